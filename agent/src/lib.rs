@@ -1,0 +1,1 @@
+//! The Flotilla agent: pulls, verifies, renders, reconciles and reports.

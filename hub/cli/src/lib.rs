@@ -1,0 +1,1 @@
+//! The flotilla command line: shows the fleet and drives promotion.

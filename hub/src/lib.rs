@@ -1,0 +1,1 @@
+//! The Flotilla hub: resolves branches, steers rollouts, streams assignments.

@@ -1,0 +1,1 @@
+//! What hub, agent and CLI all speak: ids, revisions, assignments, reports, health, identity.

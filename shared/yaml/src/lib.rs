@@ -1,0 +1,1 @@
+//! YAML as Kubernetes reads it: spans, budgets, duplicate keys refused, and configuration files with helpful errors.

@@ -1,0 +1,1 @@
+//! Cross-process tests, fault injection and the demo fleet.
