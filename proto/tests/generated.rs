@@ -17,12 +17,17 @@ fn generated_code_is_current() {
     let out = tempfile::tempdir().expect("a temporary directory");
     let set = protox::compile(FILES, [root]).expect("the .proto files compile");
     tonic_prost_build::configure()
+        // `AgentService.Connect` would collide with the generated transport constructor of that name.
+        .build_transport(false)
         .out_dir(out.path())
         .bytes(".flotilla.v1.Assignment.content")
         .compile_fds(set.clone())
         .expect("code is generated");
     let mut code = std::fs::read_to_string(out.path().join("flotilla.v1.rs")).expect("one file");
-    code.insert_str(0, "// Generated from flotilla/v1/*.proto by tests/generated.rs; do not edit.\n");
+    code.insert_str(
+        0,
+        "// Generated from flotilla/v1/*.proto by tests/generated.rs; do not edit.\n",
+    );
     let descriptors = set.encode_to_vec();
 
     let code_path = root.join("src/gen/flotilla.v1.rs");
@@ -32,6 +37,12 @@ fn generated_code_is_current() {
         std::fs::write(&set_path, &descriptors).expect("write the descriptors");
     }
     let hint = "stale: run `FLOTILLA_REGENERATE=1 cargo test -p flotilla-proto` and commit";
-    assert!(std::fs::read_to_string(&code_path).is_ok_and(|have| have == code), "code is {hint}");
-    assert!(std::fs::read(&set_path).is_ok_and(|have| have == descriptors), "descriptors are {hint}");
+    assert!(
+        std::fs::read_to_string(&code_path).is_ok_and(|have| have == code),
+        "code is {hint}"
+    );
+    assert!(
+        std::fs::read(&set_path).is_ok_and(|have| have == descriptors),
+        "descriptors are {hint}"
+    );
 }

@@ -1,1 +1,26 @@
-//! What hub, agent and CLI all speak: ids, revisions, assignments, reports, health, identity.
+//! What hub, agent and CLI all speak: domain values, their conversion from and to the wire with every
+//! limit, identities, TLS and telemetry start-up.
+//!
+//! ```text
+//!   flotilla_proto::v1  <--- wire (limits, TryFrom/From) --->  id, revision, assignment, report, ...
+//!                                                              identity  tls  dial  telemetry
+//! ```
+//!
+//! Everything except [`tls`], [`dial`] and [`telemetry`] is pure: no clock, randomness, files or network.
+//! This crate never learns of Kubernetes clients, Git or a store; if it has to, the code is in the
+//! wrong room.
+
+pub mod assignment;
+pub mod backoff;
+pub mod dial;
+pub mod digest;
+pub mod health;
+pub mod id;
+pub mod identity;
+pub mod object;
+pub mod reason;
+pub mod report;
+pub mod revision;
+pub mod telemetry;
+pub mod tls;
+pub mod wire;

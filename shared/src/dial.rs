@@ -1,0 +1,92 @@
+//! Connecting to a hub, for agents and the CLI alike.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tonic::transport::{Channel, Endpoint, Uri};
+
+use crate::identity::HUB_SERVER_NAME;
+
+/// How long TCP and TLS may take together.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// HTTP/2 pings find a peer that is silently gone within twice this (catalogue H10).
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// A hub could not be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    /// Not `host:port`.
+    #[error("{0:?} is not a hub address: give host:port")]
+    Address(String),
+    /// TCP, TLS or HTTP/2 failed.
+    #[error("cannot connect to the hub at {address}: {cause}")]
+    Connect {
+        /// The address dialled.
+        address: String,
+        /// The innermost cause that says something.
+        cause: String,
+    },
+}
+
+/// Opens a channel to the hub at `address` (`host:port`).
+///
+/// The server is verified by [`HUB_SERVER_NAME`], not by the address, since a hub may stand behind any
+/// name; only our own authority can issue that name.
+///
+/// # Errors
+/// When the address is malformed or no connection can be made within ten seconds.
+pub async fn dial(address: &str, tls: Arc<ClientConfig>) -> Result<Channel, DialError> {
+    let bad_address = || DialError::Address(address.chars().take(200).collect());
+    let (host, port) = address.rsplit_once(':').ok_or_else(bad_address)?;
+    if host.is_empty() || port.parse::<u16>().is_err() {
+        return Err(bad_address());
+    }
+    let endpoint = Endpoint::try_from(format!("http://{address}"))
+        .map_err(|_| bad_address())?
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE)
+        .keep_alive_while_idle(true)
+        .http2_max_header_list_size(16 * 1024);
+    let target = address.to_owned();
+    let connector = tower::service_fn(move |_: Uri| {
+        let (target, tls) = (target.clone(), Arc::clone(&tls));
+        async move {
+            let connect = async {
+                let tcp = TcpStream::connect(&target).await?;
+                tcp.set_nodelay(true)?;
+                let name = ServerName::try_from(HUB_SERVER_NAME).map_err(std::io::Error::other)?;
+                let stream = TlsConnector::from(tls).connect(name, tcp).await?;
+                Ok::<_, std::io::Error>(TokioIo::new(stream))
+            };
+            match tokio::time::timeout(CONNECT_TIMEOUT, connect).await {
+                Ok(result) => result,
+                Err(_) => Err(std::io::Error::new(
+                    std::io::ErrorKind::TimedOut,
+                    "no answer within 10 seconds",
+                )),
+            }
+        }
+    });
+    endpoint
+        .connect_with_connector(connector)
+        .await
+        .map_err(|error| DialError::Connect {
+            address: address.to_owned(),
+            cause: innermost(&error),
+        })
+}
+
+/// tonic wraps the cause several times in "transport error"; only the innermost says what happened.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}

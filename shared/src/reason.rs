@@ -1,0 +1,227 @@
+//! The bounded set of reasons: what conditions, metric labels and the CLI say when something is not
+//! as it should be. Every refusal is visible through one of these.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Why something was refused, held, skipped or failed.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum Reason {
+            $($(#[$doc])* $name,)*
+            /// A reason that this version does not know: the other side is newer.
+            Other,
+        }
+
+        impl Reason {
+            /// Every reason, for tests and documentation.
+            pub const ALL: &[Self] = &[$(Self::$name,)* Self::Other];
+
+            /// The CamelCase code, stable across versions.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)*
+                    Self::Other => "Other",
+                }
+            }
+        }
+
+        impl FromStr for Reason {
+            type Err = std::convert::Infallible;
+
+            /// Never fails: what is not known is [`Reason::Other`].
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Ok(match text {
+                    $(stringify!($name) => Self::$name,)*
+                    _ => Self::Other,
+                })
+            }
+        }
+    };
+}
+
+reasons! {
+    // --- an assignment as a whole
+    /// Epoch or generation is lower than what was accepted before.
+    StaleAssignment,
+    /// Same generation, other digest.
+    ConflictingAssignment,
+    /// The digest does not fit the content.
+    DigestMismatch,
+    /// The content is malformed or over a limit.
+    MalformedAssignment,
+    /// It names another cluster.
+    WrongCluster,
+    /// It needs an ability this agent does not have; upgrade it.
+    UpgradeRequired,
+    /// The accepted assignment could not be stored, so it may not be acted on.
+    LedgerUnavailable,
+    // --- local policy
+    /// Repository URL not on the agent's allow-list.
+    RepositoryNotAllowed,
+    /// Branch not allowed by the agent's policy.
+    BranchNotAllowed,
+    /// Path not allowed by the agent's policy.
+    PathNotAllowed,
+    /// Kind not allowed by the agent's policy.
+    KindNotAllowed,
+    /// Namespace not allowed by the agent's policy.
+    NamespaceNotAllowed,
+    /// An object of the agent's own installation.
+    ProtectedObject,
+    /// The local owner stopped all writes.
+    Frozen,
+    /// A person at the hub asked to write nothing.
+    SuspendedByHub,
+    // --- Git
+    /// Repository could not be reached.
+    RepositoryUnavailable,
+    /// The repository asked for other credentials.
+    AuthenticationFailed,
+    /// No repository at the URL.
+    RepositoryNotFound,
+    /// The branch is not there.
+    BranchNotFound,
+    /// The commit is not in the repository.
+    CommitNotFound,
+    /// The commit is not on the branch that the agent itself read.
+    CommitNotOnBranch,
+    /// The commit does not descend from the one that runs.
+    NotADescendant,
+    /// A pack or object is damaged.
+    CorruptRepository,
+    /// Bytes, objects, files or time ran out.
+    LimitExceeded,
+    // --- rendering
+    /// The path is not in the commit.
+    PathNotFound,
+    /// A file is not valid YAML.
+    MalformedYaml,
+    /// A document is not a Kubernetes object.
+    NotAManifest,
+    /// Two documents are the same object.
+    DuplicateObject,
+    /// Nothing was rendered where something ran before.
+    EmptyRender,
+    /// A key that the reader does not know.
+    UnknownField,
+    /// A remote base or URL.
+    RemoteReference,
+    /// Something that would run a program.
+    ExecRefused,
+    /// A Helm chart, which is not rendered yet.
+    HelmRefused,
+    /// A reference cycle.
+    Cycle,
+    /// A reference out of the allowed root.
+    OutsideRoot,
+    /// A symbolic link that leaves the tree or loops.
+    SymlinkRefused,
+    /// A Git submodule.
+    Submodule,
+    /// A Git LFS pointer in place of the file.
+    LfsPointer,
+    /// A file over the size limit.
+    FileTooLarge,
+    /// The render failed for another reason; the message has it.
+    RenderFailed,
+    /// A cluster fact that a manifest asks for is not there.
+    SubstitutionFailed,
+    // --- cluster
+    /// The API server does not serve this kind.
+    UnknownKind,
+    /// The API server could not be reached.
+    ClusterUnavailable,
+    /// Discovery was incomplete, so nothing is pruned this turn.
+    PartialDiscovery,
+    /// The API server refused for lack of rights.
+    Forbidden,
+    /// The API server found the object invalid.
+    Invalid,
+    /// A field that cannot be changed.
+    ImmutableField,
+    /// Another manager owns a field.
+    Conflict,
+    /// Another application owns the object.
+    OwnedByAnotherApplication,
+    /// The namespace is being deleted.
+    NamespaceTerminating,
+    /// The namespace is not there.
+    NamespaceNotFound,
+    /// An admission webhook said no, or did not answer.
+    AdmissionDenied,
+    /// A quota is exceeded.
+    QuotaExceeded,
+    /// The object is too large for the API server.
+    ObjectTooLarge,
+    /// The API server asks for fewer requests.
+    Throttled,
+    /// The write failed for another reason; the message has it.
+    ApplyFailed,
+    // --- deleting
+    /// More deletes than the budget allows.
+    DeleteBudget,
+    /// A kind that is only deleted after a local confirmation.
+    ProtectedKind,
+    /// The object says `flotilla.dev/prune: disabled`.
+    PruneDisabled,
+    /// The object says `flotilla.dev/prune: confirm`.
+    ConfirmationRequired,
+    /// The live object is not the one that was applied.
+    NotOurs,
+    /// Waiting for a finalizer of somebody else.
+    WaitingForFinalizer,
+    /// The inventory could not be read or trusted.
+    InventoryUnavailable,
+    // --- waiting, health and drift
+    /// An application it depends on is not healthy yet.
+    DependencyNotReady,
+    /// Health was not reached in time.
+    HealthTimeout,
+    /// An object is unhealthy.
+    Unhealthy,
+    /// Live state differs and the mode is `report`.
+    Drifted,
+    /// Another controller writes the same fields again and again.
+    Contested,
+    /// Nothing is assigned any more; objects are kept.
+    NotAssigned,
+    // --- hub
+    /// No report for three heartbeats.
+    Offline,
+    /// The agent knows a later generation than the hub.
+    AgentAhead,
+    /// The environment's branch has no commit yet.
+    NoRevision,
+    /// The template uses a value this cluster does not have.
+    TemplateFailed,
+    /// The cluster is in no environment.
+    NoEnvironment,
+    /// The cluster waits to be accepted.
+    Pending,
+    /// A clock is off by more than five minutes.
+    ClockSkew,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_go_round() {
+        for reason in Reason::ALL {
+            assert_eq!(reason.as_str().parse::<Reason>(), Ok(*reason));
+        }
+        assert_eq!("FromTheFuture".parse::<Reason>(), Ok(Reason::Other));
+    }
+}

@@ -1,0 +1,141 @@
+//! What an agent says about its cluster.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::assignment::AssignmentRef;
+use crate::digest::Digest;
+use crate::health::{Health, Sync};
+use crate::id::ApplicationName;
+use crate::object::{Action, ObjectRef};
+use crate::reason::Reason;
+use crate::revision::{Commit, Revision};
+
+/// Most objects of one application that a report shows; the counts have the whole.
+pub const MAX_OBJECTS_SHOWN: usize = 200;
+
+/// Longest message, in bytes; longer ones are cut at a character's border.
+pub const MAX_MESSAGE_BYTES: usize = 1024;
+
+/// Full state of one cluster. The latest one replaces all before it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Report {
+    /// Grows with each report of one agent instance.
+    pub sequence: u64,
+    /// The assignment this state belongs to.
+    pub assignment: AssignmentRef,
+    /// When it was taken, by the agent's clock.
+    pub observed_at: Timestamp,
+    /// By application.
+    pub applications: BTreeMap<ApplicationName, ApplicationReport>,
+    /// A local freeze in the owner's words; empty: none.
+    pub suspended: String,
+}
+
+/// One application in one cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ApplicationReport {
+    /// What was rendered and applied in full last; none: nothing yet.
+    pub revision: Option<Revision>,
+    /// See [`Sync`].
+    pub sync: Sync,
+    /// The worst of its objects.
+    pub health: Health,
+    /// Why it is not Synced or not Current.
+    pub reason: Option<Reason>,
+    /// One line for a person.
+    pub message: String,
+    /// Objects by health.
+    pub counts: ObjectCounts,
+    /// The objects worth showing, worst first, at most [`MAX_OBJECTS_SHOWN`].
+    pub objects: Vec<ObjectStatus>,
+    /// End of the last turn that applied `revision` in full.
+    pub applied_at: Option<Timestamp>,
+    /// When sync or health last changed.
+    pub changed_at: Option<Timestamp>,
+    /// The branch's tip as the agent itself last saw it.
+    pub observed_tip: Option<Commit>,
+    /// Objects written in the last turn.
+    pub written: u32,
+    /// Objects deleted in the last turn.
+    pub pruned: u32,
+    /// Over the files the render read; equal digests mean an equal render.
+    pub source_digest: Digest,
+}
+
+/// Objects by health.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectCounts {
+    /// All of them.
+    pub total: u32,
+    /// [`Health::Current`].
+    pub current: u32,
+    /// [`Health::InProgress`].
+    pub in_progress: u32,
+    /// [`Health::Failed`].
+    pub failed: u32,
+    /// [`Health::Terminating`].
+    pub terminating: u32,
+    /// [`Health::NotFound`].
+    pub not_found: u32,
+    /// [`Health::Unknown`].
+    pub unknown: u32,
+}
+
+impl ObjectCounts {
+    /// Counts one more object.
+    pub fn add(&mut self, health: Health) {
+        self.total += 1;
+        *match health {
+            Health::Current => &mut self.current,
+            Health::InProgress => &mut self.in_progress,
+            Health::Failed => &mut self.failed,
+            Health::Terminating => &mut self.terminating,
+            Health::NotFound => &mut self.not_found,
+            Health::Unknown => &mut self.unknown,
+        } += 1;
+    }
+}
+
+/// One object's state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectStatus {
+    /// Which.
+    pub object: ObjectRef,
+    /// What was last done to it.
+    pub action: Action,
+    /// How it is.
+    pub health: Health,
+    /// Why, where there is something to say.
+    pub reason: Option<Reason>,
+    /// One line for a person; never a value from a Secret.
+    pub message: String,
+}
+
+/// Cuts `text` to at most `limit` bytes at a character's border and replaces control characters
+/// (terminal escapes among them), so that it can be shown anywhere.
+#[must_use]
+pub fn plain_line(text: &str, limit: usize) -> String {
+    let mut line = String::with_capacity(text.len().min(limit));
+    for c in text.chars() {
+        let c = if c.is_control() { ' ' } else { c };
+        if line.len() + c.len_utf8() > limit {
+            break;
+        }
+        line.push(c);
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h11_text_is_cut_and_stripped_of_escapes() {
+        assert_eq!(plain_line("a\u{1b}[31mred\n", 100), "a [31mred ");
+        assert_eq!(plain_line(&"ä".repeat(10), 5), "ää");
+    }
+}

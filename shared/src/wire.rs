@@ -1,0 +1,271 @@
+//! The edge: wire messages become domain values here, and every limit is checked here.
+//!
+//! Rules: an unknown enum value reads as the type's "unknown"; text for people is cut, never refused;
+//! names, ids and digests that do not parse refuse the message; lists over their limit refuse it.
+
+mod assignment;
+mod report;
+
+pub use assignment::{DecodedAssignment, decode_assignment, encode_assignment, labels_from_wire};
+pub use report::{application_report_to_wire, decode_report, encode_report};
+
+use flotilla_proto::v1;
+use jiff::Timestamp;
+
+use crate::assignment::{AssignmentRef, Renderer};
+use crate::digest::Digest;
+use crate::health::{Health, Sync};
+use crate::id::{Epoch, Generation, NameError};
+use crate::reason::Reason;
+use crate::revision::Revision;
+
+/// Protocol versions that this build speaks, inclusive.
+pub const PROTOCOL: std::ops::RangeInclusive<u32> = 1..=1;
+
+/// Abilities that this build has; an assignment that requires another one is refused.
+pub const FEATURES: &[&str] = &["kustomize", "substitute", "depends-on", "tombstones"];
+
+/// Largest message either side takes, bytes. A report of 1,000 applications fits.
+pub const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
+/// Most applications of one cluster.
+pub const MAX_APPLICATIONS: usize = 1000;
+/// Most labels of one cluster.
+pub const MAX_LABELS: usize = 64;
+/// Most entries of a small list (dependencies, ignore rules, features, pointers).
+pub const MAX_SMALL_LIST: usize = 64;
+/// Longest token of the wire that is neither a name nor a message (versions, uids), bytes.
+pub const MAX_TOKEN_BYTES: usize = 256;
+
+/// A message cannot be taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// Not protobuf.
+    #[error("the message cannot be decoded: {0}")]
+    Malformed(String),
+    /// A field that must be there is not.
+    #[error("field {0} is missing")]
+    Missing(&'static str),
+    /// A field has a value it cannot have.
+    #[error("field {field}: {why}")]
+    Invalid {
+        /// The field.
+        field: &'static str,
+        /// What is wrong.
+        why: String,
+    },
+    /// A list or text is over its limit.
+    #[error("field {field} has {have} entries or bytes, more than {limit}")]
+    TooLarge {
+        /// The field.
+        field: &'static str,
+        /// What came.
+        have: usize,
+        /// What is allowed.
+        limit: usize,
+    },
+    /// The digest does not fit.
+    #[error("the digest does not fit the content")]
+    Digest,
+}
+
+impl From<NameError> for WireError {
+    fn from(error: NameError) -> Self {
+        Self::Invalid {
+            field: error.what,
+            why: error.to_string(),
+        }
+    }
+}
+
+/// Checks a list's length.
+pub(crate) fn bounded(field: &'static str, have: usize, limit: usize) -> Result<(), WireError> {
+    if have > limit {
+        Err(WireError::TooLarge { field, have, limit })
+    } else {
+        Ok(())
+    }
+}
+
+/// A protobuf timestamp as ours; out of range reads as absent.
+#[must_use]
+pub fn timestamp_from_wire(timestamp: Option<&prost_types::Timestamp>) -> Option<Timestamp> {
+    timestamp.and_then(|t| Timestamp::new(t.seconds, t.nanos).ok())
+}
+
+/// Ours as protobuf's.
+#[must_use]
+pub fn timestamp_to_wire(timestamp: Timestamp) -> prost_types::Timestamp {
+    prost_types::Timestamp {
+        seconds: timestamp.as_second(),
+        nanos: timestamp.subsec_nanosecond(),
+    }
+}
+
+/// A digest of 32 bytes; an empty one is "none".
+///
+/// # Errors
+/// When it has another length.
+pub fn digest_from_wire(field: &'static str, bytes: &[u8]) -> Result<Digest, WireError> {
+    if bytes.is_empty() {
+        return Ok(Digest::default());
+    }
+    Digest::from_slice(bytes).ok_or_else(|| WireError::Invalid {
+        field,
+        why: format!("{} bytes where 32 are needed", bytes.len()),
+    })
+}
+
+/// "None" becomes empty.
+#[must_use]
+pub fn digest_to_wire(digest: Digest) -> Vec<u8> {
+    if digest.is_none() {
+        Vec::new()
+    } else {
+        digest.as_bytes().to_vec()
+    }
+}
+
+/// An absent reference is the place before all assignments.
+///
+/// # Errors
+/// When the digest is malformed.
+pub fn assignment_ref_from_wire(
+    wire: Option<&v1::AssignmentRef>,
+) -> Result<AssignmentRef, WireError> {
+    let Some(wire) = wire else {
+        return Ok(AssignmentRef::default());
+    };
+    Ok(AssignmentRef {
+        epoch: Epoch(wire.epoch),
+        generation: Generation(wire.generation),
+        digest: digest_from_wire("digest", &wire.digest)?,
+    })
+}
+
+/// See [`assignment_ref_from_wire`].
+#[must_use]
+pub fn assignment_ref_to_wire(reference: AssignmentRef) -> v1::AssignmentRef {
+    v1::AssignmentRef {
+        epoch: reference.epoch.0,
+        generation: reference.generation.0,
+        digest: digest_to_wire(reference.digest),
+    }
+}
+
+/// # Errors
+/// When a part does not parse.
+pub fn revision_from_wire(wire: &v1::Revision) -> Result<Revision, WireError> {
+    Ok(Revision {
+        repository: wire.repository.parse()?,
+        branch: wire.branch.parse()?,
+        commit: wire.commit.parse()?,
+    })
+}
+
+/// See [`revision_from_wire`].
+#[must_use]
+pub fn revision_to_wire(revision: &Revision) -> v1::Revision {
+    v1::Revision {
+        repository: revision.repository.to_string(),
+        branch: revision.branch.to_string(),
+        commit: revision.commit.to_string(),
+    }
+}
+
+/// An unknown value reads as [`Health::Unknown`].
+#[must_use]
+pub fn health_from_wire(health: v1::Health) -> Health {
+    match health {
+        v1::Health::Current => Health::Current,
+        v1::Health::InProgress => Health::InProgress,
+        v1::Health::Failed => Health::Failed,
+        v1::Health::Terminating => Health::Terminating,
+        v1::Health::NotFound => Health::NotFound,
+        v1::Health::Unspecified | v1::Health::Unknown => Health::Unknown,
+    }
+}
+
+/// See [`health_from_wire`].
+#[must_use]
+pub fn health_to_wire(health: Health) -> v1::Health {
+    match health {
+        Health::Current => v1::Health::Current,
+        Health::InProgress => v1::Health::InProgress,
+        Health::Failed => v1::Health::Failed,
+        Health::Terminating => v1::Health::Terminating,
+        Health::NotFound => v1::Health::NotFound,
+        Health::Unknown => v1::Health::Unknown,
+    }
+}
+
+/// An unknown value reads as [`Sync::Unknown`].
+#[must_use]
+pub fn sync_from_wire(sync: v1::Sync) -> Sync {
+    match sync {
+        v1::Sync::Unspecified => Sync::Unknown,
+        v1::Sync::Synced => Sync::Synced,
+        v1::Sync::OutOfSync => Sync::OutOfSync,
+        v1::Sync::Applying => Sync::Applying,
+        v1::Sync::Refused => Sync::Refused,
+        v1::Sync::Suspended => Sync::Suspended,
+        v1::Sync::Orphaned => Sync::Orphaned,
+    }
+}
+
+/// See [`sync_from_wire`].
+#[must_use]
+pub fn sync_to_wire(sync: Sync) -> v1::Sync {
+    match sync {
+        Sync::Unknown => v1::Sync::Unspecified,
+        Sync::Synced => v1::Sync::Synced,
+        Sync::OutOfSync => v1::Sync::OutOfSync,
+        Sync::Applying => v1::Sync::Applying,
+        Sync::Refused => v1::Sync::Refused,
+        Sync::Suspended => v1::Sync::Suspended,
+        Sync::Orphaned => v1::Sync::Orphaned,
+    }
+}
+
+/// An unknown renderer is not guessed at: it needs a newer agent.
+///
+/// # Errors
+/// When the value is not known.
+pub fn renderer_from_wire(renderer: i32) -> Result<Renderer, WireError> {
+    match v1::Renderer::try_from(renderer) {
+        Ok(v1::Renderer::Unspecified | v1::Renderer::Auto) => Ok(Renderer::Auto),
+        Ok(v1::Renderer::Plain) => Ok(Renderer::Plain),
+        Ok(v1::Renderer::Kustomize) => Ok(Renderer::Kustomize),
+        Err(_) => Err(WireError::Invalid {
+            field: "renderer",
+            why: format!("{renderer} is not known to this version; upgrade it"),
+        }),
+    }
+}
+
+/// See [`renderer_from_wire`].
+#[must_use]
+pub fn renderer_to_wire(renderer: Renderer) -> v1::Renderer {
+    match renderer {
+        Renderer::Auto => v1::Renderer::Auto,
+        Renderer::Plain => v1::Renderer::Plain,
+        Renderer::Kustomize => v1::Renderer::Kustomize,
+    }
+}
+
+/// Empty reads as none.
+#[must_use]
+pub fn reason_from_wire(reason: &str) -> Option<Reason> {
+    match reason {
+        "" => None,
+        // Infallible: what is not known is `Other`.
+        text => text.parse().ok(),
+    }
+}
+
+/// None becomes empty.
+#[must_use]
+pub fn reason_to_wire(reason: Option<Reason>) -> String {
+    reason
+        .map(|reason| reason.as_str().to_owned())
+        .unwrap_or_default()
+}

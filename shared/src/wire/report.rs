@@ -1,0 +1,266 @@
+//! Reports: what agents say of their clusters, cut and bounded before anything believes it.
+
+use std::collections::BTreeMap;
+
+use flotilla_proto::v1;
+
+use super::{
+    MAX_APPLICATIONS, MAX_TOKEN_BYTES, WireError, assignment_ref_from_wire, assignment_ref_to_wire,
+    bounded, digest_from_wire, digest_to_wire, health_from_wire, health_to_wire, reason_from_wire,
+    reason_to_wire, revision_from_wire, revision_to_wire, sync_from_wire, sync_to_wire,
+    timestamp_from_wire, timestamp_to_wire,
+};
+use crate::object::{Action, ObjectRef};
+use crate::report::{
+    ApplicationReport, MAX_MESSAGE_BYTES, MAX_OBJECTS_SHOWN, ObjectCounts, ObjectStatus, Report,
+    plain_line,
+};
+
+/// Encodes a report.
+#[must_use]
+pub fn encode_report(report: &Report) -> v1::Report {
+    v1::Report {
+        sequence: report.sequence,
+        assignment: Some(assignment_ref_to_wire(report.assignment)),
+        observed_at: Some(timestamp_to_wire(report.observed_at)),
+        applications: report
+            .applications
+            .iter()
+            .map(|(name, application)| application_report_to_wire(name.as_str(), application))
+            .collect(),
+        suspended: report.suspended.clone(),
+    }
+}
+
+/// Decodes a report, cutting texts and refusing what cannot be.
+///
+/// # Errors
+/// When a name does not parse or a list is over its limit.
+pub fn decode_report(wire: &v1::Report) -> Result<Report, WireError> {
+    bounded("applications", wire.applications.len(), MAX_APPLICATIONS)?;
+    let mut applications = BTreeMap::new();
+    for application in &wire.applications {
+        applications.insert(
+            application.application.parse()?,
+            application_report_from_wire(application)?,
+        );
+    }
+    Ok(Report {
+        sequence: wire.sequence,
+        assignment: assignment_ref_from_wire(wire.assignment.as_ref())?,
+        observed_at: timestamp_from_wire(wire.observed_at.as_ref())
+            .ok_or(WireError::Missing("observed_at"))?,
+        applications,
+        suspended: plain_line(&wire.suspended, MAX_TOKEN_BYTES),
+    })
+}
+
+/// One application's part, as the fleet API shows it too.
+#[must_use]
+pub fn application_report_to_wire(name: &str, report: &ApplicationReport) -> v1::ApplicationReport {
+    let counts = &report.counts;
+    v1::ApplicationReport {
+        application: name.to_owned(),
+        revision: report.revision.as_ref().map(revision_to_wire),
+        sync: sync_to_wire(report.sync).into(),
+        health: health_to_wire(report.health).into(),
+        reason: reason_to_wire(report.reason),
+        message: plain_line(&report.message, MAX_MESSAGE_BYTES),
+        counts: Some(v1::ObjectCounts {
+            total: counts.total,
+            current: counts.current,
+            in_progress: counts.in_progress,
+            failed: counts.failed,
+            terminating: counts.terminating,
+            not_found: counts.not_found,
+            unknown: counts.unknown,
+        }),
+        objects: report
+            .objects
+            .iter()
+            .take(MAX_OBJECTS_SHOWN)
+            .map(object_to_wire)
+            .collect(),
+        applied_at: report.applied_at.map(timestamp_to_wire),
+        changed_at: report.changed_at.map(timestamp_to_wire),
+        observed_tip: report
+            .observed_tip
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        written: report.written,
+        pruned: report.pruned,
+        source_digest: digest_to_wire(report.source_digest),
+    }
+}
+
+fn application_report_from_wire(
+    wire: &v1::ApplicationReport,
+) -> Result<ApplicationReport, WireError> {
+    bounded("objects", wire.objects.len(), MAX_OBJECTS_SHOWN)?;
+    let counts = wire.counts.unwrap_or_default();
+    Ok(ApplicationReport {
+        revision: wire.revision.as_ref().map(revision_from_wire).transpose()?,
+        sync: sync_from_wire(wire.sync()),
+        health: health_from_wire(wire.health()),
+        reason: reason_from_wire(&wire.reason),
+        message: plain_line(&wire.message, MAX_MESSAGE_BYTES),
+        counts: ObjectCounts {
+            total: counts.total,
+            current: counts.current,
+            in_progress: counts.in_progress,
+            failed: counts.failed,
+            terminating: counts.terminating,
+            not_found: counts.not_found,
+            unknown: counts.unknown,
+        },
+        objects: wire
+            .objects
+            .iter()
+            .map(object_from_wire)
+            .collect::<Result<_, _>>()?,
+        applied_at: timestamp_from_wire(wire.applied_at.as_ref()),
+        changed_at: timestamp_from_wire(wire.changed_at.as_ref()),
+        observed_tip: match wire.observed_tip.as_str() {
+            "" => None,
+            tip => Some(tip.parse()?),
+        },
+        written: wire.written,
+        pruned: wire.pruned,
+        source_digest: digest_from_wire("source_digest", &wire.source_digest)?,
+    })
+}
+
+fn object_to_wire(status: &ObjectStatus) -> v1::ObjectStatus {
+    v1::ObjectStatus {
+        object: Some(v1::ObjectRef {
+            group: status.object.group.clone(),
+            kind: status.object.kind.clone(),
+            namespace: status.object.namespace.clone(),
+            name: status.object.name.clone(),
+        }),
+        action: match status.action {
+            Action::Created => v1::Action::Created,
+            Action::Updated => v1::Action::Updated,
+            Action::Unchanged => v1::Action::Unchanged,
+            Action::Pruned => v1::Action::Pruned,
+            Action::Skipped => v1::Action::Skipped,
+            Action::Held => v1::Action::Held,
+            Action::Failed => v1::Action::Failed,
+        }
+        .into(),
+        health: health_to_wire(status.health).into(),
+        reason: reason_to_wire(status.reason),
+        message: plain_line(&status.message, MAX_MESSAGE_BYTES),
+    }
+}
+
+fn object_from_wire(wire: &v1::ObjectStatus) -> Result<ObjectStatus, WireError> {
+    let object = wire.object.as_ref().ok_or(WireError::Missing("object"))?;
+    let text = |text: &str| plain_line(text, 253);
+    Ok(ObjectStatus {
+        object: ObjectRef {
+            group: text(&object.group),
+            kind: text(&object.kind),
+            namespace: text(&object.namespace),
+            name: text(&object.name),
+        },
+        action: match wire.action() {
+            v1::Action::Created => Action::Created,
+            v1::Action::Updated => Action::Updated,
+            v1::Action::Unchanged => Action::Unchanged,
+            v1::Action::Pruned => Action::Pruned,
+            v1::Action::Unspecified | v1::Action::Skipped => Action::Skipped,
+            v1::Action::Held => Action::Held,
+            v1::Action::Failed => Action::Failed,
+        },
+        health: health_from_wire(wire.health()),
+        reason: reason_from_wire(&wire.reason),
+        message: plain_line(&wire.message, MAX_MESSAGE_BYTES),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use prost::Message as _;
+
+    use super::*;
+    use crate::health::{Health, Sync};
+    use crate::reason::Reason;
+
+    fn report() -> Report {
+        let application = ApplicationReport {
+            revision: None,
+            sync: Sync::OutOfSync,
+            health: Health::Failed,
+            reason: Some(Reason::Unhealthy),
+            message: "Deployment.apps web: no".to_owned(),
+            counts: ObjectCounts {
+                total: 1,
+                failed: 1,
+                ..ObjectCounts::default()
+            },
+            objects: vec![ObjectStatus {
+                object: ObjectRef {
+                    group: "apps".to_owned(),
+                    kind: "Deployment".to_owned(),
+                    namespace: "web".to_owned(),
+                    name: "web".to_owned(),
+                },
+                action: Action::Updated,
+                health: Health::Failed,
+                reason: Some(Reason::Unhealthy),
+                message: "no".to_owned(),
+            }],
+            applied_at: Some(Timestamp::new(1_790_000_001, 5).unwrap()),
+            ..ApplicationReport::default()
+        };
+        Report {
+            sequence: 3,
+            observed_at: Timestamp::new(1_790_000_002, 0).unwrap(),
+            applications: [("web".parse().unwrap(), application)].into(),
+            ..Report::default()
+        }
+    }
+
+    #[test]
+    fn reports_go_round() {
+        assert_eq!(decode_report(&encode_report(&report())), Ok(report()));
+    }
+
+    #[test]
+    fn h11_hostile_text_is_cut_and_escaped() {
+        let mut wire = encode_report(&report());
+        wire.applications[0].message = format!("\u{1b}[2J{}", "x".repeat(10 << 20));
+        wire.applications[0].reason = "<script>".to_owned();
+        let decoded = decode_report(&wire).unwrap();
+        let application = decoded.applications.values().next().unwrap();
+        assert_eq!(application.message.len(), MAX_MESSAGE_BYTES);
+        assert!(!application.message.contains('\u{1b}'));
+        assert_eq!(application.reason, Some(Reason::Other));
+    }
+
+    #[test]
+    fn h12_unknown_enum_values_read_as_unknown() {
+        let mut wire = encode_report(&report());
+        wire.applications[0].health = 99;
+        wire.applications[0].sync = 99;
+        wire.applications[0].objects[0].action = 99;
+        let decoded = decode_report(&wire).unwrap();
+        let application = decoded.applications.values().next().unwrap();
+        assert_eq!(
+            (application.health, application.sync),
+            (Health::Unknown, Sync::Unknown)
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn h13_random_bytes_never_panic(bytes: Vec<u8>) {
+            if let Ok(wire) = v1::Report::decode(bytes.as_slice()) {
+                let _ = decode_report(&wire);
+            }
+        }
+    }
+}
