@@ -1,1 +1,23 @@
-//! YAML as Kubernetes reads it: spans, budgets, duplicate keys refused, and configuration files with helpful errors.
+//! YAML as Kubernetes reads it.
+//!
+//! The API server, kubectl and kustomize turn YAML into JSON with sigs.k8s.io/yaml (goyaml.v2), which
+//! resolves plain scalars by YAML 1.1's rules; this crate gives the same values, and refuses what they
+//! refuse (duplicate keys, unknown tags) and what could hurt the reader (depth, alias bombs, size).
+//!
+//! ```text
+//!   text --saphyr-parser events--> load (budgets, anchors, merge keys, scalar) --> serde_json::Value
+//!   serde_json::Value --emit--> text that reads back as the same value
+//!   configuration file --config--> T, or an error with file, line and the nearest valid key
+//! ```
+//!
+//! Pure: no files, no clock.
+
+pub mod config;
+mod emit;
+mod load;
+mod scalar;
+
+pub use emit::{documents_to_string, to_string};
+pub use load::{
+    Document, Limits, Positions, YamlError, parse_documents, parse_documents_bytes, parse_spanned,
+};

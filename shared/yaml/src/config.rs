@@ -1,0 +1,222 @@
+//! Configuration files that people write: errors name file, line, key and the nearest valid key.
+
+use serde::de::DeserializeOwned;
+
+use crate::{Limits, parse_spanned};
+
+/// A configuration file cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The file's name as given.
+    pub file: String,
+    /// 1 is the first.
+    pub line: usize,
+    /// 1 is the first.
+    pub column: usize,
+    /// Where in the document, such as `environments[1]`; empty: the whole.
+    pub path: String,
+    /// What is wrong and, where it can be told, what was meant.
+    pub message: String,
+}
+
+impl std::error::Error for ConfigError {}
+
+impl std::fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}:{}: ", self.file, self.line, self.column)?;
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+/// A configuration with the places its values came from, for checks that serde cannot make.
+#[derive(Debug)]
+pub struct Located<T> {
+    /// The configuration.
+    pub value: T,
+    file: String,
+    positions: crate::Positions,
+}
+
+impl<T> Located<T> {
+    /// An error at a path such as `environments[1].branch`.
+    #[must_use]
+    pub fn error(&self, path: &str, message: impl Into<String>) -> ConfigError {
+        let (line, column) = self.positions.nearest(path);
+        ConfigError {
+            file: self.file.clone(),
+            line,
+            column,
+            path: path.to_owned(),
+            message: message.into(),
+        }
+    }
+}
+
+/// Reads a configuration file's text.
+///
+/// # Errors
+/// When it is not YAML, or a key or value is not what `T` takes.
+pub fn from_str<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, ConfigError> {
+    located(file, text).map(|located| located.value)
+}
+
+/// Like [`from_str`], and keeps the positions.
+///
+/// # Errors
+/// See [`from_str`].
+pub fn located<T: DeserializeOwned>(file: &str, text: &str) -> Result<Located<T>, ConfigError> {
+    let limits = Limits {
+        bytes: 8 << 20,
+        ..Limits::default()
+    };
+    let (value, positions) = parse_spanned(text, &limits).map_err(|error| ConfigError {
+        file: file.to_owned(),
+        line: error.line,
+        column: error.column,
+        path: String::new(),
+        message: error.message,
+    })?;
+    match serde_path_to_error::deserialize(value) {
+        Ok(value) => Ok(Located {
+            value,
+            file: file.to_owned(),
+            positions,
+        }),
+        Err(error) => {
+            let path = error.path().to_string();
+            let path = if path == "." { String::new() } else { path };
+            let message = error.into_inner().to_string();
+            // serde names the unknown key only in its text, and serde_path_to_error appends it or not
+            // depending on the container.
+            let (path, message) = match unknown_field(&message) {
+                Some((key, valid)) => {
+                    let parent = path
+                        .strip_suffix(&format!(".{key}"))
+                        .unwrap_or(if path == key { "" } else { &path });
+                    let at = if parent.is_empty() {
+                        key.clone()
+                    } else {
+                        format!("{parent}.{key}")
+                    };
+                    let (line, column) = positions.nearest(&at);
+                    return Err(ConfigError {
+                        file: file.to_owned(),
+                        line,
+                        column,
+                        path: parent.to_owned(),
+                        message: unknown_key(&key, &valid),
+                    });
+                }
+                None => (path, message),
+            };
+            let (line, column) = positions.nearest(&path);
+            Err(ConfigError {
+                file: file.to_owned(),
+                line,
+                column,
+                path,
+                message,
+            })
+        }
+    }
+}
+
+/// `unknown key ...; did you mean ...?`, or the list of valid keys where none is near.
+#[must_use]
+pub fn unknown_key(key: &str, valid: &[String]) -> String {
+    let nearest = valid
+        .iter()
+        .map(|name| {
+            (
+                strsim::damerau_levenshtein(&name.to_lowercase(), &key.to_lowercase()),
+                name,
+            )
+        })
+        .min()
+        .filter(|(distance, name)| *distance <= name.len().max(key.len()) / 2);
+    match nearest {
+        Some((_, name)) => format!("unknown key `{key}`; did you mean `{name}`?"),
+        None if valid.is_empty() => format!("unknown key `{key}`; no keys are expected here"),
+        None => format!("unknown key `{key}`; valid keys are {}", valid.join(", ")),
+    }
+}
+
+/// Takes serde's "unknown field `x`, expected one of `a`, `b`" apart.
+fn unknown_field(message: &str) -> Option<(String, Vec<String>)> {
+    let rest = message.strip_prefix("unknown field `")?;
+    let (key, rest) = rest.split_once('`')?;
+    let valid = rest
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect();
+    Some((key.to_owned(), valid))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields, rename_all = "camelCase")]
+    struct File {
+        #[serde(default)]
+        environments: Vec<Environment>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields, rename_all = "camelCase")]
+    struct Environment {
+        #[serde(rename = "name")]
+        _name: String,
+        #[serde(default, rename = "promotesFrom")]
+        _promotes_from: Option<String>,
+    }
+
+    fn error(text: &str) -> String {
+        from_str::<File>("fleet.yaml", text)
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn errors_name_file_line_path_and_the_nearest_key() {
+        assert_eq!(
+            error("environments:\n- name: dev\n- name: stage\n  promoteFrom: dev\n"),
+            "fleet.yaml:4:3: environments[1]: unknown key `promoteFrom`; did you mean \
+             `promotesFrom`?"
+        );
+        assert_eq!(
+            error("environment: []\n"),
+            "fleet.yaml:1:1: unknown key `environment`; did you mean `environments`?"
+        );
+        assert_eq!(
+            error("environments:\n- name: 1\n"),
+            "fleet.yaml:2:3: environments[0].name: invalid type: integer `1`, expected a string"
+        );
+        assert_eq!(
+            error("environments:\n- promotesFrom: x\n"),
+            "fleet.yaml:2:3: environments[0]: missing field `name`"
+        );
+        assert_eq!(
+            error("a: [\n"),
+            "fleet.yaml:2:1: while parsing a node, did not find expected node content"
+        );
+    }
+
+    #[test]
+    fn later_checks_find_their_line() {
+        let located = located::<File>("f", "environments:\n- name: a\n- name: b\n").unwrap();
+        assert_eq!(located.value.environments.len(), 2);
+        assert_eq!(
+            located.error("environments[1].name", "no").to_string(),
+            "f:3:3: environments[1].name: no"
+        );
+    }
+}
