@@ -12,6 +12,7 @@
     missing_docs,
     unreachable_pub,
     clippy::all,
+    clippy::allow_attributes_without_reason,
     clippy::pedantic,
     reason = "generated code; its documentation is in the .proto files"
 )]

@@ -1,0 +1,126 @@
+//! Why a render was refused: file, line, and what to do.
+
+use flotilla_shared::reason::Reason;
+
+/// A render was refused as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RenderError {
+    /// The directory or file is not in the commit.
+    #[error("path {path:?} is not in this commit{}", hint(nearest.as_deref()))]
+    PathNotFound {
+        /// What was looked for.
+        path: String,
+        /// The part of it that does exist.
+        nearest: Option<String>,
+    },
+    /// A file is not YAML as Kubernetes reads it.
+    #[error("{file}:{line}: {message}")]
+    MalformedYaml {
+        /// The file.
+        file: String,
+        /// 1 is the first.
+        line: usize,
+        /// What is wrong.
+        message: String,
+    },
+    /// A document is not a Kubernetes object.
+    #[error("{file}:{line}: not a Kubernetes object: {message}")]
+    NotAManifest {
+        /// The file.
+        file: String,
+        /// Where the document begins.
+        line: usize,
+        /// What is missing.
+        message: String,
+    },
+    /// Two documents are the same object.
+    #[error("{object} is in {first} and again in {second}; keep one")]
+    DuplicateObject {
+        /// Which object.
+        object: String,
+        /// File and line of the first.
+        first: String,
+        /// File and line of the second.
+        second: String,
+    },
+    /// A link that leaves the tree, loops or leads nowhere.
+    #[error("{file}: symbolic link to {target:?} {why}")]
+    SymlinkRefused {
+        /// The link.
+        file: String,
+        /// Where it points.
+        target: String,
+        /// What is wrong with that.
+        why: &'static str,
+    },
+    /// A Git submodule.
+    #[error(
+        "{path} is a Git submodule, which is never fetched; copy its files into this repository"
+    )]
+    Submodule {
+        /// Where.
+        path: String,
+    },
+    /// A Git LFS pointer.
+    #[error("{file} is a Git LFS pointer, not the file itself; store manifests in Git directly")]
+    LfsPointer {
+        /// Which file.
+        file: String,
+    },
+    /// A file over the size limit.
+    #[error("{file} has {bytes} bytes, more than the {limit} allowed for one file")]
+    FileTooLarge {
+        /// Which file.
+        file: String,
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        limit: usize,
+    },
+    /// A budget of the whole render is used up.
+    #[error("{path}: more than {limit} {what}")]
+    LimitExceeded {
+        /// Where it ran out.
+        path: String,
+        /// Of what.
+        what: &'static str,
+        /// How much is allowed.
+        limit: usize,
+    },
+    /// Kustomize is not rendered natively yet.
+    #[error(
+        "{file}: Kustomize is not rendered by this version; use plain YAML, or set `renderer: plain` \
+         if the directory is plain YAML besides"
+    )]
+    KustomizeUnsupported {
+        /// The kustomization file.
+        file: String,
+    },
+}
+
+fn hint(nearest: Option<&str>) -> String {
+    match nearest {
+        Some("") => " (not even its first part)".to_owned(),
+        Some(nearest) => format!(" (but {nearest:?} is)"),
+        None => String::new(),
+    }
+}
+
+impl RenderError {
+    /// The bounded code for status, events and metrics.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::PathNotFound { .. } => Reason::PathNotFound,
+            Self::MalformedYaml { .. } => Reason::MalformedYaml,
+            Self::NotAManifest { .. } => Reason::NotAManifest,
+            Self::DuplicateObject { .. } => Reason::DuplicateObject,
+            Self::SymlinkRefused { .. } => Reason::SymlinkRefused,
+            Self::Submodule { .. } => Reason::Submodule,
+            Self::LfsPointer { .. } => Reason::LfsPointer,
+            Self::FileTooLarge { .. } => Reason::FileTooLarge,
+            Self::LimitExceeded { .. } => Reason::LimitExceeded,
+            Self::KustomizeUnsupported { .. } => Reason::RenderFailed,
+        }
+    }
+}

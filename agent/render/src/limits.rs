@@ -1,0 +1,31 @@
+//! What a render may cost.
+
+/// Budgets of one render.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Largest single file, bytes.
+    pub file_bytes: usize,
+    /// All files together, bytes.
+    pub total_bytes: usize,
+    /// Most files read.
+    pub files: usize,
+    /// Most manifests.
+    pub manifests: usize,
+    /// Deepest directory.
+    pub depth: usize,
+    /// Of each file's YAML.
+    pub yaml: flotilla_yaml::Limits,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            file_bytes: 8 << 20,
+            total_bytes: 64 << 20,
+            files: 10_000,
+            manifests: 50_000,
+            depth: 32,
+            yaml: flotilla_yaml::Limits::default(),
+        }
+    }
+}

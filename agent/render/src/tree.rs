@@ -1,0 +1,364 @@
+//! A Git tree as rendering sees it: names and blobs in memory, nothing on disk.
+
+use std::collections::BTreeMap;
+
+use crate::RenderError;
+
+/// What is at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entry<'a> {
+    /// A blob.
+    File(&'a [u8]),
+    /// A tree.
+    Directory,
+    /// A link, by its target as written.
+    Symlink(&'a str),
+    /// A gitlink.
+    Submodule,
+    /// A blob that was not brought in because of its size.
+    TooLarge {
+        /// Its size.
+        bytes: u64,
+    },
+}
+
+/// What is in a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A blob, whatever its size.
+    File,
+    /// A tree.
+    Directory,
+    /// A link.
+    Symlink,
+    /// A gitlink.
+    Submodule,
+}
+
+/// Read access to a Git tree. Paths are slash-separated and relative to the root, which is `""`.
+pub trait Tree {
+    /// What is at a path; none where there is nothing. Links are not followed.
+    fn get(&self, path: &str) -> Option<Entry<'_>>;
+    /// The direct children of a directory by name, sorted; none where it is not a directory.
+    fn list(&self, directory: &str) -> Option<Vec<(&str, EntryKind)>>;
+}
+
+/// A path that no tree of ours may hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("tree path {path:?} is refused: {why}")]
+pub struct PathError {
+    /// The path, cut to 200 characters.
+    pub path: String,
+    /// The rule it breaks.
+    pub why: &'static str,
+}
+
+#[derive(Debug, Clone)]
+enum Node {
+    File(Vec<u8>),
+    Symlink(String),
+    Submodule,
+    TooLarge(u64),
+}
+
+/// A [`Tree`] of owned blobs.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryTree {
+    nodes: BTreeMap<String, Node>,
+    /// Every directory with the names and kinds of its children.
+    directories: BTreeMap<String, BTreeMap<String, EntryKind>>,
+}
+
+impl MemoryTree {
+    /// An empty tree.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut tree = Self::default();
+        tree.directories.insert(String::new(), BTreeMap::new());
+        tree
+    }
+
+    /// Adds a blob.
+    ///
+    /// # Errors
+    /// When the path is hostile or already taken.
+    pub fn insert_file(&mut self, path: &str, content: Vec<u8>) -> Result<(), PathError> {
+        self.insert(path, Node::File(content), EntryKind::File)
+    }
+
+    /// Adds a link.
+    ///
+    /// # Errors
+    /// When the path is hostile or already taken.
+    pub fn insert_symlink(&mut self, path: &str, target: String) -> Result<(), PathError> {
+        self.insert(path, Node::Symlink(target), EntryKind::Symlink)
+    }
+
+    /// Adds a gitlink.
+    ///
+    /// # Errors
+    /// When the path is hostile or already taken.
+    pub fn insert_submodule(&mut self, path: &str) -> Result<(), PathError> {
+        self.insert(path, Node::Submodule, EntryKind::Submodule)
+    }
+
+    /// Adds a blob by its size alone.
+    ///
+    /// # Errors
+    /// When the path is hostile or already taken.
+    pub fn insert_too_large(&mut self, path: &str, bytes: u64) -> Result<(), PathError> {
+        self.insert(path, Node::TooLarge(bytes), EntryKind::File)
+    }
+
+    fn insert(&mut self, path: &str, node: Node, kind: EntryKind) -> Result<(), PathError> {
+        let refuse = |why| {
+            Err(PathError {
+                path: path.chars().take(200).collect(),
+                why,
+            })
+        };
+        if let Err(why) = check_path(path) {
+            return refuse(why);
+        }
+        if self.nodes.contains_key(path) || self.directories.contains_key(path) {
+            return refuse("something is already there");
+        }
+        let mut child = path;
+        let mut child_kind = kind;
+        loop {
+            let (parent, name) = child.rsplit_once('/').unwrap_or(("", child));
+            if self.nodes.contains_key(parent) {
+                return refuse("a part of it is not a directory");
+            }
+            let known = self.directories.contains_key(parent);
+            let children = self.directories.entry(parent.to_owned()).or_default();
+            children.insert(name.to_owned(), child_kind);
+            if known || parent.is_empty() {
+                break;
+            }
+            child = parent;
+            child_kind = EntryKind::Directory;
+        }
+        self.nodes.insert(path.to_owned(), node);
+        Ok(())
+    }
+}
+
+impl Tree for MemoryTree {
+    fn get(&self, path: &str) -> Option<Entry<'_>> {
+        if let Some(node) = self.nodes.get(path) {
+            return Some(match node {
+                Node::File(content) => Entry::File(content),
+                Node::Symlink(target) => Entry::Symlink(target),
+                Node::Submodule => Entry::Submodule,
+                Node::TooLarge(bytes) => Entry::TooLarge { bytes: *bytes },
+            });
+        }
+        self.directories
+            .contains_key(path)
+            .then_some(Entry::Directory)
+    }
+
+    fn list(&self, directory: &str) -> Option<Vec<(&str, EntryKind)>> {
+        let children = self.directories.get(directory)?;
+        Some(
+            children
+                .iter()
+                .map(|(name, kind)| (name.as_str(), *kind))
+                .collect(),
+        )
+    }
+}
+
+/// The names that have hurt Git's checkouts: we never check out, and refuse them all the same.
+fn check_path(path: &str) -> Result<(), &'static str> {
+    if path.is_empty() {
+        return Err("it is empty");
+    }
+    if path.len() > 4096 {
+        return Err("it is longer than 4,096 bytes");
+    }
+    if path.contains(|c: char| c == '\\' || c.is_control()) {
+        return Err("it has a backslash or a control character");
+    }
+    for part in path.split('/') {
+        if part.is_empty() || part == "." || part == ".." {
+            return Err("it has an empty part, `.` or `..`");
+        }
+        if part.len() > 255 {
+            return Err("a part is longer than 255 bytes");
+        }
+        if is_dot_git(part) {
+            return Err("a part reads as .git on some file system");
+        }
+    }
+    Ok(())
+}
+
+/// `.git` in any case, with the characters that HFS+ ignores, or in NTFS's short and padded forms.
+fn is_dot_git(part: &str) -> bool {
+    let ignorable = |c: char| matches!(u32::from(c), 0x200c..=0x200f | 0x202a..=0x202e | 0x206a..=0x206f | 0xfeff);
+    let name: String = part.chars().filter(|c| !ignorable(*c)).collect();
+    let name = name.to_ascii_lowercase();
+    let name = name
+        .split(':')
+        .next()
+        .unwrap_or_default()
+        .trim_end_matches(['.', ' ']);
+    name == ".git" || name == "git~1"
+}
+
+/// `directory/name`, without a slash before a name in the root.
+pub(crate) fn join(directory: &str, name: &str) -> String {
+    if directory.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{directory}/{name}")
+    }
+}
+
+/// Follows links, within the tree only, until the path is a file or directory.
+///
+/// # Errors
+/// When it leads nowhere, out of the tree, in a circle, or into a submodule.
+pub(crate) fn resolve(tree: &dyn Tree, path: &str) -> Result<String, RenderError> {
+    // Git and Linux both stop at 40.
+    const MAX_LINKS: usize = 40;
+    let mut links = 0;
+    let mut done = String::new();
+    let mut rest: Vec<String> = path.split('/').rev().map(str::to_owned).collect();
+    while let Some(part) = rest.pop() {
+        if part.is_empty() || part == "." {
+            continue;
+        }
+        let next = join(&done, &part);
+        match tree.get(&next) {
+            Some(Entry::Symlink(target)) => {
+                links += 1;
+                let refuse = |why| RenderError::SymlinkRefused {
+                    file: next.clone(),
+                    target: target.chars().take(200).collect(),
+                    why,
+                };
+                if links > MAX_LINKS {
+                    return Err(refuse("goes in a circle"));
+                }
+                if target.is_empty() || target.starts_with('/') {
+                    return Err(refuse("leaves the repository"));
+                }
+                // Relative to the link's directory, which is `done`.
+                let mut base = done.clone();
+                let mut parts = Vec::new();
+                for part in target.split('/') {
+                    match part {
+                        "" | "." => {}
+                        ".." if parts.pop().is_some() => {}
+                        ".." => match base.rfind('/') {
+                            Some(end) => base.truncate(end),
+                            None if !base.is_empty() => base.clear(),
+                            None => return Err(refuse("leaves the repository")),
+                        },
+                        part => parts.push(part.to_owned()),
+                    }
+                }
+                done = base;
+                rest.extend(parts.into_iter().rev());
+            }
+            Some(Entry::Submodule) => return Err(RenderError::Submodule { path: next }),
+            Some(_) => done = next,
+            None => {
+                return Err(RenderError::PathNotFound {
+                    path: path.to_owned(),
+                    nearest: Some(done),
+                });
+            }
+        }
+    }
+    Ok(done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g06_hostile_names_are_refused() {
+        let long_part = "a".repeat(256);
+        let long = "a/".repeat(3000);
+        for path in [
+            "",
+            "/a",
+            "a/",
+            "a//b",
+            "..",
+            "a/../b",
+            ".",
+            ".git",
+            "a/.git/config",
+            ".GIT",
+            ".git.",
+            ".git ",
+            "git~1",
+            ".g\u{200c}it",
+            ".git::$INDEX_ALLOCATION",
+            "a\\b",
+            "a\0b",
+            "a\nb",
+            long_part.as_str(),
+            long.as_str(),
+        ] {
+            assert!(
+                MemoryTree::new().insert_file(path, Vec::new()).is_err(),
+                "{path:?}"
+            );
+        }
+        for path in [".gitignore", "CON", "a.git", "git~2", "ä/ö"] {
+            assert_eq!(
+                MemoryTree::new().insert_file(path, Vec::new()),
+                Ok(()),
+                "{path:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_path_is_one_thing() {
+        let mut tree = MemoryTree::new();
+        tree.insert_file("a/b", Vec::new()).unwrap();
+        assert!(tree.insert_file("a/b", Vec::new()).is_err());
+        assert!(tree.insert_file("a/b/c", Vec::new()).is_err());
+        assert!(tree.insert_file("a", Vec::new()).is_err());
+        assert_eq!(tree.list(""), Some(vec![("a", EntryKind::Directory)]));
+        assert_eq!(tree.list("a"), Some(vec![("b", EntryKind::File)]));
+        assert_eq!(tree.get("a"), Some(Entry::Directory));
+    }
+
+    #[test]
+    fn g06_links_resolve_inside_the_tree_or_not_at_all() {
+        let mut tree = MemoryTree::new();
+        tree.insert_file("base/x/file", Vec::new()).unwrap();
+        tree.insert_symlink("apps/x", "../base/x".to_owned())
+            .unwrap();
+        tree.insert_symlink("apps/abs", "/etc/passwd".to_owned())
+            .unwrap();
+        tree.insert_symlink("apps/up", "../../etc".to_owned())
+            .unwrap();
+        tree.insert_symlink("apps/loop", "loop".to_owned()).unwrap();
+        tree.insert_symlink("apps/dangling", "nothing".to_owned())
+            .unwrap();
+        assert_eq!(resolve(&tree, "apps/x/file"), Ok("base/x/file".to_owned()));
+        for path in ["apps/abs", "apps/up", "apps/loop"] {
+            assert!(
+                matches!(
+                    resolve(&tree, path),
+                    Err(RenderError::SymlinkRefused { .. })
+                ),
+                "{path}"
+            );
+        }
+        assert!(matches!(
+            resolve(&tree, "apps/dangling"),
+            Err(RenderError::PathNotFound { .. })
+        ));
+    }
+}
