@@ -1,0 +1,141 @@
+//! What can go wrong with a repository, in classes that a caller and an operator can act on.
+
+use flotilla_shared::reason::Reason;
+use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
+
+/// A Git operation failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not reached, or not answered in a way that makes sense; worth another try.
+    #[error("{url} cannot be reached: {cause}")]
+    Unavailable {
+        /// The repository.
+        url: RepositoryUrl,
+        /// What the transport said.
+        cause: String,
+    },
+    /// 401 or 403.
+    #[error("{url} refuses our credentials (or wants some): {cause}")]
+    Authentication {
+        /// The repository.
+        url: RepositoryUrl,
+        /// What the server said.
+        cause: String,
+    },
+    /// 404, or no such directory.
+    #[error("there is no repository at {url}")]
+    RepositoryNotFound {
+        /// The repository.
+        url: RepositoryUrl,
+    },
+    /// The branch is not advertised.
+    #[error("branch {branch} is not in {url}")]
+    BranchNotFound {
+        /// The repository.
+        url: RepositoryUrl,
+        /// The branch.
+        branch: BranchName,
+    },
+    /// The server does not have the commit.
+    #[error("commit {commit} is not in {url}")]
+    CommitNotFound {
+        /// The repository.
+        url: RepositoryUrl,
+        /// The commit.
+        commit: Commit,
+    },
+    /// The commit exists but was not found on the branch within the history that may be fetched.
+    #[error("commit {commit} is not on branch {branch} of {url} (looked {depth} commits deep)")]
+    NotOnBranch {
+        /// The repository.
+        url: RepositoryUrl,
+        /// The branch.
+        branch: BranchName,
+        /// The commit.
+        commit: Commit,
+        /// How deep.
+        depth: u32,
+    },
+    /// A budget is used up.
+    #[error("{url}: more than {limit} {what}")]
+    Limit {
+        /// The repository.
+        url: RepositoryUrl,
+        /// Of what.
+        what: &'static str,
+        /// How much is allowed.
+        limit: u64,
+    },
+    /// An object cannot be read or has a hostile shape.
+    #[error("{url} has damaged or refused objects: {cause}")]
+    Corrupt {
+        /// The repository.
+        url: RepositoryUrl,
+        /// What is wrong.
+        cause: String,
+    },
+    /// Our own cache directory cannot be used.
+    #[error("the cache at {path} cannot be used: {cause}")]
+    Cache {
+        /// The directory.
+        path: String,
+        /// What is wrong.
+        cause: String,
+    },
+}
+
+impl Error {
+    /// The bounded code for status, events and metrics.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Unavailable { .. } | Self::Cache { .. } => Reason::RepositoryUnavailable,
+            Self::Authentication { .. } => Reason::AuthenticationFailed,
+            Self::RepositoryNotFound { .. } => Reason::RepositoryNotFound,
+            Self::BranchNotFound { .. } => Reason::BranchNotFound,
+            Self::CommitNotFound { .. } => Reason::CommitNotFound,
+            Self::NotOnBranch { .. } => Reason::CommitNotOnBranch,
+            Self::Limit { .. } => Reason::LimitExceeded,
+            Self::Corrupt { .. } => Reason::CorruptRepository,
+        }
+    }
+
+    /// Sorts a transport's failure by what it says; gix keeps HTTP statuses only in its texts.
+    pub(crate) fn transport(url: &RepositoryUrl, error: impl std::fmt::Debug) -> Self {
+        // The debug form of gix' errors is the whole chain; credentials are never part of it, since
+        // URLs with user information are refused before.
+        let text = format!("{error:?}");
+        let url = url.clone();
+        let says = |needles: &[&str]| needles.iter().any(|needle| text.contains(needle));
+        if says(&[
+            "404",
+            "NotFound",
+            "does not appear to be a git repository",
+            "No such file",
+        ]) {
+            return Self::RepositoryNotFound { url };
+        }
+        let cause = one_line(&text);
+        if says(&[
+            "401",
+            "403",
+            "Unauthorized",
+            "Forbidden",
+            "credential",
+            "Credential",
+        ]) {
+            return Self::Authentication { url, cause };
+        }
+        Self::Unavailable { url, cause }
+    }
+}
+
+/// The first telling part of a multi-line error chain.
+pub(crate) fn one_line(text: &str) -> String {
+    let joined: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    flotilla_shared::report::plain_line(&joined.join(": "), 400)
+}

@@ -1,0 +1,20 @@
+//! Git as hub and agent need it: a branch's tip, an exact commit, a tree's blobs.
+//!
+//! ```text
+//!   hub    --tips------------------>  Remote  --reference advertisement-->  Git server
+//!   agent  --tips, fetch, read_tree-> Remote  --shallow fetch, bare cache-> Git server
+//! ```
+//!
+//! Blocking: call from `spawn_blocking`. Everything is bounded in time, bytes and entries. Nothing of a
+//! repository is ever run: no work tree, hooks, filters, attributes, submodules or configuration of it.
+//! For http(s) no program is started; `file://` starts `git upload-pack`, and is for machines whose
+//! owner allows it.
+
+mod error;
+mod fetch;
+mod remote;
+mod tree;
+
+pub use error::Error;
+pub use remote::{Credentials, Limits, Remote};
+pub use tree::{Blob, TreeEntry};

@@ -1,0 +1,217 @@
+//! A remote repository with its local bare cache.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
+use gix::protocol::transport::client::blocking_io::http;
+use gix::remote::Direction;
+
+use crate::Error;
+use crate::error::one_line;
+
+/// What one repository may cost.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Longest single exchange with the server.
+    pub timeout: Duration,
+    /// Most bytes a fetch may put on disk.
+    pub pack_bytes: u64,
+    /// Largest blob that is read; larger ones are known by size only.
+    pub blob_bytes: u64,
+    /// All blobs of one tree together.
+    pub tree_bytes: u64,
+    /// Most entries of one tree.
+    pub tree_entries: u64,
+    /// Deepest directory of a tree.
+    pub tree_depth: usize,
+    /// How many commits below a branch's tip an assigned commit may be.
+    pub history: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(60),
+            pack_bytes: 1 << 30,
+            blob_bytes: 8 << 20,
+            tree_bytes: 256 << 20,
+            tree_entries: 200_000,
+            tree_depth: 64,
+            history: 10_000,
+        }
+    }
+}
+
+/// A user name and password or token for one repository.
+#[derive(Clone)]
+pub struct Credentials {
+    /// Often `git` or `x-access-token` where the password is a token.
+    pub username: String,
+    /// Never logged, never part of an error.
+    pub password: String,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Credentials(..)")
+    }
+}
+
+/// One remote repository.
+pub struct Remote {
+    pub(crate) url: RepositoryUrl,
+    pub(crate) limits: Limits,
+    pub(crate) directory: PathBuf,
+    pub(crate) repository: gix::Repository,
+    credentials: Option<Credentials>,
+}
+
+impl Remote {
+    /// Opens the bare cache in `directory`, and makes it where it is not there or is damaged.
+    ///
+    /// # Errors
+    /// When the directory cannot be written.
+    pub fn open(
+        directory: &Path,
+        url: RepositoryUrl,
+        limits: Limits,
+        credentials: Option<Credentials>,
+    ) -> Result<Self, Error> {
+        let cache = |cause: String| Error::Cache {
+            path: directory.display().to_string(),
+            cause: one_line(&cause),
+        };
+        let repository = match open(directory) {
+            Ok(repository) => repository,
+            Err(_) => {
+                // What cannot be opened holds nothing that cannot be fetched again.
+                if directory.exists() {
+                    std::fs::remove_dir_all(directory).map_err(|error| cache(error.to_string()))?;
+                }
+                std::fs::create_dir_all(directory).map_err(|error| cache(error.to_string()))?;
+                gix::ThreadSafeRepository::init_opts(
+                    directory,
+                    gix::create::Kind::Bare,
+                    gix::create::Options::default(),
+                    options(),
+                )
+                .map_err(|error| cache(format!("{error:?}")))?;
+                open(directory).map_err(cache)?
+            }
+        };
+        Ok(Self {
+            url,
+            limits,
+            directory: directory.to_owned(),
+            repository,
+            credentials,
+        })
+    }
+
+    /// The commits that branches point at, by the server's reference advertisement; a branch that is
+    /// not there is absent from the answer.
+    ///
+    /// # Errors
+    /// When the server cannot be asked.
+    pub fn tips(&self, branches: &[BranchName]) -> Result<BTreeMap<BranchName, Commit>, Error> {
+        let specs = branches
+            .iter()
+            .map(|branch| format!("+{0}:{0}", branch.full_ref()));
+        let remote = self.remote(specs)?;
+        let connection = remote
+            .connect(Direction::Fetch)
+            .map_err(|error| Error::transport(&self.url, error))?;
+        let (map, _) = self
+            .prepare(connection)
+            .ref_map(
+                gix::progress::Discard,
+                gix::remote::ref_map::Options::default(),
+            )
+            .map_err(|error| Error::transport(&self.url, error))?;
+        let mut tips = BTreeMap::new();
+        for reference in map.remote_refs {
+            let (name, target, _) = reference.unpack();
+            let Some(branch) = branches.iter().find(|b| name == b.full_ref().as_bytes()) else {
+                continue;
+            };
+            if let Some(commit) = target.and_then(|id| id.to_string().parse().ok()) {
+                tips.insert(branch.clone(), commit);
+            }
+        }
+        Ok(tips)
+    }
+
+    pub(crate) fn remote(
+        &self,
+        specs: impl Iterator<Item = String>,
+    ) -> Result<gix::Remote<'_>, Error> {
+        let specs: Vec<String> = specs.collect();
+        self.repository
+            .remote_at(self.url.as_str())
+            .and_then(|remote| {
+                remote
+                    .with_fetch_tags(gix::remote::fetch::Tags::None)
+                    .with_refspecs(specs.iter().map(|spec| spec.as_bytes()), Direction::Fetch)
+            })
+            .map_err(|error| Error::transport(&self.url, error))
+    }
+
+    /// Time-outs, no redirects to elsewhere, our credentials or none: never a prompt, never a helper.
+    pub(crate) fn prepare<'a, 'r, T: gix::protocol::transport::client::blocking_io::Transport>(
+        &self,
+        connection: gix::remote::Connection<'a, 'a, 'r, T>,
+    ) -> gix::remote::Connection<'a, 'a, 'r, T> {
+        let credentials = self.credentials.clone();
+        let connection = connection.with_credentials(move |action| {
+            use gix::credentials::helper::Action;
+            let (Action::Get(context), Some(credentials)) = (action, credentials.clone()) else {
+                return Ok(None);
+            };
+            Ok(Some(gix::credentials::protocol::Outcome {
+                identity: gix::sec::identity::Account {
+                    username: credentials.username,
+                    password: credentials.password,
+                    oauth_refresh_token: None,
+                },
+                next: context.into(),
+            }))
+        });
+        if self.url.scheme() == "file" {
+            return connection;
+        }
+        let timeout = self.limits.timeout;
+        let request_options = http::reqwest::Options {
+            configure_request: Some(Box::new(move |request| {
+                *request.timeout_mut() = Some(timeout);
+                Ok(())
+            })),
+            configure_client: None,
+        };
+        connection.with_transport_options(Box::new(http::Options {
+            follow_redirects: http::options::FollowRedirects::None,
+            connect_timeout: Some(Duration::from_secs(10)),
+            user_agent: Some(format!("flotilla/{}", env!("CARGO_PKG_VERSION"))),
+            ssl_verify: true,
+            #[expect(clippy::disallowed_types, reason = "the type that gix takes")]
+            backend: Some(Arc::new(Mutex::new(request_options))),
+            ..http::Options::default()
+        }))
+    }
+}
+
+fn options() -> gix::open::Options {
+    gix::open::Options::isolated().config_overrides([
+        // A hostile header must not make us allocate what it claims (catalogue G10).
+        "gitoxide.objects.allocLimit=268435456",
+        "core.deltaBaseCacheLimit=8m",
+    ])
+}
+
+fn open(directory: &Path) -> Result<gix::Repository, String> {
+    gix::ThreadSafeRepository::open_opts(directory, options().open_path_as_is(true))
+        .map(|repository| repository.to_thread_local())
+        .map_err(|error| format!("{error:?}"))
+}

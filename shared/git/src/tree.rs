@@ -1,0 +1,177 @@
+//! Reading a commit's tree: names, kinds and bounded blobs.
+
+use flotilla_shared::revision::Commit;
+use gix::ObjectId;
+use gix::objs::tree::EntryKind;
+
+use crate::error::one_line;
+use crate::fetch::object_id;
+use crate::{Error, Remote};
+
+/// One entry of a tree that is not itself a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TreeEntry {
+    /// Path from the root, slash-separated.
+    pub path: String,
+    /// Object id of the blob (or commit, for a submodule), hexadecimal.
+    pub id: String,
+    /// What it is.
+    pub blob: Blob,
+}
+
+/// What an entry is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Blob {
+    /// A file's content.
+    File(Vec<u8>),
+    /// A link's target.
+    Symlink(String),
+    /// A gitlink.
+    Submodule,
+    /// A file over the limit, by its size.
+    TooLarge(u64),
+}
+
+impl Remote {
+    /// Reads the commit's tree; blobs of files for which `wanted` says no are left out entirely.
+    ///
+    /// # Errors
+    /// When the commit is not in the cache, an object is damaged, or a limit is reached.
+    pub fn read_tree(
+        &self,
+        commit: &Commit,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Vec<TreeEntry>, Error> {
+        let missing = || Error::CommitNotFound {
+            url: self.url.clone(),
+            commit: commit.clone(),
+        };
+        let id = object_id(commit).ok_or_else(missing)?;
+        let object = self.repository.find_object(id).map_err(|_| missing())?;
+        let commit = object
+            .try_into_commit()
+            .map_err(|error| self.corrupt(error))?;
+        let root = commit
+            .tree_id()
+            .map_err(|error| self.corrupt(error))?
+            .detach();
+        let mut reader = Reader {
+            remote: self,
+            entries: Vec::new(),
+            seen: 0,
+            bytes: 0,
+        };
+        reader.directory(root, "", 0, &wanted)?;
+        Ok(reader.entries)
+    }
+
+    fn corrupt(&self, error: impl std::fmt::Debug) -> Error {
+        Error::Corrupt {
+            url: self.url.clone(),
+            cause: one_line(&format!("{error:?}")),
+        }
+    }
+}
+
+struct Reader<'r> {
+    remote: &'r Remote,
+    entries: Vec<TreeEntry>,
+    seen: u64,
+    bytes: u64,
+}
+
+impl Reader<'_> {
+    fn limit(&self, what: &'static str, limit: u64) -> Error {
+        Error::Limit {
+            url: self.remote.url.clone(),
+            what,
+            limit,
+        }
+    }
+
+    fn directory(
+        &mut self,
+        id: ObjectId,
+        path: &str,
+        depth: usize,
+        wanted: &impl Fn(&str) -> bool,
+    ) -> Result<(), Error> {
+        let limits = &self.remote.limits;
+        if depth > limits.tree_depth {
+            return Err(self.limit("levels of directories", limits.tree_depth as u64));
+        }
+        let repository = &self.remote.repository;
+        let object = repository
+            .find_object(id)
+            .map_err(|error| self.remote.corrupt(error))?;
+        let tree = object
+            .try_into_tree()
+            .map_err(|error| self.remote.corrupt(error))?;
+        for entry in tree.iter() {
+            let entry = entry.map_err(|error| self.remote.corrupt(error))?;
+            self.seen += 1;
+            if self.seen > limits.tree_entries {
+                return Err(self.limit("entries in one tree", limits.tree_entries));
+            }
+            let name = std::str::from_utf8(entry.filename()).map_err(|_| Error::Corrupt {
+                url: self.remote.url.clone(),
+                cause: format!("a name in {path:?} is not valid UTF-8"),
+            })?;
+            let child = if path.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{path}/{name}")
+            };
+            let id = entry.object_id();
+            match entry.mode().kind() {
+                EntryKind::Tree => self.directory(id, &child, depth + 1, wanted)?,
+                EntryKind::Commit => self.push(child, id, Blob::Submodule),
+                EntryKind::Link => {
+                    let target = self.blob(id, 4096)?;
+                    let blob = match target {
+                        Blob::File(target) => Blob::Symlink(
+                            String::from_utf8(target).unwrap_or_else(|_| "\u{fffd}".to_owned()),
+                        ),
+                        _ => Blob::Symlink("/".to_owned()),
+                    };
+                    self.push(child, id, blob);
+                }
+                EntryKind::Blob | EntryKind::BlobExecutable => {
+                    if wanted(&child) {
+                        let blob = self.blob(id, limits.blob_bytes)?;
+                        self.push(child, id, blob);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, path: String, id: ObjectId, blob: Blob) {
+        self.entries.push(TreeEntry {
+            path,
+            id: id.to_string(),
+            blob,
+        });
+    }
+
+    /// A blob's content, or its size where that is over `limit`. The header is asked first, so that
+    /// nothing large is ever unpacked.
+    fn blob(&mut self, id: ObjectId, limit: u64) -> Result<Blob, Error> {
+        let repository = &self.remote.repository;
+        let header = repository
+            .find_header(id)
+            .map_err(|error| self.remote.corrupt(error))?;
+        if header.size() > limit {
+            return Ok(Blob::TooLarge(header.size()));
+        }
+        self.bytes += header.size();
+        if self.bytes > self.remote.limits.tree_bytes {
+            return Err(self.limit("bytes in one tree", self.remote.limits.tree_bytes));
+        }
+        let mut object = repository
+            .find_object(id)
+            .map_err(|error| self.remote.corrupt(error))?;
+        Ok(Blob::File(std::mem::take(&mut object.data)))
+    }
+}

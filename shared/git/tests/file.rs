@@ -1,0 +1,252 @@
+//! Against real repositories made by the real `git`, over `file://`.
+
+use std::path::Path;
+use std::process::Command;
+
+use flotilla_git::{Blob, Error, Limits, Remote};
+use flotilla_shared::reason::Reason;
+use flotilla_shared::revision::Commit;
+
+fn git(directory: &Path, arguments: &[&str]) -> String {
+    let output = Command::new("git")
+        .current_dir(directory)
+        .args([
+            "-c",
+            "user.name=t",
+            "-c",
+            "user.email=t@example.com",
+            "-c",
+            "init.defaultBranch=main",
+        ])
+        .args(arguments)
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .output()
+        .expect("git runs");
+    assert!(
+        output.status.success(),
+        "git {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout)
+        .expect("text")
+        .trim()
+        .to_owned()
+}
+
+struct Origin {
+    directory: tempfile::TempDir,
+}
+
+impl Origin {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        git(directory.path(), &["init", "-q", "-b", "prod", "."]);
+        Self { directory }
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn commit(&self, file: &str, content: &str) -> Commit {
+        let path = self.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+        git(self.path(), &["add", "-A"]);
+        git(self.path(), &["commit", "-q", "-m", file]);
+        git(self.path(), &["rev-parse", "HEAD"]).parse().unwrap()
+    }
+
+    fn remote(&self, cache: &Path) -> Remote {
+        let url = format!("file://{}", self.path().display()).parse().unwrap();
+        Remote::open(cache, url, Limits::default(), None).unwrap()
+    }
+}
+
+#[test]
+fn tips_fetch_and_tree_go_the_whole_way() {
+    let origin = Origin::new();
+    let cache = tempfile::tempdir().unwrap();
+    let first = origin.commit("app/a.yaml", "a: 1\n");
+    let remote = origin.remote(&cache.path().join("r"));
+    let prod = "prod".parse().unwrap();
+    let none = "nothing".parse().unwrap();
+    let tips = remote.tips(&[prod, none]).unwrap();
+    assert_eq!(tips.into_values().collect::<Vec<_>>(), [first.clone()]);
+
+    let prod = "prod".parse().unwrap();
+    assert_eq!(remote.fetch(&prod, &first).unwrap(), first);
+    let second = origin.commit("app/b.yaml", "b: 1\n");
+    assert_eq!(remote.fetch(&prod, &second).unwrap(), second);
+    assert_eq!(
+        remote.fetch(&prod, &first).unwrap(),
+        second,
+        "an ancestor of the tip is fine"
+    );
+
+    let tree = remote
+        .read_tree(&second, |path| !path.ends_with("a.yaml"))
+        .unwrap();
+    assert_eq!(tree.len(), 1);
+    assert_eq!(tree[0].path, "app/b.yaml");
+    assert_eq!(tree[0].blob, Blob::File(b"b: 1\n".to_vec()));
+}
+
+#[test]
+fn g02_a_base_below_the_shallow_border_is_fetched_by_deepening() {
+    let origin = Origin::new();
+    let cache = tempfile::tempdir().unwrap();
+    let first = origin.commit("f", "0");
+    for index in 1..60 {
+        origin.commit("f", &index.to_string());
+    }
+    let remote = origin.remote(&cache.path().join("r"));
+    remote.fetch(&"prod".parse().unwrap(), &first).unwrap();
+    assert!(remote.has_tree(&first));
+}
+
+#[test]
+fn c02_a_commit_of_the_repository_that_is_not_on_the_branch_is_refused() {
+    let origin = Origin::new();
+    let cache = tempfile::tempdir().unwrap();
+    origin.commit("a", "1");
+    git(origin.path(), &["checkout", "-q", "-b", "fork"]);
+    let fork = origin.commit("evil", "1");
+    git(origin.path(), &["checkout", "-q", "prod"]);
+    let remote = origin.remote(&cache.path().join("r"));
+    let error = remote.fetch(&"prod".parse().unwrap(), &fork).unwrap_err();
+    assert_eq!(error.reason(), Reason::CommitNotFound, "{error}");
+    // Even when it is in the cache, because another branch brought it in.
+    remote.fetch(&"fork".parse().unwrap(), &fork).unwrap();
+    let error = remote.fetch(&"prod".parse().unwrap(), &fork).unwrap_err();
+    assert_eq!(error.reason(), Reason::CommitNotOnBranch, "{error}");
+}
+
+#[test]
+fn p06_missing_branches_and_repositories_have_their_own_reasons() {
+    let origin = Origin::new();
+    let cache = tempfile::tempdir().unwrap();
+    let commit = origin.commit("a", "1");
+    let remote = origin.remote(&cache.path().join("r"));
+    let error = remote.fetch(&"gone".parse().unwrap(), &commit).unwrap_err();
+    assert!(matches!(error, Error::BranchNotFound { .. }), "{error}");
+    let nowhere = "file:///nonexistent/repository".parse().unwrap();
+    let remote = Remote::open(&cache.path().join("n"), nowhere, Limits::default(), None).unwrap();
+    let error = remote.tips(&["prod".parse().unwrap()]).unwrap_err();
+    assert!(
+        matches!(
+            error.reason(),
+            Reason::RepositoryNotFound | Reason::RepositoryUnavailable
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn g06_g07_links_and_submodules_are_entries_and_nothing_more() {
+    let origin = Origin::new();
+    let cache = tempfile::tempdir().unwrap();
+    origin.commit("app/a.yaml", "a: 1\n");
+    std::os::unix::fs::symlink("/etc/passwd", origin.path().join("app/link")).unwrap();
+    let gitlink = format!("160000,{},app/vendor", "3f2a9c1d".repeat(5));
+    git(origin.path(), &["add", "app/link"]);
+    git(
+        origin.path(),
+        &["update-index", "--add", "--cacheinfo", &gitlink],
+    );
+    git(origin.path(), &["commit", "-q", "-m", "hostile"]);
+    let commit: Commit = git(origin.path(), &["rev-parse", "HEAD"]).parse().unwrap();
+    let remote = origin.remote(&cache.path().join("r"));
+    remote.fetch(&"prod".parse().unwrap(), &commit).unwrap();
+    let blobs: Vec<_> = remote
+        .read_tree(&commit, |_| true)
+        .unwrap()
+        .into_iter()
+        .map(|e| (e.path, e.blob))
+        .collect();
+    assert_eq!(
+        blobs,
+        [
+            ("app/a.yaml".to_owned(), Blob::File(b"a: 1\n".to_vec())),
+            (
+                "app/link".to_owned(),
+                Blob::Symlink("/etc/passwd".to_owned())
+            ),
+            ("app/vendor".to_owned(), Blob::Submodule),
+        ]
+    );
+}
+
+#[test]
+fn g11_budgets_of_trees_hold() {
+    let origin = Origin::new();
+    let cache = tempfile::tempdir().unwrap();
+    for index in 0..20 {
+        std::fs::write(origin.path().join(format!("f{index}")), "x".repeat(1000)).unwrap();
+    }
+    let commit = origin.commit("big", &"y".repeat(5000));
+    let url: flotilla_shared::revision::RepositoryUrl =
+        format!("file://{}", origin.path().display())
+            .parse()
+            .unwrap();
+    let prod = "prod".parse().unwrap();
+    let open = |limits: Limits| {
+        let remote = Remote::open(&cache.path().join("r"), url.clone(), limits, None).unwrap();
+        remote.fetch(&prod, &commit).unwrap();
+        remote
+    };
+    let remote = open(Limits {
+        blob_bytes: 2000,
+        ..Limits::default()
+    });
+    let tree = remote.read_tree(&commit, |_| true).unwrap();
+    assert!(tree.iter().any(|entry| entry.blob == Blob::TooLarge(5000)));
+    for limits in [
+        Limits {
+            tree_entries: 10,
+            ..Limits::default()
+        },
+        Limits {
+            tree_bytes: 10_000,
+            ..Limits::default()
+        },
+    ] {
+        let error = open(limits).read_tree(&commit, |_| true).unwrap_err();
+        assert_eq!(error.reason(), Reason::LimitExceeded);
+    }
+}
+
+#[test]
+fn g12_a_damaged_cache_is_made_anew() {
+    let origin = Origin::new();
+    let cache = tempfile::tempdir().unwrap();
+    let commit = origin.commit("a", "1");
+    let prod = "prod".parse().unwrap();
+    origin
+        .remote(&cache.path().join("r"))
+        .fetch(&prod, &commit)
+        .unwrap();
+    std::fs::write(cache.path().join("r/HEAD"), "garbage").unwrap();
+    std::fs::write(cache.path().join("r/config"), "[[[").unwrap();
+    let remote = origin.remote(&cache.path().join("r"));
+    remote.fetch(&prod, &commit).unwrap();
+    assert!(remote.has_tree(&commit));
+}
+
+#[test]
+fn g01_a_force_push_leaves_the_old_commit_off_the_branch() {
+    let origin = Origin::new();
+    let cache = tempfile::tempdir().unwrap();
+    origin.commit("a", "1");
+    let old = origin.commit("a", "2");
+    let remote = origin.remote(&cache.path().join("r"));
+    let prod = "prod".parse().unwrap();
+    remote.fetch(&prod, &old).unwrap();
+    git(origin.path(), &["reset", "-q", "--hard", "HEAD~1"]);
+    let new = origin.commit("a", "3");
+    assert_eq!(
+        remote.fetch(&prod, &old).unwrap_err().reason(),
+        Reason::CommitNotOnBranch
+    );
+    assert_eq!(remote.fetch(&prod, &new).unwrap(), new);
+}
