@@ -1,1 +1,14 @@
-//! The Flotilla hub: resolves branches, steers rollouts, streams assignments.
+//! The Flotilla hub: decides which commit each cluster should run, and streams that decision.
+//!
+//! ```text
+//!   fleet file --spec (PURE)--> Spec ------+
+//!   git (IO): branch tips ----> Event --+  |
+//!   serve (IO): hello, ack, report -> Event -> fleet::step (PURE) -> Effect -> driver (IO)
+//!                                                                      |        | store, then send
+//!   FleetService <- status (PURE) <- query <- driver <-----------------+        +-> sessions
+//! ```
+//!
+//! One task, the [`driver`], owns the [`fleet::Fleet`]; everything else sends it events or asks it
+//! questions over one bounded channel. What must survive is stored before anything is sent.
+
+pub mod spec;

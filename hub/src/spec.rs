@@ -1,0 +1,129 @@
+//! The fleet file: what a person declares, checked as a whole before any of it is used.
+
+mod file;
+mod selector;
+mod template;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use flotilla_shared::assignment::{Renderer, SyncPolicy};
+use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName, RepositoryName};
+use flotilla_shared::revision::{BranchName, RepositoryUrl};
+
+pub use file::parse;
+pub use selector::{Selector, SelectorError};
+pub use template::{PathTemplate, TemplateError};
+
+/// Everything the hub was told, valid as a whole.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Spec {
+    /// Git repositories.
+    pub repositories: BTreeMap<RepositoryName, Repository>,
+    /// Environments, in the file's order (which is the order they are shown in).
+    pub environments: Vec<Environment>,
+    /// Clusters that the file places itself; it wins over what a token or a person said.
+    pub clusters: BTreeMap<ClusterName, ClusterSpec>,
+    /// Applications.
+    pub applications: BTreeMap<ApplicationName, Application>,
+}
+
+impl Spec {
+    /// An environment by name.
+    #[must_use]
+    pub fn environment(&self, name: &EnvironmentName) -> Option<&Environment> {
+        self.environments
+            .iter()
+            .find(|environment| environment.name == *name)
+    }
+
+    /// The branches that must be known of each repository.
+    #[must_use]
+    pub fn branches(&self) -> BTreeMap<RepositoryName, BTreeSet<BranchName>> {
+        let branches: BTreeSet<BranchName> = self
+            .environments
+            .iter()
+            .map(|environment| environment.branch.clone())
+            .collect();
+        self.repositories
+            .keys()
+            .map(|name| (name.clone(), branches.clone()))
+            .collect()
+    }
+}
+
+/// A Git repository that agents pull and the hub watches.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Repository {
+    /// Where.
+    pub url: RepositoryUrl,
+    /// Time between two looks; a jitter of a tenth is added.
+    pub poll_interval: Duration,
+}
+
+/// An environment: a branch and what it promotes from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Environment {
+    /// Its name.
+    pub name: EnvironmentName,
+    /// The branch of every repository that this environment runs.
+    pub branch: BranchName,
+    /// The environment whose commits may come here.
+    pub promotes_from: Option<EnvironmentName>,
+}
+
+/// A cluster that the file places.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClusterSpec {
+    /// Where it belongs.
+    pub environment: EnvironmentName,
+    /// For selectors and templates.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// An application: what to run, and where.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Application {
+    /// Which repository.
+    pub repository: RepositoryName,
+    /// Which directory of it, per cluster.
+    pub path: PathTemplate,
+    /// How it is rendered.
+    pub renderer: Renderer,
+    /// Which clusters run it.
+    pub placement: Placement,
+    /// What must be healthy first.
+    pub depends_on: Vec<ApplicationName>,
+    /// For namespaced objects that name none.
+    pub namespace: String,
+    /// Whether cluster facts are substituted.
+    pub substitute: bool,
+    /// Pruning, drift, conflicts.
+    pub sync_policy: SyncPolicy,
+}
+
+/// Which clusters run an application; empty parts match all, and all parts must match.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Placement {
+    /// Any of these environments.
+    pub environments: BTreeSet<EnvironmentName>,
+    /// Any of these clusters.
+    pub clusters: BTreeSet<ClusterName>,
+    /// Labels.
+    pub selector: Selector,
+}
+
+impl Placement {
+    /// Whether a cluster is meant.
+    #[must_use]
+    pub fn matches(
+        &self,
+        cluster: &ClusterName,
+        environment: &EnvironmentName,
+        labels: &BTreeMap<String, String>,
+    ) -> bool {
+        (self.environments.is_empty() || self.environments.contains(environment))
+            && (self.clusters.is_empty() || self.clusters.contains(cluster))
+            && self.selector.matches(labels)
+    }
+}

@@ -1,0 +1,452 @@
+//! The fleet file's YAML form and all checks that span more than one key.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use flotilla_shared::assignment::{Drift, IgnoreRule, Prune, Renderer, SyncPolicy};
+use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName, RepositoryName};
+use flotilla_shared::revision::{BranchName, RepositoryUrl};
+use flotilla_yaml::config::{ConfigError, Located, located};
+use serde::Deserialize;
+
+use super::{Application, ClusterSpec, Environment, PathTemplate, Placement, Repository, Spec};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct FleetFile {
+    api_version: String,
+    kind: String,
+    #[serde(default)]
+    repositories: Vec<RepositoryEntry>,
+    #[serde(default)]
+    environments: Vec<EnvironmentEntry>,
+    #[serde(default)]
+    clusters: Vec<ClusterEntry>,
+    #[serde(default)]
+    applications: Vec<ApplicationEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct RepositoryEntry {
+    name: RepositoryName,
+    url: RepositoryUrl,
+    #[serde(default)]
+    poll_interval: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct EnvironmentEntry {
+    name: EnvironmentName,
+    branch: BranchName,
+    #[serde(default)]
+    promotes_from: Option<EnvironmentName>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct ClusterEntry {
+    name: ClusterName,
+    environment: EnvironmentName,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct ApplicationEntry {
+    name: ApplicationName,
+    repository: RepositoryName,
+    path: String,
+    #[serde(default)]
+    renderer: Renderer,
+    #[serde(default)]
+    placement: PlacementEntry,
+    #[serde(default)]
+    depends_on: Vec<ApplicationName>,
+    #[serde(default)]
+    namespace: String,
+    #[serde(default)]
+    substitute: bool,
+    #[serde(default)]
+    sync_policy: SyncPolicyEntry,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct PlacementEntry {
+    #[serde(default)]
+    environments: BTreeSet<EnvironmentName>,
+    #[serde(default)]
+    clusters: BTreeSet<ClusterName>,
+    #[serde(default)]
+    selector: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct SyncPolicyEntry {
+    #[serde(default)]
+    prune: Prune,
+    #[serde(default)]
+    drift: Drift,
+    #[serde(default)]
+    force_conflicts: bool,
+    #[serde(default)]
+    health_timeout: Option<String>,
+    #[serde(default)]
+    ignore: Vec<IgnoreRule>,
+}
+
+/// Reads and checks a fleet file.
+///
+/// # Errors
+/// Every problem that was found, each with file, line and key; a file with one is not used at all.
+pub fn parse(name: &str, text: &str) -> Result<Spec, Vec<ConfigError>> {
+    let file: Located<FleetFile> = located(name, text).map_err(|error| vec![error])?;
+    let mut checker = Checker {
+        file: &file,
+        errors: Vec::new(),
+        spec: Spec::default(),
+    };
+    checker.all();
+    if checker.errors.is_empty() {
+        Ok(checker.spec)
+    } else {
+        Err(checker.errors)
+    }
+}
+
+struct Checker<'f> {
+    file: &'f Located<FleetFile>,
+    errors: Vec<ConfigError>,
+    spec: Spec,
+}
+
+impl<'f> Checker<'f> {
+    fn error(&mut self, path: &str, message: impl Into<String>) {
+        self.errors.push(self.file.error(path, message));
+    }
+
+    fn all(&mut self) {
+        let file = &self.file.value;
+        if file.api_version != "flotilla.dev/v1alpha1" {
+            self.error("apiVersion", "it must be flotilla.dev/v1alpha1");
+        }
+        if file.kind != "Fleet" {
+            self.error("kind", "it must be Fleet");
+        }
+        for (index, entry) in file.repositories.iter().enumerate() {
+            self.repository(&format!("repositories[{index}]"), entry);
+        }
+        for (index, entry) in file.environments.iter().enumerate() {
+            self.environment(&format!("environments[{index}]"), entry);
+        }
+        for (index, entry) in file.clusters.iter().enumerate() {
+            self.cluster(&format!("clusters[{index}]"), entry);
+        }
+        for (index, entry) in file.applications.iter().enumerate() {
+            self.application(&format!("applications[{index}]"), entry);
+        }
+        self.references();
+    }
+
+    fn duration(&mut self, path: &str, text: Option<&String>, default: Duration) -> Duration {
+        let Some(text) = text else {
+            return default;
+        };
+        match duration(text) {
+            Some(duration) => duration,
+            None => {
+                self.error(
+                    path,
+                    format!("{text:?} is not a duration: write 30s, 5m or 1h"),
+                );
+                default
+            }
+        }
+    }
+
+    fn repository(&mut self, path: &str, entry: &'f RepositoryEntry) {
+        let poll_interval = self.duration(
+            &format!("{path}.pollInterval"),
+            entry.poll_interval.as_ref(),
+            Duration::from_secs(30),
+        );
+        if poll_interval < Duration::from_secs(1) {
+            self.error(&format!("{path}.pollInterval"), "it must be at least 1s");
+        }
+        let repository = Repository {
+            url: entry.url.clone(),
+            poll_interval,
+        };
+        if self
+            .spec
+            .repositories
+            .insert(entry.name.clone(), repository)
+            .is_some()
+        {
+            self.error(
+                &format!("{path}.name"),
+                format!("repository {} is already there", entry.name),
+            );
+        }
+    }
+
+    fn environment(&mut self, path: &str, entry: &'f EnvironmentEntry) {
+        if self.spec.environment(&entry.name).is_some() {
+            let message = format!("environment {} is already there", entry.name);
+            self.error(&format!("{path}.name"), message);
+        }
+        let taken = self
+            .spec
+            .environments
+            .iter()
+            .find(|other| other.branch == entry.branch);
+        if let Some(other) = taken.map(|other| other.name.clone()) {
+            let message = format!("branch {} is already that of {other}", entry.branch);
+            self.error(&format!("{path}.branch"), message);
+        }
+        self.spec.environments.push(Environment {
+            name: entry.name.clone(),
+            branch: entry.branch.clone(),
+            promotes_from: entry.promotes_from.clone(),
+        });
+    }
+
+    fn cluster(&mut self, path: &str, entry: &'f ClusterEntry) {
+        if self.spec.environment(&entry.environment).is_none() {
+            let message = format!("there is no environment {}", entry.environment);
+            self.error(&format!("{path}.environment"), message);
+        }
+        let cluster = ClusterSpec {
+            environment: entry.environment.clone(),
+            labels: entry.labels.clone(),
+        };
+        if self
+            .spec
+            .clusters
+            .insert(entry.name.clone(), cluster)
+            .is_some()
+        {
+            self.error(
+                &format!("{path}.name"),
+                format!("cluster {} is already there", entry.name),
+            );
+        }
+    }
+
+    fn application(&mut self, path: &str, entry: &'f ApplicationEntry) {
+        if !self.spec.repositories.contains_key(&entry.repository) {
+            let message = format!("there is no repository {}", entry.repository);
+            self.error(&format!("{path}.repository"), message);
+        }
+        for environment in &entry.placement.environments {
+            if self.spec.environment(environment).is_none() {
+                let message = format!("there is no environment {environment}");
+                self.error(&format!("{path}.placement.environments"), message);
+            }
+        }
+        let template = match PathTemplate::parse(&entry.path) {
+            Ok(template) => template,
+            Err(error) => return self.error(&format!("{path}.path"), error.to_string()),
+        };
+        let selector = match entry.placement.selector.parse() {
+            Ok(selector) => selector,
+            Err(error) => {
+                return self.error(&format!("{path}.placement.selector"), format!("{error}"));
+            }
+        };
+        let policy = &entry.sync_policy;
+        let health_timeout = self.duration(
+            &format!("{path}.syncPolicy.healthTimeout"),
+            policy.health_timeout.as_ref(),
+            Duration::ZERO,
+        );
+        let application = Application {
+            repository: entry.repository.clone(),
+            path: template,
+            renderer: entry.renderer,
+            placement: Placement {
+                environments: entry.placement.environments.clone(),
+                clusters: entry.placement.clusters.clone(),
+                selector,
+            },
+            depends_on: entry.depends_on.clone(),
+            namespace: entry.namespace.clone(),
+            substitute: entry.substitute,
+            sync_policy: SyncPolicy {
+                prune: policy.prune,
+                drift: policy.drift,
+                force_conflicts: policy.force_conflicts,
+                health_timeout_seconds: u32::try_from(health_timeout.as_secs()).unwrap_or(u32::MAX),
+                ignore: policy.ignore.clone(),
+            },
+        };
+        if self
+            .spec
+            .applications
+            .insert(entry.name.clone(), application)
+            .is_some()
+        {
+            let message = format!("application {} is already there", entry.name);
+            self.error(&format!("{path}.name"), message);
+        }
+    }
+
+    fn references(&mut self) {
+        for (index, entry) in self.file.value.environments.iter().enumerate() {
+            let path = format!("environments[{index}].promotesFrom");
+            let mut seen = BTreeSet::from([&entry.name]);
+            let mut next = entry.promotes_from.as_ref();
+            while let Some(name) = next {
+                let Some(found) = self.spec.environment(name) else {
+                    self.error(&path, format!("there is no environment {name}"));
+                    break;
+                };
+                if !seen.insert(name) {
+                    self.error(&path, "environments promote in a circle");
+                    break;
+                }
+                let from = found.promotes_from.clone();
+                next = self
+                    .file
+                    .value
+                    .environments
+                    .iter()
+                    .find(|other| other.name == *name)
+                    .and_then(|other| other.promotes_from.as_ref())
+                    .filter(|_| from.is_some());
+            }
+        }
+        let edges: BTreeMap<&ApplicationName, &Vec<ApplicationName>> = self
+            .file
+            .value
+            .applications
+            .iter()
+            .map(|entry| (&entry.name, &entry.depends_on))
+            .collect();
+        for (index, entry) in self.file.value.applications.iter().enumerate() {
+            let path = format!("applications[{index}].dependsOn");
+            for name in &entry.depends_on {
+                if !edges.contains_key(name) {
+                    self.error(&path, format!("there is no application {name}"));
+                }
+            }
+            let mut seen = BTreeSet::new();
+            let mut open: Vec<&ApplicationName> = entry.depends_on.iter().collect();
+            while let Some(name) = open.pop() {
+                if *name == entry.name {
+                    self.error(&path, format!("{name} depends on itself"));
+                    break;
+                }
+                if seen.insert(name) {
+                    open.extend(edges.get(name).into_iter().copied().flatten());
+                }
+            }
+        }
+    }
+}
+
+/// `300ms`, `30s`, `5m`, `1h`, `1h30m`.
+fn duration(text: &str) -> Option<Duration> {
+    let mut total = Duration::ZERO;
+    let mut rest = text;
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let number: u64 = rest.get(..digits)?.parse().ok()?;
+        let unit_end = rest
+            .get(digits..)?
+            .find(|c: char| c.is_ascii_digit())
+            .map_or(rest.len(), |end| digits + end);
+        let millis = match rest.get(digits..unit_end)? {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return None,
+        };
+        total = total.checked_add(Duration::from_millis(number.checked_mul(millis)?))?;
+        rest = rest.get(unit_end..)?;
+    }
+    Some(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../examples/fleet.yaml");
+
+    #[test]
+    fn the_example_is_valid() {
+        let spec = parse("fleet.yaml", EXAMPLE).unwrap();
+        assert_eq!(spec.environments.len(), 3);
+        assert!(!spec.applications.is_empty());
+    }
+
+    fn errors(text: &str) -> Vec<String> {
+        let text = format!("apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\n{text}");
+        parse("f", &text)
+            .unwrap_err()
+            .into_iter()
+            .map(|error| error.to_string())
+            .collect()
+    }
+
+    #[test]
+    fn errors_name_line_key_and_what_is_wrong() {
+        assert_eq!(
+            errors("enviroments: []\n"),
+            ["f:3:1: unknown key `enviroments`; did you mean `environments`?"]
+        );
+        assert_eq!(
+            errors(
+                "environments:\n- {name: a, branch: a, promotesFrom: b}\n- {name: b, branch: b, promotesFrom: a}\n- {name: c, branch: a, promotesFrom: x}\n"
+            ),
+            [
+                "f:6:13: environments[2].branch: branch a is already that of a",
+                "f:4:24: environments[0].promotesFrom: environments promote in a circle",
+                "f:5:24: environments[1].promotesFrom: environments promote in a circle",
+                "f:6:24: environments[2].promotesFrom: there is no environment x",
+            ]
+        );
+        assert_eq!(
+            errors(
+                "applications:\n- name: a\n  repository: r\n  path: x/{env}\n- name: b\n  repository: r\n  path: b\n  dependsOn: [b, c]\n"
+            ),
+            [
+                "f:5:3: applications[0].repository: there is no repository r",
+                "f:6:3: applications[0].path: path template uses {env}; known are {environment}, {cluster} and {labels.NAME}",
+                "f:8:3: applications[1].repository: there is no repository r",
+                "f:10:3: applications[1].dependsOn: there is no application c",
+                "f:10:3: applications[1].dependsOn: b depends on itself",
+            ]
+        );
+        assert_eq!(
+            errors("repositories:\n- {name: r, url: 'https://user:pw@h/r'}\n").len(),
+            1
+        );
+        assert_eq!(
+            errors("repositories:\n- {name: r, url: 'https://h/r', pollInterval: soon}\n"),
+            [
+                "f:4:33: repositories[0].pollInterval: \"soon\" is not a duration: write 30s, 5m or 1h"
+            ]
+        );
+    }
+
+    #[test]
+    fn durations() {
+        for (text, want) in [("300ms", 300), ("30s", 30_000), ("1h30m", 5_400_000)] {
+            assert_eq!(duration(text), Some(Duration::from_millis(want)));
+        }
+        for bad in ["", "5", "s", "5x", "-5s", "99999999999999999999h"] {
+            assert_eq!(duration(bad), None, "{bad}");
+        }
+    }
+}

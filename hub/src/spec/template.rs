@@ -1,0 +1,146 @@
+//! Path templates: `apps/guestbook/overlays/{environment}`, `clusters/{cluster}`,
+//! `regions/{labels.region}`.
+
+use std::collections::BTreeMap;
+
+use flotilla_shared::id::{ClusterName, EnvironmentName};
+use flotilla_shared::revision::TreePath;
+
+/// A directory per cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathTemplate {
+    text: String,
+    parts: Vec<Part>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Environment,
+    Cluster,
+    Label(String),
+}
+
+/// A template cannot be used, here or at all.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    /// Braces do not pair.
+    #[error("path template {0:?} has a brace without its partner")]
+    Brace(String),
+    /// Not a variable.
+    #[error(
+        "path template uses {{{0}}}; known are {{environment}}, {{cluster}} and {{labels.NAME}}"
+    )]
+    Variable(String),
+    /// The cluster has no such label.
+    #[error("path template uses {{labels.{0}}}, and the cluster has no label {0:?}")]
+    NoLabel(String),
+    /// What comes out is not a path in a repository.
+    #[error("path template gives {0}")]
+    Path(String),
+}
+
+impl PathTemplate {
+    /// Reads a template.
+    ///
+    /// # Errors
+    /// When braces or variables are wrong.
+    pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('{') {
+            let Some((variable, tail)) = after.split_once('}') else {
+                return Err(TemplateError::Brace(text.to_owned()));
+            };
+            parts.push(Part::Text(before.to_owned()));
+            parts.push(match variable {
+                "environment" => Part::Environment,
+                "cluster" => Part::Cluster,
+                other => match other
+                    .strip_prefix("labels.")
+                    .filter(|name| !name.is_empty())
+                {
+                    Some(name) => Part::Label(name.to_owned()),
+                    None => return Err(TemplateError::Variable(other.to_owned())),
+                },
+            });
+            rest = tail;
+        }
+        parts.push(Part::Text(rest.to_owned()));
+        let stray = |part: &Part| matches!(part, Part::Text(text) if text.contains('}'));
+        if parts.iter().any(stray) {
+            return Err(TemplateError::Brace(text.to_owned()));
+        }
+        Ok(Self {
+            text: text.to_owned(),
+            parts,
+        })
+    }
+
+    /// As written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The directory for one cluster.
+    ///
+    /// # Errors
+    /// When the cluster lacks a label, or the result is not a path within a repository.
+    pub fn fill(
+        &self,
+        cluster: &ClusterName,
+        environment: &EnvironmentName,
+        labels: &BTreeMap<String, String>,
+    ) -> Result<TreePath, TemplateError> {
+        let mut path = String::new();
+        for part in &self.parts {
+            path.push_str(match part {
+                Part::Text(text) => text,
+                Part::Environment => environment.as_str(),
+                Part::Cluster => cluster.as_str(),
+                Part::Label(name) => labels
+                    .get(name)
+                    .filter(|value| !value.is_empty())
+                    .ok_or_else(|| TemplateError::NoLabel(name.clone()))?,
+            });
+        }
+        path.parse()
+            .map_err(|error| TemplateError::Path(format!("{error}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_fill_or_say_why_not() {
+        let fill = |text: &str| {
+            PathTemplate::parse(text)
+                .and_then(|template| {
+                    let labels = [("region".to_owned(), "eu".to_owned())].into();
+                    template.fill(&"c-1".parse().unwrap(), &"prod".parse().unwrap(), &labels)
+                })
+                .map(String::from)
+        };
+        assert_eq!(
+            fill("a/{environment}/{cluster}/{labels.region}"),
+            Ok("a/prod/c-1/eu".to_owned())
+        );
+        assert_eq!(
+            fill("a/{labels.zone}"),
+            Err(TemplateError::NoLabel("zone".to_owned()))
+        );
+        assert_eq!(
+            fill("a/{env}"),
+            Err(TemplateError::Variable("env".to_owned()))
+        );
+        assert!(matches!(
+            fill("a/{environment"),
+            Err(TemplateError::Brace(_))
+        ));
+        assert!(matches!(fill("a}b"), Err(TemplateError::Brace(_))));
+        assert!(matches!(fill("../{cluster}"), Err(TemplateError::Path(_))));
+    }
+}
