@@ -1,0 +1,148 @@
+//! The fleet's state machine: events in, effects out; no IO, no clock, no randomness.
+//!
+//! Laws, checked by the tests below it:
+//! - an assignment is stored before it is sent, and its generation grows exactly when its content
+//!   changes;
+//! - a read that failed takes nothing away: heads, and so assignments, stay as they were;
+//! - what an agent says is believed about its own cluster only, and only from its newest stream.
+
+mod assign;
+mod cluster;
+mod event;
+mod step;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flotilla_shared::id::{ClusterName, EnvironmentName, Epoch, RepositoryName};
+use flotilla_shared::reason::Reason;
+use flotilla_shared::revision::{BranchName, Commit};
+use jiff::Timestamp;
+
+pub use cluster::{Cluster, Connection, Facts, Placed, Problem};
+pub use event::{ClusterRecord, Effect, Event, Hello, SessionId, StoredAssignment};
+
+use crate::spec::Spec;
+
+/// A branch's head as the hub last read it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Head {
+    /// None: never read, or the branch has never been there.
+    pub commit: Option<Commit>,
+    /// When this commit was first seen.
+    pub seen_at: Option<Timestamp>,
+    /// The last look that succeeded.
+    pub checked_at: Option<Timestamp>,
+    /// Why the last look failed; none: it did not. The commit stays.
+    pub problem: Option<(Reason, String)>,
+}
+
+/// Heads by repository and branch.
+pub type Heads = BTreeMap<(RepositoryName, BranchName), Head>;
+
+/// Everything the hub knows.
+#[derive(Debug, Clone, Default)]
+pub struct Fleet {
+    epoch: Epoch,
+    spec: Arc<Spec>,
+    heads: Heads,
+    clusters: BTreeMap<ClusterName, Cluster>,
+    /// Grows with each visible change; each cluster remembers its last one.
+    version: u64,
+    environments_version: u64,
+}
+
+impl Fleet {
+    /// An empty fleet of an epoch.
+    #[must_use]
+    pub fn new(epoch: Epoch) -> Self {
+        Self {
+            epoch,
+            ..Self::default()
+        }
+    }
+
+    /// The epoch of all assignments made here.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// What was declared.
+    #[must_use]
+    pub fn spec(&self) -> &Arc<Spec> {
+        &self.spec
+    }
+
+    /// Branch heads.
+    #[must_use]
+    pub fn heads(&self) -> &Heads {
+        &self.heads
+    }
+
+    /// The head of an environment's branch in a repository.
+    #[must_use]
+    pub fn head(&self, repository: &RepositoryName, branch: &BranchName) -> Option<&Head> {
+        self.heads.get(&(repository.clone(), branch.clone()))
+    }
+
+    /// All clusters by name.
+    #[must_use]
+    pub fn clusters(&self) -> &BTreeMap<ClusterName, Cluster> {
+        &self.clusters
+    }
+
+    /// Where a cluster belongs: the fleet file wins over its record.
+    #[must_use]
+    pub fn environment_of(&self, name: &ClusterName) -> Option<EnvironmentName> {
+        match self.spec.clusters.get(name) {
+            Some(declared) => Some(declared.environment.clone()),
+            None => self
+                .clusters
+                .get(name)
+                .and_then(|cluster| cluster.record.environment.clone()),
+        }
+    }
+
+    /// A cluster's labels: its record's, with the fleet file's over them.
+    #[must_use]
+    pub fn labels_of(&self, name: &ClusterName) -> BTreeMap<String, String> {
+        let mut labels = self
+            .clusters
+            .get(name)
+            .map(|cluster| cluster.record.labels.clone())
+            .unwrap_or_default();
+        if let Some(declared) = self.spec.clusters.get(name) {
+            labels.extend(declared.labels.clone());
+        }
+        labels
+    }
+
+    /// Grows with each visible change.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The version of the last change of any environment or branch.
+    #[must_use]
+    pub fn environments_version(&self) -> u64 {
+        self.environments_version
+    }
+
+    fn touch(&mut self, name: &ClusterName) {
+        self.version += 1;
+        let version = self.version;
+        if let Some(cluster) = self.clusters.get_mut(name) {
+            cluster.version = version;
+        }
+    }
+
+    fn touch_environments(&mut self) {
+        self.version += 1;
+        self.environments_version = self.version;
+    }
+}

@@ -1,0 +1,253 @@
+//! From what is declared and read to what one cluster should run.
+
+use std::collections::BTreeMap;
+
+use flotilla_shared::assignment::{ApplicationAssignment, Assignment, Renderer};
+use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName, Generation};
+use flotilla_shared::reason::Reason;
+use flotilla_shared::revision::Revision;
+use flotilla_shared::wire::{decode_assignment, encode_assignment};
+use jiff::Timestamp;
+
+use super::cluster::{Placed, Problem};
+use super::{Effect, Fleet, StoredAssignment};
+use crate::spec::{Application, Environment};
+
+impl Fleet {
+    /// Works out a cluster's assignment anew; stores and sends it where it changed.
+    pub(super) fn assign(&mut self, name: &ClusterName, now: Timestamp, effects: &mut Vec<Effect>) {
+        let Some(cluster) = self.clusters.get(name) else {
+            return;
+        };
+        if cluster.record.pending.is_some() {
+            return;
+        }
+        let environment_name = self.environment_of(name);
+        let environment = environment_name
+            .as_ref()
+            .and_then(|name| self.spec.environment(name))
+            .cloned();
+        // A cluster that belongs nowhere keeps its last assignment: it is orphaned, not emptied (P10).
+        let Some(environment) = environment else {
+            return;
+        };
+        let labels = self.labels_of(name);
+        let previous = cluster.assigned.clone();
+        let (applications, placed) = self.applications(name, &environment, &labels, |app| {
+            previous
+                .as_ref()
+                .and_then(|p| p.assignment.applications.get(app))
+                .cloned()
+        });
+        let mut next = Assignment {
+            epoch: self.epoch,
+            generation: Generation(1),
+            cluster: name.clone(),
+            environment: environment.name.clone(),
+            issued_at: now,
+            required_features: required_features(applications.values()),
+            applications,
+            tombstones: BTreeMap::new(),
+            labels,
+            suspended: false,
+        };
+        let changed_placement = self.clusters.get_mut(name).is_some_and(|cluster| {
+            std::mem::replace(&mut cluster.placed, placed.clone()) != placed
+        });
+        if changed_placement {
+            self.touch(name);
+        }
+        if let Some(previous) = &previous {
+            let before = &previous.assignment;
+            next.issued_at = before.issued_at;
+            next.generation = before.generation;
+            if next == *before {
+                return;
+            }
+            next.issued_at = now;
+            // A new epoch starts its generations anew, above everything of the old one.
+            next.generation = if before.epoch == self.epoch {
+                Generation(before.generation.0.saturating_add(1))
+            } else {
+                Generation(1)
+            };
+        }
+        // What we encode decodes; were it over a limit, the old assignment stays and is not replaced
+        // by something that agents refuse.
+        let Ok(decoded) = decode_assignment(&encode_assignment(&next)) else {
+            return;
+        };
+        let decoded = std::sync::Arc::new(decoded);
+        if let Some(cluster) = self.clusters.get_mut(name) {
+            cluster.assigned = Some(decoded.clone());
+            cluster.refusal = None;
+        }
+        self.touch(name);
+        self.touch_environments();
+        effects.push(Effect::StoreAssignment(
+            name.clone(),
+            StoredAssignment { decoded },
+        ));
+        self.offer(name, effects);
+    }
+
+    /// Sends what is assigned to the cluster's stream, unless the agent already runs on it or knows
+    /// something newer.
+    pub(super) fn offer(&mut self, name: &ClusterName, effects: &mut Vec<Effect>) {
+        let Some(cluster) = self.clusters.get_mut(name) else {
+            return;
+        };
+        let (Some((session, _)), Some(assigned)) = (cluster.session, cluster.assigned.clone())
+        else {
+            return;
+        };
+        let ours = assigned.reference;
+        if cluster.accepted == ours {
+            return;
+        }
+        // The agent has seen a later world than this hub: a hub restored from an old backup (P8).
+        // Sending would be refused; it is a person's turn.
+        if cluster.accepted.place() >= ours.place() {
+            let text = format!(
+                "the agent runs on epoch {} generation {}, this hub only knows epoch {} generation {}; \
+                 was the hub restored from a backup? Raise its epoch",
+                cluster.accepted.epoch, cluster.accepted.generation, ours.epoch, ours.generation
+            );
+            cluster.refusal = Some((Reason::AgentAhead, text));
+            self.touch(name);
+            return;
+        }
+        effects.push(Effect::Send(name.clone(), session, assigned));
+    }
+
+    /// The applications placed on a cluster, with what is wrong with those that cannot be assigned.
+    fn applications(
+        &self,
+        name: &ClusterName,
+        environment: &Environment,
+        labels: &BTreeMap<String, String>,
+        previous: impl Fn(&ApplicationName) -> Option<ApplicationAssignment>,
+    ) -> (
+        BTreeMap<ApplicationName, ApplicationAssignment>,
+        BTreeMap<ApplicationName, Placed>,
+    ) {
+        let mut applications = BTreeMap::new();
+        let mut placed = BTreeMap::new();
+        for (app_name, application) in &self.spec.applications {
+            if !application
+                .placement
+                .matches(name, &environment.name, labels)
+            {
+                continue;
+            }
+            let problem = match self.application(name, environment, labels, application) {
+                Ok(assignment) => {
+                    applications.insert(app_name.clone(), assignment);
+                    None
+                }
+                Err(problem) => {
+                    // Absence is no instruction: what ran goes on running as it was.
+                    if let Some(before) = previous(app_name) {
+                        applications.insert(app_name.clone(), before);
+                    }
+                    Some(problem)
+                }
+            };
+            placed.insert(app_name.clone(), Placed { problem });
+        }
+        for assignment in applications.values_mut() {
+            assignment
+                .depends_on
+                .retain(|dependency| placed.contains_key(dependency));
+        }
+        (applications, placed)
+    }
+
+    fn application(
+        &self,
+        name: &ClusterName,
+        environment: &Environment,
+        labels: &BTreeMap<String, String>,
+        application: &Application,
+    ) -> Result<ApplicationAssignment, Problem> {
+        let problem = |reason, message| Problem { reason, message };
+        let repository = self
+            .spec
+            .repositories
+            .get(&application.repository)
+            .ok_or_else(|| {
+                problem(
+                    Reason::RepositoryNotFound,
+                    "the repository is not declared".to_owned(),
+                )
+            })?;
+        let path = application
+            .path
+            .fill(name, &environment.name, labels)
+            .map_err(|error| problem(Reason::TemplateFailed, error.to_string()))?;
+        let head = self.head(&application.repository, &environment.branch);
+        let commit = head.and_then(|head| head.commit.clone()).ok_or_else(|| {
+            match head.and_then(|head| head.problem.clone()) {
+                Some((reason, message)) => problem(reason, message),
+                None => problem(
+                    Reason::NoRevision,
+                    format!("branch {} has not been read yet", environment.branch),
+                ),
+            }
+        })?;
+        Ok(ApplicationAssignment {
+            revision: Revision {
+                repository: application.repository.clone(),
+                branch: environment.branch.clone(),
+                commit,
+            },
+            url: repository.url.clone(),
+            path,
+            renderer: application.renderer,
+            sync_policy: application.sync_policy.clone(),
+            depends_on: application.depends_on.clone(),
+            substitute: application.substitute,
+            rollout: String::new(),
+            namespace: application.namespace.clone(),
+        })
+    }
+
+    /// The commit that an environment's clusters are sent to.
+    #[must_use]
+    pub fn approved(&self, environment: &EnvironmentName) -> Vec<Revision> {
+        let Some(environment) = self.spec.environment(environment) else {
+            return Vec::new();
+        };
+        self.spec
+            .repositories
+            .keys()
+            .filter_map(|repository| {
+                let commit = self.head(repository, &environment.branch)?.commit.clone()?;
+                Some(Revision {
+                    repository: repository.clone(),
+                    branch: environment.branch.clone(),
+                    commit,
+                })
+            })
+            .collect()
+    }
+}
+
+/// What an agent must be able to do to understand the assignment safely.
+fn required_features<'a>(
+    applications: impl Iterator<Item = &'a ApplicationAssignment>,
+) -> Vec<String> {
+    let mut features = std::collections::BTreeSet::new();
+    for application in applications {
+        if application.substitute {
+            features.insert("substitute");
+        }
+        if application.renderer == Renderer::Kustomize {
+            features.insert("kustomize");
+        }
+        if !application.depends_on.is_empty() {
+            features.insert("depends-on");
+        }
+    }
+    features.into_iter().map(str::to_owned).collect()
+}
