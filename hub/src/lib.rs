@@ -11,5 +11,7 @@
 //! One task, the [`driver`], owns the [`fleet::Fleet`]; everything else sends it events or asks it
 //! questions over one bounded channel. What must survive is stored before anything is sent.
 
+pub mod authority;
 pub mod fleet;
 pub mod spec;
+pub mod store;
