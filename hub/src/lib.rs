@@ -11,7 +11,14 @@
 //! One task, the [`driver`], owns the [`fleet::Fleet`]; everything else sends it events or asks it
 //! questions over one bounded channel. What must survive is stored before anything is sent.
 
+pub mod app;
+pub mod args;
 pub mod authority;
+pub mod command;
+pub mod driver;
 pub mod fleet;
+pub mod poll;
+pub mod serve;
 pub mod spec;
+pub mod status;
 pub mod store;

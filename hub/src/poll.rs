@@ -1,0 +1,183 @@
+//! Watching branches: one task per repository, so that a broken one delays no other.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flotilla_git::{Limits, Remote};
+use flotilla_shared::backoff::Backoff;
+use flotilla_shared::id::RepositoryName;
+use flotilla_shared::reason::Reason;
+use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
+use rand::Rng as _;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use crate::driver::Handle;
+use crate::fleet::Event;
+use crate::spec::Spec;
+
+/// Longest look at one repository; a blocking thread that hangs on is left behind and bounded by its
+/// own time-outs.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A repository that fails is looked at ever less often, up to this.
+const MAX_BACKOFF: Duration = Duration::from_secs(300);
+
+#[derive(Clone, PartialEq)]
+struct Target {
+    url: RepositoryUrl,
+    branches: Vec<BranchName>,
+    interval: Duration,
+}
+
+/// The watchers of all repositories of the fleet file.
+pub struct Pollers {
+    handle: Handle,
+    cache: PathBuf,
+    interval: Option<Duration>,
+    running: BTreeMap<RepositoryName, (Target, Arc<Notify>, JoinHandle<()>)>,
+}
+
+impl Pollers {
+    /// None yet. `interval` overrides what the fleet file says.
+    #[must_use]
+    pub fn new(handle: Handle, cache: PathBuf, interval: Option<Duration>) -> Self {
+        Self {
+            handle,
+            cache,
+            interval,
+            running: BTreeMap::new(),
+        }
+    }
+
+    /// Starts, keeps and ends watchers, so that they fit the fleet file.
+    pub fn fit(&mut self, spec: &Spec) {
+        let mut branches = spec.branches();
+        self.running.retain(|name, (_, _, task)| {
+            let keep = spec.repositories.contains_key(name);
+            if !keep {
+                task.abort();
+            }
+            keep
+        });
+        for (name, repository) in &spec.repositories {
+            let target = Target {
+                url: repository.url.clone(),
+                branches: branches
+                    .remove(name)
+                    .unwrap_or_default()
+                    .into_iter()
+                    .collect(),
+                interval: self.interval.unwrap_or(repository.poll_interval),
+            };
+            if let Some((current, _, task)) = self.running.get(name) {
+                if *current == target {
+                    continue;
+                }
+                task.abort();
+            }
+            let hint = Arc::new(Notify::new());
+            let watcher = Watcher {
+                name: name.clone(),
+                target: target.clone(),
+                cache: self.cache.join(name.as_str()),
+                handle: self.handle.clone(),
+                hint: Arc::clone(&hint),
+            };
+            self.running
+                .insert(name.clone(), (target, hint, tokio::spawn(watcher.run())));
+        }
+    }
+
+    /// Asks every watcher to look now.
+    pub fn hint(&self) {
+        for (_, hint, _) in self.running.values() {
+            hint.notify_one();
+        }
+    }
+}
+
+impl Drop for Pollers {
+    fn drop(&mut self) {
+        for (_, _, task) in self.running.values() {
+            task.abort();
+        }
+    }
+}
+
+struct Watcher {
+    name: RepositoryName,
+    target: Target,
+    cache: PathBuf,
+    handle: Handle,
+    hint: Arc<Notify>,
+}
+
+impl Watcher {
+    async fn run(self) {
+        let interval = self.target.interval;
+        let mut backoff = Backoff::new(interval, MAX_BACKOFF.max(interval));
+        loop {
+            let event = match self.look().await {
+                Ok(found) => {
+                    backoff.reset();
+                    Event::HeadsRead {
+                        repository: self.name.clone(),
+                        asked: self.target.branches.clone(),
+                        found,
+                    }
+                }
+                Err((reason, message)) => {
+                    tracing::warn!(repository = %self.name, %reason, message, "cannot read branches");
+                    Event::HeadsFailed {
+                        repository: self.name.clone(),
+                        asked: self.target.branches.clone(),
+                        reason,
+                        message,
+                    }
+                }
+            };
+            let failed = matches!(event, Event::HeadsFailed { .. });
+            if self.handle.event(event).await.is_err() {
+                return;
+            }
+            let delay = {
+                let mut rng = rand::rng();
+                if failed {
+                    interval.max(backoff.next_delay(&mut rng))
+                } else {
+                    interval.mul_f64(rng.random_range(0.9..1.1))
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(delay) => {}
+                () = self.hint.notified() => {}
+            }
+        }
+    }
+
+    async fn look(&self) -> Result<BTreeMap<BranchName, Commit>, (Reason, String)> {
+        let (cache, target) = (self.cache.clone(), self.target.clone());
+        let look = tokio::task::spawn_blocking(move || {
+            let limits = Limits {
+                timeout: LOOK_TIMEOUT,
+                ..Limits::default()
+            };
+            Remote::open(&cache, target.url, limits, None)?.tips(&target.branches)
+        });
+        match tokio::time::timeout(LOOK_TIMEOUT * 2, look).await {
+            Ok(Ok(Ok(found))) => Ok(found),
+            Ok(Ok(Err(error))) => Err((error.reason(), error.to_string())),
+            Ok(Err(_)) => Err((
+                Reason::CorruptRepository,
+                "reading it failed badly".to_owned(),
+            )),
+            Err(_) => Err((
+                Reason::RepositoryUnavailable,
+                "no answer in time".to_owned(),
+            )),
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! The gRPC services over mTLS.
+//!
+//! A connection without a client certificate gets as far as enrolment, health and reflection; every
+//! other method asks [`peer`] first who is there.
+
+pub mod agent_api;
+pub mod enroll;
+pub mod fleet_api;
+pub mod listen;
+pub mod peer;
+
+use std::sync::Arc;
+
+use flotilla_shared::id::Epoch;
+use jiff::Timestamp;
+
+use crate::authority::Authority;
+use crate::driver::{Handle, Stopped};
+use crate::store::Store;
+
+/// Seconds between an agent's heartbeats.
+pub const HEARTBEAT_SECONDS: u32 = 10;
+
+/// Without a word for this long an agent counts as offline: three heartbeats and some slack.
+pub const OFFLINE_AFTER: jiff::SignedDuration = jiff::SignedDuration::from_secs(35);
+
+/// What every service needs.
+pub struct Context {
+    /// The fleet.
+    pub handle: Handle,
+    /// Tokens.
+    pub store: Store,
+    /// Certificates.
+    pub authority: Authority,
+    /// The store's epoch.
+    pub epoch: Epoch,
+    /// `host:port` that agents and operators should dial.
+    pub address: String,
+    /// Since when this process serves.
+    pub started_at: Timestamp,
+    /// Asks the pollers to look now.
+    pub refresh: Arc<tokio::sync::Notify>,
+    /// The hub is stopping: streams say goodbye.
+    pub stop: tokio_util::sync::CancellationToken,
+    /// The fleet file in force, and why a newer one is not.
+    pub fleet_file: Arc<parking_lot::RwLock<FleetFileStatus>>,
+}
+
+/// Which fleet file is in force.
+#[derive(Debug, Clone, Default)]
+pub struct FleetFileStatus {
+    /// SHA-256 of its text.
+    pub digest: String,
+    /// When it was read.
+    pub loaded_at: Option<Timestamp>,
+    /// Why the file on disk is not in force; empty: it is.
+    pub error: String,
+}
+
+impl From<Stopped> for tonic::Status {
+    fn from(stopped: Stopped) -> Self {
+        Self::unavailable(stopped.to_string())
+    }
+}
+
+/// A failing store is ours to fix; its text stays in our log.
+fn store_error(error: &crate::store::Error) -> tonic::Status {
+    tracing::error!(%error, "store failed");
+    tonic::Status::unavailable("the hub's store failed; its log says why")
+}

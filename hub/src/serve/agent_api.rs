@@ -1,0 +1,247 @@
+//! One agent's stream, from hello to goodbye.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flotilla_proto::v1;
+use flotilla_proto::v1::agent_service_server::AgentService;
+use flotilla_shared::digest::Digest;
+use flotilla_shared::id::ClusterName;
+use flotilla_shared::report::{MAX_MESSAGE_BYTES, plain_line};
+use flotilla_shared::wire::{
+    MAX_TOKEN_BYTES, PROTOCOL, WireError, assignment_ref_from_wire, decode_report,
+    digest_from_wire, reason_from_wire, timestamp_to_wire,
+};
+use futures::Stream;
+use jiff::Timestamp;
+use prost::Message as _;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{Context, HEARTBEAT_SECONDS, peer};
+use crate::driver::{Control, SessionEnd};
+use crate::fleet::{Event, Hello, SessionId};
+
+/// How long an agent may take to say hello.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+/// A stream without a word for this long is closed; the agent comes back.
+const SILENCE: Duration = Duration::from_secs(3 * HEARTBEAT_SECONDS as u64 + 5);
+
+/// The service.
+pub struct Agents(pub Arc<Context>);
+
+type Outbound = mpsc::Sender<Result<v1::HubMessage, Status>>;
+
+fn invalid(error: &WireError) -> Status {
+    Status::invalid_argument(error.to_string())
+}
+
+fn message(body: v1::hub_message::Body) -> Result<v1::HubMessage, Status> {
+    Ok(v1::HubMessage { body: Some(body) })
+}
+
+#[tonic::async_trait]
+impl AgentService for Agents {
+    type ConnectStream = Pin<Box<dyn Stream<Item = Result<v1::HubMessage, Status>> + Send>>;
+
+    async fn connect(
+        &self,
+        request: Request<Streaming<v1::AgentMessage>>,
+    ) -> Result<Response<Self::ConnectStream>, Status> {
+        let cluster = peer::cluster(&request)?;
+        let mut inbound = request.into_inner();
+        let first = tokio::time::timeout(HELLO_TIMEOUT, inbound.message())
+            .await
+            .map_err(|_| Status::deadline_exceeded("no hello within 10 seconds"))??;
+        let Some(v1::agent_message::Body::Hello(hello)) = first.and_then(|first| first.body) else {
+            return Err(Status::invalid_argument("the first message must be hello"));
+        };
+        let protocol = negotiate(&hello)?;
+        let known = {
+            let name = cluster.clone();
+            self.0
+                .handle
+                .query(move |fleet| fleet.clusters().contains_key(&name))
+                .await?
+        };
+        if !known {
+            return Err(Status::permission_denied(format!(
+                "this hub has no record of cluster {cluster}: it was removed, or the hub lost its \
+                 store; enrol it again"
+            )));
+        }
+        let hello = hello_from_wire(&hello).map_err(|error| invalid(&error))?;
+        let (session, end) = self.0.handle.register(cluster.clone()).await?;
+        // Small on purpose: assignments wait in their slot, where the newest replaces the older (H7).
+        let (outbound, stream) = mpsc::channel(2);
+        let welcome = v1::Welcome {
+            protocol,
+            hub_version: env!("CARGO_PKG_VERSION").to_owned(),
+            epoch: self.0.epoch.0,
+            heartbeat_seconds: HEARTBEAT_SECONDS,
+            now: Some(timestamp_to_wire(Timestamp::now())),
+            cluster: cluster.to_string(),
+        };
+        // The channel is new and empty.
+        let _ = outbound.try_send(message(v1::hub_message::Body::Welcome(welcome)));
+        tracing::info!(%cluster, session = session.0, "agent connected");
+        self.0
+            .handle
+            .event(Event::Connected(cluster.clone(), session, hello))
+            .await?;
+        let context = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            let writer = tokio::spawn(write(end, outbound.clone()));
+            let ended = read(&context, &cluster, session, inbound, &writer).await;
+            writer.abort();
+            if let Err(status) = ended {
+                // The agent may be gone already.
+                let _ = outbound.try_send(Err(status));
+            }
+            let _ = context
+                .handle
+                .event(Event::Disconnected(cluster.clone(), session))
+                .await;
+            tracing::info!(%cluster, session = session.0, "agent disconnected");
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+}
+
+#[expect(clippy::result_large_err, reason = "tonic's own error")]
+fn negotiate(hello: &v1::Hello) -> Result<u32, Status> {
+    let highest = hello.protocol_max.min(*PROTOCOL.end());
+    if highest < hello.protocol_min.max(*PROTOCOL.start()) {
+        return Err(Status::failed_precondition(format!(
+            "this hub speaks protocol {} to {}, the agent {} to {}: upgrade the older one",
+            PROTOCOL.start(),
+            PROTOCOL.end(),
+            hello.protocol_min,
+            hello.protocol_max
+        )));
+    }
+    Ok(highest)
+}
+
+fn hello_from_wire(hello: &v1::Hello) -> Result<Hello, WireError> {
+    let token = |text: &str| plain_line(text, MAX_TOKEN_BYTES);
+    Ok(Hello {
+        accepted: assignment_ref_from_wire(hello.accepted.as_ref())?,
+        agent_version: token(&hello.agent_version),
+        instance: token(&hello.instance),
+        cluster_uid: token(&hello.cluster_uid),
+        kubernetes_version: token(&hello.kubernetes_version),
+    })
+}
+
+/// Sends what the driver puts into the stream's slot, newest only.
+async fn write(mut end: SessionEnd, outbound: Outbound) {
+    use v1::hub_message::Body;
+    loop {
+        let body = tokio::select! {
+            changed = end.assignment.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                let slot = end.assignment.borrow_and_update().clone();
+                let Some(decoded) = slot else { continue };
+                Body::Assignment(v1::Assignment {
+                    content: decoded.content.clone(),
+                    digest: decoded.reference.digest.as_bytes().to_vec(),
+                })
+            }
+            control = end.control.recv() => match control {
+                None => return,
+                Some(Control::RequestReport) => Body::ReportRequest(v1::ReportRequest {}),
+                Some(Control::Close(reason, text)) => {
+                    let goodbye = v1::Goodbye {
+                        reason: reason.to_string(),
+                        message: text,
+                        retry_after_seconds: 0,
+                    };
+                    let _ = outbound.send(message(Body::Goodbye(goodbye))).await;
+                    return;
+                }
+            },
+        };
+        if outbound.send(message(body)).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn read(
+    context: &Context,
+    cluster: &ClusterName,
+    session: SessionId,
+    mut inbound: Streaming<v1::AgentMessage>,
+    writer: &tokio::task::JoinHandle<()>,
+) -> Result<(), Status> {
+    loop {
+        let next = tokio::select! {
+            next = tokio::time::timeout(SILENCE, inbound.message()) => next
+                .map_err(|_| Status::deadline_exceeded("no heartbeat for three intervals"))??,
+            () = context.stop.cancelled() => return Err(Status::unavailable("the hub is stopping")),
+        };
+        let Some(message) = next else {
+            return Ok(());
+        };
+        // The writer ends when the driver closed this stream: what comes after is not for us.
+        if writer.is_finished() {
+            return Ok(());
+        }
+        match event(cluster, session, message) {
+            Ok(Some(event)) => context.handle.event(event).await?,
+            // A body that this version does not know.
+            Ok(None) => {}
+            Err(error) => return Err(invalid(&error)),
+        }
+    }
+}
+
+fn event(
+    cluster: &ClusterName,
+    session: SessionId,
+    message: v1::AgentMessage,
+) -> Result<Option<Event>, WireError> {
+    use v1::agent_message::Body;
+    let cluster = cluster.clone();
+    Ok(match message.body {
+        None => None,
+        Some(Body::Hello(_)) => {
+            return Err(WireError::Invalid {
+                field: "body",
+                why: "a second hello".to_owned(),
+            });
+        }
+        Some(Body::Ack(ack)) => {
+            let refused = ack.verdict() != v1::Verdict::Accepted;
+            let reason =
+                reason_from_wire(&ack.reason).unwrap_or(flotilla_shared::reason::Reason::Other);
+            Some(Event::Acked {
+                cluster,
+                session,
+                assignment: assignment_ref_from_wire(ack.assignment.as_ref())?,
+                refusal: refused.then(|| (reason, plain_line(&ack.message, MAX_MESSAGE_BYTES))),
+                accepted: assignment_ref_from_wire(ack.accepted.as_ref())?,
+            })
+        }
+        Some(Body::Report(report)) => {
+            let digest = Digest::of(&report.encode_to_vec());
+            Some(Event::Reported(
+                cluster,
+                session,
+                decode_report(&report)?,
+                digest,
+            ))
+        }
+        Some(Body::Heartbeat(heartbeat)) => Some(Event::Heartbeat {
+            cluster,
+            session,
+            accepted: assignment_ref_from_wire(heartbeat.accepted.as_ref())?,
+            report: digest_from_wire("report_digest", &heartbeat.report_digest)?,
+        }),
+    })
+}

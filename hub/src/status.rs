@@ -1,0 +1,346 @@
+//! What operators see: pure views of the fleet at a moment.
+
+mod explain;
+mod filter;
+
+use flotilla_proto::v1;
+use flotilla_shared::health::{Health, Sync};
+use flotilla_shared::id::{ApplicationName, ClusterName};
+use flotilla_shared::report::ApplicationReport;
+use flotilla_shared::wire::{
+    application_report_to_wire, assignment_ref_to_wire, health_to_wire, reason_to_wire,
+    renderer_to_wire, revision_to_wire, sync_to_wire, timestamp_to_wire,
+};
+use jiff::Timestamp;
+
+pub use explain::explain;
+pub use filter::Filter;
+
+use crate::fleet::{Cluster, Connection, Fleet, Head};
+use crate::serve::OFFLINE_AFTER;
+use crate::spec::Environment;
+
+/// How one cluster stands, in short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Summary {
+    /// Worst over its applications.
+    pub sync: Sync,
+    /// Worst over its applications.
+    pub health: Health,
+    /// Online, synced and healthy at exactly what is assigned.
+    pub current: bool,
+}
+
+/// Sums up a cluster. An application without a report of exactly the assigned commit is not current,
+/// whatever the agent said of an older one (I1, promise 4).
+#[must_use]
+pub fn summary(cluster: &Cluster, now: Timestamp) -> Summary {
+    let online = matches!(
+        cluster.connection(now, OFFLINE_AFTER),
+        Connection::Online { .. }
+    );
+    let mut sync = Sync::Synced;
+    let mut health = Health::Current;
+    let mut current = online && cluster.accepted == cluster.assigned_ref();
+    for (name, placed) in &cluster.placed {
+        let report = cluster
+            .report
+            .as_ref()
+            .and_then(|r| r.applications.get(name));
+        let assigned = cluster
+            .assigned
+            .as_ref()
+            .and_then(|a| a.assignment.applications.get(name));
+        let (app_sync, app_health) = match report {
+            Some(report) => (report.sync, report.health),
+            None => (Sync::Unknown, Health::Unknown),
+        };
+        let exact = match (report.and_then(|r| r.revision.as_ref()), assigned) {
+            (Some(reported), Some(assigned)) => reported.commit == assigned.revision.commit,
+            _ => false,
+        };
+        sync = sync.max(if placed.problem.is_some() {
+            Sync::Refused
+        } else {
+            app_sync
+        });
+        health = health.max(app_health);
+        current &= exact
+            && placed.problem.is_none()
+            && app_sync == Sync::Synced
+            && app_health == Health::Current;
+    }
+    if cluster.refusal.is_some() {
+        sync = Sync::Refused;
+    }
+    Summary {
+        sync,
+        health,
+        current,
+    }
+}
+
+/// One cluster; `summary_only` leaves the objects out.
+#[must_use]
+pub fn cluster(
+    fleet: &Fleet,
+    name: &ClusterName,
+    now: Timestamp,
+    summary_only: bool,
+) -> Option<v1::ClusterStatus> {
+    let cluster = fleet.clusters().get(name)?;
+    let summary = summary(cluster, now);
+    let connection = cluster.connection(now, OFFLINE_AFTER);
+    let refusal = cluster.refusal.as_ref();
+    let applications = cluster
+        .placed
+        .keys()
+        .map(|app| placement(fleet, name, cluster, app, summary_only))
+        .chain(orphans(fleet, name, cluster, summary_only))
+        .collect();
+    let verdict = if refusal.is_some() {
+        v1::Verdict::Refused
+    } else if cluster.assigned.is_some() && cluster.accepted == cluster.assigned_ref() {
+        v1::Verdict::Accepted
+    } else {
+        v1::Verdict::Unspecified
+    };
+    Some(v1::ClusterStatus {
+        name: name.to_string(),
+        environment: fleet
+            .environment_of(name)
+            .map(|e| e.to_string())
+            .unwrap_or_default(),
+        labels: fleet
+            .labels_of(name)
+            .into_iter()
+            .map(|(key, value)| v1::Label { key, value })
+            .collect(),
+        connection: match connection {
+            Connection::Pending => v1::Connection::Pending,
+            Connection::NeverSeen => v1::Connection::NeverSeen,
+            Connection::Online { .. } => v1::Connection::Online,
+            Connection::Offline => v1::Connection::Offline,
+        }
+        .into(),
+        last_seen: cluster.last_seen.map(timestamp_to_wire),
+        connected_since: match connection {
+            Connection::Online { since } => Some(timestamp_to_wire(since)),
+            _ => None,
+        },
+        agent_version: cluster.facts.agent_version.clone(),
+        kubernetes_version: cluster.facts.kubernetes_version.clone(),
+        cluster_uid: match cluster.facts.cluster_uid.as_str() {
+            "" => cluster.record.cluster_uid.clone(),
+            uid => uid.to_owned(),
+        },
+        assigned: cluster
+            .assigned
+            .as_ref()
+            .map(|a| assignment_ref_to_wire(a.reference)),
+        accepted: Some(assignment_ref_to_wire(cluster.accepted)),
+        verdict: verdict.into(),
+        reason: reason_to_wire(refusal.map(|(reason, _)| *reason)),
+        message: refusal
+            .map(|(_, message)| message.clone())
+            .unwrap_or_default(),
+        sync: sync_to_wire(summary.sync).into(),
+        health: health_to_wire(summary.health).into(),
+        applications,
+        reported_at: cluster.reported_at.map(timestamp_to_wire),
+        suspended: cluster
+            .report
+            .as_ref()
+            .map(|r| r.suspended.clone())
+            .unwrap_or_default(),
+        created_at: Some(timestamp_to_wire(cluster.record.created_at)),
+        certificate_expires_at: cluster.record.certificate_expires_at.map(timestamp_to_wire),
+        current_since: None,
+        pending_fingerprint: cluster.record.pending.clone().unwrap_or_default(),
+    })
+}
+
+/// Applications that the agent still knows and that are placed here no longer.
+fn orphans(
+    fleet: &Fleet,
+    name: &ClusterName,
+    cluster: &Cluster,
+    summary_only: bool,
+) -> Vec<v1::ApplicationInCluster> {
+    let reported = cluster
+        .report
+        .iter()
+        .flat_map(|report| report.applications.keys());
+    reported
+        .filter(|app| !cluster.placed.contains_key(*app))
+        .map(|app| placement(fleet, name, cluster, app, summary_only))
+        .collect()
+}
+
+fn placement(
+    fleet: &Fleet,
+    name: &ClusterName,
+    cluster: &Cluster,
+    app: &ApplicationName,
+    summary_only: bool,
+) -> v1::ApplicationInCluster {
+    let assigned = cluster
+        .assigned
+        .as_ref()
+        .and_then(|a| a.assignment.applications.get(app));
+    let mut report = cluster
+        .report
+        .as_ref()
+        .and_then(|report| report.applications.get(app))
+        .cloned()
+        .unwrap_or_default();
+    if let Some(problem) = cluster
+        .placed
+        .get(app)
+        .and_then(|placed| placed.problem.as_ref())
+    {
+        report = ApplicationReport {
+            sync: Sync::Refused,
+            reason: Some(problem.reason),
+            message: problem.message.clone(),
+            ..report
+        };
+    }
+    if summary_only {
+        report.objects.clear();
+    }
+    v1::ApplicationInCluster {
+        cluster: name.to_string(),
+        environment: fleet
+            .environment_of(name)
+            .map(|e| e.to_string())
+            .unwrap_or_default(),
+        report: Some(application_report_to_wire(app.as_str(), &report)),
+        assigned: assigned.map(|assigned| revision_to_wire(&assigned.revision)),
+        path: assigned
+            .map(|assigned| assigned.path.to_string())
+            .unwrap_or_default(),
+    }
+}
+
+/// All environments, in the fleet file's order.
+#[must_use]
+pub fn environments(fleet: &Fleet, now: Timestamp) -> Vec<v1::EnvironmentStatus> {
+    fleet
+        .spec()
+        .environments
+        .iter()
+        .map(|one| environment(fleet, one, now))
+        .collect()
+}
+
+fn environment(fleet: &Fleet, environment: &Environment, now: Timestamp) -> v1::EnvironmentStatus {
+    let mut status = v1::EnvironmentStatus {
+        name: environment.name.to_string(),
+        branch: environment.branch.to_string(),
+        promotes_from: environment
+            .promotes_from
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        ..v1::EnvironmentStatus::default()
+    };
+    let mut health = Health::Current;
+    for (name, cluster) in fleet.clusters() {
+        if fleet.environment_of(name).as_ref() != Some(&environment.name) {
+            continue;
+        }
+        let summary = summary(cluster, now);
+        status.clusters += 1;
+        if matches!(
+            cluster.connection(now, OFFLINE_AFTER),
+            Connection::Online { .. }
+        ) {
+            status.online += 1;
+            health = health.max(summary.health);
+        }
+        status.current += u32::from(summary.current);
+        status.failed +=
+            u32::from(summary.health == Health::Failed || summary.sync == Sync::Refused);
+    }
+    status.health = health_to_wire(health).into();
+    for repository in fleet.spec().repositories.keys() {
+        let head = fleet
+            .head(repository, &environment.branch)
+            .cloned()
+            .unwrap_or_default();
+        status.branches.push(branch(
+            repository.as_str(),
+            environment.branch.as_str(),
+            head,
+        ));
+    }
+    status
+}
+
+fn branch(repository: &str, branch: &str, head: Head) -> v1::BranchStatus {
+    let commit = head
+        .commit
+        .map(|commit| commit.to_string())
+        .unwrap_or_default();
+    let (reason, message) = head
+        .problem
+        .map_or((None, String::new()), |(r, m)| (Some(r), m));
+    v1::BranchStatus {
+        revision: Some(v1::Revision {
+            repository: repository.to_owned(),
+            branch: branch.to_owned(),
+            commit: commit.clone(),
+        }),
+        seen_at: head.seen_at.map(timestamp_to_wire),
+        checked_at: head.checked_at.map(timestamp_to_wire),
+        reason: reason_to_wire(reason),
+        message,
+        approved: commit,
+    }
+}
+
+/// All applications, or the one named.
+#[must_use]
+pub fn applications(fleet: &Fleet, only: &str, now: Timestamp) -> Vec<v1::ApplicationStatus> {
+    let mut all = Vec::new();
+    for (app, declared) in &fleet.spec().applications {
+        if !only.is_empty() && app.as_str() != only {
+            continue;
+        }
+        let mut status = v1::ApplicationStatus {
+            name: app.to_string(),
+            repository: declared.repository.to_string(),
+            path: declared.path.as_str().to_owned(),
+            renderer: renderer_to_wire(declared.renderer).into(),
+            ..v1::ApplicationStatus::default()
+        };
+        let mut worst = Health::Current;
+        for (name, cluster) in fleet.clusters() {
+            if !cluster.placed.contains_key(app) {
+                continue;
+            }
+            let placement = placement(fleet, name, cluster, app, true);
+            let report = placement.report.clone().unwrap_or_default();
+            let exact = report.revision == placement.assigned && placement.assigned.is_some();
+            let online = matches!(
+                cluster.connection(now, OFFLINE_AFTER),
+                Connection::Online { .. }
+            );
+            let good = report.sync() == v1::Sync::Synced && report.health() == v1::Health::Current;
+            status.clusters += 1;
+            status.current += u32::from(exact && good && online);
+            status.failed += u32::from(
+                report.health() == v1::Health::Failed || report.sync() == v1::Sync::Refused,
+            );
+            worst = worst.max(flotilla_shared::wire::health_from_wire(report.health()));
+            status.placements.push(placement);
+        }
+        status.health = health_to_wire(worst).into();
+        all.push(status);
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests;

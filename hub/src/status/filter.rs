@@ -1,0 +1,59 @@
+//! Which clusters a person asked for.
+
+use flotilla_proto::v1;
+use flotilla_shared::id::ClusterName;
+use flotilla_shared::wire::MAX_TOKEN_BYTES;
+use jiff::Timestamp;
+
+use super::summary;
+use crate::fleet::Fleet;
+use crate::spec::{Selector, SelectorError};
+
+/// A filter that was read.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    wire: v1::ClusterFilter,
+    selector: Selector,
+}
+
+impl Filter {
+    /// Reads a filter.
+    ///
+    /// # Errors
+    /// When the selector is not one.
+    pub fn parse(wire: Option<v1::ClusterFilter>) -> Result<Self, SelectorError> {
+        let wire = wire.unwrap_or_default();
+        if wire.selector.len() > 16 * MAX_TOKEN_BYTES {
+            return Err(SelectorError {
+                part: "a selector over 4 KiB".to_owned(),
+            });
+        }
+        let selector = wire.selector.parse()?;
+        Ok(Self { wire, selector })
+    }
+
+    /// Whether a cluster is asked for.
+    #[must_use]
+    pub fn matches(&self, fleet: &Fleet, name: &ClusterName, now: Timestamp) -> bool {
+        let Some(cluster) = fleet.clusters().get(name) else {
+            return false;
+        };
+        let any = |wanted: &[String], have: &str| {
+            wanted.is_empty() || wanted.iter().any(|wanted| wanted == have)
+        };
+        let environment = fleet
+            .environment_of(name)
+            .map(|e| e.to_string())
+            .unwrap_or_default();
+        let applications = &self.wire.applications;
+        any(&self.wire.environments, &environment)
+            && any(&self.wire.clusters, name.as_str())
+            && (applications.is_empty()
+                || cluster
+                    .placed
+                    .keys()
+                    .any(|app| applications.iter().any(|a| a == app.as_str())))
+            && self.selector.matches(&fleet.labels_of(name))
+            && (!self.wire.not_ready || !summary(cluster, now).current)
+    }
+}
