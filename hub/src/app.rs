@@ -215,10 +215,6 @@ async fn serve(
     }
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one task's whole world; a struct would only rename it"
-)]
 async fn watch_fleet_file(
     path: PathBuf,
     mut current: Arc<Spec>,

@@ -272,7 +272,6 @@ impl Store {
         Ok(Event::Restored { heads, clusters })
     }
 
-    #[expect(clippy::type_complexity, reason = "the row of Event::Restored")]
     fn cluster(
         &self,
         row: &SqliteRow,

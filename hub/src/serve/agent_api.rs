@@ -110,7 +110,6 @@ impl AgentService for Agents {
     }
 }
 
-#[expect(clippy::result_large_err, reason = "tonic's own error")]
 fn negotiate(hello: &v1::Hello) -> Result<u32, Status> {
     let highest = hello.protocol_max.min(*PROTOCOL.end());
     if highest < hello.protocol_min.max(*PROTOCOL.start()) {

@@ -22,7 +22,6 @@ fn identity<T>(request: &Request<T>) -> Option<&Identity> {
 ///
 /// # Errors
 /// When the caller is not an agent.
-#[expect(clippy::result_large_err, reason = "tonic's own error")]
 pub fn cluster<T>(request: &Request<T>) -> Result<ClusterName, Status> {
     match identity(request) {
         Some(Identity::Cluster(name)) => Ok(name.clone()),
@@ -37,7 +36,6 @@ pub fn cluster<T>(request: &Request<T>) -> Result<ClusterName, Status> {
 ///
 /// # Errors
 /// When the caller is not an operator.
-#[expect(clippy::result_large_err, reason = "tonic's own error")]
 pub fn operator<T>(request: &Request<T>) -> Result<OperatorName, Status> {
     match identity(request) {
         Some(Identity::Operator(name)) => Ok(name.clone()),

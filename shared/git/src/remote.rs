@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
@@ -154,7 +154,7 @@ impl Remote {
             .and_then(|remote| {
                 remote
                     .with_fetch_tags(gix::remote::fetch::Tags::None)
-                    .with_refspecs(specs.iter().map(|spec| spec.as_bytes()), Direction::Fetch)
+                    .with_refspecs(specs.iter().map(String::as_bytes), Direction::Fetch)
             })
             .map_err(|error| Error::transport(&self.url, error))
     }
@@ -196,7 +196,7 @@ impl Remote {
             user_agent: Some(format!("flotilla/{}", env!("CARGO_PKG_VERSION"))),
             ssl_verify: true,
             #[expect(clippy::disallowed_types, reason = "the type that gix takes")]
-            backend: Some(Arc::new(Mutex::new(request_options))),
+            backend: Some(Arc::new(std::sync::Mutex::new(request_options))),
             ..http::Options::default()
         }))
     }

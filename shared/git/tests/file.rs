@@ -1,5 +1,12 @@
 //! Against real repositories made by the real `git`, over `file://`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 use std::path::Path;
 use std::process::Command;
 
@@ -72,7 +79,10 @@ fn tips_fetch_and_tree_go_the_whole_way() {
     let prod = "prod".parse().unwrap();
     let none = "nothing".parse().unwrap();
     let tips = remote.tips(&[prod, none]).unwrap();
-    assert_eq!(tips.into_values().collect::<Vec<_>>(), [first.clone()]);
+    assert_eq!(
+        tips.into_values().collect::<Vec<_>>(),
+        std::slice::from_ref(&first)
+    );
 
     let prod = "prod".parse().unwrap();
     assert_eq!(remote.fetch(&prod, &first).unwrap(), first);
