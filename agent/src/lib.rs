@@ -1,1 +1,3 @@
-//! The Flotilla agent: pulls, verifies, renders, reconciles and reports.
+//! The Flotilla agent.
+
+pub mod health;

@@ -19,5 +19,6 @@ mod scalar;
 
 pub use emit::{documents_to_string, to_string};
 pub use load::{
-    Document, Limits, Positions, YamlError, parse_documents, parse_documents_bytes, parse_spanned,
+    Document, DuplicateKeys, Limits, Positions, YamlError, parse_documents, parse_documents_bytes,
+    parse_spanned,
 };

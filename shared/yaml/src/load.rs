@@ -19,6 +19,18 @@ pub struct Limits {
     pub documents: usize,
     /// Most values over all documents, with aliases written out: what an alias bomb multiplies.
     pub nodes: usize,
+    /// What a key that comes twice means.
+    pub duplicate_keys: DuplicateKeys,
+}
+
+/// What a key that comes twice in one mapping means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DuplicateKeys {
+    /// An error: one of the two is not what its author meant.
+    #[default]
+    Refuse,
+    /// The last one counts, as with goyaml's lenient reader; for data that others keep.
+    LastWins,
 }
 
 impl Default for Limits {
@@ -28,6 +40,7 @@ impl Default for Limits {
             depth: 100,
             documents: 10_000,
             nodes: 4_000_000,
+            duplicate_keys: DuplicateKeys::Refuse,
         }
     }
 }
@@ -340,7 +353,8 @@ impl<'t> Loader<'t> {
             self.path.truncate(parent);
             if is_merge {
                 merge_sources(value, span, &mut merged)?;
-            } else if map.contains_key(&key) {
+            } else if self.limits.duplicate_keys == DuplicateKeys::Refuse && map.contains_key(&key)
+            {
                 return Err(error_at(key_span, format!("key {key:?} is already there")));
             } else {
                 map.insert(key, value);
