@@ -1,0 +1,361 @@
+use flotilla_shared::object::ObjectRef;
+use rand::seq::IndexedRandom as _;
+use rand::{Rng as _, SeedableRng as _};
+use serde_json::json;
+
+use super::*;
+use crate::inventory::Entry;
+use crate::policy::DeleteBudget;
+
+fn object(kind: &str, name: &str) -> ObjectRef {
+    ObjectRef {
+        group: String::new(),
+        kind: kind.to_owned(),
+        namespace: if kind == "Namespace" {
+            String::new()
+        } else {
+            "web".to_owned()
+        },
+        name: name.to_owned(),
+    }
+}
+
+fn desired(kind: &str, name: &str) -> Desired {
+    Desired {
+        object: object(kind, name),
+        version: "v1".to_owned(),
+        value: json!({}),
+    }
+}
+
+fn entry(kind: &str, name: &str, uid: &str) -> Entry {
+    Entry {
+        object: object(kind, name),
+        version: "v1".to_owned(),
+        uid: uid.to_owned(),
+    }
+}
+
+fn live(uid: &str) -> Live {
+    Live {
+        uid: uid.to_owned(),
+        application: "app".to_owned(),
+        prune: String::new(),
+        terminating: false,
+        matches: true,
+    }
+}
+
+struct World {
+    desired: Vec<Desired>,
+    observed: Observed,
+    inventory: Inventory,
+    policy: Policy,
+    claims: Claims,
+    prune_enabled: bool,
+}
+
+/// `a` and `b` run; the commit wants `a` only.
+fn world() -> World {
+    World {
+        desired: vec![desired("ConfigMap", "a")],
+        observed: Observed {
+            live: [
+                (object("ConfigMap", "a"), live("1")),
+                (object("ConfigMap", "b"), live("2")),
+            ]
+            .into(),
+            complete: true,
+            unknown_kinds: BTreeSet::new(),
+        },
+        inventory: Inventory::new([entry("ConfigMap", "a", "1"), entry("ConfigMap", "b", "2")]),
+        policy: Policy::default(),
+        claims: Claims {
+            owners: BTreeMap::new(),
+            complete: true,
+        },
+        prune_enabled: true,
+    }
+}
+
+impl World {
+    fn plan(&self) -> Plan {
+        plan(&Inputs {
+            application: "app",
+            desired: &self.desired,
+            observed: &self.observed,
+            inventory: &self.inventory,
+            policy: &self.policy,
+            own_namespace: "flotilla-system",
+            claims: &self.claims,
+            prune_enabled: self.prune_enabled,
+        })
+    }
+
+    fn pruned(&self) -> Vec<String> {
+        let plan = self.plan();
+        plan.prune
+            .into_iter()
+            .flatten()
+            .map(|step| match step {
+                Step::Prune(object, uid) => format!("{} {uid}", object.name),
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    }
+
+    fn held(&self) -> Vec<Reason> {
+        self.plan()
+            .rest
+            .into_iter()
+            .filter_map(|step| match step {
+                Step::Hold(_, reason, _) => Some(reason),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+#[test]
+fn what_left_the_set_is_pruned_by_uid() {
+    assert_eq!(world().pruned(), ["b 2"]);
+}
+
+#[test]
+fn p01_p05_an_empty_render_is_refused_whole() {
+    let mut world = world();
+    world.desired.clear();
+    let plan = world.plan();
+    assert_eq!(
+        plan.refused.map(|(reason, _)| reason),
+        Some(Reason::EmptyRender)
+    );
+    assert!(plan.prune.is_empty());
+}
+
+#[test]
+fn p03_a_hand_over_forgets_instead_of_deleting() {
+    let mut world = world();
+    world
+        .claims
+        .owners
+        .insert(object("ConfigMap", "b"), "other".to_owned());
+    assert!(world.pruned().is_empty());
+    assert!(
+        world
+            .plan()
+            .rest
+            .contains(&Step::Forget(object("ConfigMap", "b")))
+    );
+    let mut world = self::world();
+    world.claims.complete = false;
+    assert!(
+        world.pruned().is_empty(),
+        "it may have moved to the application that is not known"
+    );
+}
+
+#[test]
+fn p12_protected_kinds_wait_for_a_confirmation() {
+    let mut world = world();
+    let namespace = object("Namespace", "web");
+    world.inventory.insert(entry("Namespace", "web", "9"));
+    world.observed.live.insert(namespace.clone(), live("9"));
+    assert_eq!(world.held(), [Reason::ProtectedKind]);
+    world.observed.live.get_mut(&namespace).unwrap().prune = "confirmed".to_owned();
+    assert_eq!(world.pruned(), ["b 2", "web 9"], "namespaces go last");
+}
+
+#[test]
+fn p13_over_the_budget_nothing_is_deleted_and_applies_go_on() {
+    let mut world = world();
+    world.policy.delete_budget = DeleteBudget {
+        count: 0,
+        percent: 100,
+    };
+    world.desired.push(desired("ConfigMap", "new"));
+    assert!(world.pruned().is_empty());
+    assert_eq!(world.held(), [Reason::DeleteBudget]);
+    assert_eq!(world.plan().apply.len(), 1);
+}
+
+#[test]
+fn p14_partial_knowledge_deletes_nothing() {
+    let mut world = world();
+    world.observed.complete = false;
+    assert!(world.pruned().is_empty());
+    world.observed.live.clear();
+    assert!(world.pruned().is_empty());
+    assert_eq!(world.held(), [Reason::PartialDiscovery]);
+}
+
+#[test]
+fn p16_another_uid_is_not_ours() {
+    let mut world = world();
+    world
+        .observed
+        .live
+        .get_mut(&object("ConfigMap", "b"))
+        .unwrap()
+        .uid = "3".to_owned();
+    assert!(world.pruned().is_empty());
+}
+
+#[test]
+fn p17_objects_outside_the_inventory_are_never_pruned() {
+    let mut world = world();
+    world
+        .observed
+        .live
+        .insert(object("ConfigMap", "child"), live("7"));
+    assert_eq!(world.pruned(), ["b 2"]);
+}
+
+#[test]
+fn p19_an_object_of_another_application_is_refused_with_its_owner() {
+    let mut world = world();
+    world
+        .claims
+        .owners
+        .insert(object("ConfigMap", "a"), "other".to_owned());
+    let skipped = world.plan().rest.into_iter().find_map(|step| match step {
+        Step::Skip(_, reason, message) => Some((reason, message)),
+        _ => None,
+    });
+    let (reason, message) = skipped.unwrap();
+    assert_eq!(reason, Reason::OwnedByAnotherApplication);
+    assert!(message.contains("application other"), "{message}");
+}
+
+#[test]
+fn prune_annotations_and_modes_hold() {
+    let b = object("ConfigMap", "b");
+    for (annotation, reason) in [
+        ("disabled", Reason::PruneDisabled),
+        ("confirm", Reason::ConfirmationRequired),
+    ] {
+        let mut world = world();
+        world.observed.live.get_mut(&b).unwrap().prune = annotation.to_owned();
+        assert_eq!(world.held(), [reason]);
+        assert!(world.pruned().is_empty());
+    }
+    let mut world = world();
+    world.prune_enabled = false;
+    assert_eq!(world.held(), [Reason::PruneDisabled]);
+}
+
+#[test]
+fn phases_put_namespaces_and_definitions_first() {
+    let mut world = world();
+    world.observed.live.clear();
+    world.desired = [
+        "Widget",
+        "Service",
+        "CustomResourceDefinition",
+        "Namespace",
+        "ConfigMap",
+    ]
+    .map(|kind| desired(kind, "x"))
+    .into();
+    let order: Vec<Vec<usize>> = world
+        .plan()
+        .apply
+        .into_iter()
+        .map(|phase| {
+            phase
+                .into_iter()
+                .map(|step| match step {
+                    Step::Apply {
+                        index,
+                        create: true,
+                    } => index,
+                    other => panic!("{other:?}"),
+                })
+                .collect()
+        })
+        .collect();
+    assert_eq!(order, [vec![3], vec![2], vec![1, 4], vec![0]]);
+}
+
+/// Whatever the world: a delete is of an object in the inventory, with the live object's UID, that is
+/// neither desired nor claimed, and never on partial knowledge or over the budget.
+#[test]
+fn p21_no_plan_deletes_without_proof() {
+    let seed: u64 = rand::rng().random();
+    eprintln!("seed {seed}");
+    let kinds = [
+        "ConfigMap",
+        "Namespace",
+        "Deployment",
+        "PersistentVolumeClaim",
+    ];
+    for round in 0..100_000u64 {
+        let mut rng = rand::rngs::StdRng::seed_from_u64(seed.wrapping_add(round));
+        let mut world = world();
+        world.desired.clear();
+        world.observed = Observed {
+            complete: rng.random_bool(0.7),
+            ..Observed::default()
+        };
+        world.inventory = Inventory::default();
+        world.claims.complete = rng.random_bool(0.8);
+        world.prune_enabled = rng.random_bool(0.8);
+        for number in 0..rng.random_range(0..12) {
+            let kind = *kinds.choose(&mut rng).unwrap();
+            let name = format!("o{number}");
+            let id = object(kind, &name);
+            if rng.random_bool(0.5) {
+                world.desired.push(desired(kind, &name));
+            }
+            if rng.random_bool(0.6) {
+                let uid = ["", "1", "2"].choose(&mut rng).unwrap();
+                world.inventory.insert(entry(kind, &name, uid));
+            }
+            if rng.random_bool(0.7) {
+                let mut one = live(["1", "2"].choose(&mut rng).unwrap());
+                one.matches = rng.random_bool(0.5);
+                one.terminating = rng.random_bool(0.1);
+                one.application = (*["app", "other", ""].choose(&mut rng).unwrap()).to_owned();
+                one.prune = (*["", "", "disabled", "confirm", "confirmed"]
+                    .choose(&mut rng)
+                    .unwrap())
+                .to_owned();
+                world.observed.live.insert(id.clone(), one);
+            }
+            if rng.random_bool(0.1) {
+                world.claims.owners.insert(id, "other".to_owned());
+            }
+        }
+        let plan = world.plan();
+        let deletes: Vec<_> = plan.prune.iter().flatten().collect();
+        assert!(
+            !world
+                .policy
+                .over_budget(deletes.len(), world.inventory.len())
+        );
+        for step in deletes {
+            let Step::Prune(id, uid) = step else {
+                panic!("{step:?}")
+            };
+            let at = format!("seed {seed} round {round}: {id}");
+            assert!(
+                world.observed.complete && world.claims.complete && world.prune_enabled,
+                "{at}"
+            );
+            let entry = world.inventory.get(id).expect(&at);
+            let one = &world.observed.live[id];
+            assert_eq!(*uid, one.uid, "{at}");
+            assert!(
+                entry.uid == one.uid || (entry.uid.is_empty() && one.application == "app"),
+                "{at}"
+            );
+            assert!(one.application != "other" && !one.terminating, "{at}");
+            assert!(!world.desired.iter().any(|d| d.object == *id), "{at}");
+            assert!(!world.claims.owners.contains_key(id), "{at}");
+            assert!(
+                one.prune == "confirmed" || !world.policy.is_protected(id),
+                "{at}"
+            );
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! Whether an assignment is taken at all. Pure.
+
+use flotilla_shared::assignment::AssignmentRef;
+use flotilla_shared::id::ClusterName;
+use flotilla_shared::reason::Reason;
+use flotilla_shared::revision::RepositoryUrl;
+use flotilla_shared::wire::{DecodedAssignment, FEATURES};
+
+use super::Policy;
+
+/// Why an assignment, or one application of it, is not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Code.
+    pub reason: Reason,
+    /// For a person.
+    pub message: String,
+}
+
+impl Refusal {
+    pub(crate) fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+        }
+    }
+}
+
+/// Checks an assignment as a whole against what was accepted before (V4, V7) and who we are.
+///
+/// # Errors
+/// Why it is refused; the accepted one stays in force.
+pub fn admit(
+    offered: &DecodedAssignment,
+    accepted: AssignmentRef,
+    cluster: &ClusterName,
+) -> Result<(), Refusal> {
+    let next = offered.reference;
+    if offered.assignment.cluster != *cluster {
+        return Err(Refusal::new(
+            Reason::WrongCluster,
+            format!(
+                "it is for cluster {}, this is {cluster}",
+                offered.assignment.cluster
+            ),
+        ));
+    }
+    if next.place() < accepted.place() {
+        return Err(Refusal::new(
+            Reason::StaleAssignment,
+            format!(
+                "epoch {} generation {} is older than the accepted epoch {} generation {}",
+                next.epoch, next.generation, accepted.epoch, accepted.generation
+            ),
+        ));
+    }
+    if next.place() == accepted.place() && next.digest != accepted.digest {
+        return Err(Refusal::new(
+            Reason::ConflictingAssignment,
+            format!(
+                "generation {} was accepted with another content",
+                next.generation
+            ),
+        ));
+    }
+    let unknown: Vec<&str> = offered
+        .assignment
+        .required_features
+        .iter()
+        .map(String::as_str)
+        .filter(|feature| !FEATURES.contains(feature))
+        .collect();
+    if !unknown.is_empty() {
+        return Err(Refusal::new(
+            Reason::UpgradeRequired,
+            format!(
+                "it needs {}, which this agent does not have: upgrade it",
+                unknown.join(", ")
+            ),
+        ));
+    }
+    Ok(())
+}
+
+impl Policy {
+    /// Whether an application's source is allowed here (V1, V8).
+    #[must_use]
+    pub fn source(
+        &self,
+        application: &flotilla_shared::assignment::ApplicationAssignment,
+    ) -> Option<Refusal> {
+        if let Some(refusal) = self.url(&application.url) {
+            return Some(refusal);
+        }
+        let branch = &application.revision.branch;
+        if !self.branches.is_empty() && !self.branches.contains(branch) {
+            let message = format!("branch {branch} is not in the agent's policy");
+            return Some(Refusal::new(Reason::BranchNotAllowed, message));
+        }
+        let path = application.path.as_str();
+        let below = |allowed: &str| {
+            allowed.is_empty()
+                || path == allowed
+                || path
+                    .strip_prefix(allowed)
+                    .is_some_and(|rest| rest.starts_with('/'))
+        };
+        if !self.paths.is_empty() && !self.paths.iter().any(|allowed| below(allowed.as_str())) {
+            let message = format!("path {path:?} is not below one in the agent's policy");
+            return Some(Refusal::new(Reason::PathNotAllowed, message));
+        }
+        None
+    }
+
+    fn url(&self, url: &RepositoryUrl) -> Option<Refusal> {
+        let refuse = |message: String| Some(Refusal::new(Reason::RepositoryNotAllowed, message));
+        if !self.repositories.is_empty() {
+            return match self.repositories.contains(url) {
+                true => None,
+                false => refuse(format!("{url} is not in the agent's policy")),
+            };
+        }
+        match url.scheme() {
+            "https" => None,
+            "http" if self.allow_http || url.is_loopback() => None,
+            "http" => refuse(format!(
+                "{url}: plain http is not allowed by the agent's policy"
+            )),
+            "file" if self.allow_file => None,
+            _ => refuse(format!(
+                "{url}: file URLs are not allowed by the agent's policy"
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use flotilla_shared::assignment::{ApplicationAssignment, Assignment, Renderer, SyncPolicy};
+    use flotilla_shared::digest::Digest;
+    use flotilla_shared::id::{Epoch, Generation};
+    use flotilla_shared::revision::Revision;
+    use flotilla_shared::wire::{decode_assignment, encode_assignment};
+
+    use super::*;
+
+    fn offered(epoch: u64, generation: u64, features: &[&str]) -> DecodedAssignment {
+        decode_assignment(&encode_assignment(&Assignment {
+            epoch: Epoch(epoch),
+            generation: Generation(generation),
+            cluster: "a".parse().unwrap(),
+            environment: "prod".parse().unwrap(),
+            issued_at: jiff::Timestamp::UNIX_EPOCH,
+            applications: BTreeMap::new(),
+            tombstones: BTreeMap::new(),
+            required_features: features.iter().map(|f| (*f).to_owned()).collect(),
+            labels: BTreeMap::new(),
+            suspended: false,
+        }))
+        .unwrap()
+    }
+
+    fn reference(epoch: u64, generation: u64) -> AssignmentRef {
+        AssignmentRef {
+            epoch: Epoch(epoch),
+            generation: Generation(generation),
+            digest: Digest::of(b"other"),
+        }
+    }
+
+    #[test]
+    fn c06_only_newer_worlds_are_taken() {
+        let cluster = "a".parse().unwrap();
+        let verdict = |offer: &DecodedAssignment, accepted| {
+            admit(offer, accepted, &cluster).map_err(|refusal| refusal.reason)
+        };
+        let offer = offered(2, 5, &[]);
+        assert_eq!(verdict(&offer, AssignmentRef::default()), Ok(()));
+        assert_eq!(verdict(&offer, reference(2, 4)), Ok(()));
+        assert_eq!(verdict(&offer, reference(1, 99)), Ok(()), "a new epoch");
+        assert_eq!(verdict(&offer, offer.reference), Ok(()), "the same again");
+        assert_eq!(
+            verdict(&offer, reference(2, 6)),
+            Err(Reason::StaleAssignment)
+        );
+        assert_eq!(
+            verdict(&offer, reference(3, 1)),
+            Err(Reason::StaleAssignment)
+        );
+        assert_eq!(
+            verdict(&offer, reference(2, 5)),
+            Err(Reason::ConflictingAssignment)
+        );
+        let other = "b".parse().unwrap();
+        assert_eq!(
+            admit(&offer, AssignmentRef::default(), &other).map_err(|refusal| refusal.reason),
+            Err(Reason::WrongCluster)
+        );
+        let future = offered(2, 5, &["time-travel"]);
+        assert_eq!(
+            verdict(&future, AssignmentRef::default()),
+            Err(Reason::UpgradeRequired)
+        );
+    }
+
+    fn application(url: &str, branch: &str, path: &str) -> ApplicationAssignment {
+        ApplicationAssignment {
+            revision: Revision {
+                repository: "fleet".parse().unwrap(),
+                branch: branch.parse().unwrap(),
+                commit: "a".repeat(40).parse().unwrap(),
+            },
+            url: url.parse().unwrap(),
+            path: path.parse().unwrap(),
+            renderer: Renderer::Auto,
+            sync_policy: SyncPolicy::default(),
+            depends_on: Vec::new(),
+            substitute: false,
+            rollout: String::new(),
+            namespace: String::new(),
+        }
+    }
+
+    #[test]
+    fn c01_c08_sources_outside_the_policy_are_refused() {
+        let policy = Policy {
+            repositories: ["https://git.example.com/fleet.git".parse().unwrap()].into(),
+            branches: ["prod".parse().unwrap()].into(),
+            paths: ["apps".parse().unwrap()].into(),
+            ..Policy::default()
+        };
+        let good = "https://git.example.com/fleet.git";
+        let reason = |url: &str, branch: &str, path: &str| {
+            policy
+                .source(&application(url, branch, path))
+                .map(|refusal| refusal.reason)
+        };
+        assert_eq!(reason(good, "prod", "apps/web"), None);
+        assert_eq!(
+            reason("HTTPS://GIT.example.com/fleet.git/", "prod", "apps"),
+            None
+        );
+        let other = "https://git.example.com/fleet2.git";
+        assert_eq!(
+            reason(other, "prod", "apps"),
+            Some(Reason::RepositoryNotAllowed)
+        );
+        assert_eq!(reason(good, "dev", "apps"), Some(Reason::BranchNotAllowed));
+        assert_eq!(
+            reason(good, "prod", "appsecret"),
+            Some(Reason::PathNotAllowed)
+        );
+        let default = Policy::default();
+        for (url, allowed) in [
+            ("https://h/r", true),
+            ("http://127.0.0.1:80/r", true),
+            ("http://h/r", false),
+            ("file:///r", false),
+        ] {
+            let refusal = default.source(&application(url, "prod", ""));
+            assert_eq!(refusal.is_none(), allowed, "{url}");
+        }
+    }
+}
