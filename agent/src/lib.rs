@@ -1,6 +1,28 @@
-//! The Flotilla agent.
+//! The Flotilla agent: dials out to the hub, pulls Git itself, renders, reconciles, reports.
+//!
+//! ```text
+//!   hub --connection--> admit (PURE) --> ledger --> [accepted]  one slot, newest wins
+//!                                                      |
+//!   reconcile: source (Git) -> render (PURE) -> cluster: observe -> plan (PURE) -> apply, prune
+//!                                                      |
+//!   hub <--connection-- [report] <-- report (PURE) <---+        one slot, newest wins
+//! ```
+//!
+//! Two tasks and two slots between them: [`connection`] writes what was accepted and sends what is
+//! reported; [`reconcile`] reads the one and writes the other. With the hub or Git away the loop goes
+//! on with what it has.
 
+pub mod app;
+pub mod args;
+pub mod cluster;
+pub mod command;
+pub mod connection;
 pub mod health;
+pub mod identity;
 pub mod inventory;
+pub mod ledger;
 pub mod plan;
 pub mod policy;
+pub mod reconcile;
+pub mod report;
+pub mod source;

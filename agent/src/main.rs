@@ -1,2 +1,20 @@
-//! stub
-fn main() {}
+//! Wires the agent's command line to its library.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use flotilla_agent::{args::Args, command};
+
+/// Two workers are enough for one cluster, and each thread costs memory on every node.
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() -> ExitCode {
+    match command::run(Args::parse()).await {
+        Ok(code) => code,
+        Err(error) => {
+            // Nobody is left to tell if stderr is gone too.
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use flotilla_shared::id::ClusterName;
+use flotilla_shared::telemetry::LogFormat;
+
+/// The Flotilla agent.
+#[derive(Debug, Parser)]
+#[command(name = "flotilla-agent", version, about)]
+pub struct Args {
+    /// What to log, such as `info` or `flotilla_agent=debug,info`.
+    #[arg(
+        long,
+        global = true,
+        default_value = "info,kube=warn",
+        env = "FLOTILLA_LOG"
+    )]
+    pub log: String,
+    /// How log lines look: auto, text or json.
+    #[arg(long, global = true, default_value = "auto")]
+    pub log_format: LogFormat,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Connect to the hub and reconcile.
+    Run(Run),
+    /// Work with the agent's policy file.
+    Policy {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: PolicyCommand,
+    },
+}
+
+/// What to do with a policy file.
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Check it.
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+/// How to run.
+#[derive(Debug, clap::Args)]
+pub struct Run {
+    /// `host:port` of the hub.
+    #[arg(long)]
+    pub hub: String,
+    /// Where identity, ledger and Git caches are kept.
+    #[arg(long)]
+    pub data_dir: PathBuf,
+    /// This cluster's name.
+    #[arg(long)]
+    pub cluster: ClusterName,
+    /// File with the join token; needed until the agent is enrolled.
+    #[arg(long)]
+    pub token_file: Option<PathBuf>,
+    /// File with the hub's roots, PEM; needed until the agent is enrolled.
+    #[arg(long)]
+    pub trust_bundle: Option<PathBuf>,
+    /// The agent's own rules; without a file the defaults hold.
+    #[arg(long)]
+    pub policy: Option<PathBuf>,
+    /// A kubeconfig file; default: the pod's own service account.
+    #[arg(long)]
+    pub kubeconfig: Option<PathBuf>,
+    /// The kubeconfig's context.
+    #[arg(long)]
+    pub context: Option<String>,
+    /// The agent's own namespace.
+    #[arg(long, default_value = "flotilla-system")]
+    pub namespace: String,
+    /// Directory of Git credentials, one directory per host.
+    #[arg(long)]
+    pub git_credentials: Option<PathBuf>,
+    /// Seconds between two turns when nothing happens.
+    #[arg(long, default_value_t = 180)]
+    pub interval: u64,
+}

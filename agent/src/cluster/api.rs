@@ -1,0 +1,195 @@
+//! Requests to the API server: time-outs, retries of what passes, errors in classes.
+
+use std::time::Duration;
+
+use flotilla_shared::backoff::Backoff;
+use flotilla_shared::reason::Reason;
+use http::{Method, Request};
+use serde_json::Value;
+
+/// Longest single request.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// How often a passing failure is tried again before it is reported.
+const ATTEMPTS: u32 = 4;
+/// Longest wait that a server's Retry-After is obeyed for within a turn.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(10);
+
+/// A request failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    /// HTTP status; 0 where there was no answer.
+    pub code: u16,
+    /// The bounded code.
+    pub reason: Reason,
+    /// The server's own words, in one line.
+    pub message: String,
+    /// How long the server asks to wait, seconds.
+    pub retry_after: Option<u64>,
+}
+
+impl Error {
+    /// Whether the same request may succeed later without a change of ours.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self.code, 0 | 408 | 429 | 500 | 502 | 503 | 504)
+    }
+
+    /// Whether the object is not there.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.code == 404
+    }
+
+    fn from_kube(error: &kube::Error) -> Self {
+        let kube::Error::Api(status) = error else {
+            let mut text = error.to_string();
+            let mut source = std::error::Error::source(error);
+            while let Some(cause) = source {
+                text = format!("{text}: {cause}");
+                source = cause.source();
+            }
+            let message = flotilla_shared::report::plain_line(&text, 300);
+            return Self {
+                code: 0,
+                reason: Reason::ClusterUnavailable,
+                message,
+                retry_after: None,
+            };
+        };
+        let details = status.details.as_ref();
+        let says = |text: &str| status.message.contains(text);
+        let reason = match status.code {
+            401 | 403 if says("is being terminated") || says("being terminated") => {
+                Reason::NamespaceTerminating
+            }
+            403 if says("exceeded quota") => Reason::QuotaExceeded,
+            400 | 403 if says("denied the request") => Reason::AdmissionDenied,
+            401 | 403 => Reason::Forbidden,
+            404 if says("namespaces \"") => Reason::NamespaceNotFound,
+            409 if says("Apply failed with") => Reason::Conflict,
+            413 => Reason::ObjectTooLarge,
+            422 if says("field is immutable") || says("updates to statefulset spec") => {
+                Reason::ImmutableField
+            }
+            400 | 422 => Reason::Invalid,
+            429 => Reason::Throttled,
+            500 if says("failed calling webhook") => Reason::AdmissionDenied,
+            500..=599 => Reason::ClusterUnavailable,
+            _ => Reason::ApplyFailed,
+        };
+        Self {
+            code: status.code,
+            reason,
+            message: flotilla_shared::report::plain_line(&status.message, 600),
+            retry_after: details
+                .map(|details| u64::from(details.retry_after_seconds))
+                .filter(|seconds| *seconds > 0),
+        }
+    }
+}
+
+/// The API server.
+#[derive(Clone)]
+pub(crate) struct Api {
+    client: kube::Client,
+}
+
+impl Api {
+    pub(crate) fn new(client: kube::Client) -> Self {
+        Self { client }
+    }
+
+    pub(crate) fn client(&self) -> &kube::Client {
+        &self.client
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Result<Value, Error> {
+        self.send(Method::GET, path, "application/json", None).await
+    }
+
+    /// None where there is nothing.
+    pub(crate) async fn find(&self, path: &str) -> Result<Option<Value>, Error> {
+        match self.get(path).await {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Error> {
+        let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+        loop {
+            let error = match self.once(&method, path, content_type, body).await {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            // Every write of ours is idempotent (apply, delete by UID), so an unknown outcome may be
+            // tried again (A6).
+            if !error.is_transient() || backoff.attempts() + 1 >= ATTEMPTS {
+                return Err(error);
+            }
+            let delay = backoff.next_delay(&mut rand::rng());
+            let asked = error
+                .retry_after
+                .map(Duration::from_secs)
+                .unwrap_or_default();
+            if asked > MAX_RETRY_AFTER {
+                return Err(error);
+            }
+            tokio::time::sleep(delay.max(asked)).await;
+        }
+    }
+
+    async fn once(
+        &self,
+        method: &Method,
+        path: &str,
+        content_type: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Error> {
+        let internal = |message: String| Error {
+            code: 0,
+            reason: Reason::ApplyFailed,
+            message,
+            retry_after: None,
+        };
+        let bytes = match body {
+            Some(body) => serde_json::to_vec(body).map_err(|error| internal(error.to_string()))?,
+            None => Vec::new(),
+        };
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(http::header::ACCEPT, accept(path))
+            .header(http::header::CONTENT_TYPE, content_type)
+            .body(bytes)
+            .map_err(|error| internal(error.to_string()))?;
+        match tokio::time::timeout(TIMEOUT, self.client.request::<Value>(request)).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(Error::from_kube(&error)),
+            Err(_) => Err(Error {
+                code: 0,
+                reason: Reason::ClusterUnavailable,
+                message: format!("the API server did not answer {path} within 30 seconds"),
+                retry_after: None,
+            }),
+        }
+    }
+}
+
+/// The two discovery documents are asked for in their aggregated form.
+fn accept(path: &str) -> &'static str {
+    match path {
+        "/api" | "/apis" => {
+            "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
+        }
+        _ => "application/json",
+    }
+}

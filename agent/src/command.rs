@@ -1,0 +1,38 @@
+//! What each subcommand does.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use flotilla_shared::{telemetry, tls};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::app;
+use crate::args::{Args, Command, PolicyCommand};
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// When it cannot do what it was asked; the text is for the operator.
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    tls::install_provider();
+    telemetry::start(&args.log, args.log_format).map_err(anyhow::Error::msg)?;
+    match args.command {
+        Command::Run(run) => {
+            let running = app::start(run).await?;
+            let mut terminate = signal(SignalKind::terminate())?;
+            tokio::select! {
+                _ = terminate.recv() => {}
+                result = tokio::signal::ctrl_c() => result?,
+            }
+            tracing::info!("stopping");
+            running.shutdown().await;
+        }
+        Command::Policy {
+            command: PolicyCommand::Check { file },
+        } => {
+            app::read_policy(Some(&file))?;
+            writeln!(std::io::stdout(), "{}: a valid policy", file.display())?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,279 @@
+//! The stream to the hub: dial, hello, take assignments, send reports; come back with jitter.
+//!
+//! Level-triggered both ways: one slot for the newest accepted assignment, one for the newest report.
+//! Nothing here decides what runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flotilla_proto::v1;
+use flotilla_proto::v1::agent_message::Body as Out;
+use flotilla_proto::v1::agent_service_client::AgentServiceClient;
+use flotilla_proto::v1::hub_message::Body as In;
+use flotilla_shared::assignment::AssignmentRef;
+use flotilla_shared::backoff::Backoff;
+use flotilla_shared::dial::dial;
+use flotilla_shared::digest::Digest;
+use flotilla_shared::reason::Reason;
+use flotilla_shared::report::Report;
+use flotilla_shared::tls;
+use flotilla_shared::wire::{
+    DecodedAssignment, FEATURES, MAX_MESSAGE_BYTES, PROTOCOL, assignment_ref_to_wire,
+    decode_assignment, digest_to_wire, encode_report, timestamp_from_wire,
+};
+use jiff::Timestamp;
+use prost::Message as _;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster::Facts;
+use crate::identity::{Certified, IdentityFiles, renew_after};
+use crate::ledger::Ledger;
+use crate::policy::{Refusal, admit};
+
+/// Longest wait between two attempts.
+const MAX_BACKOFF: Duration = Duration::from_secs(30);
+/// More than this between the hub's clock and ours is named.
+const CLOCK_SKEW: i64 = 300;
+
+/// What the connection needs.
+pub struct Connection {
+    /// `host:port`.
+    pub hub: String,
+    /// Key and certificate.
+    pub identity: IdentityFiles,
+    /// The newest certificate.
+    pub certified: Certified,
+    /// What identifies the cluster.
+    pub facts: Facts,
+    /// Random id of this process.
+    pub instance: String,
+    /// Where accepted assignments are kept.
+    pub ledger: Ledger,
+    /// The newest accepted assignment; this room is its only writer.
+    pub accepted: watch::Sender<Option<Arc<DecodedAssignment>>>,
+    /// The newest report.
+    pub reports: watch::Receiver<Option<Arc<Report>>>,
+    /// Whether a stream is open, for readiness and metrics.
+    pub connected: watch::Sender<bool>,
+}
+
+/// Why a stream ended.
+#[derive(Debug)]
+enum Ended {
+    /// Try again.
+    Failed(String),
+    /// The certificate was renewed: come back with the new one at once.
+    Renewed,
+}
+
+impl Connection {
+    /// Keeps a stream open until cancelled.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut backoff = Backoff::new(Duration::from_secs(1), MAX_BACKOFF);
+        loop {
+            let started = tokio::time::Instant::now();
+            let ended = tokio::select! {
+                ended = self.stream() => ended,
+                () = stop.cancelled() => return,
+            };
+            self.connected.send_replace(false);
+            match ended {
+                Ended::Renewed => continue,
+                Ended::Failed(why) => tracing::warn!(why, "no stream to the hub; goes on without"),
+            }
+            if started.elapsed() > MAX_BACKOFF {
+                backoff.reset();
+            }
+            let delay = backoff.next_delay(&mut rand::rng());
+            tokio::select! {
+                () = tokio::time::sleep(delay) => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    fn accepted_ref(&self) -> AssignmentRef {
+        self.accepted
+            .borrow()
+            .as_ref()
+            .map(|accepted| accepted.reference)
+            .unwrap_or_default()
+    }
+
+    async fn stream(&mut self) -> Ended {
+        match self.try_stream().await {
+            Ok(ended) => ended,
+            Err(why) => Ended::Failed(why),
+        }
+    }
+
+    async fn try_stream(&mut self) -> Result<Ended, String> {
+        let text = |error: &dyn std::fmt::Display| error.to_string();
+        let config = tls::client_config(&self.certified.trust_bundle, Some(&self.certified.tls))
+            .map_err(|error| text(&error))?;
+        let channel = dial(&self.hub, Arc::new(config))
+            .await
+            .map_err(|error| text(&error))?;
+        let (outbound, stream) = mpsc::channel::<v1::AgentMessage>(8);
+        send(&outbound, Out::Hello(self.hello())).await?;
+        let mut inbound = AgentServiceClient::new(channel.clone())
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .connect(ReceiverStream::new(stream))
+            .await
+            .map_err(|status| status.message().to_owned())?
+            .into_inner();
+        let renew = tokio::time::sleep(renew_after(self.certified.expires_at, Timestamp::now()));
+        let mut renew = std::pin::pin!(renew);
+        let mut heartbeat = tokio::time::interval(Duration::from_secs(10));
+        heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut last_report = Digest::default();
+        self.reports.mark_changed();
+        loop {
+            tokio::select! {
+                message = inbound.message() => {
+                    let message = message.map_err(|status| status.message().to_owned())?;
+                    let Some(message) = message else {
+                        return Ok(Ended::Failed("the hub closed the stream".to_owned()));
+                    };
+                    match message.body {
+                        Some(In::Welcome(welcome)) => {
+                            self.welcome(&welcome);
+                            let seconds = u64::from(welcome.heartbeat_seconds.clamp(1, 300));
+                            heartbeat = tokio::time::interval(Duration::from_secs(seconds));
+                        }
+                        Some(In::Assignment(assignment)) => {
+                            let ack = self.take(&assignment);
+                            send(&outbound, Out::Ack(ack)).await?;
+                        }
+                        Some(In::ReportRequest(_)) => self.reports.mark_changed(),
+                        Some(In::Goodbye(goodbye)) => return Ok(Ended::Failed(format!(
+                            "the hub says goodbye: {}", goodbye.message
+                        ))),
+                        // Of a newer hub.
+                        None => {}
+                    }
+                }
+                changed = self.reports.changed() => {
+                    changed.map_err(|_| "the agent is stopping".to_owned())?;
+                    let newest = self.reports.borrow_and_update().clone();
+                    if let Some(report) = newest {
+                        let wire = encode_report(&report);
+                        last_report = Digest::of(&wire.encode_to_vec());
+                        send(&outbound, Out::Report(wire)).await?;
+                    }
+                }
+                _ = heartbeat.tick() => {
+                    let sequence =
+                        self.reports.borrow().as_ref().map_or(0, |report| report.sequence);
+                    let beat = v1::Heartbeat {
+                        sequence,
+                        accepted: Some(assignment_ref_to_wire(self.accepted_ref())),
+                        report_digest: digest_to_wire(last_report),
+                    };
+                    send(&outbound, Out::Heartbeat(beat)).await?;
+                }
+                () = &mut renew => {
+                    self.certified =
+                        self.identity.renew(channel.clone()).await.map_err(|e| e.to_string())?;
+                    tracing::info!(expires_at = %self.certified.expires_at, "certificate renewed");
+                    return Ok(Ended::Renewed);
+                }
+            }
+        }
+    }
+
+    fn hello(&self) -> v1::Hello {
+        v1::Hello {
+            protocol_min: *PROTOCOL.start(),
+            protocol_max: *PROTOCOL.end(),
+            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+            instance: self.instance.clone(),
+            accepted: Some(assignment_ref_to_wire(self.accepted_ref())),
+            cluster_uid: self.facts.uid.clone(),
+            kubernetes_version: self.facts.kubernetes_version.clone(),
+            features: FEATURES
+                .iter()
+                .map(|feature| (*feature).to_owned())
+                .collect(),
+        }
+    }
+
+    fn welcome(&self, welcome: &v1::Welcome) {
+        self.connected.send_replace(true);
+        tracing::info!(hub = self.hub, epoch = welcome.epoch, "connected");
+        if let Some(theirs) = timestamp_from_wire(welcome.now.as_ref()) {
+            let skew = Timestamp::now().duration_since(theirs).as_secs();
+            if skew.abs() > CLOCK_SKEW {
+                tracing::warn!(seconds = skew, "our clock and the hub's are far apart");
+            }
+        }
+    }
+
+    /// Judges an assignment, keeps it durably, and only then makes it the one in force.
+    fn take(&self, wire: &v1::Assignment) -> v1::Ack {
+        let before = self.accepted_ref();
+        let verdict = decode_assignment(wire)
+            .map_err(|error| {
+                let reason = match error {
+                    flotilla_shared::wire::WireError::Digest => Reason::DigestMismatch,
+                    _ => Reason::MalformedAssignment,
+                };
+                (
+                    AssignmentRef::default(),
+                    Refusal {
+                        reason,
+                        message: error.to_string(),
+                    },
+                )
+            })
+            .and_then(|offered| {
+                let reference = offered.reference;
+                admit(&offered, before, &self.certified.cluster)
+                    .and_then(|()| {
+                        if reference == before {
+                            return Ok(());
+                        }
+                        self.ledger.store(&offered).map_err(|error| Refusal {
+                            reason: Reason::LedgerUnavailable,
+                            message: error.to_string(),
+                        })
+                    })
+                    .map(|()| offered)
+                    .map_err(|refusal| (reference, refusal))
+            });
+        match verdict {
+            Ok(offered) => {
+                let reference = offered.reference;
+                tracing::info!(generation = reference.generation.0, "assignment accepted");
+                self.accepted.send_replace(Some(Arc::new(offered)));
+                v1::Ack {
+                    assignment: Some(assignment_ref_to_wire(reference)),
+                    verdict: v1::Verdict::Accepted.into(),
+                    reason: String::new(),
+                    message: String::new(),
+                    accepted: Some(assignment_ref_to_wire(reference)),
+                }
+            }
+            Err((reference, refusal)) => {
+                let reason = refusal.reason;
+                tracing::warn!(%reason, message = refusal.message, "assignment refused");
+                v1::Ack {
+                    assignment: Some(assignment_ref_to_wire(reference)),
+                    verdict: v1::Verdict::Refused.into(),
+                    reason: reason.to_string(),
+                    message: refusal.message,
+                    accepted: Some(assignment_ref_to_wire(before)),
+                }
+            }
+        }
+    }
+}
+
+async fn send(outbound: &mpsc::Sender<v1::AgentMessage>, body: Out) -> Result<(), String> {
+    outbound
+        .send(v1::AgentMessage { body: Some(body) })
+        .await
+        .map_err(|_| "the stream is closed".to_owned())
+}

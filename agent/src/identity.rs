@@ -1,0 +1,279 @@
+//! The agent's key and certificate: made here, enrolled with a token, renewed in time. The key never
+//! leaves the data directory.
+
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use flotilla_proto::v1;
+use flotilla_proto::v1::enrollment_service_client::EnrollmentServiceClient;
+use flotilla_shared::dial::{DialError, dial};
+use flotilla_shared::id::ClusterName;
+use flotilla_shared::identity::{Identity, PeerCertificate};
+use flotilla_shared::tls::{self, TlsError, TlsIdentity};
+use jiff::Timestamp;
+use rcgen::{CertificateParams, KeyPair};
+use tonic::transport::Channel;
+
+/// The agent has no usable identity.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file.
+    #[error("{path}: {cause}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// A secret that others can read (E15).
+    #[error("{0} is readable by others: run `chmod 600 {0}`")]
+    Readable(PathBuf),
+    /// No certificate yet, and nothing to get one with.
+    #[error("not enrolled yet: give --token-file with a token from `flotilla token create`")]
+    NoToken,
+    /// Key or certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Making a key or a request failed.
+    #[error("cannot make a key: {0}")]
+    Key(#[from] rcgen::Error),
+    /// No connection.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// The hub said no.
+    #[error("the hub refuses enrolment: {0}")]
+    Refused(String),
+}
+
+/// Where the identity is kept.
+#[derive(Debug, Clone)]
+pub struct IdentityFiles {
+    directory: PathBuf,
+}
+
+/// A certificate with what we need to know of it.
+#[derive(Debug, Clone)]
+pub struct Certified {
+    /// For TLS.
+    pub tls: TlsIdentity,
+    /// Roots to trust for the hub.
+    pub trust_bundle: String,
+    /// Whom it speaks for.
+    pub cluster: ClusterName,
+    /// End of its validity.
+    pub expires_at: Timestamp,
+}
+
+impl IdentityFiles {
+    /// In a data directory.
+    #[must_use]
+    pub fn new(data_dir: &Path) -> Self {
+        Self {
+            directory: data_dir.join("identity"),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// The identity we have; none before enrolment is through.
+    ///
+    /// # Errors
+    /// When files are there and cannot be used.
+    pub fn load(&self) -> Result<Option<Certified>, Error> {
+        if !self.path("tls.crt").exists() {
+            return Ok(None);
+        }
+        let chain_pem = read(&self.path("tls.crt"))?;
+        let key_pem = read_private(&self.path("tls.key"))?;
+        let trust_bundle = read(&self.path("ca.crt"))?;
+        let leaf = tls::certificates("certificate chain", &chain_pem)?.swap_remove(0);
+        let peer = PeerCertificate::from_der(&leaf)
+            .map_err(|error| Error::Refused(format!("the certificate on disk: {error}")))?;
+        let Identity::Cluster(cluster) = peer.identity else {
+            return Err(Error::Refused(
+                "the certificate on disk is not an agent's".to_owned(),
+            ));
+        };
+        Ok(Some(Certified {
+            tls: TlsIdentity { chain_pem, key_pem },
+            trust_bundle,
+            cluster,
+            expires_at: Timestamp::from_second(peer.not_after).unwrap_or_default(),
+        }))
+    }
+
+    /// The key, made where there is none.
+    fn key(&self) -> Result<KeyPair, Error> {
+        let path = self.path("tls.key");
+        if path.exists() {
+            return Ok(KeyPair::from_pem(&read_private(&path)?)?);
+        }
+        let key = KeyPair::generate()?;
+        write_private(&path, &key.serialize_pem())?;
+        Ok(key)
+    }
+
+    fn keep(&self, chain_pem: &str, trust_bundle: &str) -> Result<(), Error> {
+        write_private(&self.path("ca.crt"), trust_bundle)?;
+        // Last, since its presence says that enrolment is through.
+        write_private(&self.path("tls.crt"), chain_pem)
+    }
+
+    /// Enrols: asks until a person has accepted the cluster.
+    ///
+    /// # Errors
+    /// When the hub refuses, or files cannot be written. No connection is tried again.
+    pub async fn enroll(
+        &self,
+        hub: &str,
+        trust_bundle: &str,
+        token: &str,
+        cluster: &ClusterName,
+        cluster_uid: &str,
+    ) -> Result<Certified, Error> {
+        let request = CertificateParams::default().serialize_request(&self.key()?)?;
+        let tls = Arc::new(tls::client_config(trust_bundle, None)?);
+        let mut told = false;
+        loop {
+            let wait = match self
+                .ask(hub, &tls, token, cluster, cluster_uid, &request)
+                .await
+            {
+                Ok(response) if !response.certificate_chain.is_empty() => {
+                    self.keep(&response.certificate_chain, &response.trust_bundle)?;
+                    if let Some(certified) = self.load()? {
+                        tracing::info!(%cluster, expires_at = %certified.expires_at, "enrolled");
+                        return Ok(certified);
+                    }
+                    Duration::from_secs(1)
+                }
+                Ok(response) => {
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::info!(
+                            %cluster,
+                            "waits to be accepted: flotilla cluster accept {cluster}"
+                        );
+                    }
+                    Duration::from_secs(u64::from(response.retry_after_seconds.clamp(1, 60)))
+                }
+                Err(Error::Dial(error)) => {
+                    tracing::warn!(%error, "cannot enrol yet");
+                    Duration::from_secs(2)
+                }
+                Err(error) => return Err(error),
+            };
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    async fn ask(
+        &self,
+        hub: &str,
+        tls: &Arc<rustls::ClientConfig>,
+        token: &str,
+        cluster: &ClusterName,
+        cluster_uid: &str,
+        request: &rcgen::CertificateSigningRequest,
+    ) -> Result<v1::EnrollResponse, Error> {
+        let channel = dial(hub, Arc::clone(tls)).await?;
+        let response = EnrollmentServiceClient::new(channel)
+            .enroll(v1::EnrollRequest {
+                token: token.to_owned(),
+                csr: request.der().to_vec(),
+                cluster: cluster.to_string(),
+                labels: Vec::new(),
+                cluster_uid: cluster_uid.to_owned(),
+                agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+            })
+            .await;
+        match response {
+            Ok(response) => Ok(response.into_inner()),
+            Err(status)
+                if matches!(
+                    status.code(),
+                    tonic::Code::Unavailable | tonic::Code::ResourceExhausted
+                ) =>
+            {
+                let address = hub.to_owned();
+                let cause = status.message().to_owned();
+                Err(Error::Dial(DialError::Connect { address, cause }))
+            }
+            Err(status) => Err(Error::Refused(status.message().to_owned())),
+        }
+    }
+
+    /// Gets a new certificate over a connection made with the old one.
+    ///
+    /// # Errors
+    /// When the hub refuses or files cannot be written.
+    pub async fn renew(&self, channel: Channel) -> Result<Certified, Error> {
+        let request = CertificateParams::default().serialize_request(&self.key()?)?;
+        let response = EnrollmentServiceClient::new(channel)
+            .renew(v1::RenewRequest {
+                csr: request.der().to_vec(),
+            })
+            .await
+            .map_err(|status| Error::Refused(status.message().to_owned()))?
+            .into_inner();
+        self.keep(&response.certificate_chain, &response.trust_bundle)?;
+        self.load()?
+            .ok_or_else(|| Error::Refused("no certificate came back".to_owned()))
+    }
+}
+
+/// When a certificate should be renewed: after two thirds of what was left of it at `now`.
+#[must_use]
+pub fn renew_after(expires_at: Timestamp, now: Timestamp) -> Duration {
+    let left = expires_at.duration_since(now);
+    let seconds = u64::try_from(left.as_secs().max(0)).unwrap_or(0);
+    Duration::from_secs((seconds * 2 / 3).max(5))
+}
+
+fn read(path: &Path) -> Result<String, Error> {
+    std::fs::read_to_string(path).map_err(|cause| Error::File {
+        path: path.to_owned(),
+        cause,
+    })
+}
+
+/// Reads a secret, and refuses it where others can read it too.
+///
+/// # Errors
+/// When it cannot be read, or is readable by others.
+pub fn read_private(path: &Path) -> Result<String, Error> {
+    let metadata = std::fs::metadata(path).map_err(|cause| Error::File {
+        path: path.to_owned(),
+        cause,
+    })?;
+    if metadata.permissions().mode() & 0o007 != 0 {
+        return Err(Error::Readable(path.to_owned()));
+    }
+    read(path)
+}
+
+fn write_private(path: &Path, content: &str) -> Result<(), Error> {
+    use std::io::Write as _;
+    let error = |cause| Error::File {
+        path: path.to_owned(),
+        cause,
+    };
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).map_err(error)?;
+    }
+    let temporary = path.with_extension("tmp");
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)
+        .map_err(error)?;
+    file.write_all(content.as_bytes())
+        .and_then(|()| file.sync_all())
+        .map_err(error)?;
+    std::fs::rename(&temporary, path).map_err(error)
+}

@@ -1,0 +1,157 @@
+//! The last accepted assignment, on disk: what the agent goes on with when the hub is away, and the
+//! floor below which it never goes.
+//!
+//! Written whole or not at all, and synced, before the ack is sent (V4).
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use flotilla_proto::v1;
+use flotilla_shared::wire::{DecodedAssignment, decode_assignment};
+use prost::Message as _;
+
+/// The ledger cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Reading or writing failed.
+    #[error("ledger {path}: {cause}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// The file is not what we wrote.
+    #[error(
+        "ledger {path} is damaged ({why}); the agent will not guess what it ran: remove the file to take \
+         the hub's next assignment afresh"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+/// The ledger's file.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    path: PathBuf,
+}
+
+impl Ledger {
+    /// In a data directory.
+    #[must_use]
+    pub fn new(data_dir: &Path) -> Self {
+        Self {
+            path: data_dir.join("assignment"),
+        }
+    }
+
+    fn error(&self) -> impl Fn(std::io::Error) -> Error + '_ {
+        |cause| Error::Io {
+            path: self.path.clone(),
+            cause,
+        }
+    }
+
+    /// What was accepted last; none: nothing ever was.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read as what we wrote.
+    pub fn load(&self) -> Result<Option<DecodedAssignment>, Error> {
+        let bytes = match std::fs::read(&self.path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(self.error()(error)),
+        };
+        let damaged = |why: String| Error::Damaged {
+            path: self.path.clone(),
+            why,
+        };
+        let wire = v1::Assignment::decode(bytes.as_slice()).map_err(|e| damaged(e.to_string()))?;
+        decode_assignment(&wire)
+            .map(Some)
+            .map_err(|error| damaged(error.to_string()))
+    }
+
+    /// Keeps an assignment, exactly as it was received.
+    ///
+    /// # Errors
+    /// When it could not be made durable; then it may not be acted on.
+    pub fn store(&self, assignment: &DecodedAssignment) -> Result<(), Error> {
+        let wire = v1::Assignment {
+            content: assignment.content.clone(),
+            digest: assignment.reference.digest.as_bytes().to_vec(),
+        };
+        let temporary = self.path.with_extension("tmp");
+        let write = || {
+            if let Some(parent) = self.path.parent() {
+                std::fs::create_dir_all(parent)?;
+            }
+            let mut file = std::fs::File::create(&temporary)?;
+            file.write_all(&wire.encode_to_vec())?;
+            file.sync_all()?;
+            std::fs::rename(&temporary, &self.path)?;
+            // The rename itself is only durable with its directory.
+            match self.path.parent() {
+                Some(parent) => std::fs::File::open(parent)?.sync_all(),
+                None => Ok(()),
+            }
+        };
+        write().map_err(self.error())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use flotilla_shared::assignment::Assignment;
+    use flotilla_shared::id::{Epoch, Generation};
+    use flotilla_shared::wire::encode_assignment;
+
+    use super::*;
+
+    fn assignment(generation: u64) -> DecodedAssignment {
+        decode_assignment(&encode_assignment(&Assignment {
+            epoch: Epoch(1),
+            generation: Generation(generation),
+            cluster: "a".parse().unwrap(),
+            environment: "prod".parse().unwrap(),
+            issued_at: jiff::Timestamp::UNIX_EPOCH,
+            applications: BTreeMap::new(),
+            tombstones: BTreeMap::new(),
+            required_features: Vec::new(),
+            labels: BTreeMap::new(),
+            suspended: false,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn what_was_accepted_is_there_after_a_restart() {
+        let directory = tempfile::tempdir().unwrap();
+        let ledger = Ledger::new(&directory.path().join("new"));
+        assert!(ledger.load().unwrap().is_none());
+        for generation in [1, 2] {
+            ledger.store(&assignment(generation)).unwrap();
+            assert_eq!(ledger.load().unwrap(), Some(assignment(generation)));
+        }
+    }
+
+    #[test]
+    fn n01_damage_and_a_crash_in_mid_write_are_noticed_or_harmless() {
+        let directory = tempfile::tempdir().unwrap();
+        let ledger = Ledger::new(directory.path());
+        ledger.store(&assignment(1)).unwrap();
+        std::fs::write(ledger.path.with_extension("tmp"), "half a file").unwrap();
+        assert_eq!(ledger.load().unwrap(), Some(assignment(1)));
+        let mut bytes = std::fs::read(&ledger.path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0xff;
+        std::fs::write(&ledger.path, bytes).unwrap();
+        assert!(matches!(ledger.load(), Err(Error::Damaged { .. })));
+    }
+}

@@ -1,0 +1,82 @@
+//! From outcomes to what is reported. Pure.
+
+use flotilla_shared::digest::Digest;
+use flotilla_shared::health::{Health, Sync};
+use flotilla_shared::object::Action;
+use flotilla_shared::report::{
+    ApplicationReport, MAX_MESSAGE_BYTES, MAX_OBJECTS_SHOWN, ObjectCounts, plain_line,
+};
+use flotilla_shared::revision::{Commit, Revision};
+use jiff::Timestamp;
+
+use crate::cluster::TurnOutcome;
+use crate::policy::Refusal;
+
+/// Brings an application's report up to date after a turn.
+///
+/// `revision` is the assigned one, or none where it could not be rendered and the turn kept an older
+/// one in shape; `outcome` is none where nothing was ever rendered.
+pub fn update(
+    report: &mut ApplicationReport,
+    outcome: Option<TurnOutcome>,
+    refusal: Option<&Refusal>,
+    revision: Option<&Revision>,
+    rendered: Option<(Digest, Commit)>,
+    now: Timestamp,
+) {
+    let before = (report.sync, report.health);
+    let outcome = outcome.unwrap_or_default();
+    let mut counts = ObjectCounts::default();
+    for object in &outcome.objects {
+        // What is leaving is shown, and no part of the application's health.
+        if !matches!(object.action, Action::Held | Action::Pruned) {
+            counts.add(object.health);
+        }
+    }
+    let mut objects = outcome.objects;
+    objects.sort_by(|a, b| {
+        let rank = |action| !matches!(action, Action::Failed | Action::Skipped | Action::Held);
+        (rank(a.action), std::cmp::Reverse(a.health), &a.object).cmp(&(
+            rank(b.action),
+            std::cmp::Reverse(b.health),
+            &b.object,
+        ))
+    });
+    objects.truncate(MAX_OBJECTS_SHOWN);
+    for object in &mut objects {
+        object.message = plain_line(&object.message, MAX_MESSAGE_BYTES);
+    }
+    report.counts = counts;
+    report.objects = objects;
+    report.health = outcome.health;
+    report.sync = outcome.sync;
+    report.reason = outcome.reason;
+    report.message = plain_line(&outcome.message, MAX_MESSAGE_BYTES);
+    if let Some((source_digest, tip)) = rendered {
+        report.source_digest = source_digest;
+        report.observed_tip = Some(tip);
+    }
+    if let Some(refusal) = refusal {
+        report.sync = Sync::Refused;
+        report.reason = Some(refusal.reason);
+        report.message = plain_line(&refusal.message, MAX_MESSAGE_BYTES);
+        if report.revision.is_none() {
+            report.health = Health::Unknown;
+        }
+    }
+    let is_done = report.sync == Sync::Synced;
+    if let (true, Some(revision)) = (is_done, revision) {
+        if report.revision.as_ref() != Some(revision) {
+            report.applied_at = Some(now);
+        }
+        report.revision = Some(revision.clone());
+    }
+    // A turn without writes says nothing about what the one before wrote.
+    if outcome.written > 0 || outcome.pruned > 0 {
+        report.written = outcome.written;
+        report.pruned = outcome.pruned;
+    }
+    if before != (report.sync, report.health) || report.changed_at.is_none() {
+        report.changed_at = Some(now);
+    }
+}

@@ -1,0 +1,147 @@
+//! From an assigned commit to manifests: fetch, prove, read, render. Blocking Git in its own threads.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flotilla_git::{Blob, Credentials, Limits, Remote, TreeEntry};
+use flotilla_render::{Manifest, MemoryTree, Options, Renderer};
+use flotilla_shared::assignment::{ApplicationAssignment, Renderer as AssignedRenderer};
+use flotilla_shared::digest::Digest;
+use flotilla_shared::reason::Reason;
+use flotilla_shared::revision::Commit;
+
+use crate::policy::Refusal;
+
+/// Longest whole fetch and read of one application.
+const TIMEOUT: Duration = Duration::from_secs(300);
+
+/// An application as its commit has it.
+#[derive(Debug, Clone)]
+pub struct Rendered {
+    /// The objects.
+    pub manifests: Arc<Vec<Manifest>>,
+    /// Over path and blob id of each file that was read.
+    pub source_digest: Digest,
+    /// The branch's tip as we saw it.
+    pub tip: Commit,
+}
+
+/// Where repositories come from.
+#[derive(Debug, Clone)]
+pub struct Source {
+    cache: PathBuf,
+    limits: Limits,
+    credentials: Option<PathBuf>,
+}
+
+impl Source {
+    /// Caches go below `cache`; `credentials` is a directory with one sub-directory per host that
+    /// holds `username` and `password` files, as a mounted Secret has them.
+    #[must_use]
+    pub fn new(cache: PathBuf, limits: Limits, credentials: Option<PathBuf>) -> Self {
+        Self {
+            cache,
+            limits,
+            credentials,
+        }
+    }
+
+    /// Fetches, proves and renders one application.
+    ///
+    /// # Errors
+    /// Why the commit cannot be used; what runs goes on running.
+    pub async fn render(&self, application: &ApplicationAssignment) -> Result<Rendered, Refusal> {
+        let (source, application) = (self.clone(), application.clone());
+        let work = tokio::task::spawn_blocking(move || source.render_blocking(&application));
+        match tokio::time::timeout(TIMEOUT, work).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(Refusal::new(
+                Reason::CorruptRepository,
+                "reading the repository failed badly",
+            )),
+            Err(_) => Err(Refusal::new(
+                Reason::LimitExceeded,
+                "reading it took over five minutes",
+            )),
+        }
+    }
+
+    fn render_blocking(&self, application: &ApplicationAssignment) -> Result<Rendered, Refusal> {
+        let git = |error: flotilla_git::Error| Refusal::new(error.reason(), error.to_string());
+        let url = application.url.clone();
+        // One cache per repository, named by its URL so that two names for it share it.
+        let directory = self
+            .cache
+            .join(&Digest::of(url.as_str().as_bytes()).to_string()[..16]);
+        let credentials = self.read_credentials(url.authority());
+        let remote =
+            Remote::open(&directory, url, self.limits.clone(), credentials).map_err(git)?;
+        let commit = &application.revision.commit;
+        let tip = remote
+            .fetch(&application.revision.branch, commit)
+            .map_err(git)?;
+        // Only what is below the path can be part of a plain render; links may lead out of it, so the
+        // rest of the tree stays reachable for Kustomize and for trees with links.
+        let path = application.path.as_str().to_owned();
+        let plain = application.renderer == AssignedRenderer::Plain;
+        let below = move |file: &str| {
+            !plain || path.is_empty() || file == path || file.starts_with(&format!("{path}/"))
+        };
+        let entries = remote.read_tree(commit, below).map_err(git)?;
+        render_tree(entries, application, tip)
+    }
+
+    fn read_credentials(&self, host: &str) -> Option<Credentials> {
+        let directory = self.credentials.as_ref()?.join(host);
+        let read = |name: &str| {
+            std::fs::read_to_string(directory.join(name))
+                .ok()
+                .map(|text| text.trim().to_owned())
+        };
+        Some(Credentials {
+            username: read("username")?,
+            password: read("password")?,
+        })
+    }
+}
+
+/// Builds the tree and renders it.
+fn render_tree(
+    entries: Vec<TreeEntry>,
+    application: &ApplicationAssignment,
+    tip: Commit,
+) -> Result<Rendered, Refusal> {
+    let mut tree = MemoryTree::new();
+    let mut ids: BTreeMap<String, String> = BTreeMap::new();
+    for entry in entries {
+        ids.insert(entry.path.clone(), entry.id);
+        let inserted = match entry.blob {
+            Blob::File(content) => tree.insert_file(&entry.path, content),
+            Blob::Symlink(target) => tree.insert_symlink(&entry.path, target),
+            Blob::Submodule => tree.insert_submodule(&entry.path),
+            Blob::TooLarge(bytes) => tree.insert_too_large(&entry.path, bytes),
+        };
+        inserted.map_err(|error| Refusal::new(Reason::CorruptRepository, error.to_string()))?;
+    }
+    let options = Options {
+        renderer: match application.renderer {
+            AssignedRenderer::Auto => Renderer::Auto,
+            AssignedRenderer::Plain => Renderer::Plain,
+            AssignedRenderer::Kustomize => Renderer::Kustomize,
+        },
+        ..Options::default()
+    };
+    let rendered = flotilla_render::render(&tree, application.path.as_str(), &options)
+        .map_err(|error| Refusal::new(error.reason(), error.to_string()))?;
+    let parts = rendered.files_read.iter().flat_map(|path| {
+        let id = ids.get(path).map(String::as_str).unwrap_or_default();
+        [path.as_bytes(), id.as_bytes()]
+    });
+    Ok(Rendered {
+        source_digest: Digest::of_parts(parts),
+        manifests: Arc::new(rendered.manifests),
+        tip,
+    })
+}
