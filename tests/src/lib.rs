@@ -1,1 +1,32 @@
-//! Cross-process tests, fault injection and the demo fleet.
+//! What cross-process tests and the demo share: real Git over smart HTTP, real processes, embedded
+//! clusters, and waiting for a condition with a deadline.
+
+pub mod fleet;
+pub mod git_server;
+pub mod repository;
+
+use std::time::Duration;
+
+/// Waits until `condition` gives a value.
+///
+/// # Errors
+/// When it does not within `limit`; the text names what was waited for.
+pub async fn eventually<T, F>(
+    what: &str,
+    limit: Duration,
+    mut condition: impl FnMut() -> F,
+) -> anyhow::Result<T>
+where
+    F: Future<Output = Option<T>>,
+{
+    let deadline = tokio::time::Instant::now() + limit;
+    loop {
+        if let Some(value) = condition().await {
+            return Ok(value);
+        }
+        if tokio::time::Instant::now() > deadline {
+            anyhow::bail!("not within {limit:?}: {what}");
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,631 @@
+//! From branch to cluster and back: hub and agent in process, over real mTLS, real Git over smart HTTP,
+//! against the embedded API server. Deletes are judged by its audit log.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use flotilla_agent::args::Run;
+use flotilla_apiserver::{ApiServer, Fault, FaultKind, Serving};
+use flotilla_hub::app::{self as hub, Config};
+use flotilla_proto::v1;
+use flotilla_shared::tls;
+use flotilla_tests::eventually;
+use flotilla_tests::fleet::{Operator, application};
+use flotilla_tests::git_server::GitServer;
+use flotilla_tests::repository::Repository;
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+struct World {
+    directory: tempfile::TempDir,
+    repository: Repository,
+    git: GitServer,
+    hub: Option<hub::Running>,
+    operator: Operator,
+    cluster: ApiServer,
+    serving: Serving,
+    agent: Option<flotilla_agent::app::Running>,
+}
+
+fn config_map(name: &str, value: &str) -> String {
+    format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\ndata:\n  value: {value}\n")
+}
+
+const DEPLOYMENT: &str = "apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+      - {name: web, image: 'example.com/web:1'}
+";
+
+impl World {
+    async fn new(applications: &str) -> Self {
+        tls::install_provider();
+        let directory = tempfile::tempdir().unwrap();
+        let repository = Repository::create(directory.path(), "fleet").unwrap();
+        repository
+            .write("apps/web/config.yaml", &config_map("config", "one"))
+            .unwrap();
+        repository
+            .write(
+                "apps/web/namespace.yaml",
+                "apiVersion: v1\nkind: Namespace\nmetadata: {name: web}\n",
+            )
+            .unwrap();
+        repository
+            .write("apps/web/deployment.yaml", DEPLOYMENT)
+            .unwrap();
+        repository
+            .write("apps/other/config.yaml", &config_map("other", "one"))
+            .unwrap();
+        repository.push("first", &["dev"]).unwrap();
+        let git = GitServer::start(&directory.path().join("served"), "127.0.0.1:0")
+            .await
+            .unwrap();
+        let fleet = format!(
+            "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nrepositories:\n- {{name: fleet, url: '{}'}}\n\
+             environments:\n- {{name: dev, branch: dev}}\napplications:\n{applications}",
+            git.url("fleet.git")
+        );
+        let data = directory.path().join("hub");
+        std::fs::create_dir_all(&data).unwrap();
+        std::fs::write(directory.path().join("fleet.yaml"), fleet).unwrap();
+        let init = flotilla_hub::args::Command::Init {
+            data_dir: data.clone(),
+            operator: "admin".parse().unwrap(),
+            address: String::new(),
+        };
+        let args = flotilla_hub::args::Args {
+            log: "warn".to_owned(),
+            log_format: flotilla_shared::telemetry::LogFormat::Text,
+            command: init,
+        };
+        flotilla_hub::command::run(args).await.unwrap();
+        let config = Self::hub_config(directory.path(), "127.0.0.1:0");
+        let hub = hub::start(config).await.unwrap();
+        let operator =
+            Operator::connect(&data.join("operator/admin.yaml"), &hub.address.to_string())
+                .await
+                .unwrap();
+        let cluster = ApiServer::new(flotilla_apiserver::Config::default());
+        let serving = cluster.serve("127.0.0.1:0").await.unwrap();
+        std::fs::write(directory.path().join("kubeconfig"), serving.kubeconfig()).unwrap();
+        create_namespace(&cluster, "flotilla-system").await;
+        let mut world = Self {
+            directory,
+            repository,
+            git,
+            hub: Some(hub),
+            operator,
+            cluster,
+            serving,
+            agent: None,
+        };
+        world.start_agent().await;
+        world
+    }
+
+    fn hub_config(directory: &std::path::Path, listen: &str) -> Config {
+        Config {
+            data_dir: directory.join("hub"),
+            fleet: directory.join("fleet.yaml"),
+            listen: listen.to_owned(),
+            address: String::new(),
+            hostnames: Vec::new(),
+            poll_interval: Some(Duration::from_millis(200)),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    async fn start_agent(&mut self) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let address = self
+            .hub
+            .as_ref()
+            .map(|hub| hub.address.to_string())
+            .unwrap_or_default();
+        if !self.path("token").exists() {
+            let token = self.operator.token("c1", "dev").await.unwrap();
+            std::fs::write(self.path("token"), token).unwrap();
+            let private = std::fs::Permissions::from_mode(0o600);
+            std::fs::set_permissions(self.path("token"), private).unwrap();
+            std::fs::write(self.path("ca.crt"), &self.operator.trust_bundle).unwrap();
+        }
+        let run = Run {
+            hub: address,
+            data_dir: self.path("agent"),
+            cluster: "c1".parse().unwrap(),
+            token_file: Some(self.path("token")),
+            trust_bundle: Some(self.path("ca.crt")),
+            policy: None,
+            kubeconfig: Some(self.path("kubeconfig")),
+            context: None,
+            namespace: "flotilla-system".to_owned(),
+            git_credentials: None,
+            interval: 2,
+        };
+        self.agent = Some(flotilla_agent::app::start(run).await.unwrap());
+    }
+
+    async fn stop_agent(&mut self) {
+        if let Some(agent) = self.agent.take() {
+            agent.shutdown().await;
+        }
+    }
+
+    /// Waits until an application's report is as wanted.
+    async fn report(
+        &self,
+        name: &str,
+        what: &str,
+        wanted: impl Fn(&v1::ApplicationReport) -> bool,
+    ) -> v1::ApplicationReport {
+        let last = std::sync::Mutex::new(None);
+        let found = eventually(what, LIMIT, || {
+            let mut operator = self.operator.clone();
+            let (wanted, last) = (&wanted, &last);
+            async move {
+                let cluster = operator.cluster("c1").await?;
+                let report = application(&cluster, name).cloned();
+                *last.lock().unwrap() = Some(cluster.clone());
+                report.filter(wanted)
+            }
+        })
+        .await;
+        found.unwrap_or_else(|error| panic!("{error}: {:#?}", last.lock().unwrap()))
+    }
+
+    async fn current(&self, name: &str, commit: &str) -> v1::ApplicationReport {
+        self.report(name, &format!("{name} current at {commit}"), |report| {
+            report
+                .revision
+                .as_ref()
+                .is_some_and(|revision| revision.commit == commit)
+                && report.sync() == v1::Sync::Synced
+                && report.health() == v1::Health::Current
+        })
+        .await
+    }
+
+    async fn refused(&self, name: &str, reason: &str) -> v1::ApplicationReport {
+        self.report(name, &format!("{name} refused for {reason}"), |report| {
+            report.reason == reason
+        })
+        .await
+    }
+
+    fn head(&self) -> String {
+        flotilla_tests::repository::git(&self.repository.work, &["rev-parse", "HEAD"]).unwrap()
+    }
+
+    /// Deletes that the API server was asked for, of anything but our own records.
+    fn deletes(&self) -> Vec<String> {
+        self.cluster
+            .audit()
+            .into_iter()
+            .filter(|event| event.verb == "delete" && event.namespace != "flotilla-system")
+            .map(|event| format!("{}/{}", event.resource, event.name))
+            .collect()
+    }
+
+    async fn live(&self, path: &str) -> Option<serde_json::Value> {
+        let request = axum::http::Request::get(path)
+            .body(axum::body::Body::empty())
+            .unwrap();
+        let response = self.cluster.handle(request).await;
+        let found = response.status().is_success();
+        let body = axum::body::to_bytes(axum::body::Body::new(response.into_body()), 1 << 20)
+            .await
+            .unwrap();
+        found.then(|| serde_json::from_slice(&body).unwrap())
+    }
+}
+
+async fn send(
+    cluster: &ApiServer,
+    method: &str,
+    path: &str,
+    kind: &str,
+    body: serde_json::Value,
+) -> u16 {
+    let request = axum::http::Request::builder()
+        .method(method)
+        .uri(path)
+        .header("content-type", kind)
+        .body(axum::body::Body::from(body.to_string()))
+        .unwrap();
+    cluster.handle(request).await.status().as_u16()
+}
+
+async fn create_namespace(cluster: &ApiServer, name: &str) {
+    let body =
+        serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+    let code = send(
+        cluster,
+        "POST",
+        "/api/v1/namespaces",
+        "application/json",
+        body,
+    )
+    .await;
+    assert_eq!(code, 201);
+}
+
+const WEB: &str = "- {name: web, repository: fleet, path: apps/web, namespace: web}\n";
+const BOTH: &str = "- {name: web, repository: fleet, path: apps/web, namespace: web}\n\
+                    - {name: other, repository: fleet, path: apps/other}\n";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pushed_commit_is_applied_pruned_and_seen() {
+    let world = World::new(WEB).await;
+    let report = world.current("web", &world.head()).await;
+    assert_eq!(report.counts.unwrap().total, 3);
+    let config = world
+        .live("/api/v1/namespaces/web/configmaps/config")
+        .await
+        .unwrap();
+    assert_eq!(config.pointer("/data/value").unwrap(), "one");
+
+    world
+        .repository
+        .write("apps/web/config.yaml", &config_map("renamed", "two"))
+        .unwrap();
+    let pushed = std::time::Instant::now();
+    let commit = world.repository.push("second", &["dev"]).unwrap();
+    world.current("web", &commit).await;
+    eprintln!("push to applied and reported: {:?}", pushed.elapsed());
+    assert_eq!(world.deletes(), ["configmaps/config"]);
+    assert!(
+        world
+            .live("/api/v1/namespaces/web/configmaps/renamed")
+            .await
+            .is_some()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_turn_writes_nothing() {
+    let world = World::new(WEB).await;
+    world.current("web", &world.head()).await;
+    let lists = world.cluster.requests().get("list").copied().unwrap_or(0);
+    let writes = world.cluster.audit().len();
+    let gets = world.cluster.requests().get("get").copied().unwrap_or(0);
+    eventually("two more turns", LIMIT, || async {
+        (world.cluster.requests().get("list").copied().unwrap_or(0) > lists + 8).then_some(())
+    })
+    .await
+    .unwrap();
+    let audit = world.cluster.audit();
+    assert_eq!(audit.len(), writes, "{:#?}", audit.get(writes..));
+    // A turn asks for the agent's own namespace, and for no managed object by itself.
+    assert!(world.cluster.requests().get("get").copied().unwrap_or(0) - gets <= 8);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn drift_is_corrected() {
+    let world = World::new(WEB).await;
+    world.current("web", &world.head()).await;
+    let path = "/api/v1/namespaces/web/configmaps/config";
+    let edit = serde_json::json!({"data": {"value": "edited"}});
+    let code = send(
+        &world.cluster,
+        "PATCH",
+        &format!("{path}?fieldManager=kubectl"),
+        "application/merge-patch+json",
+        edit,
+    )
+    .await;
+    assert_eq!(code, 200);
+    // Another manager owns the field now, and the policy does not force: it is shown with its name.
+    let report = world.refused("web", "Conflict").await;
+    assert!(report.message.contains("kubectl"), "{}", report.message);
+    let code = send(
+        &world.cluster,
+        "DELETE",
+        path,
+        "application/json",
+        serde_json::Value::Null,
+    )
+    .await;
+    assert_eq!(code, 200);
+    world.current("web", &world.head()).await;
+    assert_eq!(
+        world
+            .live(path)
+            .await
+            .unwrap()
+            .pointer("/data/value")
+            .unwrap(),
+        "one"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p01_p02_p04_bad_commits_delete_nothing_and_hold_up_nobody() {
+    let world = World::new(BOTH).await;
+    let first = world.head();
+    world.current("web", &first).await;
+    world.current("other", &first).await;
+
+    std::fs::rename(
+        world.path("work/fleet/apps/web"),
+        world.path("work/fleet/apps/elsewhere"),
+    )
+    .unwrap();
+    let commit = world.repository.push("path gone", &["dev"]).unwrap();
+    world.refused("web", "PathNotFound").await;
+    world.current("other", &commit).await;
+
+    world
+        .repository
+        .write("apps/web/config.yaml", "# nothing\n")
+        .unwrap();
+    world.repository.push("empty", &["dev"]).unwrap();
+    world.refused("web", "EmptyRender").await;
+
+    world
+        .repository
+        .write("apps/web/config.yaml", "a: [\n")
+        .unwrap();
+    let commit = world.repository.push("malformed", &["dev"]).unwrap();
+    let report = world.refused("web", "MalformedYaml").await;
+    assert!(
+        report.message.starts_with("apps/web/config.yaml:"),
+        "{}",
+        report.message
+    );
+    world.current("other", &commit).await;
+
+    let big = "# ".to_owned() + &"x".repeat(10 << 20);
+    world
+        .repository
+        .write("apps/web/config.yaml", &big)
+        .unwrap();
+    world.repository.push("large", &["dev"]).unwrap();
+    world.refused("web", "FileTooLarge").await;
+
+    world
+        .repository
+        .write(
+            "apps/web/config.yaml",
+            "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+        )
+        .unwrap();
+    world.repository.push("lfs", &["dev"]).unwrap();
+    world.refused("web", "LfsPointer").await;
+
+    std::fs::remove_file(world.path("work/fleet/apps/web/config.yaml")).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", world.path("work/fleet/apps/web/config.yaml"))
+        .unwrap();
+    world.repository.push("link", &["dev"]).unwrap();
+    world.refused("web", "SymlinkRefused").await;
+    assert_eq!(world.deletes(), Vec::<String>::new());
+
+    std::fs::remove_dir_all(world.path("work/fleet/apps/web")).unwrap();
+    std::fs::rename(
+        world.path("work/fleet/apps/elsewhere"),
+        world.path("work/fleet/apps/web"),
+    )
+    .unwrap();
+    let commit = world.repository.push("mended", &["dev"]).unwrap();
+    world.current("web", &commit).await;
+    assert_eq!(world.deletes(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a13_unknown_kinds_and_duplicates_are_named_and_the_rest_goes_on() {
+    let world = World::new(BOTH).await;
+    world.current("web", &world.head()).await;
+    let widget = "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: w}\n";
+    world
+        .repository
+        .write("apps/web/widget.yaml", widget)
+        .unwrap();
+    world
+        .repository
+        .write("apps/web/more.yaml", &config_map("more", "1"))
+        .unwrap();
+    world.repository.push("widget", &["dev"]).unwrap();
+    let report = world.refused("web", "UnknownKind").await;
+    assert!(
+        report.message.contains("Widget.example.com"),
+        "{}",
+        report.message
+    );
+    eventually("the rest is applied", LIMIT, || async {
+        world.live("/api/v1/namespaces/web/configmaps/more").await
+    })
+    .await
+    .unwrap();
+    world
+        .repository
+        .write("apps/web/widget.yaml", &config_map("more", "2"))
+        .unwrap();
+    let commit = world.repository.push("duplicate", &["dev"]).unwrap();
+    world.refused("web", "DuplicateObject").await;
+    world.current("other", &commit).await;
+    assert_eq!(world.deletes(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a09_a_definition_and_its_objects_in_one_commit_converge_in_one_turn() {
+    let world = World::new(WEB).await;
+    world.current("web", &world.head()).await;
+    let definition = "apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: widgets.example.com}
+spec:
+  group: example.com
+  scope: Namespaced
+  names: {kind: Widget, plural: widgets}
+  versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}]
+---
+apiVersion: example.com/v1
+kind: Widget
+metadata: {name: w}
+spec: {size: 1}
+";
+    world
+        .repository
+        .write("apps/web/widget.yaml", definition)
+        .unwrap();
+    let commit = world.repository.push("definition", &["dev"]).unwrap();
+    world.current("web", &commit).await;
+    assert!(
+        world
+            .live("/apis/example.com/v1/namespaces/web/widgets/w")
+            .await
+            .is_some()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p06_p09_git_and_hub_away_delete_nothing_and_drift_is_still_corrected() {
+    let mut world = World::new(WEB).await;
+    let first = world.head();
+    world.current("web", &first).await;
+    world.git.set_down(true);
+    let hub = world.hub.take().unwrap();
+    let address = hub.address.to_string();
+    hub.shutdown().await;
+
+    let path = "/api/v1/namespaces/web/configmaps/config";
+    send(
+        &world.cluster,
+        "DELETE",
+        path,
+        "application/json",
+        serde_json::Value::Null,
+    )
+    .await;
+    eventually("drift is corrected without hub and Git", LIMIT, || {
+        world.live(path)
+    })
+    .await
+    .unwrap();
+
+    world
+        .repository
+        .write("apps/web/config.yaml", &config_map("config", "two"))
+        .unwrap();
+    let commit = world.repository.push("while away", &["dev"]).unwrap();
+    world.git.set_down(false);
+    let config = World::hub_config(world.directory.path(), &address);
+    world.hub = Some(hub::start(config).await.unwrap());
+    let context = world.path("hub/operator/admin.yaml");
+    world.operator = Operator::connect(&context, &address).await.unwrap();
+    world.current("web", &commit).await;
+    assert_eq!(
+        world.deletes(),
+        ["configmaps/config"],
+        "only the test's own"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a16_a_restarted_agent_and_a_failing_api_server_converge() {
+    let mut world = World::new(WEB).await;
+    world.current("web", &world.head()).await;
+    world.stop_agent().await;
+    world
+        .repository
+        .write("apps/web/config.yaml", &config_map("config", "two"))
+        .unwrap();
+    let commit = world.repository.push("second", &["dev"]).unwrap();
+    for kind in [
+        FaultKind::Status(500),
+        FaultKind::Throttle(1),
+        FaultKind::AnswerLost,
+    ] {
+        let fault = Fault {
+            verb: "patch".to_owned(),
+            resource: "configmaps".to_owned(),
+            kind,
+            times: 1,
+        };
+        world.cluster.inject(fault);
+    }
+    world.start_agent().await;
+    world.current("web", &commit).await;
+    assert_eq!(world.deletes(), Vec::<String>::new());
+    assert!(world.serving.address.port() > 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p14_failing_lists_delete_nothing() {
+    let world = World::new(WEB).await;
+    world.current("web", &world.head()).await;
+    let fault = Fault {
+        verb: "list".to_owned(),
+        resource: "deployments".to_owned(),
+        kind: FaultKind::Status(500),
+        times: 1000,
+    };
+    world.cluster.inject(fault);
+    std::fs::remove_file(world.path("work/fleet/apps/web/config.yaml")).unwrap();
+    let commit = world
+        .repository
+        .push("one object leaves", &["dev"])
+        .unwrap();
+    world.refused("web", "PartialDiscovery").await;
+    assert_eq!(world.deletes(), Vec::<String>::new());
+    world.cluster.heal();
+    world.current("web", &commit).await;
+    eventually("it is pruned then", LIMIT, || async {
+        (world.deletes() == ["configmaps/config"]).then_some(())
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p03_an_object_that_moves_between_applications_is_handed_over() {
+    let world = World::new(BOTH).await;
+    let first = world.head();
+    world.current("web", &first).await;
+    world.current("other", &first).await;
+    let path = "/api/v1/namespaces/default/configmaps/other";
+    let before = world.live(path).await.unwrap();
+    std::fs::remove_file(world.path("work/fleet/apps/other/config.yaml")).unwrap();
+    world
+        .repository
+        .write("apps/other/filler.yaml", &config_map("filler", "1"))
+        .unwrap();
+    let moved =
+        config_map("other", "one").replace("name: other", "name: other\n  namespace: default");
+    world
+        .repository
+        .write("apps/web/moved.yaml", &moved)
+        .unwrap();
+    let commit = world.repository.push("moved", &["dev"]).unwrap();
+    world.current("web", &commit).await;
+    world.current("other", &commit).await;
+    let after = world.live(path).await.unwrap();
+    assert_eq!(
+        before.pointer("/metadata/uid"),
+        after.pointer("/metadata/uid")
+    );
+    assert_eq!(
+        after
+            .pointer("/metadata/annotations/flotilla.dev~1application")
+            .unwrap(),
+        "web"
+    );
+    assert_eq!(world.deletes(), Vec::<String>::new());
+}
