@@ -1,1 +1,49 @@
 //! The flotilla command line: shows the fleet and drives promotion.
+//!
+//! ```text
+//!   args --> commands --+-- client (mTLS, FleetService) --> view (wire -> domain) --+--> printer
+//!                       +-- git (the user's own)                                    |
+//!                       +-- render (PURE: view -> text) <---------------------------+
+//! ```
+//!
+//! Data goes to stdout, talk to stderr. Everything a hub sends is cut and stripped of control
+//! characters in [`view`] before it can reach a terminal. This room links neither server nor store nor
+//! a Git library; branches are moved by the user's own `git`.
+
+mod args;
+mod client;
+mod commands;
+mod context;
+mod error;
+mod git;
+mod printer;
+pub mod render;
+pub mod view;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+/// Runs the program from its arguments to its exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let args = match args::Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            let code = if error.use_stderr() { 1 } else { 0 };
+            // A closed pipe is no news to whoever closed it.
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let printer = printer::Printer::new(args.color);
+    let result = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(error::Error::Runtime)
+        .and_then(|runtime| runtime.block_on(commands::run(args, &printer)));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => error.report(&printer),
+    }
+}

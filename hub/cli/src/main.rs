@@ -1,2 +1,5 @@
-//! stub
-fn main() {}
+//! The `flotilla` program.
+
+fn main() -> std::process::ExitCode {
+    flotilla_cli::main()
+}

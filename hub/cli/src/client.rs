@@ -1,0 +1,100 @@
+//! A connection to a hub's Fleet API.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flotilla_proto::v1;
+use flotilla_proto::v1::fleet_service_client::FleetServiceClient;
+use flotilla_shared::{dial, tls};
+use tonic::Request;
+use tonic::transport::Channel;
+
+use crate::context::Context;
+use crate::error::Error;
+
+/// Largest answer taken: a page of 100 clusters with their objects fits many times.
+const MAX_MESSAGE: usize = 64 << 20;
+/// Clusters of one page.
+const PAGE: u32 = 100;
+/// Most pages read: a hub that never ends its pages is broken.
+const MAX_PAGES: usize = 1000;
+
+/// The Fleet API with a time-out on each call.
+#[derive(Clone)]
+pub(crate) struct Client {
+    api: FleetServiceClient<Channel>,
+    timeout: Duration,
+}
+
+impl Client {
+    /// Connects as the context says.
+    pub(crate) async fn connect(context: &Context, timeout: Duration) -> Result<Self, Error> {
+        tls::install_provider();
+        let config = tls::client_config(&context.trust_bundle, Some(&context.identity))?;
+        let channel = dial::dial(&context.hub, Arc::new(config)).await?;
+        Ok(Self {
+            api: FleetServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE),
+            timeout,
+        })
+    }
+
+    /// A request that ends in time.
+    pub(crate) fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        request.set_timeout(self.timeout);
+        request
+    }
+
+    /// The generated client, for one call.
+    pub(crate) fn api(&self) -> FleetServiceClient<Channel> {
+        self.api.clone()
+    }
+
+    /// All environments.
+    pub(crate) async fn environments(&self) -> Result<Vec<v1::EnvironmentStatus>, Error> {
+        let request = self.request(v1::ListEnvironmentsRequest {});
+        Ok(self
+            .api()
+            .list_environments(request)
+            .await?
+            .into_inner()
+            .environments)
+    }
+
+    /// All clusters of a filter, page by page.
+    pub(crate) async fn clusters(
+        &self,
+        filter: &v1::ClusterFilter,
+        summary: bool,
+    ) -> Result<Vec<v1::ClusterStatus>, Error> {
+        let mut clusters = Vec::new();
+        let mut page_token = String::new();
+        for _ in 0..MAX_PAGES {
+            let request = self.request(v1::ListClustersRequest {
+                filter: Some(filter.clone()),
+                page_size: PAGE,
+                page_token,
+                summary,
+            });
+            let page = self.api().list_clusters(request).await?.into_inner();
+            clusters.extend(page.clusters);
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                return Ok(clusters);
+            }
+        }
+        Err(Error::Answer("an end of its pages"))
+    }
+
+    /// Starts a watch. Its stream has no time-out; HTTP/2 pings find a peer that is gone.
+    pub(crate) async fn watch(
+        &self,
+        filter: &v1::ClusterFilter,
+    ) -> Result<tonic::Streaming<v1::WatchResponse>, Error> {
+        let request = v1::WatchRequest {
+            filter: Some(filter.clone()),
+            summary: true,
+        };
+        Ok(self.api().watch(request).await?.into_inner())
+    }
+}

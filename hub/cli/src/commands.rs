@@ -1,0 +1,109 @@
+//! What each command does: ask the hub, make a view, print it.
+
+mod cluster;
+mod join;
+mod promote;
+mod show;
+mod status;
+mod token;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::CommandFactory as _;
+use flotilla_proto::v1;
+
+use crate::args::{Args, ClusterCommand, Command, Describe, FilterArgs, Get};
+use crate::client::Client;
+use crate::context::Context;
+use crate::error::Error;
+use crate::printer::Printer;
+
+/// How to reach the hub.
+struct Reach {
+    context_file: Option<PathBuf>,
+    timeout: Duration,
+}
+
+impl Reach {
+    async fn connect(&self) -> Result<Client, Error> {
+        let context = Context::load(self.context_file.as_deref().map(Path::new))?;
+        Client::connect(&context, self.timeout).await
+    }
+}
+
+/// Runs a command to its end.
+pub(crate) async fn run(args: Args, printer: &Printer) -> Result<(), Error> {
+    let reach = Reach {
+        context_file: args.context_file,
+        timeout: args.timeout,
+    };
+    match args.command {
+        Command::Version => printer.out(concat!("flotilla ", env!("CARGO_PKG_VERSION"), "\n")),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "flotilla", &mut script);
+            printer.out(&String::from_utf8_lossy(&script))
+        }
+        Command::Status {
+            filter,
+            watch: false,
+            output,
+        } => status::once(&reach.connect().await?, &filter, output.output, printer).await,
+        Command::Status {
+            filter,
+            watch: true,
+            output,
+        } => status::watch(&reach.connect().await?, &filter, output.output, printer).await,
+        Command::Get { what } => {
+            let client = reach.connect().await?;
+            match what {
+                Get::Clusters { filter, output } => {
+                    show::clusters(&client, &filter, false, output.output, printer).await
+                }
+                Get::Applications { name, output } => {
+                    show::applications(&client, name, output.output, printer).await
+                }
+                Get::Environments { output } => {
+                    show::environments(&client, output.output, printer).await
+                }
+            }
+        }
+        Command::Describe {
+            what: Describe::Cluster { name, output },
+        } => show::describe(&reach.connect().await?, &name, output.output, printer).await,
+        Command::Explain { subject, output } => {
+            show::explain(&reach.connect().await?, subject, output.output, printer).await
+        }
+        Command::Hub { output } => show::hub(&reach.connect().await?, output.output, printer).await,
+        Command::Promote(promote) => promote::run(&reach.connect().await?, promote, printer).await,
+        Command::Token { command } => token::run(&reach.connect().await?, command, printer).await,
+        Command::Cluster {
+            command: ClusterCommand::JoinManifest(join),
+        } => join::run(&reach.connect().await?, join, printer).await,
+        Command::Cluster { command } => {
+            cluster::run(&reach.connect().await?, command, printer).await
+        }
+    }
+}
+
+fn names<T: ToString>(names: &[T]) -> Vec<String> {
+    names.iter().map(ToString::to_string).collect()
+}
+
+fn filter(args: &FilterArgs) -> v1::ClusterFilter {
+    v1::ClusterFilter {
+        environments: names(&args.environments),
+        clusters: names(&args.clusters),
+        applications: names(&args.applications),
+        selector: args.selector.clone(),
+        not_ready: args.not_ready,
+    }
+}
+
+fn labels(labels: Vec<(String, String)>) -> Vec<v1::Label> {
+    labels
+        .into_iter()
+        .map(|(key, value)| v1::Label { key, value })
+        .collect()
+}

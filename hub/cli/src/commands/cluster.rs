@@ -1,0 +1,74 @@
+//! `cluster list`, `accept` and `remove`.
+
+use flotilla_proto::v1;
+
+use super::{labels, show};
+use crate::args::ClusterCommand;
+use crate::client::Client;
+use crate::error::Error;
+use crate::printer::Printer;
+use crate::view::Cluster;
+
+pub(super) async fn run(
+    client: &Client,
+    command: ClusterCommand,
+    printer: &Printer,
+) -> Result<(), Error> {
+    match command {
+        ClusterCommand::List {
+            pending,
+            filter,
+            output,
+        } => show::clusters(client, &filter, pending, output.output, printer).await,
+        ClusterCommand::Accept {
+            name,
+            place,
+            fingerprint,
+            output,
+        } => {
+            let request = client.request(v1::AcceptClusterRequest {
+                name: name.to_string(),
+                fingerprint: fingerprint.unwrap_or_default().to_ascii_lowercase(),
+                environment: place
+                    .environment
+                    .map(|one| one.to_string())
+                    .unwrap_or_default(),
+                labels: labels(place.labels),
+            });
+            let response = client.api().accept_cluster(request).await?.into_inner();
+            let cluster = Cluster::from(&response.cluster.ok_or(Error::Answer("the cluster"))?);
+            if output.output.is_structured() {
+                return printer.value(output.output, &cluster);
+            }
+            let environment = match cluster.environment.as_str() {
+                "" => String::new(),
+                name => format!(" in environment {name}"),
+            };
+            printer.say(&format!("cluster {name} is accepted{environment}"));
+            Ok(())
+        }
+        ClusterCommand::Remove { name, reason, yes } => {
+            if !yes {
+                let question = format!(
+                    "Remove {name} from the fleet? What runs there stays, and its agent must enrol \
+                     anew to come back."
+                );
+                if !printer.ask(&question)? {
+                    return Err(Error::Refused {
+                        message: format!("{name} was not removed"),
+                        hint: None,
+                    });
+                }
+            }
+            let request = client.request(v1::RemoveClusterRequest {
+                name: name.to_string(),
+                reason,
+            });
+            client.api().remove_cluster(request).await?;
+            printer.say(&format!("cluster {name} is removed"));
+            Ok(())
+        }
+        // Taken by the caller, since it also makes a token.
+        ClusterCommand::JoinManifest(join) => super::join::run(client, join, printer).await,
+    }
+}

@@ -1,0 +1,207 @@
+//! `cluster join-manifest`: what to apply in a cluster so that it joins.
+//!
+//! The manifests are the files of `deploy/agent`, so that what a person reads there is what is printed.
+
+use flotilla_proto::v1;
+
+use super::{labels, token};
+use crate::args::{JoinManifest, Workload};
+use crate::client::Client;
+use crate::error::Error;
+use crate::printer::Printer;
+use crate::view::Hub;
+
+const NAMESPACE: &str = include_str!("../../../../deploy/agent/namespace.yaml");
+const RBAC: &str = include_str!("../../../../deploy/agent/rbac.yaml");
+const CONFIGURATION: &str = include_str!("../../../../deploy/agent/configuration.yaml");
+const DAEMON_SET: &str = include_str!("../../../../deploy/agent/daemonset.yaml");
+const STATEFUL_SET: &str = include_str!("../../../../deploy/agent/statefulset.yaml");
+
+/// What the files leave open.
+struct Values {
+    cluster: String,
+    hub: String,
+    trust_bundle: String,
+    token: String,
+    image: String,
+}
+
+pub(super) async fn run(
+    client: &Client,
+    join: JoinManifest,
+    printer: &Printer,
+) -> Result<(), Error> {
+    let (token, trust_bundle, address) = match &join.token_file {
+        Some(path) => {
+            let token = std::fs::read_to_string(path).map_err(|cause| Error::File {
+                path: path.clone(),
+                cause,
+            })?;
+            let request = client.request(v1::GetHubRequest {});
+            let hub = Hub::from(&client.api().get_hub(request).await?.into_inner());
+            (token.trim().to_owned(), hub.trust_bundle, hub.address)
+        }
+        None => {
+            let environment = join.place.environment.as_ref();
+            let created = token::create(
+                client,
+                v1::CreateTokenRequest {
+                    cluster: join.name.to_string(),
+                    environment: environment.map(ToString::to_string).unwrap_or_default(),
+                    labels: labels(join.place.labels.clone()),
+                    lifetime_seconds: u32::try_from(join.lifetime.as_secs()).unwrap_or(u32::MAX),
+                    auto_accept: join.auto_accept,
+                },
+            )
+            .await?;
+            let ends = created
+                .status
+                .expires_at
+                .map_or("unknown".to_owned(), |end| end.to_string());
+            printer.say(&format!(
+                "made token {}, good until {ends}",
+                created.status.id
+            ));
+            (created.token, created.trust_bundle, created.hub_address)
+        }
+    };
+    let values = Values {
+        cluster: join.name.to_string(),
+        hub: join.hub.unwrap_or(address),
+        trust_bundle,
+        token,
+        image: join.image,
+    };
+    if values.hub.starts_with("127.")
+        || values.hub.starts_with("localhost:")
+        || values.hub.starts_with("0.0.0.0:")
+    {
+        printer.warn(&format!(
+            "{} cannot be reached from a cluster; name the hub's address with --hub",
+            values.hub
+        ));
+    }
+    if join.workload == Workload::DaemonSet {
+        printer.warn(
+            "the pod that enrols keeps its identity only as long as it lives: after an upgrade or a \
+             drain, remove the cluster and join anew, or take --workload stateful-set",
+        );
+    }
+    printer.out(&manifests(&values, join.workload))?;
+    printer.say(&format!(
+        "apply it in the cluster with kubectl apply -f -; then: flotilla cluster list --pending; \
+         flotilla cluster accept {}",
+        join.name
+    ));
+    Ok(())
+}
+
+/// A text as a YAML double-quoted scalar, which JSON's strings are.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+fn manifests(values: &Values, workload: Workload) -> String {
+    let workload = match workload {
+        Workload::DaemonSet => DAEMON_SET,
+        Workload::StatefulSet => STATEFUL_SET,
+    };
+    [NAMESPACE, RBAC, CONFIGURATION, workload]
+        .join("---\n")
+        .replace("\"${CLUSTER}\"", &quoted(&values.cluster))
+        .replace("\"${HUB}\"", &quoted(&values.hub))
+        .replace("\"${TRUST_BUNDLE}\"", &quoted(&values.trust_bundle))
+        .replace("\"${TOKEN}\"", &quoted(&values.token))
+        .replace("\"${IMAGE}\"", &quoted(&values.image))
+}
+
+#[cfg(test)]
+mod tests {
+    use flotilla_yaml::{Limits, parse_documents};
+    use serde_json::Value;
+
+    use super::*;
+
+    fn documents(workload: Workload) -> Vec<Value> {
+        let values = Values {
+            cluster: "prod-eu-1".to_owned(),
+            hub: "hub.example.org:8443".to_owned(),
+            trust_bundle: "-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n".to_owned(),
+            token: "ab\"c: ${HUB}".to_owned(),
+            image: "example.org/agent:1".to_owned(),
+        };
+        let text = manifests(&values, workload);
+        parse_documents(&text, &Limits::default())
+            .unwrap()
+            .into_iter()
+            .map(|document| document.value)
+            .filter(|value| !value.is_null())
+            .collect()
+    }
+
+    fn find<'d>(documents: &'d [Value], kind: &str) -> &'d Value {
+        documents.iter().find(|one| one["kind"] == kind).unwrap()
+    }
+
+    #[test]
+    fn every_value_arrives_as_it_is() {
+        for (workload, kind) in [
+            (Workload::DaemonSet, "DaemonSet"),
+            (Workload::StatefulSet, "StatefulSet"),
+        ] {
+            let documents = documents(workload);
+            let secret = find(&documents, "Secret");
+            assert_eq!(secret["stringData"]["token"], "ab\"c: ${HUB}");
+            let config = find(&documents, "ConfigMap");
+            let bundle = config["data"]["trust-bundle.pem"].as_str().unwrap();
+            assert!(bundle.contains("\nAA\n"), "{bundle}");
+            let pod = &find(&documents, kind)["spec"]["template"]["spec"];
+            let container = &pod["containers"][0];
+            assert_eq!(container["image"], "example.org/agent:1");
+            let arguments = container["args"].as_array().unwrap();
+            assert!(arguments.iter().any(|one| one == "hub.example.org:8443"));
+            assert!(arguments.iter().any(|one| one == "prod-eu-1"));
+            for document in &documents {
+                let rest = document.to_string().replace("ab\\\"c: ${HUB}", "");
+                assert!(!rest.contains("${"), "{rest}");
+            }
+        }
+    }
+
+    /// What Kubernetes' pod security standard "restricted" asks of a pod.
+    #[test]
+    fn the_pod_is_restricted() {
+        for (workload, kind) in [
+            (Workload::DaemonSet, "DaemonSet"),
+            (Workload::StatefulSet, "StatefulSet"),
+        ] {
+            let documents = documents(workload);
+            let pod = &find(&documents, kind)["spec"]["template"]["spec"];
+            assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+            assert_eq!(
+                pod["securityContext"]["seccompProfile"]["type"],
+                "RuntimeDefault"
+            );
+            let context = &pod["containers"][0]["securityContext"];
+            assert_eq!(context["allowPrivilegeEscalation"], false);
+            assert_eq!(context["readOnlyRootFilesystem"], true);
+            assert_eq!(context["capabilities"]["drop"][0], "ALL");
+            assert!(!pod.to_string().contains("hostPath"));
+        }
+    }
+
+    /// The agent may write, and may not raise its own rights.
+    #[test]
+    fn rights_hold_no_wildcard_and_no_escalation() {
+        let documents = documents(Workload::DaemonSet);
+        for document in &documents {
+            for rule in document["rules"].as_array().into_iter().flatten() {
+                let text = rule.to_string();
+                assert!(!text.contains("\"*\""), "{text}");
+                for verb in ["escalate", "bind", "impersonate", "deletecollection"] {
+                    assert!(!text.contains(&format!("\"{verb}\"")), "{text}");
+                }
+            }
+        }
+    }
+}

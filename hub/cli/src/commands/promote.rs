@@ -1,0 +1,285 @@
+//! `promote`: look, show, ask, fast-forward, follow.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use flotilla_proto::v1;
+use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
+use tokio::time::Instant;
+
+use crate::args::Promote;
+use crate::client::Client;
+use crate::error::Error;
+use crate::git::Workspace;
+use crate::printer::Printer;
+use crate::render;
+use crate::view::{Cluster, Move, Promotion, StepState};
+
+/// How often the clusters are looked at while waiting.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// One repository's move, read and checked.
+struct Checked {
+    url: RepositoryUrl,
+    target: BranchName,
+    to: Commit,
+    workspace: Workspace,
+}
+
+pub(super) async fn run(client: &Client, args: Promote, printer: &Printer) -> Result<(), Error> {
+    let mut promotion = preview(client, &args).await?;
+    if promotion.moves.is_empty() {
+        return Err(Error::refused(
+            format!(
+                "there is nothing to promote: {} already has what {} has",
+                promotion.environment, promotion.promotes_from
+            ),
+            format!(
+                "`flotilla explain {}` says why it is where it is",
+                args.environment
+            ),
+        ));
+    }
+    let mut checked = Vec::new();
+    for one in &mut promotion.moves {
+        checked.push(check(one, &args).await?);
+    }
+    let structured = args.output.output.is_structured();
+    if structured {
+        printer.value(args.output.output, &promotion)?;
+    } else {
+        printer.out(&render::promotion(&promotion, printer.paint))?;
+    }
+    gates(&promotion, &args, printer)?;
+    if args.dry_run {
+        return Ok(());
+    }
+    if !args.yes {
+        let branches: Vec<&str> = promotion
+            .moves
+            .iter()
+            .map(|one| one.target_branch.as_str())
+            .collect();
+        let question = format!("\nMove {}?", branches.join(", "));
+        if !printer.ask(&question)? {
+            return Err(Error::Refused {
+                message: "nothing was moved".to_owned(),
+                hint: None,
+            });
+        }
+    }
+    for (one, shown) in checked.iter().zip(&promotion.moves) {
+        one.workspace.push(&one.url, &one.to, &one.target).await?;
+        printer.say(&format!(
+            "moved {} of {} to {}",
+            one.target,
+            shown.repository,
+            one.to.short()
+        ));
+    }
+    // A hint only: the hub also looks by itself, so its failure does not undo what was done.
+    let request = client.request(v1::RefreshRequest {
+        environment: args.environment.to_string(),
+    });
+    if let Err(status) = client.api().refresh(request).await {
+        let error = Error::from(status);
+        printer.warn(&format!("the hub will see it at its next look ({error})"));
+    }
+    if args.wait {
+        return follow(client, &promotion, &args, printer).await;
+    }
+    Ok(())
+}
+
+async fn preview(client: &Client, args: &Promote) -> Result<Promotion, Error> {
+    let commit = args.commit.as_ref().map(ToString::to_string);
+    let request = client.request(v1::PreviewPromotionRequest {
+        environment: args.environment.to_string(),
+        commit: commit.clone().unwrap_or_default(),
+    });
+    let wire = client.api().preview_promotion(request).await?.into_inner();
+    let mut promotion = Promotion::from(&wire);
+    if let Some(only) = &args.repository {
+        promotion.moves.retain(|one| one.repository == *only);
+    }
+    if commit.is_some() && promotion.moves.len() > 1 {
+        let names: Vec<&str> = promotion
+            .moves
+            .iter()
+            .map(|one| one.repository.as_str())
+            .collect();
+        return Err(Error::refused(
+            format!(
+                "a commit is in one repository, and this fleet has {}",
+                names.join(", ")
+            ),
+            "name it with --repository",
+        ));
+    }
+    Ok(promotion)
+}
+
+/// Reads the commits from Git itself: what moves is what is there, not what a hub said.
+async fn check(one: &mut Move, args: &Promote) -> Result<Checked, Error> {
+    let url: RepositoryUrl = one.url.parse()?;
+    let source: BranchName = one.source_branch.parse()?;
+    let target: BranchName = one.target_branch.parse()?;
+    let to: Commit = one.to_commit.parse()?;
+    let workspace = Workspace::new(args.repo_dir.as_deref()).await?;
+    let head = workspace.fetch(&url, &source).await?;
+    if !workspace.has(&to).await? || !workspace.is_ancestor(&to, &head).await? {
+        return Err(Error::refused(
+            format!(
+                "commit {} is not on branch {source} of {}",
+                to.short(),
+                one.repository
+            ),
+            "a promotion only moves what is on the branch of the environment before",
+        ));
+    }
+    let from = workspace.remote_head(&url, &target).await?;
+    one.from_commit = from.as_ref().map(ToString::to_string).unwrap_or_default();
+    if let Some(from) = &from {
+        workspace.fetch(&url, &target).await?;
+        if *from != to && workspace.is_ancestor(&to, from).await? {
+            return Err(Error::refused(
+                format!(
+                    "{target} of {} is already past {}: it is at {}",
+                    one.repository,
+                    to.short(),
+                    from.short()
+                ),
+                "to go back, commit a revert and promote that",
+            ));
+        }
+        if !workspace.is_ancestor(from, &to).await? {
+            return Err(Error::refused(
+                format!(
+                    "{target} of {} cannot be fast-forwarded from {} to {}: it has commits that \
+                     {source} lacks",
+                    one.repository,
+                    from.short(),
+                    to.short()
+                ),
+                format!("merge {target} into {source} first, and promote the merge"),
+            ));
+        }
+    }
+    let log = workspace.log(from.as_ref(), &to).await?;
+    one.commits = log
+        .lines
+        .iter()
+        .map(|line| crate::view::text(line))
+        .collect();
+    one.commit_count = log.count;
+    Ok(Checked {
+        url,
+        target,
+        to,
+        workspace,
+    })
+}
+
+fn gates(promotion: &Promotion, args: &Promote, printer: &Printer) -> Result<(), Error> {
+    let held: Vec<String> = promotion
+        .gates
+        .iter()
+        .filter(|gate| !matches!(gate.state, StepState::Ok | StepState::Skipped))
+        .map(|gate| format!("{} {}", gate.step, gate.subject))
+        .collect();
+    if held.is_empty() {
+        return Ok(());
+    }
+    if let (true, Some(reason)) = (args.force, &args.reason) {
+        printer.warn(&format!("overruled {}: {reason}", held.join(", ")));
+        return Ok(());
+    }
+    if args.dry_run {
+        printer.warn(&format!("held back by {}", held.join(", ")));
+        return Ok(());
+    }
+    Err(Error::refused(
+        format!("the promotion is held back by {}", held.join(", ")),
+        "wait until they hold, or overrule them with --force --reason TEXT",
+    ))
+}
+
+/// Whether a cluster runs what was promoted, healthy.
+fn arrived(cluster: &Cluster, promotion: &Promotion) -> bool {
+    cluster.is_current()
+        && promotion.moves.iter().all(|one| {
+            cluster
+                .applications
+                .iter()
+                .filter_map(|app| app.revision.as_ref())
+                .filter(|revision| revision.repository == one.repository)
+                .all(|revision| revision.commit == one.to_commit)
+        })
+}
+
+async fn follow(
+    client: &Client,
+    promotion: &Promotion,
+    args: &Promote,
+    printer: &Printer,
+) -> Result<(), Error> {
+    let deadline = Instant::now() + args.wait_timeout;
+    let filter = v1::ClusterFilter {
+        environments: vec![args.environment.to_string()],
+        ..v1::ClusterFilter::default()
+    };
+    let mut shown = BTreeMap::<String, String>::new();
+    loop {
+        // A hub that restarts meanwhile does not end the wait.
+        match client.clusters(&filter, true).await {
+            Ok(wire) => {
+                let clusters: Vec<Cluster> = wire.iter().map(Cluster::from).collect();
+                let missing: Vec<&Cluster> = clusters
+                    .iter()
+                    .filter(|cluster| !arrived(cluster, promotion))
+                    .collect();
+                for cluster in &clusters {
+                    let state = if arrived(cluster, promotion) {
+                        "there".to_owned()
+                    } else {
+                        format!("{}, {}", cluster.sync, cluster.health)
+                    };
+                    if shown.get(&cluster.name) != Some(&state) {
+                        printer.say(&format!("{}: {state}", cluster.name));
+                        shown.insert(cluster.name.clone(), state);
+                    }
+                }
+                if missing.is_empty() {
+                    if args.output.output.is_structured() {
+                        return Ok(());
+                    }
+                    let text = clusters.len();
+                    printer.say(&format!(
+                        "{} is on it: {text} of {text} clusters",
+                        args.environment
+                    ));
+                    return Ok(());
+                }
+                if Instant::now() >= deadline {
+                    let names: Vec<&str> = missing.iter().map(|one| one.name.as_str()).collect();
+                    return Err(Error::refused(
+                        format!(
+                            "the branch moved, and these clusters are not there yet: {}",
+                            names.join(", ")
+                        ),
+                        format!(
+                            "`flotilla explain {}` says why",
+                            names.first().unwrap_or(&"")
+                        ),
+                    ));
+                }
+            }
+            Err(Error::Hub {
+                code: tonic::Code::Unavailable,
+                ..
+            }) if Instant::now() < deadline => {}
+            Err(error) => return Err(error),
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}

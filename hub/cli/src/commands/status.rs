@@ -1,0 +1,284 @@
+//! `status`, once and live.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use flotilla_proto::v1;
+use flotilla_proto::v1::watch_response::Event;
+use flotilla_shared::backoff::Backoff;
+use jiff::Timestamp;
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::{filter, names};
+use crate::args::{FilterArgs, Output};
+use crate::client::Client;
+use crate::error::Error;
+use crate::printer::Printer;
+use crate::render::{self, Paint, StatusOptions};
+use crate::view::{Cluster, Environment, Fleet};
+
+/// Changes that come this close together are drawn once.
+const SETTLE: Duration = Duration::from_millis(100);
+/// Ages go on without changes.
+const REDRAW: Duration = Duration::from_secs(1);
+
+fn options(output: Output, paint: Paint) -> StatusOptions {
+    StatusOptions {
+        wide: output == Output::Wide,
+        paint,
+        now: Timestamp::now(),
+    }
+}
+
+fn asked(environment: &Environment, args: &FilterArgs) -> bool {
+    args.environments.is_empty()
+        || args
+            .environments
+            .iter()
+            .any(|one| one.as_str() == environment.name)
+}
+
+pub(super) async fn once(
+    client: &Client,
+    args: &FilterArgs,
+    output: Output,
+    printer: &Printer,
+) -> Result<(), Error> {
+    let only = names(&args.applications);
+    let environments = client.environments().await?;
+    let clusters = client.clusters(&filter(args), true).await?;
+    let fleet = Fleet {
+        environments: environments
+            .iter()
+            .map(Environment::from)
+            .filter(|one| asked(one, args))
+            .collect(),
+        clusters: clusters
+            .iter()
+            .map(|wire| Cluster::from(wire).only(&only))
+            .collect(),
+    };
+    for name in &args.environments {
+        if !environments.iter().any(|one| one.name == name.as_str()) {
+            return Err(Error::refused(
+                format!("there is no environment {name}"),
+                "`flotilla get environments` lists them",
+            ));
+        }
+    }
+    if output.is_structured() {
+        return printer.value(output, &fleet);
+    }
+    printer.out(&render::status(&fleet, options(output, printer.paint)))
+}
+
+/// What a watcher knows.
+#[derive(Default)]
+struct Seen {
+    environments: Vec<Environment>,
+    clusters: BTreeMap<String, Cluster>,
+    /// The first state is complete.
+    complete: bool,
+}
+
+impl Seen {
+    fn fleet(&self) -> Fleet {
+        Fleet {
+            environments: self.environments.clone(),
+            clusters: self.clusters.values().cloned().collect(),
+        }
+    }
+}
+
+/// How changes are shown.
+enum Show {
+    /// The whole table, again and again.
+    Screen,
+    /// A line each.
+    Lines,
+    /// A JSON document each.
+    Json,
+}
+
+pub(super) async fn watch(
+    client: &Client,
+    args: &FilterArgs,
+    output: Output,
+    printer: &Printer,
+) -> Result<(), Error> {
+    let show = match output {
+        Output::Yaml => {
+            return Err(Error::refused(
+                "YAML cannot be watched",
+                "use -o json: it gives one document on each line",
+            ));
+        }
+        Output::Json => Show::Json,
+        Output::Table | Output::Wide if printer.terminal => Show::Screen,
+        Output::Table | Output::Wide => Show::Lines,
+    };
+    let mut seen = Seen::default();
+    let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
+    loop {
+        let ended = follow(client, args, output, printer, &show, &mut seen).await;
+        match ended {
+            Ok(()) => {}
+            // A hub that restarts, or that cut us because we were too slow: begin anew.
+            Err(Error::Hub {
+                code:
+                    tonic::Code::Unavailable
+                    | tonic::Code::ResourceExhausted
+                    | tonic::Code::Cancelled
+                    | tonic::Code::Unknown,
+                message,
+            }) => {
+                if backoff.attempts() == 0 {
+                    printer.warn(&format!(
+                        "the hub does not answer ({message}); trying again"
+                    ));
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        if seen.complete {
+            backoff.reset();
+            seen.complete = false;
+        }
+        tokio::time::sleep(backoff.next_delay(&mut rand::rng())).await;
+    }
+}
+
+/// Follows one stream to its end.
+async fn follow(
+    client: &Client,
+    args: &FilterArgs,
+    output: Output,
+    printer: &Printer,
+    show: &Show,
+    seen: &mut Seen,
+) -> Result<(), Error> {
+    let only = names(&args.applications);
+    let mut stream = client.watch(&filter(args)).await?;
+    // What was there before and is not told again is gone.
+    let mut told = std::collections::BTreeSet::new();
+    let mut draw_at: Option<Instant> = None;
+    let forever = Duration::from_secs(3600);
+    loop {
+        let wait = match (show, seen.complete) {
+            (Show::Screen, true) => REDRAW,
+            _ => forever,
+        };
+        let due = draw_at.unwrap_or_else(|| Instant::now() + wait);
+        let message = tokio::select! {
+            message = stream.message() => message?,
+            () = tokio::time::sleep_until(due) => {
+                draw_at = None;
+                if matches!(show, Show::Screen) && seen.complete {
+                    draw(seen, output, printer)?;
+                }
+                continue;
+            }
+        };
+        let Some(message) = message else {
+            return Ok(());
+        };
+        match message.event {
+            None => continue,
+            Some(Event::Environment(wire)) => {
+                environment(&wire, args, show, seen, printer)?;
+            }
+            Some(Event::Cluster(wire)) => {
+                let cluster = Cluster::from(&wire).only(&only);
+                told.insert(cluster.name.clone());
+                let before = seen.clusters.insert(cluster.name.clone(), cluster.clone());
+                match show {
+                    Show::Screen => {}
+                    Show::Lines => {
+                        let now = options(output, Paint::Plain);
+                        let line = render::change(&cluster, now);
+                        // Heartbeats change nothing that a line shows.
+                        let same = before.is_some_and(|one| render::change(&one, now) == line);
+                        if !same {
+                            printer.out(&line)?;
+                        }
+                    }
+                    Show::Json => line(printer, &json!({"type": "cluster", "cluster": cluster}))?,
+                }
+            }
+            Some(Event::ClusterRemoved(name)) => removed(&name, show, seen, printer)?,
+            Some(Event::Bookmark(_)) => {
+                let gone: Vec<String> = seen
+                    .clusters
+                    .keys()
+                    .filter(|name| !told.contains(*name))
+                    .cloned()
+                    .collect();
+                for name in gone {
+                    removed(&name, show, seen, printer)?;
+                }
+                seen.complete = true;
+                if matches!(show, Show::Json) {
+                    line(printer, &json!({"type": "bookmark"}))?;
+                }
+            }
+        }
+        draw_at.get_or_insert_with(|| Instant::now() + SETTLE);
+    }
+}
+
+fn environment(
+    wire: &v1::EnvironmentStatus,
+    args: &FilterArgs,
+    show: &Show,
+    seen: &mut Seen,
+    printer: &Printer,
+) -> Result<(), Error> {
+    let environment = Environment::from(wire);
+    if !asked(&environment, args) {
+        return Ok(());
+    }
+    if matches!(show, Show::Json) {
+        line(
+            printer,
+            &json!({"type": "environment", "environment": environment}),
+        )?;
+    }
+    match seen
+        .environments
+        .iter_mut()
+        .find(|one| one.name == environment.name)
+    {
+        Some(known) => *known = environment,
+        None => seen.environments.push(environment),
+    }
+    Ok(())
+}
+
+fn removed(name: &str, show: &Show, seen: &mut Seen, printer: &Printer) -> Result<(), Error> {
+    if seen.clusters.remove(name).is_none() {
+        return Ok(());
+    }
+    match show {
+        Show::Screen => Ok(()),
+        Show::Lines => {
+            let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+            printer.out(&format!("{now} {name} is gone, or no longer asked for\n"))
+        }
+        Show::Json => line(printer, &json!({"type": "clusterRemoved", "name": name})),
+    }
+}
+
+fn line(printer: &Printer, value: &serde_json::Value) -> Result<(), Error> {
+    printer.out(&format!("{value}\n"))
+}
+
+/// Home, each line to its end, then what is left of the last drawing.
+fn draw(seen: &Seen, output: Output, printer: &Printer) -> Result<(), Error> {
+    let text = render::status(&seen.fleet(), options(output, printer.paint));
+    let lines: String = text
+        .lines()
+        .map(|line| format!("{line}\u{1b}[K\n"))
+        .collect();
+    printer.out(&format!("\u{1b}[H{lines}\u{1b}[J"))
+}

@@ -1,0 +1,233 @@
+//! The user's own `git`: their credentials, their configuration, their hooks.
+//!
+//! Work is done in a temporary bare repository, so that no clone of theirs is changed; a clone they
+//! name lends its objects. What a hub says is never taken for an option, and only the transports that
+//! fleet files know may be used.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use flotilla_shared::report::plain_line;
+use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
+use tokio::process::Command;
+
+use crate::error::Error;
+
+/// Most commits that are listed.
+const MAX_LISTED: usize = 50;
+/// Longest message of git's that is shown.
+const MAX_MESSAGE: usize = 2000;
+
+/// A temporary bare repository.
+pub(crate) struct Workspace {
+    directory: tempfile::TempDir,
+}
+
+/// The commits of a move.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    /// `<short id> <subject>`, newest first, at most [`MAX_LISTED`].
+    pub(crate) lines: Vec<String>,
+    /// How many there are.
+    pub(crate) count: usize,
+}
+
+fn command(directory: &Path) -> Command {
+    let mut command = Command::new("git");
+    command
+        .arg("-C")
+        .arg(directory)
+        .args(["-c", "gc.auto=0", "-c", "maintenance.auto=false"])
+        .env("GIT_ALLOW_PROTOCOL", "https:http:ssh:file")
+        .env("LC_ALL", "C")
+        .kill_on_drop(true);
+    // Set where we are started from a hook; they would lead git elsewhere.
+    for name in [
+        "GIT_DIR",
+        "GIT_WORK_TREE",
+        "GIT_INDEX_FILE",
+        "GIT_OBJECT_DIRECTORY",
+    ] {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn failure(what: &str, stderr: &[u8]) -> Error {
+    let text = String::from_utf8_lossy(stderr);
+    let lines: Vec<String> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .map(|line| plain_line(line, 400))
+        .collect();
+    let detail: String = lines.join("\n  ").chars().take(MAX_MESSAGE).collect();
+    Error::Git {
+        what: what.to_owned(),
+        detail: if detail.is_empty() {
+            detail
+        } else {
+            format!(":\n  {detail}")
+        },
+    }
+}
+
+/// Runs to the end; the exit code with what was written. Prompts for credentials reach the terminal,
+/// since git and ssh open it themselves.
+async fn run(mut command: Command) -> Result<std::process::Output, Error> {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .output()
+        .await
+        .map_err(Error::NoGit)
+}
+
+async fn succeed(what: &str, command: Command) -> Result<String, Error> {
+    let output = run(command).await?;
+    if !output.status.success() {
+        return Err(failure(what, &output.stderr));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+impl Workspace {
+    /// Makes one; `lender` is a clone whose objects are used and not changed.
+    pub(crate) async fn new(lender: Option<&Path>) -> Result<Self, Error> {
+        let directory = tempfile::Builder::new()
+            .prefix("flotilla-promote-")
+            .tempdir()
+            .map_err(Error::Local)?;
+        let mut init = command(directory.path());
+        init.args(["init", "--quiet", "--bare", "--template="]);
+        succeed("init", init).await?;
+        let workspace = Self { directory };
+        if let Some(lender) = lender {
+            workspace.borrow_from(lender).await?;
+        }
+        Ok(workspace)
+    }
+
+    async fn borrow_from(&self, lender: &Path) -> Result<(), Error> {
+        let mut ask = command(lender);
+        ask.args([
+            "rev-parse",
+            "--path-format=absolute",
+            "--git-path",
+            "objects",
+        ]);
+        let objects = succeed("rev-parse", ask).await?;
+        let objects = PathBuf::from(objects.trim_end_matches('\n'));
+        let info = self.directory.path().join("objects").join("info");
+        std::fs::create_dir_all(&info).map_err(Error::Local)?;
+        std::fs::write(info.join("alternates"), format!("{}\n", objects.display()))
+            .map_err(Error::Local)
+    }
+
+    fn git(&self) -> Command {
+        command(self.directory.path())
+    }
+
+    /// Fetches a branch; its head.
+    pub(crate) async fn fetch(
+        &self,
+        url: &RepositoryUrl,
+        branch: &BranchName,
+    ) -> Result<Commit, Error> {
+        let local = format!("refs/flotilla/{branch}");
+        let mut fetch = self.git();
+        fetch
+            .args([
+                "fetch",
+                "--quiet",
+                "--no-tags",
+                "--no-recurse-submodules",
+                "--",
+            ])
+            .arg(url.as_str())
+            .arg(format!("+{}:{local}", branch.full_ref()));
+        succeed("fetch", fetch).await?;
+        let mut head = self.git();
+        head.args(["rev-parse", "--verify", "--quiet"])
+            .arg(format!("{local}^{{commit}}"));
+        Ok(succeed("rev-parse", head).await?.trim().parse()?)
+    }
+
+    /// The head of a branch as the server says it; none where there is no such branch.
+    pub(crate) async fn remote_head(
+        &self,
+        url: &RepositoryUrl,
+        branch: &BranchName,
+    ) -> Result<Option<Commit>, Error> {
+        let mut list = self.git();
+        list.args(["ls-remote", "--quiet", "--"])
+            .arg(url.as_str())
+            .arg(branch.full_ref());
+        let text = succeed("ls-remote", list).await?;
+        let wanted = branch.full_ref();
+        text.lines()
+            .filter_map(|line| line.split_once('\t'))
+            .find(|(_, name)| *name == wanted)
+            .map(|(commit, _)| Ok(commit.parse()?))
+            .transpose()
+    }
+
+    /// Whether the commit is here.
+    pub(crate) async fn has(&self, commit: &Commit) -> Result<bool, Error> {
+        let mut ask = self.git();
+        ask.args(["cat-file", "-e"])
+            .arg(format!("{commit}^{{commit}}"));
+        Ok(run(ask).await?.status.success())
+    }
+
+    /// Whether one commit is another or before it.
+    pub(crate) async fn is_ancestor(&self, older: &Commit, newer: &Commit) -> Result<bool, Error> {
+        let mut ask = self.git();
+        ask.args([
+            "merge-base",
+            "--is-ancestor",
+            older.as_str(),
+            newer.as_str(),
+        ]);
+        let output = run(ask).await?;
+        match output.status.code() {
+            Some(0) => Ok(true),
+            Some(1) => Ok(false),
+            _ => Err(failure("merge-base", &output.stderr)),
+        }
+    }
+
+    /// What lies between two commits; all of the newer one's history where there is no older one.
+    pub(crate) async fn log(&self, from: Option<&Commit>, to: &Commit) -> Result<Log, Error> {
+        let range = from.map_or(to.to_string(), |from| format!("{from}..{to}"));
+        let mut list = self.git();
+        list.args(["log", "--oneline", "--no-decorate", "--no-color"])
+            .arg(format!("--max-count={MAX_LISTED}"))
+            .arg(&range)
+            .arg("--");
+        let mut count = self.git();
+        count.args(["rev-list", "--count"]).arg(&range).arg("--");
+        let lines = succeed("log", list).await?;
+        let count = succeed("rev-list", count).await?;
+        Ok(Log {
+            lines: lines.lines().map(|line| plain_line(line, 200)).collect(),
+            count: count.trim().parse().unwrap_or_default(),
+        })
+    }
+
+    /// Moves a branch forward. Never forced: the server refuses what is not a fast-forward, whatever
+    /// happened since we looked.
+    pub(crate) async fn push(
+        &self,
+        url: &RepositoryUrl,
+        commit: &Commit,
+        branch: &BranchName,
+    ) -> Result<(), Error> {
+        let mut push = self.git();
+        push.args(["push", "--quiet", "--no-follow-tags", "--"])
+            .arg(url.as_str())
+            .arg(format!("{commit}:{}", branch.full_ref()));
+        succeed("push", push).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,162 @@
+//! Views as text for people. Pure: the moment comes in, text goes out.
+
+mod cluster;
+mod list;
+mod promotion;
+mod status;
+mod table;
+
+pub use cluster::{describe, explain};
+pub use list::{applications, clusters, environments, hub, tokens};
+pub use promotion::promotion;
+pub use status::{StatusOptions, change, status};
+pub use table::{Cell, Table};
+
+use flotilla_shared::health::{Health, Sync};
+use jiff::Timestamp;
+
+use crate::view::{Connection, StepState};
+
+/// Whether text may carry colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Paint {
+    /// No.
+    Plain,
+    /// ANSI escapes.
+    Ansi,
+}
+
+/// What a text means; colours follow from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// Nothing.
+    Plain,
+    /// As it should be.
+    Good,
+    /// On its way.
+    Warn,
+    /// Somebody should look.
+    Bad,
+    /// Of less weight.
+    Dim,
+    /// A heading.
+    Head,
+    /// A pointer to something.
+    Note,
+}
+
+impl Paint {
+    /// Paints a text.
+    #[must_use]
+    pub fn paint(self, tone: Tone, text: &str) -> String {
+        let code = match tone {
+            Tone::Good => "32",
+            Tone::Warn => "33",
+            Tone::Bad => "31",
+            Tone::Dim => "2",
+            Tone::Head => "1",
+            Tone::Note => "36",
+            Tone::Plain => "",
+        };
+        if self == Self::Plain || code.is_empty() || text.is_empty() {
+            return text.to_owned();
+        }
+        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    }
+}
+
+/// How long ago, coarsely: `5s`, `3m`, `2h`, `4d`; `-` for never. What lies ahead is `0s`.
+#[must_use]
+pub fn age(then: Option<Timestamp>, now: Timestamp) -> String {
+    then.map_or("-".to_owned(), |then| {
+        span(now.duration_since(then).as_secs())
+    })
+}
+
+/// How long until: `in 5m`, or `expired`.
+fn until(then: Option<Timestamp>, now: Timestamp) -> String {
+    match then.map(|then| then.duration_since(now).as_secs()) {
+        None => "-".to_owned(),
+        Some(seconds) if seconds <= 0 => "expired".to_owned(),
+        Some(seconds) => format!("in {}", span(seconds)),
+    }
+}
+
+fn span(seconds: i64) -> String {
+    match seconds.max(0) {
+        seconds @ 0..120 => format!("{seconds}s"),
+        seconds @ 120..7200 => format!("{}m", seconds / 60),
+        seconds @ 7200..172_800 => format!("{}h", seconds / 3600),
+        seconds => format!("{}d", seconds / 86_400),
+    }
+}
+
+fn sync_cell(sync: Sync) -> Cell {
+    let tone = match sync {
+        Sync::Synced => Tone::Good,
+        Sync::Applying | Sync::Orphaned | Sync::Suspended | Sync::Unknown => Tone::Warn,
+        Sync::OutOfSync | Sync::Refused => Tone::Bad,
+    };
+    Cell::new(tone, sync.as_str())
+}
+
+fn health_cell(health: Health) -> Cell {
+    Cell::new(health_tone(health), health.as_str())
+}
+
+fn health_tone(health: Health) -> Tone {
+    match health {
+        Health::Current => Tone::Good,
+        Health::InProgress | Health::Terminating | Health::Unknown => Tone::Warn,
+        Health::NotFound | Health::Failed => Tone::Bad,
+    }
+}
+
+fn connection_cell(connection: Connection) -> Cell {
+    let tone = match connection {
+        Connection::Online => Tone::Good,
+        Connection::Pending | Connection::NeverSeen | Connection::Unknown => Tone::Warn,
+        Connection::Offline => Tone::Bad,
+    };
+    Cell::new(tone, connection.as_str())
+}
+
+fn step_cell(state: StepState) -> Cell {
+    let tone = match state {
+        StepState::Ok => Tone::Good,
+        StepState::Waiting | StepState::Unknown => Tone::Warn,
+        StepState::Failed => Tone::Bad,
+        StepState::Skipped => Tone::Dim,
+    };
+    Cell::new(tone, state.as_str())
+}
+
+fn dash(text: &str) -> &str {
+    if text.is_empty() { "-" } else { text }
+}
+
+/// `1 cluster`, `2 clusters`.
+fn count(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_short_and_never_negative() {
+        let now: Timestamp = "2030-01-10T00:00:00Z".parse().unwrap();
+        let ago = |seconds| {
+            let then = Timestamp::from_second(now.as_second() - seconds).unwrap();
+            age(Some(then), now)
+        };
+        assert_eq!(ago(-10), "0s");
+        assert_eq!(ago(119), "119s");
+        assert_eq!(ago(300), "5m");
+        assert_eq!(ago(3 * 3600), "3h");
+        assert_eq!(ago(3 * 86_400), "3d");
+        assert_eq!(age(None, now), "-");
+    }
+}

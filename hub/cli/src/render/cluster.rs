@@ -1,0 +1,187 @@
+//! One cluster in full, and why it is as it is.
+
+use jiff::Timestamp;
+
+use super::list::labels;
+use super::{
+    Cell, Paint, Table, Tone, age, connection_cell, dash, health_cell, step_cell, sync_cell, until,
+};
+use crate::view::{Cluster, Object, Placement, Revision, Step};
+
+/// The whole of `flotilla describe cluster`.
+#[must_use]
+pub fn describe(cluster: &Cluster, paint: Paint, now: Timestamp) -> String {
+    let mut out = String::new();
+    let mut field = |name: &str, value: String| {
+        let name = format!("{name}:");
+        out.push_str(&format!("{name:<14}{value}\n"));
+    };
+    let painted = |cell: Cell| cell.painted(paint);
+    field("name", paint.paint(Tone::Head, &cluster.name));
+    field("environment", dash(&cluster.environment).to_owned());
+    field("labels", labels(&cluster.labels));
+    let since = match cluster.connected_since {
+        Some(_) => format!(" for {}", age(cluster.connected_since, now)),
+        None => format!(", last seen {}", ago(cluster.last_seen, now)),
+    };
+    let connection = painted(connection_cell(cluster.connection));
+    field("agent", format!("{connection}{since}"));
+    if !cluster.pending_fingerprint.is_empty() {
+        field("waiting key", cluster.pending_fingerprint.clone());
+    }
+    field(
+        "versions",
+        format!(
+            "agent {}, Kubernetes {}",
+            dash(&cluster.agent_version),
+            dash(&cluster.kubernetes_version)
+        ),
+    );
+    field("cluster UID", dash(&cluster.cluster_uid).to_owned());
+    field(
+        "certificate",
+        match cluster.certificate_expires_at {
+            Some(end) => format!("ends {} ({end})", until(Some(end), now)),
+            None => "-".to_owned(),
+        },
+    );
+    let generation = |one: Option<u64>| one.map_or("-".to_owned(), |one| one.to_string());
+    field(
+        "generation",
+        format!(
+            "assigned {}, runs {}",
+            generation(cluster.assigned_generation),
+            generation(cluster.accepted_generation)
+        ),
+    );
+    field("sync", painted(sync_cell(cluster.sync)));
+    field("health", painted(health_cell(cluster.health)));
+    field("reported", ago(cluster.reported_at, now));
+    if cluster.refused {
+        let text = reasoned(&cluster.reason, &cluster.message, Tone::Bad, paint);
+        field("refused", text);
+    }
+    if !cluster.suspended.is_empty() {
+        field("suspended", paint.paint(Tone::Warn, &cluster.suspended));
+    }
+    for one in &cluster.applications {
+        out.push('\n');
+        out.push_str(&placement(one, paint, now));
+    }
+    out
+}
+
+fn placement(one: &Placement, paint: Paint, now: Timestamp) -> String {
+    let short = |revision: &Option<Revision>| {
+        revision.as_ref().map_or("-".to_owned(), |one| {
+            format!("{} {}", one.repository, one.short())
+        })
+    };
+    let mut out = format!(
+        "{} {}\n  {} {}, {} of {} objects current\n  runs      {}, applied {}\n",
+        paint.paint(Tone::Head, "application"),
+        paint.paint(Tone::Head, &one.application),
+        sync_cell(one.sync).painted(paint),
+        health_cell(one.health).painted(paint),
+        one.counts.current,
+        one.counts.total,
+        short(&one.revision),
+        ago(one.applied_at, now),
+    );
+    if one.assigned != one.revision {
+        out.push_str(&format!("  assigned  {}\n", short(&one.assigned)));
+    }
+    out.push_str(&format!("  path      {}\n", dash(&one.path)));
+    out.push_str(&format!(
+        "  last turn {} written, {} deleted; state since {}\n",
+        one.written,
+        one.pruned,
+        age(one.changed_at, now)
+    ));
+    if !one.reason.is_empty() || !one.message.is_empty() {
+        let text = reasoned(&one.reason, &one.message, Tone::Bad, paint);
+        out.push_str(&format!("  {text}\n"));
+    }
+    if !one.objects.is_empty() {
+        let mut objects: Vec<&Object> = one.objects.iter().collect();
+        // Agents send the worst first; a table is still right where one does not.
+        objects.sort_by(|a, b| {
+            let rank = |object: &Object| (object.health, object.action == "Failed");
+            rank(b).cmp(&rank(a))
+        });
+        let mut table = Table::new(["KIND", "NAMESPACE", "NAME", "ACTION", "HEALTH", "MESSAGE"]);
+        for object in objects {
+            let kind = match object.group.as_str() {
+                "" => object.kind.clone(),
+                group => format!("{}.{group}", object.kind),
+            };
+            let colon = if object.reason.is_empty() || object.message.is_empty() {
+                ""
+            } else {
+                ": "
+            };
+            let message = format!("{}{colon}{}", object.reason, object.message);
+            let action = match object.action {
+                "Failed" => Tone::Bad,
+                "Held" => Tone::Warn,
+                _ => Tone::Plain,
+            };
+            table.row([
+                Cell::from(kind),
+                Cell::from(dash(&object.namespace)),
+                Cell::from(object.name.as_str()),
+                Cell::new(action, object.action),
+                health_cell(object.health),
+                Cell::from(message),
+            ]);
+        }
+        for line in table.render(paint).lines() {
+            out.push_str(&format!("  {line}\n"));
+        }
+        let more = (one.counts.total as usize).saturating_sub(one.objects.len());
+        if more > 0 {
+            out.push_str(&format!("  and {more} more, none of them worse\n"));
+        }
+    }
+    out
+}
+
+fn ago(then: Option<Timestamp>, now: Timestamp) -> String {
+    match then {
+        Some(_) => format!("{} ago", age(then, now)),
+        None => "never".to_owned(),
+    }
+}
+
+fn reasoned(reason: &str, message: &str, tone: Tone, paint: Paint) -> String {
+    let colon = if reason.is_empty() || message.is_empty() {
+        ""
+    } else {
+        ": "
+    };
+    format!("{}{colon}{message}", paint.paint(tone, reason))
+}
+
+/// A decision chain, a row for each step.
+#[must_use]
+pub fn explain(steps: &[Step], paint: Paint, now: Timestamp) -> String {
+    let mut table = Table::new(["STEP", "SUBJECT", "STATE", "AGE", "WHY"]);
+    for step in steps {
+        let colon = if step.reason.is_empty() || step.text.is_empty() {
+            ""
+        } else {
+            ": "
+        };
+        table.row([
+            Cell::from(step.step.as_str()),
+            Cell::from(step.subject.as_str()),
+            step_cell(step.state),
+            Cell::from(age(step.at, now)),
+            Cell::from(format!("{}{colon}{}", step.reason, step.text)),
+        ]);
+    }
+    if table.is_empty() {
+        return "nothing to explain\n".to_owned();
+    }
+    table.render(paint)
+}

@@ -1,0 +1,226 @@
+//! Lists of things, a row each.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::status::revision;
+use super::{Cell, Paint, Table, Tone, age, connection_cell, dash, health_cell, sync_cell, until};
+use crate::view::{Application, Cluster, Environment, Hub, Token, short_commit};
+
+/// `a=b,c=d`.
+pub(super) fn labels(labels: &BTreeMap<String, String>) -> String {
+    let pairs: Vec<String> = labels
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    dash(&pairs.join(",")).to_owned()
+}
+
+/// Clusters.
+#[must_use]
+pub fn clusters(clusters: &[Cluster], wide: bool, paint: Paint, now: Timestamp) -> String {
+    let mut heads = vec![
+        "NAME",
+        "ENVIRONMENT",
+        "AGENT",
+        "SEEN",
+        "REVISION",
+        "SYNC",
+        "HEALTH",
+        "LABELS",
+    ];
+    if wide {
+        heads.extend(["KUBERNETES", "VERSION", "CERTIFICATE", "WAITING KEY"]);
+    }
+    let mut table = Table::new(heads);
+    for cluster in clusters {
+        let mut cells = vec![
+            Cell::from(cluster.name.as_str()),
+            Cell::from(dash(&cluster.environment)),
+            connection_cell(cluster.connection),
+            Cell::from(age(cluster.last_seen, now)),
+            revision(cluster),
+            sync_cell(cluster.sync),
+            health_cell(cluster.health),
+            Cell::from(labels(&cluster.labels)),
+        ];
+        if wide {
+            cells.extend([
+                Cell::from(dash(&cluster.kubernetes_version)),
+                Cell::from(dash(&cluster.agent_version)),
+                Cell::from(until(cluster.certificate_expires_at, now)),
+                Cell::from(dash(&cluster.pending_fingerprint)),
+            ]);
+        }
+        table.row(cells);
+    }
+    or_none(&table, "clusters", paint)
+}
+
+/// Applications.
+#[must_use]
+pub fn applications(applications: &[Application], paint: Paint) -> String {
+    let mut table = Table::new([
+        "NAME",
+        "REPOSITORY",
+        "PATH",
+        "RENDERER",
+        "CURRENT",
+        "FAILED",
+        "HEALTH",
+    ]);
+    for one in applications {
+        let failed = if one.failed > 0 {
+            Tone::Bad
+        } else {
+            Tone::Plain
+        };
+        table.row([
+            Cell::from(one.name.as_str()),
+            Cell::from(one.repository.as_str()),
+            Cell::from(one.path.as_str()),
+            Cell::from(one.renderer.as_str()),
+            Cell::from(format!("{}/{}", one.current, one.clusters)),
+            Cell::new(failed, one.failed.to_string()),
+            health_cell(one.health),
+        ]);
+    }
+    or_none(&table, "applications", paint)
+}
+
+/// Environments, a row for each repository's branch.
+#[must_use]
+pub fn environments(environments: &[Environment], paint: Paint, now: Timestamp) -> String {
+    let mut table = Table::new([
+        "NAME",
+        "FROM",
+        "REPOSITORY",
+        "BRANCH",
+        "HEAD",
+        "SINCE",
+        "READ",
+        "CURRENT",
+        "FAILED",
+        "HEALTH",
+    ]);
+    for one in environments {
+        let failed = if one.failed > 0 {
+            Tone::Bad
+        } else {
+            Tone::Plain
+        };
+        for branch in &one.branches {
+            let head = branch.head.as_ref();
+            let problem = if branch.reason.is_empty() {
+                Tone::Plain
+            } else {
+                Tone::Bad
+            };
+            table.row([
+                Cell::from(one.name.as_str()),
+                Cell::from(dash(&one.promotes_from)),
+                Cell::from(branch.repository.as_str()),
+                Cell::from(one.branch.as_str()),
+                Cell::from(head.map_or("-".to_owned(), |head| short_commit(&head.commit))),
+                Cell::from(age(branch.seen_at, now)),
+                Cell::new(problem, age(branch.checked_at, now)),
+                Cell::from(format!("{}/{}", one.current, one.clusters)),
+                Cell::new(failed, one.failed.to_string()),
+                health_cell(one.health),
+            ]);
+        }
+    }
+    let mut out = or_none(&table, "environments", paint);
+    for one in environments {
+        for branch in one
+            .branches
+            .iter()
+            .filter(|branch| !branch.reason.is_empty())
+        {
+            out.push_str(&format!(
+                "\n{}/{}: {}: {}\n",
+                branch.repository,
+                one.branch,
+                paint.paint(Tone::Bad, &branch.reason),
+                branch.message
+            ));
+        }
+    }
+    out
+}
+
+/// Join tokens.
+#[must_use]
+pub fn tokens(tokens: &[Token], paint: Paint, now: Timestamp) -> String {
+    let mut table = Table::new([
+        "ID",
+        "STATE",
+        "CLUSTER",
+        "ENVIRONMENT",
+        "LABELS",
+        "ACCEPT",
+        "CREATED BY",
+    ]);
+    for token in tokens {
+        let state = if token.redeemed_at.is_some() {
+            let text = format!(
+                "used {} ago by {}",
+                age(token.redeemed_at, now),
+                token.redeemed_by
+            );
+            Cell::new(Tone::Dim, text)
+        } else {
+            match until(token.expires_at, now).as_str() {
+                "expired" => Cell::new(Tone::Dim, "expired"),
+                ends => Cell::new(Tone::Good, format!("ends {ends}")),
+            }
+        };
+        table.row([
+            Cell::from(token.id.as_str()),
+            state,
+            Cell::from(dash(&token.cluster)),
+            Cell::from(dash(&token.environment)),
+            Cell::from(labels(&token.labels)),
+            Cell::from(if token.auto_accept {
+                "at once"
+            } else {
+                "by hand"
+            }),
+            Cell::from(token.created_by.as_str()),
+        ]);
+    }
+    or_none(&table, "tokens", paint)
+}
+
+/// The hub.
+#[must_use]
+pub fn hub(hub: &Hub, paint: Paint, now: Timestamp) -> String {
+    let digest: String = hub.fleet_digest.chars().take(12).collect();
+    let mut out = format!(
+        "version:     {}\naddress:     {}\nyou are:     {}\nruns for:    {}\nepoch:       {}\n\
+         fleet file:  {}, in force for {}\n",
+        hub.version,
+        hub.address,
+        hub.operator,
+        age(hub.started_at, now),
+        hub.epoch,
+        dash(&digest),
+        age(hub.fleet_loaded_at, now),
+    );
+    if !hub.fleet_errors.is_empty() {
+        let text = "the fleet file on disk is not in force:";
+        out.push_str(&format!("\n{}\n", paint.paint(Tone::Bad, text)));
+        for error in &hub.fleet_errors {
+            out.push_str(&format!("  {error}\n"));
+        }
+    }
+    out
+}
+
+fn or_none(table: &Table, what: &str, paint: Paint) -> String {
+    if table.is_empty() {
+        return format!("no {what}\n");
+    }
+    table.render(paint)
+}

@@ -1,0 +1,71 @@
+//! What a promotion moves.
+
+use super::{Paint, Tone, count, step_cell};
+use crate::view::{Promotion, short_commit};
+
+/// Commits, clusters and gates.
+#[must_use]
+pub fn promotion(promotion: &Promotion, paint: Paint) -> String {
+    let mut out = format!(
+        "promote {} -> {}\n",
+        paint.paint(Tone::Head, &promotion.promotes_from),
+        paint.paint(Tone::Head, &promotion.environment)
+    );
+    for one in &promotion.moves {
+        let from = match one.from_commit.as_str() {
+            "" => "(new branch)".to_owned(),
+            commit => short_commit(commit),
+        };
+        out.push_str(&format!(
+            "\n{} ({})\n  {} {} -> {}\n",
+            paint.paint(Tone::Head, &one.repository),
+            one.url,
+            one.target_branch,
+            from,
+            short_commit(&one.to_commit),
+        ));
+        if !one.applications.is_empty() {
+            out.push_str(&format!(
+                "  applications: {}\n",
+                one.applications.join(", ")
+            ));
+        }
+        if one.commit_count > 0 {
+            out.push_str(&format!("  {}:\n", count(one.commit_count, "commit")));
+        }
+        for commit in &one.commits {
+            let (id, subject) = commit.split_once(' ').unwrap_or((commit, ""));
+            out.push_str(&format!("    {} {subject}\n", paint.paint(Tone::Warn, id)));
+        }
+        let more = one.commit_count.saturating_sub(one.commits.len());
+        if more > 0 {
+            out.push_str(&format!("    and {more} more\n"));
+        }
+    }
+    let clusters = match promotion.clusters.as_slice() {
+        [] => "no clusters will follow".to_owned(),
+        names => format!(
+            "{} will follow: {}",
+            count(names.len(), "cluster"),
+            names.join(", ")
+        ),
+    };
+    out.push_str(&format!("\n{clusters}\n"));
+    if !promotion.gates.is_empty() {
+        out.push_str("\ngates:\n");
+    }
+    for gate in &promotion.gates {
+        let colon = if gate.reason.is_empty() || gate.text.is_empty() {
+            ""
+        } else {
+            ": "
+        };
+        let state = step_cell(gate.state).painted(paint);
+        let (step, subject) = (&gate.step, &gate.subject);
+        let (reason, text) = (&gate.reason, &gate.text);
+        out.push_str(&format!(
+            "  {state} {step} {subject}: {reason}{colon}{text}\n"
+        ));
+    }
+    out
+}

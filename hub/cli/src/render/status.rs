@@ -1,0 +1,301 @@
+//! Environments by clusters.
+
+use flotilla_shared::health::{Health, Sync};
+use jiff::Timestamp;
+
+use super::{
+    Cell, Paint, Table, Tone, age, connection_cell, count, dash, health_cell, health_tone,
+    sync_cell,
+};
+use crate::view::{Cluster, Connection, Environment, Fleet, Placement, Revision, short_commit};
+
+/// How much to show.
+#[derive(Debug, Clone, Copy)]
+pub struct StatusOptions {
+    /// More columns.
+    pub wide: bool,
+    /// Colours.
+    pub paint: Paint,
+    /// The moment ages are counted from.
+    pub now: Timestamp,
+}
+
+/// The whole of `flotilla status`.
+#[must_use]
+pub fn status(fleet: &Fleet, options: StatusOptions) -> String {
+    let mut out = String::new();
+    for environment in &fleet.environments {
+        out.push_str(&summary(environment, options));
+    }
+    if fleet.clusters.is_empty() {
+        out.push_str("\nno clusters\n");
+        return out;
+    }
+    let order = |cluster: &Cluster| {
+        fleet
+            .environments
+            .iter()
+            .position(|one| one.name == cluster.environment)
+            .unwrap_or(usize::MAX)
+    };
+    let mut clusters: Vec<&Cluster> = fleet.clusters.iter().collect();
+    clusters.sort_by_key(|cluster| (order(cluster), cluster.name.clone()));
+    let mut heads = vec![
+        "ENVIRONMENT",
+        "CLUSTER",
+        "REVISION",
+        "SYNC",
+        "HEALTH",
+        "AGENT",
+        "AGE",
+    ];
+    if options.wide {
+        heads.extend([
+            "APPS",
+            "OBJECTS",
+            "GENERATION",
+            "SEEN",
+            "KUBERNETES",
+            "VERSION",
+        ]);
+    }
+    let mut table = Table::new(heads);
+    for cluster in &clusters {
+        table.row(row(cluster, options));
+    }
+    if !out.is_empty() {
+        out.push('\n');
+    }
+    out.push_str(&table.render(options.paint));
+    let problems: String = clusters
+        .iter()
+        .flat_map(|cluster| problems(cluster, options.paint))
+        .collect();
+    if !problems.is_empty() {
+        out.push('\n');
+        out.push_str(&problems);
+    }
+    out
+}
+
+/// One line of an environment.
+fn summary(environment: &Environment, options: StatusOptions) -> String {
+    let paint = options.paint;
+    let heads: Vec<String> = environment
+        .branches
+        .iter()
+        .map(|branch| {
+            let seen = age(branch.seen_at, options.now);
+            let head = match &branch.head {
+                Some(head) => format!("{} for {seen}", short_commit(&head.commit)),
+                None => "not read yet".to_owned(),
+            };
+            let approved = branch.approved.as_ref().map_or(String::new(), |commit| {
+                format!(", clusters go to {}", short_commit(commit))
+            });
+            if branch.reason.is_empty() {
+                format!("{} {head}{approved}", branch.repository)
+            } else {
+                let problem = paint.paint(Tone::Bad, &branch.reason);
+                format!(
+                    "{} {head}{approved} ({problem}: {}; last read {} ago)",
+                    branch.repository,
+                    branch.message,
+                    age(branch.checked_at, options.now)
+                )
+            }
+        })
+        .collect();
+    let tone = if environment.failed > 0 {
+        Tone::Bad
+    } else if environment.current == environment.clusters {
+        Tone::Good
+    } else {
+        Tone::Warn
+    };
+    let current = format!(
+        "{} of {} current",
+        environment.current, environment.clusters
+    );
+    let mut parts = vec![
+        paint.paint(tone, &current),
+        format!("{} online", environment.online),
+    ];
+    if environment.failed > 0 {
+        let failed = format!("{} failed", environment.failed);
+        parts.push(paint.paint(Tone::Bad, &failed));
+    }
+    if environment.online > 0 {
+        let health = environment.health;
+        parts.push(paint.paint(health_tone(health), health.as_str()));
+    }
+    format!(
+        "{}: {}; branch {}: {}\n",
+        paint.paint(Tone::Head, &environment.name),
+        parts.join(", "),
+        environment.branch,
+        heads.join("; ")
+    )
+}
+
+fn row(cluster: &Cluster, options: StatusOptions) -> Vec<Cell> {
+    let accepted = cluster.connection != Connection::Pending;
+    let blank = |cell: Cell| if accepted { cell } else { Cell::from("-") };
+    let mut cells = vec![
+        Cell::from(dash(&cluster.environment)),
+        Cell::from(cluster.name.as_str()),
+        revision(cluster),
+        blank(sync_cell(cluster.sync)),
+        blank(health_cell(cluster.health)),
+        connection_cell(cluster.connection),
+        Cell::from(age(applied_at(cluster), options.now)),
+    ];
+    if options.wide {
+        let placements = cluster.applications.iter();
+        let good = placements.clone().filter(|one| one.is_current()).count();
+        let objects: u32 = placements.clone().map(|one| one.counts.total).sum();
+        let current: u32 = placements.map(|one| one.counts.current).sum();
+        let generation = |generation: Option<u64>| {
+            generation.map_or("-".to_owned(), |generation| generation.to_string())
+        };
+        let (assigned, runs) = (cluster.assigned_generation, cluster.accepted_generation);
+        cells.extend([
+            Cell::from(format!("{good}/{}", cluster.applications.len())),
+            Cell::from(format!("{current}/{objects}")),
+            Cell::from(if assigned == runs {
+                generation(assigned)
+            } else {
+                format!("{} -> {}", generation(runs), generation(assigned))
+            }),
+            Cell::from(age(cluster.last_seen, options.now)),
+            Cell::from(dash(&cluster.kubernetes_version)),
+            Cell::from(dash(&cluster.agent_version)),
+        ]);
+    }
+    cells
+}
+
+/// What runs, and what should where that is another.
+pub(super) fn revision(cluster: &Cluster) -> Cell {
+    let of = |pick: fn(&Placement) -> String| {
+        let mut all: Vec<String> = cluster.applications.iter().map(pick).collect();
+        all.sort();
+        all.dedup();
+        match all.as_slice() {
+            [] => "-".to_owned(),
+            [one] => one.clone(),
+            several => count(several.len(), "revision"),
+        }
+    };
+    let runs = of(|one| {
+        one.revision
+            .as_ref()
+            .map_or("-".to_owned(), Revision::short)
+    });
+    let wanted = of(|one| {
+        one.assigned
+            .as_ref()
+            .map_or("-".to_owned(), Revision::short)
+    });
+    if cluster
+        .applications
+        .iter()
+        .all(|one| one.assigned == one.revision || one.assigned.is_none())
+    {
+        Cell::from(runs)
+    } else {
+        Cell::new(Tone::Warn, format!("{runs} -> {wanted}"))
+    }
+}
+
+fn applied_at(cluster: &Cluster) -> Option<Timestamp> {
+    cluster
+        .applications
+        .iter()
+        .filter_map(|one| one.applied_at)
+        .max()
+}
+
+/// Why a cluster is not as it should be, a line each.
+fn problems(cluster: &Cluster, paint: Paint) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut add = |tone: Tone, subject: &str, what: &str, reason: &str, message: &str| {
+        let what = paint.paint(tone, if reason.is_empty() { what } else { reason });
+        let colon = if message.is_empty() { "" } else { ": " };
+        lines.push(format!("{subject}: {what}{colon}{message}\n"));
+    };
+    if cluster.connection == Connection::Pending {
+        let message = format!(
+            "key {} waits; run: flotilla cluster accept {}",
+            cluster.pending_fingerprint, cluster.name
+        );
+        add(Tone::Warn, &cluster.name, "Pending", "", &message);
+        return lines;
+    }
+    if cluster.refused {
+        add(
+            Tone::Bad,
+            &cluster.name,
+            "Refused",
+            &cluster.reason,
+            &cluster.message,
+        );
+    }
+    if !cluster.suspended.is_empty() {
+        add(
+            Tone::Warn,
+            &cluster.name,
+            "Suspended",
+            "",
+            &cluster.suspended,
+        );
+    }
+    for one in &cluster.applications {
+        let bad = !matches!(one.sync, Sync::Synced | Sync::Applying)
+            || one.health == Health::Failed
+            || !one.reason.is_empty();
+        if !bad || (one.reason.is_empty() && one.message.is_empty()) {
+            continue;
+        }
+        let what = if one.sync == Sync::Synced {
+            one.health.as_str()
+        } else {
+            one.sync.as_str()
+        };
+        let tone = if one.health == Health::Failed
+            || matches!(one.sync, Sync::Refused | Sync::OutOfSync)
+        {
+            Tone::Bad
+        } else {
+            Tone::Warn
+        };
+        let subject = format!("{}/{}", cluster.name, one.application);
+        add(tone, &subject, what, &one.reason, &one.message);
+    }
+    lines
+}
+
+/// One line for one change, for `--watch` without a terminal.
+#[must_use]
+pub fn change(cluster: &Cluster, options: StatusOptions) -> String {
+    let mut line = format!(
+        "{} {}/{} {} {} {} {}",
+        options.now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        dash(&cluster.environment),
+        cluster.name,
+        revision(cluster).text(),
+        cluster.sync,
+        cluster.health,
+        cluster.connection.as_str(),
+    );
+    let problems = problems(cluster, Paint::Plain);
+    if let Some(first) = problems.first() {
+        line.push_str(" | ");
+        line.push_str(first.trim_end());
+        if problems.len() > 1 {
+            line.push_str(&format!(" (and {} more)", problems.len() - 1));
+        }
+    }
+    line.push('\n');
+    line
+}

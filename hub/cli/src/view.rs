@@ -1,0 +1,100 @@
+//! What a hub sends, as domain values: the shape of `-o json`, and what is rendered for people.
+//!
+//! Keys are camelCase and only ever added; moments are RFC 3339. Texts are cut and stripped of control
+//! characters here, once, so that no hub, agent or repository can write to a terminal what it likes.
+
+mod cluster;
+mod environment;
+mod hub;
+
+pub use cluster::{Application, Cluster, Connection, Object, ObjectCounts, Placement};
+pub use environment::{Branch, Environment, Fleet};
+pub use hub::{Hub, Move, NewToken, Promotion, Step, StepState, Token};
+
+use std::collections::BTreeMap;
+
+use flotilla_proto::v1;
+use flotilla_shared::report::plain_line;
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// Longest text that is shown.
+const MAX_TEXT: usize = 4096;
+
+/// A text that can be shown.
+pub(crate) fn text(text: &str) -> String {
+    // C1 controls, and the marks that turn the direction of text, can mislead a reader too.
+    plain_line(text, MAX_TEXT)
+        .chars()
+        .map(|c| match c {
+            '\u{80}'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' => ' ',
+            '\u{2066}'..='\u{2069}' => ' ',
+            c => c,
+        })
+        .collect()
+}
+
+fn moment(timestamp: Option<&prost_types::Timestamp>) -> Option<Timestamp> {
+    flotilla_shared::wire::timestamp_from_wire(timestamp)
+}
+
+fn labels(labels: &[v1::Label]) -> BTreeMap<String, String> {
+    labels
+        .iter()
+        .map(|label| (text(&label.key), text(&label.value)))
+        .collect()
+}
+
+fn is_empty(text: &str) -> bool {
+    text.is_empty()
+}
+
+/// A commit on a branch of a repository.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Revision {
+    /// The repository's name in the fleet file.
+    pub repository: String,
+    /// Short branch name.
+    pub branch: String,
+    /// Full commit id.
+    pub commit: String,
+}
+
+impl Revision {
+    fn from_wire(wire: Option<&v1::Revision>) -> Option<Self> {
+        wire.filter(|wire| !wire.commit.is_empty())
+            .map(|wire| Self {
+                repository: text(&wire.repository),
+                branch: text(&wire.branch),
+                commit: text(&wire.commit),
+            })
+    }
+
+    /// `prod@sha1:3f2a9c1`, the field's usual form.
+    #[must_use]
+    pub fn short(&self) -> String {
+        format!("{}@{}", self.branch, short_commit(&self.commit))
+    }
+}
+
+/// `sha1:3f2a9c1`.
+#[must_use]
+pub fn short_commit(commit: &str) -> String {
+    let algorithm = if commit.len() == 64 { "sha256" } else { "sha1" };
+    let short: String = commit.chars().take(7).collect();
+    format!("{algorithm}:{short}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_steers_a_terminal_is_left() {
+        let bad = "a\u{1b}[2Jb\u{9b}31mc\nd\re\u{202e}f";
+        let shown = text(bad);
+        assert!(!shown.chars().any(char::is_control), "{shown:?}");
+        assert!(!shown.contains('\u{202e}'), "{shown:?}");
+    }
+}

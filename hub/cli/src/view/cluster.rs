@@ -1,0 +1,359 @@
+//! Clusters and what runs in them.
+
+use std::collections::BTreeMap;
+
+use flotilla_proto::v1;
+use flotilla_shared::health::{Health, Sync};
+use flotilla_shared::wire::{health_from_wire, sync_from_wire};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{Revision, is_empty, labels, moment, text};
+
+/// Whether a cluster's agent is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Connection {
+    /// Enrolled, and waits to be accepted.
+    Pending,
+    /// A stream is open.
+    Online,
+    /// It was there before.
+    Offline,
+    /// Accepted, never connected.
+    NeverSeen,
+    /// A newer hub's word.
+    Unknown,
+}
+
+impl Connection {
+    /// As shown.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Online => "Online",
+            Self::Offline => "Offline",
+            Self::NeverSeen => "NeverSeen",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+/// One cluster.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cluster {
+    /// Its name in the fleet.
+    pub name: String,
+    /// Empty: none.
+    pub environment: String,
+    /// As set in fleet file, token and acceptance.
+    pub labels: BTreeMap<String, String>,
+    /// Whether its agent is there.
+    pub connection: Connection,
+    /// The agent's last word.
+    pub last_seen: Option<Timestamp>,
+    /// Begin of the open stream.
+    pub connected_since: Option<Timestamp>,
+    /// The agent's.
+    pub agent_version: String,
+    /// The API server's.
+    pub kubernetes_version: String,
+    /// UID of the namespace kube-system.
+    pub cluster_uid: String,
+    /// Generation of what the hub wants.
+    pub assigned_generation: Option<u64>,
+    /// Generation of what the agent runs on.
+    pub accepted_generation: Option<u64>,
+    /// Whether the agent refused the assignment.
+    pub refused: bool,
+    /// Why.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub reason: String,
+    /// For a person.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub message: String,
+    /// Worst over the applications.
+    pub sync: Sync,
+    /// Worst over the applications.
+    pub health: Health,
+    /// What is to run here, and what still does.
+    pub applications: Vec<Placement>,
+    /// When the agent reported last.
+    pub reported_at: Option<Timestamp>,
+    /// Why the agent writes nothing; empty: it does.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub suspended: String,
+    /// When it enrolled.
+    pub created_at: Option<Timestamp>,
+    /// End of the agent's certificate.
+    pub certificate_expires_at: Option<Timestamp>,
+    /// SHA-256 of the key that waits to be accepted.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub pending_fingerprint: String,
+}
+
+/// One application in one cluster.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Placement {
+    /// Its name.
+    pub application: String,
+    /// Where.
+    pub cluster: String,
+    /// The cluster's.
+    pub environment: String,
+    /// Directory in the repository.
+    pub path: String,
+    /// What the hub wants.
+    pub assigned: Option<Revision>,
+    /// What was applied last.
+    pub revision: Option<Revision>,
+    /// Whether live equals the commit.
+    pub sync: Sync,
+    /// Worst over the objects.
+    pub health: Health,
+    /// A CamelCase code.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub reason: String,
+    /// For a person.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub message: String,
+    /// How many objects.
+    pub counts: ObjectCounts,
+    /// Those worth showing, worst first; `counts` has the whole.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub objects: Vec<Object>,
+    /// End of the last turn that applied `revision` in full.
+    pub applied_at: Option<Timestamp>,
+    /// When sync or health last changed.
+    pub changed_at: Option<Timestamp>,
+    /// Objects written in the last turn.
+    pub written: u32,
+    /// Objects deleted in the last turn.
+    pub pruned: u32,
+}
+
+/// How many objects of which health.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectCounts {
+    /// All.
+    pub total: u32,
+    /// kstatus Current.
+    pub current: u32,
+    /// kstatus InProgress.
+    pub in_progress: u32,
+    /// kstatus Failed.
+    pub failed: u32,
+    /// kstatus Terminating.
+    pub terminating: u32,
+    /// kstatus NotFound.
+    pub not_found: u32,
+    /// kstatus Unknown.
+    pub unknown: u32,
+}
+
+/// One Kubernetes object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Object {
+    /// Empty: core.
+    pub group: String,
+    /// Its kind.
+    pub kind: String,
+    /// Empty: not namespaced.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// What was last done to it.
+    pub action: &'static str,
+    /// kstatus' word.
+    pub health: Health,
+    /// A CamelCase code.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub reason: String,
+    /// For a person.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub message: String,
+}
+
+/// One application over all clusters.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Application {
+    /// Its name.
+    pub name: String,
+    /// Where its files are.
+    pub repository: String,
+    /// The template as written.
+    pub path: String,
+    /// `Plain`, `Kustomize` or what a newer hub knows.
+    pub renderer: String,
+    /// Clusters it is to run in.
+    pub clusters: u32,
+    /// Of those, with exactly the assigned commit, healthy.
+    pub current: u32,
+    /// Of those, failed or refused.
+    pub failed: u32,
+    /// Worst over them.
+    pub health: Health,
+    /// One by one.
+    pub placements: Vec<Placement>,
+}
+
+impl From<&v1::ClusterStatus> for Cluster {
+    fn from(wire: &v1::ClusterStatus) -> Self {
+        Self {
+            name: text(&wire.name),
+            environment: text(&wire.environment),
+            labels: labels(&wire.labels),
+            connection: match wire.connection() {
+                v1::Connection::Pending => Connection::Pending,
+                v1::Connection::Online => Connection::Online,
+                v1::Connection::Offline => Connection::Offline,
+                v1::Connection::NeverSeen => Connection::NeverSeen,
+                v1::Connection::Unspecified => Connection::Unknown,
+            },
+            last_seen: moment(wire.last_seen.as_ref()),
+            connected_since: moment(wire.connected_since.as_ref()),
+            agent_version: text(&wire.agent_version),
+            kubernetes_version: text(&wire.kubernetes_version),
+            cluster_uid: text(&wire.cluster_uid),
+            assigned_generation: wire.assigned.as_ref().map(|one| one.generation),
+            accepted_generation: wire
+                .accepted
+                .as_ref()
+                .map(|one| one.generation)
+                .filter(|generation| *generation > 0),
+            refused: wire.verdict() == v1::Verdict::Refused,
+            reason: text(&wire.reason),
+            message: text(&wire.message),
+            sync: sync_from_wire(wire.sync()),
+            health: health_from_wire(wire.health()),
+            applications: wire.applications.iter().map(Placement::from).collect(),
+            reported_at: moment(wire.reported_at.as_ref()),
+            suspended: text(&wire.suspended),
+            created_at: moment(wire.created_at.as_ref()),
+            certificate_expires_at: moment(wire.certificate_expires_at.as_ref()),
+            pending_fingerprint: text(&wire.pending_fingerprint),
+        }
+    }
+}
+
+impl Cluster {
+    /// Leaves only these applications, and sums up anew. An empty list leaves all.
+    #[must_use]
+    pub fn only(mut self, applications: &[String]) -> Self {
+        if applications.is_empty() {
+            return self;
+        }
+        self.applications
+            .retain(|one| applications.contains(&one.application));
+        let worst = self.applications.iter();
+        // The agent's refusal of the whole assignment is every application's.
+        if !self.refused {
+            self.sync = worst.clone().map(|one| one.sync).max().unwrap_or_default();
+        }
+        self.health = worst.map(|one| one.health).max().unwrap_or_default();
+        self
+    }
+
+    /// Whether it is online and runs exactly what is assigned, synced and healthy.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.connection == Connection::Online
+            && !self.refused
+            && self.assigned_generation.is_some()
+            && self.assigned_generation == self.accepted_generation
+            && self.applications.iter().all(Placement::is_current)
+    }
+}
+
+impl Placement {
+    /// Whether exactly the assigned commit runs, synced and healthy.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.assigned.is_some()
+            && self.assigned == self.revision
+            && self.sync == Sync::Synced
+            && self.health == Health::Current
+    }
+}
+
+impl From<&v1::ApplicationInCluster> for Placement {
+    fn from(wire: &v1::ApplicationInCluster) -> Self {
+        let report = wire.report.clone().unwrap_or_default();
+        let counts = report.counts.unwrap_or_default();
+        Self {
+            application: text(&report.application),
+            cluster: text(&wire.cluster),
+            environment: text(&wire.environment),
+            path: text(&wire.path),
+            assigned: Revision::from_wire(wire.assigned.as_ref()),
+            revision: Revision::from_wire(report.revision.as_ref()),
+            sync: sync_from_wire(report.sync()),
+            health: health_from_wire(report.health()),
+            reason: text(&report.reason),
+            message: text(&report.message),
+            counts: ObjectCounts {
+                total: counts.total,
+                current: counts.current,
+                in_progress: counts.in_progress,
+                failed: counts.failed,
+                terminating: counts.terminating,
+                not_found: counts.not_found,
+                unknown: counts.unknown,
+            },
+            objects: report.objects.iter().map(Object::from).collect(),
+            applied_at: moment(report.applied_at.as_ref()),
+            changed_at: moment(report.changed_at.as_ref()),
+            written: report.written,
+            pruned: report.pruned,
+        }
+    }
+}
+
+impl From<&v1::ObjectStatus> for Object {
+    fn from(wire: &v1::ObjectStatus) -> Self {
+        let object = wire.object.clone().unwrap_or_default();
+        Self {
+            group: text(&object.group),
+            kind: text(&object.kind),
+            namespace: text(&object.namespace),
+            name: text(&object.name),
+            action: match wire.action() {
+                v1::Action::Created => "Created",
+                v1::Action::Updated => "Updated",
+                v1::Action::Unchanged => "Unchanged",
+                v1::Action::Pruned => "Pruned",
+                v1::Action::Skipped => "Skipped",
+                v1::Action::Held => "Held",
+                v1::Action::Failed => "Failed",
+                v1::Action::Unspecified => "Unknown",
+            },
+            health: health_from_wire(wire.health()),
+            reason: text(&wire.reason),
+            message: text(&wire.message),
+        }
+    }
+}
+
+impl From<&v1::ApplicationStatus> for Application {
+    fn from(wire: &v1::ApplicationStatus) -> Self {
+        let renderer = wire.renderer().as_str_name();
+        let renderer = renderer.strip_prefix("RENDERER_").unwrap_or(renderer);
+        let (head, tail) = renderer.split_at(renderer.len().min(1));
+        Self {
+            name: text(&wire.name),
+            repository: text(&wire.repository),
+            path: text(&wire.path),
+            renderer: format!("{head}{}", tail.to_ascii_lowercase()),
+            clusters: wire.clusters,
+            current: wire.current,
+            failed: wire.failed,
+            health: health_from_wire(wire.health()),
+            placements: wire.placements.iter().map(Placement::from).collect(),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Environments and the branches they follow.
+
+use flotilla_proto::v1;
+use flotilla_shared::health::Health;
+use flotilla_shared::wire::health_from_wire;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{Cluster, Revision, is_empty, moment, text};
+
+/// What `status` shows.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Fleet {
+    /// In the fleet file's order.
+    pub environments: Vec<Environment>,
+    /// By name.
+    pub clusters: Vec<Cluster>,
+}
+
+/// One environment.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Environment {
+    /// Its name.
+    pub name: String,
+    /// The branch it follows in every repository.
+    pub branch: String,
+    /// Empty: the first one.
+    pub promotes_from: String,
+    /// One per repository.
+    pub branches: Vec<Branch>,
+    /// Clusters in it.
+    pub clusters: u32,
+    /// Of those, online.
+    pub online: u32,
+    /// Of those, healthy at exactly what the heads say.
+    pub current: u32,
+    /// Of those, failed or refused.
+    pub failed: u32,
+    /// Worst over those online.
+    pub health: Health,
+}
+
+/// A branch as the hub last read it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Branch {
+    /// The repository's name.
+    pub repository: String,
+    /// Its head; none where it was never read.
+    pub head: Option<Revision>,
+    /// The commit clusters are sent to, where that is another.
+    pub approved: Option<String>,
+    /// When the head was first seen.
+    pub seen_at: Option<Timestamp>,
+    /// When the branch was last read.
+    pub checked_at: Option<Timestamp>,
+    /// Why the last look failed.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub reason: String,
+    /// For a person.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub message: String,
+}
+
+impl From<&v1::EnvironmentStatus> for Environment {
+    fn from(wire: &v1::EnvironmentStatus) -> Self {
+        Self {
+            name: text(&wire.name),
+            branch: text(&wire.branch),
+            promotes_from: text(&wire.promotes_from),
+            branches: wire.branches.iter().map(Branch::from).collect(),
+            clusters: wire.clusters,
+            online: wire.online,
+            current: wire.current,
+            failed: wire.failed,
+            health: health_from_wire(wire.health()),
+        }
+    }
+}
+
+impl From<&v1::BranchStatus> for Branch {
+    fn from(wire: &v1::BranchStatus) -> Self {
+        let head = Revision::from_wire(wire.revision.as_ref());
+        let approved = Some(text(&wire.approved)).filter(|approved| {
+            !approved.is_empty() && head.as_ref().is_none_or(|head| head.commit != *approved)
+        });
+        Self {
+            repository: wire
+                .revision
+                .as_ref()
+                .map(|revision| text(&revision.repository))
+                .unwrap_or_default(),
+            head,
+            approved,
+            seen_at: moment(wire.seen_at.as_ref()),
+            checked_at: moment(wire.checked_at.as_ref()),
+            reason: text(&wire.reason),
+            message: text(&wire.message),
+        }
+    }
+}
