@@ -30,7 +30,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Connect to the hub and reconcile.
-    Run(Run),
+    Run(Box<Run>),
     /// Work with the agent's policy file.
     Policy {
         /// What to do with it.

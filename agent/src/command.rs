@@ -18,7 +18,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     telemetry::start(&args.log, args.log_format).map_err(anyhow::Error::msg)?;
     match args.command {
         Command::Run(run) => {
-            let running = app::start(run).await?;
+            let running = app::start(*run).await?;
             let mut terminate = signal(SignalKind::terminate())?;
             tokio::select! {
                 _ = terminate.recv() => {}

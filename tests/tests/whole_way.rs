@@ -35,7 +35,9 @@ struct World {
 }
 
 fn config_map(name: &str, value: &str) -> String {
-    format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\ndata:\n  value: {value}\n")
+    format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\ndata:\n  value: '{value}'\n"
+    )
 }
 
 const DEPLOYMENT: &str = "apiVersion: apps/v1
@@ -176,19 +178,19 @@ impl World {
         what: &str,
         wanted: impl Fn(&v1::ApplicationReport) -> bool,
     ) -> v1::ApplicationReport {
-        let last = std::sync::Mutex::new(None);
+        let last = std::cell::RefCell::new(None);
         let found = eventually(what, LIMIT, || {
             let mut operator = self.operator.clone();
             let (wanted, last) = (&wanted, &last);
             async move {
                 let cluster = operator.cluster("c1").await?;
                 let report = application(&cluster, name).cloned();
-                *last.lock().unwrap() = Some(cluster.clone());
+                *last.borrow_mut() = Some(cluster.clone());
                 report.filter(wanted)
             }
         })
         .await;
-        found.unwrap_or_else(|error| panic!("{error}: {:#?}", last.lock().unwrap()))
+        found.unwrap_or_else(|error| panic!("{error}: {:#?}", last.borrow()))
     }
 
     async fn current(&self, name: &str, commit: &str) -> v1::ApplicationReport {

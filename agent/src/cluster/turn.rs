@@ -153,14 +153,13 @@ impl Turn<'_> {
         let before = self.inventory.clone();
         let shards = Cluster::shards(&before);
         let superset = self.inventory.superset(self.entries(&made));
-        if superset != before || !trusted {
-            if let Err(error) = self
+        if (superset != before || !trusted)
+            && let Err(error) = self
                 .cluster
                 .write_inventory(application, &superset, shards)
                 .await
-            {
-                return failed(&error);
-            }
+        {
+            return failed(&error);
         }
         self.inventory = superset.clone();
         self.skipped(&made);

@@ -186,7 +186,7 @@ pub(crate) fn key_element(item: &Value, keys: &[(&'static str, Option<&'static s
 /// Whether an item of a list is the one that an element names.
 fn is_item(item: &Value, element: &str) -> bool {
     if let Some(value) = element.strip_prefix("v:") {
-        return item.to_string() == value;
+        return *value == *item.to_string();
     }
     let Some(Ok(Value::Object(keys))) = element.strip_prefix("k:").map(serde_json::from_str) else {
         return false;

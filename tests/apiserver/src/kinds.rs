@@ -14,7 +14,15 @@ pub(crate) struct Kind {
 }
 
 /// group, versions, namespaced, kinds with their plurals.
-const TABLE: &[(&str, &[&str], bool, &[(&str, &str)])] = &[
+type Group = (
+    &'static str,
+    &'static [&'static str],
+    bool,
+    &'static [(&'static str, &'static str)],
+);
+
+/// The usual groups of a cluster.
+const TABLE: &[Group] = &[
     (
         "",
         &["v1"],

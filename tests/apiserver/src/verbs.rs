@@ -347,7 +347,7 @@ fn update(store: &mut Store, kind: &Kind, call: &Call) -> Result<Done, Failure> 
         .get(&key)
         .cloned()
         .ok_or_else(|| not_found(&kind.group, &kind.plural, &target.name))?;
-    write(store, kind, call, key, before, call.body.clone())
+    write(store, kind, call, key, &before, call.body.clone())
 }
 
 /// A plain write of a whole object, over what is there.
@@ -356,11 +356,11 @@ fn write(
     kind: &Kind,
     call: &Call,
     key: Key,
-    before: Value,
+    before: &Value,
     mut after: Value,
 ) -> Result<Done, Failure> {
     let wanted = text(&after, "/metadata/resourceVersion");
-    if !wanted.is_empty() && wanted != text(&before, "/metadata/resourceVersion") {
+    if !wanted.is_empty() && wanted != text(before, "/metadata/resourceVersion") {
         return Err(conflict(
             &kind.group,
             &kind.plural,
@@ -368,7 +368,7 @@ fn write(
             "the object has been modified; please apply your changes to the latest version and try again",
         ));
     }
-    keep_identity(&before, &mut after);
+    keep_identity(before, &mut after);
     let subresource = call.target.subresource.as_str();
     if subresource == "status" {
         let status = after.get("status").cloned();
@@ -380,13 +380,13 @@ fn write(
         map.insert("status".to_owned(), status.clone());
     }
     validate::object(kind, &after)?;
-    validate::change(kind, &before, &after)?;
+    validate::change(kind, before, &after)?;
     let manager = call
         .query
         .get("fieldManager")
         .map_or("unknown", String::as_str);
     apply::track_update(
-        &before,
+        before,
         &mut after,
         manager,
         subresource,
@@ -443,7 +443,7 @@ fn patch(store: &mut Store, kind: &Kind, call: &Call) -> Result<Done, Failure> {
             "the body of the request was in an unknown format",
         ));
     }
-    write(store, kind, call, key, before, after)
+    write(store, kind, call, key, &before, after)
 }
 
 /// RFC 7396.
@@ -498,7 +498,7 @@ fn server_side_apply(store: &mut Store, kind: &Kind, call: &Call) -> Result<Done
             keep_identity(&before, &mut after);
             validate::object(kind, &after)?;
             validate::change(kind, &before, &after)?;
-            finish(store, kind, call, key, Some(before), after)
+            finish(store, kind, call, key, Some(&before), after)
         }
         None => {
             namespace_is_open(store, kind, &target.namespace)?;
@@ -518,11 +518,11 @@ fn finish(
     kind: &Kind,
     call: &Call,
     key: Key,
-    before: Option<Value>,
+    before: Option<&Value>,
     mut after: Value,
 ) -> Result<Done, Failure> {
     let code = if before.is_none() { 201 } else { 200 };
-    if let Some(before) = &before {
+    if let Some(before) = before {
         if *before == after {
             return Ok(Done::new(200, versioned(&after, kind, &call.target), false));
         }
