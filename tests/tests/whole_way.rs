@@ -5,6 +5,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stderr,
     reason = "a test fails by panicking"
 )]
 
@@ -629,5 +630,52 @@ async fn p03_an_object_that_moves_between_applications_is_handed_over() {
             .unwrap(),
         "web"
     );
+    assert_eq!(world.deletes(), Vec::<String>::new());
+}
+
+/// A real repository, by people who never heard of us (shared/conformance).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_real_repository_goes_through_unchanged_and_once() {
+    let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(
+        "../../shared/conformance/repos/microservices-demo/release/kubernetes-manifests.yaml",
+    );
+    let Ok(manifests) = std::fs::read_to_string(&source) else {
+        eprintln!("SKIPPED LOUDLY: {} is not there", source.display());
+        return;
+    };
+    let world =
+        World::new("- {name: shop, repository: fleet, path: apps/shop, namespace: web}\n").await;
+    world
+        .repository
+        .write("apps/shop/all.yaml", &manifests)
+        .unwrap();
+    world
+        .repository
+        .write(
+            "apps/shop/namespace.yaml",
+            "apiVersion: v1\nkind: Namespace\nmetadata: {name: web}\n",
+        )
+        .unwrap();
+    let commit = world.repository.push("shop", &["dev"]).unwrap();
+    let report = world.current("shop", &commit).await;
+    let total = report.counts.unwrap().total as usize;
+    assert!(total > 30, "{total}");
+    let own = |event: &&flotilla_apiserver::AuditEvent| event.namespace != "flotilla-system";
+    let writes = world
+        .cluster
+        .audit()
+        .iter()
+        .filter(own)
+        .filter(|e| e.verb == "patch")
+        .count();
+    assert_eq!(writes, total, "each object is applied once");
+    let before = world.cluster.audit().len();
+    let lists = world.cluster.requests().get("list").copied().unwrap_or(0);
+    eventually("two more turns", LIMIT, || async {
+        (world.cluster.requests().get("list").copied().unwrap_or(0) > lists + 10).then_some(())
+    })
+    .await
+    .unwrap();
+    assert_eq!(world.cluster.audit().len(), before, "and never again");
     assert_eq!(world.deletes(), Vec::<String>::new());
 }
