@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::git::Workspace;
 use crate::printer::Printer;
 use crate::render;
-use crate::view::{Cluster, Move, Promotion, StepState};
+use crate::view::{Cluster, Connection, Move, Promotion, StepState};
 
 /// How often the clusters are looked at while waiting.
 const LOOK: Duration = Duration::from_secs(1);
@@ -233,7 +233,12 @@ async fn follow(
         // A hub that restarts meanwhile does not end the wait.
         match client.clusters(&filter, true).await {
             Ok(wire) => {
-                let clusters: Vec<Cluster> = wire.iter().map(Cluster::from).collect();
+                let clusters: Vec<Cluster> = wire
+                    .iter()
+                    .map(Cluster::from)
+                    // Nothing is sent to a cluster that nobody has accepted.
+                    .filter(|cluster| cluster.connection != Connection::Pending)
+                    .collect();
                 let missing: Vec<&Cluster> = clusters
                     .iter()
                     .filter(|cluster| !arrived(cluster, promotion))

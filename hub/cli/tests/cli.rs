@@ -1,0 +1,18 @@
+//! The program as operators meet it: whole outputs as snapshots, and the binary itself against a Fleet
+//! API over real mTLS and a real Git repository.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+#[path = "cli/commands.rs"]
+mod commands;
+#[path = "cli/fixture.rs"]
+mod fixture;
+#[path = "cli/promote.rs"]
+mod promote;
+#[path = "cli/renders.rs"]
+mod renders;
+#[path = "cli/service.rs"]
+mod service;

@@ -1,0 +1,131 @@
+//! The binary: exit codes, streams, colours, formats.
+
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::service::{Fake, Hub, stderr, stdout};
+
+#[test]
+fn json_is_json_and_every_page_is_in_it() {
+    let hub = Hub::start(Fake::default());
+    let output = hub.run(&["status", "-o", "json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let value: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(value["clusters"].as_array().unwrap().len(), 4);
+    assert_eq!(value["clusters"][0]["lastSeen"], "2029-12-31T23:59:57Z");
+    let yaml = stdout(&hub.run(&["get", "clusters", "-o", "yaml"]));
+    assert!(yaml.contains("pendingFingerprint: abab"), "{yaml}");
+}
+
+#[test]
+fn no_escape_leaves_through_a_pipe_unless_asked_for() {
+    let hub = Hub::start(Fake::default());
+    for arguments in [
+        &["status"][..],
+        &["describe", "cluster", "prod-1"],
+        &["status", "-o", "json"],
+    ] {
+        assert!(
+            !stdout(&hub.run(arguments)).contains('\u{1b}'),
+            "{arguments:?}"
+        );
+    }
+    let painted = stdout(&hub.run(&["status", "--color", "always"]));
+    assert!(painted.contains("\u{1b}[31m"), "{painted}");
+    assert!(
+        !painted.contains("\u{1b}[2J"),
+        "a report steers the terminal"
+    );
+    let mut refused = hub.command(&["status"]);
+    let output = refused.env("NO_COLOR", "1").output().unwrap();
+    assert!(!stdout(&output).contains('\u{1b}'));
+}
+
+#[test]
+fn exit_codes_tell_whose_doing_it_was() {
+    let hub = Hub::start(Fake::default());
+    let users = hub.run(&["describe", "cluster", "nope"]);
+    assert_eq!(users.status.code(), Some(1));
+    assert!(stderr(&users).contains("error: there is no cluster \"nope\""));
+    assert!(stdout(&users).is_empty());
+    assert_eq!(hub.run(&["hub"]).status.code(), Some(2));
+    assert_eq!(hub.run(&["nonsense"]).status.code(), Some(1));
+    assert_eq!(hub.run(&["--help"]).status.code(), Some(0));
+    assert_eq!(
+        hub.run(&["cluster", "remove", "dev-1"]).status.code(),
+        Some(1)
+    );
+}
+
+#[test]
+fn a_context_that_others_can_read_is_refused_with_the_way_out() {
+    let hub = Hub::start(Fake::default());
+    let mode = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(hub.context(), mode).unwrap();
+    let output = hub.run(&["status"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("hint: run: chmod 600"),
+        "{}",
+        stderr(&output)
+    );
+    std::fs::remove_file(hub.context()).unwrap();
+    assert!(stderr(&hub.run(&["status"])).contains("flotilla-hub init"));
+}
+
+#[test]
+fn a_closed_pipe_is_quiet() {
+    let hub = Hub::start(Fake::default());
+    let mut child = hub
+        .command(&["status", "-o", "json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let mut said = String::new();
+    child
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut said)
+        .unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(said, "");
+}
+
+#[test]
+fn a_watch_without_a_terminal_is_a_line_for_each_change() {
+    let hub = Hub::start(Fake::default());
+    let output = hub.run(&["status", "--watch"]);
+    // The fixture's stream ends with an error that is no reason to try again.
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    let lines = stdout(&output);
+    assert_eq!(lines.lines().count(), 4, "{lines}");
+    assert!(
+        lines.contains("prod/prod-1 prod@sha1:1111111 -> prod@sha1:3f2a9c1"),
+        "{lines}"
+    );
+    let json = stdout(&hub.run(&["status", "--watch", "-o", "json"]));
+    let kinds: Vec<Value> = json
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["type"].clone())
+        .collect();
+    assert_eq!(kinds.last().unwrap(), "bookmark");
+    assert_eq!(kinds.len(), 5);
+}
+
+#[test]
+fn a_join_manifest_is_alone_on_stdout() {
+    let hub = Hub::start(Fake::default());
+    let output = hub.run(&["cluster", "join-manifest", "prod-9", "--env", "prod"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let text = stdout(&output);
+    assert!(text.contains("kind: DaemonSet"), "{text}");
+    assert!(text.contains("token: \"flt_id_secret\""), "{text}");
+    assert!(text.contains("- \"hub.example.org:8443\""), "{text}");
+    assert!(stderr(&output).contains("flotilla cluster accept prod-9"));
+}

@@ -1,0 +1,215 @@
+//! A small fleet, as a hub would tell it.
+
+use flotilla_proto::v1;
+
+/// The moment of all snapshots.
+pub(crate) const NOW: i64 = 1_893_456_000;
+pub(crate) const OLD: &str = "1111111111111111111111111111111111111111";
+pub(crate) const NEW: &str = "3f2a9c1bdeadbeef3f2a9c1bdeadbeef3f2a9c1b";
+
+pub(crate) fn ago(seconds: i64) -> Option<prost_types::Timestamp> {
+    Some(prost_types::Timestamp {
+        seconds: NOW - seconds,
+        nanos: 0,
+    })
+}
+
+fn revision(branch: &str, commit: &str) -> Option<v1::Revision> {
+    Some(v1::Revision {
+        repository: "fleet".to_owned(),
+        branch: branch.to_owned(),
+        commit: commit.to_owned(),
+    })
+}
+
+fn object(kind: &str, name: &str, health: v1::Health, action: v1::Action) -> v1::ObjectStatus {
+    v1::ObjectStatus {
+        object: Some(v1::ObjectRef {
+            group: if kind == "Deployment" { "apps" } else { "" }.to_owned(),
+            kind: kind.to_owned(),
+            namespace: "web".to_owned(),
+            name: name.to_owned(),
+        }),
+        action: action.into(),
+        health: health.into(),
+        ..v1::ObjectStatus::default()
+    }
+}
+
+fn reference(generation: u64) -> Option<v1::AssignmentRef> {
+    Some(v1::AssignmentRef {
+        epoch: 1,
+        generation,
+        digest: vec![7; 32],
+    })
+}
+
+/// A cluster that is as it should be.
+pub(crate) fn good(name: &str, environment: &str) -> v1::ClusterStatus {
+    let report = v1::ApplicationReport {
+        application: "guestbook".to_owned(),
+        revision: revision(environment, NEW),
+        sync: v1::Sync::Synced.into(),
+        health: v1::Health::Current.into(),
+        counts: Some(v1::ObjectCounts {
+            total: 2,
+            current: 2,
+            ..v1::ObjectCounts::default()
+        }),
+        objects: vec![
+            object("Service", "web", v1::Health::Current, v1::Action::Unchanged),
+            object(
+                "Deployment",
+                "web",
+                v1::Health::Current,
+                v1::Action::Updated,
+            ),
+        ],
+        applied_at: ago(300),
+        changed_at: ago(290),
+        written: 1,
+        ..v1::ApplicationReport::default()
+    };
+    v1::ClusterStatus {
+        name: name.to_owned(),
+        environment: environment.to_owned(),
+        labels: vec![v1::Label {
+            key: "region".to_owned(),
+            value: "eu".to_owned(),
+        }],
+        connection: v1::Connection::Online.into(),
+        last_seen: ago(3),
+        connected_since: ago(7200),
+        agent_version: "0.1.0".to_owned(),
+        kubernetes_version: "v1.33.1".to_owned(),
+        cluster_uid: "6f0c".to_owned(),
+        assigned: reference(4),
+        accepted: reference(4),
+        verdict: v1::Verdict::Accepted.into(),
+        sync: v1::Sync::Synced.into(),
+        health: v1::Health::Current.into(),
+        applications: vec![v1::ApplicationInCluster {
+            cluster: name.to_owned(),
+            environment: environment.to_owned(),
+            report: Some(report),
+            assigned: revision(environment, NEW),
+            path: format!("apps/guestbook/overlays/{environment}"),
+        }],
+        reported_at: ago(3),
+        created_at: ago(1_000_000),
+        certificate_expires_at: ago(-40_000),
+        ..v1::ClusterStatus::default()
+    }
+}
+
+/// A cluster that is behind, and whose Deployment fails. Its message wants to steer the terminal.
+pub(crate) fn bad(name: &str, environment: &str) -> v1::ClusterStatus {
+    let mut cluster = good(name, environment);
+    cluster.sync = v1::Sync::OutOfSync.into();
+    cluster.health = v1::Health::Failed.into();
+    cluster.accepted = reference(3);
+    let placement = &mut cluster.applications[0];
+    let report = placement.report.as_mut().unwrap();
+    report.revision = revision(environment, OLD);
+    report.sync = v1::Sync::OutOfSync.into();
+    report.health = v1::Health::Failed.into();
+    report.reason = "ApplyFailed".to_owned();
+    report.message = "Deployment web/web: \u{1b}[2Jdenied by the API server".to_owned();
+    report.counts = Some(v1::ObjectCounts {
+        total: 40,
+        current: 39,
+        failed: 1,
+        ..v1::ObjectCounts::default()
+    });
+    report.objects[1].health = v1::Health::Failed.into();
+    report.objects[1].action = v1::Action::Failed.into();
+    report.objects[1].reason = "ApplyFailed".to_owned();
+    report.objects[1].message = "replicas must not be negative".to_owned();
+    cluster
+}
+
+/// A cluster that waits to be accepted.
+pub(crate) fn pending(name: &str) -> v1::ClusterStatus {
+    v1::ClusterStatus {
+        name: name.to_owned(),
+        environment: "prod".to_owned(),
+        connection: v1::Connection::Pending.into(),
+        pending_fingerprint: "ab".repeat(32),
+        created_at: ago(60),
+        ..v1::ClusterStatus::default()
+    }
+}
+
+pub(crate) fn clusters() -> Vec<v1::ClusterStatus> {
+    vec![
+        good("dev-1", "dev"),
+        pending("prod-3"),
+        bad("prod-1", "prod"),
+        good("prod-2", "prod"),
+    ]
+}
+
+pub(crate) fn environments() -> Vec<v1::EnvironmentStatus> {
+    let one = |name: &str, from: &str, clusters, failed| v1::EnvironmentStatus {
+        name: name.to_owned(),
+        branch: name.to_owned(),
+        promotes_from: from.to_owned(),
+        branches: vec![v1::BranchStatus {
+            revision: revision(name, NEW),
+            seen_at: ago(310),
+            checked_at: ago(2),
+            approved: NEW.to_owned(),
+            ..v1::BranchStatus::default()
+        }],
+        clusters,
+        online: clusters,
+        current: clusters - failed,
+        failed,
+        health: if failed > 0 {
+            v1::Health::Failed
+        } else {
+            v1::Health::Current
+        }
+        .into(),
+    };
+    let mut environments = vec![one("dev", "", 1, 0), one("prod", "dev", 2, 1)];
+    environments[1].branches[0].reason = "RepositoryUnavailable".to_owned();
+    environments[1].branches[0].message = "connection refused".to_owned();
+    environments
+}
+
+pub(crate) fn step(step: &str, subject: &str, state: v1::StepState, text: &str) -> v1::ExplainStep {
+    v1::ExplainStep {
+        step: step.to_owned(),
+        subject: subject.to_owned(),
+        state: state.into(),
+        text: text.to_owned(),
+        reason: String::new(),
+        at: ago(600),
+    }
+}
+
+pub(crate) fn steps() -> Vec<v1::ExplainStep> {
+    let mut failed = step(
+        "apply",
+        "guestbook",
+        v1::StepState::Failed,
+        "denied by the API server",
+    );
+    failed.reason = "ApplyFailed".to_owned();
+    vec![
+        step(
+            "branch-head",
+            "fleet/prod",
+            v1::StepState::Ok,
+            "the head is 3f2a9c1",
+        ),
+        step(
+            "delivery",
+            "",
+            v1::StepState::Waiting,
+            "the agent is offline",
+        ),
+        failed,
+    ]
+}

@@ -1,0 +1,242 @@
+//! Promotions in a real repository, with the real `git`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use flotilla_proto::v1;
+
+use crate::fixture;
+use crate::service::{Fake, Hub, stderr, stdout};
+
+fn git(directory: &Path, arguments: &[&str]) -> String {
+    let output = Command::new("git")
+        .arg("-C")
+        .arg(directory)
+        .args(["-c", "user.name=t", "-c", "user.email=t@example.org"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "git {arguments:?}: {said}");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// A bare repository whose prod is one commit behind dev.
+struct Repository {
+    directory: tempfile::TempDir,
+    work: PathBuf,
+    bare: PathBuf,
+}
+
+impl Repository {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let (work, bare) = (
+            directory.path().join("work"),
+            directory.path().join("bare.git"),
+        );
+        std::fs::create_dir(&work).unwrap();
+        git(&work, &["init", "-q", "-b", "dev"]);
+        git(directory.path(), &["init", "-q", "--bare", "bare.git"]);
+        let one = Self {
+            directory,
+            work,
+            bare,
+        };
+        one.commit("one");
+        one.push("dev:prod");
+        one.commit("two");
+        one.push("dev:dev");
+        one
+    }
+
+    fn commit(&self, subject: &str) {
+        git(
+            &self.work,
+            &["commit", "-q", "--allow-empty", "-m", subject],
+        );
+    }
+
+    fn push(&self, refs: &str) {
+        let bare = self.bare.display().to_string();
+        git(&self.work, &["push", "-q", "--force", &bare, refs]);
+    }
+
+    fn head(&self, branch: &str) -> String {
+        git(&self.bare, &["rev-parse", branch])
+    }
+
+    /// What a hub says of a promotion from dev to prod.
+    fn promotion(&self, gate: v1::StepState) -> v1::PreviewPromotionResponse {
+        v1::PreviewPromotionResponse {
+            environment: "prod".to_owned(),
+            promotes_from: "dev".to_owned(),
+            moves: vec![v1::PromotionMove {
+                repository: "fleet".to_owned(),
+                url: format!("file://{}", self.bare.display()),
+                source_branch: "dev".to_owned(),
+                target_branch: "prod".to_owned(),
+                from_commit: self.head("prod"),
+                to_commit: self.head("dev"),
+                applications: vec!["guestbook".to_owned()],
+            }],
+            clusters: vec!["prod-1".to_owned()],
+            gates: vec![fixture::step("health", "dev-1", gate, "as it is")],
+        }
+    }
+
+    fn hub(&self, gate: v1::StepState) -> Hub {
+        Hub::start(Fake {
+            promotion: self.promotion(gate),
+        })
+    }
+}
+
+#[test]
+fn a_promotion_fast_forwards_the_branch() {
+    let repository = Repository::new();
+    let hub = repository.hub(v1::StepState::Ok);
+    let output = hub.run(&["promote", "prod", "--yes"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(
+        stdout(&output).contains("1 commit:\n"),
+        "{}",
+        stdout(&output)
+    );
+    assert!(stdout(&output).contains(" two\n"), "{}", stdout(&output));
+    assert_eq!(repository.head("prod"), repository.head("dev"));
+}
+
+#[test]
+fn a_dry_run_and_a_question_without_answer_move_nothing() {
+    let repository = Repository::new();
+    let before = repository.head("prod");
+    let hub = repository.hub(v1::StepState::Ok);
+    let work = repository.work.display().to_string();
+    let dry = hub.run(&["promote", "prod", "--dry-run", "--repo-dir", &work]);
+    assert_eq!(dry.status.code(), Some(0), "{}", stderr(&dry));
+    let asked = hub.run(&["promote", "prod"]);
+    assert_eq!(asked.status.code(), Some(1));
+    assert!(stderr(&asked).contains("--yes"), "{}", stderr(&asked));
+    assert_eq!(repository.head("prod"), before);
+    // The clone that lent its objects has nothing new.
+    assert_eq!(
+        git(&repository.work, &["for-each-ref", "--format=%(refname)"]),
+        "refs/heads/dev"
+    );
+    assert!(hub.directory().exists() && repository.directory.path().exists());
+}
+
+#[test]
+fn what_is_not_a_fast_forward_is_refused() {
+    let repository = Repository::new();
+    let (dev, url) = (
+        repository.head("dev"),
+        repository.bare.display().to_string(),
+    );
+    git(&repository.work, &["checkout", "-q", "-b", "fix", "HEAD~1"]);
+    repository.commit("a fix on prod alone");
+    git(&repository.work, &["push", "-q", &url, "fix:prod"]);
+    let fixed = repository.head("prod");
+    let hub = repository.hub(v1::StepState::Ok);
+    let forced = ["promote", "prod", "--yes", "--force", "--reason", "now"];
+    let output = hub.run(&forced);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("cannot be fast-forwarded"),
+        "{}",
+        stderr(&output)
+    );
+    assert_eq!(
+        (repository.head("prod"), repository.head("dev")),
+        (fixed, dev)
+    );
+}
+
+#[test]
+fn a_commit_that_the_source_branch_lacks_is_refused() {
+    let repository = Repository::new();
+    let before = repository.head("prod");
+    git(&repository.work, &["checkout", "-q", "-b", "evil"]);
+    repository.commit("not on dev");
+    repository.push("evil:evil");
+    let mut promotion = repository.promotion(v1::StepState::Ok);
+    promotion.moves[0].to_commit = repository.head("evil");
+    let output = Hub::start(Fake { promotion }).run(&["promote", "prod", "--yes"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("is not on branch dev"),
+        "{}",
+        stderr(&output)
+    );
+    assert_eq!(repository.head("prod"), before);
+}
+
+#[test]
+fn a_failed_gate_holds_until_it_is_overruled_with_a_reason() {
+    let repository = Repository::new();
+    let before = repository.head("prod");
+    let hub = repository.hub(v1::StepState::Failed);
+    let held = hub.run(&["promote", "prod", "--yes"]);
+    assert_eq!(held.status.code(), Some(1));
+    assert!(
+        stderr(&held).contains("held back by health dev-1"),
+        "{}",
+        stderr(&held)
+    );
+    assert_eq!(
+        hub.run(&["promote", "prod", "--yes", "--force"])
+            .status
+            .code(),
+        Some(1)
+    );
+    assert_eq!(repository.head("prod"), before);
+    let forced = hub.run(&[
+        "promote",
+        "prod",
+        "--yes",
+        "--force",
+        "--reason",
+        "incident 7",
+    ]);
+    assert_eq!(forced.status.code(), Some(0), "{}", stderr(&forced));
+    assert_eq!(repository.head("prod"), repository.head("dev"));
+}
+
+#[test]
+fn nothing_to_promote_is_a_refusal() {
+    let promotion = v1::PreviewPromotionResponse {
+        environment: "prod".to_owned(),
+        promotes_from: "dev".to_owned(),
+        ..v1::PreviewPromotionResponse::default()
+    };
+    let output = Hub::start(Fake { promotion }).run(&["promote", "prod", "--yes"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("nothing to promote"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+/// A hub, or whoever stands in its place, cannot make git run something.
+#[test]
+fn a_url_or_branch_that_git_could_take_for_an_option_is_refused() {
+    let repository = Repository::new();
+    for (url, branch) in [
+        ("ext::sh -c touch% /tmp/x", "prod"),
+        ("--upload-pack=touch", "prod"),
+        ("file:///nowhere", "--force"),
+    ] {
+        let mut promotion = repository.promotion(v1::StepState::Ok);
+        promotion.moves[0].url = url.to_owned();
+        promotion.moves[0].target_branch = branch.to_owned();
+        let output = Hub::start(Fake { promotion }).run(&["promote", "prod", "--yes"]);
+        assert_eq!(output.status.code(), Some(1), "{url}");
+        assert!(
+            stderr(&output).contains("is not valid"),
+            "{}",
+            stderr(&output)
+        );
+    }
+}

@@ -1,0 +1,133 @@
+//! Whole outputs, from what a hub tells.
+
+use flotilla_cli::render::{self, Paint, StatusOptions};
+use flotilla_cli::view::{Cluster, Environment, Fleet, Promotion, Step};
+use flotilla_proto::v1;
+use jiff::Timestamp;
+
+use crate::fixture::{self, NEW, NOW, OLD};
+
+fn now() -> Timestamp {
+    Timestamp::from_second(NOW).unwrap()
+}
+
+fn fleet() -> Fleet {
+    Fleet {
+        environments: fixture::environments()
+            .iter()
+            .map(Environment::from)
+            .collect(),
+        clusters: fixture::clusters().iter().map(Cluster::from).collect(),
+    }
+}
+
+fn options(wide: bool, paint: Paint) -> StatusOptions {
+    StatusOptions {
+        wide,
+        paint,
+        now: now(),
+    }
+}
+
+#[test]
+fn status() {
+    insta::assert_snapshot!(render::status(&fleet(), options(false, Paint::Plain)));
+}
+
+#[test]
+fn status_wide() {
+    insta::assert_snapshot!(render::status(&fleet(), options(true, Paint::Plain)));
+}
+
+#[test]
+fn status_in_colour_says_the_same() {
+    let painted = render::status(&fleet(), options(false, Paint::Ansi));
+    let mut plain = painted.replace("\u{1b}[0m", "");
+    for code in ["1", "2", "31", "32", "33", "36"] {
+        plain = plain.replace(&format!("\u{1b}[{code}m"), "");
+    }
+    assert_ne!(painted, plain);
+    assert_eq!(
+        plain,
+        render::status(&fleet(), options(false, Paint::Plain))
+    );
+}
+
+#[test]
+fn status_as_json() {
+    insta::assert_snapshot!(serde_json::to_string_pretty(&fleet()).unwrap());
+}
+
+#[test]
+fn changes() {
+    let lines: String = fleet()
+        .clusters
+        .iter()
+        .map(|cluster| render::change(cluster, options(false, Paint::Plain)))
+        .collect();
+    insta::assert_snapshot!(lines);
+}
+
+#[test]
+fn describe_shows_the_worst_object_first() {
+    let cluster = Cluster::from(&fixture::bad("prod-1", "prod"));
+    insta::assert_snapshot!(render::describe(&cluster, Paint::Plain, now()));
+}
+
+#[test]
+fn describe_a_pending_cluster() {
+    let cluster = Cluster::from(&fixture::pending("prod-3"));
+    insta::assert_snapshot!(render::describe(&cluster, Paint::Plain, now()));
+}
+
+#[test]
+fn explain() {
+    let steps: Vec<Step> = fixture::steps().iter().map(Step::from).collect();
+    insta::assert_snapshot!(render::explain(&steps, Paint::Plain, now()));
+}
+
+#[test]
+fn clusters() {
+    insta::assert_snapshot!(render::clusters(
+        &fleet().clusters,
+        true,
+        Paint::Plain,
+        now()
+    ));
+}
+
+#[test]
+fn environments() {
+    insta::assert_snapshot!(render::environments(
+        &fleet().environments,
+        Paint::Plain,
+        now()
+    ));
+}
+
+#[test]
+fn promotion() {
+    let mut promotion = Promotion::from(&v1::PreviewPromotionResponse {
+        environment: "prod".to_owned(),
+        promotes_from: "dev".to_owned(),
+        moves: vec![v1::PromotionMove {
+            repository: "fleet".to_owned(),
+            url: "https://git.example.org/fleet".to_owned(),
+            source_branch: "dev".to_owned(),
+            target_branch: "prod".to_owned(),
+            from_commit: OLD.to_owned(),
+            to_commit: NEW.to_owned(),
+            applications: vec!["guestbook".to_owned()],
+        }],
+        clusters: vec!["prod-1".to_owned(), "prod-2".to_owned()],
+        gates: vec![fixture::step(
+            "health",
+            "dev-1",
+            v1::StepState::Ok,
+            "runs exactly this",
+        )],
+    });
+    promotion.moves[0].commits = vec!["3f2a9c1 Raise replicas".to_owned()];
+    promotion.moves[0].commit_count = 3;
+    insta::assert_snapshot!(render::promotion(&promotion, Paint::Plain));
+}

@@ -1,0 +1,258 @@
+//! A Fleet API over real mTLS, in this process.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::process::{Command, Output};
+
+use flotilla_proto::v1;
+use flotilla_proto::v1::fleet_service_server::{FleetService, FleetServiceServer};
+use futures::Stream;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+use tonic::{Request, Response, Status};
+
+use crate::fixture;
+
+/// Answers from the fixture; promotions as told.
+#[derive(Default, Clone)]
+pub(crate) struct Fake {
+    pub(crate) promotion: v1::PreviewPromotionResponse,
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl FleetService for Fake {
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<v1::WatchResponse, Status>> + Send>>;
+
+    async fn list_environments(
+        &self,
+        _: Request<v1::ListEnvironmentsRequest>,
+    ) -> Answer<v1::ListEnvironmentsResponse> {
+        let environments = fixture::environments();
+        Ok(Response::new(v1::ListEnvironmentsResponse { environments }))
+    }
+
+    async fn list_applications(
+        &self,
+        _: Request<v1::ListApplicationsRequest>,
+    ) -> Answer<v1::ListApplicationsResponse> {
+        Ok(Response::new(v1::ListApplicationsResponse::default()))
+    }
+
+    /// A page of one, so that pages are followed.
+    async fn list_clusters(
+        &self,
+        request: Request<v1::ListClustersRequest>,
+    ) -> Answer<v1::ListClustersResponse> {
+        let all = fixture::clusters();
+        let at: usize = request.into_inner().page_token.parse().unwrap_or(0);
+        let next_page_token = match at + 1 {
+            next if next < all.len() => next.to_string(),
+            _ => String::new(),
+        };
+        Ok(Response::new(v1::ListClustersResponse {
+            clusters: all.get(at).cloned().into_iter().collect(),
+            next_page_token,
+        }))
+    }
+
+    async fn get_cluster(
+        &self,
+        request: Request<v1::GetClusterRequest>,
+    ) -> Answer<v1::GetClusterResponse> {
+        let name = request.into_inner().name;
+        let cluster = fixture::clusters().into_iter().find(|one| one.name == name);
+        match cluster {
+            None => Err(Status::not_found(format!("there is no cluster {name:?}"))),
+            cluster => Ok(Response::new(v1::GetClusterResponse { cluster })),
+        }
+    }
+
+    async fn explain(&self, _: Request<v1::ExplainRequest>) -> Answer<v1::ExplainResponse> {
+        let steps = fixture::steps();
+        Ok(Response::new(v1::ExplainResponse { steps }))
+    }
+
+    async fn watch(&self, _: Request<v1::WatchRequest>) -> Answer<Self::WatchStream> {
+        use v1::watch_response::Event;
+        let events = fixture::clusters()
+            .into_iter()
+            .map(Event::Cluster)
+            .chain([Event::Bookmark(true)])
+            .map(|event| Ok(v1::WatchResponse { event: Some(event) }));
+        let end = Err(Status::internal("the fixture ends here"));
+        let stream = futures::stream::iter(events.chain([end]).collect::<Vec<_>>());
+        Ok(Response::new(Box::pin(stream)))
+    }
+
+    async fn preview_promotion(
+        &self,
+        _: Request<v1::PreviewPromotionRequest>,
+    ) -> Answer<v1::PreviewPromotionResponse> {
+        Ok(Response::new(self.promotion.clone()))
+    }
+
+    async fn refresh(&self, _: Request<v1::RefreshRequest>) -> Answer<v1::RefreshResponse> {
+        Ok(Response::new(v1::RefreshResponse {}))
+    }
+
+    async fn create_token(
+        &self,
+        request: Request<v1::CreateTokenRequest>,
+    ) -> Answer<v1::CreateTokenResponse> {
+        let request = request.into_inner();
+        Ok(Response::new(v1::CreateTokenResponse {
+            token: "flt_id_secret".to_owned(),
+            status: Some(v1::TokenStatus {
+                id: "id".to_owned(),
+                cluster: request.cluster,
+                ..v1::TokenStatus::default()
+            }),
+            trust_bundle: "-----BEGIN CERTIFICATE-----\n".to_owned(),
+            hub_address: "hub.example.org:8443".to_owned(),
+        }))
+    }
+
+    async fn list_tokens(
+        &self,
+        _: Request<v1::ListTokensRequest>,
+    ) -> Answer<v1::ListTokensResponse> {
+        Ok(Response::new(v1::ListTokensResponse::default()))
+    }
+
+    async fn revoke_token(
+        &self,
+        _: Request<v1::RevokeTokenRequest>,
+    ) -> Answer<v1::RevokeTokenResponse> {
+        Err(Status::not_found("there is no such token"))
+    }
+
+    async fn accept_cluster(
+        &self,
+        request: Request<v1::AcceptClusterRequest>,
+    ) -> Answer<v1::AcceptClusterResponse> {
+        let cluster = Some(fixture::good(&request.into_inner().name, "prod"));
+        Ok(Response::new(v1::AcceptClusterResponse { cluster }))
+    }
+
+    async fn remove_cluster(
+        &self,
+        _: Request<v1::RemoveClusterRequest>,
+    ) -> Answer<v1::RemoveClusterResponse> {
+        Ok(Response::new(v1::RemoveClusterResponse {}))
+    }
+
+    async fn get_hub(&self, _: Request<v1::GetHubRequest>) -> Answer<v1::GetHubResponse> {
+        Err(Status::internal("broken on purpose"))
+    }
+}
+
+/// A running service with a context file for it.
+pub(crate) struct Hub {
+    directory: tempfile::TempDir,
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl Hub {
+    pub(crate) fn start(fake: Fake) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let ca_key = KeyPair::generate().unwrap();
+        let mut ca = CertificateParams::new(Vec::new()).unwrap();
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
+        let issuer = Issuer::new(ca, ca_key);
+        let issue = |name: &str| {
+            let key = KeyPair::generate().unwrap();
+            let leaf = CertificateParams::new(vec![name.to_owned()]).unwrap();
+            let pem = leaf.signed_by(&key, &issuer).unwrap().pem();
+            (pem, key.serialize_pem())
+        };
+        let (chain, key) = issue("hub.flotilla.internal");
+        let tls = ServerTlsConfig::new()
+            .identity(Identity::from_pem(chain, key))
+            .client_ca_root(Certificate::from_pem(&ca_pem));
+        let listener = runtime
+            .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
+            .unwrap();
+        let address: SocketAddr = listener.local_addr().unwrap();
+        let server = Server::builder()
+            .tls_config(tls)
+            .unwrap()
+            .add_service(FleetServiceServer::new(fake));
+        runtime.spawn(
+            server.serve_with_incoming(tokio_stream::wrappers::TcpListenerStream::new(listener)),
+        );
+        let directory = tempfile::tempdir().unwrap();
+        let (certificate, key) = issue("operator");
+        let context = serde_json::json!({
+            "apiVersion": "flotilla.dev/v1alpha1",
+            "kind": "Context",
+            "hub": address.to_string(),
+            "trustBundle": ca_pem,
+            "certificate": certificate,
+            "key": key,
+        });
+        write_private(&directory.path().join("context.yaml"), &context.to_string());
+        Self {
+            directory,
+            runtime: Some(runtime),
+        }
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub(crate) fn context(&self) -> PathBuf {
+        self.directory.path().join("context.yaml")
+    }
+
+    /// The program, with nothing of the surroundings that could change its output.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_flotilla"));
+        command
+            .args(arguments)
+            .env("FLOTILLA_CONFIG", self.context())
+            .env_remove("NO_COLOR")
+            .stdin(std::process::Stdio::null());
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+pub(crate) fn write_private(path: &Path, text: &str) {
+    use std::io::Write as _;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
+
+pub(crate) fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
