@@ -8,6 +8,8 @@
 
 #[path = "cli/commands.rs"]
 mod commands;
+#[path = "cli/deploy.rs"]
+mod deploy;
 #[path = "cli/fixture.rs"]
 mod fixture;
 #[path = "cli/promote.rs"]

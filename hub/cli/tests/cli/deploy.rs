@@ -1,0 +1,57 @@
+//! The manifests that people apply by hand.
+
+use std::path::{Path, PathBuf};
+
+use flotilla_yaml::{Limits, parse_documents};
+use serde_json::Value;
+
+fn manifests(directory: &str) -> Vec<(PathBuf, Value)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy");
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(root.join(directory)).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let documents = parse_documents(&text, &Limits::default())
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        all.extend(documents.into_iter().map(|one| (path.clone(), one.value)));
+    }
+    assert!(!all.is_empty(), "{directory}");
+    all
+}
+
+#[test]
+fn every_manifest_parses_and_says_what_it_is() {
+    for directory in ["hub", "agent"] {
+        for (path, value) in manifests(directory) {
+            assert!(value["kind"].is_string(), "{}: {value}", path.display());
+            assert!(value["metadata"]["name"].is_string(), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_pod_is_restricted() {
+    let mut seen = 0;
+    for directory in ["hub", "agent"] {
+        for (path, value) in manifests(directory) {
+            let pod = match value["kind"].as_str() {
+                Some("Pod") => &value["spec"],
+                _ => &value["spec"]["template"]["spec"],
+            };
+            let path = path.display();
+            for list in ["initContainers", "containers"] {
+                for container in pod[list].as_array().into_iter().flatten() {
+                    seen += 1;
+                    let context = &container["securityContext"];
+                    assert_eq!(context["allowPrivilegeEscalation"], false, "{path}");
+                    assert_eq!(context["readOnlyRootFilesystem"], true, "{path}");
+                    assert_eq!(context["capabilities"]["drop"][0], "ALL", "{path}");
+                    assert_eq!(pod["securityContext"]["runAsNonRoot"], true, "{path}");
+                    let profile = &pod["securityContext"]["seccompProfile"]["type"];
+                    assert_eq!(*profile, "RuntimeDefault", "{path}");
+                }
+            }
+        }
+    }
+    assert_eq!(seen, 5);
+}
