@@ -9,7 +9,7 @@ mod table;
 pub use cluster::{describe, explain};
 pub use list::{applications, clusters, environments, hub, tokens};
 pub use promotion::promotion;
-pub use status::{StatusOptions, change, status};
+pub use status::{StatusOptions, change, moved, status};
 pub use table::{Cell, Table};
 
 use flotilla_shared::health::{Health, Sync};

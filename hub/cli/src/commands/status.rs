@@ -244,6 +244,23 @@ fn environment(
             &json!({"type": "environment", "environment": environment}),
         )?;
     }
+    if matches!(show, Show::Lines) {
+        let before = seen
+            .environments
+            .iter()
+            .find(|one| one.name == environment.name);
+        for branch in &environment.branches {
+            let same = before.is_some_and(|one| {
+                one.branches.iter().any(|known| {
+                    (&known.repository, &known.head, &known.reason)
+                        == (&branch.repository, &branch.head, &branch.reason)
+                })
+            });
+            if !same {
+                printer.out(&render::moved(&environment, branch, Timestamp::now()))?;
+            }
+        }
+    }
     match seen
         .environments
         .iter_mut()

@@ -7,7 +7,9 @@ use super::{
     Cell, Paint, Table, Tone, age, connection_cell, count, dash, health_cell, health_tone,
     sync_cell,
 };
-use crate::view::{Cluster, Connection, Environment, Fleet, Placement, Revision, short_commit};
+use crate::view::{
+    Branch, Cluster, Connection, Environment, Fleet, Placement, Revision, short_commit,
+};
 
 /// How much to show.
 #[derive(Debug, Clone, Copy)]
@@ -273,6 +275,26 @@ fn problems(cluster: &Cluster, paint: Paint) -> Vec<String> {
         add(tone, &subject, what, &one.reason, &one.message);
     }
     lines
+}
+
+/// One line for a branch that moved, or that can be read again or no longer.
+#[must_use]
+pub fn moved(environment: &Environment, branch: &Branch, now: Timestamp) -> String {
+    let head = branch
+        .head
+        .as_ref()
+        .map_or("not read yet".to_owned(), |head| short_commit(&head.commit));
+    let problem = match branch.reason.as_str() {
+        "" => String::new(),
+        reason => format!(" | {reason}: {}", branch.message),
+    };
+    format!(
+        "{} {} {} branch {} {head}{problem}\n",
+        now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        environment.name,
+        branch.repository,
+        environment.branch,
+    )
 }
 
 /// One line for one change, for `--watch` without a terminal.

@@ -240,3 +240,19 @@ fn a_url_or_branch_that_git_could_take_for_an_option_is_refused() {
         );
     }
 }
+
+#[test]
+fn waiting_ends_in_time_and_names_who_is_missing() {
+    let repository = Repository::new();
+    let hub = repository.hub(v1::StepState::Ok);
+    let output = hub.run(&["promote", "prod", "--yes", "--wait", "--wait-timeout", "1s"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(
+        said.contains("not there yet: dev-1, prod-1, prod-2"),
+        "{said}"
+    );
+    // The branch moved all the same, and the message says so.
+    assert!(said.contains("the branch moved"), "{said}");
+    assert_eq!(repository.head("prod"), repository.head("dev"));
+}

@@ -131,3 +131,14 @@ fn promotion() {
     promotion.moves[0].commit_count = 3;
     insta::assert_snapshot!(render::promotion(&promotion, Paint::Plain));
 }
+
+#[test]
+fn a_branch_that_cannot_be_read_is_a_line() {
+    let fleet = fleet();
+    let environment = &fleet.environments[1];
+    assert_eq!(
+        render::moved(environment, &environment.branches[0], now()),
+        "2030-01-01T00:00:00Z prod fleet branch prod sha1:3f2a9c1 | RepositoryUnavailable: \
+         connection refused\n"
+    );
+}
