@@ -1,7 +1,7 @@
 //! Watches on the kinds that are managed, and on nothing else. An event on a managed object wakes the
 //! agent's loop; no object is kept.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use flotilla_shared::object::ObjectRef;
@@ -15,7 +15,8 @@ use tokio::task::JoinHandle;
 use super::api::Api;
 use super::discovery::Resource;
 
-type Managed = Arc<Mutex<BTreeSet<ObjectRef>>>;
+/// Group, namespace and name: an event's object does not always tell its kind.
+type Managed = Arc<Mutex<HashSet<(String, String, String)>>>;
 
 /// The running watches.
 pub(super) struct Watches {
@@ -46,7 +47,14 @@ impl Watches {
         resources: Vec<Resource>,
         objects: impl Iterator<Item = &'o ObjectRef>,
     ) {
-        self.managed.lock().extend(objects.cloned());
+        let key = |object: &ObjectRef| {
+            (
+                object.group.clone(),
+                object.namespace.clone(),
+                object.name.clone(),
+            )
+        };
+        self.managed.lock().extend(objects.map(key));
         let mut running = self.running.lock();
         for resource in resources {
             let key = (resource.group.clone(), resource.plural.clone());
@@ -87,11 +95,13 @@ impl Watches {
                         continue;
                     }
                 };
-                let is_managed = managed.lock().iter().any(|one| {
-                    one.group == group
-                        && Some(one.name.as_str()) == object.metadata.name.as_deref()
-                        && one.namespace == object.metadata.namespace.as_deref().unwrap_or_default()
-                });
+                let metadata = object.metadata;
+                let key = (
+                    group.clone(),
+                    metadata.namespace.unwrap_or_default(),
+                    metadata.name.unwrap_or_default(),
+                );
+                let is_managed = managed.lock().contains(&key);
                 if is_managed {
                     changed.send_modify(|version| *version += 1);
                 }

@@ -93,8 +93,8 @@ impl AgentService for Agents {
             .await?;
         let context = Arc::clone(&self.0);
         tokio::spawn(async move {
-            let writer = tokio::spawn(write(end, outbound.clone()));
-            let ended = read(&context, &cluster, session, inbound, &writer).await;
+            let mut writer = tokio::spawn(write(end, outbound.clone()));
+            let ended = read(&context, &cluster, session, inbound, &mut writer).await;
             writer.abort();
             if let Err(status) = ended {
                 // The agent may be gone already.
@@ -176,21 +176,19 @@ async fn read(
     cluster: &ClusterName,
     session: SessionId,
     mut inbound: Streaming<v1::AgentMessage>,
-    writer: &tokio::task::JoinHandle<()>,
+    writer: &mut tokio::task::JoinHandle<()>,
 ) -> Result<(), Status> {
     loop {
         let next = tokio::select! {
             next = tokio::time::timeout(SILENCE, inbound.message()) => next
                 .map_err(|_| Status::deadline_exceeded("no heartbeat for three intervals"))??,
             () = context.stop.cancelled() => return Err(Status::unavailable("the hub is stopping")),
+            // The writer ends when the driver closed this stream: what comes after is not for us.
+            _ = &mut *writer => return Ok(()),
         };
         let Some(message) = next else {
             return Ok(());
         };
-        // The writer ends when the driver closed this stream: what comes after is not for us.
-        if writer.is_finished() {
-            return Ok(());
-        }
         match event(cluster, session, message) {
             Ok(Some(event)) => context.handle.event(event).await?,
             // A body that this version does not know.
