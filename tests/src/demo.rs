@@ -14,6 +14,7 @@ use flotilla_shared::tls;
 use flotilla_tests::eventually;
 use flotilla_tests::fleet::{Operator, application};
 use flotilla_tests::git_server::GitServer;
+use flotilla_tests::programs;
 use flotilla_tests::repository::{Repository, git};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -63,7 +64,7 @@ async fn main() -> anyhow::Result<()> {
     std::fs::create_dir_all(&directory)?;
     let started = Instant::now();
     say("building hub, agent and CLI");
-    let binaries = build().await?;
+    let binaries = programs::build().await?;
     let mut demo = Demo::start(&directory, &binaries, &args).await?;
     say(&format!(
         "{} clusters run; up after {:.1}s",
@@ -80,36 +81,6 @@ async fn main() -> anyhow::Result<()> {
         result = tokio::signal::ctrl_c() => result?,
     }
     demo.stop().await
-}
-
-/// Builds the three programs and returns the directory they are in.
-async fn build() -> anyhow::Result<PathBuf> {
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let own = std::env::current_exe()?;
-    let directory = own
-        .parent()
-        .context("the demo is in no directory")?
-        .to_owned();
-    let mut command = Command::new(cargo);
-    command.args([
-        "build",
-        "-q",
-        "-p",
-        "flotilla-hub",
-        "-p",
-        "flotilla-agent",
-        "-p",
-        "flotilla-cli",
-    ]);
-    command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
-    if directory.ends_with("release") {
-        command.arg("--release");
-    }
-    anyhow::ensure!(
-        command.status().await?.success(),
-        "the programs cannot be built"
-    );
-    Ok(directory)
 }
 
 struct Demo {

@@ -571,6 +571,24 @@ async fn a16_a_restarted_agent_and_a_failing_api_server_converge() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a07_an_api_server_that_goes_away_in_mid_flight_is_waited_for() {
+    let mut world = World::new(WEB).await;
+    world.current("web", &world.head()).await;
+    let address = world.serving.address.to_string();
+    let other = world.cluster.serve("127.0.0.1:0").await.unwrap();
+    drop(std::mem::replace(&mut world.serving, other));
+    world
+        .repository
+        .write("apps/web/config.yaml", &config_map("config", "two"))
+        .unwrap();
+    let commit = world.repository.push("while away", &["dev"]).unwrap();
+    world.refused("web", "ClusterUnavailable").await;
+    world.serving = world.cluster.serve(&address).await.unwrap();
+    world.current("web", &commit).await;
+    assert_eq!(world.deletes(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p14_failing_lists_delete_nothing() {
     let world = World::new(WEB).await;
     world.current("web", &world.head()).await;

@@ -1,0 +1,43 @@
+//! Our own programs, as processes.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use tokio::process::Command;
+
+/// Builds hub, agent and CLI in the profile that the caller was built in; returns where they are.
+///
+/// # Errors
+/// When cargo fails.
+pub async fn build() -> anyhow::Result<PathBuf> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let own = std::env::current_exe()?;
+    let mut directory = own
+        .parent()
+        .context("this program is in no directory")?
+        .to_owned();
+    // Test programs are one directory deeper.
+    if directory.ends_with("deps") {
+        directory.pop();
+    }
+    let mut command = Command::new(cargo);
+    command.args([
+        "build",
+        "-q",
+        "-p",
+        "flotilla-hub",
+        "-p",
+        "flotilla-agent",
+        "-p",
+        "flotilla-cli",
+    ]);
+    command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
+    if directory.ends_with("release") {
+        command.arg("--release");
+    }
+    anyhow::ensure!(
+        command.status().await?.success(),
+        "the programs cannot be built"
+    );
+    Ok(directory)
+}
