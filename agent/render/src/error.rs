@@ -87,14 +87,15 @@ pub enum RenderError {
         /// How much is allowed.
         limit: usize,
     },
-    /// Kustomize is not rendered natively yet.
-    #[error(
-        "{file}: Kustomize is not rendered by this version; use plain YAML, or set `renderer: plain` \
-         if the directory is plain YAML besides"
-    )]
-    KustomizeUnsupported {
-        /// The kustomization file.
+    /// Kustomize content that is wrong, or that this version refuses to render.
+    #[error("{file}: {message}")]
+    Kustomize {
+        /// Where it is.
         file: String,
+        /// The bounded code.
+        reason: Reason,
+        /// What is wrong and what to do.
+        message: String,
     },
 }
 
@@ -120,7 +121,7 @@ impl RenderError {
             Self::LfsPointer { .. } => Reason::LfsPointer,
             Self::FileTooLarge { .. } => Reason::FileTooLarge,
             Self::LimitExceeded { .. } => Reason::LimitExceeded,
-            Self::KustomizeUnsupported { .. } => Reason::RenderFailed,
+            Self::Kustomize { reason, .. } => *reason,
         }
     }
 }

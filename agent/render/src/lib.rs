@@ -5,10 +5,11 @@
 //! ```
 //!
 //! No IO, no process, no environment, no network, no clock: a commit renders to the same manifests
-//! everywhere, and content from Git can at worst cost its own budget. Kustomize is refused with a
-//! reason until it is rendered natively; it is never approximated.
+//! everywhere, and content from Git can at worst cost its own budget. Kustomize is rendered
+//! natively as far as it is known exactly; the rest is refused with a reason, never approximated.
 
 mod error;
+mod kustomize;
 mod limits;
 mod manifest;
 mod plain;
@@ -74,8 +75,8 @@ pub fn render(tree: &dyn Tree, path: &str, options: &Options) -> Result<Rendered
             path: tree::join(&resolved, KUSTOMIZATION_FILES[0]),
             nearest: None,
         }),
-        (Renderer::Auto | Renderer::Kustomize, Some(file)) => {
-            Err(RenderError::KustomizeUnsupported { file })
+        (Renderer::Auto | Renderer::Kustomize, Some(_)) => {
+            kustomize::render(tree, &resolved, &options.limits)
         }
     }
 }
