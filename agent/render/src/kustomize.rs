@@ -56,13 +56,12 @@ const CLUSTER_KINDS: [&str; 20] = [
     "VolumeAttachment",
 ];
 /// Kinds whose lists merge by the keys of `merge`.
-const BUILTIN_GROUPS: [&str; 9] = [
+const BUILTIN_GROUPS: [&str; 8] = [
     "",
     "apps",
     "batch",
     "autoscaling",
     "policy",
-    "networking.k8s.io",
     "rbac.authorization.k8s.io",
     "storage.k8s.io",
     "scheduling.k8s.io",
@@ -268,6 +267,22 @@ impl Build<'_> {
                     reason,
                     format!("the field {key} is not rendered by this version, which knows {known}"),
                 ));
+            }
+        }
+        for (field, known) in [
+            ("patches", &["path", "patch", "target", "options"][..]),
+            ("images", &["name", "newName", "newTag", "digest"][..]),
+            ("replicas", &["name", "count"][..]),
+        ] {
+            for entry in array(file, spec, field)? {
+                let mut keys = entry.as_object().into_iter().flatten().map(|(key, _)| key);
+                if let Some(key) = keys.find(|key| !known.contains(&key.as_str())) {
+                    return Err(refuse(
+                        file,
+                        Reason::UnknownField,
+                        format!("{field}: the field {key} is not rendered by this version"),
+                    ));
+                }
             }
         }
         if !matches!(text(spec, "kind"), "" | "Kustomization") {

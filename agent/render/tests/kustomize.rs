@@ -129,5 +129,9 @@ fn r05_what_is_not_rendered_is_refused_by_name() {
     assert_eq!(reason("resources: [../base/app.yaml]"), Some("OutsideRoot"));
     assert_eq!(reason("resources: [../prod]"), Some("Cycle"));
     assert_eq!(reason("helmCharts: [{name: x}]"), Some("HelmRefused"));
+    assert_eq!(
+        reason("images: [{name: a, tagSuffix: b}]"),
+        Some("UnknownField")
+    );
     assert_eq!(reason("nameprefix: x"), Some("UnknownField"));
 }

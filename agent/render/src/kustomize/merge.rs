@@ -74,6 +74,20 @@ fn list(
     items: &[Value],
     builtin: bool,
 ) -> Result<Vec<Value>, String> {
+    let doubtful = [
+        "finalizers",
+        "ownerReferences",
+        "secrets",
+        "ephemeralContainers",
+        "resourceClaims",
+        "topologySpreadConstraints",
+        "conditions",
+    ];
+    if doubtful.contains(&field) {
+        return Err(format!(
+            "patches of the list {field} are not supported by this version; use JSON 6902"
+        ));
+    }
     let both: Vec<Value> = old.iter().chain(items).cloned().collect();
     let key = if builtin {
         merge_key(field, &both)
