@@ -1,8 +1,8 @@
-//! Kustomize, natively: the fields listed in [`FIELDS`], exactly; every other field is refused by name.
+//! Kustomize, natively: the fields listed in [`FIELDS`]; every other field is refused by name.
 //!
 //! ```text
-//! resources -> generators -> patches -> namespace -> prefix, suffix -> replicas -> images   per level
-//!                                                            then hashes and references, at the top
+//! resources -> patches -> namespace -> prefix, suffix -> replicas -> images   per level
+//!                                                            then references, at the top
 //! ```
 
 mod merge;
