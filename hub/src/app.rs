@@ -130,14 +130,14 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     let identity = authority.hub(&config.hostnames, now)?;
     let tls = Arc::new(tls::server_config(&identity, authority.trust_bundle())?);
 
-    let (handle, driver) = driver::spawn(fleet, store.clone());
+    let stop = CancellationToken::new();
+    let (handle, driver) = driver::spawn(fleet, store.clone(), stop.clone());
     let refresh = Arc::new(Notify::new());
     let fleet_file = Arc::new(RwLock::new(FleetFileStatus {
         digest,
         loaded_at: Some(now),
         error: String::new(),
     }));
-    let stop = CancellationToken::new();
     let context = Arc::new(Context {
         stop: stop.clone(),
         handle: handle.clone(),

@@ -2,7 +2,7 @@
 //!
 //! Everything else holds a [`Handle`]: a bounded channel in, a version number out.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,12 +12,19 @@ use flotilla_shared::reason::Reason;
 use flotilla_shared::wire::DecodedAssignment;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
-use crate::fleet::{Effect, Event, Fleet, SessionId};
-use crate::store::Store;
+use crate::fleet::{
+    Action, ActionError, AuditEntry, Effect, Event, Fleet, SessionId, settle_order,
+};
+use crate::store::{self, Store};
 
 /// Events that may wait; a full channel slows the senders down, which is the point.
 const QUEUE: usize = 1024;
+
+/// How often time alone is looked at: soaks, deadlines, windows and pins end within this of when they
+/// should.
+const TICK: Duration = Duration::from_secs(1);
 
 /// What a stream is told beside its assignment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,10 +51,35 @@ struct Session {
 
 type Query = Box<dyn FnOnce(&Fleet) + Send>;
 
+type Outcome = Result<(), Refused>;
+
+/// An action of a person, with the way back for its outcome.
+struct Request {
+    action: Action,
+    by: String,
+    reason: String,
+    outcome: oneshot::Sender<Outcome>,
+}
+
 enum Command {
-    Event(Event),
+    Event(Box<Event>),
     Register(ClusterName, Session),
     Query(Query),
+    Act(Box<Request>),
+    Commit(Box<Event>, Box<AuditEntry>, oneshot::Sender<Outcome>),
+}
+
+/// An action did not happen, or nobody can say that it did.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// It makes no sense.
+    #[error(transparent)]
+    Action(#[from] ActionError),
+    /// It is decided and not on disk.
+    #[error(
+        "the hub's store failed, so that the change is not safe yet; it is tried again, look before you repeat it"
+    )]
+    Store,
 }
 
 /// The driver is gone: the hub is stopping.
@@ -70,9 +102,51 @@ impl Handle {
     /// When the hub is stopping.
     pub async fn event(&self, event: Event) -> Result<(), Stopped> {
         self.commands
-            .send(Command::Event(event))
+            .send(Command::Event(Box::new(event)))
             .await
             .map_err(|_| Stopped)
+    }
+
+    /// Takes an action of a person. It is stored when this returns well.
+    ///
+    /// # Errors
+    /// When the hub is stopping; the inner error when it was refused or could not be stored.
+    pub async fn act(
+        &self,
+        action: Action,
+        by: &str,
+        reason: &str,
+    ) -> Result<Result<(), Refused>, Stopped> {
+        let (outcome, wait) = oneshot::channel();
+        let request = Request {
+            action,
+            by: by.to_owned(),
+            reason: reason.to_owned(),
+            outcome,
+        };
+        self.commands
+            .send(Command::Act(Box::new(request)))
+            .await
+            .map_err(|_| Stopped)?;
+        wait.await.map_err(|_| Stopped)
+    }
+
+    /// Hands over an event of a person's making, with its audit entry, and waits until both are
+    /// stored.
+    ///
+    /// # Errors
+    /// When the hub is stopping; the inner error when they could not be stored.
+    pub async fn commit(
+        &self,
+        event: Event,
+        entry: AuditEntry,
+    ) -> Result<Result<(), Refused>, Stopped> {
+        let (outcome, wait) = oneshot::channel();
+        self.commands
+            .send(Command::Commit(Box::new(event), Box::new(entry), outcome))
+            .await
+            .map_err(|_| Stopped)?;
+        wait.await.map_err(|_| Stopped)
     }
 
     /// Asks something of the fleet as it is after all events handed over before.
@@ -128,9 +202,14 @@ impl Handle {
     }
 }
 
-/// Starts the driver on a fleet that was restored from `store`. It ends when all handles are gone.
+/// Starts the driver on a fleet that was restored from `store`. It ends when all handles are gone, or
+/// when another process took over deciding; then it cancels `stop`.
 #[must_use]
-pub fn spawn(fleet: Fleet, store: Store) -> (Handle, tokio::task::JoinHandle<()>) {
+pub fn spawn(
+    fleet: Fleet,
+    store: Store,
+    stop: CancellationToken,
+) -> (Handle, tokio::task::JoinHandle<()>) {
     let (commands, receiver) = mpsc::channel(QUEUE);
     let (version, version_end) = watch::channel(fleet.version());
     let handle = Handle {
@@ -143,6 +222,12 @@ pub fn spawn(fleet: Fleet, store: Store) -> (Handle, tokio::task::JoinHandle<()>
         store,
         version,
         sessions: HashMap::new(),
+        outcomes: Vec::new(),
+        queries: Vec::new(),
+        backlog: VecDeque::new(),
+        batches: 0,
+        name: format!("{:016x}", rand::random::<u64>()),
+        stop,
     };
     (handle, tokio::spawn(driver.run(receiver)))
 }
@@ -152,41 +237,148 @@ struct Driver {
     store: Store,
     version: watch::Sender<u64>,
     sessions: HashMap<(ClusterName, SessionId), Session>,
+    /// Actions of this batch, answered when it is stored.
+    outcomes: Vec<(oneshot::Sender<Outcome>, Outcome)>,
+    /// Questions of this batch, likewise.
+    queries: Vec<Query>,
+    /// What came while the store was unwell.
+    backlog: VecDeque<Command>,
+    batches: u64,
+    name: String,
+    stop: CancellationToken,
 }
 
 impl Driver {
     async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
-        while let Some(command) = commands.recv().await {
-            match command {
-                Command::Event(event) => self.event(event).await,
-                Command::Query(query) => query(&self.fleet),
-                Command::Register(cluster, session) => {
-                    self.sessions.insert((cluster, session.id), session);
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let first = match self.backlog.pop_front() {
+                Some(command) => Some(command),
+                None => tokio::select! {
+                    command = commands.recv() => match command {
+                        Some(command) => Some(command),
+                        None => return,
+                    },
+                    _ = tick.tick() => None,
+                },
+            };
+            let now = Timestamp::now();
+            let mut effects = Vec::new();
+            match first {
+                Some(command) => self.take(command, now, &mut effects),
+                None if self.fleet.needs_ticks() => {
+                    effects.extend(self.fleet.absorb(Event::Tick, now));
                 }
+                None => continue,
+            }
+            // One transaction for all that waits: ten thousand reports are not ten thousand syncs.
+            for _ in 0..QUEUE {
+                let next = self
+                    .backlog
+                    .pop_front()
+                    .or_else(|| commands.try_recv().ok());
+                let Some(command) = next else { break };
+                self.take(command, now, &mut effects);
+            }
+            effects.extend(self.fleet.settle(now));
+            settle_order(&mut effects);
+            if !self.keep(&effects, now, &mut commands).await {
+                self.stop.cancel();
+                return;
+            }
+            for (outcome, result) in self.outcomes.drain(..) {
+                // The asker may be gone; what was decided stays.
+                let _ = outcome.send(result);
+            }
+            for query in self.queries.drain(..) {
+                query(&self.fleet);
+            }
+            for effect in effects {
+                self.act(effect);
+            }
+            let version = self.fleet.version();
+            self.version
+                .send_if_modified(|current| std::mem::replace(current, version) != version);
+        }
+    }
+
+    fn take(&mut self, command: Command, now: Timestamp, effects: &mut Vec<Effect>) {
+        match command {
+            Command::Event(event) => {
+                if let Event::Disconnected(cluster, session) = &*event {
+                    self.sessions.remove(&(cluster.clone(), *session));
+                }
+                effects.extend(self.fleet.absorb(*event, now));
+            }
+            // Answered after the batch is stored: nobody is told what a crash could take back.
+            Command::Query(query) => self.queries.push(query),
+            Command::Register(cluster, session) => {
+                self.sessions.insert((cluster, session.id), session);
+            }
+            Command::Commit(event, entry, outcome) => {
+                effects.extend(self.fleet.absorb(*event, now));
+                effects.push(Effect::Audit(AuditEntry { at: now, ..*entry }));
+                self.outcomes.push((outcome, Ok(())));
+            }
+            Command::Act(request) => {
+                let result = self
+                    .fleet
+                    .act(&request.action, &request.by, &request.reason, now)
+                    .map(|more| effects.extend(more))
+                    .map_err(Refused::from);
+                self.outcomes.push((request.outcome, result));
             }
         }
     }
 
-    async fn event(&mut self, event: Event) {
-        if let Event::Disconnected(cluster, session) = &event {
-            self.sessions.remove(&(cluster.clone(), *session));
-        }
-        let now = Timestamp::now();
-        let effects = self.fleet.step(event, now);
-        // Stored before sent. While the store is unwell the hub decides nothing new: it tries again,
-        // slowly, and agents go on with what they have.
+    /// Stores a batch, however long that takes: stored before sent. While the store is unwell the hub
+    /// decides nothing new and says so to people; it still shows what it knows, and agents go on with
+    /// what they have (S1, S9). False: another process decides now.
+    async fn keep(
+        &mut self,
+        effects: &[Effect],
+        now: Timestamp,
+        commands: &mut mpsc::Receiver<Command>,
+    ) -> bool {
+        self.batches += 1;
+        let batch = format!("{}-{}", self.name, self.batches);
         let mut wait = Duration::from_millis(100);
-        while let Err(error) = self.store.apply(&effects, now).await {
-            tracing::error!(%error, "cannot store; will try again");
-            tokio::time::sleep(wait).await;
+        loop {
+            match self.store.apply(&batch, effects, now).await {
+                Ok(()) => return true,
+                Err(error @ store::Error::Fenced { .. }) => {
+                    tracing::error!(%error, "stepping down");
+                    return false;
+                }
+                Err(error) => tracing::error!(%error, "cannot store; will try again"),
+            }
+            for (outcome, _) in self.outcomes.drain(..) {
+                let _ = outcome.send(Err(Refused::Store));
+            }
+            for query in self.queries.drain(..) {
+                query(&self.fleet);
+            }
+            let until = tokio::time::Instant::now() + wait;
             wait = (wait * 2).min(Duration::from_secs(10));
+            loop {
+                tokio::select! {
+                    () = tokio::time::sleep_until(until) => break,
+                    () = self.stop.cancelled() => return false,
+                    command = commands.recv(), if self.backlog.len() < QUEUE => match command {
+                        Some(Command::Query(query)) => query(&self.fleet),
+                        Some(Command::Act(request)) => {
+                            let _ = request.outcome.send(Err(Refused::Store));
+                        }
+                        Some(Command::Commit(_, _, outcome)) => {
+                            let _ = outcome.send(Err(Refused::Store));
+                        }
+                        Some(command) => self.backlog.push_back(command),
+                        None => return false,
+                    },
+                }
+            }
         }
-        for effect in effects {
-            self.act(effect);
-        }
-        let version = self.fleet.version();
-        self.version
-            .send_if_modified(|current| std::mem::replace(current, version) != version);
     }
 
     fn act(&mut self, effect: Effect) {
@@ -215,7 +407,23 @@ impl Driver {
                 let reference = assignment.decoded.reference;
                 tracing::info!(%cluster, generation = reference.generation.0, "assigned");
             }
-            Effect::StoreCluster(..) | Effect::DeleteCluster(..) | Effect::StoreReport(..) => {}
+            Effect::Audit(entry) => {
+                tracing::info!(
+                    actor = entry.actor,
+                    action = entry.action,
+                    environment = entry.environment,
+                    reason = entry.reason,
+                    detail = entry.detail,
+                    "audit"
+                );
+            }
+            Effect::StoreCluster(..)
+            | Effect::DeleteCluster(..)
+            | Effect::StoreReport(..)
+            | Effect::StoreEnvironment(..)
+            | Effect::StoreRollout(..)
+            | Effect::StoreProgress(..)
+            | Effect::DeleteProgress(..) => {}
         }
     }
 

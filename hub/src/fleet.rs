@@ -6,15 +6,23 @@
 //! - a read that failed takes nothing away: heads, and so assignments, stay as they were;
 //! - what an agent says is believed about its own cluster only, and only from its newest stream.
 
+mod action;
 mod assign;
 mod cluster;
+mod environment;
 mod event;
+pub mod gates;
+mod observe;
+pub mod rollout;
+mod settle;
 mod step;
 
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use flotilla_shared::id::{ClusterName, EnvironmentName, Epoch, RepositoryName};
@@ -22,8 +30,16 @@ use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::{BranchName, Commit};
 use jiff::Timestamp;
 
-pub use cluster::{Cluster, Connection, Facts, Placed, Problem};
-pub use event::{ClusterRecord, Effect, Event, Hello, SessionId, StoredAssignment};
+pub use action::{Action, ActionError, Subject};
+pub use cluster::{Cluster, Connection, Facts, OFFLINE_AFTER, Placed, Problem};
+pub use environment::{
+    Approval, CheckResult, EnvironmentState, Good, Mark, Pin, Quarantine, Scope,
+};
+pub use event::{
+    AuditEntry, ClusterRecord, Effect, Event, Hello, SessionId, StoredAssignment, StoredCluster,
+    settle_order,
+};
+use rollout::Rollout;
 
 use crate::spec::Spec;
 
@@ -43,6 +59,9 @@ pub struct Head {
 /// Heads by repository and branch.
 pub type Heads = BTreeMap<(RepositoryName, BranchName), Head>;
 
+/// The clusters of an environment, with wave and place within it.
+type Members = BTreeMap<ClusterName, (usize, String)>;
+
 /// Everything the hub knows.
 #[derive(Debug, Clone, Default)]
 pub struct Fleet {
@@ -50,6 +69,17 @@ pub struct Fleet {
     spec: Arc<Spec>,
     heads: Heads,
     clusters: BTreeMap<ClusterName, Cluster>,
+    environments: BTreeMap<EnvironmentName, EnvironmentState>,
+    /// The last rollout of each environment, over or not.
+    rollouts: BTreeMap<EnvironmentName, Rollout>,
+    /// The last answers of external checks.
+    checks: BTreeMap<(EnvironmentName, String), CheckResult>,
+    /// Environments in which something happened since they were settled.
+    dirty: BTreeSet<EnvironmentName>,
+    /// Worked out again after membership changed.
+    members: BTreeMap<EnvironmentName, Arc<Members>>,
+    /// Clusters whose pin ends by itself.
+    expiring_pins: usize,
     /// Grows with each visible change; each cluster remembers its last one.
     version: u64,
     environments_version: u64,
@@ -93,6 +123,18 @@ impl Fleet {
     #[must_use]
     pub fn clusters(&self) -> &BTreeMap<ClusterName, Cluster> {
         &self.clusters
+    }
+
+    /// What was decided about each environment.
+    #[must_use]
+    pub fn environments(&self) -> &BTreeMap<EnvironmentName, EnvironmentState> {
+        &self.environments
+    }
+
+    /// The last rollout of each environment, over or not.
+    #[must_use]
+    pub fn rollouts(&self) -> &BTreeMap<EnvironmentName, Rollout> {
+        &self.rollouts
     }
 
     /// Where a cluster belongs: the fleet file wins over its record.
@@ -139,6 +181,19 @@ impl Fleet {
         if let Some(cluster) = self.clusters.get_mut(name) {
             cluster.version = version;
         }
+    }
+
+    /// Something happened to a cluster: its environment's rollout has to look.
+    fn stir(&mut self, name: &ClusterName) {
+        self.dirty.extend(self.environment_of(name));
+    }
+
+    fn count_pins(&mut self) {
+        let expires = |cluster: &&Cluster| {
+            let pin = cluster.record.pin.as_ref();
+            pin.is_some_and(|pin| pin.expires_at.is_some())
+        };
+        self.expiring_pins = self.clusters.values().filter(expires).count();
     }
 
     fn touch_environments(&mut self) {

@@ -21,9 +21,6 @@ use crate::store::Store;
 /// Seconds between an agent's heartbeats.
 pub const HEARTBEAT_SECONDS: u32 = 10;
 
-/// Without a word for this long an agent counts as offline: three heartbeats and some slack.
-pub const OFFLINE_AFTER: jiff::SignedDuration = jiff::SignedDuration::from_secs(35);
-
 /// What every service needs.
 pub struct Context {
     /// The fleet.

@@ -2,6 +2,7 @@
 
 mod file;
 mod selector;
+mod strategy;
 mod template;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +14,10 @@ use flotilla_shared::revision::{BranchName, RepositoryUrl};
 
 pub use file::parse;
 pub use selector::{Selector, SelectorError};
+pub use strategy::{
+    Amount, Budgets, Check, Freeze, Gates, Members, OnFailure, OnNewCommit, Question, Strategy,
+    Wave, Window,
+};
 pub use template::{PathTemplate, TemplateError};
 
 /// Everything the hub was told, valid as a whole.
@@ -70,6 +75,12 @@ pub struct Environment {
     pub branch: BranchName,
     /// The environment whose commits may come here.
     pub promotes_from: Option<EnvironmentName>,
+    /// How a commit moves through it; none: to every cluster at once.
+    pub strategy: Option<Strategy>,
+    /// What must hold before it takes a commit.
+    pub gates: Gates,
+    /// Whether the hub itself moves the branch once the environment before has proven a commit.
+    pub auto_promote: bool,
 }
 
 /// A cluster that the file places.

@@ -16,8 +16,7 @@ use jiff::Timestamp;
 pub use explain::explain;
 pub use filter::Filter;
 
-use crate::fleet::{Cluster, Connection, Fleet, Head};
-use crate::serve::OFFLINE_AFTER;
+use crate::fleet::{Cluster, Connection, Fleet, Head, OFFLINE_AFTER};
 use crate::spec::Environment;
 
 /// How one cluster stands, in short.
@@ -39,40 +38,8 @@ pub fn summary(cluster: &Cluster, now: Timestamp) -> Summary {
         cluster.connection(now, OFFLINE_AFTER),
         Connection::Online { .. }
     );
-    let mut sync = Sync::Synced;
-    let mut health = Health::Current;
-    let mut current = online && cluster.accepted == cluster.assigned_ref();
-    for (name, placed) in &cluster.placed {
-        let report = cluster
-            .report
-            .as_ref()
-            .and_then(|r| r.applications.get(name));
-        let assigned = cluster
-            .assigned
-            .as_ref()
-            .and_then(|a| a.assignment.applications.get(name));
-        let (app_sync, app_health) = match report {
-            Some(report) => (report.sync, report.health),
-            None => (Sync::Unknown, Health::Unknown),
-        };
-        let exact = match (report.and_then(|r| r.revision.as_ref()), assigned) {
-            (Some(reported), Some(assigned)) => reported.commit == assigned.revision.commit,
-            _ => false,
-        };
-        sync = sync.max(if placed.problem.is_some() {
-            Sync::Refused
-        } else {
-            app_sync
-        });
-        health = health.max(app_health);
-        current &= exact
-            && placed.problem.is_none()
-            && app_sync == Sync::Synced
-            && app_health == Health::Current;
-    }
-    if cluster.refusal.is_some() {
-        sync = Sync::Refused;
-    }
+    let (sync, health) = cluster.worst();
+    let current = online && cluster.is_current();
     Summary {
         sync,
         health,

@@ -1,128 +1,162 @@
-//! What must survive a restart: SQLite (bundled, WAL, synchronous=FULL), one file, one process.
+//! What must survive a restart, in SQLite (bundled, WAL, synchronous=FULL; one file, one process) or
+//! in PostgreSQL (several replicas, one of which decides). One SQL for both.
 //!
-//! One transaction takes all effects of one step, so that no half of a decision is ever seen.
+//! One transaction takes all effects of a batch of steps, so that no half of a decision is ever seen;
+//! it also proves that this process still is the one that decides (see [`lease`]).
 
+mod audit;
+mod backup;
+mod error;
+mod history;
+mod lease;
+mod load;
+mod operators;
 mod schema;
 mod tokens;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use flotilla_proto::v1;
-use flotilla_shared::digest::Digest;
-use flotilla_shared::id::{ClusterName, Epoch};
-use flotilla_shared::wire::{decode_assignment, decode_report, encode_report};
+use flotilla_shared::id::Epoch;
+use flotilla_shared::wire::encode_report;
 use jiff::Timestamp;
 use prost::Message as _;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
-    SqliteSynchronous,
-};
-use sqlx::{Row as _, Sqlite, Transaction};
+use sqlx::any::{AnyPoolOptions, AnyRow};
+use sqlx::{Any, AnyPool, Executor as _, Row as _, Transaction};
 
-use crate::fleet::{ClusterRecord, Effect, Event, Head, StoredAssignment};
+use crate::fleet::Effect;
 
+pub use audit::{AuditRow, BrokenChain};
+pub use backup::{backup, restore};
+pub use error::Error;
+pub use history::RolloutRow;
+pub use lease::{LEASE, Lease, Standing};
+pub use operators::{Grant, Role};
 pub use tokens::{NewToken, Redeemed, Token, TokenError};
 
 /// SQLite's WAL-reset bug is fixed from here on (reliability, section 2).
 const MIN_SQLITE: (u32, u32, u32) = (3, 51, 3);
 
-/// The store cannot do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// SQLite.
-    #[error("store {path}: {source}")]
-    Sqlite {
-        /// The file.
-        path: PathBuf,
-        /// What SQLite said.
-        source: sqlx::Error,
-    },
-    /// Made by a newer hub.
-    #[error(
-        "store {path} has schema {found}, this hub knows {known}: run the hub that wrote it, or a newer one"
-    )]
-    NewerSchema {
-        /// The file.
-        path: PathBuf,
-        /// Its schema.
-        found: i64,
-        /// Ours.
-        known: i64,
-    },
-    /// Another hub has it.
-    #[error("store {0} is in use by another hub process")]
-    InUse(PathBuf),
-    /// The linked SQLite has a known bug.
-    #[error("SQLite {0} is linked; 3.51.3 or newer is needed")]
-    OldSqlite(String),
-    /// A row cannot be read back.
-    #[error("store {path}: {what} is damaged; restore a backup")]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// Which row.
-        what: String,
-    },
+/// A statement that takes longer has failed; its outcome is asked for afterwards (S7, S9).
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Which engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Engine {
+    Sqlite,
+    Postgres,
 }
 
 /// The open store.
 #[derive(Clone)]
 pub struct Store {
-    pool: SqlitePool,
-    path: PathBuf,
+    pool: AnyPool,
+    engine: Engine,
+    /// For messages: the file, or the URL without its password.
+    name: Arc<str>,
+    /// The term in which this process decides; -1: it does not.
+    term: Arc<AtomicI64>,
     /// Held as long as the store is open; the lock goes with it.
-    _lock: Arc<std::fs::File>,
+    _lock: Option<Arc<std::fs::File>>,
 }
 
 impl Store {
-    /// Opens the store in a data directory, and brings its schema up to date.
+    /// Opens the store in a data directory, brings its schema up to date, and takes the right to
+    /// decide.
     ///
     /// # Errors
     /// When it is in use, damaged or newer than this hub.
     pub async fn open(data_dir: &Path) -> Result<Self, Error> {
         let path = data_dir.join("hub.db");
         let lock = lock(&path)?;
-        let options = SqliteConnectOptions::new()
-            .filename(&path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(5))
-            .foreign_keys(true);
+        let store = Self::sqlite(&path, Some(Arc::new(lock))).await?;
+        store.check_version().await?;
+        store.check_integrity().await?;
+        store.migrate().await?;
+        store.take_over().await?;
+        Ok(store)
+    }
+
+    async fn sqlite(path: &Path, lock: Option<Arc<std::fs::File>>) -> Result<Self, Error> {
+        sqlx::any::install_default_drivers();
+        let name: Arc<str> = path.display().to_string().into();
+        let url = format!("sqlite://{}?mode=rwc", escaped(&name));
         // One connection: SQLite has one writer, and reads are rare (the fleet lives in memory).
-        let pool = SqlitePoolOptions::new()
+        let pool = AnyPoolOptions::new()
             .max_connections(1)
-            .connect_with(options)
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    for pragma in [
+                        "PRAGMA busy_timeout = 5000",
+                        "PRAGMA journal_mode = WAL",
+                        "PRAGMA synchronous = FULL",
+                        "PRAGMA foreign_keys = ON",
+                    ] {
+                        connection.execute(pragma).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .connect(&url)
             .await
-            .map_err(|source| Error::Sqlite {
-                path: path.clone(),
-                source,
-            })?;
+            .map_err(Error::at(&name))?;
+        Ok(Self {
+            pool,
+            engine: Engine::Sqlite,
+            name,
+            term: Arc::new(AtomicI64::new(-1)),
+            _lock: lock,
+        })
+    }
+
+    /// Opens a PostgreSQL store and brings its schema up to date. The right to decide is taken with
+    /// [`Store::acquire`].
+    ///
+    /// # Errors
+    /// When it cannot be reached, or is newer than this hub.
+    pub async fn connect(url: &str) -> Result<Self, Error> {
+        sqlx::any::install_default_drivers();
+        let name: Arc<str> = without_password(url).into();
+        let pool = AnyPoolOptions::new()
+            .max_connections(4)
+            .acquire_timeout(Duration::from_secs(5))
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    // A decision that is acknowledged must be on disk (I1), whatever the server's
+                    // default; and a stuck statement must not hold the row of the lease for long.
+                    for setting in [
+                        "SET synchronous_commit = on",
+                        "SET statement_timeout = 10000",
+                        "SET idle_in_transaction_session_timeout = 10000",
+                    ] {
+                        connection.execute(setting).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .connect(url)
+            .await
+            .map_err(Error::at(&name))?;
         let store = Self {
             pool,
-            path,
-            _lock: Arc::new(lock),
+            engine: Engine::Postgres,
+            name,
+            term: Arc::new(AtomicI64::new(-1)),
+            _lock: None,
         };
-        store.check_version().await?;
         store.migrate().await?;
         Ok(store)
     }
 
     fn error(&self) -> impl Fn(sqlx::Error) -> Error + '_ {
-        |source| Error::Sqlite {
-            path: self.path.clone(),
-            source,
-        }
+        Error::at(&self.name)
     }
 
     async fn check_version(&self) -> Result<(), Error> {
-        let row = sqlx::query("SELECT sqlite_version()")
-            .fetch_one(&self.pool)
-            .await
-            .map_err(self.error())?;
-        let text: String = row.get(0);
+        let row = self.row("SELECT sqlite_version()").await?;
+        let text: String = row.try_get(0).map_err(self.error())?;
         let mut parts = text.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
         let mut part = || parts.next().unwrap_or(0);
         if (part(), part(), part()) < MIN_SQLITE {
@@ -131,95 +165,191 @@ impl Store {
         Ok(())
     }
 
+    /// Finds torn pages before they are served (S3).
+    async fn check_integrity(&self) -> Result<(), Error> {
+        let damaged = |text: String| Error::Damaged {
+            store: self.name.to_string(),
+            what: format!("the file ({text})"),
+        };
+        let row = self
+            .row("PRAGMA quick_check(1)")
+            .await
+            .map_err(|error| damaged(error.to_string()))?;
+        let text: String = row.try_get(0).map_err(self.error())?;
+        if text == "ok" {
+            Ok(())
+        } else {
+            Err(damaged(text))
+        }
+    }
+
     /// The epoch of this store; a restore raises it.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub async fn epoch(&self) -> Result<Epoch, Error> {
-        let row = sqlx::query("SELECT value FROM meta WHERE key = 'epoch'")
-            .fetch_one(&self.pool)
-            .await
-            .map_err(self.error())?;
-        let value: i64 = row.get(0);
+        let row = self
+            .row("SELECT value FROM meta WHERE key = 'epoch'")
+            .await?;
+        let value: i64 = row.try_get(0).map_err(self.error())?;
         Ok(Epoch(u64::try_from(value).unwrap_or(1)))
     }
 
-    /// Keeps the storable effects of one step, all or none, durably.
+    /// Raises the epoch, after something older was restored. Gives the new one.
     ///
     /// # Errors
-    /// When they could not be kept; then none of the step's sends may happen.
-    pub async fn apply(&self, effects: &[Effect], now: Timestamp) -> Result<(), Error> {
-        let storable = |effect: &Effect| {
-            !matches!(
-                effect,
-                Effect::Send(..) | Effect::RequestReport(..) | Effect::Close(..)
-            )
-        };
-        if !effects.iter().any(storable) {
+    /// When the store fails.
+    pub async fn raise_epoch(&self) -> Result<Epoch, Error> {
+        sqlx::query("UPDATE meta SET value = value + 1 WHERE key = 'epoch'")
+            .execute(&self.pool)
+            .await
+            .map_err(self.error())?;
+        self.epoch().await
+    }
+
+    /// Keeps the storable effects of a batch, all or none, durably. `batch` names it: where the
+    /// outcome of an earlier try is not known, a batch that arrived is not written twice (S7).
+    ///
+    /// # Errors
+    /// When they could not be kept; then none of the batch's sends may happen. [`Error::Fenced`] when
+    /// another process decides now.
+    pub async fn apply(
+        &self,
+        batch: &str,
+        effects: &[Effect],
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        if !effects.iter().any(Effect::is_stored) {
             return Ok(());
         }
+        tokio::time::timeout(STATEMENT_TIMEOUT, self.write_all(batch, effects, now))
+            .await
+            .unwrap_or_else(|_| Err(Error::Timeout(self.name.to_string())))
+    }
+
+    async fn write_all(
+        &self,
+        batch: &str,
+        effects: &[Effect],
+        now: Timestamp,
+    ) -> Result<(), Error> {
         let mut transaction = self.pool.begin().await.map_err(self.error())?;
+        if self.fence(&mut transaction, batch).await? == lease::Fence::AlreadyWritten {
+            return Ok(());
+        }
+        let mut chain = None;
         for effect in effects {
-            self.write(&mut transaction, effect, now).await?;
+            match effect {
+                Effect::Audit(entry) => {
+                    self.append(&mut transaction, &mut chain, entry).await?;
+                }
+                effect => self.write(&mut transaction, effect, now).await?,
+            }
         }
         transaction.commit().await.map_err(self.error())
     }
 
     async fn write(
         &self,
-        transaction: &mut Transaction<'_, Sqlite>,
+        transaction: &mut Transaction<'_, Any>,
         effect: &Effect,
         now: Timestamp,
     ) -> Result<(), Error> {
+        let json = |value: Result<String, serde_json::Error>| {
+            value.map_err(|error| Error::Encode(error.to_string()))
+        };
         let query = match effect {
-            Effect::Send(..) | Effect::RequestReport(..) | Effect::Close(..) => return Ok(()),
+            Effect::Send(..)
+            | Effect::RequestReport(..)
+            | Effect::Close(..)
+            | Effect::Audit(_) => return Ok(()),
             Effect::StoreHead(repository, branch, head) => sqlx::query(
-                "INSERT INTO heads (repository, branch, commit_id, seen_at) VALUES (?, ?, ?, ?) \
+                "INSERT INTO heads (repository, branch, commit_id, seen_at) VALUES ($1, $2, $3, $4) \
                  ON CONFLICT (repository, branch) DO UPDATE SET commit_id = excluded.commit_id, \
                  seen_at = excluded.seen_at",
             )
-            .bind(repository.as_str())
-            .bind(branch.as_str())
+            .bind(repository.to_string())
+            .bind(branch.to_string())
             .bind(head.commit.as_ref().map(ToString::to_string))
             .bind(head.seen_at.map(Timestamp::as_millisecond)),
             Effect::StoreCluster(name, record) => sqlx::query(
                 "INSERT INTO clusters (name, environment, labels, created_at, cluster_uid, pending, \
-                 certificate_expires_at) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET \
-                 environment = excluded.environment, labels = excluded.labels, \
-                 cluster_uid = excluded.cluster_uid, pending = excluded.pending, \
-                 certificate_expires_at = excluded.certificate_expires_at",
+                 certificate_expires_at, pin) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+                 ON CONFLICT (name) DO UPDATE SET environment = excluded.environment, \
+                 labels = excluded.labels, cluster_uid = excluded.cluster_uid, \
+                 pending = excluded.pending, \
+                 certificate_expires_at = excluded.certificate_expires_at, pin = excluded.pin",
             )
-            .bind(name.as_str())
+            .bind(name.to_string())
             .bind(record.environment.as_ref().map(ToString::to_string))
-            .bind(serde_json::to_string(&record.labels).unwrap_or_default())
+            .bind(json(serde_json::to_string(&record.labels))?)
             .bind(record.created_at.as_millisecond())
-            .bind(&record.cluster_uid)
-            .bind(&record.pending)
-            .bind(record.certificate_expires_at.map(Timestamp::as_millisecond)),
+            .bind(record.cluster_uid.clone())
+            .bind(record.pending.clone())
+            .bind(record.certificate_expires_at.map(Timestamp::as_millisecond))
+            .bind(
+                record
+                    .pin
+                    .as_ref()
+                    .map(|pin| json(serde_json::to_string(pin)))
+                    .transpose()?,
+            ),
             Effect::DeleteCluster(name) => {
-                for table in ["assignments", "reports"] {
-                    sqlx::query(sqlx::AssertSqlSafe(format!("DELETE FROM {table} WHERE cluster = ?")))
-                        .bind(name.as_str())
+                for sql in [
+                    "DELETE FROM assignments WHERE cluster = $1",
+                    "DELETE FROM reports WHERE cluster = $1",
+                ] {
+                    sqlx::query(sql)
+                        .bind(name.to_string())
                         .execute(&mut **transaction)
                         .await
                         .map_err(self.error())?;
                 }
-                sqlx::query("DELETE FROM clusters WHERE name = ?").bind(name.as_str())
+                sqlx::query("DELETE FROM clusters WHERE name = $1").bind(name.to_string())
             }
             Effect::StoreAssignment(name, assignment) => sqlx::query(
-                "INSERT INTO assignments (cluster, content) VALUES (?, ?) ON CONFLICT (cluster) \
+                "INSERT INTO assignments (cluster, content) VALUES ($1, $2) ON CONFLICT (cluster) \
                  DO UPDATE SET content = excluded.content",
             )
-            .bind(name.as_str())
+            .bind(name.to_string())
             .bind(assignment.decoded.content.to_vec()),
             Effect::StoreReport(name, report) => sqlx::query(
-                "INSERT INTO reports (cluster, content, received_at) VALUES (?, ?, ?) \
+                "INSERT INTO reports (cluster, content, received_at) VALUES ($1, $2, $3) \
                  ON CONFLICT (cluster) DO UPDATE SET content = excluded.content, \
                  received_at = excluded.received_at",
             )
-            .bind(name.as_str())
+            .bind(name.to_string())
             .bind(encode_report(report).encode_to_vec())
             .bind(now.as_millisecond()),
+            Effect::StoreEnvironment(name, state) => sqlx::query(
+                "INSERT INTO environments (name, content) VALUES ($1, $2) ON CONFLICT (name) \
+                 DO UPDATE SET content = excluded.content",
+            )
+            .bind(name.to_string())
+            .bind(json(serde_json::to_string(state))?),
+            Effect::StoreRollout(rollout) => sqlx::query(
+                "INSERT INTO rollouts (id, environment, state, created_at, ended_at, content) \
+                 VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO UPDATE SET \
+                 state = excluded.state, ended_at = excluded.ended_at, content = excluded.content",
+            )
+            .bind(rollout.id.clone())
+            .bind(rollout.environment.to_string())
+            .bind(rollout.state.as_str())
+            .bind(rollout.created_at.as_millisecond())
+            .bind(rollout.ended_at.map(Timestamp::as_millisecond))
+            .bind(json(serde_json::to_string(rollout))?),
+            Effect::StoreProgress(rollout, cluster, progress) => sqlx::query(
+                "INSERT INTO progress (rollout, cluster, content) VALUES ($1, $2, $3) \
+                 ON CONFLICT (rollout, cluster) DO UPDATE SET content = excluded.content",
+            )
+            .bind(rollout.clone())
+            .bind(cluster.to_string())
+            .bind(json(serde_json::to_string(progress))?),
+            Effect::DeleteProgress(rollout, cluster) => {
+                sqlx::query("DELETE FROM progress WHERE rollout = $1 AND cluster = $2")
+                    .bind(rollout.clone())
+                    .bind(cluster.to_string())
+            }
         };
         query
             .execute(&mut **transaction)
@@ -228,132 +358,71 @@ impl Store {
         Ok(())
     }
 
-    /// Everything that was kept, as the fleet's first event.
-    ///
-    /// # Errors
-    /// When a row cannot be read back: serving from half a memory would be worse than not serving.
-    pub async fn load(&self) -> Result<Event, Error> {
-        let mut heads = Vec::new();
-        for row in self
-            .rows("SELECT repository, branch, commit_id, seen_at FROM heads")
-            .await?
-        {
-            let damaged = || self.damaged("a branch head");
-            let repository: String = row.get(0);
-            let branch: String = row.get(1);
-            let commit: Option<String> = row.get(2);
-            let seen_at: Option<i64> = row.get(3);
-            let head = Head {
-                commit: commit
-                    .map(|c| c.parse())
-                    .transpose()
-                    .map_err(|_| damaged())?,
-                seen_at: seen_at.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
-                ..Head::default()
-            };
-            let key = (
-                repository.parse().map_err(|_| damaged())?,
-                branch.parse().map_err(|_| damaged())?,
-            );
-            heads.push((key, head));
-        }
-        let mut clusters = Vec::new();
-        for row in self
-            .rows(
-                "SELECT c.name, c.environment, c.labels, c.created_at, c.cluster_uid, c.pending, \
-                 c.certificate_expires_at, a.content, r.content FROM clusters c \
-                 LEFT JOIN assignments a ON a.cluster = c.name \
-                 LEFT JOIN reports r ON r.cluster = c.name",
-            )
-            .await?
-        {
-            clusters.push(self.cluster(&row)?);
-        }
-        Ok(Event::Restored { heads, clusters })
-    }
-
-    fn cluster(
-        &self,
-        row: &SqliteRow,
-    ) -> Result<
-        (
-            ClusterName,
-            ClusterRecord,
-            Option<StoredAssignment>,
-            Option<flotilla_shared::report::Report>,
-        ),
-        Error,
-    > {
-        let name: String = row.get(0);
-        let damaged = || self.damaged(&format!("cluster {name}"));
-        let environment: Option<String> = row.get(1);
-        let labels: String = row.get(2);
-        let created_at: i64 = row.get(3);
-        let expires_at: Option<i64> = row.get(6);
-        let record = ClusterRecord {
-            environment: environment
-                .map(|e| e.parse())
-                .transpose()
-                .map_err(|_| damaged())?,
-            labels: serde_json::from_str(&labels).map_err(|_| damaged())?,
-            created_at: Timestamp::from_millisecond(created_at).map_err(|_| damaged())?,
-            cluster_uid: row.get(4),
-            pending: row.get(5),
-            certificate_expires_at: expires_at.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
-        };
-        let assignment: Option<Vec<u8>> = row.get(7);
-        let assignment = assignment
-            .map(|content| {
-                let digest = Digest::of(&content).as_bytes().to_vec();
-                decode_assignment(&v1::Assignment {
-                    content: content.into(),
-                    digest,
-                })
-            })
-            .transpose()
-            .map_err(|_| damaged())?
-            .map(|decoded| StoredAssignment {
-                decoded: Arc::new(decoded),
-            });
-        let report: Option<Vec<u8>> = row.get(8);
-        // A report comes again by itself, so a damaged one is only forgotten.
-        let report = report
-            .and_then(|content| v1::Report::decode(content.as_slice()).ok())
-            .and_then(|wire| decode_report(&wire).ok());
-        Ok((
-            name.parse().map_err(|_| damaged())?,
-            record,
-            assignment,
-            report,
-        ))
-    }
-
-    async fn rows(&self, sql: &'static str) -> Result<Vec<SqliteRow>, Error> {
+    async fn rows(&self, sql: &'static str) -> Result<Vec<AnyRow>, Error> {
         sqlx::query(sql)
             .fetch_all(&self.pool)
             .await
             .map_err(self.error())
     }
 
+    async fn row(&self, sql: &'static str) -> Result<AnyRow, Error> {
+        sqlx::query(sql)
+            .fetch_one(&self.pool)
+            .await
+            .map_err(self.error())
+    }
+
     fn damaged(&self, what: &str) -> Error {
         Error::Damaged {
-            path: self.path.clone(),
+            store: self.name.to_string(),
             what: what.to_owned(),
         }
     }
 
-    /// Closes the store; the WAL is folded into the file.
+    /// Whether this process decides, as far as it knows.
+    #[must_use]
+    pub fn decides(&self) -> bool {
+        self.term.load(Ordering::Acquire) >= 0
+    }
+
+    /// Closes the store; SQLite's WAL is folded into the file.
     pub async fn close(&self) {
         self.pool.close().await;
     }
 }
 
+/// A path as part of a URL.
+fn escaped(path: &str) -> String {
+    path.bytes().fold(String::new(), |mut text, byte| {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => {
+                text.push(char::from(byte));
+            }
+            byte => text.push_str(&format!("%{byte:02X}")),
+        }
+        text
+    })
+}
+
+/// A URL as it may be shown.
+fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return "PostgreSQL".to_owned();
+    };
+    let rest = rest.split('?').next().unwrap_or_default();
+    match rest.rsplit_once('@') {
+        Some((user, place)) => {
+            let user = user.split(':').next().unwrap_or_default();
+            format!("{scheme}://{user}@{place}")
+        }
+        None => format!("{scheme}://{rest}"),
+    }
+}
+
 /// Takes the store for this process (catalogue S4); the kernel lets it go when the process ends.
 fn lock(path: &Path) -> Result<std::fs::File, Error> {
-    let error = |source: std::io::Error| Error::Sqlite {
-        path: path.to_owned(),
-        source: sqlx::Error::Io(source),
-    };
+    let name = path.display().to_string();
+    let error = |source: std::io::Error| Error::at(&name)(sqlx::Error::Io(source));
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).map_err(error)?;
     }
@@ -365,7 +434,7 @@ fn lock(path: &Path) -> Result<std::fs::File, Error> {
         .map_err(error)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(Error::InUse(path.to_owned())),
+        Err(std::fs::TryLockError::WouldBlock) => Err(Error::InUse(PathBuf::from(path))),
         Err(std::fs::TryLockError::Error(cause)) => Err(error(cause)),
     }
 }

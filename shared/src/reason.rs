@@ -205,6 +205,25 @@ reasons! {
     Pending,
     /// A clock is off by more than five minutes.
     ClockSkew,
+    // --- rollouts
+    /// The rollout has not come to this cluster yet.
+    WaitsForRollout,
+    /// The cluster was not healthy in time.
+    ProgressDeadline,
+    /// Too few people have approved.
+    ApprovalNeeded,
+    /// No change window is open, or a freeze holds.
+    WindowClosed,
+    /// An external check does not answer well.
+    CheckFailed,
+    /// The environment before has not proven the commit.
+    NotProven,
+    /// The commit failed before and is not tried again.
+    Quarantined,
+    /// A person keeps it on a commit.
+    Pinned,
+    /// A person stopped it.
+    Paused,
 }
 
 impl fmt::Display for Reason {

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use flotilla_shared::assignment::{ApplicationAssignment, Assignment, Renderer};
-use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName, Generation};
+use flotilla_shared::id::{ApplicationName, ClusterName, Generation};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::Revision;
 use flotilla_shared::wire::{decode_assignment, encode_assignment};
 use jiff::Timestamp;
 
 use super::cluster::{Placed, Problem};
+use super::rollout::Commits;
 use super::{Effect, Fleet, StoredAssignment};
 use crate::spec::{Application, Environment};
 
@@ -33,7 +34,8 @@ impl Fleet {
         };
         let labels = self.labels_of(name);
         let previous = cluster.assigned.clone();
-        let (applications, placed) = self.applications(name, &environment, &labels, |app| {
+        let plan = self.plan(name, &environment, now);
+        let (applications, placed) = self.applications(name, &environment, &labels, &plan, |app| {
             previous
                 .as_ref()
                 .and_then(|p| p.assignment.applications.get(app))
@@ -81,6 +83,7 @@ impl Fleet {
         if let Some(cluster) = self.clusters.get_mut(name) {
             cluster.assigned = Some(decoded.clone());
             cluster.refusal = None;
+            cluster.note_current(now);
         }
         self.touch(name);
         self.touch_environments();
@@ -126,6 +129,7 @@ impl Fleet {
         name: &ClusterName,
         environment: &Environment,
         labels: &BTreeMap<String, String>,
+        plan: &Plan,
         previous: impl Fn(&ApplicationName) -> Option<ApplicationAssignment>,
     ) -> (
         BTreeMap<ApplicationName, ApplicationAssignment>,
@@ -140,7 +144,7 @@ impl Fleet {
             {
                 continue;
             }
-            let problem = match self.application(name, environment, labels, application) {
+            let problem = match self.application(name, environment, labels, plan, application) {
                 Ok(assignment) => {
                     applications.insert(app_name.clone(), assignment);
                     None
@@ -168,6 +172,7 @@ impl Fleet {
         name: &ClusterName,
         environment: &Environment,
         labels: &BTreeMap<String, String>,
+        plan: &Plan,
         application: &Application,
     ) -> Result<ApplicationAssignment, Problem> {
         let problem = |reason, message| Problem { reason, message };
@@ -185,16 +190,24 @@ impl Fleet {
             .path
             .fill(name, &environment.name, labels)
             .map_err(|error| problem(Reason::TemplateFailed, error.to_string()))?;
-        let head = self.head(&application.repository, &environment.branch);
-        let commit = head.and_then(|head| head.commit.clone()).ok_or_else(|| {
-            match head.and_then(|head| head.problem.clone()) {
-                Some((reason, message)) => problem(reason, message),
-                None => problem(
-                    Reason::NoRevision,
-                    format!("branch {} has not been read yet", environment.branch),
-                ),
-            }
-        })?;
+        let commit = plan
+            .commits
+            .get(&application.repository)
+            .cloned()
+            .ok_or_else(|| {
+                let head = self.head(&application.repository, &environment.branch);
+                match head.and_then(|head| head.problem.clone()) {
+                    Some((reason, message)) => problem(reason, message),
+                    None if head.is_some_and(|head| head.commit.is_some()) => problem(
+                        Reason::WaitsForRollout,
+                        "no rollout has brought a commit here yet".to_owned(),
+                    ),
+                    None => problem(
+                        Reason::NoRevision,
+                        format!("branch {} has not been read yet", environment.branch),
+                    ),
+                }
+            })?;
         Ok(ApplicationAssignment {
             revision: Revision {
                 repository: application.repository.clone(),
@@ -207,30 +220,84 @@ impl Fleet {
             sync_policy: application.sync_policy.clone(),
             depends_on: application.depends_on.clone(),
             substitute: application.substitute,
-            rollout: String::new(),
+            rollout: plan.rollout.clone(),
             namespace: application.namespace.clone(),
         })
     }
 
-    /// The commit that an environment's clusters are sent to.
+    /// Which commits a cluster should run, and which rollout says so.
     #[must_use]
-    pub fn approved(&self, environment: &EnvironmentName) -> Vec<Revision> {
-        let Some(environment) = self.spec.environment(environment) else {
-            return Vec::new();
-        };
-        self.spec
-            .repositories
-            .keys()
-            .filter_map(|repository| {
-                let commit = self.head(repository, &environment.branch)?.commit.clone()?;
-                Some(Revision {
-                    repository: repository.clone(),
-                    branch: environment.branch.clone(),
-                    commit,
-                })
-            })
-            .collect()
+    pub fn plan(&self, name: &ClusterName, environment: &Environment, now: Timestamp) -> Plan {
+        let mut plan = self.rolled_out(name, environment);
+        let own = self
+            .clusters
+            .get(name)
+            .and_then(|one| one.record.pin.as_ref());
+        let state = self.environments.get(&environment.name);
+        let all = state.and_then(|state| state.pin.as_ref());
+        // A cluster's own pin wins over its environment's.
+        for pin in [all, own]
+            .into_iter()
+            .flatten()
+            .filter(|pin| pin.holds(now))
+        {
+            plan.commits.extend(pin.commits.clone());
+            plan.rollout = String::new();
+        }
+        plan
     }
+
+    fn rolled_out(&self, name: &ClusterName, environment: &Environment) -> Plan {
+        if environment.strategy.is_none() {
+            return Plan {
+                commits: self.head_commits(environment),
+                rollout: String::new(),
+            };
+        }
+        let state = self.environments.get(&environment.name);
+        let mut approved = state.map_or_else(Plan::default, |state| Plan {
+            commits: state.approved.clone(),
+            rollout: state.approved_by.clone(),
+        });
+        let rollout = self.rollouts.get(&environment.name);
+        let Some(rollout) = rollout.filter(|rollout| !rollout.state.is_over()) else {
+            return approved;
+        };
+        if rollout.touches(name) {
+            return Plan {
+                commits: rollout.target.clone(),
+                rollout: rollout.id.clone(),
+            };
+        }
+        // What an older rollout gave it stays until this one comes to it: nothing jumps back and
+        // forth because a newer commit was pushed.
+        let assigned = self
+            .clusters
+            .get(name)
+            .and_then(|one| one.assigned.as_ref());
+        for app in assigned
+            .iter()
+            .flat_map(|one| one.assignment.applications.values())
+        {
+            if rollout.carried.contains(&app.rollout) && app.revision.branch == environment.branch {
+                let revision = &app.revision;
+                approved
+                    .commits
+                    .insert(revision.repository.clone(), revision.commit.clone());
+                approved.rollout.clone_from(&app.rollout);
+            }
+        }
+        approved
+    }
+}
+
+/// Which commits a cluster should run, and which rollout says so.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Plan {
+    /// By repository.
+    pub commits: Commits,
+    /// Empty: none.
+    pub rollout: String,
 }
 
 /// What an agent must be able to do to understand the assignment safely.

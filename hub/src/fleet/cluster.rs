@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use flotilla_shared::assignment::AssignmentRef;
 use flotilla_shared::digest::Digest;
+use flotilla_shared::health::{Health, Sync};
 use flotilla_shared::id::ApplicationName;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::Report;
@@ -12,6 +13,9 @@ use flotilla_shared::wire::DecodedAssignment;
 use jiff::Timestamp;
 
 use super::event::{ClusterRecord, SessionId};
+
+/// Without a word for this long an agent counts as offline: three heartbeats and some slack.
+pub const OFFLINE_AFTER: jiff::SignedDuration = jiff::SignedDuration::from_secs(35);
 
 /// Whether and since when an agent is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +75,9 @@ pub struct Cluster {
     pub report: Option<Report>,
     /// When that came.
     pub reported_at: Option<Timestamp>,
+    /// Since when its agent says that it runs exactly what is assigned, synced and healthy. Not kept
+    /// over a restart: what nobody watched proves nothing.
+    pub current_since: Option<Timestamp>,
     /// Applications that are placed here.
     pub placed: BTreeMap<ApplicationName, Placed>,
     /// What its agent said of itself.
@@ -96,6 +103,63 @@ impl Cluster {
             }
             (_, Some(_)) => Connection::Offline,
             (_, None) => Connection::NeverSeen,
+        }
+    }
+
+    /// Worst sync state and health over its applications.
+    #[must_use]
+    pub fn worst(&self) -> (Sync, Health) {
+        let mut sync = Sync::Synced;
+        let mut health = Health::Current;
+        for (name, placed) in &self.placed {
+            let report = self.report.as_ref().and_then(|r| r.applications.get(name));
+            let (app_sync, app_health) = match report {
+                Some(report) => (report.sync, report.health),
+                None => (Sync::Unknown, Health::Unknown),
+            };
+            sync = sync.max(if placed.problem.is_some() {
+                Sync::Refused
+            } else {
+                app_sync
+            });
+            health = health.max(app_health);
+        }
+        if self.refusal.is_some() {
+            sync = Sync::Refused;
+        }
+        (sync, health)
+    }
+
+    /// Whether its agent last said that it runs exactly what is assigned, synced and healthy. An
+    /// application without a report of exactly the assigned commit is not current, whatever the agent
+    /// said of an older one (I1, promise 4).
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        if self.accepted != self.assigned_ref() || self.refusal.is_some() {
+            return false;
+        }
+        self.placed.iter().all(|(name, placed)| {
+            let report = self.report.as_ref().and_then(|r| r.applications.get(name));
+            let assigned = self
+                .assigned
+                .as_ref()
+                .and_then(|a| a.assignment.applications.get(name));
+            let exact = match (report.and_then(|r| r.revision.as_ref()), assigned) {
+                (Some(reported), Some(assigned)) => reported.commit == assigned.revision.commit,
+                _ => false,
+            };
+            exact
+                && placed.problem.is_none()
+                && report.is_some_and(|r| r.sync == Sync::Synced && r.health == Health::Current)
+        })
+    }
+
+    /// Notes since when it is current.
+    pub(super) fn note_current(&mut self, now: Timestamp) {
+        if !self.is_current() {
+            self.current_since = None;
+        } else if self.current_since.is_none() {
+            self.current_since = Some(now);
         }
     }
 

@@ -12,6 +12,8 @@ use flotilla_shared::revision::{BranchName, Commit};
 use flotilla_shared::wire::DecodedAssignment;
 use jiff::Timestamp;
 
+use super::environment::{EnvironmentState, Pin};
+use super::rollout::{Progress, Rollout};
 use crate::fleet::Head;
 use crate::spec::Spec;
 
@@ -34,6 +36,8 @@ pub struct ClusterRecord {
     pub pending: Option<String>,
     /// End of the newest certificate.
     pub certificate_expires_at: Option<Timestamp>,
+    /// Kept on commits by a person.
+    pub pin: Option<Pin>,
 }
 
 /// What an agent opens its stream with.
@@ -58,6 +62,40 @@ pub struct StoredAssignment {
     pub decoded: Arc<DecodedAssignment>,
 }
 
+/// A cluster as it was stored.
+#[derive(Debug, Clone)]
+pub struct StoredCluster {
+    /// Its name.
+    pub name: ClusterName,
+    /// Apart from what its agent says.
+    pub record: ClusterRecord,
+    /// Its last assignment.
+    pub assignment: Option<StoredAssignment>,
+    /// Its last report.
+    pub report: Option<Report>,
+}
+
+/// Who did what, where, why and with which commit.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AuditEntry {
+    /// When.
+    pub at: Timestamp,
+    /// An operator, or `hub`.
+    pub actor: String,
+    /// What was done.
+    pub action: String,
+    /// Where; empty: everywhere.
+    pub environment: String,
+    /// To which clusters.
+    pub clusters: Vec<String>,
+    /// With which commit; several are parted by a blank.
+    pub commit: String,
+    /// Why.
+    pub reason: String,
+    /// More, for a person.
+    pub detail: String,
+}
+
 /// Something happened.
 #[derive(Debug, Clone)]
 pub enum Event {
@@ -66,12 +104,24 @@ pub enum Event {
         /// Branch heads.
         heads: Vec<((RepositoryName, BranchName), Head)>,
         /// Clusters with their last assignment and report.
-        clusters: Vec<(
-            ClusterName,
-            ClusterRecord,
-            Option<StoredAssignment>,
-            Option<Report>,
-        )>,
+        clusters: Vec<StoredCluster>,
+        /// What was decided about environments.
+        environments: Vec<(EnvironmentName, EnvironmentState)>,
+        /// The last rollout of each environment.
+        rollouts: Vec<Rollout>,
+    },
+    /// Time went by.
+    Tick,
+    /// An external check was asked.
+    Checked {
+        /// For which environment.
+        environment: EnvironmentName,
+        /// Which check of it.
+        check: String,
+        /// Whether the answer is good.
+        good: bool,
+        /// What was answered.
+        text: String,
     },
     /// A valid fleet file was read.
     SpecChanged(Arc<Spec>),
@@ -144,10 +194,47 @@ pub enum Effect {
     StoreAssignment(ClusterName, StoredAssignment),
     /// Keep a report.
     StoreReport(ClusterName, Report),
+    /// Keep what was decided about an environment.
+    StoreEnvironment(EnvironmentName, Box<EnvironmentState>),
+    /// Keep a rollout, without its clusters.
+    StoreRollout(Box<Rollout>),
+    /// Keep a cluster's part in a rollout.
+    StoreProgress(String, ClusterName, Box<Progress>),
+    /// Forget a cluster's part in a rollout.
+    DeleteProgress(String, ClusterName),
+    /// Add to the audit log.
+    Audit(AuditEntry),
     /// Put an assignment into a stream's slot, over what is there.
     Send(ClusterName, SessionId, Arc<DecodedAssignment>),
     /// Ask for the full report again.
     RequestReport(ClusterName, SessionId),
     /// End a stream.
     Close(ClusterName, SessionId, Reason, String),
+}
+
+impl Effect {
+    /// Whether it is for the store.
+    #[must_use]
+    pub fn is_stored(&self) -> bool {
+        !matches!(
+            self,
+            Self::Send(..) | Self::RequestReport(..) | Self::Close(..)
+        )
+    }
+}
+
+/// Orders the effects of a batch: every store first, every send after, and of several sends to one
+/// cluster only the newest, since only that is what was stored.
+pub fn settle_order(effects: &mut Vec<Effect>) {
+    let mut newest = BTreeMap::new();
+    for effect in effects.iter() {
+        if let Effect::Send(name, _, decoded) = effect {
+            newest.insert(name.clone(), decoded.reference);
+        }
+    }
+    effects.retain(|effect| match effect {
+        Effect::Send(name, _, decoded) => newest.get(name) == Some(&decoded.reference),
+        _ => true,
+    });
+    effects.sort_by_key(|effect| !effect.is_stored());
 }

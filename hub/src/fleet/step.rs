@@ -8,32 +8,72 @@ use flotilla_shared::revision::{BranchName, Commit};
 use jiff::Timestamp;
 
 use super::cluster::{Cluster, Facts};
-use super::event::{Effect, Event, SessionId};
+use super::environment::{CheckResult, Pin};
+use super::event::{Effect, Event, SessionId, settle_order};
 use super::{Fleet, Head};
 
 impl Fleet {
-    /// Takes one event. Deterministic: equal fleets, events and times give equal effects.
+    /// Takes one event and draws its consequences. Deterministic: equal fleets, events and times give
+    /// equal effects.
     pub fn step(&mut self, event: Event, now: Timestamp) -> Vec<Effect> {
+        let mut effects = self.absorb(event, now);
+        effects.extend(self.settle(now));
+        settle_order(&mut effects);
+        effects
+    }
+
+    /// Takes one event; several may be taken before [`Fleet::settle`] draws their consequences for
+    /// rollouts, which look at whole environments.
+    pub fn absorb(&mut self, event: Event, now: Timestamp) -> Vec<Effect> {
         let mut effects = Vec::new();
         match event {
-            Event::Restored { heads, clusters } => {
+            Event::Restored {
+                heads,
+                clusters,
+                environments,
+                rollouts,
+            } => {
                 self.heads.extend(heads);
-                for (name, record, assigned, report) in clusters {
+                self.environments.extend(environments);
+                for rollout in rollouts {
+                    self.rollouts.insert(rollout.environment.clone(), rollout);
+                }
+                for stored in clusters {
                     self.clusters.insert(
-                        name.clone(),
+                        stored.name.clone(),
                         Cluster {
-                            record,
-                            assigned: assigned.map(|stored| stored.decoded),
-                            report,
+                            record: stored.record,
+                            assigned: stored.assignment.map(|stored| stored.decoded),
+                            report: stored.report,
                             ..Cluster::default()
                         },
                     );
-                    self.touch(&name);
+                    self.touch(&stored.name);
                 }
+                self.count_pins();
                 self.touch_environments();
+            }
+            Event::Tick => self.tick(now, &mut effects),
+            Event::Checked {
+                environment,
+                check,
+                good,
+                text,
+            } => {
+                let result = CheckResult {
+                    good,
+                    text,
+                    at: now,
+                };
+                self.checks.insert((environment.clone(), check), result);
+                self.dirty.insert(environment);
             }
             Event::SpecChanged(spec) => {
                 self.spec = spec;
+                self.members.clear();
+                self.adopt(now, &mut effects);
+                self.dirty
+                    .extend(self.spec.environments.iter().map(|one| one.name.clone()));
                 self.touch_environments();
                 self.assign_all(now, &mut effects);
             }
@@ -57,15 +97,22 @@ impl Fleet {
                 self.touch_environments();
                 self.assign_all(now, &mut effects);
             }
-            Event::ClusterPut(name, record) => {
+            Event::ClusterPut(name, mut record) => {
+                self.stir(&name);
                 let cluster = self.clusters.entry(name.clone()).or_default();
+                // Pins are a person's word; they end by another one, not by an enrolment.
+                record.pin = cluster.record.pin.take();
                 cluster.record = record.clone();
+                self.members.clear();
+                self.stir(&name);
                 self.touch(&name);
                 self.touch_environments();
                 effects.push(Effect::StoreCluster(name.clone(), record));
                 self.assign(&name, now, &mut effects);
             }
             Event::ClusterRemoved(name) => {
+                self.stir(&name);
+                self.members.clear();
                 if let Some(cluster) = self.clusters.remove(&name) {
                     if let Some((session, _)) = cluster.session {
                         let text =
@@ -99,6 +146,8 @@ impl Fleet {
                     kubernetes_version: hello.kubernetes_version,
                     cluster_uid: hello.cluster_uid,
                 };
+                cluster.note_current(now);
+                self.stir(&name);
                 self.touch(&name);
                 self.touch_environments();
                 self.assign(&name, now, &mut effects);
@@ -112,6 +161,7 @@ impl Fleet {
             Event::Disconnected(name, session) => {
                 if let Some(cluster) = self.live(&name, session) {
                     cluster.session = None;
+                    self.stir(&name);
                     self.touch(&name);
                     self.touch_environments();
                 }
@@ -130,6 +180,8 @@ impl Fleet {
                     if assignment == cluster.assigned_ref() {
                         cluster.refusal = refusal;
                     }
+                    cluster.note_current(now);
+                    self.stir(&name);
                     self.touch(&name);
                 }
             }
@@ -139,6 +191,8 @@ impl Fleet {
                     cluster.reported_at = Some(now);
                     cluster.report_digest = digest;
                     cluster.report = Some(report.clone());
+                    cluster.note_current(now);
+                    self.stir(&name);
                     self.touch(&name);
                     self.touch_environments();
                     effects.push(Effect::StoreReport(name, report));
@@ -186,6 +240,8 @@ impl Fleet {
         let lost = cluster.refusal.is_none() && cluster.assigned_ref() != accepted;
         if cluster.accepted != accepted {
             cluster.accepted = accepted;
+            cluster.note_current(now);
+            self.stir(name);
             self.touch(name);
         }
         if lost {
@@ -233,17 +289,82 @@ impl Fleet {
             visible |= before.problem != head.problem;
         }
         if visible || moved {
+            self.dirty
+                .extend(self.spec.environments.iter().map(|one| one.name.clone()));
             self.touch_environments();
             self.assign_all(now, effects);
         }
     }
 
-    fn assign_all(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+    fn tick(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let ticking = self.ticking();
+        self.dirty.extend(ticking);
+        let ended: Vec<ClusterName> = self
+            .clusters
+            .iter()
+            .filter(|(_, cluster)| self.expiring_pins > 0 && expired(&cluster.record.pin, now))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in ended {
+            if let Some(cluster) = self.clusters.get_mut(&name) {
+                cluster.record.pin = None;
+                effects.push(Effect::StoreCluster(name.clone(), cluster.record.clone()));
+            }
+            self.stir(&name);
+            self.touch(&name);
+            self.assign(&name, now, effects);
+            self.count_pins();
+        }
+        let mut all = false;
+        for (name, state) in &mut self.environments {
+            if expired(&state.pin, now) {
+                state.pin = None;
+                effects.push(Effect::StoreEnvironment(
+                    name.clone(),
+                    Box::new(state.clone()),
+                ));
+                all = true;
+            }
+        }
+        if all {
+            self.touch_environments();
+            self.assign_all(now, effects);
+        }
+    }
+
+    /// An environment that is given a strategy begins from what its clusters run, not from nothing:
+    /// that is what was noted while it had none, or the heads of a store older than strategies.
+    fn adopt(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let spec = std::sync::Arc::clone(&self.spec);
+        for environment in &spec.environments {
+            if environment.strategy.is_none() || self.environments.contains_key(&environment.name) {
+                continue;
+            }
+            let runs = self.clusters.values().any(|cluster| {
+                let assigned = cluster.assigned.as_ref();
+                assigned.is_some_and(|one| one.assignment.environment == environment.name)
+            });
+            let heads = self.head_commits(environment);
+            if runs && !heads.is_empty() {
+                let state = self
+                    .environments
+                    .entry(environment.name.clone())
+                    .or_default();
+                state.approve(heads, String::new(), now);
+                let state = Box::new(state.clone());
+                effects.push(Effect::StoreEnvironment(environment.name.clone(), state));
+            }
+        }
+    }
+
+    pub(super) fn assign_all(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         let names: Vec<ClusterName> = self.clusters.keys().cloned().collect();
         for name in names {
             self.assign(&name, now, effects);
         }
-        // Every store first, every send after: one transaction, then the wire.
-        effects.sort_by_key(|effect| matches!(effect, Effect::Send(..)));
     }
+}
+
+fn expired(pin: &Option<Pin>, now: Timestamp) -> bool {
+    pin.as_ref().is_some_and(|pin| !pin.holds(now))
 }

@@ -136,6 +136,7 @@ impl Enrollment {
                     cluster_uid: plain_line(&request.cluster_uid, MAX_TOKEN_BYTES),
                     pending: (!accepted).then(|| key.fingerprint.clone()),
                     certificate_expires_at: None,
+                    pin: None,
                 };
                 tracing::info!(cluster = %name, accepted, "enrolled");
                 self.context

@@ -9,6 +9,7 @@ use flotilla_shared::revision::{BranchName, RepositoryUrl};
 use flotilla_yaml::config::{ConfigError, Located, located};
 use serde::Deserialize;
 
+use super::strategy::{GatesEntry, Strategy, StrategyEntry};
 use super::{Application, ClusterSpec, Environment, PathTemplate, Placement, Repository, Spec};
 
 #[derive(Debug, Deserialize)]
@@ -42,6 +43,12 @@ struct EnvironmentEntry {
     branch: BranchName,
     #[serde(default)]
     promotes_from: Option<EnvironmentName>,
+    #[serde(default)]
+    strategy: Option<StrategyEntry>,
+    #[serde(default)]
+    gates: Option<GatesEntry>,
+    #[serde(default)]
+    auto_promote: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -208,11 +215,38 @@ impl<'f> Checker<'f> {
             let message = format!("branch {} is already that of {other}", entry.branch);
             self.error(&format!("{path}.branch"), message);
         }
+        let mut problems = Vec::new();
+        let gates = entry.gates.as_ref().map(|gates| gates.read(&mut problems));
+        self.problems(&format!("{path}.gates"), &mut problems);
+        // Gates alone already need a rollout to hold back: all clusters at once, in one wave.
+        let strategy = match &entry.strategy {
+            Some(strategy) => Some(strategy.read(&mut problems)),
+            None => gates.is_some().then(Strategy::default),
+        };
+        self.problems(&format!("{path}.strategy"), &mut problems);
+        if gates.as_ref().is_some_and(|gates| gates.proof.is_some())
+            && entry.promotes_from.is_none()
+        {
+            let message = "there is no environment before this one to prove anything";
+            self.error(&format!("{path}.gates.proof"), message);
+        }
+        if entry.auto_promote && entry.promotes_from.is_none() {
+            self.error(&format!("{path}.autoPromote"), "it needs promotesFrom");
+        }
         self.spec.environments.push(Environment {
             name: entry.name.clone(),
             branch: entry.branch.clone(),
             promotes_from: entry.promotes_from.clone(),
+            strategy,
+            gates: gates.unwrap_or_default(),
+            auto_promote: entry.auto_promote,
         });
+    }
+
+    fn problems(&mut self, path: &str, problems: &mut Vec<(String, String)>) {
+        for (key, message) in problems.drain(..) {
+            self.error(&format!("{path}.{key}"), message);
+        }
     }
 
     fn cluster(&mut self, path: &str, entry: &'f ClusterEntry) {
@@ -350,7 +384,7 @@ impl<'f> Checker<'f> {
 }
 
 /// `300ms`, `30s`, `5m`, `1h`, `1h30m`.
-fn duration(text: &str) -> Option<Duration> {
+pub(super) fn duration(text: &str) -> Option<Duration> {
     let mut total = Duration::ZERO;
     let mut rest = text;
     if rest.is_empty() {

@@ -7,8 +7,7 @@ use flotilla_shared::reason::Reason;
 use flotilla_shared::wire::{reason_to_wire, timestamp_to_wire};
 use jiff::Timestamp;
 
-use crate::fleet::{Cluster, Connection, Fleet};
-use crate::serve::OFFLINE_AFTER;
+use crate::fleet::{Cluster, Connection, Fleet, OFFLINE_AFTER};
 use crate::spec::Environment;
 
 struct Steps(Vec<v1::ExplainStep>);

@@ -2,37 +2,75 @@
 
 use sqlx::Row as _;
 
-use super::{Error, Store};
+use super::{Engine, Error, Store};
 
-/// Statements that bring a store from version `index` to `index + 1`.
-const MIGRATIONS: &[&[&str]] = &[&[
-    "CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL)",
-    "INSERT INTO meta (key, value) VALUES ('epoch', 1)",
-    "CREATE TABLE heads (repository TEXT NOT NULL, branch TEXT NOT NULL, commit_id TEXT, \
-     seen_at INTEGER, PRIMARY KEY (repository, branch))",
-    "CREATE TABLE clusters (name TEXT PRIMARY KEY, environment TEXT, labels TEXT NOT NULL, \
-     created_at INTEGER NOT NULL, cluster_uid TEXT NOT NULL, pending TEXT, \
-     certificate_expires_at INTEGER)",
-    "CREATE TABLE assignments (cluster TEXT PRIMARY KEY, content BLOB NOT NULL)",
-    "CREATE TABLE reports (cluster TEXT PRIMARY KEY, content BLOB NOT NULL, \
-     received_at INTEGER NOT NULL)",
-    "CREATE TABLE tokens (id TEXT PRIMARY KEY, hash TEXT NOT NULL, cluster TEXT, environment TEXT, \
-     labels TEXT NOT NULL, expires_at INTEGER NOT NULL, auto_accept INTEGER NOT NULL, \
-     created_by TEXT NOT NULL, redeemed_at INTEGER, redeemed_by TEXT, redeemed_key TEXT)",
-]];
+/// Statements that bring a store from version `index` to `index + 1`, in SQLite's words.
+const MIGRATIONS: &[&[&str]] = &[
+    &[
+        "CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL)",
+        "INSERT INTO meta (key, value) VALUES ('epoch', 1)",
+        "CREATE TABLE heads (repository TEXT NOT NULL, branch TEXT NOT NULL, commit_id TEXT, \
+         seen_at INTEGER, PRIMARY KEY (repository, branch))",
+        "CREATE TABLE clusters (name TEXT PRIMARY KEY, environment TEXT, labels TEXT NOT NULL, \
+         created_at INTEGER NOT NULL, cluster_uid TEXT NOT NULL, pending TEXT, \
+         certificate_expires_at INTEGER)",
+        "CREATE TABLE assignments (cluster TEXT PRIMARY KEY, content BLOB NOT NULL)",
+        "CREATE TABLE reports (cluster TEXT PRIMARY KEY, content BLOB NOT NULL, \
+         received_at INTEGER NOT NULL)",
+        "CREATE TABLE tokens (id TEXT PRIMARY KEY, hash TEXT NOT NULL, cluster TEXT, environment TEXT, \
+         labels TEXT NOT NULL, expires_at INTEGER NOT NULL, auto_accept INTEGER NOT NULL, \
+         created_by TEXT NOT NULL, redeemed_at INTEGER, redeemed_by TEXT, redeemed_key TEXT)",
+    ],
+    &[
+        "ALTER TABLE clusters ADD COLUMN pin TEXT",
+        "CREATE TABLE environments (name TEXT PRIMARY KEY, content TEXT NOT NULL)",
+        "CREATE TABLE rollouts (id TEXT PRIMARY KEY, environment TEXT NOT NULL, state TEXT NOT NULL, \
+         created_at INTEGER NOT NULL, ended_at INTEGER, content TEXT NOT NULL)",
+        "CREATE INDEX rollouts_by_environment ON rollouts (environment, created_at)",
+        "CREATE TABLE progress (rollout TEXT NOT NULL, cluster TEXT NOT NULL, content TEXT NOT NULL, \
+         PRIMARY KEY (rollout, cluster))",
+        "CREATE TABLE audit (seq INTEGER PRIMARY KEY, happened_at INTEGER NOT NULL, \
+         actor TEXT NOT NULL, action TEXT NOT NULL, environment TEXT NOT NULL, \
+         clusters TEXT NOT NULL, commits TEXT NOT NULL, reason TEXT NOT NULL, \
+         detail TEXT NOT NULL, hash TEXT NOT NULL)",
+        "CREATE TABLE operators (name TEXT PRIMARY KEY, role TEXT NOT NULL, \
+         environments TEXT NOT NULL, changed_by TEXT NOT NULL, changed_at INTEGER NOT NULL)",
+        "CREATE TABLE decider (id INTEGER PRIMARY KEY, holder TEXT NOT NULL, term INTEGER NOT NULL, \
+         address TEXT NOT NULL, expires_at INTEGER NOT NULL, last_batch TEXT NOT NULL)",
+        "INSERT INTO decider (id, holder, term, address, expires_at, last_batch) \
+         VALUES (1, '', 0, '', 0, '')",
+    ],
+];
+
+/// The version this hub knows.
+pub(super) fn known() -> i64 {
+    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
+}
 
 impl Store {
+    /// The version found.
+    pub(super) async fn schema(&self) -> Result<i64, Error> {
+        let sql = match self.engine {
+            Engine::Sqlite => "SELECT CAST(user_version AS INTEGER) FROM pragma_user_version",
+            Engine::Postgres => {
+                sqlx::query("CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)")
+                    .execute(&self.pool)
+                    .await
+                    .map_err(self.error())?;
+                "SELECT COALESCE(MAX(version), 0) FROM schema_version"
+            }
+        };
+        let row = self.row(sql).await?;
+        row.try_get(0).map_err(self.error())
+    }
+
     /// Brings the schema up to date.
     pub(super) async fn migrate(&self) -> Result<(), Error> {
-        let row = sqlx::query("PRAGMA user_version")
-            .fetch_one(&self.pool)
-            .await
-            .map_err(self.error())?;
-        let found: i64 = row.get(0);
-        let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+        let found = self.schema().await?;
+        let known = known();
         if found > known {
             return Err(Error::NewerSchema {
-                path: self.path.clone(),
+                store: self.name.to_string(),
                 found,
                 known,
             });
@@ -42,21 +80,47 @@ impl Store {
                 continue;
             }
             let mut transaction = self.pool.begin().await.map_err(self.error())?;
-            for statement in *statements {
-                sqlx::query(*statement)
+            if self.engine == Engine::Postgres {
+                // Replicas that start together: one migrates, the others wait and then see it done.
+                sqlx::query("LOCK TABLE schema_version IN ACCESS EXCLUSIVE MODE")
+                    .execute(&mut *transaction)
+                    .await
+                    .map_err(self.error())?;
+                let row = sqlx::query("SELECT COALESCE(MAX(version), 0) FROM schema_version")
+                    .fetch_one(&mut *transaction)
+                    .await
+                    .map_err(self.error())?;
+                let present: i64 = row.try_get(0).map_err(self.error())?;
+                if present >= version {
+                    continue;
+                }
+            }
+            // Part of the same transaction: a migration is there whole or not at all (S5).
+            let mark = match self.engine {
+                Engine::Sqlite => format!("PRAGMA user_version = {version}"),
+                Engine::Postgres => {
+                    format!("INSERT INTO schema_version (version) VALUES ({version})")
+                }
+            };
+            let all = statements.iter().map(|statement| self.dialect(statement));
+            for statement in all.chain(std::iter::once(mark)) {
+                sqlx::query(sqlx::AssertSqlSafe(statement))
                     .execute(&mut *transaction)
                     .await
                     .map_err(self.error())?;
             }
-            // Part of the same transaction: a migration is there whole or not at all (S5).
-            sqlx::query(sqlx::AssertSqlSafe(format!(
-                "PRAGMA user_version = {version}"
-            )))
-            .execute(&mut *transaction)
-            .await
-            .map_err(self.error())?;
             transaction.commit().await.map_err(self.error())?;
         }
         Ok(())
+    }
+
+    /// A statement in the engine's own names of types: SQLite's INTEGER has 64 bits, PostgreSQL's 32.
+    fn dialect(&self, statement: &str) -> String {
+        match self.engine {
+            Engine::Sqlite => statement.to_owned(),
+            Engine::Postgres => statement
+                .replace("INTEGER", "BIGINT")
+                .replace("BLOB", "BYTEA"),
+        }
     }
 }

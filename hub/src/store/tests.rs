@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
-use flotilla_shared::id::ClusterName;
+use flotilla_shared::id::{ClusterName, Epoch};
 use flotilla_shared::report::Report;
 use jiff::Timestamp;
 
 use super::*;
-use crate::fleet::Fleet;
+use crate::fleet::{ClusterRecord, Event, Fleet};
 use crate::spec;
 
 fn now() -> Timestamp {
@@ -47,7 +47,7 @@ async fn what_was_stored_is_there_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let effects = effects();
     let store = Store::open(directory.path()).await.unwrap();
-    store.apply(&effects, now()).await.unwrap();
+    store.apply("1", &effects, now()).await.unwrap();
     store.close().await;
     drop(store);
 

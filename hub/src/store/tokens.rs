@@ -6,7 +6,7 @@ use flotilla_shared::digest::Digest;
 use flotilla_shared::id::{ClusterName, EnvironmentName};
 use jiff::Timestamp;
 use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
 use super::{Error, Store};
 
@@ -75,16 +75,16 @@ impl Store {
         let secret = random_hex(32);
         sqlx::query(
             "INSERT INTO tokens (id, hash, cluster, environment, labels, expires_at, auto_accept, \
-             created_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+             created_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
-        .bind(&id)
+        .bind(id.clone())
         .bind(Digest::of(secret.as_bytes()).to_string())
         .bind(new.cluster.as_ref().map(ToString::to_string))
         .bind(new.environment.as_ref().map(ToString::to_string))
         .bind(serde_json::to_string(&new.labels).unwrap_or_default())
         .bind(new.expires_at.as_millisecond())
-        .bind(new.auto_accept)
-        .bind(&new.created_by)
+        .bind(i64::from(new.auto_accept))
+        .bind(new.created_by.clone())
         .execute(&self.pool)
         .await
         .map_err(self.error())?;
@@ -113,8 +113,8 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn revoke_token(&self, id: &str) -> Result<bool, Error> {
-        let result = sqlx::query("DELETE FROM tokens WHERE id = ?")
-            .bind(id)
+        let result = sqlx::query("DELETE FROM tokens WHERE id = $1")
+            .bind(id.to_owned())
             .execute(&self.pool)
             .await
             .map_err(self.error())?;
@@ -139,28 +139,26 @@ impl Store {
         let hash = Digest::of(secret.as_bytes()).to_string();
         // One statement decides, so that of fifty clients at once exactly one is first (E2).
         let taken = sqlx::query(
-            "UPDATE tokens SET redeemed_at = ?, redeemed_by = ?, redeemed_key = ? WHERE id = ? \
-             AND hash = ? AND redeemed_key IS NULL AND expires_at > ? \
-             AND (cluster IS NULL OR cluster = ?)",
+            "UPDATE tokens SET redeemed_at = $1, redeemed_by = $2, redeemed_key = $3 WHERE id = $4 \
+             AND hash = $5 AND redeemed_key IS NULL AND expires_at > $1 \
+             AND (cluster IS NULL OR cluster = $2)",
         )
         .bind(now.as_millisecond())
-        .bind(cluster.as_str())
-        .bind(fingerprint)
-        .bind(id)
-        .bind(&hash)
-        .bind(now.as_millisecond())
-        .bind(cluster.as_str())
+        .bind(cluster.to_string())
+        .bind(fingerprint.to_owned())
+        .bind(id.to_owned())
+        .bind(hash.clone())
         .execute(&self.pool)
         .await
         .map_err(self.error())?;
         let row = sqlx::query(
-            "SELECT * FROM tokens WHERE id = ? AND hash = ? AND redeemed_key = ? \
-             AND redeemed_by = ?",
+            "SELECT * FROM tokens WHERE id = $1 AND hash = $2 AND redeemed_key = $3 \
+             AND redeemed_by = $4",
         )
-        .bind(id)
-        .bind(&hash)
-        .bind(fingerprint)
-        .bind(cluster.as_str())
+        .bind(id.to_owned())
+        .bind(hash)
+        .bind(fingerprint.to_owned())
+        .bind(cluster.to_string())
         .fetch_optional(&self.pool)
         .await
         .map_err(self.error())?
@@ -171,37 +169,38 @@ impl Store {
         })
     }
 
-    fn token(&self, row: &SqliteRow) -> Result<Token, Error> {
-        let id: String = row.get("id");
+    fn token(&self, row: &AnyRow) -> Result<Token, Error> {
+        let text = |key: &'static str| row.try_get::<String, _>(key).map_err(self.error());
+        let optional =
+            |key: &'static str| row.try_get::<Option<String>, _>(key).map_err(self.error());
+        let id = text("id")?;
         let damaged = || self.damaged(&format!("token {id}"));
-        let cluster: Option<String> = row.get("cluster");
-        let environment: Option<String> = row.get("environment");
-        let labels: String = row.get("labels");
         let time = |ms: i64| Timestamp::from_millisecond(ms).map_err(|_| damaged());
-        let redeemed_at: Option<i64> = row.get("redeemed_at");
+        let number = |key: &'static str| row.try_get::<i64, _>(key).map_err(self.error());
+        let redeemed_at: Option<i64> = row.try_get("redeemed_at").map_err(self.error())?;
         Ok(Token {
             token: NewToken {
-                cluster: cluster
+                cluster: optional("cluster")?
                     .map(|c| c.parse())
                     .transpose()
                     .map_err(|_| damaged())?,
-                environment: environment
+                environment: optional("environment")?
                     .map(|e| e.parse())
                     .transpose()
                     .map_err(|_| damaged())?,
-                labels: serde_json::from_str(&labels).map_err(|_| damaged())?,
-                expires_at: time(row.get("expires_at"))?,
-                auto_accept: row.get("auto_accept"),
-                created_by: row.get("created_by"),
+                labels: serde_json::from_str(&text("labels")?).map_err(|_| damaged())?,
+                expires_at: time(number("expires_at")?)?,
+                auto_accept: number("auto_accept")? != 0,
+                created_by: text("created_by")?,
             },
             redeemed_at: redeemed_at.map(time).transpose()?,
-            redeemed_by: row.get("redeemed_by"),
+            redeemed_by: optional("redeemed_by")?,
             id,
         })
     }
 }
 
-fn random_hex(bytes: usize) -> String {
+pub(super) fn random_hex(bytes: usize) -> String {
     let mut buffer = vec![0u8; bytes];
     rand::Rng::fill(&mut rand::rng(), buffer.as_mut_slice());
     buffer.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -1,0 +1,424 @@
+//! What a person may do to rollouts. Each is checked here and leaves an audit entry in the same
+//! transaction as what it changes.
+
+use flotilla_shared::id::{ClusterName, EnvironmentName, RepositoryName};
+use flotilla_shared::revision::Commit;
+use jiff::Timestamp;
+
+use super::environment::{Approval, MAX_APPROVALS, Mark, Pin, Scope, push};
+use super::event::{AuditEntry, Effect};
+use super::rollout::{Commits, State, title};
+use super::{Fleet, settle};
+
+/// A cluster or an environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// One cluster.
+    Cluster(ClusterName),
+    /// All of an environment.
+    Environment(EnvironmentName),
+}
+
+/// What a person does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Start no further cluster.
+    Pause(EnvironmentName),
+    /// Go on; also lets automatic promotions in again.
+    Resume(EnvironmentName),
+    /// Give failed clusters another chance.
+    Retry(EnvironmentName),
+    /// End the rollout; touched clusters go back to the last good commits.
+    Abort(EnvironmentName),
+    /// Keep a cluster or an environment on a commit.
+    Pin {
+        /// Which.
+        subject: Subject,
+        /// On which commit; none: the one it is on.
+        commit: Option<Commit>,
+        /// Of which repository; none: the only one.
+        repository: Option<RepositoryName>,
+        /// End by itself.
+        expires_at: Option<Timestamp>,
+    },
+    /// End a pin.
+    Unpin(Subject),
+    /// Stand for a commit.
+    Approve {
+        /// Where.
+        environment: EnvironmentName,
+        /// Which.
+        commit: Commit,
+        /// In what way.
+        scope: Scope,
+    },
+    /// A commit that goes back was made: it comes in whatever the gates say, and what it undoes is
+    /// quarantined.
+    Rollback {
+        /// Where.
+        environment: EnvironmentName,
+        /// The commit that goes back.
+        commit: Commit,
+    },
+}
+
+impl Action {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Pause(_) => "pause",
+            Self::Resume(_) => "resume",
+            Self::Retry(_) => "retry",
+            Self::Abort(_) => "abort",
+            Self::Pin { .. } => "pin",
+            Self::Unpin(_) => "unpin",
+            Self::Approve {
+                scope: Scope::Override,
+                ..
+            } => "override",
+            Self::Approve { .. } => "approve",
+            Self::Rollback { .. } => "rollback",
+        }
+    }
+}
+
+/// An action cannot be taken. The text is for the person.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ActionError {
+    /// No such environment.
+    #[error("there is no environment {0}; `flotilla get environments` lists them")]
+    NoEnvironment(EnvironmentName),
+    /// No such cluster.
+    #[error("there is no cluster {0}; `flotilla get clusters` lists them")]
+    NoCluster(ClusterName),
+    /// Nothing to act on.
+    #[error("{0}")]
+    Nothing(String),
+}
+
+impl Fleet {
+    /// The environment that an action touches, for the question of who may take it.
+    #[must_use]
+    pub fn environment_of_action(&self, action: &Action) -> Option<EnvironmentName> {
+        match action {
+            Action::Pause(name)
+            | Action::Resume(name)
+            | Action::Retry(name)
+            | Action::Abort(name)
+            | Action::Pin {
+                subject: Subject::Environment(name),
+                ..
+            }
+            | Action::Unpin(Subject::Environment(name))
+            | Action::Approve {
+                environment: name, ..
+            }
+            | Action::Rollback {
+                environment: name, ..
+            } => Some(name.clone()),
+            Action::Pin {
+                subject: Subject::Cluster(name),
+                ..
+            }
+            | Action::Unpin(Subject::Cluster(name)) => self.environment_of(name),
+        }
+    }
+
+    /// Takes an action; [`Fleet::settle`] draws its consequences.
+    ///
+    /// # Errors
+    /// When there is nothing to act on; then nothing has changed.
+    pub fn act(
+        &mut self,
+        action: &Action,
+        by: &str,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<Vec<Effect>, ActionError> {
+        let mark = Mark {
+            by: by.to_owned(),
+            reason: reason.to_owned(),
+            at: now,
+        };
+        let mut effects = Vec::new();
+        let detail = match action {
+            Action::Pause(name) => {
+                self.known(name)?;
+                self.environments.entry(name.clone()).or_default().paused = Some(mark.clone());
+                self.touched(name, &mut effects)
+            }
+            Action::Resume(name) => {
+                self.known(name)?;
+                let state = self.environments.entry(name.clone()).or_default();
+                if state.paused.take().is_none() & state.hold.take().is_none() {
+                    let text = format!("{name} is neither paused nor held");
+                    return Err(ActionError::Nothing(text));
+                }
+                self.touched(name, &mut effects)
+            }
+            Action::Retry(name) => self.retry(name, now, &mut effects)?,
+            Action::Abort(name) => self.abort(name, &mark, now, &mut effects)?,
+            Action::Pin {
+                subject,
+                commit,
+                repository,
+                expires_at,
+            } => {
+                let commits = self.pinned_commits(subject, commit.as_ref(), repository.as_ref())?;
+                let text = title(&commits);
+                let pin = Pin {
+                    commits,
+                    mark: mark.clone(),
+                    expires_at: *expires_at,
+                };
+                self.set_pin(subject, Some(pin), now, &mut effects)?;
+                text
+            }
+            Action::Unpin(subject) => {
+                self.set_pin(subject, None, now, &mut effects)?;
+                String::new()
+            }
+            Action::Approve {
+                environment,
+                commit,
+                scope,
+            } => {
+                self.known(environment)?;
+                let approval = Approval {
+                    commit: commit.clone(),
+                    scope: scope.clone(),
+                    mark: mark.clone(),
+                };
+                let state = self.environments.entry(environment.clone()).or_default();
+                push(&mut state.approvals, MAX_APPROVALS, approval);
+                self.touched(environment, &mut effects);
+                match scope {
+                    Scope::Wave(wave) => format!("wave {wave}"),
+                    Scope::Commit | Scope::Override => String::new(),
+                }
+            }
+            Action::Rollback {
+                environment,
+                commit,
+            } => {
+                self.known(environment)?;
+                let approval = Approval {
+                    commit: commit.clone(),
+                    scope: Scope::Override,
+                    mark: mark.clone(),
+                };
+                let state = self.environments.entry(environment.clone()).or_default();
+                push(&mut state.approvals, MAX_APPROVALS, approval);
+                state.hold = Some(mark.clone());
+                self.touched(environment, &mut effects)
+            }
+        };
+        let (clusters, commit) = match action {
+            Action::Pin {
+                subject: Subject::Cluster(name),
+                commit,
+                ..
+            } => (vec![name.to_string()], commit.clone()),
+            Action::Unpin(Subject::Cluster(name)) => (vec![name.to_string()], None),
+            Action::Pin { commit, .. } => (Vec::new(), commit.clone()),
+            Action::Approve { commit, .. } | Action::Rollback { commit, .. } => {
+                (Vec::new(), Some(commit.clone()))
+            }
+            _ => (Vec::new(), None),
+        };
+        effects.push(Effect::Audit(AuditEntry {
+            at: now,
+            actor: by.to_owned(),
+            action: action.as_str().to_owned(),
+            environment: self
+                .environment_of_action(action)
+                .map(|name| name.to_string())
+                .unwrap_or_default(),
+            clusters,
+            commit: commit.map(|commit| commit.to_string()).unwrap_or_default(),
+            reason: reason.to_owned(),
+            detail,
+        }));
+        Ok(effects)
+    }
+
+    fn known(&self, name: &EnvironmentName) -> Result<(), ActionError> {
+        match self.spec.environment(name) {
+            Some(_) => Ok(()),
+            None => Err(ActionError::NoEnvironment(name.clone())),
+        }
+    }
+
+    fn touched(&mut self, name: &EnvironmentName, effects: &mut Vec<Effect>) -> String {
+        let state = self.environments.get(name).cloned().unwrap_or_default();
+        effects.push(Effect::StoreEnvironment(name.clone(), Box::new(state)));
+        self.dirty.insert(name.clone());
+        self.touch_environments();
+        self.rollouts
+            .get(name)
+            .map(|rollout| rollout.id.clone())
+            .unwrap_or_default()
+    }
+
+    fn retry(
+        &mut self,
+        name: &EnvironmentName,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) -> Result<String, ActionError> {
+        self.known(name)?;
+        let nothing = || ActionError::Nothing(format!("{name} has no failed cluster to try again"));
+        let rollout = self.rollouts.get_mut(name).ok_or_else(nothing)?;
+        if rollout.state.is_over() {
+            return Err(ActionError::Nothing(format!(
+                "{} is over ({}); a new commit begins a new one",
+                rollout.id, rollout.state
+            )));
+        }
+        let halted = rollout.state == State::Halted;
+        let again = rollout.retry(now);
+        if again.is_empty() && !halted {
+            return Err(nothing());
+        }
+        effects.push(Effect::StoreRollout(Box::new(rollout.clone())));
+        for cluster in &again {
+            if let Some(progress) = rollout.clusters.get(cluster) {
+                effects.push(Effect::StoreProgress(
+                    rollout.id.clone(),
+                    cluster.clone(),
+                    Box::new(progress.clone()),
+                ));
+            }
+        }
+        let text = rollout.id.clone();
+        for cluster in &again {
+            // What the agent refused is offered to it once more.
+            if let Some(cluster) = self.clusters.get_mut(cluster) {
+                cluster.refusal = None;
+            }
+            self.offer(cluster, effects);
+        }
+        self.dirty.insert(name.clone());
+        self.touch_environments();
+        Ok(text)
+    }
+
+    fn abort(
+        &mut self,
+        name: &EnvironmentName,
+        mark: &Mark,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) -> Result<String, ActionError> {
+        self.known(name)?;
+        let rollout = self
+            .rollouts
+            .get_mut(name)
+            .filter(|rollout| !rollout.state.is_over())
+            .ok_or_else(|| ActionError::Nothing(format!("{name} has no rollout to abort")))?;
+        let note = format!("aborted by {}: {}", mark.by, mark.reason);
+        rollout.end(State::RolledBack, note, now);
+        let rollout = rollout.clone();
+        effects.push(Effect::StoreRollout(Box::new(rollout.clone())));
+        effects.push(Effect::Audit(settle::audit(
+            &rollout,
+            "rollout rolled back",
+            now,
+        )));
+        self.conclude(&rollout, now, effects);
+        self.dirty.insert(name.clone());
+        self.touch_environments();
+        Ok(rollout.id)
+    }
+
+    fn pinned_commits(
+        &self,
+        subject: &Subject,
+        commit: Option<&Commit>,
+        repository: Option<&RepositoryName>,
+    ) -> Result<Commits, ActionError> {
+        let nothing = |text: String| ActionError::Nothing(text);
+        if let Some(repository) = repository
+            && !self.spec.repositories.contains_key(repository)
+        {
+            return Err(nothing(format!("there is no repository {repository}")));
+        }
+        let wanted = |name: &RepositoryName| repository.is_none_or(|only| only == name);
+        if let Some(commit) = commit {
+            let mut names = self.spec.repositories.keys().filter(|name| wanted(name));
+            return match (names.next(), names.next()) {
+                (Some(name), None) => Ok([(name.clone(), commit.clone())].into()),
+                _ => Err(nothing(
+                    "a commit is in one repository, and this fleet has several: name it".to_owned(),
+                )),
+            };
+        }
+        let present: Commits = match subject {
+            Subject::Cluster(name) => {
+                let cluster = self.clusters.get(name);
+                let assigned = cluster.and_then(|cluster| cluster.assigned.as_ref());
+                assigned
+                    .iter()
+                    .flat_map(|assigned| assigned.assignment.applications.values())
+                    .map(|app| (app.revision.repository.clone(), app.revision.commit.clone()))
+                    .collect()
+            }
+            Subject::Environment(name) => self
+                .spec
+                .environment(name)
+                .map(|environment| self.good(environment))
+                .unwrap_or_default(),
+        };
+        let present: Commits = present
+            .into_iter()
+            .filter(|(name, _)| wanted(name))
+            .collect();
+        if present.is_empty() {
+            return Err(nothing(
+                "it runs nothing yet that it could be kept on".to_owned(),
+            ));
+        }
+        Ok(present)
+    }
+
+    fn set_pin(
+        &mut self,
+        subject: &Subject,
+        pin: Option<Pin>,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), ActionError> {
+        let unpinned = |what: String| ActionError::Nothing(format!("{what} is not pinned"));
+        match subject {
+            Subject::Cluster(name) => {
+                let environment = self.environment_of(name);
+                let cluster = self
+                    .clusters
+                    .get_mut(name)
+                    .ok_or_else(|| ActionError::NoCluster(name.clone()))?;
+                if pin.is_none() && cluster.record.pin.is_none() {
+                    return Err(unpinned(name.to_string()));
+                }
+                cluster.record.pin = pin;
+                effects.push(Effect::StoreCluster(name.clone(), cluster.record.clone()));
+                self.count_pins();
+                self.touch(name);
+                self.touch_environments();
+                self.dirty.extend(environment);
+                self.assign(name, now, effects);
+            }
+            Subject::Environment(name) => {
+                self.known(name)?;
+                let state = self.environments.entry(name.clone()).or_default();
+                if pin.is_none() && state.pin.is_none() {
+                    return Err(unpinned(name.to_string()));
+                }
+                state.pin = pin;
+                self.touched(name, effects);
+                self.assign_all(now, effects);
+            }
+        }
+        Ok(())
+    }
+}

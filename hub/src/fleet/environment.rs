@@ -1,0 +1,204 @@
+//! What people and rollouts have decided about an environment.
+
+use std::collections::VecDeque;
+
+use flotilla_shared::id::RepositoryName;
+use flotilla_shared::revision::Commit;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::rollout::Commits;
+
+/// Good commits that are remembered, to go back to.
+pub(super) const MAX_HISTORY: usize = 20;
+/// Quarantined commits that are remembered.
+pub(super) const MAX_QUARANTINED: usize = 32;
+/// Approvals that are remembered.
+pub(super) const MAX_APPROVALS: usize = 128;
+/// Commits that may wait for their turn; one more takes the place of the last.
+pub(super) const MAX_QUEUE: usize = 16;
+
+/// A decision of somebody.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Kept on commits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pin {
+    /// On these; repositories that are not named follow their rollouts.
+    pub commits: Commits,
+    /// Who, why, when.
+    pub mark: Mark,
+    /// End by itself; none: until a person ends it.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Pin {
+    /// Whether it still holds.
+    #[must_use]
+    pub fn holds(&self, now: Timestamp) -> bool {
+        self.expires_at.is_none_or(|end| now < end)
+    }
+}
+
+/// Commits that were good for every wave.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Good {
+    /// Which.
+    pub commits: Commits,
+    /// The rollout that brought them; empty: none, the environment has no strategy.
+    pub rollout: String,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+/// Commits that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarantine {
+    /// Which.
+    pub commits: Commits,
+    /// In which rollout.
+    pub rollout: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What an approval is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Scope {
+    /// The commit may come into the environment.
+    Commit,
+    /// A wave of the commit's rollout may begin.
+    Wave(String),
+    /// The commit may come whatever the gates say.
+    Override,
+}
+
+/// Somebody stands for a commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// For which commit.
+    pub commit: Commit,
+    /// In what way.
+    pub scope: Scope,
+    /// Who, why, when.
+    pub mark: Mark,
+}
+
+/// An answer of an external check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckResult {
+    /// Whether it is good.
+    pub good: bool,
+    /// What was answered.
+    pub text: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What is kept of an environment.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct EnvironmentState {
+    /// The last good commits: what every cluster runs that no rollout has come to.
+    pub approved: Commits,
+    /// The rollout that brought them.
+    pub approved_by: String,
+    /// Good commits, oldest first, the last of them `approved`.
+    pub history: VecDeque<Good>,
+    /// Number of the last rollout.
+    pub last_number: u64,
+    /// No cluster is started.
+    pub paused: Option<Mark>,
+    /// No automatic promotion comes in.
+    pub hold: Option<Mark>,
+    /// Every cluster is kept where this says.
+    pub pin: Option<Pin>,
+    /// Not tried again.
+    pub quarantined: VecDeque<Quarantine>,
+    /// Approvals, oldest first.
+    pub approvals: VecDeque<Approval>,
+    /// Commits that wait for their turn.
+    pub queue: VecDeque<Commits>,
+    /// Commits that the environment before has proven for as long as the gate demands.
+    pub proven: VecDeque<Good>,
+}
+
+impl EnvironmentState {
+    /// The quarantine that holds these commits back, if any.
+    #[must_use]
+    pub fn quarantine(&self, commits: &Commits) -> Option<&Quarantine> {
+        self.quarantined.iter().find(|one| one.commits == *commits)
+    }
+
+    /// The override for any of these commits, if any.
+    #[must_use]
+    pub fn overruled(&self, commits: &Commits) -> Option<&Approval> {
+        self.approvals.iter().rev().find(|approval| {
+            approval.scope == Scope::Override
+                && commits.values().any(|commit| *commit == approval.commit)
+        })
+    }
+
+    /// Who approved any of these commits in a scope; each person once.
+    #[must_use]
+    pub fn approvers(&self, commits: &Commits, scope: &Scope) -> Vec<&str> {
+        let mut people: Vec<&str> = self
+            .approvals
+            .iter()
+            .filter(|approval| {
+                approval.scope == *scope
+                    && commits.values().any(|commit| *commit == approval.commit)
+            })
+            .map(|approval| approval.mark.by.as_str())
+            .collect();
+        people.sort_unstable();
+        people.dedup();
+        people
+    }
+
+    /// Takes commits as good.
+    pub(super) fn approve(&mut self, commits: Commits, rollout: String, now: Timestamp) {
+        if self.approved != commits {
+            if self.history.len() >= MAX_HISTORY {
+                self.history.pop_front();
+            }
+            self.history.push_back(Good {
+                commits: commits.clone(),
+                rollout: rollout.clone(),
+                at: now,
+            });
+        }
+        self.approved = commits;
+        self.approved_by = rollout;
+    }
+
+    /// The good commit of a repository before the present one.
+    #[must_use]
+    pub fn previous(&self, repository: &RepositoryName) -> Option<&Commit> {
+        let present = self.approved.get(repository);
+        self.history
+            .iter()
+            .rev()
+            .filter_map(|good| good.commits.get(repository))
+            .find(|commit| Some(*commit) != present)
+    }
+}
+
+/// Adds to a list of bounded length; the oldest goes.
+pub(super) fn push<T>(list: &mut VecDeque<T>, limit: usize, item: T) {
+    if list.len() >= limit {
+        list.pop_front();
+    }
+    list.push_back(item);
+}

@@ -1,0 +1,341 @@
+//! What must hold before an environment takes commits, with the evidence for it.
+
+use std::time::Duration;
+
+use flotilla_shared::id::EnvironmentName;
+use flotilla_shared::reason::Reason;
+use jiff::{SignedDuration, Timestamp};
+
+use super::Fleet;
+use super::cluster::{Cluster, Connection, OFFLINE_AFTER};
+use super::environment::Scope;
+use super::rollout::Commits;
+use crate::spec::Environment;
+
+/// An answer of a check is believed for so long.
+const FRESH: SignedDuration = SignedDuration::from_secs(120);
+
+/// Whether a gate is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Open {
+    /// Yes.
+    Yes,
+    /// Not yet; time or a person may open it.
+    NotYet,
+    /// No, and something is wrong.
+    No,
+    /// It does not matter: overruled, or left out.
+    Skipped,
+}
+
+/// One gate, or one piece of evidence for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gate {
+    /// Bounded: health, approval, window, freeze, check, override.
+    pub gate: &'static str,
+    /// A cluster, a check, a person.
+    pub subject: String,
+    /// Whether it holds something back.
+    pub open: Open,
+    /// The evidence.
+    pub text: String,
+    /// Why not.
+    pub reason: Option<Reason>,
+    /// When.
+    pub at: Option<Timestamp>,
+}
+
+impl Gate {
+    fn new(gate: &'static str, subject: impl Into<String>, open: Open, text: String) -> Self {
+        let reason = match (gate, open) {
+            (_, Open::Yes | Open::Skipped) => None,
+            ("health", _) => Some(Reason::NotProven),
+            ("approval", _) => Some(Reason::ApprovalNeeded),
+            ("check", _) => Some(Reason::CheckFailed),
+            _ => Some(Reason::WindowClosed),
+        };
+        Self {
+            gate,
+            subject: subject.into(),
+            open,
+            text,
+            reason,
+            at: None,
+        }
+    }
+
+    /// Whether it holds the commits back.
+    #[must_use]
+    pub fn holds_back(&self) -> bool {
+        matches!(self.open, Open::NotYet | Open::No)
+    }
+}
+
+/// The first gate that holds something back, in words.
+#[must_use]
+pub fn closed(gates: &[Gate]) -> Option<String> {
+    let held: Vec<&Gate> = gates.iter().filter(|gate| gate.holds_back()).collect();
+    let first = held.first()?;
+    let subject = if first.subject.is_empty() {
+        String::new()
+    } else {
+        format!(" {}", first.subject)
+    };
+    let more = match held.len() {
+        1 => String::new(),
+        more => format!(" (and {} more)", more - 1),
+    };
+    Some(format!("{}{subject}: {}{more}", first.gate, first.text))
+}
+
+impl Fleet {
+    /// Every gate between an environment and these commits.
+    #[must_use]
+    pub fn gates(&self, environment: &Environment, target: &Commits, now: Timestamp) -> Vec<Gate> {
+        let mut gates = Vec::new();
+        let state = self.environments.get(&environment.name);
+        if let Some(overrule) = state.and_then(|state| state.overruled(target)) {
+            let mark = &overrule.mark;
+            let text = format!("{} overruled all gates: {}", mark.by, mark.reason);
+            let mut gate = Gate::new("override", mark.by.clone(), Open::Skipped, text);
+            gate.at = Some(mark.at);
+            gates.push(gate);
+            return gates;
+        }
+        if let Some(source) = &environment.promotes_from {
+            gates.extend(self.proof(environment, source, target, now));
+        }
+        let needed = environment.gates.approvals as usize;
+        if needed > 0 {
+            let people = state
+                .map(|state| state.approvers(target, &Scope::Commit))
+                .unwrap_or_default();
+            let open = if people.len() >= needed {
+                Open::Yes
+            } else {
+                Open::NotYet
+            };
+            let by = if people.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", people.join(", "))
+            };
+            let text = format!("{} of {needed} approvals{by}", people.len());
+            gates.push(Gate::new("approval", "", open, text));
+        }
+        gates.extend(self.standing_gates(environment, now));
+        gates
+    }
+
+    /// The gates that a rollout waits for. What a promotion shows of the environment before is only
+    /// advice where the fleet file demands no proof.
+    pub(super) fn enforced_gates(
+        &self,
+        environment: &Environment,
+        target: &Commits,
+        now: Timestamp,
+    ) -> Vec<Gate> {
+        let mut gates = self.gates(environment, target, now);
+        gates.retain(|gate| gate.gate != "health" || environment.gates.proof.is_some());
+        gates
+    }
+
+    /// Gates that hold again and again while a rollout goes on: times and checks.
+    #[must_use]
+    pub fn standing_gates(&self, environment: &Environment, now: Timestamp) -> Vec<Gate> {
+        let mut gates = Vec::new();
+        let rules = &environment.gates;
+        for freeze in &rules.freezes {
+            if freeze.is_on(now) {
+                let text = format!("frozen until {}: {}", freeze.to, freeze.reason);
+                gates.push(Gate::new("freeze", "", Open::NotYet, text));
+            }
+        }
+        if !rules.windows.is_empty() {
+            let open = rules.windows.iter().any(|window| window.is_open(now));
+            let (open, text) = if open {
+                (Open::Yes, "a change window is open".to_owned())
+            } else {
+                (Open::NotYet, "no change window is open".to_owned())
+            };
+            gates.push(Gate::new("window", "", open, text));
+        }
+        for check in &rules.checks {
+            let key = (environment.name.clone(), check.name.clone());
+            let result = self.checks.get(&key);
+            let fresh = result.filter(|result| now.duration_since(result.at) <= FRESH);
+            let (open, text) = match fresh {
+                Some(result) if result.good => (Open::Yes, result.text.clone()),
+                Some(result) => (Open::No, result.text.clone()),
+                None => (Open::NotYet, "no answer yet".to_owned()),
+            };
+            let mut gate = Gate::new("check", check.name.clone(), open, text);
+            gate.at = result.map(|result| result.at);
+            gates.push(gate);
+        }
+        gates
+    }
+
+    /// Whether the environment before is healthy at exactly these commits, and was for the soak.
+    fn proof(
+        &self,
+        environment: &Environment,
+        source: &EnvironmentName,
+        target: &Commits,
+        now: Timestamp,
+    ) -> Vec<Gate> {
+        let soak = environment.gates.proof.unwrap_or_default();
+        let state = self.environments.get(&environment.name);
+        let changed: Commits = target
+            .iter()
+            .filter(|(repository, commit)| {
+                state.and_then(|state| state.approved.get(*repository)) != Some(*commit)
+            })
+            .map(|(repository, commit)| (repository.clone(), commit.clone()))
+            .collect();
+        let proven = state.and_then(|state| {
+            state.proven.iter().rev().find(|good| {
+                changed
+                    .iter()
+                    .all(|(repository, commit)| good.commits.get(repository) == Some(commit))
+            })
+        });
+        if let Some(proven) = proven {
+            let text = format!("{source} proved it");
+            let mut gate = Gate::new("health", source.to_string(), Open::Yes, text);
+            gate.at = Some(proven.at);
+            return vec![gate];
+        }
+        let mut gates = Vec::new();
+        let (mut total, mut offline) = (0usize, Vec::new());
+        for (name, cluster) in &self.clusters {
+            if cluster.record.pending.is_some()
+                || self.environment_of(name).as_ref() != Some(source)
+            {
+                continue;
+            }
+            total += 1;
+            let online = matches!(
+                cluster.connection(now, OFFLINE_AFTER),
+                Connection::Online { .. }
+            );
+            if !online {
+                offline.push(name.to_string());
+                continue;
+            }
+            gates.push(evidence(name.as_str(), cluster, &changed, soak, now));
+        }
+        // What is offline proves nothing, and is no proof against it either: it has its own budget.
+        let allowed = environment.gates.offline_allowed(total);
+        let enough = gates.iter().any(|gate| gate.open == Open::Yes);
+        for name in &offline {
+            let (open, text) = if offline.len() <= allowed && enough {
+                (
+                    Open::Skipped,
+                    format!("offline; {} of at most {allowed}", offline.len()),
+                )
+            } else {
+                (
+                    Open::NotYet,
+                    format!(
+                        "offline; {} of {total}, at most {allowed} may be",
+                        offline.len()
+                    ),
+                )
+            };
+            let mut gate = Gate::new("health", name.clone(), open, text);
+            if open == Open::NotYet {
+                gate.reason = Some(Reason::Offline);
+            }
+            gates.push(gate);
+        }
+        if total == 0 {
+            let text = format!("no cluster of {source} has proven anything");
+            gates.push(Gate::new("health", source.to_string(), Open::No, text));
+        }
+        gates
+    }
+
+    /// Notes commits that the environment before has proven by now, so that they stay proven when it
+    /// has moved on.
+    pub(super) fn note_proof(
+        &mut self,
+        environment: &Environment,
+        now: Timestamp,
+        effects: &mut Vec<super::Effect>,
+    ) {
+        let (Some(source), Some(_)) = (&environment.promotes_from, environment.gates.proof) else {
+            return;
+        };
+        let Some(source) = self.spec.environment(source).cloned() else {
+            return;
+        };
+        let commits = self.good(&source);
+        let state = self
+            .environments
+            .entry(environment.name.clone())
+            .or_default();
+        if commits.is_empty() || state.proven.iter().any(|good| good.commits == commits) {
+            return;
+        }
+        let gates = self.proof(environment, &source.name, &commits, now);
+        if gates.is_empty() || gates.iter().any(Gate::holds_back) {
+            return;
+        }
+        let good = super::environment::Good {
+            commits,
+            rollout: String::new(),
+            at: now,
+        };
+        let state = self
+            .environments
+            .entry(environment.name.clone())
+            .or_default();
+        super::environment::push(&mut state.proven, super::environment::MAX_HISTORY, good);
+        let state = state.clone();
+        effects.push(super::Effect::StoreEnvironment(
+            environment.name.clone(),
+            Box::new(state),
+        ));
+    }
+}
+
+fn evidence(
+    name: &str,
+    cluster: &Cluster,
+    changed: &Commits,
+    soak: Duration,
+    now: Timestamp,
+) -> Gate {
+    let gate = |open, text: &str| Gate::new("health", name, open, text.to_owned());
+    let exact = cluster.assigned.as_ref().is_some_and(|assigned| {
+        assigned.assignment.applications.values().all(|app| {
+            changed
+                .get(&app.revision.repository)
+                .is_none_or(|commit| *commit == app.revision.commit)
+        })
+    });
+    if !exact {
+        return gate(Open::No, "does not run this commit");
+    }
+    let mut gate = match cluster.current_since {
+        None => {
+            let (sync, health) = cluster.worst();
+            gate(Open::No, &format!("{sync} / {health}"))
+        }
+        Some(since) => {
+            let for_seconds = now.duration_since(since).as_secs().max(0).unsigned_abs();
+            if for_seconds >= soak.as_secs() {
+                gate(Open::Yes, "runs exactly this, synced and healthy")
+            } else {
+                let text = format!(
+                    "runs exactly this, healthy for {for_seconds} s of {}",
+                    soak.as_secs()
+                );
+                gate(Open::NotYet, &text)
+            }
+        }
+    };
+    gate.at = cluster.current_since.or(cluster.reported_at);
+    gate
+}

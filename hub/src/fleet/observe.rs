@@ -1,0 +1,147 @@
+//! A cluster as a rollout sees it.
+
+use flotilla_shared::assignment::ApplicationAssignment;
+use flotilla_shared::digest::Digest;
+use flotilla_shared::health::{Health, Sync};
+use flotilla_shared::id::ApplicationName;
+use flotilla_shared::reason::Reason;
+use flotilla_shared::report::ApplicationReport;
+
+use super::cluster::Cluster;
+use super::rollout::{Commits, Verdict};
+
+/// Refusals that the passing of time may cure: an agent that cannot reach Git, or reads a branch that
+/// has not moved yet where it looks.
+const PASSING: &[Reason] = &[
+    Reason::RepositoryUnavailable,
+    Reason::AuthenticationFailed,
+    Reason::BranchNotFound,
+    Reason::CommitNotFound,
+    Reason::CommitNotOnBranch,
+    Reason::ClusterUnavailable,
+    Reason::PartialDiscovery,
+    Reason::Throttled,
+    Reason::DependencyNotReady,
+    Reason::LedgerUnavailable,
+];
+
+/// What a cluster says of exactly these commits. Only a report of the present assignment counts, and
+/// of that only what it says of commits that are in it.
+pub(super) fn verdict(cluster: &Cluster, target: &Commits) -> Verdict {
+    let Some(assigned) = &cluster.assigned else {
+        return Verdict::NotYet;
+    };
+    if let Some(problem) = cluster
+        .placed
+        .values()
+        .find_map(|placed| placed.problem.as_ref())
+    {
+        if problem.reason == Reason::WaitsForRollout {
+            return Verdict::NotYet;
+        }
+        return Verdict::Failed(problem.reason, problem.message.clone());
+    }
+    let applications = &assigned.assignment.applications;
+    let on_target = |app: &ApplicationAssignment| {
+        target
+            .get(&app.revision.repository)
+            .is_none_or(|commit| *commit == app.revision.commit)
+    };
+    if !applications.values().all(on_target) {
+        return Verdict::NotYet;
+    }
+    if let Some((reason, message)) = &cluster.refusal {
+        if PASSING.contains(reason) {
+            return Verdict::Progressing(*reason, message.clone());
+        }
+        return Verdict::Failed(*reason, format!("refused: {message}"));
+    }
+    let Some(report) = &cluster.report else {
+        return Verdict::NotYet;
+    };
+    if report.assignment != assigned.reference || cluster.accepted != assigned.reference {
+        return Verdict::NotYet;
+    }
+    if !report.suspended.is_empty() {
+        return Verdict::Progressing(Reason::Frozen, report.suspended.clone());
+    }
+    let mut worst = None;
+    for (name, app) in applications {
+        let one = match report.applications.get(name) {
+            Some(report) => application(name, app, report),
+            None => Verdict::NotYet,
+        };
+        match one {
+            Verdict::Failed(..) => return one,
+            Verdict::Healthy(_) => {}
+            Verdict::NotYet | Verdict::Progressing(..) => worst = worst.or(Some(one)),
+        }
+    }
+    worst.unwrap_or_else(|| Verdict::Healthy(rendered_from(cluster)))
+}
+
+fn application(
+    name: &ApplicationName,
+    assigned: &ApplicationAssignment,
+    report: &ApplicationReport,
+) -> Verdict {
+    let text = |what: &str| {
+        let object = report.objects.first().filter(|object| {
+            matches!(
+                object.health,
+                Health::Failed | Health::InProgress | Health::NotFound
+            )
+        });
+        match (object, report.message.as_str()) {
+            (Some(object), _) => {
+                let subject = &object.object;
+                let place = if subject.namespace.is_empty() {
+                    subject.name.clone()
+                } else {
+                    format!("{}/{}", subject.namespace, subject.name)
+                };
+                format!(
+                    "{name} {what}: {} {place}: {}",
+                    subject.kind, object.message
+                )
+            }
+            (None, "") => format!("{name} {what}"),
+            (None, message) => format!("{name} {what}: {message}"),
+        }
+    };
+    let reason = report.reason.unwrap_or(Reason::Unhealthy);
+    if report.sync == Sync::Refused && !PASSING.contains(&reason) {
+        return Verdict::Failed(reason, text("refused"));
+    }
+    let exact = report
+        .revision
+        .as_ref()
+        .is_some_and(|revision| revision.commit == assigned.revision.commit);
+    if exact && report.health == Health::Failed {
+        return Verdict::Failed(reason, text("failed"));
+    }
+    if exact && report.sync == Sync::Synced && report.health == Health::Current {
+        return Verdict::Healthy(Digest::default());
+    }
+    Verdict::Progressing(reason, text("is not ready"))
+}
+
+/// Over the files that all of a cluster's applications were rendered from; of nothing where one of
+/// them did not say.
+pub(super) fn rendered_from(cluster: &Cluster) -> Digest {
+    let Some(report) = &cluster.report else {
+        return Digest::default();
+    };
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for (name, app) in &report.applications {
+        if app.source_digest.is_none() {
+            return Digest::default();
+        }
+        parts.push(name.as_str().as_bytes());
+        parts.push(app.source_digest.as_bytes());
+    }
+    if parts.is_empty() {
+        return Digest::default();
+    }
+    Digest::of_parts(parts)
+}

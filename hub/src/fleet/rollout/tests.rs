@@ -1,0 +1,354 @@
+use std::collections::BTreeMap;
+
+use flotilla_shared::digest::Digest;
+use flotilla_shared::id::ClusterName;
+use flotilla_shared::reason::Reason;
+use jiff::{SignedDuration, Timestamp};
+
+use super::*;
+use crate::spec::{self, Strategy};
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::new(1_790_000_000 + second, 0).unwrap()
+}
+
+fn strategy(yaml: &str) -> Strategy {
+    let file = format!(
+        "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nenvironments:\n- name: prod\n  branch: prod\n  strategy: {yaml}\n"
+    );
+    let spec = spec::parse("f", &file).unwrap();
+    spec.environments[0].strategy.clone().unwrap()
+}
+
+fn name(text: &str) -> ClusterName {
+    text.parse().unwrap()
+}
+
+struct Bench {
+    strategy: Strategy,
+    rollout: Rollout,
+    seen: BTreeMap<ClusterName, Observation>,
+    paused: Option<String>,
+    closed: Option<String>,
+    held: Option<String>,
+    approvals: BTreeMap<String, u32>,
+}
+
+impl Bench {
+    fn new(yaml: &str, clusters: &[(&str, &str)]) -> Self {
+        let strategy = strategy(yaml);
+        let rollout = Rollout {
+            id: "prod-1".to_owned(),
+            environment: "prod".parse().unwrap(),
+            target: Commits::new(),
+            from: Commits::new(),
+            from_id: String::new(),
+            state: State::Pending,
+            carried: Vec::new(),
+            waves: Vec::new(),
+            wave: 0,
+            created_at: at(0),
+            started_at: None,
+            ended_at: None,
+            note: String::new(),
+            clusters: BTreeMap::new(),
+        };
+        let mut bench = Self {
+            strategy,
+            rollout,
+            seen: BTreeMap::new(),
+            paused: None,
+            closed: None,
+            held: None,
+            approvals: BTreeMap::new(),
+        };
+        bench.fleet(clusters);
+        bench
+    }
+
+    /// Clusters with their tier.
+    fn fleet(&mut self, clusters: &[(&str, &str)]) {
+        let labels = clusters
+            .iter()
+            .map(|(cluster, tier)| {
+                let labels = [("tier".to_owned(), (*tier).to_owned())].into();
+                (name(cluster), labels)
+            })
+            .collect();
+        let waves = wave_of_each(&self.strategy, &labels);
+        self.seen.retain(|name, _| labels.contains_key(name));
+        for (cluster, labels) in &labels {
+            let seen = self.seen.entry(cluster.clone()).or_insert(Observation {
+                wave: 0,
+                sort_key: String::new(),
+                pinned: false,
+                online: true,
+                verdict: Verdict::NotYet,
+                rendered_from: Digest::of(b"before"),
+                carried: false,
+            });
+            seen.wave = waves[cluster];
+            seen.sort_key = self.strategy.sort_key(labels).to_owned();
+        }
+    }
+
+    fn step(&mut self, second: i64) -> Vec<String> {
+        let before: Vec<ClusterName> = self.touched();
+        let world = World {
+            strategy: &self.strategy,
+            clusters: &self.seen,
+            closed: self.closed.clone(),
+            held: self.held.clone(),
+            paused: self.paused.clone(),
+            approvals: &self.approvals,
+        };
+        self.rollout.advance(&world, at(second));
+        self.touched()
+            .into_iter()
+            .filter(|name| !before.contains(name))
+            .map(|name| name.to_string())
+            .collect()
+    }
+
+    fn touched(&self) -> Vec<ClusterName> {
+        let all = self.rollout.clusters.iter();
+        all.filter(|(_, progress)| progress.phase.is_touched())
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
+    fn says(&mut self, clusters: &[&str], verdict: &Verdict) {
+        for cluster in clusters {
+            self.seen.get_mut(&name(cluster)).unwrap().verdict = verdict.clone();
+        }
+    }
+
+    fn healthy(&mut self, clusters: &[&str]) {
+        self.says(clusters, &Verdict::Healthy(Digest::of(b"after")));
+    }
+
+    fn online(&mut self, clusters: &[&str], online: bool) {
+        for cluster in clusters {
+            self.seen.get_mut(&name(cluster)).unwrap().online = online;
+        }
+    }
+}
+
+fn bad() -> Verdict {
+    Verdict::Failed(Reason::Unhealthy, "Deployment web/web: crashes".to_owned())
+}
+
+const TIERS: &[(&str, &str)] = &[
+    ("a", "canary"),
+    ("b", "prod"),
+    ("c", "prod"),
+    ("d", "prod"),
+    ("e", "edge"),
+];
+
+#[test]
+fn waves_go_one_after_the_other_and_the_rest_comes_last() {
+    let mut bench = Bench::new(
+        "{waves: [{name: canary, selector: tier=canary}, {name: half, share: '40%'}], soak: 10s}",
+        TIERS,
+    );
+    assert_eq!(bench.step(0), ["a"]);
+    bench.healthy(&["a"]);
+    assert!(bench.step(1).is_empty());
+    assert_eq!(bench.rollout.state, State::Soaking);
+    assert!(bench.step(10).is_empty(), "9 seconds are no 10");
+    assert_eq!(bench.step(11), ["b", "c"], "40 % of five");
+    bench.healthy(&["b", "c"]);
+    bench.step(12);
+    assert_eq!(bench.step(22), ["d", "e"]);
+    assert_eq!(
+        bench.rollout.waves.len(),
+        0,
+        "names are the fleet's to keep"
+    );
+    bench.healthy(&["d", "e"]);
+    bench.step(23);
+    bench.step(33);
+    assert_eq!(bench.rollout.state, State::Succeeded);
+}
+
+#[test]
+fn a_relapse_begins_the_soak_anew_and_holds_new_starts() {
+    let mut bench = Bench::new("{maxConcurrent: 1, soak: 10s}", TIERS);
+    assert_eq!(bench.step(0), ["a"]);
+    bench.healthy(&["a"]);
+    assert_eq!(bench.step(5), ["b"], "soaking holds no slot");
+    let relapse = Verdict::Progressing(Reason::Unhealthy, "not ready".to_owned());
+    bench.says(&["a"], &relapse);
+    bench.healthy(&["b"]);
+    assert!(bench.step(6).is_empty(), "one is unavailable, none may be");
+    assert!(
+        bench
+            .rollout
+            .note
+            .contains("healthy on it and are not now: a")
+    );
+    bench.healthy(&["a"]);
+    assert_eq!(bench.step(7), ["c"]);
+    assert_eq!(bench.rollout.clusters[&name("a")].since, at(7));
+}
+
+#[test]
+fn failures_over_budget_halt_and_name_cluster_object_and_reason() {
+    let mut bench = Bench::new("{maxConcurrent: 2, budgets: {failed: 1}}", TIERS);
+    bench.step(0);
+    bench.says(&["a"], &bad());
+    assert_eq!(bench.step(1), ["c"], "one failure is allowed");
+    bench.says(&["b"], &bad());
+    assert!(bench.step(2).is_empty());
+    assert_eq!(bench.rollout.state, State::Halted);
+    assert!(
+        bench
+            .rollout
+            .note
+            .contains("a (Deployment web/web: crashes)")
+    );
+    bench.healthy(&["c"]);
+    assert!(bench.step(3).is_empty(), "a person decides");
+    bench.rollout.retry(at(4));
+    bench.healthy(&["a", "b"]);
+    assert_eq!(bench.step(4), ["d", "e"]);
+}
+
+#[test]
+fn a_cluster_that_is_not_healthy_in_time_has_failed() {
+    let mut bench = Bench::new("{maxConcurrent: 1, progressDeadline: 30s}", TIERS);
+    bench.step(0);
+    bench.step(30);
+    assert_eq!(bench.rollout.state, State::Running);
+    bench.step(31);
+    assert_eq!(bench.rollout.state, State::Halted);
+    let progress = &bench.rollout.clusters[&name("a")];
+    assert_eq!(progress.reason, Some(Reason::ProgressDeadline));
+}
+
+#[test]
+fn offline_clusters_are_not_started_and_hold_nothing_within_their_budget() {
+    let mut bench = Bench::new("{maxConcurrent: 5, budgets: {offline: 1}}", TIERS);
+    bench.online(&["b"], false);
+    assert_eq!(bench.step(0), ["a", "c", "d", "e"]);
+    bench.healthy(&["a", "c", "d", "e"]);
+    bench.step(1);
+    assert_eq!(bench.rollout.state, State::Succeeded);
+    assert!(bench.rollout.note.contains("1 left behind"));
+}
+
+#[test]
+fn offline_clusters_over_their_budget_are_waited_for_never_failed() {
+    let mut bench = Bench::new("{budgets: {offline: 1}, progressDeadline: 5s}", TIERS);
+    bench.online(&["b", "c"], false);
+    bench.step(0);
+    bench.healthy(&["a", "d", "e"]);
+    bench.step(1);
+    bench.step(1000);
+    assert_eq!(bench.rollout.state, State::Running);
+    assert!(bench.rollout.note.contains("waits for offline clusters"));
+    bench.online(&["b"], true);
+    assert_eq!(bench.step(1001), ["b"]);
+    bench.healthy(&["b"]);
+    bench.step(1002);
+    assert_eq!(bench.rollout.state, State::Succeeded);
+}
+
+#[test]
+fn a_wave_that_is_wholly_offline_proves_nothing_and_is_waited_for() {
+    let mut bench = Bench::new(
+        "{waves: [{name: canary, selector: tier=canary}], budgets: {offline: '100%'}}",
+        TIERS,
+    );
+    bench.online(&["a"], false);
+    assert!(bench.step(0).is_empty());
+    assert_eq!(bench.rollout.wave, 0);
+}
+
+#[test]
+fn joiners_come_to_the_present_wave_at_the_earliest_and_leavers_abort_nothing() {
+    let mut bench = Bench::new("{waves: [{name: canary, selector: tier=canary}]}", TIERS);
+    bench.step(0);
+    bench.healthy(&["a"]);
+    assert_eq!(bench.step(1), ["b", "c", "d", "e"]);
+    bench.fleet(&[("b", "prod"), ("c", "prod"), ("d", "prod"), ("z", "canary")]);
+    assert_eq!(bench.step(2), ["z"], "its own wave is over");
+    bench.healthy(&["b", "c", "d", "z"]);
+    bench.step(3);
+    assert_eq!(bench.rollout.state, State::Succeeded);
+    assert_eq!(bench.rollout.clusters.len(), 4);
+}
+
+#[test]
+fn a_changed_label_moves_only_who_has_not_started() {
+    let mut bench = Bench::new("{waves: [{name: canary, selector: tier=canary}]}", TIERS);
+    bench.step(0);
+    bench.fleet(&[("a", "prod"), ("b", "canary"), ("c", "prod")]);
+    assert_eq!(bench.step(1), ["b"]);
+    assert_eq!(bench.rollout.clusters[&name("a")].wave, 0);
+}
+
+#[test]
+fn what_renders_from_the_same_files_passes_without_soak() {
+    let mut bench = Bench::new("{maxConcurrent: 5, soak: 1h}", TIERS);
+    bench.step(0);
+    let same = Verdict::Healthy(Digest::of(b"before"));
+    bench.says(&["a", "b", "c", "d", "e"], &same);
+    bench.step(1);
+    assert_eq!(bench.rollout.state, State::Succeeded);
+}
+
+#[test]
+fn gates_pauses_and_approvals_hold_starts_and_only_those() {
+    let mut bench = Bench::new(
+        "{waves: [{name: canary, selector: tier=canary, soak: 5s}, {name: all, approvals: 2}]}",
+        TIERS,
+    );
+    bench.closed = Some("approval: 0 of 1".to_owned());
+    assert!(bench.step(0).is_empty());
+    assert_eq!(bench.rollout.state, State::Pending);
+    bench.closed = None;
+    assert_eq!(bench.step(1), ["a"]);
+    bench.paused = Some("ada: lunch".to_owned());
+    bench.healthy(&["a"]);
+    bench.step(2);
+    assert_eq!(bench.rollout.state, State::Paused);
+    assert_eq!(bench.rollout.count(Phase::Soaking), 1, "judging goes on");
+    bench.paused = None;
+    bench.approvals = [("all".to_owned(), 1)].into();
+    assert!(bench.step(7).is_empty());
+    assert!(bench.rollout.note.contains("waits for approval: 1 of 2"));
+    bench.approvals = [("all".to_owned(), 2)].into();
+    bench.held = Some("window: no change window is open".to_owned());
+    assert!(bench.step(8).is_empty());
+    bench.held = None;
+    assert_eq!(bench.step(9).len(), 4);
+}
+
+#[test]
+fn clocks_that_jump_back_neither_panic_nor_finish_a_soak() {
+    let mut bench = Bench::new(
+        "{maxConcurrent: 5, soak: 10s, progressDeadline: 60s}",
+        TIERS,
+    );
+    bench.step(100);
+    bench.healthy(&["a", "b", "c", "d", "e"]);
+    bench.step(101);
+    bench.step(0);
+    assert_eq!(bench.rollout.state, State::Soaking);
+    bench.step(111);
+    assert_eq!(bench.rollout.state, State::Succeeded);
+}
+
+#[test]
+fn a_failed_rollout_rolls_back_where_it_is_told_to() {
+    let mut bench = Bench::new("{onFailure: rollback, maxConcurrent: 1}", TIERS);
+    bench.step(0);
+    bench.says(&["a"], &bad());
+    bench.step(1);
+    assert_eq!(bench.rollout.state, State::RolledBack);
+    assert_eq!(bench.rollout.ended_at, Some(at(1)));
+    let long = SignedDuration::from_hours(1);
+    assert!(bench.step(long.as_secs()).is_empty());
+}

@@ -1,0 +1,419 @@
+//! The YAML form of strategies and gates.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use flotilla_shared::id::ClusterName;
+use jiff::civil::Weekday;
+use serde::Deserialize;
+
+use super::window::{weekday, zone};
+use super::{
+    Amount, Budgets, Check, Freeze, Gates, Members, OnFailure, OnNewCommit, Question, Strategy,
+    Wave, Window,
+};
+use crate::spec::file::duration;
+
+/// Most waves of one strategy: each is walked through on every step.
+const MAX_WAVES: usize = 64;
+
+/// `3` or `25%`.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum AmountEntry {
+    Count(u32),
+    Text(String),
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(in crate::spec) struct StrategyEntry {
+    #[serde(default)]
+    waves: Vec<WaveEntry>,
+    #[serde(default)]
+    max_concurrent: Option<AmountEntry>,
+    #[serde(default)]
+    budgets: BudgetsEntry,
+    #[serde(default)]
+    soak: Option<String>,
+    #[serde(default)]
+    progress_deadline: Option<String>,
+    #[serde(default)]
+    sort_label: Option<String>,
+    #[serde(default)]
+    on_new_commit: OnNewCommit,
+    #[serde(default)]
+    on_failure: OnFailure,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct BudgetsEntry {
+    #[serde(default)]
+    failed: Option<AmountEntry>,
+    #[serde(default)]
+    unavailable: Option<AmountEntry>,
+    #[serde(default)]
+    offline: Option<AmountEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct WaveEntry {
+    name: String,
+    #[serde(default)]
+    selector: Option<String>,
+    #[serde(default)]
+    clusters: Option<BTreeSet<ClusterName>>,
+    #[serde(default)]
+    share: Option<String>,
+    #[serde(default)]
+    max_concurrent: Option<AmountEntry>,
+    #[serde(default)]
+    soak: Option<String>,
+    #[serde(default)]
+    approvals: u32,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(in crate::spec) struct GatesEntry {
+    #[serde(default)]
+    proof: Option<ProofEntry>,
+    #[serde(default)]
+    approvals: u32,
+    #[serde(default)]
+    windows: Vec<WindowEntry>,
+    #[serde(default)]
+    freezes: Vec<FreezeEntry>,
+    #[serde(default)]
+    checks: Vec<CheckEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct ProofEntry {
+    #[serde(default)]
+    soak: Option<String>,
+    #[serde(default)]
+    offline: Option<AmountEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct WindowEntry {
+    #[serde(default)]
+    days: Vec<String>,
+    from: String,
+    to: String,
+    #[serde(default)]
+    time_zone: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct FreezeEntry {
+    from: String,
+    to: String,
+    #[serde(default)]
+    time_zone: String,
+    #[serde(default)]
+    reason: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct CheckEntry {
+    name: String,
+    #[serde(default)]
+    http: Option<String>,
+    #[serde(default)]
+    status: Option<u16>,
+    #[serde(default)]
+    prometheus: Option<String>,
+    #[serde(default)]
+    query: Option<String>,
+    #[serde(default)]
+    min: Option<f64>,
+    #[serde(default)]
+    max: Option<f64>,
+}
+
+/// What is wrong, with the key below the entry's own path.
+type Problems = Vec<(String, String)>;
+
+fn amount(
+    entry: Option<&AmountEntry>,
+    key: &str,
+    default: Amount,
+    problems: &mut Problems,
+) -> Amount {
+    match entry {
+        None => default,
+        Some(AmountEntry::Count(count)) => Amount::Count(*count),
+        Some(AmountEntry::Text(text)) => share(text).map_or_else(
+            || {
+                let message = format!("{text:?} is neither a number nor a share such as 25%");
+                problems.push((key.to_owned(), message));
+                default
+            },
+            Amount::Share,
+        ),
+    }
+}
+
+fn share(text: &str) -> Option<u8> {
+    text.strip_suffix('%')?
+        .parse()
+        .ok()
+        .filter(|share| *share <= 100)
+}
+
+fn time(text: Option<&String>, key: &str, default: Duration, problems: &mut Problems) -> Duration {
+    let Some(text) = text else { return default };
+    duration(text).unwrap_or_else(|| {
+        let message = format!("{text:?} is not a duration: write 30s, 5m or 1h");
+        problems.push((key.to_owned(), message));
+        default
+    })
+}
+
+impl StrategyEntry {
+    /// Reads it; what is wrong is added to `problems`.
+    pub(in crate::spec) fn read(&self, problems: &mut Problems) -> Strategy {
+        let defaults = Strategy::default();
+        let mut waves = Vec::new();
+        for (index, entry) in self.waves.iter().enumerate() {
+            let key = format!("waves[{index}]");
+            if waves.iter().any(|wave: &Wave| wave.name == entry.name) {
+                problems.push((format!("{key}.name"), "it is already there".to_owned()));
+            }
+            if waves
+                .last()
+                .is_some_and(|wave: &Wave| wave.members == Members::Rest)
+            {
+                let message = "the wave before takes all clusters that are left".to_owned();
+                problems.push((key.clone(), message));
+            }
+            waves.push(entry.read(&key, problems));
+        }
+        if waves
+            .last()
+            .is_none_or(|wave| wave.members != Members::Rest)
+        {
+            waves.push(Wave::rest());
+        }
+        if waves.len() > MAX_WAVES {
+            problems.push(("waves".to_owned(), format!("more than {MAX_WAVES}")));
+        }
+        let budget = defaults.budgets;
+        let budgets = &self.budgets;
+        let of = amount;
+        Strategy {
+            waves,
+            max_concurrent: of(
+                self.max_concurrent.as_ref(),
+                "maxConcurrent",
+                defaults.max_concurrent,
+                problems,
+            ),
+            budgets: Budgets {
+                failed: of(
+                    budgets.failed.as_ref(),
+                    "budgets.failed",
+                    budget.failed,
+                    problems,
+                ),
+                unavailable: of(
+                    budgets.unavailable.as_ref(),
+                    "budgets.unavailable",
+                    budget.unavailable,
+                    problems,
+                ),
+                offline: of(
+                    budgets.offline.as_ref(),
+                    "budgets.offline",
+                    budget.offline,
+                    problems,
+                ),
+            },
+            soak: time(self.soak.as_ref(), "soak", defaults.soak, problems),
+            progress_deadline: time(
+                self.progress_deadline.as_ref(),
+                "progressDeadline",
+                defaults.progress_deadline,
+                problems,
+            ),
+            sort_label: self.sort_label.clone(),
+            on_new_commit: self.on_new_commit,
+            on_failure: self.on_failure,
+        }
+    }
+}
+
+impl WaveEntry {
+    fn read(&self, key: &str, problems: &mut Problems) -> Wave {
+        let chosen = [
+            self.selector.is_some(),
+            self.clusters.is_some(),
+            self.share.is_some(),
+        ];
+        if chosen.iter().filter(|one| **one).count() > 1 {
+            let message = "give one of selector, clusters and share".to_owned();
+            problems.push((key.to_owned(), message));
+        }
+        let members = if let Some(selector) = &self.selector {
+            match selector.parse() {
+                Ok(selector) => Members::Selector(selector),
+                Err(error) => {
+                    problems.push((format!("{key}.selector"), format!("{error}")));
+                    Members::Rest
+                }
+            }
+        } else if let Some(clusters) = &self.clusters {
+            Members::Clusters(clusters.clone())
+        } else if let Some(text) = &self.share {
+            match share(text) {
+                Some(share) => Members::Share(share),
+                None => {
+                    let message = format!("{text:?} is not a share such as 25%");
+                    problems.push((format!("{key}.share"), message));
+                    Members::Rest
+                }
+            }
+        } else {
+            Members::Rest
+        };
+        let max = self.max_concurrent.as_ref();
+        Wave {
+            name: self.name.clone(),
+            members,
+            max_concurrent: max.map(|entry| {
+                let key = format!("{key}.maxConcurrent");
+                amount(Some(entry), &key, Amount::Share(100), problems)
+            }),
+            soak: self
+                .soak
+                .as_ref()
+                .map(|text| time(Some(text), &format!("{key}.soak"), Duration::ZERO, problems)),
+            approvals: self.approvals,
+        }
+    }
+}
+
+impl GatesEntry {
+    /// Reads them; what is wrong is added to `problems`.
+    pub(in crate::spec) fn read(&self, problems: &mut Problems) -> Gates {
+        let mut gates = Gates {
+            approvals: self.approvals,
+            ..Gates::default()
+        };
+        if let Some(proof) = &self.proof {
+            let soak = time(proof.soak.as_ref(), "proof.soak", Duration::ZERO, problems);
+            gates.proof = Some(soak);
+            gates.offline = proof
+                .offline
+                .as_ref()
+                .map(|entry| amount(Some(entry), "proof.offline", Amount::Count(0), problems));
+        }
+        for (index, entry) in self.windows.iter().enumerate() {
+            match entry.read() {
+                Ok(window) => gates.windows.push(window),
+                Err(message) => problems.push((format!("windows[{index}]"), message)),
+            }
+        }
+        for (index, entry) in self.freezes.iter().enumerate() {
+            match entry.read() {
+                Ok(freeze) => gates.freezes.push(freeze),
+                Err(message) => problems.push((format!("freezes[{index}]"), message)),
+            }
+        }
+        for (index, entry) in self.checks.iter().enumerate() {
+            if gates.checks.iter().any(|check| check.name == entry.name) {
+                let message = format!("check {} is already there", entry.name);
+                problems.push((format!("checks[{index}].name"), message));
+            }
+            match entry.read() {
+                Ok(check) => gates.checks.push(check),
+                Err(message) => problems.push((format!("checks[{index}]"), message)),
+            }
+        }
+        gates
+    }
+}
+
+impl WindowEntry {
+    fn read(&self) -> Result<Window, String> {
+        let days: Vec<Weekday> = if self.days.is_empty() {
+            Weekday::Monday.cycle_forward().take(7).collect()
+        } else {
+            self.days
+                .iter()
+                .map(|day| weekday(day).map_err(|error| error.to_string()))
+                .collect::<Result<_, _>>()?
+        };
+        let clock = |text: &str| {
+            text.parse()
+                .map_err(|_| format!("{text:?} is not a time of day such as 09:00"))
+        };
+        Ok(Window {
+            days,
+            from: clock(&self.from)?,
+            to: clock(&self.to)?,
+            zone: zone(&self.time_zone)?,
+        })
+    }
+}
+
+impl FreezeEntry {
+    fn read(&self) -> Result<Freeze, String> {
+        let moment = |text: &str| {
+            text.parse()
+                .map_err(|_| format!("{text:?} is not a moment such as 2026-12-20T00:00"))
+        };
+        let freeze = Freeze {
+            from: moment(&self.from)?,
+            to: moment(&self.to)?,
+            zone: zone(&self.time_zone)?,
+            reason: self.reason.clone(),
+        };
+        if freeze.to <= freeze.from {
+            return Err("it ends before it begins".to_owned());
+        }
+        Ok(freeze)
+    }
+}
+
+impl CheckEntry {
+    fn read(&self) -> Result<Check, String> {
+        let web = |url: &str| {
+            if url.starts_with("https://") || url.starts_with("http://") {
+                Ok(url.to_owned())
+            } else {
+                Err(format!("{url:?} is not an http or https URL"))
+            }
+        };
+        let question = match (&self.http, &self.prometheus, &self.query) {
+            (Some(url), None, None) => Question::Http {
+                url: web(url)?,
+                status: self.status.unwrap_or(200),
+            },
+            (None, Some(url), Some(query)) => {
+                if self.min.is_none() && self.max.is_none() {
+                    return Err("give min or max: without one every answer is good".to_owned());
+                }
+                Question::Prometheus {
+                    url: web(url)?,
+                    query: query.clone(),
+                    min: self.min,
+                    max: self.max,
+                }
+            }
+            _ => return Err("give http, or prometheus and query".to_owned()),
+        };
+        Ok(Check {
+            name: self.name.clone(),
+            question,
+        })
+    }
+}

@@ -1,0 +1,143 @@
+//! Change windows and freezes, in the time zones people live in.
+
+use flotilla_shared::id::NameError;
+use jiff::Timestamp;
+use jiff::civil::{DateTime, Time, Weekday};
+use jiff::tz::TimeZone;
+
+/// A time of the week in which changes may start.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Window {
+    /// Which days; the day is that of the window's start.
+    pub days: Vec<Weekday>,
+    /// From this time on,
+    pub from: Time,
+    /// to this one; not later than `from` means on the next day.
+    pub to: Time,
+    /// In this zone.
+    pub zone: TimeZone,
+}
+
+/// A time in which no change starts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Freeze {
+    /// From this moment on,
+    pub from: DateTime,
+    /// to before this one.
+    pub to: DateTime,
+    /// In this zone.
+    pub zone: TimeZone,
+    /// Why.
+    pub reason: String,
+}
+
+impl Window {
+    /// Whether it is open. Judged by the clock on the wall, so that a change to summer time neither
+    /// moves nor stretches it.
+    #[must_use]
+    pub fn is_open(&self, now: Timestamp) -> bool {
+        let local = self.zone.to_datetime(now);
+        let (day, time) = (local.date().weekday(), local.time());
+        if self.from < self.to {
+            return self.days.contains(&day) && self.from <= time && time < self.to;
+        }
+        // Over midnight: either it began today, or it began yesterday and is not over.
+        (self.days.contains(&day) && self.from <= time)
+            || (self.days.contains(&day.previous()) && time < self.to)
+    }
+}
+
+impl Freeze {
+    /// Whether it holds.
+    #[must_use]
+    pub fn is_on(&self, now: Timestamp) -> bool {
+        let local = self.zone.to_datetime(now);
+        self.from <= local && local < self.to
+    }
+}
+
+/// A zone by its IANA name (<https://www.iana.org/time-zones>); the database is built in, so that a
+/// hub in an empty image knows it too.
+pub(super) fn zone(name: &str) -> Result<TimeZone, String> {
+    match name {
+        "" | "UTC" => Ok(TimeZone::UTC),
+        name => TimeZone::get(name).map_err(|_| {
+            format!("there is no time zone {name:?}; write one such as Europe/Berlin")
+        }),
+    }
+}
+
+/// A weekday by its first three letters.
+pub(super) fn weekday(text: &str) -> Result<Weekday, NameError> {
+    Ok(match text.to_ascii_lowercase().as_str() {
+        "mon" => Weekday::Monday,
+        "tue" => Weekday::Tuesday,
+        "wed" => Weekday::Wednesday,
+        "thu" => Weekday::Thursday,
+        "fri" => Weekday::Friday,
+        "sat" => Weekday::Saturday,
+        "sun" => Weekday::Sunday,
+        _ => {
+            return Err(NameError {
+                what: "weekday",
+                name: text.chars().take(80).collect(),
+                why: "write mon, tue, wed, thu, fri, sat or sun",
+            });
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn window(days: &[&str], from: &str, to: &str, name: &str) -> Window {
+        Window {
+            days: days.iter().map(|day| weekday(day).unwrap()).collect(),
+            from: from.parse().unwrap(),
+            to: to.parse().unwrap(),
+            zone: zone(name).unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_window_follows_the_clock_on_the_wall() {
+        let window = window(&["mon"], "09:00", "17:00", "Europe/Berlin");
+        // Winter: UTC+1. Monday, 5 January 2026.
+        assert!(!window.is_open(at("2026-01-05T07:59:59Z")));
+        assert!(window.is_open(at("2026-01-05T08:00:00Z")));
+        assert!(!window.is_open(at("2026-01-05T16:00:00Z")));
+        // Summer: UTC+2. Monday, 6 July 2026.
+        assert!(window.is_open(at("2026-07-06T07:00:00Z")));
+        assert!(!window.is_open(at("2026-07-07T07:00:00Z")), "a Tuesday");
+    }
+
+    #[test]
+    fn a_window_may_go_over_midnight() {
+        let window = window(&["fri"], "22:00", "02:00", "UTC");
+        assert!(window.is_open(at("2026-01-02T23:00:00Z")));
+        assert!(window.is_open(at("2026-01-03T01:59:00Z")));
+        assert!(!window.is_open(at("2026-01-03T02:00:00Z")));
+        assert!(
+            !window.is_open(at("2026-01-02T01:00:00Z")),
+            "Thursday's night"
+        );
+    }
+
+    #[test]
+    fn a_freeze_ends_when_it_says() {
+        let freeze = Freeze {
+            from: "2026-12-20T00:00".parse().unwrap(),
+            to: "2027-01-02T00:00".parse().unwrap(),
+            zone: zone("America/New_York").unwrap(),
+            reason: String::new(),
+        };
+        assert!(!freeze.is_on(at("2026-12-20T04:59:59Z")));
+        assert!(freeze.is_on(at("2026-12-20T05:00:00Z")));
+        assert!(!freeze.is_on(at("2027-01-02T05:00:00Z")));
+    }
+}

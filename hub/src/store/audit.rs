@@ -1,0 +1,233 @@
+//! The audit log: append-only, each entry's hash over its own content and the hash before it, so that
+//! an entry that was changed, taken out or put elsewhere is found (S13).
+
+use flotilla_shared::digest::Digest;
+use jiff::Timestamp;
+use sqlx::any::AnyRow;
+use sqlx::{Any, Row as _, Transaction};
+
+use super::{Error, Store};
+use crate::fleet::AuditEntry;
+
+/// Entries read at once while the chain is checked.
+const PAGE: i64 = 1000;
+/// Clusters that an entry names at most; the rest is counted.
+const MAX_CLUSTERS: usize = 200;
+
+/// An entry with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditRow {
+    /// 1, 2, 3 and so on, without a gap.
+    pub seq: i64,
+    /// What it says.
+    pub entry: AuditEntry,
+    /// Over this entry and the one before.
+    pub hash: String,
+}
+
+/// The first place where the chain does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("audit entry {seq} {why}")]
+pub struct BrokenChain {
+    /// Where.
+    pub seq: i64,
+    /// What is wrong.
+    pub why: String,
+}
+
+/// The end of the chain, known within a transaction.
+#[derive(Debug, Clone)]
+pub(super) struct Tail {
+    seq: i64,
+    hash: String,
+}
+
+fn hash(before: &str, seq: i64, entry: &AuditEntry, clusters: &str) -> String {
+    let numbers = format!("{seq} {}", entry.at.as_millisecond());
+    Digest::of_parts([
+        before.as_bytes(),
+        numbers.as_bytes(),
+        entry.actor.as_bytes(),
+        entry.action.as_bytes(),
+        entry.environment.as_bytes(),
+        clusters.as_bytes(),
+        entry.commit.as_bytes(),
+        entry.reason.as_bytes(),
+        entry.detail.as_bytes(),
+    ])
+    .to_string()
+}
+
+fn clusters(entry: &AuditEntry) -> String {
+    let mut text = entry
+        .clusters
+        .iter()
+        .take(MAX_CLUSTERS)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(" ");
+    if entry.clusters.len() > MAX_CLUSTERS {
+        text.push_str(&format!(" +{}", entry.clusters.len() - MAX_CLUSTERS));
+    }
+    text
+}
+
+impl Store {
+    /// Adds one entry, in a transaction of its own: for what is done to the store directly.
+    ///
+    /// # Errors
+    /// When the store fails, or another process decides.
+    pub async fn record(&self, entry: &AuditEntry) -> Result<(), Error> {
+        let mut transaction = self.pool.begin().await.map_err(self.error())?;
+        self.fence(&mut transaction, &super::tokens::random_hex(12))
+            .await?;
+        self.append(&mut transaction, &mut None, entry).await?;
+        transaction.commit().await.map_err(self.error())
+    }
+
+    pub(super) async fn append(
+        &self,
+        transaction: &mut Transaction<'_, Any>,
+        tail: &mut Option<Tail>,
+        entry: &AuditEntry,
+    ) -> Result<(), Error> {
+        let before = match tail.take() {
+            Some(tail) => tail,
+            None => {
+                let row = sqlx::query("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")
+                    .fetch_optional(&mut **transaction)
+                    .await
+                    .map_err(self.error())?;
+                match row {
+                    Some(row) => Tail {
+                        seq: row.try_get(0).map_err(self.error())?,
+                        hash: row.try_get(1).map_err(self.error())?,
+                    },
+                    None => Tail {
+                        seq: 0,
+                        hash: String::new(),
+                    },
+                }
+            }
+        };
+        let seq = before.seq + 1;
+        let clusters = clusters(entry);
+        let hash = hash(&before.hash, seq, entry, &clusters);
+        sqlx::query(
+            "INSERT INTO audit (seq, happened_at, actor, action, environment, clusters, commits, \
+             reason, detail, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        )
+        .bind(seq)
+        .bind(entry.at.as_millisecond())
+        .bind(entry.actor.clone())
+        .bind(entry.action.clone())
+        .bind(entry.environment.clone())
+        .bind(clusters)
+        .bind(entry.commit.clone())
+        .bind(entry.reason.clone())
+        .bind(entry.detail.clone())
+        .bind(hash.clone())
+        .execute(&mut **transaction)
+        .await
+        .map_err(self.error())?;
+        *tail = Some(Tail { seq, hash });
+        Ok(())
+    }
+
+    /// Entries after a place, oldest first.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn audit_after(
+        &self,
+        seq: i64,
+        environment: &str,
+        limit: i64,
+    ) -> Result<Vec<AuditRow>, Error> {
+        let rows = sqlx::query(
+            "SELECT seq, happened_at, actor, action, environment, clusters, commits, reason, detail, \
+             hash FROM audit WHERE seq > $1 AND ($2 = '' OR environment = $2) ORDER BY seq LIMIT $3",
+        )
+        .bind(seq)
+        .bind(environment.to_owned())
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(self.error())?;
+        rows.iter().map(|row| self.audit_row(row)).collect()
+    }
+
+    /// The newest entries, oldest first.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn audit_newest(
+        &self,
+        environment: &str,
+        limit: i64,
+    ) -> Result<Vec<AuditRow>, Error> {
+        let rows = sqlx::query(
+            "SELECT seq, happened_at, actor, action, environment, clusters, commits, reason, detail, \
+             hash FROM audit WHERE ($1 = '' OR environment = $1) ORDER BY seq DESC LIMIT $2",
+        )
+        .bind(environment.to_owned())
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(self.error())?;
+        rows.iter().rev().map(|row| self.audit_row(row)).collect()
+    }
+
+    fn audit_row(&self, row: &AnyRow) -> Result<AuditRow, Error> {
+        let text = |index: usize| row.try_get::<String, _>(index).map_err(self.error());
+        let number = |index: usize| row.try_get::<i64, _>(index).map_err(self.error());
+        let seq = number(0)?;
+        Ok(AuditRow {
+            seq,
+            entry: AuditEntry {
+                at: Timestamp::from_millisecond(number(1)?)
+                    .map_err(|_| self.damaged(&format!("audit entry {seq}")))?,
+                actor: text(2)?,
+                action: text(3)?,
+                environment: text(4)?,
+                clusters: text(5)?.split_whitespace().map(ToOwned::to_owned).collect(),
+                commit: text(6)?,
+                reason: text(7)?,
+                detail: text(8)?,
+            },
+            hash: text(9)?,
+        })
+    }
+
+    /// Checks the whole chain: how many entries hold and the hash of the last, which a person may
+    /// note elsewhere, since a chain cannot show that its end was cut off.
+    ///
+    /// # Errors
+    /// When the log cannot be read; the inner error is the first place where the chain breaks.
+    pub async fn verify_audit(&self) -> Result<Result<(i64, String), BrokenChain>, Error> {
+        let (mut seq, mut last) = (0i64, String::new());
+        loop {
+            let rows = self.audit_after(seq, "", PAGE).await?;
+            if rows.is_empty() {
+                return Ok(Ok((seq, last)));
+            }
+            for row in rows {
+                let broken = |why: &str| {
+                    Ok(Err(BrokenChain {
+                        seq: row.seq,
+                        why: why.to_owned(),
+                    }))
+                };
+                if row.seq != seq + 1 {
+                    return broken("follows a gap: entries before it were taken out");
+                }
+                let clusters = row.entry.clusters.join(" ");
+                if hash(&last, row.seq, &row.entry, &clusters) != row.hash {
+                    return broken("was changed, or the one before it was");
+                }
+                seq = row.seq;
+                last = row.hash;
+            }
+        }
+    }
+}

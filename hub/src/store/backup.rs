@@ -1,0 +1,117 @@
+//! Backups of an SQLite store, taken while the hub serves; and the way back, which raises the epoch so
+//! that the older world is never taken for the newer one (P8).
+
+use std::path::Path;
+
+use flotilla_shared::id::Epoch;
+use sqlx::Row as _;
+
+use super::{Error, Store, lock, schema};
+
+/// Writes a consistent copy of a data directory's store to a new file, also while a hub serves from it.
+///
+/// # Errors
+/// When the store cannot be read or the file cannot be written, or is there already.
+pub async fn backup(data_dir: &Path, to: &Path) -> Result<(), Error> {
+    let path = data_dir.join("hub.db");
+    let refused = |why: &str| Error::Backup {
+        path: to.to_owned(),
+        why: why.to_owned(),
+    };
+    if !path.exists() {
+        return Err(refused(&format!("{} is not there", path.display())));
+    }
+    if to.exists() {
+        return Err(refused("the file is there already; name a new one"));
+    }
+    let store = Store::sqlite(&path, None).await?;
+    // VACUUM INTO reads one snapshot and syncs the copy (https://sqlite.org/lang_vacuum.html).
+    let copied = sqlx::query("VACUUM INTO $1")
+        .bind(to.display().to_string())
+        .execute(&store.pool)
+        .await
+        .map_err(store.error());
+    store.close().await;
+    copied?;
+    std::fs::File::open(to)
+        .and_then(|file| file.sync_all())
+        .map_err(|error| refused(&error.to_string()))
+}
+
+/// Puts a backup in the place of a data directory's store, which is kept beside it, and raises the
+/// epoch over both. No hub may serve from it meanwhile.
+///
+/// # Errors
+/// When a hub has the store, or the backup is damaged or newer than this hub.
+pub async fn restore(data_dir: &Path, from: &Path) -> Result<Epoch, Error> {
+    let path = data_dir.join("hub.db");
+    let refused = |why: String| Error::Backup {
+        path: from.to_owned(),
+        why,
+    };
+    let held = lock(&path)?;
+    // The copy is judged before anything is put aside.
+    let copy = data_dir.join("hub.db.restoring");
+    std::fs::copy(from, &copy).map_err(|error| refused(error.to_string()))?;
+    let restored = Store::sqlite(&copy, None).await?;
+    let checked = check(&restored).await;
+    if let Err(error) = checked {
+        restored.close().await;
+        let _ = std::fs::remove_file(&copy);
+        return Err(refused(error.to_string()));
+    }
+    let mut epoch = restored.epoch().await?;
+    if path.exists() {
+        // A store that cannot be read is why one restores; it then has no say about the epoch.
+        if let Ok(old) = Store::sqlite(&path, None).await {
+            if let Ok(old) = old.epoch().await {
+                epoch = epoch.max(old);
+            }
+            old.close().await;
+        }
+    }
+    let epoch = Epoch(epoch.0.saturating_add(1));
+    sqlx::query("UPDATE meta SET value = $1 WHERE key = 'epoch'")
+        .bind(i64::try_from(epoch.0).unwrap_or(i64::MAX))
+        .execute(&restored.pool)
+        .await
+        .map_err(restored.error())?;
+    restored.close().await;
+    let put = || -> std::io::Result<()> {
+        for suffix in ["", "-wal", "-shm"] {
+            let old = data_dir.join(format!("hub.db{suffix}"));
+            if old.exists() {
+                std::fs::rename(
+                    &old,
+                    data_dir.join(format!("hub.db{suffix}.before-restore")),
+                )?;
+            }
+            // Folded into the file on closing; were one left, it would belong to the copy.
+            if !suffix.is_empty() {
+                let _ = std::fs::remove_file(data_dir.join(format!("hub.db.restoring{suffix}")));
+            }
+        }
+        std::fs::rename(&copy, &path)?;
+        std::fs::File::open(data_dir)?.sync_all()
+    };
+    put().map_err(|error| refused(error.to_string()))?;
+    drop(held);
+    Ok(epoch)
+}
+
+async fn check(store: &Store) -> Result<(), Error> {
+    let row = store.row("PRAGMA integrity_check(1)").await?;
+    let text: String = row.try_get(0).map_err(store.error())?;
+    if text != "ok" {
+        return Err(store.damaged(&format!("the file ({text})")));
+    }
+    let found = store.schema().await?;
+    if found > schema::known() {
+        return Err(Error::NewerSchema {
+            store: store.name.to_string(),
+            found,
+            known: schema::known(),
+        });
+    }
+    store.epoch().await.map(|_| ())
+}

@@ -1,0 +1,156 @@
+//! Who decides. One process does; the others pass on what they are asked.
+//!
+//! The lease is a row, its clock the database's. What really protects is the term: every write
+//! transaction first touches the row of its own term, so that a process that lost the lease without
+//! noticing (a pause, a partition) writes nothing any more (S10), whatever any clock says (S11).
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use sqlx::{Any, Row as _, Transaction};
+
+use super::{Engine, Error, Store};
+
+/// How long a lease lasts without being renewed. A takeover takes at most this and one look.
+pub const LEASE: Duration = Duration::from_secs(6);
+
+/// Milliseconds since the epoch, by the database's clock.
+const NOW: &str = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
+
+/// A lease that was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// Grows with each change of hands.
+    pub term: i64,
+}
+
+/// Who decides now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// `host:port` of the process that decides; empty: nobody does.
+    pub address: String,
+    /// Its term.
+    pub term: i64,
+}
+
+/// What the fence says to a batch.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fence {
+    /// Write it.
+    Open,
+    /// It is there already: the answer to an earlier try was lost.
+    AlreadyWritten,
+}
+
+impl Store {
+    /// Takes the right to decide at once: for a store that only one process can open.
+    pub(super) async fn take_over(&self) -> Result<(), Error> {
+        sqlx::query("UPDATE decider SET term = term + 1 WHERE id = 1")
+            .execute(&self.pool)
+            .await
+            .map_err(self.error())?;
+        let row = self.row("SELECT term FROM decider WHERE id = 1").await?;
+        let term: i64 = row.try_get(0).map_err(self.error())?;
+        self.term.store(term, Ordering::Release);
+        Ok(())
+    }
+
+    /// Takes the lease if nobody holds it; none: somebody does.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn acquire(&self, holder: &str, address: &str) -> Result<Option<Lease>, Error> {
+        let lease = i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX);
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "UPDATE decider SET holder = $1, address = $2, term = term + 1, \
+             expires_at = {NOW} + $3 WHERE id = 1 AND expires_at < {NOW} RETURNING term"
+        )))
+        .bind(holder.to_owned())
+        .bind(address.to_owned())
+        .bind(lease)
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(self.error())?;
+        let Some(row) = row else { return Ok(None) };
+        let term: i64 = row.try_get(0).map_err(self.error())?;
+        self.term.store(term, Ordering::Release);
+        Ok(Some(Lease { term }))
+    }
+
+    /// Keeps the lease; false: it is lost, and this process decides no more.
+    ///
+    /// # Errors
+    /// When the store fails; the lease may still be held.
+    pub async fn renew(&self, lease: Lease) -> Result<bool, Error> {
+        let length = i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX);
+        let result = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "UPDATE decider SET expires_at = {NOW} + $1 WHERE id = 1 AND term = $2"
+        )))
+        .bind(length)
+        .bind(lease.term)
+        .execute(&self.pool)
+        .await
+        .map_err(self.error())?;
+        Ok(result.rows_affected() == 1)
+    }
+
+    /// Gives the lease back, so that another takes over without waiting for its end.
+    ///
+    /// # Errors
+    /// When the store fails; it then ends by itself.
+    pub async fn release(&self) -> Result<(), Error> {
+        let term = self.term.swap(-1, Ordering::AcqRel);
+        if self.engine == Engine::Postgres && term >= 0 {
+            sqlx::query("UPDATE decider SET expires_at = 0 WHERE id = 1 AND term = $1")
+                .bind(term)
+                .execute(&self.pool)
+                .await
+                .map_err(self.error())?;
+        }
+        Ok(())
+    }
+
+    /// Who decides.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn standing(&self) -> Result<Standing, Error> {
+        let row = self
+            .row("SELECT address, term FROM decider WHERE id = 1")
+            .await?;
+        Ok(Standing {
+            address: row.try_get(0).map_err(self.error())?,
+            term: row.try_get(1).map_err(self.error())?,
+        })
+    }
+
+    /// Proves, within the transaction, that this process still decides.
+    pub(super) async fn fence(
+        &self,
+        transaction: &mut Transaction<'_, Any>,
+        batch: &str,
+    ) -> Result<Fence, Error> {
+        let term = self.term.load(Ordering::Acquire);
+        let touched = sqlx::query(
+            "UPDATE decider SET last_batch = $1 WHERE id = 1 AND term = $2 AND last_batch <> $1",
+        )
+        .bind(batch.to_owned())
+        .bind(term)
+        .execute(&mut **transaction)
+        .await
+        .map_err(self.error())?;
+        if touched.rows_affected() == 1 {
+            return Ok(Fence::Open);
+        }
+        let row = sqlx::query("SELECT term, last_batch FROM decider WHERE id = 1")
+            .fetch_one(&mut **transaction)
+            .await
+            .map_err(self.error())?;
+        let present: i64 = row.try_get(0).map_err(self.error())?;
+        if present == term {
+            return Ok(Fence::AlreadyWritten);
+        }
+        self.term.store(-1, Ordering::Release);
+        Err(Error::Fenced { term })
+    }
+}

@@ -1,0 +1,157 @@
+//! Reading everything back at start-up.
+
+use std::sync::Arc;
+
+use flotilla_proto::v1;
+use flotilla_shared::digest::Digest;
+use flotilla_shared::wire::{decode_assignment, decode_report};
+use jiff::Timestamp;
+use prost::Message as _;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::{Error, Store};
+use crate::fleet::rollout::Rollout;
+use crate::fleet::{ClusterRecord, Event, Head, StoredAssignment, StoredCluster};
+
+impl Store {
+    /// Everything that was kept, as the fleet's first event.
+    ///
+    /// # Errors
+    /// When a row cannot be read back: serving from half a memory would be worse than not serving.
+    pub async fn load(&self) -> Result<Event, Error> {
+        let mut heads = Vec::new();
+        for row in self
+            .rows("SELECT repository, branch, commit_id, seen_at FROM heads")
+            .await?
+        {
+            let damaged = || self.damaged("a branch head");
+            let text = |index: usize| row.try_get::<String, _>(index).map_err(self.error());
+            let commit: Option<String> = row.try_get(2).map_err(self.error())?;
+            let seen_at: Option<i64> = row.try_get(3).map_err(self.error())?;
+            let head = Head {
+                commit: commit
+                    .map(|c| c.parse())
+                    .transpose()
+                    .map_err(|_| damaged())?,
+                seen_at: seen_at.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
+                ..Head::default()
+            };
+            let key = (
+                text(0)?.parse().map_err(|_| damaged())?,
+                text(1)?.parse().map_err(|_| damaged())?,
+            );
+            heads.push((key, head));
+        }
+        let mut clusters = Vec::new();
+        for row in self
+            .rows(
+                "SELECT c.name, c.environment, c.labels, c.created_at, c.cluster_uid, c.pending, \
+                 c.certificate_expires_at, a.content, r.content, c.pin FROM clusters c \
+                 LEFT JOIN assignments a ON a.cluster = c.name \
+                 LEFT JOIN reports r ON r.cluster = c.name",
+            )
+            .await?
+        {
+            clusters.push(self.cluster(&row)?);
+        }
+        let mut environments = Vec::new();
+        for row in self.rows("SELECT name, content FROM environments").await? {
+            let name: String = row.try_get(0).map_err(self.error())?;
+            let content: String = row.try_get(1).map_err(self.error())?;
+            let damaged = || self.damaged(&format!("environment {name}"));
+            let state = serde_json::from_str(&content).map_err(|_| damaged())?;
+            environments.push((name.parse().map_err(|_| damaged())?, state));
+        }
+        Ok(Event::Restored {
+            heads,
+            clusters,
+            environments,
+            rollouts: self.last_rollouts().await?,
+        })
+    }
+
+    /// The last rollout of each environment, with its clusters.
+    async fn last_rollouts(&self) -> Result<Vec<Rollout>, Error> {
+        let mut rollouts = std::collections::BTreeMap::<_, Rollout>::new();
+        for row in self
+            .rows(
+                "SELECT content FROM rollouts WHERE ended_at IS NULL OR created_at = (SELECT \
+                 MAX(o.created_at) FROM rollouts o WHERE o.environment = rollouts.environment)",
+            )
+            .await?
+        {
+            let content: String = row.try_get(0).map_err(self.error())?;
+            let rollout: Rollout =
+                serde_json::from_str(&content).map_err(|_| self.damaged("a rollout"))?;
+            let newer = rollouts
+                .get(&rollout.environment)
+                .is_none_or(|other| number(&rollout.id) > number(&other.id));
+            if newer {
+                rollouts.insert(rollout.environment.clone(), rollout);
+            }
+        }
+        let mut rollouts: Vec<Rollout> = rollouts.into_values().collect();
+        for rollout in &mut rollouts {
+            rollout.clusters = self.progress(&rollout.id).await?;
+        }
+        Ok(rollouts)
+    }
+
+    fn cluster(&self, row: &AnyRow) -> Result<StoredCluster, Error> {
+        let name: String = row.try_get(0).map_err(self.error())?;
+        let damaged = || self.damaged(&format!("cluster {name}"));
+        let environment: Option<String> = row.try_get(1).map_err(self.error())?;
+        let labels: String = row.try_get(2).map_err(self.error())?;
+        let created_at: i64 = row.try_get(3).map_err(self.error())?;
+        let expires_at: Option<i64> = row.try_get(6).map_err(self.error())?;
+        let pin: Option<String> = row.try_get(9).map_err(self.error())?;
+        let record = ClusterRecord {
+            environment: environment
+                .map(|e| e.parse())
+                .transpose()
+                .map_err(|_| damaged())?,
+            labels: serde_json::from_str(&labels).map_err(|_| damaged())?,
+            created_at: Timestamp::from_millisecond(created_at).map_err(|_| damaged())?,
+            cluster_uid: row.try_get(4).map_err(self.error())?,
+            pending: row.try_get(5).map_err(self.error())?,
+            certificate_expires_at: expires_at.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
+            pin: pin
+                .map(|pin| serde_json::from_str(&pin))
+                .transpose()
+                .map_err(|_| damaged())?,
+        };
+        let assignment: Option<Vec<u8>> = row.try_get(7).map_err(self.error())?;
+        let assignment = assignment
+            .map(|content| {
+                let digest = Digest::of(&content).as_bytes().to_vec();
+                decode_assignment(&v1::Assignment {
+                    content: content.into(),
+                    digest,
+                })
+            })
+            .transpose()
+            .map_err(|_| damaged())?
+            .map(|decoded| StoredAssignment {
+                decoded: Arc::new(decoded),
+            });
+        let report: Option<Vec<u8>> = row.try_get(8).map_err(self.error())?;
+        // A report comes again by itself, so a damaged one is only forgotten.
+        let report = report
+            .and_then(|content| v1::Report::decode(content.as_slice()).ok())
+            .and_then(|wire| decode_report(&wire).ok());
+        Ok(StoredCluster {
+            name: name.parse().map_err(|_| damaged())?,
+            record,
+            assignment,
+            report,
+        })
+    }
+}
+
+/// The number at the end of a rollout's id.
+fn number(id: &str) -> u64 {
+    id.rsplit_once('-')
+        .and_then(|(_, number)| number.parse().ok())
+        .unwrap_or_default()
+}

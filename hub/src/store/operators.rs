@@ -1,0 +1,142 @@
+//! What each operator may do. Kept here and not in certificates, so that it can be taken away at once.
+
+use std::collections::BTreeSet;
+
+use flotilla_shared::id::{EnvironmentName, OperatorName};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sqlx::Row as _;
+
+use super::{Error, Store};
+
+/// What an operator may do; each includes seeing everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Nothing: the operator was removed.
+    None,
+    /// See.
+    Viewer,
+    /// Stand for commits and waves that others bring.
+    Approver,
+    /// Bring commits, and stop, resume, pin and roll back.
+    Promoter,
+    /// Everything.
+    Admin,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 5] = [
+        Self::None,
+        Self::Viewer,
+        Self::Approver,
+        Self::Promoter,
+        Self::Admin,
+    ];
+
+    /// The word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Viewer => "viewer",
+            Self::Approver => "approver",
+            Self::Promoter => "promoter",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl std::str::FromStr for Role {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|role| role.as_str() == text)
+            .ok_or_else(|| {
+                format!("{text:?} is not a role: write viewer, approver, promoter, admin or none")
+            })
+    }
+}
+
+/// What one operator may do, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// Who.
+    pub name: OperatorName,
+    /// What.
+    pub role: Role,
+    /// Where; none at all: everywhere.
+    pub environments: BTreeSet<EnvironmentName>,
+    /// Who said so.
+    pub changed_by: String,
+    /// When.
+    pub changed_at: Timestamp,
+}
+
+impl Grant {
+    /// Everything, everywhere.
+    #[must_use]
+    pub fn admin(name: &OperatorName, now: Timestamp) -> Self {
+        Self {
+            name: name.clone(),
+            role: Role::Admin,
+            environments: BTreeSet::new(),
+            changed_by: name.to_string(),
+            changed_at: now,
+        }
+    }
+}
+
+impl Store {
+    /// All grants.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn grants(&self) -> Result<Vec<Grant>, Error> {
+        let rows = self
+            .rows("SELECT name, role, environments, changed_by, changed_at FROM operators ORDER BY name")
+            .await?;
+        rows.iter()
+            .map(|row| {
+                let text = |index: usize| row.try_get::<String, _>(index).map_err(self.error());
+                let name = text(0)?;
+                let damaged = || self.damaged(&format!("operator {name}"));
+                let changed_at: i64 = row.try_get(4).map_err(self.error())?;
+                Ok(Grant {
+                    name: name.parse().map_err(|_| damaged())?,
+                    role: text(1)?.parse().map_err(|_| damaged())?,
+                    environments: serde_json::from_str(&text(2)?).map_err(|_| damaged())?,
+                    changed_by: text(3)?,
+                    changed_at: Timestamp::from_millisecond(changed_at).map_err(|_| damaged())?,
+                })
+            })
+            .collect()
+    }
+
+    /// Sets what an operator may do.
+    ///
+    /// # Errors
+    /// When it cannot be kept.
+    pub async fn grant(&self, grant: &Grant) -> Result<(), Error> {
+        let environments = serde_json::to_string(&grant.environments)
+            .map_err(|error| Error::Encode(error.to_string()))?;
+        sqlx::query(
+            "INSERT INTO operators (name, role, environments, changed_by, changed_at) \
+             VALUES ($1, $2, $3, $4, $5) ON CONFLICT (name) DO UPDATE SET role = excluded.role, \
+             environments = excluded.environments, changed_by = excluded.changed_by, \
+             changed_at = excluded.changed_at",
+        )
+        .bind(grant.name.to_string())
+        .bind(grant.role.as_str())
+        .bind(environments)
+        .bind(grant.changed_by.clone())
+        .bind(grant.changed_at.as_millisecond())
+        .execute(&self.pool)
+        .await
+        .map_err(self.error())?;
+        Ok(())
+    }
+}
