@@ -13,6 +13,10 @@ pub struct Limits {
     pub manifests: usize,
     /// Deepest directory.
     pub depth: usize,
+    /// Most values in all files of one Kustomize render together.
+    pub nodes: usize,
+    /// Most bytes that all steps of one Kustomize render copy into objects.
+    pub work_bytes: usize,
     /// Of each file's YAML.
     pub yaml: flotilla_yaml::Limits,
 }
@@ -25,6 +29,8 @@ impl Default for Limits {
             files: 10_000,
             manifests: 50_000,
             depth: 32,
+            nodes: 1_500_000,
+            work_bytes: 256 << 20,
             yaml: flotilla_yaml::Limits::default(),
         }
     }

@@ -38,6 +38,23 @@ impl Manifest {
     /// # Errors
     /// [`RenderError::NotAManifest`] saying what is missing.
     pub(crate) fn new(value: Value, origin: Origin) -> Result<Self, RenderError> {
+        let manifest = Self::built(value, origin)?;
+        if manifest.api_version().is_empty() {
+            return Err(RenderError::NotAManifest {
+                file: manifest.origin.file,
+                line: manifest.origin.line,
+                message: "apiVersion is missing".to_owned(),
+            });
+        }
+        Ok(manifest)
+    }
+
+    /// Checks the shape of what a build puts out. Kustomize does not ask for an `apiVersion`; an object
+    /// without one is of a kind that no cluster knows, which is found out there.
+    ///
+    /// # Errors
+    /// See [`Self::new`].
+    pub(crate) fn built(value: Value, origin: Origin) -> Result<Self, RenderError> {
         let refuse = |message: &str| RenderError::NotAManifest {
             file: origin.file.clone(),
             line: origin.line,
@@ -52,7 +69,7 @@ impl Manifest {
                 .and_then(Value::as_str)
                 .filter(|text| !text.is_empty())
         };
-        let api_version = text("/apiVersion").ok_or_else(|| refuse("apiVersion is missing"))?;
+        let api_version = text("/apiVersion").unwrap_or_default();
         if api_version.matches('/').count() > 1 || api_version.starts_with('/') {
             return Err(refuse("apiVersion must be VERSION or GROUP/VERSION"));
         }

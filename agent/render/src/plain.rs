@@ -9,7 +9,7 @@ use crate::tree::{self, Entry, EntryKind, Tree};
 use crate::{KUSTOMIZATION_FILES, Limits, Manifest, Origin, RenderError, Rendered};
 
 /// The first line of every Git LFS pointer (git-lfs/docs/spec.md).
-const LFS_HEADER: &[u8] = b"version https://git-lfs.github.com/spec/";
+pub(crate) const LFS_HEADER: &[u8] = b"version https://git-lfs.github.com/spec/";
 
 /// Renders all manifests at or below `path`, which exists and is no link.
 pub(crate) fn render(

@@ -1,8 +1,9 @@
 //! Configuration files that people write: errors name file, line, key and the nearest valid key.
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
-use crate::{Limits, parse_spanned};
+use crate::{DuplicateKeys, Limits, parse_spanned};
 
 /// A configuration file cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,22 +64,46 @@ pub fn from_str<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, Config
     located(file, text).map(|located| located.value)
 }
 
+/// Like [`from_str`], after the value was brought into the form that `T` takes; of a key that comes
+/// twice the last counts, as for the program whose file it is.
+///
+/// # Errors
+/// See [`from_str`].
+pub fn from_str_with<T: DeserializeOwned>(
+    file: &str,
+    text: &str,
+    prepare: impl FnOnce(&mut Value),
+) -> Result<T, ConfigError> {
+    read(file, text, DuplicateKeys::LastWins, prepare).map(|located| located.value)
+}
+
 /// Like [`from_str`], and keeps the positions.
 ///
 /// # Errors
 /// See [`from_str`].
 pub fn located<T: DeserializeOwned>(file: &str, text: &str) -> Result<Located<T>, ConfigError> {
+    read(file, text, DuplicateKeys::Refuse, |_| {})
+}
+
+fn read<T: DeserializeOwned>(
+    file: &str,
+    text: &str,
+    duplicate_keys: DuplicateKeys,
+    prepare: impl FnOnce(&mut Value),
+) -> Result<Located<T>, ConfigError> {
     let limits = Limits {
         bytes: 8 << 20,
+        duplicate_keys,
         ..Limits::default()
     };
-    let (value, positions) = parse_spanned(text, &limits).map_err(|error| ConfigError {
+    let (mut value, positions) = parse_spanned(text, &limits).map_err(|error| ConfigError {
         file: file.to_owned(),
         line: error.line,
         column: error.column,
         path: String::new(),
         message: error.message,
     })?;
+    prepare(&mut value);
     match serde_path_to_error::deserialize(value) {
         Ok(value) => Ok(Located {
             value,

@@ -22,3 +22,4 @@ pub use load::{
     Document, DuplicateKeys, Limits, Positions, YamlError, parse_documents, parse_documents_bytes,
     parse_spanned,
 };
+pub use scalar::resolve_plain;

@@ -7,6 +7,14 @@ use serde_json::{Number, Value};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NotJson(pub(crate) &'static str);
 
+/// What an untagged plain scalar means.
+///
+/// # Errors
+/// When it has no JSON value; the text says why.
+pub fn resolve_plain(text: &str) -> Result<Value, &'static str> {
+    resolve(text).map_err(|error| error.0)
+}
+
 /// Resolves an untagged plain scalar.
 pub(crate) fn resolve(text: &str) -> Result<Value, NotJson> {
     let Some(first) = text.bytes().next() else {

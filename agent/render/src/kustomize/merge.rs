@@ -1,195 +1,564 @@
-//! Strategic merge and JSON 6902, as far as they can be done exactly; the rest is refused.
+//! Strategic merge as Kustomize does it (`kyaml/yaml/merge2` and `walk`), oddities included: what it
+//! makes of a patch is what people have reviewed.
 
-use serde_json::{Map, Value};
+use std::collections::{BTreeSet, HashSet};
 
-/// The merge key of a built-in kind's list, by the list's field name.
-fn merge_key(field: &str, items: &[Value]) -> Option<&'static str> {
-    Some(match field {
-        "containers" | "initContainers" | "env" | "volumes" | "imagePullSecrets" => "name",
-        "volumeMounts" => "mountPath",
-        "volumeDevices" => "devicePath",
-        "hostAliases" => "ip",
-        "ports" if items.iter().any(|item| item.get("containerPort").is_some()) => "containerPort",
-        "ports" => "port",
-        _ => return None,
+use super::failure::{Failure, Outcome};
+use super::node::{Key, Map, Node};
+use super::schema::{Schema, ShapeRef};
+use super::session::Budget;
+
+/// What a patch says about a mapping or list as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Directive {
+    Merge,
+    Replace,
+    Delete,
+}
+
+const DIRECTIVE: &str = "$patch";
+
+/// Merges a patch into an object; none where the patch deletes it.
+///
+/// # Errors
+/// When the two have different shapes somewhere, or a directive is unknown.
+pub(crate) fn strategic(
+    target: Node,
+    patch: Node,
+    schema: &Schema,
+    budget: &Budget,
+) -> Outcome<Option<Node>> {
+    let mut path = Vec::new();
+    Merger { schema, budget }
+        .walk(Some(target), Some(patch), None, &mut path)
+        .map_err(|error| error.context("strategic merge patch"))
+}
+
+struct Merger<'s> {
+    schema: &'s Schema,
+    budget: &'s Budget,
+}
+
+/// A present value that is not null.
+fn solid(node: Option<&Node>) -> Option<&Node> {
+    node.filter(|node| !node.is_null())
+}
+
+impl<'s> Merger<'s> {
+    /// Merges one value. A null that comes back is one to be kept.
+    fn walk(
+        &self,
+        target: Option<Node>,
+        patch: Option<Node>,
+        shape: Option<ShapeRef<'s>>,
+        path: &mut Vec<Key>,
+    ) -> Outcome<Option<Node>> {
+        let shape = shape
+            .or_else(|| self.shape_of(target.as_ref()))
+            .or_else(|| self.shape_of(patch.as_ref()));
+        let leader = solid(target.as_ref()).or_else(|| solid(patch.as_ref()));
+        if let (Some(leader), Some(patch)) = (leader, solid(patch.as_ref()))
+            && !leader.same_shape(patch)
+        {
+            let at: Vec<&str> = path.iter().map(|key| &**key).collect();
+            return Err(Failure::render(format!(
+                "{}: the patch has {} where the object has {}",
+                at.join("."),
+                patch.kind_name(),
+                leader.kind_name()
+            )));
+        }
+        match leader {
+            Some(Node::Map(_)) | None => self.map(target, patch, shape, path),
+            Some(Node::Sequence(_)) => match shape.and_then(ShapeRef::merge_keys) {
+                Some(keys) => self.list(target, patch, shape, keys, path),
+                None => Ok(not_null(patch.or(target))),
+            },
+            Some(Node::Scalar(_)) => Ok(not_null(patch.or(target))),
+        }
+    }
+
+    /// The shape of an object that says what it is.
+    fn shape_of(&self, node: Option<&Node>) -> Option<ShapeRef<'s>> {
+        let map = node?.as_map()?;
+        let kind = map.get("kind")?.scalar_text();
+        let api_version = map.get("apiVersion")?.scalar_text();
+        if kind.is_empty() || api_version.is_empty() {
+            return None;
+        }
+        self.schema.of_kind(api_version, kind)
+    }
+
+    fn map(
+        &self,
+        target: Option<Node>,
+        patch: Option<Node>,
+        shape: Option<ShapeRef<'s>>,
+        path: &mut Vec<Key>,
+    ) -> Outcome<Option<Node>> {
+        let mut patch = patch;
+        let Some(target) = target.filter(|target| !target.is_null() || patch.is_none()) else {
+            // The patch adds the value.
+            return match patch {
+                Some(mut added) => {
+                    // An unknown directive is left in place here, as Kustomize leaves it.
+                    if take_map_directive(&mut added).is_ok_and(|found| found == Directive::Delete)
+                    {
+                        return Ok(None);
+                    }
+                    self.added(added, shape, path)
+                }
+                None => Ok(None),
+            };
+        };
+        if target.is_null() {
+            // Nothing in the patch: `null` and `~` stay, an empty value goes.
+            return Ok((!target.scalar_text().is_empty()).then_some(target));
+        }
+        if patch.as_ref().is_some_and(Node::is_null) {
+            return Ok(None);
+        }
+        if let Some(patch_node) = &mut patch {
+            match take_map_directive(patch_node)? {
+                Directive::Delete => return Ok(None),
+                Directive::Replace => {
+                    let replacement = patch.unwrap_or_else(Node::map);
+                    return self.added(replacement, shape, path);
+                }
+                Directive::Merge => {}
+            }
+        }
+        let Node::Map(target) = target else {
+            return Ok(Some(target));
+        };
+        let patch = match patch {
+            Some(Node::Map(patch)) => patch.into_entries(),
+            _ => Vec::new(),
+        };
+        let mut merged = Vec::with_capacity(target.len() + patch.len());
+        let mut theirs = target.into_entries().into_iter().peekable();
+        let mut ours = patch.into_iter().peekable();
+        loop {
+            let order = match (theirs.peek(), ours.peek()) {
+                (Some((a, _)), Some((b, _))) => a.cmp(b),
+                (Some(_), None) => std::cmp::Ordering::Less,
+                (None, Some(_)) => std::cmp::Ordering::Greater,
+                (None, None) => break,
+            };
+            let their = if order.is_le() { theirs.next() } else { None };
+            let our = if order.is_ge() { ours.next() } else { None };
+            let Some(key) = their
+                .as_ref()
+                .or(our.as_ref())
+                .map(|(key, _)| Key::clone(key))
+            else {
+                break;
+            };
+            let (their, our) = (their.map(|entry| entry.1), our.map(|entry| entry.1));
+            path.push(Key::clone(&key));
+            let inner = shape.and_then(|shape| shape.field(&key));
+            let value = if our.is_none() && !self.may_change(their.as_ref()) {
+                their
+            } else {
+                self.walk(their, our, inner, path)?
+            };
+            path.pop();
+            if let Some(value) = value {
+                merged.push((key, value));
+            }
+        }
+        Ok(Some(Node::Map(Map::from_sorted(merged))))
+    }
+
+    /// Whether walking a value without a patch changes it: empty nulls go, and lists that merge by key
+    /// lose duplicates. Scalars never change.
+    fn may_change(&self, target: Option<&Node>) -> bool {
+        !matches!(target, Some(Node::Scalar(scalar)) if scalar.tag != super::node::Tag::Null)
+    }
+
+    /// A value that only the patch has: Kustomize merges it with itself, which drops nulls and
+    /// directives in it.
+    fn added(
+        &self,
+        added: Node,
+        shape: Option<ShapeRef<'s>>,
+        path: &mut Vec<Key>,
+    ) -> Outcome<Option<Node>> {
+        match added {
+            Node::Map(map) => {
+                let mut kept = Vec::with_capacity(map.len());
+                for (key, value) in map.into_entries() {
+                    path.push(Key::clone(&key));
+                    let inner = shape.and_then(|shape| shape.field(&key));
+                    let value = match value {
+                        Node::Map(_) => self.added_map(value, inner, path)?,
+                        Node::Sequence(_) => self.added_list(value, inner, path)?,
+                        Node::Scalar(_) => not_null(Some(value)),
+                    };
+                    path.pop();
+                    if let Some(value) = value {
+                        kept.push((key, value));
+                    }
+                }
+                Ok(Some(Node::Map(Map::from_sorted(kept))))
+            }
+            Node::Sequence(_) => self.added_list(added, shape, path),
+            Node::Scalar(_) => Ok(not_null(Some(added))),
+        }
+    }
+
+    fn added_map(
+        &self,
+        mut map: Node,
+        shape: Option<ShapeRef<'s>>,
+        path: &mut Vec<Key>,
+    ) -> Outcome<Option<Node>> {
+        let shape = shape.or_else(|| self.shape_of(Some(&map)));
+        match take_map_directive(&mut map)? {
+            Directive::Delete => Ok(None),
+            Directive::Merge | Directive::Replace => self.added(map, shape, path),
+        }
+    }
+
+    fn added_list(
+        &self,
+        list: Node,
+        shape: Option<ShapeRef<'s>>,
+        path: &mut Vec<Key>,
+    ) -> Outcome<Option<Node>> {
+        match shape.and_then(ShapeRef::merge_keys) {
+            Some(keys) => self.list(Some(list.clone()), Some(list), shape, keys, path),
+            None => Ok(Some(list)),
+        }
+    }
+
+    /// Merges a list by keys, or by value where there are none.
+    fn list(
+        &self,
+        target: Option<Node>,
+        patch: Option<Node>,
+        shape: Option<ShapeRef<'s>>,
+        keys: &[String],
+        path: &mut Vec<Key>,
+    ) -> Outcome<Option<Node>> {
+        let mut patch = patch;
+        let target = match target.filter(|target| !target.is_null()) {
+            Some(target) => {
+                if patch.as_ref().is_some_and(Node::is_null) {
+                    return Ok(None);
+                }
+                let directive = match &mut patch {
+                    Some(Node::Sequence(items)) => take_list_directive(items)?,
+                    _ => Directive::Merge,
+                };
+                match directive {
+                    Directive::Delete => return Ok(None),
+                    Directive::Replace => patch.clone(),
+                    Directive::Merge => Some(target),
+                }
+            }
+            None => patch.clone(),
+        };
+        let Some(Node::Sequence(target)) = target else {
+            return Ok(None);
+        };
+        let patch = match patch {
+            Some(Node::Sequence(items)) => Some(items),
+            _ => None,
+        };
+        let items = if keys.is_empty() {
+            by_value(target, patch)
+        } else {
+            self.by_keys(target, patch, shape, keys, path)?
+        };
+        Ok(Some(Node::Sequence(items)))
+    }
+
+    fn by_keys(
+        &self,
+        target: Vec<Node>,
+        patch: Option<Vec<Node>>,
+        shape: Option<ShapeRef<'s>>,
+        keys: &[String],
+        path: &mut Vec<Key>,
+    ) -> Outcome<Vec<Node>> {
+        let inner = shape.and_then(ShapeRef::items);
+        // Each item is compared with each other.
+        let items = target.len() + patch.as_ref().map_or(0, Vec::len);
+        self.budget.work(items.saturating_mul(items))?;
+        let mut values = Vec::new();
+        let mut seen = HashSet::new();
+        // What the patch adds comes first.
+        for item in patch.iter().flatten().chain(&target) {
+            let value: Vec<String> = keys
+                .iter()
+                .map(|key| {
+                    item.field(key)
+                        .filter(|field| !field.is_empty())
+                        .map_or("", Node::scalar_text)
+                        .to_owned()
+                })
+                .collect();
+            if seen.insert(value.clone()) {
+                values.push(value);
+            }
+        }
+        if values.is_empty() {
+            return Ok(target);
+        }
+        if keys.len() > 1 {
+            fill_gaps(&mut values);
+        }
+        // Keys that no item has are left out of the comparison.
+        let used: BTreeSet<usize> = values
+            .iter()
+            .flat_map(|value| value.iter().enumerate())
+            .filter(|(_, text)| !text.is_empty())
+            .map(|(at, _)| at)
+            .collect();
+        let used: Vec<usize> = if used.is_empty() {
+            (0..keys.len()).collect()
+        } else {
+            used.into_iter().collect()
+        };
+        let keys: Vec<&str> = used
+            .iter()
+            .filter_map(|at| keys.get(*at).map(String::as_str))
+            .collect();
+        let mut target = target;
+        let patch = patch.unwrap_or_default();
+        let mut added: Vec<Node> = Vec::new();
+        for value in values {
+            let value: Vec<&str> = used
+                .iter()
+                .filter_map(|at| value.get(*at).map(String::as_str))
+                .collect();
+            let known: Vec<(&str, &str)> =
+                keys.iter().copied().zip(value.iter().copied()).collect();
+            // Where a value is missing, the keys that are there have to do.
+            let mut looked_for: Vec<(&str, &str)> = known
+                .iter()
+                .copied()
+                .filter(|(_, text)| !text.is_empty())
+                .collect();
+            if looked_for.is_empty() {
+                looked_for.clone_from(&known);
+            }
+            let find = |items: &[Node]| {
+                items.iter().position(|item| {
+                    item.as_map().is_some()
+                        && looked_for.iter().all(|(key, text)| {
+                            item.field(key)
+                                .is_some_and(|field| field.scalar_text() == *text)
+                        })
+                })
+            };
+            let at_target = find(&target);
+            let at_patch = find(&patch);
+            let theirs = at_target.and_then(|at| target.get(at).cloned());
+            let ours = at_patch.and_then(|at| patch.get(at).cloned());
+            let replaces = ours.as_ref().is_some_and(is_replacement) && theirs.is_some();
+            let merged = self.walk(theirs, ours, inner, path)?;
+            let Some(mut merged) = merged.filter(|merged| !merged.is_empty()) else {
+                remove_matching(&mut target, &known);
+                continue;
+            };
+            if let Some(map) = merged.as_map_mut() {
+                for (key, text) in &known {
+                    if map.get(key).is_none() && !text.is_empty() {
+                        map.insert(key, Node::plain(text));
+                    }
+                }
+            }
+            // Kustomize merges into the object's own item; one that is replaced stays in the list, too,
+            // and wins in the end.
+            if let Some(place) = at_target.and_then(|at| target.get_mut(at))
+                && !replaces
+            {
+                *place = merged.clone();
+            }
+            set_element(&mut added, merged, &known);
+        }
+        Ok(append(added, target, &keys))
+    }
+}
+
+/// A null that a patch sets means that the field goes.
+fn not_null(node: Option<Node>) -> Option<Node> {
+    node.filter(|node| !node.is_null())
+}
+
+fn is_replacement(node: &Node) -> bool {
+    node.field(DIRECTIVE)
+        .is_some_and(|directive| directive.scalar_text() == "replace")
+}
+
+fn directive(text: &str) -> Outcome<Directive> {
+    match text {
+        "merge" => Ok(Directive::Merge),
+        "replace" => Ok(Directive::Replace),
+        "delete" => Ok(Directive::Delete),
+        other => Err(Failure::render(format!(
+            "unknown patch directive {:?}; use delete, replace or merge",
+            other.chars().take(100).collect::<String>()
+        ))),
+    }
+}
+
+fn take_map_directive(patch: &mut Node) -> Outcome<Directive> {
+    let Some(map) = patch.as_map_mut() else {
+        return Ok(Directive::Merge);
+    };
+    let found = match map.get(DIRECTIVE) {
+        Some(value) => directive(value.scalar_text())?,
+        None => return Ok(Directive::Merge),
+    };
+    map.remove(DIRECTIVE);
+    Ok(found)
+}
+
+/// A list's directive is an item of its own with nothing else in it.
+fn take_list_directive(items: &mut Vec<Node>) -> Outcome<Directive> {
+    let Some(item) = items
+        .iter()
+        .filter_map(Node::as_map)
+        .find(|map| map.get(DIRECTIVE).is_some())
+    else {
+        return Ok(Directive::Merge);
+    };
+    if item.len() > 1 {
+        return Ok(Directive::Merge);
+    }
+    let text = item.get(DIRECTIVE).map_or("", Node::scalar_text).to_owned();
+    let found = directive(&text)?;
+    items.retain(|item| {
+        !is_gone(item)
+            && item
+                .field(DIRECTIVE)
+                .is_none_or(|value| value.scalar_text() != text)
+    });
+    Ok(found)
+}
+
+/// Null or an empty mapping: no item of a list that merges.
+fn is_gone(item: &Node) -> bool {
+    item.is_null() || item.as_map().is_some_and(Map::is_empty)
+}
+
+/// Two values that differ only where one is missing are the same item (`mergeValues`).
+fn fill_gaps(values: &mut [Vec<String>]) {
+    for a in 0..values.len() {
+        for b in 0..values.len() {
+            let (Some(first), Some(second)) = (values.get(a), values.get(b)) else {
+                continue;
+            };
+            if let Some(both) = joined(first, second) {
+                if let Some(place) = values.get_mut(a) {
+                    place.clone_from(&both);
+                }
+                if let Some(place) = values.get_mut(b) {
+                    *place = both;
+                }
+            }
+        }
+    }
+}
+
+fn joined(first: &[String], second: &[String]) -> Option<Vec<String>> {
+    let mut common = false;
+    let mut both = Vec::with_capacity(first.len());
+    for (a, b) in first.iter().zip(second) {
+        if a == b {
+            common = true;
+        } else if !a.is_empty() && !b.is_empty() {
+            return None;
+        }
+        both.push(if a.is_empty() { b.clone() } else { a.clone() });
+    }
+    common.then_some(both)
+}
+
+/// Whether an item has the keys with these values; an empty value stands for any.
+fn matches(item: &Node, known: &[(&str, &str)]) -> bool {
+    known.iter().all(|(key, text)| {
+        item.field(key)
+            .is_some_and(|field| text.is_empty() || field.scalar_text() == *text)
     })
 }
 
-/// Whether `patch` holds a strategic merge directive other than `$patch: delete`.
-fn foreign_directive(patch: &Map<String, Value>) -> Option<&String> {
-    patch.keys().find(|key| key.starts_with('$'))
+fn remove_matching(items: &mut Vec<Node>, known: &[(&str, &str)]) {
+    let by_key = known.first().is_some_and(|(_, text)| !text.is_empty());
+    items.retain(|item| {
+        if is_gone(item) {
+            return false;
+        }
+        if item.as_map().is_none() {
+            return by_key;
+        }
+        !matches(item, known)
+    });
 }
 
-/// Merges `patch` into `target`; `null` removes a key.
-pub(super) fn strategic(target: &mut Value, patch: &Value, builtin: bool) -> Result<(), String> {
-    let Value::Object(changes) = patch else {
-        *target = patch.clone();
-        return Ok(());
-    };
-    if let Some(directive) = foreign_directive(changes) {
-        return Err(format!(
-            "the directive {directive} here is not supported by this version"
-        ));
+/// Replaces the items that match, or appends (`ElementSetter`).
+fn set_element(items: &mut Vec<Node>, element: Node, known: &[(&str, &str)]) {
+    let mut found = false;
+    items.retain(|item| !is_gone(item));
+    for item in items.iter_mut() {
+        if item.as_map().is_some() && matches(item, known) {
+            item.clone_from(&element);
+            found = true;
+        }
     }
-    if !target.is_object() {
-        *target = Value::Object(Map::new());
+    if !found {
+        items.push(element);
     }
-    let Value::Object(fields) = target else {
-        return Ok(());
-    };
-    for (key, change) in changes {
-        match change {
-            Value::Null => {
-                fields.remove(key);
-            }
-            Value::Array(items) => {
-                let old = match fields.remove(key) {
-                    Some(Value::Array(old)) => old,
-                    _ => Vec::new(),
-                };
-                fields.insert(key.clone(), Value::Array(list(key, old, items, builtin)?));
-            }
-            change => {
-                let delete = change.get("$patch").and_then(Value::as_str) == Some("delete");
-                if delete {
-                    fields.remove(key);
-                } else if change.is_object() {
-                    strategic(
-                        fields.entry(key.clone()).or_insert(Value::Null),
-                        change,
-                        builtin,
-                    )?;
-                } else {
-                    fields.insert(key.clone(), change.clone());
+}
+
+/// The object's own items after those of the patch, each in the place of the one it matches
+/// (`appendListNode`).
+fn append(mut added: Vec<Node>, target: Vec<Node>, keys: &[&str]) -> Vec<Node> {
+    for item in target {
+        let mut known: Vec<(&str, String)> = Vec::new();
+        let mut incomplete = false;
+        for key in keys {
+            match item.field(key) {
+                Some(field) => known.push((key, field.scalar_text().to_owned())),
+                None => {
+                    added.push(item.clone());
+                    incomplete = true;
                 }
             }
         }
-    }
-    Ok(())
-}
-
-fn list(
-    field: &str,
-    mut old: Vec<Value>,
-    items: &[Value],
-    builtin: bool,
-) -> Result<Vec<Value>, String> {
-    let doubtful = [
-        "finalizers",
-        "ownerReferences",
-        "secrets",
-        "ephemeralContainers",
-        "resourceClaims",
-        "topologySpreadConstraints",
-        "conditions",
-    ];
-    if doubtful.contains(&field) {
-        return Err(format!(
-            "patches of the list {field} are not supported by this version; use JSON 6902"
-        ));
-    }
-    let both: Vec<Value> = old.iter().chain(items).cloned().collect();
-    let key = if builtin {
-        merge_key(field, &both)
-    } else {
-        None
-    };
-    let Some(key) = key else {
-        let directive = items
+        let known: Vec<(&str, &str)> = known
             .iter()
-            .filter_map(Value::as_object)
-            .any(|item| foreign_directive(item).is_some());
-        if directive {
-            return Err(format!(
-                "a directive in the list {field} has no merge key to act by"
-            ));
-        }
-        return Ok(items.to_vec());
-    };
-    let mut added = Vec::new();
-    for item in items {
-        let Some(id) = item.get(key) else {
-            return Err(format!("an item of {field} lacks its merge key {key}"));
-        };
-        if field == "ports"
-            && both
-                .iter()
-                .filter(|other| other.get(key) == Some(id))
-                .count()
-                > 2
-        {
-            return Err(format!(
-                "{field} has {id} more than once, so {key} alone does not tell them apart"
-            ));
-        }
-        let at = old.iter().position(|other| other.get(key) == Some(id));
-        let directive = item.get("$patch").and_then(Value::as_str);
-        match (at, directive) {
-            (Some(at), Some("delete")) => {
-                old.remove(at);
+            .map(|(key, text)| (*key, text.as_str()))
+            .collect();
+        if known.is_empty() {
+            // Without any key the item was appended above, and Kustomize then finds nothing to set.
+            if incomplete {
+                continue;
             }
-            (None, Some("delete")) => {}
-            (Some(at), None) => strategic(&mut old[at], item, true)?,
-            (None, None) => {
-                let mut fresh = Value::Null;
-                strategic(&mut fresh, item, true)?;
-                added.push(fresh);
-            }
-            (_, Some(other)) => return Err(format!("$patch: {other} is not supported in {field}")),
         }
+        if keys.len() > 1 {
+            remove_matching(&mut added, &known);
+        }
+        set_element(&mut added, item, &known);
     }
-    // kustomize puts what a patch adds before what was there.
-    added.extend(old);
-    Ok(added)
+    added
 }
 
-/// Applies JSON 6902 operations `add`, `remove`, `replace` and `test`.
-pub(super) fn json6902(target: &mut Value, operations: &[Value]) -> Result<(), String> {
-    for operation in operations {
-        let text = |key: &str| operation.get(key).and_then(Value::as_str);
-        let op = text("op").ok_or("an operation has no op")?;
-        let path = text("path").ok_or("an operation has no path")?;
-        let value = || {
-            operation
-                .get("value")
-                .cloned()
-                .ok_or(format!("{op} {path} has no value"))
-        };
-        let (parent, last) = path
-            .rsplit_once('/')
-            .ok_or(format!("{path:?} is no JSON pointer"))?;
-        let last = last.replace("~1", "/").replace("~0", "~");
-        if op == "test" {
-            if target.pointer(path) != Some(&value()?) {
-                return Err(format!("test of {path} failed"));
-            }
+/// A list of plain values: those of the patch first, each once.
+fn by_value(target: Vec<Node>, patch: Option<Vec<Node>>) -> Vec<Node> {
+    let mut seen = HashSet::new();
+    let mut merged = Vec::new();
+    for item in patch.into_iter().flatten().chain(target) {
+        if is_gone(&item) {
             continue;
         }
-        let missing = || format!("{op} {path}: there is no such place");
-        match target.pointer_mut(parent).ok_or_else(missing)? {
-            Value::Object(fields) => match op {
-                "add" => drop(fields.insert(last, value()?)),
-                "replace" => *fields.get_mut(&last).ok_or_else(missing)? = value()?,
-                "remove" => drop(fields.remove(&last).ok_or_else(missing)?),
-                _ => return Err(format!("operation {op} is not supported by this version")),
-            },
-            Value::Array(items) => {
-                let end = items.len();
-                let index = if last == "-" && op == "add" {
-                    end
-                } else {
-                    last.parse::<usize>().map_err(|_| missing())?
-                };
-                match op {
-                    "add" if index <= end => items.insert(index, value()?),
-                    "replace" if index < end => items[index] = value()?,
-                    "remove" if index < end => drop(items.remove(index)),
-                    "add" | "replace" | "remove" => return Err(missing()),
-                    _ => return Err(format!("operation {op} is not supported by this version")),
-                }
-            }
-            _ => return Err(missing()),
+        let text = item.scalar_text().to_owned();
+        if seen.insert(text) {
+            merged.push(item);
         }
     }
-    Ok(())
+    merged
 }

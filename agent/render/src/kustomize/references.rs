@@ -1,149 +1,266 @@
-//! References between objects by name, after renaming.
+//! Names that changed, in the fields that refer to them (`nameref`).
 
-use flotilla_shared::reason::Reason;
-use serde_json::Value;
+use std::collections::{HashMap, HashSet};
 
-use super::{Item, refuse, text};
-use crate::{Manifest, RenderError};
+use super::config::Reference;
+use super::failure::{Failure, Outcome};
+use super::fieldspec::Create;
+use super::identity::{Gvk, NO_NAMESPACE, ResId};
+use super::node::Node;
+use super::resource::Resource;
+use super::resources::Resources;
 
-/// Kinds without references to others beyond those [`walk`] knows.
-pub(super) fn known(manifest: &Manifest) -> bool {
-    [
-        "Deployment",
-        "StatefulSet",
-        "DaemonSet",
-        "ReplicaSet",
-        "Pod",
-        "Job",
-        "CronJob",
-        "Service",
-        "ConfigMap",
-        "Secret",
-        "ServiceAccount",
-        "Namespace",
-        "PersistentVolumeClaim",
-        "Ingress",
-        "PodDisruptionBudget",
-        "NetworkPolicy",
-        "Role",
-        "ClusterRole",
-    ]
-    .contains(&manifest.kind())
+/// What a possible target of references is, apart from its content.
+struct Candidate {
+    current: ResId,
+    previous: Vec<ResId>,
+    /// Without content: who it was prefixed and suffixed with.
+    shell: Resource,
 }
 
-/// Points every reference at the new name of what it named before.
-pub(super) fn fix(items: &mut [Item]) -> Result<(), RenderError> {
-    let moved = |item: &Item| {
-        item.original != item.manifest.name()
-            || item.original_namespace != item.manifest.namespace()
-    };
-    if !items.iter().any(moved) {
-        return Ok(());
+/// Sets all fields that refer to a renamed resource to its present name.
+///
+/// # Errors
+/// When several resources could be meant, or a field has the wrong shape.
+pub(crate) fn update(resources: &mut Resources, references: &[Reference]) -> Outcome<()> {
+    let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
+    let mut candidates = Vec::with_capacity(resources.len());
+    for (at, resource) in resources.iter().enumerate() {
+        let previous: Vec<ResId> = resource.previous_ids().collect();
+        for name in previous.iter().map(|id| &id.name).collect::<HashSet<_>>() {
+            by_name.entry(name.clone()).or_default().push(at);
+        }
+        let mut shell = Resource::new(Node::map(), resource.origin.clone(), resource.schema());
+        shell
+            .history
+            .prefixes
+            .clone_from(&resource.history.prefixes);
+        shell
+            .history
+            .suffixes
+            .clone_from(&resource.history.suffixes);
+        candidates.push(Candidate {
+            current: resource.current_id(),
+            previous,
+            shell,
+        });
     }
-    // Everything, renamed or not: two objects that once had one name make a reference ambiguous.
-    let renamed: Vec<(String, String, String, String)> = items
-        .iter()
-        .map(|item| {
-            let manifest = &item.manifest;
-            (
-                manifest.kind().to_owned(),
-                item.original.clone(),
-                manifest.name().to_owned(),
-                manifest.namespace().to_owned(),
-            )
-        })
-        .collect();
-    for item in items {
-        let manifest = &mut item.manifest;
-        if !known(manifest) {
-            return Err(refuse(
-                &manifest.origin.file,
-                Reason::RenderFailed,
-                format!(
-                    "a {} beside renamed objects is not supported by this version",
-                    manifest.kind()
-                ),
-            ));
-        }
-        if ["Role", "ClusterRole"].contains(&manifest.kind())
-            && manifest.value.to_string().contains("\"resourceNames\"")
-        {
-            return Err(refuse(
-                &manifest.origin.file,
-                Reason::RenderFailed,
-                "resourceNames beside renamed objects are not supported by this version",
-            ));
-        }
-        let (file, namespace) = (
-            manifest.origin.file.clone(),
-            manifest.namespace().to_owned(),
-        );
-        let new = |kind: &str, old: &str| -> Result<Option<String>, RenderError> {
-            let mut names: Vec<&String> = renamed
-                .iter()
-                .filter(|(k, o, _, space)| k == kind && o == old && *space == namespace)
-                .map(|(_, _, name, _)| name)
-                .collect();
-            names.dedup();
-            match names.as_slice() {
-                [] => Ok(None),
-                [name] => Ok(Some((*name).clone())),
-                _ => Err(refuse(
-                    &file,
-                    Reason::RenderFailed,
-                    format!("{old:?} may be any of several {kind} objects after renaming"),
-                )),
-            }
+    if by_name.is_empty() {
+        // Kustomize looks at subjects even if nothing was renamed.
+        return resources
+            .iter()
+            .try_for_each(|resource| subject_namespaces(resource).map(|_| ()));
+    }
+    for (at, resource) in resources.as_mut_slice().iter_mut().enumerate() {
+        let Some(me) = candidates.get(at) else {
+            continue;
         };
-        if ["ConfigMap", "Secret", "NetworkPolicy", "Service"].contains(&manifest.kind()) {
+        let original = resource.original_id().gvk;
+        let referrer = Referrer {
+            me,
+            candidates: &candidates,
+            by_name: &by_name,
+            role: role(resource),
+            subject_namespaces: subject_namespaces(resource)?,
+        };
+        for reference in references {
+            let target = reference.gvk();
+            for spec in &reference.field_specs {
+                if !original.is_selected(&spec.gvk) {
+                    continue;
+                }
+                let of_role = spec.path.ends_with("roleRef/name");
+                // The kind may have changed since, so the specification counts for any.
+                let spec = super::fieldspec::FieldSpec::of_any(&spec.path, false);
+                spec.apply(&mut resource.node, Create::Never, &mut |node| {
+                    referrer.set(node, &target, of_role)
+                })
+                .map_err(|error| {
+                    error.context(&format!("references to {target} in {}", me.current))
+                })?;
+            }
+        }
+    }
+    Ok(())
+}
+
+struct Referrer<'r> {
+    me: &'r Candidate,
+    candidates: &'r [Candidate],
+    by_name: &'r HashMap<String, Vec<usize>>,
+    role: Option<Gvk>,
+    subject_namespaces: HashSet<String>,
+}
+
+/// What a binding's `roleRef` says it refers to.
+fn role(resource: &Resource) -> Option<Gvk> {
+    let role = resource.map()?.get("roleRef")?;
+    Some(Gvk {
+        group: role.field("apiGroup")?.scalar_text().to_owned(),
+        version: String::new(),
+        kind: role.field("kind")?.scalar_text().to_owned(),
+    })
+}
+
+/// Namespaces of the service accounts that a RoleBinding names.
+fn subject_namespaces(resource: &Resource) -> Outcome<HashSet<String>> {
+    let mut namespaces = HashSet::new();
+    if resource.kind() != "RoleBinding" {
+        return Ok(namespaces);
+    }
+    let Some(Node::Sequence(subjects)) = resource.map().and_then(|map| map.get("subjects")) else {
+        return Ok(namespaces);
+    };
+    for subject in subjects {
+        if subject.field("kind").map_or("", Node::scalar_text) != "ServiceAccount" {
             continue;
         }
-        walk(&mut manifest.value, "", &new)?;
+        if let Some(namespace) = subject.field("namespace") {
+            if namespace.is_null() {
+                return Err(Failure::render(format!(
+                    "a subject's namespace is empty in {}",
+                    resource.current_id()
+                )));
+            }
+            namespaces.insert(namespace.scalar_text().to_owned());
+        }
     }
-    Ok(())
+    Ok(namespaces)
 }
 
-type New<'a> = dyn Fn(&str, &str) -> Result<Option<String>, RenderError> + 'a;
-
-fn walk(value: &mut Value, above: &str, new: &New<'_>) -> Result<(), RenderError> {
-    match value {
-        Value::Array(items) => {
-            for item in items {
-                walk(item, above, new)?;
+impl<'r> Referrer<'r> {
+    fn set(&self, node: &mut Node, target: &Gvk, of_role: bool) -> Outcome<()> {
+        if node.is_null() {
+            return Ok(());
+        }
+        match node {
+            Node::Sequence(items) => items
+                .iter_mut()
+                .filter(|item| !item.is_null())
+                .try_for_each(|item| match item {
+                    Node::Sequence(_) => Err(Failure::render("a list in a list cannot be a name")),
+                    item => self.set(item, target, of_role),
+                }),
+            Node::Scalar(_) => {
+                let name = node.scalar_text();
+                if let Some(referral) = self.choose(name, target, of_role, None)?
+                    && referral.current.name != name
+                {
+                    *node = Node::text(&referral.current.name);
+                }
+                Ok(())
+            }
+            Node::Map(map) => {
+                let Some(name) = map.get("name") else {
+                    return Err(Failure::render(
+                        "the field is a mapping without `name`; correct the configuration's path",
+                    ));
+                };
+                let namespace = map.get("namespace").map(Node::scalar_text);
+                let referral = self.choose(name.scalar_text(), target, of_role, Some(namespace))?;
+                if let Some(referral) = referral {
+                    let (name, namespace) = (&referral.current.name, &referral.current.namespace);
+                    map.insert("name", Node::text(name));
+                    if !namespace.is_empty() {
+                        map.insert("namespace", Node::text(namespace));
+                    }
+                }
+                Ok(())
             }
         }
-        Value::Object(_) => {
-            let target = match above {
-                "configMapRef" | "configMapKeyRef" | "configMap" => Some(("ConfigMap", "name")),
-                "secretRef" | "secretKeyRef" | "imagePullSecrets" | "secrets" => {
-                    Some(("Secret", "name"))
-                }
-                "secret" if value.get("secretName").is_some() => Some(("Secret", "secretName")),
-                "secret" => Some(("Secret", "name")),
-                "tls" => Some(("Secret", "secretName")),
-                "service" => Some(("Service", "name")),
-                "persistentVolumeClaim" => Some(("PersistentVolumeClaim", "claimName")),
-                _ => None,
-            };
-            let named = [
-                ("ServiceAccount", "serviceAccountName"),
-                ("Service", "serviceName"),
-            ];
-            for (kind, key) in target.into_iter().chain(named) {
-                if let Some(name) = new(kind, text(value, key))? {
-                    value[key] = Value::String(name);
-                }
-            }
-            for (key, child) in value.as_object_mut().into_iter().flatten() {
-                if !matches!(
-                    key.as_str(),
-                    "labels" | "annotations" | "matchLabels" | "metadata"
-                ) {
-                    walk(child, key, new)?;
-                }
-            }
-        }
-        _ => {}
     }
-    Ok(())
+
+    /// Whether the object may refer to another at all, by namespaces.
+    fn may_refer(&self, other: &Candidate) -> bool {
+        let (mine, theirs) = (&self.me.current, &other.current);
+        mine.cluster_scoped
+            || theirs.cluster_scoped
+            || mine.effective_namespace() == theirs.effective_namespace()
+            || self.subject_namespaces.contains(&theirs.namespace)
+    }
+
+    /// The one resource a name means; with `within`, the field names a namespace, too, or could.
+    fn choose(
+        &self,
+        name: &str,
+        target: &Gvk,
+        of_role: bool,
+        within: Option<Option<&str>>,
+    ) -> Outcome<Option<&'r Candidate>> {
+        let Some(places) = self.by_name.get(name) else {
+            return Ok(None);
+        };
+        let mine = &self.me.current;
+        let mut found: Vec<&Candidate> = Vec::new();
+        let in_namespace = |candidate: &Candidate| match within.flatten() {
+            None => true,
+            Some(namespace) => self.in_namespace(candidate, namespace),
+        };
+        for candidate in places.iter().filter_map(|at| self.candidates.get(*at)) {
+            let is = |gvk: &Gvk| candidate.previous.iter().any(|id| id.gvk.is_selected(gvk));
+            let role_fits = !of_role || self.role.as_ref().is_none_or(&is);
+            let namespace_fits = mine.cluster_scoped
+                || candidate.current.cluster_scoped
+                || candidate.current.gvk.kind == "ServiceAccount"
+                || mine.effective_namespace() == candidate.current.effective_namespace();
+            if self.may_refer(candidate)
+                && in_namespace(candidate)
+                && is(target)
+                && role_fits
+                && namespace_fits
+            {
+                found.push(candidate);
+            }
+        }
+        if let [one] = *found.as_slice() {
+            return Ok(Some(one));
+        }
+        found.retain(|candidate| candidate.shell.same_affixes(&self.me.shell, true));
+        if found.len() > 1 {
+            found.retain(|candidate| candidate.shell.same_affixes(&self.me.shell, false));
+        }
+        let Some((first, rest)) = found.split_first() else {
+            return Ok(None);
+        };
+        let same = rest.iter().all(|other| {
+            other.current.name == first.current.name
+                && (within.is_none() || other.current.namespace == first.current.namespace)
+        });
+        if same {
+            return Ok(Some(first));
+        }
+        let all: Vec<String> = found
+            .iter()
+            .map(|candidate| candidate.current.to_string())
+            .collect();
+        Err(Failure::render(format!(
+            "{name:?} could mean any of {}",
+            all.join(", ")
+        )))
+    }
+
+    /// Whether a candidate is in the namespace a field names: that of its origin, or, if no candidate's
+    /// origin is there, its present one.
+    fn in_namespace(&self, candidate: &Candidate, namespace: &str) -> bool {
+        let original = |candidate: &Candidate| {
+            candidate
+                .previous
+                .first()
+                .unwrap_or(&candidate.current)
+                .effective_namespace()
+                .to_owned()
+        };
+        if namespace == NO_NAMESPACE {
+            return false;
+        }
+        let any_original = self
+            .candidates
+            .iter()
+            .any(|other| self.may_refer(other) && original(other) == namespace);
+        if any_original {
+            original(candidate) == namespace
+        } else {
+            candidate.current.effective_namespace() == namespace
+        }
+    }
 }

@@ -227,17 +227,3 @@ fn r10_rendering_twice_is_equal() {
         render(&tree, "app", &Options::default())
     );
 }
-
-#[test]
-fn a_kustomization_field_that_is_not_rendered_is_refused_by_name() {
-    let tree = tree(&[
-        ("app/kustomization.yaml", "resources: [a.yaml]\nvars: []\n"),
-        ("app/a.yaml", &config_map("a")),
-    ]);
-    let (reason, text) = refusal(&tree, "app");
-    assert_eq!(reason, Reason::UnknownField);
-    assert!(
-        text.starts_with("app/kustomization.yaml: the field vars"),
-        "{text}"
-    );
-}

@@ -1,0 +1,496 @@
+//! The kustomization file, typed; every field that Kustomize has, and none that it has not.
+
+use std::collections::BTreeMap;
+
+use flotilla_shared::reason::Reason;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::failure::{Failure, Outcome};
+use super::fieldspec::FieldSpec;
+use crate::RenderError;
+
+/// Names and values.
+pub(crate) type Pairs = BTreeMap<String, String>;
+
+/// `kind` of a component.
+pub(crate) const COMPONENT: &str = "Component";
+
+/// Every field of every type here and in [`super::config`].
+const FIELDS: [&str; 86] = [
+    "allowKindChange",
+    "allowNameChange",
+    "annotationSelector",
+    "annotations",
+    "apiVersion",
+    "bases",
+    "behavior",
+    "buildMetadata",
+    "commonAnnotations",
+    "commonLabels",
+    "components",
+    "configMapGenerator",
+    "configurations",
+    "count",
+    "crds",
+    "create",
+    "delimiter",
+    "digest",
+    "disableNameSuffixHash",
+    "encoding",
+    "env",
+    "envs",
+    "fieldPath",
+    "fieldPaths",
+    "fieldSpecs",
+    "fieldref",
+    "fields",
+    "files",
+    "generatorOptions",
+    "generators",
+    "group",
+    "helmChartInflationGenerator",
+    "helmCharts",
+    "helmGlobals",
+    "imageTags",
+    "images",
+    "immutable",
+    "includeSelectors",
+    "includeTemplates",
+    "includeVolumeClaimTemplates",
+    "index",
+    "kind",
+    "labelSelector",
+    "labels",
+    "legacySortOptions",
+    "literals",
+    "metadata",
+    "name",
+    "namePrefix",
+    "nameReference",
+    "nameSuffix",
+    "namespace",
+    "newName",
+    "newTag",
+    "objref",
+    "openapi",
+    "options",
+    "order",
+    "orderFirst",
+    "orderLast",
+    "pairs",
+    "patch",
+    "patches",
+    "patchesJson6902",
+    "patchesStrategicMerge",
+    "path",
+    "reject",
+    "replacements",
+    "replicas",
+    "resources",
+    "secretGenerator",
+    "select",
+    "sortOptions",
+    "source",
+    "sourceValue",
+    "tagSuffix",
+    "target",
+    "targets",
+    "templateLabels",
+    "transformers",
+    "type",
+    "validators",
+    "varReference",
+    "vars",
+    "version",
+    "volumeClaimTemplateLabels",
+];
+
+/// A kustomization (`api/types/kustomization.go`).
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub(crate) struct Kustomization {
+    pub(crate) api_version: String,
+    pub(crate) kind: String,
+    pub(crate) metadata: Option<Metadata>,
+    pub(crate) openapi: Pairs,
+    pub(crate) name_prefix: String,
+    pub(crate) name_suffix: String,
+    pub(crate) namespace: String,
+    pub(crate) common_labels: Pairs,
+    pub(crate) labels: Vec<Label>,
+    pub(crate) common_annotations: Pairs,
+    pub(crate) patches_strategic_merge: Vec<String>,
+    pub(crate) patches_json6902: Vec<Patch>,
+    pub(crate) patches: Vec<Patch>,
+    pub(crate) images: Vec<Image>,
+    pub(crate) image_tags: Vec<Image>,
+    pub(crate) replacements: Vec<ReplacementEntry>,
+    pub(crate) replicas: Vec<Replica>,
+    pub(crate) vars: Vec<Var>,
+    pub(crate) sort_options: Option<SortOptions>,
+    pub(crate) resources: Vec<String>,
+    pub(crate) components: Vec<String>,
+    pub(crate) crds: Vec<String>,
+    pub(crate) bases: Vec<String>,
+    pub(crate) config_map_generator: Vec<GeneratorArgs>,
+    pub(crate) secret_generator: Vec<GeneratorArgs>,
+    pub(crate) helm_globals: Option<Value>,
+    pub(crate) helm_charts: Vec<Value>,
+    pub(crate) helm_chart_inflation_generator: Vec<Value>,
+    pub(crate) generator_options: Option<GeneratorOptions>,
+    pub(crate) configurations: Vec<String>,
+    pub(crate) generators: Vec<String>,
+    pub(crate) transformers: Vec<String>,
+    pub(crate) validators: Vec<String>,
+    pub(crate) build_metadata: Vec<String>,
+}
+
+/// Metadata of a kustomization or of a step's own file.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub(crate) struct Metadata {
+    pub(crate) name: String,
+    pub(crate) namespace: String,
+    pub(crate) labels: Pairs,
+    pub(crate) annotations: Pairs,
+}
+
+/// Labels and where they go.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub(crate) struct Label {
+    pub(crate) pairs: Pairs,
+    pub(crate) include_selectors: bool,
+    pub(crate) include_templates: bool,
+    pub(crate) include_volume_claim_templates: bool,
+    pub(crate) fields: Vec<FieldSpec>,
+}
+
+/// A patch of either kind.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub(crate) struct Patch {
+    pub(crate) path: String,
+    pub(crate) patch: String,
+    pub(crate) target: Option<Selector>,
+    pub(crate) options: Option<PatchOptions>,
+}
+
+/// What a patch may change besides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub(crate) struct PatchOptions {
+    pub(crate) allow_name_change: bool,
+    pub(crate) allow_kind_change: bool,
+}
+
+/// Resources by expressions on their identity and by labels and annotations.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub(crate) struct Selector {
+    pub(crate) group: String,
+    pub(crate) version: String,
+    pub(crate) kind: String,
+    pub(crate) name: String,
+    pub(crate) namespace: String,
+    pub(crate) annotation_selector: String,
+    pub(crate) label_selector: String,
+}
+
+/// A new name, tag or digest for an image.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub(crate) struct Image {
+    pub(crate) name: String,
+    pub(crate) new_name: String,
+    pub(crate) tag_suffix: String,
+    pub(crate) new_tag: String,
+    pub(crate) digest: String,
+}
+
+/// How many replicas.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub(crate) struct Replica {
+    pub(crate) name: String,
+    pub(crate) count: i64,
+}
+
+/// A replacement inline, or a file of them.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub(crate) struct ReplacementEntry {
+    pub(crate) path: String,
+    pub(crate) source: Option<ReplacementSource>,
+    pub(crate) source_value: Option<String>,
+    pub(crate) targets: Option<Vec<ReplacementTarget>>,
+}
+
+/// Where a replacement's value comes from.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub(crate) struct ReplacementSource {
+    pub(crate) group: String,
+    pub(crate) version: String,
+    pub(crate) kind: String,
+    pub(crate) name: String,
+    pub(crate) namespace: String,
+    pub(crate) field_path: String,
+    pub(crate) options: Option<FieldOptions>,
+}
+
+/// Where a replacement's value goes.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub(crate) struct ReplacementTarget {
+    pub(crate) select: Option<Selector>,
+    pub(crate) reject: Vec<Selector>,
+    pub(crate) field_paths: Vec<String>,
+    pub(crate) options: Option<FieldOptions>,
+}
+
+/// Which part of a field.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub(crate) struct FieldOptions {
+    pub(crate) delimiter: String,
+    pub(crate) index: i64,
+    pub(crate) encoding: String,
+    pub(crate) create: bool,
+}
+
+/// A variable.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub(crate) struct Var {
+    pub(crate) name: String,
+    #[serde(rename = "objref", alias = "objRef")]
+    pub(crate) object: VarObject,
+    #[serde(rename = "fieldref", alias = "fieldRef")]
+    pub(crate) field: VarField,
+}
+
+/// The object a variable is read from.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub(crate) struct VarObject {
+    #[serde(alias = "apiversion")]
+    pub(crate) api_version: String,
+    pub(crate) group: String,
+    pub(crate) version: String,
+    pub(crate) kind: String,
+    pub(crate) name: String,
+    pub(crate) namespace: String,
+}
+
+/// The field a variable is read from.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub(crate) struct VarField {
+    #[serde(alias = "fieldpath")]
+    pub(crate) field_path: String,
+}
+
+/// The order of the output.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub(crate) struct SortOptions {
+    pub(crate) order: String,
+    pub(crate) legacy_sort_options: Option<LegacySortOptions>,
+}
+
+/// Kinds that come first and last.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub(crate) struct LegacySortOptions {
+    pub(crate) order_first: Vec<String>,
+    pub(crate) order_last: Vec<String>,
+}
+
+/// A ConfigMap or Secret to be made.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub(crate) struct GeneratorArgs {
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    pub(crate) behavior: String,
+    pub(crate) literals: Vec<String>,
+    pub(crate) files: Vec<String>,
+    pub(crate) envs: Vec<String>,
+    pub(crate) env: String,
+    pub(crate) options: Option<GeneratorOptions>,
+    /// Of Secrets only.
+    #[serde(rename = "type")]
+    pub(crate) secret_type: String,
+}
+
+/// What generated objects have in common.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub(crate) struct GeneratorOptions {
+    pub(crate) labels: Pairs,
+    pub(crate) annotations: Pairs,
+    pub(crate) disable_name_suffix_hash: bool,
+    pub(crate) immutable: bool,
+}
+
+impl Kustomization {
+    /// Reads a kustomization file.
+    ///
+    /// # Errors
+    /// When it is not YAML, has an unknown field, or holds what is never rendered.
+    pub(crate) fn read(file: &str, text: &str) -> Outcome<Self> {
+        let mut read: Self = typed(file, text)?;
+        let here = |reason, message: String| Failure::new(reason, message);
+        if !read.helm_charts.is_empty()
+            || !read.helm_chart_inflation_generator.is_empty()
+            || read.helm_globals.is_some()
+        {
+            return Err(here(
+                Reason::HelmRefused,
+                "Helm charts are not rendered; commit what `helm template` prints".to_owned(),
+            ));
+        }
+        if !read.validators.is_empty() {
+            return Err(here(
+                Reason::ExecRefused,
+                "validators are programs, and nothing is run while rendering; remove them"
+                    .to_owned(),
+            ));
+        }
+        if read
+            == (Self {
+                api_version: read.api_version.clone(),
+                kind: read.kind.clone(),
+                ..Self::default()
+            })
+        {
+            return Err(here(
+                Reason::RenderFailed,
+                "the kustomization is empty".to_owned(),
+            ));
+        }
+        let (kind, version) = match read.kind.as_str() {
+            "" | "Kustomization" => ("Kustomization", "kustomize.config.k8s.io/v1beta1"),
+            COMPONENT => (COMPONENT, "kustomize.config.k8s.io/v1alpha1"),
+            other => {
+                return Err(here(
+                    Reason::RenderFailed,
+                    format!("kind {other:?} should be Kustomization or Component"),
+                ));
+            }
+        };
+        if !read.api_version.is_empty() && read.api_version != version {
+            return Err(here(
+                Reason::RenderFailed,
+                format!("apiVersion of a {kind} should be {version}"),
+            ));
+        }
+        kind.clone_into(&mut read.kind);
+        if let Some(option) = read.build_metadata.iter().find(|option| {
+            ![
+                "originAnnotations",
+                "transformerAnnotations",
+                "managedByLabel",
+            ]
+            .contains(&option.as_str())
+        }) {
+            return Err(here(
+                Reason::UnknownField,
+                format!(
+                    "buildMetadata {option:?} is not one of originAnnotations, \
+                     transformerAnnotations, managedByLabel"
+                ),
+            ));
+        }
+        // Fields that have newer names.
+        let bases = std::mem::take(&mut read.bases);
+        read.resources.extend(bases);
+        let image_tags = std::mem::take(&mut read.image_tags);
+        read.images.extend(image_tags);
+        for generator in read
+            .config_map_generator
+            .iter_mut()
+            .chain(&mut read.secret_generator)
+        {
+            let env = std::mem::take(&mut generator.env);
+            if !env.is_empty() {
+                generator.envs.push(env);
+            }
+        }
+        Ok(read)
+    }
+}
+
+/// Reads a text as `T`; unknown fields are errors that name file, line and the nearest known one, and a
+/// null stands for a field that is not there, as it does in Go.
+///
+/// # Errors
+/// When it is not YAML or not a `T`.
+pub(crate) fn typed<T: DeserializeOwned>(file: &str, text: &str) -> Outcome<T> {
+    flotilla_yaml::config::from_str_with(file, text, |value| {
+        canonical(value, false);
+        if value.is_null() {
+            *value = Value::Object(serde_json::Map::new());
+        }
+    })
+    .map_err(|error| {
+        let reason = if error.message.starts_with("unknown key") {
+            Reason::UnknownField
+        } else {
+            Reason::MalformedYaml
+        };
+        let at = if error.path.is_empty() {
+            String::new()
+        } else {
+            format!("{}: ", error.path)
+        };
+        Failure::Located(RenderError::Kustomize {
+            file: format!("{file}:{}", error.line),
+            reason,
+            message: format!("{at}{}", error.message),
+        })
+    })
+}
+
+/// Brings a file into the form that Go's decoder would see: names of fields in any case, no nulls in
+/// mappings; in a mapping of texts a null is an empty text and names are the user's own.
+fn canonical(value: &mut Value, texts: bool) {
+    match value {
+        Value::Object(map) => {
+            if texts {
+                for value in map.values_mut().filter(|value| value.is_null()) {
+                    *value = Value::String(String::new());
+                }
+                return;
+            }
+            map.retain(|_, value| !value.is_null());
+            let other_case: Vec<(String, &str)> = map
+                .keys()
+                .filter(|key| !FIELDS.contains(&key.as_str()))
+                .filter_map(|key| {
+                    let known = FIELDS
+                        .iter()
+                        .find(|known| known.eq_ignore_ascii_case(key))?;
+                    Some((key.clone(), *known))
+                })
+                .collect();
+            for (written, known) in other_case {
+                if let Some(value) = map.remove(&written) {
+                    map.insert(known.to_owned(), value);
+                }
+            }
+            for (key, value) in map.iter_mut() {
+                let texts = matches!(
+                    key.as_str(),
+                    "commonLabels" | "commonAnnotations" | "annotations" | "pairs"
+                ) || (key == "labels" && value.is_object());
+                canonical(value, texts);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| canonical(item, false)),
+        _ => {}
+    }
+}

@@ -1,0 +1,123 @@
+//! From documents to resources: lists are opened, and everything must say what it is.
+
+use flotilla_shared::reason::Reason;
+
+use super::failure::{Failure, Outcome};
+use super::node::Node;
+use super::parse::{self, Document};
+use super::resource::Resource;
+use super::session::Session;
+use crate::{Origin, RenderError};
+
+/// Resources of a file in the tree.
+///
+/// # Errors
+/// When it is malformed, or a document is no object.
+pub(crate) fn resources_of_file(
+    session: &Session<'_>,
+    path: &str,
+    content: &[u8],
+) -> Outcome<Vec<Resource>> {
+    let documents = session.documents(path, content)?;
+    resources(session, path, documents)
+}
+
+/// Resources of a text that stands elsewhere, such as an inline patch.
+///
+/// # Errors
+/// See [`resources_of_file`].
+pub(crate) fn resources_of_text(
+    session: &Session<'_>,
+    place: &str,
+    text: &str,
+) -> Outcome<Vec<Resource>> {
+    let documents =
+        parse::documents(text, &session.limits().yaml, &session.budget).map_err(|error| {
+            Failure::new(
+                Reason::MalformedYaml,
+                format!("line {}: {}", error.line, error.message),
+            )
+        })?;
+    resources(session, place, documents)
+}
+
+/// Resources of a text that is either them or a path; none where it is a path.
+pub(crate) fn inline(
+    session: &Session<'_>,
+    place: &str,
+    text: &str,
+) -> Option<Outcome<Vec<Resource>>> {
+    // A path has no line break and no mapping's colon and space.
+    if !text.contains('\n') && !text.contains(": ") && !text.starts_with('{') {
+        return None;
+    }
+    Some(resources_of_text(session, place, text))
+}
+
+fn resources(
+    session: &Session<'_>,
+    file: &str,
+    documents: Vec<Document>,
+) -> Outcome<Vec<Resource>> {
+    let mut resources = Vec::with_capacity(documents.len());
+    let mut waiting: std::collections::VecDeque<(Node, Origin)> = documents
+        .into_iter()
+        .enumerate()
+        .map(|(document, Document { node, line })| {
+            let origin = Origin {
+                file: file.to_owned(),
+                document,
+                line,
+            };
+            (node, origin)
+        })
+        .collect();
+    while let Some((node, origin)) = waiting.pop_front() {
+        if node.is_empty() {
+            continue;
+        }
+        let refuse = |message: String| {
+            Failure::Located(RenderError::NotAManifest {
+                file: origin.file.clone(),
+                line: origin.line,
+                message,
+            })
+        };
+        let Node::Map(mut map) = node else {
+            return Err(refuse("the document is not a mapping".to_owned()));
+        };
+        let kind = map.get("kind").map_or("", Node::scalar_text).to_owned();
+        if kind.is_empty() {
+            return Err(refuse("kind is missing".to_owned()));
+        }
+        if kind.ends_with("List") {
+            match map.remove("items") {
+                Some(Node::Sequence(items)) => {
+                    // Items come after what is already waiting, as with Kustomize.
+                    for item in items {
+                        waiting.push_back((item, origin.clone()));
+                    }
+                    continue;
+                }
+                Some(items) if items.is_null() => continue,
+                Some(_) => return Err(refuse(format!("items of a {kind} are not a list"))),
+                None => {}
+            }
+        }
+        let node = Node::Map(map);
+        let resource = Resource::new(node, origin.clone(), &session.schema);
+        if resource.name().is_empty() && !kind.ends_with("List") {
+            return Err(refuse("metadata.name is missing".to_owned()));
+        }
+        if session.limits().manifests < resources.len() {
+            return Err(RenderError::LimitExceeded {
+                path: origin.file,
+                what: "manifests",
+                limit: session.limits().manifests,
+            }
+            .into());
+        }
+        resources.push(resource);
+    }
+    Ok(resources)
+}

@@ -1,0 +1,292 @@
+//! Text to [`Node`]s, with go.yaml.in/yaml/v3's reading of scalars.
+
+use std::collections::{HashMap, HashSet};
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput};
+
+use super::failure::{Failure, Outcome};
+use super::node::{Key, Map, Node, Scalar, Tag, plain_tag};
+use super::session::Budget;
+
+/// One document of a file.
+#[derive(Debug)]
+pub(crate) struct Document {
+    /// Its value; null where it is empty.
+    pub(crate) node: Node,
+    /// The line its value begins on, 1 being the first.
+    pub(crate) line: usize,
+}
+
+/// Where and why a text is not YAML.
+#[derive(Debug)]
+pub(crate) struct Malformed {
+    /// 1 is the first.
+    pub(crate) line: usize,
+    /// What is wrong.
+    pub(crate) message: String,
+}
+
+/// Reads all documents of a text.
+///
+/// # Errors
+/// At the first thing that is malformed, refused or over a limit.
+pub(crate) fn documents(
+    text: &str,
+    limits: &flotilla_yaml::Limits,
+    budget: &Budget,
+) -> Result<Vec<Document>, Malformed> {
+    if text.len() > limits.bytes {
+        return Err(Malformed {
+            line: 1,
+            message: format!("{} bytes are more than {}", text.len(), limits.bytes),
+        });
+    }
+    let mut reader = Reader {
+        parser: Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text)),
+        limits,
+        budget,
+        anchors: HashMap::new(),
+        keys: HashSet::new(),
+        nodes: 0,
+    };
+    let mut documents = Vec::new();
+    loop {
+        let (event, span) = reader.next()?;
+        match event {
+            Event::StreamEnd => break,
+            Event::DocumentStart(_) => {
+                if documents.len() >= limits.documents {
+                    return Err(wrong(
+                        span,
+                        format!("more than {} documents", limits.documents),
+                    ));
+                }
+                reader.anchors.clear();
+                let (event, span) = reader.next()?;
+                let node = if matches!(event, Event::DocumentEnd) {
+                    Node::null()
+                } else {
+                    reader.value(event, span, 0)?
+                };
+                documents.push(Document {
+                    node,
+                    line: span.start.line(),
+                });
+            }
+            _ => {}
+        }
+    }
+    Ok(documents)
+}
+
+/// Reads a text that must be one value.
+///
+/// # Errors
+/// See [`documents`].
+pub(crate) fn value(text: &str, limits: &flotilla_yaml::Limits, budget: &Budget) -> Outcome<Node> {
+    let mut all = documents(text, limits, budget)
+        .map_err(|error| Failure::render(format!("line {}: {}", error.line, error.message)))?;
+    match (all.pop(), all.is_empty()) {
+        (None, _) => Ok(Node::null()),
+        (Some(document), true) => Ok(document.node),
+        (Some(_), false) => Err(Failure::render("only one document may be here")),
+    }
+}
+
+struct Reader<'t> {
+    parser: Parser<'t, StrInput<'t>>,
+    limits: &'t flotilla_yaml::Limits,
+    budget: &'t Budget,
+    /// Anchored values with the number of values they are made of.
+    anchors: HashMap<usize, (Node, usize)>,
+    keys: HashSet<Key>,
+    nodes: usize,
+}
+
+fn wrong(span: Span, message: impl Into<String>) -> Malformed {
+    Malformed {
+        line: span.start.line().max(1),
+        message: message.into(),
+    }
+}
+
+impl<'t> Reader<'t> {
+    fn next(&mut self) -> Result<(Event<'t>, Span), Malformed> {
+        match self.parser.next_event() {
+            Some(Ok(event)) => Ok(event),
+            Some(Err(error)) => Err(Malformed {
+                line: error.marker().line(),
+                message: error.info().to_owned(),
+            }),
+            None => Ok((Event::StreamEnd, Span::default())),
+        }
+    }
+
+    fn count(&mut self, nodes: usize, span: Span) -> Result<(), Malformed> {
+        self.nodes = self.nodes.saturating_add(nodes);
+        if self.nodes > self.limits.nodes {
+            let limit = self.limits.nodes;
+            return Err(wrong(
+                span,
+                format!("more than {limit} values, aliases written out"),
+            ));
+        }
+        if self.budget.nodes(nodes) {
+            return Ok(());
+        }
+        let limit = self.budget.node_limit();
+        Err(wrong(
+            span,
+            format!("more than {limit} values in all files of this render"),
+        ))
+    }
+
+    fn key(&mut self, text: &str) -> Key {
+        if let Some(key) = self.keys.get(text) {
+            return Key::clone(key);
+        }
+        let key = Key::from(text);
+        // Long keys are seldom repeated, and the table must not become the larger copy.
+        if text.len() <= 64 && self.keys.len() < 100_000 {
+            self.keys.insert(Key::clone(&key));
+        }
+        key
+    }
+
+    fn remember(&mut self, id: usize, node: &Node, before: usize) {
+        if id > 0 {
+            self.anchors.insert(id, (node.clone(), self.nodes - before));
+        }
+    }
+
+    fn value(&mut self, event: Event<'t>, span: Span, depth: usize) -> Result<Node, Malformed> {
+        if depth > self.limits.depth {
+            let limit = self.limits.depth;
+            return Err(wrong(span, format!("nested deeper than {limit} levels")));
+        }
+        let before = self.nodes;
+        self.count(1, span)?;
+        let (node, id) = match event {
+            Event::Alias(id) => {
+                let Some((_, nodes)) = self.anchors.get(&id) else {
+                    return Err(wrong(
+                        span,
+                        "the alias names no earlier anchor of this document",
+                    ));
+                };
+                // Counted before it is copied: the copy is the bomb.
+                let nodes = *nodes;
+                self.count(nodes, span)?;
+                let node = self.anchors.get(&id).map(|anchor| anchor.0.clone());
+                (node.unwrap_or_else(Node::null), 0)
+            }
+            Event::Scalar(text, style, id, tag) => {
+                let meaning = match tag {
+                    Some(tag) if tag.is_yaml_core_schema() => tagged(&tag.suffix, &text)
+                        .ok_or_else(|| wrong(span, "the value is not what its tag says"))?,
+                    Some(tag) if tag.handle.is_empty() && tag.suffix == "!" => Tag::Text,
+                    Some(_) => return Err(wrong(span, "the tag is not known to Kubernetes")),
+                    None if style == ScalarStyle::Plain => plain_tag(&text),
+                    None => Tag::Text,
+                };
+                let scalar = Scalar {
+                    tag: meaning,
+                    text: text.into_owned().into_boxed_str(),
+                };
+                (Node::Scalar(scalar), id)
+            }
+            Event::SequenceStart(id, _) => {
+                let mut items = Vec::new();
+                loop {
+                    let (event, span) = self.next()?;
+                    if matches!(event, Event::SequenceEnd) {
+                        break;
+                    }
+                    items.push(self.value(event, span, depth + 1)?);
+                }
+                items.shrink_to_fit();
+                (Node::Sequence(items), id)
+            }
+            Event::MappingStart(id, _) => (Node::Map(self.mapping(span, depth)?), id),
+            _ => return Err(wrong(span, "a value was expected")),
+        };
+        self.remember(id, &node, before);
+        Ok(node)
+    }
+
+    fn mapping(&mut self, start: Span, depth: usize) -> Result<Map, Malformed> {
+        let mut entries = Vec::new();
+        let mut merged: Vec<Map> = Vec::new();
+        loop {
+            let (event, key_span) = self.next()?;
+            if matches!(event, Event::MappingEnd) {
+                break;
+            }
+            let is_merge = matches!(
+                &event,
+                Event::Scalar(text, ScalarStyle::Plain, _, None) if text == "<<"
+            );
+            let Node::Scalar(key) = self.value(event, key_span, depth + 1)? else {
+                return Err(wrong(key_span, "a mapping or sequence cannot be a key"));
+            };
+            let (event, span) = self.next()?;
+            let value = self.value(event, span, depth + 1)?;
+            if is_merge {
+                merge_sources(value, span, &mut merged)?;
+            } else {
+                let key = self.key(&key.text);
+                entries.push((key, value));
+            }
+        }
+        entries.shrink_to_fit();
+        let mut map = Map::from_entries(entries).map_err(|key| {
+            wrong(
+                start,
+                format!("key {key:?} is twice in the mapping that begins here"),
+            )
+        })?;
+        // Explicit keys win over merged ones, and earlier merge sources over later ones.
+        for source in merged {
+            for (key, value) in source.into_entries() {
+                map.entry(&key, || value);
+            }
+        }
+        Ok(map)
+    }
+}
+
+fn merge_sources(value: Node, span: Span, merged: &mut Vec<Map>) -> Result<(), Malformed> {
+    let refuse = || {
+        wrong(
+            span,
+            "a merge key takes a mapping or a sequence of mappings",
+        )
+    };
+    match value {
+        Node::Map(map) => merged.push(map),
+        Node::Sequence(items) => {
+            for item in items {
+                match item {
+                    Node::Map(map) => merged.push(map),
+                    _ => return Err(refuse()),
+                }
+            }
+        }
+        Node::Scalar(_) => return Err(refuse()),
+    }
+    Ok(())
+}
+
+/// The meaning of an explicit core-schema tag.
+fn tagged(suffix: &str, text: &str) -> Option<Tag> {
+    let resolved = plain_tag(text);
+    match (suffix, resolved) {
+        ("str", _) => Some(Tag::Text),
+        ("null", Tag::Null) => Some(Tag::Null),
+        ("bool", Tag::Bool) => Some(Tag::Bool),
+        ("int", Tag::Integer) => Some(Tag::Integer),
+        ("float", Tag::Integer | Tag::Float) => Some(Tag::Float),
+        ("timestamp", Tag::Time) => Some(Tag::Time),
+        _ => None,
+    }
+}

@@ -1,0 +1,510 @@
+//! One render: reads files of the tree within the load restrictions, and counts what it costs.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use flotilla_shared::reason::Reason;
+
+use super::failure::{Failure, Outcome};
+use super::parse::{self, Document};
+use super::schema::Schema;
+use crate::plain::LFS_HEADER;
+use crate::tree::{self, Entry, Tree};
+use crate::{KUSTOMIZATION_FILES, Limits, RenderError};
+
+/// What a render may still cost. Counted, not timed: the same commit fails everywhere or nowhere.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    nodes_left: Cell<usize>,
+    node_limit: usize,
+    work_left: Cell<usize>,
+    work_limit: usize,
+}
+
+impl Budget {
+    /// From limits.
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            nodes_left: Cell::new(limits.nodes),
+            node_limit: limits.nodes,
+            work_left: Cell::new(limits.work_bytes),
+            work_limit: limits.work_bytes,
+        }
+    }
+
+    /// Takes values that were read; false where there are too many.
+    pub(crate) fn nodes(&self, count: usize) -> bool {
+        take(&self.nodes_left, count)
+    }
+
+    /// Most values in all files together.
+    pub(crate) fn node_limit(&self) -> usize {
+        self.node_limit
+    }
+
+    /// Takes bytes that a step copies into objects: what a loop of replacements doubles.
+    ///
+    /// # Errors
+    /// When too many were copied.
+    pub(crate) fn work(&self, bytes: usize) -> Outcome<()> {
+        if take(&self.work_left, bytes) {
+            return Ok(());
+        }
+        Err(Failure::new(
+            Reason::LimitExceeded,
+            format!(
+                "this step would copy more than the {} bytes that all steps of a render may copy \
+                 into objects",
+                self.work_limit
+            ),
+        ))
+    }
+}
+
+fn take(left: &Cell<usize>, count: usize) -> bool {
+    match left.get().checked_sub(count) {
+        Some(rest) => {
+            left.set(rest);
+            true
+        }
+        None => {
+            left.set(0);
+            false
+        }
+    }
+}
+
+/// A directory with a kustomization file, and the way that led to it.
+#[derive(Debug, Clone)]
+pub(crate) struct Directory {
+    /// Resolved path in the tree.
+    pub(crate) path: String,
+    /// Resolved paths of the directories that refer to it, outermost first.
+    ancestors: Vec<String>,
+}
+
+/// A file's content and its resolved path.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Loaded<'t> {
+    /// The bytes.
+    pub(crate) content: &'t [u8],
+}
+
+/// See the module.
+pub(crate) struct Session<'t> {
+    tree: &'t dyn Tree,
+    limits: &'t Limits,
+    files_read: RefCell<BTreeSet<String>>,
+    loads: Cell<usize>,
+    bytes: Cell<usize>,
+    /// See [`Budget`].
+    pub(crate) budget: Budget,
+    /// What is known about kinds.
+    pub(crate) schema: Rc<Schema>,
+}
+
+/// What a reference in a kustomization file leads to.
+pub(crate) enum Target<'t> {
+    /// A file, with its path.
+    File(String, Loaded<'t>),
+    /// A directory.
+    Directory(Directory),
+}
+
+impl<'t> Session<'t> {
+    /// A render that has read nothing yet.
+    pub(crate) fn new(tree: &'t dyn Tree, limits: &'t Limits) -> Self {
+        Self {
+            tree,
+            limits,
+            files_read: RefCell::default(),
+            loads: Cell::new(0),
+            bytes: Cell::new(0),
+            budget: Budget::new(limits),
+            schema: Rc::new(Schema::default()),
+        }
+    }
+
+    /// Limits of the render.
+    pub(crate) fn limits(&self) -> &'t Limits {
+        self.limits
+    }
+
+    /// Every file that was read.
+    pub(crate) fn into_files_read(self) -> BTreeSet<String> {
+        self.files_read.into_inner()
+    }
+
+    /// The directory a render begins in.
+    pub(crate) fn root(&self, path: &str) -> Directory {
+        Directory {
+            path: path.to_owned(),
+            ancestors: Vec::new(),
+        }
+    }
+
+    /// The one kustomization file of a directory: its name and text.
+    ///
+    /// # Errors
+    /// When there is none, more than one, or it cannot be read.
+    pub(crate) fn kustomization(&self, directory: &Directory) -> Outcome<(&'static str, &'t str)> {
+        let present: Vec<&'static str> = KUSTOMIZATION_FILES
+            .into_iter()
+            .filter(|name| self.tree.get(&tree::join(&directory.path, name)).is_some())
+            .collect();
+        match *present.as_slice() {
+            [] => Err(Failure::Located(RenderError::Kustomize {
+                file: display(&directory.path),
+                reason: Reason::PathNotFound,
+                message:
+                    "the directory has no kustomization.yaml; only files and directories with \
+                          a kustomization.yaml can be resources"
+                        .to_owned(),
+            })),
+            [name] => {
+                let loaded = self.load(directory, name)?;
+                let path = tree::join(&directory.path, name);
+                Ok((name, text(&path, loaded.content)?))
+            }
+            [first, second, ..] => Err(Failure::Located(RenderError::Kustomize {
+                file: display(&directory.path),
+                reason: Reason::RenderFailed,
+                message: format!("{first} and {second} are both there; keep one"),
+            })),
+        }
+    }
+
+    /// A file that a kustomization names, in or below its directory.
+    ///
+    /// # Errors
+    /// When it is remote, outside, missing, no file, or over a limit.
+    pub(crate) fn load(&self, directory: &Directory, reference: &str) -> Outcome<Loaded<'t>> {
+        let path = self.resolve(directory, reference)?;
+        self.load_resolved(directory, reference, &path)
+    }
+
+    /// A file's text; see [`Self::load`].
+    ///
+    /// # Errors
+    /// Also when it is not UTF-8.
+    pub(crate) fn load_text(&self, directory: &Directory, reference: &str) -> Outcome<&'t str> {
+        let loaded = self.load(directory, reference)?;
+        text(&self.place(directory, reference), loaded.content)
+    }
+
+    /// A reference that may be a file or a directory, as under `resources`.
+    ///
+    /// # Errors
+    /// See [`Self::load`] and [`Self::enter`].
+    pub(crate) fn target(&self, directory: &Directory, reference: &str) -> Outcome<Target<'t>> {
+        let path = self.resolve(directory, reference)?;
+        match self.tree.get(&path) {
+            Some(Entry::Directory) => self
+                .enter_resolved(directory, reference, path)
+                .map(Target::Directory),
+            _ => self
+                .load_resolved(directory, reference, &path)
+                .map(|loaded| Target::File(path, loaded)),
+        }
+    }
+
+    /// A directory that a kustomization names.
+    ///
+    /// # Errors
+    /// When it is remote, missing, no directory, or leads in a circle or too deep.
+    pub(crate) fn enter(&self, directory: &Directory, reference: &str) -> Outcome<Directory> {
+        let path = self.resolve(directory, reference)?;
+        if !matches!(self.tree.get(&path), Some(Entry::Directory)) {
+            return Err(Failure::new(
+                Reason::PathNotFound,
+                format!("{reference:?} is a file; a directory is wanted here"),
+            ));
+        }
+        self.enter_resolved(directory, reference, path)
+    }
+
+    /// Reads a file's documents.
+    ///
+    /// # Errors
+    /// When it is not YAML as it should be.
+    pub(crate) fn documents(&self, file: &str, content: &[u8]) -> Outcome<Vec<Document>> {
+        let text = text(file, content)?;
+        parse::documents(text, &self.limits.yaml, &self.budget).map_err(|error| {
+            Failure::Located(RenderError::MalformedYaml {
+                file: file.to_owned(),
+                line: error.line,
+                message: error.message,
+            })
+        })
+    }
+
+    /// The path of a reference, for messages and origins.
+    pub(crate) fn place(&self, directory: &Directory, reference: &str) -> String {
+        clean(&directory.path, reference).unwrap_or_else(|| reference.to_owned())
+    }
+
+    fn resolve(&self, directory: &Directory, reference: &str) -> Outcome<String> {
+        let short: String = reference.chars().take(200).collect();
+        if reference.trim().is_empty() {
+            return Err(Failure::render("a path is empty"));
+        }
+        if reference.contains('\n') {
+            return Err(Failure::render(format!(
+                "{short:?} is neither a path nor valid YAML"
+            )));
+        }
+        if reference.starts_with('/') {
+            return Err(Failure::new(
+                Reason::OutsideRoot,
+                format!("{short:?} is absolute; give a path inside the repository"),
+            ));
+        }
+        // Two list entries that YAML folded into one, as Kustomize's own loader suspects.
+        if reference
+            .split('/')
+            .any(|part| part != "." && part != ".." && part.contains(".."))
+            && self
+                .tree
+                .get(&clean(&directory.path, reference).unwrap_or_default())
+                .is_none()
+            && reference.contains(' ')
+        {
+            return Err(Failure::render(format!(
+                "path {short:?} is ambiguous; check the list's indentation"
+            )));
+        }
+        let cleaned = clean(&directory.path, reference);
+        let found = match &cleaned {
+            Some(path) => tree::resolve(self.tree, path),
+            None => Err(RenderError::PathNotFound {
+                path: short.clone(),
+                nearest: None,
+            }),
+        };
+        match found {
+            Ok(path) => Ok(path),
+            Err(RenderError::PathNotFound { .. }) if is_remote(reference) => Err(Failure::new(
+                Reason::RemoteReference,
+                format!(
+                    "{short:?} is remote, and nothing remote is ever read while rendering; copy it \
+                     into this repository"
+                ),
+            )),
+            Err(_) if cleaned.is_none() => Err(Failure::new(
+                Reason::OutsideRoot,
+                format!("{short:?} leaves the repository"),
+            )),
+            Err(RenderError::PathNotFound { nearest, .. }) => Err(Failure::new(
+                Reason::PathNotFound,
+                match nearest.filter(|nearest| !nearest.is_empty()) {
+                    Some(nearest) => {
+                        format!("{short:?} is not in this commit (but {nearest:?} is)")
+                    }
+                    None => format!("{short:?} is not in this commit"),
+                },
+            )),
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    fn load_resolved(
+        &self,
+        directory: &Directory,
+        reference: &str,
+        path: &str,
+    ) -> Outcome<Loaded<'t>> {
+        if !is_below(path, &directory.path) {
+            return Err(Failure::new(
+                Reason::OutsideRoot,
+                format!(
+                    "file {reference:?} is not in or below {:?}; only directories with their own \
+                     kustomization.yaml may be elsewhere",
+                    display(&directory.path)
+                ),
+            ));
+        }
+        let too_large = |bytes| RenderError::FileTooLarge {
+            file: path.to_owned(),
+            bytes,
+            limit: self.limits.file_bytes,
+        };
+        let content = match self.tree.get(path) {
+            Some(Entry::File(content)) => content,
+            Some(Entry::TooLarge { bytes }) => return Err(too_large(bytes).into()),
+            Some(Entry::Directory) => {
+                return Err(Failure::new(
+                    Reason::PathNotFound,
+                    format!("{reference:?} is a directory; a file is wanted here"),
+                ));
+            }
+            _ => {
+                return Err(Failure::new(
+                    Reason::PathNotFound,
+                    format!("{reference:?} is not in this commit"),
+                ));
+            }
+        };
+        if content.len() > self.limits.file_bytes {
+            return Err(too_large(content.len() as u64).into());
+        }
+        // Each reading counts, not each file: a base that is read ten thousand times costs as much as
+        // ten thousand bases.
+        self.loads.set(self.loads.get() + 1);
+        self.bytes.set(self.bytes.get() + content.len());
+        let exceeded = |what, limit| RenderError::LimitExceeded {
+            path: path.to_owned(),
+            what,
+            limit,
+        };
+        if self.loads.get() > self.limits.files {
+            return Err(exceeded("files", self.limits.files).into());
+        }
+        if self.bytes.get() > self.limits.total_bytes {
+            return Err(exceeded("bytes of files", self.limits.total_bytes).into());
+        }
+        if content.starts_with(LFS_HEADER) {
+            return Err(RenderError::LfsPointer {
+                file: path.to_owned(),
+            }
+            .into());
+        }
+        self.files_read.borrow_mut().insert(path.to_owned());
+        Ok(Loaded { content })
+    }
+
+    fn enter_resolved(
+        &self,
+        directory: &Directory,
+        reference: &str,
+        path: String,
+    ) -> Outcome<Directory> {
+        let mut ancestors = directory.ancestors.clone();
+        ancestors.push(directory.path.clone());
+        if let Some(visited) = ancestors.iter().find(|visited| is_below(visited, &path)) {
+            return Err(Failure::new(
+                Reason::Cycle,
+                format!(
+                    "{reference:?} leads in a circle: {:?} contains {:?}, which is being rendered",
+                    display(&path),
+                    display(visited)
+                ),
+            ));
+        }
+        if ancestors.len() > self.limits.depth {
+            return Err(Failure::Located(RenderError::LimitExceeded {
+                path: display(&path),
+                what: "kustomizations in each other",
+                limit: self.limits.depth,
+            }));
+        }
+        Ok(Directory { path, ancestors })
+    }
+}
+
+/// A directory's path for messages: the root has a name, too.
+fn display(path: &str) -> String {
+    if path.is_empty() {
+        ".".to_owned()
+    } else {
+        path.to_owned()
+    }
+}
+
+fn is_below(path: &str, directory: &str) -> bool {
+    directory.is_empty()
+        || path == directory
+        || path
+            .strip_prefix(directory)
+            .is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// Joins and cleans without looking at links, as Go's `filepath.Join`; none where it leaves the root.
+fn clean(directory: &str, reference: &str) -> Option<String> {
+    let mut parts: Vec<&str> = directory
+        .split('/')
+        .filter(|part| !part.is_empty())
+        .collect();
+    for part in reference.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop()?;
+            }
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
+}
+
+/// What Kustomize would clone or download (`api/internal/git/repospec.go`, `IsRemoteFile`).
+fn is_remote(reference: &str) -> bool {
+    let lower = reference.to_ascii_lowercase();
+    let first = lower.split('/').next().unwrap_or_default();
+    lower.contains("://")
+        || lower.contains("?ref=")
+        || lower.contains("_git/")
+        || lower.contains(".git/")
+        || lower.ends_with(".git")
+        || [
+            "git@",
+            "git::",
+            "gh:",
+            "github.com:",
+            "ssh:",
+            "https:",
+            "http:",
+            "file:",
+        ]
+        .iter()
+        .any(|start| lower.starts_with(start))
+        || (first.contains('@') && first.contains(':'))
+        || (lower.contains('/')
+            && [".com", ".org", ".net", ".io", ".dev"]
+                .iter()
+                .any(|end| first.ends_with(end)))
+}
+
+fn text<'c>(file: &str, content: &'c [u8]) -> Outcome<&'c str> {
+    std::str::from_utf8(content).map_err(|error| {
+        let good = content.get(..error.valid_up_to()).unwrap_or_default();
+        Failure::Located(RenderError::MalformedYaml {
+            file: file.to_owned(),
+            line: 1 + good.iter().filter(|byte| **byte == b'\n').count(),
+            message: "the text is not valid UTF-8".to_owned(),
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r04_remote_references_are_known_by_their_form() {
+        for reference in [
+            "https://example.com/x?ref=1",
+            "git@github.com:a/b",
+            "github.com/a/b",
+            "ssh://git@host/x",
+            "git::https://x/y",
+            "host.example.internal/a/b//c?ref=v1",
+            "user@host:repo",
+        ] {
+            assert!(is_remote(reference), "{reference}");
+        }
+        for reference in [
+            "../base", "./x.yaml", "a/b", "x.yaml", "base.d/x", "../a.b/c",
+        ] {
+            assert!(!is_remote(reference), "{reference}");
+        }
+    }
+
+    #[test]
+    fn r05_paths_are_cleaned_inside_the_root() {
+        assert_eq!(clean("a/b", "../c"), Some("a/c".to_owned()));
+        assert_eq!(clean("a", "../.."), None);
+        assert_eq!(clean("", "./x//y/."), Some("x/y".to_owned()));
+        assert!(is_below("a/b", "a") && is_below("a", "a") && !is_below("ab", "a"));
+    }
+}
