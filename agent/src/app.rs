@@ -1,46 +1,49 @@
 //! Wiring: configuration in, a running agent out.
+//!
+//! Of all pods of a cluster one holds the lease; only it opens a stream to the hub, watches and writes.
+//! The others wait, and cost next to nothing.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use flotilla_git::Limits;
-use flotilla_shared::wire::DecodedAssignment;
 use rand::Rng as _;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Run;
-use crate::cluster::{Cluster, Facts, Options};
-use crate::connection::Connection;
-use crate::identity::{self, Certified, IdentityFiles};
+use crate::cluster::{Cluster, Options};
+use crate::health::Rules;
+use crate::leader::{Elector, Fence};
 use crate::ledger::Ledger;
+use crate::metrics::Metrics;
 use crate::policy::Policy;
-use crate::reconcile::Reconciler;
-use crate::source::Source;
+use crate::serve::{self, Readiness};
+use crate::work::{self, Work};
 
 /// An agent that works.
 pub struct Running {
     stop: CancellationToken,
-    tasks: Vec<JoinHandle<()>>,
+    task: JoinHandle<()>,
     /// Whether a stream to the hub is open.
     pub connected: watch::Receiver<bool>,
+    /// Where metrics are served.
+    pub listens: Option<std::net::SocketAddr>,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 impl Running {
     /// Stops between two requests; what was begun is finished by the next start.
     pub async fn shutdown(self) {
         self.stop.cancel();
-        for task in self.tasks {
-            if tokio::time::timeout(Duration::from_secs(8), task)
-                .await
-                .is_err()
-            {
-                tracing::warn!("a task did not end in time");
-            }
+        if tokio::time::timeout(Duration::from_secs(9), self.task)
+            .await
+            .is_err()
+        {
+            tracing::warn!("the agent did not stop in time");
         }
     }
 }
@@ -55,17 +58,28 @@ pub fn read_policy(path: Option<&Path>) -> anyhow::Result<Policy> {
     };
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path).with_context(|| name.clone())?;
-    Ok(flotilla_yaml::config::from_str(&name, &text)?)
+    let policy: Policy = flotilla_yaml::config::from_str(&name, &text)?;
+    policy
+        .check()
+        .map_err(anyhow::Error::msg)
+        .with_context(|| name)?;
+    Ok(policy)
 }
 
 /// A client for the cluster: a kubeconfig's context, or the pod's own account.
-async fn client(run: &Run) -> anyhow::Result<kube::Client> {
-    let config = match &run.kubeconfig {
+///
+/// # Errors
+/// When there is no usable configuration.
+pub async fn client(
+    kubeconfig: Option<&Path>,
+    context: Option<&str>,
+) -> anyhow::Result<kube::Client> {
+    let mut config = match kubeconfig {
         Some(path) => {
             let kubeconfig = kube::config::Kubeconfig::read_from(path)
                 .with_context(|| path.display().to_string())?;
             let options = kube::config::KubeConfigOptions {
-                context: run.context.clone(),
+                context: context.map(str::to_owned),
                 ..kube::config::KubeConfigOptions::default()
             };
             kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?
@@ -73,35 +87,31 @@ async fn client(run: &Run) -> anyhow::Result<kube::Client> {
         None => kube::Config::incluster()
             .context("not in a pod; give --kubeconfig to work on another cluster")?,
     };
+    // Watches are as quiet as their kinds; each request has its own limit.
+    config.read_timeout = None;
     Ok(kube::Client::try_from(config)?)
 }
 
-/// Waits for the cluster to answer; without it there is nothing to do.
-async fn facts(cluster: &Cluster, stop: &CancellationToken) -> Option<Facts> {
-    loop {
-        match cluster.facts().await {
-            Ok(facts) => return Some(facts),
-            Err(error) => tracing::warn!(%error, "the API server does not answer yet"),
-        }
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_secs(2)) => {}
-            () = stop.cancelled() => return None,
-        }
-    }
+/// Only one process may use a data directory. The lock goes with the process, however it ends.
+fn lock(directory: &Path) -> anyhow::Result<std::fs::File> {
+    std::fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
+    let path = directory.join("lock");
+    let file = std::fs::File::create(&path).with_context(|| path.display().to_string())?;
+    file.try_lock().map_err(|_| {
+        anyhow::anyhow!("{}: another agent uses this directory", directory.display())
+    })?;
+    Ok(file)
 }
 
-async fn certified(run: &Run, files: &IdentityFiles, facts: &Facts) -> anyhow::Result<Certified> {
-    if let Some(certified) = files.load()? {
-        return Ok(certified);
+/// The name of this process in the election. A pod's name is its own; elsewhere the machine's name and
+/// the data directory are, which the lock keeps from being used twice.
+fn instance(run: &Run) -> String {
+    if let Some(name) = &run.instance {
+        return name.clone();
     }
-    let (Some(token), Some(bundle)) = (&run.token_file, &run.trust_bundle) else {
-        return Err(identity::Error::NoToken.into());
-    };
-    let token = identity::read_private(token)?;
-    let bundle = std::fs::read_to_string(bundle).with_context(|| bundle.display().to_string())?;
-    Ok(files
-        .enroll(&run.hub, &bundle, token.trim(), &run.cluster, &facts.uid)
-        .await?)
+    let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+    let directory = std::fs::canonicalize(&run.data_dir).unwrap_or_else(|_| run.data_dir.clone());
+    format!("{}:{}", host.trim(), directory.display())
 }
 
 /// Starts an agent.
@@ -110,66 +120,112 @@ async fn certified(run: &Run, files: &IdentityFiles, facts: &Facts) -> anyhow::R
 /// When policy, ledger, identity or cluster configuration cannot be used.
 pub async fn start(run: Run) -> anyhow::Result<Running> {
     let policy = Arc::new(read_policy(run.policy.as_deref())?);
-    let ledger = Ledger::new(&run.data_dir);
-    let accepted: Option<Arc<DecodedAssignment>> = ledger.load()?.map(Arc::new);
+    let lock = lock(&run.data_dir)?;
+    // A damaged ledger is told at once, not when the lease is held.
+    Ledger::new(&run.data_dir).load()?;
+    let metrics = Metrics::default();
+    let interval = Duration::from_secs(run.interval.max(1));
     let options = Options {
         namespace: run.namespace.clone(),
+        rate: policy.requests_per_second,
+        patience: interval,
+        rules: Arc::new(Rules::new(&policy.health_rules)?),
+        fence: Fence::closed(),
+        metrics: metrics.clone(),
         ..Options::default()
     };
-    let cluster = Cluster::new(client(&run).await?, options);
+    let client = client(run.kubeconfig.as_deref(), run.context.as_deref()).await?;
+    let cluster = Cluster::new(client, options);
     let stop = CancellationToken::new();
-
-    let (accepted, accepted_end) = watch::channel(accepted);
-    let (reports, reports_end) = watch::channel(None);
-    let (connected, connected_end) = watch::channel(false);
-    let reconciler = Reconciler {
-        cluster: cluster.clone(),
-        source: Source::new(
-            run.data_dir.join("git"),
-            Limits::default(),
-            run.git_credentials.clone(),
-        ),
-        policy,
-        interval: Duration::from_secs(run.interval.max(1)),
-        accepted: accepted_end,
-        reports,
-        applications: BTreeMap::new(),
+    let (readiness, readiness_end) = watch::channel(Readiness::default());
+    let listens = match run.listen {
+        Some(address) => {
+            let serving = serve::start(address, metrics.clone(), readiness_end, stop.clone());
+            Some(
+                serving
+                    .await
+                    .with_context(|| format!("cannot listen on {address}"))?,
+            )
+        }
+        None => None,
     };
-    // The loop starts first and alone: with the hub away the last assignment goes on (I6).
-    let mut tasks = vec![tokio::spawn(reconciler.run(stop.clone()))];
-    let connect_stop = stop.clone();
-    tasks.push(tokio::spawn(async move {
-        let Some(facts) = facts(&cluster, &connect_stop).await else {
-            return;
-        };
-        let identity = IdentityFiles::new(&run.data_dir);
-        let certified = tokio::select! {
-            certified = certified(&run, &identity, &facts) => certified,
-            () = connect_stop.cancelled() => return,
-        };
-        let certified = match certified {
-            Ok(certified) => certified,
-            Err(error) => {
-                tracing::error!(%error, "cannot enrol; a person has to act");
+    let (connected, connected_end) = watch::channel(false);
+    let supervisor = Supervisor {
+        elector: cluster.elector(instance(&run)),
+        work: work::Shared {
+            share: run.share_identity || run.kubeconfig.is_none(),
+            run: Arc::new(run),
+            cluster,
+            policy,
+            interval,
+            metrics: metrics.clone(),
+            instance: format!("{:016x}", rand::rng().random::<u64>()),
+            connected: Arc::new(connected),
+        },
+        readiness,
+        metrics: metrics.clone(),
+        _lock: lock,
+    };
+    Ok(Running {
+        task: tokio::spawn(supervisor.run(stop.clone())),
+        stop,
+        connected: connected_end,
+        listens,
+        metrics,
+    })
+}
+
+/// Leads while it may, and stands by while another does.
+struct Supervisor {
+    elector: Elector,
+    work: work::Shared,
+    readiness: watch::Sender<Readiness>,
+    metrics: Metrics,
+    _lock: std::fs::File,
+}
+
+impl Supervisor {
+    async fn run(mut self, stop: CancellationToken) {
+        loop {
+            self.say(true, "stands by");
+            self.metrics.leader(false);
+            if !self.elector.acquire(&stop).await {
                 return;
             }
-        };
-        let connection = Connection {
-            hub: run.hub.clone(),
-            identity,
-            certified,
-            facts,
-            instance: format!("{:016x}", rand::rng().random::<u64>()),
-            ledger,
-            accepted,
-            reports: reports_end,
-            connected,
-        };
-        connection.run(connect_stop).await;
-    }));
-    Ok(Running {
-        stop,
-        tasks,
-        connected: connected_end,
-    })
+            self.metrics.leader(true);
+            self.say(true, "leads");
+            let lead = stop.child_token();
+            let ended = match Work::start(&self.work, lead.clone()).await {
+                Ok(work) => {
+                    self.elector.hold(&lead).await;
+                    lead.cancel();
+                    work.ended().await;
+                    Duration::ZERO
+                }
+                Err(error) => {
+                    let message = format!("{error:#}");
+                    tracing::error!(error = message, "cannot work; a person has to act");
+                    self.say(false, &message);
+                    lead.cancel();
+                    Duration::from_secs(10)
+                }
+            };
+            // The next pod need not wait for the lease to run out.
+            self.elector.release().await;
+            tokio::select! {
+                () = tokio::time::sleep(ended) => {}
+                () = stop.cancelled() => return,
+            }
+            if stop.is_cancelled() {
+                return;
+            }
+        }
+    }
+
+    fn say(&self, ready: bool, message: &str) {
+        self.readiness.send_replace(Readiness {
+            ready,
+            message: message.to_owned(),
+        });
+    }
 }

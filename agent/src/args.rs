@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -82,6 +83,16 @@ pub struct Run {
     /// Directory of Git credentials, one directory per host.
     #[arg(long)]
     pub git_credentials: Option<PathBuf>,
+    /// Where `/healthz`, `/readyz` and `/metrics` are served, such as `0.0.0.0:8080`; default: nowhere.
+    #[arg(long)]
+    pub listen: Option<SocketAddr>,
+    /// Name of this process in the election of the one that works; default: the pod's name.
+    #[arg(long, env = "POD_NAME")]
+    pub instance: Option<String>,
+    /// Keep identity and ledger in the agent's namespace too, so that another pod can take over;
+    /// default: in a pod.
+    #[arg(long)]
+    pub share_identity: bool,
     /// Seconds between two turns when nothing happens.
     #[arg(long, default_value_t = 180)]
     pub interval: u64,

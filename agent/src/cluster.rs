@@ -10,26 +10,38 @@ mod api;
 mod apply;
 mod desired;
 mod discovery;
+mod execute;
+mod facts;
+mod fields;
+mod freeze;
 mod inventory_store;
-mod observe;
+mod rate;
+mod records;
+mod stream;
+mod takeover;
 mod turn;
-mod watch;
+mod views;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use flotilla_shared::health::{Health, Sync};
-use flotilla_shared::object::ObjectRef;
+use flotilla_shared::id::ApplicationName;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::ObjectStatus;
-use parking_lot::Mutex;
 
 pub use api::Error;
-pub use desired::desired;
-pub use turn::TurnInput;
+pub use desired::{Setting, autoscaled, desired};
+pub use turn::{Memory, TurnInput, Wish};
 
-use api::Api;
+pub(crate) use api::Api;
+
 use discovery::Discovery;
+
+use crate::events::Events;
+use crate::health::Rules;
+use crate::leader::Fence;
+use crate::metrics::Metrics;
 
 /// How the agent behaves towards its API server.
 #[derive(Debug, Clone)]
@@ -40,6 +52,16 @@ pub struct Options {
     pub field_manager: String,
     /// Requests at once.
     pub concurrency: usize,
+    /// Most requests a second.
+    pub rate: u32,
+    /// Longest silence of a watch before it is opened anew.
+    pub patience: Duration,
+    /// Health rules of the agent's own.
+    pub rules: Arc<Rules>,
+    /// Whether this process may write at all.
+    pub fence: Fence,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 impl Default for Options {
@@ -47,7 +69,12 @@ impl Default for Options {
         Self {
             namespace: "flotilla-system".to_owned(),
             field_manager: "flotilla".to_owned(),
-            concurrency: 16,
+            concurrency: 32,
+            rate: 2000,
+            patience: Duration::from_secs(180),
+            rules: Arc::default(),
+            fence: Fence::open(),
+            metrics: Metrics::default(),
         }
     }
 }
@@ -78,15 +105,8 @@ pub struct TurnOutcome {
     pub written: u32,
     /// Objects deleted.
     pub pruned: u32,
-}
-
-/// What was proven of an object by an apply that changed nothing although its fields look different
-/// (a quantity written another way, say): while it stays so, it counts as equal.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Proven {
-    uid: String,
-    generation: i64,
-    desired: flotilla_shared::digest::Digest,
+    /// Objects that somebody had changed and that were set right.
+    pub drifted: u32,
 }
 
 /// One API server. Cheap to clone.
@@ -94,22 +114,37 @@ struct Proven {
 pub struct Cluster {
     api: Api,
     options: Arc<Options>,
+    rules: Arc<Rules>,
     discovery: Arc<tokio::sync::Mutex<Discovery>>,
-    proven: Arc<Mutex<BTreeMap<ObjectRef, Proven>>>,
-    watches: Arc<watch::Watches>,
+    views: Arc<views::Views>,
+    events: Events,
+    freeze: freeze::Freeze,
 }
 
 impl Cluster {
-    /// Over a client. Nothing is asked yet.
+    /// Over a client. Nothing is asked yet. Needs a runtime, for its recorder of Events.
     #[must_use]
     pub fn new(client: kube::Client, options: Options) -> Self {
-        let api = Api::new(client);
+        let api = Api::new(
+            client,
+            options.rate,
+            options.fence.clone(),
+            options.metrics.clone(),
+        );
+        let views = views::Views::new(
+            api.clone(),
+            options.field_manager.clone(),
+            Arc::clone(&options.rules),
+            options.patience,
+        );
         Self {
-            watches: Arc::new(watch::Watches::new(api.clone())),
+            views: Arc::new(views),
+            events: Events::start(api.clone(), &options.namespace),
+            freeze: freeze::Freeze::new(api.clone(), &options.namespace),
             api,
+            rules: Arc::clone(&options.rules),
             options: Arc::new(options),
             discovery: Arc::default(),
-            proven: Arc::default(),
         }
     }
 
@@ -133,19 +168,31 @@ impl Cluster {
         })
     }
 
-    /// Changes whenever a managed object was changed by somebody: the agent's loop takes a turn.
+    /// Takes part in the election of the pod that works on this cluster.
     #[must_use]
-    pub fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
-        self.watches.changes()
+    pub fn elector(&self, me: String) -> crate::leader::Elector {
+        let fence = self.options.fence.clone();
+        crate::leader::Elector::new(&self.api, &self.options.namespace, me, fence)
     }
 
-    /// The agent's own namespace as it is; none where it is not there.
-    ///
-    /// # Errors
-    /// When it cannot be asked.
-    pub async fn own_namespace(&self) -> Result<Option<serde_json::Value>, Error> {
-        self.api
-            .find(&format!("/api/v1/namespaces/{}", self.options.namespace))
-            .await
+    /// Changes whenever a managed object of the application was changed by somebody.
+    #[must_use]
+    pub fn changes(&self, application: &ApplicationName) -> tokio::sync::watch::Receiver<u64> {
+        self.views.changes(application)
+    }
+
+    /// Stops following an application's objects.
+    pub fn forget(&self, application: &ApplicationName) {
+        self.views.forget(application);
+    }
+
+    /// Why the cluster's owner wants nothing written now; none: writing is fine.
+    pub async fn frozen(&self) -> Option<String> {
+        self.freeze.reason().await
+    }
+
+    /// Tells the cluster's own people something about an application as a whole.
+    pub fn tell(&self, application: &str, event: crate::events::Event) {
+        self.events.send(application, event);
     }
 }

@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cluster::Facts;
 use crate::identity::{Certified, IdentityFiles, renew_after};
 use crate::ledger::Ledger;
+use crate::metrics::Metrics;
 use crate::policy::{Refusal, admit};
 
 /// Longest wait between two attempts.
@@ -56,7 +57,11 @@ pub struct Connection {
     /// The newest report.
     pub reports: watch::Receiver<Option<Arc<Report>>>,
     /// Whether a stream is open, for readiness and metrics.
-    pub connected: watch::Sender<bool>,
+    pub connected: Arc<watch::Sender<bool>>,
+    /// Changes whenever the certificate was renewed.
+    pub renewed: watch::Sender<u64>,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 /// Why a stream ended.
@@ -79,6 +84,7 @@ impl Connection {
                 () = stop.cancelled() => return,
             };
             self.connected.send_replace(false);
+            self.metrics.connected(false);
             match ended {
                 Ended::Renewed => continue,
                 Ended::Failed(why) => tracing::warn!(why, "no stream to the hub; goes on without"),
@@ -178,6 +184,8 @@ impl Connection {
                     self.certified =
                         self.identity.renew(channel.clone()).await.map_err(|e| e.to_string())?;
                     tracing::info!(expires_at = %self.certified.expires_at, "certificate renewed");
+                    self.metrics.certificate(self.certified.expires_at);
+                    self.renewed.send_modify(|times| *times += 1);
                     return Ok(Ended::Renewed);
                 }
             }
@@ -202,6 +210,7 @@ impl Connection {
 
     fn welcome(&self, welcome: &v1::Welcome) {
         self.connected.send_replace(true);
+        self.metrics.connected(true);
         tracing::info!(hub = self.hub, epoch = welcome.epoch, "connected");
         if let Some(theirs) = timestamp_from_wire(welcome.now.as_ref()) {
             let skew = Timestamp::now().duration_since(theirs).as_secs();

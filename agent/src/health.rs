@@ -2,6 +2,9 @@
 //! function of the whole live object.
 
 mod builtin;
+mod rules;
+
+pub use rules::{HealthRule, RuleError, Rules};
 
 use flotilla_shared::health::Health;
 use serde_json::Value;

@@ -1,6 +1,7 @@
 //! The agent's key and certificate: made here, enrolled with a token, renewed in time. The key never
 //! leaves the data directory.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -46,6 +47,9 @@ pub enum Error {
     #[error("the hub refuses enrolment: {0}")]
     Refused(String),
 }
+
+/// The files, in the order in which they are written.
+const NAMES: [&str; 3] = ["tls.key", "ca.crt", "tls.crt"];
 
 /// Where the identity is kept.
 #[derive(Debug, Clone)]
@@ -115,6 +119,46 @@ impl IdentityFiles {
         let key = KeyPair::generate()?;
         write_private(&path, &key.serialize_pem())?;
         Ok(key)
+    }
+
+    /// What other pods of the same cluster need to be the same agent. The key is made where there is
+    /// none, so that it is shared before a token is spent on it.
+    ///
+    /// # Errors
+    /// When files cannot be read or written.
+    pub fn entries(&self) -> Result<BTreeMap<String, String>, Error> {
+        self.key()?;
+        let mut entries = BTreeMap::new();
+        for name in NAMES {
+            let path = self.path(name);
+            if path.exists() {
+                entries.insert(name.to_owned(), read(&path)?);
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Takes what another pod of the same cluster kept, unless ours is good for longer.
+    ///
+    /// # Errors
+    /// When files cannot be written, or what was kept cannot be used.
+    pub fn adopt(&self, entries: &BTreeMap<String, String>) -> Result<(), Error> {
+        if let (Ok(Some(own)), Some(other)) = (self.load(), entries.get("tls.crt")) {
+            let leaf = tls::certificates("certificate chain", other)?.swap_remove(0);
+            let peer = PeerCertificate::from_der(&leaf).map_err(|error| {
+                Error::Refused(format!("the certificate of the Secret: {error}"))
+            })?;
+            if peer.not_after <= own.expires_at.as_second() {
+                return Ok(());
+            }
+        }
+        // In the order of NAMES: the certificate last, since its presence says that all is there.
+        for name in NAMES {
+            if let Some(content) = entries.get(name) {
+                write_private(&self.path(name), content)?;
+            }
+        }
+        Ok(())
     }
 
     fn keep(&self, chain_pem: &str, trust_bundle: &str) -> Result<(), Error> {

@@ -1,7 +1,7 @@
 //! The objects that this agent applied for an application: what may be pruned, and nothing else may.
 //! Pure; reading and writing it is the cluster room's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flotilla_shared::object::ObjectRef;
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,10 @@ pub struct Entry {
     /// is not known.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub uid: String,
+    /// Start of the digest of what was applied last; empty: it did not go through, or an older agent
+    /// applied it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub applied: String,
 }
 
 /// An application's inventory.
@@ -28,6 +32,8 @@ pub struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Inventory {
     entries: BTreeMap<ObjectRef, Entry>,
+    /// Hooks of the newest content that are through; their Jobs may be gone by now.
+    pub finished_hooks: BTreeSet<ObjectRef>,
 }
 
 impl Inventory {
@@ -106,6 +112,7 @@ mod tests {
             },
             version: "v1".to_owned(),
             uid: uid.to_owned(),
+            applied: String::new(),
         }
     }
 

@@ -66,14 +66,50 @@ impl Ledger {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(self.error()(error)),
         };
+        self.decode(&bytes).map(Some)
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Result<DecodedAssignment, Error> {
         let damaged = |why: String| Error::Damaged {
             path: self.path.clone(),
             why,
         };
-        let wire = v1::Assignment::decode(bytes.as_slice()).map_err(|e| damaged(e.to_string()))?;
-        decode_assignment(&wire)
-            .map(Some)
-            .map_err(|error| damaged(error.to_string()))
+        let wire = v1::Assignment::decode(bytes).map_err(|e| damaged(e.to_string()))?;
+        decode_assignment(&wire).map_err(|error| damaged(error.to_string()))
+    }
+
+    /// The newer of what is on this disk and of a copy kept elsewhere, which the disk then has too: a
+    /// pod that takes over on another node, or lost its disk, keeps the floor (V4, N4).
+    ///
+    /// # Errors
+    /// When neither can be read, or the disk cannot be written.
+    pub fn load_with(&self, copy: Option<&[u8]>) -> Result<Option<DecodedAssignment>, Error> {
+        let Some(copy) = copy.map(|bytes| self.decode(bytes)) else {
+            return self.load();
+        };
+        match (self.load(), copy) {
+            (Ok(Some(own)), Ok(copy)) if own.reference.place() >= copy.reference.place() => {
+                Ok(Some(own))
+            }
+            (_, Ok(copy)) => {
+                self.store(&copy)?;
+                Ok(Some(copy))
+            }
+            (own, Err(error)) => {
+                tracing::warn!(%error, "the copy of the ledger in the cluster cannot be read");
+                own
+            }
+        }
+    }
+
+    /// An assignment as the ledger keeps it.
+    #[must_use]
+    pub fn encode(assignment: &DecodedAssignment) -> Vec<u8> {
+        let wire = v1::Assignment {
+            content: assignment.content.clone(),
+            digest: assignment.reference.digest.as_bytes().to_vec(),
+        };
+        wire.encode_to_vec()
     }
 
     /// Keeps an assignment, exactly as it was received.
@@ -81,17 +117,14 @@ impl Ledger {
     /// # Errors
     /// When it could not be made durable; then it may not be acted on.
     pub fn store(&self, assignment: &DecodedAssignment) -> Result<(), Error> {
-        let wire = v1::Assignment {
-            content: assignment.content.clone(),
-            digest: assignment.reference.digest.as_bytes().to_vec(),
-        };
+        let bytes = Self::encode(assignment);
         let temporary = self.path.with_extension("tmp");
         let write = || {
             if let Some(parent) = self.path.parent() {
                 std::fs::create_dir_all(parent)?;
             }
             let mut file = std::fs::File::create(&temporary)?;
-            file.write_all(&wire.encode_to_vec())?;
+            file.write_all(&bytes)?;
             file.sync_all()?;
             std::fs::rename(&temporary, &self.path)?;
             // The rename itself is only durable with its directory.
@@ -139,6 +172,20 @@ mod tests {
             ledger.store(&assignment(generation)).unwrap();
             assert_eq!(ledger.load().unwrap(), Some(assignment(generation)));
         }
+    }
+
+    #[test]
+    fn n04_a_lost_disk_gets_its_floor_back_from_the_copy() {
+        let directory = tempfile::tempdir().unwrap();
+        let ledger = Ledger::new(directory.path());
+        let copy = Ledger::encode(&assignment(5));
+        assert_eq!(ledger.load_with(Some(&copy)).unwrap(), Some(assignment(5)));
+        assert_eq!(ledger.load().unwrap(), Some(assignment(5)));
+        ledger.store(&assignment(7)).unwrap();
+        assert_eq!(ledger.load_with(Some(&copy)).unwrap(), Some(assignment(7)));
+        let damaged = ledger.load_with(Some(b"nonsense")).unwrap();
+        assert_eq!(damaged, Some(assignment(7)));
+        assert_eq!(ledger.load_with(None).unwrap(), Some(assignment(7)));
     }
 
     #[test]

@@ -3,7 +3,10 @@
 //! Pure. A [`Plan`] is printable, comparable, and carries a reason for everything that is not done;
 //! executing it decides nothing.
 
-mod matches;
+mod compare;
+mod contest;
+mod gate;
+mod hook;
 mod order;
 mod prune;
 
@@ -11,13 +14,20 @@ mod prune;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use flotilla_shared::assignment::Drift;
+use flotilla_shared::digest::Digest;
+use flotilla_shared::health::Health;
 use flotilla_shared::object::ObjectRef;
 use flotilla_shared::reason::Reason;
 use serde_json::Value;
 
-pub use matches::is_subset;
-pub use order::weight;
+pub use compare::{differences, is_subset};
+pub use contest::Contests;
+pub use gate::DEPENDS_ON_ANNOTATION;
+pub use hook::{DEADLINE_ANNOTATION, HOOK_ANNOTATION, Hook, deadline};
+pub use order::{WAVE_ANNOTATION, weight};
 
 use crate::inventory::Inventory;
 use crate::policy::Policy;
@@ -26,16 +36,84 @@ use crate::policy::Policy;
 pub const APPLICATION_ANNOTATION: &str = "flotilla.dev/application";
 /// `disabled`: never deleted by us. `confirm`: only after `confirmed` was set on the live object.
 pub const PRUNE_ANNOTATION: &str = "flotilla.dev/prune";
+/// `true` on an object in Git: its fields are taken over from whoever has them.
+pub const FORCE_ANNOTATION: &str = "flotilla.dev/force-conflicts";
+/// `recreate` on an object in Git: where a field cannot be changed, the object is deleted and made anew.
+pub const IMMUTABLE_ANNOTATION: &str = "flotilla.dev/on-immutable";
 
-/// An object as the commit wants it, ready to be applied.
+/// An object as the commit wants it, ready to be applied. Kept as bytes: thousands of them are held for
+/// as long as they are assigned.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Desired {
     /// Which object, its namespace filled in.
     pub object: ObjectRef,
     /// API version without the group.
     pub version: String,
-    /// What to apply, marked and stripped of what is the server's.
-    pub value: Value,
+    /// What to apply, marked and stripped of what is the server's; JSON.
+    pub body: Box<[u8]>,
+    /// Over `body`.
+    pub digest: Digest,
+    /// Its `flotilla.dev/` annotations, but for the mark.
+    pub directives: BTreeMap<String, String>,
+}
+
+impl Desired {
+    /// From the whole object.
+    #[must_use]
+    pub fn new(object: ObjectRef, version: String, value: &Value) -> Self {
+        let body = value.to_string().into_bytes().into_boxed_slice();
+        let directives = value
+            .pointer("/metadata/annotations")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+            .filter(|(key, _)| key.starts_with("flotilla.dev/") && *key != APPLICATION_ANNOTATION)
+            .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+            .collect();
+        Self {
+            object,
+            version,
+            digest: Digest::of(&body),
+            body,
+            directives,
+        }
+    }
+
+    /// The object itself.
+    #[must_use]
+    pub fn value(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// A `flotilla.dev/` annotation of the object in Git; empty: none.
+    #[must_use]
+    pub fn directive(&self, key: &str) -> &str {
+        self.directives.get(key).map_or("", String::as_str)
+    }
+
+    /// The digest as an inventory keeps it.
+    #[must_use]
+    pub fn short_digest(&self) -> String {
+        let mut text = self.digest.to_string();
+        text.truncate(16);
+        text
+    }
+}
+
+/// Whether a live object is as its commit wants it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fit {
+    /// In every field that is ours.
+    Equal,
+    /// Not in these fields (RFC 6901 pointers, the first few).
+    Differs {
+        /// Where.
+        fields: Vec<String>,
+        /// Who last wrote there; empty: not known.
+        manager: String,
+    },
+    /// It was not compared with what is wanted now.
+    Unknown,
 }
 
 /// An object as it is.
@@ -50,7 +128,11 @@ pub struct Live {
     /// Whether it is being deleted.
     pub terminating: bool,
     /// Whether every field we want is as we want it.
-    pub matches: bool,
+    pub fit: Fit,
+    /// How it is.
+    pub health: Health,
+    /// Whether a hook has been running longer than it may.
+    pub overdue: bool,
 }
 
 /// What is known of the cluster this turn.
@@ -66,13 +148,24 @@ pub struct Observed {
 }
 
 /// What all applications of the cluster want, for hand-over between them (P3).
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Claims {
-    /// Who wants which object.
-    pub owners: BTreeMap<ObjectRef, String>,
+    /// Who wants which object, by name.
+    pub owners: BTreeMap<ObjectRef, BTreeSet<String>>,
     /// Whether every application's wish is known; while it is not, an object that seems to be leaving
     /// may be on its way to another application, so nothing is pruned.
     pub complete: bool,
+}
+
+impl Claims {
+    /// Who of several gets an object: whoever has it, else the first by name. So a newcomer never
+    /// takes what runs, and two do not take turns (P19).
+    #[must_use]
+    pub fn owner(&self, object: &ObjectRef, mark: &str) -> Option<&str> {
+        let claimants = self.owners.get(object)?;
+        let holder = claimants.get(mark).or_else(|| claimants.first());
+        holder.map(String::as_str)
+    }
 }
 
 /// One thing to do, or not to do.
@@ -84,6 +177,8 @@ pub enum Step {
         index: usize,
         /// Whether it is new.
         create: bool,
+        /// Whether somebody changed what was applied before.
+        drift: bool,
     },
     /// As it should be.
     Unchanged(ObjectRef),
@@ -123,7 +218,7 @@ pub struct Inputs<'a> {
     /// The application.
     pub application: &'a str,
     /// What its commit wants.
-    pub desired: &'a [Desired],
+    pub desired: &'a [Arc<Desired>],
     /// What is.
     pub observed: &'a Observed,
     /// What was applied before.
@@ -136,13 +231,21 @@ pub struct Inputs<'a> {
     pub claims: &'a Claims,
     /// Whether objects that left the set are deleted at all.
     pub prune_enabled: bool,
+    /// What is done about drift.
+    pub drift: Drift,
+    /// Objects that are fought over and wait, with the words for it.
+    pub contested: &'a BTreeMap<ObjectRef, String>,
+    /// Hooks of this content that are through, whether or not their Jobs are still there.
+    pub finished_hooks: &'a BTreeSet<ObjectRef>,
+    /// Whether an empty set is meant: the application was removed on purpose, with its objects.
+    pub removed: bool,
 }
 
 /// Makes the plan.
 #[must_use]
 pub fn plan(inputs: &Inputs<'_>) -> Plan {
     let mut plan = Plan::default();
-    if inputs.desired.is_empty() && !inputs.inventory.is_empty() {
+    if inputs.desired.is_empty() && !inputs.inventory.is_empty() && !inputs.removed {
         plan.refused = Some((
             Reason::EmptyRender,
             format!(
@@ -153,11 +256,15 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         ));
         return plan;
     }
+    let gates = gate::Gates::new(inputs);
     let mut phases: BTreeMap<i64, Vec<Step>> = BTreeMap::new();
     for (index, desired) in inputs.desired.iter().enumerate() {
-        match apply_step(inputs, index, desired) {
-            step @ Step::Apply { .. } => phases.entry(weight(desired)).or_default().push(step),
-            step => plan.rest.push(step),
+        match apply_step(inputs, &gates, index, desired) {
+            Some(step @ Step::Apply { .. }) => {
+                phases.entry(weight(desired)).or_default().push(step);
+            }
+            Some(step) => plan.rest.push(step),
+            None => {}
         }
     }
     plan.apply = phases.into_values().collect();
@@ -165,23 +272,33 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     plan
 }
 
-fn apply_step(inputs: &Inputs<'_>, index: usize, desired: &Desired) -> Step {
+/// What is to be done about one desired object; none: nothing is to be said of it.
+fn apply_step(
+    inputs: &Inputs<'_>,
+    gates: &gate::Gates<'_>,
+    index: usize,
+    desired: &Desired,
+) -> Option<Step> {
     let object = &desired.object;
+    let skip = |reason, message| Some(Step::Skip(object.clone(), reason, message));
     if let Some((reason, message)) = inputs.policy.object(object, inputs.own_namespace) {
-        return Step::Skip(object.clone(), reason, message);
+        return skip(reason, message);
     }
-    if let Some(owner) = inputs.claims.owners.get(object)
+    if let Err(message) = Hook::of(desired) {
+        return skip(Reason::Invalid, message);
+    }
+    let live = inputs.observed.live.get(object);
+    let mark = live.map_or("", |live| live.application.as_str());
+    if let Some(owner) = inputs.claims.owner(object, mark)
         && owner != inputs.application
     {
-        return Step::Skip(
-            object.clone(),
+        return skip(
             Reason::OwnedByAnotherApplication,
             format!("application {owner} has {object} too; keep it in one of them"),
         );
     }
     if inputs.observed.unknown_kinds.contains(object) {
-        return Step::Skip(
-            object.clone(),
+        return skip(
             Reason::UnknownKind,
             format!(
                 "the API server does not serve {} {}",
@@ -189,17 +306,57 @@ fn apply_step(inputs: &Inputs<'_>, index: usize, desired: &Desired) -> Step {
             ),
         );
     }
-    match inputs.observed.live.get(object) {
-        Some(live) if live.matches && live.application == inputs.application => {
-            Step::Unchanged(object.clone())
+    if let Some(hook) = desired.hook() {
+        // A hook that is there runs, or ran: once for each content.
+        if live.is_some() || inputs.finished_hooks.contains(object) {
+            return Some(Step::Unchanged(object.clone()));
         }
-        Some(_) => Step::Apply {
-            index,
-            create: false,
-        },
-        None => Step::Apply {
-            index,
-            create: true,
-        },
+        if hook == Hook::OnFailure && !gates.has_failed() {
+            return None;
+        }
     }
+    let is_ours = mark == inputs.application;
+    if let Some(live) = live
+        && live.fit == Fit::Equal
+        && is_ours
+    {
+        return Some(Step::Unchanged(object.clone()));
+    }
+    if let Some((reason, message)) = gates.wait(index) {
+        return skip(reason, message);
+    }
+    // The same wish was applied before: somebody else changed the object since.
+    let is_drift = live.is_some()
+        && is_ours
+        && inputs
+            .inventory
+            .get(object)
+            .is_some_and(|entry| entry.applied == desired.short_digest());
+    if is_drift {
+        if let Some(message) = inputs.contested.get(object) {
+            return skip(Reason::Contested, message.clone());
+        }
+        if inputs.drift == Drift::Report {
+            let message = match live.map(|live| &live.fit) {
+                Some(Fit::Differs { fields, manager }) => drifted(fields, manager),
+                _ => "it was changed".to_owned(),
+            };
+            return skip(Reason::Drifted, message);
+        }
+    }
+    Some(Step::Apply {
+        index,
+        create: live.is_none(),
+        drift: is_drift,
+    })
+}
+
+/// Where somebody changed an object; names of fields only, never values.
+#[must_use]
+pub fn drifted(fields: &[String], manager: &str) -> String {
+    let by = match manager {
+        "" => String::new(),
+        manager => format!(" by manager {manager:?}"),
+    };
+    format!("changed{by}: {}", fields.join(", "))
 }

@@ -4,7 +4,7 @@
 
 mod admit;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flotilla_shared::object::ObjectRef;
 use flotilla_shared::reason::Reason;
@@ -12,6 +12,8 @@ use flotilla_shared::revision::{BranchName, RepositoryUrl, TreePath};
 use serde::Deserialize;
 
 pub use admit::{Refusal, admit};
+
+use crate::health::HealthRule;
 
 /// The policy file.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -35,6 +37,15 @@ pub struct Policy {
     pub delete_budget: DeleteBudget,
     /// Kinds that are only deleted after a local confirmation.
     pub protected_kinds: BTreeSet<String>,
+    /// By application: `namespace/name` of the service account that its objects are written as; `*`
+    /// is for all that are not named. None: the agent's own.
+    pub service_accounts: BTreeMap<String, String>,
+    /// Most requests a second to the API server.
+    pub requests_per_second: u32,
+    /// Health of kinds that are not known otherwise.
+    pub health_rules: Vec<HealthRule>,
+    /// Seconds after which a branch that is ahead of what is assigned is called frozen (V6).
+    pub freeze_alarm_seconds: u32,
 }
 
 /// How much one turn of one application may delete. Over it, nothing is deleted at all.
@@ -76,6 +87,10 @@ impl Default for Policy {
             allow_file: false,
             delete_budget: DeleteBudget::default(),
             protected_kinds: protected.map(str::to_owned).into(),
+            service_accounts: BTreeMap::new(),
+            requests_per_second: 2000,
+            health_rules: Vec::new(),
+            freeze_alarm_seconds: 3600,
         }
     }
 }
@@ -126,6 +141,43 @@ impl Policy {
             ));
         }
         None
+    }
+
+    /// The service account that an application's objects are written as; none: the agent's own.
+    #[must_use]
+    pub fn account(&self, application: &flotilla_shared::id::ApplicationName) -> Option<&str> {
+        let accounts = &self.service_accounts;
+        let own = accounts
+            .get(application.as_str())
+            .or_else(|| accounts.get("*"));
+        own.map(String::as_str)
+    }
+
+    /// What is wrong with the rules as a whole.
+    ///
+    /// # Errors
+    /// Text for the operator.
+    pub fn check(&self) -> Result<(), String> {
+        for (application, account) in &self.service_accounts {
+            let is_name = |name: &str| {
+                !name.is_empty()
+                    && name.len() <= 253
+                    && name
+                        .bytes()
+                        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b))
+            };
+            let good = account
+                .split_once('/')
+                .is_some_and(|(namespace, name)| is_name(namespace) && is_name(name));
+            if !good {
+                return Err(format!(
+                    "serviceAccounts: {application}: {account:?} is not namespace/name"
+                ));
+            }
+        }
+        crate::health::Rules::new(&self.health_rules)
+            .map(|_| ())
+            .map_err(|error| error.to_string())
     }
 
     /// Whether objects of the kind are only deleted after a confirmation.

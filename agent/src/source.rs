@@ -1,5 +1,7 @@
 //! From an assigned commit to manifests: fetch, prove, read, render. Blocking Git in its own threads.
 
+mod proofs;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,8 +13,10 @@ use flotilla_shared::assignment::{ApplicationAssignment, Renderer as AssignedRen
 use flotilla_shared::digest::Digest;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::Commit;
+use parking_lot::Mutex;
 
 use crate::policy::Refusal;
+use crate::source::proofs::Proofs;
 
 /// Longest whole fetch and read of one application.
 const TIMEOUT: Duration = Duration::from_secs(300);
@@ -34,6 +38,7 @@ pub struct Source {
     cache: PathBuf,
     limits: Limits,
     credentials: Option<PathBuf>,
+    caches: Arc<Mutex<BTreeMap<PathBuf, Arc<Mutex<Proofs>>>>>,
 }
 
 impl Source {
@@ -45,6 +50,7 @@ impl Source {
             cache,
             limits,
             credentials,
+            caches: Arc::default(),
         }
     }
 
@@ -68,6 +74,21 @@ impl Source {
         }
     }
 
+    /// The tip of an application's branch as the repository shows it to us; none: it cannot be asked.
+    pub async fn tip(&self, application: &ApplicationAssignment) -> Option<Commit> {
+        let (source, url) = (self.clone(), application.url.clone());
+        let branch = application.revision.branch.clone();
+        let work = tokio::task::spawn_blocking(move || {
+            // Beside the cache of its own, so that a look never waits for a fetch.
+            let directory = source.cache.join("tips");
+            let credentials = source.read_credentials(url.authority());
+            let remote = Remote::open(&directory, url, source.limits.clone(), credentials).ok()?;
+            let mut tips = remote.tips(std::slice::from_ref(&branch)).ok()?;
+            tips.remove(&branch)
+        });
+        tokio::time::timeout(TIMEOUT, work).await.ok()?.ok()?
+    }
+
     fn render_blocking(&self, application: &ApplicationAssignment) -> Result<Rendered, Refusal> {
         let git = |error: flotilla_git::Error| Refusal::new(error.reason(), error.to_string());
         let url = application.url.clone();
@@ -76,12 +97,24 @@ impl Source {
             .cache
             .join(&Digest::of(url.as_str().as_bytes()).to_string()[..16]);
         let credentials = self.read_credentials(url.authority());
+        // One at a time for each cache; several applications mostly want the same commit of it.
+        let cache = Arc::clone(self.caches.lock().entry(directory.clone()).or_default());
+        let mut proofs = cache.lock();
+        proofs.open(&directory);
         let remote =
             Remote::open(&directory, url, self.limits.clone(), credentials).map_err(git)?;
+        let branch = &application.revision.branch;
         let commit = &application.revision.commit;
-        let tip = remote
-            .fetch(&application.revision.branch, commit)
-            .map_err(git)?;
+        let tip = match proofs.get(branch, commit) {
+            // It was on its branch when we looked, and it is here: a commit does not change, so with
+            // Git away it can still be kept in shape (I6).
+            Some(tip) if remote.has_tree(commit) => tip,
+            _ => {
+                let tip = remote.fetch(branch, commit).map_err(git)?;
+                proofs.add(&directory, branch, commit, &tip);
+                tip
+            }
+        };
         // Only what is below the path can be part of a plain render; links may lead out of it, so the
         // rest of the tree stays reachable for Kustomize and for trees with links.
         let path = application.path.as_str().to_owned();

@@ -92,6 +92,8 @@ reasons! {
     CommitNotOnBranch,
     /// The commit does not descend from the one that runs.
     NotADescendant,
+    /// The branch has been ahead of what is assigned for too long.
+    BranchAhead,
     /// A pack or object is damaged.
     CorruptRepository,
     /// Bytes, objects, files or time ran out.
@@ -160,6 +162,8 @@ reasons! {
     ObjectTooLarge,
     /// The API server asks for fewer requests.
     Throttled,
+    /// The pod that wanted to write is not the leader any more.
+    NotLeader,
     /// The write failed for another reason; the message has it.
     ApplyFailed,
     // --- deleting
@@ -188,6 +192,8 @@ reasons! {
     Drifted,
     /// Another controller writes the same fields again and again.
     Contested,
+    /// A hook failed, or took longer than it may.
+    HookFailed,
     /// Nothing is assigned any more; objects are kept.
     NotAssigned,
     // --- hub

@@ -3,6 +3,7 @@
 
 pub mod fleet;
 pub mod git_server;
+pub mod installation;
 pub mod programs;
 pub mod repository;
 

@@ -1,11 +1,16 @@
 //! Requests to the API server: time-outs, retries of what passes, errors in classes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_shared::backoff::Backoff;
 use flotilla_shared::reason::Reason;
 use http::{Method, Request};
 use serde_json::Value;
+
+use super::rate::Rate;
+use crate::leader::Fence;
+use crate::metrics::Metrics;
 
 /// Longest single request.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -26,6 +31,8 @@ pub struct Error {
     pub message: String,
     /// How long the server asks to wait, seconds.
     pub retry_after: Option<u64>,
+    /// Of a conflict: the other managers.
+    pub managers: Vec<String>,
 }
 
 impl Error {
@@ -33,6 +40,7 @@ impl Error {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self.code, 0 | 408 | 429 | 500 | 502 | 503 | 504)
+            && self.reason != Reason::NotLeader
     }
 
     /// Whether the object is not there.
@@ -41,7 +49,23 @@ impl Error {
         self.code == 404
     }
 
-    fn from_kube(error: &kube::Error) -> Self {
+    /// The API server did not answer.
+    pub(super) fn unavailable(message: &str) -> Self {
+        Self::new(0, Reason::ClusterUnavailable, message)
+    }
+
+    /// An error of our own making.
+    pub(super) fn new(code: u16, reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            reason,
+            message: message.into(),
+            retry_after: None,
+            managers: Vec::new(),
+        }
+    }
+
+    pub(super) fn from_kube(error: &kube::Error) -> Self {
         let kube::Error::Api(status) = error else {
             let mut text = error.to_string();
             let mut source = std::error::Error::source(error);
@@ -50,12 +74,7 @@ impl Error {
                 source = cause.source();
             }
             let message = flotilla_shared::report::plain_line(&text, 300);
-            return Self {
-                code: 0,
-                reason: Reason::ClusterUnavailable,
-                message,
-                retry_after: None,
-            };
+            return Self::new(0, Reason::ClusterUnavailable, message);
         };
         let details = status.details.as_ref();
         let says = |text: &str| status.message.contains(text);
@@ -85,23 +104,57 @@ impl Error {
             retry_after: details
                 .map(|details| u64::from(details.retry_after_seconds))
                 .filter(|seconds| *seconds > 0),
+            managers: managers(&status.message),
         }
     }
+}
+
+/// The managers that a conflict names: `conflict with "kubectl-edit" using v1: .data.a`, or
+/// `conflicts with "kubectl-edit" using v1:` and a list of fields.
+fn managers(message: &str) -> Vec<String> {
+    let mut found: Vec<String> = ["conflict with \"", "conflicts with \""]
+        .iter()
+        .flat_map(|words| message.split(words).skip(1))
+        .filter_map(|rest| rest.split('"').next())
+        .map(str::to_owned)
+        .collect();
+    found.sort();
+    found.dedup();
+    found
 }
 
 /// The API server.
 #[derive(Clone)]
 pub(crate) struct Api {
     client: kube::Client,
+    rate: Arc<Rate>,
+    fence: Fence,
+    metrics: Metrics,
+    /// `namespace/name` of the service account that requests are made for; none: our own.
+    account: Option<Arc<str>>,
 }
 
 impl Api {
-    pub(crate) fn new(client: kube::Client) -> Self {
-        Self { client }
+    pub(crate) fn new(client: kube::Client, rate: u32, fence: Fence, metrics: Metrics) -> Self {
+        Self {
+            client,
+            rate: Arc::new(Rate::new(rate)),
+            fence,
+            metrics,
+            account: None,
+        }
     }
 
     pub(crate) fn client(&self) -> &kube::Client {
         &self.client
+    }
+
+    /// The same API server, asked in the name of a service account (impersonation); none: our own.
+    pub(crate) fn as_account(&self, account: Option<Arc<str>>) -> Self {
+        Self {
+            account,
+            ..self.clone()
+        }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Value, Error> {
@@ -123,6 +176,20 @@ impl Api {
         path: &str,
         content_type: &str,
         body: Option<&Value>,
+    ) -> Result<Value, Error> {
+        let bytes = match body {
+            Some(body) => serde_json::to_vec(body).map_err(|error| internal(&error))?,
+            None => Vec::new(),
+        };
+        self.send_bytes(method, path, content_type, &bytes).await
+    }
+
+    pub(crate) async fn send_bytes(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: &str,
+        body: &[u8],
     ) -> Result<Value, Error> {
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
         loop {
@@ -152,36 +219,77 @@ impl Api {
         method: &Method,
         path: &str,
         content_type: &str,
-        body: Option<&Value>,
+        body: &[u8],
     ) -> Result<Value, Error> {
-        let internal = |message: String| Error {
-            code: 0,
-            reason: Reason::ApplyFailed,
-            message,
-            retry_after: None,
-        };
-        let bytes = match body {
-            Some(body) => serde_json::to_vec(body).map_err(|error| internal(error.to_string()))?,
-            None => Vec::new(),
-        };
-        let request = Request::builder()
+        self.rate.wait().await;
+        // Asked last, so that a pod that lost its lease while it waited (or was stopped) writes no more.
+        if method != Method::GET && !self.fence.is_held() {
+            return Err(Error {
+                code: 0,
+                reason: Reason::NotLeader,
+                message: "this pod is not the leader any more; nothing was written".to_owned(),
+                retry_after: Some(MAX_RETRY_AFTER.as_secs() + 1),
+                managers: Vec::new(),
+            });
+        }
+        let request = self
+            .request(method, path, content_type)
+            .body(body.to_vec())
+            .map_err(|error| internal(&error))?;
+        let started = tokio::time::Instant::now();
+        let answer =
+            match tokio::time::timeout(TIMEOUT, self.client.request::<Value>(request)).await {
+                Ok(Ok(value)) => Ok(value),
+                Ok(Err(error)) => Err(Error::from_kube(&error)),
+                Err(_) => Err(Error::unavailable(&format!(
+                    "the API server did not answer {path} within 30 seconds"
+                ))),
+            };
+        let code = answer.as_ref().map_or_else(|error| error.code, |_| 200);
+        self.metrics.request(method, code, started.elapsed());
+        answer
+    }
+
+    /// The same API server, for the one writer that does not need the lease: the election itself.
+    pub(crate) fn unfenced(&self) -> Self {
+        Self {
+            fence: Fence::open(),
+            ..self.clone()
+        }
+    }
+
+    /// A request's head, with the account it is made for.
+    pub(crate) fn request(
+        &self,
+        method: &Method,
+        path: &str,
+        content_type: &str,
+    ) -> http::request::Builder {
+        let mut request = Request::builder()
             .method(method)
             .uri(path)
             .header(http::header::ACCEPT, accept(path))
-            .header(http::header::CONTENT_TYPE, content_type)
-            .body(bytes)
-            .map_err(|error| internal(error.to_string()))?;
-        match tokio::time::timeout(TIMEOUT, self.client.request::<Value>(request)).await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(Error::from_kube(&error)),
-            Err(_) => Err(Error {
-                code: 0,
-                reason: Reason::ClusterUnavailable,
-                message: format!("the API server did not answer {path} within 30 seconds"),
-                retry_after: None,
-            }),
+            .header(http::header::CONTENT_TYPE, content_type);
+        let names = self.account.as_deref().and_then(|a| a.split_once('/'));
+        if let Some((namespace, name)) = names {
+            request = request
+                .header(
+                    "Impersonate-User",
+                    format!("system:serviceaccount:{namespace}:{name}"),
+                )
+                .header("Impersonate-Group", "system:serviceaccounts")
+                .header(
+                    "Impersonate-Group",
+                    format!("system:serviceaccounts:{namespace}"),
+                )
+                .header("Impersonate-Group", "system:authenticated");
         }
+        request
     }
+}
+
+fn internal(error: &dyn std::fmt::Display) -> Error {
+    Error::new(0, Reason::ApplyFailed, error.to_string())
 }
 
 /// The two discovery documents are asked for in their aggregated form.

@@ -1,27 +1,44 @@
 //! Executing a plan's steps. Decides nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use flotilla_shared::object::{Action, ObjectRef};
+use flotilla_shared::object::ObjectRef;
 use flotilla_shared::reason::Reason;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::api::Error;
-use super::observe::{annotation, digest_of};
-use super::{Cluster, Proven};
-use crate::health::{ObjectHealth, compute};
+use super::Cluster;
+use super::api::{Api, Error};
+use super::facts::{Fact, annotation};
+use super::fields;
+use super::takeover::Takeover;
+use crate::health::ObjectHealth;
 use crate::inventory::Inventory;
-use crate::plan::{APPLICATION_ANNOTATION, Desired};
+use crate::plan::{APPLICATION_ANNOTATION, Desired, FORCE_ANNOTATION, IMMUTABLE_ANNOTATION, Live};
 
 /// etcd refuses more; so do we, by name, before the object is sent (A11).
 const MAX_OBJECT_BYTES: usize = 1_500_000;
 /// How long a new definition may take to be served.
 const ESTABLISH_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long an object that is made anew may take to go.
+const RECREATE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// One apply.
+pub(super) struct Request {
+    pub(super) desired: Arc<Desired>,
+    /// What is live; none: nothing.
+    pub(super) fact: Option<Fact>,
+    /// Take fields over from whoever has them.
+    pub(super) force: bool,
+    /// The object was ours before this apply.
+    pub(super) is_ours: bool,
+    /// Whether it may be deleted to be made anew.
+    pub(super) may_recreate: bool,
+}
 
 /// What an apply did.
 pub(super) struct Applied {
-    pub(super) action: Action,
     pub(super) uid: String,
     pub(super) health: ObjectHealth,
 }
@@ -38,75 +55,111 @@ pub(super) enum Deleted {
 
 impl Cluster {
     /// Server-side apply of one object (KEP-555).
-    pub(super) async fn apply(
-        &self,
-        desired: &Desired,
-        create: bool,
-        force: bool,
-        dry_run: bool,
-    ) -> Result<Applied, Error> {
-        let size = desired.value.to_string().len();
+    pub(super) async fn apply(&self, api: &Api, request: &Request) -> Result<Applied, Error> {
+        let desired = &request.desired;
+        let size = desired.body.len();
         if size > MAX_OBJECT_BYTES {
-            return Err(Error {
-                code: 413,
-                reason: Reason::ObjectTooLarge,
-                message: format!(
+            return Err(Error::new(
+                413,
+                Reason::ObjectTooLarge,
+                format!(
                     "{} has {size} bytes, more than the {MAX_OBJECT_BYTES} the API server stores",
                     desired.object
                 ),
-                retry_after: None,
-            });
+            ));
         }
         let resource = self.resource(&desired.object, &desired.version).await?;
-        let path = format!(
-            "{}?fieldManager={}&force={force}&fieldValidation=Strict{}",
-            resource.object(&desired.object.namespace, &desired.object.name),
-            self.options.field_manager,
-            if dry_run { "&dryRun=All" } else { "" }
-        );
-        let live = self
-            .api
-            .send(
-                Method::PATCH,
-                &path,
-                "application/apply-patch+yaml",
-                Some(&desired.value),
-            )
-            .await?;
-        let text = |pointer: &str| {
-            live.pointer(pointer)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
-        };
-        let uid = text("/metadata/uid");
-        let generation = live
-            .pointer("/metadata/generation")
-            .and_then(Value::as_i64)
-            .unwrap_or(0);
-        if generation > 0 && !dry_run {
-            let proven = Proven {
-                uid: uid.clone(),
-                generation,
-                desired: digest_of(&desired.value),
+        let path = resource.object(&desired.object.namespace, &desired.object.name);
+        let mut body = None;
+        if let Some(fact) = &request.fact {
+            let takeover = Takeover {
+                api,
+                views: &self.views,
+                manager: &self.options.field_manager,
+                path: &path,
             };
-            self.proven.lock().insert(desired.object.clone(), proven);
+            let wanted = self.views.key_of(&desired.object);
+            body = takeover.prepare(desired, wanted.as_ref(), fact).await?;
         }
-        let action = if create {
-            Action::Created
-        } else {
-            Action::Updated
+        let bytes = body.map(|body| body.to_string().into_bytes());
+        let bytes = bytes.as_deref().unwrap_or(&desired.body);
+        let force = request.force || desired.directive(FORCE_ANNOTATION) == "true";
+        let live = match self.patch(api, &path, bytes, force).await {
+            // A person's edit by hand of what was ours before is drift, and Git has the last word.
+            Err(error)
+                if error.reason == Reason::Conflict
+                    && request.is_ours
+                    && !error.managers.is_empty()
+                    && error.managers.iter().all(|name| fields::is_by_hand(name)) =>
+            {
+                self.patch(api, &path, bytes, true).await?
+            }
+            Err(error)
+                if error.reason == Reason::ImmutableField
+                    && request.may_recreate
+                    && desired.directive(IMMUTABLE_ANNOTATION) == "recreate" =>
+            {
+                self.remove_to_recreate(api, &path, request).await?;
+                self.patch(api, &path, bytes, force).await?
+            }
+            other => other?,
         };
+        self.views.learn(&desired.object, &live, true);
+        let uid = live.pointer("/metadata/uid").and_then(Value::as_str);
         Ok(Applied {
-            action,
-            uid,
-            health: compute(&live),
+            uid: uid.unwrap_or_default().to_owned(),
+            health: self.rules.compute(&live),
         })
+    }
+
+    async fn patch(&self, api: &Api, path: &str, body: &[u8], force: bool) -> Result<Value, Error> {
+        let path = format!(
+            "{path}?fieldManager={}&force={force}&fieldValidation=Strict",
+            self.options.field_manager,
+        );
+        api.send_bytes(Method::PATCH, &path, "application/apply-patch+yaml", body)
+            .await
+    }
+
+    /// Deletes an object that cannot be changed, because its owner said so in Git, and waits until it
+    /// is gone (A1).
+    async fn remove_to_recreate(
+        &self,
+        api: &Api,
+        path: &str,
+        request: &Request,
+    ) -> Result<(), Error> {
+        let uid = request.fact.as_ref().map(|fact| fact.uid.clone());
+        let uid = uid.unwrap_or_default();
+        tracing::info!(object = %request.desired.object, "made anew, as its annotation asks");
+        delete(api, path, &uid, "Foreground").await?;
+        let deadline = tokio::time::Instant::now() + RECREATE_TIMEOUT;
+        let mut wait = Duration::from_millis(20);
+        loop {
+            match api.find(path).await? {
+                Some(live)
+                    if live.pointer("/metadata/uid").and_then(Value::as_str) == Some(&uid) => {}
+                _ => return Ok(()),
+            }
+            if tokio::time::Instant::now() > deadline {
+                return Err(Error::new(
+                    0,
+                    Reason::WaitingForFinalizer,
+                    format!(
+                        "{} is to be made anew, and the old one has not gone in 30 seconds",
+                        request.desired.object
+                    ),
+                ));
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(Duration::from_secs(1));
+        }
     }
 
     /// Deletes one object: a live look first, then a delete that only this very object can match.
     pub(super) async fn prune(
         &self,
+        api: &Api,
         object: &ObjectRef,
         uid: &str,
         application: &str,
@@ -121,7 +174,8 @@ impl Cluster {
             Err(_) => self.resource(object, "").await?,
         };
         let path = resource.object(&object.namespace, &object.name);
-        let Some(live) = self.api.find(&path).await? else {
+        let Some(live) = api.find(&path).await? else {
+            self.views.gone(object, uid);
             return Ok(Deleted::Done);
         };
         let mark = annotation(&live, APPLICATION_ANNOTATION);
@@ -130,28 +184,25 @@ impl Cluster {
         {
             return Ok(Deleted::NotOurs);
         }
-        let body = json!({
-            "apiVersion": "v1",
-            "kind": "DeleteOptions",
-            "propagationPolicy": "Background",
-            "preconditions": { "uid": uid },
-        });
-        match self
-            .api
-            .send(Method::DELETE, &path, "application/json", Some(&body))
-            .await
-        {
-            Ok(_) => {}
-            Err(error) if error.is_not_found() => return Ok(Deleted::Done),
+        match delete(api, &path, uid, "Background").await {
+            Ok(()) => {}
+            Err(error) if error.is_not_found() => {
+                self.views.gone(object, uid);
+                return Ok(Deleted::Done);
+            }
             // Made again by somebody in the meantime (P16).
             Err(error) if error.code == 409 => return Ok(Deleted::NotOurs),
             Err(error) => return Err(error),
         }
-        match self.api.find(&path).await? {
+        match api.find(&path).await? {
             Some(live) if live.pointer("/metadata/uid").and_then(Value::as_str) == Some(uid) => {
-                Ok(Deleted::Waiting(compute(&live).message))
+                self.views.learn(object, &live, false);
+                Ok(Deleted::Waiting(self.rules.compute(&live).message))
             }
-            _ => Ok(Deleted::Done),
+            _ => {
+                self.views.gone(object, uid);
+                Ok(Deleted::Done)
+            }
         }
     }
 
@@ -163,22 +214,53 @@ impl Cluster {
             let mut wait = Duration::from_millis(20);
             loop {
                 let live = self.api.get(&path).await?;
-                let health = compute(&live);
+                let health = self.rules.compute(&live);
                 if health.health == flotilla_shared::health::Health::Current {
                     break;
                 }
                 if tokio::time::Instant::now() > deadline {
-                    return Err(Error {
-                        code: 0,
-                        reason: Reason::UnknownKind,
-                        message: format!("{name} is not established: {}", health.message),
-                        retry_after: None,
-                    });
+                    return Err(Error::new(
+                        0,
+                        Reason::UnknownKind,
+                        format!("{name} is not established: {}", health.message),
+                    ));
                 }
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(Duration::from_secs(1));
             }
         }
         self.discovery.lock().await.read(&self.api).await
+    }
+}
+
+async fn delete(api: &Api, path: &str, uid: &str, propagation: &str) -> Result<(), Error> {
+    let body = json!({
+        "apiVersion": "v1",
+        "kind": "DeleteOptions",
+        "propagationPolicy": propagation,
+        "preconditions": { "uid": uid },
+    });
+    api.send(Method::DELETE, path, "application/json", Some(&body))
+        .await
+        .map(|_| ())
+}
+
+/// A fact as a plan sees it.
+pub(super) fn live_of(
+    fact: &Fact,
+    key: Option<flotilla_shared::digest::Digest>,
+    overdue: bool,
+) -> Live {
+    Live {
+        uid: fact.uid.clone(),
+        application: fact.application.clone(),
+        prune: fact.prune.clone(),
+        terminating: fact.terminating,
+        fit: match key {
+            Some(key) if key == fact.compared => fact.fit.clone(),
+            _ => crate::plan::Fit::Unknown,
+        },
+        health: fact.health.health,
+        overdue,
     }
 }

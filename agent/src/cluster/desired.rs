@@ -1,11 +1,15 @@
 //! From manifests to what is applied: namespace filled in, marked, stripped of what is the server's.
 //! Pure.
 
-use flotilla_render::Manifest;
-use flotilla_shared::object::ObjectRef;
-use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
-use crate::plan::{APPLICATION_ANNOTATION, Desired};
+use base64::Engine as _;
+use flotilla_render::Manifest;
+use flotilla_shared::digest::Digest;
+use flotilla_shared::object::ObjectRef;
+use serde_json::{Map, Value, json};
+
+use crate::plan::{APPLICATION_ANNOTATION, Desired, HOOK_ANNOTATION};
 
 /// Fields of metadata that only a server may set; in Git they are left over from an export (A13).
 const SERVER_FIELDS: [&str; 8] = [
@@ -21,49 +25,140 @@ const SERVER_FIELDS: [&str; 8] = [
 
 /// kubectl's copy of an earlier configuration is no configuration.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// Longest name of a Job, as it becomes a label of its pods.
+const MAX_NAME: usize = 63;
+
+/// What is the same for all objects of an application.
+#[derive(Debug, Clone)]
+pub struct Setting<'a> {
+    /// The application.
+    pub application: &'a str,
+    /// For namespaced objects that name none.
+    pub default_namespace: &'a str,
+    /// Digest of the application's content; hooks run once for each.
+    pub content: Digest,
+    /// Workloads whose number of replicas an autoscaler of the same content sets.
+    pub autoscaled: &'a BTreeSet<ObjectRef>,
+}
 
 /// Prepares a manifest. `namespaced` tells whether its kind lives in a namespace; where that is not
 /// known yet (its definition comes in the same commit) the manifest's own word is taken.
 #[must_use]
-pub fn desired(
-    manifest: &Manifest,
-    application: &str,
-    default_namespace: &str,
-    namespaced: Option<bool>,
-) -> Desired {
+pub fn desired(manifest: &Manifest, setting: &Setting<'_>, namespaced: Option<bool>) -> Desired {
     let mut value = manifest.value.clone();
     let namespace = match namespaced {
         Some(false) => String::new(),
-        Some(true) if manifest.namespace().is_empty() => default_namespace.to_owned(),
+        Some(true) if manifest.namespace().is_empty() => setting.default_namespace.to_owned(),
         Some(true) | None => manifest.namespace().to_owned(),
+    };
+    let mut object = ObjectRef {
+        namespace,
+        ..manifest.object()
     };
     if let Value::Object(root) = &mut value {
         root.remove("status");
+        if object.kind == "Secret" && object.group.is_empty() {
+            encode_string_data(root);
+        }
+        if setting.autoscaled.contains(&object)
+            && let Some(Value::Object(spec)) = root.get_mut("spec")
+        {
+            spec.remove("replicas");
+        }
         if let Some(Value::Object(metadata)) = root.get_mut("metadata") {
-            for field in SERVER_FIELDS {
-                metadata.remove(field);
+            let is_hook = metadata
+                .get("annotations")
+                .is_some_and(|annotations| annotations.get(HOOK_ANNOTATION).is_some());
+            if is_hook {
+                object.name = hook_name(&object.name, setting.content);
+                metadata.insert("name".to_owned(), json!(object.name));
             }
-            if namespace.is_empty() {
-                metadata.remove("namespace");
+            mark(metadata, &object.namespace, setting.application);
+        }
+    }
+    Desired::new(object, manifest.version().to_owned(), &value)
+}
+
+fn mark(metadata: &mut Map<String, Value>, namespace: &str, application: &str) {
+    for field in SERVER_FIELDS {
+        metadata.remove(field);
+    }
+    if namespace.is_empty() {
+        metadata.remove("namespace");
+    } else {
+        metadata.insert("namespace".to_owned(), json!(namespace));
+    }
+    let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
+    if !annotations.is_object() {
+        *annotations = json!({});
+    }
+    if let Value::Object(annotations) = annotations {
+        annotations.remove(LAST_APPLIED);
+        annotations.insert(APPLICATION_ANNOTATION.to_owned(), json!(application));
+    }
+}
+
+/// Jobs cannot be changed, and a hook runs once for each content: so each content has its own Job.
+fn hook_name(name: &str, content: Digest) -> String {
+    let suffix = &content.to_string()[..8];
+    let mut name = name.to_owned();
+    while name.len() + 1 + suffix.len() > MAX_NAME {
+        name.pop();
+    }
+    format!("{name}-{suffix}")
+}
+
+/// `stringData` is write-only: the server keeps it as `data`, and what cannot be read back cannot be
+/// compared, or be taken away again by server-side apply.
+fn encode_string_data(root: &mut Map<String, Value>) {
+    let Some(Value::Object(plain)) = root.remove("stringData") else {
+        return;
+    };
+    let data = root.entry("data").or_insert_with(|| json!({}));
+    if data.is_null() {
+        *data = json!({});
+    }
+    if let Value::Object(data) = data {
+        for (key, value) in plain {
+            if let Value::String(text) = value {
+                let encoded = base64::engine::general_purpose::STANDARD.encode(text);
+                data.insert(key, Value::String(encoded));
             } else {
-                metadata.insert("namespace".to_owned(), Value::String(namespace.clone()));
-            }
-            let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
-            if !annotations.is_object() {
-                *annotations = json!({});
-            }
-            if let Value::Object(annotations) = annotations {
-                annotations.remove(LAST_APPLIED);
-                annotations.insert(APPLICATION_ANNOTATION.to_owned(), json!(application));
+                // The API server refuses it with the reason, as it would have refused the original.
+                data.insert(key, value);
             }
         }
     }
-    Desired {
-        object: ObjectRef {
-            namespace,
-            ..manifest.object()
-        },
-        version: manifest.version().to_owned(),
-        value,
-    }
+}
+
+/// Workloads that an autoscaler among `manifests` scales: their number of replicas is its to set (A3).
+#[must_use]
+pub fn autoscaled(manifests: &[Manifest], default_namespace: &str) -> BTreeSet<ObjectRef> {
+    let scalers = manifests.iter().filter(|manifest| {
+        matches!(
+            (manifest.group(), manifest.kind()),
+            ("autoscaling", "HorizontalPodAutoscaler") | ("keda.sh", "ScaledObject")
+        )
+    });
+    scalers
+        .filter_map(|scaler| {
+            let target = scaler.value.pointer("/spec/scaleTargetRef")?;
+            let text = |key: &str| target.get(key).and_then(Value::as_str);
+            let is_keda = scaler.group() == "keda.sh";
+            let api_version = text("apiVersion").or(is_keda.then_some("apps/v1"))?;
+            let namespace = match scaler.namespace() {
+                "" => default_namespace,
+                namespace => namespace,
+            };
+            Some(ObjectRef {
+                group: api_version
+                    .split_once('/')
+                    .map_or("", |(group, _)| group)
+                    .to_owned(),
+                kind: text("kind").or(is_keda.then_some("Deployment"))?.to_owned(),
+                namespace: namespace.to_owned(),
+                name: text("name")?.to_owned(),
+            })
+        })
+        .collect()
 }

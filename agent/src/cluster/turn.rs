@@ -1,52 +1,88 @@
 //! One application's turn. It sequences; [`crate::plan`] decides.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use flotilla_render::Manifest;
-use flotilla_shared::assignment::{Prune, SyncPolicy};
+use flotilla_shared::assignment::{IgnoreRule, Prune, SyncPolicy};
+use flotilla_shared::digest::Digest;
 use flotilla_shared::health::{Health, Sync};
 use flotilla_shared::id::ApplicationName;
 use flotilla_shared::object::{Action, ObjectRef};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::ObjectStatus;
-use futures::StreamExt as _;
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::api::Error;
-use super::apply::Deleted;
-use super::{Cluster, TurnOutcome, desired};
+use super::api::{Api, Error};
+use super::apply::live_of;
+use super::desired::{Setting, autoscaled, desired};
+use super::discovery::Resource;
+use super::facts::Fact;
+use super::{Cluster, TurnOutcome};
 use crate::health::ObjectHealth;
 use crate::inventory::{Entry, Inventory};
-use crate::plan::{Claims, Desired, Inputs, Plan, Step, plan};
+use crate::plan::{Claims, Contests, Desired, Inputs, Observed, Plan, Step, deadline, plan};
 use crate::policy::Policy;
+
+/// Rounds of one turn: each wave, and each definition that was waited for, is one.
+const MAX_ROUNDS: usize = 24;
+
+/// What an application wants, as objects of this cluster.
+#[derive(Debug, Clone, Default)]
+pub struct Wish {
+    /// The objects.
+    pub desired: Arc<Vec<Arc<Desired>>>,
+    /// Whether every kind is served; otherwise it is to be made again from the manifests.
+    pub complete: bool,
+}
 
 /// What a turn works on.
 pub struct TurnInput {
     /// The application.
     pub application: ApplicationName,
-    /// Its commit, rendered.
+    /// Its commit, rendered; needed while its wish is not complete.
     pub manifests: Arc<Vec<Manifest>>,
+    /// Digest of the content that was rendered.
+    pub content: Digest,
     /// How it is kept in sync.
     pub sync_policy: SyncPolicy,
     /// The agent's own rules.
     pub policy: Arc<Policy>,
-    /// For namespaced objects that name none.
+    /// For namespaced objects that name none; empty: `default`.
     pub namespace: String,
-    /// What the other applications want.
+    /// What all applications want.
     pub claims: Arc<Claims>,
     /// Look and plan, and write nothing.
     pub frozen: bool,
+    /// The application was removed on purpose, with its objects.
+    pub removed: bool,
 }
 
-/// A turn under way.
-struct Turn<'a> {
-    cluster: &'a Cluster,
-    input: &'a TurnInput,
-    desired: Vec<Desired>,
-    inventory: Inventory,
-    statuses: BTreeMap<ObjectRef, ObjectStatus>,
-    outcome: TurnOutcome,
+/// What is remembered of an application between turns, in memory only.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// The inventory as we wrote it last; none: it is to be read.
+    pub(super) stored: Option<super::inventory_store::Stored>,
+    contests: Contests,
+    /// When an object was first seen to differ from what was applied.
+    drifted: BTreeMap<ObjectRef, Timestamp>,
+}
+
+/// A round of a turn under way.
+pub(super) struct Turn<'a> {
+    pub(super) cluster: &'a Cluster,
+    pub(super) api: Api,
+    pub(super) input: &'a TurnInput,
+    pub(super) memory: &'a mut Memory,
+    pub(super) desired: Arc<Vec<Arc<Desired>>>,
+    pub(super) facts: BTreeMap<ObjectRef, Fact>,
+    pub(super) inventory: Inventory,
+    pub(super) statuses: BTreeMap<ObjectRef, ObjectStatus>,
+    pub(super) outcome: TurnOutcome,
+    /// Another round would get further at once.
+    pub(super) again: bool,
 }
 
 fn failed(error: &Error) -> TurnOutcome {
@@ -65,82 +101,198 @@ impl Cluster {
     ///
     /// # Errors
     /// When the API server cannot be asked.
-    pub async fn objects(&self, input: &TurnInput) -> Result<Vec<Desired>, Error> {
+    pub async fn wish(&self, input: &TurnInput) -> Result<Wish, Error> {
         let mut discovery = self.discovery.lock().await;
         let missing = input
             .manifests
             .iter()
             .any(|m| discovery.find(m.group(), m.version(), m.kind()).is_none());
         discovery.refresh(&self.api, missing).await?;
-        let default = if input.namespace.is_empty() {
-            "default"
-        } else {
-            &input.namespace
+        let default_namespace = match input.namespace.as_str() {
+            "" => "default",
+            namespace => namespace,
         };
-        Ok(input
-            .manifests
-            .iter()
-            .map(|manifest| {
-                let namespaced = discovery
-                    .find(manifest.group(), manifest.version(), manifest.kind())
-                    .map(|resource| resource.namespaced);
-                desired(manifest, input.application.as_str(), default, namespaced)
-            })
-            .collect())
+        let scaled = autoscaled(&input.manifests, default_namespace);
+        let setting = Setting {
+            application: input.application.as_str(),
+            default_namespace,
+            content: input.content,
+            autoscaled: &scaled,
+        };
+        let mut complete = true;
+        let objects = input.manifests.iter().map(|manifest| {
+            let found = discovery.find(manifest.group(), manifest.version(), manifest.kind());
+            complete &= found.is_some();
+            let namespaced = found.map(|resource| resource.namespaced);
+            Arc::new(desired(manifest, &setting, namespaced))
+        });
+        Ok(Wish {
+            desired: Arc::new(objects.collect()),
+            complete,
+        })
     }
 
     /// Takes one turn. Whatever fails is in the outcome; a newer assignment cancels it between steps.
-    pub async fn reconcile(&self, input: &TurnInput, cancel: &CancellationToken) -> TurnOutcome {
-        let wanted = match self.objects(input).await {
-            Ok(wanted) => wanted,
-            Err(error) => return failed(&error),
+    pub async fn reconcile(
+        &self,
+        input: &TurnInput,
+        wish: &mut Wish,
+        memory: &mut Memory,
+        cancel: &CancellationToken,
+    ) -> TurnOutcome {
+        let mut outcome = TurnOutcome::default();
+        for _ in 0..MAX_ROUNDS {
+            if !wish.complete {
+                match self.wish(input).await {
+                    Ok(fresh) => *wish = fresh,
+                    Err(error) => return failed(&error),
+                }
+            }
+            let (next, again) = self.round(input, wish, memory, cancel).await;
+            outcome = TurnOutcome {
+                written: outcome.written + next.written,
+                pruned: outcome.pruned + next.pruned,
+                ..next
+            };
+            if !again || cancel.is_cancelled() {
+                break;
+            }
+        }
+        outcome
+    }
+
+    async fn round(
+        &self,
+        input: &TurnInput,
+        wish: &Wish,
+        memory: &mut Memory,
+        cancel: &CancellationToken,
+    ) -> (TurnOutcome, bool) {
+        let name = input.application.as_str();
+        let stored = match memory.stored.take() {
+            Some(stored) => stored,
+            None => match self.read_inventory(name).await {
+                Ok(stored) => stored,
+                Err(error) => return (failed(&error), false),
+            },
         };
-        let stored = match self.read_inventory(input.application.as_str()).await {
-            Ok(stored) => stored,
-            Err(error) => return failed(&error),
-        };
+        let account = input.policy.account(&input.application);
         let turn = Turn {
             cluster: self,
+            api: self.api.as_account(account.map(Arc::from)),
             input,
-            desired: wanted,
-            inventory: stored.inventory,
+            desired: Arc::clone(&wish.desired),
+            facts: BTreeMap::new(),
+            inventory: stored.inventory.clone(),
             statuses: BTreeMap::new(),
             outcome: TurnOutcome::default(),
+            again: false,
+            memory,
         };
-        turn.run(stored.trusted, cancel).await
+        turn.run(stored, cancel).await
+    }
+
+    /// What serves an object's kind; an empty version takes the preferred one.
+    pub(super) async fn resource(
+        &self,
+        object: &ObjectRef,
+        version: &str,
+    ) -> Result<Resource, Error> {
+        let discovery = self.discovery.lock().await;
+        let found = discovery
+            .find(&object.group, version, &object.kind)
+            .cloned();
+        found.ok_or_else(|| {
+            let message = format!("the API server does not serve {version} {object}");
+            Error::new(404, Reason::UnknownKind, message)
+        })
+    }
+
+    /// What serves each object, what is not served at all, and whether the API server told everything.
+    async fn resources(
+        &self,
+        desired: &[Arc<Desired>],
+        inventory: &Inventory,
+    ) -> Result<(BTreeMap<ObjectRef, Resource>, BTreeSet<ObjectRef>, bool), Error> {
+        let mut discovery = self.discovery.lock().await;
+        let missing = desired.iter().any(|d| {
+            discovery
+                .find(&d.object.group, &d.version, &d.object.kind)
+                .is_none()
+        });
+        discovery.refresh(&self.api, missing).await?;
+        let mut resources = BTreeMap::new();
+        let mut unknown = BTreeSet::new();
+        for wanted in desired {
+            let object = &wanted.object;
+            match discovery.find(&object.group, &wanted.version, &object.kind) {
+                Some(resource) => {
+                    resources.insert(object.clone(), resource.clone());
+                }
+                None => {
+                    unknown.insert(object.clone());
+                }
+            }
+        }
+        for entry in inventory.entries() {
+            let object = &entry.object;
+            // At whatever version it is served now. A kind that is gone for good took its objects with
+            // it; one that is only missing from a partial discovery did not, and `complete` says so.
+            if let Some(resource) = discovery.find(&object.group, "", &object.kind) {
+                resources
+                    .entry(object.clone())
+                    .or_insert_with(|| resource.clone());
+            }
+        }
+        Ok((resources, unknown, discovery.is_complete()))
     }
 }
 
 impl Turn<'_> {
-    async fn run(mut self, trusted: bool, cancel: &CancellationToken) -> TurnOutcome {
-        let application = self.input.application.as_str();
-        let mut seen = self.cluster.observe(&self.desired, &self.inventory).await;
-        if let Some(problem) = seen.problem.take()
-            && seen.observed.live.is_empty()
-            && problem.is_transient()
-        {
-            return failed(&problem);
-        }
-        // An inventory that cannot be trusted proves nothing.
-        seen.observed.complete &= trusted || self.inventory.is_empty();
-        let made = self.plan(&seen.observed);
-        for (object, health) in &seen.health {
-            if self.desired.iter().any(|d| d.object == *object) {
-                self.note(
-                    object,
-                    Action::Unchanged,
-                    health.clone(),
-                    None,
-                    String::new(),
-                );
+    async fn run(
+        mut self,
+        stored: super::inventory_store::Stored,
+        cancel: &CancellationToken,
+    ) -> (TurnOutcome, bool) {
+        let found = self.cluster.resources(&self.desired, &self.inventory).await;
+        let (resources, unknown_kinds, complete) = match found {
+            Ok(found) => found,
+            Err(error) => {
+                self.memory.stored = Some(stored);
+                return (failed(&error), false);
             }
+        };
+        let ignore: Arc<Vec<IgnoreRule>> = Arc::new(self.input.sync_policy.ignore.clone());
+        let snapshot = self
+            .cluster
+            .views
+            .observe(&self.input.application, &self.desired, &ignore, resources)
+            .await;
+        if let Some(problem) = &snapshot.problem
+            && snapshot.facts.is_empty()
+        {
+            self.memory.stored = Some(stored);
+            return (failed(problem), false);
         }
+        self.facts = snapshot.facts;
+        let observed = Observed {
+            live: self.live(),
+            // An inventory that cannot be trusted proves nothing.
+            complete: complete
+                && snapshot.problem.is_none()
+                && (stored.trusted || self.inventory.is_empty()),
+            unknown_kinds,
+        };
+        let made = self.plan(&observed);
+        self.note_all(&observed);
         if let Some((reason, message)) = made.refused {
+            self.memory.stored = Some(stored);
             self.outcome.reason = Some(reason);
             self.outcome.message = message;
             return self.finish(Sync::Refused);
         }
         if self.input.frozen {
+            self.memory.stored = Some(stored);
             self.skipped(&made);
             let sync = if made.is_noop() {
                 Sync::Synced
@@ -149,40 +301,61 @@ impl Turn<'_> {
             };
             return self.finish(sync);
         }
-        // Remembered before it is made: a crash leaves no object that nobody knows (A16).
-        let before = self.inventory.clone();
-        let shards = Cluster::shards(&before);
-        let superset = self.inventory.superset(self.entries(&made));
-        if (superset != before || !trusted)
-            && let Err(error) = self
-                .cluster
-                .write_inventory(application, &superset, shards)
-                .await
-        {
-            return failed(&error);
+        self.execute(&made, stored, cancel).await
+    }
+
+    /// Remember, apply, delete, remember less: in this order, so that a crash at any point leaves no
+    /// object that nobody knows (A16).
+    async fn execute(
+        mut self,
+        made: &Plan,
+        stored: super::inventory_store::Stored,
+        cancel: &CancellationToken,
+    ) -> (TurnOutcome, bool) {
+        let mut stored = stored;
+        let name = self.input.application.as_str();
+        self.inventory = self.inventory.superset(self.entries(made));
+        self.finish_hooks();
+        if let Err(error) = self.cluster.keep(name, &self.inventory, &mut stored).await {
+            self.memory.stored = Some(stored);
+            return (failed(&error), false);
         }
-        self.inventory = superset.clone();
-        self.skipped(&made);
-        self.apply(&made, cancel).await;
+        self.skipped(made);
+        self.apply(made, cancel).await;
         if !cancel.is_cancelled() {
-            self.delete(&made).await;
+            self.delete(made).await;
         }
-        if self.inventory != superset {
-            let shards = Cluster::shards(&superset);
-            if let Err(error) = self
-                .cluster
-                .write_inventory(application, &self.inventory, shards)
-                .await
-            {
-                // The superset stays: too much is remembered, which harms nothing.
-                tracing::warn!(application, %error, "cannot narrow the inventory");
-            }
+        if let Err(error) = self.cluster.keep(name, &self.inventory, &mut stored).await {
+            // The superset stays: too much is remembered, which harms nothing.
+            tracing::warn!(application = name, %error, "cannot narrow the inventory");
         }
+        self.memory.stored = Some(stored);
         self.finish(Sync::Synced)
     }
 
-    fn plan(&self, observed: &crate::plan::Observed) -> Plan {
-        plan(&Inputs {
+    fn live(&self) -> BTreeMap<ObjectRef, crate::plan::Live> {
+        let now = Timestamp::now();
+        let by_object: BTreeMap<&ObjectRef, &Arc<Desired>> =
+            self.desired.iter().map(|d| (&d.object, d)).collect();
+        self.facts
+            .iter()
+            .map(|(object, fact)| {
+                let wanted = by_object.get(object);
+                let key = wanted.and_then(|_| self.cluster.views.key_of(object));
+                let overdue = wanted.is_some_and(|desired| {
+                    desired.hook().is_some() && is_overdue(desired, fact, now)
+                });
+                (
+                    object.clone(),
+                    live_of(fact, key.map(|wanted| wanted.key), overdue),
+                )
+            })
+            .collect()
+    }
+
+    fn plan(&mut self, observed: &Observed) -> Plan {
+        let now = monotonic();
+        let made = plan(&Inputs {
             application: self.input.application.as_str(),
             desired: &self.desired,
             observed,
@@ -190,8 +363,101 @@ impl Turn<'_> {
             policy: &self.input.policy,
             own_namespace: &self.cluster.options.namespace,
             claims: &self.input.claims,
-            prune_enabled: self.input.sync_policy.prune == Prune::Enabled,
-        })
+            prune_enabled: self.input.removed || self.input.sync_policy.prune == Prune::Enabled,
+            drift: self.input.sync_policy.drift,
+            contested: &self.memory.contests.held(now),
+            finished_hooks: &self.inventory.finished_hooks,
+            removed: self.input.removed,
+        });
+        self.note_drift(observed, &made, now);
+        made
+    }
+
+    /// Remembers who changed what, and since when.
+    fn note_drift(&mut self, observed: &Observed, made: &Plan, now: Duration) {
+        let mut drifting: BTreeSet<ObjectRef> = BTreeSet::new();
+        for step in made.apply.iter().flatten() {
+            let Step::Apply {
+                index, drift: true, ..
+            } = step
+            else {
+                continue;
+            };
+            let Some(desired) = self.desired.get(*index) else {
+                continue;
+            };
+            let fit = observed.live.get(&desired.object).map(|live| &live.fit);
+            if let Some(crate::plan::Fit::Differs { fields, manager }) = fit {
+                tracing::info!(
+                    object = %desired.object,
+                    "drift: {}", crate::plan::drifted(fields, manager)
+                );
+                if !self.input.frozen {
+                    self.memory
+                        .contests
+                        .corrected(&desired.object, manager, now);
+                    self.outcome.drifted += 1;
+                }
+            }
+            drifting.insert(desired.object.clone());
+        }
+        drifting.extend(made.rest.iter().filter_map(|step| match step {
+            Step::Skip(object, Reason::Drifted | Reason::Contested, _) => Some(object.clone()),
+            _ => None,
+        }));
+        let at = Timestamp::now();
+        self.memory
+            .drifted
+            .retain(|object, _| drifting.contains(object));
+        for object in drifting {
+            self.memory.drifted.entry(object).or_insert(at);
+        }
+    }
+
+    /// Since when an object has differed from what was applied.
+    pub(super) fn drifted_since(&self, object: &ObjectRef) -> Option<Timestamp> {
+        self.memory.drifted.get(object).copied()
+    }
+
+    /// Every object that is there, as it is.
+    fn note_all(&mut self, observed: &Observed) {
+        let desired = Arc::clone(&self.desired);
+        for wanted in desired.iter() {
+            let Some(fact) = self.facts.get(&wanted.object) else {
+                continue;
+            };
+            let mut health = fact.health.clone();
+            if observed
+                .live
+                .get(&wanted.object)
+                .is_some_and(|live| live.overdue)
+            {
+                health = ObjectHealth::failed("it is over its deadline");
+            }
+            self.note(
+                &wanted.object,
+                Action::Unchanged,
+                health,
+                None,
+                String::new(),
+            );
+        }
+    }
+
+    /// Hooks that are through are remembered for as long as their content is wanted.
+    fn finish_hooks(&mut self) {
+        let hooks = self.desired.iter().filter(|d| d.hook().is_some());
+        let finished: BTreeSet<ObjectRef> = hooks
+            .filter(|hook| {
+                let is_done = self
+                    .facts
+                    .get(&hook.object)
+                    .is_some_and(|fact| fact.health.health == Health::Current);
+                is_done || self.inventory.finished_hooks.contains(&hook.object)
+            })
+            .map(|hook| hook.object.clone())
+            .collect();
+        self.inventory.finished_hooks = finished;
     }
 
     /// Inventory entries of what will be, or is, ours.
@@ -200,277 +466,49 @@ impl Turn<'_> {
             Step::Apply { index, .. } => self.desired.get(*index),
             _ => None,
         });
+        let by_object: BTreeMap<&ObjectRef, &Arc<Desired>> =
+            self.desired.iter().map(|d| (&d.object, d)).collect();
         let unchanged = plan.rest.iter().filter_map(|step| match step {
-            Step::Unchanged(object) => self.desired.iter().find(|d| d.object == *object),
-            // Its definition may come with this very set.
-            Step::Skip(object, Reason::UnknownKind, _) => {
-                self.desired.iter().find(|d| d.object == *object)
-            }
+            Step::Unchanged(object) => by_object.get(object).copied(),
             _ => None,
         });
-        ours.chain(unchanged)
-            .map(|desired| Entry {
-                object: desired.object.clone(),
-                version: desired.version.clone(),
-                uid: String::new(),
+        ours.map(|desired| (desired, false))
+            .chain(unchanged.map(|desired| (desired, true)))
+            .map(|(desired, is_there)| {
+                // What is as it should be counts as applied; a hook that ran is gone from the facts.
+                let fact = self.facts.get(&desired.object).filter(|_| is_there);
+                let (uid, applied) = match fact {
+                    Some(fact) => (fact.uid.clone(), desired.short_digest()),
+                    None => (String::new(), String::new()),
+                };
+                Entry {
+                    object: desired.object.clone(),
+                    version: desired.version.clone(),
+                    uid,
+                    applied,
+                }
             })
+            .filter(|entry| !(entry.uid.is_empty() && self.is_finished(&entry.object)))
             .collect()
     }
 
-    fn note(
-        &mut self,
-        object: &ObjectRef,
-        action: Action,
-        health: ObjectHealth,
-        reason: Option<Reason>,
-        message: String,
-    ) {
-        let status = ObjectStatus {
-            object: object.clone(),
-            action,
-            health: health.health,
-            reason,
-            message: if message.is_empty() {
-                health.message
-            } else {
-                message
-            },
-        };
-        self.statuses.insert(object.clone(), status);
-    }
-
-    /// Everything that needs no request.
-    fn skipped(&mut self, plan: &Plan) {
-        for step in &plan.rest {
-            match step {
-                Step::Forget(object) => self.inventory.remove(object),
-                Step::Skip(object, reason, message) => {
-                    let health = ObjectHealth {
-                        health: Health::Unknown,
-                        message: String::new(),
-                    };
-                    self.note(
-                        object,
-                        Action::Skipped,
-                        health,
-                        Some(*reason),
-                        message.clone(),
-                    );
-                }
-                Step::Hold(object, reason, message) => {
-                    let health = ObjectHealth {
-                        health: Health::Current,
-                        message: String::new(),
-                    };
-                    self.note(object, Action::Held, health, Some(*reason), message.clone());
-                }
-                Step::Unchanged(_) | Step::Apply { .. } | Step::Prune(..) => {}
-            }
-        }
-    }
-
-    async fn apply(&mut self, plan: &Plan, cancel: &CancellationToken) {
-        let mut definitions = Vec::new();
-        for phase in &plan.apply {
-            if cancel.is_cancelled() {
-                return;
-            }
-            let steps: Vec<(usize, bool)> = phase
-                .iter()
-                .filter_map(|step| match step {
-                    Step::Apply { index, create } => Some((*index, *create)),
-                    _ => None,
-                })
-                .collect();
-            self.apply_all(&steps).await;
-            definitions.extend(
-                steps
-                    .iter()
-                    .filter_map(|(index, _)| self.desired.get(*index))
-                    .filter(|desired| desired.object.kind == "CustomResourceDefinition")
-                    .map(|desired| desired.object.name.clone()),
-            );
-        }
-        if definitions.is_empty() {
-            return;
-        }
-        // Definitions and their objects in one commit converge in one turn (A9).
-        if let Err(error) = self.cluster.established(&definitions).await {
-            tracing::warn!(%error, "new kinds are not served yet");
-            return;
-        }
-        let late: Vec<usize> = plan
-            .rest
-            .iter()
-            .filter_map(|step| match step {
-                Step::Skip(object, Reason::UnknownKind, _) => {
-                    self.desired.iter().position(|d| d.object == *object)
-                }
-                _ => None,
-            })
-            .collect();
-        self.name_namespaces(&late).await;
-        let steps: Vec<(usize, bool)> = late.into_iter().map(|index| (index, true)).collect();
-        self.apply_all(&steps).await;
-    }
-
-    /// Whether a kind is namespaced is only known once it is served.
-    async fn name_namespaces(&mut self, late: &[usize]) {
-        let Ok(objects) = self.cluster.objects(self.input).await else {
-            return;
-        };
-        for index in late {
-            let (Some(now), Some(before)) = (objects.get(*index), self.desired.get_mut(*index))
-            else {
-                continue;
-            };
-            if now.object != before.object {
-                self.statuses.remove(&before.object);
-                self.inventory.remove(&before.object);
-                *before = now.clone();
-            }
-        }
-    }
-
-    async fn apply_all(&mut self, steps: &[(usize, bool)]) {
-        let cluster = self.cluster;
-        let force = self.input.sync_policy.force_conflicts;
-        let requests: Vec<(usize, bool, Desired)> = steps
-            .iter()
-            .filter_map(|(index, create)| {
-                Some((*index, *create, self.desired.get(*index)?.clone()))
-            })
-            .collect();
-        let mut results = futures::stream::iter(requests.into_iter().map(
-            |(index, create, desired)| async move {
-                (index, cluster.apply(&desired, create, force, false).await)
-            },
-        ))
-        .buffer_unordered(cluster.options.concurrency);
-        let mut done = Vec::new();
-        while let Some(result) = results.next().await {
-            done.push(result);
-        }
-        drop(results);
-        for (index, result) in done {
-            let Some(desired) = self.desired.get(index).cloned() else {
-                continue;
-            };
-            match result {
-                Ok(applied) => {
-                    self.outcome.written += 1;
-                    self.inventory.insert(Entry {
-                        object: desired.object.clone(),
-                        version: desired.version.clone(),
-                        uid: applied.uid,
-                    });
-                    self.note(
-                        &desired.object,
-                        applied.action,
-                        applied.health,
-                        None,
-                        String::new(),
-                    );
-                }
-                Err(error) => {
-                    let health = ObjectHealth {
-                        health: Health::Unknown,
-                        message: String::new(),
-                    };
-                    let reason = Some(error.reason);
-                    self.note(
-                        &desired.object,
-                        Action::Failed,
-                        health,
-                        reason,
-                        error.message,
-                    );
-                }
-            }
-        }
-    }
-
-    async fn delete(&mut self, plan: &Plan) {
-        for phase in &plan.prune {
-            for step in phase {
-                let Step::Prune(object, uid) = step else {
-                    continue;
-                };
-                let application = self.input.application.as_str();
-                let deleted = self
-                    .cluster
-                    .prune(object, uid, application, &self.inventory)
-                    .await;
-                let current = ObjectHealth {
-                    health: Health::Current,
-                    message: String::new(),
-                };
-                match deleted {
-                    Ok(Deleted::Done) => {
-                        self.outcome.pruned += 1;
-                        self.inventory.remove(object);
-                        tracing::info!(%object, application, "pruned");
-                    }
-                    Ok(Deleted::Waiting(why)) => {
-                        self.outcome.pruned += 1;
-                        let terminating = ObjectHealth {
-                            health: Health::Terminating,
-                            message: String::new(),
-                        };
-                        let reason = Some(Reason::WaitingForFinalizer);
-                        self.note(object, Action::Pruned, terminating, reason, why);
-                    }
-                    Ok(Deleted::NotOurs) => self.inventory.remove(object),
-                    Err(error) => {
-                        let reason = Some(error.reason);
-                        self.note(object, Action::Failed, current, reason, error.message);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Sums up: sync from what could not be done, health from what is.
-    fn finish(mut self, best: Sync) -> TurnOutcome {
-        let mut sync = best;
-        let mut health = Health::Current;
-        let mut worst: Option<&ObjectStatus> = None;
-        for status in self.statuses.values() {
-            health = health.max(status.health);
-            if matches!(status.action, Action::Failed | Action::Skipped) && sync == Sync::Synced {
-                sync = Sync::OutOfSync;
-            }
-            let is_worse = |other: &ObjectStatus| {
-                (rank(status.action), status.health) > (rank(other.action), other.health)
-            };
-            let is_bad = rank(status.action) > 0 || status.health != Health::Current;
-            if is_bad && worst.is_none_or(is_worse) {
-                worst = Some(status);
-            }
-        }
-        if let (None, Some(worst)) = (self.outcome.reason, worst) {
-            let unhealthy = (worst.health == Health::Failed).then_some(Reason::Unhealthy);
-            if let Some(reason) = worst.reason.or(unhealthy) {
-                self.outcome.message = format!("{}: {}", worst.object, worst.message);
-                self.outcome.reason = Some(reason);
-            }
-        }
-        self.close(sync, health)
-    }
-
-    fn close(mut self, sync: Sync, health: Health) -> TurnOutcome {
-        self.outcome.sync = sync;
-        self.outcome.health = health;
-        self.outcome.objects = self.statuses.into_values().collect();
-        self.outcome
+    fn is_finished(&self, object: &ObjectRef) -> bool {
+        self.inventory.finished_hooks.contains(object)
     }
 }
 
-fn rank(action: Action) -> u8 {
-    match action {
-        Action::Failed => 3,
-        Action::Skipped => 2,
-        Action::Held => 1,
-        _ => 0,
-    }
+fn is_overdue(desired: &Desired, fact: &Fact, now: Timestamp) -> bool {
+    let limit = deadline(desired).unwrap_or(Duration::from_secs(600));
+    fact.health.health == Health::InProgress
+        && fact.created.is_some_and(|created| {
+            let age = now.duration_since(created).as_secs();
+            age > i64::try_from(limit.as_secs()).unwrap_or(i64::MAX)
+        })
+}
+
+/// Time since the process began: steady, whatever happens to the wall clock (N6).
+fn monotonic() -> Duration {
+    static START: std::sync::LazyLock<std::time::Instant> =
+        std::sync::LazyLock::new(std::time::Instant::now);
+    START.elapsed()
 }

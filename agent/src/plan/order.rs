@@ -1,11 +1,10 @@
 //! The order in which kinds are applied; pruning goes the other way.
 
-use serde_json::Value;
-
 use super::Desired;
 
-/// Explicit waves within an application: objects of a lower number come first.
-const WAVE_ANNOTATION: &str = "/metadata/annotations/flotilla.dev~1wave";
+/// Explicit waves within an application: objects of a lower number come first, and are healthy before
+/// the next ones change.
+pub const WAVE_ANNOTATION: &str = "flotilla.dev/wave";
 
 /// What others refer to comes before what refers to it, as in Helm's InstallOrder and cli-utils.
 const FIRST: [&str; 21] = [
@@ -39,19 +38,22 @@ const LAST: [&str; 3] = [
     "ValidatingWebhookConfiguration",
 ];
 
+/// An object's explicit wave; 0 where it names none.
+pub(super) fn wave(desired: &Desired) -> i32 {
+    desired
+        .directive(WAVE_ANNOTATION)
+        .trim()
+        .parse::<i32>()
+        .unwrap_or(0)
+}
+
 /// The phase of an object: equal weights are applied at once.
 ///
 /// Only five phases come from kinds (namespaces, definitions, what is referred to, the rest,
 /// admission), so that a large application is not a long queue; an explicit wave counts above them.
 #[must_use]
 pub fn weight(desired: &Desired) -> i64 {
-    let wave = desired
-        .value
-        .pointer(WAVE_ANNOTATION)
-        .and_then(Value::as_str)
-        .and_then(|text| text.parse::<i32>().ok())
-        .unwrap_or(0);
-    i64::from(wave) * 10 + kind_phase(&desired.object.kind)
+    i64::from(wave(desired)) * 10 + kind_phase(&desired.object.kind)
 }
 
 pub(super) fn kind_phase(kind: &str) -> i64 {

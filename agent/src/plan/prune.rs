@@ -59,9 +59,8 @@ pub(super) fn plan(inputs: &Inputs<'_>, plan: &mut Plan) {
 fn decide(inputs: &Inputs<'_>, entry: &Entry) -> Step {
     let object = entry.object.clone();
     let hold = |reason, message: &str| Step::Hold(object.clone(), reason, message.to_owned());
-    if let Some(owner) = inputs.claims.owners.get(&object) {
+    if inputs.claims.owners.contains_key(&object) {
         // Handed over in the same commit: the other application takes it as it stands.
-        let _ = owner;
         return Step::Forget(object);
     }
     if !inputs.observed.complete {

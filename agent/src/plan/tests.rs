@@ -21,11 +21,17 @@ fn object(kind: &str, name: &str) -> ObjectRef {
 }
 
 fn desired(kind: &str, name: &str) -> Desired {
-    Desired {
-        object: object(kind, name),
-        version: "v1".to_owned(),
-        value: json!({}),
+    Desired::new(object(kind, name), "v1".to_owned(), &json!({}))
+}
+
+fn annotated(kind: &str, name: &str, annotations: &[(&str, &str)]) -> Desired {
+    let annotations: BTreeMap<&str, &str> = annotations.iter().copied().collect();
+    let value = json!({"metadata": {"annotations": annotations}});
+    let mut object = object(kind, name);
+    if kind == "Job" {
+        object.group = "batch".to_owned();
     }
+    Desired::new(object, "v1".to_owned(), &value)
 }
 
 fn entry(kind: &str, name: &str, uid: &str) -> Entry {
@@ -33,6 +39,7 @@ fn entry(kind: &str, name: &str, uid: &str) -> Entry {
         object: object(kind, name),
         version: "v1".to_owned(),
         uid: uid.to_owned(),
+        applied: String::new(),
     }
 }
 
@@ -42,13 +49,19 @@ fn live(uid: &str) -> Live {
         application: "app".to_owned(),
         prune: String::new(),
         terminating: false,
-        matches: true,
+        fit: Fit::Equal,
+        health: Health::Current,
+        overdue: false,
     }
 }
 
 struct World {
     desired: Vec<Desired>,
     observed: Observed,
+    contested: BTreeMap<ObjectRef, String>,
+    finished_hooks: BTreeSet<ObjectRef>,
+    drift: Drift,
+    removed: bool,
     inventory: Inventory,
     policy: Policy,
     claims: Claims,
@@ -75,20 +88,29 @@ fn world() -> World {
             complete: true,
         },
         prune_enabled: true,
+        contested: BTreeMap::new(),
+        finished_hooks: BTreeSet::new(),
+        drift: Drift::Correct,
+        removed: false,
     }
 }
 
 impl World {
     fn plan(&self) -> Plan {
+        let desired: Vec<Arc<Desired>> = self.desired.iter().cloned().map(Arc::new).collect();
         plan(&Inputs {
             application: "app",
-            desired: &self.desired,
+            desired: &desired,
             observed: &self.observed,
             inventory: &self.inventory,
             policy: &self.policy,
             own_namespace: "flotilla-system",
             claims: &self.claims,
             prune_enabled: self.prune_enabled,
+            drift: self.drift,
+            contested: &self.contested,
+            finished_hooks: &self.finished_hooks,
+            removed: self.removed,
         })
     }
 
@@ -139,7 +161,7 @@ fn p03_a_hand_over_forgets_instead_of_deleting() {
     world
         .claims
         .owners
-        .insert(object("ConfigMap", "b"), "other".to_owned());
+        .insert(object("ConfigMap", "b"), ["other".to_owned()].into());
     assert!(world.pruned().is_empty());
     assert!(
         world
@@ -217,7 +239,7 @@ fn p19_an_object_of_another_application_is_refused_with_its_owner() {
     world
         .claims
         .owners
-        .insert(object("ConfigMap", "a"), "other".to_owned());
+        .insert(object("ConfigMap", "a"), ["other".to_owned()].into());
     let skipped = world.plan().rest.into_iter().find_map(|step| match step {
         Step::Skip(_, reason, message) => Some((reason, message)),
         _ => None,
@@ -268,6 +290,7 @@ fn phases_put_namespaces_and_definitions_first() {
                     Step::Apply {
                         index,
                         create: true,
+                        ..
                     } => index,
                     other => panic!("{other:?}"),
                 })
@@ -313,9 +336,12 @@ fn p21_no_plan_deletes_without_proof() {
             }
             if rng.random_bool(0.7) {
                 let mut one = live(["1", "2"].choose(&mut rng).unwrap());
-                one.matches = rng.random_bool(0.5);
+                if rng.random_bool(0.5) {
+                    one.fit = Fit::Unknown;
+                }
                 one.terminating = rng.random_bool(0.1);
                 one.application = (*["app", "other", ""].choose(&mut rng).unwrap()).to_owned();
+                one.health = *[Health::Current, Health::Failed].choose(&mut rng).unwrap();
                 one.prune = (*["", "", "disabled", "confirm", "confirmed"]
                     .choose(&mut rng)
                     .unwrap())
@@ -323,7 +349,7 @@ fn p21_no_plan_deletes_without_proof() {
                 world.observed.live.insert(id.clone(), one);
             }
             if rng.random_bool(0.1) {
-                world.claims.owners.insert(id, "other".to_owned());
+                world.claims.owners.insert(id, ["other".to_owned()].into());
             }
         }
         let plan = world.plan();
@@ -358,4 +384,177 @@ fn p21_no_plan_deletes_without_proof() {
             );
         }
     }
+}
+
+#[test]
+fn p19_of_two_claimants_the_holder_keeps_it() {
+    let claims = Claims {
+        owners: [(
+            object("ConfigMap", "a"),
+            ["a-newcomer".to_owned(), "app".to_owned()].into(),
+        )]
+        .into(),
+        complete: true,
+    };
+    let mut world = world();
+    world.claims = claims;
+    assert!(
+        world
+            .plan()
+            .rest
+            .contains(&Step::Unchanged(object("ConfigMap", "a")))
+    );
+    world.observed.live.remove(&object("ConfigMap", "a"));
+    let plan = world.plan();
+    assert!(
+        plan.rest
+            .iter()
+            .any(|s| matches!(s, Step::Skip(_, Reason::OwnedByAnotherApplication, _)))
+    );
+}
+
+#[test]
+fn a_removed_application_prunes_within_its_budget() {
+    let mut world = world();
+    world.desired.clear();
+    world.removed = true;
+    assert_eq!(world.pruned(), ["a 1", "b 2"]);
+    for number in 0..20 {
+        let name = format!("many{number}");
+        world.inventory.insert(entry("ConfigMap", &name, "5"));
+        let id = object("ConfigMap", &name);
+        world.observed.live.insert(id, live("5"));
+    }
+    assert!(world.pruned().is_empty(), "p13: over the budget");
+}
+
+fn skips(world: &World) -> BTreeMap<String, Reason> {
+    world
+        .plan()
+        .rest
+        .into_iter()
+        .filter_map(|step| match step {
+            Step::Skip(object, reason, _) => Some((object.name, reason)),
+            _ => None,
+        })
+        .collect()
+}
+
+fn applies(world: &World) -> Vec<String> {
+    world
+        .plan()
+        .apply
+        .into_iter()
+        .flatten()
+        .filter_map(|step| match step {
+            Step::Apply { index, .. } => Some(world.desired[index].object.name.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Makes an object live, as it should be.
+fn settle(world: &mut World, index: usize, health: Health) {
+    let mut one = live("x");
+    one.health = health;
+    let object = world.desired[index].object.clone();
+    world.observed.live.insert(object, one);
+}
+
+#[test]
+fn waves_wait_for_health_and_dependencies_for_theirs() {
+    let mut world = world();
+    world.inventory = Inventory::default();
+    world.observed.live.clear();
+    world.desired = vec![
+        annotated("ConfigMap", "second", &[(WAVE_ANNOTATION, "2")]),
+        annotated("ConfigMap", "first", &[]),
+        annotated(
+            "ConfigMap",
+            "needs",
+            &[(
+                DEPENDS_ON_ANNOTATION,
+                "ConfigMap/first, ConfigMap/web/other",
+            )],
+        ),
+        annotated("ConfigMap", "other", &[]),
+        annotated(
+            "ConfigMap",
+            "lost",
+            &[(DEPENDS_ON_ANNOTATION, "ConfigMap/nowhere")],
+        ),
+    ];
+    assert_eq!(applies(&world), ["first", "other"]);
+    settle(&mut world, 1, Health::InProgress);
+    settle(&mut world, 3, Health::Current);
+    assert_eq!(applies(&world), Vec::<String>::new());
+    settle(&mut world, 1, Health::Current);
+    assert_eq!(applies(&world), ["needs"]);
+    settle(&mut world, 2, Health::Current);
+    assert_eq!(skips(&world)["second"], Reason::DependencyNotReady);
+    world.desired.pop();
+    assert_eq!(applies(&world), ["second"]);
+}
+
+#[test]
+fn circular_dependencies_are_named_and_block_nothing_else() {
+    let mut world = world();
+    world.observed.live.clear();
+    world.desired = vec![
+        annotated("ConfigMap", "a", &[(DEPENDS_ON_ANNOTATION, "ConfigMap/b")]),
+        annotated("ConfigMap", "b", &[(DEPENDS_ON_ANNOTATION, "ConfigMap/a")]),
+        annotated("ConfigMap", "c", &[]),
+    ];
+    assert_eq!(applies(&world), ["c"]);
+    assert_eq!(skips(&world)["a"], Reason::Cycle);
+}
+
+#[test]
+fn hooks_run_before_after_and_on_failure_once_for_a_content() {
+    let mut world = world();
+    world.inventory = Inventory::default();
+    world.observed.live.clear();
+    world.desired = vec![
+        annotated("Job", "before", &[(HOOK_ANNOTATION, "pre-sync")]),
+        annotated("ConfigMap", "main", &[]),
+        annotated("Job", "after", &[(HOOK_ANNOTATION, "post-sync")]),
+        annotated("Job", "rescue", &[(HOOK_ANNOTATION, "on-failure")]),
+    ];
+    assert_eq!(applies(&world), ["before"]);
+    settle(&mut world, 0, Health::InProgress);
+    assert_eq!(applies(&world), Vec::<String>::new());
+    assert_eq!(skips(&world)["main"], Reason::DependencyNotReady);
+    settle(&mut world, 0, Health::Failed);
+    assert_eq!(skips(&world)["main"], Reason::HookFailed);
+    assert_eq!(applies(&world), ["rescue"]);
+    // Its Job is gone by its own time-to-live, and it is remembered.
+    world.observed.live.clear();
+    let before = world.desired[0].object.clone();
+    world.finished_hooks.insert(before);
+    assert_eq!(applies(&world), ["main"]);
+    settle(&mut world, 1, Health::Current);
+    assert_eq!(applies(&world), ["after"]);
+    settle(&mut world, 2, Health::Current);
+    assert!(world.plan().is_noop());
+}
+
+#[test]
+fn drift_is_corrected_reported_or_left_alone_for_a_while() {
+    let mut world = world();
+    let a = object("ConfigMap", "a");
+    let mut known = entry("ConfigMap", "a", "1");
+    known.applied = world.desired[0].short_digest();
+    world.inventory.remove(&a);
+    world.inventory.insert(known);
+    world.observed.live.get_mut(&a).unwrap().fit = Fit::Differs {
+        fields: vec!["/data/x".to_owned()],
+        manager: "kubectl-edit".to_owned(),
+    };
+    let plan = world.plan();
+    assert!(matches!(plan.apply[0][0], Step::Apply { drift: true, .. }));
+    world.drift = Drift::Report;
+    assert_eq!(skips(&world)["a"], Reason::Drifted);
+    world.drift = Drift::Correct;
+    world.contested.insert(a, "fight".to_owned());
+    assert_eq!(skips(&world)["a"], Reason::Contested);
 }

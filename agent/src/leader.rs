@@ -1,0 +1,368 @@
+//! One writer per cluster: a Lease (coordination.k8s.io/v1) elects one pod of the DaemonSet, and a fence
+//! keeps a pod that lost it from writing (I5).
+//!
+//! As in client-go's leaderelection, other pods' clocks are not trusted: a lease counts as expired when
+//! its record has not changed for its whole duration by our own steady clock. The holder stops itself
+//! [`MARGIN`] before anybody else may take over, also when it was stopped in between and does not know.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::Method;
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster::{Api, Error};
+
+/// Name of the Lease, in the agent's namespace.
+pub const LEASE: &str = "flotilla-agent";
+/// How long a lease lasts without renewal.
+pub const DURATION: Duration = Duration::from_secs(10);
+/// Time between renewals, and between a standby's looks.
+pub const RENEW: Duration = Duration::from_secs(3);
+/// A holder stops writing this long before its lease runs out.
+pub const MARGIN: Duration = Duration::from_secs(2);
+
+/// Whether this process may write. Cheap to clone; asked before each write.
+#[derive(Debug, Clone)]
+pub struct Fence {
+    /// None: there is no lease, and nobody else writes.
+    until: Option<Arc<Mutex<Option<Instant>>>>,
+}
+
+impl Fence {
+    /// Always held: for tools that run once, by hand.
+    #[must_use]
+    pub fn open() -> Self {
+        Self { until: None }
+    }
+
+    /// Not held until a lease is.
+    #[must_use]
+    pub fn closed() -> Self {
+        Self {
+            until: Some(Arc::default()),
+        }
+    }
+
+    /// Whether a write may begin now.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        match &self.until {
+            None => true,
+            Some(until) => until.lock().is_some_and(|until| Instant::now() < until),
+        }
+    }
+
+    fn hold_until(&self, at: Option<Instant>) {
+        if let Some(until) = &self.until {
+            *until.lock() = at;
+        }
+    }
+}
+
+/// A Lease's record, as far as an election goes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Record {
+    /// Who holds it; empty: nobody.
+    pub holder: String,
+    /// When it was renewed, in the holder's own words; only compared, never trusted.
+    pub renewed: String,
+    /// How often it changed hands.
+    pub transitions: i64,
+    /// How long it lasts, seconds.
+    pub seconds: u64,
+}
+
+/// What a pod should do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Move {
+    /// Write the record with ourselves as its holder.
+    Take {
+        /// The number of transitions to write.
+        transitions: i64,
+    },
+    /// Somebody holds it.
+    Wait,
+}
+
+/// What one pod knows of the lease. Pure: records and the steady clock come in.
+#[derive(Debug, Default)]
+pub struct Election {
+    seen: Option<(Record, Duration)>,
+}
+
+impl Election {
+    /// Decides, given the record as it is now; none: there is no Lease yet.
+    pub fn judge(&mut self, me: &str, record: Option<&Record>, now: Duration) -> Move {
+        let Some(record) = record else {
+            return Move::Take { transitions: 0 };
+        };
+        if record.holder == me {
+            return Move::Take {
+                transitions: record.transitions,
+            };
+        }
+        let next = Move::Take {
+            transitions: record.transitions + 1,
+        };
+        if record.holder.is_empty() {
+            return next;
+        }
+        match &self.seen {
+            Some((seen, since)) if seen == record => {
+                let lasts = Duration::from_secs(record.seconds.clamp(1, 3600));
+                if now.saturating_sub(*since) > lasts {
+                    next
+                } else {
+                    Move::Wait
+                }
+            }
+            _ => {
+                self.seen = Some((record.clone(), now));
+                Move::Wait
+            }
+        }
+    }
+}
+
+/// Takes part in the election.
+pub struct Elector {
+    api: Api,
+    path: String,
+    namespace: String,
+    me: String,
+    fence: Fence,
+    election: Election,
+    started: Instant,
+}
+
+impl Elector {
+    /// `me` is unique among all processes that may run at once: a pod's name.
+    pub(crate) fn new(api: &Api, namespace: &str, me: String, fence: Fence) -> Self {
+        Self {
+            // Its own writes are what the fence waits for.
+            api: api.unfenced(),
+            path: format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"),
+            namespace: namespace.to_owned(),
+            me,
+            fence,
+            election: Election::default(),
+            started: Instant::now(),
+        }
+    }
+
+    /// Waits until this process holds the lease. False: it was stopped first.
+    pub async fn acquire(&mut self, stop: &CancellationToken) -> bool {
+        let mut told = String::new();
+        loop {
+            match self.attempt().await {
+                Ok(None) => {
+                    tracing::info!(holder = self.me, "this pod leads");
+                    return true;
+                }
+                Ok(Some(holder)) => {
+                    if told != holder {
+                        tracing::info!(holder, "stands by: another pod leads");
+                        told = holder;
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "cannot read or write the lease"),
+            }
+            let jitter = rand::Rng::random_range(&mut rand::rng(), 0.6..1.0);
+            tokio::select! {
+                () = tokio::time::sleep(RENEW.mul_f64(jitter)) => {}
+                () = stop.cancelled() => return false,
+            }
+        }
+    }
+
+    /// Renews the lease until it is lost or `stop` is asked for; then gives it back, so that the next
+    /// pod need not wait.
+    pub async fn hold(&mut self, stop: &CancellationToken) {
+        let mut wait = RENEW;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = stop.cancelled() => return,
+            }
+            let attempt = tokio::time::timeout(DURATION / 3, self.attempt());
+            match attempt.await {
+                Ok(Ok(None)) => wait = RENEW,
+                Ok(Ok(Some(holder))) => {
+                    tracing::warn!(holder, "another pod leads now");
+                    break;
+                }
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "cannot renew the lease");
+                    wait = Duration::from_millis(500);
+                }
+                Err(_) => wait = Duration::from_millis(500),
+            }
+            if !self.fence.is_held() {
+                tracing::warn!("the lease ran out; nothing is written until it is held again");
+                break;
+            }
+        }
+        self.fence.hold_until(None);
+    }
+
+    /// Gives the lease back. Called after the last write.
+    pub async fn release(&mut self) {
+        if !self.fence.is_held() {
+            return;
+        }
+        self.fence.hold_until(None);
+        let Ok(Some((record, version))) = self.read().await else {
+            return;
+        };
+        if record.holder == self.me {
+            let given = Record {
+                holder: String::new(),
+                ..record
+            };
+            let write = self.write(&given, Some(&version));
+            if tokio::time::timeout(Duration::from_secs(2), write)
+                .await
+                .is_err()
+            {
+                tracing::debug!("the lease was not given back in time");
+            }
+        }
+    }
+
+    /// One look, and a write where it is ours to take. Returns who else holds it.
+    async fn attempt(&mut self) -> Result<Option<String>, Error> {
+        // Counted from before the request: the server may have taken it at any moment since.
+        let asked = Instant::now();
+        let found = self.read().await?;
+        let now = self.started.elapsed();
+        let record = found.as_ref().map(|(record, _)| record);
+        let holder = record
+            .map(|record| record.holder.clone())
+            .unwrap_or_default();
+        match self.election.judge(&self.me, record, now) {
+            Move::Wait => Ok(Some(holder)),
+            Move::Take { transitions } => {
+                let next = Record {
+                    holder: self.me.clone(),
+                    renewed: format!("{:.6}", Timestamp::now()),
+                    transitions,
+                    seconds: DURATION.as_secs(),
+                };
+                let version = found.as_ref().map(|(_, version)| version.as_str());
+                match self.write(&next, version).await {
+                    Ok(()) => {
+                        self.fence.hold_until(asked.checked_add(DURATION - MARGIN));
+                        Ok(None)
+                    }
+                    // Somebody was faster.
+                    Err(error) if error.code == 409 => Ok(Some("another pod".to_owned())),
+                    Err(error) => Err(error),
+                }
+            }
+        }
+    }
+
+    async fn read(&self) -> Result<Option<(Record, String)>, Error> {
+        let found = self.api.find(&format!("{}/{LEASE}", self.path)).await?;
+        Ok(found.map(|live| {
+            let text = |pointer: &str| {
+                let value = live.pointer(pointer).and_then(Value::as_str);
+                value.unwrap_or_default().to_owned()
+            };
+            let number = |pointer: &str| live.pointer(pointer).and_then(Value::as_i64);
+            let record = Record {
+                holder: text("/spec/holderIdentity"),
+                renewed: text("/spec/renewTime"),
+                transitions: number("/spec/leaseTransitions").unwrap_or(0),
+                seconds: number("/spec/leaseDurationSeconds")
+                    .and_then(|seconds| u64::try_from(seconds).ok())
+                    .unwrap_or(DURATION.as_secs()),
+            };
+            (record, text("/metadata/resourceVersion"))
+        }))
+    }
+
+    /// Under optimistic concurrency: of two pods that take it at once, one gets a conflict.
+    async fn write(&self, record: &Record, version: Option<&str>) -> Result<(), Error> {
+        let now = format!("{:.6}", Timestamp::now());
+        let body = json!({
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {
+                "name": LEASE,
+                "namespace": self.namespace,
+                "resourceVersion": version,
+            },
+            "spec": {
+                "holderIdentity": record.holder,
+                "leaseDurationSeconds": record.seconds,
+                "leaseTransitions": record.transitions,
+                "renewTime": now,
+                "acquireTime": now,
+            },
+        });
+        let (method, path) = match version {
+            Some(_) => (Method::PUT, format!("{}/{LEASE}", self.path)),
+            None => (Method::POST, self.path.clone()),
+        };
+        self.api
+            .send(method, &path, "application/json", Some(&body))
+            .await
+            .map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(holder: &str, renewed: &str) -> Record {
+        Record {
+            holder: holder.to_owned(),
+            renewed: renewed.to_owned(),
+            transitions: 3,
+            seconds: 10,
+        }
+    }
+
+    #[test]
+    fn a17_a_lease_is_taken_only_after_its_record_stood_still_for_its_duration() {
+        let mut election = Election::default();
+        let second = Duration::from_secs;
+        let mut judge = |record: Option<&Record>, at| election.judge("me", record, second(at));
+        assert_eq!(judge(None, 0), Move::Take { transitions: 0 });
+        assert_eq!(judge(Some(&record("you", "a")), 0), Move::Wait);
+        assert_eq!(judge(Some(&record("you", "a")), 9), Move::Wait);
+        assert_eq!(judge(Some(&record("you", "b")), 10), Move::Wait);
+        assert_eq!(judge(Some(&record("you", "b")), 20), Move::Wait);
+        let take = Move::Take { transitions: 4 };
+        assert_eq!(judge(Some(&record("you", "b")), 21), take);
+        assert_eq!(judge(Some(&record("", "c")), 21), take);
+        let renew = Move::Take { transitions: 3 };
+        assert_eq!(judge(Some(&record("me", "c")), 21), renew);
+    }
+
+    #[test]
+    fn a17_a_fence_closes_by_itself() {
+        let fence = Fence::closed();
+        assert!(!fence.is_held());
+        fence.hold_until(Instant::now().checked_add(Duration::from_secs(60)));
+        assert!(fence.is_held());
+        fence.hold_until(Some(Instant::now()));
+        assert!(
+            !fence.is_held(),
+            "its time is up, and nobody had to tell it"
+        );
+        assert!(Fence::open().is_held());
+    }
+
+    #[test]
+    fn a_holder_stops_before_another_may_begin() {
+        assert!(RENEW * 2 < DURATION - MARGIN);
+        assert!(DURATION + RENEW < Duration::from_secs(15), "the promise");
+    }
+}

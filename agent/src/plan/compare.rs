@@ -1,0 +1,229 @@
+//! Whether a live object already says everything that we want it to say, and where it does not.
+//!
+//! Kubernetes' schemas decide whether a list is a whole, a set, or a map by key. The server tells us in
+//! our own entry of `managedFields` (FieldsV1, KEP-555): items of maps are named by `k:`, items of sets
+//! by `v:`, and a list without either is a whole.
+
+use serde_json::Value;
+
+/// Most differing fields that are remembered of one object.
+pub(super) const MAX_DIFFERENCES: usize = 8;
+
+/// The fields (RFC 6901 pointers) in which `live` is not as `wanted`, at most [`MAX_DIFFERENCES`].
+///
+/// Fields that only `live` has are the server's or somebody else's. `owned` is our FieldsV1 of the live
+/// object, `skip` tells which fields are not ours to compare.
+#[must_use]
+pub fn differences(
+    wanted: &Value,
+    live: &Value,
+    owned: Option<&Value>,
+    skip: &dyn Fn(&str) -> bool,
+) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut walk = Walk {
+        skip,
+        found: &mut found,
+    };
+    walk.value(wanted, live, owned, &mut String::new());
+    found
+}
+
+/// Whether every field of `wanted` is in `live` with the same value.
+#[must_use]
+pub fn is_subset(wanted: &Value, live: &Value) -> bool {
+    differences(wanted, live, None, &|_| false).is_empty()
+}
+
+struct Walk<'a> {
+    skip: &'a dyn Fn(&str) -> bool,
+    found: &'a mut Vec<String>,
+}
+
+impl Walk<'_> {
+    fn differs(&mut self, path: &str) {
+        if self.found.len() < MAX_DIFFERENCES {
+            self.found.push(path.to_owned());
+        }
+    }
+
+    fn value(&mut self, wanted: &Value, live: &Value, owned: Option<&Value>, path: &mut String) {
+        if self.found.len() >= MAX_DIFFERENCES || (!path.is_empty() && (self.skip)(path)) {
+            return;
+        }
+        match (wanted, live) {
+            (Value::Object(wanted), Value::Object(live)) => {
+                for (key, value) in wanted {
+                    let length = path.len();
+                    path.push('/');
+                    push_escaped(path, key);
+                    let owned = owned.and_then(|owned| owned.get(format!("f:{key}")));
+                    match live.get(key) {
+                        Some(live) => self.value(value, live, owned, path),
+                        // The server drops what is null or empty.
+                        None if is_nothing(value) => {}
+                        None if (self.skip)(path) => {}
+                        None => self.differs(path),
+                    }
+                    path.truncate(length);
+                }
+            }
+            (Value::Array(wanted), Value::Array(live)) => self.list(wanted, live, owned, path),
+            (Value::Number(a), Value::Number(b)) if a == b || a.as_f64() == b.as_f64() => {}
+            _ if wanted == live => {}
+            _ => self.differs(path),
+        }
+    }
+
+    fn list(&mut self, wanted: &[Value], live: &[Value], owned: Option<&Value>, path: &mut String) {
+        let members = owned.and_then(Value::as_object);
+        let named = |prefix: &str| {
+            members.is_some_and(|members| members.keys().any(|key| key.starts_with(prefix)))
+        };
+        if named("v:") {
+            if !wanted.iter().all(|item| live.contains(item)) {
+                self.differs(path);
+            }
+            return;
+        }
+        if named("k:") {
+            self.map_list(wanted, live, members, path);
+            return;
+        }
+        if wanted.len() != live.len() {
+            self.differs(path);
+            return;
+        }
+        for (index, (wanted, live)) in wanted.iter().zip(live).enumerate() {
+            let length = path.len();
+            path.push('/');
+            path.push_str(&index.to_string());
+            self.value(wanted, live, None, path);
+            path.truncate(length);
+        }
+    }
+
+    /// A list whose items have keys: ours must be there, others may be.
+    fn map_list(
+        &mut self,
+        wanted: &[Value],
+        live: &[Value],
+        members: Option<&serde_json::Map<String, Value>>,
+        path: &mut String,
+    ) {
+        let keys: Vec<(serde_json::Map<String, Value>, &Value)> = members
+            .into_iter()
+            .flatten()
+            .filter_map(|(name, owned)| {
+                let key = serde_json::from_str(name.strip_prefix("k:")?).ok()?;
+                Some((key, owned))
+            })
+            .collect();
+        for (index, item) in wanted.iter().enumerate() {
+            // Every key field that the item itself names has to agree; one that it leaves to the
+            // server's default (a port's protocol) is in the key only.
+            let agrees = |key: &serde_json::Map<String, Value>| {
+                key.iter()
+                    .all(|(field, value)| item.get(field).is_none_or(|own| own == value))
+                    && key.keys().any(|field| item.get(field).is_some())
+            };
+            let length = path.len();
+            path.push('/');
+            path.push_str(&index.to_string());
+            let found = keys
+                .iter()
+                .find(|(key, _)| agrees(key))
+                .and_then(|(key, owned)| {
+                    let is_it =
+                        |l: &&Value| key.iter().all(|(field, value)| l.get(field) == Some(value));
+                    Some((live.iter().find(is_it)?, *owned))
+                });
+            match found {
+                Some((live, owned)) => self.value(item, live, Some(owned), path),
+                None => self.differs(path),
+            }
+            path.truncate(length);
+        }
+    }
+}
+
+fn push_escaped(path: &mut String, key: &str) {
+    for c in key.chars() {
+        match c {
+            '~' => path.push_str("~0"),
+            '/' => path.push_str("~1"),
+            c => path.push(c),
+        }
+    }
+}
+
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(map) => map.values().all(is_nothing),
+        Value::Array(items) => items.is_empty(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn servers_may_add_and_we_may_want_nothing() {
+        let live = json!({"spec": {"replicas": 1, "list": [{"a": 1, "default": true}], "x": "y"}});
+        assert!(is_subset(
+            &json!({"spec": {"replicas": 1.0, "list": [{"a": 1}]}}),
+            &live
+        ));
+        assert!(is_subset(
+            &json!({"spec": {"gone": null, "empty": {}}}),
+            &live
+        ));
+        assert!(!is_subset(&json!({"spec": {"replicas": 2}}), &live));
+        assert!(!is_subset(&json!({"spec": {"list": []}}), &live));
+        assert!(!is_subset(&json!({"spec": {"new": "z"}}), &live));
+    }
+
+    #[test]
+    fn lists_are_compared_as_the_server_keeps_them() {
+        let wanted = json!({"ports": [{"port": 80}], "finalizers": ["a"], "args": ["x"]});
+        let live = json!({
+            "ports": [
+                {"port": 443, "protocol": "TCP", "name": "mesh"},
+                {"port": 80, "protocol": "TCP"},
+            ],
+            "finalizers": ["b", "a"],
+            "args": ["x"],
+        });
+        let owned = json!({
+            "f:ports": {"k:{\"port\":80,\"protocol\":\"TCP\"}": {".": {}, "f:port": {}}},
+            "f:finalizers": {"v:\"a\"": {}},
+            "f:args": {},
+        });
+        let none = |_: &str| false;
+        assert!(differences(&wanted, &live, Some(&owned), &none).is_empty());
+        assert_eq!(
+            differences(&wanted, &live, None, &none),
+            ["/finalizers", "/ports"]
+        );
+        let more = json!({"args": ["x"], "ports": [{"port": 80, "name": "web"}, {"port": 1}]});
+        assert_eq!(
+            differences(&more, &live, Some(&owned), &none),
+            ["/ports/0/name", "/ports/1"]
+        );
+    }
+
+    #[test]
+    fn fields_that_are_not_ours_are_skipped_and_names_are_escaped() {
+        let wanted = json!({"a/b": {"c~d": 1}, "e": 2});
+        let live = json!({"a/b": {"c~d": 2}, "e": 3});
+        assert_eq!(
+            differences(&wanted, &live, None, &|path| path == "/e"),
+            ["/a~1b/c~0d"]
+        );
+    }
+}

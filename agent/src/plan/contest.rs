@@ -1,0 +1,98 @@
+//! A fight with another controller over the same fields: noticed, named, and slowed down (A14).
+//!
+//! Pure: the clock comes in.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use flotilla_shared::object::ObjectRef;
+
+/// Corrections in a row after which it counts as a fight.
+const ROUNDS: u32 = 10;
+/// Corrections further apart than this are separate edits, not a fight.
+const WINDOW: Duration = Duration::from_secs(600);
+/// Time between corrections once it is a fight; under one write a minute.
+const SLOW: Duration = Duration::from_secs(90);
+
+#[derive(Debug, Clone)]
+struct Fight {
+    rounds: u32,
+    last: Duration,
+    manager: String,
+}
+
+/// The corrections of late. Times are durations since any fixed moment.
+#[derive(Debug, Clone, Default)]
+pub struct Contests {
+    fights: BTreeMap<ObjectRef, Fight>,
+}
+
+impl Contests {
+    /// An object was set right again at `now` after `manager` had changed it.
+    pub fn corrected(&mut self, object: &ObjectRef, manager: &str, now: Duration) {
+        let fight = self.fights.entry(object.clone()).or_insert(Fight {
+            rounds: 0,
+            last: now,
+            manager: String::new(),
+        });
+        if now.saturating_sub(fight.last) > WINDOW {
+            fight.rounds = 0;
+        }
+        fight.rounds += 1;
+        fight.last = now;
+        fight.manager = manager.to_owned();
+        // What nobody contests any more is forgotten.
+        self.fights
+            .retain(|_, fight| now.saturating_sub(fight.last) <= WINDOW);
+    }
+
+    /// Objects that are fought over and may not be corrected again yet, with the words for it.
+    #[must_use]
+    pub fn held(&self, now: Duration) -> BTreeMap<ObjectRef, String> {
+        self.fights
+            .iter()
+            .filter(|(_, fight)| {
+                fight.rounds >= ROUNDS && now.saturating_sub(fight.last) < SLOW
+            })
+            .map(|(object, fight)| {
+                let message = format!(
+                    "contested by manager {:?}: set right {} times in a row, now at most once in {} \
+                     seconds; end the contest, or leave the field to it with an ignore rule",
+                    fight.manager,
+                    fight.rounds,
+                    SLOW.as_secs()
+                );
+                (object.clone(), message)
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a14_after_ten_rounds_it_is_under_one_write_a_minute() {
+        let object = ObjectRef {
+            group: String::new(),
+            kind: "ConfigMap".to_owned(),
+            namespace: "web".to_owned(),
+            name: "a".to_owned(),
+        };
+        let mut contests = Contests::default();
+        let mut writes = Vec::new();
+        for second in 0..600 {
+            let now = Duration::from_secs(second);
+            if !contests.held(now).contains_key(&object) {
+                contests.corrected(&object, "other", now);
+                writes.push(second);
+            }
+        }
+        assert_eq!(writes[..10], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        assert!(writes[9..].windows(2).all(|pair| pair[1] - pair[0] > 60));
+        let message = &contests.held(Duration::from_secs(600))[&object];
+        assert!(message.contains("\"other\""), "{message}");
+        assert!(contests.held(Duration::from_secs(2000)).is_empty());
+    }
+}

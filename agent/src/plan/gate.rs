@@ -1,0 +1,220 @@
+//! What has to wait for what: hooks, explicit waves, `depends-on`. Pure.
+//!
+//! A gate holds back changes only. An object that is as it should be is never touched by it, and every
+//! turn judges anew, so that nothing waits on a memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flotilla_shared::health::Health;
+use flotilla_shared::object::ObjectRef;
+use flotilla_shared::reason::Reason;
+
+use super::hook::Hook;
+use super::order::wave;
+use super::{Desired, Fit, Inputs, Live};
+
+/// Objects of the same application that must be healthy first: `Kind/name`, `Kind.group/name` or
+/// `Kind.group/namespace/name`, separated by commas.
+pub const DEPENDS_ON_ANNOTATION: &str = "flotilla.dev/depends-on";
+
+/// How far an object is.
+#[derive(Debug, Clone, PartialEq)]
+enum Progress {
+    Done,
+    Waiting(String),
+    Failed(String),
+}
+
+/// Per desired object, why its change has to wait.
+pub(super) struct Gates<'a> {
+    inputs: &'a Inputs<'a>,
+    by_object: BTreeMap<&'a ObjectRef, usize>,
+    /// The first stage that is not done, and why.
+    blocked: Option<((u8, i32), Reason, String)>,
+    circular: BTreeSet<usize>,
+    /// Something of the application failed: what failure hooks wait for.
+    failed: bool,
+}
+
+fn stage(desired: &Desired) -> (u8, i32) {
+    let phase = match desired.hook() {
+        Some(Hook::PreSync) => 0,
+        Some(Hook::PostSync | Hook::OnFailure) => 2,
+        None => 1,
+    };
+    (phase, wave(desired))
+}
+
+impl<'a> Gates<'a> {
+    pub(super) fn new(inputs: &'a Inputs<'a>) -> Self {
+        let by_object = inputs
+            .desired
+            .iter()
+            .enumerate()
+            .map(|(index, desired)| (&desired.object, index))
+            .collect();
+        let mut gates = Self {
+            inputs,
+            by_object,
+            blocked: None,
+            circular: BTreeSet::new(),
+            failed: false,
+        };
+        gates.circular = gates.circles();
+        for desired in inputs.desired {
+            if desired.hook() == Some(Hook::OnFailure) {
+                continue;
+            }
+            let (reason, why) = match gates.progress(desired) {
+                Progress::Done => continue,
+                Progress::Waiting(why) => (Reason::DependencyNotReady, why),
+                Progress::Failed(why) => {
+                    gates.failed = true;
+                    (Reason::HookFailed, why)
+                }
+            };
+            let stage = stage(desired);
+            let is_first = gates
+                .blocked
+                .as_ref()
+                .is_none_or(|(first, ..)| stage < *first);
+            if is_first {
+                let reason = match desired.hook() {
+                    Some(_) => reason,
+                    None => Reason::DependencyNotReady,
+                };
+                gates.blocked = Some((stage, reason, why));
+            }
+        }
+        gates
+    }
+
+    fn progress(&self, desired: &Desired) -> Progress {
+        let object = &desired.object;
+        let hook = desired.hook();
+        if hook.is_some() && self.inputs.finished_hooks.contains(object) {
+            return Progress::Done;
+        }
+        let name = match hook {
+            Some(hook) => format!("{} hook {object}", hook.as_str()),
+            None => object.to_string(),
+        };
+        match self.inputs.observed.live.get(object) {
+            None => Progress::Waiting(format!("{name} is not there yet")),
+            Some(live) if live.health == Health::Failed => {
+                Progress::Failed(format!("{name} failed"))
+            }
+            Some(live) if hook.is_some() && live.overdue => {
+                Progress::Failed(format!("{name} is over its deadline"))
+            }
+            // A running hook is not compared: Jobs cannot be changed anyway.
+            Some(Live {
+                health: Health::Current,
+                fit,
+                ..
+            }) if hook.is_some() || *fit == Fit::Equal => Progress::Done,
+            Some(live) if live.fit == Fit::Equal || hook.is_some() => {
+                Progress::Waiting(format!("{name} is {}", live.health))
+            }
+            Some(_) => Progress::Waiting(format!("{name} is to be changed")),
+        }
+    }
+
+    /// Why the change of the desired object at `index` has to wait; none: it may go ahead.
+    pub(super) fn wait(&self, index: usize) -> Option<(Reason, String)> {
+        let desired = self.inputs.desired.get(index)?;
+        if self.circular.contains(&index) {
+            return Some((
+                Reason::Cycle,
+                format!("its {DEPENDS_ON_ANNOTATION} leads back to itself"),
+            ));
+        }
+        if desired.hook() != Some(Hook::OnFailure)
+            && let Some((first, reason, why)) = &self.blocked
+            && *first < stage(desired)
+        {
+            return Some((*reason, format!("waits: {why}")));
+        }
+        for dependency in dependencies(desired) {
+            let waits = match dependency {
+                Err(text) => format!("{DEPENDS_ON_ANNOTATION}: {text:?} names no object"),
+                Ok(object) => match self.find(object.clone()) {
+                    None => format!("{object} is not in this application"),
+                    Some(other) => match self.inputs.desired.get(other).map(|d| self.progress(d)) {
+                        None | Some(Progress::Done) => continue,
+                        Some(Progress::Waiting(why) | Progress::Failed(why)) => why,
+                    },
+                },
+            };
+            return Some((Reason::DependencyNotReady, format!("waits: {waits}")));
+        }
+        None
+    }
+
+    /// Whether a failure hook is due.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    /// A dependency in the namespace that was meant, or in none.
+    fn find(&self, mut object: ObjectRef) -> Option<usize> {
+        if let Some(index) = self.by_object.get(&object) {
+            return Some(*index);
+        }
+        object.namespace.clear();
+        self.by_object.get(&object).copied()
+    }
+
+    /// Objects whose dependencies lead back to themselves, or to such objects (Kahn's algorithm).
+    fn circles(&self) -> BTreeSet<usize> {
+        let mut needs: Vec<usize> = Vec::with_capacity(self.inputs.desired.len());
+        let mut needed_by: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (index, desired) in self.inputs.desired.iter().enumerate() {
+            let on: BTreeSet<usize> = dependencies(desired)
+                .filter_map(|object| self.find(object.ok()?))
+                .collect();
+            needs.push(on.len());
+            for other in on {
+                needed_by.entry(other).or_default().push(index);
+            }
+        }
+        let mut free: Vec<usize> = (0..needs.len()).filter(|i| needs[*i] == 0).collect();
+        while let Some(done) = free.pop() {
+            for index in needed_by.remove(&done).unwrap_or_default() {
+                needs[index] -= 1;
+                if needs[index] == 0 {
+                    free.push(index);
+                }
+            }
+        }
+        (0..needs.len()).filter(|i| needs[*i] > 0).collect()
+    }
+}
+
+/// What an object says it depends on; a name that cannot be read comes back as it stands.
+fn dependencies(desired: &Desired) -> impl Iterator<Item = Result<ObjectRef, String>> {
+    let text = desired.directive(DEPENDS_ON_ANNOTATION);
+    text.split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(|part| {
+            let parts: Vec<&str> = part.split('/').collect();
+            let (kind, namespace, name) = match parts.as_slice() {
+                [kind, name] => (*kind, desired.object.namespace.as_str(), *name),
+                [kind, namespace, name] => (*kind, *namespace, *name),
+                _ => return Err(part.to_owned()),
+            };
+            let (kind, group) = kind.split_once('.').unwrap_or((kind, ""));
+            if kind.is_empty() || name.is_empty() {
+                return Err(part.to_owned());
+            }
+            Ok(ObjectRef {
+                group: group.to_owned(),
+                kind: kind.to_owned(),
+                namespace: namespace.to_owned(),
+                name: name.to_owned(),
+            })
+        })
+        .collect::<Vec<_>>()
+        .into_iter()
+}

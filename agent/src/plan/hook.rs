@@ -1,0 +1,134 @@
+//! Hooks: Jobs that run once for each new content of an application, before it, after it, or when it
+//! failed. Pure.
+
+use std::time::Duration;
+
+use super::Desired;
+
+/// `pre-sync`, `post-sync` or `on-failure`.
+pub const HOOK_ANNOTATION: &str = "flotilla.dev/hook";
+/// Longest time a hook may take, such as `300s`, `5m` or `1h`.
+pub const DEADLINE_ANNOTATION: &str = "flotilla.dev/hook-deadline";
+/// A hook without a deadline of its own.
+const DEFAULT_DEADLINE: Duration = Duration::from_secs(600);
+
+/// When a hook runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hook {
+    /// Before anything else changes.
+    PreSync,
+    /// When everything else is healthy.
+    PostSync,
+    /// When something failed.
+    OnFailure,
+}
+
+impl Hook {
+    /// What an object's annotation says; none: it is no hook.
+    ///
+    /// # Errors
+    /// When the annotation or the kind is not one that is known; the text is for the operator.
+    pub fn of(desired: &Desired) -> Result<Option<Self>, String> {
+        let hook = match desired.directive(HOOK_ANNOTATION) {
+            "" => return Ok(None),
+            "pre-sync" => Self::PreSync,
+            "post-sync" => Self::PostSync,
+            "on-failure" => Self::OnFailure,
+            other => {
+                return Err(format!(
+                    "{HOOK_ANNOTATION}: {other:?} is not pre-sync, post-sync or on-failure"
+                ));
+            }
+        };
+        if desired.object.kind != "Job" || desired.object.group != "batch" {
+            return Err(format!("{HOOK_ANNOTATION}: only Jobs can be hooks"));
+        }
+        deadline(desired)?;
+        Ok(Some(hook))
+    }
+
+    /// For a person.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PreSync => "pre-sync",
+            Self::PostSync => "post-sync",
+            Self::OnFailure => "on-failure",
+        }
+    }
+}
+
+/// How long a hook may take.
+///
+/// # Errors
+/// When the annotation is not a duration.
+pub fn deadline(desired: &Desired) -> Result<Duration, String> {
+    let Some(text) = desired.directives.get(DEADLINE_ANNOTATION) else {
+        return Ok(DEFAULT_DEADLINE);
+    };
+    let (digits, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
+        Some(at) => text.split_at(at),
+        None => (text.as_str(), "s"),
+    };
+    let factor = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => 0,
+    };
+    match digits.parse::<u64>() {
+        Ok(number) if factor > 0 && (1..=86_400).contains(&(number.saturating_mul(factor))) => {
+            Ok(Duration::from_secs(number * factor))
+        }
+        _ => Err(format!(
+            "{DEADLINE_ANNOTATION}: {text:?} is not a duration between 1s and 24h, such as 5m"
+        )),
+    }
+}
+
+impl Desired {
+    /// When this object runs as a hook; none: it is no hook.
+    #[must_use]
+    pub fn hook(&self) -> Option<Hook> {
+        Hook::of(self).ok().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flotilla_shared::object::ObjectRef;
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(kind: &str, annotations: &serde_json::Value) -> Desired {
+        let object = ObjectRef {
+            group: if kind == "Job" { "batch" } else { "" }.to_owned(),
+            kind: kind.to_owned(),
+            namespace: "web".to_owned(),
+            name: "a".to_owned(),
+        };
+        let value = json!({"metadata": {"annotations": annotations}});
+        Desired::new(object, "v1".to_owned(), &value)
+    }
+
+    #[test]
+    fn hooks_are_jobs_with_known_words_and_bounded_deadlines() {
+        let hook = |kind: &str, word: &str, deadline: &str| {
+            object(
+                kind,
+                &json!({HOOK_ANNOTATION: word, DEADLINE_ANNOTATION: deadline}),
+            )
+        };
+        let job = hook("Job", "pre-sync", "5m");
+        assert_eq!(Hook::of(&job), Ok(Some(Hook::PreSync)));
+        assert_eq!(deadline(&job), Ok(Duration::from_secs(300)));
+        assert_eq!(deadline(&object("Job", &json!({}))), Ok(DEFAULT_DEADLINE));
+        assert!(Hook::of(&hook("Job", "presync", "5m")).is_err());
+        for bad in ["", "0s", "25h", "5d", "-1s", "99999999999999999999h"] {
+            assert!(Hook::of(&hook("Job", "post-sync", bad)).is_err(), "{bad}");
+        }
+        assert!(Hook::of(&hook("ConfigMap", "on-failure", "1h")).is_err());
+        assert_eq!(Hook::of(&object("ConfigMap", &json!({}))), Ok(None));
+    }
+}

@@ -1,0 +1,520 @@
+//! One application's loop: fetch, render, take turns. Applications run side by side, so that a slow
+//! repository, a broken commit or a large set holds up nobody else (I8).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flotilla_shared::assignment::ApplicationAssignment;
+use flotilla_shared::backoff::Backoff;
+use flotilla_shared::digest::Digest;
+use flotilla_shared::health::{Health, Sync};
+use flotilla_shared::id::ApplicationName;
+use flotilla_shared::reason::Reason;
+use flotilla_shared::report::ApplicationReport;
+use flotilla_shared::revision::Commit;
+use jiff::Timestamp;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::board::Board;
+use super::lookout::Lookout;
+use crate::cluster::{Cluster, Memory, TurnInput, TurnOutcome, Wish};
+use crate::events::Event;
+use crate::metrics::Metrics;
+use crate::plan::Claims;
+use crate::policy::{Policy, Refusal};
+use crate::report;
+use crate::source::{Rendered, Source};
+
+/// Events of one object come in bursts; a turn waits for the burst to end.
+const SETTLE: Duration = Duration::from_millis(100);
+/// While something is on its way, a turn is taken at least this often.
+const WAITING_INTERVAL: Duration = Duration::from_secs(5);
+/// A fetch that is quicker than this is waited for before what runs is looked after.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Health is given this long where the application says nothing.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// What an application is to do.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Task {
+    /// Run a commit; nothing is written while the hub asks for a pause.
+    Run {
+        application: Box<ApplicationAssignment>,
+        suspended: bool,
+    },
+    /// It was removed on purpose, with its objects.
+    Remove { suspended: bool },
+}
+
+impl Task {
+    fn application(&self) -> Option<&ApplicationAssignment> {
+        match self {
+            Self::Run { application, .. } => Some(application),
+            Self::Remove { .. } => None,
+        }
+    }
+
+    fn is_suspended(&self) -> bool {
+        match self {
+            Self::Run { suspended, .. } | Self::Remove { suspended } => *suspended,
+        }
+    }
+}
+
+/// What all workers share.
+pub(super) struct Shared {
+    pub(super) cluster: Cluster,
+    pub(super) source: Source,
+    pub(super) policy: Arc<Policy>,
+    pub(super) interval: Duration,
+    pub(super) board: Board,
+    pub(super) metrics: Metrics,
+    /// Turns and fetches at once.
+    pub(super) turns: Semaphore,
+    pub(super) fetches: Semaphore,
+}
+
+type Fetch = JoinHandle<Result<Rendered, Refusal>>;
+
+/// One application's state between turns.
+pub(super) struct Worker {
+    shared: Arc<Shared>,
+    name: ApplicationName,
+    task: watch::Receiver<Task>,
+    /// The fetch under way, and what for.
+    fetch: Option<(Box<ApplicationAssignment>, Fetch)>,
+    /// The assignment that was rendered, or refused, last.
+    settled_for: Option<Box<ApplicationAssignment>>,
+    rendered: Option<Rendered>,
+    wish: Wish,
+    /// Why the newest commit could not be rendered; the objects of the last good one are still kept
+    /// in shape.
+    refusal: Option<Refusal>,
+    /// No new attempt before this.
+    retry: Option<(Instant, Backoff)>,
+    memory: Memory,
+    report: ApplicationReport,
+    /// Since when health has been waited for.
+    waiting_since: Option<Instant>,
+    lookout: Lookout,
+}
+
+/// Why a wait ended.
+enum Woken {
+    Stopped,
+    Task,
+    Fetched,
+    Turn,
+}
+
+impl Worker {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        name: ApplicationName,
+        task: watch::Receiver<Task>,
+    ) -> Self {
+        Self {
+            shared,
+            name,
+            task,
+            fetch: None,
+            settled_for: None,
+            rendered: None,
+            wish: Wish::default(),
+            refusal: None,
+            retry: None,
+            memory: Memory::default(),
+            report: ApplicationReport::default(),
+            waiting_since: None,
+            lookout: Lookout::default(),
+        }
+    }
+
+    /// Works until stopped, or until there is nothing left of a removed application.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let mut changes = self.shared.cluster.changes(&self.name);
+        let mut claims = self.shared.board.claims_changed();
+        loop {
+            let task = self.task.borrow_and_update().clone();
+            self.begin_fetch(&task);
+            let just_begun = self.fetch.is_some();
+            if just_begun {
+                // Most fetches are over in no time, and then there is one turn instead of two.
+                let patience = Instant::now() + PATIENCE;
+                match self.wait(patience, None, None, &stop).await {
+                    Woken::Stopped => return,
+                    Woken::Task => continue,
+                    Woken::Fetched | Woken::Turn => {}
+                }
+            }
+            changes.mark_unchanged();
+            claims.mark_unchanged();
+            if let Some(application) = task.application() {
+                let shared = Arc::clone(&self.shared);
+                self.lookout.look(&shared, &self.name, application).await;
+            }
+            let Some(removed) = self.guarded_turn(&task, &stop).await else {
+                if stop.is_cancelled() {
+                    self.abort_fetch();
+                    return;
+                }
+                continue;
+            };
+            if removed {
+                self.shared.cluster.forget(&self.name);
+                self.shared.board.remove(&self.name);
+                return;
+            }
+            let next = Instant::now() + self.until_next();
+            match self
+                .wait(next, Some(&mut changes), Some(&mut claims), &stop)
+                .await
+            {
+                Woken::Stopped => return,
+                Woken::Task | Woken::Fetched | Woken::Turn => {}
+            }
+        }
+    }
+
+    /// How long until a turn is due although nothing happened.
+    fn until_next(&self) -> Duration {
+        let jitter = rand::Rng::random_range(&mut rand::rng(), 0.8..1.0);
+        let mut wait = self.shared.interval.mul_f64(jitter);
+        let is_waiting = self.refusal.is_some()
+            || self.report.sync != Sync::Synced
+            || self.report.health != Health::Current;
+        if is_waiting {
+            wait = wait.min(WAITING_INTERVAL);
+        }
+        if let Some((until, _)) = &self.retry {
+            let left = until.saturating_duration_since(Instant::now());
+            wait = wait.min(left.max(Duration::from_millis(50)));
+        }
+        wait
+    }
+
+    /// Waits for something to do. A fetch that ends meanwhile is taken in.
+    async fn wait(
+        &mut self,
+        until: Instant,
+        changes: Option<&mut watch::Receiver<u64>>,
+        claims: Option<&mut watch::Receiver<u64>>,
+        stop: &CancellationToken,
+    ) -> Woken {
+        async fn changed(receiver: Option<&mut watch::Receiver<u64>>) {
+            let is_changed = match receiver {
+                Some(receiver) => receiver.changed().await.is_ok(),
+                None => false,
+            };
+            if !is_changed {
+                std::future::pending::<()>().await;
+            }
+        }
+        let fetched = async {
+            match &mut self.fetch {
+                Some((_, fetch)) => fetch.await,
+                None => std::future::pending().await,
+            }
+        };
+        let result = tokio::select! {
+            () = stop.cancelled() => {
+                self.abort_fetch();
+                return Woken::Stopped;
+            }
+            changed = self.task.changed() => {
+                return if changed.is_ok() { Woken::Task } else { Woken::Stopped };
+            }
+            result = fetched => result,
+            () = changed(changes) => {
+                tokio::time::sleep(SETTLE).await;
+                return Woken::Turn;
+            }
+            () = changed(claims) => return Woken::Turn,
+            () = tokio::time::sleep_until(until) => return Woken::Turn,
+        };
+        let result = result.unwrap_or_else(|_| {
+            Err(Refusal::new(
+                Reason::RenderFailed,
+                "fetching and rendering ended badly; it is tried again",
+            ))
+        });
+        self.take(result);
+        Woken::Fetched
+    }
+
+    fn abort_fetch(&mut self) {
+        if let Some((_, fetch)) = self.fetch.take() {
+            fetch.abort();
+        }
+    }
+
+    /// Begins to fetch what is assigned, unless it is there, or under way, or was refused just now.
+    fn begin_fetch(&mut self, task: &Task) {
+        let Some(application) = task.application() else {
+            self.abort_fetch();
+            return;
+        };
+        if let Some((under_way, _)) = &self.fetch {
+            if **under_way == *application {
+                return;
+            }
+            self.abort_fetch();
+        }
+        if self.settled_for.as_deref() == Some(application) {
+            let is_due = |until: Instant| Instant::now() >= until;
+            match (&self.refusal, &self.retry) {
+                (None, _) => return,
+                (Some(_), Some((until, _))) if !is_due(*until) => return,
+                _ => {}
+            }
+        } else {
+            self.retry = None;
+            self.waiting_since = None;
+            // What is reported of the commit before is not to be read as being of this one.
+            self.report.sync = Sync::Applying;
+            self.publish(None);
+        }
+        if let Some(refusal) = self.shared.policy.source(application) {
+            self.settled_for = Some(Box::new(application.clone()));
+            self.refuse(refusal);
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        let wanted = application.clone();
+        let fetch = tokio::spawn(async move {
+            let _slot = shared.fetches.acquire().await;
+            let started = std::time::Instant::now();
+            let result = shared.source.render(&wanted).await;
+            shared.metrics.rendered(started.elapsed());
+            result
+        });
+        self.fetch = Some((Box::new(application.clone()), fetch));
+    }
+
+    fn take(&mut self, result: Result<Rendered, Refusal>) {
+        let Some((application, _)) = self.fetch.take() else {
+            return;
+        };
+        self.settled_for = Some(application);
+        match result {
+            Ok(rendered) => {
+                let is_same = self
+                    .rendered
+                    .as_ref()
+                    .is_some_and(|before| before.source_digest == rendered.source_digest);
+                if !is_same || !self.wish.complete {
+                    self.wish = Wish::default();
+                }
+                self.rendered = Some(rendered);
+                self.refusal = None;
+                self.retry = None;
+            }
+            Err(refusal) => self.refuse(refusal),
+        }
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        let reason = refusal.reason;
+        if self.refusal.as_ref() != Some(&refusal) {
+            tracing::warn!(application = %self.name, %reason, message = refusal.message, "refused");
+            let event = Event::warning(reason, &refusal.message);
+            self.shared.cluster.tell(self.name.as_str(), event);
+        }
+        let mut backoff = match self.retry.take() {
+            Some((_, backoff)) => backoff,
+            None => Backoff::new(Duration::from_secs(2), Duration::from_secs(120)),
+        };
+        let delay = backoff.next_delay(&mut rand::rng());
+        self.retry = Some((Instant::now() + delay, backoff));
+        self.refusal = Some(refusal);
+    }
+
+    /// A turn that a newer task cancels. None: it was cancelled. Otherwise whether nothing is left of a
+    /// removed application.
+    async fn guarded_turn(&mut self, task: &Task, stop: &CancellationToken) -> Option<bool> {
+        let cancel = stop.child_token();
+        let mut newer = self.task.clone();
+        let mut turn = std::pin::pin!(self.turn(task, &cancel));
+        let removed = loop {
+            tokio::select! {
+                removed = &mut turn => break removed,
+                changed = newer.changed(), if !cancel.is_cancelled() => {
+                    if changed.is_ok() { cancel.cancel() }
+                }
+                () = stop.cancelled(), if !cancel.is_cancelled() => cancel.cancel(),
+            }
+        };
+        (!cancel.is_cancelled()).then_some(removed)
+    }
+
+    async fn turn(&mut self, task: &Task, cancel: &CancellationToken) -> bool {
+        let shared = Arc::clone(&self.shared);
+        let frozen = shared.cluster.frozen().await;
+        let by_hub = task
+            .is_suspended()
+            .then(|| "suspended at the hub".to_owned());
+        let suspended = frozen.or(by_hub);
+        let Some(mut input) = self.input(task, suspended.is_some()) else {
+            self.settle(task, None, suspended.as_deref());
+            return false;
+        };
+        if !self.wish.complete {
+            match shared.cluster.wish(&input).await {
+                Ok(wish) => self.wish = wish,
+                Err(error) => {
+                    let outcome = TurnOutcome {
+                        sync: Sync::OutOfSync,
+                        health: Health::Unknown,
+                        reason: Some(error.reason),
+                        message: error.message,
+                        ..TurnOutcome::default()
+                    };
+                    self.settle(task, Some(outcome), suspended.as_deref());
+                    return false;
+                }
+            }
+        }
+        let is_exact = self.refusal.is_none()
+            && self.fetch.is_none()
+            && (task.application().is_none() || self.settled_for.as_deref() == task.application());
+        shared.board.wish(&self.name, &self.wish.desired, is_exact);
+        input.claims = shared.board.claims();
+        let waits_for = task.application().and_then(|application| {
+            let waits = |name: &&ApplicationName| !shared.board.is_ready(name);
+            application.depends_on.iter().find(waits)
+        });
+        if let Some(dependency) = waits_for {
+            let outcome = TurnOutcome {
+                sync: Sync::OutOfSync,
+                health: Health::Unknown,
+                reason: Some(Reason::DependencyNotReady),
+                message: format!("waits for application {dependency}"),
+                ..TurnOutcome::default()
+            };
+            self.settle(task, Some(outcome), suspended.as_deref());
+            return false;
+        }
+        let Ok(_slot) = shared.turns.acquire().await else {
+            return false;
+        };
+        let started = std::time::Instant::now();
+        let outcome = shared
+            .cluster
+            .reconcile(&input, &mut self.wish, &mut self.memory, cancel)
+            .await;
+        shared
+            .metrics
+            .turn(self.name.as_str(), started.elapsed(), &outcome);
+        if self.wish.complete
+            && let Some(rendered) = &mut self.rendered
+        {
+            // The objects are in the wish; the manifests need not be kept twice.
+            rendered.manifests = Arc::default();
+        }
+        if cancel.is_cancelled() {
+            return false;
+        }
+        let is_gone = input.removed && outcome.objects.is_empty() && outcome.sync == Sync::Synced;
+        if is_gone {
+            return match shared.cluster.drop_inventory(self.name.as_str()).await {
+                Ok(()) => true,
+                Err(error) => {
+                    tracing::warn!(application = %self.name, %error, "cannot drop the inventory");
+                    false
+                }
+            };
+        }
+        self.settle(task, Some(outcome), suspended.as_deref());
+        false
+    }
+
+    fn input(&self, task: &Task, frozen: bool) -> Option<TurnInput> {
+        let (manifests, content) = match (&self.rendered, task) {
+            (Some(rendered), Task::Run { .. }) => {
+                (Arc::clone(&rendered.manifests), rendered.source_digest)
+            }
+            (None, Task::Run { .. }) => return None,
+            (_, Task::Remove { .. }) => (Arc::default(), Digest::default()),
+        };
+        let application = task.application();
+        Some(TurnInput {
+            application: self.name.clone(),
+            manifests,
+            content,
+            sync_policy: application
+                .map(|a| a.sync_policy.clone())
+                .unwrap_or_default(),
+            policy: Arc::clone(&self.shared.policy),
+            namespace: application.map(|a| a.namespace.clone()).unwrap_or_default(),
+            claims: Arc::new(Claims::default()),
+            frozen,
+            removed: matches!(task, Task::Remove { .. }),
+        })
+    }
+
+    /// Brings the report up to date after a turn, or after what came in its place.
+    fn settle(&mut self, task: &Task, outcome: Option<TurnOutcome>, suspended: Option<&str>) {
+        let under_way = self.fetch.is_some();
+        let exact = self.refusal.is_none() && !under_way;
+        let revision = task.application().map(|application| &application.revision);
+        let rendered: Option<(Digest, Commit)> = self
+            .rendered
+            .as_ref()
+            .map(|r| (r.source_digest, r.tip.clone()));
+        let outcome = outcome.map(|outcome| self.judge_time(task, outcome));
+        let nothing_yet = outcome.is_none();
+        report::update(
+            &mut self.report,
+            outcome,
+            self.refusal.as_ref(),
+            revision.filter(|_| exact && !nothing_yet),
+            rendered,
+            Timestamp::now(),
+        );
+        if under_way && self.refusal.is_none() {
+            // What runs is the commit before.
+            self.report.sync = Sync::Applying;
+        }
+        self.publish(suspended);
+    }
+
+    /// Health that does not come in its time is called so.
+    fn judge_time(&mut self, task: &Task, mut outcome: TurnOutcome) -> TurnOutcome {
+        let is_waiting = matches!(outcome.health, Health::InProgress | Health::Terminating);
+        if !is_waiting {
+            self.waiting_since = None;
+            return outcome;
+        }
+        let since = *self.waiting_since.get_or_insert_with(Instant::now);
+        let seconds = task.application().map_or(0, |application| {
+            application.sync_policy.health_timeout_seconds
+        });
+        let limit = match seconds {
+            0 => HEALTH_TIMEOUT,
+            seconds => Duration::from_secs(u64::from(seconds)),
+        };
+        if since.elapsed() > limit && outcome.reason.is_none() {
+            let slowest = outcome
+                .objects
+                .iter()
+                .find(|object| object.health == outcome.health)
+                .map(|object| format!("{}: {}", object.object, object.message));
+            outcome.reason = Some(Reason::HealthTimeout);
+            outcome.message = format!(
+                "not healthy after {} seconds: {}",
+                limit.as_secs(),
+                slowest.unwrap_or_default()
+            );
+        }
+        outcome
+    }
+
+    fn publish(&self, suspended: Option<&str>) {
+        self.shared
+            .board
+            .report(&self.name, &self.report, suspended);
+    }
+}

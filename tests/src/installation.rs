@@ -1,0 +1,180 @@
+//! A whole installation of real processes: a Git server, a hub, and agents of one embedded cluster,
+//! which tests stop, kill and start again.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use flotilla_apiserver::{ApiServer, Config, Serving};
+use flotilla_shared::tls;
+use tokio::process::{Child, Command};
+
+use crate::fleet::Operator;
+use crate::git_server::GitServer;
+use crate::repository::Repository;
+use crate::{eventually, programs};
+
+/// The installation. Its processes end with it.
+pub struct Installation {
+    directory: tempfile::TempDir,
+    /// The configuration repository.
+    pub repository: Repository,
+    /// Its server.
+    pub git: GitServer,
+    /// The cluster.
+    pub cluster: ApiServer,
+    /// How the cluster is reached.
+    pub serving: Serving,
+    binaries: PathBuf,
+    address: String,
+}
+
+impl Installation {
+    /// Makes everything but the processes. The fleet has one environment, `dev`, and one application,
+    /// `app`, in the directory of that name.
+    ///
+    /// # Errors
+    /// When something cannot be made.
+    pub async fn new(files: &[(&str, &str)]) -> anyhow::Result<Self> {
+        tls::install_provider();
+        let directory = tempfile::tempdir()?;
+        let root = directory.path();
+        let repository = Repository::create(root, "fleet")?;
+        for (path, content) in files {
+            repository.write(path, content)?;
+        }
+        repository.push("first", &["dev"])?;
+        let git = GitServer::start(&root.join("served"), "127.0.0.1:0").await?;
+        std::fs::write(
+            root.join("fleet.yaml"),
+            format!(
+                "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\n\
+                 repositories: [{{name: fleet, url: '{}'}}]\n\
+                 environments: [{{name: dev, branch: dev}}]\n\
+                 applications: [{{name: app, repository: fleet, path: app}}]\n",
+                git.url("fleet.git")
+            ),
+        )?;
+        let cluster = ApiServer::new(Config::default());
+        let serving = cluster.serve("127.0.0.1:0").await?;
+        std::fs::write(root.join("kubeconfig"), serving.kubeconfig())?;
+        let namespace = serde_json::json!({
+            "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "flotilla-system"},
+        });
+        let request = axum::http::Request::post("/api/v1/namespaces")
+            .body(axum::body::Body::from(namespace.to_string()))?;
+        anyhow::ensure!(cluster.handle(request).await.status().is_success());
+        let free = std::net::TcpListener::bind("127.0.0.1:0")?;
+        let address = free.local_addr()?.to_string();
+        let installation = Self {
+            binaries: programs::build().await?,
+            directory,
+            repository,
+            git,
+            cluster,
+            serving,
+            address,
+        };
+        let init = installation
+            .spawn("flotilla-hub", &["init", "--data-dir", "hub"])?
+            .wait()
+            .await?;
+        anyhow::ensure!(init.success(), "flotilla-hub init failed");
+        Ok(installation)
+    }
+
+    /// Where everything is.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn spawn(&self, program: &str, arguments: &[&str]) -> anyhow::Result<Child> {
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.root().join(format!("{program}.log")))?;
+        Command::new(self.binaries.join(program))
+            .args(arguments)
+            .current_dir(self.root())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| program.to_owned())
+    }
+
+    /// Starts the hub.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn hub(&self) -> anyhow::Result<Child> {
+        let listen = ["--listen", self.address.as_str()];
+        let rest = ["--data-dir", "hub", "--fleet", "fleet.yaml"];
+        let mut arguments = vec!["run", "--poll-interval", "0.2s"];
+        arguments.extend(listen);
+        arguments.extend(rest);
+        self.spawn("flotilla-hub", &arguments)
+    }
+
+    /// Starts an agent of cluster `c1` with a data directory of its own; `more` are further arguments.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn agent(&self, data: &str, more: &[&str]) -> anyhow::Result<Child> {
+        let address = self.address.as_str();
+        let mut arguments = vec![
+            "run",
+            "--hub",
+            address,
+            "--cluster",
+            "c1",
+            "--interval",
+            "2",
+        ];
+        arguments.extend(["--data-dir", data, "--kubeconfig", "kubeconfig"]);
+        arguments.extend(["--token-file", "token", "--trust-bundle", "ca.crt"]);
+        arguments.extend(more);
+        self.spawn("flotilla-agent", &arguments)
+    }
+
+    /// An operator, as soon as the hub answers.
+    ///
+    /// # Errors
+    /// When it does not within 30 seconds.
+    pub async fn operator(&self) -> anyhow::Result<Operator> {
+        let context = self.root().join("hub/operator/admin.yaml");
+        eventually("the hub answers", Duration::from_secs(30), || async {
+            Operator::connect(&context, &self.address).await.ok()
+        })
+        .await
+    }
+
+    /// Gives agents what they need to enrol.
+    ///
+    /// # Errors
+    /// When the hub gives no token, or files cannot be written.
+    pub async fn invite(&self, operator: &mut Operator) -> anyhow::Result<()> {
+        use std::io::Write as _;
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let token = operator.token("c1", "dev").await?;
+        let mut options = std::fs::OpenOptions::new();
+        let options = options.create(true).truncate(true).write(true).mode(0o600);
+        options
+            .open(self.root().join("token"))?
+            .write_all(token.as_bytes())?;
+        std::fs::write(self.root().join("ca.crt"), &operator.trust_bundle)?;
+        Ok(())
+    }
+
+    /// Deletes that the API server was asked for, of anything but the agent's own records.
+    #[must_use]
+    pub fn deleted(&self) -> Vec<String> {
+        let audit = self.cluster.audit().into_iter();
+        audit
+            .filter(|event| event.verb == "delete" && event.namespace != "flotilla-system")
+            .map(|event| event.name)
+            .collect()
+    }
+}
