@@ -23,6 +23,7 @@ use crate::authority::Authority;
 use crate::driver::{self, Handle};
 use crate::fleet::{Event, Fleet};
 use crate::poll::Pollers;
+use crate::serve::access::Access;
 use crate::serve::agent_api::Agents;
 use crate::serve::enroll::Enrollment;
 use crate::serve::fleet_api::Operators;
@@ -143,6 +144,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         handle: handle.clone(),
         store: store.clone(),
         authority,
+        access: Access::new(store.grants().await?),
         epoch,
         address: announced,
         started_at: now,

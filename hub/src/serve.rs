@@ -3,6 +3,7 @@
 //! A connection without a client certificate gets as far as enrolment, health and reflection; every
 //! other method asks [`peer`] first who is there.
 
+pub mod access;
 pub mod agent_api;
 pub mod enroll;
 pub mod fleet_api;
@@ -29,6 +30,8 @@ pub struct Context {
     pub store: Store,
     /// Certificates.
     pub authority: Authority,
+    /// Who may do what.
+    pub access: access::Access,
     /// The store's epoch.
     pub epoch: Epoch,
     /// `host:port` that agents and operators should dial.

@@ -2,6 +2,7 @@
 
 mod explain;
 mod filter;
+mod rollout;
 
 use flotilla_proto::v1;
 use flotilla_shared::health::{Health, Sync};
@@ -13,8 +14,9 @@ use flotilla_shared::wire::{
 };
 use jiff::Timestamp;
 
-pub use explain::explain;
+pub use explain::{explain, gate_step};
 pub use filter::Filter;
+pub use rollout::{decisions, rollout};
 
 use crate::fleet::{Cluster, Connection, Fleet, Head, OFFLINE_AFTER};
 use crate::spec::Environment;
@@ -231,21 +233,28 @@ fn environment(fleet: &Fleet, environment: &Environment, now: Timestamp) -> v1::
             u32::from(summary.health == Health::Failed || summary.sync == Sync::Refused);
     }
     status.health = health_to_wire(health).into();
+    let good = fleet.good(environment);
     for repository in fleet.spec().repositories.keys() {
         let head = fleet
             .head(repository, &environment.branch)
             .cloned()
             .unwrap_or_default();
+        let approved = good.get(repository).map(ToString::to_string);
         status.branches.push(branch(
             repository.as_str(),
             environment.branch.as_str(),
             head,
+            approved.unwrap_or_default(),
         ));
     }
+    status.rollout = fleet
+        .rollouts()
+        .get(&environment.name)
+        .map(|one| rollout(one, false));
     status
 }
 
-fn branch(repository: &str, branch: &str, head: Head) -> v1::BranchStatus {
+fn branch(repository: &str, branch: &str, head: Head, approved: String) -> v1::BranchStatus {
     let commit = head
         .commit
         .map(|commit| commit.to_string())
@@ -257,13 +266,13 @@ fn branch(repository: &str, branch: &str, head: Head) -> v1::BranchStatus {
         revision: Some(v1::Revision {
             repository: repository.to_owned(),
             branch: branch.to_owned(),
-            commit: commit.clone(),
+            commit,
         }),
         seen_at: head.seen_at.map(timestamp_to_wire),
         checked_at: head.checked_at.map(timestamp_to_wire),
         reason: reason_to_wire(reason),
         message,
-        approved: commit,
+        approved,
     }
 }
 

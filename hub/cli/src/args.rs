@@ -1,11 +1,18 @@
 //! The command line.
 
+mod steer;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName};
 use flotilla_shared::revision::Commit;
+
+pub(crate) use steer::{
+    ApproveArgs, AuditArgs, AuditCommand, EventsArgs, OperatorCommand, PinArgs, Reasoned,
+    RollbackArgs, RolloutCommand, SubjectArgs,
+};
 
 /// See and steer a fleet of clusters.
 #[derive(Debug, Parser)]
@@ -128,6 +135,52 @@ pub(crate) enum Command {
     },
     /// Promote into an environment: show what moves, ask, fast-forward its branch with your own git.
     Promote(Promote),
+    /// Go back: commit the content of the last good commit on top of the branch with your own git.
+    Rollback(RollbackArgs),
+    /// Look at rollouts.
+    Rollout {
+        #[command(subcommand)]
+        command: RolloutCommand,
+    },
+    /// List what came into environments, newest first.
+    History {
+        /// Only this environment.
+        environment: Option<EnvironmentName>,
+        /// At most so many.
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Start no further cluster in an environment.
+    Pause(Reasoned),
+    /// Let a paused environment go on, and automatic promotions in again.
+    Resume {
+        /// The environment.
+        environment: EnvironmentName,
+    },
+    /// Give the failed clusters of a rollout another chance.
+    Retry {
+        /// The environment.
+        environment: EnvironmentName,
+    },
+    /// End a rollout; the clusters it touched go back to the last good commit.
+    Abort(Reasoned),
+    /// Keep a cluster or an environment on a commit.
+    Pin(PinArgs),
+    /// Let a pinned cluster or environment follow its rollouts again.
+    Unpin(SubjectArgs),
+    /// Stand for a commit, where a gate or a wave asks for approval.
+    Approve(ApproveArgs),
+    /// Show who did what to which clusters, why and with which commit.
+    Audit(AuditArgs),
+    /// Show what happens, as it happens.
+    Events(EventsArgs),
+    /// Say what operators may do, and let new ones in.
+    Operator {
+        #[command(subcommand)]
+        command: OperatorCommand,
+    },
     /// Create, list and revoke join tokens.
     Token {
         #[command(subcommand)]

@@ -1,10 +1,15 @@
 //! What each command does: ask the hub, make a view, print it.
 
+mod audit;
 mod cluster;
 mod join;
+mod operator;
 mod promote;
+mod rollback;
+mod rollout;
 mod show;
 mod status;
+mod steer;
 mod token;
 
 use std::path::{Path, PathBuf};
@@ -77,6 +82,48 @@ pub(crate) async fn run(args: Args, printer: &Printer) -> Result<(), Error> {
         }
         Command::Hub { output } => show::hub(&reach.connect().await?, output.output, printer).await,
         Command::Promote(promote) => promote::run(&reach.connect().await?, promote, printer).await,
+        Command::Rollback(args) => rollback::run(&reach.connect().await?, args, printer).await,
+        Command::Rollout { command } => {
+            rollout::run(&reach.connect().await?, command, printer).await
+        }
+        Command::History {
+            environment,
+            limit,
+            output,
+        } => {
+            let client = reach.connect().await?;
+            rollout::list(&client, environment.as_ref(), limit, output.output, printer).await
+        }
+        Command::Pause(args) => {
+            let (client, name) = (reach.connect().await?, args.environment.to_string());
+            let (action, done) = (v1::SteerAction::Pause, "no further cluster is started");
+            steer::environment(&client, action, &name, &args.reason, done, printer).await
+        }
+        Command::Resume { environment } => {
+            let (client, name) = (reach.connect().await?, environment.to_string());
+            let (action, done) = (v1::SteerAction::Resume, "goes on");
+            steer::environment(&client, action, &name, "", done, printer).await
+        }
+        Command::Retry { environment } => {
+            let (client, name) = (reach.connect().await?, environment.to_string());
+            let (action, done) = (v1::SteerAction::Retry, "failed clusters are tried again");
+            steer::environment(&client, action, &name, "", done, printer).await
+        }
+        Command::Abort(args) => {
+            let (client, name) = (reach.connect().await?, args.environment.to_string());
+            let done = "the rollout is over, its clusters go back to the last good commit";
+            let action = v1::SteerAction::Abort;
+            steer::environment(&client, action, &name, &args.reason, done, printer).await
+        }
+        Command::Pin(args) => steer::pin(&reach.connect().await?, args, printer).await,
+        Command::Unpin(args) => steer::unpin(&reach.connect().await?, &args, printer).await,
+        Command::Approve(args) => steer::approve(&reach.connect().await?, args, printer).await,
+        Command::Audit(args) => audit::audit(&reach.connect().await?, args, printer).await,
+        Command::Events(args) => audit::events(&reach.connect().await?, args, printer).await,
+        Command::Operator { command } => {
+            let hub = Context::load(reach.context_file.as_deref())?.hub;
+            operator::run(&reach.connect().await?, &hub, command, printer).await
+        }
         Command::Token { command } => token::run(&reach.connect().await?, command, printer).await,
         Command::Cluster {
             command: ClusterCommand::JoinManifest(join),

@@ -215,6 +215,28 @@ impl Workspace {
         })
     }
 
+    /// Makes a commit on top of `parent` with the content of `content`. Author, signature and dates are
+    /// as the user's git is configured.
+    pub(crate) async fn commit_content_of(
+        &self,
+        content: &Commit,
+        parent: &Commit,
+        message: &str,
+    ) -> Result<Commit, Error> {
+        let mut ask = self.git();
+        ask.args(["config", "--type=bool", "--get", "commit.gpgSign"]);
+        let asked = run(ask).await?;
+        let mut make = self.git();
+        make.arg("commit-tree");
+        // commit-tree is plumbing and does not look at commit.gpgSign by itself.
+        if asked.status.success() && asked.stdout.starts_with(b"true") {
+            make.arg("-S");
+        }
+        make.args(["-p", parent.as_str(), "-m", message])
+            .arg(format!("{content}^{{tree}}"));
+        Ok(succeed("commit-tree", make).await?.trim().parse()?)
+    }
+
     /// Moves a branch forward. Never forced: the server refuses what is not a fast-forward, whatever
     /// happened since we looked.
     pub(crate) async fn push(

@@ -3,12 +3,14 @@
 mod cluster;
 mod list;
 mod promotion;
+mod rollout;
 mod status;
 mod table;
 
 pub use cluster::{describe, explain};
 pub use list::{applications, clusters, environments, hub, tokens};
 pub use promotion::promotion;
+pub use rollout::{decisions, entries, entry, operators, rollout, rollouts};
 pub use status::{StatusOptions, change, moved, status};
 pub use table::{Cell, Table};
 

@@ -16,5 +16,7 @@ mod fixture;
 mod promote;
 #[path = "cli/renders.rs"]
 mod renders;
+#[path = "cli/rollouts.rs"]
+mod rollouts;
 #[path = "cli/service.rs"]
 mod service;

@@ -52,6 +52,13 @@ pub enum Action {
         /// In what way.
         scope: Scope,
     },
+    /// A commit is about to be promoted: only noted. Its rollout begins when the branch has moved.
+    Promote {
+        /// Where.
+        environment: EnvironmentName,
+        /// Which.
+        commit: Commit,
+    },
     /// A commit that goes back was made: it comes in whatever the gates say, and what it undoes is
     /// quarantined.
     Rollback {
@@ -78,6 +85,7 @@ impl Action {
                 ..
             } => "override",
             Self::Approve { .. } => "approve",
+            Self::Promote { .. } => "promote",
             Self::Rollback { .. } => "rollback",
         }
     }
@@ -112,6 +120,9 @@ impl Fleet {
             }
             | Action::Unpin(Subject::Environment(name))
             | Action::Approve {
+                environment: name, ..
+            }
+            | Action::Promote {
                 environment: name, ..
             }
             | Action::Rollback {
@@ -198,6 +209,10 @@ impl Fleet {
                     Scope::Commit | Scope::Override => String::new(),
                 }
             }
+            Action::Promote { environment, .. } => {
+                self.known(environment)?;
+                String::new()
+            }
             Action::Rollback {
                 environment,
                 commit,
@@ -222,9 +237,9 @@ impl Fleet {
             } => (vec![name.to_string()], commit.clone()),
             Action::Unpin(Subject::Cluster(name)) => (vec![name.to_string()], None),
             Action::Pin { commit, .. } => (Vec::new(), commit.clone()),
-            Action::Approve { commit, .. } | Action::Rollback { commit, .. } => {
-                (Vec::new(), Some(commit.clone()))
-            }
+            Action::Approve { commit, .. }
+            | Action::Promote { commit, .. }
+            | Action::Rollback { commit, .. } => (Vec::new(), Some(commit.clone())),
             _ => (Vec::new(), None),
         };
         effects.push(Effect::Audit(AuditEntry {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use flotilla_proto::v1;
 use flotilla_proto::v1::fleet_service_server::FleetService;
-use flotilla_shared::id::{ClusterName, EnvironmentName, NameError};
+use flotilla_shared::id::{ClusterName, EnvironmentName, NameError, OperatorName};
+use flotilla_shared::identity::Identity;
+use flotilla_shared::report::{MAX_MESSAGE_BYTES, plain_line};
 use flotilla_shared::wire::{labels_from_wire, timestamp_to_wire};
 use futures::Stream;
 use jiff::{SignedDuration, Timestamp};
@@ -13,12 +15,18 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{Context, peer, store_error};
-use crate::fleet::{ClusterRecord, Event, Fleet};
+use super::access::Need;
+use super::{Context, store_error};
+use crate::authority::{OPERATOR_LIFE, Request as KeyRequest};
+use crate::driver::Refused;
+use crate::fleet::rollout::Rollout;
+use crate::fleet::{ActionError, AuditEntry, ClusterRecord, Event, Fleet};
 use crate::status::{self, Filter};
-use crate::store::{NewToken, Token};
+use crate::store::{Grant, NewToken, Role, Token};
 
+mod log;
 mod promotion;
+mod steer;
 
 /// Clusters of one page, unless asked otherwise, and at most.
 const PAGE: usize = 500;
@@ -33,6 +41,25 @@ fn bad_name(error: &NameError) -> Status {
     Status::invalid_argument(error.to_string())
 }
 
+fn refused_status(refused: &Refused) -> Status {
+    match refused {
+        Refused::Action(error @ (ActionError::NoCluster(_) | ActionError::NoEnvironment(_))) => {
+            Status::not_found(error.to_string())
+        }
+        Refused::Action(error) => Status::failed_precondition(error.to_string()),
+        Refused::Store => Status::unavailable(refused.to_string()),
+    }
+}
+
+fn entry(operator: &OperatorName, action: &str) -> AuditEntry {
+    AuditEntry {
+        at: Timestamp::now(),
+        actor: operator.to_string(),
+        action: action.to_owned(),
+        ..AuditEntry::default()
+    }
+}
+
 fn no_cluster(name: &str) -> Status {
     Status::not_found(format!(
         "there is no cluster {name:?}; `flotilla get clusters` lists them"
@@ -40,6 +67,31 @@ fn no_cluster(name: &str) -> Status {
 }
 
 impl Operators {
+    /// The caller, where it may do this everywhere.
+    fn allow<T>(&self, request: &Request<T>, need: Need) -> Result<OperatorName, Status> {
+        self.0.access.allow(request, need, None)
+    }
+
+    /// The caller, where it may see; what more is needed depends on what is asked.
+    fn allow_anywhere<T>(&self, request: &Request<T>) -> Result<OperatorName, Status> {
+        self.allow(request, Need::See)
+    }
+
+    /// Takes an event of a person's making, with its audit entry.
+    async fn commit(&self, event: Event, entry: AuditEntry) -> Result<(), Status> {
+        self.0
+            .handle
+            .commit(event, entry)
+            .await?
+            .map_err(|refused| refused_status(&refused))
+    }
+
+    /// Adds an audit entry about what was done to the store directly.
+    async fn record(&self, entry: AuditEntry) -> Result<(), Status> {
+        let recorded = self.0.store.record(&entry).await;
+        recorded.map_err(|error| store_error(&error))
+    }
+
     async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Fleet, Timestamp) -> T + Send + 'static,
@@ -55,12 +107,246 @@ impl Operators {
 #[tonic::async_trait]
 impl FleetService for Operators {
     type WatchStream = Pin<Box<dyn Stream<Item = Result<v1::WatchResponse, Status>> + Send>>;
+    type FollowAuditStream = Pin<Box<dyn Stream<Item = Result<v1::AuditEntry, Status>> + Send>>;
+
+    async fn list_repositories(
+        &self,
+        request: Request<v1::ListRepositoriesRequest>,
+    ) -> Result<Response<v1::ListRepositoriesResponse>, Status> {
+        self.allow(&request, Need::See)?;
+        let repositories = self
+            .ask(|fleet, _| {
+                let all = fleet.spec().repositories.iter();
+                all.map(|(name, repository)| v1::RepositoryStatus {
+                    name: name.to_string(),
+                    url: repository.url.to_string(),
+                })
+                .collect()
+            })
+            .await?;
+        Ok(Response::new(v1::ListRepositoriesResponse { repositories }))
+    }
+
+    async fn list_rollouts(
+        &self,
+        request: Request<v1::ListRolloutsRequest>,
+    ) -> Result<Response<v1::ListRolloutsResponse>, Status> {
+        self.allow(&request, Need::See)?;
+        let request = request.into_inner();
+        let limit = match request.limit {
+            0 => 20,
+            limit => i64::from(limit.min(200)),
+        };
+        let rows = self.0.store.rollouts(&request.environment, limit).await;
+        let rows = rows.map_err(|error| store_error(&error))?;
+        let rollouts = rows.iter().map(|row| status::rollout(row, false)).collect();
+        Ok(Response::new(v1::ListRolloutsResponse { rollouts }))
+    }
+
+    async fn get_rollout(
+        &self,
+        request: Request<v1::GetRolloutRequest>,
+    ) -> Result<Response<v1::GetRolloutResponse>, Status> {
+        self.allow(&request, Need::See)?;
+        let subject = request.into_inner().subject;
+        let asked = subject.clone();
+        let found = self
+            .ask(move |fleet, _| {
+                let present = |one: &Rollout| one.environment.as_str() == asked || one.id == asked;
+                let rollout = fleet.rollouts().values().find(|one| present(one));
+                let environment = match rollout {
+                    Some(rollout) => fleet.spec().environment(&rollout.environment),
+                    None => asked
+                        .parse()
+                        .ok()
+                        .and_then(|name| fleet.spec().environment(&name)),
+                };
+                (
+                    rollout.map(|one| status::rollout(one, true)),
+                    environment.map(|one| status::decisions(fleet, one)),
+                )
+            })
+            .await?;
+        if let (rollout, Some(decisions)) = found {
+            return Ok(Response::new(v1::GetRolloutResponse {
+                rollout,
+                decisions: Some(decisions),
+            }));
+        }
+        let past = self.0.store.rollout(&subject).await;
+        let past = past.map_err(|error| store_error(&error))?.ok_or_else(|| {
+            Status::not_found(format!(
+                "there is no rollout or environment {subject:?}; `flotilla rollout list` lists them"
+            ))
+        })?;
+        Ok(Response::new(v1::GetRolloutResponse {
+            rollout: Some(status::rollout(&past, true)),
+            decisions: None,
+        }))
+    }
+
+    async fn steer(
+        &self,
+        request: Request<v1::SteerRequest>,
+    ) -> Result<Response<v1::SteerResponse>, Status> {
+        let operator = self.allow_anywhere(&request)?;
+        let steer = steer::read(request.get_ref(), Timestamp::now())?;
+        let action = steer.action.clone();
+        let environment = self
+            .ask(move |fleet, _| fleet.environment_of_action(&action))
+            .await?;
+        self.0
+            .access
+            .check(&operator, steer.need, environment.as_ref())?;
+        self.0
+            .handle
+            .act(steer.action, operator.as_str(), &steer.reason)
+            .await?
+            .map_err(|refused| refused_status(&refused))?;
+        Ok(Response::new(v1::SteerResponse {}))
+    }
+
+    async fn list_audit(
+        &self,
+        request: Request<v1::ListAuditRequest>,
+    ) -> Result<Response<v1::ListAuditResponse>, Status> {
+        self.allow(&request, Need::See)?;
+        let request = request.into_inner();
+        let limit = match request.limit {
+            0 => 50,
+            limit => i64::from(limit.min(1000)),
+        };
+        let rows = match i64::try_from(request.after).unwrap_or(i64::MAX) {
+            0 => self.0.store.audit_newest(&request.environment, limit).await,
+            after => {
+                self.0
+                    .store
+                    .audit_after(after, &request.environment, limit)
+                    .await
+            }
+        };
+        let rows = rows.map_err(|error| store_error(&error))?;
+        let entries = rows.into_iter().map(log::to_wire).collect();
+        Ok(Response::new(v1::ListAuditResponse { entries }))
+    }
+
+    async fn follow_audit(
+        &self,
+        request: Request<v1::FollowAuditRequest>,
+    ) -> Result<Response<Self::FollowAuditStream>, Status> {
+        self.allow(&request, Need::See)?;
+        let request = request.into_inner();
+        let (sender, receiver) = mpsc::channel(16);
+        let context = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            if let Err(status) = log::follow(&context, request, &sender).await {
+                let _ = sender.try_send(Err(status));
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+
+    async fn verify_audit(
+        &self,
+        request: Request<v1::VerifyAuditRequest>,
+    ) -> Result<Response<v1::VerifyAuditResponse>, Status> {
+        self.allow(&request, Need::See)?;
+        let verified = self.0.store.verify_audit().await;
+        let response = match verified.map_err(|error| store_error(&error))? {
+            Ok((entries, last_hash)) => v1::VerifyAuditResponse {
+                entries: u64::try_from(entries).unwrap_or_default(),
+                last_hash,
+                broken: String::new(),
+            },
+            Err(broken) => v1::VerifyAuditResponse {
+                entries: u64::try_from(broken.seq - 1).unwrap_or_default(),
+                last_hash: String::new(),
+                broken: broken.to_string(),
+            },
+        };
+        Ok(Response::new(response))
+    }
+
+    async fn list_operators(
+        &self,
+        request: Request<v1::ListOperatorsRequest>,
+    ) -> Result<Response<v1::ListOperatorsResponse>, Status> {
+        self.allow(&request, Need::See)?;
+        let grants = self.0.access.grants();
+        let operators = grants.iter().map(grant_to_wire).collect();
+        Ok(Response::new(v1::ListOperatorsResponse { operators }))
+    }
+
+    async fn set_operator(
+        &self,
+        request: Request<v1::SetOperatorRequest>,
+    ) -> Result<Response<v1::SetOperatorResponse>, Status> {
+        let caller = self.allow(&request, Need::Administer)?;
+        let request = request.into_inner();
+        let now = Timestamp::now();
+        let grant = Grant {
+            name: request.name.parse().map_err(|e| bad_name(&e))?,
+            role: request.role.parse().map_err(Status::invalid_argument)?,
+            environments: request
+                .environments
+                .iter()
+                .map(|name| name.parse().map_err(|e| bad_name(&e)))
+                .collect::<Result<_, _>>()?,
+            changed_by: caller.to_string(),
+            changed_at: now,
+        };
+        if grant.name == caller && grant.role != Role::Admin {
+            return Err(Status::failed_precondition(
+                "you cannot take your own admin role: let another admin do it",
+            ));
+        }
+        let key = match request.csr.as_slice() {
+            [] => None,
+            csr => Some(
+                KeyRequest::from_der(csr)
+                    .map_err(|error| Status::invalid_argument(error.to_string()))?,
+            ),
+        };
+        let mut grants = vec![grant.clone()];
+        // The first grant ends the rule that everyone is an admin; who gives it stays one.
+        if self.0.access.grants().is_empty() && grant.name != caller {
+            grants.push(Grant::admin(&caller, now));
+        }
+        for one in grants {
+            let kept = self.0.store.grant(&one).await;
+            kept.map_err(|error| store_error(&error))?;
+            self.record(AuditEntry {
+                detail: format!("{} is {}", one.name, one.role.as_str()),
+                ..entry(&caller, "operator set")
+            })
+            .await?;
+            self.0.access.put(one);
+        }
+        let certificate_chain = match key {
+            Some(key) => {
+                let identity = Identity::Operator(grant.name.clone());
+                let signed = self.0.authority.sign(&identity, &key, OPERATOR_LIFE, now);
+                signed
+                    .map_err(|error| {
+                        tracing::error!(%error, "cannot sign");
+                        Status::internal("cannot make the certificate; the hub's log says why")
+                    })?
+                    .chain_pem
+            }
+            None => String::new(),
+        };
+        Ok(Response::new(v1::SetOperatorResponse {
+            operator: Some(grant_to_wire(&grant)),
+            certificate_chain,
+            trust_bundle: self.0.authority.trust_bundle().to_owned(),
+        }))
+    }
 
     async fn list_environments(
         &self,
         request: Request<v1::ListEnvironmentsRequest>,
     ) -> Result<Response<v1::ListEnvironmentsResponse>, Status> {
-        peer::operator(&request)?;
+        self.allow(&request, Need::See)?;
         let environments = self.ask(status::environments).await?;
         Ok(Response::new(v1::ListEnvironmentsResponse { environments }))
     }
@@ -69,7 +355,7 @@ impl FleetService for Operators {
         &self,
         request: Request<v1::ListApplicationsRequest>,
     ) -> Result<Response<v1::ListApplicationsResponse>, Status> {
-        peer::operator(&request)?;
+        self.allow(&request, Need::See)?;
         let only = request.into_inner().name;
         let applications = self
             .ask(move |fleet, now| status::applications(fleet, &only, now))
@@ -81,7 +367,7 @@ impl FleetService for Operators {
         &self,
         request: Request<v1::ListClustersRequest>,
     ) -> Result<Response<v1::ListClustersResponse>, Status> {
-        peer::operator(&request)?;
+        self.allow(&request, Need::See)?;
         let request = request.into_inner();
         let filter = Filter::parse(request.filter)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
@@ -118,7 +404,7 @@ impl FleetService for Operators {
         &self,
         request: Request<v1::GetClusterRequest>,
     ) -> Result<Response<v1::GetClusterResponse>, Status> {
-        peer::operator(&request)?;
+        self.allow(&request, Need::See)?;
         let text = request.into_inner().name;
         let name: ClusterName = text.parse().map_err(|e| bad_name(&e))?;
         let cluster = self
@@ -134,7 +420,7 @@ impl FleetService for Operators {
         &self,
         request: Request<v1::ExplainRequest>,
     ) -> Result<Response<v1::ExplainResponse>, Status> {
-        peer::operator(&request)?;
+        self.allow(&request, Need::See)?;
         let subject = request.into_inner().subject;
         let text = subject.clone();
         let steps = self
@@ -150,7 +436,7 @@ impl FleetService for Operators {
         &self,
         request: Request<v1::WatchRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        peer::operator(&request)?;
+        self.allow(&request, Need::See)?;
         let request = request.into_inner();
         let filter = Filter::parse(request.filter)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
@@ -167,7 +453,7 @@ impl FleetService for Operators {
         &self,
         request: Request<v1::PreviewPromotionRequest>,
     ) -> Result<Response<v1::PreviewPromotionResponse>, Status> {
-        peer::operator(&request)?;
+        self.allow(&request, Need::See)?;
         let request = request.into_inner();
         let response = self
             .ask(move |fleet, now| promotion::preview(fleet, &request, now))
@@ -180,7 +466,7 @@ impl FleetService for Operators {
         &self,
         request: Request<v1::RefreshRequest>,
     ) -> Result<Response<v1::RefreshResponse>, Status> {
-        peer::operator(&request)?;
+        self.allow(&request, Need::See)?;
         self.0.refresh.notify_one();
         Ok(Response::new(v1::RefreshResponse {}))
     }
@@ -189,7 +475,7 @@ impl FleetService for Operators {
         &self,
         request: Request<v1::CreateTokenRequest>,
     ) -> Result<Response<v1::CreateTokenResponse>, Status> {
-        let operator = peer::operator(&request)?;
+        let operator = self.allow(&request, Need::Administer)?;
         let request = request.into_inner();
         let optional = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let life = match request.lifetime_seconds {
@@ -215,7 +501,12 @@ impl FleetService for Operators {
             .create_token(&new)
             .await
             .map_err(|error| store_error(&error))?;
-        tracing::info!(%operator, token = kept.id, "join token created");
+        self.record(AuditEntry {
+            environment: request.environment.clone(),
+            detail: format!("token {} for {:?}", kept.id, request.cluster),
+            ..entry(&operator, "token create")
+        })
+        .await?;
         Ok(Response::new(v1::CreateTokenResponse {
             token,
             status: Some(token_to_wire(&kept)),
@@ -228,7 +519,7 @@ impl FleetService for Operators {
         &self,
         request: Request<v1::ListTokensRequest>,
     ) -> Result<Response<v1::ListTokensResponse>, Status> {
-        peer::operator(&request)?;
+        self.allow(&request, Need::See)?;
         let tokens = self
             .0
             .store
@@ -243,7 +534,7 @@ impl FleetService for Operators {
         &self,
         request: Request<v1::RevokeTokenRequest>,
     ) -> Result<Response<v1::RevokeTokenResponse>, Status> {
-        let operator = peer::operator(&request)?;
+        let operator = self.allow(&request, Need::Administer)?;
         let id = request.into_inner().id;
         let found = self
             .0
@@ -254,7 +545,11 @@ impl FleetService for Operators {
         if !found {
             return Err(Status::not_found("there is no such token"));
         }
-        tracing::info!(%operator, token = id, "join token revoked");
+        self.record(AuditEntry {
+            detail: format!("token {id}"),
+            ..entry(&operator, "token revoke")
+        })
+        .await?;
         Ok(Response::new(v1::RevokeTokenResponse {}))
     }
 
@@ -262,7 +557,7 @@ impl FleetService for Operators {
         &self,
         request: Request<v1::AcceptClusterRequest>,
     ) -> Result<Response<v1::AcceptClusterResponse>, Status> {
-        let operator = peer::operator(&request)?;
+        let operator = self.allow(&request, Need::Administer)?;
         let request = request.into_inner();
         let name: ClusterName = request.name.parse().map_err(|e| bad_name(&e))?;
         let environment = self.environment(&request.environment).await?;
@@ -301,11 +596,18 @@ impl FleetService for Operators {
                 "{name} belongs to no environment yet: give --env, or list it in the fleet file"
             )));
         }
-        self.0
-            .handle
-            .event(Event::ClusterPut(name.clone(), record))
+        let accepted = AuditEntry {
+            environment: record
+                .environment
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            clusters: vec![name.to_string()],
+            detail: format!("key {pending}"),
+            ..entry(&operator, "cluster accept")
+        };
+        self.commit(Event::ClusterPut(name.clone(), record), accepted)
             .await?;
-        tracing::info!(%operator, cluster = %name, "cluster accepted");
         let cluster = self
             .ask(move |fleet, now| status::cluster(fleet, &name, now, true))
             .await?;
@@ -316,7 +618,7 @@ impl FleetService for Operators {
         &self,
         request: Request<v1::RemoveClusterRequest>,
     ) -> Result<Response<v1::RemoveClusterResponse>, Status> {
-        let operator = peer::operator(&request)?;
+        let operator = self.allow(&request, Need::Administer)?;
         let request = request.into_inner();
         let name: ClusterName = request.name.parse().map_err(|e| bad_name(&e))?;
         let lookup = name.clone();
@@ -326,11 +628,12 @@ impl FleetService for Operators {
         {
             return Err(no_cluster(&request.name));
         }
-        self.0
-            .handle
-            .event(Event::ClusterRemoved(name.clone()))
-            .await?;
-        tracing::info!(%operator, cluster = %name, reason = request.reason, "cluster removed");
+        let removed = AuditEntry {
+            clusters: vec![name.to_string()],
+            reason: plain_line(&request.reason, MAX_MESSAGE_BYTES),
+            ..entry(&operator, "cluster remove")
+        };
+        self.commit(Event::ClusterRemoved(name), removed).await?;
         Ok(Response::new(v1::RemoveClusterResponse {}))
     }
 
@@ -338,7 +641,7 @@ impl FleetService for Operators {
         &self,
         request: Request<v1::GetHubRequest>,
     ) -> Result<Response<v1::GetHubResponse>, Status> {
-        let operator = peer::operator(&request)?;
+        let operator = self.allow(&request, Need::See)?;
         let file = self.0.fleet_file.read().clone();
         Ok(Response::new(v1::GetHubResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -368,6 +671,16 @@ impl Operators {
             return Err(Status::not_found(format!("there is no environment {name}")));
         }
         Ok(Some(name))
+    }
+}
+
+fn grant_to_wire(grant: &Grant) -> v1::OperatorStatus {
+    v1::OperatorStatus {
+        name: grant.name.to_string(),
+        role: grant.role.as_str().to_owned(),
+        environments: grant.environments.iter().map(ToString::to_string).collect(),
+        changed_by: grant.changed_by.clone(),
+        changed_at: Some(timestamp_to_wire(grant.changed_at)),
     }
 }
 

@@ -7,6 +7,8 @@ use flotilla_shared::reason::Reason;
 use flotilla_shared::wire::{reason_to_wire, timestamp_to_wire};
 use jiff::Timestamp;
 
+use crate::fleet::gates::{Gate, Open};
+use crate::fleet::rollout::{Phase, State, title};
 use crate::fleet::{Cluster, Connection, Fleet, OFFLINE_AFTER};
 use crate::spec::Environment;
 
@@ -33,6 +35,142 @@ impl Steps {
     }
 }
 
+/// A gate as a step.
+#[must_use]
+pub fn gate_step(gate: Gate) -> v1::ExplainStep {
+    v1::ExplainStep {
+        step: gate.gate.to_owned(),
+        subject: gate.subject,
+        state: match gate.open {
+            Open::Yes => v1::StepState::Ok,
+            Open::NotYet => v1::StepState::Waiting,
+            Open::No => v1::StepState::Failed,
+            Open::Skipped => v1::StepState::Skipped,
+        }
+        .into(),
+        text: gate.text,
+        reason: reason_to_wire(gate.reason),
+        at: gate.at.map(timestamp_to_wire),
+    }
+}
+
+/// Gates, rollout and what people decided: why a head is, or is not yet, where clusters run it.
+fn rollout(fleet: &Fleet, environment: &Environment, now: Timestamp, steps: &mut Steps) {
+    use v1::StepState::{Failed, Ok, Skipped, Waiting};
+    let state = fleet.environments().get(&environment.name);
+    if let Some(pin) = state.and_then(|state| state.pin.as_ref()) {
+        let text = format!(
+            "the environment is pinned to {} by {}: {}",
+            title(&pin.commits),
+            pin.mark.by,
+            pin.mark.reason
+        );
+        let at = Some(pin.mark.at);
+        steps.add(
+            "pin",
+            environment.name.as_str(),
+            Waiting,
+            text,
+            Some(Reason::Pinned),
+            at,
+        );
+    }
+    let heads = fleet.head_commits(environment);
+    if let Some(quarantine) = state.and_then(|state| state.quarantine(&heads)) {
+        let text = format!(
+            "{} is not tried again: {}; a newer commit is",
+            title(&heads),
+            quarantine.reason
+        );
+        let (reason, at) = (Some(Reason::Quarantined), Some(quarantine.at));
+        steps.add("quarantine", &quarantine.rollout, Failed, text, reason, at);
+    }
+    let Some(rollout) = fleet.rollouts().get(&environment.name) else {
+        return;
+    };
+    if rollout.started_at.is_none() && !rollout.state.is_over() {
+        let gates = fleet.gates(environment, &rollout.target, now);
+        steps.0.extend(gates.into_iter().map(gate_step));
+    } else if !rollout.state.is_over() {
+        let gates = fleet.standing_gates(environment, now);
+        steps.0.extend(gates.into_iter().map(gate_step));
+    }
+    let wave = rollout.waves.get(rollout.wave).map_or("", String::as_str);
+    let (step_state, reason) = match rollout.state {
+        State::Succeeded => (Ok, None),
+        State::Superseded => (Skipped, None),
+        State::Halted | State::RolledBack => (Failed, Some(Reason::Unhealthy)),
+        State::Paused => (Waiting, Some(Reason::Paused)),
+        State::Pending | State::Running | State::Soaking => {
+            (Waiting, Some(Reason::WaitsForRollout))
+        }
+    };
+    let mut text = format!("{} to {}", rollout.state, rollout.title());
+    if !rollout.state.is_over() && !wave.is_empty() {
+        text.push_str(&format!(", wave {wave}"));
+    }
+    if !rollout.note.is_empty() {
+        text.push_str(&format!(": {}", rollout.note));
+    }
+    let at = rollout
+        .ended_at
+        .or(rollout.started_at)
+        .or(Some(rollout.created_at));
+    steps.add("rollout", &rollout.id, step_state, text, reason, at);
+}
+
+/// Where one cluster stands in its environment's rollout.
+fn wave(
+    fleet: &Fleet,
+    name: &ClusterName,
+    cluster: &Cluster,
+    environment: &Environment,
+    steps: &mut Steps,
+) {
+    use v1::StepState::{Failed, Ok, Waiting};
+    if let Some(pin) = &cluster.record.pin {
+        let text = format!(
+            "pinned to {} by {}: {}",
+            title(&pin.commits),
+            pin.mark.by,
+            pin.mark.reason
+        );
+        steps.add(
+            "pin",
+            name.as_str(),
+            Waiting,
+            text,
+            Some(Reason::Pinned),
+            Some(pin.mark.at),
+        );
+    }
+    let rollout = fleet.rollouts().get(&environment.name);
+    let Some(rollout) = rollout.filter(|rollout| !rollout.state.is_over()) else {
+        return;
+    };
+    let Some(progress) = rollout.clusters.get(name) else {
+        return;
+    };
+    let wave = rollout.waves.get(progress.wave).map_or("", String::as_str);
+    let state = match progress.phase {
+        Phase::Done => Ok,
+        Phase::Failed => Failed,
+        _ => Waiting,
+    };
+    let mut text = format!("{} in wave {wave}", progress.phase.as_str());
+    if !progress.message.is_empty() {
+        text.push_str(&format!(": {}", progress.message));
+    }
+    steps.add(
+        "wave",
+        &rollout.id,
+        state,
+        text,
+        progress.reason,
+        Some(progress.since),
+    );
+}
+
 /// Explains a cluster or an environment; none where there is neither.
 #[must_use]
 pub fn explain(fleet: &Fleet, subject: &str, now: Timestamp) -> Option<Vec<v1::ExplainStep>> {
@@ -46,6 +184,7 @@ pub fn explain(fleet: &Fleet, subject: &str, now: Timestamp) -> Option<Vec<v1::E
     let name: EnvironmentName = subject.parse().ok()?;
     let environment = fleet.spec().environment(&name)?;
     heads(fleet, environment, &mut steps);
+    rollout(fleet, environment, now, &mut steps);
     for (name, cluster) in fleet.clusters() {
         if fleet.environment_of(name).as_ref() == Some(&environment.name) {
             let summary = super::summary(cluster, now);
@@ -140,6 +279,8 @@ fn explain_cluster(
             );
             steps.add("placement", "", Ok, text, None, None);
             heads(fleet, environment, steps);
+            rollout(fleet, environment, now, steps);
+            wave(fleet, name, cluster, environment, steps);
         }
         None => {
             let text = "in no environment; it keeps its last assignment".to_owned();

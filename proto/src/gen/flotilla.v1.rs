@@ -1388,6 +1388,9 @@ pub struct EnvironmentStatus {
     /// Worst over the clusters that are online.
     #[prost(enumeration = "Health", tag = "9")]
     pub health: i32,
+    /// The last rollout, without its clusters; none where there was none.
+    #[prost(message, optional, tag = "10")]
+    pub rollout: ::core::option::Option<RolloutStatus>,
 }
 /// One branch of one repository, as the hub last read it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1784,6 +1787,334 @@ pub struct GetHubResponse {
     #[prost(string, tag = "9")]
     pub fleet_error: ::prost::alloc::string::String,
 }
+/// One commit of one repository.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RepositoryCommit {
+    #[prost(string, tag = "1")]
+    pub repository: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub commit: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RolloutStatus {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub environment: ::prost::alloc::string::String,
+    /// Bounded: pending, running, soaking, paused, halted, rolledBack, succeeded, superseded.
+    #[prost(string, tag = "3")]
+    pub state: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "4")]
+    pub target: ::prost::alloc::vec::Vec<RepositoryCommit>,
+    /// The last good commits when it began.
+    #[prost(message, repeated, tag = "5")]
+    pub from: ::prost::alloc::vec::Vec<RepositoryCommit>,
+    #[prost(message, repeated, tag = "6")]
+    pub waves: ::prost::alloc::vec::Vec<WaveStatus>,
+    /// Index of the present wave; the number of waves where all are complete.
+    #[prost(uint32, tag = "7")]
+    pub wave: u32,
+    #[prost(message, optional, tag = "8")]
+    pub created_at: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(message, optional, tag = "9")]
+    pub started_at: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(message, optional, tag = "10")]
+    pub ended_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Why it stands as it does.
+    #[prost(string, tag = "11")]
+    pub note: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "12")]
+    pub clusters: ::prost::alloc::vec::Vec<ClusterProgress>,
+}
+/// How many clusters of a wave are how far.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WaveStatus {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub waiting: u32,
+    #[prost(uint32, tag = "3")]
+    pub started: u32,
+    #[prost(uint32, tag = "4")]
+    pub soaking: u32,
+    #[prost(uint32, tag = "5")]
+    pub unavailable: u32,
+    #[prost(uint32, tag = "6")]
+    pub done: u32,
+    #[prost(uint32, tag = "7")]
+    pub failed: u32,
+    #[prost(uint32, tag = "8")]
+    pub pinned: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ClusterProgress {
+    #[prost(string, tag = "1")]
+    pub cluster: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub wave: ::prost::alloc::string::String,
+    /// Bounded: waiting, pinned, started, soaking, unavailable, done, failed.
+    #[prost(string, tag = "3")]
+    pub phase: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "4")]
+    pub since: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(message, optional, tag = "5")]
+    pub started_at: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(string, tag = "6")]
+    pub reason: ::prost::alloc::string::String,
+    #[prost(string, tag = "7")]
+    pub message: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListRolloutsRequest {
+    /// Empty: all.
+    #[prost(string, tag = "1")]
+    pub environment: ::prost::alloc::string::String,
+    /// 0: 20; at most 200.
+    #[prost(uint32, tag = "2")]
+    pub limit: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListRolloutsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub rollouts: ::prost::alloc::vec::Vec<RolloutStatus>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetRolloutRequest {
+    /// A rollout, or an environment for its last one.
+    #[prost(string, tag = "1")]
+    pub subject: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetRolloutResponse {
+    /// None: the environment has had none.
+    #[prost(message, optional, tag = "1")]
+    pub rollout: ::core::option::Option<RolloutStatus>,
+    #[prost(message, optional, tag = "2")]
+    pub decisions: ::core::option::Option<EnvironmentDecisions>,
+}
+/// Somebody's word.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Mark {
+    #[prost(string, tag = "1")]
+    pub by: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "3")]
+    pub at: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// What was decided about an environment.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EnvironmentDecisions {
+    #[prost(string, tag = "1")]
+    pub environment: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub paused: ::core::option::Option<Mark>,
+    /// No automatic promotion comes in.
+    #[prost(message, optional, tag = "3")]
+    pub hold: ::core::option::Option<Mark>,
+    #[prost(message, optional, tag = "4")]
+    pub pin: ::core::option::Option<Pin>,
+    #[prost(message, repeated, tag = "5")]
+    pub quarantined: ::prost::alloc::vec::Vec<Quarantine>,
+    /// Oldest first; the last one is in force.
+    #[prost(message, repeated, tag = "6")]
+    pub good: ::prost::alloc::vec::Vec<GoodCommits>,
+    #[prost(message, repeated, tag = "7")]
+    pub approvals: ::prost::alloc::vec::Vec<Approval>,
+    #[prost(message, repeated, tag = "8")]
+    pub cluster_pins: ::prost::alloc::vec::Vec<Pin>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Pin {
+    /// Empty: the environment.
+    #[prost(string, tag = "1")]
+    pub cluster: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "2")]
+    pub commits: ::prost::alloc::vec::Vec<RepositoryCommit>,
+    #[prost(message, optional, tag = "3")]
+    pub mark: ::core::option::Option<Mark>,
+    #[prost(message, optional, tag = "4")]
+    pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Quarantine {
+    #[prost(message, repeated, tag = "1")]
+    pub commits: ::prost::alloc::vec::Vec<RepositoryCommit>,
+    #[prost(string, tag = "2")]
+    pub rollout: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "4")]
+    pub at: ::core::option::Option<::prost_types::Timestamp>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GoodCommits {
+    #[prost(message, repeated, tag = "1")]
+    pub commits: ::prost::alloc::vec::Vec<RepositoryCommit>,
+    #[prost(string, tag = "2")]
+    pub rollout: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "3")]
+    pub at: ::core::option::Option<::prost_types::Timestamp>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Approval {
+    #[prost(string, tag = "1")]
+    pub commit: ::prost::alloc::string::String,
+    /// Empty: the commit as a whole.
+    #[prost(string, tag = "2")]
+    pub wave: ::prost::alloc::string::String,
+    /// Overrules every gate.
+    #[prost(bool, tag = "3")]
+    pub r#override: bool,
+    #[prost(message, optional, tag = "4")]
+    pub mark: ::core::option::Option<Mark>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SteerRequest {
+    #[prost(enumeration = "SteerAction", tag = "1")]
+    pub action: i32,
+    #[prost(string, tag = "2")]
+    pub environment: ::prost::alloc::string::String,
+    /// For pins of one cluster.
+    #[prost(string, tag = "3")]
+    pub cluster: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub repository: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub commit: ::prost::alloc::string::String,
+    /// For approvals of one wave.
+    #[prost(string, tag = "6")]
+    pub wave: ::prost::alloc::string::String,
+    #[prost(string, tag = "7")]
+    pub reason: ::prost::alloc::string::String,
+    /// For pins; 0: until they are taken away.
+    #[prost(uint32, tag = "8")]
+    pub expires_seconds: u32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SteerResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AuditEntry {
+    #[prost(uint64, tag = "1")]
+    pub seq: u64,
+    #[prost(message, optional, tag = "2")]
+    pub at: ::core::option::Option<::prost_types::Timestamp>,
+    /// An operator, or "hub".
+    #[prost(string, tag = "3")]
+    pub actor: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub action: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub environment: ::prost::alloc::string::String,
+    #[prost(string, repeated, tag = "6")]
+    pub clusters: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, tag = "7")]
+    pub commit: ::prost::alloc::string::String,
+    #[prost(string, tag = "8")]
+    pub reason: ::prost::alloc::string::String,
+    #[prost(string, tag = "9")]
+    pub detail: ::prost::alloc::string::String,
+    /// SHA-256 over the entry and the hash before it, hexadecimal.
+    #[prost(string, tag = "10")]
+    pub hash: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListAuditRequest {
+    #[prost(string, tag = "1")]
+    pub environment: ::prost::alloc::string::String,
+    /// Only entries after this one; 0: the newest.
+    #[prost(uint64, tag = "2")]
+    pub after: u64,
+    /// 0: 50; at most 1000.
+    #[prost(uint32, tag = "3")]
+    pub limit: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListAuditResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub entries: ::prost::alloc::vec::Vec<AuditEntry>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FollowAuditRequest {
+    #[prost(string, tag = "1")]
+    pub environment: ::prost::alloc::string::String,
+    /// The newest so many first.
+    #[prost(uint32, tag = "2")]
+    pub newest: u32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct VerifyAuditRequest {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct VerifyAuditResponse {
+    /// Entries that hold.
+    #[prost(uint64, tag = "1")]
+    pub entries: u64,
+    /// Of the last one. Note it elsewhere: a chain does not show that its end was cut off.
+    #[prost(string, tag = "2")]
+    pub last_hash: ::prost::alloc::string::String,
+    /// Where and how the chain breaks; empty: it holds.
+    #[prost(string, tag = "3")]
+    pub broken: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OperatorStatus {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Bounded: none, viewer, approver, promoter, admin.
+    #[prost(string, tag = "2")]
+    pub role: ::prost::alloc::string::String,
+    /// Where; none at all: everywhere.
+    #[prost(string, repeated, tag = "3")]
+    pub environments: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, tag = "4")]
+    pub changed_by: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "5")]
+    pub changed_at: ::core::option::Option<::prost_types::Timestamp>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListOperatorsRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListOperatorsResponse {
+    /// None at all: every certificate that was made on the hub's host is an admin's.
+    #[prost(message, repeated, tag = "1")]
+    pub operators: ::prost::alloc::vec::Vec<OperatorStatus>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetOperatorRequest {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub role: ::prost::alloc::string::String,
+    #[prost(string, repeated, tag = "3")]
+    pub environments: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// PKCS#10, DER: a certificate for this key is made. Empty: none.
+    #[prost(bytes = "vec", tag = "4")]
+    pub csr: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetOperatorResponse {
+    #[prost(message, optional, tag = "1")]
+    pub operator: ::core::option::Option<OperatorStatus>,
+    /// PEM, leaf first.
+    #[prost(string, tag = "2")]
+    pub certificate_chain: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub trust_bundle: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RepositoryStatus {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub url: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListRepositoriesRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListRepositoriesResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub repositories: ::prost::alloc::vec::Vec<RepositoryStatus>,
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Connection {
@@ -1852,6 +2183,62 @@ impl StepState {
             "STEP_STATE_WAITING" => Some(Self::Waiting),
             "STEP_STATE_FAILED" => Some(Self::Failed),
             "STEP_STATE_SKIPPED" => Some(Self::Skipped),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum SteerAction {
+    Unspecified = 0,
+    Pause = 1,
+    Resume = 2,
+    Retry = 3,
+    Abort = 4,
+    Pin = 5,
+    Unpin = 6,
+    Approve = 7,
+    /// Overrules every gate for a commit; for admins.
+    Override = 8,
+    /// A commit that goes back is about to be pushed.
+    Rollback = 9,
+    /// A commit is about to be promoted.
+    Promote = 10,
+}
+impl SteerAction {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "STEER_ACTION_UNSPECIFIED",
+            Self::Pause => "STEER_ACTION_PAUSE",
+            Self::Resume => "STEER_ACTION_RESUME",
+            Self::Retry => "STEER_ACTION_RETRY",
+            Self::Abort => "STEER_ACTION_ABORT",
+            Self::Pin => "STEER_ACTION_PIN",
+            Self::Unpin => "STEER_ACTION_UNPIN",
+            Self::Approve => "STEER_ACTION_APPROVE",
+            Self::Override => "STEER_ACTION_OVERRIDE",
+            Self::Rollback => "STEER_ACTION_ROLLBACK",
+            Self::Promote => "STEER_ACTION_PROMOTE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "STEER_ACTION_UNSPECIFIED" => Some(Self::Unspecified),
+            "STEER_ACTION_PAUSE" => Some(Self::Pause),
+            "STEER_ACTION_RESUME" => Some(Self::Resume),
+            "STEER_ACTION_RETRY" => Some(Self::Retry),
+            "STEER_ACTION_ABORT" => Some(Self::Abort),
+            "STEER_ACTION_PIN" => Some(Self::Pin),
+            "STEER_ACTION_UNPIN" => Some(Self::Unpin),
+            "STEER_ACTION_APPROVE" => Some(Self::Approve),
+            "STEER_ACTION_OVERRIDE" => Some(Self::Override),
+            "STEER_ACTION_ROLLBACK" => Some(Self::Rollback),
+            "STEER_ACTION_PROMOTE" => Some(Self::Promote),
             _ => None,
         }
     }
@@ -2277,6 +2664,227 @@ pub mod fleet_service_client {
                 .insert(GrpcMethod::new("flotilla.v1.FleetService", "GetHub"));
             self.inner.unary(req, path, codec).await
         }
+        /// The fleet file's repositories.
+        pub async fn list_repositories(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListRepositoriesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRepositoriesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/flotilla.v1.FleetService/ListRepositories",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("flotilla.v1.FleetService", "ListRepositories"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Rollouts, newest first, without their clusters.
+        pub async fn list_rollouts(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListRolloutsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRolloutsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/flotilla.v1.FleetService/ListRollouts",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("flotilla.v1.FleetService", "ListRollouts"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// One rollout with its clusters, and what was decided about its environment.
+        pub async fn get_rollout(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetRolloutRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetRolloutResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/flotilla.v1.FleetService/GetRollout",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("flotilla.v1.FleetService", "GetRollout"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What a person may do to rollouts. Answered when it is stored, with its audit entry.
+        pub async fn steer(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SteerRequest>,
+        ) -> std::result::Result<tonic::Response<super::SteerResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/flotilla.v1.FleetService/Steer",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("flotilla.v1.FleetService", "Steer"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The audit log: what people did and what rollouts did by themselves.
+        pub async fn list_audit(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListAuditRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListAuditResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/flotilla.v1.FleetService/ListAudit",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("flotilla.v1.FleetService", "ListAudit"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Entries after a place, and each further one as it comes.
+        pub async fn follow_audit(
+            &mut self,
+            request: impl tonic::IntoRequest<super::FollowAuditRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::AuditEntry>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/flotilla.v1.FleetService/FollowAudit",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("flotilla.v1.FleetService", "FollowAudit"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Checks the log's hash chain.
+        pub async fn verify_audit(
+            &mut self,
+            request: impl tonic::IntoRequest<super::VerifyAuditRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::VerifyAuditResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/flotilla.v1.FleetService/VerifyAudit",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("flotilla.v1.FleetService", "VerifyAudit"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn list_operators(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListOperatorsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListOperatorsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/flotilla.v1.FleetService/ListOperators",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("flotilla.v1.FleetService", "ListOperators"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Sets what an operator may do, at once; makes a certificate where asked to.
+        pub async fn set_operator(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetOperatorRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetOperatorResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/flotilla.v1.FleetService/SetOperator",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("flotilla.v1.FleetService", "SetOperator"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -2391,6 +2999,80 @@ pub mod fleet_service_server {
             &self,
             request: tonic::Request<super::GetHubRequest>,
         ) -> std::result::Result<tonic::Response<super::GetHubResponse>, tonic::Status>;
+        /// The fleet file's repositories.
+        async fn list_repositories(
+            &self,
+            request: tonic::Request<super::ListRepositoriesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRepositoriesResponse>,
+            tonic::Status,
+        >;
+        /// Rollouts, newest first, without their clusters.
+        async fn list_rollouts(
+            &self,
+            request: tonic::Request<super::ListRolloutsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRolloutsResponse>,
+            tonic::Status,
+        >;
+        /// One rollout with its clusters, and what was decided about its environment.
+        async fn get_rollout(
+            &self,
+            request: tonic::Request<super::GetRolloutRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetRolloutResponse>,
+            tonic::Status,
+        >;
+        /// What a person may do to rollouts. Answered when it is stored, with its audit entry.
+        async fn steer(
+            &self,
+            request: tonic::Request<super::SteerRequest>,
+        ) -> std::result::Result<tonic::Response<super::SteerResponse>, tonic::Status>;
+        /// The audit log: what people did and what rollouts did by themselves.
+        async fn list_audit(
+            &self,
+            request: tonic::Request<super::ListAuditRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListAuditResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the FollowAudit method.
+        type FollowAuditStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::AuditEntry, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Entries after a place, and each further one as it comes.
+        async fn follow_audit(
+            &self,
+            request: tonic::Request<super::FollowAuditRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::FollowAuditStream>,
+            tonic::Status,
+        >;
+        /// Checks the log's hash chain.
+        async fn verify_audit(
+            &self,
+            request: tonic::Request<super::VerifyAuditRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::VerifyAuditResponse>,
+            tonic::Status,
+        >;
+        async fn list_operators(
+            &self,
+            request: tonic::Request<super::ListOperatorsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListOperatorsResponse>,
+            tonic::Status,
+        >;
+        /// Sets what an operator may do, at once; makes a certificate where asked to.
+        async fn set_operator(
+            &self,
+            request: tonic::Request<super::SetOperatorRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetOperatorResponse>,
+            tonic::Status,
+        >;
     }
     /// What operators see and steer. Needs an operator's client certificate.
     #[derive(Debug)]
@@ -3088,6 +3770,412 @@ pub mod fleet_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetHubSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/flotilla.v1.FleetService/ListRepositories" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListRepositoriesSvc<T: FleetService>(pub Arc<T>);
+                    impl<
+                        T: FleetService,
+                    > tonic::server::UnaryService<super::ListRepositoriesRequest>
+                    for ListRepositoriesSvc<T> {
+                        type Response = super::ListRepositoriesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListRepositoriesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as FleetService>::list_repositories(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListRepositoriesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/flotilla.v1.FleetService/ListRollouts" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListRolloutsSvc<T: FleetService>(pub Arc<T>);
+                    impl<
+                        T: FleetService,
+                    > tonic::server::UnaryService<super::ListRolloutsRequest>
+                    for ListRolloutsSvc<T> {
+                        type Response = super::ListRolloutsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListRolloutsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as FleetService>::list_rollouts(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListRolloutsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/flotilla.v1.FleetService/GetRollout" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetRolloutSvc<T: FleetService>(pub Arc<T>);
+                    impl<
+                        T: FleetService,
+                    > tonic::server::UnaryService<super::GetRolloutRequest>
+                    for GetRolloutSvc<T> {
+                        type Response = super::GetRolloutResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetRolloutRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as FleetService>::get_rollout(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetRolloutSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/flotilla.v1.FleetService/Steer" => {
+                    #[allow(non_camel_case_types)]
+                    struct SteerSvc<T: FleetService>(pub Arc<T>);
+                    impl<
+                        T: FleetService,
+                    > tonic::server::UnaryService<super::SteerRequest> for SteerSvc<T> {
+                        type Response = super::SteerResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SteerRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as FleetService>::steer(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SteerSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/flotilla.v1.FleetService/ListAudit" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListAuditSvc<T: FleetService>(pub Arc<T>);
+                    impl<
+                        T: FleetService,
+                    > tonic::server::UnaryService<super::ListAuditRequest>
+                    for ListAuditSvc<T> {
+                        type Response = super::ListAuditResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListAuditRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as FleetService>::list_audit(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListAuditSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/flotilla.v1.FleetService/FollowAudit" => {
+                    #[allow(non_camel_case_types)]
+                    struct FollowAuditSvc<T: FleetService>(pub Arc<T>);
+                    impl<
+                        T: FleetService,
+                    > tonic::server::ServerStreamingService<super::FollowAuditRequest>
+                    for FollowAuditSvc<T> {
+                        type Response = super::AuditEntry;
+                        type ResponseStream = T::FollowAuditStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::FollowAuditRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as FleetService>::follow_audit(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = FollowAuditSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/flotilla.v1.FleetService/VerifyAudit" => {
+                    #[allow(non_camel_case_types)]
+                    struct VerifyAuditSvc<T: FleetService>(pub Arc<T>);
+                    impl<
+                        T: FleetService,
+                    > tonic::server::UnaryService<super::VerifyAuditRequest>
+                    for VerifyAuditSvc<T> {
+                        type Response = super::VerifyAuditResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::VerifyAuditRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as FleetService>::verify_audit(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = VerifyAuditSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/flotilla.v1.FleetService/ListOperators" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListOperatorsSvc<T: FleetService>(pub Arc<T>);
+                    impl<
+                        T: FleetService,
+                    > tonic::server::UnaryService<super::ListOperatorsRequest>
+                    for ListOperatorsSvc<T> {
+                        type Response = super::ListOperatorsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListOperatorsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as FleetService>::list_operators(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListOperatorsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/flotilla.v1.FleetService/SetOperator" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetOperatorSvc<T: FleetService>(pub Arc<T>);
+                    impl<
+                        T: FleetService,
+                    > tonic::server::UnaryService<super::SetOperatorRequest>
+                    for SetOperatorSvc<T> {
+                        type Response = super::SetOperatorResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetOperatorRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as FleetService>::set_operator(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetOperatorSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

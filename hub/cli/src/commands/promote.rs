@@ -7,6 +7,7 @@ use flotilla_proto::v1;
 use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
 use tokio::time::Instant;
 
+use super::{rollout, steer};
 use crate::args::Promote;
 use crate::client::Client;
 use crate::error::Error;
@@ -68,6 +69,7 @@ pub(super) async fn run(client: &Client, args: Promote, printer: &Printer) -> Re
             });
         }
     }
+    announce(client, &checked, &args, printer).await?;
     for (one, shown) in checked.iter().zip(&promotion.moves) {
         one.workspace.push(&one.url, &one.to, &one.target).await?;
         printer.say(&format!(
@@ -86,7 +88,44 @@ pub(super) async fn run(client: &Client, args: Promote, printer: &Printer) -> Re
         printer.warn(&format!("the hub will see it at its next look ({error})"));
     }
     if args.wait {
+        if let Some(rollout) = begun(client, &promotion, &args).await? {
+            return rollout::watch(client, &rollout, printer).await;
+        }
         return follow(client, &promotion, &args, printer).await;
+    }
+    Ok(())
+}
+
+/// Tells the hub before the branch moves: it knows who may do this, keeps who did it, and lets an
+/// overruled commit through its own gates.
+async fn announce(
+    client: &Client,
+    checked: &[Checked],
+    args: &Promote,
+    printer: &Printer,
+) -> Result<(), Error> {
+    let reason = args.reason.clone().unwrap_or_default();
+    for one in checked {
+        let mut actions = vec![v1::SteerAction::Promote];
+        if args.force {
+            actions.push(v1::SteerAction::Override);
+        }
+        for action in actions {
+            let request = v1::SteerRequest {
+                action: action.into(),
+                environment: args.environment.to_string(),
+                commit: one.to.to_string(),
+                reason: reason.clone(),
+                ..v1::SteerRequest::default()
+            };
+            match steer::send(client, request).await {
+                Err(Error::Hub {
+                    code: tonic::Code::Unimplemented,
+                    ..
+                }) => printer.warn("the hub is older and keeps no record of this"),
+                other => other?,
+            }
+        }
     }
     Ok(())
 }
@@ -215,6 +254,47 @@ fn arrived(cluster: &Cluster, promotion: &Promotion) -> bool {
                 .filter(|revision| revision.repository == one.repository)
                 .all(|revision| revision.commit == one.to_commit)
         })
+}
+
+/// The rollout that the promotion began; none where the environment has no strategy.
+async fn begun(
+    client: &Client,
+    promotion: &Promotion,
+    args: &Promote,
+) -> Result<Option<String>, Error> {
+    let deadline = Instant::now() + args.wait_timeout;
+    loop {
+        match rollout::get(client, args.environment.as_str()).await {
+            Ok((Some(rollout), _)) => {
+                let ours = promotion.moves.iter().all(|one| {
+                    rollout
+                        .target
+                        .iter()
+                        .any(|target| target.commit == one.to_commit)
+                });
+                if ours {
+                    return Ok(Some(rollout.id));
+                }
+            }
+            Ok((None, _)) => return Ok(None),
+            Err(Error::Hub {
+                code: tonic::Code::Unimplemented,
+                ..
+            }) => return Ok(None),
+            Err(Error::Hub {
+                code: tonic::Code::Unavailable,
+                ..
+            }) => {}
+            Err(error) => return Err(error),
+        }
+        if Instant::now() >= deadline {
+            return Err(Error::refused(
+                "the branch moved, and its rollout has not begun",
+                format!("`flotilla explain {}` says why", args.environment),
+            ));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 async fn follow(

@@ -171,6 +171,7 @@ pub(crate) fn environments() -> Vec<v1::EnvironmentStatus> {
             v1::Health::Current
         }
         .into(),
+        rollout: None,
     };
     let mut environments = vec![one("dev", "", 1, 0), one("prod", "dev", 2, 1)];
     environments[1].branches[0].reason = "RepositoryUnavailable".to_owned();

@@ -88,6 +88,7 @@ impl Repository {
     fn hub(&self, gate: v1::StepState) -> Hub {
         Hub::start(Fake {
             promotion: self.promotion(gate),
+            ..Fake::default()
         })
     }
 }
@@ -162,7 +163,11 @@ fn a_commit_that_the_source_branch_lacks_is_refused() {
     repository.push("evil:evil");
     let mut promotion = repository.promotion(v1::StepState::Ok);
     promotion.moves[0].to_commit = repository.head("evil");
-    let output = Hub::start(Fake { promotion }).run(&["promote", "prod", "--yes"]);
+    let output = Hub::start(Fake {
+        promotion,
+        ..Fake::default()
+    })
+    .run(&["promote", "prod", "--yes"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(
         stderr(&output).contains("is not on branch dev"),
@@ -210,7 +215,11 @@ fn nothing_to_promote_is_a_refusal() {
         promotes_from: "dev".to_owned(),
         ..v1::PreviewPromotionResponse::default()
     };
-    let output = Hub::start(Fake { promotion }).run(&["promote", "prod", "--yes"]);
+    let output = Hub::start(Fake {
+        promotion,
+        ..Fake::default()
+    })
+    .run(&["promote", "prod", "--yes"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(
         stderr(&output).contains("nothing to promote"),
@@ -231,7 +240,11 @@ fn a_url_or_branch_that_git_could_take_for_an_option_is_refused() {
         let mut promotion = repository.promotion(v1::StepState::Ok);
         promotion.moves[0].url = url.to_owned();
         promotion.moves[0].target_branch = branch.to_owned();
-        let output = Hub::start(Fake { promotion }).run(&["promote", "prod", "--yes"]);
+        let output = Hub::start(Fake {
+            promotion,
+            ..Fake::default()
+        })
+        .run(&["promote", "prod", "--yes"]);
         assert_eq!(output.status.code(), Some(1), "{url}");
         assert!(
             stderr(&output).contains("is not valid"),
@@ -255,4 +268,78 @@ fn waiting_ends_in_time_and_names_who_is_missing() {
     // The branch moved all the same, and the message says so.
     assert!(said.contains("the branch moved"), "{said}");
     assert_eq!(repository.head("prod"), repository.head("dev"));
+}
+
+#[test]
+fn a_rollback_commits_the_good_content_on_top_and_tells_the_hub_first() {
+    let repository = Repository::new();
+    let good = repository.head("prod");
+    let bare = repository.bare.display().to_string();
+    git(&repository.work, &["push", "-q", &bare, "dev:prod"]);
+    let bad = repository.head("prod");
+    let fake = Fake {
+        repositories: vec![v1::RepositoryStatus {
+            name: "fleet".to_owned(),
+            url: format!("file://{bare}"),
+        }],
+        rollout: v1::GetRolloutResponse {
+            rollout: None,
+            decisions: Some(v1::EnvironmentDecisions {
+                good: [&good, &bad]
+                    .map(|commit| v1::GoodCommits {
+                        commits: vec![v1::RepositoryCommit {
+                            repository: "fleet".to_owned(),
+                            commit: commit.clone(),
+                        }],
+                        ..v1::GoodCommits::default()
+                    })
+                    .to_vec(),
+                ..v1::EnvironmentDecisions::default()
+            }),
+        },
+        ..Fake::default()
+    };
+    let steered = fake.steered.clone();
+    let hub = Hub::start(fake);
+    let dry = hub.run(&["rollback", "prod", "--reason", "it burns", "--dry-run"]);
+    assert_eq!(dry.status.code(), Some(0), "{}", stderr(&dry));
+    assert_eq!(repository.head("prod"), bad);
+    let output = hub.run(&["rollback", "prod", "--reason", "it burns", "--yes"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let head = repository.head("prod");
+    assert_eq!(repository.head("prod^"), bad, "history is kept");
+    assert_eq!(
+        repository.head("prod^{tree}"),
+        repository.head(&format!("{good}^{{tree}}"))
+    );
+    let steered = steered.lock();
+    let [one] = steered.as_slice() else {
+        panic!("{steered:?}");
+    };
+    assert_eq!(one.action(), v1::SteerAction::Rollback);
+    assert_eq!(
+        (one.commit.as_str(), one.reason.as_str()),
+        (head.as_str(), "it burns")
+    );
+}
+
+#[test]
+fn a_forced_promotion_is_told_to_the_hub_with_its_reason() {
+    let repository = Repository::new();
+    let fake = Fake {
+        promotion: repository.promotion(v1::StepState::Failed),
+        ..Fake::default()
+    };
+    let steered = fake.steered.clone();
+    let hub = Hub::start(fake);
+    let forced = ["promote", "prod", "--yes", "--force", "--reason", "now"];
+    let output = hub.run(&forced);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let steered = steered.lock();
+    let actions: Vec<v1::SteerAction> = steered.iter().map(v1::SteerRequest::action).collect();
+    assert_eq!(
+        actions,
+        [v1::SteerAction::Promote, v1::SteerAction::Override]
+    );
+    assert!(steered.iter().all(|one| one.reason == "now"));
 }

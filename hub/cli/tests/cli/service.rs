@@ -5,10 +5,12 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::{Command, Output};
+use std::sync::Arc;
 
 use flotilla_proto::v1;
 use flotilla_proto::v1::fleet_service_server::{FleetService, FleetServiceServer};
 use futures::Stream;
+use parking_lot::Mutex;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status};
@@ -19,6 +21,10 @@ use crate::fixture;
 #[derive(Default, Clone)]
 pub(crate) struct Fake {
     pub(crate) promotion: v1::PreviewPromotionResponse,
+    pub(crate) repositories: Vec<v1::RepositoryStatus>,
+    pub(crate) rollout: v1::GetRolloutResponse,
+    /// What was asked of it.
+    pub(crate) steered: Arc<Mutex<Vec<v1::SteerRequest>>>,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -26,6 +32,7 @@ type Answer<T> = Result<Response<T>, Status>;
 #[tonic::async_trait]
 impl FleetService for Fake {
     type WatchStream = Pin<Box<dyn Stream<Item = Result<v1::WatchResponse, Status>> + Send>>;
+    type FollowAuditStream = Pin<Box<dyn Stream<Item = Result<v1::AuditEntry, Status>> + Send>>;
 
     async fn list_environments(
         &self,
@@ -128,6 +135,66 @@ impl FleetService for Fake {
         _: Request<v1::RevokeTokenRequest>,
     ) -> Answer<v1::RevokeTokenResponse> {
         Err(Status::not_found("there is no such token"))
+    }
+
+    async fn list_repositories(
+        &self,
+        _: Request<v1::ListRepositoriesRequest>,
+    ) -> Answer<v1::ListRepositoriesResponse> {
+        Ok(Response::new(v1::ListRepositoriesResponse {
+            repositories: self.repositories.clone(),
+        }))
+    }
+
+    async fn list_rollouts(
+        &self,
+        _: Request<v1::ListRolloutsRequest>,
+    ) -> Answer<v1::ListRolloutsResponse> {
+        Ok(Response::new(v1::ListRolloutsResponse::default()))
+    }
+
+    async fn get_rollout(
+        &self,
+        _: Request<v1::GetRolloutRequest>,
+    ) -> Answer<v1::GetRolloutResponse> {
+        Ok(Response::new(self.rollout.clone()))
+    }
+
+    async fn steer(&self, request: Request<v1::SteerRequest>) -> Answer<v1::SteerResponse> {
+        self.steered.lock().push(request.into_inner());
+        Ok(Response::new(v1::SteerResponse {}))
+    }
+
+    async fn list_audit(&self, _: Request<v1::ListAuditRequest>) -> Answer<v1::ListAuditResponse> {
+        Ok(Response::new(v1::ListAuditResponse::default()))
+    }
+
+    async fn follow_audit(
+        &self,
+        _: Request<v1::FollowAuditRequest>,
+    ) -> Answer<Self::FollowAuditStream> {
+        Ok(Response::new(Box::pin(futures::stream::empty())))
+    }
+
+    async fn verify_audit(
+        &self,
+        _: Request<v1::VerifyAuditRequest>,
+    ) -> Answer<v1::VerifyAuditResponse> {
+        Ok(Response::new(v1::VerifyAuditResponse::default()))
+    }
+
+    async fn list_operators(
+        &self,
+        _: Request<v1::ListOperatorsRequest>,
+    ) -> Answer<v1::ListOperatorsResponse> {
+        Ok(Response::new(v1::ListOperatorsResponse::default()))
+    }
+
+    async fn set_operator(
+        &self,
+        _: Request<v1::SetOperatorRequest>,
+    ) -> Answer<v1::SetOperatorResponse> {
+        Ok(Response::new(v1::SetOperatorResponse::default()))
     }
 
     async fn accept_cluster(

@@ -6,6 +6,7 @@ use flotilla_shared::revision::Commit;
 use jiff::Timestamp;
 
 use crate::fleet::Fleet;
+use crate::fleet::gates::{Gate, Open};
 use crate::status;
 
 /// Works out a promotion into an environment.
@@ -38,6 +39,7 @@ pub(super) fn preview(
         promotes_from: source.name.to_string(),
         ..v1::PreviewPromotionResponse::default()
     };
+    let mut commits = fleet.good(target);
     for (repository_name, repository) in &spec.repositories {
         let commit = |branch| {
             fleet
@@ -51,6 +53,7 @@ pub(super) fn preview(
         if from.as_ref() == Some(&to) {
             continue;
         }
+        commits.insert(repository_name.clone(), to.clone());
         response.moves.push(v1::PromotionMove {
             repository: repository_name.to_string(),
             url: repository.url.to_string(),
@@ -71,51 +74,33 @@ pub(super) fn preview(
             response.clusters.push(cluster_name.to_string());
         }
     }
-    for (cluster_name, cluster) in fleet.clusters() {
-        if fleet.environment_of(cluster_name).as_ref() != Some(&source.name) {
-            continue;
+    let gates = fleet.gates(target, &commits, now);
+    response.gates = gates.into_iter().map(step).collect();
+    if let Some(state) = fleet.environments().get(&name) {
+        if let Some(quarantine) = state.quarantine(&commits) {
+            response.gates.push(step(Gate {
+                gate: "quarantine",
+                subject: quarantine.rollout.clone(),
+                open: Open::No,
+                text: format!("these commits failed: {}", quarantine.reason),
+                reason: Some(flotilla_shared::reason::Reason::Quarantined),
+                at: Some(quarantine.at),
+            }));
         }
-        // Proven is: an agent reported exactly the commits that would move, synced and healthy.
-        let summary = status::summary(cluster, now);
-        let exact = response.moves.iter().all(|one| {
-            cluster.assigned.iter().all(|assigned| {
-                assigned
-                    .assignment
-                    .applications
-                    .values()
-                    .filter(|app| app.revision.repository.as_str() == one.repository)
-                    .all(|app| app.revision.commit.as_str() == one.to_commit)
-            })
-        });
-        let good = summary.current && exact;
-        response.gates.push(v1::ExplainStep {
-            step: "health".to_owned(),
-            subject: cluster_name.to_string(),
-            state: if good {
-                v1::StepState::Ok
-            } else {
-                v1::StepState::Failed
-            }
-            .into(),
-            text: match (good, exact) {
-                (true, _) => "runs exactly this, synced and healthy".to_owned(),
-                (false, true) => format!("{} / {}", summary.sync, summary.health),
-                (false, false) => "does not run this commit".to_owned(),
-            },
-            reason: String::new(),
-            at: cluster
-                .reported_at
-                .map(flotilla_shared::wire::timestamp_to_wire),
-        });
-    }
-    if response.gates.is_empty() {
-        response.gates.push(v1::ExplainStep {
-            step: "health".to_owned(),
-            subject: source.name.to_string(),
-            state: v1::StepState::Failed.into(),
-            text: "no cluster of this environment has proven anything".to_owned(),
-            ..v1::ExplainStep::default()
-        });
+        if let Some(mark) = &state.paused {
+            response.gates.push(step(Gate {
+                gate: "pause",
+                subject: mark.by.clone(),
+                open: Open::NotYet,
+                text: mark.reason.clone(),
+                reason: Some(flotilla_shared::reason::Reason::Paused),
+                at: Some(mark.at),
+            }));
+        }
     }
     Ok(response)
+}
+
+pub(super) fn step(gate: Gate) -> v1::ExplainStep {
+    status::gate_step(gate)
 }

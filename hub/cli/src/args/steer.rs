@@ -1,0 +1,215 @@
+//! Arguments of what steers rollouts and shows what was done.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Subcommand, ValueEnum};
+use flotilla_shared::id::{ClusterName, EnvironmentName, OperatorName};
+use flotilla_shared::revision::Commit;
+
+use super::{OutputArgs, duration};
+
+/// Look at rollouts.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RolloutCommand {
+    /// List rollouts, newest first.
+    List {
+        /// Only this environment.
+        #[arg(short, long = "env", value_name = "ENV")]
+        environment: Option<EnvironmentName>,
+        /// At most so many.
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Show one rollout: its waves, its clusters, and what was decided about its environment.
+    Show {
+        /// A rollout, or an environment for its last one.
+        subject: String,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Follow a rollout until it is over, or needs a person.
+    Watch {
+        /// A rollout, or an environment for its last one.
+        subject: String,
+    },
+}
+
+/// An environment and why.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Reasoned {
+    /// The environment.
+    pub(crate) environment: EnvironmentName,
+    /// Why.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+}
+
+/// A pin.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PinArgs {
+    #[command(flatten)]
+    pub(crate) subject: SubjectArgs,
+    /// The commit to keep it on [default: the one it is on].
+    #[arg(long, value_name = "COMMIT")]
+    pub(crate) commit: Option<Commit>,
+    /// Only this repository, where the fleet has several.
+    #[arg(long, value_name = "REPOSITORY")]
+    pub(crate) repository: Option<String>,
+    /// Why.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+    /// End by itself after this time.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) expires: Option<Duration>,
+}
+
+/// A cluster or an environment.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct SubjectArgs {
+    /// One cluster.
+    #[arg(short, long)]
+    pub(crate) cluster: Option<ClusterName>,
+    /// All of an environment.
+    #[arg(short, long = "env", value_name = "ENV")]
+    pub(crate) environment: Option<EnvironmentName>,
+}
+
+/// An approval.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ApproveArgs {
+    /// The environment that the commit should come into.
+    pub(crate) environment: EnvironmentName,
+    /// Which commit [default: that of the rollout which waits].
+    #[arg(long, value_name = "COMMIT")]
+    pub(crate) commit: Option<Commit>,
+    /// Only this wave of its rollout.
+    #[arg(long)]
+    pub(crate) wave: Option<String>,
+    /// Why.
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(crate) reason: String,
+}
+
+/// A way back.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RollbackArgs {
+    /// The environment.
+    pub(crate) environment: EnvironmentName,
+    /// The good commit whose content to go back to [default: the last good one before the head].
+    #[arg(long, value_name = "COMMIT")]
+    pub(crate) to: Option<Commit>,
+    /// Which repository, where the fleet has several.
+    #[arg(long, value_name = "REPOSITORY")]
+    pub(crate) repository: Option<String>,
+    /// Why.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+    /// Show what would be committed, and stop.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask.
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    /// A clone of the repository, to spare fetching what it has; it is not changed.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) repo_dir: Option<PathBuf>,
+}
+
+/// What was done, by whom.
+#[derive(Debug, clap::Args)]
+pub(crate) struct AuditArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<AuditCommand>,
+    /// Only this environment.
+    #[arg(short, long = "env", value_name = "ENV")]
+    pub(crate) environment: Option<EnvironmentName>,
+    /// At most so many.
+    #[arg(long, default_value_t = 50)]
+    pub(crate) limit: u32,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// More about the log.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Check that no entry was changed, taken out or put elsewhere.
+    Verify,
+}
+
+/// Events as they come.
+#[derive(Debug, clap::Args)]
+pub(crate) struct EventsArgs {
+    /// Only this environment.
+    #[arg(short, long = "env", value_name = "ENV")]
+    pub(crate) environment: Option<EnvironmentName>,
+    /// Keep showing.
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// The newest so many first.
+    #[arg(long, default_value_t = 20)]
+    pub(crate) limit: u32,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Work with operators.
+#[derive(Debug, Subcommand)]
+pub(crate) enum OperatorCommand {
+    /// List operators and what they may do.
+    List {
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Set what an operator may do; it holds at once.
+    Set {
+        /// The operator.
+        name: OperatorName,
+        /// What they may do.
+        #[arg(long)]
+        role: Role,
+        /// Only in this environment; may be repeated [default: everywhere].
+        #[arg(short, long = "env", value_name = "ENV")]
+        environments: Vec<EnvironmentName>,
+        /// Make a key here and a certificate for it, and write a context file with both.
+        #[arg(long, value_name = "FILE")]
+        write_context: Option<PathBuf>,
+    },
+}
+
+/// What an operator may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Role {
+    /// Nothing.
+    None,
+    /// See.
+    Viewer,
+    /// Stand for commits and waves that others bring.
+    Approver,
+    /// Bring commits; stop, resume, pin and roll back.
+    Promoter,
+    /// Everything.
+    Admin,
+}
+
+impl Role {
+    /// The word on the wire.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Viewer => "viewer",
+            Self::Approver => "approver",
+            Self::Promoter => "promoter",
+            Self::Admin => "admin",
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! `operator`.
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use flotilla_proto::v1;
+use jiff::Timestamp;
+
+use super::names;
+use crate::args::OperatorCommand;
+use crate::client::Client;
+use crate::error::Error;
+use crate::printer::Printer;
+use crate::render;
+use crate::view::Operator;
+
+pub(super) async fn run(
+    client: &Client,
+    hub: &str,
+    command: OperatorCommand,
+    printer: &Printer,
+) -> Result<(), Error> {
+    match command {
+        OperatorCommand::List { output } => {
+            let request = client.request(v1::ListOperatorsRequest {});
+            let wire = client.api().list_operators(request).await?.into_inner();
+            let operators: Vec<Operator> = wire.operators.iter().map(Operator::from).collect();
+            if output.output.is_structured() {
+                return printer.value(output.output, &operators);
+            }
+            printer.out(&render::operators(
+                &operators,
+                printer.paint,
+                Timestamp::now(),
+            ))
+        }
+        OperatorCommand::Set {
+            name,
+            role,
+            environments,
+            write_context,
+        } => {
+            // The key is made here and goes nowhere but into the file.
+            let made = match &write_context {
+                Some(path) if path.exists() => {
+                    return Err(Error::refused(
+                        format!("{} is there already", path.display()),
+                        "name a new file",
+                    ));
+                }
+                Some(path) => Some((path.clone(), request_key()?)),
+                None => None,
+            };
+            let csr = made.as_ref().map(|(_, (_, csr))| csr.clone());
+            let request = client.request(v1::SetOperatorRequest {
+                name: name.to_string(),
+                role: role.as_str().to_owned(),
+                environments: names(&environments),
+                csr: csr.unwrap_or_default(),
+            });
+            let answer = client.api().set_operator(request).await?.into_inner();
+            printer.say(&format!("{name} is {}", role.as_str()));
+            if let Some((path, (key, _))) = made {
+                let context = serde_json::json!({
+                    "apiVersion": "flotilla.dev/v1alpha1",
+                    "kind": "Context",
+                    "hub": hub,
+                    "trustBundle": answer.trust_bundle,
+                    "certificate": answer.certificate_chain,
+                    "key": key,
+                });
+                write(&path, &flotilla_yaml::to_string(&context)).map_err(|cause| Error::File {
+                    path: path.clone(),
+                    cause,
+                })?;
+                printer.say(&format!("wrote {}", path.display()));
+            }
+            Ok(())
+        }
+    }
+}
+
+/// A new key, PEM, and a request for a certificate for it, DER.
+fn request_key() -> Result<(String, Vec<u8>), Error> {
+    let failed = |error: rcgen::Error| Error::Local(std::io::Error::other(error));
+    let key = rcgen::KeyPair::generate().map_err(failed)?;
+    let csr = rcgen::CertificateParams::default()
+        .serialize_request(&key)
+        .map_err(failed)?;
+    Ok((key.serialize_pem(), csr.der().to_vec()))
+}
+
+fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}

@@ -1,0 +1,142 @@
+//! `rollback`: a commit with the content of the last good one, on top of the branch, with the user's
+//! own git. History is kept, and agents that refuse to go back in history need no exception.
+
+use flotilla_proto::v1;
+use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
+
+use super::{rollout, steer};
+use crate::args::RollbackArgs;
+use crate::client::Client;
+use crate::error::Error;
+use crate::git::Workspace;
+use crate::printer::Printer;
+
+pub(super) async fn run(
+    client: &Client,
+    args: RollbackArgs,
+    printer: &Printer,
+) -> Result<(), Error> {
+    let name = args.environment.to_string();
+    let environments = client.environments().await?;
+    let environment = environments
+        .iter()
+        .find(|one| one.name == name)
+        .ok_or_else(|| {
+            Error::refused(
+                format!("there is no environment {name}"),
+                "`flotilla get environments` lists them",
+            )
+        })?;
+    let revisions: Vec<&v1::Revision> = environment
+        .branches
+        .iter()
+        .filter_map(|branch| branch.revision.as_ref())
+        .filter(|revision| {
+            args.repository
+                .as_ref()
+                .is_none_or(|only| *only == revision.repository)
+        })
+        .collect();
+    let [revision] = revisions.as_slice() else {
+        return Err(Error::refused(
+            format!("{} repositories could be meant", revisions.len()),
+            "name one with --repository",
+        ));
+    };
+    let url = repository_url(client, revision).await?;
+    let branch: BranchName = revision.branch.parse()?;
+    let workspace = Workspace::new(args.repo_dir.as_deref()).await?;
+    let head = workspace.fetch(&url, &branch).await?;
+    let to = match &args.to {
+        Some(commit) => commit.clone(),
+        None => last_good(client, &name, &revision.repository, &head).await?,
+    };
+    if !workspace.is_ancestor(&to, &head).await? || to == head {
+        return Err(Error::refused(
+            format!(
+                "{} is not before the head of {branch}, {}",
+                to.short(),
+                head.short()
+            ),
+            "name a commit of the branch's own history with --to",
+        ));
+    }
+    let undone = workspace.log(Some(&to), &head).await?;
+    printer.say(&format!(
+        "{branch} of {}: content of {} on top of {}, which undoes {} commits:",
+        revision.repository,
+        to.short(),
+        head.short(),
+        undone.count
+    ));
+    for line in &undone.lines {
+        printer.say(&format!("  {}", crate::view::text(line)));
+    }
+    if args.dry_run {
+        return Ok(());
+    }
+    if !args.yes && !printer.ask(&format!("\nRoll {name} back?"))? {
+        return Err(Error::Refused {
+            message: "nothing was changed".to_owned(),
+            hint: None,
+        });
+    }
+    let message = format!(
+        "Roll {name} back to {}\n\n{}\n\nThis has the content of commit {to}.\n",
+        to.short(),
+        args.reason
+    );
+    let commit = workspace.commit_content_of(&to, &head, &message).await?;
+    // The hub hears of it first, so that its gates let the way back in when it sees the branch.
+    let request = v1::SteerRequest {
+        action: v1::SteerAction::Rollback.into(),
+        environment: name.clone(),
+        commit: commit.to_string(),
+        reason: args.reason.clone(),
+        ..v1::SteerRequest::default()
+    };
+    steer::send(client, request).await?;
+    workspace.push(&url, &commit, &branch).await?;
+    printer.say(&format!("moved {branch} to {}", commit.short()));
+    let refresh = client.request(v1::RefreshRequest { environment: name });
+    if let Err(status) = client.api().refresh(refresh).await {
+        let error = Error::from(status);
+        printer.warn(&format!("the hub will see it at its next look ({error})"));
+    }
+    Ok(())
+}
+
+async fn last_good(
+    client: &Client,
+    environment: &str,
+    repository: &str,
+    head: &Commit,
+) -> Result<Commit, Error> {
+    let (_, decisions) = rollout::get(client, environment).await?;
+    let good = decisions.good.iter().rev().flat_map(|good| {
+        good.commits
+            .iter()
+            .filter(|one| one.repository == repository && one.commit != head.as_str())
+    });
+    let Some(found) = good.map(|one| one.commit.clone()).next() else {
+        return Err(Error::refused(
+            format!("the hub knows no other good commit of {environment}"),
+            "name one with --to",
+        ));
+    };
+    Ok(found.parse()?)
+}
+
+/// Where a repository is, as the fleet file says.
+async fn repository_url(client: &Client, revision: &v1::Revision) -> Result<RepositoryUrl, Error> {
+    let request = client.request(v1::ListRepositoriesRequest {});
+    let wire = client.api().list_repositories(request).await?.into_inner();
+    let found = wire
+        .repositories
+        .iter()
+        .find(|one| one.name == revision.repository);
+    match found {
+        Some(repository) => Ok(repository.url.parse()?),
+        None => Err(Error::Answer("the repository's URL")),
+    }
+}

@@ -1,0 +1,123 @@
+//! What steers rollouts: pause, resume, retry, abort, pin, unpin, approve.
+
+use flotilla_proto::v1;
+
+use super::rollout;
+use crate::args::{ApproveArgs, PinArgs, SubjectArgs};
+use crate::client::Client;
+use crate::error::Error;
+use crate::printer::Printer;
+
+/// Sends an action; answered when the hub has it on disk.
+pub(super) async fn send(client: &Client, request: v1::SteerRequest) -> Result<(), Error> {
+    let request = client.request(request);
+    client.api().steer(request).await?;
+    Ok(())
+}
+
+/// An action on an environment.
+pub(super) async fn environment(
+    client: &Client,
+    action: v1::SteerAction,
+    environment: &str,
+    reason: &str,
+    done: &str,
+    printer: &Printer,
+) -> Result<(), Error> {
+    let request = v1::SteerRequest {
+        action: action.into(),
+        environment: environment.to_owned(),
+        reason: reason.to_owned(),
+        ..v1::SteerRequest::default()
+    };
+    send(client, request).await?;
+    printer.say(&format!("{environment}: {done}"));
+    Ok(())
+}
+
+fn subject(args: &SubjectArgs) -> (String, String) {
+    let cluster = args.cluster.as_ref().map(ToString::to_string);
+    let environment = args.environment.as_ref().map(ToString::to_string);
+    (cluster.unwrap_or_default(), environment.unwrap_or_default())
+}
+
+pub(super) async fn pin(client: &Client, args: PinArgs, printer: &Printer) -> Result<(), Error> {
+    let (cluster, environment) = subject(&args.subject);
+    let name = format!("{cluster}{environment}");
+    let expires = args.expires.map_or(0, |time| time.as_secs());
+    let request = v1::SteerRequest {
+        action: v1::SteerAction::Pin.into(),
+        environment,
+        cluster,
+        repository: args.repository.unwrap_or_default(),
+        commit: args
+            .commit
+            .map(|commit| commit.to_string())
+            .unwrap_or_default(),
+        reason: args.reason,
+        expires_seconds: u32::try_from(expires).unwrap_or(u32::MAX),
+        ..v1::SteerRequest::default()
+    };
+    send(client, request).await?;
+    printer.say(&format!("{name} is pinned"));
+    Ok(())
+}
+
+pub(super) async fn unpin(
+    client: &Client,
+    args: &SubjectArgs,
+    printer: &Printer,
+) -> Result<(), Error> {
+    let (cluster, environment) = subject(args);
+    let name = format!("{cluster}{environment}");
+    let request = v1::SteerRequest {
+        action: v1::SteerAction::Unpin.into(),
+        environment,
+        cluster,
+        ..v1::SteerRequest::default()
+    };
+    send(client, request).await?;
+    printer.say(&format!("{name} is no longer pinned"));
+    Ok(())
+}
+
+pub(super) async fn approve(
+    client: &Client,
+    args: ApproveArgs,
+    printer: &Printer,
+) -> Result<(), Error> {
+    let environment = args.environment.to_string();
+    let commits = match &args.commit {
+        Some(commit) => vec![commit.to_string()],
+        None => {
+            let (rollout, _) = rollout::get(client, &environment).await?;
+            let rollout = rollout
+                .filter(|rollout| !rollout.is_over())
+                .ok_or_else(|| {
+                    Error::refused(
+                        format!("no rollout of {environment} waits"),
+                        "name the commit with --commit",
+                    )
+                })?;
+            let new = rollout
+                .target
+                .iter()
+                .filter(|one| !rollout.from.contains(one));
+            new.map(|one| one.commit.clone()).collect()
+        }
+    };
+    for commit in commits {
+        let request = v1::SteerRequest {
+            action: v1::SteerAction::Approve.into(),
+            environment: environment.clone(),
+            commit: commit.clone(),
+            wave: args.wave.clone().unwrap_or_default(),
+            reason: args.reason.clone(),
+            ..v1::SteerRequest::default()
+        };
+        send(client, request).await?;
+        let short: String = commit.chars().take(7).collect();
+        printer.say(&format!("you stand for {short} in {environment}"));
+    }
+    Ok(())
+}

@@ -1,0 +1,317 @@
+//! Rollouts, decisions and the audit log.
+
+use flotilla_proto::v1;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{moment, text};
+
+/// A rollout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rollout {
+    /// `<environment>-<number>`.
+    pub id: String,
+    /// Where.
+    pub environment: String,
+    /// pending, running, soaking, paused, halted, rolledBack, succeeded or superseded.
+    pub state: String,
+    /// What it brings.
+    pub target: Vec<RepositoryCommit>,
+    /// The last good commits when it began.
+    pub from: Vec<RepositoryCommit>,
+    /// In order.
+    pub waves: Vec<Wave>,
+    /// Index of the present wave.
+    pub wave: usize,
+    /// When its commits were first seen.
+    pub created_at: Option<Timestamp>,
+    /// When its first cluster could be started.
+    pub started_at: Option<Timestamp>,
+    /// When it was over.
+    pub ended_at: Option<Timestamp>,
+    /// Why it stands as it does.
+    pub note: String,
+    /// Its clusters, where they were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub clusters: Vec<Progress>,
+}
+
+/// One commit of one repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RepositoryCommit {
+    /// Which repository.
+    pub repository: String,
+    /// Full commit id.
+    pub commit: String,
+}
+
+/// How many clusters of a wave are how far.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Wave {
+    /// Its name.
+    pub name: String,
+    /// Not started.
+    pub waiting: u32,
+    /// Given the new commits.
+    pub started: u32,
+    /// Healthy, for less than the soak.
+    pub soaking: u32,
+    /// Were healthy, and are not now.
+    pub unavailable: u32,
+    /// Healthy for the soak.
+    pub done: u32,
+    /// Did not get there.
+    pub failed: u32,
+    /// Kept out by a pin.
+    pub pinned: u32,
+}
+
+/// One cluster's part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    /// Which.
+    pub cluster: String,
+    /// Its wave.
+    pub wave: String,
+    /// waiting, pinned, started, soaking, unavailable, done or failed.
+    pub phase: String,
+    /// Since when.
+    pub since: Option<Timestamp>,
+    /// A code where something is wrong.
+    pub reason: String,
+    /// For a person.
+    pub message: String,
+}
+
+/// What was decided about an environment.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Decisions {
+    /// Who stopped rollouts, and why.
+    pub paused: Option<Mark>,
+    /// Why no automatic promotion comes in.
+    pub hold: Option<Mark>,
+    /// Pins of the environment and of its clusters.
+    pub pins: Vec<Pin>,
+    /// Commits that failed and are not tried again.
+    pub quarantined: Vec<Good>,
+    /// Good commits, oldest first.
+    pub good: Vec<Good>,
+}
+
+/// Somebody's word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Mark {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Option<Timestamp>,
+}
+
+/// Kept on commits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pin {
+    /// Empty: the environment.
+    pub cluster: String,
+    /// On these.
+    pub commits: Vec<RepositoryCommit>,
+    /// Who, why, when.
+    pub mark: Option<Mark>,
+    /// End by itself.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Commits that were good, or failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Good {
+    /// Which.
+    pub commits: Vec<RepositoryCommit>,
+    /// In which rollout.
+    pub rollout: String,
+    /// Since when.
+    pub at: Option<Timestamp>,
+}
+
+/// An entry of the audit log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    /// Its place.
+    pub seq: u64,
+    /// When.
+    pub at: Option<Timestamp>,
+    /// An operator, or `hub`.
+    pub actor: String,
+    /// What was done.
+    pub action: String,
+    /// Where.
+    pub environment: String,
+    /// To which clusters.
+    pub clusters: Vec<String>,
+    /// With which commit.
+    pub commit: String,
+    /// Why.
+    pub reason: String,
+    /// More.
+    pub detail: String,
+    /// Over the entry and the hash before it.
+    pub hash: String,
+}
+
+/// An operator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Operator {
+    /// Their name.
+    pub name: String,
+    /// What they may do.
+    pub role: String,
+    /// Where; none at all: everywhere.
+    pub environments: Vec<String>,
+    /// Who said so.
+    pub changed_by: String,
+    /// When.
+    pub changed_at: Option<Timestamp>,
+}
+
+fn commits(wire: &[v1::RepositoryCommit]) -> Vec<RepositoryCommit> {
+    wire.iter()
+        .map(|one| RepositoryCommit {
+            repository: text(&one.repository),
+            commit: text(&one.commit),
+        })
+        .collect()
+}
+
+impl From<&v1::RolloutStatus> for Rollout {
+    fn from(wire: &v1::RolloutStatus) -> Self {
+        Self {
+            id: text(&wire.id),
+            environment: text(&wire.environment),
+            state: text(&wire.state),
+            target: commits(&wire.target),
+            from: commits(&wire.from),
+            waves: wire
+                .waves
+                .iter()
+                .map(|wave| Wave {
+                    name: text(&wave.name),
+                    waiting: wave.waiting,
+                    started: wave.started,
+                    soaking: wave.soaking,
+                    unavailable: wave.unavailable,
+                    done: wave.done,
+                    failed: wave.failed,
+                    pinned: wave.pinned,
+                })
+                .collect(),
+            wave: wire.wave as usize,
+            created_at: moment(wire.created_at.as_ref()),
+            started_at: moment(wire.started_at.as_ref()),
+            ended_at: moment(wire.ended_at.as_ref()),
+            note: text(&wire.note),
+            clusters: wire
+                .clusters
+                .iter()
+                .map(|one| Progress {
+                    cluster: text(&one.cluster),
+                    wave: text(&one.wave),
+                    phase: text(&one.phase),
+                    since: moment(one.since.as_ref()),
+                    reason: text(&one.reason),
+                    message: text(&one.message),
+                })
+                .collect(),
+        }
+    }
+}
+
+impl Rollout {
+    /// Whether nothing more will happen.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        matches!(
+            self.state.as_str(),
+            "rolledBack" | "succeeded" | "superseded"
+        )
+    }
+}
+
+impl From<&v1::Mark> for Mark {
+    fn from(wire: &v1::Mark) -> Self {
+        Self {
+            by: text(&wire.by),
+            reason: text(&wire.reason),
+            at: moment(wire.at.as_ref()),
+        }
+    }
+}
+
+impl From<&v1::EnvironmentDecisions> for Decisions {
+    fn from(wire: &v1::EnvironmentDecisions) -> Self {
+        let pins = wire.pin.iter().chain(&wire.cluster_pins);
+        Self {
+            paused: wire.paused.as_ref().map(Mark::from),
+            hold: wire.hold.as_ref().map(Mark::from),
+            pins: pins
+                .map(|pin| Pin {
+                    cluster: text(&pin.cluster),
+                    commits: commits(&pin.commits),
+                    mark: pin.mark.as_ref().map(Mark::from),
+                    expires_at: moment(pin.expires_at.as_ref()),
+                })
+                .collect(),
+            quarantined: wire
+                .quarantined
+                .iter()
+                .map(|one| Good {
+                    commits: commits(&one.commits),
+                    rollout: text(&one.rollout),
+                    at: moment(one.at.as_ref()),
+                })
+                .collect(),
+            good: wire
+                .good
+                .iter()
+                .map(|one| Good {
+                    commits: commits(&one.commits),
+                    rollout: text(&one.rollout),
+                    at: moment(one.at.as_ref()),
+                })
+                .collect(),
+        }
+    }
+}
+
+impl From<&v1::AuditEntry> for Entry {
+    fn from(wire: &v1::AuditEntry) -> Self {
+        Self {
+            seq: wire.seq,
+            at: moment(wire.at.as_ref()),
+            actor: text(&wire.actor),
+            action: text(&wire.action),
+            environment: text(&wire.environment),
+            clusters: wire.clusters.iter().map(|name| text(name)).collect(),
+            commit: text(&wire.commit),
+            reason: text(&wire.reason),
+            detail: text(&wire.detail),
+            hash: text(&wire.hash),
+        }
+    }
+}
+
+impl From<&v1::OperatorStatus> for Operator {
+    fn from(wire: &v1::OperatorStatus) -> Self {
+        Self {
+            name: text(&wire.name),
+            role: text(&wire.role),
+            environments: wire.environments.iter().map(|name| text(name)).collect(),
+            changed_by: text(&wire.changed_by),
+            changed_at: moment(wire.changed_at.as_ref()),
+        }
+    }
+}

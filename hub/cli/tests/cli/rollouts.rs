@@ -1,0 +1,108 @@
+//! Rollouts as people see them.
+
+use flotilla_cli::render::{self, Paint};
+use flotilla_cli::view::{Decisions, Entry, Rollout};
+use flotilla_proto::v1;
+
+use jiff::Timestamp;
+
+use crate::fixture::{NEW, NOW, ago};
+
+fn now() -> Timestamp {
+    Timestamp::from_second(NOW).unwrap()
+}
+
+fn wave(name: &str, done: u32, started: u32, failed: u32, waiting: u32) -> v1::WaveStatus {
+    v1::WaveStatus {
+        name: name.to_owned(),
+        done,
+        started,
+        failed,
+        waiting,
+        ..v1::WaveStatus::default()
+    }
+}
+
+fn commit(commit: &str) -> Vec<v1::RepositoryCommit> {
+    vec![v1::RepositoryCommit {
+        repository: "fleet".to_owned(),
+        commit: commit.to_owned(),
+    }]
+}
+
+fn rollout() -> Rollout {
+    Rollout::from(&v1::RolloutStatus {
+        id: "prod-7".to_owned(),
+        environment: "prod".to_owned(),
+        state: "halted".to_owned(),
+        target: commit(NEW),
+        from: commit(&"0123456789".repeat(4)),
+        waves: vec![
+            wave("canary", 1, 0, 0, 0),
+            wave("half", 2, 1, 1, 0),
+            wave("rest", 0, 0, 0, 5),
+        ],
+        wave: 1,
+        created_at: ago(600),
+        note: "1 of at most 0 failed: prod-4 (web failed: Deployment web/web: \u{1b}[31mcrashes)"
+            .to_owned(),
+        clusters: vec![
+            v1::ClusterProgress {
+                cluster: "prod-1".to_owned(),
+                wave: "canary".to_owned(),
+                phase: "done".to_owned(),
+                ..v1::ClusterProgress::default()
+            },
+            v1::ClusterProgress {
+                cluster: "prod-4".to_owned(),
+                wave: "half".to_owned(),
+                phase: "failed".to_owned(),
+                since: ago(60),
+                message: "web failed: Deployment web/web: crashes".to_owned(),
+                ..v1::ClusterProgress::default()
+            },
+        ],
+        ..v1::RolloutStatus::default()
+    })
+}
+
+#[test]
+fn a_rollout_shows_waves_the_failed_cluster_and_what_was_decided() {
+    let mark = v1::Mark {
+        by: "ada".to_owned(),
+        reason: "lunch".to_owned(),
+        at: ago(30),
+    };
+    let decisions = Decisions::from(&v1::EnvironmentDecisions {
+        paused: Some(mark.clone()),
+        cluster_pins: vec![v1::Pin {
+            cluster: "prod-9".to_owned(),
+            commits: commit(NEW),
+            mark: Some(mark),
+            expires_at: None,
+        }],
+        ..v1::EnvironmentDecisions::default()
+    });
+    insta::assert_snapshot!(render::rollout(&rollout(), &decisions, Paint::Plain, now()));
+}
+
+#[test]
+fn rollouts_are_one_a_line() {
+    insta::assert_snapshot!(render::rollouts(&[rollout()], Paint::Plain, now()));
+}
+
+#[test]
+fn audit_entries_are_one_a_line() {
+    let entry = Entry::from(&v1::AuditEntry {
+        seq: 3,
+        at: ago(0),
+        actor: "ada".to_owned(),
+        action: "pin".to_owned(),
+        environment: "prod".to_owned(),
+        clusters: vec!["prod-9".to_owned()],
+        commit: NEW.to_owned(),
+        reason: "until the disk is there".to_owned(),
+        ..v1::AuditEntry::default()
+    });
+    insta::assert_snapshot!(render::entries(&[entry], Paint::Plain));
+}

@@ -1,0 +1,101 @@
+//! What a person asks for, from the wire to an action.
+
+use std::time::Duration;
+
+use flotilla_proto::v1;
+use flotilla_shared::id::{EnvironmentName, NameError};
+use flotilla_shared::report::{MAX_MESSAGE_BYTES, plain_line};
+use jiff::Timestamp;
+use tonic::Status;
+
+use super::bad_name;
+use crate::fleet::{Action, Scope, Subject};
+use crate::serve::access::Need;
+
+/// An action with what it asks of whoever takes it.
+#[derive(Debug)]
+pub(super) struct Steer {
+    pub(super) action: Action,
+    pub(super) need: Need,
+    pub(super) reason: String,
+}
+
+fn parse<T: std::str::FromStr<Err = NameError>>(text: &str) -> Result<T, Status> {
+    text.parse().map_err(|error| bad_name(&error))
+}
+
+/// Reads a request.
+pub(super) fn read(request: &v1::SteerRequest, now: Timestamp) -> Result<Steer, Status> {
+    use v1::SteerAction as Wire;
+    let environment = || parse::<EnvironmentName>(&request.environment);
+    let commit = || parse(&request.commit);
+    let subject = || -> Result<Subject, Status> {
+        if request.cluster.is_empty() {
+            Ok(Subject::Environment(environment()?))
+        } else {
+            Ok(Subject::Cluster(parse(&request.cluster)?))
+        }
+    };
+    let approve = |scope| -> Result<Action, Status> {
+        Ok(Action::Approve {
+            environment: environment()?,
+            commit: commit()?,
+            scope,
+        })
+    };
+    let (action, need) = match request.action() {
+        Wire::Unspecified => return Err(Status::invalid_argument("no action that this hub knows")),
+        Wire::Pause => (Action::Pause(environment()?), Need::Promote),
+        Wire::Resume => (Action::Resume(environment()?), Need::Promote),
+        Wire::Retry => (Action::Retry(environment()?), Need::Promote),
+        Wire::Abort => (Action::Abort(environment()?), Need::Promote),
+        Wire::Pin => {
+            let optional = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+            let life = Duration::from_secs(u64::from(request.expires_seconds));
+            let action = Action::Pin {
+                subject: subject()?,
+                commit: optional(&request.commit).map(|c| parse(&c)).transpose()?,
+                repository: optional(&request.repository)
+                    .map(|r| parse(&r))
+                    .transpose()?,
+                expires_at: (!life.is_zero())
+                    .then(|| now.saturating_add(life).unwrap_or(Timestamp::MAX)),
+            };
+            (action, Need::Promote)
+        }
+        Wire::Unpin => (Action::Unpin(subject()?), Need::Promote),
+        Wire::Approve if request.wave.is_empty() => (approve(Scope::Commit)?, Need::Approve),
+        Wire::Approve => (approve(Scope::Wave(request.wave.clone()))?, Need::Approve),
+        Wire::Override => (approve(Scope::Override)?, Need::Administer),
+        Wire::Rollback => {
+            let action = Action::Rollback {
+                environment: environment()?,
+                commit: commit()?,
+            };
+            (action, Need::Promote)
+        }
+        Wire::Promote => {
+            let action = Action::Promote {
+                environment: environment()?,
+                commit: commit()?,
+            };
+            (action, Need::Promote)
+        }
+    };
+    let reason = plain_line(&request.reason, MAX_MESSAGE_BYTES);
+    let reasoned = matches!(
+        request.action(),
+        Wire::Pause | Wire::Abort | Wire::Pin | Wire::Override | Wire::Rollback
+    );
+    if reasoned && reason.trim().is_empty() {
+        return Err(Status::invalid_argument(format!(
+            "{} needs a reason: somebody will ask for it later",
+            action.as_str()
+        )));
+    }
+    Ok(Steer {
+        action,
+        need,
+        reason,
+    })
+}

@@ -1,0 +1,146 @@
+//! Rollouts and decisions as operators see them.
+
+use flotilla_proto::v1;
+use flotilla_shared::wire::{reason_to_wire, timestamp_to_wire};
+
+use crate::fleet::rollout::{Commits, Phase, Rollout};
+use crate::fleet::{EnvironmentState, Fleet, Mark, Pin, Scope};
+use crate::spec::Environment;
+
+fn commits(commits: &Commits) -> Vec<v1::RepositoryCommit> {
+    commits
+        .iter()
+        .map(|(repository, commit)| v1::RepositoryCommit {
+            repository: repository.to_string(),
+            commit: commit.to_string(),
+        })
+        .collect()
+}
+
+/// A rollout; its clusters only where asked for.
+#[must_use]
+pub fn rollout(rollout: &Rollout, with_clusters: bool) -> v1::RolloutStatus {
+    let mut waves: Vec<v1::WaveStatus> = rollout
+        .waves
+        .iter()
+        .map(|name| v1::WaveStatus {
+            name: name.clone(),
+            ..v1::WaveStatus::default()
+        })
+        .collect();
+    for progress in rollout.clusters.values() {
+        let Some(wave) = waves.get_mut(progress.wave) else {
+            continue;
+        };
+        *match progress.phase {
+            Phase::Waiting => &mut wave.waiting,
+            Phase::Pinned => &mut wave.pinned,
+            Phase::Started => &mut wave.started,
+            Phase::Soaking => &mut wave.soaking,
+            Phase::Unavailable => &mut wave.unavailable,
+            Phase::Done => &mut wave.done,
+            Phase::Failed => &mut wave.failed,
+        } += 1;
+    }
+    let clusters = rollout.clusters.iter().map(|(name, progress)| {
+        let wave = rollout.waves.get(progress.wave);
+        v1::ClusterProgress {
+            cluster: name.to_string(),
+            wave: wave.cloned().unwrap_or_default(),
+            phase: progress.phase.as_str().to_owned(),
+            since: Some(timestamp_to_wire(progress.since)),
+            started_at: progress.started_at.map(timestamp_to_wire),
+            reason: reason_to_wire(progress.reason),
+            message: progress.message.clone(),
+        }
+    });
+    v1::RolloutStatus {
+        id: rollout.id.clone(),
+        environment: rollout.environment.to_string(),
+        state: rollout.state.as_str().to_owned(),
+        target: commits(&rollout.target),
+        from: commits(&rollout.from),
+        waves,
+        wave: u32::try_from(rollout.wave).unwrap_or(u32::MAX),
+        created_at: Some(timestamp_to_wire(rollout.created_at)),
+        started_at: rollout.started_at.map(timestamp_to_wire),
+        ended_at: rollout.ended_at.map(timestamp_to_wire),
+        note: rollout.note.clone(),
+        clusters: if with_clusters {
+            clusters.collect()
+        } else {
+            Vec::new()
+        },
+    }
+}
+
+fn mark(mark: &Mark) -> v1::Mark {
+    v1::Mark {
+        by: mark.by.clone(),
+        reason: mark.reason.clone(),
+        at: Some(timestamp_to_wire(mark.at)),
+    }
+}
+
+fn pin(cluster: &str, pin: &Pin) -> v1::Pin {
+    v1::Pin {
+        cluster: cluster.to_owned(),
+        commits: commits(&pin.commits),
+        mark: Some(mark(&pin.mark)),
+        expires_at: pin.expires_at.map(timestamp_to_wire),
+    }
+}
+
+/// What was decided about an environment.
+#[must_use]
+pub fn decisions(fleet: &Fleet, environment: &Environment) -> v1::EnvironmentDecisions {
+    let empty = EnvironmentState::default();
+    let state = fleet
+        .environments()
+        .get(&environment.name)
+        .unwrap_or(&empty);
+    let cluster_pins = fleet.clusters().iter().filter_map(|(name, cluster)| {
+        let own = cluster.record.pin.as_ref()?;
+        (fleet.environment_of(name).as_ref() == Some(&environment.name))
+            .then(|| pin(name.as_str(), own))
+    });
+    v1::EnvironmentDecisions {
+        environment: environment.name.to_string(),
+        paused: state.paused.as_ref().map(mark),
+        hold: state.hold.as_ref().map(mark),
+        pin: state.pin.as_ref().map(|own| pin("", own)),
+        quarantined: state
+            .quarantined
+            .iter()
+            .map(|one| v1::Quarantine {
+                commits: commits(&one.commits),
+                rollout: one.rollout.clone(),
+                reason: one.reason.clone(),
+                at: Some(timestamp_to_wire(one.at)),
+            })
+            .collect(),
+        good: state
+            .history
+            .iter()
+            .map(|good| v1::GoodCommits {
+                commits: commits(&good.commits),
+                rollout: good.rollout.clone(),
+                at: Some(timestamp_to_wire(good.at)),
+            })
+            .collect(),
+        approvals: state
+            .approvals
+            .iter()
+            .map(|approval| v1::Approval {
+                commit: approval.commit.to_string(),
+                wave: match &approval.scope {
+                    Scope::Wave(wave) => wave.clone(),
+                    Scope::Commit | Scope::Override => String::new(),
+                },
+                r#override: approval.scope == Scope::Override,
+                mark: Some(mark(&approval.mark)),
+            })
+            .collect(),
+        cluster_pins: cluster_pins.collect(),
+    }
+}
