@@ -13,7 +13,7 @@ pub struct Limits {
     pub manifests: usize,
     /// Deepest directory.
     pub depth: usize,
-    /// Most values in all files of one Kustomize render together.
+    /// Most values in all files of one render together.
     pub nodes: usize,
     /// Most bytes that all steps of one Kustomize render copy into objects.
     pub work_bytes: usize,
@@ -29,9 +29,12 @@ impl Default for Limits {
             files: 10_000,
             manifests: 50_000,
             depth: 32,
-            nodes: 1_500_000,
-            work_bytes: 256 << 20,
-            yaml: flotilla_yaml::Limits::default(),
+            nodes: 1_000_000,
+            work_bytes: 64 << 20,
+            yaml: flotilla_yaml::Limits {
+                nodes: 1_000_000,
+                ..flotilla_yaml::Limits::default()
+            },
         }
     }
 }

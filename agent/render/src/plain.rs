@@ -25,6 +25,7 @@ pub(crate) fn render(
         files_read: BTreeSet::new(),
         visited: BTreeSet::new(),
         bytes: 0,
+        values: 0,
     };
     match tree.get(path) {
         Some(Entry::Directory) => reader.directory(path, 0)?,
@@ -45,6 +46,7 @@ struct Reader<'a> {
     /// Directories by their resolved path: a second way in through a link is not a second copy.
     visited: BTreeSet<String>,
     bytes: usize,
+    values: usize,
 }
 
 fn is_manifest_file(name: &str) -> bool {
@@ -53,6 +55,15 @@ fn is_manifest_file(name: &str) -> bool {
         .any(|ending| name.ends_with(ending))
         && !name.starts_with('.')
         && !KUSTOMIZATION_FILES.contains(&name)
+}
+
+/// How many values there are in one, itself included.
+fn values(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(values).sum::<usize>(),
+        Value::Object(map) => 1 + map.values().map(values).sum::<usize>(),
+        _ => 1,
+    }
 }
 
 impl Reader<'_> {
@@ -141,6 +152,13 @@ impl Reader<'_> {
                     message: error.message,
                 }
             })?;
+        self.values += documents
+            .iter()
+            .map(|document| values(&document.value))
+            .sum::<usize>();
+        if self.values > self.limits.nodes {
+            return Err(self.exceeded(path, "values", self.limits.nodes));
+        }
         for (index, document) in documents.into_iter().enumerate() {
             let origin = Origin {
                 file: path.to_owned(),

@@ -145,6 +145,9 @@ struct Anchor {
 
 struct Loader<'t> {
     parser: Parser<'t, StrInput<'t>>,
+    /// Length in characters of a text whose last line is not ended: a block scalar that goes on to it
+    /// does not end with a line break, though the parser gives it one.
+    open_end: Option<usize>,
     limits: &'t Limits,
     anchors: HashMap<usize, Anchor>,
     nodes: usize,
@@ -177,6 +180,7 @@ impl<'t> Loader<'t> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         Ok(Self {
             parser: Parser::new_from_str(text),
+            open_end: (!text.ends_with('\n')).then(|| text.chars().count()),
             limits,
             anchors: HashMap::new(),
             nodes: 0,
@@ -285,6 +289,12 @@ impl<'t> Loader<'t> {
                 Ok((*value).clone())
             }
             Event::Scalar(text, style, id, tag) => {
+                let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                let text = if block && self.open_end.is_some_and(|end| span.end.index() >= end) {
+                    text.trim_end_matches('\n').to_owned().into()
+                } else {
+                    text
+                };
                 let value = match tag {
                     Some(tag) if tag.is_yaml_core_schema() => scalar::tagged(&tag.suffix, &text),
                     // The non-specific tag `!` makes any scalar a string.
@@ -423,6 +433,21 @@ mod tests {
                 .map(|document| document.value)
                 .collect()
         })
+    }
+
+    #[test]
+    fn a_block_that_the_text_ends_in_has_no_line_break_of_its_own() {
+        assert_eq!(parse("a: |\n  b").unwrap(), [json!({"a": "b"})]);
+        assert_eq!(parse("a: |\n  b\n").unwrap(), [json!({"a": "b\n"})]);
+        assert_eq!(parse("a: >\n  b\n  c").unwrap(), [json!({"a": "b c"})]);
+        assert_eq!(
+            parse("a: |\n  b\n---\nc: |\n  ä").unwrap(),
+            [json!({"a": "b\n"}), json!({"c": "ä"})]
+        );
+        assert_eq!(
+            parse("a: |\n  b\n\nc: d").unwrap(),
+            [json!({"a": "b\n", "c": "d"})]
+        );
     }
 
     #[test]

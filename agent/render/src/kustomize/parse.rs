@@ -41,8 +41,10 @@ pub(crate) fn documents(
             message: format!("{} bytes are more than {}", text.len(), limits.bytes),
         });
     }
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = Reader {
-        parser: Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text)),
+        parser: Parser::new_from_str(text),
+        open_end: (!text.ends_with('\n')).then(|| text.chars().count()),
         limits,
         budget,
         anchors: HashMap::new(),
@@ -95,6 +97,9 @@ pub(crate) fn value(text: &str, limits: &flotilla_yaml::Limits, budget: &Budget)
 
 struct Reader<'t> {
     parser: Parser<'t, StrInput<'t>>,
+    /// Length in characters of a text whose last line is not ended: a block scalar that goes on to it
+    /// does not end with a line break, though the parser gives it one.
+    open_end: Option<usize>,
     limits: &'t flotilla_yaml::Limits,
     budget: &'t Budget,
     /// Anchored values with the number of values they are made of.
@@ -189,9 +194,14 @@ impl<'t> Reader<'t> {
                     None if style == ScalarStyle::Plain => plain_tag(&text),
                     None => Tag::Text,
                 };
+                let mut text = text.into_owned();
+                let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                if block && self.open_end.is_some_and(|end| span.end.index() >= end) {
+                    text.truncate(text.trim_end_matches('\n').len());
+                }
                 let scalar = Scalar {
                     tag: meaning,
-                    text: text.into_owned().into_boxed_str(),
+                    text: text.into_boxed_str(),
                 };
                 (Node::Scalar(scalar), id)
             }

@@ -53,7 +53,7 @@ impl PatchStep {
         };
         let context = |error: Failure| error.context(&source);
         let merges = load::resources_of_text(session, &session.place(directory, &source), text);
-        let operations = json_patch::parse(text, &session.limits().yaml);
+        let operations = json_patch::parse(text, session.json_limits());
         let content = match (merges, operations) {
             (Ok(merges), Err(_)) => Content::Merge(merges),
             (Ok(merges), Ok(operations)) if operations.is_empty() => Content::Merge(merges),
@@ -110,7 +110,7 @@ impl PatchStep {
                 )));
             }
         };
-        let operations = json_patch::parse(text, &session.limits().yaml)
+        let operations = json_patch::parse(text, session.json_limits())
             .map_err(|error| error.context(&source))?;
         if operations.is_empty() {
             return Err(Failure::render(format!("{source}: the patch is empty")));

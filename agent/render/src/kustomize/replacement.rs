@@ -42,7 +42,7 @@ impl ReplacementStep {
             }
             let text = session.load_text(directory, &entry.path)?;
             let place = session.place(directory, &entry.path);
-            let is_list = flotilla_yaml::parse_documents(text, &session.limits().yaml)
+            let is_list = flotilla_yaml::parse_documents(text, session.json_limits())
                 .ok()
                 .and_then(|mut documents| documents.pop())
                 .is_some_and(|document| document.value.is_array());

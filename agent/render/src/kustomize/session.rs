@@ -95,6 +95,8 @@ pub(crate) struct Loaded<'t> {
 pub(crate) struct Session<'t> {
     tree: &'t dyn Tree,
     limits: &'t Limits,
+    /// Of texts that are read as JSON values, which are larger than ours.
+    json_limits: flotilla_yaml::Limits,
     files_read: RefCell<BTreeSet<String>>,
     loads: Cell<usize>,
     bytes: Cell<usize>,
@@ -118,6 +120,10 @@ impl<'t> Session<'t> {
         Self {
             tree,
             limits,
+            json_limits: flotilla_yaml::Limits {
+                nodes: limits.yaml.nodes.min(limits.nodes / 4),
+                ..limits.yaml.clone()
+            },
             files_read: RefCell::default(),
             loads: Cell::new(0),
             bytes: Cell::new(0),
@@ -129,6 +135,11 @@ impl<'t> Session<'t> {
     /// Limits of the render.
     pub(crate) fn limits(&self) -> &'t Limits {
         self.limits
+    }
+
+    /// Limits of texts that are read as JSON values.
+    pub(crate) fn json_limits(&self) -> &flotilla_yaml::Limits {
+        &self.json_limits
     }
 
     /// Every file that was read.

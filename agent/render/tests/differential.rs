@@ -1,0 +1,126 @@
+//! Beside the real thing: every overlay below given folders rendered by us and by a `kustomize` or
+//! `kubectl`, and the documents compared.
+//!
+//! The program is `FLOTILLA_KUSTOMIZE` or one of the search path; folders are `FLOTILLA_OVERLAYS`
+//! (separated by colons) besides those of the shared conformance data. Each folder is a repository.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+
+use flotilla_render::{Options, RenderError, Renderer, render};
+use serde_json::Value;
+use support::Failure;
+
+/// Reasons for which we may refuse what the program renders.
+const MAY_REFUSE: [&str; 12] = [
+    "UnknownField",
+    "RemoteReference",
+    "ExecRefused",
+    "HelmRefused",
+    "Cycle",
+    "OutsideRoot",
+    "SymlinkRefused",
+    "LimitExceeded",
+    "FileTooLarge",
+    "Submodule",
+    "LfsPointer",
+    "DuplicateObject",
+];
+
+fn repositories() -> Vec<PathBuf> {
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/conformance");
+    let mut all: Vec<PathBuf> = Vec::new();
+    for entry in std::fs::read_dir(shared.join("repos"))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        all.push(entry.path());
+    }
+    for entry in std::fs::read_dir(shared.join("kustomize"))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        all.push(entry.path().join("in"));
+    }
+    if let Some(more) = std::env::var_os("FLOTILLA_OVERLAYS") {
+        all.extend(std::env::split_paths(&more));
+    }
+    all.retain(|path| path.is_dir());
+    all.sort();
+    all
+}
+
+fn sorted(values: impl Iterator<Item = Value>) -> Vec<String> {
+    let mut all: Vec<String> = values.map(|value| value.to_string()).collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn overlays_equal_those_of_kustomize() -> Result<(), Failure> {
+    let Some(binary) = support::binary() else {
+        eprintln!(
+            "SKIPPED: neither FLOTILLA_KUSTOMIZE, nor kustomize or kubectl on the search path"
+        );
+        return Ok(());
+    };
+    let (mut equal, mut refused, mut neither, mut wrong) = (0, 0, 0, Vec::new());
+    for root in repositories() {
+        let tree = support::tree(&root)?;
+        for overlay in support::overlays(&root) {
+            let options = Options {
+                renderer: Renderer::Kustomize,
+                ..Options::default()
+            };
+            let place = format!("{}/{overlay}", root.display());
+            let ours = render(&tree, &overlay, &options);
+            let theirs = binary.build(&root.join(&overlay));
+            match (ours, theirs) {
+                // What it cannot build here, such as a component alone, says nothing about us.
+                (_, Err(_)) => neither += 1,
+                (Err(error), Ok(_)) if may_refuse(&error) => {
+                    refused += 1;
+                    eprintln!("refused {place}: {error}");
+                }
+                (Err(error), Ok(_)) => wrong.push(format!("{place}: {error}")),
+                (Ok(ours), Ok(theirs)) => {
+                    let limits = flotilla_yaml::Limits::default();
+                    let theirs = flotilla_yaml::parse_documents_bytes(&theirs, &limits)?
+                        .into_iter()
+                        .map(|document| document.value)
+                        .filter(|value| !value.is_null());
+                    let ours = ours.manifests.into_iter().map(|manifest| manifest.value);
+                    let (ours, theirs) = (sorted(ours), sorted(theirs));
+                    if ours == theirs {
+                        equal += 1;
+                    } else {
+                        let differ: Vec<&String> = ours
+                            .iter()
+                            .filter(|one| !theirs.contains(one))
+                            .chain(theirs.iter().filter(|one| !ours.contains(one)))
+                            .collect();
+                        wrong.push(format!("{place}: differ in {differ:#?}"));
+                    }
+                }
+            }
+        }
+    }
+    eprintln!(
+        "{}: {equal} equal, {refused} refused by us, {neither} not built by it",
+        binary.name()
+    );
+    assert!(
+        wrong.is_empty(),
+        "{} wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+    Ok(())
+}
+
+fn may_refuse(error: &RenderError) -> bool {
+    MAY_REFUSE.contains(&error.reason().as_str())
+}
