@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use flotilla_render::Facts;
 use flotilla_shared::id::ApplicationName;
 use flotilla_shared::report::Report;
 use flotilla_shared::wire::DecodedAssignment;
@@ -21,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cluster::Cluster;
 use crate::metrics::Metrics;
 use crate::policy::Policy;
-use crate::source::Source;
+use crate::source::{Source, Wanted};
 
 use board::Board;
 use worker::{Shared, Task, Worker};
@@ -104,8 +105,16 @@ fn fit(
         .applications
         .iter()
         .map(|(name, application)| {
+            let facts = application.substitute.then(|| {
+                let (cluster, environment) = (&content.cluster, &content.environment);
+                Facts::of_cluster(cluster.as_str(), environment.as_str(), &content.labels)
+            });
+            let wanted = Wanted {
+                application: application.clone(),
+                facts,
+            };
             let task = Task::Run {
-                application: Box::new(application.clone()),
+                wanted: Box::new(wanted),
                 suspended,
             };
             (name.clone(), task)

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_git::{Blob, Credentials, Limits, Remote, TreeEntry};
-use flotilla_render::{Manifest, MemoryTree, Options, Renderer};
+use flotilla_render::{Facts, Manifest, MemoryTree, Options, Renderer};
 use flotilla_shared::assignment::{ApplicationAssignment, Renderer as AssignedRenderer};
 use flotilla_shared::digest::Digest;
 use flotilla_shared::reason::Reason;
@@ -26,10 +26,19 @@ const TIMEOUT: Duration = Duration::from_secs(300);
 pub struct Rendered {
     /// The objects.
     pub manifests: Arc<Vec<Manifest>>,
-    /// Over path and blob id of each file that was read.
+    /// Over path and blob id of each file that was read, and over facts that were put in.
     pub source_digest: Digest,
     /// The branch's tip as we saw it.
     pub tip: Commit,
+}
+
+/// An application's assignment with what else decides over its manifests.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wanted {
+    /// The assignment.
+    pub application: ApplicationAssignment,
+    /// The cluster's facts, where the application asks for them: a label that changes renders anew.
+    pub facts: Option<Facts>,
 }
 
 /// Where repositories come from.
@@ -58,9 +67,9 @@ impl Source {
     ///
     /// # Errors
     /// Why the commit cannot be used; what runs goes on running.
-    pub async fn render(&self, application: &ApplicationAssignment) -> Result<Rendered, Refusal> {
-        let (source, application) = (self.clone(), application.clone());
-        let work = tokio::task::spawn_blocking(move || source.render_blocking(&application));
+    pub async fn render(&self, wanted: &Wanted) -> Result<Rendered, Refusal> {
+        let (source, wanted) = (self.clone(), wanted.clone());
+        let work = tokio::task::spawn_blocking(move || source.render_blocking(&wanted));
         match tokio::time::timeout(TIMEOUT, work).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(Refusal::new(
@@ -89,7 +98,8 @@ impl Source {
         tokio::time::timeout(TIMEOUT, work).await.ok()?.ok()?
     }
 
-    fn render_blocking(&self, application: &ApplicationAssignment) -> Result<Rendered, Refusal> {
+    fn render_blocking(&self, wanted: &Wanted) -> Result<Rendered, Refusal> {
+        let application = &wanted.application;
         let git = |error: flotilla_git::Error| Refusal::new(error.reason(), error.to_string());
         let url = application.url.clone();
         // One cache per repository, named by its URL so that two names for it share it.
@@ -123,7 +133,7 @@ impl Source {
             !plain || path.is_empty() || file == path || file.starts_with(&format!("{path}/"))
         };
         let entries = remote.read_tree(commit, below).map_err(git)?;
-        render_tree(entries, application, tip)
+        render_tree(entries, wanted, tip)
     }
 
     fn read_credentials(&self, host: &str) -> Option<Credentials> {
@@ -141,11 +151,8 @@ impl Source {
 }
 
 /// Builds the tree and renders it.
-fn render_tree(
-    entries: Vec<TreeEntry>,
-    application: &ApplicationAssignment,
-    tip: Commit,
-) -> Result<Rendered, Refusal> {
+fn render_tree(entries: Vec<TreeEntry>, wanted: &Wanted, tip: Commit) -> Result<Rendered, Refusal> {
+    let application = &wanted.application;
     let mut tree = MemoryTree::new();
     let mut ids: BTreeMap<String, String> = BTreeMap::new();
     for entry in entries {
@@ -164,6 +171,7 @@ fn render_tree(
             AssignedRenderer::Plain => Renderer::Plain,
             AssignedRenderer::Kustomize => Renderer::Kustomize,
         },
+        facts: wanted.facts.clone(),
         ..Options::default()
     };
     let rendered = flotilla_render::render(&tree, application.path.as_str(), &options)
@@ -172,6 +180,8 @@ fn render_tree(
         let id = ids.get(path).map(String::as_str).unwrap_or_default();
         [path.as_bytes(), id.as_bytes()]
     });
+    let facts = wanted.facts.iter().flat_map(Facts::parts);
+    let parts = parts.chain(facts.map(str::as_bytes));
     Ok(Rendered {
         source_digest: Digest::of_parts(parts),
         manifests: Arc::new(rendered.manifests),

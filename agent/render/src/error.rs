@@ -87,6 +87,16 @@ pub enum RenderError {
         /// How much is allowed.
         limit: usize,
     },
+    /// A fact of the cluster cannot be put into a text.
+    #[error("{place}: {path}: {message}")]
+    Substitution {
+        /// File and line of the object.
+        place: String,
+        /// The field.
+        path: String,
+        /// What is wrong and what to do.
+        message: String,
+    },
     /// Kustomize content that is wrong, or that this version refuses to render.
     #[error("{file}: {message}")]
     Kustomize {
@@ -121,6 +131,7 @@ impl RenderError {
             Self::LfsPointer { .. } => Reason::LfsPointer,
             Self::FileTooLarge { .. } => Reason::FileTooLarge,
             Self::LimitExceeded { .. } => Reason::LimitExceeded,
+            Self::Substitution { .. } => Reason::SubstitutionFailed,
             Self::Kustomize { reason, .. } => *reason,
         }
     }

@@ -1,18 +1,20 @@
 //! Renders configuration as a pure function of an in-memory Git tree.
 //!
 //! ```text
-//!   Tree + path + Options  --plain-->  Rendered { manifests with origins, files read }
+//!   Tree + path + Options  --plain, or kustomize-->  --facts of the cluster, if asked for-->
+//!                                     Rendered { manifests with origins, files read }
 //! ```
 //!
 //! No IO, no process, no environment, no network, no clock: a commit renders to the same manifests
 //! everywhere, and content from Git can at worst cost its own budget. Kustomize is rendered
-//! natively as far as it is known exactly; the rest is refused with a reason, never approximated.
+//! natively with kustomize's own results; what cannot be is refused with a reason, never approximated.
 
 mod error;
 mod kustomize;
 mod limits;
 mod manifest;
 mod plain;
+mod substitute;
 mod tree;
 
 use std::collections::BTreeSet;
@@ -20,6 +22,7 @@ use std::collections::BTreeSet;
 pub use error::RenderError;
 pub use limits::Limits;
 pub use manifest::{Manifest, Origin};
+pub use substitute::{Facts, Missing};
 pub use tree::{Entry, EntryKind, MemoryTree, PathError, Tree};
 
 /// How a directory becomes manifests.
@@ -41,6 +44,8 @@ pub struct Options {
     pub renderer: Renderer,
     /// What a render may cost.
     pub limits: Limits,
+    /// The cluster's facts, where the application asks for them.
+    pub facts: Option<Facts>,
 }
 
 /// What a commit says should be.
@@ -67,16 +72,22 @@ pub fn render(tree: &dyn Tree, path: &str, options: &Options) -> Result<Rendered
         .into_iter()
         .map(|name| tree::join(&resolved, name))
         .find(|file| tree.get(file).is_some());
-    match (options.renderer, kustomization) {
+    let mut rendered = match (options.renderer, kustomization) {
         (Renderer::Plain, _) | (Renderer::Auto, None) => {
-            plain::render(tree, &resolved, &options.limits)
+            plain::render(tree, &resolved, &options.limits)?
         }
-        (Renderer::Kustomize, None) => Err(RenderError::PathNotFound {
-            path: tree::join(&resolved, KUSTOMIZATION_FILES[0]),
-            nearest: None,
-        }),
+        (Renderer::Kustomize, None) => {
+            return Err(RenderError::PathNotFound {
+                path: tree::join(&resolved, KUSTOMIZATION_FILES[0]),
+                nearest: None,
+            });
+        }
         (Renderer::Auto | Renderer::Kustomize, Some(_)) => {
-            kustomize::render(tree, &resolved, &options.limits)
+            kustomize::render(tree, &resolved, &options.limits)?
         }
+    };
+    if let Some(facts) = &options.facts {
+        rendered.manifests = substitute::apply(rendered.manifests, facts, &options.limits)?;
     }
+    Ok(rendered)
 }

@@ -26,7 +26,7 @@ use crate::metrics::Metrics;
 use crate::plan::Claims;
 use crate::policy::{Policy, Refusal};
 use crate::report;
-use crate::source::{Rendered, Source};
+use crate::source::{Rendered, Source, Wanted};
 
 /// Events of one object come in bursts; a turn waits for the burst to end.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -42,7 +42,7 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(300);
 pub(super) enum Task {
     /// Run a commit; nothing is written while the hub asks for a pause.
     Run {
-        application: Box<ApplicationAssignment>,
+        wanted: Box<Wanted>,
         suspended: bool,
     },
     /// It was removed on purpose, with its objects.
@@ -50,11 +50,15 @@ pub(super) enum Task {
 }
 
 impl Task {
-    fn application(&self) -> Option<&ApplicationAssignment> {
+    fn wanted(&self) -> Option<&Wanted> {
         match self {
-            Self::Run { application, .. } => Some(application),
+            Self::Run { wanted, .. } => Some(wanted),
             Self::Remove { .. } => None,
         }
+    }
+
+    fn application(&self) -> Option<&ApplicationAssignment> {
+        self.wanted().map(|wanted| &wanted.application)
     }
 
     fn is_suspended(&self) -> bool {
@@ -85,9 +89,9 @@ pub(super) struct Worker {
     name: ApplicationName,
     task: watch::Receiver<Task>,
     /// The fetch under way, and what for.
-    fetch: Option<(Box<ApplicationAssignment>, Fetch)>,
+    fetch: Option<(Box<Wanted>, Fetch)>,
     /// The assignment that was rendered, or refused, last.
-    settled_for: Option<Box<ApplicationAssignment>>,
+    settled_for: Option<Box<Wanted>>,
     rendered: Option<Rendered>,
     wish: Wish,
     /// Why the newest commit could not be rendered; the objects of the last good one are still kept
@@ -253,17 +257,17 @@ impl Worker {
 
     /// Begins to fetch what is assigned, unless it is there, or under way, or was refused just now.
     fn begin_fetch(&mut self, task: &Task) {
-        let Some(application) = task.application() else {
+        let Some(wanted) = task.wanted() else {
             self.abort_fetch();
             return;
         };
         if let Some((under_way, _)) = &self.fetch {
-            if **under_way == *application {
+            if **under_way == *wanted {
                 return;
             }
             self.abort_fetch();
         }
-        if self.settled_for.as_deref() == Some(application) {
+        if self.settled_for.as_deref() == Some(wanted) {
             let is_due = |until: Instant| Instant::now() >= until;
             match (&self.refusal, &self.retry) {
                 (None, _) => return,
@@ -277,21 +281,21 @@ impl Worker {
             self.report.sync = Sync::Applying;
             self.publish(None);
         }
-        if let Some(refusal) = self.shared.policy.source(application) {
-            self.settled_for = Some(Box::new(application.clone()));
+        if let Some(refusal) = self.shared.policy.source(&wanted.application) {
+            self.settled_for = Some(Box::new(wanted.clone()));
             self.refuse(refusal);
             return;
         }
         let shared = Arc::clone(&self.shared);
-        let wanted = application.clone();
+        let work = wanted.clone();
         let fetch = tokio::spawn(async move {
             let _slot = shared.fetches.acquire().await;
             let started = std::time::Instant::now();
-            let result = shared.source.render(&wanted).await;
+            let result = shared.source.render(&work).await;
             shared.metrics.rendered(started.elapsed());
             result
         });
-        self.fetch = Some((Box::new(application.clone()), fetch));
+        self.fetch = Some((Box::new(wanted.clone()), fetch));
     }
 
     fn take(&mut self, result: Result<Rendered, Refusal>) {
@@ -379,7 +383,7 @@ impl Worker {
         }
         let is_exact = self.refusal.is_none()
             && self.fetch.is_none()
-            && (task.application().is_none() || self.settled_for.as_deref() == task.application());
+            && (task.application().is_none() || self.settled_for.as_deref() == task.wanted());
         shared.board.wish(&self.name, &self.wish.desired, is_exact);
         input.claims = shared.board.claims();
         let waits_for = task.application().and_then(|application| {
