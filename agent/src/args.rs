@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use flotilla_shared::id::ClusterName;
+use flotilla_render::{Output, Renderer};
+use flotilla_shared::id::{ClusterName, EnvironmentName};
+use flotilla_shared::revision::{BranchName, Commit, TreePath};
 use flotilla_shared::telemetry::LogFormat;
 
 /// The Flotilla agent.
@@ -32,6 +34,8 @@ pub struct Args {
 pub enum Command {
     /// Connect to the hub and reconcile.
     Run(Box<Run>),
+    /// Print what would be applied for a commit; needs neither hub nor cluster.
+    Render(Box<Render>),
     /// Work with the agent's policy file.
     Policy {
         /// What to do with it.
@@ -48,6 +52,51 @@ pub enum PolicyCommand {
         /// The file.
         file: PathBuf,
     },
+}
+
+/// What to render.
+#[derive(Debug, clap::Args)]
+pub struct Render {
+    /// The repository: a URL, or a path on this machine.
+    #[arg(long)]
+    pub repo: String,
+    /// The branch that the commit is on.
+    #[arg(long, default_value = "main")]
+    pub branch: BranchName,
+    /// The commit, in full; default: the branch's tip.
+    #[arg(long)]
+    pub commit: Option<Commit>,
+    /// The directory, or the single file.
+    #[arg(long, default_value = ".")]
+    pub path: TreePath,
+    /// auto, plain or kustomize.
+    #[arg(long, default_value = "auto")]
+    pub renderer: Renderer,
+    /// yaml, json or files-read.
+    #[arg(short, long, default_value = "yaml")]
+    pub output: Output,
+    /// Put facts of this cluster into the texts, as for an application with `substitute: true`.
+    #[arg(long, requires = "environment")]
+    pub cluster: Option<ClusterName>,
+    /// The cluster's environment.
+    #[arg(long, requires = "cluster")]
+    pub environment: Option<EnvironmentName>,
+    /// A label of the cluster, `name=value`; may be repeated.
+    #[arg(long, requires = "cluster", value_parser = label)]
+    pub label: Vec<(String, String)>,
+    /// Leave facts that the cluster does not have as they are written.
+    #[arg(long, requires = "cluster")]
+    pub lenient: bool,
+    /// Directory of Git credentials, one directory per host.
+    #[arg(long)]
+    pub git_credentials: Option<PathBuf>,
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    text.split_once('=')
+        .filter(|(name, _)| !name.is_empty())
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .ok_or_else(|| "it should be name=value".to_owned())
 }
 
 /// How to run.

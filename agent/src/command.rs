@@ -1,5 +1,7 @@
 //! What each subcommand does.
 
+mod render;
+
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -27,6 +29,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             tracing::info!("stopping");
             running.shutdown().await;
         }
+        Command::Render(args) => render::run(*args).await?,
         Command::Policy {
             command: PolicyCommand::Check { file },
         } => {

@@ -137,22 +137,27 @@ impl Source {
     }
 
     fn read_credentials(&self, host: &str) -> Option<Credentials> {
-        let directory = self.credentials.as_ref()?.join(host);
-        let read = |name: &str| {
-            std::fs::read_to_string(directory.join(name))
-                .ok()
-                .map(|text| text.trim().to_owned())
-        };
-        Some(Credentials {
-            username: read("username")?,
-            password: read("password")?,
-        })
+        credentials(self.credentials.as_ref()?, host)
     }
 }
 
-/// Builds the tree and renders it.
-fn render_tree(entries: Vec<TreeEntry>, wanted: &Wanted, tip: Commit) -> Result<Rendered, Refusal> {
-    let application = &wanted.application;
+/// Credentials of a host, from a directory with one sub-directory per host.
+pub(crate) fn credentials(directory: &std::path::Path, host: &str) -> Option<Credentials> {
+    let read = |name: &str| {
+        std::fs::read_to_string(directory.join(host).join(name))
+            .ok()
+            .map(|text| text.trim().to_owned())
+    };
+    Some(Credentials {
+        username: read("username")?,
+        password: read("password")?,
+    })
+}
+
+/// The tree of what Git gave, and the id of each path's blob.
+pub(crate) fn tree(
+    entries: Vec<TreeEntry>,
+) -> Result<(MemoryTree, BTreeMap<String, String>), Refusal> {
     let mut tree = MemoryTree::new();
     let mut ids: BTreeMap<String, String> = BTreeMap::new();
     for entry in entries {
@@ -165,6 +170,13 @@ fn render_tree(entries: Vec<TreeEntry>, wanted: &Wanted, tip: Commit) -> Result<
         };
         inserted.map_err(|error| Refusal::new(Reason::CorruptRepository, error.to_string()))?;
     }
+    Ok((tree, ids))
+}
+
+/// Builds the tree and renders it.
+fn render_tree(entries: Vec<TreeEntry>, wanted: &Wanted, tip: Commit) -> Result<Rendered, Refusal> {
+    let application = &wanted.application;
+    let (tree, ids) = tree(entries)?;
     let options = Options {
         renderer: match application.renderer {
             AssignedRenderer::Auto => Renderer::Auto,

@@ -13,6 +13,7 @@ mod error;
 mod kustomize;
 mod limits;
 mod manifest;
+mod output;
 mod plain;
 mod substitute;
 mod tree;
@@ -22,6 +23,7 @@ use std::collections::BTreeSet;
 pub use error::RenderError;
 pub use limits::Limits;
 pub use manifest::{Manifest, Origin};
+pub use output::Output;
 pub use substitute::{Facts, Missing};
 pub use tree::{Entry, EntryKind, MemoryTree, PathError, Tree};
 

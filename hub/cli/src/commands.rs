@@ -5,6 +5,7 @@ mod cluster;
 mod join;
 mod operator;
 mod promote;
+mod render;
 mod rollback;
 mod rollout;
 mod show;
@@ -44,6 +45,7 @@ pub(crate) async fn run(args: Args, printer: &Printer) -> Result<(), Error> {
         timeout: args.timeout,
     };
     match args.command {
+        Command::Render(args) => render::run(args, printer).await,
         Command::Version => printer.out(concat!("flotilla ", env!("CARGO_PKG_VERSION"), "\n")),
         Command::Completions { shell } => {
             let mut script = Vec::new();

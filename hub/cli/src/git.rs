@@ -71,6 +71,38 @@ fn failure(what: &str, stderr: &[u8]) -> Error {
     }
 }
 
+/// The root of the work tree that a folder is in, with the files git knows or would add; none where it
+/// is in no work tree.
+pub(crate) async fn work_tree(folder: &Path) -> Result<Option<(PathBuf, Vec<String>)>, Error> {
+    let mut top = command(folder);
+    top.args(["rev-parse", "--show-toplevel"]);
+    let output = run(top).await?;
+    if !output.status.success() {
+        return Ok(None);
+    }
+    let root = String::from_utf8_lossy(&output.stdout);
+    let root = std::fs::canonicalize(root.trim_end_matches('\n')).map_err(Error::Local)?;
+    let mut list = command(&root);
+    list.args([
+        "ls-files",
+        "-z",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+    ]);
+    let output = run(list).await?;
+    if !output.status.success() {
+        return Err(failure("ls-files", &output.stderr));
+    }
+    let paths = output
+        .stdout
+        .split(|byte| *byte == 0)
+        .filter(|path| !path.is_empty())
+        .map(|path| String::from_utf8_lossy(path).into_owned())
+        .collect();
+    Ok(Some((root, paths)))
+}
+
 /// Runs to the end; the exit code with what was written. Prompts for credentials reach the terminal,
 /// since git and ssh open it themselves.
 async fn run(mut command: Command) -> Result<std::process::Output, Error> {

@@ -3,6 +3,7 @@
 //! ```text
 //!   args --> commands --+-- client (mTLS, FleetService) --> view (wire -> domain) --+--> printer
 //!                       +-- git (the user's own)                                    |
+//!                       +-- work_tree --> flotilla-render (PURE, as the agent's) ---+
 //!                       +-- render (PURE: view -> text) <---------------------------+
 //! ```
 //!
@@ -19,6 +20,7 @@ mod git;
 mod printer;
 pub mod render;
 pub mod view;
+mod work_tree;
 
 use std::process::ExitCode;
 

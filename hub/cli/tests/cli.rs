@@ -14,6 +14,8 @@ mod deploy;
 mod fixture;
 #[path = "cli/promote.rs"]
 mod promote;
+#[path = "cli/rendering.rs"]
+mod rendering;
 #[path = "cli/renders.rs"]
 mod renders;
 #[path = "cli/rollouts.rs"]

@@ -1,0 +1,77 @@
+//! `flotilla-agent render`: what this agent would apply for a commit, without a cluster and a hub.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+
+use anyhow::Context as _;
+use flotilla_git::{Limits, Remote};
+use flotilla_render::{Facts, Missing, Options, Rendered, render};
+use flotilla_shared::revision::{Commit, RepositoryUrl};
+
+use crate::args::Render;
+use crate::source;
+
+/// Fetches, renders and prints.
+///
+/// # Errors
+/// When the commit cannot be fetched or rendered, or the output not be written.
+pub(super) async fn run(args: Render) -> anyhow::Result<()> {
+    let output = args.output;
+    let rendered = tokio::task::spawn_blocking(move || rendered(&args)).await??;
+    std::io::stdout()
+        .write_all(rendered.text(output).as_bytes())
+        .context("the output cannot be written")
+}
+
+fn rendered(args: &Render) -> anyhow::Result<Rendered> {
+    let url = url(&args.repo)?;
+    let cache = tempfile::tempdir().context("there is no room for a temporary repository")?;
+    let credentials = args
+        .git_credentials
+        .as_deref()
+        .and_then(|directory| source::credentials(directory, url.authority()));
+    let remote = Remote::open(cache.path(), url, Limits::default(), credentials)?;
+    let commit = match &args.commit {
+        Some(commit) => commit.clone(),
+        None => tip(&remote, args)?,
+    };
+    remote.fetch(&args.branch, &commit)?;
+    let (tree, _) = source::tree(remote.read_tree(&commit, |_| true)?)
+        .map_err(|refusal| anyhow::anyhow!("{}: {}", refusal.reason, refusal.message))?;
+    let options = Options {
+        renderer: args.renderer,
+        facts: facts(args),
+        ..Options::default()
+    };
+    render(&tree, args.path.as_str(), &options)
+        .map_err(|error| anyhow::anyhow!("refused ({}): {error}", error.reason()))
+}
+
+/// A URL, or the path of a repository on this machine.
+fn url(repo: &str) -> anyhow::Result<RepositoryUrl> {
+    if repo.contains("://") {
+        return Ok(repo.parse()?);
+    }
+    let path = std::fs::canonicalize(repo).with_context(|| format!("{repo} cannot be found"))?;
+    Ok(format!("file://{}", path.display()).parse()?)
+}
+
+fn tip(remote: &Remote, args: &Render) -> anyhow::Result<Commit> {
+    remote
+        .tips(std::slice::from_ref(&args.branch))?
+        .remove(&args.branch)
+        .with_context(|| format!("{} has no branch {}", args.repo, args.branch))
+}
+
+fn facts(args: &Render) -> Option<Facts> {
+    let (Some(cluster), Some(environment)) = (&args.cluster, &args.environment) else {
+        return None;
+    };
+    let labels: BTreeMap<String, String> = args.label.iter().cloned().collect();
+    let facts = Facts::of_cluster(cluster.as_str(), environment.as_str(), &labels);
+    Some(facts.with_missing(if args.lenient {
+        Missing::Keep
+    } else {
+        Missing::Refuse
+    }))
+}

@@ -1,0 +1,64 @@
+//! `render`: what an agent would apply if the work tree were committed.
+
+use std::collections::BTreeMap;
+
+use flotilla_render::{Facts, Missing, Options, render};
+
+use crate::args::RenderArgs;
+use crate::error::Error;
+use crate::git;
+use crate::printer::Printer;
+use crate::work_tree::WorkTree;
+
+pub(super) async fn run(args: RenderArgs, printer: &Printer) -> Result<(), Error> {
+    let file = |cause| Error::File {
+        path: args.directory.clone(),
+        cause,
+    };
+    let place = std::fs::canonicalize(&args.directory).map_err(file)?;
+    let folder = if place.is_dir() {
+        place.clone()
+    } else {
+        place
+            .parent()
+            .map_or_else(|| place.clone(), ToOwned::to_owned)
+    };
+    let (root, tree) = match git::work_tree(&folder).await? {
+        Some((root, paths)) => {
+            let tree = WorkTree::of_paths(&root, paths);
+            (root, tree)
+        }
+        None => {
+            printer.say("not in a Git work tree: files above this directory cannot be used");
+            let tree = WorkTree::of_folder(&folder).map_err(file)?;
+            (folder, tree)
+        }
+    };
+    let path = place.strip_prefix(&root).map_or_else(
+        |_| String::new(),
+        |path| path.to_string_lossy().into_owned(),
+    );
+    let options = Options {
+        renderer: args.renderer,
+        facts: facts(&args),
+        ..Options::default()
+    };
+    let rendered = render(&tree, &path, &options).map_err(|error| Error::Refused {
+        message: format!("refused ({}): {error}", error.reason()),
+        hint: None,
+    })?;
+    printer.out(&rendered.text(args.output))
+}
+
+fn facts(args: &RenderArgs) -> Option<Facts> {
+    let (Some(cluster), Some(environment)) = (&args.cluster, &args.environment) else {
+        return None;
+    };
+    let labels: BTreeMap<String, String> = args.labels.iter().cloned().collect();
+    let facts = Facts::of_cluster(cluster.as_str(), environment.as_str(), &labels);
+    Some(facts.with_missing(if args.lenient {
+        Missing::Keep
+    } else {
+        Missing::Refuse
+    }))
+}

@@ -1,0 +1,139 @@
+//! The user's work tree as rendering sees a commit: what git knows or would add, read when it is asked
+//! for.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use flotilla_render::{Entry, EntryKind, Limits, Tree};
+
+/// See the module.
+pub(crate) struct WorkTree {
+    root: PathBuf,
+    nodes: BTreeMap<String, Node>,
+    directories: BTreeMap<String, BTreeMap<String, EntryKind>>,
+}
+
+enum Node {
+    File(OnceLock<Content>),
+    Symlink(String),
+    Submodule,
+}
+
+enum Content {
+    Bytes(Vec<u8>),
+    TooLarge(u64),
+    /// Known to git, but no longer there.
+    Gone,
+}
+
+impl WorkTree {
+    /// From the paths that git lists, relative to the root.
+    pub(crate) fn of_paths(root: &Path, paths: impl IntoIterator<Item = String>) -> Self {
+        let mut tree = Self {
+            root: root.to_owned(),
+            nodes: BTreeMap::new(),
+            directories: BTreeMap::from([(String::new(), BTreeMap::new())]),
+        };
+        for path in paths {
+            // git ends the names of other repositories with a slash.
+            let path = path.trim_end_matches('/').to_owned();
+            let Ok(metadata) = std::fs::symlink_metadata(root.join(&path)) else {
+                continue;
+            };
+            let (node, kind) = if metadata.is_symlink() {
+                let target = std::fs::read_link(root.join(&path)).unwrap_or_default();
+                let target = target.to_string_lossy().into_owned();
+                (Node::Symlink(target), EntryKind::Symlink)
+            } else if metadata.is_dir() {
+                (Node::Submodule, EntryKind::Submodule)
+            } else {
+                (Node::File(OnceLock::new()), EntryKind::File)
+            };
+            tree.insert(path, node, kind);
+        }
+        tree
+    }
+
+    /// From all files of a folder that is in no repository.
+    pub(crate) fn of_folder(root: &Path) -> std::io::Result<Self> {
+        // Far more than any limit of a render.
+        const MAX_FILES: usize = 100_000;
+        let mut paths = Vec::new();
+        let mut waiting = vec![root.to_owned()];
+        while let Some(folder) = waiting.pop() {
+            for entry in std::fs::read_dir(&folder)? {
+                let entry = entry?;
+                let path = entry.path();
+                if entry.file_type()?.is_dir() {
+                    if entry.file_name() != ".git" {
+                        waiting.push(path);
+                    }
+                } else if let Ok(relative) = path.strip_prefix(root) {
+                    paths.push(relative.to_string_lossy().into_owned());
+                }
+                if paths.len() > MAX_FILES {
+                    return Err(std::io::Error::other(format!(
+                        "{} has more than {MAX_FILES} files and is not a Git work tree",
+                        root.display()
+                    )));
+                }
+            }
+        }
+        Ok(Self::of_paths(root, paths))
+    }
+
+    fn insert(&mut self, path: String, node: Node, kind: EntryKind) {
+        let mut child = path.as_str();
+        let mut child_kind = kind;
+        loop {
+            let (parent, name) = child.rsplit_once('/').unwrap_or(("", child));
+            let known = self.directories.contains_key(parent);
+            let children = self.directories.entry(parent.to_owned()).or_default();
+            children.insert(name.to_owned(), child_kind);
+            if known {
+                break;
+            }
+            child = parent;
+            child_kind = EntryKind::Directory;
+        }
+        self.nodes.insert(path, node);
+    }
+
+    fn read(&self, path: &str) -> Content {
+        let path = self.root.join(path);
+        let bytes = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
+        if bytes > Limits::default().file_bytes as u64 {
+            return Content::TooLarge(bytes);
+        }
+        std::fs::read(&path).map_or(Content::Gone, Content::Bytes)
+    }
+}
+
+impl Tree for WorkTree {
+    fn get(&self, path: &str) -> Option<Entry<'_>> {
+        match self.nodes.get(path) {
+            Some(Node::File(content)) => match content.get_or_init(|| self.read(path)) {
+                Content::Bytes(bytes) => Some(Entry::File(bytes)),
+                Content::TooLarge(bytes) => Some(Entry::TooLarge { bytes: *bytes }),
+                Content::Gone => None,
+            },
+            Some(Node::Symlink(target)) => Some(Entry::Symlink(target)),
+            Some(Node::Submodule) => Some(Entry::Submodule),
+            None => self
+                .directories
+                .contains_key(path)
+                .then_some(Entry::Directory),
+        }
+    }
+
+    fn list(&self, directory: &str) -> Option<Vec<(&str, EntryKind)>> {
+        let children = self.directories.get(directory)?;
+        Some(
+            children
+                .iter()
+                .map(|(name, kind)| (name.as_str(), *kind))
+                .collect(),
+        )
+    }
+}
