@@ -15,6 +15,7 @@ mod facts;
 mod fields;
 mod freeze;
 mod inventory_store;
+mod preview;
 mod rate;
 mod records;
 mod stream;

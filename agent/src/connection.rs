@@ -23,7 +23,7 @@ use flotilla_shared::wire::{
 };
 use jiff::Timestamp;
 use prost::Message as _;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
@@ -32,9 +32,12 @@ use crate::identity::{Certified, IdentityFiles, renew_after};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::policy::{Refusal, admit};
+use crate::reconcile::PreviewRequest;
 
 /// Longest wait between two attempts.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
+/// Longest time for a plan that the hub asks for.
+const PREVIEW_TIMEOUT: Duration = Duration::from_secs(25);
 /// More than this between the hub's clock and ours is named.
 const CLOCK_SKEW: i64 = 300;
 
@@ -60,6 +63,8 @@ pub struct Connection {
     pub connected: Arc<watch::Sender<bool>>,
     /// Changes whenever the certificate was renewed.
     pub renewed: watch::Sender<u64>,
+    /// Questions for what a turn would do.
+    pub previews: mpsc::Sender<PreviewRequest>,
     /// What is counted.
     pub metrics: Metrics,
 }
@@ -154,6 +159,7 @@ impl Connection {
                             send(&outbound, Out::Ack(ack)).await?;
                         }
                         Some(In::ReportRequest(_)) => self.reports.mark_changed(),
+                        Some(In::PlanRequest(request)) => self.preview(request, &outbound),
                         Some(In::Goodbye(goodbye)) => return Ok(Ended::Failed(format!(
                             "the hub says goodbye: {}", goodbye.message
                         ))),
@@ -190,6 +196,44 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// Has a question answered beside the stream, within its time; a busy agent says so.
+    fn preview(&self, request: v1::PlanRequest, outbound: &mpsc::Sender<v1::AgentMessage>) {
+        let (reply, answer) = oneshot::channel();
+        let asked = self.previews.try_send(PreviewRequest {
+            application: request.application,
+            reply,
+        });
+        let outbound = outbound.clone();
+        tokio::spawn(async move {
+            let mut result = v1::PlanResult {
+                request: request.request,
+                ..v1::PlanResult::default()
+            };
+            if asked.is_err() {
+                "the agent is busy with another question; ask again".clone_into(&mut result.error);
+            } else {
+                match tokio::time::timeout(PREVIEW_TIMEOUT, answer).await {
+                    Ok(Ok(applications)) => result.applications = applications,
+                    Ok(Err(_)) | Err(_) => {
+                        "the agent did not finish its plan in time".clone_into(&mut result.error);
+                    }
+                }
+                // Within one message; what is left out is said.
+                while result.encoded_len() > MAX_MESSAGE_BYTES / 2 {
+                    let Some(last) = result.applications.last_mut() else {
+                        break;
+                    };
+                    if last.changes.pop().is_none() {
+                        result.applications.pop();
+                    } else {
+                        last.truncated = true;
+                    }
+                }
+            }
+            let _ = send(&outbound, Out::PlanResult(result)).await;
+        });
     }
 
     fn hello(&self) -> v1::Hello {

@@ -11,11 +11,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use flotilla_proto::v1;
 use flotilla_render::Facts;
 use flotilla_shared::id::ApplicationName;
 use flotilla_shared::report::Report;
 use flotilla_shared::wire::DecodedAssignment;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +26,7 @@ use crate::policy::Policy;
 use crate::source::{Source, Wanted};
 
 use board::Board;
-use worker::{Shared, Task, Worker};
+use worker::{Preview, Shared, Task, Worker};
 
 /// Applications whose turns are taken at once; each has its own concurrency towards the API server.
 const TURNS: usize = 4;
@@ -46,12 +47,24 @@ pub struct Reconciler {
     pub accepted: watch::Receiver<Option<Arc<DecodedAssignment>>>,
     /// The newest report.
     pub reports: watch::Sender<Option<Arc<Report>>>,
+    /// Questions for what a turn would do.
+    pub previews: mpsc::Receiver<PreviewRequest>,
     /// What is counted.
     pub metrics: Metrics,
 }
 
+/// Somebody wants to know what turns would do now.
+#[derive(Debug)]
+pub struct PreviewRequest {
+    /// Of which application; empty: of all.
+    pub application: String,
+    /// Where the answer goes.
+    pub reply: oneshot::Sender<Vec<v1::ApplicationPlan>>,
+}
+
 struct Running {
     task: watch::Sender<Task>,
+    previews: mpsc::Sender<Preview>,
     stop: CancellationToken,
     handle: JoinHandle<()>,
 }
@@ -60,6 +73,7 @@ impl Reconciler {
     /// Works until cancelled; then waits for what is between two requests.
     pub async fn run(self, stop: CancellationToken) {
         let mut accepted = self.accepted;
+        let mut previews = self.previews;
         let shared = Arc::new(Shared {
             cluster: self.cluster,
             source: self.source,
@@ -79,6 +93,7 @@ impl Reconciler {
             }
             tokio::select! {
                 changed = accepted.changed() => if changed.is_err() { break },
+                Some(request) = previews.recv() => ask(&workers, request),
                 () = stop.cancelled() => break,
             }
         }
@@ -90,6 +105,27 @@ impl Reconciler {
             }
         }
     }
+}
+
+/// Passes a question on to those it is for, and their answers back.
+fn ask(workers: &BTreeMap<ApplicationName, Running>, request: PreviewRequest) {
+    let asked: Vec<oneshot::Receiver<v1::ApplicationPlan>> = workers
+        .iter()
+        .filter(|(name, _)| request.application.is_empty() || name.as_str() == request.application)
+        .filter_map(|(_, worker)| {
+            let (reply, answer) = oneshot::channel();
+            worker.previews.try_send(reply).ok()?;
+            Some(answer)
+        })
+        .collect();
+    tokio::spawn(async move {
+        let mut plans = Vec::with_capacity(asked.len());
+        for answer in asked {
+            plans.extend(answer.await.ok());
+        }
+        // Who asked may have gone.
+        let _ = request.reply.send(plans);
+    });
 }
 
 /// Starts, changes and stops workers until they are those of the assignment.
@@ -163,10 +199,12 @@ fn fit(
                     continue;
                 }
                 let (sender, receiver) = watch::channel(task);
+                let (previews, asked) = mpsc::channel(1);
                 let child = stop.child_token();
-                let worker = Worker::new(Arc::clone(shared), name.clone(), receiver);
+                let worker = Worker::new(Arc::clone(shared), name.clone(), receiver, asked);
                 let running = Running {
                     task: sender,
+                    previews,
                     handle: tokio::spawn(worker.run(child.clone())),
                     stop: child,
                 };

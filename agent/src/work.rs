@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use flotilla_git::Limits;
 use flotilla_shared::wire::DecodedAssignment;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -61,6 +61,7 @@ impl Work {
         let (accepted, accepted_end) = watch::channel(accepted);
         let (reports, reports_end) = watch::channel(None);
         let (renewed, renewed_end) = watch::channel(0);
+        let (previews, previews_end) = mpsc::channel(2);
         let run = &shared.run;
         let reconciler = Reconciler {
             cluster: shared.cluster.clone(),
@@ -73,6 +74,7 @@ impl Work {
             interval: shared.interval,
             accepted: accepted_end.clone(),
             reports,
+            previews: previews_end,
             metrics: shared.metrics.clone(),
         };
         // The loop starts first and alone: with the hub away the last assignment goes on (I6).
@@ -124,6 +126,7 @@ impl Work {
                 reports: reports_end,
                 connected,
                 renewed,
+                previews,
                 metrics: link.metrics.clone(),
             };
             connection.run(connect_stop).await;

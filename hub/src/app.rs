@@ -148,6 +148,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         epoch,
         address: announced,
         started_at: now,
+        relay: crate::serve::relay::Relay::default(),
         refresh: Arc::clone(&refresh),
         fleet_file: Arc::clone(&fleet_file),
     });

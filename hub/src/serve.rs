@@ -9,6 +9,7 @@ pub mod enroll;
 pub mod fleet_api;
 pub mod listen;
 pub mod peer;
+pub mod relay;
 
 use std::sync::Arc;
 
@@ -38,6 +39,8 @@ pub struct Context {
     pub address: String,
     /// Since when this process serves.
     pub started_at: Timestamp,
+    /// Questions to agents.
+    pub relay: relay::Relay,
     /// Asks the pollers to look now.
     pub refresh: Arc<tokio::sync::Notify>,
     /// The hub is stopping: streams say goodbye.

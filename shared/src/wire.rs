@@ -7,7 +7,7 @@ mod assignment;
 mod report;
 
 pub use assignment::{DecodedAssignment, decode_assignment, encode_assignment, labels_from_wire};
-pub use report::{application_report_to_wire, decode_report, encode_report};
+pub use report::{application_report_to_wire, decode_report, encode_report, object_to_wire};
 
 use flotilla_proto::v1;
 use jiff::Timestamp;

@@ -254,36 +254,13 @@ impl Turn<'_> {
         stored: super::inventory_store::Stored,
         cancel: &CancellationToken,
     ) -> (TurnOutcome, bool) {
-        let found = self.cluster.resources(&self.desired, &self.inventory).await;
-        let (resources, unknown_kinds, complete) = match found {
+        let (made, observed) = match self.observe(&stored).await {
             Ok(found) => found,
             Err(error) => {
                 self.memory.stored = Some(stored);
                 return (failed(&error), false);
             }
         };
-        let ignore: Arc<Vec<IgnoreRule>> = Arc::new(self.input.sync_policy.ignore.clone());
-        let snapshot = self
-            .cluster
-            .views
-            .observe(&self.input.application, &self.desired, &ignore, resources)
-            .await;
-        if let Some(problem) = &snapshot.problem
-            && snapshot.facts.is_empty()
-        {
-            self.memory.stored = Some(stored);
-            return (failed(problem), false);
-        }
-        self.facts = snapshot.facts;
-        let observed = Observed {
-            live: self.live(),
-            // An inventory that cannot be trusted proves nothing.
-            complete: complete
-                && snapshot.problem.is_none()
-                && (stored.trusted || self.inventory.is_empty()),
-            unknown_kinds,
-        };
-        let made = self.plan(&observed);
         self.note_all(&observed);
         if let Some((reason, message)) = made.refused {
             self.memory.stored = Some(stored);
@@ -302,6 +279,37 @@ impl Turn<'_> {
             return self.finish(sync);
         }
         self.execute(&made, stored, cancel).await
+    }
+
+    /// Looks at everything that is wanted or remembered, and plans.
+    pub(super) async fn observe(
+        &mut self,
+        stored: &super::inventory_store::Stored,
+    ) -> Result<(Plan, Observed), Error> {
+        let (resources, unknown_kinds, complete) = self
+            .cluster
+            .resources(&self.desired, &self.inventory)
+            .await?;
+        let ignore: Arc<Vec<IgnoreRule>> = Arc::new(self.input.sync_policy.ignore.clone());
+        let snapshot = self
+            .cluster
+            .views
+            .observe(&self.input.application, &self.desired, &ignore, resources)
+            .await;
+        let is_complete = snapshot.problem.is_none();
+        if let Some(problem) = snapshot.problem
+            && snapshot.facts.is_empty()
+        {
+            return Err(problem);
+        }
+        self.facts = snapshot.facts;
+        let observed = Observed {
+            live: self.live(),
+            // An inventory that cannot be trusted proves nothing.
+            complete: complete && is_complete && (stored.trusted || self.inventory.is_empty()),
+            unknown_kinds,
+        };
+        Ok((self.plan(&observed), observed))
     }
 
     /// Remember, apply, delete, remember less: in this order, so that a crash at any point leaves no

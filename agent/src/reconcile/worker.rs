@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use flotilla_proto::v1;
 use flotilla_shared::assignment::ApplicationAssignment;
 use flotilla_shared::backoff::Backoff;
 use flotilla_shared::digest::Digest;
@@ -12,8 +13,9 @@ use flotilla_shared::id::ApplicationName;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::ApplicationReport;
 use flotilla_shared::revision::Commit;
+use flotilla_shared::wire::revision_to_wire;
 use jiff::Timestamp;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -81,6 +83,9 @@ pub(super) struct Shared {
     pub(super) fetches: Semaphore,
 }
 
+/// Somebody wants to know what a turn would do now.
+pub(super) type Preview = oneshot::Sender<v1::ApplicationPlan>;
+
 type Fetch = JoinHandle<Result<Rendered, Refusal>>;
 
 /// One application's state between turns.
@@ -88,6 +93,7 @@ pub(super) struct Worker {
     shared: Arc<Shared>,
     name: ApplicationName,
     task: watch::Receiver<Task>,
+    previews: mpsc::Receiver<Preview>,
     /// The fetch under way, and what for.
     fetch: Option<(Box<Wanted>, Fetch)>,
     /// The assignment that was rendered, or refused, last.
@@ -112,6 +118,7 @@ enum Woken {
     Task,
     Fetched,
     Turn,
+    Preview(Preview),
 }
 
 impl Worker {
@@ -119,11 +126,13 @@ impl Worker {
         shared: Arc<Shared>,
         name: ApplicationName,
         task: watch::Receiver<Task>,
+        previews: mpsc::Receiver<Preview>,
     ) -> Self {
         Self {
             shared,
             name,
             task,
+            previews,
             fetch: None,
             settled_for: None,
             rendered: None,
@@ -151,6 +160,7 @@ impl Worker {
                 match self.wait(patience, None, None, &stop).await {
                     Woken::Stopped => return,
                     Woken::Task => continue,
+                    Woken::Preview(reply) => self.preview(&task, reply).await,
                     Woken::Fetched | Woken::Turn => {}
                 }
             }
@@ -178,9 +188,42 @@ impl Worker {
                 .await
             {
                 Woken::Stopped => return,
+                Woken::Preview(reply) => self.preview(&task, reply).await,
                 Woken::Task | Woken::Fetched | Woken::Turn => {}
             }
         }
+    }
+
+    /// Answers what a turn would do now.
+    async fn preview(&mut self, task: &Task, reply: Preview) {
+        let shared = Arc::clone(&self.shared);
+        let mut plan = v1::ApplicationPlan {
+            application: self.name.to_string(),
+            ..v1::ApplicationPlan::default()
+        };
+        let refusal = self.refusal.as_ref();
+        let why = refusal.map(|r| format!("{}: {}", r.reason, r.message));
+        match self.input(task, true) {
+            None => plan.error = why.unwrap_or_else(|| "nothing is rendered yet".to_owned()),
+            Some(mut input) => {
+                input.claims = shared.board.claims();
+                match shared
+                    .cluster
+                    .preview(&input, &self.wish, &self.memory)
+                    .await
+                {
+                    Ok(made) => plan = made,
+                    Err(error) => plan.error = error.message,
+                }
+                if let (Some(why), true) = (why, plan.error.is_empty()) {
+                    plan.error =
+                        format!("of the commit before, since the newest is refused: {why}");
+                }
+            }
+        }
+        plan.revision = task.application().map(|a| revision_to_wire(&a.revision));
+        // Who asked may have gone.
+        let _ = reply.send(plan);
     }
 
     /// How long until a turn is due although nothing happened.
@@ -236,6 +279,7 @@ impl Worker {
                 tokio::time::sleep(SETTLE).await;
                 return Woken::Turn;
             }
+            Some(reply) = self.previews.recv() => return Woken::Preview(reply),
             () = changed(claims) => return Woken::Turn,
             () = tokio::time::sleep_until(until) => return Woken::Turn,
         };

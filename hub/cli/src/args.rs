@@ -133,6 +133,16 @@ pub(crate) enum Command {
         #[command(flatten)]
         output: OutputArgs,
     },
+    /// Show what a cluster's agent would change now: its pending plan and its drift. Values of Secrets
+    /// are masked. Exit code 1: something differs.
+    Diff {
+        /// The cluster.
+        cluster: ClusterName,
+        /// Of this application only.
+        application: Option<ApplicationName>,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
     /// Promote into an environment: show what moves, ask, fast-forward its branch with your own git.
     Promote(Promote),
     /// Go back: commit the content of the last good commit on top of the branch with your own git.

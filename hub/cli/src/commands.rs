@@ -2,6 +2,7 @@
 
 mod audit;
 mod cluster;
+mod diff;
 mod join;
 mod operator;
 mod promote;
@@ -81,6 +82,14 @@ pub(crate) async fn run(args: Args, printer: &Printer) -> Result<(), Error> {
         } => show::describe(&reach.connect().await?, &name, output.output, printer).await,
         Command::Explain { subject, output } => {
             show::explain(&reach.connect().await?, subject, output.output, printer).await
+        }
+        Command::Diff {
+            cluster,
+            application,
+            output,
+        } => {
+            let client = reach.connect().await?;
+            diff::run(&client, &cluster, application, output.output, printer).await
         }
         Command::Hub { output } => show::hub(&reach.connect().await?, output.output, printer).await,
         Command::Promote(promote) => promote::run(&reach.connect().await?, promote, printer).await,

@@ -67,6 +67,9 @@ pub(crate) enum Error {
     /// The runtime cannot be started.
     #[error("cannot start: {0}")]
     Runtime(std::io::Error),
+    /// What was asked for differs; it was shown.
+    #[error("something differs")]
+    Differs,
     /// A result cannot be written as JSON or YAML.
     #[error("cannot write the result: {0}")]
     Format(#[from] serde_json::Error),
@@ -148,6 +151,9 @@ impl Error {
     pub(crate) fn report(&self, printer: &Printer) -> ExitCode {
         if self.is_broken_pipe() {
             return ExitCode::SUCCESS;
+        }
+        if matches!(self, Self::Differs) {
+            return ExitCode::from(1);
         }
         printer.error(&self.to_string(), self.hint().as_deref());
         ExitCode::from(self.exit_code())

@@ -1,6 +1,7 @@
 //! Views as text for people. Pure: the moment comes in, text goes out.
 
 mod cluster;
+mod diff;
 mod list;
 mod promotion;
 mod rollout;
@@ -8,6 +9,7 @@ mod status;
 mod table;
 
 pub use cluster::{describe, explain};
+pub use diff::diff;
 pub use list::{applications, clusters, environments, hub, tokens};
 pub use promotion::promotion;
 pub use rollout::{decisions, entries, entry, operators, rollout, rollouts};

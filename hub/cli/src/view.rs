@@ -6,11 +6,13 @@
 mod cluster;
 mod environment;
 mod hub;
+mod plan;
 mod rollout;
 
 pub use cluster::{Application, Cluster, Connection, Object, ObjectCounts, Placement};
 pub use environment::{Branch, Environment, Fleet};
 pub use hub::{Hub, Move, NewToken, Promotion, Step, StepState, Token};
+pub use plan::{ApplicationPlan, Change, Field};
 pub use rollout::{
     Decisions, Entry, Good, Mark, Operator, Pin, Progress, RepositoryCommit, Rollout, Wave,
 };

@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Context, HEARTBEAT_SECONDS, peer};
+use super::{Context, HEARTBEAT_SECONDS, peer, relay};
 use crate::driver::{Control, SessionEnd};
 use crate::fleet::{Event, Hello, SessionId};
 
@@ -92,10 +92,12 @@ impl AgentService for Agents {
             .event(Event::Connected(cluster.clone(), session, hello))
             .await?;
         let context = Arc::clone(&self.0);
+        let (asked, questions) = self.0.relay.open(&cluster);
         tokio::spawn(async move {
-            let mut writer = tokio::spawn(write(end, outbound.clone()));
+            let mut writer = tokio::spawn(write(end, questions, outbound.clone()));
             let ended = read(&context, &cluster, session, inbound, &mut writer).await;
             writer.abort();
+            context.relay.close(&cluster, asked);
             if let Err(status) = ended {
                 // The agent may be gone already.
                 let _ = outbound.try_send(Err(status));
@@ -136,7 +138,7 @@ fn hello_from_wire(hello: &v1::Hello) -> Result<Hello, WireError> {
 }
 
 /// Sends what the driver puts into the stream's slot, newest only.
-async fn write(mut end: SessionEnd, outbound: Outbound) {
+async fn write(mut end: SessionEnd, mut questions: relay::End, outbound: Outbound) {
     use v1::hub_message::Body;
     loop {
         let body = tokio::select! {
@@ -151,6 +153,7 @@ async fn write(mut end: SessionEnd, outbound: Outbound) {
                     digest: decoded.reference.digest.as_bytes().to_vec(),
                 })
             }
+            Some(question) = questions.questions.recv() => Body::PlanRequest(question),
             control = end.control.recv() => match control {
                 None => return,
                 Some(Control::RequestReport) => Body::ReportRequest(v1::ReportRequest {}),
@@ -189,6 +192,10 @@ async fn read(
         let Some(message) = next else {
             return Ok(());
         };
+        if let Some(v1::agent_message::Body::PlanResult(result)) = message.body {
+            context.relay.answer(cluster, result);
+            continue;
+        }
         match event(cluster, session, message) {
             Ok(Some(event)) => context.handle.event(event).await?,
             // A body that this version does not know.
@@ -206,7 +213,8 @@ fn event(
     use v1::agent_message::Body;
     let cluster = cluster.clone();
     Ok(match message.body {
-        None => None,
+        // Plans are for whoever asked, and no news of the fleet.
+        None | Some(Body::PlanResult(_)) => None,
         Some(Body::Hello(_)) => {
             return Err(WireError::Invalid {
                 field: "body",

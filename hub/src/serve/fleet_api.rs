@@ -416,6 +416,32 @@ impl FleetService for Operators {
         }))
     }
 
+    async fn diff(
+        &self,
+        request: Request<v1::DiffRequest>,
+    ) -> Result<Response<v1::DiffResponse>, Status> {
+        self.allow(&request, Need::See)?;
+        let request = request.into_inner();
+        let cluster: ClusterName = request.cluster.parse().map_err(|e| bad_name(&e))?;
+        if !request.application.is_empty() {
+            let parsed = request
+                .application
+                .parse::<flotilla_shared::id::ApplicationName>();
+            parsed.map_err(|e| bad_name(&e))?;
+        }
+        let name = cluster.clone();
+        let is_known = self
+            .ask(move |fleet, _| fleet.clusters().contains_key(&name))
+            .await?;
+        if !is_known {
+            return Err(no_cluster(&request.cluster));
+        }
+        let result = self.0.relay.ask(&cluster, request.application).await?;
+        Ok(Response::new(v1::DiffResponse {
+            applications: result.applications,
+        }))
+    }
+
     async fn explain(
         &self,
         request: Request<v1::ExplainRequest>,

@@ -116,6 +116,52 @@ pub struct Label {
     #[prost(string, tag = "2")]
     pub value: ::prost::alloc::string::String,
 }
+/// What an agent would do about one application now.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ApplicationPlan {
+    #[prost(string, tag = "1")]
+    pub application: ::prost::alloc::string::String,
+    /// Objects that differ, are to be made, deleted, or are not touched on purpose.
+    #[prost(message, repeated, tag = "2")]
+    pub changes: ::prost::alloc::vec::Vec<ObjectChange>,
+    /// Objects that are as they should be.
+    #[prost(uint32, tag = "3")]
+    pub unchanged: u32,
+    /// More changes than are shown.
+    #[prost(bool, tag = "4")]
+    pub truncated: bool,
+    /// Why the application cannot be planned; empty: it is.
+    #[prost(string, tag = "5")]
+    pub error: ::prost::alloc::string::String,
+    /// The commit that was planned for.
+    #[prost(message, optional, tag = "6")]
+    pub revision: ::core::option::Option<Revision>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ObjectChange {
+    #[prost(message, optional, tag = "1")]
+    pub object: ::core::option::Option<ObjectRef>,
+    #[prost(enumeration = "Action", tag = "2")]
+    pub action: i32,
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub message: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "5")]
+    pub fields: ::prost::alloc::vec::Vec<FieldChange>,
+}
+/// One field, RFC 6901. Values are JSON, cut to a bound; those of Secrets are never shown.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FieldChange {
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+    /// Empty: it is not there.
+    #[prost(string, tag = "2")]
+    pub live: ::prost::alloc::string::String,
+    /// Empty: it goes away.
+    #[prost(string, tag = "3")]
+    pub desired: ::prost::alloc::string::String,
+}
 /// The words of kstatus (sigs.k8s.io/cli-utils).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -254,7 +300,7 @@ impl Action {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AgentMessage {
-    #[prost(oneof = "agent_message::Body", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "agent_message::Body", tags = "1, 2, 3, 4, 5")]
     pub body: ::core::option::Option<agent_message::Body>,
 }
 /// Nested message and enum types in `AgentMessage`.
@@ -269,11 +315,13 @@ pub mod agent_message {
         Report(super::Report),
         #[prost(message, tag = "4")]
         Heartbeat(super::Heartbeat),
+        #[prost(message, tag = "5")]
+        PlanResult(super::PlanResult),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HubMessage {
-    #[prost(oneof = "hub_message::Body", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "hub_message::Body", tags = "1, 2, 3, 4, 5")]
     pub body: ::core::option::Option<hub_message::Body>,
 }
 /// Nested message and enum types in `HubMessage`.
@@ -288,6 +336,8 @@ pub mod hub_message {
         ReportRequest(super::ReportRequest),
         #[prost(message, tag = "4")]
         Goodbye(super::Goodbye),
+        #[prost(message, tag = "5")]
+        PlanRequest(super::PlanRequest),
     }
 }
 /// First message of a stream.
@@ -502,6 +552,25 @@ pub struct Goodbye {
     /// Do not come back before; a jitter is added.
     #[prost(uint32, tag = "3")]
     pub retry_after_seconds: u32,
+}
+/// Asks what the agent would do now, by the API server's own dry run. Changes nothing.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PlanRequest {
+    #[prost(uint64, tag = "1")]
+    pub request: u64,
+    /// Empty: all.
+    #[prost(string, tag = "2")]
+    pub application: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PlanResult {
+    #[prost(uint64, tag = "1")]
+    pub request: u64,
+    #[prost(message, repeated, tag = "2")]
+    pub applications: ::prost::alloc::vec::Vec<ApplicationPlan>,
+    /// Why there is no plan; empty: there is one.
+    #[prost(string, tag = "3")]
+    pub error: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -2115,6 +2184,19 @@ pub struct ListRepositoriesResponse {
     #[prost(message, repeated, tag = "1")]
     pub repositories: ::prost::alloc::vec::Vec<RepositoryStatus>,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DiffRequest {
+    #[prost(string, tag = "1")]
+    pub cluster: ::prost::alloc::string::String,
+    /// Empty: all.
+    #[prost(string, tag = "2")]
+    pub application: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DiffResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub applications: ::prost::alloc::vec::Vec<ApplicationPlan>,
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Connection {
@@ -2494,6 +2576,28 @@ pub mod fleet_service_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("flotilla.v1.FleetService", "PreviewPromotion"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What a cluster's agent would change now: its pending plan and its drift.
+        pub async fn diff(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DiffRequest>,
+        ) -> std::result::Result<tonic::Response<super::DiffResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/flotilla.v1.FleetService/Diff",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("flotilla.v1.FleetService", "Diff"));
             self.inner.unary(req, path, codec).await
         }
         /// A hint to read an environment's branches now.
@@ -2953,6 +3057,11 @@ pub mod fleet_service_server {
             tonic::Response<super::PreviewPromotionResponse>,
             tonic::Status,
         >;
+        /// What a cluster's agent would change now: its pending plan and its drift.
+        async fn diff(
+            &self,
+            request: tonic::Request<super::DiffRequest>,
+        ) -> std::result::Result<tonic::Response<super::DiffResponse>, tonic::Status>;
         /// A hint to read an environment's branches now.
         async fn refresh(
             &self,
@@ -3455,6 +3564,49 @@ pub mod fleet_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = PreviewPromotionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/flotilla.v1.FleetService/Diff" => {
+                    #[allow(non_camel_case_types)]
+                    struct DiffSvc<T: FleetService>(pub Arc<T>);
+                    impl<T: FleetService> tonic::server::UnaryService<super::DiffRequest>
+                    for DiffSvc<T> {
+                        type Response = super::DiffResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DiffRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as FleetService>::diff(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DiffSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -79,7 +79,7 @@ pub fn application_report_to_wire(name: &str, report: &ApplicationReport) -> v1:
             .objects
             .iter()
             .take(MAX_OBJECTS_SHOWN)
-            .map(object_to_wire)
+            .map(status_to_wire)
             .collect(),
         applied_at: report.applied_at.map(timestamp_to_wire),
         changed_at: report.changed_at.map(timestamp_to_wire),
@@ -131,14 +131,20 @@ fn application_report_from_wire(
     })
 }
 
-fn object_to_wire(status: &ObjectStatus) -> v1::ObjectStatus {
+/// Which object, as the wire says it.
+#[must_use]
+pub fn object_to_wire(object: &ObjectRef) -> v1::ObjectRef {
+    v1::ObjectRef {
+        group: object.group.clone(),
+        kind: object.kind.clone(),
+        namespace: object.namespace.clone(),
+        name: object.name.clone(),
+    }
+}
+
+fn status_to_wire(status: &ObjectStatus) -> v1::ObjectStatus {
     v1::ObjectStatus {
-        object: Some(v1::ObjectRef {
-            group: status.object.group.clone(),
-            kind: status.object.kind.clone(),
-            namespace: status.object.namespace.clone(),
-            name: status.object.name.clone(),
-        }),
+        object: Some(object_to_wire(&status.object)),
         action: match status.action {
             Action::Created => v1::Action::Created,
             Action::Updated => v1::Action::Updated,

@@ -214,3 +214,46 @@ pub(crate) fn steps() -> Vec<v1::ExplainStep> {
         failed,
     ]
 }
+
+/// What an agent would change.
+pub(crate) fn plans() -> Vec<v1::ApplicationPlan> {
+    let object = |kind: &str, name: &str| {
+        Some(v1::ObjectRef {
+            group: String::new(),
+            kind: kind.to_owned(),
+            namespace: "web".to_owned(),
+            name: name.to_owned(),
+        })
+    };
+    let change = |kind: &str, name: &str, action: v1::Action| v1::ObjectChange {
+        object: object(kind, name),
+        action: action.into(),
+        ..v1::ObjectChange::default()
+    };
+    let field = |path: &str, live: &str, desired: &str| v1::FieldChange {
+        path: path.to_owned(),
+        live: live.to_owned(),
+        desired: desired.to_owned(),
+    };
+    let mut updated = change("ConfigMap", "config", v1::Action::Updated);
+    updated.fields = vec![
+        field("/data/a", "\"1\"", "\"2\""),
+        field("/data/b", "", "\"x\""),
+    ];
+    let mut held = change("Namespace", "old", v1::Action::Held);
+    held.reason = "ProtectedKind".to_owned();
+    held.message = "it left the commit".to_owned();
+    vec![v1::ApplicationPlan {
+        application: "guestbook".to_owned(),
+        changes: vec![
+            change("Service", "new", v1::Action::Created),
+            updated,
+            change("Service", "gone", v1::Action::Pruned),
+            held,
+        ],
+        unchanged: 7,
+        truncated: false,
+        error: String::new(),
+        revision: None,
+    }]
+}

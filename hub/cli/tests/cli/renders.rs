@@ -142,3 +142,10 @@ fn a_branch_that_cannot_be_read_is_a_line() {
          connection refused\n"
     );
 }
+
+#[test]
+fn diff_shows_each_field_and_what_is_held() {
+    let plans: Vec<flotilla_cli::view::ApplicationPlan> =
+        fixture::plans().iter().map(Into::into).collect();
+    insta::assert_snapshot!(render::diff(&plans, Paint::Plain));
+}

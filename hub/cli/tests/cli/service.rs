@@ -78,6 +78,14 @@ impl FleetService for Fake {
         }
     }
 
+    async fn diff(&self, request: Request<v1::DiffRequest>) -> Answer<v1::DiffResponse> {
+        let applications = match request.into_inner().application.as_str() {
+            "same" => Vec::new(),
+            _ => fixture::plans(),
+        };
+        Ok(Response::new(v1::DiffResponse { applications }))
+    }
+
     async fn explain(&self, _: Request<v1::ExplainRequest>) -> Answer<v1::ExplainResponse> {
         let steps = fixture::steps();
         Ok(Response::new(v1::ExplainResponse { steps }))

@@ -1,0 +1,292 @@
+//! What a turn would do now, by the API server's own dry run, and how that differs from what is live.
+//! Changes nothing. Values of Secrets never leave this room.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use flotilla_proto::v1;
+use flotilla_shared::object::ObjectRef;
+use flotilla_shared::report::plain_line;
+use flotilla_shared::wire::object_to_wire;
+use futures::StreamExt as _;
+use http::Method;
+use serde_json::Value;
+
+use super::Cluster;
+use super::api::Error;
+use super::inventory_store::Stored;
+use super::turn::{Memory, Turn, TurnInput, Wish};
+use crate::plan::{Desired, Step};
+
+/// Most objects of one application that are shown.
+const MAX_CHANGES: usize = 200;
+/// Most fields of one object that are shown.
+const MAX_FIELDS: usize = 40;
+/// Longest value that is shown, bytes of JSON.
+const MAX_VALUE: usize = 200;
+/// What stands for a value that is not shown.
+const MASKED: &str = "(masked)";
+/// Fields of metadata that every write changes.
+const BOOKKEEPING: [&str; 5] = [
+    "managedFields",
+    "resourceVersion",
+    "generation",
+    "uid",
+    "creationTimestamp",
+];
+
+impl Cluster {
+    /// What a turn would do.
+    ///
+    /// # Errors
+    /// When the API server cannot be asked.
+    pub async fn preview(
+        &self,
+        input: &TurnInput,
+        wish: &Wish,
+        memory: &Memory,
+    ) -> Result<v1::ApplicationPlan, Error> {
+        let stored: Stored = match &memory.stored {
+            Some(stored) => stored.clone(),
+            None => self.read_inventory(input.application.as_str()).await?,
+        };
+        let mut scratch = Memory::default();
+        let account = input.policy.account(&input.application);
+        let turn = Turn {
+            cluster: self,
+            api: self.api.as_account(account.map(Arc::from)),
+            input,
+            desired: Arc::clone(&wish.desired),
+            facts: BTreeMap::new(),
+            inventory: stored.inventory.clone(),
+            statuses: BTreeMap::new(),
+            outcome: super::TurnOutcome::default(),
+            again: false,
+            memory: &mut scratch,
+        };
+        turn.preview(&stored).await
+    }
+}
+
+impl Turn<'_> {
+    async fn preview(mut self, stored: &Stored) -> Result<v1::ApplicationPlan, Error> {
+        let made = self.observe(stored).await?.0;
+        let mut result = v1::ApplicationPlan {
+            application: self.input.application.to_string(),
+            ..v1::ApplicationPlan::default()
+        };
+        if let Some((reason, message)) = made.refused {
+            result.error = format!("{reason}: {message}");
+            return Ok(result);
+        }
+        let mut asked: Vec<Arc<Desired>> = Vec::new();
+        let mut seen: BTreeSet<ObjectRef> = BTreeSet::new();
+        for step in made.apply.iter().flatten() {
+            if let Step::Apply { index, .. } = step
+                && let Some(desired) = self.desired.get(*index)
+            {
+                asked.push(Arc::clone(desired));
+                seen.insert(desired.object.clone());
+            }
+        }
+        let mut changes: Vec<v1::ObjectChange> = Vec::new();
+        for step in made.rest.iter().chain(made.prune.iter().flatten()) {
+            let (object, action, reason, message) = match step {
+                Step::Unchanged(_) => {
+                    result.unchanged += 1;
+                    continue;
+                }
+                Step::Skip(object, reason, message) => (
+                    object,
+                    v1::Action::Skipped,
+                    reason.to_string(),
+                    message.clone(),
+                ),
+                Step::Hold(object, reason, message) => (
+                    object,
+                    v1::Action::Held,
+                    reason.to_string(),
+                    message.clone(),
+                ),
+                Step::Prune(object, _) => {
+                    (object, v1::Action::Pruned, String::new(), String::new())
+                }
+                Step::Forget(_) | Step::Apply { .. } => continue,
+            };
+            changes.push(v1::ObjectChange {
+                object: Some(object_to_wire(object)),
+                action: action.into(),
+                reason,
+                message: plain_line(&message, 300),
+                fields: Vec::new(),
+            });
+        }
+        result.truncated = asked.len() + changes.len() > MAX_CHANGES;
+        asked.truncate(MAX_CHANGES);
+        let shown: Vec<v1::ObjectChange> = futures::stream::iter(asked)
+            .map(|desired| self.change(desired))
+            .buffered(8)
+            .collect()
+            .await;
+        result.unchanged += u32::try_from(
+            shown
+                .iter()
+                .filter(|change| change.action() == v1::Action::Unchanged)
+                .count(),
+        )
+        .unwrap_or(0);
+        result.changes = shown;
+        result
+            .changes
+            .retain(|change| change.action() != v1::Action::Unchanged);
+        changes.truncate(MAX_CHANGES - result.changes.len().min(MAX_CHANGES));
+        result.changes.extend(changes);
+        Ok(result)
+    }
+
+    /// One object: live against what an apply would make of it.
+    async fn change(&self, desired: Arc<Desired>) -> v1::ObjectChange {
+        let mut change = v1::ObjectChange {
+            object: Some(object_to_wire(&desired.object)),
+            action: v1::Action::Updated.into(),
+            ..v1::ObjectChange::default()
+        };
+        match self.dry_run(&desired).await {
+            Ok((None, _)) => change.action = v1::Action::Created.into(),
+            Ok((Some(live), next)) => {
+                let is_secret = desired.object.kind == "Secret" && desired.object.group.is_empty();
+                change.fields = differences(&live, &next, is_secret);
+                if change.fields.is_empty() {
+                    change.action = v1::Action::Unchanged.into();
+                }
+            }
+            Err(error) => {
+                change.action = v1::Action::Failed.into();
+                change.reason = error.reason.to_string();
+                change.message = plain_line(&error.message, 300);
+            }
+        }
+        change
+    }
+
+    async fn dry_run(&self, desired: &Desired) -> Result<(Option<Value>, Value), Error> {
+        let resource = self
+            .cluster
+            .resource(&desired.object, &desired.version)
+            .await?;
+        let path = resource.object(&desired.object.namespace, &desired.object.name);
+        let live = self.api.find(&path).await?;
+        let path = format!(
+            "{path}?fieldManager={}&force=true&fieldValidation=Strict&dryRun=All",
+            self.cluster.options.field_manager,
+        );
+        let kind = "application/apply-patch+yaml";
+        let next = self
+            .api
+            .send_bytes(Method::PATCH, &path, kind, &desired.body)
+            .await?;
+        Ok((live, next))
+    }
+}
+
+/// Fields in which two objects differ.
+fn differences(live: &Value, next: &Value, is_secret: bool) -> Vec<v1::FieldChange> {
+    let mut found = Found {
+        is_secret,
+        fields: Vec::new(),
+    };
+    found.walk(live, next, &mut String::new());
+    found.fields
+}
+
+struct Found {
+    is_secret: bool,
+    fields: Vec<v1::FieldChange>,
+}
+
+impl Found {
+    fn push(&mut self, path: &str, live: Option<&Value>, next: Option<&Value>) {
+        let is_masked =
+            self.is_secret && (path.starts_with("/data") || path.starts_with("/stringData"));
+        let text = |value: Option<&Value>| match value {
+            None => String::new(),
+            Some(_) if is_masked => MASKED.to_owned(),
+            Some(value) => plain_line(&value.to_string(), MAX_VALUE),
+        };
+        if self.fields.len() < MAX_FIELDS {
+            self.fields.push(v1::FieldChange {
+                path: path.to_owned(),
+                live: text(live),
+                desired: text(next),
+            });
+        }
+    }
+
+    fn walk(&mut self, live: &Value, next: &Value, path: &mut String) {
+        if live == next {
+            return;
+        }
+        match (live, next) {
+            (Value::Object(a), Value::Object(b)) => {
+                let keys: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+                for key in keys {
+                    let is_ours = match path.as_str() {
+                        "" => key != "status",
+                        "/metadata" => !BOOKKEEPING.contains(&key.as_str()),
+                        _ => true,
+                    };
+                    if is_ours {
+                        let key_path = key.replace('~', "~0").replace('/', "~1");
+                        self.below(&key_path, path, a.get(key), b.get(key));
+                    }
+                }
+            }
+            (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+                for (index, (a, b)) in a.iter().zip(b).enumerate() {
+                    self.below(&index.to_string(), path, Some(a), Some(b));
+                }
+            }
+            (a, b) => self.push(path, Some(a), Some(b)),
+        }
+    }
+
+    fn below(&mut self, key: &str, path: &mut String, a: Option<&Value>, b: Option<&Value>) {
+        let length = path.len();
+        path.push('/');
+        path.push_str(key);
+        match (a, b) {
+            (Some(a), Some(b)) => self.walk(a, b, path),
+            (a, b) => self.push(path, a, b),
+        }
+        path.truncate(length);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn i11_values_of_secrets_are_masked_and_bookkeeping_is_left_out() {
+        let live = json!({"metadata": {"resourceVersion": "1", "labels": {"a/b": "x"}},
+            "data": {"password": "b2xk", "gone": "eA=="}, "status": {"x": 1}});
+        let next = json!({"metadata": {"resourceVersion": "2", "labels": {"a/b": "y"}},
+            "data": {"password": "bmV3"}});
+        let fields = differences(&live, &next, true);
+        let shown: Vec<(&str, &str, &str)> = fields
+            .iter()
+            .map(|f| (f.path.as_str(), f.live.as_str(), f.desired.as_str()))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                ("/data/gone", MASKED, ""),
+                ("/data/password", MASKED, MASKED),
+                ("/metadata/labels/a~1b", "\"x\"", "\"y\""),
+            ]
+        );
+        assert_eq!(differences(&live, &next, false)[1].live, "\"b2xk\"");
+    }
+}
