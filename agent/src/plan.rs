@@ -9,6 +9,7 @@ mod gate;
 mod hook;
 mod order;
 mod prune;
+mod quantity;
 
 #[cfg(test)]
 mod tests;

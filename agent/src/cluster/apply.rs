@@ -132,7 +132,7 @@ impl Cluster {
         let uid = request.fact.as_ref().map(|fact| fact.uid.clone());
         let uid = uid.unwrap_or_default();
         tracing::info!(object = %request.desired.object, "made anew, as its annotation asks");
-        delete(api, path, &uid, "Foreground").await?;
+        delete(api, path, &uid, "Background").await?;
         let deadline = tokio::time::Instant::now() + RECREATE_TIMEOUT;
         let mut wait = Duration::from_millis(20);
         loop {

@@ -28,8 +28,10 @@ pub(super) struct Fact {
     pub(super) health: ObjectHealth,
     /// Fields of earlier tools wait to become ours.
     pub(super) has_legacy: bool,
-    /// We own the number of replicas, and the commit does not name it any more.
-    pub(super) leaves_replicas: bool,
+    /// We own the number of replicas.
+    pub(super) owns_replicas: bool,
+    /// An autoscaler sets the number of replicas.
+    pub(super) is_autoscaled: bool,
     /// When it was seen, so that an older list does not replace it.
     pub(super) seen: Instant,
 }
@@ -166,10 +168,6 @@ pub(super) fn read(
             (fit, _) => fit,
         },
     };
-    let leaves_replicas = wanted.is_some_and(|wanted| {
-        fields::owns_replicas(live, manager)
-            && wanted.desired.value().pointer("/spec/replicas").is_none()
-    });
     Fact {
         uid: text("/metadata/uid").unwrap_or_default().to_owned(),
         resource_version: text("/metadata/resourceVersion")
@@ -183,7 +181,8 @@ pub(super) fn read(
         fit,
         health: rules.compute(live),
         has_legacy: fields::has_legacy(live, manager),
-        leaves_replicas,
+        owns_replicas: fields::owns_replicas(live, manager),
+        is_autoscaled: fields::is_autoscaled(live),
         seen: Instant::now(),
     }
 }

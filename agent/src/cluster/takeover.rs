@@ -33,8 +33,15 @@ impl Takeover<'_> {
         wanted: Option<&Wanted>,
         fact: &Fact,
     ) -> Result<Option<Value>, Error> {
-        let has_rules = wanted.is_some_and(Wanted::has_rules);
-        if !fact.has_legacy && !fact.leaves_replicas && !has_rules {
+        let rules = wanted.filter(|wanted| wanted.has_rules());
+        let about_replicas = fact.owns_replicas || fact.is_autoscaled;
+        if !fact.has_legacy && !about_replicas && rules.is_none() {
+            return Ok(None);
+        }
+        let value = desired.value();
+        let names_replicas = value.pointer("/spec/replicas").is_some();
+        let leaves_replicas = about_replicas && (fact.is_autoscaled || !names_replicas);
+        if !fact.has_legacy && !leaves_replicas && rules.is_none() {
             return Ok(None);
         }
         let Some(mut live) = self.api.find(self.path).await? else {
@@ -43,18 +50,19 @@ impl Takeover<'_> {
         if fields::has_legacy(&live, self.manager) {
             live = self.migrate(&live).await?;
         }
-        let value = desired.value();
-        let leaves_replicas =
-            fields::owns_replicas(&live, self.manager) && value.pointer("/spec/replicas").is_none();
-        if leaves_replicas {
-            self.hand_over(desired, &live).await?;
-        }
-        let Some(wanted) = wanted.filter(|_| has_rules) else {
-            return Ok(None);
-        };
         let mut body = value.clone();
-        let mut path = String::new();
-        leave(&mut body, &value, Some(&live), &live, wanted, &mut path);
+        if fields::is_autoscaled(&live) || !names_replicas {
+            if fields::owns_replicas(&live, self.manager) {
+                self.hand_over(desired, &live).await?;
+            }
+            if let Some(Value::Object(spec)) = body.get_mut("spec") {
+                spec.remove("replicas");
+            }
+        }
+        if let Some(rules) = rules {
+            let mut path = String::new();
+            leave(&mut body, &value, Some(&live), &live, rules, &mut path);
+        }
         Ok(Some(body))
     }
 

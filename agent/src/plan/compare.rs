@@ -6,6 +6,8 @@
 
 use serde_json::Value;
 
+use super::quantity;
+
 /// Most differing fields that are remembered of one object.
 pub(super) const MAX_DIFFERENCES: usize = 8;
 
@@ -70,7 +72,7 @@ impl Walk<'_> {
             }
             (Value::Array(wanted), Value::Array(live)) => self.list(wanted, live, owned, path),
             (Value::Number(a), Value::Number(b)) if a == b || a.as_f64() == b.as_f64() => {}
-            _ if wanted == live => {}
+            _ if wanted == live || quantity::is_same(path, wanted, live) => {}
             _ => self.differs(path),
         }
     }

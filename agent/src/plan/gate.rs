@@ -140,6 +140,16 @@ impl<'a> Gates<'a> {
                 Err(text) => format!("{DEPENDS_ON_ANNOTATION}: {text:?} names no object"),
                 Ok(object) => match self.find(object.clone()) {
                     None => format!("{object} is not in this application"),
+                    Some(other)
+                        if self
+                            .inputs
+                            .desired
+                            .get(other)
+                            .is_some_and(|d| stage(d) > stage(desired)) =>
+                    {
+                        let why = format!("it depends on {object}, which is of a later wave");
+                        return Some((Reason::Cycle, why));
+                    }
                     Some(other) => match self.inputs.desired.get(other).map(|d| self.progress(d)) {
                         None | Some(Progress::Done) => continue,
                         Some(Progress::Waiting(why) | Progress::Failed(why)) => why,
