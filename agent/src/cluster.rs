@@ -169,6 +169,11 @@ impl Cluster {
         })
     }
 
+    /// Whether this process may write.
+    pub(crate) fn fence(&self) -> Fence {
+        self.options.fence.clone()
+    }
+
     /// Takes part in the election of the pod that works on this cluster.
     #[must_use]
     pub fn elector(&self, me: String) -> crate::leader::Elector {

@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Facts;
 use crate::identity::{Certified, IdentityFiles, renew_after};
+use crate::leader::Fence;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::policy::{Refusal, admit};
@@ -67,6 +68,8 @@ pub struct Connection {
     pub previews: mpsc::Sender<PreviewRequest>,
     /// What is counted.
     pub metrics: Metrics,
+    /// Whether this pod leads.
+    pub fence: Fence,
 }
 
 /// Why a stream ended.
@@ -83,6 +86,11 @@ impl Connection {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut backoff = Backoff::new(Duration::from_secs(1), MAX_BACKOFF);
         loop {
+            // Two pods must not take the stream from each other in turns: only the one that leads dials.
+            tokio::select! {
+                () = self.fence.held() => {}
+                () = stop.cancelled() => return,
+            }
             let started = tokio::time::Instant::now();
             let ended = tokio::select! {
                 ended = self.stream() => ended,

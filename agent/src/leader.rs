@@ -56,6 +56,13 @@ impl Fence {
         }
     }
 
+    /// Waits until a write may begin.
+    pub async fn held(&self) {
+        while !self.is_held() {
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+    }
+
     fn hold_until(&self, at: Option<Instant>) {
         if let Some(until) = &self.until {
             *until.lock() = at;
@@ -179,32 +186,36 @@ impl Elector {
         }
     }
 
-    /// Renews the lease until it is lost or `stop` is asked for; then gives it back, so that the next
-    /// pod need not wait.
+    /// Renews the lease until another pod has it, or `stop` is asked for.
+    ///
+    /// A lease that ran out because the API server is away closes the fence and nothing else: nobody
+    /// could have taken it, and the hub should hear why nothing is written.
     pub async fn hold(&mut self, stop: &CancellationToken) {
         let mut wait = RENEW;
+        let mut was_held = true;
         loop {
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 () = stop.cancelled() => return,
             }
             let attempt = tokio::time::timeout(DURATION / 3, self.attempt());
-            match attempt.await {
-                Ok(Ok(None)) => wait = RENEW,
+            wait = match attempt.await {
+                Ok(Ok(None)) => RENEW,
                 Ok(Ok(Some(holder))) => {
                     tracing::warn!(holder, "another pod leads now");
                     break;
                 }
                 Ok(Err(error)) => {
                     tracing::warn!(%error, "cannot renew the lease");
-                    wait = Duration::from_millis(500);
+                    Duration::from_millis(500)
                 }
-                Err(_) => wait = Duration::from_millis(500),
-            }
-            if !self.fence.is_held() {
+                Err(_) => Duration::from_millis(500),
+            };
+            let is_held = self.fence.is_held();
+            if was_held && !is_held {
                 tracing::warn!("the lease ran out; nothing is written until it is held again");
-                break;
             }
+            was_held = is_held;
         }
         self.fence.hold_until(None);
     }

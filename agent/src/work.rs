@@ -15,6 +15,7 @@ use crate::args::Run;
 use crate::cluster::{Cluster, Facts};
 use crate::connection::Connection;
 use crate::identity::{self, Certified, IdentityFiles};
+use crate::leader::Fence;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::policy::Policy;
@@ -95,6 +96,7 @@ impl Work {
             files,
             share: shared.share,
             metrics: shared.metrics.clone(),
+            fence: shared.cluster.fence(),
         };
         let (instance, connected) = (shared.instance.clone(), Arc::clone(&shared.connected));
         let connect_stop = stop;
@@ -128,6 +130,7 @@ impl Work {
                 renewed,
                 previews,
                 metrics: link.metrics.clone(),
+                fence: link.fence,
             };
             connection.run(connect_stop).await;
         }));
@@ -154,6 +157,7 @@ struct Link {
     files: IdentityFiles,
     share: bool,
     metrics: Metrics,
+    fence: Fence,
 }
 
 impl Link {

@@ -7,9 +7,22 @@ fn is_quantity(path: &str) -> bool {
     let (last, parent) = (parents.next().unwrap_or(""), parents.next().unwrap_or(""));
     matches!(
         parent,
-        "requests" | "limits" | "hard" | "capacity" | "allocatable" | "default" | "defaultRequest"
-            | "max" | "min" | "maxLimitRequestRatio" | "overhead" | "podFixed"
-    ) || matches!(last, "sizeLimit" | "divisor" | "averageValue" | "value" | "maxUnavailable")
+        "requests"
+            | "limits"
+            | "hard"
+            | "capacity"
+            | "allocatable"
+            | "default"
+            | "defaultRequest"
+            | "max"
+            | "min"
+            | "maxLimitRequestRatio"
+            | "overhead"
+            | "podFixed"
+    ) || matches!(
+        last,
+        "sizeLimit" | "divisor" | "averageValue" | "value" | "maxUnavailable"
+    )
 }
 
 /// Whether two texts at `path` are the same quantity.
@@ -24,7 +37,10 @@ pub(super) fn is_same(path: &str, a: &serde_json::Value, b: &serde_json::Value) 
     if !is_quantity(path) {
         return false;
     }
-    match (text(a).as_deref().and_then(parse), text(b).as_deref().and_then(parse)) {
+    match (
+        text(a).as_deref().and_then(parse),
+        text(b).as_deref().and_then(parse),
+    ) {
         (Some(a), Some(b)) => a == b,
         _ => false,
     }
@@ -97,9 +113,16 @@ mod tests {
         ] {
             assert!(is_same(path, &a, &b), "{a} {b}");
         }
-        for (a, b) in [(json!("1G"), json!("1Gi")), (json!("x"), json!("x1")), (json!(""), json!("."))] {
+        for (a, b) in [
+            (json!("1G"), json!("1Gi")),
+            (json!("x"), json!("x1")),
+            (json!(""), json!(".")),
+        ] {
             assert!(!is_same(path, &a, &b), "{a} {b}");
         }
-        assert!(!is_same("/data/cpu", &json!("1000m"), &json!("1")), "that is text");
+        assert!(
+            !is_same("/data/cpu", &json!("1000m"), &json!("1")),
+            "that is text"
+        );
     }
 }
