@@ -10,7 +10,7 @@ use crate::view::ApplicationPlan;
 pub fn diff(plans: &[ApplicationPlan], paint: Paint) -> String {
     let mut out = String::new();
     for plan in plans {
-        let revision = plan.revision.as_ref().map(|revision| revision.short());
+        let revision = plan.revision.as_ref().map(crate::view::Revision::short);
         let head = format!("{} {}", plan.application, revision.unwrap_or_default());
         let _ = writeln!(out, "{}", paint.paint(Tone::Head, head.trim_end()));
         if !plan.error.is_empty() {
