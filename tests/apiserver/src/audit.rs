@@ -1,12 +1,14 @@
 //! The audit log: every write that was asked for, in order. Tests judge deletes by it.
 
+use std::io::Write as _;
+
 use serde::Serialize;
 
 /// One write.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditEvent {
-    /// create, update, patch or delete.
+    /// create, update, patch, delete or deletecollection.
     pub verb: String,
     /// API group.
     pub group: String,
@@ -18,8 +20,10 @@ pub struct AuditEvent {
     pub namespace: String,
     /// Name.
     pub name: String,
-    /// UID of the object that was there before or is there after.
+    /// UID of the object that was there before or is there after; empty where the log does not say.
     pub uid: String,
+    /// Who asked.
+    pub user: String,
     /// `fieldManager` of the request.
     pub manager: String,
     /// Whether it was a dry run.
@@ -28,4 +32,21 @@ pub struct AuditEvent {
     pub code: u16,
     /// Whether it changed anything.
     pub changed: bool,
+}
+
+/// The log in memory, and in a file where one was given.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    pub(crate) events: Vec<AuditEvent>,
+    pub(crate) file: Option<std::fs::File>,
+}
+
+impl Log {
+    pub(crate) fn note(&mut self, event: AuditEvent) {
+        if let (Some(file), Ok(line)) = (&mut self.file, serde_json::to_string(&event)) {
+            // A full disk must not stop the server that is being tested.
+            let _ = writeln!(file, "{line}");
+        }
+        self.events.push(event);
+    }
 }

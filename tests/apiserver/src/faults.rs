@@ -13,12 +13,16 @@ pub enum FaultKind {
     AnswerLost,
     /// No answer for so long.
     Hang(Duration),
+    /// The connection ends before the request takes effect.
+    Cut,
+    /// The connection ends after the request took effect.
+    CutAfter,
 }
 
 /// A fault, for so many matching requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// get, list, watch, create, update, patch, delete, discovery; empty: any.
+    /// get, list, watch, create, update, patch, delete, deletecollection, discovery; empty: any.
     pub verb: String,
     /// Plural name of a kind; empty: any.
     pub resource: String,

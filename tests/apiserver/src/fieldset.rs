@@ -1,242 +1,252 @@
-//! Sets of fields as managedFields keeps them (`FieldsV1`, structured-merge-diff): paths of `f:name`,
-//! `k:{...}` and `v:...` elements.
+//! Sets of fields, as managedFields keeps them (`FieldsV1`, KEP-555).
+//!
+//! An element of a path is kept in its written form: `f:name`, `k:{"name":"x"}`, `v:"x"`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use crate::kinds::{ListType, is_atomic_map, list_type};
+use crate::schema::{Merge, Schema, Shape, any};
 
-/// A path; each element in FieldsV1's own text.
-pub(crate) type Path = Vec<String>;
-
-/// A set of paths.
+/// A set of paths: the members here, and what lies below.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct FieldSet(pub(crate) BTreeSet<Path>);
-
-/// What nobody owns: the object's identity.
-fn is_identity(path: &[String]) -> bool {
-    let is = |want: &[&str]| path.len() == want.len() && path.iter().zip(want).all(|(a, b)| a == b);
-    is(&["f:apiVersion"])
-        || is(&["f:kind"])
-        || path.first().is_some_and(|first| first == "f:metadata")
-            && path.get(1).is_some_and(|second| {
-                matches!(
-                    second.as_str(),
-                    "f:name"
-                        | "f:namespace"
-                        | "f:uid"
-                        | "f:resourceVersion"
-                        | "f:generation"
-                        | "f:creationTimestamp"
-                        | "f:managedFields"
-                        | "f:selfLink"
-                        | "f:deletionTimestamp"
-                )
-            })
+pub(crate) struct Set {
+    members: BTreeSet<String>,
+    children: BTreeMap<String, Set>,
 }
 
-impl FieldSet {
-    /// The fields that a value sets.
-    pub(crate) fn of(value: &Value, custom: bool) -> Self {
-        let mut set = Self::default();
-        collect(value, &mut Vec::new(), None, custom, &mut set.0);
-        set.0.retain(|path| !is_identity(path));
-        set
-    }
+pub(crate) fn field(name: &str) -> String {
+    format!("f:{name}")
+}
 
-    pub(crate) fn to_value(&self) -> Value {
-        fn insert(at: &mut Map<String, Value>, path: &[String], dot: bool) {
-            let Some((first, rest)) = path.split_first() else {
-                if dot {
-                    at.insert(".".to_owned(), Value::Object(Map::new()));
-                }
-                return;
+impl Set {
+    /// Reads `FieldsV1`.
+    pub(crate) fn read(fields: &Value) -> Self {
+        let mut set = Self::default();
+        for (element, below) in fields.as_object().into_iter().flatten() {
+            if element == "." {
+                continue;
+            }
+            let Some(map) = below.as_object() else {
+                continue;
             };
-            let next = at
-                .entry(first.clone())
-                .or_insert_with(|| Value::Object(Map::new()));
-            if let Value::Object(next) = next {
-                insert(next, rest, dot);
+            if map.is_empty() || map.contains_key(".") {
+                set.members.insert(element.clone());
+            }
+            let child = Self::read(below);
+            if !child.is_empty() {
+                set.children.insert(element.clone(), child);
             }
         }
-        let mut root = Map::new();
-        for path in &self.0 {
-            // Where something else continues below, the element itself is the dot.
-            insert(&mut root, path, self.has_below(path));
-        }
-        Value::Object(root)
-    }
-
-    fn has_below(&self, path: &Path) -> bool {
-        self.0
-            .range(path.clone()..)
-            .nth(1)
-            .is_some_and(|next| next.starts_with(path))
-    }
-
-    pub(crate) fn from_value(value: &Value) -> Self {
-        fn walk(value: &Value, path: &mut Path, set: &mut BTreeSet<Path>) {
-            let Value::Object(map) = value else { return };
-            if map.is_empty() {
-                set.insert(path.clone());
-            }
-            for (element, below) in map {
-                if element == "." {
-                    set.insert(path.clone());
-                } else {
-                    path.push(element.clone());
-                    walk(below, path, set);
-                    path.pop();
-                }
-            }
-        }
-        let mut set = Self::default();
-        walk(value, &mut Vec::new(), &mut set.0);
-        set.0.remove(&Vec::new());
         set
     }
-}
 
-/// The name of an `f:` element.
-fn field(element: &str) -> Option<&str> {
-    element.strip_prefix("f:")
-}
-
-fn collect(
-    value: &Value,
-    path: &mut Path,
-    list_parent: Option<&str>,
-    custom: bool,
-    set: &mut BTreeSet<Path>,
-) {
-    let name = path.last().and_then(|last| field(last)).map(str::to_owned);
-    match value {
-        Value::Object(map) => {
-            let parent = parent_name(path);
-            let atomic = name
-                .as_deref()
-                .is_some_and(|name| is_atomic_map(parent.as_deref(), name, custom));
-            if atomic || (map.is_empty() && !path.is_empty()) {
-                set.insert(path.clone());
-                return;
+    /// Writes `FieldsV1`.
+    pub(crate) fn write(&self) -> Value {
+        let mut map = Map::new();
+        for element in &self.members {
+            map.insert(element.clone(), Value::Object(Map::new()));
+        }
+        for (element, child) in &self.children {
+            let mut below = child.write();
+            if let (true, Value::Object(below)) = (self.members.contains(element), &mut below) {
+                below.insert(".".to_owned(), Value::Object(Map::new()));
             }
-            for (key, below) in map {
-                path.push(format!("f:{key}"));
-                collect(below, path, name.as_deref().or(list_parent), custom, set);
-                path.pop();
+            map.insert(element.clone(), below);
+        }
+        Value::Object(map)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.members.is_empty() && self.children.values().all(Self::is_empty)
+    }
+
+    pub(crate) fn insert(&mut self, path: &[String]) {
+        match path {
+            [] => {}
+            [last] => {
+                self.members.insert(last.clone());
+            }
+            [first, rest @ ..] => self.children.entry(first.clone()).or_default().insert(rest),
+        }
+    }
+
+    /// A set of paths of plain fields.
+    pub(crate) fn of(paths: &[&[&str]]) -> Self {
+        let mut set = Self::default();
+        for path in paths {
+            let path: Vec<String> = path.iter().map(|name| field(name)).collect();
+            set.insert(&path);
+        }
+        set
+    }
+
+    pub(crate) fn has(&self, element: &str) -> bool {
+        self.members.contains(element)
+    }
+
+    pub(crate) fn below(&self, element: &str) -> Option<&Self> {
+        self.children.get(element).filter(|child| !child.is_empty())
+    }
+
+    pub(crate) fn union(&self, other: &Self) -> Self {
+        let mut set = self.clone();
+        set.members.extend(other.members.iter().cloned());
+        for (element, child) in &other.children {
+            let merged = set
+                .children
+                .get(element)
+                .map_or_else(|| child.clone(), |mine| mine.union(child));
+            set.children.insert(element.clone(), merged);
+        }
+        set
+    }
+
+    pub(crate) fn intersection(&self, other: &Self) -> Self {
+        Self {
+            members: self.members.intersection(&other.members).cloned().collect(),
+            children: self
+                .children
+                .iter()
+                .filter_map(|(element, child)| {
+                    let both = child.intersection(other.children.get(element)?);
+                    (!both.is_empty()).then(|| (element.clone(), both))
+                })
+                .collect(),
+        }
+    }
+
+    /// What is here and not there; the children of a member that is there stay.
+    pub(crate) fn difference(&self, other: &Self) -> Self {
+        Self {
+            members: self.members.difference(&other.members).cloned().collect(),
+            children: self
+                .children
+                .iter()
+                .filter_map(|(element, child)| {
+                    let rest = match other.children.get(element) {
+                        Some(theirs) => child.difference(theirs),
+                        None => child.clone(),
+                    };
+                    (!rest.is_empty()).then(|| (element.clone(), rest))
+                })
+                .collect(),
+        }
+    }
+
+    /// The same without the children of what is there, too.
+    pub(crate) fn recursive_difference(&self, other: &Self) -> Self {
+        let mut set = self.difference(other);
+        set.children
+            .retain(|element, _| !other.members.contains(element));
+        for (element, child) in &mut set.children {
+            if let Some(theirs) = other.children.get(element) {
+                *child = child.recursive_difference(theirs);
             }
         }
-        Value::Array(items) => {
-            let kind = list_type(list_parent, name.as_deref().unwrap_or_default(), custom);
-            match kind {
-                ListType::Atomic => {
-                    set.insert(path.clone());
-                }
-                ListType::Set => {
-                    for item in items {
-                        path.push(format!("v:{item}"));
-                        set.insert(path.clone());
-                        path.pop();
-                    }
-                }
-                ListType::Map(keys) => {
-                    for item in items {
-                        path.push(key_element(item, &keys));
-                        set.insert(path.clone());
-                        if let Value::Object(map) = item {
-                            for (key, below) in map {
-                                path.push(format!("f:{key}"));
-                                collect(below, path, name.as_deref(), custom, set);
-                                path.pop();
-                            }
-                        }
-                        path.pop();
-                    }
-                }
+        set.children.retain(|_, child| !child.is_empty());
+        set
+    }
+
+    /// Adds the declared fields on the way to each member.
+    pub(crate) fn with_named_fields(&self, schema: &Schema) -> Self {
+        let mut set = self.clone();
+        for (element, child) in &mut set.children {
+            let below = below(schema, element);
+            if let (Some(name), Shape::Object(object)) =
+                (element.strip_prefix("f:"), schema.shape())
+                && object.fields.contains_key(name)
+            {
+                set.members.insert(element.clone());
             }
+            *child = child.with_named_fields(below);
         }
-        _ => {
-            set.insert(path.clone());
+        set
+    }
+
+    /// Every path, written as error messages write it: `.spec.containers[name="web"].image`.
+    pub(crate) fn paths(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        self.collect("", &mut found);
+        found
+    }
+
+    fn collect(&self, prefix: &str, found: &mut Vec<String>) {
+        for element in &self.members {
+            found.push(format!("{prefix}{}", written(element)));
+        }
+        for (element, child) in &self.children {
+            child.collect(&format!("{prefix}{}", written(element)), found);
         }
     }
 }
 
-/// The field that a path's last element is in.
-fn parent_name(path: &[String]) -> Option<String> {
-    path.iter()
-        .rev()
-        .skip(1)
-        .find_map(|element| field(element))
-        .map(str::to_owned)
-}
-
-/// `k:{"name":"x"}`.
-pub(crate) fn key_element(item: &Value, keys: &[(&'static str, Option<&'static str>)]) -> String {
-    let mut map = Map::new();
-    for (key, default) in keys {
-        let value = item.get(*key).cloned();
-        if let Some(value) = value.or_else(|| default.map(|text| Value::String(text.to_owned()))) {
-            map.insert((*key).to_owned(), value);
-        }
+/// The schema under an element.
+pub(crate) fn below<'s>(schema: &'s Schema, element: &str) -> &'s Schema {
+    match element.strip_prefix("f:") {
+        Some(name) => schema.field(name).unwrap_or_else(|| any()),
+        None => schema.items(),
     }
-    format!("k:{}", Value::Object(map))
 }
 
-/// Whether an item of a list is the one that an element names.
-fn is_item(item: &Value, element: &str) -> bool {
-    if let Some(value) = element.strip_prefix("v:") {
-        return *value == *item.to_string();
+fn written(element: &str) -> String {
+    if let Some(name) = element.strip_prefix("f:") {
+        return format!(".{name}");
     }
-    let Some(Ok(Value::Object(keys))) = element.strip_prefix("k:").map(serde_json::from_str) else {
-        return false;
-    };
-    keys.iter().all(|(key, value)| match item.get(key) {
-        Some(have) => have == value,
-        None => value == "TCP",
-    })
+    if let Some(keys) = element.strip_prefix("k:") {
+        let keys: Map<String, Value> = serde_json::from_str(keys).unwrap_or_default();
+        let keys: Vec<String> = keys
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        return format!("[{}]", keys.join(","));
+    }
+    match element.strip_prefix("v:") {
+        Some(value) => format!("[={value}]"),
+        None => element.to_owned(),
+    }
 }
 
-/// The value at a path.
-pub(crate) fn value_at<'v>(value: &'v Value, path: &[String]) -> Option<&'v Value> {
-    let Some((first, rest)) = path.split_first() else {
-        return Some(value);
-    };
-    let next = match field(first) {
-        Some(name) => value.get(name)?,
-        None => value.as_array()?.iter().find(|item| is_item(item, first))?,
-    };
-    value_at(next, rest)
-}
-
-/// Takes the value at a path out; parents that become empty through it go too.
-pub(crate) fn remove_at(value: &mut Value, path: &[String]) {
-    let Some((first, rest)) = path.split_first() else {
-        return;
-    };
-    match (field(first), value) {
-        (Some(name), Value::Object(map)) => {
-            if rest.is_empty() {
-                map.remove(name);
-            } else if let Some(below) = map.get_mut(name) {
-                remove_at(below, rest);
-                let is_empty = match below {
-                    Value::Object(map) => map.is_empty(),
-                    Value::Array(items) => items.is_empty(),
-                    _ => false,
-                };
-                if is_empty {
-                    map.remove(name);
+/// The element of an item of a list that is a set or a map; none where it has no such form.
+pub(crate) fn item(schema: &Schema, value: &Value) -> Option<String> {
+    match schema.merge() {
+        Merge::Atomic => None,
+        Merge::Set => Some(format!("v:{value}")),
+        Merge::Map(keys) => {
+            let object = value.as_object()?;
+            let mut element = Map::new();
+            for key in keys {
+                let default = schema
+                    .items()
+                    .field(key)
+                    .and_then(|field| field.default.clone());
+                if let Some(value) = object.get(key).cloned().or(default) {
+                    element.insert(key.clone(), value);
                 }
             }
+            (!element.is_empty()).then(|| format!("k:{}", Value::Object(element)))
         }
-        (None, Value::Array(items)) => {
-            if rest.is_empty() {
-                items.retain(|item| !is_item(item, first));
-            } else if let Some(item) = items.iter_mut().find(|item| is_item(item, first)) {
-                remove_at(item, rest);
-            }
-        }
-        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn sets_are_read_written_and_told() {
+        let fields = json!({"f:spec": {"f:a": {}, "k:{\"name\":\"x\"}": {".": {}, "f:b": {}}}});
+        let set = Set::read(&fields);
+        assert_eq!(set.write(), fields);
+        assert_eq!(
+            set.paths(),
+            [".spec.a", ".spec[name=\"x\"]", ".spec[name=\"x\"].b"]
+        );
+        let without = set.difference(&Set::of(&[&["spec", "a"]]));
+        assert_eq!(without.paths().len(), 2);
+        assert!(set.recursive_difference(&Set::of(&[&["spec"]])).is_empty());
+        assert_eq!(set.union(&without), set);
+        assert_eq!(set.intersection(&without), without);
     }
 }

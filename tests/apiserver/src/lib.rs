@@ -1,52 +1,81 @@
 //! An embedded Kubernetes API server, in memory, for tests and the demo on machines without a cluster.
 //!
 //! ```text
-//!   HTTP on loopback --+
-//!   in-process service +--> handle --> verbs --> store (objects, history) --> watches
-//!                               |         +--> apply (managedFields, conflicts), selector, validate
-//!                               +--> audit (every write), faults (on request)
-//!                                         life: workloads become ready, or fail on request
+//!   HTTPS, HTTP on loopback --+
+//!   in-process service -------+--> serve --> access (who, may they: RBAC)
+//!                                    |
+//!                                    v
+//!        schema (what fields are) - verbs --> store (objects, history, a file) --> watches
+//!        decode, defaults, prepare,  |
+//!        validate, patch, managed ---+--> audit (every write), faults (on request)
+//!                                         life: workloads become ready, garbage goes
 //! ```
 //!
-//! The reference is kube-apiserver: where the two differ, this one is wrong. What it does not have yet
-//! is listed in the project's `SHORTCOMINGS.md`.
+//! The reference is kube-apiserver: where the two differ, this one is wrong. What it knowingly does
+//! differently is listed in `README.md` beside this crate.
 
-mod apply;
+mod access;
 mod audit;
+mod convert;
+mod decode;
+mod defaults;
 mod discovery;
 mod faults;
 mod fieldset;
 mod kinds;
 mod life;
+mod managed;
+mod openapi;
+mod patch;
+mod prepare;
+mod quantity;
 mod request;
+mod schema;
 mod selector;
 mod serve;
 mod status;
 mod store;
+mod structural;
+mod table;
+mod typed;
 mod validate;
 mod verbs;
 mod watch;
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use serde_json::json;
 
+pub use access::User;
 pub use audit::AuditEvent;
 pub use faults::{Fault, FaultKind};
-pub use serve::{Body, Service, Serving};
+pub use serve::{Body, Identity, Service, Serving};
 
 /// How the server behaves.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// How long a workload takes to become ready; none: workloads have no life.
+    /// How long a workload takes to become ready. None: no controllers at all, as with a bare
+    /// kube-apiserver: nothing becomes ready, no garbage is collected, namespaces stay in termination.
     pub ready_after: Option<Duration>,
+    /// Bearer tokens and whose they are.
+    pub tokens: BTreeMap<String, User>,
+    /// The file that keeps the objects over a restart; none: in memory only.
+    pub data: Option<PathBuf>,
+    /// A file that the audit log is written to, too, one JSON object a line.
+    pub audit: Option<PathBuf>,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
             ready_after: Some(Duration::from_millis(200)),
+            tokens: BTreeMap::new(),
+            data: None,
+            audit: None,
         }
     }
 }
@@ -61,20 +90,48 @@ struct Inner {
     config: Config,
     store: Mutex<store::Store>,
     changed: tokio::sync::watch::Sender<u64>,
-    audit: Mutex<Vec<AuditEvent>>,
-    requests: Mutex<std::collections::BTreeMap<String, u64>>,
+    audit: Mutex<audit::Log>,
+    requests: Mutex<BTreeMap<String, u64>>,
     faults: Mutex<Vec<Fault>>,
 }
 
 impl ApiServer {
-    /// A server with the namespaces that every cluster has.
+    /// A server in memory with what every cluster has. Files that the configuration names are not used;
+    /// see [`Self::open`].
     #[must_use]
     pub fn new(config: Config) -> Self {
+        Self::with(config, store::Store::new(), audit::Log::default())
+    }
+
+    /// A server with the files that the configuration names.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written.
+    pub fn open(config: Config) -> std::io::Result<Self> {
+        let store = match &config.data {
+            Some(path) => store::Store::open(path)?,
+            None => store::Store::new(),
+        };
+        let file = match &config.audit {
+            Some(path) => {
+                let mut options = std::fs::OpenOptions::new();
+                Some(options.create(true).append(true).open(path)?)
+            }
+            None => None,
+        };
+        let log = audit::Log {
+            events: Vec::new(),
+            file,
+        };
+        Ok(Self::with(config, store, log))
+    }
+
+    fn with(config: Config, store: store::Store, log: audit::Log) -> Self {
         let inner = Inner {
             config,
-            store: Mutex::new(store::Store::new()),
+            store: Mutex::new(store),
             changed: tokio::sync::watch::Sender::new(0),
-            audit: Mutex::default(),
+            audit: Mutex::new(log),
             requests: Mutex::default(),
             faults: Mutex::default(),
         };
@@ -82,20 +139,73 @@ impl ApiServer {
             inner: Arc::new(inner),
         };
         for name in ["default", "kube-system", "kube-public", "kube-node-lease"] {
-            server.bootstrap_namespace(name);
+            let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+            server.bootstrap("", "namespaces", body);
         }
+        server.bootstrap_roles();
         server
+    }
+
+    /// The roles that every cluster has; those for people (admin, edit, view) are not among them.
+    fn bootstrap_roles(&self) {
+        const RBAC: &str = "rbac.authorization.k8s.io";
+        let label = json!({"kubernetes.io/bootstrapping": "rbac-defaults"});
+        let paths = json!([
+            "/api",
+            "/api/*",
+            "/apis",
+            "/apis/*",
+            "/healthz",
+            "/livez",
+            "/openapi",
+            "/openapi/*",
+            "/readyz",
+            "/version",
+            "/version/"
+        ]);
+        let all = json!([
+            {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},
+            {"nonResourceURLs": ["*"], "verbs": ["*"]},
+        ]);
+        let discovery = json!([{"nonResourceURLs": paths, "verbs": ["get"]}]);
+        let basic = json!([
+            {"apiGroups": ["authorization.k8s.io"], "verbs": ["create"],
+                "resources": ["selfsubjectaccessreviews", "selfsubjectrulesreviews"]},
+            {"apiGroups": ["authentication.k8s.io"], "resources": ["selfsubjectreviews"], "verbs": ["create"]},
+        ]);
+        let public = json!([{"verbs": ["get"],
+            "nonResourceURLs": ["/healthz", "/livez", "/readyz", "/version", "/version/"]}]);
+        for (name, rules, group) in [
+            ("cluster-admin", all, access::MASTERS),
+            ("system:discovery", discovery, "system:authenticated"),
+            ("system:basic-user", basic, "system:authenticated"),
+            (
+                "system:public-info-viewer",
+                public,
+                "system:unauthenticated",
+            ),
+        ] {
+            let metadata = json!({ "name": name, "labels": label });
+            let role = json!({"metadata": metadata, "rules": rules});
+            self.bootstrap(RBAC, "clusterroles", role);
+            let binding = json!({
+                "metadata": metadata,
+                "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": name},
+                "subjects": [{"apiGroup": RBAC, "kind": "Group", "name": group}],
+            });
+            self.bootstrap(RBAC, "clusterrolebindings", binding);
+        }
     }
 
     /// Every write that was asked for, in order, refused ones too.
     #[must_use]
     pub fn audit(&self) -> Vec<AuditEvent> {
-        self.inner.audit.lock().clone()
+        self.inner.audit.lock().events.clone()
     }
 
     /// How many requests of each verb were made.
     #[must_use]
-    pub fn requests(&self) -> std::collections::BTreeMap<String, u64> {
+    pub fn requests(&self) -> BTreeMap<String, u64> {
         self.inner.requests.lock().clone()
     }
 
@@ -107,5 +217,11 @@ impl ApiServer {
     /// Takes all faults back.
     pub fn heal(&self) {
         self.inner.faults.lock().clear();
+    }
+
+    /// Forgets what happened so far, as etcd's compaction does: running watches go on, but a watch or a
+    /// list from an older resourceVersion gets 410.
+    pub fn compact(&self) {
+        self.inner.store.lock().compact();
     }
 }

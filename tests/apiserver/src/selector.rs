@@ -2,57 +2,171 @@
 
 use serde_json::Value;
 
-/// Whether an object fulfils a label selector (equality, sets, existence).
-pub(crate) fn labels(selector: &str, object: &Value) -> bool {
-    let label = |key: &str| {
-        object
-            .pointer("/metadata/labels")
-            .and_then(|labels| labels.get(key))
-            .and_then(Value::as_str)
-    };
-    split(selector).into_iter().all(|part| {
-        let part = part.trim();
-        if let Some((head, values)) = part.strip_suffix(')').and_then(|p| p.split_once('(')) {
-            let values: Vec<&str> = values.split(',').map(str::trim).collect();
-            let mut words = head.split_whitespace();
-            let (key, operator) = (words.next().unwrap_or_default(), words.next());
-            let is_in = label(key).is_some_and(|value| values.contains(&value));
-            return if operator == Some("notin") {
-                !is_in
-            } else {
-                is_in
-            };
+use crate::kinds::Kind;
+use crate::status::{Failure, bad_request};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Operator {
+    In(Vec<String>),
+    NotIn(Vec<String>),
+    Exists,
+    Missing,
+}
+
+/// A label selector (equality, sets, existence).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Labels(Vec<(String, Operator)>);
+
+impl Labels {
+    pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
+        let mut parts = Vec::new();
+        for part in split(text) {
+            parts.push(requirement(part.trim())?);
         }
-        if let Some((key, value)) = part.split_once("!=") {
-            return label(key.trim()) != Some(value.trim());
-        }
-        if let Some((key, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
-            return label(key.trim()) == Some(value.trim());
-        }
-        match part.strip_prefix('!') {
-            Some(key) => label(key).is_none(),
-            None => label(part).is_some(),
-        }
+        Ok(Self(parts))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn fits(&self, object: &Value) -> bool {
+        let labels = object.pointer("/metadata/labels");
+        self.0.iter().all(|(key, operator)| {
+            let have = labels
+                .and_then(|labels| labels.get(key))
+                .and_then(Value::as_str);
+            match operator {
+                Operator::In(values) => {
+                    have.is_some_and(|have| values.iter().any(|value| value == have))
+                }
+                Operator::NotIn(values) => {
+                    !have.is_some_and(|have| values.iter().any(|value| value == have))
+                }
+                Operator::Exists => have.is_some(),
+                Operator::Missing => have.is_none(),
+            }
+        })
+    }
+}
+
+fn requirement(part: &str) -> Result<(String, Operator), Failure> {
+    if let Some((head, rest)) = part.split_once('(') {
+        let Some(values) = rest.strip_suffix(')') else {
+            return Err(bad_request(
+                "unable to parse requirement: found '', expected: ',', ')' or identifier",
+            ));
+        };
+        let values = values.split(',').map(|v| v.trim().to_owned()).collect();
+        let mut words = head.split_whitespace();
+        let key = words.next().unwrap_or_default().to_owned();
+        return match words.next() {
+            Some("in") => Ok((key, Operator::In(values))),
+            Some("notin") => Ok((key, Operator::NotIn(values))),
+            other => Err(bad_request(format!(
+                "unable to parse requirement: found '{}', expected: in, notin, =, ==, !=, gt, lt",
+                other.unwrap_or_default()
+            ))),
+        };
+    }
+    let one = |value: &str| vec![value.trim().to_owned()];
+    if let Some((key, value)) = part.split_once("!=") {
+        return Ok((key.trim().to_owned(), Operator::NotIn(one(value))));
+    }
+    if let Some((key, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
+        return Ok((key.trim().to_owned(), Operator::In(one(value))));
+    }
+    Ok(match part.strip_prefix('!') {
+        Some(key) => (key.trim().to_owned(), Operator::Missing),
+        None => (part.to_owned(), Operator::Exists),
     })
 }
 
-/// Whether an object fulfils a field selector.
-pub(crate) fn fields(selector: &str, object: &Value) -> bool {
-    split(selector).into_iter().all(|part| {
-        let (key, value, equal) = match part.split_once("!=") {
-            Some((key, value)) => (key, value, false),
-            None => match part.split_once("==").or_else(|| part.split_once('=')) {
-                Some((key, value)) => (key, value, true),
-                None => return false,
-            },
-        };
-        let pointer = format!("/{}", key.trim().replace('.', "/"));
-        let have = object
-            .pointer(&pointer)
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        (have == value.trim()) == equal
-    })
+/// A field selector; only some fields of some kinds can be asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Fields(Vec<(String, String, bool)>);
+
+impl Fields {
+    pub(crate) fn parse(text: &str, kind: &Kind) -> Result<Self, Failure> {
+        let mut parts = Vec::new();
+        for part in split(text) {
+            let (key, value, equal) = match part.split_once("!=") {
+                Some((key, value)) => (key, value, false),
+                None => match part.split_once("==").or_else(|| part.split_once('=')) {
+                    Some((key, value)) => (key, value, true),
+                    None => {
+                        return Err(bad_request(format!(
+                            "invalid selector: '{text}'; can't understand '{part}'"
+                        )));
+                    }
+                },
+            };
+            let key = key.trim();
+            if !is_known(kind, key) {
+                return Err(bad_request(format!("field label not supported: {key}")));
+            }
+            parts.push((
+                format!("/{}", key.replace('.', "/")),
+                value.trim().to_owned(),
+                equal,
+            ));
+        }
+        Ok(Self(parts))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn fits(&self, object: &Value) -> bool {
+        self.0.iter().all(|(pointer, value, equal)| {
+            let have = match object.pointer(pointer) {
+                Some(Value::String(text)) => text.clone(),
+                Some(Value::Null) | None => String::new(),
+                Some(other) => other.to_string(),
+            };
+            (have == *value) == *equal
+        })
+    }
+}
+
+fn is_known(kind: &Kind, key: &str) -> bool {
+    if matches!(key, "metadata.name" | "metadata.namespace") {
+        return true;
+    }
+    let more: &[&str] = match (kind.group.as_str(), kind.kind.as_str()) {
+        ("", "Pod") => &[
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "spec.hostNetwork",
+            "status.phase",
+            "status.podIP",
+            "status.nominatedNodeName",
+        ],
+        ("", "Secret") => &["type"],
+        ("", "Service") => &["spec.clusterIP", "spec.type"],
+        ("", "Namespace") => &["status.phase"],
+        ("", "Node") => &["spec.unschedulable"],
+        ("", "ReplicationController") | ("apps", "ReplicaSet") => &["status.replicas"],
+        ("batch", "Job") => &["status.successful"],
+        ("", "Event") | ("events.k8s.io", "Event") => &[
+            "involvedObject.kind",
+            "involvedObject.namespace",
+            "involvedObject.name",
+            "involvedObject.uid",
+            "involvedObject.apiVersion",
+            "involvedObject.resourceVersion",
+            "involvedObject.fieldPath",
+            "reason",
+            "reportingComponent",
+            "source",
+            "type",
+        ],
+        _ => &[],
+    };
+    more.contains(&key)
 }
 
 fn split(selector: &str) -> Vec<String> {
@@ -75,4 +189,21 @@ fn split(selector: &str) -> Vec<String> {
     parts.push(part);
     parts.retain(|part| !part.trim().is_empty());
     parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn labels_are_selected_by_every_operator() {
+        let object = json!({"metadata": {"labels": {"app": "web", "tier": "front"}}});
+        let fits = |text: &str| Labels::parse(text).unwrap().fits(&object);
+        assert!(fits("app=web,tier==front"));
+        assert!(fits("app in (web, api),tier notin (back)"));
+        assert!(fits("app,!other,app!=api,missing!=x"));
+        assert!(!fits("app=api") && !fits("!app") && !fits("other"));
+        assert!(Labels::parse("a in (").is_err());
+    }
 }

@@ -1,26 +1,34 @@
-//! HTTP on loopback, and the same as an in-process service for kube's client.
+//! HTTP and HTTPS on loopback, and the same as an in-process service for kube's client.
+
+mod answer;
+mod tls;
 
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, header};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Full, Limited, StreamBody};
+use http_body_util::{BodyExt as _, Limited, StreamBody};
 use hyper::body::Frame;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::ApiServer;
-use crate::discovery;
+use crate::access::{self, Act, User};
 use crate::faults::{self, FaultKind};
 use crate::request::{Target, query};
-use crate::status::{Failure, bad_request, failure, no_such_path};
+use crate::status::{Failure, bad_request, failure, no_such_path, not_allowed};
+use crate::table::View;
 use crate::verbs::Call;
+
+pub use tls::Identity;
 
 /// The API server's own limit on a request.
 const MAX_REQUEST: usize = 3 << 20;
@@ -32,21 +40,56 @@ pub type Body = UnsyncBoxBody<Bytes, std::convert::Infallible>;
 pub struct Serving {
     /// Where.
     pub address: SocketAddr,
+    authority: Option<Arc<tls::Authority>>,
     task: JoinHandle<()>,
 }
 
 impl Serving {
-    /// A kubeconfig for it.
+    /// A kubeconfig for it, as its administrator.
     #[must_use]
     pub fn kubeconfig(&self) -> String {
+        let user = self
+            .authority
+            .as_ref()
+            .and_then(|authority| authority.identity(&User::admin()).ok())
+            .map_or_else(|| json!({}), |identity| identity.kubeconfig_user());
+        self.kubeconfig_of(&user)
+    }
+
+    /// A kubeconfig with a bearer token.
+    #[must_use]
+    pub fn kubeconfig_with_token(&self, token: &str) -> String {
+        self.kubeconfig_of(&json!({ "token": token }))
+    }
+
+    fn kubeconfig_of(&self, user: &Value) -> String {
+        let cluster = match &self.authority {
+            Some(authority) => json!({
+                "server": format!("https://{}", self.address),
+                "certificate-authority-data": authority.bundle(),
+            }),
+            None => json!({ "server": format!("http://{}", self.address) }),
+        };
         flotilla_yaml::to_string(&json!({
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": "embedded", "cluster": {"server": format!("http://{}", self.address)}}],
-            "users": [{"name": "admin", "user": {}}],
-            "contexts": [{"name": "embedded", "context": {"cluster": "embedded", "user": "admin"}}],
+            "clusters": [{"name": "embedded", "cluster": cluster}],
+            "users": [{"name": "user", "user": user}],
+            "contexts": [{"name": "embedded", "context": {"cluster": "embedded", "user": "user"}}],
             "current-context": "embedded",
         }))
+    }
+
+    /// A client certificate for a user, where this serves HTTPS.
+    #[must_use]
+    pub fn identity(&self, user: &User) -> Option<Identity> {
+        self.authority.as_ref()?.identity(user).ok()
+    }
+
+    /// Until it ends, which it does only with its listener.
+    pub async fn wait(mut self) {
+        // An end is an end, whatever brought it.
+        let _ = (&mut self.task).await;
     }
 }
 
@@ -56,56 +99,79 @@ impl Drop for Serving {
     }
 }
 
-fn whole(code: u16, value: &Value) -> Response<Body> {
-    let body = Full::new(Bytes::from(value.to_string())).boxed_unsync();
-    let mut response = Response::new(body);
-    *response.status_mut() =
-        StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let json = header::HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, json);
-    response
-}
-
-fn refused(failure: &Failure) -> Response<Body> {
-    let mut response = whole(failure.code, &failure.body);
-    if let Some(seconds) = failure.retry_after {
-        response
-            .headers_mut()
-            .insert(header::RETRY_AFTER, header::HeaderValue::from(seconds));
-    }
-    response
-}
-
 impl ApiServer {
-    /// Listens on loopback at `address` (port 0 takes a free one).
+    /// Listens with plain HTTP on loopback at `address` (port 0 takes a free one). Whoever reaches it is
+    /// its administrator, unless a bearer token or impersonation headers say otherwise.
     ///
     /// # Errors
     /// When the address cannot be bound.
     pub async fn serve(&self, address: &str) -> std::io::Result<Serving> {
+        self.listen(address, None).await
+    }
+
+    /// Listens with HTTPS: client certificates of its own authority (kept with the data, where there is a
+    /// data file) and bearer tokens say who is asking; who shows neither is anonymous.
+    ///
+    /// # Errors
+    /// When the address cannot be bound or the authority not be made.
+    pub async fn serve_tls(&self, address: &str) -> std::io::Result<Serving> {
+        let authority = tls::Authority::open(self.inner.config.data.as_deref())?;
+        self.listen(address, Some(Arc::new(authority))).await
+    }
+
+    async fn listen(
+        &self,
+        address: &str,
+        authority: Option<Arc<tls::Authority>>,
+    ) -> std::io::Result<Serving> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let server = self.clone();
+        let acceptor = authority
+            .as_ref()
+            .map(|authority| authority.acceptor())
+            .transpose()?;
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
             loop {
                 let Ok((stream, _)) = listener.accept().await else {
                     continue;
                 };
-                let service = Service(server.clone());
+                let (server, acceptor) = (server.clone(), acceptor.clone());
                 connections.spawn(async move {
-                    let service = hyper::service::service_fn(move |request| {
-                        let server = service.0.clone();
-                        async move { Ok::<_, std::convert::Infallible>(server.handle(request).await) }
-                    });
-                    // A client that goes away is no news.
-                    let _ = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new())
-                        .serve_connection(TokioIo::new(stream), service)
-                        .await;
+                    match acceptor {
+                        None => server.connection(stream, Some(User::admin())).await,
+                        Some(acceptor) => {
+                            // A client that does not speak TLS is no news.
+                            if let Ok(stream) = acceptor.accept(stream).await {
+                                let user = tls::peer(&stream);
+                                server.connection(stream, user).await;
+                            }
+                        }
+                    }
                 });
                 while connections.try_join_next().is_some() {}
             }
         });
-        Ok(Serving { address, task })
+        Ok(Serving {
+            address,
+            authority,
+            task,
+        })
+    }
+
+    async fn connection<S>(&self, stream: S, user: Option<User>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let service = hyper::service::service_fn(move |request| {
+            let (server, user) = (self.clone(), user.clone());
+            async move { server.answer_or_cut(request, user.as_ref()).await }
+        });
+        // A client that goes away is no news.
+        let _ = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new())
+            .serve_connection(TokioIo::new(stream), service)
+            .await;
     }
 
     /// The same without sockets, for `kube::Client::new(server.service(), "default")`.
@@ -114,179 +180,271 @@ impl ApiServer {
         Service(self.clone())
     }
 
-    /// Answers one request.
+    /// Answers one request as the administrator's, unless its headers say otherwise.
     pub async fn handle<B>(&self, request: Request<B>) -> Response<Body>
     where
         B: hyper::body::Body<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        match self.answer_or_cut(request, Some(&User::admin())).await {
+            Ok(response) => response,
+            // Without a connection to cut, the nearest thing is an answer that is none.
+            Err(Cut) => answer::refused(&failure(502, "", "the connection was cut")),
+        }
+    }
+
+    async fn answer_or_cut<B>(
+        &self,
+        request: Request<B>,
+        peer: Option<&User>,
+    ) -> Result<Response<Body>, Cut>
+    where
+        B: hyper::body::Body<Data = Bytes>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         let (parts, body) = request.into_parts();
+        let body = Limited::new(body, MAX_REQUEST).collect().await;
+        let result = match body {
+            Err(_) => Err(failure(
+                413,
+                "RequestEntityTooLarge",
+                format!("Request entity too large: limit is {MAX_REQUEST}"),
+            )),
+            Ok(body) => self.respond(&parts, &body.to_bytes(), peer).await?,
+        };
+        Ok(result.unwrap_or_else(|failure| answer::refused(&failure)))
+    }
+
+    /// The real user, or the one that it asks to be and may be.
+    fn user(&self, headers: &HeaderMap, peer: Option<&User>) -> Result<User, Failure> {
+        let user = access::authenticate(headers, peer, &self.inner.config.tokens)?;
+        match access::impersonated(headers)? {
+            Some(other) => {
+                access::may_impersonate(&self.inner.store.lock(), &user, &other)?;
+                Ok(other)
+            }
+            None => Ok(user),
+        }
+    }
+
+    async fn respond(
+        &self,
+        parts: &http::request::Parts,
+        bytes: &Bytes,
+        peer: Option<&User>,
+    ) -> Result<Result<Response<Body>, Failure>, Cut> {
         let path = parts.uri.path();
-        if let Some(response) = self.fixed(path, &parts.headers) {
-            *self
-                .inner
-                .requests
-                .lock()
-                .entry("discovery".to_owned())
-                .or_default() += 1;
+        let user = match self.user(&parts.headers, peer) {
+            Ok(user) => user,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        if let Some(response) = answer::fixed(self, path, &parts.headers) {
+            self.count("discovery");
+            let act = Act {
+                verb: parts.method.as_str().to_lowercase(),
+                path: path.to_owned(),
+                ..Act::default()
+            };
+            let allowed = {
+                let store = self.inner.store.lock();
+                access::may(&store, &user, &act)
+            };
+            if !allowed {
+                return Ok(Err(act.refusal(&user)));
+            }
             let fault = faults::take(&mut self.inner.faults.lock(), "discovery", "");
             return match fault {
-                Some(kind) => self.fail(kind).await.unwrap_or(response),
-                None => response,
+                Some(kind) => Ok(Ok(self.fail(kind).await?.unwrap_or(response))),
+                None => Ok(Ok(response)),
             };
         }
-        let Some(target) = Target::parse(path) else {
-            return refused(&no_such_path());
+        let call = match self.call(parts, bytes, user) {
+            Ok(call) => call,
+            Err(failure) => return Ok(Err(failure)),
         };
+        self.count(call.verb);
+        let fault = faults::take(
+            &mut self.inner.faults.lock(),
+            call.verb,
+            &call.target.plural,
+        );
+        match fault {
+            None => {}
+            Some(FaultKind::AnswerLost) => {
+                // It takes effect, whatever it would have answered.
+                let _ = self.execute(&call);
+                return Ok(Err(failure(504, "Timeout", "the answer was lost")));
+            }
+            Some(FaultKind::CutAfter) => {
+                let _ = self.execute(&call);
+                return Err(Cut);
+            }
+            Some(kind) => {
+                if let Some(response) = self.fail(kind).await? {
+                    return Ok(Ok(response));
+                }
+            }
+        }
+        let accept = parts
+            .headers
+            .get(header::ACCEPT)
+            .and_then(|accept| accept.to_str().ok())
+            .unwrap_or_default();
+        let view = View::of(accept);
+        if call.verb == "watch" {
+            return Ok(self.watch(&call, view).map(|lines| {
+                let frames = futures::StreamExt::map(lines, |line| line.map(Frame::data));
+                let mut response = Response::new(StreamBody::new(frames).boxed_unsync());
+                let json = header::HeaderValue::from_static("application/json");
+                response.headers_mut().insert(header::CONTENT_TYPE, json);
+                response
+            }));
+        }
+        Ok(self
+            .execute(&call)
+            .map(|done| self.shown(&call, view, done)))
+    }
+
+    /// An answer in the form that was asked for, with its warnings.
+    fn shown(&self, call: &Call, view: View, done: crate::verbs::Done) -> Response<Body> {
+        let target = &call.target;
+        let mut value = done.value;
+        if view != View::Whole {
+            let kinds = Arc::clone(&self.inner.store.lock().kinds);
+            let kind = kinds
+                .iter()
+                .find(|kind| kind.group == target.group && kind.plural == target.plural);
+            if let Some(kind) = kind {
+                let include = call.parameter("includeObject");
+                value = view.answer(kind, &target.version, value, include);
+            }
+        }
+        let mut response = answer::whole(done.code, &value);
+        for warning in done.warnings {
+            let text = warning.replace('\\', "\\\\").replace('"', "\\\"");
+            if let Ok(value) = header::HeaderValue::from_str(&format!("299 - \"{text}\"")) {
+                response.headers_mut().append(header::WARNING, value);
+            }
+        }
+        response
+    }
+
+    fn count(&self, verb: &str) {
+        let mut requests = self.inner.requests.lock();
+        *requests.entry(verb.to_owned()).or_default() += 1;
+    }
+
+    /// Reads what is asked.
+    fn call(
+        &self,
+        parts: &http::request::Parts,
+        bytes: &Bytes,
+        user: User,
+    ) -> Result<Call, Failure> {
+        let mut target = Target::parse(parts.uri.path()).ok_or_else(no_such_path)?;
         let query = query(parts.uri.query().unwrap_or_default());
         let watches = query
             .get("watch")
             .is_some_and(|watch| watch == "true" || watch == "1");
+        let by_name = query
+            .get("fieldSelector")
+            .and_then(|selector| selector.strip_prefix("metadata.name="));
         let verb = match (&parts.method, target.name.is_empty()) {
             (&Method::GET, true) if watches => "watch",
+            (&Method::GET, false) if watches && target.subresource.is_empty() => "watch",
             (&Method::GET, true) => "list",
             (&Method::GET, false) => "get",
             (&Method::POST, _) => "create",
             (&Method::PUT, _) => "update",
             (&Method::PATCH, _) => "patch",
-            (&Method::DELETE, _) => "delete",
-            _ => {
-                return refused(&failure(
-                    405,
-                    "MethodNotAllowed",
-                    "the method is not allowed",
-                ));
-            }
+            (&Method::DELETE, true) => "deletecollection",
+            (&Method::DELETE, false) => "delete",
+            _ => return Err(not_allowed()),
         };
-        *self
-            .inner
-            .requests
-            .lock()
-            .entry(verb.to_owned())
-            .or_default() += 1;
-        let Ok(bytes) = Limited::new(body, MAX_REQUEST).collect().await else {
-            return refused(&failure(
-                413,
-                "RequestEntityTooLarge",
-                format!("Request entity too large: limit is {MAX_REQUEST}"),
-            ));
+        // RBAC judges a list or watch of one name by that name.
+        if let (true, Some(name)) = (matches!(verb, "watch") && target.name.is_empty(), by_name)
+            && !name.contains(',')
+        {
+            name.clone_into(&mut target.name);
+        }
+        let text = |name: header::HeaderName| {
+            let value = parts.headers.get(name);
+            value
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
         };
-        let bytes = bytes.to_bytes();
-        let content_type = parts
-            .headers
-            .get(header::CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or("application/json")
-            .to_owned();
-        let body = match self.read_body(&bytes) {
-            Ok(body) => body,
-            Err(failure) => return refused(&failure),
-        };
-        let call = Call {
+        let content_type = text(header::CONTENT_TYPE);
+        let content_type = content_type.split(';').next().unwrap_or_default().trim();
+        let agent = text(header::USER_AGENT);
+        let agent = agent.split('/').next().unwrap_or_default();
+        Ok(Call {
             verb,
             target,
             query,
-            content_type,
-            body,
-        };
-        let fault = faults::take(&mut self.inner.faults.lock(), verb, &call.target.plural);
-        match fault {
-            None => {}
-            Some(FaultKind::AnswerLost) => {
-                let _ = self.execute(&call);
-                return refused(&failure(504, "Timeout", "the answer was lost"));
-            }
-            Some(kind) => {
-                if let Some(response) = self.fail(kind).await {
-                    return response;
-                }
-            }
-        }
-        if verb == "watch" {
-            return match self.watch(&call) {
-                Ok(lines) => {
-                    let frames = futures::StreamExt::map(lines, |line| line.map(Frame::data));
-                    let mut response = Response::new(StreamBody::new(frames).boxed_unsync());
-                    let json = header::HeaderValue::from_static("application/json");
-                    response.headers_mut().insert(header::CONTENT_TYPE, json);
-                    response
-                }
-                Err(failure) => refused(&failure),
-            };
-        }
-        match self.execute(&call) {
-            Ok(done) => whole(done.code, &done.value),
-            Err(failure) => refused(&failure),
-        }
-    }
-
-    #[expect(clippy::unused_self, reason = "reads like the other steps of handle")]
-    fn read_body(&self, bytes: &[u8]) -> Result<Value, Failure> {
-        if bytes.is_empty() {
-            return Ok(Value::Null);
-        }
-        if let Ok(value) = serde_json::from_slice(bytes) {
-            return Ok(value);
-        }
-        // Apply patches are YAML by their content type.
-        let documents =
-            flotilla_yaml::parse_documents_bytes(bytes, &flotilla_yaml::Limits::default())
-                .map_err(|error| bad_request(format!("error decoding: {error}")))?;
-        Ok(documents
-            .into_iter()
-            .next()
-            .map_or(Value::Null, |document| document.value))
+            content_type: match content_type {
+                "" => "application/json".to_owned(),
+                given => given.to_owned(),
+            },
+            body: read_body(bytes, content_type)?,
+            user,
+            agent: if agent.is_empty() { "unknown" } else { agent }.to_owned(),
+        })
     }
 
     /// What a fault answers; none where the request goes on after all.
-    async fn fail(&self, kind: FaultKind) -> Option<Response<Body>> {
+    async fn fail(&self, kind: FaultKind) -> Result<Option<Response<Body>>, Cut> {
         match kind {
-            FaultKind::Status(code) => {
-                Some(refused(&failure(code, "InternalError", "injected failure")))
-            }
+            FaultKind::Status(code) => Ok(Some(answer::refused(&failure(
+                code,
+                "InternalError",
+                "injected failure",
+            )))),
             FaultKind::Throttle(seconds) => {
-                let mut failure = failure(429, "TooManyRequests", "please try again later");
+                let mut failure = failure(429, "TooManyRequests", "please try again later")
+                    .with("details", json!({ "retryAfterSeconds": seconds }));
                 failure.retry_after = Some(seconds);
-                if let Value::Object(body) = &mut failure.body {
-                    body.insert(
-                        "details".to_owned(),
-                        json!({ "retryAfterSeconds": seconds }),
-                    );
-                }
-                Some(refused(&failure))
+                Ok(Some(answer::refused(&failure)))
             }
             FaultKind::Hang(time) => {
                 tokio::time::sleep(time).await;
-                None
+                Ok(None)
             }
-            FaultKind::AnswerLost => None,
+            FaultKind::Cut | FaultKind::CutAfter => Err(Cut),
+            FaultKind::AnswerLost => Ok(None),
         }
     }
+}
 
-    /// Paths that are no objects.
-    fn fixed(&self, path: &str, headers: &http::HeaderMap) -> Option<Response<Body>> {
-        let kinds = || self.inner.store.lock().kinds.clone();
-        let aggregated = headers
-            .get(header::ACCEPT)
-            .and_then(|accept| accept.to_str().ok())
-            .is_some_and(|accept| accept.contains("g=apidiscovery.k8s.io"));
-        let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
-        let value = match parts.as_slice() {
-            ["healthz" | "readyz" | "livez"] => json!("ok"),
-            ["version"] => json!({
-                "major": "1", "minor": "33", "gitVersion": "v1.33.0+embedded", "platform": "embedded",
-            }),
-            ["api"] if aggregated => discovery::aggregated(&kinds(), true),
-            ["apis"] if aggregated => discovery::aggregated(&kinds(), false),
-            ["api"] => json!({ "kind": "APIVersions", "versions": ["v1"] }),
-            ["apis"] => discovery::groups(&kinds()),
-            ["api", version] => discovery::resources(&kinds(), "", version)?,
-            ["apis", group, version] => discovery::resources(&kinds(), group, version)?,
-            _ => return None,
-        };
-        Some(whole(200, &value))
+fn read_body(bytes: &[u8], content_type: &str) -> Result<Value, Failure> {
+    if bytes.is_empty() {
+        return Ok(Value::Null);
+    }
+    if content_type.contains("protobuf") || content_type.contains("cbor") {
+        return Err(crate::status::unsupported_media_type());
+    }
+    if let Ok(value) = serde_json::from_slice(bytes) {
+        return Ok(value);
+    }
+    // Apply patches are YAML by their content type.
+    let documents = flotilla_yaml::parse_documents_bytes(bytes, &flotilla_yaml::Limits::default())
+        .map_err(|error| bad_request(format!("error decoding: {error}")))?;
+    Ok(documents
+        .into_iter()
+        .next()
+        .map_or(Value::Null, |document| document.value))
+}
+
+/// The connection ends without an answer.
+#[derive(Debug)]
+struct Cut;
+
+impl std::fmt::Display for Cut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the connection was cut on request")
     }
 }
+
+impl std::error::Error for Cut {}
 
 /// The server as a tower service.
 #[derive(Clone)]

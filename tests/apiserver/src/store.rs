@@ -1,8 +1,11 @@
-//! Objects, their history, and the kinds that are served.
+//! Objects, their history, and the kinds that are served; on disk, too, where a file was given.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::io::{BufRead as _, Write as _};
+use std::path::Path;
+use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::kinds::{self, Kind};
 
@@ -16,85 +19,174 @@ pub(crate) type Key = (String, String, String, String);
 #[derive(Debug, Clone)]
 pub(crate) struct Change {
     pub(crate) version: u64,
-    pub(crate) kind: &'static str,
     pub(crate) key: Key,
-    pub(crate) object: Value,
+    /// None: it was created by this change.
+    pub(crate) before: Option<Arc<Value>>,
+    /// As it is then; for a deletion, as it was with the deletion's version.
+    pub(crate) object: Arc<Value>,
+    pub(crate) is_delete: bool,
 }
 
 /// Everything.
 pub(crate) struct Store {
     pub(crate) version: u64,
-    pub(crate) objects: BTreeMap<Key, Value>,
+    pub(crate) objects: BTreeMap<Key, Arc<Value>>,
     pub(crate) history: VecDeque<Change>,
-    pub(crate) kinds: Vec<Kind>,
-    uids: u64,
+    /// Changes up to this version are forgotten.
+    pub(crate) forgotten: u64,
+    pub(crate) kinds: Arc<Vec<Kind>>,
+    /// Counters of what is given out: addresses and ports of services.
+    pub(crate) given: u64,
+    journal: Option<std::fs::File>,
 }
 
 impl Store {
     pub(crate) fn new() -> Self {
         Self {
-            version: 100,
+            version: 1,
             objects: BTreeMap::new(),
             history: VecDeque::new(),
-            kinds: kinds::builtin(),
-            uids: 0,
+            forgotten: 0,
+            kinds: Arc::new(kinds::builtins()),
+            given: 0,
+            journal: None,
         }
     }
 
-    pub(crate) fn uid(&mut self) -> String {
-        self.uids += 1;
-        let salt: u32 = rand_salt(self.uids);
-        format!("{salt:08x}-0000-4000-8000-{:012x}", self.uids)
+    /// Reads the file, writes it anew without what is gone, and goes on writing to it.
+    pub(crate) fn open(path: &Path) -> std::io::Result<Self> {
+        let mut store = Self::new();
+        if path.exists() {
+            let file = std::io::BufReader::new(std::fs::File::open(path)?);
+            for line in file.lines() {
+                // The last line may have been cut off by a crash.
+                let Ok(entry) = serde_json::from_str::<Value>(&line?) else {
+                    break;
+                };
+                store.replay(&entry);
+            }
+        }
+        let fresh = path.with_extension("new");
+        let mut file = std::fs::File::create(&fresh)?;
+        let nothing = Key::default();
+        writeln!(file, "{}", entry(store.version, &nothing, None))?;
+        for (key, object) in &store.objects {
+            writeln!(file, "{}", entry(store.version, key, Some(object)))?;
+        }
+        file.sync_all()?;
+        std::fs::rename(&fresh, path)?;
+        store.journal = Some(std::fs::OpenOptions::new().append(true).open(path)?);
+        store.forgotten = store.version;
+        let definitions: Vec<Arc<Value>> = store
+            .range("apiextensions.k8s.io", "customresourcedefinitions", "")
+            .map(|(_, object)| Arc::clone(object))
+            .collect();
+        for definition in definitions {
+            store.serve(&definition);
+        }
+        Ok(store)
+    }
+
+    fn replay(&mut self, entry: &Value) {
+        let part = |index: usize| {
+            let text = entry.pointer(&format!("/key/{index}"));
+            text.and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        let key = (part(0), part(1), part(2), part(3));
+        let version = entry.get("version").and_then(Value::as_u64).unwrap_or(0);
+        self.version = self.version.max(version);
+        match entry.get("object") {
+            Some(object) if !object.is_null() => {
+                self.objects.insert(key, Arc::new(object.clone()));
+            }
+            _ => {
+                self.objects.remove(&key);
+            }
+        }
+    }
+
+    /// Serves a definition's kind, in place of what it served before.
+    pub(crate) fn serve(&mut self, definition: &Value) {
+        let kind = kinds::custom(definition);
+        let kinds = Arc::make_mut(&mut self.kinds);
+        kinds.retain(|have| {
+            !(have.custom && have.group == kind.group && have.plural == kind.plural)
+        });
+        kinds.push(kind);
+    }
+
+    /// Serves a kind no longer.
+    pub(crate) fn withdraw(&mut self, group: &str, plural: &str) {
+        Arc::make_mut(&mut self.kinds)
+            .retain(|have| !(have.custom && have.group == group && have.plural == plural));
     }
 
     pub(crate) fn find(&self, group: &str, version: &str, plural: &str) -> Option<&Kind> {
         self.kinds.iter().find(|kind| {
-            kind.group == group
-                && kind.plural == plural
-                && kind.versions.iter().any(|have| have == version)
+            kind.group == group && kind.plural == plural && kind.versions.contains_key(version)
         })
     }
 
+    pub(crate) fn get(&self, key: &Key) -> Option<&Arc<Value>> {
+        self.objects.get(key)
+    }
+
     /// Puts an object in place and remembers the change; sets its resourceVersion.
-    pub(crate) fn put(&mut self, key: Key, mut object: Value) -> Value {
+    pub(crate) fn put(&mut self, key: Key, mut object: Value) -> Arc<Value> {
         self.version += 1;
         set_version(&mut object, self.version);
-        let kind = if self.objects.contains_key(&key) {
-            "MODIFIED"
-        } else {
-            "ADDED"
-        };
-        self.objects.insert(key.clone(), object.clone());
-        self.remember(kind, key, object.clone());
+        let object = Arc::new(object);
+        let before = self.objects.insert(key.clone(), Arc::clone(&object));
+        self.write(&key, Some(&object));
+        self.remember(Change {
+            version: self.version,
+            key,
+            before,
+            object: Arc::clone(&object),
+            is_delete: false,
+        });
         object
     }
 
     /// Takes an object out and remembers that.
-    pub(crate) fn delete(&mut self, key: &Key) -> Option<Value> {
-        let mut object = self.objects.remove(key)?;
+    pub(crate) fn delete(&mut self, key: &Key) -> Option<Arc<Value>> {
+        let before = self.objects.remove(key)?;
         self.version += 1;
+        let mut object = (*before).clone();
         set_version(&mut object, self.version);
-        self.remember("DELETED", key.clone(), object.clone());
+        let object = Arc::new(object);
+        self.write(key, None);
+        self.remember(Change {
+            version: self.version,
+            key: key.clone(),
+            before: Some(before),
+            object: Arc::clone(&object),
+            is_delete: true,
+        });
         Some(object)
     }
 
-    fn remember(&mut self, kind: &'static str, key: Key, object: Value) {
-        self.history.push_back(Change {
-            version: self.version,
-            kind,
-            key,
-            object,
-        });
-        while self.history.len() > HISTORY {
-            self.history.pop_front();
+    fn write(&mut self, key: &Key, object: Option<&Value>) {
+        if let Some(file) = &mut self.journal {
+            let line = format!("{}\n", entry(self.version, key, object));
+            // A full disk shows at the next start; the server goes on in memory.
+            let _ = file.write_all(line.as_bytes());
         }
     }
 
-    /// The oldest version that a watch may start from.
-    pub(crate) fn oldest(&self) -> u64 {
-        self.history
-            .front()
-            .map_or(self.version, |change| change.version.saturating_sub(1))
+    fn remember(&mut self, change: Change) {
+        self.history.push_back(change);
+        while self.history.len() > HISTORY {
+            if let Some(old) = self.history.pop_front() {
+                self.forgotten = old.version;
+            }
+        }
+    }
+
+    /// Forgets all history, as etcd's compaction does.
+    pub(crate) fn compact(&mut self) {
+        self.history.clear();
+        self.forgotten = self.version;
     }
 
     /// Objects of a kind in a namespace (empty: all), in order.
@@ -103,7 +195,7 @@ impl Store {
         group: &str,
         plural: &str,
         namespace: &str,
-    ) -> impl Iterator<Item = (&'s Key, &'s Value)> {
+    ) -> impl Iterator<Item = (&'s Key, &'s Arc<Value>)> + use<'s> {
         let from: Key = (
             group.to_owned(),
             plural.to_owned(),
@@ -118,6 +210,37 @@ impl Store {
                 *g == group && *p == plural && (namespace.is_empty() || *n == namespace)
             })
     }
+
+    /// The same as it was at a version.
+    pub(crate) fn range_at(
+        &self,
+        group: &str,
+        plural: &str,
+        namespace: &str,
+        version: u64,
+    ) -> BTreeMap<Key, Arc<Value>> {
+        let mut found: BTreeMap<Key, Arc<Value>> = self
+            .range(group, plural, namespace)
+            .map(|(key, object)| (key.clone(), Arc::clone(object)))
+            .collect();
+        for change in self.history.iter().rev() {
+            if change.version <= version {
+                break;
+            }
+            let (g, p, n, _) = &change.key;
+            if g == group && p == plural && (namespace.is_empty() || n == namespace) {
+                match &change.before {
+                    Some(before) => found.insert(change.key.clone(), Arc::clone(before)),
+                    None => found.remove(&change.key),
+                };
+            }
+        }
+        found
+    }
+}
+
+fn entry(version: u64, key: &Key, object: Option<&Value>) -> Value {
+    json!({ "version": version, "key": [key.0, key.1, key.2, key.3], "object": object })
 }
 
 fn set_version(object: &mut Value, version: u64) {
@@ -129,10 +252,43 @@ fn set_version(object: &mut Value, version: u64) {
     }
 }
 
-/// Spreads uids, so that two servers' objects are not taken for each other's.
-fn rand_salt(n: u64) -> u32 {
-    use std::hash::{BuildHasher as _, Hasher as _};
-    let mut hasher = std::collections::hash_map::RandomState::new().build_hasher();
-    hasher.write_u64(n);
-    u32::try_from(hasher.finish() & 0xffff_ffff).unwrap_or(0)
+/// A random UID (RFC 9562 version 4).
+pub(crate) fn uid() -> String {
+    let (a, b) = (rand::random::<u64>(), rand::random::<u64>());
+    format!(
+        "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+        a >> 32,
+        (a >> 16) & 0xffff,
+        a & 0xfff,
+        0x8000 | ((b >> 48) & 0x3fff),
+        b & 0xffff_ffff_ffff
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_can_be_seen_as_it_was_and_the_file_brings_everything_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("data");
+        let mut store = Store::open(&path).unwrap();
+        let key = |name: &str| -> Key { (String::new(), "x".into(), "n".into(), name.to_owned()) };
+        let object = json!({"metadata": {"name": "a"}});
+        store.put(key("a"), object.clone());
+        let then = store.version;
+        store.put(key("b"), object);
+        store.delete(&key("a"));
+        let was = store.range_at("", "x", "n", then);
+        assert_eq!(was.keys().cloned().collect::<Vec<_>>(), [key("a")]);
+        let version = store.version;
+        drop(store);
+        let store = Store::open(&path).unwrap();
+        assert_eq!(
+            store.objects.keys().cloned().collect::<Vec<_>>(),
+            [key("b")]
+        );
+        assert_eq!(store.version, version);
+    }
 }

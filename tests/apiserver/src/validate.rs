@@ -1,137 +1,212 @@
-//! What the API server refuses that a GitOps agent can run into.
+//! What the API server refuses of its built-in kinds, as far as a GitOps agent can run into it.
 
-use serde_json::Value;
+mod change;
+mod metadata;
+mod workload;
+
+use serde_json::{Value, json};
 
 use crate::kinds::Kind;
-use crate::status::{Failure, bad_request, failure, invalid};
+use crate::schema::{Schema, Shape};
+use crate::status::{Cause, Failure, failure, invalid};
+use crate::structural;
+
+pub(crate) use change::change;
 
 /// etcd's limit on one object.
 const MAX_OBJECT: usize = 1_572_864;
 
 /// Checks an object that is about to be stored.
-pub(crate) fn object(kind: &Kind, object: &Value) -> Result<(), Failure> {
-    let name = object
-        .pointer("/metadata/name")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    let refuse = |why: &str| Err(invalid(&kind.kind, &kind.group, name, why));
-    if name.is_empty() {
-        return refuse("metadata.name: Required value: name or generateName is required");
+pub(crate) fn object(
+    kind: &Kind,
+    schema: &Schema,
+    object: &Value,
+    before: Option<&Value>,
+) -> Result<(), Failure> {
+    let name = text(object, "/metadata/name");
+    let mut causes = metadata::check(kind, object);
+    if kind.custom {
+        causes.extend(structural::validate(schema, object));
+    } else {
+        // What was stored already is not judged anew.
+        let is_new = before.is_none_or(|before| before.get("spec") != object.get("spec"));
+        if is_new {
+            specific(kind, object, &mut causes);
+            let mut missing = Vec::new();
+            required(schema, object, "", &mut missing);
+            for cause in missing {
+                if !causes.iter().any(|have| have.field == cause.field) {
+                    causes.push(cause);
+                }
+            }
+        }
     }
-    let rbac = kind.group == "rbac.authorization.k8s.io";
-    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
-    let ends = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let well_formed = name.len() <= 253
-        && name.chars().all(good)
-        && name.starts_with(ends)
-        && name.ends_with(ends);
-    if !rbac && !well_formed {
-        return refuse(&format!(
-            "metadata.name: Invalid value: \"{name}\": a lowercase RFC 1123 subdomain must consist of \
-             lower case alphanumeric characters, '-' or '.', and must start and end with an \
-             alphanumeric character"
-        ));
+    if let Some(before) = before {
+        causes.extend(change(kind, before, object));
+    }
+    if !causes.is_empty() {
+        return Err(invalid(&kind.group, &kind.kind, name, &causes));
     }
     if object.to_string().len() > MAX_OBJECT {
-        return Err(failure(
-            500,
-            "InternalError",
-            "etcdserver: request is too large",
-        ));
-    }
-    match (kind.group.as_str(), kind.kind.as_str()) {
-        ("", "ConfigMap") => text_values(object, "data", "ConfigMap"),
-        ("apps", "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet") => {
-            let labels = object.pointer("/spec/template/metadata/labels");
-            let wanted = object
-                .pointer("/spec/selector/matchLabels")
-                .and_then(Value::as_object);
-            let Some(wanted) = wanted else {
-                return refuse("spec.selector: Required value");
-            };
-            let fits = wanted
-                .iter()
-                .all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value));
-            if !fits {
-                return refuse(
-                    "spec.template.metadata.labels: Invalid value: `selector` does not match template \
-                     `labels`",
-                );
-            }
-            Ok(())
-        }
-        ("", "Service") => {
-            let external =
-                object.pointer("/spec/type").and_then(Value::as_str) == Some("ExternalName");
-            let headless =
-                object.pointer("/spec/clusterIP").and_then(Value::as_str) == Some("None");
-            let ports = object.pointer("/spec/ports").and_then(Value::as_array);
-            if !external && !headless && ports.is_none_or(Vec::is_empty) {
-                return refuse("spec.ports: Required value");
-            }
-            Ok(())
-        }
-        _ => Ok(()),
-    }
-}
-
-fn text_values(object: &Value, field: &str, kind: &str) -> Result<(), Failure> {
-    let values = object
-        .get(field)
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten();
-    for (key, value) in values {
-        let word = match value {
-            Value::String(_) | Value::Null => continue,
-            Value::Number(_) => "number",
-            Value::Bool(_) => "bool",
-            Value::Array(_) => "array",
-            Value::Object(_) => "object",
-        };
-        return Err(bad_request(format!(
-            "{kind} in version \"v1\" cannot be handled as a {kind}: json: cannot unmarshal {word} into \
-             Go struct field {kind}.{field}.{key} of type string"
-        )));
+        return Err(failure(500, "", "etcdserver: request is too large"));
     }
     Ok(())
 }
 
-/// Checks a change for fields that cannot change.
-pub(crate) fn change(kind: &Kind, before: &Value, after: &Value) -> Result<(), Failure> {
-    let name = before
-        .pointer("/metadata/name")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    let fields: &[&str] = match (kind.group.as_str(), kind.kind.as_str()) {
-        ("apps", "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet") => &["/spec/selector"],
-        ("batch", "Job") => &["/spec/template", "/spec/selector"],
-        ("", "PersistentVolumeClaim") => &["/spec/accessModes", "/spec/storageClassName"],
-        ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => &["/roleRef"],
-        ("", "Service") => &["/spec/clusterIP"],
-        _ => &[],
-    };
-    for field in fields {
-        let (old, new) = (before.pointer(field), after.pointer(field));
-        if old.is_some() && old != new {
-            let dotted = field.trim_start_matches('/').replace('/', ".");
-            let value = new.map(ToString::to_string).unwrap_or_default();
-            return Err(invalid(
-                &kind.kind,
-                &kind.group,
-                name,
-                &format!("{dotted}: Invalid value: {value}: field is immutable"),
+pub(crate) fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
+    let text = value.pointer(pointer).and_then(Value::as_str);
+    text.unwrap_or_default()
+}
+
+fn specific(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
+    match (kind.group.as_str(), kind.kind.as_str()) {
+        ("", "ConfigMap" | "Secret") => {
+            for field in ["data", "binaryData"] {
+                let map = object.get(field).and_then(Value::as_object);
+                for key in map.into_iter().flatten().map(|(key, _)| key) {
+                    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+                    if key.is_empty() || key.len() > 253 || !key.chars().all(good) {
+                        causes.push(Cause::invalid(
+                            format!("{field}[{key}]"),
+                            &json!(key),
+                            "a valid config key must consist of alphanumeric characters, '-', '_' or '.' \
+                             (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation \
+                             is '[-._a-zA-Z0-9]+')",
+                        ));
+                    }
+                }
+            }
+        }
+        ("apps", "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet") => {
+            workload::selector(object, causes);
+            workload::template(object, "/spec/template/spec", "spec.template.spec", causes);
+        }
+        ("batch", "Job") => {
+            workload::template(object, "/spec/template/spec", "spec.template.spec", causes);
+            workload::job_restart(object, "/spec/template/spec", "spec.template.spec", causes);
+        }
+        ("batch", "CronJob") => {
+            let pointer = "/spec/jobTemplate/spec/template/spec";
+            let path = "spec.jobTemplate.spec.template.spec";
+            if text(object, "/spec/schedule").is_empty() {
+                causes.push(Cause::required("spec.schedule", ""));
+            }
+            workload::template(object, pointer, path, causes);
+            workload::job_restart(object, pointer, path, causes);
+        }
+        ("", "Pod") => workload::template(object, "/spec", "spec", causes),
+        ("", "Service") => service(object, causes),
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => definition(object, causes),
+        _ => {}
+    }
+}
+
+fn service(object: &Value, causes: &mut Vec<Cause>) {
+    let kind = text(object, "/spec/type");
+    let kinds = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
+    if !kinds.contains(&kind) {
+        causes.push(Cause::unsupported("spec.type", &json!(kind), &kinds));
+    }
+    if kind == "ExternalName" {
+        if text(object, "/spec/externalName").is_empty() {
+            causes.push(Cause::required("spec.externalName", ""));
+        }
+        return;
+    }
+    let headless = text(object, "/spec/clusterIP") == "None";
+    let ports = object.pointer("/spec/ports").and_then(Value::as_array);
+    let ports = ports.map(Vec::as_slice).unwrap_or_default();
+    if ports.is_empty() && !headless {
+        causes.push(Cause::required("spec.ports", ""));
+    }
+    for (index, port) in ports.iter().enumerate() {
+        let number = port.get("port").and_then(Value::as_i64).unwrap_or(0);
+        if ports.len() > 1 && text(port, "/name").is_empty() {
+            causes.push(Cause::required(format!("spec.ports[{index}].name"), ""));
+        }
+        if !(1..=65535).contains(&number) {
+            causes.push(Cause::invalid(
+                format!("spec.ports[{index}].port"),
+                &json!(number),
+                "must be between 1 and 65535, inclusive",
             ));
         }
     }
-    let locked = before.get("immutable") == Some(&Value::Bool(true));
-    if locked && before.get("data") != after.get("data") {
-        return Err(invalid(
-            &kind.kind,
-            &kind.group,
-            name,
-            "data: Forbidden: field is immutable when `immutable` is set",
+}
+
+fn definition(object: &Value, causes: &mut Vec<Cause>) {
+    let (plural, group) = (
+        text(object, "/spec/names/plural"),
+        text(object, "/spec/group"),
+    );
+    let name = text(object, "/metadata/name");
+    let wanted = format!("{plural}.{group}");
+    if name != wanted {
+        causes.push(Cause::invalid(
+            "metadata.name",
+            &json!(name),
+            &format!("must be spec.names.plural+\".\"+spec.group: \"{wanted}\""),
         ));
     }
-    Ok(())
+    let scope = text(object, "/spec/scope");
+    if scope.is_empty() {
+        causes.push(Cause::required("spec.scope", ""));
+    } else if !matches!(scope, "Cluster" | "Namespaced") {
+        let scopes = ["Cluster", "Namespaced"];
+        causes.push(Cause::unsupported("spec.scope", &json!(scope), &scopes));
+    }
+    let versions = object.pointer("/spec/versions").and_then(Value::as_array);
+    let versions = versions.map(Vec::as_slice).unwrap_or_default();
+    for (index, version) in versions.iter().enumerate() {
+        if version.pointer("/schema/openAPIV3Schema").is_none() {
+            let field = format!("spec.versions[{index}].schema.openAPIV3Schema");
+            causes.push(Cause::required(field, "schemas are required"));
+        }
+    }
+    let is_stored = |v: &&Value| v.get("storage") == Some(&Value::Bool(true));
+    if versions.iter().filter(is_stored).count() != 1 {
+        let all = object
+            .pointer("/spec/versions")
+            .cloned()
+            .unwrap_or_default();
+        let why = "must have exactly one version marked as storage version";
+        causes.push(Cause::invalid("spec.versions", &all, why));
+    }
+}
+
+/// Fields that the OpenAPI document says are required, and that are empty.
+fn required(schema: &Schema, value: &Value, path: &str, causes: &mut Vec<Cause>) {
+    match (schema.shape(), value) {
+        (Shape::Object(object), Value::Object(map)) => {
+            let place = |name: &str| {
+                if path.is_empty() {
+                    name.to_owned()
+                } else {
+                    format!("{path}.{name}")
+                }
+            };
+            for name in &object.required {
+                let is_empty = match map.get(name) {
+                    None | Some(Value::Null) => true,
+                    Some(Value::String(text)) => text.is_empty(),
+                    Some(_) => false,
+                };
+                if is_empty && name != "message" {
+                    causes.push(Cause::required(place(name), ""));
+                }
+            }
+            for (name, value) in map {
+                let is_ours = path.is_empty() && matches!(name.as_str(), "status" | "metadata");
+                if let (false, Some(field)) = (is_ours, object.fields.get(name)) {
+                    required(field, value, &place(name), causes);
+                }
+            }
+        }
+        (Shape::List(list), Value::Array(values)) => {
+            for (index, value) in values.iter().enumerate() {
+                required(&list.items, value, &format!("{path}[{index}]"), causes);
+            }
+        }
+        _ => {}
+    }
 }

@@ -1,5 +1,6 @@
-//! Watches: history from a resourceVersion on, then each change, with bookmarks.
+//! Watches: what is there or what happened since a resourceVersion, then each change, with bookmarks.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,60 +8,115 @@ use futures::Stream;
 use serde_json::{Value, json};
 
 use crate::ApiServer;
-use crate::selector;
-use crate::status::{Failure, expired, no_such_path};
+use crate::convert;
+use crate::kinds::Kind;
+use crate::selector::{Fields, Labels};
+use crate::status::{Failure, no_such_path, too_large_version, too_old};
 use crate::store::Change;
+use crate::table::View;
 use crate::verbs::Call;
 
-/// How often a quiet watch tells where it is.
+/// How often a quiet watch tells where it is; kube-apiserver: about once a minute.
 const BOOKMARK: Duration = Duration::from_secs(5);
+/// Longest watch, where the client does not say (kube-apiserver: 30 to 60 minutes).
+const LONGEST: u64 = 1800;
 
 struct Watch {
     server: ApiServer,
-    group: String,
-    plural: String,
+    kind: Kind,
+    version: String,
     namespace: String,
-    labels: String,
-    fields: String,
-    api_version: String,
-    kind: String,
+    name: String,
+    labels: Labels,
+    fields: Fields,
     bookmarks: bool,
+    view: View,
     from: u64,
 }
 
 impl Watch {
     fn line(&self, kind: &str, object: &Value) -> Bytes {
-        let mut object = object.clone();
-        if let Value::Object(map) = &mut object {
-            map.insert("apiVersion".to_owned(), json!(self.api_version));
-            map.insert("kind".to_owned(), json!(self.kind));
-        }
+        let object = convert::to(&self.kind, &self.version, object);
+        let object = self.view.one(&self.kind, &self.version, object);
         Bytes::from(format!("{}\n", json!({ "type": kind, "object": object })))
     }
 
-    fn wants(&self, change: &Change) -> bool {
-        change.version > self.from
-            && change.key.0 == self.group
-            && change.key.1 == self.plural
-            && (self.namespace.is_empty() || change.key.2 == self.namespace)
-            && selector::labels(&self.labels, &change.object)
-            && selector::fields(&self.fields, &change.object)
+    fn bookmark(&self, initial: bool) -> Bytes {
+        let mut object = json!({
+            "kind": self.kind.kind,
+            "apiVersion": self.kind.api_version(&self.version),
+            "metadata": { "resourceVersion": self.from.to_string(), "creationTimestamp": null },
+        });
+        if let (true, Some(metadata)) = (initial, object.get_mut("metadata"))
+            && let Value::Object(metadata) = metadata
+        {
+            metadata.insert(
+                "annotations".to_owned(),
+                json!({ "k8s.io/initial-events-end": "true" }),
+            );
+        }
+        if self.view == View::Metadata {
+            object = self.view.one(&self.kind, &self.version, object);
+        }
+        Bytes::from(format!(
+            "{}\n",
+            json!({ "type": "BOOKMARK", "object": object })
+        ))
+    }
+
+    fn fits(&self, object: &Value) -> bool {
+        self.labels.fits(object) && self.fields.fits(object)
+    }
+
+    /// What a change is for this watch: an object may come into its selection or leave it.
+    fn event(&self, change: &Change) -> Option<Bytes> {
+        let (group, plural, namespace, name) = &change.key;
+        let is_ours = change.version > self.from
+            && *group == self.kind.storage.0
+            && *plural == self.kind.storage.1
+            && (self.namespace.is_empty() || *namespace == self.namespace)
+            && (self.name.is_empty() || *name == self.name);
+        if !is_ours {
+            return None;
+        }
+        let was = change
+            .before
+            .as_ref()
+            .is_some_and(|before| self.fits(before));
+        let is = !change.is_delete && self.fits(&change.object);
+        let leaving = || {
+            let before = change.before.as_deref().unwrap_or(&change.object);
+            let mut object = before.clone();
+            let version = change.version.to_string();
+            if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
+                metadata.insert("resourceVersion".to_owned(), json!(version));
+            }
+            self.line("DELETED", &object)
+        };
+        match (was, is) {
+            (false, true) => Some(self.line("ADDED", &change.object)),
+            (true, true) => Some(self.line("MODIFIED", &change.object)),
+            (true, false) => Some(leaving()),
+            (false, false) => None,
+        }
     }
 
     /// Everything since the last round; none where the watch is too far behind.
     fn round(&mut self) -> Option<Vec<Bytes>> {
         let store = self.server.inner.store.lock();
-        if self.from < store.oldest() {
+        if self.from < store.forgotten {
             return None;
         }
-        let lines = store
+        let first = store
             .history
-            .iter()
-            .filter(|change| self.wants(change))
-            .map(|change| self.line(change.kind, &change.object))
-            .collect();
+            .partition_point(|change| change.version <= self.from);
+        let changes: Vec<Change> = store.history.range(first..).cloned().collect();
         let version = store.version;
         drop(store);
+        let lines = changes
+            .iter()
+            .filter_map(|change| self.event(change))
+            .collect();
         self.from = version;
         Some(lines)
     }
@@ -71,55 +127,77 @@ impl ApiServer {
     pub(crate) fn watch(
         &self,
         call: &Call,
+        view: View,
     ) -> Result<impl Stream<Item = Result<Bytes, std::convert::Infallible>> + Send + use<>, Failure>
     {
         let target = &call.target;
-        let parameter = |name: &str| call.query.get(name).cloned().unwrap_or_default();
         let store = self.inner.store.lock();
+        if !crate::access::may(&store, &call.user, &call.act()) {
+            return Err(call.act().refusal(&call.user));
+        }
         let kind = store
             .find(&target.group, &target.version, &target.plural)
+            .filter(|kind| !kind.is_virtual())
             .cloned()
             .ok_or_else(no_such_path)?;
-        let asked = parameter("resourceVersion").parse::<u64>().unwrap_or(0);
-        let api_version = match kind.group.as_str() {
-            "" => target.version.clone(),
-            group => format!("{group}/{}", target.version),
-        };
+        let asked = call
+            .parameter("resourceVersion")
+            .parse::<u64>()
+            .unwrap_or(0);
+        let streams = call.parameter("sendInitialEvents") == "true";
+        if asked > store.version {
+            return Err(too_large_version(asked, store.version));
+        }
         let mut watch = Watch {
             server: self.clone(),
-            group: kind.group.clone(),
-            plural: kind.plural.clone(),
+            labels: Labels::parse(call.parameter("labelSelector"))?,
+            fields: Fields::parse(call.parameter("fieldSelector"), &kind)?,
+            version: target.version.clone(),
             namespace: target.namespace.clone(),
-            labels: parameter("labelSelector"),
-            fields: parameter("fieldSelector"),
-            api_version,
-            kind: kind.kind,
-            bookmarks: parameter("allowWatchBookmarks") == "true",
+            name: target.name.clone(),
+            bookmarks: call.parameter("allowWatchBookmarks") == "true",
+            view,
             from: asked,
+            kind,
         };
         let mut first = Vec::new();
-        if asked == 0 {
-            for (_, object) in store.range(&watch.group, &watch.plural, &watch.namespace) {
-                if selector::labels(&watch.labels, object)
-                    && selector::fields(&watch.fields, object)
-                {
-                    first.push(watch.line("ADDED", object));
-                }
-            }
+        if asked == 0 || streams {
+            let (group, plural) = &watch.kind.storage;
+            let there: Vec<Arc<Value>> = store
+                .range(group, plural, &watch.namespace)
+                .filter(|(key, object)| {
+                    (watch.name.is_empty() || key.3 == watch.name) && watch.fits(object)
+                })
+                .map(|(_, object)| Arc::clone(object))
+                .collect();
             watch.from = store.version;
-        } else if asked < store.oldest() {
-            return Err(expired());
+            if call.parameter("sendInitialEvents") != "false" {
+                first.extend(there.iter().map(|object| watch.line("ADDED", object)));
+            }
+            if streams && watch.bookmarks {
+                first.push(watch.bookmark(true));
+            }
+        } else if asked < store.forgotten {
+            // The API server, too, says so within the stream.
+            let error = json!({ "type": "ERROR", "object": too_old(asked, store.forgotten).body });
+            first.push(Bytes::from(format!("{error}\n")));
         }
         drop(store);
-        let timeout = parameter("timeoutSeconds")
+        let ends_at_once = asked != 0 && !first.is_empty() && !streams;
+        let timeout = call
+            .parameter("timeoutSeconds")
             .parse::<u64>()
-            .unwrap_or(290)
-            .clamp(1, 600);
+            .ok()
+            .filter(|seconds| *seconds > 0)
+            .unwrap_or(LONGEST);
         let mut changed = self.inner.changed.subscribe();
         changed.mark_changed();
         Ok(async_stream::stream! {
             for line in first {
                 yield Ok(line);
+            }
+            if ends_at_once {
+                return;
             }
             let end = tokio::time::sleep(Duration::from_secs(timeout));
             let mut end = std::pin::pin!(end);
@@ -134,16 +212,15 @@ impl ApiServer {
                                 yield Ok(line);
                             },
                             None => {
-                                let error = json!({ "type": "ERROR", "object": expired().body });
+                                let failure = too_old(watch.from, watch.from + 1);
+                                let error = json!({ "type": "ERROR", "object": failure.body });
                                 yield Ok(Bytes::from(format!("{error}\n")));
                                 return;
                             }
                         }
                     }
                     () = tokio::time::sleep(BOOKMARK), if watch.bookmarks => {
-                        let version = watch.from.to_string();
-                        let object = json!({ "metadata": { "resourceVersion": version } });
-                        yield Ok(watch.line("BOOKMARK", &object));
+                        yield Ok(watch.bookmark(false));
                     }
                     () = &mut end => return,
                 }

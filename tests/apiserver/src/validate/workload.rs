@@ -1,0 +1,126 @@
+//! Pod templates and what runs them.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::text;
+use crate::status::Cause;
+
+fn list<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {
+    let list = value.pointer(pointer).and_then(Value::as_array);
+    list.map(Vec::as_slice).unwrap_or_default()
+}
+
+/// A selector that is there and fits the template.
+pub(super) fn selector(object: &Value, causes: &mut Vec<Cause>) {
+    let selector = object.pointer("/spec/selector");
+    let labels = object.pointer("/spec/template/metadata/labels");
+    let Some(selector) = selector.filter(|selector| !selector.is_null()) else {
+        causes.push(Cause::required("spec.selector", ""));
+        mismatch(labels, causes);
+        return;
+    };
+    let wanted = selector.get("matchLabels").and_then(Value::as_object);
+    let expressions = selector.get("matchExpressions").and_then(Value::as_array);
+    let is_empty =
+        wanted.is_none_or(serde_json::Map::is_empty) && expressions.is_none_or(Vec::is_empty);
+    if is_empty {
+        let why = "empty selector is invalid for deployment";
+        causes.push(Cause::invalid("spec.selector", &json!({}), why));
+    }
+    let fits = wanted
+        .into_iter()
+        .flatten()
+        .all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value));
+    if !fits {
+        mismatch(labels, causes);
+    }
+}
+
+fn mismatch(labels: Option<&Value>, causes: &mut Vec<Cause>) {
+    causes.push(Cause::invalid(
+        "spec.template.metadata.labels",
+        labels.unwrap_or(&Value::Null),
+        "`selector` does not match template `labels`",
+    ));
+}
+
+/// A pod's spec: containers with names and images, mounts of volumes that are there.
+pub(super) fn template(object: &Value, pointer: &str, path: &str, causes: &mut Vec<Cause>) {
+    let Some(spec) = object.pointer(pointer) else {
+        return;
+    };
+    let volumes: BTreeSet<&str> = list(spec, "/volumes")
+        .iter()
+        .map(|v| text(v, "/name"))
+        .collect();
+    if list(spec, "/containers").is_empty() {
+        causes.push(Cause::required(format!("{path}.containers"), ""));
+    }
+    let mut names = BTreeSet::new();
+    for field in ["initContainers", "containers"] {
+        for (index, container) in list(spec, &format!("/{field}")).iter().enumerate() {
+            let place = format!("{path}.{field}[{index}]");
+            let name = text(container, "/name");
+            if name.is_empty() {
+                causes.push(Cause::required(format!("{place}.name"), ""));
+            } else if !names.insert(name) {
+                causes.push(Cause {
+                    reason: "FieldValueDuplicate",
+                    field: format!("{place}.name"),
+                    message: format!("Duplicate value: \"{name}\""),
+                });
+            }
+            if text(container, "/image").is_empty() {
+                causes.push(Cause::required(format!("{place}.image"), ""));
+            }
+            for (at, mount) in list(container, "/volumeMounts").iter().enumerate() {
+                let name = text(mount, "/name");
+                let place = format!("{place}.volumeMounts[{at}]");
+                if !name.is_empty() && !volumes.contains(name) {
+                    causes.push(Cause {
+                        reason: "FieldValueNotFound",
+                        field: format!("{place}.name"),
+                        message: format!("Not found: \"{name}\""),
+                    });
+                }
+            }
+            ports(container, &place, causes);
+        }
+    }
+}
+
+fn ports(container: &Value, place: &str, causes: &mut Vec<Cause>) {
+    for (at, port) in list(container, "/ports").iter().enumerate() {
+        let number = port.get("containerPort").and_then(Value::as_i64);
+        let field = format!("{place}.ports[{at}].containerPort");
+        match number.unwrap_or(0) {
+            0 => causes.push(Cause::required(field, "")),
+            number if (1..=65535).contains(&number) => {}
+            number => causes.push(Cause::invalid(
+                field,
+                &json!(number),
+                "must be between 1 and 65535, inclusive",
+            )),
+        }
+    }
+}
+
+/// Jobs do not start their pods again for ever.
+pub(super) fn job_restart(object: &Value, pointer: &str, path: &str, causes: &mut Vec<Cause>) {
+    let policy = text(object, &format!("{pointer}/restartPolicy"));
+    if !matches!(policy, "OnFailure" | "Never") {
+        let place = format!("{path}.restartPolicy");
+        let allowed = ["OnFailure", "Never"];
+        let mut cause = Cause::unsupported(place.clone(), &json!(policy), &allowed);
+        if policy.is_empty() || policy == "Always" {
+            cause = Cause {
+                reason: "FieldValueRequired",
+                field: place,
+                message: "Required value: valid values: \"OnFailure\", \"Never\"".to_owned(),
+            };
+        }
+        causes.push(cause);
+    }
+}

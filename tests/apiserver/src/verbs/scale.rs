@@ -1,0 +1,109 @@
+//! The scale sub-resource (`autoscaling/v1` Scale).
+
+use serde_json::{Value, json};
+
+use super::{Call, Done, key_of, text, write};
+use crate::kinds::{Kind, Scale, builtin_scale, scale_schema};
+use crate::patch::patch;
+use crate::status::{Failure, not_allowed, not_found};
+use crate::store::Store;
+
+fn shape(kind: &Kind, version: &str) -> Scale {
+    kind.versions
+        .get(version)
+        .and_then(|version| version.scale.clone())
+        .unwrap_or_else(builtin_scale)
+}
+
+/// The scale of an object.
+fn of(kind: &Kind, version: &str, object: &Value) -> Value {
+    let shape = shape(kind, version);
+    let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
+    let selector = match &shape.selector {
+        Some(pointer) => text(object, pointer).to_owned(),
+        None => {
+            let labels = object
+                .pointer("/spec/selector/matchLabels")
+                .and_then(Value::as_object);
+            let pairs: Vec<String> = labels
+                .into_iter()
+                .flatten()
+                .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
+                .collect();
+            pairs.join(",")
+        }
+    };
+    let mut metadata = serde_json::Map::new();
+    for field in [
+        "name",
+        "namespace",
+        "uid",
+        "resourceVersion",
+        "creationTimestamp",
+    ] {
+        if let Some(value) = object.pointer(&format!("/metadata/{field}")) {
+            metadata.insert(field.to_owned(), value.clone());
+        }
+    }
+    let mut status = json!({ "replicas": number(&shape.status) });
+    if let (false, Value::Object(status)) = (selector.is_empty(), &mut status) {
+        status.insert("selector".to_owned(), json!(selector));
+    }
+    let wanted = number(&shape.spec);
+    json!({
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": metadata,
+        "spec": if wanted == 0 { json!({}) } else { json!({ "replicas": wanted }) },
+        "status": status,
+    })
+}
+
+fn set(object: &mut Value, pointer: &str, number: i64) {
+    let mut place = object;
+    let mut parts = pointer.trim_start_matches('/').split('/').peekable();
+    while let Some(part) = parts.next() {
+        let Value::Object(map) = place else { return };
+        if parts.peek().is_none() {
+            map.insert(part.to_owned(), json!(number));
+            return;
+        }
+        place = map.entry(part.to_owned()).or_insert_with(|| json!({}));
+    }
+}
+
+pub(super) fn scale(store: &mut Store, kind: &Kind, call: &Call) -> Result<Done, Failure> {
+    let target = &call.target;
+    let key = key_of(kind, &target.namespace, &target.name);
+    let before = store
+        .get(&key)
+        .cloned()
+        .ok_or_else(|| not_found(&kind.group, &kind.plural, &target.name))?;
+    let have = of(kind, &target.version, &before);
+    let wanted = match call.verb {
+        "get" => return Ok(Done::new(200, have)),
+        "update" => call.body.clone(),
+        "patch" => patch(
+            &call.content_type,
+            &scale_schema(),
+            false,
+            &have,
+            &call.body,
+        )?,
+        _ => return Err(not_allowed()),
+    };
+    let number = wanted.pointer("/spec/replicas").and_then(Value::as_i64);
+    let mut after = (*before).clone();
+    set(
+        &mut after,
+        &shape(kind, &target.version).spec,
+        number.unwrap_or(0),
+    );
+    let asked = text(&wanted, "/metadata/resourceVersion");
+    if !asked.is_empty() && asked != text(&before, "/metadata/resourceVersion") {
+        return Err(crate::status::modified(kind, &target.name));
+    }
+    let mut done = write::store_change(store, kind, call, &key, &before, after, Vec::new())?;
+    done.value = of(kind, &target.version, &done.value);
+    Ok(done)
+}
