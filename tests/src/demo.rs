@@ -132,6 +132,7 @@ impl Demo {
         for (name, environment) in CLUSTERS {
             let server = ApiServer::new(flotilla_apiserver::Config {
                 ready_after: Some(Duration::from_millis(800)),
+                ..flotilla_apiserver::Config::default()
             });
             let serving = server.serve("127.0.0.1:0").await?;
             let kubeconfig = directory.join(format!("{name}.kubeconfig"));

@@ -1,11 +1,14 @@
 //! What cross-process tests and the demo share: real Git over smart HTTP, real processes, embedded
 //! clusters, and waiting for a condition with a deadline.
 
+pub mod cluster;
+pub mod envtest;
 pub mod fleet;
 pub mod git_server;
 pub mod installation;
 pub mod programs;
 pub mod repository;
+pub mod script;
 
 use std::time::Duration;
 

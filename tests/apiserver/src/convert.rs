@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::decode;
 use crate::kinds::Kind;
 
 /// Sets an object's `apiVersion` and, where the versions look different, its fields.
@@ -27,7 +28,14 @@ pub(crate) fn to(kind: &Kind, version: &str, object: &Value) -> Value {
         }
         map.insert("apiVersion".to_owned(), json!(wanted));
     }
-    object
+    match kind.versions.get(version) {
+        // What is empty in one version may be left out in the other.
+        Some(to) if !kind.custom => {
+            let read = decode::decode(&to.schema, &object, &mut Vec::new());
+            read.unwrap_or(object)
+        }
+        _ => object,
+    }
 }
 
 /// Names in the core group and in events.k8s.io.

@@ -298,6 +298,14 @@ pub(crate) fn prune(schema: &Schema, value: &mut Value, path: &str, unknown: &mu
                 prune(&list.items, value, &format!("{path}[{index}]"), unknown);
             }
         }
+        (
+            Shape::String | Shape::Integer(_) | Shape::Number | Shape::Boolean,
+            Value::Object(map),
+        ) => {
+            for name in map.keys() {
+                unknown.push(format!("{path}.{name}"));
+            }
+        }
         (Shape::Any, Value::Object(map)) if !schema.preserve && schema.rules.is_some() => {
             for name in map.keys() {
                 unknown.push(format!("{path}.{name}"));

@@ -37,7 +37,6 @@ type Managers = BTreeMap<Manager, Owned>;
 pub(crate) struct Conflict {
     pub(crate) manager: Manager,
     pub(crate) api_version: String,
-    pub(crate) time: String,
     pub(crate) fields: Set,
 }
 
@@ -189,7 +188,6 @@ fn take(
             conflicts.push(Conflict {
                 manager: manager.clone(),
                 api_version: owned.api_version.clone(),
-                time: owned.time.clone(),
                 fields,
             });
         }

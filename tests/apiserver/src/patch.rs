@@ -109,8 +109,10 @@ fn strategic(schema: &Schema, target: &mut Value, patch: &Value) -> Result<(), F
                     *list = Value::Array(Vec::new());
                 }
                 if let Value::Array(list) = list {
+                    let before = list.clone();
                     merge_list(field.items(), list, items, key, name)?;
-                    arrange(list, order, key);
+                    let order = order.and_then(Value::as_array).unwrap_or(items);
+                    arrange(list, &before, order, key);
                 }
             }
             (Value::Object(_), _) => {
@@ -131,8 +133,12 @@ fn strategic(schema: &Schema, target: &mut Value, patch: &Value) -> Result<(), F
             continue;
         }
         let key = schema.field(name).and_then(|field| field.merge_key.clone());
-        if let (Some(Value::Array(list)), Some(key)) = (target.get_mut(name), key) {
-            arrange(list, Some(order), &key);
+        let order = order.as_array();
+        if let (Some(Value::Array(list)), Some(key), Some(order)) =
+            (target.get_mut(name), key, order)
+        {
+            let before = list.clone();
+            arrange(list, &before, order, &key);
         }
     }
     Ok(())
@@ -196,31 +202,38 @@ fn merge_list(
     Ok(())
 }
 
-/// Puts a list into the order that a patch asks for; what it does not name stays behind its
-/// predecessor.
-fn arrange(list: &mut [Value], order: Option<&Value>, key: &str) {
-    let Some(order) = order.and_then(Value::as_array) else {
-        return;
-    };
-    let rank = |item: &Value| {
-        order.iter().position(|wanted| {
-            if key.is_empty() {
-                wanted == item
-            } else {
-                wanted.get(key) == item.get(key)
-            }
-        })
-    };
-    let mut last = 0;
-    let mut ranked: Vec<(usize, Value)> = Vec::with_capacity(list.len());
-    for item in list.iter() {
-        let at = rank(item).map_or(last, |rank| rank + 1);
-        last = at;
-        ranked.push((at, item.clone()));
+/// Whether two items are the same by their key, or as plain values.
+fn is_same(a: &Value, b: &Value, key: &str) -> bool {
+    if key.is_empty() {
+        a == b
+    } else {
+        a.get(key) == b.get(key)
     }
-    ranked.sort_by_key(|(at, _)| *at);
-    for (place, (_, item)) in list.iter_mut().zip(ranked) {
-        *place = item;
+}
+
+/// Puts a list into order: what the patch names in the order of the patch, and between that, what only
+/// the server has, before the first item that it was in front of.
+fn arrange(list: &mut Vec<Value>, before: &[Value], order: &[Value], key: &str) {
+    let place = |list: &[Value], item: &Value| list.iter().position(|one| is_same(one, item, key));
+    let (mut named, mut rest): (Vec<Value>, Vec<Value>) = std::mem::take(list)
+        .into_iter()
+        .partition(|item| place(order, item).is_some());
+    named.sort_by_key(|item| place(order, item));
+    rest.sort_by_key(|item| place(before, item));
+    let (mut named, mut rest) = (named.into_iter().peekable(), rest.into_iter().peekable());
+    loop {
+        let first = match (rest.peek(), named.peek()) {
+            (Some(left), Some(right)) => match (place(before, left), place(before, right)) {
+                (Some(left), Some(right)) if left < right => rest.next(),
+                _ => named.next(),
+            },
+            (Some(_), None) => rest.next(),
+            (None, _) => named.next(),
+        };
+        match first {
+            Some(item) => list.push(item),
+            None => return,
+        }
     }
 }
 

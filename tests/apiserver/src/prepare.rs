@@ -107,8 +107,15 @@ pub(crate) fn create(
         ("", "Service") => service(store, object, None),
         ("", "Pod") => pod(object),
         ("batch", "Job") => job(object),
+        ("apps", "DaemonSet") => template_generation(object, 1),
         ("", "PersistentVolumeClaim") => protect(object, "kubernetes.io/pvc-protection"),
-        ("", "PersistentVolume") => protect(object, "kubernetes.io/pv-protection"),
+        ("", "PersistentVolume") => {
+            protect(object, "kubernetes.io/pv-protection");
+            if let Some(Value::Object(status)) = object.get_mut("status") {
+                let now = crate::verbs::now();
+                status.insert("lastPhaseTransitionTime".to_owned(), json!(now));
+            }
+        }
         ("apiextensions.k8s.io", "CustomResourceDefinition") => {
             let stored = crate::kinds::custom(object).stored;
             if let Value::Object(map) = object {
@@ -148,6 +155,15 @@ pub(crate) fn update(
             }
         }
         ("", "Service") => service(store, after, Some(before)),
+        ("apps", "DaemonSet") => {
+            let have = text(
+                before,
+                "/metadata/annotations/deprecated.daemonset.template.generation",
+            );
+            let changed = before.pointer("/spec/template") != after.pointer("/spec/template");
+            let next = have.parse::<i64>().unwrap_or(1) + i64::from(changed);
+            template_generation(after, next);
+        }
         ("batch", "Job") => {
             // The selector and its labels are the server's own.
             let generated = before.pointer("/spec/selector").cloned();
@@ -157,6 +173,19 @@ pub(crate) fn update(
             }
         }
         _ => {}
+    }
+}
+
+/// What remains of a field of old versions (`spec.templateGeneration`).
+pub(crate) fn template_generation(object: &mut Value, number: i64) {
+    if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
+        let all = metadata.entry("annotations").or_insert_with(|| json!({}));
+        if let Value::Object(all) = all {
+            all.insert(
+                "deprecated.daemonset.template.generation".to_owned(),
+                json!(number.to_string()),
+            );
+        }
     }
 }
 
@@ -246,6 +275,11 @@ fn job(object: &mut Value) {
             labels.insert(format!("{prefix}job-name"), json!(name));
         }
     }
+    // A job without labels has its template's.
+    let labels = labels.clone();
+    if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
+        metadata.entry("labels").or_insert(labels);
+    }
 }
 
 /// Addresses and ports of a service: what it has stays, what it needs is given out.
@@ -268,6 +302,16 @@ fn service(store: &mut Store, object: &mut Value, before: Option<&Value>) {
             }
         }
         return;
+    }
+    if kind == "ClusterIP" && !old_kind.is_empty() && old_kind != kind {
+        // What only reachable services have goes with the old type.
+        for field in [
+            "externalTrafficPolicy",
+            "allocateLoadBalancerNodePorts",
+            "healthCheckNodePort",
+        ] {
+            spec.remove(field);
+        }
     }
     let is_set = |spec: &Map<String, Value>, field: &str| {
         spec.get(field)

@@ -17,6 +17,22 @@ const BINARY: [&str; 6] = ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 
 /// The canonical form; none where the text is no quantity.
 pub(crate) fn canonical(text: &str) -> Option<String> {
+    let (negative, value, form) = read(text)?;
+    let text = write(value, form)?;
+    Some(if negative && text != "0" {
+        format!("-{text}")
+    } else {
+        text
+    })
+}
+
+/// In billionths, to compare.
+pub(crate) fn billionths(text: &str) -> Option<i128> {
+    let (negative, value, _) = read(text)?;
+    Some(if negative { -value } else { value })
+}
+
+fn read(text: &str) -> Option<(bool, i128, Form)> {
     let text = text.trim();
     let end = text
         .find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '+' | '-')))
@@ -45,12 +61,7 @@ pub(crate) fn canonical(text: &str) -> Option<String> {
             Form::Exponent,
         )
     };
-    let text = write(value, form)?;
-    Some(if negative && text != "0" {
-        format!("-{text}")
-    } else {
-        text
-    })
+    Some((negative, value, form))
 }
 
 #[derive(Clone, Copy)]

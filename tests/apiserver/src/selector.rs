@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::kinds::Kind;
-use crate::status::{Failure, bad_request};
+use crate::status::{Failure, bad_request, unknown_field};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Operator {
@@ -103,7 +103,7 @@ impl Fields {
             };
             let key = key.trim();
             if !is_known(kind, key) {
-                return Err(bad_request(format!("field label not supported: {key}")));
+                return Err(unknown_field(key, !own_fields(kind).is_empty()));
             }
             parts.push((
                 format!("/{}", key.replace('.', "/")),
@@ -131,10 +131,12 @@ impl Fields {
 }
 
 fn is_known(kind: &Kind, key: &str) -> bool {
-    if matches!(key, "metadata.name" | "metadata.namespace") {
-        return true;
-    }
-    let more: &[&str] = match (kind.group.as_str(), kind.kind.as_str()) {
+    matches!(key, "metadata.name" | "metadata.namespace") || own_fields(kind).contains(&key)
+}
+
+/// What a kind can be selected by beyond its name.
+fn own_fields(kind: &Kind) -> &'static [&'static str] {
+    match (kind.group.as_str(), kind.kind.as_str()) {
         ("", "Pod") => &[
             "spec.nodeName",
             "spec.restartPolicy",
@@ -165,8 +167,7 @@ fn is_known(kind: &Kind, key: &str) -> bool {
             "type",
         ],
         _ => &[],
-    };
-    more.contains(&key)
+    }
 }
 
 fn split(selector: &str) -> Vec<String> {

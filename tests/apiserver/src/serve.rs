@@ -62,6 +62,17 @@ impl Serving {
         self.kubeconfig_of(&json!({ "token": token }))
     }
 
+    /// A kubeconfig with a client certificate of a user.
+    ///
+    /// # Errors
+    /// When it serves plain HTTP, which knows no certificates.
+    pub fn kubeconfig_for(&self, user: &User) -> std::io::Result<String> {
+        let authority = self.authority.as_ref().ok_or_else(|| {
+            std::io::Error::other("plain HTTP knows no client certificates: use serve_tls")
+        })?;
+        Ok(self.kubeconfig_of(&authority.identity(user)?.kubeconfig_user()))
+    }
+
     fn kubeconfig_of(&self, user: &Value) -> String {
         let cluster = match &self.authority {
             Some(authority) => json!({
@@ -240,11 +251,7 @@ impl ApiServer {
         };
         if let Some(response) = answer::fixed(self, path, &parts.headers) {
             self.count("discovery");
-            let act = Act {
-                verb: parts.method.as_str().to_lowercase(),
-                path: path.to_owned(),
-                ..Act::default()
-            };
+            let act = non_resource(parts, path);
             let allowed = {
                 let store = self.inner.store.lock();
                 access::may(&store, &user, &act)
@@ -257,6 +264,15 @@ impl ApiServer {
                 Some(kind) => Ok(Ok(self.fail(kind).await?.unwrap_or(response))),
                 None => Ok(Ok(response)),
             };
+        }
+        if !answer::is_served(self, path) {
+            let act = non_resource(parts, path);
+            let allowed = access::may(&self.inner.store.lock(), &user, &act);
+            return Ok(if allowed {
+                Ok(answer::nothing())
+            } else {
+                Err(act.refusal(&user))
+            });
         }
         let call = match self.call(parts, bytes, user) {
             Ok(call) => call,
@@ -320,12 +336,7 @@ impl ApiServer {
             }
         }
         let mut response = answer::whole(done.code, &value);
-        for warning in done.warnings {
-            let text = warning.replace('\\', "\\\\").replace('"', "\\\"");
-            if let Ok(value) = header::HeaderValue::from_str(&format!("299 - \"{text}\"")) {
-                response.headers_mut().append(header::WARNING, value);
-            }
-        }
+        answer::warn(&mut response, &done.warnings);
         response
     }
 
@@ -412,6 +423,14 @@ impl ApiServer {
             FaultKind::Cut | FaultKind::CutAfter => Err(Cut),
             FaultKind::AnswerLost => Ok(None),
         }
+    }
+}
+
+fn non_resource(parts: &http::request::Parts, path: &str) -> Act {
+    Act {
+        verb: parts.method.as_str().to_lowercase(),
+        path: path.to_owned(),
+        ..Act::default()
     }
 }
 

@@ -11,9 +11,17 @@ pub(crate) struct Failure {
     pub(crate) code: u16,
     pub(crate) body: Value,
     pub(crate) retry_after: Option<u32>,
+    /// For `Warning` headers.
+    pub(crate) warnings: Vec<String>,
 }
 
 impl Failure {
+    /// What was warned of before it failed.
+    pub(crate) fn warned(mut self, warnings: &[String]) -> Self {
+        self.warnings.extend_from_slice(warnings);
+        self
+    }
+
     /// Adds or replaces a field of the body.
     pub(crate) fn with(mut self, name: &str, value: Value) -> Self {
         if let Value::Object(body) = &mut self.body {
@@ -90,6 +98,7 @@ pub(crate) fn failure(code: u16, reason: &str, message: impl Into<String>) -> Fa
         code,
         body,
         retry_after: None,
+        warnings: Vec::new(),
     }
 }
 
@@ -224,6 +233,22 @@ pub(crate) fn rejected() -> Failure {
 }
 
 /// A watch that asks for what is forgotten.
+/// A field that a kind cannot be selected by.
+pub(crate) fn unknown_field(key: &str, has_own: bool) -> Failure {
+    if has_own {
+        return bad_request(format!("field label not supported: {key}"));
+    }
+    bad_request(format!(
+        "\"{key}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+    ))
+}
+
+/// A patch whose result cannot be read.
+pub(crate) fn invalid_patch(patched: &Value, why: &str) -> Failure {
+    let text = Value::String(patched.to_string());
+    invalid("", "", "", &[Cause::invalid("patch", &text, why)])
+}
+
 pub(crate) fn too_old(asked: u64, oldest: u64) -> Failure {
     failure(
         410,
@@ -271,9 +296,6 @@ fn told(conflict: &Conflict) -> String {
     }
     if conflict.manager.operation == "Update" {
         text = format!("{text} using {}", conflict.api_version);
-        if !conflict.time.is_empty() {
-            text = format!("{text} at {}", conflict.time);
-        }
     }
     text
 }

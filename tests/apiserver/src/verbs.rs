@@ -205,6 +205,10 @@ fn dispatch(store: &mut Store, call: &Call) -> Result<Done, Failure> {
     let is_everywhere =
         matches!(call.verb, "list" | "watch") && target.namespace.is_empty() && kind.namespaced;
     if !is_placed && !is_everywhere {
+        // All namespaces at once can only be looked at.
+        if kind.namespaced && target.name.is_empty() {
+            return Err(not_allowed());
+        }
         return Err(no_such_path());
     }
     if kind.is_virtual() {
@@ -281,7 +285,7 @@ fn options(call: &Call) -> Result<(), Failure> {
     }
     let validation = call.parameter("fieldValidation");
     if !matches!(validation, "" | "Ignore" | "Warn" | "Strict") {
-        let allowed = ["Ignore", "Strict", "Warn"];
+        let allowed = ["", "Ignore", "Strict", "Warn"];
         causes.push(Cause::unsupported(
             "fieldValidation",
             &json!(validation),

@@ -28,6 +28,16 @@ fn typed(code: u16, value: &Value, content_type: &'static str) -> Response<Body>
     response
 }
 
+/// Adds the warnings (RFC 9111, as kube-apiserver writes them).
+pub(super) fn warn(response: &mut Response<Body>, warnings: &[String]) {
+    for warning in warnings {
+        let text = warning.replace('\\', "\\\\").replace('"', "\\\"");
+        if let Ok(value) = header::HeaderValue::from_str(&format!("299 - \"{text}\"")) {
+            response.headers_mut().append(header::WARNING, value);
+        }
+    }
+}
+
 pub(super) fn refused(failure: &Failure) -> Response<Body> {
     let mut response = whole(failure.code, &failure.body);
     if let Some(seconds) = failure.retry_after {
@@ -35,6 +45,29 @@ pub(super) fn refused(failure: &Failure) -> Response<Body> {
             .headers_mut()
             .insert(header::RETRY_AFTER, header::HeaderValue::from(seconds));
     }
+    warn(&mut response, &failure.warnings);
+    response
+}
+
+/// Whether some kind of a path's group is served.
+pub(super) fn is_served(server: &ApiServer, path: &str) -> bool {
+    let kinds = Arc::clone(&server.inner.store.lock().kinds);
+    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+    let group = match parts.as_slice() {
+        ["api", ..] => "",
+        ["apis", group, ..] => *group,
+        _ => return false,
+    };
+    kinds.iter().any(|kind| kind.group == group)
+}
+
+/// What the API server answers where it has nothing at all.
+pub(super) fn nothing() -> Response<Body> {
+    let body = Full::new(Bytes::from_static(b"404 page not found\n")).boxed_unsync();
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    let text = header::HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, text);
     response
 }
 

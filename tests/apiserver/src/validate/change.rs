@@ -8,7 +8,7 @@ use crate::status::Cause;
 
 /// Checks a change of a stored object.
 pub(crate) fn change(kind: &Kind, before: &Value, after: &Value) -> Vec<Cause> {
-    let mut causes = Vec::new();
+    let mut causes = late_finalizers(before, after);
     let mut immutable = |pointer: &str, why: &str| {
         let (old, new) = (before.pointer(pointer), after.pointer(pointer));
         if old != new {
@@ -47,21 +47,49 @@ pub(crate) fn change(kind: &Kind, before: &Value, after: &Value) -> Vec<Cause> {
         ("", "ConfigMap" | "Secret") => locked(before, after, &mut causes),
         ("", "Pod") => pod(before, after, &mut causes),
         ("storage.k8s.io", "StorageClass") => {
-            for field in [
-                "parameters",
-                "provisioner",
-                "reclaimPolicy",
-                "volumeBindingMode",
-            ] {
+            for field in ["provisioner", "reclaimPolicy", "volumeBindingMode"] {
                 if before.get(field) != after.get(field) {
-                    let why = format!("updates to {field} are forbidden.");
-                    causes.push(Cause::forbidden(field, &why));
+                    let value = after.get(field).unwrap_or(&Value::Null);
+                    causes.push(Cause::invalid(field, value, "field is immutable"));
                 }
+            }
+            if before.get("parameters") != after.get("parameters") {
+                let why = "updates to parameters are forbidden.";
+                causes.push(Cause::forbidden("parameters", why));
             }
         }
         _ => {}
     }
     causes
+}
+
+/// What is being deleted gets no more finalizers. The API server says so twice.
+fn late_finalizers(before: &Value, after: &Value) -> Vec<Cause> {
+    if before.pointer("/metadata/deletionTimestamp").is_none() {
+        return Vec::new();
+    }
+    let list = |object: &Value| {
+        let list = object.pointer("/metadata/finalizers");
+        list.and_then(Value::as_array).cloned().unwrap_or_default()
+    };
+    let old = list(before);
+    let new: Vec<String> = list(after)
+        .iter()
+        .filter(|name| !old.contains(name))
+        .map(ToString::to_string)
+        .collect();
+    if new.is_empty() {
+        return Vec::new();
+    }
+    let cause = Cause::forbidden(
+        "metadata.finalizers",
+        &format!(
+            "no new finalizers can be added if the object is being deleted, found new finalizers \
+             []string{{{}}}",
+            new.join(", ")
+        ),
+    );
+    vec![cause.clone(), cause]
 }
 
 fn without(value: &Value, fields: &[&str]) -> Value {

@@ -58,8 +58,8 @@ pub(super) fn check(kind: &Kind, object: &Value) -> Vec<Cause> {
     let owners = object
         .pointer("/metadata/ownerReferences")
         .and_then(Value::as_array);
-    for (index, owner) in owners.into_iter().flatten().enumerate() {
-        let place = format!("metadata.ownerReferences[{index}]");
+    for owner in owners.into_iter().flatten() {
+        let place = "metadata.ownerReferences";
         for (field, why) in [
             ("apiVersion", "version must not be empty"),
             ("kind", "must not be empty"),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::text;
+use crate::quantity::billionths;
 use crate::status::Cause;
 
 fn list<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {
@@ -87,6 +88,7 @@ pub(super) fn template(object: &Value, pointer: &str, path: &str, causes: &mut V
                 }
             }
             ports(container, &place, causes);
+            resources(container, &place, causes);
         }
     }
 }
@@ -103,6 +105,27 @@ fn ports(container: &Value, place: &str, causes: &mut Vec<Cause>) {
                 &json!(number),
                 "must be between 1 and 65535, inclusive",
             )),
+        }
+    }
+}
+
+/// Nobody may ask for more than is allowed.
+fn resources(container: &Value, place: &str, causes: &mut Vec<Cause>) {
+    let all = |name: &str| container.pointer(&format!("/resources/{name}")).cloned();
+    let (requests, limits) = (all("requests"), all("limits"));
+    let requests = requests.as_ref().and_then(Value::as_object);
+    for (name, wanted) in requests.into_iter().flatten() {
+        let wanted_text = wanted.as_str().unwrap_or_default();
+        let limit = limits
+            .as_ref()
+            .and_then(|limits| limits.get(name)?.as_str());
+        let Some(limit) = limit else { continue };
+        if billionths(wanted_text) > billionths(limit) {
+            causes.push(Cause::invalid(
+                format!("{place}.resources.requests"),
+                wanted,
+                &format!("must be less than or equal to {name} limit of {limit}"),
+            ));
         }
     }
 }

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{Call, Done, key_of, text, write};
+use crate::fieldset::Set;
 use crate::kinds::{Kind, Scale, builtin_scale, scale_schema};
+use crate::managed;
 use crate::patch::patch;
 use crate::status::{Failure, not_allowed, not_found};
 use crate::store::Store;
@@ -103,6 +105,23 @@ pub(super) fn scale(store: &mut Store, kind: &Kind, call: &Call) -> Result<Done,
     if !asked.is_empty() && asked != text(&before, "/metadata/resourceVersion") {
         return Err(crate::status::modified(kind, &target.name));
     }
+    let schema = kind
+        .versions
+        .get(&target.version)
+        .map(|version| std::sync::Arc::clone(&version.schema))
+        .unwrap_or_default();
+    let api_version = kind.api_version(&target.version);
+    let write = managed::Write {
+        schema: &schema,
+        api_version: &api_version,
+        manager: call.manager(),
+        subresource: "scale",
+        reset: Set::default(),
+        // The API server notes no time here.
+        now: "",
+    };
+    let fields = after.pointer("/metadata/managedFields").cloned();
+    managed::update(&write, &before, &mut after, fields.is_none());
     let mut done = write::store_change(store, kind, call, &key, &before, after, Vec::new())?;
     done.value = of(kind, &target.version, &done.value);
     Ok(done)

@@ -67,7 +67,11 @@ fn read(kind: &Kind, call: &Call, body: &Value) -> Result<(Value, Vec<String>), 
     }
     let mut unknown = Vec::new();
     let mut object = Value::Object(given);
+    let is_patched = call.verb == "patch" && !call.content_type.starts_with("application/apply");
     let wrong = |message: String| {
+        if is_patched {
+            return crate::status::invalid_patch(body, &message);
+        }
         bad_request(format!(
             "{} in version \"{version}\" cannot be handled as a {}: {message}",
             kind.kind, kind.kind
@@ -89,6 +93,12 @@ fn read(kind: &Kind, call: &Call, body: &Value) -> Result<(Value, Vec<String>), 
         object = decode::decode(&schema, &object, &mut unknown)
             .map_err(|error| wrong(error.message()))?;
         defaults::fill(&schema, &mut object);
+        if (kind.group.as_str(), kind.kind.as_str()) == ("apps", "DaemonSet") {
+            let have = "/metadata/annotations/deprecated.daemonset.template.generation";
+            if object.pointer(have).is_none() {
+                prepare::template_generation(&mut object, 0);
+            }
+        }
         check_base64(kind, &object).map_err(wrong)?;
     }
     unknown.sort();
@@ -253,9 +263,8 @@ pub(super) fn create(store: &mut Store, kind: &Kind, call: &Call) -> Result<Done
     let name = text(&object, "/metadata/name").to_owned();
     namespace_is_open(store, kind, &call.target.namespace, &name)?;
     if !text(&object, "/metadata/resourceVersion").is_empty() {
-        return Err(bad_request(
-            "resourceVersion should not be set on objects to be created",
-        ));
+        let why = "resourceVersion should not be set on objects to be created";
+        return Err(failure(500, "", why));
     }
     let key = key_of(kind, &call.target.namespace, &name);
     born(&mut object);
@@ -311,7 +320,7 @@ fn admit_creation(
     let given = store.given;
     prepare::create(store, kind, version, &schema, &mut object);
     escalation(store, kind, call, &object)?;
-    validate::object(kind, &schema, &object, None)?;
+    validate::object(kind, &schema, &object, None).map_err(|failure| failure.warned(&warnings))?;
     if store.get(key).is_some() {
         return Err(already_exists(&kind.group, &kind.plural, &key.3));
     }
@@ -369,7 +378,7 @@ fn establish(store: &mut Store, key: &Key, definition: &Value) {
         if !conditions.iter().any(|have| text(have, "/type") == kind) {
             conditions.push(json!({
                 "type": kind, "status": "True", "reason": reason, "message": message,
-                "lastTransitionTime": now(), "observedGeneration": 1,
+                "lastTransitionTime": now(),
             }));
         }
     }
@@ -433,7 +442,8 @@ pub(super) fn update(store: &mut Store, kind: &Kind, call: &Call) -> Result<Done
     if kind.custom && text(&object, "/metadata/resourceVersion").is_empty() {
         let why = "must be specified for an update";
         let cause = Cause::invalid("metadata.resourceVersion", &json!(0), why);
-        return Err(invalid(&kind.group, &kind.kind, &target.name, &[cause]));
+        // Here the API server names the resource, not the kind.
+        return Err(invalid(&kind.group, &kind.plural, &target.name, &[cause]));
     }
     change(store, kind, call, &key, &before, object, warnings)
 }
@@ -534,7 +544,8 @@ pub(super) fn store_change(
             metadata.insert("generation".to_owned(), json!(next));
         }
     }
-    validate::object(kind, &schema, &after, Some(&live))?;
+    validate::object(kind, &schema, &after, Some(&live))
+        .map_err(|failure| failure.warned(&warnings))?;
     if call.is_dry() {
         store.given = given;
         let mut done = Done::new(200, after);
@@ -623,12 +634,19 @@ pub(super) fn apply(store: &mut Store, kind: &Kind, call: &Call) -> Result<Done,
     let wanted = text(&configuration, "/metadata/resourceVersion").to_owned();
     match live {
         Some(before) => {
-            if !wanted.is_empty() && wanted != text(&before, "/metadata/resourceVersion") {
-                return Err(modified(kind, &target.name));
-            }
             let live = convert::to(kind, &target.version, &before);
             let merged =
                 managed::apply(&write, &live, &configuration, force, false).map_err(refuse)?;
+            let uid = text(&configuration, "/metadata/uid");
+            if !uid.is_empty() && uid != text(&before, "/metadata/uid") {
+                // The API server says so twice.
+                let cause = Cause::invalid("metadata.uid", &json!(uid), "field is immutable");
+                let causes = [cause.clone(), cause];
+                return Err(invalid(&kind.group, &kind.kind, &target.name, &causes));
+            }
+            if !wanted.is_empty() && wanted != text(&before, "/metadata/resourceVersion") {
+                return Err(modified(kind, &target.name));
+            }
             let (mut object, warnings) = read_applied(kind, call, &merged)?;
             place(kind, call, &mut object)?;
             store_change(store, kind, call, &key, &before, object, warnings)
@@ -636,9 +654,6 @@ pub(super) fn apply(store: &mut Store, kind: &Kind, call: &Call) -> Result<Done,
         None => {
             if !target.subresource.is_empty() {
                 return Err(not_found(&kind.group, &kind.plural, &target.name));
-            }
-            if !wanted.is_empty() || !text(&configuration, "/metadata/uid").is_empty() {
-                return Err(modified(kind, &target.name));
             }
             let act = Act {
                 verb: "create".to_owned(),
@@ -709,7 +724,7 @@ fn configuration(
         )));
     }
     let mut wrong = Vec::new();
-    declared(schema, body, "", kind.custom, &mut wrong);
+    declared(schema, body, "", &mut wrong);
     if let Some(why) = wrong.first() {
         let all = if wrong.len() == 1 {
             why.clone()
@@ -722,7 +737,7 @@ fn configuration(
 }
 
 /// What a configuration says that the schema does not know.
-fn declared(schema: &Schema, value: &Value, path: &str, custom: bool, wrong: &mut Vec<String>) {
+fn declared(schema: &Schema, value: &Value, path: &str, wrong: &mut Vec<String>) {
     use crate::schema::Shape;
     let expected = |what: &str| {
         let shown = match value {
@@ -736,14 +751,24 @@ fn declared(schema: &Schema, value: &Value, path: &str, custom: bool, wrong: &mu
             for (name, value) in map {
                 let inner = format!("{path}.{name}");
                 match object.fields.get(name).or(object.additional.as_deref()) {
-                    Some(field) => declared(field, value, &inner, custom, wrong),
-                    None if custom || object.fields.is_empty() => {}
+                    Some(field) => declared(field, value, &inner, wrong),
+                    None if schema.preserve || object.fields.is_empty() => {}
                     None => wrong.push(format!("{inner}: field not declared in schema")),
                 }
             }
         }
         (Shape::List(list), Value::Array(values)) => {
+            let mut seen = std::collections::BTreeSet::new();
             for value in values {
+                if let Some(element) = crate::fieldset::item(schema, value) {
+                    let mut set = Set::default();
+                    set.insert(std::slice::from_ref(&element));
+                    if !seen.insert(element) {
+                        let shown = set.paths().concat();
+                        wrong.push(format!("{path}: duplicate entries for key {shown}"));
+                        continue;
+                    }
+                }
                 let place = match crate::fieldset::item(schema, value) {
                     Some(element) => {
                         let mut set = Set::default();
@@ -752,7 +777,7 @@ fn declared(schema: &Schema, value: &Value, path: &str, custom: bool, wrong: &mu
                     }
                     None => format!("{path}[0]"),
                 };
-                declared(&list.items, value, &place, custom, wrong);
+                declared(&list.items, value, &place, wrong);
             }
         }
         (Shape::String | Shape::MicroTime, Value::Number(_) | Value::Bool(_)) => {
