@@ -17,7 +17,7 @@ pub struct TestCluster {
 
 enum Server {
     Embedded(ApiServer, Serving),
-    Real(Envtest),
+    Real(Box<Envtest>),
 }
 
 impl TestCluster {
@@ -49,7 +49,7 @@ impl TestCluster {
         let directory = tempfile::tempdir()?;
         let envtest = Envtest::start(&programs, directory.path()).await?;
         Ok(Some(Self {
-            server: Server::Real(envtest),
+            server: Server::Real(Box::new(envtest)),
             directory,
         }))
     }
