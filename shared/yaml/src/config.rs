@@ -64,17 +64,18 @@ pub fn from_str<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, Config
     located(file, text).map(|located| located.value)
 }
 
-/// Like [`from_str`], after the value was brought into the form that `T` takes; of a key that comes
-/// twice the last counts, as for the program whose file it is.
+/// Like [`from_str`], after the value was brought into the form that `T` takes, and with a choice of
+/// what a key that comes twice means.
 ///
 /// # Errors
 /// See [`from_str`].
 pub fn from_str_with<T: DeserializeOwned>(
     file: &str,
     text: &str,
+    duplicate_keys: DuplicateKeys,
     prepare: impl FnOnce(&mut Value),
 ) -> Result<T, ConfigError> {
-    read(file, text, DuplicateKeys::LastWins, prepare).map(|located| located.value)
+    read(file, text, duplicate_keys, prepare).map(|located| located.value)
 }
 
 /// Like [`from_str`], and keeps the positions.

@@ -69,7 +69,7 @@ impl Config {
     /// # Errors
     /// When it is not YAML or has an unknown field.
     pub(crate) fn read(file: &str, text: &str) -> Outcome<Self> {
-        let mut config: Self = file::typed(file, text)?;
+        let mut config: Self = file::typed_strict(file, text)?;
         config.sort();
         Ok(config)
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use flotilla_shared::reason::Reason;
+use flotilla_yaml::DuplicateKeys;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -425,12 +426,25 @@ impl Kustomization {
 }
 
 /// Reads a text as `T`; unknown fields are errors that name file, line and the nearest known one, and a
-/// null stands for a field that is not there, as it does in Go.
+/// null stands for a field that is not there, as it does in Go. Of a field that comes twice the last
+/// counts, as with Kustomize.
 ///
 /// # Errors
 /// When it is not YAML or not a `T`.
 pub(crate) fn typed<T: DeserializeOwned>(file: &str, text: &str) -> Outcome<T> {
-    flotilla_yaml::config::from_str_with(file, text, |value| {
+    read(file, text, DuplicateKeys::LastWins)
+}
+
+/// Like [`typed`], but a field that comes twice is an error.
+///
+/// # Errors
+/// See [`typed`].
+pub(crate) fn typed_strict<T: DeserializeOwned>(file: &str, text: &str) -> Outcome<T> {
+    read(file, text, DuplicateKeys::Refuse)
+}
+
+fn read<T: DeserializeOwned>(file: &str, text: &str, duplicate_keys: DuplicateKeys) -> Outcome<T> {
+    flotilla_yaml::config::from_str_with(file, text, duplicate_keys, |value| {
         canonical(value, false);
         if value.is_null() {
             *value = Value::Object(serde_json::Map::new());
@@ -466,7 +480,6 @@ fn canonical(value: &mut Value, texts: bool) {
                 }
                 return;
             }
-            map.retain(|_, value| !value.is_null());
             let other_case: Vec<(String, &str)> = map
                 .keys()
                 .filter(|key| !FIELDS.contains(&key.as_str()))
@@ -482,6 +495,8 @@ fn canonical(value: &mut Value, texts: bool) {
                     map.insert(known.to_owned(), value);
                 }
             }
+            // Only of known fields: one that is not known is refused, whatever it holds.
+            map.retain(|key, value| !value.is_null() || !FIELDS.contains(&key.as_str()));
             for (key, value) in map.iter_mut() {
                 let texts = matches!(
                     key.as_str(),

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::failure::{Failure, Outcome};
 use super::file::{GeneratorArgs, GeneratorOptions};
-use super::node::{Key, Map, Node};
+use super::node::{Key, Map, Node, Tag, plain_tag};
 use super::resource::{Behavior, Resource};
 use super::session::{Directory, Session};
 use crate::Origin;
@@ -150,9 +150,10 @@ fn data(
 ) -> Outcome<BTreeMap<String, Vec<u8>>> {
     let mut all = BTreeMap::new();
     let mut put = |key: String, value: Vec<u8>| {
-        if !is_key(&key) {
+        if plain_tag(&key) != Tag::Text {
+            // Kustomize writes such a key without quotes, and then cannot read it.
             return Err(Failure::render(format!(
-                "{key:?} is not a key: use letters, digits, `-`, `_` and `.`, at most 253"
+                "key {key:?} reads as something other than text in YAML; give it another name"
             )));
         }
         session.budget.work(value.len())?;
@@ -164,6 +165,7 @@ fn data(
     };
     for reference in &args.envs {
         let text = session.load_text(directory, reference)?;
+        // Whether a key can be one is for the API server to say, as with Kustomize.
         for (at, line) in text.lines().enumerate() {
             let line = if at == 0 {
                 line.trim_start_matches('\u{feff}')
@@ -175,13 +177,6 @@ fn data(
                 continue;
             }
             let (key, value) = line.split_once('=').unwrap_or((line, ""));
-            if !is_variable(key) {
-                return Err(Failure::render(format!(
-                    "{reference}:{}: {:?} is not the name of a variable",
-                    at + 1,
-                    key.chars().take(60).collect::<String>()
-                )));
-            }
             put(key.to_owned(), value.as_bytes().to_vec())?;
         }
     }
@@ -219,22 +214,6 @@ fn unquoted(text: &str) -> &str {
                 .flatten()
         })
         .unwrap_or(text)
-}
-
-/// apimachinery's `IsConfigMapKey`.
-fn is_key(key: &str) -> bool {
-    !key.is_empty()
-        && key.len() <= 253
-        && key != "."
-        && !key.starts_with("..")
-        && key
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
-}
-
-/// apimachinery's `IsEnvVarName`.
-fn is_variable(name: &str) -> bool {
-    is_key(name) && !name.starts_with(|c: char| c.is_ascii_digit())
 }
 
 /// Base64 in lines of 70, as Kustomize writes it.

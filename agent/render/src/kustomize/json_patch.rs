@@ -132,8 +132,7 @@ fn apply_one(target: &mut Node, operation: &Operation, budget: &Budget) -> Outco
         Kind::Remove => remove(target, path).map(|_| ()),
         Kind::Replace(value) => {
             budget.work(value.weight())?;
-            *find_mut(target, path)? = value.clone();
-            Ok(())
+            replace(target, path, value.clone())
         }
         Kind::Test(value) => {
             let found = find(target, path);
@@ -158,6 +157,18 @@ fn apply_one(target: &mut Node, operation: &Operation, budget: &Budget) -> Outco
             add(target, path, value)
         }
     }
+}
+
+/// A field that is not there is made, against the RFC: so does the library that Kustomize uses.
+fn replace(target: &mut Node, path: &[String], value: Node) -> Outcome<()> {
+    if let Some((last, parents)) = path.split_last()
+        && let Node::Map(map) = find_mut(target, parents)?
+    {
+        map.insert(last, value);
+        return Ok(());
+    }
+    *find_mut(target, path)? = value;
+    Ok(())
 }
 
 fn missing() -> Failure {

@@ -18,6 +18,8 @@ pub(crate) fn resources_of_file(
     path: &str,
     content: &[u8],
 ) -> Outcome<Vec<Resource>> {
+    let text = std::str::from_utf8(content).unwrap_or_default();
+    refuse_schema_comments(text).map_err(|error| error.at(path))?;
     let documents = session.documents(path, content)?;
     resources(session, path, documents)
 }
@@ -31,6 +33,7 @@ pub(crate) fn resources_of_text(
     place: &str,
     text: &str,
 ) -> Outcome<Vec<Resource>> {
+    refuse_schema_comments(text)?;
     let documents =
         parse::documents(text, &session.limits().yaml, &session.budget).map_err(|error| {
             Failure::new(
@@ -39,6 +42,27 @@ pub(crate) fn resources_of_text(
             )
         })?;
     resources(session, place, documents)
+}
+
+/// Kustomize takes how lists merge from comments, too. Comments are not read here, so what depends on them
+/// is refused.
+fn refuse_schema_comments(text: &str) -> Outcome<()> {
+    const MARK: &str = "x-kubernetes-patch-";
+    if !text.contains(MARK) {
+        return Ok(());
+    }
+    let in_comment = |line: &str| {
+        line.split_once('#').is_some_and(|(_, comment)| {
+            comment.trim_start().starts_with('{') && comment.contains(MARK)
+        })
+    };
+    match text.lines().position(in_comment) {
+        Some(at) => Err(Failure::render(format!(
+            "line {}: a schema in a comment is not read; give it with `openapi`",
+            at + 1
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Resources of a text that is either them or a path; none where it is a path.

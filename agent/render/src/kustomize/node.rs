@@ -456,6 +456,9 @@ impl Scalar {
                 _ => Err(self.misread("true or false")),
             },
             // Decimal integers are nearly all numbers there are.
+            Tag::Integer if plain_tag(&self.text) != Tag::Integer => {
+                Err(self.misread("an integer"))
+            }
             Tag::Integer if self.text.len() < 18 && !self.text.starts_with(['0', '+']) => self
                 .text
                 .parse::<i64>()

@@ -239,6 +239,14 @@ impl<'t> Reader<'t> {
             let Node::Scalar(key) = self.value(event, key_span, depth + 1)? else {
                 return Err(wrong(key_span, "a mapping or sequence cannot be a key"));
             };
+            if key.tag != Tag::Text && !is_merge {
+                // Kustomize cannot write such a key either.
+                let short: String = key.text.chars().take(80).collect();
+                return Err(wrong(
+                    key_span,
+                    format!("key {short} is not text; quote it"),
+                ));
+            }
             let (event, span) = self.next()?;
             let value = self.value(event, span, depth + 1)?;
             if is_merge {

@@ -259,13 +259,16 @@ fn set_field(
         Node::Scalar(old) => {
             let text = text.unwrap_or_else(|| value.scalar_text().to_owned());
             let tag = if made { plain_tag(&text) } else { old.tag };
+            if tag == Tag::Null && plain_tag(&text) != Tag::Null {
+                return Err(Failure::render(
+                    "the field is null and would stay null; remove it, or give it a value of the \
+                     type that is wanted",
+                ));
+            }
             *old = Scalar {
                 tag,
                 text: text.into(),
             };
-            if old.tag == Tag::Null && !made {
-                old.tag = plain_tag(&old.text);
-            }
         }
         node => *node = value.clone(),
     }
