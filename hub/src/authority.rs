@@ -111,7 +111,11 @@ impl Authority {
     pub fn hub(&self, hostnames: &[String], now: Timestamp) -> Result<TlsIdentity, Error> {
         let key = KeyPair::generate()?;
         let mut params = params(now, HUB_LIFE, "Flotilla hub");
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        // Both ways: replicas of the hub call each other.
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
         params.subject_alt_names = vec![uri(&Identity::Hub)?];
         for name in std::iter::once(HUB_SERVER_NAME).chain(hostnames.iter().map(String::as_str)) {
             params.subject_alt_names.push(match name.parse() {

@@ -1,9 +1,10 @@
 //! What each subcommand does.
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use flotilla_shared::id::OperatorName;
 use flotilla_shared::identity::Identity;
 use flotilla_shared::{telemetry, tls};
@@ -14,6 +15,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::app::{self, Config};
 use crate::args::{Args, Command};
 use crate::authority::{Authority, write_private};
+use crate::promote::Credential;
+use crate::store::{self, Store};
 
 /// Runs a command to its end.
 ///
@@ -29,35 +32,84 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             address,
         } => init(&data_dir, &operator, &address),
         Command::Check { file } => check(&file),
-        Command::Run {
-            data_dir,
-            fleet,
-            listen,
-            address,
-            hostname,
-            poll_interval,
-        } => {
+        Command::Run(run) => {
+            let optional = |path: Option<PathBuf>| path.as_deref().map(secret).transpose();
+            let push = run.push_credentials_file.as_deref();
             let config = Config {
-                data_dir,
-                fleet,
-                listen,
-                address,
-                hostnames: hostname,
-                poll_interval,
+                data_dir: run.data_dir,
+                fleet: run.fleet,
+                listen: run.listen,
+                address: run.address,
+                hostnames: run.hostname,
+                poll_interval: run.poll_interval,
+                store_url: optional(run.store_url_file)?,
+                replica_address: run.replica_address,
+                metrics_listen: run.metrics_listen,
+                webhook_listen: run.webhook_listen,
+                webhook_secret: optional(run.webhook_secret_file)?.map(String::into_bytes),
+                push: push.map(Credential::open).transpose()?,
             };
             let running = app::start(config).await?;
             // One line for whoever started us, such as the demo and the tests.
             say(&format!("hub listens on {}", running.address))?;
             let mut terminate = signal(SignalKind::terminate())?;
+            let mut code = ExitCode::SUCCESS;
             tokio::select! {
                 _ = terminate.recv() => {}
                 result = tokio::signal::ctrl_c() => result?,
+                // Whatever supervises us starts us again, as one that stands by.
+                () = running.ended() => code = ExitCode::from(3),
             }
             tracing::info!("stopping");
             running.shutdown().await;
+            Ok(code)
+        }
+        Command::Backup { data_dir, to } => {
+            store::backup(&data_dir, &to).await?;
+            say(&format!("wrote {}", to.display()))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Restore { data_dir, from } => {
+            let epoch = store::restore(&data_dir, &from).await?;
+            say(&format!(
+                "restored {}; the epoch is {epoch} now. The store before it is kept as \
+                 hub.db.before-restore",
+                from.display()
+            ))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::RaiseEpoch { store_url_file } => {
+            let store = Store::connect(&secret(&store_url_file)?).await?;
+            let epoch = store.raise_epoch().await?;
+            say(&format!("the epoch is {epoch} now"))?;
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// Longest file with a secret.
+const MAX_SECRET: u64 = 64 << 10;
+
+/// Reads a file with a secret, without the line's end. A file that others can read is refused, unless
+/// a group of its owner's choosing may (E15).
+fn secret(path: &Path) -> anyhow::Result<String> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let of = || format!("{}", path.display());
+    let metadata = std::fs::metadata(path).with_context(of)?;
+    anyhow::ensure!(
+        metadata.permissions().mode() & 0o007 == 0,
+        "{} is readable by everyone: chmod o-rwx it",
+        path.display()
+    );
+    anyhow::ensure!(
+        metadata.len() <= MAX_SECRET,
+        "{} is too large",
+        path.display()
+    );
+    let text = std::fs::read_to_string(path).with_context(of)?;
+    let text = text.trim_end_matches(['\r', '\n']).to_owned();
+    anyhow::ensure!(!text.is_empty(), "{} is empty", path.display());
+    Ok(text)
 }
 
 fn say(line: &str) -> std::io::Result<()> {

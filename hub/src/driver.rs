@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::fleet::{
     Action, ActionError, AuditEntry, Effect, Event, Fleet, SessionId, settle_order,
 };
+use crate::metrics::Metrics;
 use crate::store::{self, Store};
 
 /// Events that may wait; a full channel slows the senders down, which is the point.
@@ -208,6 +209,7 @@ impl Handle {
 pub fn spawn(
     fleet: Fleet,
     store: Store,
+    metrics: Metrics,
     stop: CancellationToken,
 ) -> (Handle, tokio::task::JoinHandle<()>) {
     let (commands, receiver) = mpsc::channel(QUEUE);
@@ -226,6 +228,7 @@ pub fn spawn(
         queries: Vec::new(),
         backlog: VecDeque::new(),
         batches: 0,
+        metrics,
         name: format!("{:016x}", rand::random::<u64>()),
         stop,
     };
@@ -244,6 +247,7 @@ struct Driver {
     /// What came while the store was unwell.
     backlog: VecDeque<Command>,
     batches: u64,
+    metrics: Metrics,
     name: String,
     stop: CancellationToken,
 }
@@ -345,13 +349,22 @@ impl Driver {
         let batch = format!("{}-{}", self.name, self.batches);
         let mut wait = Duration::from_millis(100);
         loop {
+            let began = tokio::time::Instant::now();
             match self.store.apply(&batch, effects, now).await {
-                Ok(()) => return true,
+                Ok(()) => {
+                    if effects.iter().any(Effect::is_stored) {
+                        self.metrics.stored(began.elapsed(), effects.len());
+                    }
+                    return true;
+                }
                 Err(error @ store::Error::Fenced { .. }) => {
                     tracing::error!(%error, "stepping down");
                     return false;
                 }
-                Err(error) => tracing::error!(%error, "cannot store; will try again"),
+                Err(error) => {
+                    self.metrics.store_failed();
+                    tracing::error!(%error, "cannot store; will try again");
+                }
             }
             for (outcome, _) in self.outcomes.drain(..) {
                 let _ = outcome.send(Err(Refused::Store));
@@ -385,6 +398,7 @@ impl Driver {
         match effect {
             Effect::Send(cluster, id, assignment) => {
                 if let Some(session) = self.sessions.get(&(cluster, id)) {
+                    self.metrics.assignment_sent();
                     session.assignment.send_replace(Some(assignment));
                 }
             }
@@ -407,6 +421,7 @@ impl Driver {
                 let reference = assignment.decoded.reference;
                 tracing::info!(%cluster, generation = reference.generation.0, "assigned");
             }
+            Effect::Measure(environment, took) => self.metrics.applied(&environment, took),
             Effect::Audit(entry) => {
                 tracing::info!(
                     actor = entry.actor,

@@ -78,6 +78,8 @@ pub struct Fleet {
     dirty: BTreeSet<EnvironmentName>,
     /// Worked out again after membership changed.
     members: BTreeMap<EnvironmentName, Arc<Members>>,
+    /// Pushes that were announced and not yet seen.
+    hints: BTreeMap<RepositoryName, Timestamp>,
     /// Clusters whose pin ends by itself.
     expiring_pins: usize,
     /// Grows with each visible change; each cluster remembers its last one.

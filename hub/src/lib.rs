@@ -14,10 +14,13 @@
 pub mod app;
 pub mod args;
 pub mod authority;
+pub mod check;
 pub mod command;
 pub mod driver;
 pub mod fleet;
+pub mod metrics;
 pub mod poll;
+pub mod promote;
 pub mod serve;
 pub mod spec;
 pub mod status;

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 
 use crate::driver::Handle;
 use crate::fleet::Event;
+use crate::metrics::Metrics;
 use crate::spec::Spec;
 
 /// Longest look at one repository; a blocking thread that hangs on is left behind and bounded by its
@@ -37,17 +38,24 @@ pub struct Pollers {
     handle: Handle,
     cache: PathBuf,
     interval: Option<Duration>,
+    metrics: Metrics,
     running: BTreeMap<RepositoryName, (Target, Arc<Notify>, JoinHandle<()>)>,
 }
 
 impl Pollers {
     /// None yet. `interval` overrides what the fleet file says.
     #[must_use]
-    pub fn new(handle: Handle, cache: PathBuf, interval: Option<Duration>) -> Self {
+    pub fn new(
+        handle: Handle,
+        cache: PathBuf,
+        interval: Option<Duration>,
+        metrics: Metrics,
+    ) -> Self {
         Self {
             handle,
             cache,
             interval,
+            metrics,
             running: BTreeMap::new(),
         }
     }
@@ -84,6 +92,7 @@ impl Pollers {
                 target: target.clone(),
                 cache: self.cache.join(name.as_str()),
                 handle: self.handle.clone(),
+                metrics: self.metrics.clone(),
                 hint: Arc::clone(&hint),
             };
             self.running
@@ -112,6 +121,7 @@ struct Watcher {
     target: Target,
     cache: PathBuf,
     handle: Handle,
+    metrics: Metrics,
     hint: Arc<Notify>,
 }
 
@@ -120,7 +130,14 @@ impl Watcher {
         let interval = self.target.interval;
         let mut backoff = Backoff::new(interval, MAX_BACKOFF.max(interval));
         loop {
-            let event = match self.look().await {
+            let began = tokio::time::Instant::now();
+            let looked = self.look().await;
+            let outcome = match &looked {
+                Ok(_) => "ok",
+                Err((reason, _)) => reason.as_str(),
+            };
+            self.metrics.looked(&self.name, outcome, began.elapsed());
+            let event = match looked {
                 Ok(found) => {
                     backoff.reset();
                     Event::HeadsRead {

@@ -7,9 +7,12 @@ pub mod access;
 pub mod agent_api;
 pub mod enroll;
 pub mod fleet_api;
+pub mod http;
 pub mod listen;
 pub mod peer;
 pub mod relay;
+pub mod standby;
+pub mod webhook;
 
 use std::sync::Arc;
 
@@ -33,6 +36,8 @@ pub struct Context {
     pub authority: Authority,
     /// Who may do what.
     pub access: access::Access,
+    /// What is measured.
+    pub metrics: crate::metrics::Metrics,
     /// The store's epoch.
     pub epoch: Epoch,
     /// `host:port` that agents and operators should dial.

@@ -124,7 +124,7 @@ pub fn cluster(
             .unwrap_or_default(),
         created_at: Some(timestamp_to_wire(cluster.record.created_at)),
         certificate_expires_at: cluster.record.certificate_expires_at.map(timestamp_to_wire),
-        current_since: None,
+        current_since: cluster.current_since.map(timestamp_to_wire),
         pending_fingerprint: cluster.record.pending.clone().unwrap_or_default(),
     })
 }

@@ -262,6 +262,7 @@ impl Store {
             Effect::Send(..)
             | Effect::RequestReport(..)
             | Effect::Close(..)
+            | Effect::Measure(..)
             | Effect::Audit(_) => return Ok(()),
             Effect::StoreHead(repository, branch, head) => sqlx::query(
                 "INSERT INTO heads (repository, branch, commit_id, seen_at) VALUES ($1, $2, $3, $4) \

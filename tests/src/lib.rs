@@ -6,9 +6,11 @@ pub mod envtest;
 pub mod fleet;
 pub mod git_server;
 pub mod installation;
+pub mod postgres;
 pub mod programs;
 pub mod repository;
 pub mod script;
+pub mod simulated;
 
 use std::time::Duration;
 

@@ -10,6 +10,14 @@ use tokio::process::Command;
 /// # Errors
 /// When cargo fails.
 pub async fn build() -> anyhow::Result<PathBuf> {
+    build_some(&["flotilla-hub", "flotilla-agent", "flotilla-cli"]).await
+}
+
+/// Builds some of our packages, likewise.
+///
+/// # Errors
+/// When cargo fails.
+pub async fn build_some(packages: &[&str]) -> anyhow::Result<PathBuf> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let own = std::env::current_exe()?;
     let mut directory = own
@@ -21,16 +29,10 @@ pub async fn build() -> anyhow::Result<PathBuf> {
         directory.pop();
     }
     let mut command = Command::new(cargo);
-    command.args([
-        "build",
-        "-q",
-        "-p",
-        "flotilla-hub",
-        "-p",
-        "flotilla-agent",
-        "-p",
-        "flotilla-cli",
-    ]);
+    command.args(["build", "-q"]);
+    for package in packages {
+        command.args(["-p", package]);
+    }
     command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
     if directory.ends_with("release") {
         command.arg("--release");

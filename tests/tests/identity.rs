@@ -44,9 +44,7 @@ impl Hub {
             data_dir: directory.path().to_owned(),
             fleet,
             listen: "127.0.0.1:0".to_owned(),
-            address: String::new(),
-            hostnames: Vec::new(),
-            poll_interval: None,
+            ..Config::default()
         })
         .await
         .unwrap();

@@ -126,9 +126,8 @@ impl World {
             data_dir: directory.join("hub"),
             fleet: directory.join("fleet.yaml"),
             listen: listen.to_owned(),
-            address: String::new(),
-            hostnames: Vec::new(),
             poll_interval: Some(Duration::from_millis(200)),
+            ..Config::default()
         }
     }
 

@@ -88,6 +88,8 @@ pub struct Cluster {
     pub version: u64,
     pub(super) session: Option<(SessionId, Timestamp)>,
     pub(super) report_digest: Digest,
+    /// The assignment whose way here was measured.
+    pub(super) measured: AssignmentRef,
 }
 
 impl Cluster {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use flotilla_shared::assignment::AssignmentRef;
 use flotilla_shared::digest::Digest;
@@ -110,6 +111,13 @@ pub enum Event {
         /// The last rollout of each environment.
         rollouts: Vec<Rollout>,
     },
+    /// A Git server says that somebody pushed. Only a hint: what is there is read from the branch.
+    Hinted {
+        /// To which repository.
+        repository: RepositoryName,
+        /// When it said so.
+        at: Timestamp,
+    },
     /// Time went by.
     Tick,
     /// An external check was asked.
@@ -204,6 +212,8 @@ pub enum Effect {
     DeleteProgress(String, ClusterName),
     /// Add to the audit log.
     Audit(AuditEntry),
+    /// A cluster runs its assignment's commits, healthy, so long after they were pushed.
+    Measure(EnvironmentName, Duration),
     /// Put an assignment into a stream's slot, over what is there.
     Send(ClusterName, SessionId, Arc<DecodedAssignment>),
     /// Ask for the full report again.

@@ -104,7 +104,10 @@ impl Disk {
                     self.progress.remove(&(rollout, cluster));
                 }
                 Effect::Audit(entry) => self.audit.push(entry),
-                Effect::Send(..) | Effect::RequestReport(..) | Effect::Close(..) => {}
+                Effect::Send(..)
+                | Effect::RequestReport(..)
+                | Effect::Measure(..)
+                | Effect::Close(..) => {}
             }
         }
     }

@@ -12,6 +12,9 @@ use super::environment::{CheckResult, Pin};
 use super::event::{Effect, Event, SessionId, settle_order};
 use super::{Fleet, Head};
 
+/// A hint older than this belongs to another push.
+const HINT_LIFE: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
+
 impl Fleet {
     /// Takes one event and draws its consequences. Deterministic: equal fleets, events and times give
     /// equal effects.
@@ -52,6 +55,9 @@ impl Fleet {
                 }
                 self.count_pins();
                 self.touch_environments();
+            }
+            Event::Hinted { repository, at } => {
+                self.hints.insert(repository, at);
             }
             Event::Tick => self.tick(now, &mut effects),
             Event::Checked {
@@ -192,6 +198,7 @@ impl Fleet {
                     cluster.report_digest = digest;
                     cluster.report = Some(report.clone());
                     cluster.note_current(now);
+                    self.measure(&name, now, &mut effects);
                     self.stir(&name);
                     self.touch(&name);
                     self.touch_environments();
@@ -259,6 +266,9 @@ impl Fleet {
     ) {
         let mut visible = false;
         let mut moved = false;
+        // The push is what a person waits from, not our look at it.
+        let hinted = self.hints.remove(repository);
+        let pushed = hinted.filter(|at| *at <= now && now.duration_since(*at) < HINT_LIFE);
         for branch in asked {
             let head = self
                 .heads
@@ -272,7 +282,7 @@ impl Fleet {
                     if head.commit.as_ref() != Some(commit) {
                         *head = Head {
                             commit: Some(commit.clone()),
-                            seen_at: Some(now),
+                            seen_at: Some(pushed.unwrap_or(now)),
                             checked_at: Some(now),
                             problem: None,
                         };
@@ -293,6 +303,45 @@ impl Fleet {
                 .extend(self.spec.environments.iter().map(|one| one.name.clone()));
             self.touch_environments();
             self.assign_all(now, effects);
+        }
+    }
+
+    /// Measures, once for each assignment, how long its newest commit took to run here.
+    fn measure(&mut self, name: &ClusterName, now: Timestamp, effects: &mut Vec<Effect>) {
+        let Some(cluster) = self
+            .clusters
+            .get(name)
+            .filter(|one| one.current_since.is_some())
+        else {
+            return;
+        };
+        let Some(assigned) = &cluster.assigned else {
+            return;
+        };
+        let reference = assigned.reference;
+        let pushed = assigned
+            .assignment
+            .applications
+            .values()
+            .filter_map(|app| {
+                let revision = &app.revision;
+                let head = self.head(&revision.repository, &revision.branch)?;
+                head.seen_at
+                    .filter(|_| head.commit.as_ref() == Some(&revision.commit))
+            })
+            .max();
+        let environment = assigned.assignment.environment.clone();
+        let issued = assigned.assignment.issued_at;
+        let Some(cluster) = self.clusters.get_mut(name) else {
+            return;
+        };
+        // An assignment older than the push was not made for it.
+        if let Some(pushed) = pushed
+            && std::mem::replace(&mut cluster.measured, reference) != reference
+            && issued >= pushed
+        {
+            let took = now.duration_since(pushed).unsigned_abs();
+            effects.push(Effect::Measure(environment, took));
         }
     }
 

@@ -87,6 +87,7 @@ impl AgentService for Agents {
         // The channel is new and empty.
         let _ = outbound.try_send(message(v1::hub_message::Body::Welcome(welcome)));
         tracing::info!(%cluster, session = session.0, "agent connected");
+        self.0.metrics.stream_opened();
         self.0
             .handle
             .event(Event::Connected(cluster.clone(), session, hello))
@@ -106,6 +107,7 @@ impl AgentService for Agents {
                 .handle
                 .event(Event::Disconnected(cluster.clone(), session))
                 .await;
+            context.metrics.stream_ended();
             tracing::info!(%cluster, session = session.0, "agent disconnected");
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))

@@ -66,7 +66,7 @@ impl AsyncWrite for Connection {
 /// Accepts connections until the receiver is dropped.
 #[must_use]
 pub fn accept(
-    listener: TcpListener,
+    listener: Arc<TcpListener>,
     tls: Arc<ServerConfig>,
 ) -> mpsc::Receiver<std::io::Result<Connection>> {
     let (sender, receiver) = mpsc::channel(64);

@@ -11,11 +11,38 @@ pub struct Peer {
     pub certificate: Option<PeerCertificate>,
 }
 
-fn identity<T>(request: &Request<T>) -> Option<&Identity> {
-    let peer = request.extensions().get::<Peer>()?;
-    peer.certificate
-        .as_ref()
-        .map(|certificate| &certificate.identity)
+/// On whose behalf another hub process calls.
+pub const BEHALF: &str = "x-flotilla-on-behalf-of";
+/// In that header: a caller without a certificate.
+pub const NOBODY: &str = "nobody";
+
+/// Who calls. Another process of the hub calls for somebody else, and is believed, since only our own
+/// authority's hub certificate can say so; from anyone else the header is not even looked at (E8).
+fn identity<T>(request: &Request<T>) -> Result<Option<Identity>, Status> {
+    let Some(certificate) = request
+        .extensions()
+        .get::<Peer>()
+        .and_then(|peer| peer.certificate.as_ref())
+    else {
+        return Ok(None);
+    };
+    if certificate.identity != Identity::Hub {
+        return Ok(Some(certificate.identity.clone()));
+    }
+    let behalf = request
+        .metadata()
+        .get(BEHALF)
+        .and_then(|value| value.to_str().ok());
+    match behalf {
+        None => Ok(Some(Identity::Hub)),
+        Some(NOBODY) => Ok(None),
+        Some(uri) => match uri.parse() {
+            Ok(Identity::Hub) | Err(_) => {
+                Err(Status::permission_denied("no hub speaks on behalf of that"))
+            }
+            Ok(identity) => Ok(Some(identity)),
+        },
+    }
 }
 
 /// The calling agent's cluster.
@@ -23,8 +50,8 @@ fn identity<T>(request: &Request<T>) -> Option<&Identity> {
 /// # Errors
 /// When the caller is not an agent.
 pub fn cluster<T>(request: &Request<T>) -> Result<ClusterName, Status> {
-    match identity(request) {
-        Some(Identity::Cluster(name)) => Ok(name.clone()),
+    match identity(request)? {
+        Some(Identity::Cluster(name)) => Ok(name),
         Some(_) => Err(Status::permission_denied("this method is for agents")),
         None => Err(Status::unauthenticated(
             "a client certificate is needed: enrol first",
@@ -37,8 +64,8 @@ pub fn cluster<T>(request: &Request<T>) -> Result<ClusterName, Status> {
 /// # Errors
 /// When the caller is not an operator.
 pub fn operator<T>(request: &Request<T>) -> Result<OperatorName, Status> {
-    match identity(request) {
-        Some(Identity::Operator(name)) => Ok(name.clone()),
+    match identity(request)? {
+        Some(Identity::Operator(name)) => Ok(name),
         Some(_) => Err(Status::permission_denied("this method is for operators")),
         None => Err(Status::unauthenticated(
             "an operator's client certificate is needed",

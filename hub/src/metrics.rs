@@ -1,0 +1,288 @@
+//! What is measured, in the words of Prometheus (OpenMetrics text). Names begin with `flotilla_hub_`;
+//! label values come from enums and the fleet file, so that their number is bounded.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flotilla_shared::id::{EnvironmentName, RepositoryName};
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::fleet::rollout::State;
+use crate::fleet::{Connection, Fleet, OFFLINE_AFTER};
+
+type Labels = Vec<(&'static str, String)>;
+
+fn seconds() -> Histogram {
+    // 1 ms to a little over a minute.
+    Histogram::new(exponential_buckets(0.001, 2.0, 17))
+}
+
+fn long_seconds() -> Histogram {
+    // Half a second to a little over four hours.
+    Histogram::new(exponential_buckets(0.5, 2.0, 16))
+}
+
+/// Everything that is measured.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Arc<Mutex<Registry>>,
+    clusters: Family<Labels, Gauge>,
+    rollouts: Family<Labels, Gauge>,
+    rollout_clusters: Family<Labels, Gauge>,
+    head_age: Family<Labels, Gauge>,
+    batch: Histogram,
+    batch_size: Histogram,
+    store_errors: Counter,
+    assignments: Counter,
+    streams: Counter,
+    streams_ended: Counter,
+    looks: Family<Labels, Counter>,
+    look_time: Histogram,
+    hooks: Family<Labels, Counter>,
+    push_to_applied: Family<Labels, Histogram, fn() -> Histogram>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Nothing measured yet.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("flotilla_hub");
+        let metrics = Self {
+            registry: Arc::new(Mutex::new(Registry::default())),
+            clusters: Family::default(),
+            rollouts: Family::default(),
+            rollout_clusters: Family::default(),
+            head_age: Family::default(),
+            batch: seconds(),
+            batch_size: Histogram::new(exponential_buckets(1.0, 4.0, 8)),
+            store_errors: Counter::default(),
+            assignments: Counter::default(),
+            streams: Counter::default(),
+            streams_ended: Counter::default(),
+            looks: Family::default(),
+            look_time: seconds(),
+            hooks: Family::default(),
+            push_to_applied: Family::new_with_constructor(long_seconds),
+        };
+        let m = &metrics;
+        registry.register(
+            "clusters",
+            "Clusters by environment and state: online, offline, pending, neverSeen, current, failed",
+            m.clusters.clone(),
+        );
+        registry.register(
+            "rollouts",
+            "The last rollout of each environment by state; 1 for the state it is in",
+            m.rollouts.clone(),
+        );
+        registry.register(
+            "rollout_clusters",
+            "Clusters of the last rollout of each environment by phase",
+            m.rollout_clusters.clone(),
+        );
+        registry.register_with_unit(
+            "branch_read_age",
+            "Time since a branch was read well",
+            Unit::Seconds,
+            m.head_age.clone(),
+        );
+        registry.register_with_unit(
+            "store_batch_duration",
+            "Time to store one batch of decisions",
+            Unit::Seconds,
+            m.batch.clone(),
+        );
+        registry.register(
+            "store_batch_effects",
+            "Effects of one batch",
+            m.batch_size.clone(),
+        );
+        registry.register(
+            "store_errors",
+            "Batches that could not be stored",
+            m.store_errors.clone(),
+        );
+        registry.register(
+            "assignments_sent",
+            "Assignments put to streams",
+            m.assignments.clone(),
+        );
+        registry.register(
+            "streams_opened",
+            "Agents' streams opened",
+            m.streams.clone(),
+        );
+        registry.register(
+            "streams_ended",
+            "Agents' streams ended",
+            m.streams_ended.clone(),
+        );
+        registry.register(
+            "git_looks",
+            "Looks at repositories by outcome",
+            m.looks.clone(),
+        );
+        registry.register_with_unit(
+            "git_look_duration",
+            "Time of one look at a repository",
+            Unit::Seconds,
+            m.look_time.clone(),
+        );
+        registry.register(
+            "webhooks",
+            "Webhook calls by provider and outcome",
+            m.hooks.clone(),
+        );
+        registry.register_with_unit(
+            "push_to_applied",
+            "From the push (or the first sight of the commit) to a cluster's report of it healthy",
+            Unit::Seconds,
+            m.push_to_applied.clone(),
+        );
+        Self {
+            registry: Arc::new(Mutex::new(registry)),
+            ..metrics
+        }
+    }
+
+    /// A batch was stored.
+    pub fn stored(&self, took: Duration, effects: usize) {
+        self.batch.observe(took.as_secs_f64());
+        self.batch_size
+            .observe(f64::from(u32::try_from(effects).unwrap_or(u32::MAX)));
+    }
+
+    /// A batch could not be stored.
+    pub fn store_failed(&self) {
+        self.store_errors.inc();
+    }
+
+    /// An assignment went to a stream.
+    pub fn assignment_sent(&self) {
+        self.assignments.inc();
+    }
+
+    /// A stream began.
+    pub fn stream_opened(&self) {
+        self.streams.inc();
+    }
+
+    /// A stream ended.
+    pub fn stream_ended(&self) {
+        self.streams_ended.inc();
+    }
+
+    /// A repository was looked at.
+    pub fn looked(&self, repository: &RepositoryName, outcome: &str, took: Duration) {
+        let labels = vec![
+            ("repository", repository.to_string()),
+            ("outcome", outcome.to_owned()),
+        ];
+        self.looks.get_or_create(&labels).inc();
+        self.look_time.observe(took.as_secs_f64());
+    }
+
+    /// A webhook called.
+    pub fn hooked(&self, provider: &'static str, outcome: &'static str) {
+        let labels = vec![
+            ("provider", provider.to_owned()),
+            ("outcome", outcome.to_owned()),
+        ];
+        self.hooks.get_or_create(&labels).inc();
+    }
+
+    /// A cluster runs a commit, healthy.
+    pub fn applied(&self, environment: &EnvironmentName, took: Duration) {
+        let labels = vec![("environment", environment.to_string())];
+        self.push_to_applied
+            .get_or_create(&labels)
+            .observe(took.as_secs_f64());
+    }
+
+    /// Takes the fleet's present state into the gauges.
+    pub fn look_at(&self, fleet: &Fleet, now: Timestamp) {
+        self.clusters.clear();
+        self.rollouts.clear();
+        self.rollout_clusters.clear();
+        self.head_age.clear();
+        for (name, cluster) in fleet.clusters() {
+            let environment = fleet
+                .environment_of(name)
+                .map_or(String::new(), |e| e.to_string());
+            let add = |state: &str| {
+                let labels = vec![
+                    ("environment", environment.clone()),
+                    ("state", state.to_owned()),
+                ];
+                self.clusters.get_or_create(&labels).inc();
+            };
+            let connection = cluster.connection(now, OFFLINE_AFTER);
+            add(match connection {
+                Connection::Pending => "pending",
+                Connection::NeverSeen => "neverSeen",
+                Connection::Online { .. } => "online",
+                Connection::Offline => "offline",
+            });
+            if matches!(connection, Connection::Online { .. }) && cluster.is_current() {
+                add("current");
+            }
+            let (sync, health) = cluster.worst();
+            if health == flotilla_shared::health::Health::Failed
+                || sync == flotilla_shared::health::Sync::Refused
+            {
+                add("failed");
+            }
+        }
+        for rollout in fleet.rollouts().values() {
+            let environment = rollout.environment.to_string();
+            for state in State::ALL {
+                let labels = vec![
+                    ("environment", environment.clone()),
+                    ("state", state.as_str().to_owned()),
+                ];
+                let value = i64::from(state == rollout.state);
+                self.rollouts.get_or_create(&labels).set(value);
+            }
+            for progress in rollout.clusters.values() {
+                let labels = vec![
+                    ("environment", environment.clone()),
+                    ("phase", progress.phase.as_str().to_owned()),
+                ];
+                self.rollout_clusters.get_or_create(&labels).inc();
+            }
+        }
+        for ((repository, branch), head) in fleet.heads() {
+            let Some(checked) = head.checked_at else {
+                continue;
+            };
+            let labels = vec![
+                ("repository", repository.to_string()),
+                ("branch", branch.to_string()),
+            ];
+            let age = now.duration_since(checked).as_secs();
+            self.head_age.get_or_create(&labels).set(age);
+        }
+    }
+
+    /// All of it as text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String fails never.
+        let _ = encode(&mut text, &self.registry.lock());
+        text
+    }
+}

@@ -1,0 +1,261 @@
+//! Automatic promotion: where an environment asks for it and the hub was given a credential, the hub
+//! fast-forwards its branch to what the environment before has proven.
+//!
+//! The hub reads Git in process; only for this it runs the system's `git`, in an empty environment and
+//! a bare repository of its own, so that nothing of a repository or a user's configuration is ever
+//! run. It never forces: what is no fast-forward is the Git server's to refuse.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use flotilla_shared::id::EnvironmentName;
+use flotilla_shared::report::plain_line;
+use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
+use jiff::Timestamp;
+use tokio::process::Command;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::driver::Handle;
+use crate::fleet::gates::Gate;
+use crate::fleet::{Action, Fleet};
+
+/// Time between two looks.
+const INTERVAL: Duration = Duration::from_secs(10);
+/// Longest run of one git.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// What the hub may push with: a file that `git-credential-store` reads
+/// (<https://git-scm.com/docs/git-credential-store>).
+#[derive(Debug, Clone)]
+pub struct Credential {
+    path: PathBuf,
+}
+
+impl Credential {
+    /// Takes a file that only its owner and group can read.
+    ///
+    /// # Errors
+    /// When it is not there or open to everyone.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let metadata = std::fs::metadata(path).with_context(|| path.display().to_string())?;
+        anyhow::ensure!(
+            metadata.permissions().mode() & 0o007 == 0,
+            "{} is readable by everyone: chmod o-rwx it",
+            path.display()
+        );
+        let path = path.canonicalize()?;
+        Ok(Self { path })
+    }
+}
+
+/// One branch of one repository to be moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    /// Into which environment.
+    pub environment: EnvironmentName,
+    /// Where.
+    pub url: RepositoryUrl,
+    /// The environment before's branch, which has the commit.
+    pub source: BranchName,
+    /// Which branch moves.
+    pub branch: BranchName,
+    /// To which commit.
+    pub commit: Commit,
+}
+
+/// What should be promoted now: proven, wanted, and held by nobody. Pure.
+#[must_use]
+pub fn due(fleet: &Fleet, now: Timestamp) -> Vec<Due> {
+    let spec = fleet.spec();
+    let mut all = Vec::new();
+    for target in spec.environments.iter().filter(|one| one.auto_promote) {
+        let Some(source) = target
+            .promotes_from
+            .as_ref()
+            .and_then(|from| spec.environment(from))
+        else {
+            continue;
+        };
+        let commits = fleet.good(source);
+        let heads = fleet.head_commits(target);
+        if commits.is_empty() || commits == heads {
+            continue;
+        }
+        if let Some(state) = fleet.environments().get(&target.name)
+            && (state.hold.is_some()
+                || state.paused.is_some()
+                || state.pin.is_some()
+                || state.quarantine(&commits).is_some())
+        {
+            continue;
+        }
+        // One at a time: what runs is finished before more is brought.
+        let busy = fleet.rollouts().get(&target.name);
+        if busy.is_some_and(|rollout| !rollout.state.is_over()) {
+            continue;
+        }
+        if fleet
+            .gates(target, &commits, now)
+            .iter()
+            .any(Gate::holds_back)
+        {
+            continue;
+        }
+        for (repository, commit) in &commits {
+            if heads.get(repository) == Some(commit) {
+                continue;
+            }
+            if let Some(declared) = spec.repositories.get(repository) {
+                all.push(Due {
+                    environment: target.name.clone(),
+                    url: declared.url.clone(),
+                    source: source.branch.clone(),
+                    branch: target.branch.clone(),
+                    commit: commit.clone(),
+                });
+            }
+        }
+    }
+    all
+}
+
+/// Promotes until stopped.
+pub async fn run(
+    handle: Handle,
+    credential: Credential,
+    refresh: Arc<Notify>,
+    stop: CancellationToken,
+) {
+    let mut refused: Vec<Due> = Vec::new();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(INTERVAL) => {}
+            () = stop.cancelled() => return,
+        }
+        let Ok(due) = handle.query(|fleet| due(fleet, Timestamp::now())).await else {
+            return;
+        };
+        // What the server refused is not tried again until something about it changes.
+        refused.retain(|one| due.contains(one));
+        for one in due {
+            if refused.contains(&one) {
+                continue;
+            }
+            let action = Action::Promote {
+                environment: one.environment.clone(),
+                commit: one.commit.clone(),
+            };
+            let why = "proven in the environment before";
+            match handle.act(action, "hub", why).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "cannot note a promotion");
+                    continue;
+                }
+                Err(_) => return,
+            }
+            match push(&credential, &one).await {
+                Ok(()) => {
+                    tracing::info!(
+                        environment = %one.environment,
+                        commit = one.commit.short(),
+                        "promoted"
+                    );
+                    refresh.notify_one();
+                }
+                Err(error) => {
+                    let error = format!("{error:#}");
+                    let environment = &one.environment;
+                    tracing::error!(%environment, error, "cannot promote");
+                    refused.push(one);
+                }
+            }
+        }
+    }
+}
+
+async fn push(credential: &Credential, due: &Due) -> anyhow::Result<()> {
+    let directory = tempfile::tempdir()?;
+    let place = directory.path();
+    git(
+        place,
+        credential,
+        &["init", "--quiet", "--bare", "--template="],
+    )
+    .await?;
+    let source = format!("+{}:refs/flotilla/source", due.source.full_ref());
+    let fetch = [
+        "fetch",
+        "--quiet",
+        "--no-tags",
+        "--no-recurse-submodules",
+        "--",
+    ];
+    let mut arguments = fetch.to_vec();
+    arguments.extend([due.url.as_str(), source.as_str()]);
+    git(place, credential, &arguments).await?;
+    // The agents will ask the same: what is promoted is on the branch it was proven on.
+    let on_branch = [
+        "merge-base",
+        "--is-ancestor",
+        due.commit.as_str(),
+        "refs/flotilla/source",
+    ];
+    git(place, credential, &on_branch).await?;
+    let to = format!("{}:{}", due.commit, due.branch.full_ref());
+    let push = [
+        "push",
+        "--quiet",
+        "--no-follow-tags",
+        "--",
+        due.url.as_str(),
+        to.as_str(),
+    ];
+    git(place, credential, &push).await
+}
+
+async fn git(place: &Path, credential: &Credential, arguments: &[&str]) -> anyhow::Result<()> {
+    let what = arguments.first().copied().unwrap_or_default();
+    let mut command = Command::new("git");
+    command
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", place)
+        .env("LC_ALL", "C")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("GIT_ALLOW_PROTOCOL", "https:http:file")
+        .arg("-C")
+        .arg(place)
+        .args([
+            "-c",
+            "core.hooksPath=/dev/null",
+            "-c",
+            "http.followRedirects=false",
+        ])
+        .arg("-c")
+        .arg(format!(
+            "credential.helper=store --file='{}'",
+            credential.path.display().to_string().replace('\'', r"'\''")
+        ))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    let output = tokio::time::timeout(TIMEOUT, command.output())
+        .await
+        .with_context(|| format!("git {what} took too long"))?
+        .with_context(|| "cannot start git")?;
+    if !output.status.success() {
+        let text = plain_line(&String::from_utf8_lossy(&output.stderr), 500);
+        anyhow::bail!("git {what} failed: {text}");
+    }
+    Ok(())
+}

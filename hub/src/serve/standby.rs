@@ -1,0 +1,111 @@
+//! A replica that does not decide passes every call on to the one that does, as it came: agents and
+//! operators may connect to any replica.
+//!
+//! The way between replicas is mTLS with the hub's own identity, and only that identity may say on
+//! whose behalf it speaks.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::http::{HeaderValue, Request, Response};
+use flotilla_shared::dial::dial;
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::transport::Channel;
+use tower::Service;
+
+use super::peer::{BEHALF, NOBODY, Peer};
+
+/// Where calls go.
+#[derive(Clone)]
+pub struct PassOn {
+    tls: Arc<rustls::ClientConfig>,
+    /// The process that decides, and the channel to it.
+    target: Arc<Mutex<(String, Option<Channel>)>>,
+}
+
+impl PassOn {
+    /// To nobody yet.
+    #[must_use]
+    pub fn new(tls: Arc<rustls::ClientConfig>) -> Self {
+        Self {
+            tls,
+            target: Arc::default(),
+        }
+    }
+
+    /// From now on to this address; empty: nobody decides.
+    pub fn aim(&self, address: &str) {
+        let mut target = self.target.lock();
+        if target.0 != address {
+            tracing::info!(address, "passing calls on");
+            *target = (address.to_owned(), None);
+        }
+    }
+
+    async fn channel(&self) -> Result<Channel, Status> {
+        let (address, channel) = self.target.lock().clone();
+        if let Some(channel) = channel {
+            return Ok(channel);
+        }
+        if address.is_empty() {
+            return Err(Status::unavailable(
+                "no hub process decides just now; try again",
+            ));
+        }
+        let made = dial(&address, Arc::clone(&self.tls))
+            .await
+            .map_err(|error| {
+                tracing::warn!(%error, "cannot reach the hub process that decides");
+                Status::unavailable("the hub process that decides cannot be reached; try again")
+            })?;
+        let mut target = self.target.lock();
+        if target.0 == address {
+            target.1 = Some(made.clone());
+        }
+        Ok(made)
+    }
+
+    async fn pass(&self, mut request: Request<Body>) -> Result<Response<Body>, Status> {
+        let peer = request.extensions().get::<Peer>().cloned();
+        let behalf = match peer.and_then(|peer| peer.certificate) {
+            Some(certificate) => certificate.identity.to_string(),
+            None => NOBODY.to_owned(),
+        };
+        let behalf = HeaderValue::from_str(&behalf)
+            .map_err(|_| Status::internal("an identity that is no header"))?;
+        // Whatever the caller wrote there is overwritten.
+        request.headers_mut().insert(BEHALF, behalf);
+        let mut channel = self.channel().await?;
+        std::future::poll_fn(|cx| channel.poll_ready(cx))
+            .await
+            .map_err(|_| Status::unavailable("the hub process that decides is gone; try again"))?;
+        channel
+            .call(request)
+            .await
+            .map_err(|_| Status::unavailable("the hub process that decides is gone; try again"))
+    }
+}
+
+impl Service<Request<Body>> for PassOn {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let this = self.clone();
+        Box::pin(async move {
+            Ok(match this.pass(request).await {
+                Ok(response) => response,
+                Err(status) => status.into_http(),
+            })
+        })
+    }
+}

@@ -1,0 +1,110 @@
+//! Webhooks of Git servers. A hook only hints that a branch may have moved: the hub then reads the
+//! branch itself, so that a forged, replayed or doubled hook costs one look and changes nothing (E16).
+
+mod verify;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use flotilla_shared::id::RepositoryName;
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use verify::{Provider, Refusal, Verdict, names, same_repository, verify};
+
+use crate::driver::Handle;
+use crate::fleet::Event;
+use crate::metrics::Metrics;
+
+/// Largest body. A push of very many commits is larger; it is then found at the next look.
+const MAX_BODY: usize = 1 << 20;
+
+/// What the listener needs.
+pub struct Hooks {
+    /// The fleet.
+    pub handle: Handle,
+    /// What the Git servers sign with.
+    pub secret: Vec<u8>,
+    /// Asks the pollers to look now.
+    pub refresh: Arc<tokio::sync::Notify>,
+    /// What is measured.
+    pub metrics: Metrics,
+}
+
+/// Serves `POST /webhook/<provider>` until stopped.
+pub async fn serve(listener: TcpListener, hooks: Hooks, stop: CancellationToken) {
+    let router = Router::new()
+        .route("/webhook/{provider}", post(receive))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(Arc::new(hooks));
+    super::http::serve(listener, router, stop).await;
+}
+
+async fn receive(
+    State(hooks): State<Arc<Hooks>>,
+    Path(provider): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> (StatusCode, &'static str) {
+    let Ok(provider) = provider.parse::<Provider>() else {
+        return (StatusCode::NOT_FOUND, "no such provider\n");
+    };
+    let word = provider.as_str();
+    match verify(provider, &hooks.secret, &headers, &body) {
+        Err(refusal) => {
+            hooks.metrics.hooked(word, "refused");
+            tracing::debug!(provider = word, %refusal, "webhook refused");
+            (StatusCode::UNAUTHORIZED, "refused\n")
+        }
+        Ok(Verdict::Ignored) => {
+            hooks.metrics.hooked(word, "ignored");
+            (StatusCode::OK, "nothing to do\n")
+        }
+        Ok(Verdict::Push(urls)) => match hint(&hooks, urls).await {
+            Some(true) => {
+                hooks.metrics.hooked(word, "hint");
+                (StatusCode::ACCEPTED, "will look\n")
+            }
+            Some(false) => {
+                hooks.metrics.hooked(word, "unknown");
+                (StatusCode::OK, "not a repository of this fleet\n")
+            }
+            None => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
+        },
+    }
+}
+
+/// Looks which of our repositories is meant. None: the hub stops.
+async fn hint(hooks: &Hooks, urls: Vec<String>) -> Option<bool> {
+    let meant: Vec<RepositoryName> = hooks
+        .handle
+        .query(move |fleet| {
+            let all = fleet.spec().repositories.iter();
+            all.filter(|(_, repository)| {
+                urls.iter()
+                    .any(|url| same_repository(url, repository.url.as_str()))
+            })
+            .map(|(name, _)| name.clone())
+            .collect()
+        })
+        .await
+        .ok()?;
+    if meant.is_empty() {
+        return Some(false);
+    }
+    for repository in meant {
+        let at = Timestamp::now();
+        hooks
+            .handle
+            .event(Event::Hinted { repository, at })
+            .await
+            .ok()?;
+    }
+    hooks.refresh.notify_one();
+    Some(true)
+}

@@ -1,0 +1,207 @@
+//! A PostgreSQL server of a test's own, from the system's packages.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+/// A running server; it ends with this value.
+pub struct Postgres {
+    directory: tempfile::TempDir,
+    programs: PathBuf,
+    port: u16,
+    child: Option<Child>,
+}
+
+impl Postgres {
+    /// Starts one. None, with a loud word, where PostgreSQL is not installed and cannot be.
+    ///
+    /// # Errors
+    /// When it is there and does not start.
+    #[allow(
+        clippy::print_stderr,
+        reason = "a test that is left out must be seen to be"
+    )]
+    pub fn start() -> anyhow::Result<Option<Self>> {
+        let Some(programs) = find().or_else(install) else {
+            eprintln!("SKIPPED: PostgreSQL is not installed and cannot be installed here");
+            return Ok(None);
+        };
+        let directory = tempfile::tempdir()?;
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?
+            .local_addr()?
+            .port();
+        let mut server = Self {
+            directory,
+            programs,
+            port,
+            child: None,
+        };
+        std::fs::create_dir(server.data())?;
+        if is_root() {
+            run(Command::new("chown").arg("postgres").arg(server.data()))?;
+            // The directory above must let the server's own account through.
+            let through = std::fs::Permissions::from_mode(0o755);
+            std::fs::set_permissions(server.directory.path(), through)?;
+        }
+        let mut make = server.command("initdb");
+        make.args(["--auth=trust", "--username=flotilla", "--no-sync", "-D"])
+            .arg(server.data());
+        run(&mut make)?;
+        server.resume()?;
+        Ok(Some(server))
+    }
+
+    /// The URL of its database.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("postgres://flotilla@127.0.0.1:{}/postgres", self.port)
+    }
+
+    fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let path = self.programs.join(program);
+        if !is_root() {
+            return Command::new(path);
+        }
+        // PostgreSQL refuses to run as root.
+        let mut command = Command::new("setpriv");
+        command
+            .args([
+                "--reuid=postgres",
+                "--regid=postgres",
+                "--clear-groups",
+                "--",
+            ])
+            .arg(path);
+        command
+    }
+
+    /// Kills it as a crash does.
+    ///
+    /// # Errors
+    /// When it cannot be killed.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        if let Some(mut child) = self.child.take() {
+            let pid = self.postmaster()?;
+            run(Command::new("kill").args(["-9", &pid]))?;
+            child.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Stops it from answering, without ending a connection; or lets it go on.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn freeze(&self, frozen: bool) -> anyhow::Result<()> {
+        let signal = if frozen { "-STOP" } else { "-CONT" };
+        let pid = self.postmaster()?;
+        let children = Command::new("pgrep").args(["-P", &pid]).output()?;
+        let children = String::from_utf8(children.stdout)?;
+        for pid in children.split_whitespace().chain([pid.as_str()]) {
+            // A child may have ended meanwhile.
+            let _ = Command::new("kill").args([signal, pid]).output()?;
+        }
+        Ok(())
+    }
+
+    fn postmaster(&self) -> anyhow::Result<String> {
+        let text = std::fs::read_to_string(self.data().join("postmaster.pid"))?;
+        let line = text.lines().next().context("no pid")?;
+        Ok(line.trim().to_owned())
+    }
+
+    /// Starts it (again).
+    ///
+    /// # Errors
+    /// When it does not answer within half a minute.
+    pub fn resume(&mut self) -> anyhow::Result<()> {
+        let mut serve = self.command("postgres");
+        serve
+            .arg("-D")
+            .arg(self.data())
+            .args(["-p", &self.port.to_string()])
+            .args(["-c", "listen_addresses=127.0.0.1"])
+            .args(["-c", "unix_socket_directories="])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        self.child = Some(serve.spawn()?);
+        let deadline = std::time::Instant::now() + Duration::from_secs(30);
+        loop {
+            let port = self.port.to_string();
+            let ready = Command::new(self.programs.join("pg_isready"))
+                .args(["-q", "-h", "127.0.0.1", "-p", &port, "-U", "flotilla"])
+                .status()?;
+            if ready.success() {
+                return Ok(());
+            }
+            anyhow::ensure!(
+                std::time::Instant::now() < deadline,
+                "PostgreSQL does not answer"
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        let _ = self.freeze(false);
+        let _ = self.kill();
+    }
+}
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|own| {
+        use std::os::unix::fs::MetadataExt as _;
+        own.uid() == 0
+    })
+}
+
+fn run(command: &mut Command) -> anyhow::Result<()> {
+    let output = command.output().with_context(|| format!("{command:?}"))?;
+    anyhow::ensure!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(())
+}
+
+/// Debian keeps the programs out of PATH, by version.
+fn find() -> Option<PathBuf> {
+    let mut found: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
+        .ok()?
+        .filter_map(|entry| Some(entry.ok()?.path().join("bin")))
+        .filter(|path: &PathBuf| path.join("initdb").exists())
+        .collect();
+    found.sort();
+    found.pop().or_else(|| {
+        let local = Path::new("/usr/bin");
+        local.join("initdb").exists().then(|| local.to_owned())
+    })
+}
+
+fn install() -> Option<PathBuf> {
+    if !is_root() {
+        return None;
+    }
+    let mut install = Command::new("apt-get");
+    install
+        .args([
+            "install",
+            "-y",
+            "-q",
+            "--no-install-recommends",
+            "postgresql",
+        ])
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    run(&mut install).ok()?;
+    find()
+}

@@ -1,0 +1,354 @@
+//! The scale rig: one hub process, thousands of simulated agents over the full protocol and mTLS.
+//!
+//! `cargo run --release -p flotilla-tests --bin scale-rig -- --agents 10000`
+
+#![allow(
+    clippy::print_stdout,
+    reason = "a table of numbers is what this program is for"
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Parser;
+use flotilla_hub::fleet::ClusterRecord;
+use flotilla_proto::v1;
+use flotilla_proto::v1::fleet_service_client::FleetServiceClient;
+use flotilla_shared::dial::dial;
+use flotilla_shared::id::ClusterName;
+use flotilla_shared::tls;
+use flotilla_tests::git_server::GitServer;
+use flotilla_tests::repository::Repository;
+use flotilla_tests::simulated::{Agent, Enrolled, Seen};
+use flotilla_tests::{eventually, programs};
+use tokio::io::AsyncBufReadExt as _;
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tonic::transport::Channel;
+
+/// Measures a hub under many agents.
+#[derive(Debug, Parser)]
+struct Args {
+    /// Simulated agents.
+    #[arg(long, default_value_t = 10_000)]
+    agents: usize,
+    /// Environments they are spread over.
+    #[arg(long, default_value_t = 1)]
+    environments: usize,
+    /// Three waves of half of what is left instead of all at once.
+    #[arg(long)]
+    waves: bool,
+    /// Kill the hub and see how long all take to come back.
+    #[arg(long)]
+    restart: bool,
+    /// Milliseconds from an assignment to its report.
+    #[arg(long, default_value_t = 0)]
+    work: u64,
+}
+
+struct Hub {
+    child: Child,
+    address: String,
+}
+
+impl Hub {
+    async fn start(programs: &Path, directory: &Path, listen: &str) -> anyhow::Result<Self> {
+        let mut child = Command::new(programs.join("flotilla-hub"))
+            .args([
+                "--log",
+                "warn",
+                "run",
+                "--poll-interval",
+                "5s",
+                "--listen",
+                listen,
+            ])
+            .arg("--data-dir")
+            .arg(directory.join("hub"))
+            .arg("--fleet")
+            .arg(directory.join("fleet.yaml"))
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let out = child.stdout.take().context("no standard output")?;
+        let mut lines = tokio::io::BufReader::new(out).lines();
+        let line = lines.next_line().await?.context("the hub ended")?;
+        let address = line.rsplit(' ').next().unwrap_or_default().to_owned();
+        Ok(Self { child, address })
+    }
+
+    fn process(&self) -> Usage {
+        Usage::of(self.child.id().unwrap_or_default())
+    }
+}
+
+/// Of a process, as Linux counts.
+#[derive(Debug, Clone, Copy, Default)]
+struct Usage {
+    resident_kib: u64,
+    cpu: Duration,
+}
+
+impl Usage {
+    fn of(pid: u32) -> Self {
+        let read =
+            |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
+        let resident_kib = read("status")
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
+            .unwrap_or_default();
+        let stat = read("stat");
+        // After the parenthesised name: utime and stime are the 12th and 13th; a tick is 10 ms.
+        let ticks: u64 = stat
+            .rsplit(')')
+            .next()
+            .map(|rest| {
+                let fields: Vec<&str> = rest.split_whitespace().collect();
+                let field = |index: usize| -> u64 {
+                    fields
+                        .get(index)
+                        .and_then(|f| f.parse().ok())
+                        .unwrap_or_default()
+                };
+                field(11) + field(12)
+            })
+            .unwrap_or_default();
+        Self {
+            resident_kib,
+            cpu: Duration::from_millis(ticks * 10),
+        }
+    }
+}
+
+fn fleet_file(args: &Args, url: &str) -> String {
+    let mut text = format!(
+        "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nrepositories:\n- {{name: fleet, url: '{url}'}}\nenvironments:\n"
+    );
+    for index in 0..args.environments {
+        text.push_str(&format!("- name: env-{index}\n  branch: env-{index}\n"));
+        if args.waves {
+            text.push_str(
+                "  strategy:\n    waves: [{name: first, share: '25%'}, {name: second, share: '25%'}]\n    \
+                 maxConcurrent: 50%\n",
+            );
+        }
+    }
+    text.push_str("applications:\n- {name: web, repository: fleet, path: 'apps'}\n");
+    text
+}
+
+type Api = FleetServiceClient<Channel>;
+
+async fn api(hub: &Hub, enrolled: &Enrolled) -> anyhow::Result<Api> {
+    let identity = enrolled.identity(&"spiffe://flotilla/operator/rig".parse()?)?;
+    let tls = tls::client_config(enrolled.trust_bundle(), Some(&identity))?;
+    let channel = dial(&hub.address, Arc::new(tls)).await?;
+    Ok(FleetServiceClient::new(channel).max_decoding_message_size(64 << 20))
+}
+
+async fn current(api: &mut Api) -> Option<usize> {
+    let answer = api
+        .list_environments(v1::ListEnvironmentsRequest {})
+        .await
+        .ok()?;
+    let all = answer.into_inner().environments;
+    Some(all.iter().map(|one| one.current as usize).sum())
+}
+
+fn percentiles(what: &str, mut all: Vec<Duration>) {
+    all.sort();
+    let at = |share: usize| {
+        let index = (all.len() * share / 100).min(all.len().saturating_sub(1));
+        all.get(index).copied().unwrap_or_default()
+    };
+    println!(
+        "{what}: p50 {:?}, p90 {:?}, p99 {:?}, last {:?}",
+        at(50),
+        at(90),
+        at(99),
+        at(100)
+    );
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    tls::install_provider();
+    let programs: PathBuf = programs::build_some(&["flotilla-hub"]).await?;
+    let directory = tempfile::tempdir()?;
+    let repository = Repository::create(directory.path(), "fleet")?;
+    let names: Vec<String> = (0..args.environments)
+        .map(|index| format!("env-{index}"))
+        .collect();
+    let branches: Vec<&str> = names.iter().map(String::as_str).collect();
+    repository.write(
+        "apps/web.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n",
+    )?;
+    repository.push("first", &branches)?;
+    let git = GitServer::start(&directory.path().join("served"), "127.0.0.1:0").await?;
+    std::fs::write(
+        directory.path().join("fleet.yaml"),
+        fleet_file(&args, &git.url("fleet.git")),
+    )?;
+    let clusters: Vec<(ClusterName, ClusterRecord)> = (0..args.agents)
+        .map(|index| {
+            let record = ClusterRecord {
+                environment: Some(format!("env-{}", index % args.environments).parse()?),
+                ..ClusterRecord::default()
+            };
+            Ok((format!("c{index}").parse()?, record))
+        })
+        .collect::<anyhow::Result<_>>()?;
+    let enrolled = Enrolled::new(&directory.path().join("hub"), &clusters).await?;
+    let mut hub = Hub::start(&programs, directory.path(), "127.0.0.1:0").await?;
+    let mut calls = api(&hub, &enrolled).await?;
+    let empty = hub.process();
+
+    let seen = Arc::new(Seen::default());
+    let (stop, stopped) = watch::channel(false);
+    let hubs = Arc::new(vec![hub.address.clone()]);
+    let work = Duration::from_millis(args.work);
+    let began = Instant::now();
+    for (name, _) in &clusters {
+        let agent = Agent::new(&enrolled, name, &hubs, work)?;
+        tokio::spawn(agent.run(Arc::clone(&seen), stopped.clone()));
+        // As many at once as a fleet that was started by people.
+        if seen.connected.load(Ordering::Relaxed) % 64 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    let wanted = args.agents;
+    let limit = Duration::from_secs(300);
+    eventually("all agents connected", limit, || async {
+        (seen.connected.load(Ordering::Relaxed) == wanted).then_some(())
+    })
+    .await?;
+    println!("{wanted} agents connected in {:?}", began.elapsed());
+    settle(&mut calls, wanted, limit).await?;
+    println!("all current in {:?}", began.elapsed());
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let full = hub.process();
+    println!(
+        "hub: {} MiB resident, {} KiB an agent, {:?} of CPU so far",
+        full.resident_kib / 1024,
+        full.resident_kib.saturating_sub(empty.resident_kib) / wanted as u64,
+        full.cpu
+    );
+
+    for round in 0..3 {
+        repository.write("apps/web.yaml", &format!("# {round}\n"))?;
+        repository.push("next", &branches)?;
+        seen.delivered.lock().clear();
+        let before = hub.process();
+        let pushed = Instant::now();
+        calls.refresh(v1::RefreshRequest::default()).await?;
+        eventually("all were delivered", limit, || async {
+            (seen.delivered.lock().len() == wanted).then_some(())
+        })
+        .await?;
+        let delivered: Vec<Duration> = seen
+            .delivered
+            .lock()
+            .values()
+            .map(|at| at.duration_since(pushed))
+            .collect();
+        settle(&mut calls, wanted, limit).await?;
+        let settled = pushed.elapsed();
+        let after = hub.process();
+        percentiles("commit to delivery", delivered);
+        println!(
+            "all reports absorbed and durable {settled:?} after the commit; {:?} of the hub's CPU",
+            after.cpu.saturating_sub(before.cpu)
+        );
+    }
+    let before = hub.process();
+    let idle = Instant::now();
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let used = hub.process().cpu.saturating_sub(before.cpu);
+    println!("idle for {:?}: {used:?} of the hub's CPU", idle.elapsed());
+    let asked = Instant::now();
+    let request = v1::ListClustersRequest {
+        page_size: 1000,
+        summary: true,
+        ..v1::ListClustersRequest::default()
+    };
+    let mut token = String::new();
+    loop {
+        let mut request = request.clone();
+        request.page_token = token;
+        token = calls
+            .list_clusters(request)
+            .await?
+            .into_inner()
+            .next_page_token;
+        if token.is_empty() {
+            break;
+        }
+    }
+    println!("listing all clusters: {:?}", asked.elapsed());
+
+    if args.restart {
+        let address = hub.address.clone();
+        hub.child.kill().await?;
+        let killed = Instant::now();
+        *seen.slowest_connect.lock() = Duration::ZERO;
+        hub = Hub::start(&programs, directory.path(), &address).await?;
+        println!(
+            "hub serves again {:?} after it was killed",
+            killed.elapsed()
+        );
+        calls = api(&hub, &enrolled).await?;
+        eventually("all agents are back", limit, || async {
+            (seen.connected.load(Ordering::Relaxed) == wanted).then_some(())
+        })
+        .await?;
+        println!("all connected {:?} after", killed.elapsed());
+        settle(&mut calls, wanted, limit).await?;
+        println!(
+            "all current {:?} after; {:?} of the hub's CPU",
+            killed.elapsed(),
+            hub.process().cpu
+        );
+    }
+    let _ = stop.send(true);
+    Ok(())
+}
+
+/// Waits until every cluster is current and no rollout runs.
+async fn settle(calls: &mut Api, wanted: usize, limit: Duration) -> anyhow::Result<()> {
+    let deadline = Instant::now() + limit;
+    loop {
+        let over = match calls
+            .list_environments(v1::ListEnvironmentsRequest {})
+            .await
+        {
+            Ok(answer) => answer.into_inner().environments.iter().all(|one| {
+                one.rollout
+                    .as_ref()
+                    .is_none_or(|rollout| rollout.state == "succeeded")
+                    && one.branches.iter().all(|branch| {
+                        branch
+                            .revision
+                            .as_ref()
+                            .is_some_and(|head| head.commit == branch.approved)
+                    })
+            }),
+            Err(_) => false,
+        };
+        if over && current(calls).await == Some(wanted) {
+            return Ok(());
+        }
+        anyhow::ensure!(
+            Instant::now() < deadline,
+            "not all current within {limit:?}"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,318 @@
+//! Agents without clusters: the full protocol over mTLS, with a world that always comes out well. For
+//! tests of many agents, and for the scale rig.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use flotilla_hub::authority::{Authority, Request};
+use flotilla_hub::fleet::{ClusterRecord, Effect};
+use flotilla_hub::store::Store;
+use flotilla_proto::v1;
+use flotilla_proto::v1::agent_service_client::AgentServiceClient;
+use flotilla_shared::assignment::{Assignment, AssignmentRef};
+use flotilla_shared::dial::dial;
+use flotilla_shared::digest::Digest;
+use flotilla_shared::health::{Health, Sync};
+use flotilla_shared::id::ClusterName;
+use flotilla_shared::identity::Identity;
+use flotilla_shared::report::{ApplicationReport, Report};
+use flotilla_shared::tls::{self, TlsIdentity};
+use flotilla_shared::wire::{assignment_ref_to_wire, decode_assignment, encode_report};
+use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
+use prost::Message as _;
+use rand::Rng as _;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_stream::wrappers::ReceiverStream;
+
+/// What agents saw, together.
+#[derive(Default)]
+pub struct Seen {
+    /// Streams open now.
+    pub connected: AtomicUsize,
+    /// When each agent last got an assignment of the newest commit.
+    pub delivered: Mutex<BTreeMap<ClusterName, Instant>>,
+    /// Longest time from the first try to the hub's welcome.
+    pub slowest_connect: Mutex<Duration>,
+    /// Agents whose reports say failed.
+    pub failing: AtomicBool,
+}
+
+/// Makes rows and certificates for clusters, before the hub starts.
+pub struct Enrolled {
+    authority: Authority,
+    key: rcgen::KeyPair,
+    request: Request,
+}
+
+impl Enrolled {
+    /// Puts accepted clusters into a data directory's store.
+    ///
+    /// # Errors
+    /// When authority or store cannot be used.
+    pub async fn new(
+        data_dir: &std::path::Path,
+        clusters: &[(ClusterName, ClusterRecord)],
+    ) -> anyhow::Result<Self> {
+        let authority = Authority::init(data_dir, Timestamp::now())?;
+        let store = Store::open(data_dir).await?;
+        let effects: Vec<Effect> = clusters
+            .iter()
+            .map(|(name, record)| Effect::StoreCluster(name.clone(), record.clone()))
+            .collect();
+        store.apply("enrolled", &effects, Timestamp::now()).await?;
+        store.close().await;
+        Self::with(authority)
+    }
+
+    /// Certificates of an authority, for clusters that are known some other way.
+    ///
+    /// # Errors
+    /// When no key can be made.
+    pub fn with(authority: Authority) -> anyhow::Result<Self> {
+        let key = rcgen::KeyPair::generate()?;
+        let csr = rcgen::CertificateParams::default().serialize_request(&key)?;
+        let request = Request::from_der(csr.der())?;
+        Ok(Self {
+            authority,
+            key,
+            request,
+        })
+    }
+
+    /// Roots to trust.
+    #[must_use]
+    pub fn trust_bundle(&self) -> &str {
+        self.authority.trust_bundle()
+    }
+
+    /// A certificate; all share one key, since making ten thousand of them measures nothing of ours.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn identity(&self, identity: &Identity) -> anyhow::Result<TlsIdentity> {
+        let life = SignedDuration::from_hours(24);
+        let now = Timestamp::now();
+        let issued = self.authority.sign(identity, &self.request, life, now)?;
+        Ok(TlsIdentity {
+            chain_pem: issued.chain_pem,
+            key_pem: self.key.serialize_pem(),
+        })
+    }
+}
+
+/// One agent.
+pub struct Agent {
+    /// Its cluster.
+    pub name: ClusterName,
+    /// Its TLS side.
+    pub tls: Arc<rustls::ClientConfig>,
+    /// `host:port` of hubs; it tries one after the other.
+    pub hubs: Arc<Vec<String>>,
+    /// From an assignment to its report.
+    pub work: Duration,
+}
+
+impl Agent {
+    /// Makes one with its certificate.
+    ///
+    /// # Errors
+    /// When the certificate cannot be made.
+    pub fn new(
+        enrolled: &Enrolled,
+        name: &ClusterName,
+        hubs: &Arc<Vec<String>>,
+        work: Duration,
+    ) -> anyhow::Result<Self> {
+        let identity = enrolled.identity(&Identity::Cluster(name.clone()))?;
+        let tls = tls::client_config(enrolled.trust_bundle(), Some(&identity))?;
+        Ok(Self {
+            name: name.clone(),
+            tls: Arc::new(tls),
+            hubs: Arc::clone(hubs),
+            work,
+        })
+    }
+
+    /// Connects, works and reconnects until stopped.
+    pub async fn run(self, seen: Arc<Seen>, mut stop: watch::Receiver<bool>) {
+        let mut state = State::default();
+        let mut tries = 0usize;
+        let mut since = Instant::now();
+        while !*stop.borrow() {
+            let hub = &self.hubs[tries % self.hubs.len()];
+            let connected = tokio::select! {
+                connected = self.stream(hub, &mut state, &seen, since) => connected,
+                _ = stop.changed() => return,
+            };
+            if connected {
+                tries = 0;
+                since = Instant::now();
+            }
+            tries += 1;
+            // Full jitter over a doubling span, as the real agent does.
+            let span = Duration::from_millis(250 << tries.min(4));
+            let wait = span.mul_f64(rand::rng().random_range(0.0..1.0));
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// One stream; says whether it was welcomed.
+    async fn stream(&self, hub: &str, state: &mut State, seen: &Seen, since: Instant) -> bool {
+        let Ok(channel) = dial(hub, Arc::clone(&self.tls)).await else {
+            return false;
+        };
+        let (outbound, receiver) = mpsc::channel(4);
+        let hello = v1::Hello {
+            protocol_min: 1,
+            protocol_max: 1,
+            agent_version: "simulated".to_owned(),
+            accepted: Some(assignment_ref_to_wire(state.accepted)),
+            ..v1::Hello::default()
+        };
+        let _ = outbound.try_send(message(v1::agent_message::Body::Hello(hello)));
+        let mut client = AgentServiceClient::new(channel);
+        let Ok(stream) = client.connect(ReceiverStream::new(receiver)).await else {
+            return false;
+        };
+        let mut inbound = stream.into_inner();
+        let mut welcomed = false;
+        let mut beat = tokio::time::interval_at(
+            Instant::now() + Duration::from_secs(10).mul_f64(rand::rng().random_range(0.1..1.0)),
+            Duration::from_secs(10),
+        );
+        let mut due: Option<Instant> = None;
+        loop {
+            let timer = due.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
+            let body = tokio::select! {
+                next = inbound.message() => match next {
+                    Ok(Some(next)) => next.body,
+                    Ok(None) | Err(_) => break,
+                },
+                _ = beat.tick() => {
+                    let heartbeat = v1::Heartbeat {
+                        sequence: 1,
+                        accepted: Some(assignment_ref_to_wire(state.accepted)),
+                        report_digest: state.digest(),
+                    };
+                    let body = v1::agent_message::Body::Heartbeat(heartbeat);
+                    if outbound.send(message(body)).await.is_err() { break; }
+                    continue;
+                }
+                () = tokio::time::sleep_until(timer), if due.is_some() => {
+                    due = None;
+                    state.finish(seen.failing.load(Ordering::Relaxed));
+                    let body = v1::agent_message::Body::Report(state.report.clone());
+                    if outbound.send(message(body)).await.is_err() { break; }
+                    continue;
+                }
+            };
+            match body {
+                Some(v1::hub_message::Body::Welcome(_)) => {
+                    welcomed = true;
+                    seen.connected.fetch_add(1, Ordering::Relaxed);
+                    let mut slowest = seen.slowest_connect.lock();
+                    *slowest = (*slowest).max(since.elapsed());
+                }
+                Some(v1::hub_message::Body::Assignment(wire)) => {
+                    seen.delivered
+                        .lock()
+                        .insert(self.name.clone(), Instant::now());
+                    let Ok(decoded) = decode_assignment(&wire) else {
+                        break;
+                    };
+                    let reference = decoded.reference;
+                    let stale = reference.place() < state.accepted.place();
+                    if !stale {
+                        state.accepted = reference;
+                        state.assignment = Some(decoded.assignment);
+                        due = Some(Instant::now() + self.work);
+                    }
+                    let ack = v1::Ack {
+                        assignment: Some(assignment_ref_to_wire(reference)),
+                        verdict: if stale {
+                            v1::Verdict::Refused
+                        } else {
+                            v1::Verdict::Accepted
+                        }
+                        .into(),
+                        accepted: Some(assignment_ref_to_wire(state.accepted)),
+                        ..v1::Ack::default()
+                    };
+                    let body = v1::agent_message::Body::Ack(ack);
+                    if outbound.send(message(body)).await.is_err() {
+                        break;
+                    }
+                }
+                Some(v1::hub_message::Body::ReportRequest(_)) => {
+                    let body = v1::agent_message::Body::Report(state.report.clone());
+                    if outbound.send(message(body)).await.is_err() {
+                        break;
+                    }
+                }
+                Some(v1::hub_message::Body::Goodbye(_)) | None => break,
+                // What simulated agents do not answer.
+                Some(_) => {}
+            }
+        }
+        if welcomed {
+            seen.connected.fetch_sub(1, Ordering::Relaxed);
+        }
+        welcomed
+    }
+}
+
+fn message(body: v1::agent_message::Body) -> v1::AgentMessage {
+    v1::AgentMessage { body: Some(body) }
+}
+
+/// What an agent keeps between streams.
+#[derive(Default)]
+struct State {
+    accepted: AssignmentRef,
+    assignment: Option<Assignment>,
+    report: v1::Report,
+    sequence: u64,
+}
+
+impl State {
+    fn digest(&self) -> Vec<u8> {
+        if self.sequence == 0 {
+            return Vec::new();
+        }
+        Digest::of(&self.report.encode_to_vec()).as_bytes().to_vec()
+    }
+
+    /// Everything assigned is applied.
+    fn finish(&mut self, failing: bool) {
+        let now = Timestamp::now();
+        let Some(assignment) = &self.assignment else {
+            return;
+        };
+        self.sequence += 1;
+        let applications = assignment.applications.iter().map(|(name, app)| {
+            let report = ApplicationReport {
+                revision: Some(app.revision.clone()),
+                sync: Sync::Synced,
+                health: if failing {
+                    Health::Failed
+                } else {
+                    Health::Current
+                },
+                applied_at: Some(now),
+                ..ApplicationReport::default()
+            };
+            (name.clone(), report)
+        });
+        self.report = encode_report(&Report {
+            sequence: self.sequence,
+            assignment: self.accepted,
+            observed_at: now,
+            applications: applications.collect(),
+            suspended: String::new(),
+        });
+    }
+}

@@ -1,0 +1,352 @@
+//! Several hub processes on one real PostgreSQL: agents on any of them, one decides.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use flotilla_hub::app::{self, Config, Running};
+use flotilla_hub::authority::Authority;
+use flotilla_hub::fleet::{AuditEntry, ClusterRecord, Effect};
+use flotilla_hub::store::{self, Store};
+use flotilla_proto::v1;
+use flotilla_proto::v1::fleet_service_client::FleetServiceClient;
+use flotilla_shared::dial::dial;
+use flotilla_shared::tls;
+use flotilla_tests::eventually;
+use flotilla_tests::git_server::GitServer;
+use flotilla_tests::postgres::Postgres;
+use flotilla_tests::repository::Repository;
+use flotilla_tests::simulated::{Agent, Enrolled, Seen};
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tonic::transport::Channel;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+struct World {
+    directory: tempfile::TempDir,
+    database: Postgres,
+    repository: Repository,
+    _git: GitServer,
+    enrolled: Enrolled,
+}
+
+impl World {
+    async fn new() -> Option<Self> {
+        tls::install_provider();
+        let database = Postgres::start().unwrap()?;
+        let directory = tempfile::tempdir().unwrap();
+        let authority = Authority::init(directory.path(), Timestamp::now()).unwrap();
+        let repository = Repository::create(directory.path(), "fleet").unwrap();
+        repository.write("apps/a.yaml", "# 0\n").unwrap();
+        repository.push("first", &["prod"]).unwrap();
+        let served = directory.path().join("served");
+        let git = GitServer::start(&served, "127.0.0.1:0").await.unwrap();
+        let fleet = format!(
+            "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nrepositories:\n- {{name: fleet, url: '{}'}}\n\
+             environments:\n- name: prod\n  branch: prod\n  strategy: {{waves: [{{name: half, share: '50%'}}], soak: 1s}}\n\
+             applications:\n- {{name: web, repository: fleet, path: apps}}\n",
+            git.url("fleet.git")
+        );
+        std::fs::write(directory.path().join("fleet.yaml"), fleet).unwrap();
+        Some(Self {
+            directory,
+            database,
+            repository,
+            _git: git,
+            enrolled: Enrolled::with(authority).unwrap(),
+        })
+    }
+
+    async fn replica(&self) -> Running {
+        app::start(Config {
+            data_dir: self.directory.path().to_owned(),
+            fleet: self.directory.path().join("fleet.yaml"),
+            listen: "127.0.0.1:0".to_owned(),
+            poll_interval: Some(Duration::from_millis(300)),
+            store_url: Some(self.database.url()),
+            ..Config::default()
+        })
+        .await
+        .unwrap()
+    }
+
+    async fn api(&self, hub: &Running) -> FleetServiceClient<Channel> {
+        let uri = "spiffe://flotilla/operator/ada".parse().unwrap();
+        let identity = self.enrolled.identity(&uri).unwrap();
+        let tls = tls::client_config(self.enrolled.trust_bundle(), Some(&identity)).unwrap();
+        let channel = dial(&hub.address.to_string(), Arc::new(tls)).await.unwrap();
+        FleetServiceClient::new(channel)
+    }
+
+    /// Accepted clusters, as rows.
+    async fn seed(&self, count: usize) {
+        let store = Store::connect(&self.database.url()).await.unwrap();
+        store.acquire("seed", "").await.unwrap().unwrap();
+        let effects: Vec<Effect> = (0..count)
+            .map(|index| {
+                let record = ClusterRecord {
+                    environment: Some("prod".parse().unwrap()),
+                    ..ClusterRecord::default()
+                };
+                Effect::StoreCluster(format!("c{index}").parse().unwrap(), record)
+            })
+            .collect();
+        store
+            .apply("seed", &effects, Timestamp::now())
+            .await
+            .unwrap();
+        store.release().await.unwrap();
+        store.close().await;
+    }
+}
+
+async fn current(api: &mut FleetServiceClient<Channel>, commit: &str) -> Option<u32> {
+    let request = v1::ListEnvironmentsRequest {};
+    let answer = api.list_environments(request).await.ok()?.into_inner();
+    let one = answer.environments.into_iter().next()?;
+    (one.branches.first()?.approved == commit).then_some(one.current)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h15_agents_on_any_replica_are_served_and_a_dead_decider_is_followed_within_ten_seconds() {
+    let Some(world) = World::new().await else {
+        return;
+    };
+    const AGENTS: usize = 20;
+    world.seed(AGENTS).await;
+    let first = world.replica().await;
+    let second = world.replica().await;
+    let hubs = Arc::new(vec![first.address.to_string(), second.address.to_string()]);
+    let seen = Arc::new(Seen::default());
+    let (stop, stopped) = watch::channel(false);
+    for index in 0..AGENTS {
+        let name = format!("c{index}").parse().unwrap();
+        // Half of them begin at either replica.
+        let mut own = (*hubs).clone();
+        own.rotate_left(index % 2);
+        let work = Duration::from_millis(50);
+        let agent = Agent::new(&world.enrolled, &name, &Arc::new(own), work).unwrap();
+        tokio::spawn(agent.run(Arc::clone(&seen), stopped.clone()));
+    }
+    let commit = world.repository.push("second", &["prod"]).unwrap();
+    for hub in [&first, &second] {
+        let api = world.api(hub).await;
+        eventually("all current, whichever replica is asked", LIMIT, || {
+            let (mut api, commit) = (api.clone(), commit.clone());
+            async move { (current(&mut api, &commit).await == Some(20)).then_some(()) }
+        })
+        .await
+        .unwrap();
+    }
+    // The first one to start decides. It dies without a word, with a commit on its way.
+    let commit = world.repository.push("third", &["prod"]).unwrap();
+    first.kill();
+    let died = std::time::Instant::now();
+    let api = world.api(&second).await;
+    eventually("the other decides", LIMIT, || {
+        let mut api = api.clone();
+        async move {
+            let request = v1::ListEnvironmentsRequest {};
+            api.list_environments(request).await.ok().map(|_| ())
+        }
+    })
+    .await
+    .unwrap();
+    let took = died.elapsed();
+    assert!(took < Duration::from_secs(10), "took over after {took:?}");
+    eventually("all current on the newest commit", LIMIT, || {
+        let (mut api, commit) = (api.clone(), commit.clone());
+        async move { (current(&mut api, &commit).await == Some(20)).then_some(()) }
+    })
+    .await
+    .unwrap();
+    let verified = api
+        .clone()
+        .verify_audit(v1::VerifyAuditRequest {})
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(verified.broken, "", "I2 over the change of hands");
+    assert!(seen.connected.load(Ordering::Relaxed) > 0);
+    let _ = stop.send(true);
+    second.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn e08_a_replica_passes_on_who_calls_and_nobody_else_may_say_so() {
+    let Some(world) = World::new().await else {
+        return;
+    };
+    world.seed(1).await;
+    let first = world.replica().await;
+    let second = world.replica().await;
+    // Through the replica that stands by, an agent's certificate is still only an agent's.
+    let uri = "spiffe://flotilla/cluster/c0".parse().unwrap();
+    let identity = world.enrolled.identity(&uri).unwrap();
+    let tls = tls::client_config(world.enrolled.trust_bundle(), Some(&identity)).unwrap();
+    for hub in [&first, &second] {
+        let channel = dial(&hub.address.to_string(), Arc::new(tls.clone()))
+            .await
+            .unwrap();
+        let api = FleetServiceClient::new(channel);
+        let code = eventually("an answer", LIMIT, || {
+            let mut api = api.clone();
+            async move {
+                let mut request = tonic::Request::new(v1::GetHubRequest {});
+                let forged = "spiffe://flotilla/operator/ada".parse().unwrap();
+                request
+                    .metadata_mut()
+                    .insert("x-flotilla-on-behalf-of", forged);
+                let status = api.get_hub(request).await.err()?;
+                (status.code() != tonic::Code::Unavailable).then_some(status.code())
+            }
+        })
+        .await
+        .unwrap();
+        assert_eq!(code, tonic::Code::PermissionDenied);
+    }
+    first.shutdown().await;
+    second.shutdown().await;
+}
+
+fn entry(text: &str) -> Effect {
+    Effect::Audit(AuditEntry {
+        at: Timestamp::now(),
+        detail: text.to_owned(),
+        ..AuditEntry::default()
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s10_who_lost_the_lease_writes_nothing_more() {
+    let Some(database) = Postgres::start().unwrap() else {
+        return;
+    };
+    let old = Store::connect(&database.url()).await.unwrap();
+    let new = Store::connect(&database.url()).await.unwrap();
+    let now = Timestamp::now();
+    let lease = old.acquire("old", "old:1").await.unwrap().unwrap();
+    assert_eq!(
+        new.acquire("new", "new:1").await.unwrap(),
+        None,
+        "it is held"
+    );
+    assert_eq!(new.standing().await.unwrap().address, "old:1");
+    old.apply("a", &[entry("one")], now).await.unwrap();
+    // The old one is paused past its lease, as a process under SIGSTOP is; the new one takes over.
+    let taken = eventually("the lease ends", LIMIT, || async {
+        new.acquire("new", "new:1").await.unwrap()
+    })
+    .await
+    .unwrap();
+    assert!(taken.term > lease.term);
+    assert!(!old.renew(lease).await.unwrap());
+    let fenced = old.apply("b", &[entry("late")], now).await;
+    assert!(
+        matches!(fenced, Err(store::Error::Fenced { .. })),
+        "{fenced:?}"
+    );
+    assert!(old.record(&AuditEntry::default()).await.is_err());
+    new.apply("c", &[entry("two")], now).await.unwrap();
+    let rows = new.audit_newest("", 10).await.unwrap();
+    let details: Vec<&str> = rows.iter().map(|row| row.entry.detail.as_str()).collect();
+    assert_eq!(details, ["one", "two"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s07_a_batch_whose_answer_was_lost_is_not_written_twice() {
+    let Some(mut database) = Postgres::start().unwrap() else {
+        return;
+    };
+    let store = Store::connect(&database.url()).await.unwrap();
+    store.acquire("one", "").await.unwrap().unwrap();
+    let now = Timestamp::now();
+    store.apply("batch-1", &[entry("once")], now).await.unwrap();
+    // As after a COMMIT whose answer never came: the same batch is tried again.
+    store.apply("batch-1", &[entry("once")], now).await.unwrap();
+    // And over a crash of the server.
+    database.kill().unwrap();
+    assert!(
+        store
+            .apply("batch-2", &[entry("twice")], now)
+            .await
+            .is_err()
+    );
+    database.resume().unwrap();
+    eventually("the server takes it", LIMIT, || async {
+        store.apply("batch-2", &[entry("twice")], now).await.ok()
+    })
+    .await
+    .unwrap();
+    store
+        .apply("batch-2", &[entry("twice")], now)
+        .await
+        .unwrap();
+    let rows = store.audit_newest("", 10).await.unwrap();
+    let details: Vec<&str> = rows.iter().map(|row| row.entry.detail.as_str()).collect();
+    assert_eq!(details, ["once", "twice"]);
+    assert!(store.verify_audit().await.unwrap().is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s09_a_server_that_hangs_acknowledges_nothing_and_is_waited_for() {
+    let Some(database) = Postgres::start().unwrap() else {
+        return;
+    };
+    let store = Store::connect(&database.url()).await.unwrap();
+    store.acquire("one", "").await.unwrap().unwrap();
+    database.freeze(true).unwrap();
+    let now = Timestamp::now();
+    let hung = store.apply("batch-1", &[entry("once")], now).await;
+    assert!(
+        hung.is_err(),
+        "nothing is acknowledged that nobody confirmed"
+    );
+    database.freeze(false).unwrap();
+    eventually("it goes on", LIMIT, || async {
+        store.apply("batch-1", &[entry("once")], now).await.ok()
+    })
+    .await
+    .unwrap();
+    assert_eq!(store.audit_newest("", 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn e02_of_fifty_redeeming_at_once_one_is_first_on_a_real_server() {
+    let Some(database) = Postgres::start().unwrap() else {
+        return;
+    };
+    let store = Store::connect(&database.url()).await.unwrap();
+    let now = Timestamp::now();
+    let new = store::NewToken {
+        expires_at: now
+            .saturating_add(jiff::SignedDuration::from_hours(1))
+            .unwrap(),
+        ..store::NewToken::default()
+    };
+    let (text, _) = store.create_token(&new).await.unwrap();
+    let tasks: Vec<_> = (0..50)
+        .map(|index| {
+            let (store, text) = (store.clone(), text.clone());
+            tokio::spawn(async move {
+                let name = "c0".parse().unwrap();
+                let key = format!("key{index}");
+                store.redeem(&text, &name, &key, now).await.is_ok()
+            })
+        })
+        .collect();
+    let mut good = 0;
+    for task in tasks {
+        good += usize::from(task.await.unwrap());
+    }
+    assert_eq!(good, 1);
+    assert_eq!(store.tokens().await.unwrap().len(), 1);
+}
