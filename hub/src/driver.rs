@@ -40,14 +40,14 @@ pub enum Control {
 pub struct SessionEnd {
     /// Slot of the newest assignment.
     pub assignment: watch::Receiver<Option<Arc<DecodedAssignment>>>,
-    /// Controls.
-    pub control: mpsc::Receiver<Control>,
+    /// Controls, boxed as a channel keeps room for 32 of them.
+    pub control: mpsc::Receiver<Box<Control>>,
 }
 
 struct Session {
     id: SessionId,
     assignment: watch::Sender<Option<Arc<DecodedAssignment>>>,
-    control: mpsc::Sender<Control>,
+    control: mpsc::Sender<Box<Control>>,
 }
 
 type Query = Box<dyn FnOnce(&Fleet) + Send>;
@@ -445,7 +445,7 @@ impl Driver {
     fn control(&self, cluster: &ClusterName, id: SessionId, control: Control) {
         if let Some(session) = self.sessions.get(&(cluster.clone(), id)) {
             // A full channel means that the same was asked already and not yet answered.
-            let _ = session.control.try_send(control);
+            let _ = session.control.try_send(Box::new(control));
         }
     }
 }

@@ -7,6 +7,8 @@
 //! Wire types end at the edge: rooms other than `flotilla_shared::wire` and the gRPC services convert
 //! them to domain values at once.
 
+pub mod codec;
+
 /// Package `flotilla.v1`.
 #[allow(
     missing_docs,

@@ -19,6 +19,7 @@ fn generated_code_is_current() {
     tonic_prost_build::configure()
         // `AgentService.Connect` would collide with the generated transport constructor of that name.
         .build_transport(false)
+        .codec_path("crate::codec::SmallCodec")
         .out_dir(out.path())
         .bytes(".flotilla.v1.Assignment.content")
         .compile_fds(set.clone())
