@@ -213,6 +213,9 @@ impl Agent {
             match body {
                 Some(v1::hub_message::Body::Welcome(_)) => {
                     welcomed = true;
+                    if state.assignment.is_some() && !state.reported {
+                        due = Some(Instant::now() + self.work);
+                    }
                     seen.connected.fetch_add(1, Ordering::Relaxed);
                     let mut slowest = seen.slowest_connect.lock();
                     *slowest = (*slowest).max(since.elapsed());
@@ -229,6 +232,7 @@ impl Agent {
                     if !stale {
                         state.accepted = reference;
                         state.assignment = Some(decoded.assignment);
+                        state.reported = false;
                         due = Some(Instant::now() + self.work);
                     }
                     let ack = v1::Ack {
@@ -276,6 +280,8 @@ struct State {
     assignment: Option<Assignment>,
     report: v1::Report,
     sequence: u64,
+    /// Whether the report speaks of the assignment.
+    reported: bool,
 }
 
 impl State {
@@ -293,6 +299,7 @@ impl State {
             return;
         };
         self.sequence += 1;
+        self.reported = true;
         let applications = assignment.applications.iter().map(|(name, app)| {
             let report = ApplicationReport {
                 revision: Some(app.revision.clone()),

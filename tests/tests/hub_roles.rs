@@ -1,0 +1,262 @@
+//! Every method of the Fleet API against every role, over real mTLS, generated from the API's own
+//! descriptor: a method that is added without an entry here fails.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::{Buf as _, BufMut as _, Bytes};
+use flotilla_hub::app::{self, Config};
+use flotilla_hub::authority::Authority;
+use flotilla_hub::serve::access::Need;
+use flotilla_hub::store::Role;
+use flotilla_proto::v1;
+use flotilla_proto::v1::fleet_service_client::FleetServiceClient;
+use flotilla_shared::dial::dial;
+use flotilla_shared::tls;
+use flotilla_tests::simulated::Enrolled;
+use jiff::Timestamp;
+use prost::Message as _;
+use tonic::Code;
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::transport::Channel;
+
+/// What each method asks for. Steer depends on its action and is tested below.
+const METHODS: &[(&str, Need)] = &[
+    ("ListEnvironments", Need::See),
+    ("ListApplications", Need::See),
+    ("ListClusters", Need::See),
+    ("GetCluster", Need::See),
+    ("Explain", Need::See),
+    ("Watch", Need::See),
+    ("PreviewPromotion", Need::See),
+    ("Refresh", Need::See),
+    ("CreateToken", Need::Administer),
+    ("ListTokens", Need::See),
+    ("RevokeToken", Need::Administer),
+    ("AcceptCluster", Need::Administer),
+    ("RemoveCluster", Need::Administer),
+    ("GetHub", Need::See),
+    ("ListRepositories", Need::See),
+    ("ListRollouts", Need::See),
+    ("GetRollout", Need::See),
+    ("Steer", Need::See),
+    ("ListAudit", Need::See),
+    ("FollowAudit", Need::See),
+    ("VerifyAudit", Need::See),
+    ("ListOperators", Need::See),
+    ("SetOperator", Need::Administer),
+];
+
+const ACTIONS: &[(v1::SteerAction, Need)] = &[
+    (v1::SteerAction::Pause, Need::Promote),
+    (v1::SteerAction::Resume, Need::Promote),
+    (v1::SteerAction::Retry, Need::Promote),
+    (v1::SteerAction::Abort, Need::Promote),
+    (v1::SteerAction::Pin, Need::Promote),
+    (v1::SteerAction::Unpin, Need::Promote),
+    (v1::SteerAction::Approve, Need::Approve),
+    (v1::SteerAction::Override, Need::Administer),
+    (v1::SteerAction::Rollback, Need::Promote),
+    (v1::SteerAction::Promote, Need::Promote),
+];
+
+/// Sends and takes bytes as they are, so that any method can be called with an empty message.
+#[derive(Clone, Default)]
+struct Raw;
+
+impl Codec for Raw {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Raw {
+    type Item = Bytes;
+    type Error = tonic::Status;
+
+    fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), tonic::Status> {
+        buffer.put(item);
+        Ok(())
+    }
+}
+
+impl Decoder for Raw {
+    type Item = Bytes;
+    type Error = tonic::Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, tonic::Status> {
+        let length = buffer.remaining();
+        Ok(Some(buffer.copy_to_bytes(length)))
+    }
+}
+
+/// The status that a method answers with; for streams, the first one.
+async fn call(channel: &Channel, method: &str) -> Code {
+    let mut grpc = tonic::client::Grpc::new(channel.clone());
+    grpc.ready().await.unwrap();
+    let path = format!("/flotilla.v1.FleetService/{method}")
+        .parse()
+        .unwrap();
+    let request = tonic::Request::new(Bytes::new());
+    match grpc.server_streaming(request, path, Raw).await {
+        Err(status) => status.code(),
+        Ok(stream) => {
+            let mut stream = stream.into_inner();
+            let first = std::time::Duration::from_millis(200);
+            // A stream that says nothing was let in.
+            match tokio::time::timeout(first, stream.message()).await {
+                Ok(Err(status)) => status.code(),
+                _ => Code::Ok,
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn e13_each_method_and_action_is_for_the_roles_it_is_for() {
+    tls::install_provider();
+    let directory = tempfile::tempdir().unwrap();
+    let authority = Authority::init(directory.path(), Timestamp::now()).unwrap();
+    let enrolled = Enrolled::with(authority).unwrap();
+    let fleet = directory.path().join("fleet.yaml");
+    std::fs::write(
+        &fleet,
+        "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nenvironments: [{name: prod, branch: prod}, {name: dev, branch: dev}]\n",
+    )
+    .unwrap();
+    let hub = app::start(Config {
+        data_dir: directory.path().to_owned(),
+        fleet,
+        listen: "127.0.0.1:0".to_owned(),
+        ..Config::default()
+    })
+    .await
+    .unwrap();
+    let address = hub.address.to_string();
+    let connect = async |uri: &str| {
+        let identity = enrolled.identity(&uri.parse().unwrap()).unwrap();
+        let tls = tls::client_config(enrolled.trust_bundle(), Some(&identity)).unwrap();
+        dial(&address, Arc::new(tls)).await.unwrap()
+    };
+    let admin = connect("spiffe://flotilla/operator/admin").await;
+    let mut roles = BTreeMap::new();
+    for role in Role::ALL {
+        let name = format!("as-{}", role.as_str());
+        let request = v1::SetOperatorRequest {
+            name: name.clone(),
+            role: role.as_str().to_owned(),
+            ..v1::SetOperatorRequest::default()
+        };
+        let mut api = FleetServiceClient::new(admin.clone());
+        api.set_operator(request).await.unwrap();
+        let channel = connect(&format!("spiffe://flotilla/operator/{name}")).await;
+        roles.insert(role, channel);
+    }
+
+    // The list above is complete.
+    let set = prost_types::FileDescriptorSet::decode(flotilla_proto::FILE_DESCRIPTOR_SET).unwrap();
+    let mut declared: Vec<String> = set
+        .file
+        .iter()
+        .flat_map(|file| &file.service)
+        .filter(|service| service.name() == "FleetService")
+        .flat_map(|service| &service.method)
+        .map(|method| method.name().to_owned())
+        .collect();
+    let mut listed: Vec<String> = METHODS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    declared.sort();
+    listed.sort();
+    assert_eq!(declared, listed);
+
+    for (role, channel) in &roles {
+        for (method, need) in METHODS {
+            let code = call(channel, method).await;
+            let denied = code == Code::PermissionDenied;
+            assert_eq!(
+                denied,
+                !need.is_met_by(*role),
+                "{role:?} {method}: {code:?}"
+            );
+        }
+        for (action, need) in ACTIONS {
+            let request = v1::SteerRequest {
+                action: (*action).into(),
+                environment: "prod".to_owned(),
+                commit: "3f2a9c1b".repeat(5),
+                reason: "a test".to_owned(),
+                ..v1::SteerRequest::default()
+            };
+            let answer = FleetServiceClient::new(channel.clone())
+                .steer(request)
+                .await;
+            let code = answer.err().map_or(Code::Ok, |status| status.code());
+            let denied = code == Code::PermissionDenied;
+            assert_eq!(
+                denied,
+                !need.is_met_by(*role),
+                "{role:?} {action:?}: {code:?}"
+            );
+        }
+    }
+
+    // A role for one environment is none for another.
+    let request = v1::SetOperatorRequest {
+        name: "as-promoter".to_owned(),
+        role: "promoter".to_owned(),
+        environments: vec!["dev".to_owned()],
+        ..v1::SetOperatorRequest::default()
+    };
+    let mut api = FleetServiceClient::new(admin.clone());
+    api.set_operator(request).await.unwrap();
+    for (environment, allowed) in [("dev", true), ("prod", false)] {
+        let request = v1::SteerRequest {
+            action: v1::SteerAction::Pause.into(),
+            environment: environment.to_owned(),
+            reason: "a test".to_owned(),
+            ..v1::SteerRequest::default()
+        };
+        let channel = roles[&Role::Promoter].clone();
+        let answer = FleetServiceClient::new(channel).steer(request).await;
+        assert_eq!(answer.is_ok(), allowed, "{environment}: {answer:?}");
+    }
+
+    // An agent's certificate and none at all get nowhere, whatever the method.
+    let agent = connect("spiffe://flotilla/cluster/c0").await;
+    let tls = tls::client_config(enrolled.trust_bundle(), None).unwrap();
+    let nobody = dial(&address, Arc::new(tls)).await.unwrap();
+    for (method, _) in METHODS {
+        assert_eq!(
+            call(&agent, method).await,
+            Code::PermissionDenied,
+            "{method}"
+        );
+        assert_eq!(
+            call(&nobody, method).await,
+            Code::Unauthenticated,
+            "{method}"
+        );
+    }
+
+    // I2: all of it is in the audit log, whose chain holds.
+    let verified = api.verify_audit(v1::VerifyAuditRequest {}).await.unwrap();
+    let verified = verified.into_inner();
+    assert_eq!(verified.broken, "");
+    assert!(verified.entries > 5, "{verified:?}");
+    hub.shutdown().await;
+}
