@@ -36,6 +36,7 @@ const METHODS: &[(&str, Need)] = &[
     ("Explain", Need::See),
     ("Watch", Need::See),
     ("PreviewPromotion", Need::See),
+    ("Diff", Need::See),
     ("Refresh", Need::See),
     ("CreateToken", Need::Administer),
     ("ListTokens", Need::See),
