@@ -74,6 +74,16 @@ pub(crate) fn render(
             .into_json()
             .map_err(|error| error.at(&origin.to_string()))?;
         let manifest = Manifest::built(value, origin)?;
+        // A patch can make a list of an object after lists were opened; what is in it must not pass
+        // by those who judge objects one by one.
+        if manifest.kind().ends_with("List") && manifest.value.get("items").is_some() {
+            return Err(RenderError::NotAManifest {
+                file: manifest.origin.file,
+                line: manifest.origin.line,
+                message: "a patch made it a list of objects; list them under `resources`"
+                    .to_owned(),
+            });
+        }
         if let Some(first) = seen.insert(manifest.object(), manifest.origin.clone()) {
             return Err(RenderError::DuplicateObject {
                 object: manifest.object().to_string(),
