@@ -2,10 +2,13 @@
 //! asked for, the embedded one. Both are spoken to over TLS with client certificates.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use flotilla_apiserver::{ApiServer, AuditEvent, Config, Serving, User};
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use crate::envtest::{Envtest, Programs};
 
@@ -13,6 +16,16 @@ use crate::envtest::{Envtest, Programs};
 pub struct TestCluster {
     server: Server,
     directory: tempfile::TempDir,
+    client: kube::Client,
+    controllers: Option<JoinHandle<()>>,
+}
+
+impl Drop for TestCluster {
+    fn drop(&mut self) {
+        if let Some(controllers) = &self.controllers {
+            controllers.abort();
+        }
+    }
 }
 
 enum Server {
@@ -30,10 +43,13 @@ impl TestCluster {
         let directory = tempfile::tempdir()?;
         let server = ApiServer::new(config);
         let serving = server.serve_tls("127.0.0.1:0").await?;
-        std::fs::write(directory.path().join("kubeconfig"), serving.kubeconfig())?;
+        let kubeconfig = directory.path().join("kubeconfig");
+        std::fs::write(&kubeconfig, serving.kubeconfig())?;
         Ok(Self {
+            client: client(&kubeconfig).await?,
             server: Server::Embedded(server, serving),
             directory,
+            controllers: None,
         })
     }
 
@@ -49,8 +65,10 @@ impl TestCluster {
         let directory = tempfile::tempdir()?;
         let envtest = Envtest::start(&programs, directory.path()).await?;
         Ok(Some(Self {
+            client: client(&directory.path().join("kubeconfig")).await?,
             server: Server::Real(Box::new(envtest)),
             directory,
+            controllers: None,
         }))
     }
 
@@ -87,11 +105,47 @@ impl TestCluster {
     }
 
     /// The administrator's client.
+    #[must_use]
+    pub fn client(&self) -> kube::Client {
+        self.client.clone()
+    }
+
+    /// Plays the controllers where there are none: Deployments become ready. The embedded server has its
+    /// own.
+    pub fn play_controllers(&mut self) {
+        if self.is_real() && self.controllers.is_none() {
+            let client = self.client.clone();
+            self.controllers = Some(tokio::spawn(async move {
+                loop {
+                    // What fails now is tried again at once.
+                    let _ = settle(&client).await;
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }));
+        }
+    }
+
+    /// One request of the administrator's.
     ///
     /// # Errors
-    /// When it cannot be made.
-    pub async fn client(&self) -> anyhow::Result<kube::Client> {
-        client(&self.kubeconfig()).await
+    /// When there is no answer.
+    pub async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        content: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<(u16, Value)> {
+        send(&self.client, method, path, content, body).await
+    }
+
+    /// An object as it is; none where it is not there.
+    pub async fn live(&self, path: &str) -> Option<Value> {
+        let (code, value) = self
+            .request("GET", path, "application/json", None)
+            .await
+            .ok()?;
+        (code == 200).then_some(value)
     }
 
     /// A kubeconfig of somebody with fewer rights.
@@ -139,4 +193,63 @@ pub async fn client(kubeconfig: &Path) -> anyhow::Result<kube::Client> {
     let options = KubeConfigOptions::default();
     let config = kube::Config::from_custom_kubeconfig(read, &options).await?;
     Ok(kube::Client::try_from(config)?)
+}
+
+async fn send(
+    client: &kube::Client,
+    method: &str,
+    path: &str,
+    content: &str,
+    body: Option<&Value>,
+) -> anyhow::Result<(u16, Value)> {
+    use http_body_util::BodyExt as _;
+    let bytes = body.map(Value::to_string).unwrap_or_default();
+    let request = http::Request::builder()
+        .method(method)
+        .uri(path)
+        .header("content-type", content)
+        .body(kube::client::Body::from(bytes.into_bytes()))?;
+    let response = client.send(request).await?;
+    let code = response.status().as_u16();
+    let bytes = response.into_body().collect().await?.to_bytes();
+    Ok((code, serde_json::from_slice(&bytes).unwrap_or_default()))
+}
+
+/// What a cluster's controllers write of Deployments that are as they should be.
+async fn settle(client: &kube::Client) -> anyhow::Result<()> {
+    let path = "/apis/apps/v1/deployments";
+    let (_, list) = send(client, "GET", path, "application/json", None).await?;
+    let items = list.get("items").and_then(Value::as_array);
+    for item in items.into_iter().flatten() {
+        let number = |pointer: &str| item.pointer(pointer).and_then(Value::as_i64);
+        let generation = number("/metadata/generation");
+        if number("/status/observedGeneration") == generation {
+            continue;
+        }
+        let replicas = number("/spec/replicas").unwrap_or(1);
+        let condition =
+            |kind: &str, reason: &str| json!({"type": kind, "status": "True", "reason": reason});
+        let status = json!({"status": {
+            "observedGeneration": generation,
+            "replicas": replicas, "updatedReplicas": replicas,
+            "readyReplicas": replicas, "availableReplicas": replicas,
+            "conditions": [
+                condition("Available", "MinimumReplicasAvailable"),
+                condition("Progressing", "NewReplicaSetAvailable"),
+            ],
+        }});
+        let text = |pointer: &str| {
+            item.pointer(pointer)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+        };
+        let path = format!(
+            "/apis/apps/v1/namespaces/{}/deployments/{}/status",
+            text("/metadata/namespace"),
+            text("/metadata/name")
+        );
+        let patch = "application/merge-patch+json";
+        send(client, "PATCH", &path, patch, Some(&status)).await?;
+    }
+    Ok(())
 }

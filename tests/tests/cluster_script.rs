@@ -83,7 +83,7 @@ async fn both_servers_give_the_same_answers() {
             continue;
         }
         let steps = script::read(&file).unwrap();
-        let client = embedded.client().await.unwrap();
+        let client = embedded.client();
         let own = match script::play(&client, &name, &steps).await {
             Ok(answers) => answers,
             Err(error) => {
@@ -93,7 +93,7 @@ async fn both_servers_give_the_same_answers() {
         };
         let wanted = match &real {
             Some(real) => {
-                let client = real.client().await.unwrap();
+                let client = real.client();
                 let answers = script::play(&client, &name, &steps).await.unwrap();
                 if regenerate {
                     record(&name, &answers);

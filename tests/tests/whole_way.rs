@@ -1,5 +1,6 @@
 //! From branch to cluster and back: hub and agent in process, over real mTLS, real Git over smart HTTP,
-//! against the embedded API server. Deletes are judged by its audit log.
+//! against a real kube-apiserver where the envtest variables name one, otherwise (and where faults are
+//! wanted) against the embedded one. Deletes are judged by the API server's audit log.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,6 +18,7 @@ use flotilla_apiserver::{ApiServer, Fault, FaultKind, Serving};
 use flotilla_hub::app::{self as hub, Config};
 use flotilla_proto::v1;
 use flotilla_shared::tls;
+use flotilla_tests::cluster::TestCluster;
 use flotilla_tests::eventually;
 use flotilla_tests::fleet::{Operator, application};
 use flotilla_tests::git_server::GitServer;
@@ -30,8 +32,9 @@ struct World {
     git: GitServer,
     hub: Option<hub::Running>,
     operator: Operator,
-    cluster: ApiServer,
-    serving: Serving,
+    cluster: TestCluster,
+    /// Plain HTTP beside it, where a test takes the API server away.
+    serving: Option<Serving>,
     agent: Option<flotilla_agent::app::Running>,
 }
 
@@ -56,7 +59,26 @@ spec:
 
 impl World {
     async fn new(applications: &str) -> Self {
+        // A real one takes a few hundred megabytes: one at a time.
+        static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+        let _one = ONE.lock().await;
+        let cluster = TestCluster::start(flotilla_apiserver::Config::default()).await;
+        Self::with(applications, cluster.unwrap()).await
+    }
+
+    /// With faults on request.
+    async fn embedded(applications: &str) -> Self {
+        let cluster = TestCluster::embedded(flotilla_apiserver::Config::default()).await;
+        Self::with(applications, cluster.unwrap()).await
+    }
+
+    fn server(&self) -> &ApiServer {
+        self.cluster.server().unwrap()
+    }
+
+    async fn with(applications: &str, mut cluster: TestCluster) -> Self {
         tls::install_provider();
+        cluster.play_controllers();
         let directory = tempfile::tempdir().unwrap();
         let repository = Repository::create(directory.path(), "fleet").unwrap();
         repository
@@ -103,9 +125,7 @@ impl World {
             Operator::connect(&data.join("operator/admin.yaml"), &hub.address.to_string())
                 .await
                 .unwrap();
-        let cluster = ApiServer::new(flotilla_apiserver::Config::default());
-        let serving = cluster.serve("127.0.0.1:0").await.unwrap();
-        std::fs::write(directory.path().join("kubeconfig"), serving.kubeconfig()).unwrap();
+        std::fs::copy(cluster.kubeconfig(), directory.path().join("kubeconfig")).unwrap();
         create_namespace(&cluster, "flotilla-system").await;
         let mut world = Self {
             directory,
@@ -114,7 +134,7 @@ impl World {
             hub: Some(hub),
             operator,
             cluster,
-            serving,
+            serving: None,
             agent: None,
         };
         world.start_agent().await;
@@ -223,6 +243,7 @@ impl World {
     fn deletes(&self) -> Vec<String> {
         self.cluster
             .audit()
+            .unwrap()
             .into_iter()
             .filter(|event| event.verb == "delete" && event.namespace != "flotilla-system")
             .map(|event| format!("{}/{}", event.resource, event.name))
@@ -231,9 +252,10 @@ impl World {
 
     /// Writes of anything but our own records.
     fn writes(&self) -> Vec<flotilla_apiserver::AuditEvent> {
-        let audit = self.cluster.audit().into_iter();
+        let audit = self.cluster.audit().unwrap().into_iter();
         audit
-            .filter(|event| event.namespace != "flotilla-system")
+            // Status is what controllers write.
+            .filter(|event| event.namespace != "flotilla-system" && event.subresource.is_empty())
             .collect()
     }
 
@@ -256,35 +278,25 @@ impl World {
     }
 
     async fn live(&self, path: &str) -> Option<serde_json::Value> {
-        let request = axum::http::Request::get(path)
-            .body(axum::body::Body::empty())
-            .unwrap();
-        let response = self.cluster.handle(request).await;
-        let found = response.status().is_success();
-        let body = axum::body::to_bytes(axum::body::Body::new(response.into_body()), 1 << 20)
-            .await
-            .unwrap();
-        found.then(|| serde_json::from_slice(&body).unwrap())
+        self.cluster.live(path).await
     }
 }
 
 async fn send(
-    cluster: &ApiServer,
+    cluster: &TestCluster,
     method: &str,
     path: &str,
     kind: &str,
     body: serde_json::Value,
 ) -> u16 {
-    let request = axum::http::Request::builder()
-        .method(method)
-        .uri(path)
-        .header("content-type", kind)
-        .body(axum::body::Body::from(body.to_string()))
+    let (code, _) = cluster
+        .request(method, path, kind, Some(&body))
+        .await
         .unwrap();
-    cluster.handle(request).await.status().as_u16()
+    code
 }
 
-async fn create_namespace(cluster: &ApiServer, name: &str) {
+async fn create_namespace(cluster: &TestCluster, name: &str) {
     let body =
         serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
     let code = send(
@@ -335,17 +347,19 @@ async fn a_second_turn_writes_nothing() {
     let world = World::new(WEB).await;
     world.current("web", &world.head()).await;
     let writes = world.writes().len();
-    let gets = world.cluster.requests().get("get").copied().unwrap_or(0);
-    let lists = world.cluster.requests().get("list").copied().unwrap_or(0);
+    let count = |verb: &str| {
+        let requests = world.cluster.server().map(ApiServer::requests);
+        requests.and_then(|all| all.get(verb).copied()).unwrap_or(0)
+    };
+    let (gets, lists) = (count("get"), count("list"));
     let turns = world.more_turns("web", 2).await;
     let audit = world.writes();
     assert_eq!(audit.len(), writes, "{:#?}", audit.get(writes..));
     // A turn asks for the agent's own namespace and its ConfigMap, an election for its lease; nobody
     // asks for a managed object, and the watches spare the lists.
-    let asked = world.cluster.requests().get("get").copied().unwrap_or(0) - gets;
+    let asked = count("get") - gets;
     assert!(asked <= 4 * turns as u64, "{asked} in {turns} turns");
-    let listed = world.cluster.requests().get("list").copied().unwrap_or(0) - lists;
-    assert_eq!(listed, 0);
+    assert_eq!(count("list"), lists);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -612,7 +626,7 @@ async fn p06_p09_git_and_hub_away_delete_nothing_and_drift_is_still_corrected() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a16_a_restarted_agent_and_a_failing_api_server_converge() {
-    let mut world = World::new(WEB).await;
+    let mut world = World::embedded(WEB).await;
     world.current("web", &world.head()).await;
     world.stop_agent().await;
     world
@@ -631,35 +645,38 @@ async fn a16_a_restarted_agent_and_a_failing_api_server_converge() {
             kind,
             times: 1,
         };
-        world.cluster.inject(fault);
+        world.server().inject(fault);
     }
     world.start_agent().await;
     world.current("web", &commit).await;
     assert_eq!(world.deletes(), Vec::<String>::new());
-    assert!(world.serving.address.port() > 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a07_an_api_server_that_goes_away_in_mid_flight_is_waited_for() {
-    let mut world = World::new(WEB).await;
+    let mut world = World::embedded(WEB).await;
+    world.stop_agent().await;
+    let serving = world.server().serve("127.0.0.1:0").await.unwrap();
+    let address = serving.address.to_string();
+    std::fs::write(world.path("kubeconfig"), serving.kubeconfig()).unwrap();
+    world.serving = Some(serving);
+    world.start_agent().await;
     world.current("web", &world.head()).await;
-    let address = world.serving.address.to_string();
-    let other = world.cluster.serve("127.0.0.1:0").await.unwrap();
-    drop(std::mem::replace(&mut world.serving, other));
+    world.serving = None;
     world
         .repository
         .write("apps/web/config.yaml", &config_map("config", "two"))
         .unwrap();
     let commit = world.repository.push("while away", &["dev"]).unwrap();
     world.refused("web", "ClusterUnavailable").await;
-    world.serving = world.cluster.serve(&address).await.unwrap();
+    world.serving = Some(world.server().serve(&address).await.unwrap());
     world.current("web", &commit).await;
     assert_eq!(world.deletes(), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p14_failing_lists_delete_nothing() {
-    let mut world = World::new(WEB).await;
+    let mut world = World::embedded(WEB).await;
     world.current("web", &world.head()).await;
     // Watches spare the lists; a fresh agent has to list.
     world.stop_agent().await;
@@ -669,7 +686,7 @@ async fn p14_failing_lists_delete_nothing() {
         kind: FaultKind::Status(500),
         times: 1000,
     };
-    world.cluster.inject(fault);
+    world.server().inject(fault);
     std::fs::remove_file(world.path("work/fleet/apps/web/config.yaml")).unwrap();
     let commit = world
         .repository
@@ -678,7 +695,7 @@ async fn p14_failing_lists_delete_nothing() {
     world.start_agent().await;
     world.refused("web", "PartialDiscovery").await;
     assert_eq!(world.deletes(), Vec::<String>::new());
-    world.cluster.heal();
+    world.server().heal();
     world.current("web", &commit).await;
     eventually("it is pruned then", LIMIT, || async {
         (world.deletes() == ["configmaps/config"]).then_some(())
@@ -750,14 +767,8 @@ async fn a_real_repository_goes_through_unchanged_and_once() {
     let report = world.current("shop", &commit).await;
     let total = report.counts.unwrap().total as usize;
     assert!(total > 30, "{total}");
-    let own = |event: &&flotilla_apiserver::AuditEvent| event.namespace != "flotilla-system";
-    let writes = world
-        .cluster
-        .audit()
-        .iter()
-        .filter(own)
-        .filter(|e| e.verb == "patch")
-        .count();
+    let applied = world.writes();
+    let writes = applied.iter().filter(|event| event.verb == "patch").count();
     assert_eq!(writes, total, "each object is applied once");
     let before = world.writes().len();
     world.more_turns("shop", 2).await;
