@@ -1,11 +1,14 @@
 //! One render: reads files of the tree within the load restrictions, and counts what it costs.
 
+mod reference;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use flotilla_shared::reason::Reason;
 
+use self::reference::{clean, display, is_below, is_remote};
 use super::failure::{Failure, Outcome};
 use super::parse::{self, Document};
 use super::schema::Schema;
@@ -413,69 +416,6 @@ impl<'t> Session<'t> {
     }
 }
 
-/// A directory's path for messages: the root has a name, too.
-fn display(path: &str) -> String {
-    if path.is_empty() {
-        ".".to_owned()
-    } else {
-        path.to_owned()
-    }
-}
-
-fn is_below(path: &str, directory: &str) -> bool {
-    directory.is_empty()
-        || path == directory
-        || path
-            .strip_prefix(directory)
-            .is_some_and(|rest| rest.starts_with('/'))
-}
-
-/// Joins and cleans without looking at links, as Go's `filepath.Join`; none where it leaves the root.
-fn clean(directory: &str, reference: &str) -> Option<String> {
-    let mut parts: Vec<&str> = directory
-        .split('/')
-        .filter(|part| !part.is_empty())
-        .collect();
-    for part in reference.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop()?;
-            }
-            part => parts.push(part),
-        }
-    }
-    Some(parts.join("/"))
-}
-
-/// What Kustomize would clone or download (`api/internal/git/repospec.go`, `IsRemoteFile`).
-fn is_remote(reference: &str) -> bool {
-    let lower = reference.to_ascii_lowercase();
-    let first = lower.split('/').next().unwrap_or_default();
-    lower.contains("://")
-        || lower.contains("?ref=")
-        || lower.contains("_git/")
-        || lower.contains(".git/")
-        || lower.ends_with(".git")
-        || [
-            "git@",
-            "git::",
-            "gh:",
-            "github.com:",
-            "ssh:",
-            "https:",
-            "http:",
-            "file:",
-        ]
-        .iter()
-        .any(|start| lower.starts_with(start))
-        || (first.contains('@') && first.contains(':'))
-        || (lower.contains('/')
-            && [".com", ".org", ".net", ".io", ".dev"]
-                .iter()
-                .any(|end| first.ends_with(end)))
-}
-
 fn text<'c>(file: &str, content: &'c [u8]) -> Outcome<&'c str> {
     std::str::from_utf8(content).map_err(|error| {
         let good = content.get(..error.valid_up_to()).unwrap_or_default();
@@ -485,37 +425,4 @@ fn text<'c>(file: &str, content: &'c [u8]) -> Outcome<&'c str> {
             message: "the text is not valid UTF-8".to_owned(),
         })
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn r04_remote_references_are_known_by_their_form() {
-        for reference in [
-            "https://example.com/x?ref=1",
-            "git@github.com:a/b",
-            "github.com/a/b",
-            "ssh://git@host/x",
-            "git::https://x/y",
-            "host.example.internal/a/b//c?ref=v1",
-            "user@host:repo",
-        ] {
-            assert!(is_remote(reference), "{reference}");
-        }
-        for reference in [
-            "../base", "./x.yaml", "a/b", "x.yaml", "base.d/x", "../a.b/c",
-        ] {
-            assert!(!is_remote(reference), "{reference}");
-        }
-    }
-
-    #[test]
-    fn r05_paths_are_cleaned_inside_the_root() {
-        assert_eq!(clean("a/b", "../c"), Some("a/c".to_owned()));
-        assert_eq!(clean("a", "../.."), None);
-        assert_eq!(clean("", "./x//y/."), Some("x/y".to_owned()));
-        assert!(is_below("a/b", "a") && is_below("a", "a") && !is_below("ab", "a"));
-    }
 }
