@@ -57,9 +57,9 @@ impl Authority {
             .and_then(|place| std::fs::read_to_string(place).ok())
         {
             let key = KeyPair::from_pem(&text).map_err(other)?;
-            let issuer = Issuer::from_ca_cert_pem(&text, key).map_err(other)?;
             let start = text.find("-----BEGIN CERTIFICATE").unwrap_or(0);
             let certificate = text.get(start..).unwrap_or_default().to_owned();
+            let issuer = Issuer::from_ca_cert_pem(&certificate, key).map_err(other)?;
             return Ok(Self {
                 certificate,
                 issuer,
