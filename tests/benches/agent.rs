@@ -1,0 +1,280 @@
+//! How fast the agent applies, and how little it does when there is nothing to do: against the API
+//! server that the envtest variables name, beside `kubectl apply --server-side` in the same run.
+//!
+//! `KUBEBUILDER_ASSETS=/path cargo bench -p flotilla-tests --bench agent`
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a benchmark fails by panicking, and prints its figures"
+)]
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flotilla_agent::cluster::{Cluster, Memory, Options, TurnInput, TurnOutcome, Wish};
+use flotilla_agent::metrics::Metrics;
+use flotilla_agent::plan::Claims;
+use flotilla_agent::policy::Policy;
+use flotilla_render::{MemoryTree, render};
+use flotilla_shared::assignment::SyncPolicy;
+use flotilla_shared::digest::Digest;
+use flotilla_shared::health::Sync;
+use flotilla_tests::cluster::TestCluster;
+use http::Method;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+struct Agent {
+    cluster: Cluster,
+    metrics: Metrics,
+    memory: Memory,
+    wish: Wish,
+    input: TurnInput,
+}
+
+fn config_maps(count: usize) -> String {
+    (0..count).fold(String::new(), |mut text, n| {
+        let _ = write!(
+            text,
+            "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: map-{n}}}\n\
+             data: {{key: 'value {n}', other: 'some more text that a usual object has'}}\n"
+        );
+        text
+    })
+}
+
+fn mixed(count: usize) -> String {
+    let mut text = String::new();
+    for n in 0..count / 5 {
+        let _ = write!(
+            text,
+            "---\napiVersion: v1\nkind: ServiceAccount\nmetadata: {{name: app-{n}}}\n\
+             ---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: app-{n}}}\ndata: {{key: 'value {n}'}}\n\
+             ---\napiVersion: v1\nkind: Secret\nmetadata: {{name: app-{n}}}\nstringData: {{token: 'secret {n}'}}\n\
+             ---\napiVersion: v1\nkind: Service\nmetadata: {{name: app-{n}}}\nspec: {{selector: {{app: app-{n}}}, clusterIP: None, ports: [{{port: 80}}]}}\n\
+             ---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: app-{n}}}\nspec:\n  replicas: 2\n  \
+             selector: {{matchLabels: {{app: app-{n}}}}}\n  template:\n    metadata: {{labels: {{app: app-{n}}}}}\n    \
+             spec:\n      serviceAccountName: app-{n}\n      containers:\n      - name: main\n        image: example.com/app:{n}\n        \
+             ports: [{{containerPort: 8080}}]\n        env: [{{name: A, value: '{n}'}}]\n        resources: {{requests: {{cpu: 100m, memory: 64Mi}}}}\n"
+        );
+    }
+    text
+}
+
+impl Agent {
+    fn new(client: kube::Client, namespace: &str, yaml: &str) -> Self {
+        let metrics = Metrics::default();
+        let options = Options {
+            metrics: metrics.clone(),
+            ..Options::default()
+        };
+        Self {
+            cluster: Cluster::new(client, options),
+            metrics,
+            memory: Memory::default(),
+            wish: Wish::default(),
+            input: input(namespace, yaml),
+        }
+    }
+
+    fn change(&mut self, namespace: &str, yaml: &str) {
+        self.input = input(namespace, yaml);
+        self.wish = Wish::default();
+    }
+
+    async fn turn(&mut self) -> (Duration, TurnOutcome) {
+        let started = Instant::now();
+        if !self.wish.complete {
+            self.wish = self.cluster.wish(&self.input).await.unwrap();
+        }
+        let mut claims = Claims {
+            owners: BTreeMap::new(),
+            complete: true,
+        };
+        for desired in self.wish.desired.iter() {
+            let owners = claims.owners.entry(desired.object.clone()).or_default();
+            owners.insert(self.input.application.to_string());
+        }
+        self.input.claims = Arc::new(claims);
+        let cancel = CancellationToken::new();
+        let outcome = self
+            .cluster
+            .reconcile(&self.input, &mut self.wish, &mut self.memory, &cancel)
+            .await;
+        (started.elapsed(), outcome)
+    }
+}
+
+fn input(namespace: &str, yaml: &str) -> TurnInput {
+    let mut tree = MemoryTree::new();
+    // Files are bounded; a set is not one file.
+    for (index, part) in yaml.split("---\n").filter(|part| !part.is_empty()).enumerate() {
+        let path = format!("app/{index}.yaml");
+        tree.insert_file(&path, part.as_bytes().to_vec()).unwrap();
+    }
+    let rendered = render(&tree, "app", &flotilla_render::Options::default()).unwrap();
+    TurnInput {
+        application: namespace.parse().unwrap(),
+        manifests: Arc::new(rendered.manifests),
+        content: Digest::of(yaml.as_bytes()),
+        sync_policy: SyncPolicy::default(),
+        policy: Arc::new(Policy::default()),
+        namespace: namespace.to_owned(),
+        claims: Arc::new(Claims::default()),
+        frozen: false,
+        removed: false,
+    }
+}
+
+async fn namespace(client: &kube::Client, name: &str) {
+    let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+    let request = http::Request::post("/api/v1/namespaces")
+        .header("content-type", "application/json")
+        .body(body.to_string().into_bytes())
+        .unwrap();
+    let made: Result<Value, kube::Error> = client.request(request).await;
+    made.unwrap();
+}
+
+/// Resident memory of this process in KiB: now, and at its peak.
+fn resident() -> (u64, u64) {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap();
+    let field = |name: &str| {
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    };
+    (field("VmRSS:"), field("VmHWM:"))
+}
+
+fn kubectl() -> Option<PathBuf> {
+    let assets = std::env::var_os("KUBEBUILDER_ASSETS")?;
+    let path = Path::new(&assets).join("kubectl");
+    path.exists().then_some(path)
+}
+
+async fn against_kubectl(server: &TestCluster, name: &str, yaml: &str) {
+    let client = server.client().await.unwrap();
+    namespace(&client, name).await;
+    let mut agent = Agent::new(client.clone(), name, yaml);
+    let (took, outcome) = agent.turn().await;
+    assert_eq!(outcome.sync, Sync::Synced, "{:?} {}", outcome.reason, outcome.message);
+    println!("{name}: {} objects applied in {took:?}", outcome.written);
+    let (gets, writes) = (agent.metrics.requests(&Method::GET), agent.metrics.requests(&Method::PATCH));
+    let (idle, outcome) = agent.turn().await;
+    assert_eq!(outcome.written, 0);
+    println!(
+        "{name}: a turn with nothing to do in {idle:?}, {} writes, {} GETs",
+        agent.metrics.requests(&Method::PATCH) - writes,
+        agent.metrics.requests(&Method::GET) - gets
+    );
+    agent.change(name, &yaml.replacen("value 0", "another", 1));
+    let (one, outcome) = agent.turn().await;
+    assert_eq!(outcome.written, 1);
+    println!("{name}: one changed object applied in {one:?}");
+    if let Some(kubectl) = kubectl() {
+        let beside = format!("{name}-kubectl");
+        namespace(&client, &beside).await;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), yaml).unwrap();
+        let started = Instant::now();
+        let output = tokio::process::Command::new(kubectl)
+            .arg("--kubeconfig")
+            .arg(server.kubeconfig())
+            .args(["apply", "--server-side", "-n", &beside, "-f"])
+            .arg(file.path())
+            .output()
+            .await
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let theirs = started.elapsed();
+        println!(
+            "{name}: kubectl apply --server-side in {theirs:?}: {:.1} times as long",
+            theirs.as_secs_f64() / took.as_secs_f64()
+        );
+    }
+}
+
+/// An edit by somebody else, until it is undone by a loop like the agent's.
+async fn drift(server: &TestCluster) {
+    let client = server.client().await.unwrap();
+    namespace(&client, "drift").await;
+    let mut agent = Agent::new(client.clone(), "drift", &config_maps(1000));
+    agent.turn().await;
+    let mut changes = agent.cluster.changes(&agent.input.application);
+    let mut slowest = Duration::ZERO;
+    for round in 0..9 {
+        changes.mark_unchanged();
+        let path = format!("/api/v1/namespaces/drift/configmaps/map-{round}?fieldManager=kubectl-edit");
+        let request = http::Request::patch(&path)
+            .header("content-type", "application/merge-patch+json")
+            .body(br#"{"data":{"key":"edited"}}"#.to_vec())
+            .unwrap();
+        let started = Instant::now();
+        let edited: Result<Value, kube::Error> = client.request(request).await;
+        edited.unwrap();
+        changes.changed().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let (_, outcome) = agent.turn().await;
+        assert_eq!(outcome.drifted, 1);
+        slowest = slowest.max(started.elapsed());
+    }
+    println!("drift among 1,000 objects: corrected at most {slowest:?} after the edit");
+}
+
+/// In a process of its own, since memory is what is measured.
+async fn ten_thousand(kubeconfig: &Path) {
+    let client = flotilla_tests::cluster::client(kubeconfig).await.unwrap();
+    namespace(&client, "ten-thousand").await;
+    let before = resident();
+    let mut agent = Agent::new(client, "ten-thousand", &config_maps(10_000));
+    // The loop holds manifests until its wish is whole.
+    agent.wish = agent.cluster.wish(&agent.input).await.unwrap();
+    agent.input.manifests = Arc::default();
+    let (took, outcome) = agent.turn().await;
+    assert_eq!(outcome.written, 10_000);
+    drop(outcome);
+    let (idle, _) = agent.turn().await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let (now, peak) = resident();
+    println!(
+        "10,000 objects: applied in {took:?}, a turn with nothing to do in {idle:?}; resident {} MiB at \
+         the start, {} MiB at peak, {} MiB idle",
+        before.0 / 1024,
+        peak / 1024,
+        now / 1024
+    );
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() {
+    flotilla_shared::tls::install_provider();
+    if let Some(kubeconfig) = std::env::var_os("FLOTILLA_BENCH_TEN_THOUSAND") {
+        ten_thousand(Path::new(&kubeconfig)).await;
+        return;
+    }
+    let server = match TestCluster::real().await.unwrap() {
+        Some(server) => server,
+        None => {
+            println!("no kube-apiserver is named; these are figures of the embedded one");
+            let config = flotilla_apiserver::Config::default();
+            TestCluster::embedded(config).await.unwrap()
+        }
+    };
+    let client = server.client().await.unwrap();
+    namespace(&client, "flotilla-system").await;
+    against_kubectl(&server, "maps", &config_maps(1000)).await;
+    against_kubectl(&server, "mixed", &mixed(1000)).await;
+    drift(&server).await;
+    let status = tokio::process::Command::new(std::env::current_exe().unwrap())
+        .env("FLOTILLA_BENCH_TEN_THOUSAND", server.kubeconfig())
+        .status()
+        .await
+        .unwrap();
+    assert!(status.success());
+}

@@ -1,0 +1,82 @@
+//! Turns of one application against an API server, by catalogue id. Each scenario runs on the embedded
+//! server; where the envtest variables name a real one, all of them run there too. Deletes are judged
+//! by the API server's audit log.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test fails by panicking"
+)]
+
+mod turn {
+    pub(crate) mod adopt;
+    pub(crate) mod apply;
+    pub(crate) mod order;
+    pub(crate) mod prune;
+    pub(crate) mod world;
+}
+
+use flotilla_tests::cluster::TestCluster;
+use turn::world::World;
+
+macro_rules! scenarios {
+    ($($module:ident :: $name:ident),* $(,)?) => {
+        mod embedded {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    let cluster = super::embedded().await;
+                    let world = super::World::new(&cluster, stringify!($name)).await;
+                    super::turn::$module::$name(world).await;
+                }
+            )*
+        }
+
+        /// Everything above once more, on the real thing.
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn on_a_real_api_server() {
+            let Some(cluster) = TestCluster::real().await.unwrap() else {
+                eprintln!("SKIPPED LOUDLY: KUBEBUILDER_ASSETS names no kube-apiserver");
+                return;
+            };
+            $(
+                eprintln!("{}", stringify!($name));
+                let world = World::new(&cluster, stringify!($name)).await;
+                turn::$module::$name(world).await;
+            )*
+        }
+    };
+}
+
+async fn embedded() -> TestCluster {
+    TestCluster::embedded(flotilla_apiserver::Config::default()).await.unwrap()
+}
+
+scenarios! {
+    apply::a_turn_applies_all_and_the_next_one_nothing,
+    apply::a01_an_immutable_field_is_reported_and_only_recreated_where_git_says_so,
+    apply::a08_one_bad_object_stops_no_other_and_is_not_tried_in_a_tight_loop,
+    apply::a10_a_missing_namespace_is_named_and_made_by_the_next_commit,
+    apply::a11_an_object_too_large_for_etcd_is_refused_by_name,
+    apply::a12_values_that_the_server_writes_another_way_are_no_drift,
+    apply::a13_what_only_a_server_may_set_is_left_out,
+    apply::a15_an_account_without_rights_is_told_so_for_each_object,
+    apply::string_data_of_secrets_is_compared_and_removed_like_any_field,
+    adopt::a03_an_autoscaler_keeps_its_replicas,
+    adopt::a04_replicas_that_leave_git_stay_as_they_are,
+    adopt::a05_fields_of_kubectl_apply_become_ours_and_go_when_git_drops_them,
+    adopt::ignored_fields_are_left_to_others_and_the_rest_is_corrected,
+    adopt::drift_is_reported_with_its_manager_and_not_touched,
+    order::hooks_run_before_and_after_once,
+    order::waves_wait_for_each_other_in_one_turn,
+    prune::p01_p05_an_empty_set_is_refused_and_clears_itself,
+    prune::p11_p12_definitions_and_namespaces_wait_for_a_confirmation,
+    prune::p13_over_the_budget_nothing_is_deleted,
+    prune::p15_a_damaged_inventory_deletes_nothing_and_is_rebuilt,
+    prune::p16_an_object_made_again_by_others_stays,
+    prune::p17_children_with_our_marks_are_never_pruned,
+    prune::p18_finalizers_are_waited_for_by_name,
+    prune::a_removed_application_takes_its_objects_along,
+}

@@ -1,0 +1,133 @@
+//! Deleting: what goes, and above all what stays.
+
+use std::time::Duration;
+
+use flotilla_shared::health::{Health, Sync};
+use flotilla_shared::reason::Reason;
+use serde_json::{Value, json};
+
+use super::world::{World, config_map, health, reason, status};
+
+const NOTHING: Vec<String> = Vec::new();
+
+pub(crate) async fn p01_p05_an_empty_set_is_refused_and_clears_itself(mut world: World<'_>) {
+    world.synced(&(config_map("a", "1") + &config_map("b", "1"))).await;
+    let outcome = world.turn("# nothing but a comment\n---\n").await;
+    assert_eq!((outcome.sync, outcome.reason), (Sync::Refused, Some(Reason::EmptyRender)));
+    assert_eq!(world.deletes(), NOTHING);
+    world.synced(&config_map("a", "1")).await;
+    assert_eq!(world.deletes(), ["delete configmaps/b"]);
+}
+
+pub(crate) async fn p11_p12_definitions_and_namespaces_wait_for_a_confirmation(mut world: World<'_>) {
+    let group = format!("{}.example.com", world.namespace);
+    let inner = format!("{}-inner", world.namespace);
+    let own = format!(
+        "---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: {inner}}}\n---\napiVersion: apiextensions.k8s.io/v1\n\
+         kind: CustomResourceDefinition\nmetadata: {{name: widgets.{group}}}\nspec:\n  group: {group}\n  scope: Namespaced\n  \
+         names: {{kind: Widget, plural: widgets, singular: widget, listKind: WidgetList}}\n  versions:\n  - name: v1\n    \
+         served: true\n    storage: true\n    schema: {{openAPIV3Schema: {{type: object, x-kubernetes-preserve-unknown-fields: true}}}}\n"
+    );
+    let widget = format!("---\napiVersion: {group}/v1\nkind: Widget\nmetadata: {{name: w}}\nspec: {{size: 1}}\n");
+    // A definition and its object in one commit, in one turn (A9).
+    let outcome = world.turn(&(own.clone() + &widget + &config_map("a", "1"))).await;
+    assert_eq!(outcome.sync, Sync::Synced, "{outcome:#?}");
+    let outcome = world.turn(&config_map("a", "1")).await;
+    assert_eq!(reason(&outcome, &inner), Some(Reason::ProtectedKind), "{outcome:#?}");
+    assert_eq!(reason(&outcome, &format!("widgets.{group}")), Some(Reason::ProtectedKind));
+    assert_eq!(world.deletes(), ["delete widgets/w"]);
+    let patch = json!({"metadata": {"annotations": {"flotilla.dev/prune": "confirmed"}}});
+    let path = format!("/api/v1/namespaces/{inner}?fieldManager=owner");
+    let kind = "application/merge-patch+json";
+    assert_eq!(world.send_as("PATCH", &path, kind, &patch).await.0, 200);
+    for _ in 0..50 {
+        world.turn(&config_map("a", "1")).await;
+        let deletes = world.deletes();
+        if !deletes.is_empty() {
+            assert_eq!(deletes, [format!("delete namespaces/{inner}")]);
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("a confirmed namespace is not deleted");
+}
+
+pub(crate) async fn p13_over_the_budget_nothing_is_deleted(mut world: World<'_>) {
+    let many: String = (0..20).map(|n| config_map(&format!("n{n}"), "1")).collect();
+    world.synced(&many).await;
+    world.writes();
+    let outcome = world.turn(&(config_map("n0", "2") + &config_map("new", "1"))).await;
+    assert_eq!(reason(&outcome, "n1"), Some(Reason::DeleteBudget));
+    assert_eq!(outcome.written, 2, "applies go on");
+    assert_eq!(world.deletes(), NOTHING);
+}
+
+pub(crate) async fn p15_a_damaged_inventory_deletes_nothing_and_is_rebuilt(mut world: World<'_>) {
+    let all = config_map("a", "1") + &config_map("b", "1");
+    world.synced(&all).await;
+    let record = format!("/api/v1/namespaces/flotilla-system/configmaps/flotilla-inventory-{}-0", world.namespace);
+    let kind = "application/merge-patch+json";
+    let broken = json!({"data": {"entries": "[{\"kind\":"}});
+    assert_eq!(world.send_as("PATCH", &record, kind, &broken).await.0, 200);
+    world.restart();
+    world.turn(&config_map("a", "1")).await;
+    assert_eq!(world.deletes(), NOTHING, "b is not known any more, and stays");
+    assert!(world.live("configmaps/b").await.is_some());
+    // Rebuilt: it can be trusted again.
+    world.synced(&all).await;
+    world.restart();
+    world.synced(&config_map("a", "1")).await;
+    assert_eq!(world.deletes(), ["delete configmaps/b"]);
+}
+
+pub(crate) async fn p16_an_object_made_again_by_others_stays(mut world: World<'_>) {
+    world.synced(&(config_map("a", "1") + &config_map("b", "1"))).await;
+    let path = world.path("configmaps/b");
+    assert_eq!(world.send("DELETE", &path, &Value::Null).await.0, 200);
+    let theirs = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "b"}});
+    assert_eq!(world.send("POST", &world.path("configmaps"), &theirs).await.0, 201);
+    world.writes();
+    world.restart();
+    world.synced(&config_map("a", "1")).await;
+    assert_eq!(world.deletes(), NOTHING);
+    assert!(world.live("configmaps/b").await.is_some());
+}
+
+pub(crate) async fn p17_children_with_our_marks_are_never_pruned(mut world: World<'_>) {
+    world.synced(&config_map("a", "1")).await;
+    let parent = world.live("configmaps/a").await.unwrap();
+    let child = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "child",
+        "annotations": parent.pointer("/metadata/annotations"), "labels": parent.pointer("/metadata/labels")}});
+    assert_eq!(world.send("POST", &world.path("configmaps"), &child).await.0, 201);
+    world.restart();
+    world.synced(&config_map("a", "2")).await;
+    assert_eq!(world.deletes(), NOTHING);
+}
+
+pub(crate) async fn p18_finalizers_are_waited_for_by_name(mut world: World<'_>) {
+    world.synced(&(config_map("a", "1") + &config_map("b", "1"))).await;
+    let finalizers = json!({"metadata": {"finalizers": ["example.com/slow"]}});
+    world.edit("controller", "configmaps/b", finalizers).await;
+    let mut outcome = world.turn(&config_map("a", "2")).await;
+    assert_eq!(reason(&outcome, "b"), Some(Reason::WaitingForFinalizer), "{outcome:#?}");
+    assert!(status(&outcome, "b").message.contains("example.com/slow"));
+    assert_eq!(world.deletes(), ["delete configmaps/b"]);
+    outcome = world.turn(&config_map("a", "3")).await;
+    assert_eq!(health(&outcome, "a"), Health::Current, "others go on");
+    assert_eq!(world.deletes(), NOTHING, "asked for once");
+    let live = world.live("configmaps/b").await.unwrap();
+    assert_eq!(live.pointer("/metadata/finalizers/0").unwrap(), "example.com/slow", "never stripped");
+    world.edit("controller", "configmaps/b", json!({"metadata": {"finalizers": null}})).await;
+    world.synced(&config_map("a", "3")).await;
+}
+
+pub(crate) async fn a_removed_application_takes_its_objects_along(mut world: World<'_>) {
+    world.synced(&(config_map("a", "1") + &config_map("b", "1"))).await;
+    world.writes();
+    let outcome = world.remove().await;
+    assert_eq!(outcome.pruned, 2, "{outcome:#?}");
+    assert!(outcome.objects.is_empty());
+    let mut deletes = world.deletes();
+    deletes.sort();
+    assert_eq!(deletes, ["delete configmaps/a", "delete configmaps/b"]);
+}
