@@ -29,6 +29,7 @@ pub use contest::Contests;
 pub use gate::DEPENDS_ON_ANNOTATION;
 pub use hook::{DEADLINE_ANNOTATION, HOOK_ANNOTATION, Hook, deadline};
 pub use order::{WAVE_ANNOTATION, weight};
+pub use prune::forbids;
 
 use crate::inventory::Inventory;
 use crate::policy::Policy;

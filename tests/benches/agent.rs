@@ -114,7 +114,11 @@ impl Agent {
 fn input(namespace: &str, yaml: &str) -> TurnInput {
     let mut tree = MemoryTree::new();
     // Files are bounded; a set is not one file.
-    for (index, part) in yaml.split("---\n").filter(|part| !part.is_empty()).enumerate() {
+    for (index, part) in yaml
+        .split("---\n")
+        .filter(|part| !part.is_empty())
+        .enumerate()
+    {
         let path = format!("app/{index}.yaml");
         tree.insert_file(&path, part.as_bytes().to_vec()).unwrap();
     }
@@ -163,9 +167,18 @@ async fn against_kubectl(server: &TestCluster, name: &str, yaml: &str) {
     namespace(&client, name).await;
     let mut agent = Agent::new(client.clone(), name, yaml);
     let (took, outcome) = agent.turn().await;
-    assert_eq!(outcome.sync, Sync::Synced, "{:?} {}", outcome.reason, outcome.message);
+    assert_eq!(
+        outcome.sync,
+        Sync::Synced,
+        "{:?} {}",
+        outcome.reason,
+        outcome.message
+    );
     println!("{name}: {} objects applied in {took:?}", outcome.written);
-    let (gets, writes) = (agent.metrics.requests(&Method::GET), agent.metrics.requests(&Method::PATCH));
+    let (gets, writes) = (
+        agent.metrics.requests(&Method::GET),
+        agent.metrics.requests(&Method::PATCH),
+    );
     let (idle, outcome) = agent.turn().await;
     assert_eq!(outcome.written, 0);
     println!(
@@ -191,7 +204,11 @@ async fn against_kubectl(server: &TestCluster, name: &str, yaml: &str) {
             .output()
             .await
             .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         let theirs = started.elapsed();
         println!(
             "{name}: kubectl apply --server-side in {theirs:?}: {:.1} times as long",
@@ -210,7 +227,8 @@ async fn drift(server: &TestCluster) {
     let mut slowest = Duration::ZERO;
     for round in 0..9 {
         changes.mark_unchanged();
-        let path = format!("/api/v1/namespaces/drift/configmaps/map-{round}?fieldManager=kubectl-edit");
+        let path =
+            format!("/api/v1/namespaces/drift/configmaps/map-{round}?fieldManager=kubectl-edit");
         let request = http::Request::patch(&path)
             .header("content-type", "application/merge-patch+json")
             .body(br#"{"data":{"key":"edited"}}"#.to_vec())

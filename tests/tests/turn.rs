@@ -51,7 +51,9 @@ macro_rules! scenarios {
 }
 
 async fn embedded() -> TestCluster {
-    TestCluster::embedded(flotilla_apiserver::Config::default()).await.unwrap()
+    TestCluster::embedded(flotilla_apiserver::Config::default())
+        .await
+        .unwrap()
 }
 
 scenarios! {

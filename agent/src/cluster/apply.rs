@@ -15,7 +15,10 @@ use super::fields;
 use super::takeover::Takeover;
 use crate::health::ObjectHealth;
 use crate::inventory::Inventory;
-use crate::plan::{APPLICATION_ANNOTATION, Desired, FORCE_ANNOTATION, IMMUTABLE_ANNOTATION, Live};
+use crate::plan::{
+    APPLICATION_ANNOTATION, Desired, FORCE_ANNOTATION, IMMUTABLE_ANNOTATION, Live,
+    PRUNE_ANNOTATION, forbids,
+};
 
 /// etcd refuses more; so do we, by name, before the object is sent (A11).
 const MAX_OBJECT_BYTES: usize = 1_500_000;
@@ -51,6 +54,8 @@ pub(super) enum Deleted {
     Waiting(String),
     /// Not ours any more.
     NotOurs,
+    /// Its own word, or its kind, forbids it by now.
+    Held(Reason, &'static str),
 }
 
 impl Cluster {
@@ -163,6 +168,7 @@ impl Cluster {
         object: &ObjectRef,
         uid: &str,
         application: &str,
+        is_protected: bool,
         inventory: &Inventory,
     ) -> Result<Deleted, Error> {
         let version = inventory
@@ -183,6 +189,10 @@ impl Cluster {
             || (!mark.is_empty() && mark != application)
         {
             return Ok(Deleted::NotOurs);
+        }
+        let word = annotation(&live, PRUNE_ANNOTATION);
+        if let Some((reason, message)) = forbids(word, is_protected) {
+            return Ok(Deleted::Held(reason, message));
         }
         match delete(api, &path, uid, "Background").await {
             Ok(()) => {}

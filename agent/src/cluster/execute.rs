@@ -198,7 +198,14 @@ impl Turn<'_> {
                 let application = self.input.application.as_str();
                 let deleted = self
                     .cluster
-                    .prune(&self.api, object, uid, application, &self.inventory)
+                    .prune(
+                        &self.api,
+                        object,
+                        uid,
+                        application,
+                        self.input.policy.is_protected(object),
+                        &self.inventory,
+                    )
                     .await;
                 match deleted {
                     Ok(Deleted::Done) => {
@@ -214,6 +221,11 @@ impl Turn<'_> {
                         self.note(object, Action::Pruned, terminating, reason, why);
                     }
                     Ok(Deleted::NotOurs) => self.inventory.remove(object),
+                    Ok(Deleted::Held(reason, message)) => {
+                        let current = ObjectHealth::current();
+                        let message = message.to_owned();
+                        self.note(object, Action::Held, current, Some(reason), message);
+                    }
                     Err(error) => {
                         let reason = Some(error.reason);
                         self.tell(Event::refused(object, error.reason, &error.message));

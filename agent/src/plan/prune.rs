@@ -109,27 +109,30 @@ fn decide(inputs: &Inputs<'_>, entry: &Entry) -> Step {
             "the agent's policy does not let it be touched",
         );
     }
-    match live.prune.as_str() {
-        "disabled" => {
-            return hold(
-                Reason::PruneDisabled,
-                "it says flotilla.dev/prune: disabled",
-            );
-        }
-        "confirmed" => {}
-        "confirm" => {
-            return hold(
-                Reason::ConfirmationRequired,
-                "it left the commit; annotate it flotilla.dev/prune=confirmed to delete it",
-            );
-        }
-        _ if inputs.policy.is_protected(&object) => {
-            return hold(
-                Reason::ProtectedKind,
-                "it left the commit; annotate it flotilla.dev/prune=confirmed to delete it",
-            );
-        }
-        _ => {}
+    if let Some((reason, message)) = forbids(&live.prune, inputs.policy.is_protected(&object)) {
+        return hold(reason, message);
     }
     Step::Prune(object, live.uid.clone())
+}
+
+/// Whether an object's own word (`flotilla.dev/prune`), or its kind, keeps it from being deleted. Asked
+/// again of the live object right before its delete: a confirmation may have been withdrawn.
+#[must_use]
+pub fn forbids(word: &str, is_protected: bool) -> Option<(Reason, &'static str)> {
+    match word {
+        "disabled" => Some((
+            Reason::PruneDisabled,
+            "it says flotilla.dev/prune: disabled",
+        )),
+        "confirmed" => None,
+        "confirm" => Some((
+            Reason::ConfirmationRequired,
+            "it left the commit; annotate it flotilla.dev/prune=confirmed to delete it",
+        )),
+        _ if is_protected => Some((
+            Reason::ProtectedKind,
+            "it left the commit; annotate it flotilla.dev/prune=confirmed to delete it",
+        )),
+        _ => None,
+    }
 }

@@ -17,7 +17,9 @@ async fn replicas(world: &World<'_>) -> Value {
 /// What the horizontal pod autoscaler does.
 async fn scale(world: &mut World<'_>, replicas: u32) {
     let scale = json!({"spec": {"replicas": replicas}});
-    world.edit("kube-controller-manager", &format!("{WEB}/scale"), scale).await;
+    world
+        .edit("kube-controller-manager", &format!("{WEB}/scale"), scale)
+        .await;
 }
 
 pub(crate) async fn a03_an_autoscaler_keeps_its_replicas(mut world: World<'_>) {
@@ -28,7 +30,11 @@ pub(crate) async fn a03_an_autoscaler_keeps_its_replicas(mut world: World<'_>) {
     // The autoscaler is not in Git: the server's own record says who wrote the field.
     assert_eq!(world.synced(&yaml).await.written, 0);
     world.synced(&yaml.replace("main:1", "main:2")).await;
-    assert_eq!(replicas(&world).await, 5, "another change does not take it back");
+    assert_eq!(
+        replicas(&world).await,
+        5,
+        "another change does not take it back"
+    );
     // It comes to Git.
     let scaler = "---\napiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: web}\nspec:\n  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}\n  maxReplicas: 9\n";
     world.synced(&(yaml.clone() + scaler)).await;
@@ -54,12 +60,19 @@ pub(crate) async fn a05_fields_of_kubectl_apply_become_ours_and_go_when_git_drop
     let theirs = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "old",
         "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}"}},
         "data": {"keep": "1", "drop": "2"}});
-    let path = format!("{}?fieldManager=kubectl-client-side-apply", world.path("configmaps"));
+    let path = format!(
+        "{}?fieldManager=kubectl-client-side-apply",
+        world.path("configmaps")
+    );
     assert_eq!(world.send("POST", &path, &theirs).await.0, 201);
-    let yaml = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: old}\ndata: {keep: '1', more: '3'}\n";
+    let yaml =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: old}\ndata: {keep: '1', more: '3'}\n";
     world.synced(yaml).await;
     let live = world.live("configmaps/old").await.unwrap();
-    assert_eq!(live.pointer("/data").unwrap(), &json!({"keep": "1", "more": "3"}));
+    assert_eq!(
+        live.pointer("/data").unwrap(),
+        &json!({"keep": "1", "more": "3"})
+    );
     assert_eq!(world.synced(yaml).await.written, 0);
 }
 
@@ -79,11 +92,21 @@ pub(crate) async fn ignored_fields_are_left_to_others_and_the_rest_is_corrected(
     ];
     let yaml = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {ours: '1', theirs: '1', tuned: '1'}\n";
     world.synced(yaml).await;
-    world.edit("somebody", "configmaps/a", json!({"data": {"theirs": "2"}})).await;
-    world.edit("tuner", "configmaps/a", json!({"data": {"tuned": "2"}})).await;
+    world
+        .edit("somebody", "configmaps/a", json!({"data": {"theirs": "2"}}))
+        .await;
+    world
+        .edit("tuner", "configmaps/a", json!({"data": {"tuned": "2"}}))
+        .await;
     world.writes();
     assert_eq!(world.synced(yaml).await.written, 0, "both are left alone");
-    world.edit("kubectl-edit", "configmaps/a", json!({"data": {"ours": "2"}})).await;
+    world
+        .edit(
+            "kubectl-edit",
+            "configmaps/a",
+            json!({"data": {"ours": "2"}}),
+        )
+        .await;
     assert_eq!(world.synced(yaml).await.written, 1);
     let live = world.live("configmaps/a").await.unwrap();
     assert_eq!(
@@ -96,13 +119,22 @@ pub(crate) async fn drift_is_reported_with_its_manager_and_not_touched(mut world
     world.sync_policy.drift = Drift::Report;
     let yaml = config_map("a", "1");
     world.synced(&yaml).await;
-    world.edit("kubectl-edit", "configmaps/a", json!({"data": {"value": "edited"}})).await;
+    world
+        .edit(
+            "kubectl-edit",
+            "configmaps/a",
+            json!({"data": {"value": "edited"}}),
+        )
+        .await;
     world.writes();
     let outcome = world.turn(&yaml).await;
     assert_eq!(outcome.sync, Sync::OutOfSync);
     assert_eq!(reason(&outcome, "a"), Some(Reason::Drifted));
     let message = &status(&outcome, "a").message;
-    assert!(message.contains("kubectl-edit") && message.contains("/data/value"), "{message}");
+    assert!(
+        message.contains("kubectl-edit") && message.contains("/data/value"),
+        "{message}"
+    );
     assert!(message.contains("since 20"), "{message}");
     assert_eq!(world.writes(), Vec::<String>::new());
     // A new wish is no drift.

@@ -37,8 +37,16 @@ pub(crate) async fn a01_an_immutable_field_is_reported_and_only_recreated_where_
     let before = uid(&world.live("apps/v1:deployments/web").await.unwrap());
     let other = first.replace("app: web", "app: other");
     let outcome = world.turn(&(other.clone() + &config_map("a", "2"))).await;
-    assert_eq!(reason(&outcome, "web"), Some(Reason::ImmutableField), "{outcome:#?}");
-    assert_eq!(status(&outcome, "a").action, Action::Updated, "the rest goes on");
+    assert_eq!(
+        reason(&outcome, "web"),
+        Some(Reason::ImmutableField),
+        "{outcome:#?}"
+    );
+    assert_eq!(
+        status(&outcome, "a").action,
+        Action::Updated,
+        "the rest goes on"
+    );
     assert_eq!(world.deletes(), Vec::<String>::new());
     let opted = other.replace(
         "{name: web}\nspec",
@@ -47,7 +55,10 @@ pub(crate) async fn a01_an_immutable_field_is_reported_and_only_recreated_where_
     let outcome = world.turn(&(opted + &config_map("a", "2"))).await;
     assert_eq!(outcome.sync, Sync::Synced, "{outcome:#?}");
     assert_eq!(world.deletes(), ["delete deployments/web"]);
-    assert_ne!(uid(&world.live("apps/v1:deployments/web").await.unwrap()), before);
+    assert_ne!(
+        uid(&world.live("apps/v1:deployments/web").await.unwrap()),
+        before
+    );
 }
 
 pub(crate) async fn a08_one_bad_object_stops_no_other_and_is_not_tried_in_a_tight_loop(
@@ -63,7 +74,11 @@ pub(crate) async fn a08_one_bad_object_stops_no_other_and_is_not_tried_in_a_tigh
     world.writes();
     let outcome = world.turn(&yaml).await;
     assert_eq!(outcome.written, 0);
-    assert_eq!(world.writes(), Vec::<String>::new(), "what is done is not done again");
+    assert_eq!(
+        world.writes(),
+        Vec::<String>::new(),
+        "what is done is not done again"
+    );
     // Its own fix goes through.
     world.synced(&yaml.replace("99999", "80")).await;
 }
@@ -72,22 +87,38 @@ pub(crate) async fn a10_a_missing_namespace_is_named_and_made_by_the_next_commit
     mut world: World<'_>,
 ) {
     let elsewhere = format!("{}-new", world.namespace);
-    let inside = config_map("a", "1").replace("{name: a}", &format!("{{name: a, namespace: {elsewhere}}}"));
-    let outcome = world.turn(&(inside.clone() + &config_map("here", "1"))).await;
-    assert_eq!(reason(&outcome, "a"), Some(Reason::NamespaceNotFound), "{outcome:#?}");
+    let inside =
+        config_map("a", "1").replace("{name: a}", &format!("{{name: a, namespace: {elsewhere}}}"));
+    let outcome = world
+        .turn(&(inside.clone() + &config_map("here", "1")))
+        .await;
+    assert_eq!(
+        reason(&outcome, "a"),
+        Some(Reason::NamespaceNotFound),
+        "{outcome:#?}"
+    );
     assert_eq!(status(&outcome, "here").action, Action::Created);
-    let namespace = format!("---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: {elsewhere}}}\n");
-    world.synced(&(inside + &config_map("here", "1") + &namespace)).await;
+    let namespace =
+        format!("---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: {elsewhere}}}\n");
+    world
+        .synced(&(inside + &config_map("here", "1") + &namespace))
+        .await;
 }
 
 pub(crate) async fn a11_an_object_too_large_for_etcd_is_refused_by_name(mut world: World<'_>) {
     let large = config_map("large", &"x".repeat(1_600_000));
     let outcome = world.turn(&(large + &config_map("small", "1"))).await;
     assert_eq!(reason(&outcome, "large"), Some(Reason::ObjectTooLarge));
-    assert_eq!(world.writes(), ["patch configmaps/small"], "it was not even sent");
+    assert_eq!(
+        world.writes(),
+        ["patch configmaps/small"],
+        "it was not even sent"
+    );
 }
 
-pub(crate) async fn a12_values_that_the_server_writes_another_way_are_no_drift(mut world: World<'_>) {
+pub(crate) async fn a12_values_that_the_server_writes_another_way_are_no_drift(
+    mut world: World<'_>,
+) {
     // The server keeps "1000m" as "1", and a list of one atomic thing as it likes.
     let yaml = deployment("web", "replicas: 1")
         + "---\napiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec:\n  selector: {app: web}\n  ports: [{port: 80, targetPort: 8080}]\n";
@@ -108,32 +139,74 @@ pub(crate) async fn a13_what_only_a_server_may_set_is_left_out(mut world: World<
     let live = world.live("configmaps/exported").await.unwrap();
     assert_ne!(live.pointer("/metadata/resourceVersion").unwrap(), "999999");
     let annotations = live.pointer("/metadata/annotations").unwrap();
-    assert!(annotations.get("kubectl.kubernetes.io/last-applied-configuration").is_none());
+    assert!(
+        annotations
+            .get("kubectl.kubernetes.io/last-applied-configuration")
+            .is_none()
+    );
     assert_eq!(world.synced(yaml).await.written, 0);
 }
 
 pub(crate) async fn a15_an_account_without_rights_is_told_so_for_each_object(mut world: World<'_>) {
     let namespace = world.namespace.clone();
-    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "deployer"}});
-    assert_eq!(world.send("POST", &world.path("serviceaccounts"), &account).await.0, 201);
+    let account =
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "deployer"}});
+    assert_eq!(
+        world
+            .send("POST", &world.path("serviceaccounts"), &account)
+            .await
+            .0,
+        201
+    );
     let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
         "metadata": {"name": "deployer"}, "rules": [{"apiGroups": [""], "resources": ["configmaps"],
             "verbs": ["get", "create", "patch"]}]});
     let rbac = "rbac.authorization.k8s.io/v1:";
-    assert_eq!(world.send("POST", &world.path(&format!("{rbac}roles")), &role).await.0, 201);
+    assert_eq!(
+        world
+            .send("POST", &world.path(&format!("{rbac}roles")), &role)
+            .await
+            .0,
+        201
+    );
     let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
         "metadata": {"name": "deployer"},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "deployer"},
         "subjects": [{"kind": "ServiceAccount", "name": "deployer", "namespace": namespace}]});
-    assert_eq!(world.send("POST", &world.path(&format!("{rbac}rolebindings")), &binding).await.0, 201);
+    assert_eq!(
+        world
+            .send(
+                "POST",
+                &world.path(&format!("{rbac}rolebindings")),
+                &binding
+            )
+            .await
+            .0,
+        201
+    );
     world.writes();
-    world.policy.service_accounts.insert("*".to_owned(), format!("{namespace}/deployer"));
-    let secret = "---\napiVersion: v1\nkind: Secret\nmetadata: {name: hidden}\nstringData: {a: b}\n";
+    world
+        .policy
+        .service_accounts
+        .insert("*".to_owned(), format!("{namespace}/deployer"));
+    let secret =
+        "---\napiVersion: v1\nkind: Secret\nmetadata: {name: hidden}\nstringData: {a: b}\n";
     let outcome = world.turn(&(config_map("a", "1") + secret)).await;
-    assert_eq!(reason(&outcome, "hidden"), Some(Reason::Forbidden), "{outcome:#?}");
+    assert_eq!(
+        reason(&outcome, "hidden"),
+        Some(Reason::Forbidden),
+        "{outcome:#?}"
+    );
     let message = &status(&outcome, "hidden").message;
-    assert!(message.contains("deployer") && message.contains("secrets"), "{message}");
-    assert_eq!(world.writes(), ["patch configmaps/a"], "the agent's own rights were not used instead");
+    assert!(
+        message.contains("deployer") && message.contains("secrets"),
+        "{message}"
+    );
+    assert_eq!(
+        world.writes(),
+        ["patch configmaps/a"],
+        "the agent's own rights were not used instead"
+    );
 }
 
 pub(crate) async fn string_data_of_secrets_is_compared_and_removed_like_any_field(

@@ -11,23 +11,44 @@ async fn complete(world: &World<'_>, name: &str) {
         return;
     }
     let now = jiff::Timestamp::now().to_string();
-    let now = format!("{}Z", now.split('.').next().unwrap_or_default().trim_end_matches('Z'));
-    let condition = |kind: &str| {
-        json!({"type": kind, "status": "True", "lastTransitionTime": now, "lastProbeTime": now})
-    };
+    let now = format!(
+        "{}Z",
+        now.split('.')
+            .next()
+            .unwrap_or_default()
+            .trim_end_matches('Z')
+    );
+    let condition = |kind: &str| json!({"type": kind, "status": "True", "lastTransitionTime": now, "lastProbeTime": now});
     let status = json!({"status": {
         "startTime": now, "completionTime": now, "succeeded": 1, "uncountedTerminatedPods": {},
         "conditions": [condition("SuccessCriteriaMet"), condition("Complete")],
     }});
-    let path = format!("{}/status?fieldManager=controller", world.path(&format!("batch/v1:jobs/{name}")));
-    let (code, value) = world.send_as("PATCH", &path, "application/merge-patch+json", &status).await;
+    let path = format!(
+        "{}/status?fieldManager=controller",
+        world.path(&format!("batch/v1:jobs/{name}"))
+    );
+    let (code, value) = world
+        .send_as("PATCH", &path, "application/merge-patch+json", &status)
+        .await;
     assert_eq!(code, 200, "{value}");
 }
 
 async fn jobs(world: &World<'_>) -> Vec<String> {
-    let (_, list) = world.send("GET", &world.path("batch/v1:jobs"), &Value::Null).await;
-    let items = list.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
-    let name = |item: &Value| item.pointer("/metadata/name").unwrap().as_str().unwrap().to_owned();
+    let (_, list) = world
+        .send("GET", &world.path("batch/v1:jobs"), &Value::Null)
+        .await;
+    let items = list
+        .get("items")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
+    let name = |item: &Value| {
+        item.pointer("/metadata/name")
+            .unwrap()
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
     items.iter().map(name).collect()
 }
 
@@ -52,17 +73,26 @@ pub(crate) async fn hooks_run_before_and_after_once(mut world: World<'_>) {
     let yaml = |value: &str| {
         job("before", "flotilla.dev/hook: pre-sync")
             + &config_map("main", value)
-            + &job("after", "flotilla.dev/hook: post-sync, flotilla.dev/hook-deadline: 5m")
+            + &job(
+                "after",
+                "flotilla.dev/hook: post-sync, flotilla.dev/hook-deadline: 5m",
+            )
     };
     let outcome = world.turn(&yaml("1")).await;
-    assert_eq!(reason(&outcome, "main"), Some(Reason::DependencyNotReady), "{outcome:#?}");
+    assert_eq!(
+        reason(&outcome, "main"),
+        Some(Reason::DependencyNotReady),
+        "{outcome:#?}"
+    );
     assert_eq!(world.writes().len(), 1, "only the first hook");
     settle(&mut world, &yaml("1")).await;
     let first = jobs(&world).await;
     assert_eq!(first.len(), 2, "{first:?}");
     // Once is once, whatever becomes of the Job.
     for name in &first {
-        let path = world.path(&format!("batch/v1:jobs/{name}?propagationPolicy=Background"));
+        let path = world.path(&format!(
+            "batch/v1:jobs/{name}?propagationPolicy=Background"
+        ));
         assert_eq!(world.send("DELETE", &path, &Value::Null).await.0, 200);
     }
     world.writes();
@@ -80,15 +110,32 @@ pub(crate) async fn hooks_run_before_and_after_once(mut world: World<'_>) {
 pub(crate) async fn waves_wait_for_each_other_in_one_turn(mut world: World<'_>) {
     let yaml = annotated("third", "1", "flotilla.dev/wave: '3'")
         + &annotated("first", "1", "flotilla.dev/wave: '-1'")
-        + &annotated("last", "1", "flotilla.dev/wave: '3', flotilla.dev/depends-on: ConfigMap/third")
+        + &annotated(
+            "last",
+            "1",
+            "flotilla.dev/wave: '3', flotilla.dev/depends-on: ConfigMap/third",
+        )
         + &annotated("never", "1", "flotilla.dev/depends-on: ConfigMap/third")
         + &config_map("second", "1");
     let outcome = world.turn(&yaml).await;
-    assert_eq!(reason(&outcome, "never"), Some(Reason::Cycle), "{outcome:#?}");
-    let yaml = yaml.replace("{name: never, annotations: {flotilla.dev/depends-on: ConfigMap/third}}", "{name: free}");
+    assert_eq!(
+        reason(&outcome, "never"),
+        Some(Reason::Cycle),
+        "{outcome:#?}"
+    );
+    let yaml = yaml.replace(
+        "{name: never, annotations: {flotilla.dev/depends-on: ConfigMap/third}}",
+        "{name: free}",
+    );
     world.synced(&yaml).await;
     assert_eq!(
         world.writes(),
-        ["patch configmaps/first", "patch configmaps/second", "patch configmaps/free", "patch configmaps/third", "patch configmaps/last"]
+        [
+            "patch configmaps/first",
+            "patch configmaps/second",
+            "patch configmaps/free",
+            "patch configmaps/third",
+            "patch configmaps/last"
+        ]
     );
 }

@@ -11,15 +11,22 @@ use super::world::{World, config_map, health, reason, status};
 const NOTHING: Vec<String> = Vec::new();
 
 pub(crate) async fn p01_p05_an_empty_set_is_refused_and_clears_itself(mut world: World<'_>) {
-    world.synced(&(config_map("a", "1") + &config_map("b", "1"))).await;
+    world
+        .synced(&(config_map("a", "1") + &config_map("b", "1")))
+        .await;
     let outcome = world.turn("# nothing but a comment\n---\n").await;
-    assert_eq!((outcome.sync, outcome.reason), (Sync::Refused, Some(Reason::EmptyRender)));
+    assert_eq!(
+        (outcome.sync, outcome.reason),
+        (Sync::Refused, Some(Reason::EmptyRender))
+    );
     assert_eq!(world.deletes(), NOTHING);
     world.synced(&config_map("a", "1")).await;
     assert_eq!(world.deletes(), ["delete configmaps/b"]);
 }
 
-pub(crate) async fn p11_p12_definitions_and_namespaces_wait_for_a_confirmation(mut world: World<'_>) {
+pub(crate) async fn p11_p12_definitions_and_namespaces_wait_for_a_confirmation(
+    mut world: World<'_>,
+) {
     let group = format!("{}.example.com", world.namespace);
     let inner = format!("{}-inner", world.namespace);
     let own = format!(
@@ -28,13 +35,24 @@ pub(crate) async fn p11_p12_definitions_and_namespaces_wait_for_a_confirmation(m
          names: {{kind: Widget, plural: widgets, singular: widget, listKind: WidgetList}}\n  versions:\n  - name: v1\n    \
          served: true\n    storage: true\n    schema: {{openAPIV3Schema: {{type: object, x-kubernetes-preserve-unknown-fields: true}}}}\n"
     );
-    let widget = format!("---\napiVersion: {group}/v1\nkind: Widget\nmetadata: {{name: w}}\nspec: {{size: 1}}\n");
+    let widget = format!(
+        "---\napiVersion: {group}/v1\nkind: Widget\nmetadata: {{name: w}}\nspec: {{size: 1}}\n"
+    );
     // A definition and its object in one commit, in one turn (A9).
-    let outcome = world.turn(&(own.clone() + &widget + &config_map("a", "1"))).await;
+    let outcome = world
+        .turn(&(own.clone() + &widget + &config_map("a", "1")))
+        .await;
     assert_eq!(outcome.sync, Sync::Synced, "{outcome:#?}");
     let outcome = world.turn(&config_map("a", "1")).await;
-    assert_eq!(reason(&outcome, &inner), Some(Reason::ProtectedKind), "{outcome:#?}");
-    assert_eq!(reason(&outcome, &format!("widgets.{group}")), Some(Reason::ProtectedKind));
+    assert_eq!(
+        reason(&outcome, &inner),
+        Some(Reason::ProtectedKind),
+        "{outcome:#?}"
+    );
+    assert_eq!(
+        reason(&outcome, &format!("widgets.{group}")),
+        Some(Reason::ProtectedKind)
+    );
     assert_eq!(world.deletes(), ["delete widgets/w"]);
     let patch = json!({"metadata": {"annotations": {"flotilla.dev/prune": "confirmed"}}});
     let path = format!("/api/v1/namespaces/{inner}?fieldManager=owner");
@@ -56,7 +74,9 @@ pub(crate) async fn p13_over_the_budget_nothing_is_deleted(mut world: World<'_>)
     let many: String = (0..20).map(|n| config_map(&format!("n{n}"), "1")).collect();
     world.synced(&many).await;
     world.writes();
-    let outcome = world.turn(&(config_map("n0", "2") + &config_map("new", "1"))).await;
+    let outcome = world
+        .turn(&(config_map("n0", "2") + &config_map("new", "1")))
+        .await;
     assert_eq!(reason(&outcome, "n1"), Some(Reason::DeleteBudget));
     assert_eq!(outcome.written, 2, "applies go on");
     assert_eq!(world.deletes(), NOTHING);
@@ -65,13 +85,20 @@ pub(crate) async fn p13_over_the_budget_nothing_is_deleted(mut world: World<'_>)
 pub(crate) async fn p15_a_damaged_inventory_deletes_nothing_and_is_rebuilt(mut world: World<'_>) {
     let all = config_map("a", "1") + &config_map("b", "1");
     world.synced(&all).await;
-    let record = format!("/api/v1/namespaces/flotilla-system/configmaps/flotilla-inventory-{}-0", world.namespace);
+    let record = format!(
+        "/api/v1/namespaces/flotilla-system/configmaps/flotilla-inventory-{}-0",
+        world.namespace
+    );
     let kind = "application/merge-patch+json";
     let broken = json!({"data": {"entries": "[{\"kind\":"}});
     assert_eq!(world.send_as("PATCH", &record, kind, &broken).await.0, 200);
     world.restart();
     world.turn(&config_map("a", "1")).await;
-    assert_eq!(world.deletes(), NOTHING, "b is not known any more, and stays");
+    assert_eq!(
+        world.deletes(),
+        NOTHING,
+        "b is not known any more, and stays"
+    );
     assert!(world.live("configmaps/b").await.is_some());
     // Rebuilt: it can be trusted again.
     world.synced(&all).await;
@@ -81,11 +108,19 @@ pub(crate) async fn p15_a_damaged_inventory_deletes_nothing_and_is_rebuilt(mut w
 }
 
 pub(crate) async fn p16_an_object_made_again_by_others_stays(mut world: World<'_>) {
-    world.synced(&(config_map("a", "1") + &config_map("b", "1"))).await;
+    world
+        .synced(&(config_map("a", "1") + &config_map("b", "1")))
+        .await;
     let path = world.path("configmaps/b");
     assert_eq!(world.send("DELETE", &path, &Value::Null).await.0, 200);
     let theirs = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "b"}});
-    assert_eq!(world.send("POST", &world.path("configmaps"), &theirs).await.0, 201);
+    assert_eq!(
+        world
+            .send("POST", &world.path("configmaps"), &theirs)
+            .await
+            .0,
+        201
+    );
     world.writes();
     world.restart();
     world.synced(&config_map("a", "1")).await;
@@ -98,31 +133,55 @@ pub(crate) async fn p17_children_with_our_marks_are_never_pruned(mut world: Worl
     let parent = world.live("configmaps/a").await.unwrap();
     let child = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "child",
         "annotations": parent.pointer("/metadata/annotations"), "labels": parent.pointer("/metadata/labels")}});
-    assert_eq!(world.send("POST", &world.path("configmaps"), &child).await.0, 201);
+    assert_eq!(
+        world
+            .send("POST", &world.path("configmaps"), &child)
+            .await
+            .0,
+        201
+    );
     world.restart();
     world.synced(&config_map("a", "2")).await;
     assert_eq!(world.deletes(), NOTHING);
 }
 
 pub(crate) async fn p18_finalizers_are_waited_for_by_name(mut world: World<'_>) {
-    world.synced(&(config_map("a", "1") + &config_map("b", "1"))).await;
+    world
+        .synced(&(config_map("a", "1") + &config_map("b", "1")))
+        .await;
     let finalizers = json!({"metadata": {"finalizers": ["example.com/slow"]}});
     world.edit("controller", "configmaps/b", finalizers).await;
     let mut outcome = world.turn(&config_map("a", "2")).await;
-    assert_eq!(reason(&outcome, "b"), Some(Reason::WaitingForFinalizer), "{outcome:#?}");
+    assert_eq!(
+        reason(&outcome, "b"),
+        Some(Reason::WaitingForFinalizer),
+        "{outcome:#?}"
+    );
     assert!(status(&outcome, "b").message.contains("example.com/slow"));
     assert_eq!(world.deletes(), ["delete configmaps/b"]);
     outcome = world.turn(&config_map("a", "3")).await;
     assert_eq!(health(&outcome, "a"), Health::Current, "others go on");
     assert_eq!(world.deletes(), NOTHING, "asked for once");
     let live = world.live("configmaps/b").await.unwrap();
-    assert_eq!(live.pointer("/metadata/finalizers/0").unwrap(), "example.com/slow", "never stripped");
-    world.edit("controller", "configmaps/b", json!({"metadata": {"finalizers": null}})).await;
+    assert_eq!(
+        live.pointer("/metadata/finalizers/0").unwrap(),
+        "example.com/slow",
+        "never stripped"
+    );
+    world
+        .edit(
+            "controller",
+            "configmaps/b",
+            json!({"metadata": {"finalizers": null}}),
+        )
+        .await;
     world.synced(&config_map("a", "3")).await;
 }
 
 pub(crate) async fn a_removed_application_takes_its_objects_along(mut world: World<'_>) {
-    world.synced(&(config_map("a", "1") + &config_map("b", "1"))).await;
+    world
+        .synced(&(config_map("a", "1") + &config_map("b", "1")))
+        .await;
     world.writes();
     let outcome = world.remove().await;
     assert_eq!(outcome.pruned, 2, "{outcome:#?}");

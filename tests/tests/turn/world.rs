@@ -51,7 +51,8 @@ impl<'c> World<'c> {
             audited: 0,
         };
         for namespace in [OWN, &short] {
-            let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+            let body =
+                json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
             let code = world.send("POST", "/api/v1/namespaces", &body).await.0;
             assert!(code == 201 || code == 409, "{code}");
         }
@@ -71,7 +72,11 @@ impl<'c> World<'c> {
         kind: &str,
         body: &Value,
     ) -> (u16, Value) {
-        let bytes = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        let bytes = if body.is_null() {
+            Vec::new()
+        } else {
+            body.to_string().into_bytes()
+        };
         let request = http::Request::builder()
             .method(method)
             .uri(path)
@@ -80,7 +85,10 @@ impl<'c> World<'c> {
             .unwrap();
         let response = self.client.send(request).await.unwrap();
         let code = response.status().as_u16();
-        let bytes = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
+        let bytes = http_body_util::BodyExt::collect(response.into_body())
+            .await
+            .unwrap()
+            .to_bytes();
         (code, serde_json::from_slice(&bytes).unwrap_or_default())
     }
 
@@ -127,11 +135,14 @@ impl<'c> World<'c> {
 
     async fn turn_for(&mut self, yaml: &str, removed: bool) -> TurnOutcome {
         let mut tree = MemoryTree::new();
-        tree.insert_file("app/all.yaml", yaml.as_bytes().to_vec()).unwrap();
+        tree.insert_file("app/all.yaml", yaml.as_bytes().to_vec())
+            .unwrap();
         let manifests = if removed {
             Vec::new()
         } else {
-            render(&tree, "app", &flotilla_render::Options::default()).unwrap().manifests
+            render(&tree, "app", &flotilla_render::Options::default())
+                .unwrap()
+                .manifests
         };
         let mut input = TurnInput {
             application: self.application.parse().unwrap(),
@@ -155,7 +166,9 @@ impl<'c> World<'c> {
         }
         input.claims = Arc::new(claims);
         let cancel = CancellationToken::new();
-        self.agent.reconcile(&input, &mut wish, &mut self.memory, &cancel).await
+        self.agent
+            .reconcile(&input, &mut wish, &mut self.memory, &cancel)
+            .await
     }
 
     /// A turn that must end in sync and healthy.
@@ -179,13 +192,19 @@ impl<'c> World<'c> {
     /// Deletes among them.
     pub(crate) fn deletes(&mut self) -> Vec<String> {
         let writes = self.writes();
-        writes.into_iter().filter(|write| write.starts_with("delete")).collect()
+        writes
+            .into_iter()
+            .filter(|write| write.starts_with("delete"))
+            .collect()
     }
 }
 
 /// What was said of an object.
 pub(crate) fn status<'o>(outcome: &'o TurnOutcome, name: &str) -> &'o ObjectStatus {
-    let found = outcome.objects.iter().find(|status| status.object.name == name);
+    let found = outcome
+        .objects
+        .iter()
+        .find(|status| status.object.name == name);
     found.unwrap_or_else(|| panic!("nothing is said of {name}: {outcome:#?}"))
 }
 
@@ -198,7 +217,9 @@ pub(crate) fn health(outcome: &TurnOutcome, name: &str) -> Health {
 }
 
 pub(crate) fn config_map(name: &str, value: &str) -> String {
-    format!("---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{value: '{value}'}}\n")
+    format!(
+        "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{value: '{value}'}}\n"
+    )
 }
 
 pub(crate) fn annotated(name: &str, value: &str, annotations: &str) -> String {
