@@ -163,7 +163,7 @@ fn kubectl() -> Option<PathBuf> {
 }
 
 async fn against_kubectl(server: &TestCluster, name: &str, yaml: &str) {
-    let client = server.client().await.unwrap();
+    let client = server.client();
     namespace(&client, name).await;
     let mut agent = Agent::new(client.clone(), name, yaml);
     let (took, outcome) = agent.turn().await;
@@ -219,7 +219,7 @@ async fn against_kubectl(server: &TestCluster, name: &str, yaml: &str) {
 
 /// An edit by somebody else, until it is undone by a loop like the agent's.
 async fn drift(server: &TestCluster) {
-    let client = server.client().await.unwrap();
+    let client = server.client();
     namespace(&client, "drift").await;
     let mut agent = Agent::new(client.clone(), "drift", &config_maps(1000));
     agent.turn().await;
@@ -284,7 +284,7 @@ async fn main() {
             TestCluster::embedded(config).await.unwrap()
         }
     };
-    let client = server.client().await.unwrap();
+    let client = server.client();
     namespace(&client, "flotilla-system").await;
     against_kubectl(&server, "maps", &config_maps(1000)).await;
     against_kubectl(&server, "mixed", &mixed(1000)).await;

@@ -35,7 +35,7 @@ pub(crate) struct World<'c> {
 
 impl<'c> World<'c> {
     pub(crate) async fn new(server: &'c TestCluster, name: &str) -> Self {
-        let client = server.client().await.unwrap();
+        let client = server.client();
         let mut short: String = name.replace('_', "-");
         short.truncate(40);
         let short = short.trim_end_matches('-').to_owned();
