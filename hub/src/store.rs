@@ -24,7 +24,7 @@ use flotilla_shared::wire::encode_report;
 use jiff::Timestamp;
 use prost::Message as _;
 use sqlx::any::{AnyPoolOptions, AnyRow};
-use sqlx::{Any, AnyPool, Executor as _, Row as _, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor as _, Row as _, Transaction};
 
 use crate::fleet::Effect;
 
@@ -41,6 +41,14 @@ const MIN_SQLITE: (u32, u32, u32) = (3, 51, 3);
 
 /// A statement that takes longer has failed; its outcome is asked for afterwards (S7, S9).
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How each connection to SQLite is set up.
+const PRAGMAS: &[&str] = &[
+    "PRAGMA busy_timeout = 5000",
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+];
 
 /// Which engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,18 +91,27 @@ impl Store {
         sqlx::any::install_default_drivers();
         let name: Arc<str> = path.display().to_string().into();
         let url = format!("sqlite://{}?mode=rwc", escaped(&name));
+        // Asked outside of a pool, which would try a damaged file again and again and then only say
+        // that it took too long (S3).
+        let mut probe = AnyConnection::connect(&url)
+            .await
+            .map_err(Error::at(&name))?;
+        let sound = async {
+            for pragma in PRAGMAS {
+                probe.execute(*pragma).await?;
+            }
+            probe.execute("SELECT COUNT(*) FROM sqlite_schema").await
+        };
+        let sound = sound.await.map_err(|error| damage(&name, error));
+        probe.close().await.map_err(Error::at(&name))?;
+        sound?;
         // One connection: SQLite has one writer, and reads are rare (the fleet lives in memory).
         let pool = AnyPoolOptions::new()
             .max_connections(1)
             .after_connect(|connection, _| {
                 Box::pin(async move {
-                    for pragma in [
-                        "PRAGMA busy_timeout = 5000",
-                        "PRAGMA journal_mode = WAL",
-                        "PRAGMA synchronous = FULL",
-                        "PRAGMA foreign_keys = ON",
-                    ] {
-                        connection.execute(pragma).await?;
+                    for pragma in PRAGMAS {
+                        connection.execute(*pragma).await?;
                     }
                     Ok(())
                 })
@@ -389,6 +406,22 @@ impl Store {
     /// Closes the store; SQLite's WAL is folded into the file.
     pub async fn close(&self) {
         self.pool.close().await;
+    }
+}
+
+/// What SQLite says of a file that is not as it wrote it (SQLITE_CORRUPT, SQLITE_NOTADB).
+fn damage(name: &str, error: sqlx::Error) -> Error {
+    let code = error
+        .as_database_error()
+        .and_then(|error| error.code())
+        .and_then(|code| code.parse::<i32>().ok())
+        .map(|code| code & 0xff);
+    match code {
+        Some(11 | 26) => Error::Damaged {
+            store: name.to_owned(),
+            what: format!("the file ({error})"),
+        },
+        _ => Error::at(name)(error),
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use flotilla_hub::app::{self, Config, Running};
 use flotilla_hub::fleet::ClusterRecord;
+use flotilla_hub::promote::Credential;
 use flotilla_hub::store;
 use flotilla_proto::v1;
 use flotilla_proto::v1::fleet_service_client::FleetServiceClient;
@@ -51,13 +52,23 @@ impl World {
         repository.push("first", &["prod", "dev"]).unwrap();
         let served = directory.path().join("served");
         let git = GitServer::start(&served, "127.0.0.1:0").await.unwrap();
+        let url = if strategy.contains("autoPromote") {
+            // Our Git server takes no pushes; a path does.
+            format!("file://{}", repository.bare.display())
+        } else {
+            git.url("fleet.git")
+        };
         let text = format!(
             "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nrepositories:\n- {{name: fleet, url: '{}'}}\n\
              environments:\n- {{name: dev, branch: dev}}\n- name: prod\n  branch: prod\n  promotesFrom: dev\n{strategy}\
              applications:\n- {{name: web, repository: fleet, path: apps}}\n",
-            git.url("fleet.git")
+            url
         );
         std::fs::write(directory.path().join("fleet.yaml"), text).unwrap();
+        let credentials = directory.path().join("credentials");
+        std::fs::write(&credentials, "").unwrap();
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&credentials, private).unwrap();
         let all: Vec<(ClusterName, ClusterRecord)> = (0..clusters)
             .map(|index| {
                 // The first one is dev's.
@@ -103,6 +114,7 @@ impl World {
             metrics_listen: Some("127.0.0.1:0".to_owned()),
             webhook_listen: Some("127.0.0.1:0".to_owned()),
             webhook_secret: Some(SECRET.as_bytes().to_vec()),
+            push: Some(Credential::open(&self.directory.path().join("credentials")).unwrap()),
             ..Config::default()
         };
         // The lock on the store goes with the last task of a hub that was killed.
@@ -368,5 +380,43 @@ async fn p08_a_restored_backup_raises_the_epoch_and_everything_converges() {
     let cluster = world.api().await.get_cluster(request).await.unwrap();
     let cluster = cluster.into_inner().cluster.unwrap();
     assert_eq!(cluster.accepted.unwrap().epoch, 2);
+    let _ = world.stop.send(true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proven_commit_is_promoted_by_the_hub_and_none_after_a_rollback() {
+    let rules = format!("  autoPromote: true\n  gates: {{proof: {{soak: 1s}}}}\n{WAVES}");
+    let world = World::new(&rules, 4, Duration::from_millis(300)).await;
+    world.rollout(|rollout| rollout.state == "succeeded").await;
+    let commit = world.repository.push("second", &["dev"]).unwrap();
+    world
+        .rollout(|rollout| targets(rollout, &commit) && rollout.state == "succeeded")
+        .await;
+    let mut api = world.api().await;
+    let request = v1::ListAuditRequest::default();
+    let entries = api.list_audit(request).await.unwrap().into_inner().entries;
+    let promoted = entries
+        .iter()
+        .find(|entry| entry.action == "promote")
+        .unwrap();
+    assert_eq!(
+        (promoted.actor.as_str(), promoted.commit.as_str()),
+        ("hub", commit.as_str())
+    );
+    // A person went back: from now on the hub brings nothing until a person lets it.
+    let bad = world.repository.push("third", &["prod"]).unwrap();
+    world.rollout(|rollout| targets(rollout, &bad)).await;
+    world.steer(v1::SteerAction::Abort, "").await;
+    let request = v1::GetRolloutRequest {
+        subject: "prod".to_owned(),
+    };
+    let decisions = api
+        .get_rollout(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .decisions
+        .unwrap();
+    assert!(decisions.hold.is_some());
     let _ = world.stop.send(true);
 }

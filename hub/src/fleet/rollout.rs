@@ -27,7 +27,7 @@ pub use members::wave_of_each;
 pub type Commits = BTreeMap<RepositoryName, Commit>;
 
 /// How a rollout stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum State {
     /// Its gates are not open.

@@ -188,3 +188,227 @@ async fn e02_of_fifty_redeeming_at_once_one_is_first() {
     }
     assert_eq!(good, 1);
 }
+
+fn audit(text: &str) -> Effect {
+    Effect::Audit(crate::fleet::AuditEntry {
+        at: now(),
+        actor: "ada".to_owned(),
+        action: "pin".to_owned(),
+        detail: text.to_owned(),
+        ..crate::fleet::AuditEntry::default()
+    })
+}
+
+#[tokio::test]
+async fn s13_an_audit_entry_that_was_changed_removed_or_moved_is_named() {
+    let tamperings = [
+        ("UPDATE audit SET reason = 'other' WHERE seq = 3", 3),
+        (
+            "UPDATE audit SET happened_at = happened_at + 1 WHERE seq = 2",
+            2,
+        ),
+        ("DELETE FROM audit WHERE seq = 3", 4),
+        ("UPDATE audit SET seq = 99 WHERE seq = 2", 3),
+        ("UPDATE audit SET hash = 'x' WHERE seq = 5", 5),
+    ];
+    for (sql, place) in tamperings {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).await.unwrap();
+        for index in 0..5 {
+            let batch = format!("{index}");
+            store.apply(&batch, &[audit(&batch)], now()).await.unwrap();
+        }
+        assert_eq!(store.verify_audit().await.unwrap().unwrap().0, 5);
+        sqlx::query(sql).execute(&store.pool).await.unwrap();
+        let broken = store.verify_audit().await.unwrap().unwrap_err();
+        assert_eq!(broken.seq, place, "{sql}: {broken}");
+    }
+}
+
+#[tokio::test]
+async fn s07_a_batch_that_arrived_is_not_written_twice() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).await.unwrap();
+    for _ in 0..3 {
+        store.apply("same", &[audit("once")], now()).await.unwrap();
+    }
+    assert_eq!(store.audit_newest("", 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn s03_a_damaged_file_is_found_at_the_start_and_not_served() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).await.unwrap();
+    for index in 0..200 {
+        let batch = format!("{index}");
+        store
+            .apply(&batch, &[audit(&"x".repeat(500))], now())
+            .await
+            .unwrap();
+    }
+    store.close().await;
+    drop(store);
+    let path = directory.path().join("hub.db");
+    let good = std::fs::read(&path).unwrap();
+    let mut found = 0;
+    // The first bytes of a page say what it is; any of them wrong is a wrong tree.
+    for page in 4..(good.len() / 4096).min(24) {
+        let mut bad = good.clone();
+        for byte in &mut bad[page * 4096..page * 4096 + 64] {
+            *byte ^= 0x55;
+        }
+        std::fs::write(&path, &bad).unwrap();
+        let opened = Store::open(directory.path()).await;
+        found += usize::from(opened.is_err());
+        if let Ok(store) = opened {
+            store.close().await;
+        }
+    }
+    assert!(found >= 10, "only {found} of 20 damaged pages were found");
+    std::fs::write(&path, &good[..good.len() / 2]).unwrap();
+    let error = Store::open(directory.path()).await.err().unwrap();
+    assert!(error.to_string().contains("restore"), "{error}");
+}
+
+#[tokio::test]
+async fn s05_a_migration_that_was_cut_short_is_not_there_at_all() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).await.unwrap();
+    // As the first version left it, with a cluster in it.
+    for sql in [
+        "INSERT INTO clusters (name, labels, created_at, cluster_uid) VALUES ('old', '{}', 0, '')",
+        "ALTER TABLE clusters DROP COLUMN pin",
+        "DROP TABLE environments",
+        "DROP TABLE rollouts",
+        "DROP TABLE progress",
+        "DROP TABLE audit",
+        "DROP TABLE operators",
+        "DROP TABLE decider",
+        "PRAGMA user_version = 1",
+    ] {
+        sqlx::query(sql).execute(&store.pool).await.unwrap();
+    }
+    // Something stands in the way of the migration's last statements, as a kill would.
+    sqlx::query("CREATE TABLE decider (id INTEGER)")
+        .execute(&store.pool)
+        .await
+        .unwrap();
+    store.close().await;
+    drop(store);
+    assert!(Store::open(directory.path()).await.is_err());
+    let path = directory.path().join("hub.db");
+    let half = Store::sqlite(&path, None).await.unwrap();
+    assert_eq!(half.schema().await.unwrap(), 1);
+    assert!(
+        half.row("SELECT COUNT(*) FROM rollouts").await.is_err(),
+        "none of it is there"
+    );
+    sqlx::query("DROP TABLE decider")
+        .execute(&half.pool)
+        .await
+        .unwrap();
+    half.close().await;
+    let store = Store::open(directory.path()).await.unwrap();
+    let mut fleet = Fleet::new(Epoch(1));
+    fleet.step(store.load().await.unwrap(), now());
+    assert_eq!(fleet.clusters().len(), 1, "what was there is there");
+}
+
+#[tokio::test]
+async fn s01_a_full_disk_refuses_changes_and_recovers_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).await.unwrap();
+    store.apply("first", &[audit("kept")], now()).await.unwrap();
+    // SQLite itself says SQLITE_FULL from this many pages on, as it does on ENOSPC.
+    let row = store.row("PRAGMA page_count").await.unwrap();
+    let pages: i64 = row.try_get(0).unwrap();
+    let limit = format!("PRAGMA max_page_count = {}", pages + 2);
+    sqlx::query(sqlx::AssertSqlSafe(limit))
+        .execute(&store.pool)
+        .await
+        .unwrap();
+    let large: Vec<Effect> = (0..50).map(|_| audit(&"x".repeat(2000))).collect();
+    let refused = store.apply("large", &large, now()).await;
+    assert!(refused.unwrap_err().to_string().contains("full"));
+    assert_eq!(
+        store.audit_newest("", 100).await.unwrap().len(),
+        1,
+        "reads go on"
+    );
+    sqlx::query("PRAGMA max_page_count = 1000000")
+        .execute(&store.pool)
+        .await
+        .unwrap();
+    store.apply("large", &large, now()).await.unwrap();
+    assert_eq!(store.verify_audit().await.unwrap().unwrap().0, 51);
+    let row = store.row("PRAGMA integrity_check").await.unwrap();
+    assert_eq!(row.try_get::<String, _>(0).unwrap(), "ok");
+}
+
+#[tokio::test]
+async fn s02_copies_of_the_file_at_any_moment_hold_all_that_was_acknowledged() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).await.unwrap();
+    let copies = tempfile::tempdir().unwrap();
+    for acknowledged in 1..=60i64 {
+        let batch = format!("{acknowledged}");
+        store.apply(&batch, &[audit(&batch)], now()).await.unwrap();
+        // What a disk holds after the power went: the file and its log, without the shared memory.
+        let image = copies.path().join(&batch);
+        std::fs::create_dir(&image).unwrap();
+        for name in ["hub.db", "hub.db-wal"] {
+            std::fs::copy(directory.path().join(name), image.join(name)).unwrap();
+        }
+        let booted = Store::open(&image).await.unwrap();
+        let (held, _) = booted.verify_audit().await.unwrap().unwrap();
+        assert_eq!(held, acknowledged);
+        booted.close().await;
+    }
+}
+
+#[tokio::test]
+async fn s14_a_year_of_rollouts_is_forgotten_and_the_audit_log_is_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).await.unwrap();
+    let day = |n: i64| {
+        now()
+            .saturating_add(jiff::SignedDuration::from_hours(24 * n))
+            .unwrap()
+    };
+    let mut effects = Vec::new();
+    for n in 0..1500i64 {
+        let at = day(n / 3);
+        let rollout = crate::fleet::rollout::Rollout {
+            id: format!("prod-{n}"),
+            environment: "prod".parse().unwrap(),
+            target: std::collections::BTreeMap::new(),
+            from: std::collections::BTreeMap::new(),
+            from_id: String::new(),
+            state: crate::fleet::rollout::State::Succeeded,
+            carried: Vec::new(),
+            waves: Vec::new(),
+            wave: 0,
+            created_at: at
+                .saturating_add(jiff::SignedDuration::from_secs(n % 3))
+                .unwrap(),
+            started_at: None,
+            // The oldest of all is still under way.
+            ended_at: (n != 0).then_some(at),
+            note: String::new(),
+            clusters: std::collections::BTreeMap::new(),
+        };
+        effects.push(Effect::StoreRollout(Box::new(rollout)));
+        effects.push(audit(&format!("{n}")));
+    }
+    store.apply("year", &effects, now()).await.unwrap();
+    store.retain(day(500)).await.unwrap();
+    let kept = store.rollouts("prod", 10_000).await.unwrap();
+    assert!(kept.len() <= 1001 && kept.len() >= 100, "{}", kept.len());
+    assert!(
+        kept.iter().any(|rollout| rollout.id == "prod-0"),
+        "what is under way stays"
+    );
+    store.retain(day(2000)).await.unwrap();
+    assert_eq!(store.rollouts("prod", 10_000).await.unwrap().len(), 101);
+    assert_eq!(store.verify_audit().await.unwrap().unwrap().0, 1500);
+}
