@@ -413,7 +413,7 @@ impl Store {
 fn damage(name: &str, error: sqlx::Error) -> Error {
     let code = error
         .as_database_error()
-        .and_then(|error| error.code())
+        .and_then(sqlx::error::DatabaseError::code)
         .and_then(|code| code.parse::<i32>().ok())
         .map(|code| code & 0xff);
     match code {
