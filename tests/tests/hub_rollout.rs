@@ -59,10 +59,9 @@ impl World {
             git.url("fleet.git")
         };
         let text = format!(
-            "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nrepositories:\n- {{name: fleet, url: '{}'}}\n\
+            "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nrepositories:\n- {{name: fleet, url: '{url}'}}\n\
              environments:\n- {{name: dev, branch: dev}}\n- name: prod\n  branch: prod\n  promotesFrom: dev\n{strategy}\
              applications:\n- {{name: web, repository: fleet, path: apps}}\n",
-            url
         );
         std::fs::write(directory.path().join("fleet.yaml"), text).unwrap();
         let credentials = directory.path().join("credentials");
