@@ -21,6 +21,17 @@ enum Directive {
 
 const DIRECTIVE: &str = "$patch";
 
+/// What a list is merged with.
+enum Source {
+    /// The patch says nothing about it.
+    Nothing,
+    /// The patch's items.
+    Patch(Vec<Node>),
+    /// Only the patch has the list. Kustomize merges it with itself, the very same items, so what is taken
+    /// out of one is out of the other.
+    Itself,
+}
+
 /// Merges a patch into an object; none where the patch deletes it.
 ///
 /// # Errors
@@ -230,7 +241,17 @@ impl<'s> Merger<'s> {
         path: &mut Vec<Key>,
     ) -> Outcome<Option<Node>> {
         match shape.and_then(ShapeRef::merge_keys) {
-            Some(keys) => self.list(Some(list.clone()), Some(list), shape, keys, path),
+            Some(keys) => {
+                let Node::Sequence(mut items) = list else {
+                    return Ok(Some(list));
+                };
+                match take_list_directive(&mut items)? {
+                    Directive::Delete => Ok(None),
+                    Directive::Merge | Directive::Replace => {
+                        self.items(items, Source::Itself, shape, keys, path)
+                    }
+                }
+            }
             None => Ok(Some(list)),
         }
     }
@@ -244,35 +265,35 @@ impl<'s> Merger<'s> {
         keys: &[String],
         path: &mut Vec<Key>,
     ) -> Outcome<Option<Node>> {
-        let mut patch = patch;
-        let target = match target.filter(|target| !target.is_null()) {
-            Some(target) => {
-                if patch.as_ref().is_some_and(Node::is_null) {
-                    return Ok(None);
-                }
-                let directive = match &mut patch {
-                    Some(Node::Sequence(items)) => take_list_directive(items)?,
-                    _ => Directive::Merge,
-                };
-                match directive {
+        let target = target.filter(|target| !target.is_null());
+        let (target, source) = match (target, patch) {
+            (Some(_), Some(patch)) if patch.is_null() => return Ok(None),
+            (Some(Node::Sequence(target)), Some(Node::Sequence(mut items))) => {
+                match take_list_directive(&mut items)? {
                     Directive::Delete => return Ok(None),
-                    Directive::Replace => patch.clone(),
-                    Directive::Merge => Some(target),
+                    Directive::Replace => (items, Source::Itself),
+                    Directive::Merge => (target, Source::Patch(items)),
                 }
             }
-            None => patch.clone(),
+            (Some(Node::Sequence(target)), _) => (target, Source::Nothing),
+            (None, Some(Node::Sequence(items))) => (items, Source::Itself),
+            _ => return Ok(None),
         };
-        let Some(Node::Sequence(target)) = target else {
-            return Ok(None);
-        };
-        let patch = match patch {
-            Some(Node::Sequence(items)) => Some(items),
-            _ => None,
-        };
+        self.items(target, source, shape, keys, path)
+    }
+
+    fn items(
+        &self,
+        target: Vec<Node>,
+        source: Source,
+        shape: Option<ShapeRef<'s>>,
+        keys: &[String],
+        path: &mut Vec<Key>,
+    ) -> Outcome<Option<Node>> {
         let items = if keys.is_empty() {
-            by_value(target, patch)
+            by_value(target, source)
         } else {
-            self.by_keys(target, patch, shape, keys, path)?
+            self.by_keys(target, source, shape, keys, path)?
         };
         Ok(Some(Node::Sequence(items)))
     }
@@ -280,19 +301,24 @@ impl<'s> Merger<'s> {
     fn by_keys(
         &self,
         target: Vec<Node>,
-        patch: Option<Vec<Node>>,
+        source: Source,
         shape: Option<ShapeRef<'s>>,
         keys: &[String],
         path: &mut Vec<Key>,
     ) -> Outcome<Vec<Node>> {
         let inner = shape.and_then(ShapeRef::items);
+        let (patch, with_itself) = match source {
+            Source::Nothing => (Vec::new(), false),
+            Source::Itself => (Vec::new(), true),
+            Source::Patch(items) => (items, false),
+        };
         // Each item is compared with each other.
-        let items = target.len() + patch.as_ref().map_or(0, Vec::len);
+        let items = target.len() + patch.len();
         self.budget.work(items.saturating_mul(items))?;
         let mut values = Vec::new();
         let mut seen = HashSet::new();
         // What the patch adds comes first.
-        for item in patch.iter().flatten().chain(&target) {
+        for item in patch.iter().chain(&target) {
             let value: Vec<String> = keys
                 .iter()
                 .map(|key| {
@@ -329,7 +355,6 @@ impl<'s> Merger<'s> {
             .filter_map(|at| keys.get(*at).map(String::as_str))
             .collect();
         let mut target = target;
-        let patch = patch.unwrap_or_default();
         let mut added: Vec<Node> = Vec::new();
         for value in values {
             let value: Vec<&str> = used
@@ -359,8 +384,13 @@ impl<'s> Merger<'s> {
             let at_target = find(&target);
             let at_patch = find(&patch);
             let theirs = at_target.and_then(|at| target.get(at).cloned());
-            let ours = at_patch.and_then(|at| patch.get(at).cloned());
-            let replaces = ours.as_ref().is_some_and(is_replacement) && theirs.is_some();
+            let ours = if with_itself {
+                theirs.clone()
+            } else {
+                at_patch.and_then(|at| patch.get(at).cloned())
+            };
+            let replaces =
+                !with_itself && ours.as_ref().is_some_and(is_replacement) && theirs.is_some();
             let merged = self.walk(theirs, ours, inner, path)?;
             let Some(mut merged) = merged.filter(|merged| !merged.is_empty()) else {
                 remove_matching(&mut target, &known);

@@ -71,10 +71,20 @@ impl PatchStep {
             (Err(error), Err(_)) => return Err(context(error)),
         };
         let target = patch.target.as_ref().map(Pattern::new).transpose()?;
+        let options = patch.options.unwrap_or_default();
+        let mut content = content;
+        if let Content::Merge(patches) = &mut content
+            && (options.allow_name_change || options.allow_kind_change)
+        {
+            // Kustomize notes the options in the patch's annotations, and makes them all text by it.
+            patches
+                .iter_mut()
+                .for_each(|patch| patch.normalize("annotations"));
+        }
         Ok(Self {
             content,
             target,
-            options: patch.options.unwrap_or_default(),
+            options,
             source,
             remembers: true,
         })

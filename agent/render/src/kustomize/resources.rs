@@ -101,10 +101,6 @@ impl Resources {
     /// # Errors
     /// See [`Self::append`].
     pub(crate) fn append_all(&mut self, others: Self) -> Outcome<()> {
-        if self.list.is_empty() {
-            *self = others;
-            return Ok(());
-        }
         others
             .list
             .into_iter()

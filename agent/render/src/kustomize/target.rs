@@ -199,7 +199,10 @@ impl<'s, 't> Target<'s, 't> {
                 "{reference:?} is not a Component; refer to it under `resources`"
             ))));
         }
-        below.accumulate(all)
+        let mut all = below.accumulate(all)?;
+        // A component's patches may have given two objects one name.
+        self.at(all.resources.distinct())?;
+        Ok(all)
     }
 
     fn note_file(&self, resources: &mut [Resource], reference: &str) {

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::Source;
 use crate::kustomize::node::{Map, Node};
 
 /// Null or an empty mapping: no item of a list that merges.
@@ -12,11 +13,15 @@ pub(super) fn is_gone(item: &Node) -> bool {
 /// Two values that differ only where one is missing are the same item (`mergeValues`).
 pub(super) fn fill_gaps(values: &mut [Vec<String>]) {
     for a in 0..values.len() {
+        // As it was when its turn came: what is found on the way does not count for the rest.
+        let Some(first) = values.get(a).cloned() else {
+            continue;
+        };
         for b in 0..values.len() {
-            let (Some(first), Some(second)) = (values.get(a), values.get(b)) else {
+            let Some(second) = values.get(b) else {
                 continue;
             };
-            if let Some(both) = joined(first, second) {
+            if let Some(both) = joined(&first, second) {
                 if let Some(place) = values.get_mut(a) {
                     place.clone_from(&both);
                 }
@@ -112,10 +117,14 @@ pub(super) fn append(mut added: Vec<Node>, target: Vec<Node>, keys: &[&str]) -> 
 }
 
 /// A list of plain values: those of the patch first, each once.
-pub(super) fn by_value(target: Vec<Node>, patch: Option<Vec<Node>>) -> Vec<Node> {
+pub(super) fn by_value(target: Vec<Node>, source: Source) -> Vec<Node> {
+    let patch = match source {
+        Source::Patch(items) => items,
+        Source::Nothing | Source::Itself => Vec::new(),
+    };
     let mut seen = HashSet::new();
     let mut merged = Vec::new();
-    for item in patch.into_iter().flatten().chain(target) {
+    for item in patch.into_iter().chain(target) {
         if is_gone(&item) {
             continue;
         }
