@@ -1,7 +1,10 @@
 //! What each verb does to the store.
 
+mod apply;
 mod delete;
+mod establish;
 mod list;
+mod read;
 mod scale;
 mod write;
 
@@ -243,7 +246,7 @@ fn dispatch(store: &mut Store, call: &Call) -> Result<Done, Failure> {
         "update" if !target.name.is_empty() => write::update(store, kind, call),
         "patch" if !target.name.is_empty() => {
             if call.content_type == "application/apply-patch+yaml" {
-                write::apply(store, kind, call)
+                apply::apply(store, kind, call)
             } else {
                 write::patch(store, kind, call)
             }
