@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use flotilla_render::{Output, Renderer};
-use flotilla_shared::id::{ClusterName, EnvironmentName};
+use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName};
 use flotilla_shared::revision::{BranchName, Commit, TreePath};
 use flotilla_shared::telemetry::LogFormat;
 
@@ -36,6 +36,9 @@ pub enum Command {
     Run(Box<Run>),
     /// Print what would be applied for a commit; needs neither hub nor cluster.
     Render(Box<Render>),
+    /// Print what a turn would change for a commit, by the API server's dry run; needs no hub, changes
+    /// nothing. Exit code 1: something differs.
+    Plan(Box<Plan>),
     /// Work with the agent's policy file.
     Policy {
         /// What to do with it.
@@ -57,6 +60,55 @@ pub enum PolicyCommand {
 /// What to render.
 #[derive(Debug, clap::Args)]
 pub struct Render {
+    /// The commit.
+    #[command(flatten)]
+    pub source: Source,
+    /// yaml, json or files-read.
+    #[arg(short, long, default_value = "yaml")]
+    pub output: Output,
+}
+
+/// What to plan.
+#[derive(Debug, clap::Args)]
+pub struct Plan {
+    /// The commit.
+    #[command(flatten)]
+    pub source: Source,
+    /// The application's name; what it applied before is pruned by its inventory.
+    #[arg(long, default_value = "plan")]
+    pub application: ApplicationName,
+    /// Namespace of objects that name none.
+    #[arg(long, default_value = "default")]
+    pub default_namespace: String,
+    /// The agent's own rules; without a file the defaults hold.
+    #[arg(long)]
+    pub policy: Option<PathBuf>,
+    /// A kubeconfig file; default: the pod's own service account.
+    #[arg(long)]
+    pub kubeconfig: Option<PathBuf>,
+    /// The kubeconfig's context.
+    #[arg(long)]
+    pub context: Option<String>,
+    /// The agent's own namespace.
+    #[arg(long, default_value = "flotilla-system")]
+    pub namespace: String,
+    /// text or json.
+    #[arg(short, long, default_value = "text")]
+    pub output: PlanOutput,
+}
+
+/// How a plan is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum PlanOutput {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// A directory of a commit.
+#[derive(Debug, clap::Args)]
+pub struct Source {
     /// The repository: a URL, or a path on this machine.
     #[arg(long)]
     pub repo: String,
@@ -72,9 +124,6 @@ pub struct Render {
     /// auto, plain or kustomize.
     #[arg(long, default_value = "auto")]
     pub renderer: Renderer,
-    /// yaml, json or files-read.
-    #[arg(short, long, default_value = "yaml")]
-    pub output: Output,
     /// Put facts of this cluster into the texts, as for an application with `substitute: true`.
     #[arg(long, requires = "environment")]
     pub cluster: Option<ClusterName>,

@@ -1,5 +1,6 @@
 //! What each subcommand does.
 
+mod plan;
 mod render;
 
 use std::io::Write as _;
@@ -30,6 +31,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             running.shutdown().await;
         }
         Command::Render(args) => render::run(*args).await?,
+        Command::Plan(args) => return plan::run(*args).await,
         Command::Policy {
             command: PolicyCommand::Check { file },
         } => {

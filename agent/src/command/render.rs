@@ -8,7 +8,7 @@ use flotilla_git::{Limits, Remote};
 use flotilla_render::{Facts, Missing, Options, Rendered, render};
 use flotilla_shared::revision::{Commit, RepositoryUrl};
 
-use crate::args::Render;
+use crate::args::{Render, Source};
 use crate::source;
 
 /// Fetches, renders and prints.
@@ -17,13 +17,17 @@ use crate::source;
 /// When the commit cannot be fetched or rendered, or the output not be written.
 pub(super) async fn run(args: Render) -> anyhow::Result<()> {
     let output = args.output;
-    let rendered = tokio::task::spawn_blocking(move || rendered(&args)).await??;
+    let rendered = tokio::task::spawn_blocking(move || rendered(&args.source)).await??;
     std::io::stdout()
         .write_all(rendered.text(output).as_bytes())
         .context("the output cannot be written")
 }
 
-fn rendered(args: &Render) -> anyhow::Result<Rendered> {
+/// Fetches and renders.
+///
+/// # Errors
+/// When the commit cannot be fetched or rendered.
+pub(super) fn rendered(args: &Source) -> anyhow::Result<Rendered> {
     let url = url(&args.repo)?;
     let cache = tempfile::tempdir().context("there is no room for a temporary repository")?;
     let credentials = args
@@ -56,14 +60,14 @@ fn url(repo: &str) -> anyhow::Result<RepositoryUrl> {
     Ok(format!("file://{}", path.display()).parse()?)
 }
 
-fn tip(remote: &Remote, args: &Render) -> anyhow::Result<Commit> {
+fn tip(remote: &Remote, args: &Source) -> anyhow::Result<Commit> {
     remote
         .tips(std::slice::from_ref(&args.branch))?
         .remove(&args.branch)
         .with_context(|| format!("{} has no branch {}", args.repo, args.branch))
 }
 
-fn facts(args: &Render) -> Option<Facts> {
+fn facts(args: &Source) -> Option<Facts> {
     let (Some(cluster), Some(environment)) = (&args.cluster, &args.environment) else {
         return None;
     };
