@@ -152,6 +152,7 @@ impl Missing {
             (None, Self::Scalar | Self::Nothing) => Node::Scalar(Scalar {
                 tag: Tag::Text,
                 text: "".into(),
+                quoted: false,
             }),
         }
     }

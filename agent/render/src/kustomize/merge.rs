@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use self::list::{append, by_value, fill_gaps, is_gone, remove_matching, set_element};
 use super::failure::{Failure, Outcome};
-use super::node::{Key, Map, Node};
+use super::node::{Key, Map, Node, Tag};
 use super::schema::{Schema, ShapeRef};
 use super::session::Budget;
 
@@ -88,7 +88,7 @@ impl<'s> Merger<'s> {
                 Some(keys) => self.list(target, patch, shape, keys, path),
                 None => Ok(not_null(patch.or(target))),
             },
-            Some(Node::Scalar(_)) => Ok(not_null(patch.or(target))),
+            Some(Node::Scalar(_)) => Ok(not_null(restyled(target, patch))),
         }
     }
 
@@ -187,7 +187,7 @@ impl<'s> Merger<'s> {
     /// Whether walking a value without a patch changes it: empty nulls go, and lists that merge by key
     /// lose duplicates. Scalars never change.
     fn may_change(&self, target: Option<&Node>) -> bool {
-        !matches!(target, Some(Node::Scalar(scalar)) if scalar.tag != super::node::Tag::Null)
+        !matches!(target, Some(Node::Scalar(scalar)) if scalar.tag != Tag::Null)
     }
 
     /// A value that only the patch has: Kustomize merges it with itself, which drops nulls and
@@ -413,6 +413,20 @@ impl<'s> Merger<'s> {
             set_element(&mut added, merged, &known);
         }
         Ok(append(added, target, &keys))
+    }
+}
+
+/// The patch's scalar in the style of the field: a number in place of quoted text is text.
+fn restyled(target: Option<Node>, patch: Option<Node>) -> Option<Node> {
+    match (target, patch) {
+        (Some(Node::Scalar(target)), Some(Node::Scalar(mut patch)))
+            if target.quoted && patch.tag != Tag::Null =>
+        {
+            patch.tag = Tag::Text;
+            patch.quoted = true;
+            Some(Node::Scalar(patch))
+        }
+        (target, patch) => patch.or(target),
     }
 }
 

@@ -36,6 +36,9 @@ pub(crate) struct Scalar {
     pub(crate) tag: Tag,
     /// As written, without quotes.
     pub(crate) text: Box<str>,
+    /// Whether it was written in quotes or as a block: what a patch puts in its place is text, too, since
+    /// Kustomize keeps the style of the field.
+    pub(crate) quoted: bool,
 }
 
 /// A mapping, sorted by key.
@@ -160,6 +163,7 @@ impl Scalar {
         Self {
             tag: Tag::Text,
             text: text.into(),
+            quoted: false,
         }
     }
 
@@ -169,6 +173,7 @@ impl Scalar {
         Self {
             tag: plain_tag(text),
             text: text.into(),
+            quoted: false,
         }
     }
 }

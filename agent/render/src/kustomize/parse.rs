@@ -202,6 +202,7 @@ impl<'t> Reader<'t> {
                 let scalar = Scalar {
                     tag: meaning,
                     text: text.into_boxed_str(),
+                    quoted: style != ScalarStyle::Plain,
                 };
                 (Node::Scalar(scalar), id)
             }

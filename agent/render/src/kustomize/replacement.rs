@@ -164,6 +164,7 @@ fn source_value(source: &ReplacementSource, resources: &Resources) -> Outcome<No
     Ok(Node::Scalar(Scalar {
         tag: scalar.tag,
         text: part.into(),
+        quoted: false,
     }))
 }
 
@@ -268,6 +269,7 @@ fn set_field(
             *old = Scalar {
                 tag,
                 text: text.into(),
+                quoted: old.quoted,
             };
         }
         node => *node = value.clone(),

@@ -263,6 +263,7 @@ fn typed(value: &Scalar) -> Scalar {
     Scalar {
         tag: value.tag,
         text: text.into(),
+        quoted: false,
     }
 }
 

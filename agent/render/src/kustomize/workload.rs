@@ -228,8 +228,13 @@ impl ReplicaStep {
                 field.apply(&mut resource.node, Create::Text, &mut |node| match node {
                     Node::Scalar(scalar) => {
                         *scalar = Scalar {
-                            tag: Tag::Integer,
+                            tag: if scalar.quoted {
+                                Tag::Text
+                            } else {
+                                Tag::Integer
+                            },
                             text: self.replica.count.to_string().into(),
+                            quoted: scalar.quoted,
                         };
                         Ok(())
                     }

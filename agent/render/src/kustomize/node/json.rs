@@ -21,11 +21,13 @@ impl Node {
                 Self::Scalar(Scalar {
                     tag,
                     text: number.to_string().into(),
+                    quoted: false,
                 })
             }
             Value::String(text) => Self::Scalar(Scalar {
                 tag: Tag::Text,
                 text: text.into(),
+                quoted: false,
             }),
             Value::Array(items) => Self::Sequence(items.into_iter().map(Self::from_json).collect()),
             Value::Object(map) => Self::Map(Map::from_sorted(
