@@ -1,6 +1,8 @@
 //! One application's loop: fetch, render, take turns. Applications run side by side, so that a slow
 //! repository, a broken commit or a large set holds up nobody else (I8).
 
+mod say;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +14,7 @@ use flotilla_shared::health::{Health, Sync};
 use flotilla_shared::id::ApplicationName;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::ApplicationReport;
-use flotilla_shared::revision::Commit;
 use flotilla_shared::wire::revision_to_wire;
-use jiff::Timestamp;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -27,7 +27,6 @@ use crate::events::Event;
 use crate::metrics::Metrics;
 use crate::plan::Claims;
 use crate::policy::{Policy, Refusal};
-use crate::report;
 use crate::source::{Rendered, Source, Wanted};
 
 /// Events of one object come in bursts; a turn waits for the burst to end.
@@ -36,8 +35,6 @@ const SETTLE: Duration = Duration::from_millis(100);
 const WAITING_INTERVAL: Duration = Duration::from_secs(5);
 /// A fetch that is quicker than this is waited for before what runs is looked after.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Health is given this long where the application says nothing.
-const HEALTH_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// What an application is to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -501,68 +498,5 @@ impl Worker {
             frozen,
             removed: matches!(task, Task::Remove { .. }),
         })
-    }
-
-    /// Brings the report up to date after a turn, or after what came in its place.
-    fn settle(&mut self, task: &Task, outcome: Option<TurnOutcome>, suspended: Option<&str>) {
-        let under_way = self.fetch.is_some();
-        let exact = self.refusal.is_none() && !under_way;
-        let revision = task.application().map(|application| &application.revision);
-        let rendered: Option<(Digest, Commit)> = self
-            .rendered
-            .as_ref()
-            .map(|r| (r.source_digest, r.tip.clone()));
-        let outcome = outcome.map(|outcome| self.judge_time(task, outcome));
-        let nothing_yet = outcome.is_none();
-        report::update(
-            &mut self.report,
-            outcome,
-            self.refusal.as_ref(),
-            revision.filter(|_| exact && !nothing_yet),
-            rendered,
-            Timestamp::now(),
-        );
-        if under_way && self.refusal.is_none() {
-            // What runs is the commit before.
-            self.report.sync = Sync::Applying;
-        }
-        self.publish(suspended);
-    }
-
-    /// Health that does not come in its time is called so.
-    fn judge_time(&mut self, task: &Task, mut outcome: TurnOutcome) -> TurnOutcome {
-        let is_waiting = matches!(outcome.health, Health::InProgress | Health::Terminating);
-        if !is_waiting {
-            self.waiting_since = None;
-            return outcome;
-        }
-        let since = *self.waiting_since.get_or_insert_with(Instant::now);
-        let seconds = task.application().map_or(0, |application| {
-            application.sync_policy.health_timeout_seconds
-        });
-        let limit = match seconds {
-            0 => HEALTH_TIMEOUT,
-            seconds => Duration::from_secs(u64::from(seconds)),
-        };
-        if since.elapsed() > limit && outcome.reason.is_none() {
-            let slowest = outcome
-                .objects
-                .iter()
-                .find(|object| object.health == outcome.health)
-                .map(|object| format!("{}: {}", object.object, object.message));
-            outcome.reason = Some(Reason::HealthTimeout);
-            outcome.message = format!(
-                "not healthy after {} seconds: {}",
-                limit.as_secs(),
-                slowest.unwrap_or_default()
-            );
-        }
-        outcome
-    }
-
-    fn publish(&self, suspended: Option<&str>) {
-        self.shared
-            .board
-            .report(&self.name, &self.report, suspended);
     }
 }

@@ -1,0 +1,232 @@
+//! One view's life: list, follow, and again.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use flotilla_shared::backoff::Backoff;
+use flotilla_shared::id::ApplicationName;
+use flotilla_shared::object::ObjectRef;
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::{FULL_COMPARE, Inner, Key, PAGE, State, Views};
+use crate::cluster::api::Error;
+use crate::cluster::facts;
+use crate::cluster::stream::{self, Next};
+
+impl Views {
+    /// One view's life: list, follow, and again.
+    pub(super) async fn run(
+        &self,
+        key: &Key,
+        state: &watch::Sender<State>,
+        again: &tokio::sync::Notify,
+    ) {
+        let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
+        loop {
+            match self.list(key).await {
+                Ok(resource_version) => {
+                    let was_failed = matches!(&*state.borrow(), State::Failed(_));
+                    state.send_replace(State::Synced);
+                    if was_failed {
+                        self.wake(key);
+                    }
+                    backoff.reset();
+                    tokio::select! {
+                        () = self.follow(key, resource_version) => {}
+                        () = again.notified() => {
+                            state.send_replace(State::Starting);
+                        }
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(kind = key.kind, namespace = key.namespace, %error,
+                        "cannot list a managed kind; nothing is pruned meanwhile");
+                    state.send_replace(State::Failed(error));
+                    self.wake(key);
+                    let delay = backoff.next_delay(&mut rand::rng());
+                    tokio::time::sleep(delay).await;
+                }
+            }
+        }
+    }
+
+    fn wake(&self, key: &Key) {
+        let inner = self.inner.lock();
+        for scope in inner.scopes.values() {
+            let is_mine = |own: &Key| own.group == key.group && own.kind == key.kind;
+            if scope.keys.iter().any(is_mine) {
+                scope.changed.send_modify(|version| *version += 1);
+            }
+        }
+    }
+
+    /// Reads the whole collection; what is tracked and not in it is not there. Returns the resource
+    /// version to follow from.
+    pub(super) async fn list(&self, key: &Key) -> Result<String, Error> {
+        let started = Instant::now();
+        let mut seen: BTreeSet<ObjectRef> = BTreeSet::new();
+        let mut owners: BTreeSet<ApplicationName> = BTreeSet::new();
+        let mut token = String::new();
+        let resource_version = loop {
+            let collection = key.resource().collection(&key.namespace);
+            let path = format!("{collection}?limit={PAGE}{token}");
+            let mut page = self.api.get(&path).await?;
+            let items = page.get_mut("items").and_then(Value::as_array_mut);
+            for item in items.into_iter().flatten() {
+                let object = facts::object_of(&key.group, &key.kind, item);
+                let mut inner = self.inner.lock();
+                if inner.tracked.contains_key(&object) {
+                    name_type(item, key);
+                    if self.put(&mut inner, &object, item) {
+                        owners.extend(inner.tracked.get(&object).map(|(a, _)| a.clone()));
+                    }
+                    seen.insert(object);
+                }
+            }
+            let text = |pointer: &str| page.pointer(pointer).and_then(Value::as_str);
+            match text("/metadata/continue") {
+                Some(next) if !next.is_empty() => token = format!("&continue={}", encode(next)),
+                _ => break text("/metadata/resourceVersion").unwrap_or("0").to_owned(),
+            }
+        };
+        let mut inner = self.inner.lock();
+        let lost: Vec<ObjectRef> = inner
+            .facts
+            .iter()
+            .filter(|(object, fact)| {
+                key.covers(object) && fact.seen < started && !seen.contains(*object)
+            })
+            .map(|(object, _)| object.clone())
+            .collect();
+        for object in lost {
+            inner.facts.remove(&object);
+            owners.extend(inner.tracked.get(&object).map(|(a, _)| a.clone()));
+        }
+        for owner in owners {
+            if let Some(scope) = inner.scopes.get(&owner) {
+                scope.changed.send_modify(|version| *version += 1);
+            }
+        }
+        Ok(resource_version)
+    }
+
+    /// Follows a collection until it has to be listed again.
+    async fn follow(&self, key: &Key, mut resource_version: String) {
+        let until = Instant::now() + jitter(FULL_COMPARE);
+        let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+        while Instant::now() < until {
+            let patience = jitter(self.patience);
+            let path = format!(
+                "{}?watch=true&allowWatchBookmarks=true&timeoutSeconds={}&resourceVersion={}",
+                key.resource().collection(&key.namespace),
+                patience.as_secs().max(1),
+                encode(&resource_version),
+            );
+            let mut events = match stream::open(&self.api, &path).await {
+                Ok(events) => events,
+                Err(error) => {
+                    tracing::debug!(%error, "a watch could not be opened");
+                    // A gone or unknown version, or a server that keeps saying no: look at the whole.
+                    if !error.is_transient() || backoff.attempts() >= 4 {
+                        return;
+                    }
+                    let delay = backoff.next_delay(&mut rand::rng());
+                    tokio::time::sleep(delay).await;
+                    continue;
+                }
+            };
+            // A connection that is open and silent is noticed soon after the server should have ended
+            // it (A18).
+            let silent = Instant::now() + patience + Duration::from_secs(15);
+            let mut last_word = Instant::now();
+            loop {
+                let limit = silent.max(last_word + Duration::from_secs(15));
+                let Ok(next) = tokio::time::timeout_at(limit, events.next()).await else {
+                    break;
+                };
+                last_word = Instant::now();
+                match next {
+                    Next::Changed(version, mut live) => {
+                        self.changed(key, &mut live);
+                        resource_version = version;
+                        backoff.reset();
+                    }
+                    Next::Deleted(version, live) => {
+                        self.deleted(key, &live);
+                        resource_version = version;
+                    }
+                    Next::Bookmark(version) => resource_version = version,
+                    Next::Relist => return,
+                    Next::Ended => break,
+                }
+            }
+            if last_word.elapsed() < Duration::from_millis(200) && backoff.attempts() > 0 {
+                let delay = backoff.next_delay(&mut rand::rng());
+                tokio::time::sleep(delay).await;
+            }
+        }
+    }
+
+    fn changed(&self, key: &Key, live: &mut Value) {
+        let object = facts::object_of(&key.group, &key.kind, live);
+        let mut inner = self.inner.lock();
+        if !inner.tracked.contains_key(&object) {
+            return;
+        }
+        name_type(live, key);
+        if self.put(&mut inner, &object, live) {
+            Self::tell(&inner, &object);
+        }
+    }
+
+    fn deleted(&self, key: &Key, live: &Value) {
+        let object = facts::object_of(&key.group, &key.kind, live);
+        let uid = live.pointer("/metadata/uid").and_then(Value::as_str);
+        let mut inner = self.inner.lock();
+        let is_it = inner
+            .facts
+            .get(&object)
+            .is_some_and(|fact| Some(fact.uid.as_str()) == uid);
+        if is_it {
+            inner.facts.remove(&object);
+            Self::tell(&inner, &object);
+        }
+    }
+
+    fn tell(inner: &Inner, object: &ObjectRef) {
+        let owner = inner.tracked.get(object).map(|(owner, _)| owner);
+        if let Some(scope) = owner.and_then(|owner| inner.scopes.get(owner)) {
+            scope.changed.send_modify(|version| *version += 1);
+        }
+    }
+}
+
+/// Items of a list do not repeat their type.
+fn name_type(item: &mut Value, key: &Key) {
+    if let Value::Object(map) = item {
+        map.entry("apiVersion")
+            .or_insert_with(|| Value::String(key.api_version()));
+        map.entry("kind")
+            .or_insert_with(|| Value::String(key.kind.clone()));
+    }
+}
+
+/// Between 80 and 100 percent, so that the watches of a fleet do not end together.
+fn jitter(duration: Duration) -> Duration {
+    duration.mul_f64(rand::Rng::random_range(&mut rand::rng(), 0.8..1.0))
+}
+
+fn encode(token: &str) -> String {
+    token
+        .bytes()
+        .map(|byte| {
+            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,87 @@
+//! What a worker says of its application.
+
+use std::time::Duration;
+
+use flotilla_shared::digest::Digest;
+use flotilla_shared::health::{Health, Sync};
+use flotilla_shared::reason::Reason;
+use flotilla_shared::revision::Commit;
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::{Task, Worker};
+use crate::cluster::TurnOutcome;
+use crate::report;
+
+/// Health is given this long where the application says nothing.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(300);
+
+impl Worker {
+    /// Brings the report up to date after a turn, or after what came in its place.
+    pub(super) fn settle(
+        &mut self,
+        task: &Task,
+        outcome: Option<TurnOutcome>,
+        suspended: Option<&str>,
+    ) {
+        let under_way = self.fetch.is_some();
+        let exact = self.refusal.is_none() && !under_way;
+        let revision = task.application().map(|application| &application.revision);
+        let rendered: Option<(Digest, Commit)> = self
+            .rendered
+            .as_ref()
+            .map(|r| (r.source_digest, r.tip.clone()));
+        let outcome = outcome.map(|outcome| self.judge_time(task, outcome));
+        let nothing_yet = outcome.is_none();
+        report::update(
+            &mut self.report,
+            outcome,
+            self.refusal.as_ref(),
+            revision.filter(|_| exact && !nothing_yet),
+            rendered,
+            Timestamp::now(),
+        );
+        if under_way && self.refusal.is_none() {
+            // What runs is the commit before.
+            self.report.sync = Sync::Applying;
+        }
+        self.publish(suspended);
+    }
+
+    /// Health that does not come in its time is called so.
+    fn judge_time(&mut self, task: &Task, mut outcome: TurnOutcome) -> TurnOutcome {
+        let is_waiting = matches!(outcome.health, Health::InProgress | Health::Terminating);
+        if !is_waiting {
+            self.waiting_since = None;
+            return outcome;
+        }
+        let since = *self.waiting_since.get_or_insert_with(Instant::now);
+        let seconds = task.application().map_or(0, |application| {
+            application.sync_policy.health_timeout_seconds
+        });
+        let limit = match seconds {
+            0 => HEALTH_TIMEOUT,
+            seconds => Duration::from_secs(u64::from(seconds)),
+        };
+        if since.elapsed() > limit && outcome.reason.is_none() {
+            let slowest = outcome
+                .objects
+                .iter()
+                .find(|object| object.health == outcome.health)
+                .map(|object| format!("{}: {}", object.object, object.message));
+            outcome.reason = Some(Reason::HealthTimeout);
+            outcome.message = format!(
+                "not healthy after {} seconds: {}",
+                limit.as_secs(),
+                slowest.unwrap_or_default()
+            );
+        }
+        outcome
+    }
+
+    pub(super) fn publish(&self, suspended: Option<&str>) {
+        self.shared
+            .board
+            .report(&self.name, &self.report, suspended);
+    }
+}
