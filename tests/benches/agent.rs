@@ -179,6 +179,8 @@ async fn against_kubectl(server: &TestCluster, name: &str, yaml: &str) {
         agent.metrics.requests(&Method::GET),
         agent.metrics.requests(&Method::PATCH),
     );
+    // The watches have told of our own writes by then.
+    tokio::time::sleep(Duration::from_secs(3)).await;
     let (idle, outcome) = agent.turn().await;
     assert_eq!(outcome.written, 0);
     println!(
@@ -257,8 +259,8 @@ async fn ten_thousand(kubeconfig: &Path) {
     let (took, outcome) = agent.turn().await;
     assert_eq!(outcome.written, 10_000);
     drop(outcome);
+    tokio::time::sleep(Duration::from_secs(5)).await;
     let (idle, _) = agent.turn().await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
     let (now, peak) = resident();
     println!(
         "10,000 objects: applied in {took:?}, a turn with nothing to do in {idle:?}; resident {} MiB at \
