@@ -160,6 +160,19 @@ pub struct Claims {
 }
 
 impl Claims {
+    /// Of a cluster with one application, all of whose wish is known.
+    #[must_use]
+    pub fn of_one(application: &str, desired: &[Arc<Desired>]) -> Self {
+        let claim = |desired: &Arc<Desired>| {
+            let owners = BTreeSet::from([application.to_owned()]);
+            (desired.object.clone(), owners)
+        };
+        Self {
+            owners: desired.iter().map(claim).collect(),
+            complete: true,
+        }
+    }
+
     /// Who of several gets an object: whoever has it, else the first by name. So a newcomer never
     /// takes what runs, and two do not take turns (P19).
     #[must_use]

@@ -11,7 +11,6 @@
     reason = "a benchmark fails by panicking, and prints its figures"
 )]
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -93,15 +92,8 @@ impl Agent {
         if !self.wish.complete {
             self.wish = self.cluster.wish(&self.input).await.unwrap();
         }
-        let mut claims = Claims {
-            owners: BTreeMap::new(),
-            complete: true,
-        };
-        for desired in self.wish.desired.iter() {
-            let owners = claims.owners.entry(desired.object.clone()).or_default();
-            owners.insert(self.input.application.to_string());
-        }
-        self.input.claims = Arc::new(claims);
+        let name = self.input.application.as_str();
+        self.input.claims = Arc::new(Claims::of_one(name, &self.wish.desired));
         let cancel = CancellationToken::new();
         let outcome = self
             .cluster

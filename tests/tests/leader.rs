@@ -81,6 +81,15 @@ async fn reported(operator: &Operator, commit: &str) {
     .unwrap();
 }
 
+/// A commit is pushed, applied and reported by whoever leads.
+async fn rolls_out(world: &Installation, operator: &Operator, wanted: &str) {
+    let content = config_map(wanted);
+    world.repository.write("app/config.yaml", &content).unwrap();
+    let commit = world.repository.push(wanted, &["dev"]).unwrap();
+    value(world, wanted).await;
+    reported(operator, &commit).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a17_n04_a_standby_takes_over_with_the_same_identity_and_floor() {
     let world = Installation::new(&[("app/config.yaml", &config_map("one"))])
@@ -101,13 +110,7 @@ async fn a17_n04_a_standby_takes_over_with_the_same_identity_and_floor() {
     leads(&world, "second").await;
     eprintln!("taken over after {:?}", killed.elapsed());
     assert!(killed.elapsed() < Duration::from_secs(15));
-    world
-        .repository
-        .write("app/config.yaml", &config_map("two"))
-        .unwrap();
-    let commit = world.repository.push("second", &["dev"]).unwrap();
-    value(&world, "two").await;
-    reported(&operator, &commit).await;
+    rolls_out(&world, &operator, "two").await;
     let ledger = live(
         &world,
         "/api/v1/namespaces/flotilla-system/configmaps/flotilla-agent-ledger",
@@ -131,13 +134,7 @@ async fn a17_n04_a_standby_takes_over_with_the_same_identity_and_floor() {
     let stopped = Instant::now();
     leads(&world, "first").await;
     eprintln!("handed over after {:?}", stopped.elapsed());
-    world
-        .repository
-        .write("app/config.yaml", &config_map("three"))
-        .unwrap();
-    let commit = world.repository.push("third", &["dev"]).unwrap();
-    value(&world, "three").await;
-    reported(&operator, &commit).await;
+    rolls_out(&world, &operator, "three").await;
     assert_eq!(world.deleted(), Vec::<String>::new());
     drop(first);
 }
@@ -162,13 +159,7 @@ async fn a17_a_leader_that_was_stopped_past_its_lease_writes_nothing_when_it_wak
     };
     signal("-STOP");
     leads(&world, "second").await;
-    world
-        .repository
-        .write("app/config.yaml", &config_map("two"))
-        .unwrap();
-    let commit = world.repository.push("second", &["dev"]).unwrap();
-    value(&world, "two").await;
-    reported(&operator, &commit).await;
+    rolls_out(&world, &operator, "two").await;
     // The sleeper wakes up with everything it knew: it would set the value back to "one".
     let woken = world.cluster.audit().len();
     signal("-CONT");

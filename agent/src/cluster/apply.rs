@@ -83,7 +83,7 @@ impl Cluster {
                 manager: &self.options.field_manager,
                 path: &path,
             };
-            let wanted = self.views.key_of(&desired.object);
+            let wanted = self.views.wanted(&desired.object);
             body = takeover.prepare(desired, wanted.as_ref(), fact).await?;
         }
         let bytes = body.map(|body| body.to_string().into_bytes());
@@ -256,20 +256,13 @@ async fn delete(api: &Api, path: &str, uid: &str, propagation: &str) -> Result<(
 }
 
 /// A fact as a plan sees it.
-pub(super) fn live_of(
-    fact: &Fact,
-    key: Option<flotilla_shared::digest::Digest>,
-    overdue: bool,
-) -> Live {
+pub(super) fn live_of(fact: &Fact, overdue: bool) -> Live {
     Live {
         uid: fact.uid.clone(),
         application: fact.application.clone(),
         prune: fact.prune.clone(),
         terminating: fact.terminating,
-        fit: match key {
-            Some(key) if key == fact.compared => fact.fit.clone(),
-            _ => crate::plan::Fit::Unknown,
-        },
+        fit: fact.fit.clone(),
         health: fact.health.health,
         overdue,
     }

@@ -348,15 +348,10 @@ impl Turn<'_> {
         self.facts
             .iter()
             .map(|(object, fact)| {
-                let wanted = by_object.get(object);
-                let key = wanted.and_then(|_| self.cluster.views.key_of(object));
-                let overdue = wanted.is_some_and(|desired| {
+                let overdue = by_object.get(object).is_some_and(|desired| {
                     desired.hook().is_some() && is_overdue(desired, fact, now)
                 });
-                (
-                    object.clone(),
-                    live_of(fact, key.map(|wanted| wanted.key), overdue),
-                )
+                (object.clone(), live_of(fact, overdue))
             })
             .collect()
     }

@@ -22,7 +22,7 @@ use super::api::{Api, Error};
 use super::discovery::Resource;
 use super::facts::{self, Fact, Proven, Wanted};
 use crate::health::Rules;
-use crate::plan::Desired;
+use crate::plan::{Desired, Fit};
 
 /// A kind is watched across all namespaces when its objects are in more than so many.
 const MANY_NAMESPACES: usize = 8;
@@ -182,15 +182,23 @@ impl Views {
             return snapshot;
         };
         for object in &scope.objects {
-            if let Some(fact) = inner.facts.get(object) {
-                snapshot.facts.insert(object.clone(), fact.clone());
+            let Some(mut fact) = inner.facts.get(object).cloned() else {
+                continue;
+            };
+            let wanted = inner
+                .tracked
+                .get(object)
+                .and_then(|(_, wanted)| wanted.as_ref());
+            if wanted.is_none_or(|wanted| wanted.key != fact.compared) {
+                fact.fit = Fit::Unknown;
             }
+            snapshot.facts.insert(object.clone(), fact);
         }
         snapshot
     }
 
-    /// What the facts are compared with, for a snapshot's reader.
-    pub(super) fn key_of(&self, object: &ObjectRef) -> Option<Wanted> {
+    /// What an object is compared with; none: it is only in an inventory.
+    pub(super) fn wanted(&self, object: &ObjectRef) -> Option<Wanted> {
         let inner = self.inner.lock();
         inner.tracked.get(object)?.1.clone()
     }
@@ -202,9 +210,10 @@ impl Views {
         let Some((_, wanted)) = inner.tracked.get(object).cloned() else {
             return;
         };
-        if applied && let Some(wanted) = &wanted {
-            let fact = facts::read(live, Some(wanted), None, &self.manager, &self.rules);
-            if fact.fit == crate::plan::Fit::Equal {
+        let proven = inner.proven.get(object).filter(|_| !applied);
+        let mut fact = facts::read(live, wanted.as_ref(), proven, &self.manager, &self.rules);
+        if let (true, Some(wanted)) = (applied, wanted) {
+            if fact.fit == Fit::Equal {
                 inner.proven.remove(object);
             } else {
                 let proven = Proven {
@@ -212,9 +221,10 @@ impl Views {
                     content: facts::content(live),
                 };
                 inner.proven.insert(object.clone(), proven);
+                fact.fit = Fit::Equal;
             }
         }
-        self.put(&mut inner, object, live);
+        Self::keep(&mut inner, object, fact);
     }
 
     /// A deleted object is not there any more.
@@ -225,14 +235,18 @@ impl Views {
         }
     }
 
-    /// Takes a live object into the facts, unless a newer one is there. Returns whether something that
-    /// matters changed.
+    /// Takes a live object into the facts. Returns whether something that matters changed.
     fn put(&self, inner: &mut Inner, object: &ObjectRef, live: &Value) -> bool {
         let Some((_, wanted)) = inner.tracked.get(object) else {
             return false;
         };
         let proven = inner.proven.get(object);
         let fact = facts::read(live, wanted.as_ref(), proven, &self.manager, &self.rules);
+        Self::keep(inner, object, fact)
+    }
+
+    /// Keeps a fact, unless a newer one is there. Returns whether something that matters changed.
+    fn keep(inner: &mut Inner, object: &ObjectRef, fact: Fact) -> bool {
         let before = inner.facts.get(object);
         if before.is_some_and(|b| b.uid == fact.uid && b.resource_version > fact.resource_version) {
             return false;

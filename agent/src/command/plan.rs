@@ -1,6 +1,5 @@
 //! `flotilla-agent plan`: what a turn would change for a commit, without a hub.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -10,6 +9,7 @@ use anyhow::Context as _;
 use flotilla_proto::v1;
 use flotilla_shared::assignment::SyncPolicy;
 use flotilla_shared::digest::Digest;
+use flotilla_shared::wire::{object_from_wire, planned_word};
 use serde_json::{Value, json};
 
 use super::render::rendered;
@@ -46,14 +46,7 @@ pub(super) async fn run(args: Plan) -> anyhow::Result<ExitCode> {
         removed: false,
     };
     let wish = cluster.wish(&input).await.context("cannot plan")?;
-    let name = input.application.to_string();
-    let mine = |desired: &Arc<crate::plan::Desired>| {
-        (desired.object.clone(), BTreeSet::from([name.clone()]))
-    };
-    input.claims = Arc::new(Claims {
-        owners: wish.desired.iter().map(mine).collect::<BTreeMap<_, _>>(),
-        complete: true,
-    });
+    input.claims = Arc::new(Claims::of_one(input.application.as_str(), &wish.desired));
     let plan = cluster
         .preview(&input, &wish, &Memory::default())
         .await
@@ -74,26 +67,7 @@ pub(super) async fn run(args: Plan) -> anyhow::Result<ExitCode> {
 }
 
 fn object(change: &v1::ObjectChange) -> String {
-    let object = change.object.clone().unwrap_or_default();
-    flotilla_shared::object::ObjectRef {
-        group: object.group,
-        kind: object.kind,
-        namespace: object.namespace,
-        name: object.name,
-    }
-    .to_string()
-}
-
-fn action(change: &v1::ObjectChange) -> &'static str {
-    match change.action() {
-        v1::Action::Created => "create",
-        v1::Action::Updated => "update",
-        v1::Action::Pruned => "delete",
-        v1::Action::Skipped => "skip",
-        v1::Action::Held => "hold",
-        v1::Action::Failed => "fail",
-        v1::Action::Unchanged | v1::Action::Unspecified => "none",
-    }
+    object_from_wire(change.object.as_ref()).to_string()
 }
 
 fn as_json(plan: &v1::ApplicationPlan) -> Value {
@@ -108,7 +82,7 @@ fn as_json(plan: &v1::ApplicationPlan) -> Value {
                 .collect();
             json!({
                 "object": object(change),
-                "action": action(change),
+                "action": planned_word(change.action()),
                 "reason": change.reason,
                 "message": change.message,
                 "fields": fields,
@@ -130,7 +104,7 @@ fn as_text(plan: &v1::ApplicationPlan) -> String {
         let _ = writeln!(text, "refused: {}", plan.error);
     }
     for change in &plan.changes {
-        let _ = writeln!(text, "{} {}", action(change), object(change));
+        let _ = writeln!(text, "{} {}", planned_word(change.action()), object(change));
         if !change.reason.is_empty() {
             let _ = writeln!(text, "    {}: {}", change.reason, change.message);
         }

@@ -117,7 +117,7 @@ fn application_report_from_wire(
         objects: wire
             .objects
             .iter()
-            .map(object_from_wire)
+            .map(status_from_wire)
             .collect::<Result<_, _>>()?,
         applied_at: timestamp_from_wire(wire.applied_at.as_ref()),
         changed_at: timestamp_from_wire(wire.changed_at.as_ref()),
@@ -161,16 +161,38 @@ fn status_to_wire(status: &ObjectStatus) -> v1::ObjectStatus {
     }
 }
 
-fn object_from_wire(wire: &v1::ObjectStatus) -> Result<ObjectStatus, WireError> {
+/// Which object the wire names, its texts cut to what Kubernetes allows; none reads as empty names.
+#[must_use]
+pub fn object_from_wire(wire: Option<&v1::ObjectRef>) -> ObjectRef {
+    let text =
+        |field: fn(&v1::ObjectRef) -> &str| plain_line(wire.map(field).unwrap_or_default(), 253);
+    ObjectRef {
+        group: text(|object| &object.group),
+        kind: text(|object| &object.kind),
+        namespace: text(|object| &object.namespace),
+        name: text(|object| &object.name),
+    }
+}
+
+/// What a plan says it would do, in one word.
+#[must_use]
+pub fn planned_word(action: v1::Action) -> &'static str {
+    match action {
+        v1::Action::Created => "create",
+        v1::Action::Updated => "update",
+        v1::Action::Pruned => "delete",
+        v1::Action::Skipped => "skip",
+        v1::Action::Held => "hold",
+        v1::Action::Failed => "fail",
+        v1::Action::Unchanged => "none",
+        v1::Action::Unspecified => "unknown",
+    }
+}
+
+fn status_from_wire(wire: &v1::ObjectStatus) -> Result<ObjectStatus, WireError> {
     let object = wire.object.as_ref().ok_or(WireError::Missing("object"))?;
-    let text = |text: &str| plain_line(text, 253);
     Ok(ObjectStatus {
-        object: ObjectRef {
-            group: text(&object.group),
-            kind: text(&object.kind),
-            namespace: text(&object.namespace),
-            name: text(&object.name),
-        },
+        object: object_from_wire(Some(object)),
         action: match wire.action() {
             v1::Action::Created => Action::Created,
             v1::Action::Updated => Action::Updated,

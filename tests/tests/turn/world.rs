@@ -1,6 +1,5 @@
 //! One application on one API server, without hub and Git.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flotilla_agent::cluster::{Cluster, Memory, Options, TurnInput, TurnOutcome};
@@ -156,15 +155,7 @@ impl<'c> World<'c> {
             removed,
         };
         let mut wish = self.agent.wish(&input).await.unwrap();
-        let mut claims = Claims {
-            owners: BTreeMap::new(),
-            complete: true,
-        };
-        for desired in wish.desired.iter() {
-            let owners = claims.owners.entry(desired.object.clone()).or_default();
-            owners.insert(self.application.clone());
-        }
-        input.claims = Arc::new(claims);
+        input.claims = Arc::new(Claims::of_one(&self.application, &wish.desired));
         let cancel = CancellationToken::new();
         self.agent
             .reconcile(&input, &mut wish, &mut self.memory, &cancel)

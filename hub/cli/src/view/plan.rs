@@ -1,6 +1,7 @@
 //! What an agent would change.
 
 use flotilla_proto::v1;
+use flotilla_shared::wire::{object_from_wire, planned_word};
 use serde::Serialize;
 
 use super::{Revision, is_empty, text};
@@ -78,26 +79,9 @@ impl ApplicationPlan {
 
 impl From<&v1::ObjectChange> for Change {
     fn from(wire: &v1::ObjectChange) -> Self {
-        let object = wire.object.clone().unwrap_or_default();
-        let object = flotilla_shared::object::ObjectRef {
-            group: object.group,
-            kind: object.kind,
-            namespace: object.namespace,
-            name: object.name,
-        };
-        let action = match wire.action() {
-            v1::Action::Created => "create",
-            v1::Action::Updated => "update",
-            v1::Action::Pruned => "delete",
-            v1::Action::Skipped => "skip",
-            v1::Action::Held => "hold",
-            v1::Action::Failed => "fail",
-            v1::Action::Unchanged => "none",
-            v1::Action::Unspecified => "unknown",
-        };
         Self {
-            object: text(&object.to_string()),
-            action: action.to_owned(),
+            object: text(&object_from_wire(wire.object.as_ref()).to_string()),
+            action: planned_word(wire.action()).to_owned(),
             reason: text(&wire.reason),
             message: text(&wire.message),
             fields: wire

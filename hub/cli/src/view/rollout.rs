@@ -251,6 +251,14 @@ impl From<&v1::Mark> for Mark {
     }
 }
 
+fn good(of: &[v1::RepositoryCommit], rollout: &str, at: Option<&prost_types::Timestamp>) -> Good {
+    Good {
+        commits: commits(of),
+        rollout: text(rollout),
+        at: moment(at),
+    }
+}
+
 impl From<&v1::EnvironmentDecisions> for Decisions {
     fn from(wire: &v1::EnvironmentDecisions) -> Self {
         let pins = wire.pin.iter().chain(&wire.cluster_pins);
@@ -268,20 +276,12 @@ impl From<&v1::EnvironmentDecisions> for Decisions {
             quarantined: wire
                 .quarantined
                 .iter()
-                .map(|one| Good {
-                    commits: commits(&one.commits),
-                    rollout: text(&one.rollout),
-                    at: moment(one.at.as_ref()),
-                })
+                .map(|one| good(&one.commits, &one.rollout, one.at.as_ref()))
                 .collect(),
             good: wire
                 .good
                 .iter()
-                .map(|one| Good {
-                    commits: commits(&one.commits),
-                    rollout: text(&one.rollout),
-                    at: moment(one.at.as_ref()),
-                })
+                .map(|one| good(&one.commits, &one.rollout, one.at.as_ref()))
                 .collect(),
         }
     }
