@@ -42,8 +42,6 @@ mod workload;
 
 use std::collections::HashMap;
 
-use flotilla_shared::reason::Reason;
-
 use self::failure::{Failure, Outcome};
 use self::session::Session;
 use self::target::{Accumulated, Target};
@@ -52,6 +50,13 @@ use crate::{Limits, Manifest, RenderError, Rendered};
 
 /// The annotation of resources that only serve the build.
 const LOCAL: &str = "config.kubernetes.io/local-config";
+
+/// The label that `buildMetadata: [managedByLabel]` asks for.
+const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+
+/// The release of kustomize whose results these are; it stands in the label above, where the program
+/// writes its own.
+const KUSTOMIZE_VERSION: &str = "v5.8.0";
 
 /// Renders the kustomization in the directory `path`, which exists and is no link.
 pub(crate) fn render(
@@ -119,14 +124,10 @@ fn finish(
     });
     order::sort(&mut all.resources, root.file.sort_options.as_ref())?;
     let asks = |option: &str| root.file.build_metadata.iter().any(|one| one == option);
-    if asks("managedByLabel") {
-        return Err(Failure::new(
-            Reason::RenderFailed,
-            "buildMetadata: managedByLabel writes the version of the kustomize program into labels, \
-             and none is used here; set the label with `labels`",
-        ));
-    }
     for resource in all.resources.iter_mut() {
+        if asks("managedByLabel") {
+            resource.set_label(MANAGED_BY, &format!("kustomize-{KUSTOMIZE_VERSION}"));
+        }
         resource.remove_build_annotations();
         if !asks("originAnnotations") {
             resource.remove_annotation(provenance::ORIGIN);

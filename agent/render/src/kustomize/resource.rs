@@ -324,6 +324,15 @@ impl Resource {
 
     /// Sets an annotation, without looking at the others.
     pub(crate) fn set_annotation(&mut self, name: &str, text: &str) {
+        self.set_text("annotations", name, text);
+    }
+
+    /// Sets a label, without looking at the others.
+    pub(crate) fn set_label(&mut self, name: &str, text: &str) {
+        self.set_text("labels", name, text);
+    }
+
+    fn set_text(&mut self, field: &'static str, name: &str, text: &str) {
         let Some(map) = self.node.as_map_mut() else {
             return;
         };
@@ -332,12 +341,12 @@ impl Resource {
             *metadata = Node::map();
         }
         if let Some(metadata) = metadata.as_map_mut() {
-            let annotations = metadata.entry("annotations", Node::map);
-            if annotations.as_map().is_none() {
-                *annotations = Node::map();
+            let texts = metadata.entry(field, Node::map);
+            if texts.as_map().is_none() {
+                *texts = Node::map();
             }
-            if let Some(annotations) = annotations.as_map_mut() {
-                annotations.insert(name, Node::text(text));
+            if let Some(texts) = texts.as_map_mut() {
+                texts.insert(name, Node::text(text));
             }
         }
     }
