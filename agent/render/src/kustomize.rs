@@ -42,7 +42,7 @@ mod workload;
 
 use std::collections::HashMap;
 
-use self::failure::{Failure, Outcome};
+use self::failure::Outcome;
 use self::session::Session;
 use self::target::{Accumulated, Target};
 use crate::tree::Tree;
