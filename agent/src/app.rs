@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Run;
-use crate::cluster::{Cluster, Options};
+use crate::cluster::{Cluster, Options, access};
 use crate::health::Rules;
 use crate::leader::{Elector, Fence};
 use crate::ledger::Ledger;
@@ -66,32 +66,6 @@ pub fn read_policy(path: Option<&Path>) -> anyhow::Result<Policy> {
     Ok(policy)
 }
 
-/// A client for the cluster: a kubeconfig's context, or the pod's own account.
-///
-/// # Errors
-/// When there is no usable configuration.
-pub async fn client(
-    kubeconfig: Option<&Path>,
-    context: Option<&str>,
-) -> anyhow::Result<kube::Client> {
-    let mut config = match kubeconfig {
-        Some(path) => {
-            let kubeconfig = kube::config::Kubeconfig::read_from(path)
-                .with_context(|| path.display().to_string())?;
-            let options = kube::config::KubeConfigOptions {
-                context: context.map(str::to_owned),
-                ..kube::config::KubeConfigOptions::default()
-            };
-            kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?
-        }
-        None => kube::Config::incluster()
-            .context("not in a pod; give --kubeconfig to work on another cluster")?,
-    };
-    // Watches are as quiet as their kinds; each request has its own limit.
-    config.read_timeout = None;
-    Ok(kube::Client::try_from(config)?)
-}
-
 /// Only one process may use a data directory. The lock goes with the process, however it ends.
 fn lock(directory: &Path) -> anyhow::Result<std::fs::File> {
     std::fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
@@ -134,7 +108,12 @@ pub async fn start(run: Run) -> anyhow::Result<Running> {
         metrics: metrics.clone(),
         ..Options::default()
     };
-    let client = client(run.kubeconfig.as_deref(), run.context.as_deref()).await?;
+    let client = access::client(
+        run.kubeconfig.as_deref(),
+        run.context.as_deref(),
+        access::CHECK_INTERVAL,
+    )
+    .await?;
     let cluster = Cluster::new(client, options);
     let stop = CancellationToken::new();
     let (readiness, readiness_end) = watch::channel(Readiness::default());

@@ -6,6 +6,7 @@
 //!   inventory ConfigMaps -> Inventory+                                      -> inventory narrowed
 //! ```
 
+pub mod access;
 mod api;
 mod apply;
 mod desired;

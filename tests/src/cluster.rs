@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use crate::envtest::{Envtest, Programs};
+use crate::proxy::Proxy;
 
 /// A running cluster; it stops when dropped.
 pub struct TestCluster {
@@ -104,6 +105,23 @@ impl TestCluster {
         self.directory.path().join("kubeconfig")
     }
 
+    /// A proxy before the API server, and the administrator's kubeconfig through it.
+    ///
+    /// # Errors
+    /// When it cannot listen.
+    pub async fn proxied(&self) -> anyhow::Result<(Proxy, PathBuf)> {
+        let text = std::fs::read_to_string(self.kubeconfig())?;
+        let server = text
+            .split_once("127.0.0.1:")
+            .and_then(|(_, rest)| rest.split(|c: char| !c.is_ascii_digit()).next())
+            .context("the kubeconfig names no port on loopback")?;
+        let target = format!("127.0.0.1:{server}");
+        let proxy = Proxy::start(target.parse()?).await?;
+        let path = self.directory.path().join("proxied.kubeconfig");
+        std::fs::write(&path, text.replace(&target, &proxy.address.to_string()))?;
+        Ok((proxy, path))
+    }
+
     /// The administrator's client.
     #[must_use]
     pub fn client(&self) -> kube::Client {
@@ -191,7 +209,9 @@ pub async fn client(kubeconfig: &Path) -> anyhow::Result<kube::Client> {
     let read = Kubeconfig::read_from(kubeconfig)
         .with_context(|| format!("{} cannot be read", kubeconfig.display()))?;
     let options = KubeConfigOptions::default();
-    let config = kube::Config::from_custom_kubeconfig(read, &options).await?;
+    let mut config = kube::Config::from_custom_kubeconfig(read, &options).await?;
+    // An answer is an answer.
+    config.default_retry = false;
     Ok(kube::Client::try_from(config)?)
 }
 

@@ -8,6 +8,7 @@ pub mod git_server;
 pub mod installation;
 pub mod postgres;
 pub mod programs;
+pub mod proxy;
 pub mod repository;
 pub mod script;
 pub mod simulated;

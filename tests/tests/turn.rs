@@ -13,6 +13,7 @@
 mod turn {
     pub(crate) mod adopt;
     pub(crate) mod apply;
+    pub(crate) mod fault;
     pub(crate) mod order;
     pub(crate) mod prune;
     pub(crate) mod world;
@@ -65,6 +66,7 @@ scenarios! {
     apply::a12_values_that_the_server_writes_another_way_are_no_drift,
     apply::a13_what_only_a_server_may_set_is_left_out,
     apply::a15_an_account_without_rights_is_told_so_for_each_object,
+    fault::a18_watches_that_were_cut_or_fell_silent_are_noticed,
     apply::string_data_of_secrets_is_compared_and_removed_like_any_field,
     adopt::a03_an_autoscaler_keeps_its_replicas,
     adopt::a04_replicas_that_leave_git_stay_as_they_are,
@@ -81,4 +83,30 @@ scenarios! {
     prune::p17_children_with_our_marks_are_never_pruned,
     prune::p18_finalizers_are_waited_for_by_name,
     prune::a_removed_application_takes_its_objects_along,
+}
+
+/// What needs faults on request, or the controllers of a cluster.
+mod embedded_only {
+    macro_rules! scenarios {
+        ($($name:ident),* $(,)?) => {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    let cluster = super::embedded().await;
+                    let world = super::World::new(&cluster, stringify!($name)).await;
+                    super::turn::fault::$name(world).await;
+                }
+            )*
+        }
+    }
+
+    scenarios! {
+        a06_what_passes_is_tried_again_and_takes_effect_once,
+        a06_a_server_that_asks_to_wait_is_waited_for,
+        a18_a_watch_from_a_forgotten_version_looks_at_the_whole,
+        a19_a_restored_etcd_is_compared_anew_and_nothing_is_deleted,
+        a20_rotated_roots_of_the_api_server_are_taken_up_without_a_restart,
+        a21_a_slow_server_whose_pages_expire_is_read_to_the_end,
+        p20_objects_outlive_the_agents_namespace,
+    }
 }

@@ -65,6 +65,8 @@ pub struct TurnInput {
 pub struct Memory {
     /// The inventory as we wrote it last; none: it is to be read.
     pub(super) stored: Option<super::inventory_store::Stored>,
+    /// How often the API server had gone back in time when it was read.
+    restored: u64,
     contests: Contests,
     /// When an object was first seen to differ from what was applied.
     drifted: BTreeMap<ObjectRef, Timestamp>,
@@ -169,6 +171,10 @@ impl Cluster {
         cancel: &CancellationToken,
     ) -> (TurnOutcome, bool) {
         let name = input.application.as_str();
+        let restored = self.views.restored();
+        if std::mem::replace(&mut memory.restored, restored) != restored {
+            memory.stored = None;
+        }
         let stored = match memory.stored.take() {
             Some(stored) => stored,
             None => match self.read_inventory(name).await {

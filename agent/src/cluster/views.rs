@@ -7,6 +7,7 @@ mod follow;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use flotilla_shared::assignment::IgnoreRule;
@@ -123,6 +124,8 @@ pub(super) struct Views {
     /// Longest silence of a watch, about the interval between two turns.
     patience: Duration,
     inner: Mutex<Inner>,
+    /// How often the API server was found to have gone back in time.
+    restored: AtomicU64,
 }
 
 /// What is known of one application's objects.
@@ -141,7 +144,13 @@ impl Views {
             rules,
             patience,
             inner: Mutex::default(),
+            restored: AtomicU64::new(0),
         }
+    }
+
+    /// How often the API server went back in time: what was read before is not true any more.
+    pub(super) fn restored(&self) -> u64 {
+        self.restored.load(Ordering::Relaxed)
     }
 
     /// Changes whenever an object of the application was changed by somebody.
@@ -428,7 +437,7 @@ impl Views {
         for (key, objects) in by_key {
             if objects.len() > ASK_ONE_BY_ONE {
                 // The facts of a whole list, without disturbing the watch.
-                if let Err(error) = self.list(&key).await {
+                if let Err(error) = self.list(&key, "").await {
                     self.fail(&key, &error);
                 }
                 continue;

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::render::rendered;
 use crate::app;
 use crate::args::{Plan, PlanOutput};
-use crate::cluster::{Cluster, Memory, Options, TurnInput};
+use crate::cluster::{Cluster, Memory, Options, TurnInput, access};
 use crate::health::Rules;
 use crate::plan::Claims;
 
@@ -25,7 +25,12 @@ use crate::plan::Claims;
 /// When the commit cannot be rendered, or the API server cannot be asked.
 pub(super) async fn run(args: Plan) -> anyhow::Result<ExitCode> {
     let policy = app::read_policy(args.policy.as_deref())?;
-    let client = app::client(args.kubeconfig.as_deref(), args.context.as_deref()).await?;
+    let client = access::client(
+        args.kubeconfig.as_deref(),
+        args.context.as_deref(),
+        access::CHECK_INTERVAL,
+    )
+    .await?;
     let source = args.source;
     let rendered = tokio::task::spawn_blocking(move || rendered(&source)).await??;
     let options = Options {

@@ -224,4 +224,20 @@ impl ApiServer {
     pub fn compact(&self) {
         self.inner.store.lock().compact();
     }
+
+    /// Everything as it is now, as a copy of etcd holds it.
+    #[must_use]
+    pub fn backup(&self) -> Backup {
+        Backup(self.inner.store.lock().backup())
+    }
+
+    /// Puts everything back to an older time, resourceVersions too, as a restored etcd does; watches end.
+    pub fn restore(&self, backup: &Backup) {
+        self.inner.store.lock().restore(&backup.0);
+        self.inner.changed.send_modify(|version| *version += 1);
+    }
 }
+
+/// Everything as it was at one time.
+#[derive(Clone)]
+pub struct Backup(store::Backup);

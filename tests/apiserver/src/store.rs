@@ -27,6 +27,15 @@ pub(crate) struct Change {
     pub(crate) is_delete: bool,
 }
 
+/// Everything as it was at one time.
+#[derive(Clone)]
+pub(crate) struct Backup {
+    version: u64,
+    objects: BTreeMap<Key, Arc<Value>>,
+    kinds: Arc<Vec<Kind>>,
+    given: u64,
+}
+
 /// Everything.
 pub(crate) struct Store {
     pub(crate) version: u64,
@@ -103,6 +112,25 @@ impl Store {
                 self.objects.remove(&key);
             }
         }
+    }
+
+    pub(crate) fn backup(&self) -> Backup {
+        Backup {
+            version: self.version,
+            objects: self.objects.clone(),
+            kinds: Arc::clone(&self.kinds),
+            given: self.given,
+        }
+    }
+
+    /// In memory only: the journal goes on from here.
+    pub(crate) fn restore(&mut self, backup: &Backup) {
+        self.version = backup.version;
+        self.objects.clone_from(&backup.objects);
+        self.kinds = Arc::clone(&backup.kinds);
+        self.given = backup.given;
+        self.history.clear();
+        self.forgotten = self.version;
     }
 
     /// Serves a definition's kind, in place of what it served before.

@@ -101,6 +101,11 @@ impl Watch {
         }
     }
 
+    /// Whether the server was put back to a time before what this watch told.
+    fn is_ahead(&self) -> bool {
+        self.from > self.server.inner.store.lock().version
+    }
+
     /// Everything since the last round; none where the watch is too far behind.
     fn round(&mut self) -> Option<Vec<Bytes>> {
         let store = self.server.inner.store.lock();
@@ -204,7 +209,8 @@ impl ApiServer {
             loop {
                 tokio::select! {
                     result = changed.changed() => {
-                        if result.is_err() {
+                        // A restored etcd comes with a restarted server.
+                        if result.is_err() || watch.is_ahead() {
                             return;
                         }
                         match watch.round() {

@@ -10,6 +10,7 @@ use flotilla_render::{MemoryTree, render};
 use flotilla_shared::assignment::SyncPolicy;
 use flotilla_shared::digest::Digest;
 use flotilla_shared::health::{Health, Sync};
+use flotilla_shared::id::ApplicationName;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::ObjectStatus;
 use flotilla_tests::cluster::TestCluster;
@@ -57,6 +58,11 @@ impl<'c> World<'c> {
         }
         world.writes();
         world
+    }
+
+    /// The application's name.
+    pub(crate) fn application(&self) -> ApplicationName {
+        self.application.parse().unwrap()
     }
 
     /// Any request, as the cluster's administrator.
@@ -144,7 +150,7 @@ impl<'c> World<'c> {
                 .manifests
         };
         let mut input = TurnInput {
-            application: self.application.parse().unwrap(),
+            application: self.application(),
             manifests: Arc::new(manifests),
             content: Digest::of(yaml.as_bytes()),
             sync_policy: self.sync_policy.clone(),

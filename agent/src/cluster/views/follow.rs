@@ -1,6 +1,7 @@
 //! One view's life: list, follow, and again.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use flotilla_shared::backoff::Backoff;
@@ -24,9 +25,11 @@ impl Views {
         again: &tokio::sync::Notify,
     ) {
         let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
+        let mut newest = String::new();
         loop {
-            match self.list(key).await {
+            match self.list(key, &newest).await {
                 Ok(resource_version) => {
+                    newest.clone_from(&resource_version);
                     let was_failed = matches!(&*state.borrow(), State::Failed(_));
                     state.send_replace(State::Synced);
                     if was_failed {
@@ -34,7 +37,7 @@ impl Views {
                     }
                     backoff.reset();
                     tokio::select! {
-                        () = self.follow(key, resource_version) => {}
+                        followed = self.follow(key, resource_version) => newest = followed,
                         () = again.notified() => {
                             state.send_replace(State::Starting);
                         }
@@ -63,32 +66,53 @@ impl Views {
     }
 
     /// Reads the whole collection; what is tracked and not in it is not there. Returns the resource
-    /// version to follow from.
-    pub(super) async fn list(&self, key: &Key) -> Result<String, Error> {
+    /// version to follow from. `newest` is the last one that was seen before; empty: none.
+    pub(super) async fn list(&self, key: &Key, newest: &str) -> Result<String, Error> {
+        match self.list_by(key, newest, PAGE).await {
+            // The history that the next page needs is gone, as with a slow server (A21): all at once.
+            Err(error) if error.code == 410 => self.list_by(key, newest, 0).await,
+            other => other,
+        }
+    }
+
+    async fn list_by(&self, key: &Key, newest: &str, limit: usize) -> Result<String, Error> {
         let started = Instant::now();
         let mut seen: BTreeSet<ObjectRef> = BTreeSet::new();
         let mut owners: BTreeSet<ApplicationName> = BTreeSet::new();
         let mut token = String::new();
         let resource_version = loop {
             let collection = key.resource().collection(&key.namespace);
-            let path = format!("{collection}?limit={PAGE}{token}");
+            let path = format!("{collection}?limit={limit}{token}");
             let mut page = self.api.get(&path).await?;
+            let went_back = is_older(version_of(&page), newest);
+            if went_back && token.is_empty() {
+                self.restored.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(
+                    kind = key.kind,
+                    namespace = key.namespace,
+                    seen = newest,
+                    "the API server went back in time (a restored etcd?); all is compared anew"
+                );
+            }
             let items = page.get_mut("items").and_then(Value::as_array_mut);
             for item in items.into_iter().flatten() {
                 let object = facts::object_of(&key.group, &key.kind, item);
                 let mut inner = self.inner.lock();
                 if inner.tracked.contains_key(&object) {
                     name_type(item, key);
+                    if went_back {
+                        // What is remembered has a newer version, and is not true any more (A19).
+                        inner.facts.remove(&object);
+                    }
                     if self.put(&mut inner, &object, item) {
                         owners.extend(inner.tracked.get(&object).map(|(a, _)| a.clone()));
                     }
                     seen.insert(object);
                 }
             }
-            let text = |pointer: &str| page.pointer(pointer).and_then(Value::as_str);
-            match text("/metadata/continue") {
+            match page.pointer("/metadata/continue").and_then(Value::as_str) {
                 Some(next) if !next.is_empty() => token = format!("&continue={}", encode(next)),
-                _ => break text("/metadata/resourceVersion").unwrap_or("0").to_owned(),
+                _ => break version_of(&page).to_owned(),
             }
         };
         let mut inner = self.inner.lock();
@@ -112,8 +136,8 @@ impl Views {
         Ok(resource_version)
     }
 
-    /// Follows a collection until it has to be listed again.
-    async fn follow(&self, key: &Key, mut resource_version: String) {
+    /// Follows a collection until it has to be listed again. Returns the last version that was seen.
+    async fn follow(&self, key: &Key, mut resource_version: String) -> String {
         let until = Instant::now() + jitter(FULL_COMPARE);
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
         while Instant::now() < until {
@@ -128,9 +152,10 @@ impl Views {
                 Ok(events) => events,
                 Err(error) => {
                     tracing::debug!(%error, "a watch could not be opened");
-                    // A gone or unknown version, or a server that keeps saying no: look at the whole.
+                    // A version that is gone, or of a future that a restored etcd does not know (A19),
+                    // or a server that keeps saying no: look at the whole.
                     if !error.is_transient() || backoff.attempts() >= 4 {
-                        return;
+                        return resource_version;
                     }
                     let delay = backoff.next_delay(&mut rand::rng());
                     tokio::time::sleep(delay).await;
@@ -158,7 +183,7 @@ impl Views {
                         resource_version = version;
                     }
                     Next::Bookmark(version) => resource_version = version,
-                    Next::Relist => return,
+                    Next::Relist => return resource_version,
                     Next::Ended => break,
                 }
             }
@@ -167,6 +192,7 @@ impl Views {
                 tokio::time::sleep(delay).await;
             }
         }
+        resource_version
     }
 
     fn changed(&self, key: &Key, live: &mut Value) {
@@ -200,6 +226,21 @@ impl Views {
         if let Some(scope) = owner.and_then(|owner| inner.scopes.get(owner)) {
             scope.changed.send_modify(|version| *version += 1);
         }
+    }
+}
+
+/// The resource version of a list.
+fn version_of(list: &Value) -> &str {
+    list.pointer("/metadata/resourceVersion")
+        .and_then(Value::as_str)
+        .unwrap_or("0")
+}
+
+/// Whether one resource version is before another; they are numbers that grow (KEP-5504).
+fn is_older(version: &str, than: &str) -> bool {
+    match (version.parse::<u64>(), than.parse::<u64>()) {
+        (Ok(version), Ok(than)) => version < than,
+        _ => false,
     }
 }
 

@@ -1,0 +1,142 @@
+//! How the agent reaches its own API server: a kubeconfig, or the pod's account. Certificates that are
+//! rotated are picked up without a restart (A20); tokens the client reads anew by itself.
+
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use flotilla_shared::digest::Digest;
+use kube::client::Body;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use parking_lot::RwLock;
+
+/// How often the files are looked at.
+pub const CHECK_INTERVAL: Duration = Duration::from_secs(10);
+/// The root certificates in a pod; its token is beside it.
+const POD_ROOTS: &str = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt";
+
+/// Where the configuration comes from.
+#[derive(Debug, Clone)]
+struct Origin {
+    kubeconfig: Option<PathBuf>,
+    context: Option<String>,
+}
+
+impl Origin {
+    fn read(&self) -> anyhow::Result<Option<Kubeconfig>> {
+        let Some(path) = &self.kubeconfig else {
+            return Ok(None);
+        };
+        let read = Kubeconfig::read_from(path).with_context(|| path.display().to_string())?;
+        Ok(Some(read))
+    }
+
+    async fn client(&self) -> anyhow::Result<kube::Client> {
+        let mut config = match self.read()? {
+            Some(kubeconfig) => {
+                let options = KubeConfigOptions {
+                    context: self.context.clone(),
+                    ..KubeConfigOptions::default()
+                };
+                kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?
+            }
+            None => kube::Config::incluster()
+                .context("not in a pod; give --kubeconfig to work on another cluster")?,
+        };
+        // Watches are as quiet as their kinds; each request has its own limit.
+        config.read_timeout = None;
+        // What is tried again, and when, is decided in one place: `api`.
+        config.default_retry = false;
+        Ok(kube::Client::try_from(config)?)
+    }
+
+    /// A digest of every file that the client was made of.
+    fn content(&self) -> Digest {
+        let mut files = vec![match &self.kubeconfig {
+            Some(path) => path.clone(),
+            None => PathBuf::from(POD_ROOTS),
+        }];
+        if let Ok(Some(kubeconfig)) = self.read() {
+            let clusters = kubeconfig.clusters.iter().flat_map(|c| &c.cluster);
+            files.extend(clusters.flat_map(|c| c.certificate_authority.as_ref().map(Into::into)));
+            for user in kubeconfig.auth_infos.iter().flat_map(|u| &u.auth_info) {
+                files.extend(user.client_certificate.as_ref().map(Into::into));
+                files.extend(user.client_key.as_ref().map(Into::into));
+            }
+        }
+        let parts: Vec<Vec<u8>> = files
+            .iter()
+            .map(|path| std::fs::read(path).unwrap_or_default())
+            .collect();
+        Digest::of_parts(parts.iter().map(Vec::as_slice))
+    }
+}
+
+/// A client for the cluster: a kubeconfig's context, or the pod's own account. It goes on with rotated
+/// certificates within `check`.
+///
+/// # Errors
+/// When there is no usable configuration.
+pub async fn client(
+    kubeconfig: Option<&Path>,
+    context: Option<&str>,
+    check: Duration,
+) -> anyhow::Result<kube::Client> {
+    let origin = Origin {
+        kubeconfig: kubeconfig.map(Path::to_owned),
+        context: context.map(str::to_owned),
+    };
+    let mut content = origin.content();
+    let first = origin.client().await?;
+    let namespace = first.default_namespace().to_owned();
+    let current = Arc::new(RwLock::new(first));
+    let kept = Arc::downgrade(&current);
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(check).await;
+            let Some(current) = kept.upgrade() else {
+                return;
+            };
+            let next = origin.content();
+            if next == content {
+                continue;
+            }
+            match origin.client().await {
+                Ok(client) => {
+                    tracing::info!(
+                        "the way to the API server was rotated; going on with the new one"
+                    );
+                    *current.write() = client;
+                    content = next;
+                }
+                // It may be half written; the old one stays until the whole can be read.
+                Err(error) => tracing::warn!(
+                    error = format!("{error:#}"),
+                    "a rotated configuration for the API server cannot be used yet"
+                ),
+            }
+        }
+    });
+    Ok(kube::Client::new(Current(current), namespace))
+}
+
+/// Sends each request through the client that is current then.
+struct Current(Arc<RwLock<kube::Client>>);
+
+impl tower::Service<http::Request<Body>> for Current {
+    type Response = http::Response<Body>;
+    type Error = kube::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<http::Response<Body>, kube::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), kube::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let client = self.0.read().clone();
+        Box::pin(async move { client.send(request).await })
+    }
+}

@@ -1,0 +1,148 @@
+//! A TCP proxy on loopback, between anything and anything, that can cut connections, keep them open in
+//! silence, or take no new ones. TLS goes through untouched.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// What becomes of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weather {
+    /// They arrive.
+    Fair,
+    /// Open connections stay open and nothing arrives; new ones are taken, and are as silent.
+    Silent,
+    /// No connection stays, and none is taken.
+    Cut,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct State {
+    weather: Weather,
+    /// Connections from before the last storm have no future.
+    storm: u64,
+    /// Whether those from before it are silent instead of closed.
+    buried: bool,
+}
+
+/// The proxy. It ends with this value.
+pub struct Proxy {
+    /// Where it listens.
+    pub address: SocketAddr,
+    state: Arc<watch::Sender<State>>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.task.abort();
+        self.set(Weather::Cut);
+    }
+}
+
+impl Proxy {
+    /// Before `target`.
+    ///
+    /// # Errors
+    /// When it cannot listen.
+    pub async fn start(target: SocketAddr) -> std::io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let state = Arc::new(watch::Sender::new(State {
+            weather: Weather::Fair,
+            storm: 0,
+            buried: false,
+        }));
+        let shared = Arc::clone(&state);
+        let task = tokio::spawn(async move {
+            loop {
+                let Ok((near, _)) = listener.accept().await else {
+                    continue;
+                };
+                let now = *shared.borrow();
+                if now.weather == Weather::Cut {
+                    continue;
+                }
+                let state = shared.subscribe();
+                tokio::spawn(async move {
+                    if let Ok(far) = TcpStream::connect(target).await {
+                        join(near, far, state, now.storm).await;
+                    }
+                });
+            }
+        });
+        Ok(Self {
+            address,
+            state,
+            task,
+        })
+    }
+
+    /// Changes the weather for all connections.
+    pub fn set(&self, weather: Weather) {
+        self.state.send_modify(|state| {
+            state.weather = weather;
+            if weather == Weather::Cut {
+                state.storm += 1;
+                state.buried = false;
+            }
+        });
+    }
+
+    /// Cuts what is open; new connections are fine.
+    pub fn cut_once(&self) {
+        self.state.send_modify(|state| {
+            state.storm += 1;
+            state.buried = false;
+        });
+    }
+
+    /// What is open stays open and is silent for good, as behind a firewall that forgot it; new
+    /// connections are fine.
+    pub fn bury(&self) {
+        self.state.send_modify(|state| {
+            state.storm += 1;
+            state.buried = true;
+        });
+    }
+}
+
+async fn join(near: TcpStream, far: TcpStream, mut state: watch::Receiver<State>, born: u64) {
+    let (mut near_read, mut near_write) = near.into_split();
+    let (mut far_read, mut far_write) = far.into_split();
+    let (mut up, mut down) = (vec![0; 16 << 10], vec![0; 16 << 10]);
+    loop {
+        let now = *state.borrow_and_update();
+        let is_old = now.storm != born;
+        if is_old && !now.buried {
+            return;
+        }
+        if is_old || now.weather == Weather::Silent {
+            if state.changed().await.is_err() {
+                return;
+            }
+            continue;
+        }
+        let moved = tokio::select! {
+            changed = state.changed() => match changed {
+                Ok(()) => continue,
+                Err(_) => return,
+            },
+            read = near_read.read(&mut up) => match read {
+                Ok(count @ 1..) => far_write.write_all(up.get(..count).unwrap_or_default()).await,
+                _ => return,
+            },
+            read = far_read.read(&mut down) => match read {
+                Ok(count @ 1..) => near_write.write_all(down.get(..count).unwrap_or_default()).await,
+                _ => return,
+            },
+        };
+        if moved.is_err() {
+            return;
+        }
+    }
+}
