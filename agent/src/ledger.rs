@@ -159,6 +159,7 @@ mod tests {
             required_features: Vec::new(),
             labels: BTreeMap::new(),
             suspended: false,
+            approvals: Vec::new(),
         }))
         .unwrap()
     }

@@ -3,15 +3,18 @@
 //! The hub can only choose among what these rules allow; see reliability.md, V1 to V14.
 
 mod admit;
+mod signing;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use flotilla_shared::object::ObjectRef;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::{BranchName, RepositoryUrl, TreePath};
+use flotilla_trust::PinnedKey;
 use serde::Deserialize;
 
 pub use admit::{Refusal, admit};
+pub use signing::{RollbackMode, RollbackRule, SignatureMode, SignatureRule};
 
 use crate::health::HealthRule;
 
@@ -46,6 +49,12 @@ pub struct Policy {
     pub health_rules: Vec<HealthRule>,
     /// Seconds after which a branch that is ahead of what is assigned is called frozen (V6).
     pub freeze_alarm_seconds: u32,
+    /// Keys that rules name.
+    pub keys: Vec<PinnedKey>,
+    /// Which commits have to be signed; empty: none.
+    pub signatures: Vec<SignatureRule>,
+    /// Going back in history.
+    pub rollback: RollbackRule,
 }
 
 /// How much one turn of one application may delete. Over it, nothing is deleted at all.
@@ -91,6 +100,9 @@ impl Default for Policy {
             requests_per_second: 2000,
             health_rules: Vec::new(),
             freeze_alarm_seconds: 3600,
+            keys: Vec::new(),
+            signatures: Vec::new(),
+            rollback: RollbackRule::default(),
         }
     }
 }
@@ -175,6 +187,7 @@ impl Policy {
                 ));
             }
         }
+        self.check_signing()?;
         crate::health::Rules::new(&self.health_rules)
             .map(|_| ())
             .map_err(|error| error.to_string())

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use flotilla_proto::v1;
 use flotilla_render::Facts;
+use flotilla_shared::approval::{RollbackApproval, SignedApproval};
 use flotilla_shared::id::ApplicationName;
 use flotilla_shared::report::Report;
 use flotilla_shared::wire::DecodedAssignment;
@@ -145,8 +146,20 @@ fn fit(
                 let (cluster, environment) = (&content.cluster, &content.environment);
                 Facts::of_cluster(cluster.as_str(), environment.as_str(), &content.labels)
             });
+            let is_for_it = |approval: &&SignedApproval| {
+                RollbackApproval::parse(&approval.content)
+                    .is_ok_and(|said| said.repository == application.url)
+            };
             let wanted = Wanted {
+                name: name.clone(),
+                cluster: content.cluster.clone(),
                 application: application.clone(),
+                approvals: content
+                    .approvals
+                    .iter()
+                    .filter(is_for_it)
+                    .cloned()
+                    .collect(),
                 facts,
             };
             let task = Task::Run {

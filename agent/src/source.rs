@@ -1,6 +1,8 @@
 //! From an assigned commit to manifests: fetch, prove, read, render. Blocking Git in its own threads.
 
 mod proofs;
+mod record;
+mod trust;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,14 +11,19 @@ use std::time::Duration;
 
 use flotilla_git::{Blob, Credentials, Limits, Remote, TreeEntry};
 use flotilla_render::{Facts, Manifest, MemoryTree, Options, Renderer};
+use flotilla_shared::approval::SignedApproval;
 use flotilla_shared::assignment::{ApplicationAssignment, Renderer as AssignedRenderer};
 use flotilla_shared::digest::Digest;
+use flotilla_shared::id::{ApplicationName, ClusterName};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::Commit;
+use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use crate::policy::Refusal;
 use crate::source::proofs::Proofs;
+
+pub use trust::Trust;
 
 /// Longest whole fetch and read of one application.
 const TIMEOUT: Duration = Duration::from_secs(300);
@@ -30,13 +37,21 @@ pub struct Rendered {
     pub source_digest: Digest,
     /// The branch's tip as we saw it.
     pub tip: Commit,
+    /// What the cluster's own people should hear of it.
+    pub notes: Vec<(Reason, String)>,
 }
 
 /// An application's assignment with what else decides over its manifests.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Wanted {
+    /// The application's name.
+    pub name: ApplicationName,
+    /// This cluster.
+    pub cluster: ClusterName,
     /// The assignment.
     pub application: ApplicationAssignment,
+    /// What people signed so that clusters may go back.
+    pub approvals: Vec<SignedApproval>,
     /// The cluster's facts, where the application asks for them: a label that changes renders anew.
     pub facts: Option<Facts>,
 }
@@ -47,6 +62,7 @@ pub struct Source {
     cache: PathBuf,
     limits: Limits,
     credentials: Option<PathBuf>,
+    trust: Arc<Trust>,
     caches: Arc<Mutex<BTreeMap<PathBuf, Arc<Mutex<Proofs>>>>>,
 }
 
@@ -54,11 +70,17 @@ impl Source {
     /// Caches go below `cache`; `credentials` is a directory with one sub-directory per host that
     /// holds `username` and `password` files, as a mounted Secret has them.
     #[must_use]
-    pub fn new(cache: PathBuf, limits: Limits, credentials: Option<PathBuf>) -> Self {
+    pub fn new(
+        cache: PathBuf,
+        limits: Limits,
+        credentials: Option<PathBuf>,
+        trust: Arc<Trust>,
+    ) -> Self {
         Self {
             cache,
             limits,
             credentials,
+            trust,
             caches: Arc::default(),
         }
     }
@@ -115,16 +137,18 @@ impl Source {
             Remote::open(&directory, url, self.limits.clone(), credentials).map_err(git)?;
         let branch = &application.revision.branch;
         let commit = &application.revision.commit;
+        let bases = self.trust.bases(wanted)?;
         let tip = match proofs.get(branch, commit) {
             // It was on its branch when we looked, and it is here: a commit does not change, so with
             // Git away it can still be kept in shape (I6).
-            Some(tip) if remote.has_tree(commit) => tip,
+            Some(tip) if remote.has_tree(commit) && bases.is_empty() => tip,
             _ => {
-                let tip = remote.fetch(branch, commit).map_err(git)?;
+                let tip = remote.fetch_reaching(branch, commit, &bases).map_err(git)?;
                 proofs.add(&directory, branch, commit, &tip);
                 tip
             }
         };
+        let admitted = self.trust.judge(&remote, wanted, Timestamp::now())?;
         // Only what is below the path can be part of a plain render; links may lead out of it, so the
         // rest of the tree stays reachable for Kustomize and for trees with links.
         let path = application.path.as_str().to_owned();
@@ -133,7 +157,10 @@ impl Source {
             !plain || path.is_empty() || file == path || file.starts_with(&format!("{path}/"))
         };
         let entries = remote.read_tree(commit, below).map_err(git)?;
-        render_tree(entries, wanted, tip)
+        let mut rendered = render_tree(entries, wanted, tip)?;
+        // What cannot be rendered never ran, and is nothing to go on from.
+        rendered.notes = self.trust.accept(wanted, admitted)?;
+        Ok(rendered)
     }
 
     fn read_credentials(&self, host: &str) -> Option<Credentials> {
@@ -198,5 +225,6 @@ fn render_tree(entries: Vec<TreeEntry>, wanted: &Wanted, tip: Commit) -> Result<
         source_digest: Digest::of_parts(parts),
         manifests: Arc::new(rendered.manifests),
         tip,
+        notes: Vec::new(),
     })
 }

@@ -20,12 +20,15 @@ use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::policy::Policy;
 use crate::reconcile::Reconciler;
-use crate::source::Source;
+use crate::source::{Source, Trust};
 
 /// The Secret with key and certificate, in the agent's namespace.
 const IDENTITY: &str = "flotilla-agent-identity";
 /// The ConfigMap with the last accepted assignment, in the agent's namespace.
 const LEDGER: &str = "flotilla-agent-ledger";
+
+/// The ConfigMap with the commits that were accepted, in the agent's namespace.
+const TRUST: &str = "flotilla-agent-accepted";
 
 /// What outlives one term of leading.
 pub(crate) struct Shared {
@@ -59,6 +62,14 @@ impl Work {
             None
         };
         let accepted = ledger.load_with(copy.as_deref())?.map(Arc::new);
+        let copy = if shared.share {
+            let copy = shared.cluster.read_record(TRUST).await;
+            copy.context("cannot read the copy of what was accepted in the cluster")?
+        } else {
+            None
+        };
+        let policy = Arc::clone(&shared.policy);
+        let trust = Arc::new(Trust::open(&shared.run.data_dir, policy, copy.as_deref())?);
         let (accepted, accepted_end) = watch::channel(accepted);
         let (reports, reports_end) = watch::channel(None);
         let (renewed, renewed_end) = watch::channel(0);
@@ -70,6 +81,7 @@ impl Work {
                 run.data_dir.join("git"),
                 Limits::default(),
                 run.git_credentials.clone(),
+                Arc::clone(&trust),
             ),
             policy: Arc::clone(&shared.policy),
             interval: shared.interval,
@@ -86,6 +98,8 @@ impl Work {
                 cluster: shared.cluster.clone(),
                 files: files.clone(),
                 accepted: accepted_end,
+                trusted: trust.changes(),
+                trust,
                 renewed: renewed_end,
             };
             tasks.push(tokio::spawn(copies.run(stop.clone())));
@@ -209,6 +223,8 @@ struct Copies {
     cluster: Cluster,
     files: IdentityFiles,
     accepted: watch::Receiver<Option<Arc<DecodedAssignment>>>,
+    trust: Arc<Trust>,
+    trusted: watch::Receiver<u64>,
     renewed: watch::Receiver<u64>,
 }
 
@@ -216,8 +232,10 @@ impl Copies {
     async fn run(mut self, stop: CancellationToken) {
         let mut ledger_is_due = false;
         let mut identity_is_due = false;
+        // What a process before wrote may not have been copied any more.
+        let mut trust_is_due = *self.trusted.borrow_and_update() > 0;
         loop {
-            let retry = if ledger_is_due || identity_is_due {
+            let retry = if ledger_is_due || identity_is_due || trust_is_due {
                 Duration::from_secs(2)
             } else {
                 Duration::from_secs(3600)
@@ -226,6 +244,10 @@ impl Copies {
                 changed = self.accepted.changed() => {
                     if changed.is_err() { return }
                     ledger_is_due = true;
+                }
+                changed = self.trusted.changed() => {
+                    if changed.is_err() { return }
+                    trust_is_due = true;
                 }
                 changed = self.renewed.changed() => {
                     if changed.is_err() { return }
@@ -243,6 +265,16 @@ impl Copies {
                 ledger_is_due = kept.is_err();
                 if let Err(error) = kept {
                     tracing::warn!(%error, "cannot copy the ledger into the cluster");
+                }
+            }
+            if trust_is_due {
+                let kept = self
+                    .cluster
+                    .write_record(TRUST, &self.trust.encoded())
+                    .await;
+                trust_is_due = kept.is_err();
+                if let Err(error) = kept {
+                    tracing::warn!(%error, "cannot copy what was accepted into the cluster");
                 }
             }
             if identity_is_due {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use crate::approval::SignedApproval;
 use crate::digest::Digest;
 use crate::id::{ApplicationName, ClusterName, EnvironmentName, Epoch, Generation};
 use crate::object::ObjectRef;
@@ -55,6 +56,8 @@ pub struct Assignment {
     pub labels: BTreeMap<String, String>,
     /// A person at the hub asks the cluster to write nothing.
     pub suspended: bool,
+    /// Approvals to go back in history, which the hub relays and cannot make.
+    pub approvals: Vec<SignedApproval>,
 }
 
 /// One application's part.

@@ -10,6 +10,7 @@
 //! This crate never learns of Kubernetes clients, Git or a store; if it has to, the code is in the
 //! wrong room.
 
+pub mod approval;
 pub mod assignment;
 pub mod backoff;
 pub mod dial;

@@ -94,6 +94,24 @@ reasons! {
     NotADescendant,
     /// The branch has been ahead of what is assigned for too long.
     BranchAhead,
+    /// The commit, or one between it and the last accepted one, is not signed.
+    SignatureMissing,
+    /// A signature is malformed, or was made over something else.
+    SignatureInvalid,
+    /// The signature is of a key that the agent's policy does not name.
+    SignatureKeyUnknown,
+    /// The commit was first seen outside the time that its key is good for.
+    SignatureKeyExpired,
+    /// The signature is of a key that the agent's policy calls revoked.
+    SignatureKeyRevoked,
+    /// No rule of the agent's policy says how commits of this branch are to be signed.
+    SignatureRuleMissing,
+    /// A signed approval to go back in history does not hold here.
+    ApprovalRefused,
+    /// It went back in history, as the agent's policy allows.
+    WentBack,
+    /// The repository uses another object format than SHA-1.
+    ObjectFormatUnsupported,
     /// A pack or object is damaged.
     CorruptRepository,
     /// Bytes, objects, files or time ran out.

@@ -6,7 +6,9 @@
 mod assignment;
 mod report;
 
-pub use assignment::{DecodedAssignment, decode_assignment, encode_assignment, labels_from_wire};
+pub use assignment::{
+    DecodedAssignment, approval_from_wire, decode_assignment, encode_assignment, labels_from_wire,
+};
 pub use report::{
     application_report_to_wire, decode_report, encode_report, object_from_wire, object_to_wire,
     planned_word,

@@ -158,6 +158,7 @@ mod tests {
             required_features: features.iter().map(|f| (*f).to_owned()).collect(),
             labels: BTreeMap::new(),
             suspended: false,
+            approvals: Vec::new(),
         }))
         .unwrap()
     }

@@ -345,7 +345,12 @@ impl Worker {
         };
         self.settled_for = Some(application);
         match result {
-            Ok(rendered) => {
+            Ok(mut rendered) => {
+                for (reason, message) in std::mem::take(&mut rendered.notes) {
+                    tracing::warn!(application = %self.name, %reason, message);
+                    let event = Event::warning(reason, &message);
+                    self.shared.cluster.tell(self.name.as_str(), event);
+                }
                 let is_same = self
                     .rendered
                     .as_ref()

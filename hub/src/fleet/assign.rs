@@ -52,6 +52,7 @@ impl Fleet {
             tombstones: BTreeMap::new(),
             labels,
             suspended: false,
+            approvals: Vec::new(),
         };
         let changed_placement = self.clusters.get_mut(name).is_some_and(|cluster| {
             std::mem::replace(&mut cluster.placed, placed.clone()) != placed

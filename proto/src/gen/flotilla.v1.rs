@@ -421,6 +421,19 @@ pub struct AssignmentContent {
     /// A person at the hub asks this cluster to write nothing.
     #[prost(bool, tag = "10")]
     pub suspended: bool,
+    /// Approvals to go back in history, as people signed them; the hub can neither make nor read them.
+    #[prost(message, repeated, tag = "11")]
+    pub approvals: ::prost::alloc::vec::Vec<SignedApproval>,
+}
+/// Signed with an operator's key that agents name in their policy and that the hub does not hold.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SignedApproval {
+    /// The text that was signed; see shared/src/approval.rs.
+    #[prost(bytes = "vec", tag = "1")]
+    pub content: ::prost::alloc::vec::Vec<u8>,
+    /// An armoured SSH signature (SSHSIG, namespace "flotilla-rollback").
+    #[prost(bytes = "vec", tag = "2")]
+    pub signature: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ApplicationAssignment {

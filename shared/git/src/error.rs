@@ -74,6 +74,14 @@ pub enum Error {
         /// What is wrong.
         cause: String,
     },
+    /// The repository's ids are not SHA-1.
+    #[error(
+        "{url} has object ids of SHA-256, which this version does not read: assign a repository of SHA-1"
+    )]
+    ObjectFormat {
+        /// The repository.
+        url: RepositoryUrl,
+    },
     /// Our own cache directory cannot be used.
     #[error("the cache at {path} cannot be used: {cause}")]
     Cache {
@@ -97,6 +105,7 @@ impl Error {
             Self::NotOnBranch { .. } => Reason::CommitNotOnBranch,
             Self::Limit { .. } => Reason::LimitExceeded,
             Self::Corrupt { .. } => Reason::CorruptRepository,
+            Self::ObjectFormat { .. } => Reason::ObjectFormatUnsupported,
         }
     }
 
@@ -107,6 +116,9 @@ impl Error {
         let text = format!("{error:?}");
         let url = url.clone();
         let says = |needles: &[&str]| needles.iter().any(|needle| text.contains(needle));
+        if says(&["hash sized 64", "object-format", "ObjectFormat"]) {
+            return Self::ObjectFormat { url };
+        }
         if says(&[
             "404",
             "NotFound",

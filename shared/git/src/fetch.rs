@@ -25,6 +25,25 @@ impl Remote {
     /// # Errors
     /// When the branch or commit is not there, or a limit is reached.
     pub fn fetch(&self, branch: &BranchName, commit: &Commit) -> Result<Commit, Error> {
+        self.fetch_reaching(branch, commit, &[])
+    }
+
+    /// Like [`Remote::fetch`], and brings in history until each of `bases` is seen to be behind `commit`,
+    /// or before it, or there is no more history. Which of these it is, [`Remote::is_ancestor`] tells.
+    ///
+    /// # Errors
+    /// See [`Remote::fetch`].
+    pub fn fetch_reaching(
+        &self,
+        branch: &BranchName,
+        commit: &Commit,
+        bases: &[Commit],
+    ) -> Result<Commit, Error> {
+        if commit.as_str().len() != gix::hash::Kind::Sha1.len_in_hex() {
+            return Err(Error::ObjectFormat {
+                url: self.url.clone(),
+            });
+        }
         let tips = self.tips(std::slice::from_ref(branch))?;
         let tip = tips
             .get(branch)
@@ -33,18 +52,22 @@ impl Remote {
                 url: self.url.clone(),
                 branch: branch.clone(),
             })?;
-        if self.has_tree(commit) && self.is_ancestor(commit, &tip) {
+        let is_related =
+            |base: &Commit| self.is_ancestor(base, commit) || self.is_ancestor(commit, base);
+        let is_enough = || self.is_ancestor(commit, &tip) && bases.iter().all(is_related);
+        if self.has_tree(commit) && is_enough() {
             return Ok(tip);
         }
         let mut reached = 0;
-        for depth in DEPTHS {
+        // One commit is never enough to see another one behind it.
+        for depth in DEPTHS.into_iter().skip(usize::from(!bases.is_empty())) {
             let depth = depth.min(self.limits.history);
             if depth <= reached {
                 break;
             }
             reached = depth;
             self.receive(branch, depth)?;
-            if self.is_ancestor(commit, &tip) {
+            if is_enough() {
                 return Ok(tip);
             }
             if self.is_complete(&tip) {
@@ -77,7 +100,9 @@ impl Remote {
             .is_some_and(|commit| commit.tree().is_ok())
     }
 
-    fn is_ancestor(&self, commit: &Commit, tip: &Commit) -> bool {
+    /// Whether `commit` is `tip` or is behind it, as far as the cache's history goes.
+    #[must_use]
+    pub fn is_ancestor(&self, commit: &Commit, tip: &Commit) -> bool {
         let (Some(wanted), Some(tip)) = (object_id(commit), object_id(tip)) else {
             return false;
         };
@@ -91,7 +116,7 @@ impl Remote {
     }
 
     /// The commits reachable from `tip` in the cache, at most as many as the history limit.
-    fn walk(&self, tip: ObjectId) -> impl Iterator<Item = ObjectId> + '_ {
+    pub(crate) fn walk(&self, tip: ObjectId) -> impl Iterator<Item = ObjectId> + '_ {
         self.repository
             .rev_walk([tip])
             .all()

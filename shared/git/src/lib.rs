@@ -12,9 +12,11 @@
 
 mod error;
 mod fetch;
+mod history;
 mod remote;
 mod tree;
 
 pub use error::Error;
+pub use history::{Chain, End};
 pub use remote::{Credentials, Limits, Remote};
 pub use tree::{Blob, TreeEntry};

@@ -65,7 +65,7 @@ impl Remote {
         Ok(reader.entries)
     }
 
-    fn corrupt(&self, error: impl std::fmt::Debug) -> Error {
+    pub(crate) fn corrupt(&self, error: impl std::fmt::Debug) -> Error {
         Error::Corrupt {
             url: self.url.clone(),
             cause: one_line(&format!("{error:?}")),

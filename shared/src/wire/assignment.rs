@@ -9,6 +9,7 @@ use super::{
     MAX_APPLICATIONS, MAX_LABELS, MAX_MESSAGE_BYTES, MAX_SMALL_LIST, MAX_TOKEN_BYTES, WireError,
     bounded, renderer_from_wire, renderer_to_wire, timestamp_from_wire, timestamp_to_wire,
 };
+use crate::approval::{self, SignedApproval};
 use crate::assignment::{
     ApplicationAssignment, Assignment, AssignmentRef, Drift, IgnoreRule, Prune, SyncPolicy,
     Tombstone,
@@ -91,6 +92,14 @@ fn content_to_wire(assignment: &Assignment) -> v1::AssignmentContent {
             })
             .collect(),
         suspended: assignment.suspended,
+        approvals: assignment
+            .approvals
+            .iter()
+            .map(|approval| v1::SignedApproval {
+                content: approval.content.to_vec(),
+                signature: approval.signature.to_vec(),
+            })
+            .collect(),
     }
 }
 
@@ -152,6 +161,7 @@ fn content_from_wire(content: v1::AssignmentContent) -> Result<Assignment, WireE
         content.required_features.len(),
         MAX_SMALL_LIST,
     )?;
+    bounded("approvals", content.approvals.len(), MAX_SMALL_LIST)?;
     let mut applications = BTreeMap::new();
     for application in content.applications {
         let name = application.name.parse()?;
@@ -193,6 +203,24 @@ fn content_from_wire(content: v1::AssignmentContent) -> Result<Assignment, WireE
         required_features: content.required_features,
         labels: labels_from_wire(content.labels)?,
         suspended: content.suspended,
+        approvals: content
+            .approvals
+            .into_iter()
+            .map(approval_from_wire)
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+/// An approval within its limits; what it says is for the agent to judge.
+///
+/// # Errors
+/// When it is too long.
+pub fn approval_from_wire(wire: v1::SignedApproval) -> Result<SignedApproval, WireError> {
+    bounded("approvals.content", wire.content.len(), approval::MAX_BYTES)?;
+    bounded("approvals.signature", wire.signature.len(), 32 << 10)?;
+    Ok(SignedApproval {
+        content: wire.content.into(),
+        signature: wire.signature.into(),
     })
 }
 
@@ -325,6 +353,10 @@ mod tests {
             required_features: vec!["kustomize".to_owned()],
             labels: [("region".to_owned(), "eu".to_owned())].into(),
             suspended: false,
+            approvals: vec![SignedApproval {
+                content: bytes::Bytes::from_static(b"approved"),
+                signature: bytes::Bytes::from_static(b"signed"),
+            }],
         }
     }
 

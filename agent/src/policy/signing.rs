@@ -1,0 +1,197 @@
+//! The policy's rules on who has to sign what (V3, V5).
+
+use std::collections::BTreeSet;
+
+use flotilla_shared::digest::Digest;
+use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
+use flotilla_trust::{Keyring, PinnedKey};
+use serde::{Deserialize, Serialize};
+
+use super::Policy;
+
+/// Which commits of which branches have to be signed, and by whom. Of several rules the first that fits
+/// counts. Rules go by repository and branch, which the agent reads itself, and not by environment,
+/// which is the hub's word.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct SignatureRule {
+    /// Exact URLs; empty: any.
+    pub repositories: BTreeSet<RepositoryUrl>,
+    /// Branches; empty: any.
+    pub branches: BTreeSet<BranchName>,
+    /// Which commits.
+    pub mode: SignatureMode,
+    /// In mode `range`, where the signed history begins: the first time that a branch is seen, all
+    /// commits after this one have to be signed. None: only the target, the first time.
+    pub since: Option<Commit>,
+    /// Names of keys, each good enough alone.
+    pub keys: Vec<String>,
+}
+
+/// Which commits have to be signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SignatureMode {
+    /// None.
+    #[default]
+    Off,
+    /// The one that is to run.
+    Tip,
+    /// That one, and all first parents between it and the last accepted one.
+    Range,
+}
+
+/// What is done when the hub assigns a commit that does not descend from the one that runs.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct RollbackRule {
+    /// What.
+    pub mode: RollbackMode,
+    /// In mode `approve`, names of the keys whose approvals count.
+    pub keys: Vec<String>,
+}
+
+/// What is done about going back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RollbackMode {
+    /// It is done, with an Event.
+    #[default]
+    Allow,
+    /// It needs an approval that a person signed.
+    Approve,
+    /// It is refused.
+    Refuse,
+}
+
+impl SignatureRule {
+    fn fits(&self, url: &RepositoryUrl, branch: &BranchName) -> bool {
+        (self.repositories.is_empty() || self.repositories.contains(url))
+            && (self.branches.is_empty() || self.branches.contains(branch))
+    }
+}
+
+impl Policy {
+    /// The rule for a branch. Where there are rules and none fits, there is no answer, and nothing of the
+    /// branch is accepted.
+    #[must_use]
+    pub fn signature_rule(
+        &self,
+        url: &RepositoryUrl,
+        branch: &BranchName,
+    ) -> Option<SignatureRule> {
+        if self.signatures.is_empty() {
+            return Some(SignatureRule::default());
+        }
+        let mut rules = self.signatures.iter();
+        rules.find(|rule| rule.fits(url, branch)).cloned()
+    }
+
+    /// What a rule and its keys say, as one digest: what was accepted under another one is judged anew.
+    #[must_use]
+    pub fn rule_digest(&self, rule: &SignatureRule) -> Digest {
+        let keys: Vec<&PinnedKey> = self
+            .keys
+            .iter()
+            .filter(|key| rule.keys.contains(&key.name))
+            .collect();
+        // Both are plain data, which JSON always takes.
+        let text = serde_json::to_vec(&(rule, keys)).unwrap_or_default();
+        Digest::of(&text)
+    }
+
+    /// The pinned keys.
+    ///
+    /// # Errors
+    /// Text for the operator.
+    pub fn keyring(&self) -> Result<Keyring, String> {
+        Keyring::new(&self.keys).map_err(|error| format!("keys: {error}"))
+    }
+
+    pub(super) fn check_signing(&self) -> Result<(), String> {
+        let keyring = self.keyring()?;
+        let known = |place: &str, names: &[String]| match names.iter().find(|n| !keyring.has(n)) {
+            Some(name) => Err(format!("{place}: there is no key {name:?} in `keys`")),
+            None => Ok(()),
+        };
+        for (number, rule) in self.signatures.iter().enumerate() {
+            let place = format!("signatures[{number}]");
+            known(&place, &rule.keys)?;
+            if rule.mode != SignatureMode::Off && rule.keys.is_empty() {
+                return Err(format!(
+                    "{place}: it asks for signatures and names no key: nothing could ever be accepted"
+                ));
+            }
+            if rule.since.is_some() && rule.mode != SignatureMode::Range {
+                return Err(format!("{place}: `since` is for mode `range`"));
+            }
+        }
+        known("rollback", &self.rollback.keys)?;
+        if self.rollback.mode == RollbackMode::Approve {
+            let ssh = |name: &String| {
+                let key = self.keys.iter().find(|key| key.name == *name);
+                key.is_some_and(|key| key.ssh.is_some())
+            };
+            if !self.rollback.keys.iter().any(ssh) {
+                return Err(
+                    "rollback: mode `approve` names no SSH key: nothing could ever be approved"
+                        .to_owned(),
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ4bzQXA0vX6KwFjm8tsNIjhFi1+FyJNU3zIVFBVbUqN a";
+
+    fn policy(text: &str) -> Result<Policy, String> {
+        let policy: Policy =
+            flotilla_yaml::config::from_str("p", text).map_err(|error| error.to_string())?;
+        policy.check().map(|()| policy)
+    }
+
+    #[test]
+    fn g14_the_first_rule_that_fits_counts_and_no_rule_refuses() {
+        let text = format!(
+            "keys: [{{name: a, ssh: '{KEY}'}}]\nsignatures:\n\
+             - {{branches: [prod], mode: range, keys: [a]}}\n\
+             - {{branches: [dev], repositories: ['https://h/r']}}\n"
+        );
+        let policy = policy(&text).unwrap();
+        let rule = |url: &str, branch: &str| {
+            let rule = policy.signature_rule(&url.parse().unwrap(), &branch.parse().unwrap());
+            rule.map(|rule| rule.mode)
+        };
+        assert_eq!(rule("https://h/r", "prod"), Some(SignatureMode::Range));
+        assert_eq!(rule("https://h/r", "dev"), Some(SignatureMode::Off));
+        assert_eq!(rule("https://h/other", "dev"), None);
+        assert_eq!(rule("https://h/r", "feature"), None);
+        let open = Policy::default();
+        let any = open.signature_rule(&"https://h/r".parse().unwrap(), &"x".parse().unwrap());
+        assert_eq!(any.unwrap().mode, SignatureMode::Off);
+    }
+
+    #[test]
+    fn rules_that_could_never_be_met_are_refused_at_the_start() {
+        for bad in [
+            "signatures: [{mode: tip}]".to_owned(),
+            "signatures: [{mode: tip, keys: [nobody]}]".to_owned(),
+            "rollback: {mode: approve}".to_owned(),
+            format!("keys: [{{name: a, ssh: '{KEY}', openpgp: x}}]"),
+            format!("keys: [{{name: a, ssh: '{KEY}'}}, {{name: a, ssh: '{KEY}'}}]"),
+            "keys: [{name: a, ssh: nonsense}]".to_owned(),
+            format!(
+                "keys: [{{name: a, ssh: '{KEY}'}}]\nsignatures: [{{mode: tip, keys: [a], since: {}}}]",
+                "a".repeat(40)
+            ),
+        ] {
+            assert!(policy(&bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! What was accepted, durably: the commits that ranges of signatures begin at and that nothing silently
+//! goes back behind, and the approvals that were used up (V3, V5).
+//!
+//! Kept beside the ledger, written whole and synced before a commit is acted on, and copied into the
+//! cluster, so that a lost disk or another node does not forget it (N4).
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use flotilla_shared::digest::Digest;
+use flotilla_shared::id::ApplicationName;
+use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::policy::SignatureMode;
+
+/// Most branches that are remembered. A branch has a place for good, so that a hub that names many
+/// cannot push one out.
+const MAX_BRANCHES: usize = 500;
+/// Most applications that are remembered; the oldest go first, since branches are remembered anyway.
+const MAX_APPLICATIONS: usize = 2000;
+/// Most commits that were seen and not accepted.
+const MAX_SEEN: usize = 500;
+/// Most used approvals that have not expired yet.
+const MAX_USED: usize = 1000;
+/// Largest file.
+const MAX_BYTES: u64 = 16 << 20;
+
+/// A commit that was accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Accepted {
+    /// Of which repository.
+    pub(super) url: RepositoryUrl,
+    /// Of which branch.
+    pub(super) branch: BranchName,
+    /// Which.
+    pub(super) commit: Commit,
+    /// When this agent first saw it.
+    pub(super) seen: Timestamp,
+    /// Digest of the rule and the keys that it was accepted by, hexadecimal.
+    pub(super) rule: String,
+    /// Which signatures were asked for.
+    pub(super) mode: SignatureMode,
+    /// Where the branch went back from, by an approval or a policy that allows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) back_from: Option<Commit>,
+}
+
+/// Everything that was accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Record {
+    /// Grows with each change, so that of two copies the newer one is known.
+    pub(super) revision: u64,
+    /// By application: the last one that was accepted.
+    pub(super) applications: BTreeMap<ApplicationName, Accepted>,
+    /// By branch and URL: the last one that any application accepted.
+    pub(super) branches: BTreeMap<String, Accepted>,
+    /// When commits that are not accepted yet were first seen.
+    pub(super) seen: BTreeMap<Commit, Timestamp>,
+    /// Nonces of approvals that were used, until they expire.
+    pub(super) used: BTreeMap<String, Timestamp>,
+}
+
+/// The record cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    /// Reading or writing failed.
+    #[error("record of accepted commits {path}: {cause}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// The file is not what we wrote.
+    #[error(
+        "record of accepted commits {path} is damaged ({why}), and the agent will not forget silently what \
+         it accepted: remove the file to begin afresh with the next commit"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// There is no more room.
+    #[error("more than {limit} {what} would have to be remembered")]
+    Full {
+        /// How many fit.
+        limit: usize,
+        /// Of what.
+        what: &'static str,
+    },
+}
+
+/// A branch's key in the record.
+pub(super) fn branch_key(url: &RepositoryUrl, branch: &BranchName) -> String {
+    format!("{branch} {url}")
+}
+
+impl Record {
+    /// When a commit was first seen: now, unless it was before.
+    pub(super) fn first_sight(&mut self, commit: &Commit, now: Timestamp) -> Timestamp {
+        let known = self.applications.values().chain(self.branches.values());
+        let accepted = known
+            .filter(|accepted| accepted.commit == *commit)
+            .map(|accepted| accepted.seen)
+            .min();
+        if let Some(seen) = accepted {
+            return seen;
+        }
+        if !self.seen.contains_key(commit) {
+            if self.seen.len() >= MAX_SEEN {
+                let newest = self.seen.iter().max_by_key(|(_, seen)| **seen);
+                let newest = newest.map(|(commit, _)| commit.clone());
+                newest.map(|commit| self.seen.remove(&commit));
+            }
+            self.seen.insert(commit.clone(), now);
+        }
+        self.seen.get(commit).copied().unwrap_or(now)
+    }
+
+    /// Takes in that an application's commit is accepted.
+    pub(super) fn accept(
+        &mut self,
+        name: &ApplicationName,
+        accepted: Accepted,
+        moves_branch: bool,
+    ) -> Result<(), Error> {
+        self.seen.remove(&accepted.commit);
+        if moves_branch {
+            let key = branch_key(&accepted.url, &accepted.branch);
+            if self.branches.len() >= MAX_BRANCHES && !self.branches.contains_key(&key) {
+                return Err(Error::Full {
+                    limit: MAX_BRANCHES,
+                    what: "branches",
+                });
+            }
+            self.branches.insert(key, accepted.clone());
+        }
+        self.applications.insert(name.clone(), accepted);
+        while self.applications.len() > MAX_APPLICATIONS {
+            let others = self.applications.iter().filter(|(one, _)| *one != name);
+            let oldest = others.min_by_key(|(_, accepted)| accepted.seen);
+            let Some(oldest) = oldest.map(|(name, _)| name.clone()) else {
+                break;
+            };
+            self.applications.remove(&oldest);
+        }
+        Ok(())
+    }
+
+    /// Uses an approval up.
+    pub(super) fn spend(
+        &mut self,
+        nonce: &str,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        // An expired one is refused for that, and need not be remembered.
+        self.used.retain(|_, until| *until > now);
+        if self.used.len() >= MAX_USED {
+            return Err(Error::Full {
+                limit: MAX_USED,
+                what: "used approvals",
+            });
+        }
+        self.used.insert(nonce.to_owned(), expires_at);
+        Ok(())
+    }
+
+    /// As it is kept.
+    #[must_use]
+    pub(super) fn encode(&self) -> Vec<u8> {
+        // Plain data with texts as keys, which JSON always takes.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// The newer of what is on this disk and of a copy kept elsewhere.
+    ///
+    /// # Errors
+    /// When the file is there and damaged, and there is no copy in its place.
+    pub(super) fn load(path: &Path, copy: Option<&[u8]>) -> Result<Self, Error> {
+        let copy = copy.and_then(|bytes| serde_json::from_slice::<Self>(bytes).ok());
+        match (Self::read(path), copy) {
+            (Ok(own), Some(copy)) if own.revision < copy.revision => Ok(copy),
+            (Ok(own), _) => Ok(own),
+            (Err(error), Some(copy)) => {
+                tracing::warn!(%error, "the copy in the cluster takes its place");
+                Ok(copy)
+            }
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    fn read(path: &Path) -> Result<Self, Error> {
+        let fail = |cause| Error::Io {
+            path: path.to_owned(),
+            cause,
+        };
+        let damaged = |why: String| Error::Damaged {
+            path: path.to_owned(),
+            why,
+        };
+        match std::fs::metadata(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Self::default());
+            }
+            Err(error) => return Err(fail(error)),
+            Ok(file) if file.len() > MAX_BYTES => return Err(damaged("it is too long".to_owned())),
+            Ok(_) => {}
+        }
+        let bytes = std::fs::read(path).map_err(fail)?;
+        serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))
+    }
+
+    /// Writes it, whole and synced.
+    pub(super) fn store(&self, path: &Path) -> Result<(), Error> {
+        let write = || {
+            if let Some(parent) = path.parent() {
+                std::fs::create_dir_all(parent)?;
+            }
+            let temporary = path.with_extension("tmp");
+            let mut file = std::fs::File::create(&temporary)?;
+            file.write_all(&self.encode())?;
+            file.sync_all()?;
+            std::fs::rename(&temporary, path)?;
+            match path.parent() {
+                Some(parent) => std::fs::File::open(parent)?.sync_all(),
+                None => Ok(()),
+            }
+        };
+        write().map_err(|cause| Error::Io {
+            path: path.to_owned(),
+            cause,
+        })
+    }
+}
+
+/// A rule's digest as the record has it.
+pub(super) fn rule_text(digest: Digest) -> String {
+    digest.to_string()
+}

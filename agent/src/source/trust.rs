@@ -1,0 +1,433 @@
+//! Whether a commit that is on its branch may run here: signed by whom the policy names (V3), and no
+//! step back in history that nobody approved (V5).
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use flotilla_git::{End, Remote};
+use flotilla_shared::approval::{NAMESPACE, RollbackApproval, SignedApproval};
+use flotilla_shared::reason::Reason;
+use flotilla_shared::revision::Commit;
+use flotilla_trust::Keyring;
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::Wanted;
+use super::record::{Accepted, Error, Record, branch_key, rule_text};
+use crate::policy::{Policy, Refusal, RollbackMode, SignatureMode, SignatureRule};
+
+/// The judge, with its memory.
+#[derive(Debug)]
+pub struct Trust {
+    policy: Arc<Policy>,
+    keyring: Keyring,
+    path: PathBuf,
+    record: Mutex<Record>,
+    changes: watch::Sender<u64>,
+}
+
+/// A commit that may run, and what has to be remembered of it before it does.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    accepted: Accepted,
+    /// Whether the branch is now at this commit for all applications.
+    moves_branch: bool,
+    /// The approval that was needed.
+    spent: Option<RollbackApproval>,
+    note: Option<String>,
+    /// Nothing is new.
+    is_known: bool,
+}
+
+/// Where a commit stands to one that was accepted before.
+enum Step {
+    Same,
+    Forward,
+    /// Back, or sideways; and the commit that is left.
+    Back(Commit),
+}
+
+impl Trust {
+    /// With what was accepted before: of the disk, or of the copy in the cluster, whichever is newer.
+    ///
+    /// # Errors
+    /// When the record is damaged or the policy's keys cannot be used.
+    pub fn open(data_dir: &Path, policy: Arc<Policy>, copy: Option<&[u8]>) -> anyhow::Result<Self> {
+        let path = data_dir.join("accepted.json");
+        let record = Record::load(&path, copy)?;
+        Ok(Self {
+            keyring: policy.keyring().map_err(anyhow::Error::msg)?,
+            policy,
+            path,
+            changes: watch::Sender::new(record.revision),
+            record: Mutex::new(record),
+        })
+    }
+
+    /// Changes with the record.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// The record as it is now, for a copy.
+    #[must_use]
+    pub fn encoded(&self) -> Vec<u8> {
+        self.record.lock().encode()
+    }
+
+    fn rule(&self, wanted: &Wanted) -> Result<SignatureRule, Refusal> {
+        let application = &wanted.application;
+        let branch = &application.revision.branch;
+        let rule = self.policy.signature_rule(&application.url, branch);
+        rule.ok_or_else(|| {
+            Refusal::new(
+                Reason::SignatureRuleMissing,
+                format!(
+                    "no rule in the agent's policy says how commits of branch {branch} of {} are to be \
+                     signed; a rule with `mode: off` would allow them unsigned",
+                    application.url
+                ),
+            )
+        })
+    }
+
+    /// The commits that the assigned one has to be compared with: as far as they are known, their history
+    /// is needed. Where the policy asks nothing of them, none.
+    pub(super) fn bases(&self, wanted: &Wanted) -> Result<Vec<Commit>, Refusal> {
+        let rule = self.rule(wanted)?;
+        let strict = self.policy.rollback.mode != RollbackMode::Allow;
+        let application = &wanted.application;
+        let commit = &application.revision.commit;
+        let record = self.record.lock();
+        let (own, floor) = places(&record, wanted);
+        let digest = rule_text(self.policy.rule_digest(&rule));
+        let is_settled = own.is_some_and(|own| is_at(own, wanted) && own.rule == digest);
+        if is_settled {
+            return Ok(Vec::new());
+        }
+        let mut bases = Vec::new();
+        if strict {
+            let own = own.filter(|own| own.url == application.url);
+            bases.extend(own.map(|own| own.commit.clone()));
+        }
+        if strict || rule.mode == SignatureMode::Range {
+            bases.extend(floor.map(|floor| floor.commit.clone()));
+        }
+        if rule.mode == SignatureMode::Range && floor.is_none() {
+            bases.extend(rule.since.clone());
+        }
+        bases.retain(|base| base != commit);
+        bases.dedup();
+        Ok(bases)
+    }
+
+    /// Judges a commit that is in the cache and proven to be on its branch.
+    ///
+    /// # Errors
+    /// Why it may not run.
+    pub(super) fn judge(
+        &self,
+        remote: &Remote,
+        wanted: &Wanted,
+        now: Timestamp,
+    ) -> Result<Admitted, Refusal> {
+        let rule = self.rule(wanted)?;
+        let digest = rule_text(self.policy.rule_digest(&rule));
+        let application = &wanted.application;
+        let commit = &application.revision.commit;
+        let mut record = self.record.lock();
+        let (own, floor) = places(&record, wanted);
+        let (own, floor) = (own.cloned(), floor.cloned());
+        let is_judged = |one: &Accepted| one.commit == *commit && one.rule == digest;
+        let is_same_place = own.as_ref().is_some_and(|own| is_at(own, wanted));
+
+        let mut note = None;
+        let mut spent = None;
+        let mut moves_branch = true;
+        let mut back_from = None;
+        if is_same_place {
+            // What runs may go on, whatever became of the branch since.
+            moves_branch = floor.as_ref().is_none_or(|floor| floor.commit == *commit);
+        } else {
+            let is_strict = self.policy.rollback.mode != RollbackMode::Allow;
+            match step(remote, wanted, own.as_ref(), floor.as_ref(), is_strict) {
+                Step::Same | Step::Forward => {}
+                Step::Back(from) => {
+                    (spent, note) = self.step_back(&record, wanted, &from, floor.as_ref(), now)?;
+                    back_from = Some(from);
+                }
+            }
+        }
+        let is_known = is_same_place && own.as_ref().is_some_and(is_judged);
+        let is_verified = is_known || floor.as_ref().is_some_and(is_judged);
+        let seen = if rule.mode == SignatureMode::Off {
+            now
+        } else {
+            let seen = record.first_sight(commit, now);
+            if !is_verified
+                && let Err(refusal) = self.signed(remote, commit, &rule, floor.as_ref(), seen)
+            {
+                // So that the clock does not begin anew with each restart.
+                self.save(&mut record).map_err(|error| kept(&error))?;
+                return Err(refusal);
+            }
+            seen
+        };
+        Ok(Admitted {
+            accepted: Accepted {
+                url: application.url.clone(),
+                branch: application.revision.branch.clone(),
+                commit: commit.clone(),
+                seen,
+                rule: digest,
+                mode: rule.mode,
+                back_from,
+            },
+            moves_branch,
+            spent,
+            note,
+            is_known,
+        })
+    }
+
+    /// Remembers, durably, that a commit is about to run. Returns what people should hear.
+    ///
+    /// # Errors
+    /// When it could not be made durable; then it may not run.
+    pub(super) fn accept(
+        &self,
+        wanted: &Wanted,
+        admitted: Admitted,
+    ) -> Result<Vec<(Reason, String)>, Refusal> {
+        if admitted.is_known {
+            return Ok(Vec::new());
+        }
+        let mut record = self.record.lock();
+        let mut next = record.clone();
+        let remember = |next: &mut Record| -> Result<(), Error> {
+            if let Some(spent) = &admitted.spent {
+                next.spend(&spent.nonce, spent.expires_at, admitted.accepted.seen)?;
+            }
+            next.accept(&wanted.name, admitted.accepted, admitted.moves_branch)?;
+            self.save(next)
+        };
+        remember(&mut next).map_err(|error| kept(&error))?;
+        *record = next;
+        Ok(admitted
+            .note
+            .into_iter()
+            .map(|note| (Reason::WentBack, note))
+            .collect())
+    }
+
+    fn save(&self, record: &mut Record) -> Result<(), Error> {
+        record.revision += 1;
+        record.store(&self.path)?;
+        self.changes.send_replace(record.revision);
+        Ok(())
+    }
+
+    /// Whether all commits that the rule asks for are signed.
+    fn signed(
+        &self,
+        remote: &Remote,
+        commit: &Commit,
+        rule: &SignatureRule,
+        floor: Option<&Accepted>,
+        seen: Timestamp,
+    ) -> Result<(), Refusal> {
+        let git = |error: flotilla_git::Error| Refusal::new(error.reason(), error.to_string());
+        let check = |one: &Commit| {
+            let raw = remote.raw_commit(one).map_err(git)?;
+            match self.keyring.commit(&raw, &rule.keys, seen) {
+                Ok(key) => {
+                    tracing::debug!(commit = %one, key, "signature verified");
+                    Ok(())
+                }
+                Err(fault) => {
+                    let on_the_way = if one == commit {
+                        String::new()
+                    } else {
+                        format!(", which {} builds on", commit.short())
+                    };
+                    let message = format!("commit {one}{on_the_way}: {fault}");
+                    Err(Refusal::new(fault.reason(), message))
+                }
+            }
+        };
+        // The newest first: it is what a person looks at.
+        check(commit)?;
+        if rule.mode != SignatureMode::Range {
+            return Ok(());
+        }
+        // A commit that was accepted without its signature being asked for is no place to begin at.
+        let floor = floor.filter(|floor| floor.mode != SignatureMode::Off);
+        let base = floor.map(|floor| &floor.commit).or(rule.since.as_ref());
+        let Some(base) = base.filter(|base| *base != commit) else {
+            return Ok(());
+        };
+        let chain = remote.first_parents(commit, Some(base)).map_err(git)?;
+        if chain.end == End::Unknown {
+            return Err(Refusal::new(
+                Reason::LimitExceeded,
+                format!(
+                    "the history between {commit} and {base}, of which every commit has to be signed, is \
+                     longer than what may be read"
+                ),
+            ));
+        }
+        if chain.end == End::Root && floor.is_none() {
+            return Err(Refusal::new(
+                Reason::NotADescendant,
+                format!("{commit} does not build on {base}, where the signed history begins"),
+            ));
+        }
+        chain.commits.iter().skip(1).try_for_each(check)
+    }
+
+    /// Whether it may be gone back from `from`. Returns the approval that is used up by it, and what to
+    /// tell people.
+    fn step_back(
+        &self,
+        record: &Record,
+        wanted: &Wanted,
+        from: &Commit,
+        floor: Option<&Accepted>,
+        now: Timestamp,
+    ) -> Result<(Option<RollbackApproval>, Option<String>), Refusal> {
+        let commit = &wanted.application.revision.commit;
+        let what =
+            format!("commit {commit} does not descend from {from}, which was accepted before");
+        match self.policy.rollback.mode {
+            RollbackMode::Allow => {
+                let note = format!("{what}; the agent's policy allows to go back");
+                return Ok((None, Some(note)));
+            }
+            RollbackMode::Refuse => {
+                let message = format!("{what}; the agent's policy never goes back: commit forward");
+                return Err(Refusal::new(Reason::NotADescendant, message));
+            }
+            RollbackMode::Approve => {}
+        }
+        // The branch went back already, by an approval that another application used.
+        let followed = floor
+            .is_some_and(|floor| floor.commit == *commit && floor.back_from.as_ref() == Some(from));
+        if followed {
+            return Ok((
+                None,
+                Some(format!("{what}; it follows an approval used before")),
+            ));
+        }
+        let mut why = String::new();
+        for approval in &wanted.approvals {
+            match self.approved(record, wanted, approval, from, now) {
+                Ok((said, key)) => {
+                    let note = format!("{what}; {key} approved it");
+                    return Ok((Some(said), Some(note)));
+                }
+                Err(refused) => why = refused,
+            }
+        }
+        if wanted.approvals.is_empty() {
+            let message = format!(
+                "{what}; the agent's policy wants an approval for that: flotilla rollback --sign KEY"
+            );
+            return Err(Refusal::new(Reason::NotADescendant, message));
+        }
+        let message = format!("{what}; the approval that came with it does not hold: {why}");
+        Err(Refusal::new(Reason::ApprovalRefused, message))
+    }
+
+    fn approved(
+        &self,
+        record: &Record,
+        wanted: &Wanted,
+        approval: &SignedApproval,
+        from: &Commit,
+        now: Timestamp,
+    ) -> Result<(RollbackApproval, String), String> {
+        let key = self
+            .keyring
+            .detached(
+                &approval.signature,
+                NAMESPACE,
+                &approval.content,
+                &self.policy.rollback.keys,
+                now,
+            )
+            .map_err(|fault| fault.to_string())?
+            .to_owned();
+        let said = RollbackApproval::parse(&approval.content).map_err(|error| error.to_string())?;
+        let application = &wanted.application;
+        if said.repository != application.url {
+            return Err(format!("it is for {}", said.repository));
+        }
+        if said.to != application.revision.commit {
+            return Err(format!("it approves {}", said.to));
+        }
+        match said.from.get(&wanted.cluster) {
+            None => return Err(format!("it does not name cluster {}", wanted.cluster)),
+            Some(named) if named != from => {
+                return Err(format!("it is for clusters that leave {named}"));
+            }
+            Some(_) => {}
+        }
+        if said.expires_at <= now {
+            return Err(format!("it expired at {}", said.expires_at));
+        }
+        if record.used.contains_key(&said.nonce) {
+            return Err("it was used before".to_owned());
+        }
+        Ok((said, key))
+    }
+}
+
+fn kept(error: &Error) -> Refusal {
+    Refusal::new(Reason::LedgerUnavailable, error.to_string())
+}
+
+/// What the application, and what its branch, last accepted.
+fn places<'a>(record: &'a Record, wanted: &Wanted) -> (Option<&'a Accepted>, Option<&'a Accepted>) {
+    let application = &wanted.application;
+    let key = branch_key(&application.url, &application.revision.branch);
+    (
+        record.applications.get(&wanted.name),
+        record.branches.get(&key),
+    )
+}
+
+fn is_at(accepted: &Accepted, wanted: &Wanted) -> bool {
+    let application = &wanted.application;
+    accepted.url == application.url && accepted.commit == application.revision.commit
+}
+
+/// Forward is what descends from all that was accepted before. A commit of another repository never
+/// does: nothing shows which of the two is older. Where the policy allows to go back, history is not
+/// fetched for this question, and only what is seen to be older counts as back.
+fn step(
+    remote: &Remote,
+    wanted: &Wanted,
+    own: Option<&Accepted>,
+    floor: Option<&Accepted>,
+    is_strict: bool,
+) -> Step {
+    let commit = &wanted.application.revision.commit;
+    let before: Vec<&Accepted> = own.into_iter().chain(floor).collect();
+    if before.iter().all(|one| is_at(one, wanted)) {
+        return Step::Same;
+    }
+    let is_left = |one: &&&Accepted| {
+        let is_here = one.url == wanted.application.url;
+        if is_strict {
+            !is_here || !remote.is_ancestor(&one.commit, commit)
+        } else {
+            is_here && one.commit != *commit && remote.is_ancestor(commit, &one.commit)
+        }
+    };
+    match before.iter().find(is_left) {
+        None => Step::Forward,
+        Some(one) => Step::Back(one.commit.clone()),
+    }
+}

@@ -1,0 +1,63 @@
+//! What can be wrong with a signature.
+
+use flotilla_shared::reason::Reason;
+use jiff::Timestamp;
+
+/// Why a signature is not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// There is none.
+    #[error("it is not signed")]
+    Missing,
+    /// It cannot be read, or is of a kind that is not accepted.
+    #[error("its signature is not accepted: {0}")]
+    Malformed(String),
+    /// It was made by the key, over other bytes.
+    #[error("its signature by {key} is not over these bytes")]
+    Mismatch {
+        /// The key's name in the policy.
+        key: String,
+    },
+    /// The policy does not name the key.
+    #[error("it is signed by {key}, which the agent's policy does not name for this")]
+    Unknown {
+        /// The key's fingerprint.
+        key: String,
+    },
+    /// First seen outside the key's time.
+    #[error(
+        "it is signed by {key}, and was first seen here at {seen}, when that key was not valid ({why})"
+    )]
+    Expired {
+        /// The key's name in the policy.
+        key: String,
+        /// When.
+        seen: Timestamp,
+        /// Which bound.
+        why: String,
+    },
+    /// The policy, or the key itself, says that it is revoked.
+    #[error("it is signed by {key}, which is revoked")]
+    Revoked {
+        /// The key's name in the policy.
+        key: String,
+    },
+}
+
+impl Fault {
+    pub(crate) fn malformed(why: impl Into<String>) -> Self {
+        Self::Malformed(why.into())
+    }
+
+    /// The code for status, Events and metrics.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Missing => Reason::SignatureMissing,
+            Self::Malformed(_) | Self::Mismatch { .. } => Reason::SignatureInvalid,
+            Self::Unknown { .. } => Reason::SignatureKeyUnknown,
+            Self::Expired { .. } => Reason::SignatureKeyExpired,
+            Self::Revoked { .. } => Reason::SignatureKeyRevoked,
+        }
+    }
+}

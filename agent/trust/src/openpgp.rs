@@ -1,0 +1,14 @@
+//! OpenPGP signatures of version 4 (RFC 9580, RFC 4880): as much of it as judges a detached signature
+//! by a pinned certificate, and no more.
+//!
+//! Own code, since the crates that read all of OpenPGP bring some hundred packages of ciphers, key
+//! exchanges and old hashes, none of which a verifier needs. There is no SHA-1, no DSA, no
+//! decompression, no partial length, no web of trust: the pinned certificate is the trust.
+
+mod armor;
+mod certificate;
+mod packet;
+mod signature;
+
+pub(crate) use certificate::{Certificate, Issued};
+pub(crate) use signature::PgpSignature;

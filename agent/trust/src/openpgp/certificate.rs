@@ -1,0 +1,286 @@
+//! Pinned OpenPGP certificates: a primary key and the subkeys that it vouches for.
+
+use jiff::Timestamp;
+
+use super::armor;
+use super::packet::{Packet, mpi, packets};
+use super::signature::{PgpSignature, SIGNATURE, hex, kind};
+use crate::primitive::Public;
+
+const PUBLIC_KEY: u8 = 6;
+const USER_ID: u8 = 13;
+const PUBLIC_SUBKEY: u8 = 14;
+/// Key flag: this key may be used to sign data.
+const SIGNS: u8 = 0x02;
+
+/// What a certificate says of a signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Issued {
+    /// None of its keys made it.
+    BySomebodyElse,
+    /// It names one of its keys, and that key did not sign these bytes.
+    OverOtherBytes,
+    /// The certificate says that the key is revoked.
+    Revoked,
+    /// The certificate, or the signature, has ended, or had not begun.
+    Outside(String),
+    /// Yes.
+    Good,
+}
+
+/// A certificate.
+#[derive(Debug, Clone)]
+pub(crate) struct Certificate {
+    /// The primary first.
+    keys: Vec<Key>,
+}
+
+#[derive(Debug, Clone)]
+struct Key {
+    public: Option<Public>,
+    /// RFC 9580, 5.5.4.2: SHA-1 over the key, here only a name.
+    fingerprint: Vec<u8>,
+    /// `0x99`, length, body: what signatures over keys hash.
+    hashed: Vec<u8>,
+    created: u32,
+    /// Seconds after `created`; 0: never. With the time of the signature that says so.
+    expires_after: (u32, u32),
+    revoked: bool,
+    signs: bool,
+}
+
+impl Certificate {
+    pub(crate) fn parse(armoured: &str) -> Result<Self, String> {
+        let bytes = armor::read(armoured.as_bytes(), "PUBLIC KEY BLOCK")?;
+        let packets = packets(&bytes)?;
+        let [primary, rest @ ..] = packets.as_slice() else {
+            return Err("it is empty".to_owned());
+        };
+        if primary.tag != PUBLIC_KEY {
+            return Err("it does not begin with a public key".to_owned());
+        }
+        let mut keys = vec![Key::packet(primary.body, true)?];
+        // What the signatures that follow speak of.
+        let mut user_id: Option<&[u8]> = None;
+        let mut subkey: Option<Key> = None;
+        for Packet { tag, body } in rest {
+            match *tag {
+                PUBLIC_KEY => return Err("it holds more than one certificate".to_owned()),
+                PUBLIC_SUBKEY => {
+                    keys.extend(subkey.take());
+                    subkey = Some(Key::packet(body, false)?);
+                    user_id = None;
+                }
+                USER_ID => user_id = Some(*body),
+                SIGNATURE => {
+                    // Signatures by others, or with old hashes, are not looked at.
+                    if let (Ok(signature), Some(primary)) =
+                        (PgpSignature::packet(body), keys.first_mut())
+                    {
+                        match &mut subkey {
+                            Some(subkey) => subkey.bound(primary, &signature),
+                            None => primary.certified(user_id, &signature),
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        keys.extend(subkey);
+        let is_usable = |key: &Key| key.signs && key.public.is_some();
+        if !keys.iter().any(is_usable) {
+            return Err(
+                "none of its keys can sign in a way that is taken: Ed25519, ECDSA (P-256, P-384) and \
+                 RSA of 2,048 bits and more are, bound with SHA-2"
+                    .to_owned(),
+            );
+        }
+        Ok(Self { keys })
+    }
+
+    /// The primary key's fingerprint.
+    pub(crate) fn fingerprint(&self) -> String {
+        let primary = self.keys.first();
+        primary.map(|key| hex(&key.fingerprint)).unwrap_or_default()
+    }
+
+    /// Whether one of its keys made the signature over `message`, and whether that counted when it was
+    /// first seen.
+    pub(crate) fn verify(
+        &self,
+        signature: &PgpSignature,
+        message: &[u8],
+        seen: Timestamp,
+    ) -> Issued {
+        let Some(primary) = self.keys.first() else {
+            return Issued::BySomebodyElse;
+        };
+        let mut verdict = Issued::BySomebodyElse;
+        let candidates = self
+            .keys
+            .iter()
+            .filter(|key| key.signs && signature.may_be_of(&key.fingerprint));
+        for key in candidates {
+            let Some(public) = &key.public else {
+                continue;
+            };
+            if !signature.is_by(public, message) {
+                verdict = Issued::OverOtherBytes;
+                continue;
+            }
+            if primary.revoked || key.revoked {
+                return Issued::Revoked;
+            }
+            let seen = seen.as_second();
+            for key in [primary, key] {
+                if let Some(why) = key.outside(seen) {
+                    return Issued::Outside(why);
+                }
+            }
+            let ends = i64::from(signature.created) + i64::from(signature.expires_after);
+            if signature.expires_after != 0 && seen >= ends {
+                return Issued::Outside("the signature itself expires".to_owned());
+            }
+            return Issued::Good;
+        }
+        verdict
+    }
+}
+
+impl Key {
+    /// `signs`: whether it may sign without being bound for it, as the primary may.
+    fn packet(body: &[u8], signs: bool) -> Result<Self, String> {
+        let short = || "a key packet is too short".to_owned();
+        let [4, a, b, c, d, algorithm, numbers @ ..] = body else {
+            return Err("keys of other versions than 4 are not taken".to_owned());
+        };
+        let length = u16::try_from(body.len()).map_err(|_| short())?;
+        let mut hashed = vec![0x99];
+        hashed.extend(length.to_be_bytes());
+        hashed.extend_from_slice(body);
+        // A key that cannot be used may still be a subkey for encryption.
+        let public = public(*algorithm, numbers).filter(|key| key.weakness().is_none());
+        Ok(Self {
+            public,
+            fingerprint: ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, &hashed)
+                .as_ref()
+                .to_vec(),
+            hashed,
+            created: u32::from_be_bytes([*a, *b, *c, *d]),
+            expires_after: (0, 0),
+            revoked: false,
+            signs,
+        })
+    }
+
+    /// Takes a signature over this primary key into account, if it is its own.
+    fn certified(&mut self, user_id: Option<&[u8]>, signature: &PgpSignature) {
+        let mut message = self.hashed.clone();
+        match (signature.kind, user_id) {
+            (kind::DIRECT | kind::KEY_REVOCATION, _) => {}
+            (certification, Some(user_id)) if kind::CERTIFICATIONS.contains(&certification) => {
+                let Ok(length) = u32::try_from(user_id.len()) else {
+                    return;
+                };
+                message.push(0xB4);
+                message.extend(length.to_be_bytes());
+                message.extend_from_slice(user_id);
+            }
+            _ => return,
+        }
+        let is_own = |public: &Public| signature.is_by(public, &message);
+        if !self.public.as_ref().is_some_and(is_own) {
+            return;
+        }
+        if signature.kind == kind::KEY_REVOCATION {
+            self.revoked = true;
+        } else {
+            self.learn_expiry(signature);
+        }
+    }
+
+    /// The newest self-signature counts.
+    fn learn_expiry(&mut self, signature: &PgpSignature) {
+        if signature.created >= self.expires_after.1 {
+            self.expires_after = (signature.key_expires_after, signature.created);
+        }
+    }
+
+    /// Takes a signature of the primary key over this subkey into account.
+    fn bound(&mut self, primary: &Self, signature: &PgpSignature) {
+        let mut message = primary.hashed.clone();
+        message.extend_from_slice(&self.hashed);
+        let is_of_primary = |public: &Public| signature.is_by(public, &message);
+        if !primary.public.as_ref().is_some_and(is_of_primary) {
+            return;
+        }
+        match signature.kind {
+            kind::SUBKEY_REVOCATION => self.revoked = true,
+            kind::SUBKEY_BINDING => {
+                self.learn_expiry(signature);
+                // Without the subkey's own word, anybody's key could be claimed.
+                let agrees = |public: &Public| {
+                    signature
+                        .embedded
+                        .as_deref()
+                        .and_then(|body| PgpSignature::packet(body).ok())
+                        .is_some_and(|back| {
+                            back.kind == kind::PRIMARY_BINDING && back.is_by(public, &message)
+                        })
+                };
+                let may_sign = signature.key_flags.is_some_and(|flags| flags & SIGNS != 0);
+                self.signs |= may_sign && self.public.as_ref().is_some_and(agrees);
+            }
+            _ => {}
+        }
+    }
+
+    fn outside(&self, seen: i64) -> Option<String> {
+        let created = i64::from(self.created);
+        let end = created + i64::from(self.expires_after.0);
+        if self.expires_after.0 != 0 && seen >= end {
+            let end = Timestamp::from_second(end).ok()?;
+            return Some(format!("the key itself expires {end}"));
+        }
+        None
+    }
+}
+
+/// RFC 9580, section 5.5.5.
+fn public(algorithm: u8, bytes: &[u8]) -> Option<Public> {
+    const P256: &[u8] = &[0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x03, 0x01, 0x07];
+    const P384: &[u8] = &[0x2B, 0x81, 0x04, 0x00, 0x22];
+    const ED25519: &[u8] = &[0x2B, 0x06, 0x01, 0x04, 0x01, 0xDA, 0x47, 0x0F, 0x01];
+    let without_zeroes = |number: &[u8]| {
+        let zeroes = number.iter().take_while(|byte| **byte == 0).count();
+        number.get(zeroes..).map(<[u8]>::to_vec)
+    };
+    match algorithm {
+        1 | 3 => {
+            let (n, rest) = mpi(bytes)?;
+            let (e, rest) = mpi(rest)?;
+            rest.is_empty().then_some(())?;
+            Some(Public::Rsa {
+                n: without_zeroes(n)?,
+                e: without_zeroes(e)?,
+            })
+        }
+        19 | 22 => {
+            let (size, rest) = bytes.split_first()?;
+            let (curve, rest) = rest.split_at_checked(usize::from(*size))?;
+            let (point, rest) = mpi(rest)?;
+            rest.is_empty().then_some(())?;
+            match (algorithm, curve) {
+                (19, P256) => Some(Public::P256(point.to_vec())),
+                (19, P384) => Some(Public::P384(point.to_vec())),
+                // The point is marked as being in its native form.
+                (22, ED25519) => Some(Public::Ed25519(
+                    point.strip_prefix(&[0x40])?.try_into().ok()?,
+                )),
+                _ => None,
+            }
+        }
+        27 => Some(Public::Ed25519(bytes.try_into().ok()?)),
+        _ => None,
+    }
+}

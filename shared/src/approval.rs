@@ -1,0 +1,172 @@
+//! A person's word that clusters may go back in history: made and signed where the person is, relayed by
+//! the hub as bytes that it cannot make, judged by each agent with keys that the hub does not hold (V5).
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+
+use crate::id::ClusterName;
+use crate::revision::{Commit, RepositoryUrl};
+
+/// The SSHSIG namespace of approvals, so that no other signature can be taken for one.
+pub const NAMESPACE: &str = "flotilla-rollback";
+
+/// The first line; another one is another format.
+const TITLE: &str = "flotilla rollback approval, version 1";
+
+/// Largest approval, bytes.
+pub const MAX_BYTES: usize = 256 << 10;
+
+/// Most clusters of one approval.
+const MAX_CLUSTERS: usize = 2000;
+
+/// What was approved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RollbackApproval {
+    /// Which repository.
+    pub repository: RepositoryUrl,
+    /// Where to.
+    pub to: Commit,
+    /// Which clusters, and which commit each of them is to leave.
+    pub from: BTreeMap<ClusterName, Commit>,
+    /// Not to be used at or after this.
+    pub expires_at: Timestamp,
+    /// 32 hexadecimal digits, used once by each cluster.
+    pub nonce: String,
+}
+
+/// An approval and its signature, both as opaque as the hub sees them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct SignedApproval {
+    /// The text that was signed.
+    pub content: bytes::Bytes,
+    /// The armoured SSHSIG.
+    pub signature: bytes::Bytes,
+}
+
+/// The text is no approval.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("it is no approval to go back: {0}")]
+pub struct ApprovalError(String);
+
+impl RollbackApproval {
+    /// The text that is signed: lines that a person can read before they sign.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut text = format!(
+            "{TITLE}\nrepository {}\nto {}\nexpires {}\nnonce {}\n",
+            self.repository, self.to, self.expires_at, self.nonce
+        );
+        for (cluster, from) in &self.from {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "cluster {cluster} from {from}");
+        }
+        text
+    }
+
+    /// Reads what [`RollbackApproval::to_text`] wrote, and nothing else: exactly one text stands for one
+    /// approval.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ApprovalError> {
+        let fail = |why: &str| ApprovalError(why.to_owned());
+        if bytes.len() > MAX_BYTES {
+            return Err(fail("it is too long"));
+        }
+        let text = std::str::from_utf8(bytes).map_err(|_| fail("it is not text"))?;
+        let mut lines = text.lines();
+        if lines.next() != Some(TITLE) {
+            return Err(fail("its first line is not that of version 1"));
+        }
+        let mut value = |key: &str| {
+            lines
+                .next()
+                .and_then(|line| line.strip_prefix(key)?.strip_prefix(' '))
+                .ok_or_else(|| ApprovalError(format!("the line `{key}` is not where it should be")))
+        };
+        let named = |error: crate::id::NameError| ApprovalError(error.to_string());
+        let repository = value("repository")?.parse().map_err(named)?;
+        let to = value("to")?.parse().map_err(named)?;
+        let expires_at = value("expires")?
+            .parse()
+            .map_err(|_| fail("its expiry is no time"))?;
+        let nonce = value("nonce")?.to_owned();
+        let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if nonce.len() != 32 || !nonce.bytes().all(is_hex) {
+            return Err(fail("its nonce does not have 32 hexadecimal digits"));
+        }
+        let mut from = BTreeMap::new();
+        for line in lines {
+            let (cluster, commit) = line
+                .strip_prefix("cluster ")
+                .and_then(|rest| rest.split_once(" from "))
+                .ok_or_else(|| fail("a line names no cluster"))?;
+            from.insert(
+                cluster.parse().map_err(named)?,
+                commit.parse().map_err(named)?,
+            );
+            if from.len() > MAX_CLUSTERS {
+                return Err(fail("it names too many clusters"));
+            }
+        }
+        let approval = Self {
+            repository,
+            to,
+            from,
+            expires_at,
+            nonce,
+        };
+        if approval.to_text() != text {
+            return Err(fail("it is not written as it should be"));
+        }
+        Ok(approval)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn approval() -> RollbackApproval {
+        let commit = |c: &str| c.repeat(40).parse::<Commit>().unwrap();
+        RollbackApproval {
+            repository: "https://git.example.com/fleet.git".parse().unwrap(),
+            to: commit("a"),
+            from: [
+                ("c1".parse().unwrap(), commit("b")),
+                ("c2".parse().unwrap(), commit("c")),
+            ]
+            .into(),
+            expires_at: "2026-01-02T03:04:05Z".parse().unwrap(),
+            nonce: "0123456789abcdef".repeat(2),
+        }
+    }
+
+    #[test]
+    fn c04_one_text_stands_for_one_approval() {
+        let approval = approval();
+        let text = approval.to_text();
+        assert_eq!(RollbackApproval::parse(text.as_bytes()), Ok(approval));
+        for (from, to) in [
+            ("version 1", "version 2"),
+            ("nonce 0", "nonce G"),
+            ("cluster c1", "cluster c2"),
+            ("cluster c1 from", "cluster c1  from"),
+            ("2026-01-02T03", "2026-01-02t03"),
+            ("\nto ", "\n to "),
+            ("https://git.", "https://GIT."),
+            ("05Z\n", "05Z\r\n"),
+        ] {
+            let changed = text.replacen(from, to, 1);
+            assert_ne!(changed, text);
+            assert!(
+                RollbackApproval::parse(changed.as_bytes()).is_err(),
+                "{changed}"
+            );
+        }
+        assert!(RollbackApproval::parse(text.trim_end().as_bytes()).is_err());
+        assert!(RollbackApproval::parse(b"\xff").is_err());
+    }
+}
