@@ -23,6 +23,7 @@ use flotilla_shared::wire::{
 };
 use jiff::Timestamp;
 use prost::Message as _;
+use rand::Rng as _;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -41,6 +42,13 @@ const MAX_BACKOFF: Duration = Duration::from_secs(30);
 const PREVIEW_TIMEOUT: Duration = Duration::from_secs(25);
 /// More than this between the hub's clock and ours is named.
 const CLOCK_SKEW: i64 = 300;
+
+/// So many failed streams in a row are a reason to ask whether our certificate is still taken.
+const ATTEMPTS: u32 = 3;
+/// Between two tries to renew.
+const RETRY: Duration = Duration::from_secs(60);
+/// Longest span over which a hub may spread renewals, seconds.
+const MAX_SPREAD: u32 = 3600;
 
 /// What the connection needs.
 pub struct Connection {
@@ -64,6 +72,11 @@ pub struct Connection {
     pub connected: Arc<watch::Sender<bool>>,
     /// Changes whenever the certificate was renewed.
     pub renewed: watch::Sender<u64>,
+    /// The last renewal of which all pods of the cluster have a copy; none: this process is alone.
+    pub kept: Option<watch::Receiver<u64>>,
+    /// A certificate that is not shown yet, with its renewal: the hub takes an older one for a clone
+    /// as soon as a newer one was shown, so the other pods must have the newer one first (E7).
+    pub next: Option<(u64, Certified)>,
     /// Questions for what a turn would do.
     pub previews: mpsc::Sender<PreviewRequest>,
     /// What is counted.
@@ -84,6 +97,7 @@ enum Ended {
 impl Connection {
     /// Keeps a stream open until cancelled.
     pub async fn run(mut self, stop: CancellationToken) {
+        let mut failures = 0u32;
         let mut backoff = Backoff::new(Duration::from_secs(1), MAX_BACKOFF);
         loop {
             // Two pods must not take the stream from each other in turns: only the one that leads dials.
@@ -93,16 +107,23 @@ impl Connection {
             }
             let started = tokio::time::Instant::now();
             let ended = tokio::select! {
-                ended = self.stream() => ended,
+                ended = self.stream(failures) => ended,
                 () = stop.cancelled() => return,
             };
             self.connected.send_replace(false);
             self.metrics.connected(false);
             match ended {
-                Ended::Renewed => continue,
-                Ended::Failed(why) => tracing::warn!(why, "no stream to the hub; goes on without"),
+                Ended::Renewed => {
+                    failures = 0;
+                    continue;
+                }
+                Ended::Failed(why) => {
+                    failures = failures.saturating_add(1);
+                    tracing::warn!(why, "no stream to the hub; goes on without");
+                }
             }
             if started.elapsed() > MAX_BACKOFF {
+                failures = 0;
                 backoff.reset();
             }
             let delay = backoff.next_delay(&mut rand::rng());
@@ -121,7 +142,12 @@ impl Connection {
             .unwrap_or_default()
     }
 
-    async fn stream(&mut self) -> Ended {
+    async fn stream(&mut self, failures: u32) -> Ended {
+        self.show_next();
+        let expired = self.certified.expires_at <= Timestamp::now();
+        if self.next.is_none() && (expired || failures % ATTEMPTS == ATTEMPTS - 1) {
+            self.recover(expired).await;
+        }
         match self.try_stream().await {
             Ok(ended) => ended,
             Err(why) => Ended::Failed(why),
@@ -143,12 +169,13 @@ impl Connection {
             .await
             .map_err(|status| status.message().to_owned())?
             .into_inner();
-        let renew = tokio::time::sleep(renew_after(self.certified.expires_at, Timestamp::now()));
+        let renew = tokio::time::sleep(renew_after(&self.certified, Timestamp::now()));
         let mut renew = std::pin::pin!(renew);
         let mut heartbeat = tokio::time::interval(Duration::from_secs(10));
         heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut last_report = Digest::default();
         self.reports.mark_changed();
+        let mut kept = self.kept.clone();
         loop {
             tokio::select! {
                 message = inbound.message() => {
@@ -165,6 +192,13 @@ impl Connection {
                         Some(In::Assignment(assignment)) => {
                             let ack = self.take(&assignment);
                             send(&outbound, Out::Ack(ack)).await?;
+                        }
+                        Some(In::RenewalRequest(request)) => {
+                            let within = f64::from(request.within_seconds.min(MAX_SPREAD));
+                            let wait = Duration::from_secs_f64(
+                                within * rand::rng().random_range(0.0..1.0),
+                            );
+                            renew.as_mut().reset(tokio::time::Instant::now() + wait);
                         }
                         Some(In::ReportRequest(_)) => self.reports.mark_changed(),
                         Some(In::PlanRequest(request)) => self.preview(request, &outbound),
@@ -195,14 +229,77 @@ impl Connection {
                     send(&outbound, Out::Heartbeat(beat)).await?;
                 }
                 () = &mut renew => {
-                    self.certified =
-                        self.identity.renew(channel.clone()).await.map_err(|e| e.to_string())?;
-                    tracing::info!(expires_at = %self.certified.expires_at, "certificate renewed");
-                    self.metrics.certificate(self.certified.expires_at);
-                    self.renewed.send_modify(|times| *times += 1);
-                    return Ok(Ended::Renewed);
+                    let wait = match self.identity.renew(channel.clone()).await {
+                        Ok(certified) => {
+                            self.has(certified);
+                            renew_after(&self.certified, Timestamp::now()).max(RETRY)
+                        }
+                        Err(error) => {
+                            tracing::error!(%error, "cannot renew the certificate; will try again");
+                            RETRY
+                        }
+                    };
+                    renew.as_mut().reset(tokio::time::Instant::now() + wait);
+                    if self.show_next() {
+                        return Ok(Ended::Renewed);
+                    }
+                }
+                () = all_have(&mut kept), if self.next.is_some() => {
+                    if self.show_next() {
+                        return Ok(Ended::Renewed);
+                    }
                 }
             }
+        }
+    }
+
+    /// Takes a certificate that has just been kept in files, to show it when all pods have it.
+    fn has(&mut self, certified: Certified) {
+        tracing::info!(expires_at = %certified.expires_at, "certificate renewed");
+        self.metrics.certificate(certified.expires_at);
+        self.renewed.send_modify(|times| *times += 1);
+        self.next = Some((*self.renewed.borrow(), certified));
+    }
+
+    /// Shows the newest certificate from now on, if all pods have it. True: it is another one.
+    fn show_next(&mut self) -> bool {
+        let Some((times, certified)) = self.next.take() else {
+            return false;
+        };
+        let all_have_it = self
+            .kept
+            .as_ref()
+            .is_none_or(|kept| *kept.borrow() >= times);
+        if all_have_it {
+            self.certified = certified;
+        } else {
+            self.next = Some((times, certified));
+        }
+        all_have_it
+    }
+
+    /// The hub may not take our certificate any more: it has expired, or its authority is not trusted
+    /// now. Our key still says who we are (E10).
+    async fn recover(&mut self, expired: bool) {
+        match self.identity.recover(&self.hub).await {
+            Ok(Some(certified)) => {
+                self.has(certified);
+                if let Some(kept) = &mut self.kept {
+                    let times = *self.renewed.borrow();
+                    // Fails only when the agent stops.
+                    let _ = kept.wait_for(|kept| *kept >= times).await;
+                }
+                self.show_next();
+            }
+            Ok(None) => tracing::warn!(
+                "the certificate expired long ago: a person has to accept this cluster again with \
+                 `flotilla cluster accept`; the last assignment goes on"
+            ),
+            Err(error) if expired => {
+                tracing::warn!(%error, "the certificate has expired, and no new one is to be had");
+            }
+            // Most often the hub is only away, or says that the certificate is good.
+            Err(error) => tracing::debug!(%error, "no other certificate"),
         }
     }
 
@@ -330,6 +427,16 @@ impl Connection {
             }
         }
     }
+}
+
+/// Waits for the next copy that was kept; forever where nothing is copied.
+async fn all_have(kept: &mut Option<watch::Receiver<u64>>) {
+    if let Some(kept) = kept
+        && kept.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending::<()>().await;
 }
 
 async fn send(outbound: &mpsc::Sender<v1::AgentMessage>, body: Out) -> Result<(), String> {

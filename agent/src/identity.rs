@@ -13,6 +13,7 @@ use flotilla_shared::dial::{DialError, dial};
 use flotilla_shared::id::ClusterName;
 use flotilla_shared::identity::{Identity, PeerCertificate};
 use flotilla_shared::tls::{self, TlsError, TlsIdentity};
+use flotilla_shared::trust::{TrustError, judge_bundle};
 use jiff::Timestamp;
 use rcgen::{CertificateParams, KeyPair};
 use tonic::transport::Channel;
@@ -37,6 +38,9 @@ pub enum Error {
     /// Key or certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The hub offers roots that nobody we trust stands for.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// Making a key or a request failed.
     #[error("cannot make a key: {0}")]
     Key(#[from] rcgen::Error),
@@ -66,6 +70,8 @@ pub struct Certified {
     pub trust_bundle: String,
     /// Whom it speaks for.
     pub cluster: ClusterName,
+    /// Begin of its validity.
+    pub issued_at: Timestamp,
     /// End of its validity.
     pub expires_at: Timestamp,
 }
@@ -106,6 +112,7 @@ impl IdentityFiles {
             tls: TlsIdentity { chain_pem, key_pem },
             trust_bundle,
             cluster,
+            issued_at: Timestamp::from_second(peer.not_before).unwrap_or_default(),
             expires_at: Timestamp::from_second(peer.not_after).unwrap_or_default(),
         }))
     }
@@ -161,7 +168,17 @@ impl IdentityFiles {
         Ok(())
     }
 
-    fn keep(&self, chain_pem: &str, trust_bundle: &str) -> Result<(), Error> {
+    /// Keeps a certificate, and a trust bundle that takes the place of `trusted`. A root that no root
+    /// of that one stands for is refused, whoever offers it (V12).
+    fn keep(
+        &self,
+        chain_pem: &str,
+        trusted: &str,
+        trust_bundle: &str,
+        endorsements: &str,
+    ) -> Result<(), Error> {
+        let now = Timestamp::now().as_second();
+        judge_bundle(trusted, trust_bundle, endorsements, now)?;
         write_private(&self.path("ca.crt"), trust_bundle)?;
         // Last, since its presence says that enrolment is through.
         write_private(&self.path("tls.crt"), chain_pem)
@@ -188,7 +205,12 @@ impl IdentityFiles {
                 .await
             {
                 Ok(response) if !response.certificate_chain.is_empty() => {
-                    self.keep(&response.certificate_chain, &response.trust_bundle)?;
+                    self.keep(
+                        &response.certificate_chain,
+                        &response.trust_bundle,
+                        &response.trust_bundle,
+                        "",
+                    )?;
                     if let Some(certified) = self.load()? {
                         tracing::info!(%cluster, expires_at = %certified.expires_at, "enrolled");
                         return Ok(certified);
@@ -263,18 +285,59 @@ impl IdentityFiles {
             .await
             .map_err(|status| Error::Refused(status.message().to_owned()))?
             .into_inner();
-        self.keep(&response.certificate_chain, &response.trust_bundle)?;
+        self.keep(
+            &response.certificate_chain,
+            &self.trusted()?,
+            &response.trust_bundle,
+            &response.endorsements,
+        )?;
         self.load()?
             .ok_or_else(|| Error::Refused("no certificate came back".to_owned()))
     }
+
+    fn trusted(&self) -> Result<String, Error> {
+        read(&self.path("ca.crt"))
+    }
+
+    /// Gets a new certificate for a key whose last one the hub takes no more; none: a person has to
+    /// accept the cluster again.
+    ///
+    /// # Errors
+    /// When there is no connection, the hub refuses, or files cannot be written.
+    pub async fn recover(&self, hub: &str) -> Result<Option<Certified>, Error> {
+        let trusted = self.trusted()?;
+        let request = CertificateParams::default().serialize_request(&self.key()?)?;
+        let channel = dial(hub, Arc::new(tls::client_config(&trusted, None)?)).await?;
+        let response = EnrollmentServiceClient::new(channel)
+            .recover(v1::RecoverRequest {
+                csr: request.der().to_vec(),
+            })
+            .await
+            .map_err(|status| Error::Refused(status.message().to_owned()))?
+            .into_inner();
+        if response.certificate_chain.is_empty() {
+            return Ok(None);
+        }
+        self.keep(
+            &response.certificate_chain,
+            &trusted,
+            &response.trust_bundle,
+            &response.endorsements,
+        )?;
+        self.load()
+    }
 }
 
-/// When a certificate should be renewed: after two thirds of what was left of it at `now`.
+/// How long after `now` a certificate should be renewed: at two thirds of its life.
 #[must_use]
-pub fn renew_after(expires_at: Timestamp, now: Timestamp) -> Duration {
-    let left = expires_at.duration_since(now);
-    let seconds = u64::try_from(left.as_secs().max(0)).unwrap_or(0);
-    Duration::from_secs((seconds * 2 / 3).max(5))
+pub fn renew_after(certified: &Certified, now: Timestamp) -> Duration {
+    let life = certified.expires_at.duration_since(certified.issued_at);
+    let due = certified
+        .issued_at
+        .saturating_add(life * 2 / 3)
+        .unwrap_or(now);
+    let left = due.duration_since(now).as_secs();
+    Duration::from_secs(u64::try_from(left).unwrap_or(0).max(5))
 }
 
 fn read(path: &Path) -> Result<String, Error> {

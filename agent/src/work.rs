@@ -73,6 +73,7 @@ impl Work {
         let (accepted, accepted_end) = watch::channel(accepted);
         let (reports, reports_end) = watch::channel(None);
         let (renewed, renewed_end) = watch::channel(0);
+        let (kept, kept_end) = watch::channel(0);
         let (previews, previews_end) = mpsc::channel(2);
         let run = &shared.run;
         let reconciler = Reconciler {
@@ -101,6 +102,7 @@ impl Work {
                 trusted: trust.changes(),
                 trust,
                 renewed: renewed_end,
+                kept,
             };
             tasks.push(tokio::spawn(copies.run(stop.clone())));
         }
@@ -112,6 +114,7 @@ impl Work {
             metrics: shared.metrics.clone(),
             fence: shared.cluster.fence(),
         };
+        let share = shared.share;
         let (instance, connected) = (shared.instance.clone(), Arc::clone(&shared.connected));
         let connect_stop = stop;
         tasks.push(tokio::spawn(async move {
@@ -142,6 +145,8 @@ impl Work {
                 reports: reports_end,
                 connected,
                 renewed,
+                kept: share.then_some(kept_end),
+                next: None,
                 previews,
                 metrics: link.metrics.clone(),
                 fence: link.fence,
@@ -226,6 +231,7 @@ struct Copies {
     trust: Arc<Trust>,
     trusted: watch::Receiver<u64>,
     renewed: watch::Receiver<u64>,
+    kept: watch::Sender<u64>,
 }
 
 impl Copies {
@@ -278,6 +284,7 @@ impl Copies {
                 }
             }
             if identity_is_due {
+                let renewal = *self.renewed.borrow_and_update();
                 let kept = match self.files.entries() {
                     Ok(entries) => {
                         let written = self.cluster.write_secret(IDENTITY, &entries).await;
@@ -286,6 +293,9 @@ impl Copies {
                     Err(error) => Err(error.into()),
                 };
                 identity_is_due = kept.is_err();
+                if kept.is_ok() {
+                    self.kept.send_replace(renewal);
+                }
                 if let Err(error) = kept {
                     tracing::warn!(%error, "cannot copy the identity into the cluster");
                 }

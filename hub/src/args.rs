@@ -64,10 +64,43 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         store_url_file: PathBuf,
     },
+    /// The certificate authority.
+    #[command(subcommand)]
+    Ca(Ca),
     /// Check a fleet file and say what is wrong with it.
     Check {
         /// The file.
         file: PathBuf,
+    },
+}
+
+/// The certificate authority.
+#[derive(Debug, Subcommand)]
+pub enum Ca {
+    /// Change it: makes the next root, which signs from now on while both are trusted; later, with
+    /// --finish, the old one is trusted no more. A hub that runs follows within seconds.
+    Rotate {
+        /// Where the hub keeps its store and authority.
+        #[arg(long)]
+        data_dir: PathBuf,
+        /// The second step; refused while a cluster still has a certificate of the old root.
+        #[arg(long)]
+        finish: bool,
+        /// Finish though clusters are left behind: they come back by their key alone.
+        #[arg(long, requires = "finish")]
+        force: bool,
+        /// A file with the URL of a PostgreSQL database, where the store is one.
+        #[arg(long, value_name = "FILE")]
+        store_url_file: Option<PathBuf>,
+    },
+    /// Show roots, and how many clusters still have a certificate of an old one.
+    Status {
+        /// Where the hub keeps its store and authority.
+        #[arg(long)]
+        data_dir: PathBuf,
+        /// A file with the URL of a PostgreSQL database, where the store is one.
+        #[arg(long, value_name = "FILE")]
+        store_url_file: Option<PathBuf>,
     },
 }
 
@@ -113,6 +146,34 @@ pub struct Run {
     /// environments with `autoPromote`; without it the hub only reads.
     #[arg(long, value_name = "FILE")]
     pub push_credentials_file: Option<PathBuf>,
+    /// Roots of an authority that is somebody else's, instead of the one in the data directory. They
+    /// and the files below are read again when they change.
+    #[arg(long, value_name = "FILE")]
+    pub trust_bundle_file: Option<PathBuf>,
+    /// An intermediate of that authority with which the hub issues certificates (chain, issuing
+    /// certificate first).
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "issuer_key_file",
+        requires = "trust_bundle_file"
+    )]
+    pub issuer_certificate_file: Option<PathBuf>,
+    /// Its key.
+    #[arg(long, value_name = "FILE", requires = "issuer_certificate_file")]
+    pub issuer_key_file: Option<PathBuf>,
+    /// The hub's own certificate, where it issues none: cert-manager or another authority does.
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "key_file",
+        requires = "trust_bundle_file",
+        conflicts_with = "issuer_certificate_file"
+    )]
+    pub certificate_file: Option<PathBuf>,
+    /// Its key.
+    #[arg(long, value_name = "FILE", requires = "certificate_file")]
+    pub key_file: Option<PathBuf>,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -1,26 +1,39 @@
-//! The built-in certificate authority: one root, short leaves, SPIFFE-style names.
+//! The certificate authority: roots that are trusted, one key that signs, short leaves with
+//! SPIFFE-style names. It is the hub's own, or somebody else's of which the hub has a part.
 //!
 //! Nothing that a certificate request asks for is copied; only its public key is used.
 
+mod external;
+mod files;
+mod request;
+mod rotation;
+
 use std::path::{Path, PathBuf};
 
-use flotilla_shared::identity::{HUB_SERVER_NAME, Identity};
-use flotilla_shared::tls::TlsIdentity;
+use flotilla_shared::digest::Digest;
+use flotilla_shared::identity::{HUB_SERVER_NAME, Identity, serial_number};
+use flotilla_shared::tls::{self, TlsError, TlsIdentity};
 use jiff::{SignedDuration, Timestamp};
+use rand::Rng as _;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, SanType, SubjectPublicKeyInfo,
+    Issuer, KeyPair, KeyUsagePurpose, SanType, SerialNumber, SubjectPublicKeyInfo,
 };
-use x509_parser::prelude::{FromDer as _, X509CertificationRequest};
 
-/// How far certificates are dated back, so that a clock five minutes behind accepts them.
+pub use external::External;
+pub use files::write_private;
+use files::{read, read_private};
+pub use request::Request;
+pub use rotation::{Rotation, RotationError};
+
+/// How far certificates are dated back, so that a clock five minutes behind accepts them (E11).
 const BACKDATE: SignedDuration = SignedDuration::from_mins(5);
 /// Life of an agent's certificate; agents renew at two thirds of it.
 pub const AGENT_LIFE: SignedDuration = SignedDuration::from_hours(24);
 /// Life of an operator's certificate.
 pub const OPERATOR_LIFE: SignedDuration = SignedDuration::from_hours(24 * 365);
-/// Life of the hub's own certificate, which is made anew at each start.
-const HUB_LIFE: SignedDuration = SignedDuration::from_hours(24 * 90);
+/// Life of the hub's own certificate, which is made anew at each start and at two thirds of its life.
+pub const HUB_LIFE: SignedDuration = SignedDuration::from_hours(24 * 90);
 /// Life of the root.
 const ROOT_LIFE: SignedDuration = SignedDuration::from_hours(24 * 3650);
 
@@ -44,15 +57,38 @@ pub enum Error {
     /// The request is not a PKCS#10 with a good signature and an acceptable key.
     #[error("the certificate request is refused: {0}")]
     Request(String),
+    /// Certificates come from somewhere else.
+    #[error(
+        "this hub issues no certificates: they come from the authority whose roots it was given with \
+         --trust-bundle-file"
+    )]
+    NoIssuer,
+    /// A certificate cannot be read.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// Making a certificate failed.
     #[error("cannot make a certificate: {0}")]
     Rcgen(#[from] rcgen::Error),
 }
 
-/// Issues certificates.
+/// Issues certificates, or only says whose are believed.
 pub struct Authority {
-    root_pem: String,
+    /// Roots that everyone has to trust, PEM.
+    bundle: String,
+    /// New roots' keys certified by older roots, PEM; empty: there are none.
+    endorsements: String,
+    /// Certificates between a leaf and a root, PEM; empty: leaves are signed by a root.
+    intermediates: String,
+    /// None: certificates come from somewhere else.
+    signer: Option<Signer>,
+    /// The hub's own certificate, where it is not made here.
+    given: Option<TlsIdentity>,
+}
+
+struct Signer {
     issuer: Issuer<'static, KeyPair>,
+    /// SHA-256 of its certificate.
+    fingerprint: String,
 }
 
 /// A certificate that was issued.
@@ -74,10 +110,32 @@ impl Authority {
         if !certificate.exists() {
             return Err(Error::Missing(data_dir.to_owned()));
         }
-        let root_pem = read(&certificate)?;
-        let key_pem = read_private(&data_dir.join("ca.key"))?;
-        let issuer = Issuer::from_ca_cert_pem(&root_pem, KeyPair::from_pem(&key_pem)?)?;
-        Ok(Self { root_pem, issuer })
+        let root = read(&certificate)?;
+        let mut endorsements = read_optional(&data_dir.join(rotation::ENDORSEMENTS))?;
+        // While authorities change, the next one signs already and both are trusted.
+        if let Some(next) = rotation::next(data_dir)? {
+            let bundle = if next.root == root {
+                root
+            } else {
+                format!("{}{root}", next.root)
+            };
+            endorsements.insert_str(0, &next.endorsement);
+            return Ok(Self {
+                bundle,
+                endorsements,
+                intermediates: String::new(),
+                signer: Some(signer(&next.root, &next.key)?),
+                given: None,
+            });
+        }
+        let key = read_private(&data_dir.join("ca.key"))?;
+        Ok(Self {
+            signer: Some(signer(&root, &key)?),
+            bundle: root,
+            endorsements,
+            intermediates: String::new(),
+            given: None,
+        })
     }
 
     /// Opens the authority, or makes one where there is none. Never overwrites.
@@ -86,14 +144,10 @@ impl Authority {
     /// When files cannot be read or written.
     pub fn init(data_dir: &Path, now: Timestamp) -> Result<Self, Error> {
         if !data_dir.join("ca.crt").exists() {
-            let key = KeyPair::generate()?;
-            let mut params = params(now, ROOT_LIFE, "Flotilla root");
-            params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-            params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-            let certificate = params.self_signed(&key)?;
-            write_private(&data_dir.join("ca.key"), &key.serialize_pem())?;
+            let root = Root::new(now)?;
+            write_private(&data_dir.join("ca.key"), &root.key.serialize_pem())?;
             // Last, since its presence is what says that the authority is complete.
-            write_private(&data_dir.join("ca.crt"), &certificate.pem())?;
+            write_private(&data_dir.join("ca.crt"), &root.pem()?)?;
         }
         Self::open(data_dir)
     }
@@ -101,14 +155,57 @@ impl Authority {
     /// What everyone has to trust, PEM.
     #[must_use]
     pub fn trust_bundle(&self) -> &str {
-        &self.root_pem
+        &self.bundle
     }
 
-    /// A fresh certificate for the hub itself.
+    /// Certificates by which a holder of an old root comes to trust a new one, PEM; may be empty.
+    #[must_use]
+    pub fn endorsements(&self) -> &str {
+        &self.endorsements
+    }
+
+    /// SHA-256 of the certificate that signs, hexadecimal; empty: nothing is signed here.
+    #[must_use]
+    pub fn fingerprint(&self) -> &str {
+        self.signer
+            .as_ref()
+            .map_or("", |signer| &signer.fingerprint)
+    }
+
+    /// What it is made of, as far as others see it: to tell whether it changed.
+    #[must_use]
+    pub fn content(&self) -> String {
+        let given = self.given.as_ref().map_or("", |given| &given.chain_pem);
+        let signer = self.fingerprint();
+        [
+            signer,
+            &self.bundle,
+            &self.endorsements,
+            &self.intermediates,
+            given,
+        ]
+        .join("\n")
+    }
+
+    /// Whether it issues certificates.
+    #[must_use]
+    pub fn issues(&self) -> bool {
+        self.signer.is_some()
+    }
+
+    fn signer(&self) -> Result<&Signer, Error> {
+        self.signer.as_ref().ok_or(Error::NoIssuer)
+    }
+
+    /// A fresh certificate for the hub itself, with what holders of older roots need to verify it.
     ///
     /// # Errors
     /// When a host name cannot be part of a certificate.
     pub fn hub(&self, hostnames: &[String], now: Timestamp) -> Result<TlsIdentity, Error> {
+        if let Some(given) = &self.given {
+            return Ok(given.clone());
+        }
+        let signer = self.signer()?;
         let key = KeyPair::generate()?;
         let mut params = params(now, HUB_LIFE, "Flotilla hub");
         // Both ways: replicas of the hub call each other.
@@ -123,9 +220,14 @@ impl Authority {
                 Err(_) => SanType::DnsName(name.try_into()?),
             });
         }
-        let certificate = params.signed_by(&key, &self.issuer)?;
+        let certificate = params.signed_by(&key, &signer.issuer)?;
         Ok(TlsIdentity {
-            chain_pem: certificate.pem(),
+            chain_pem: [
+                &certificate.pem(),
+                self.intermediates.as_str(),
+                &self.endorsements,
+            ]
+            .concat(),
             key_pem: key.serialize_pem(),
         })
     }
@@ -136,14 +238,14 @@ impl Authority {
     /// When it cannot be made.
     pub fn operator(&self, identity: &Identity, now: Timestamp) -> Result<TlsIdentity, Error> {
         let key = KeyPair::generate()?;
-        let issued = self.leaf(identity, &key, OPERATOR_LIFE, now)?;
+        let issued = self.leaf(identity, &key, OPERATOR_LIFE, 0, now)?;
         Ok(TlsIdentity {
             chain_pem: issued.chain_pem,
             key_pem: key.serialize_pem(),
         })
     }
 
-    /// A certificate for the public key of a request.
+    /// A certificate for the public key of a request; `counter` says how many its holder has had.
     ///
     /// # Errors
     /// When the request is malformed, unsigned, or its key is of a kind we do not take.
@@ -152,11 +254,12 @@ impl Authority {
         identity: &Identity,
         request: &Request,
         life: SignedDuration,
+        counter: u64,
         now: Timestamp,
     ) -> Result<Issued, Error> {
         let key = SubjectPublicKeyInfo::from_der(&request.public_key)
             .map_err(|error| Error::Request(error.to_string()))?;
-        self.leaf(identity, &key, life, now)
+        self.leaf(identity, &key, life, counter, now)
     }
 
     fn leaf(
@@ -164,53 +267,67 @@ impl Authority {
         identity: &Identity,
         key: &impl rcgen::PublicKeyData,
         life: SignedDuration,
+        counter: u64,
         now: Timestamp,
     ) -> Result<Issued, Error> {
         let mut params = params(now, life, &identity.to_string());
+        let serial = serial_number(counter, rand::rng().random());
+        params.serial_number = Some(SerialNumber::from_slice(&serial));
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         params.subject_alt_names = vec![uri(identity)?];
-        let certificate = params.signed_by(key, &self.issuer)?;
+        let certificate = params.signed_by(key, &self.signer()?.issuer)?;
         Ok(Issued {
-            chain_pem: certificate.pem(),
+            chain_pem: certificate.pem() + &self.intermediates,
             expires_at: now.saturating_add(life).unwrap_or(now),
         })
     }
 }
 
-/// A certificate request whose signature was checked; only its key is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
-    public_key: Vec<u8>,
-    /// SHA-256 of the public key, hexadecimal: what a person compares.
-    pub fingerprint: String,
+/// A root that is being made.
+struct Root {
+    key: KeyPair,
+    params: CertificateParams,
 }
 
-impl Request {
-    /// Reads a PKCS#10 request.
-    ///
-    /// # Errors
-    /// When it is malformed, over 16 KiB or its signature is not by its own key.
-    pub fn from_der(der: &[u8]) -> Result<Self, Error> {
-        if der.len() > 16 << 10 {
-            return Err(Error::Request("it is over 16 KiB".to_owned()));
-        }
-        let (rest, request) = X509CertificationRequest::from_der(der)
-            .map_err(|_| Error::Request("it is not PKCS#10 in DER form".to_owned()))?;
-        if !rest.is_empty() {
-            return Err(Error::Request("something follows it".to_owned()));
-        }
-        request
-            .verify_signature()
-            .map_err(|_| Error::Request("its signature is not by its own key".to_owned()))?;
-        let public_key = request.certification_request_info.subject_pki.raw.to_vec();
-        SubjectPublicKeyInfo::from_der(&public_key)
-            .map_err(|_| Error::Request("its key is of a kind we do not take".to_owned()))?;
-        let fingerprint = flotilla_shared::digest::Digest::of(&public_key).to_string();
-        Ok(Self {
-            public_key,
-            fingerprint,
-        })
+impl Root {
+    fn new(now: Timestamp) -> Result<Self, Error> {
+        let key = KeyPair::generate()?;
+        // Each root has a name of its own, so that verifiers need not try one after the other.
+        let name = Digest::of(rcgen::PublicKeyData::der_bytes(&key)).to_string();
+        let name = format!("Flotilla root {}", name.get(..12).unwrap_or_default());
+        let mut params = params(now, ROOT_LIFE, &name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        Ok(Self { key, params })
+    }
+
+    fn pem(&self) -> Result<String, Error> {
+        Ok(self.params.self_signed(&self.key)?.pem())
+    }
+
+    /// Its key, certified by an older root.
+    fn endorsed_by(&self, older: &Signer) -> Result<String, Error> {
+        let mut params = self.params.clone();
+        // Who missed some changes of the authority walks over as many of these.
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(8));
+        Ok(params.signed_by(&self.key, &older.issuer)?.pem())
+    }
+}
+
+fn signer(certificate: &str, key: &str) -> Result<Signer, Error> {
+    let der = tls::certificates("authority", certificate)?.swap_remove(0);
+    Ok(Signer {
+        issuer: Issuer::from_ca_cert_pem(certificate, KeyPair::from_pem(key)?)?,
+        fingerprint: Digest::of(&der).to_string(),
+    })
+}
+
+fn read_optional(path: &Path) -> Result<String, Error> {
+    if path.exists() {
+        read(path)
+    } else {
+        Ok(String::new())
     }
 }
 
@@ -230,54 +347,6 @@ fn params(now: Timestamp, life: SignedDuration, name: &str) -> CertificateParams
     params.distinguished_name.push(DnType::CommonName, name);
     params.use_authority_key_identifier_extension = true;
     params
-}
-
-fn read(path: &Path) -> Result<String, Error> {
-    std::fs::read_to_string(path).map_err(|cause| Error::File {
-        path: path.to_owned(),
-        cause,
-    })
-}
-
-/// Reads a key file, and refuses it where others can read it too (catalogue E15).
-fn read_private(path: &Path) -> Result<String, Error> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let metadata = std::fs::metadata(path).map_err(|cause| Error::File {
-        path: path.to_owned(),
-        cause,
-    })?;
-    if metadata.permissions().mode() & 0o077 != 0 {
-        return Err(Error::Readable(path.to_owned()));
-    }
-    read(path)
-}
-
-/// Writes a file that nobody else may read, whole or not at all.
-///
-/// # Errors
-/// When it cannot be written.
-pub fn write_private(path: &Path, content: &str) -> Result<(), Error> {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let error = |cause| Error::File {
-        path: path.to_owned(),
-        cause,
-    };
-    if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent).map_err(error)?;
-    }
-    let temporary = path.with_extension("tmp");
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&temporary)
-        .map_err(error)?;
-    file.write_all(content.as_bytes())
-        .and_then(|()| file.sync_all())
-        .map_err(error)?;
-    std::fs::rename(&temporary, path).map_err(error)
 }
 
 #[cfg(test)]
@@ -304,13 +373,13 @@ mod tests {
         let request = Request::from_der(csr.der()).unwrap();
         let identity: Identity = "spiffe://flotilla/cluster/a".parse().unwrap();
         let issued = authority
-            .sign(&identity, &request, AGENT_LIFE, now())
+            .sign(&identity, &request, AGENT_LIFE, 7, now())
             .unwrap();
         let der = tls::certificates("leaf", &issued.chain_pem)
             .unwrap()
             .remove(0);
         let peer = PeerCertificate::from_der(&der).unwrap();
-        assert_eq!(peer.identity, identity);
+        assert_eq!((peer.identity.clone(), peer.counter()), (identity, 7));
         let (_, leaf) = x509_parser::parse_x509_certificate(&der).unwrap();
         assert!(!leaf.is_ca());
         assert_eq!(

@@ -13,9 +13,10 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::{self, Config};
-use crate::args::{Args, Command};
-use crate::authority::{Authority, write_private};
+use crate::args::{Args, Ca, Command};
+use crate::authority::{Authority, External, Rotation, write_private};
 use crate::promote::Credential;
+use crate::serve::listen::Limits;
 use crate::store::{self, Store};
 
 /// Runs a command to its end.
@@ -34,8 +35,16 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Check { file } => check(&file),
         Command::Run(run) => {
             let optional = |path: Option<PathBuf>| path.as_deref().map(secret).transpose();
-            let push = run.push_credentials_file.as_deref();
+            let run = *run;
+            let push = run.push_credentials_file.as_deref().map(Credential::open);
+            let external = run.trust_bundle_file.map(|trust_bundle| External {
+                trust_bundle,
+                issuer: run.issuer_certificate_file.zip(run.issuer_key_file),
+                hub: run.certificate_file.zip(run.key_file),
+            });
             let config = Config {
+                limits: Limits::default(),
+                external,
                 data_dir: run.data_dir,
                 fleet: run.fleet,
                 listen: run.listen,
@@ -47,7 +56,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
                 metrics_listen: run.metrics_listen,
                 webhook_listen: run.webhook_listen,
                 webhook_secret: optional(run.webhook_secret_file)?.map(String::into_bytes),
-                push: push.map(Credential::open).transpose()?,
+                push: push.transpose()?,
             };
             let running = app::start(config).await?;
             // One line for whoever started us, such as the demo and the tests.
@@ -64,6 +73,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             running.shutdown().await;
             Ok(code)
         }
+        Command::Ca(ca) => authority(ca).await,
         Command::Backup { data_dir, to } => {
             store::backup(&data_dir, &to).await?;
             say(&format!("wrote {}", to.display()))?;
@@ -140,6 +150,75 @@ fn init(data_dir: &Path, operator: &OperatorName, address: &str) -> anyhow::Resu
     });
     write_private(&path, &flotilla_yaml::to_string(&context))?;
     say(&format!("made {}", path.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Clusters whose newest certificate is not by the authority that signs now.
+async fn behind(
+    data_dir: &Path,
+    url: Option<&Path>,
+    authority: &Authority,
+) -> anyhow::Result<Vec<String>> {
+    let issuers = match url {
+        Some(file) => {
+            let store = Store::connect(&secret(file)?).await?;
+            let issuers = store.issuers().await?;
+            store.close().await;
+            issuers
+        }
+        None => store::issuers(data_dir).await?,
+    };
+    let present = authority.fingerprint();
+    Ok(issuers
+        .into_iter()
+        .filter(|(_, issuer)| issuer != present)
+        .map(|(name, _)| name)
+        .collect())
+}
+
+async fn authority(ca: Ca) -> anyhow::Result<ExitCode> {
+    match ca {
+        Ca::Rotate {
+            data_dir,
+            finish,
+            force,
+            store_url_file,
+        } => {
+            let rotation = Rotation(&data_dir);
+            if finish {
+                let authority = Authority::open(&data_dir)?;
+                let behind = behind(&data_dir, store_url_file.as_deref(), &authority).await?;
+                rotation.finish(&behind, force)?;
+                say("the old root is trusted no more")?;
+            } else {
+                rotation.begin(Timestamp::now())?;
+                say(
+                    "the next root signs from now on; clusters that are connected renew by themselves, \
+                     operators run `flotilla context renew`. Then: flotilla-hub ca rotate --finish",
+                )?;
+            }
+        }
+        Ca::Status {
+            data_dir,
+            store_url_file,
+        } => {
+            let authority = Authority::open(&data_dir)?;
+            let behind = behind(&data_dir, store_url_file.as_deref(), &authority).await?;
+            let state = if Rotation(&data_dir).has_begun() {
+                "is being changed; both roots are trusted"
+            } else {
+                "one root is trusted"
+            };
+            say(&format!("authority {}: {state}", authority.fingerprint()))?;
+            say(&format!(
+                "{} clusters have a certificate of another root",
+                behind.len()
+            ))?;
+            for name in behind {
+                say(&name)?;
+            }
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -32,6 +32,8 @@ const TICK: Duration = Duration::from_secs(1);
 pub enum Control {
     /// Send the full report again.
     RequestReport,
+    /// Renew the certificate within so many seconds.
+    Renew(u32),
     /// End.
     Close(Reason, String),
 }
@@ -404,6 +406,9 @@ impl Driver {
             }
             Effect::RequestReport(cluster, id) => {
                 self.control(&cluster, id, Control::RequestReport);
+            }
+            Effect::RequestRenewal(cluster, id, within) => {
+                self.control(&cluster, id, Control::Renew(within));
             }
             Effect::Close(cluster, id, reason, message) => {
                 self.control(&cluster, id, Control::Close(reason, message));

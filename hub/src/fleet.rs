@@ -12,6 +12,7 @@ mod cluster;
 mod environment;
 mod event;
 pub mod gates;
+mod identity;
 mod observe;
 pub mod rollout;
 mod settle;
@@ -39,6 +40,7 @@ pub use event::{
     AuditEntry, ClusterRecord, Effect, Event, Hello, SessionId, StoredAssignment, StoredCluster,
     settle_order,
 };
+pub use identity::{Credential, IssuedCertificate, Lock};
 use rollout::Rollout;
 
 use crate::spec::Spec;
@@ -85,6 +87,8 @@ pub struct Fleet {
     /// Grows with each visible change; each cluster remembers its last one.
     version: u64,
     environments_version: u64,
+    /// SHA-256 of the certificate that signs agents' certificates.
+    issuer: String,
 }
 
 impl Fleet {

@@ -10,8 +10,11 @@ pub mod fleet_api;
 pub mod http;
 pub mod listen;
 pub mod peer;
+pub mod rate;
 pub mod relay;
+pub mod server;
 pub mod standby;
+pub mod trust;
 pub mod webhook;
 
 use std::sync::Arc;
@@ -19,7 +22,6 @@ use std::sync::Arc;
 use flotilla_shared::id::Epoch;
 use jiff::Timestamp;
 
-use crate::authority::Authority;
 use crate::driver::{Handle, Stopped};
 use crate::store::Store;
 
@@ -33,7 +35,9 @@ pub struct Context {
     /// Tokens.
     pub store: Store,
     /// Certificates.
-    pub authority: Authority,
+    pub trust: Arc<trust::Trust>,
+    /// How often each caller may call.
+    pub rates: rate::Rates,
     /// Who may do what.
     pub access: access::Access,
     /// What is measured.

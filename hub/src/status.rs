@@ -97,6 +97,13 @@ pub fn cluster(
             Connection::Online { since } => Some(timestamp_to_wire(since)),
             _ => None,
         },
+        locked: cluster
+            .record
+            .credential
+            .locked
+            .as_ref()
+            .map(|lock| lock.why.clone())
+            .unwrap_or_default(),
         agent_version: cluster.facts.agent_version.clone(),
         kubernetes_version: cluster.facts.kubernetes_version.clone(),
         cluster_uid: match cluster.facts.cluster_uid.as_str() {

@@ -8,6 +8,7 @@ mod audit;
 mod backup;
 mod error;
 mod history;
+mod issuers;
 mod lease;
 mod load;
 mod operators;
@@ -32,6 +33,7 @@ pub use audit::{AuditRow, BrokenChain};
 pub use backup::{backup, restore};
 pub use error::Error;
 pub use history::RolloutRow;
+pub use issuers::issuers;
 pub use lease::{LEASE, Lease, Standing};
 pub use operators::{Grant, Role};
 pub use tokens::{NewToken, Redeemed, Token, TokenError};
@@ -278,6 +280,7 @@ impl Store {
         let query = match effect {
             Effect::Send(..)
             | Effect::RequestReport(..)
+            | Effect::RequestRenewal(..)
             | Effect::Close(..)
             | Effect::Measure(..)
             | Effect::Audit(_) => return Ok(()),
@@ -292,11 +295,13 @@ impl Store {
             .bind(head.seen_at.map(Timestamp::as_millisecond)),
             Effect::StoreCluster(name, record) => sqlx::query(
                 "INSERT INTO clusters (name, environment, labels, created_at, cluster_uid, pending, \
-                 certificate_expires_at, pin) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+                 certificate_expires_at, pin, credential) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
                  ON CONFLICT (name) DO UPDATE SET environment = excluded.environment, \
                  labels = excluded.labels, cluster_uid = excluded.cluster_uid, \
                  pending = excluded.pending, \
-                 certificate_expires_at = excluded.certificate_expires_at, pin = excluded.pin",
+                 certificate_expires_at = excluded.certificate_expires_at, pin = excluded.pin, \
+                 credential = excluded.credential",
             )
             .bind(name.to_string())
             .bind(record.environment.as_ref().map(ToString::to_string))
@@ -311,7 +316,8 @@ impl Store {
                     .as_ref()
                     .map(|pin| json(serde_json::to_string(pin)))
                     .transpose()?,
-            ),
+            )
+            .bind(json(serde_json::to_string(&record.credential))?),
             Effect::DeleteCluster(name) => {
                 for sql in [
                     "DELETE FROM assignments WHERE cluster = $1",

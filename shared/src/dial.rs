@@ -24,6 +24,17 @@ pub enum DialError {
     /// Not `host:port`.
     #[error("{0:?} is not a hub address: give host:port")]
     Address(String),
+    /// By our clock, the hub's certificate is not valid.
+    #[error(
+        "the certificate of the hub at {address} is {what} by the clock of this machine: one of the two \
+         clocks is wrong by more than five minutes"
+    )]
+    Clock {
+        /// The address dialled.
+        address: String,
+        /// `not valid yet` or `expired`.
+        what: &'static str,
+    },
     /// TCP, TLS or HTTP/2 failed.
     #[error("cannot connect to the hub at {address}: {cause}")]
     Connect {
@@ -76,10 +87,41 @@ pub async fn dial(address: &str, tls: Arc<ClientConfig>) -> Result<Channel, Dial
     endpoint
         .connect_with_connector(connector)
         .await
-        .map_err(|error| DialError::Connect {
-            address: address.to_owned(),
-            cause: innermost(&error),
+        .map_err(|error| match clock(&error) {
+            Some(what) => DialError::Clock {
+                address: address.to_owned(),
+                what,
+            },
+            None => DialError::Connect {
+                address: address.to_owned(),
+                cause: innermost(&error),
+            },
         })
+}
+
+/// What the clock has to do with an error; none: nothing (catalogue E11).
+#[must_use]
+pub fn clock(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    use rustls::CertificateError as Bad;
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        // What an I/O error holds is not among its sources.
+        let inner = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref)
+            .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        match inner.or_else(|| error.downcast_ref()) {
+            Some(rustls::Error::InvalidCertificate(
+                Bad::NotValidYet | Bad::NotValidYetContext { .. },
+            )) => return Some("not valid yet"),
+            Some(rustls::Error::InvalidCertificate(Bad::Expired | Bad::ExpiredContext { .. })) => {
+                return Some("expired");
+            }
+            _ => {}
+        }
+        cause = error.source();
+    }
+    None
 }
 
 /// tonic wraps the cause several times in "transport error"; only the innermost says what happened.

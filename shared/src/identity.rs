@@ -83,11 +83,45 @@ pub struct PeerCertificate {
     pub identity: Identity,
     /// Serial number, lower-case hexadecimal.
     pub serial: String,
+    /// Begin of validity, seconds since the epoch.
+    pub not_before: i64,
     /// End of validity, seconds since the epoch.
     pub not_after: i64,
 }
 
+/// First byte of a serial number that carries a counter; positive and not zero, so that DER keeps it.
+const COUNTED: u8 = 1;
+
+/// A certificate's serial number that carries how many certificates its holder has had, so that two
+/// holders of one identity are told apart as soon as one of them renews (catalogue E7).
+#[must_use]
+pub fn serial_number(counter: u64, random: [u8; 7]) -> [u8; 16] {
+    let mut serial = [0; 16];
+    serial[0] = COUNTED;
+    serial[1..9].copy_from_slice(&counter.to_be_bytes());
+    serial[9..].copy_from_slice(&random);
+    serial
+}
+
+/// The counter of a serial number; 0: it carries none, such as one by another authority.
+#[must_use]
+pub fn serial_counter(serial: &str) -> u64 {
+    match serial.strip_prefix("01").filter(|_| serial.len() == 32) {
+        Some(rest) => rest
+            .get(..16)
+            .and_then(|digits| u64::from_str_radix(digits, 16).ok())
+            .unwrap_or_default(),
+        None => 0,
+    }
+}
+
 impl PeerCertificate {
+    /// How many certificates its holder has had; 0: not known.
+    #[must_use]
+    pub fn counter(&self) -> u64 {
+        serial_counter(&self.serial)
+    }
+
     /// Reads a DER certificate.
     ///
     /// # Errors
@@ -117,6 +151,7 @@ impl PeerCertificate {
                 .iter()
                 .map(|b| format!("{b:02x}"))
                 .collect(),
+            not_before: certificate.validity().not_before.timestamp(),
             not_after: certificate.validity().not_after.timestamp(),
         })
     }
@@ -137,6 +172,24 @@ mod tests {
                 uri.parse::<Identity>().map(|i| i.to_string()),
                 Ok(uri.to_owned())
             );
+        }
+    }
+
+    #[test]
+    fn e07_a_serial_number_carries_its_counter() {
+        for counter in [0, 1, 77, u64::MAX] {
+            let mut params = rcgen::CertificateParams::default();
+            let serial = serial_number(counter, [0xab; 7]);
+            params.serial_number = Some(rcgen::SerialNumber::from_slice(&serial));
+            let uri = "spiffe://flotilla/cluster/a".try_into().unwrap();
+            params.subject_alt_names.push(rcgen::SanType::URI(uri));
+            let key = rcgen::KeyPair::generate().unwrap();
+            let der = params.self_signed(&key).unwrap();
+            let peer = PeerCertificate::from_der(der.der()).unwrap();
+            assert_eq!(peer.counter(), counter, "{}", peer.serial);
+        }
+        for other in ["", "02", "ab", "0102", "7f00000000000000010000000000000000"] {
+            assert_eq!(serial_counter(other), 0);
         }
     }
 

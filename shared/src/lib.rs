@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   flotilla_proto::v1  <--- wire (limits, TryFrom/From) --->  id, revision, assignment, report, ...
-//!                                                              identity  tls  dial  telemetry
+//!                                                              identity  trust  tls  dial  telemetry
 //! ```
 //!
 //! Everything except [`tls`], [`dial`] and [`telemetry`] is pure: no clock, randomness, files or network.
@@ -24,4 +24,5 @@ pub mod report;
 pub mod revision;
 pub mod telemetry;
 pub mod tls;
+pub mod trust;
 pub mod wire;

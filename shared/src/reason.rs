@@ -56,6 +56,8 @@ reasons! {
     MalformedAssignment,
     /// It names another cluster.
     WrongCluster,
+    /// The cluster's identity is in use twice; a person has to look.
+    IdentityInUse,
     /// It needs an ability this agent does not have; upgrade it.
     UpgradeRequired,
     /// The accepted assignment could not be stored, so it may not be acted on.

@@ -118,6 +118,21 @@ impl Installation {
         self.spawn("flotilla-hub", &arguments)
     }
 
+    /// Runs a command of the hub's program to its end; its exit code and what it wrote.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn hub_command(&self, arguments: &[&str]) -> anyhow::Result<(i32, String)> {
+        let output = Command::new(self.binaries.join("flotilla-hub"))
+            .args(arguments)
+            .current_dir(self.root())
+            .output()
+            .await?;
+        let text = [output.stdout, output.stderr].concat();
+        let code = output.status.code().unwrap_or(-1);
+        Ok((code, String::from_utf8_lossy(&text).into_owned()))
+    }
+
     /// Starts an agent of cluster `c1` with a data directory of its own; `more` are further arguments.
     ///
     /// # Errors

@@ -96,7 +96,7 @@ impl Enrolled {
     pub fn identity(&self, identity: &Identity) -> anyhow::Result<TlsIdentity> {
         let life = SignedDuration::from_hours(24);
         let now = Timestamp::now();
-        let issued = self.authority.sign(identity, &self.request, life, now)?;
+        let issued = self.authority.sign(identity, &self.request, life, 0, now)?;
         Ok(TlsIdentity {
             chain_pem: issued.chain_pem,
             key_pem: self.key.serialize_pem(),

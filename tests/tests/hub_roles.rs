@@ -43,6 +43,8 @@ const METHODS: &[(&str, Need)] = &[
     ("RevokeToken", Need::Administer),
     ("AcceptCluster", Need::Administer),
     ("RemoveCluster", Need::Administer),
+    ("UnlockCluster", Need::Administer),
+    ("RenewOperator", Need::See),
     ("GetHub", Need::See),
     ("ListRepositories", Need::See),
     ("ListRollouts", Need::See),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_hub::app::{self, Config, Running};
-use flotilla_hub::authority::Authority;
+use flotilla_hub::authority::{Authority, Rotation};
 use flotilla_proto::v1;
 use flotilla_proto::v1::agent_service_client::AgentServiceClient;
 use flotilla_proto::v1::enrollment_service_client::EnrollmentServiceClient;
@@ -97,6 +97,7 @@ impl Hub {
             token: token.to_owned(),
             csr: csr.der().to_vec(),
             cluster: cluster.to_owned(),
+            cluster_uid: format!("uid of {}", cluster.trim_end_matches("-copy")),
             ..v1::EnrollRequest::default()
         };
         EnrollmentServiceClient::new(self.channel(None).await)
@@ -104,6 +105,64 @@ impl Hub {
             .await
             .map(tonic::Response::into_inner)
             .map_err(|status| status.code())
+    }
+}
+
+fn csr(key: &rcgen::KeyPair) -> Vec<u8> {
+    let csr = rcgen::CertificateParams::default();
+    csr.serialize_request(key).unwrap().der().to_vec()
+}
+
+fn identity(chain: &str, key: &rcgen::KeyPair) -> TlsIdentity {
+    TlsIdentity {
+        chain_pem: chain.to_owned(),
+        key_pem: key.serialize_pem(),
+    }
+}
+
+impl Hub {
+    /// An accepted cluster.
+    async fn joined(&self, cluster: &str, key: &rcgen::KeyPair) -> TlsIdentity {
+        let request = v1::CreateTokenRequest {
+            environment: "prod".to_owned(),
+            auto_accept: true,
+            ..v1::CreateTokenRequest::default()
+        };
+        let token = self.token(request).await;
+        let response = self.enroll(&token, cluster, key).await.unwrap();
+        identity(&response.certificate_chain, key)
+    }
+
+    async fn renew(&self, with: &TlsIdentity, key: &rcgen::KeyPair) -> Result<TlsIdentity, Code> {
+        EnrollmentServiceClient::new(self.channel(Some(with)).await)
+            .renew(v1::RenewRequest { csr: csr(key) })
+            .await
+            .map(|response| identity(&response.into_inner().certificate_chain, key))
+            .map_err(|status| status.code())
+    }
+
+    async fn recover(&self, key: &rcgen::KeyPair) -> Result<v1::RecoverResponse, Code> {
+        EnrollmentServiceClient::new(self.channel(None).await)
+            .recover(v1::RecoverRequest { csr: csr(key) })
+            .await
+            .map(tonic::Response::into_inner)
+            .map_err(|status| status.code())
+    }
+
+    async fn cluster(&self, name: &str) -> v1::ClusterStatus {
+        let request = v1::GetClusterRequest {
+            name: name.to_owned(),
+        };
+        let answer = self.operator().await.get_cluster(request).await.unwrap();
+        answer.into_inner().cluster.unwrap()
+    }
+
+    /// What the hub says on a stream first, or why it says nothing.
+    async fn first_word(&self, with: &TlsIdentity) -> Result<v1::hub_message::Body, Code> {
+        let stream = connect(self.channel(Some(with)).await).await;
+        let mut stream = stream.map_err(|status| status.code())?;
+        let message = stream.message().await.map_err(|status| status.code())?;
+        Ok(message.unwrap().body.unwrap())
     }
 }
 
@@ -321,4 +380,160 @@ async fn e09_removing_a_cluster_cuts_its_stream_at_once() {
         },
     );
     assert_eq!(again.await.unwrap(), Code::PermissionDenied);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e06_one_kubernetes_cluster_does_not_join_under_two_names() {
+    let hub = Hub::new().await;
+    let key = rcgen::KeyPair::generate().unwrap();
+    hub.joined("c1", &key).await;
+    let token = hub.token(v1::CreateTokenRequest::default()).await;
+    let other = rcgen::KeyPair::generate().unwrap();
+    assert_eq!(
+        hub.enroll(&token, "c1-copy", &other).await,
+        Err(Code::AlreadyExists)
+    );
+    let audit = hub
+        .operator()
+        .await
+        .list_audit(v1::ListAuditRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
+    let refused = audit.entries.iter().find(|e| e.action == "cluster refuse");
+    assert_eq!(refused.unwrap().clusters, ["c1-copy", "c1"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e07_a_copied_identity_is_noticed_within_one_renewal_and_locked() {
+    let hub = Hub::new().await;
+    let key = rcgen::KeyPair::generate().unwrap();
+    let first = hub.joined("c1", &key).await;
+    assert!(hub.first_word(&first).await.is_ok());
+    // An answer that was lost: the agent renews again with what it has. No clone.
+    hub.renew(&first, &key).await.unwrap();
+    let second = hub.renew(&first, &key).await.unwrap();
+    assert!(hub.first_word(&first).await.is_ok(), "not shown yet");
+    // Other pods of the DaemonSet come with the certificate they share.
+    for _ in 0..3 {
+        assert!(hub.first_word(&second).await.is_ok());
+    }
+    assert_eq!(hub.cluster("c1").await.locked, "");
+    // Now somebody comes with the copy.
+    let word = hub.first_word(&first).await;
+    let body = v1::hub_message::Body::Welcome(v1::Welcome::default());
+    if let Ok(first) = &word {
+        assert_eq!(std::mem::discriminant(first), std::mem::discriminant(&body));
+    }
+    let locked = eventually("it is locked", Duration::from_secs(10), || async {
+        Some(hub.cluster("c1").await.locked).filter(|text| !text.is_empty())
+    });
+    let why = locked.await.unwrap();
+    assert!(why.contains("used twice"), "{why}");
+    // Neither gets a new certificate, and nothing is removed.
+    for with in [&first, &second] {
+        assert_eq!(
+            hub.renew(with, &key).await.err(),
+            Some(Code::PermissionDenied)
+        );
+    }
+    assert_eq!(hub.recover(&key).await.err(), Some(Code::PermissionDenied));
+    let unlock = || v1::UnlockClusterRequest {
+        name: "c1".to_owned(),
+        reason: "the copy was switched off".to_owned(),
+    };
+    let mut operator = hub.operator().await;
+    operator.unlock_cluster(unlock()).await.unwrap();
+    assert_eq!(hub.cluster("c1").await.locked, "");
+    assert!(hub.first_word(&second).await.is_ok());
+    assert!(hub.renew(&second, &key).await.is_ok());
+    assert_eq!(
+        operator.unlock_cluster(unlock()).await.unwrap_err().code(),
+        Code::FailedPrecondition
+    );
+    // A renewal shows it as well as a stream.
+    assert!(hub.renew(&first, &key).await.is_err());
+    assert!(!hub.cluster("c1").await.locked.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e07_an_identity_in_another_kubernetes_cluster_is_locked() {
+    let hub = Hub::new().await;
+    let key = rcgen::KeyPair::generate().unwrap();
+    let identity = hub.joined("c1", &key).await;
+    let hello = v1::Hello {
+        protocol_min: 1,
+        protocol_max: 1,
+        cluster_uid: "another".to_owned(),
+        ..v1::Hello::default()
+    };
+    let message = v1::AgentMessage {
+        body: Some(v1::agent_message::Body::Hello(hello)),
+    };
+    let outbound =
+        futures::StreamExt::chain(futures::stream::iter([message]), futures::stream::pending());
+    let _stream = AgentServiceClient::new(hub.channel(Some(&identity)).await)
+        .connect(outbound)
+        .await
+        .unwrap();
+    let locked = eventually("it is locked", Duration::from_secs(10), || async {
+        Some(hub.cluster("c1").await.locked).filter(|text| !text.is_empty())
+    });
+    assert!(locked.await.unwrap().contains("another"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e10_only_a_known_key_whose_certificate_is_no_good_recovers() {
+    let hub = Hub::new().await;
+    let key = rcgen::KeyPair::generate().unwrap();
+    hub.joined("c1", &key).await;
+    // It is good still.
+    assert_eq!(
+        hub.recover(&key).await.err(),
+        Some(Code::FailedPrecondition)
+    );
+    let stranger = rcgen::KeyPair::generate().unwrap();
+    assert_eq!(
+        hub.recover(&stranger).await.err(),
+        Some(Code::PermissionDenied)
+    );
+    // Its authority is on its way out: the key is enough, also later when the old root is gone.
+    let rotation = Rotation(hub.directory.path());
+    rotation.begin(Timestamp::now()).unwrap();
+    let recovered = eventually("it recovers", Duration::from_secs(10), || async {
+        hub.recover(&key).await.ok()
+    });
+    let recovered = recovered.await.unwrap();
+    assert_eq!(recovered.state(), v1::EnrollmentState::Accepted);
+    assert!(!recovered.endorsements.is_empty());
+    let identity = identity(&recovered.certificate_chain, &key);
+    assert!(hub.first_word(&identity).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e03_guessing_tokens_is_cut_off_and_others_are_not() {
+    let hub = Hub::new().await;
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut answers = std::collections::BTreeMap::<i32, usize>::new();
+    for round in 0..40 {
+        let token = format!("flt_{round:012x}_{round:064x}");
+        let code = hub.enroll(&token, "c9", &key).await.unwrap_err();
+        *answers.entry(code as i32).or_default() += 1;
+    }
+    assert!(
+        answers[&(Code::PermissionDenied as i32)] <= 30,
+        "{answers:?}"
+    );
+    assert!(
+        answers[&(Code::ResourceExhausted as i32)] >= 10,
+        "{answers:?}"
+    );
+    // Whoever has a certificate is not held up.
+    let began = std::time::Instant::now();
+    hub.operator()
+        .await
+        .get_hub(v1::GetHubRequest {})
+        .await
+        .unwrap();
+    assert!(began.elapsed() < Duration::from_secs(1));
 }

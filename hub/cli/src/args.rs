@@ -408,6 +408,14 @@ pub(crate) enum ClusterCommand {
         #[arg(short, long)]
         yes: bool,
     },
+    /// Let a cluster have new assignments again that was locked since two agents used its identity.
+    Unlock {
+        /// The cluster.
+        name: ClusterName,
+        /// Why, for the audit log.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
     /// Print what to `kubectl apply` in a cluster, so that it joins.
     JoinManifest(JoinManifest),
 }

@@ -20,7 +20,7 @@ impl Fleet {
         let Some(cluster) = self.clusters.get(name) else {
             return;
         };
-        if cluster.record.pending.is_some() {
+        if cluster.record.pending.is_some() || cluster.record.credential.locked.is_some() {
             return;
         }
         let environment_name = self.environment_of(name);

@@ -14,6 +14,7 @@ use flotilla_shared::wire::DecodedAssignment;
 use jiff::Timestamp;
 
 use super::environment::{EnvironmentState, Pin};
+use super::identity::{Credential, IssuedCertificate};
 use super::rollout::{Progress, Rollout};
 use crate::fleet::Head;
 use crate::spec::Spec;
@@ -39,6 +40,8 @@ pub struct ClusterRecord {
     pub certificate_expires_at: Option<Timestamp>,
     /// Kept on commits by a person.
     pub pin: Option<Pin>,
+    /// Its certificates.
+    pub credential: Credential,
 }
 
 /// What an agent opens its stream with.
@@ -54,6 +57,8 @@ pub struct Hello {
     pub cluster_uid: String,
     /// The API server's version.
     pub kubernetes_version: String,
+    /// The counter of the certificate it shows; 0: not known.
+    pub counter: u64,
 }
 
 /// An assignment as it was stored.
@@ -155,6 +160,14 @@ pub enum Event {
     },
     /// A cluster was enrolled, accepted or changed.
     ClusterPut(ClusterName, ClusterRecord),
+    /// A certificate was issued to a cluster.
+    Issued(ClusterName, IssuedCertificate),
+    /// A cluster's identity was shown by somebody who has an old copy of it.
+    Cloned(ClusterName, String),
+    /// A person unlocked a cluster.
+    Unlocked(ClusterName),
+    /// Another certificate signs from now on (SHA-256 of it).
+    AuthorityChanged(String),
     /// A person removed a cluster's record.
     ClusterRemoved(ClusterName),
     /// An agent opened a stream.
@@ -218,6 +231,8 @@ pub enum Effect {
     Send(ClusterName, SessionId, Arc<DecodedAssignment>),
     /// Ask for the full report again.
     RequestReport(ClusterName, SessionId),
+    /// Ask for a renewal of the certificate within so many seconds.
+    RequestRenewal(ClusterName, SessionId, u32),
     /// End a stream.
     Close(ClusterName, SessionId, Reason, String),
 }
@@ -228,7 +243,7 @@ impl Effect {
     pub fn is_stored(&self) -> bool {
         !matches!(
             self,
-            Self::Send(..) | Self::RequestReport(..) | Self::Close(..)
+            Self::Send(..) | Self::RequestReport(..) | Self::RequestRenewal(..) | Self::Close(..)
         )
     }
 }

@@ -106,6 +106,7 @@ impl Disk {
                 Effect::Audit(entry) => self.audit.push(entry),
                 Effect::Send(..)
                 | Effect::RequestReport(..)
+                | Effect::RequestRenewal(..)
                 | Effect::Measure(..)
                 | Effect::Close(..) => {}
             }

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use super::cluster::{Cluster, Facts};
 use super::environment::{CheckResult, Pin};
 use super::event::{Effect, Event, SessionId, settle_order};
+use super::identity;
 use super::{Fleet, Head};
 
 /// A hint older than this belongs to another push.
@@ -108,6 +109,8 @@ impl Fleet {
                 let cluster = self.clusters.entry(name.clone()).or_default();
                 // Pins are a person's word; they end by another one, not by an enrolment.
                 record.pin = cluster.record.pin.take();
+                // Likewise certificates: what was issued meanwhile is not forgotten.
+                record.credential = std::mem::take(&mut cluster.record.credential);
                 cluster.record = record.clone();
                 self.members.clear();
                 self.stir(&name);
@@ -116,6 +119,10 @@ impl Fleet {
                 effects.push(Effect::StoreCluster(name.clone(), record));
                 self.assign(&name, now, &mut effects);
             }
+            Event::Issued(name, certificate) => self.issued(&name, certificate, &mut effects),
+            Event::Cloned(name, why) => self.lock(&name, why, now, &mut effects),
+            Event::Unlocked(name) => self.unlock(&name, now, &mut effects),
+            Event::AuthorityChanged(issuer) => self.authority_changed(issuer, &mut effects),
             Event::ClusterRemoved(name) => {
                 self.stir(&name);
                 self.members.clear();
@@ -135,9 +142,17 @@ impl Fleet {
                 }
             }
             Event::Connected(name, session, hello) => {
-                let Some(cluster) = self.clusters.get_mut(&name) else {
+                if !self.clusters.contains_key(&name) {
                     let text = "this hub has no record of the cluster; enrol it again".to_owned();
                     return vec![Effect::Close(name, session, Reason::NotAssigned, text)];
+                }
+                if !self.shown(&name, hello.counter, &hello.cluster_uid, now, &mut effects) {
+                    // The stream that was there before goes on: it may be the rightful one.
+                    effects.push(identity::cloned(&name, session));
+                    return effects;
+                }
+                let Some(cluster) = self.clusters.get_mut(&name) else {
+                    return effects;
                 };
                 if let Some((old, _)) = cluster.session.filter(|(old, _)| *old != session) {
                     let text = "a newer stream of this cluster took over".to_owned();
@@ -163,6 +178,7 @@ impl Fleet {
                 {
                     self.offer(&name, &mut effects);
                 }
+                self.catch_up(&name, session, &mut effects);
             }
             Event::Disconnected(name, session) => {
                 if let Some(cluster) = self.live(&name, session) {

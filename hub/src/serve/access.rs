@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use flotilla_shared::id::{EnvironmentName, OperatorName};
+use flotilla_shared::identity::Identity;
 use parking_lot::RwLock;
+use tokio::time::Instant;
 use tonic::{Request, Status};
 
 use super::peer;
+use super::rate::Rates;
 use crate::store::{Grant, Role};
 
 /// What a method asks of whoever calls it.
@@ -97,10 +100,19 @@ impl Access {
     pub fn allow<T>(
         &self,
         request: &Request<T>,
+        rates: &Rates,
         need: Need,
         environment: Option<&EnvironmentName>,
     ) -> Result<OperatorName, Status> {
         let operator = peer::operator(request)?;
+        if !rates
+            .calls
+            .allow(Identity::Operator(operator.clone()), Instant::now())
+        {
+            return Err(Status::resource_exhausted(format!(
+                "{operator} calls too often; slow down"
+            )));
+        }
         self.check(&operator, need, environment)?;
         Ok(operator)
     }

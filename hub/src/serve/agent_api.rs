@@ -8,6 +8,7 @@ use flotilla_proto::v1;
 use flotilla_proto::v1::agent_service_server::AgentService;
 use flotilla_shared::digest::Digest;
 use flotilla_shared::id::ClusterName;
+use flotilla_shared::identity::Identity;
 use flotilla_shared::report::{MAX_MESSAGE_BYTES, plain_line};
 use flotilla_shared::wire::{
     MAX_TOKEN_BYTES, PROTOCOL, WireError, assignment_ref_from_wire, decode_report,
@@ -17,17 +18,25 @@ use futures::{Stream, StreamExt as _};
 use jiff::Timestamp;
 use prost::Message as _;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::rate::{Bucket, Rate};
 use super::{Context, HEARTBEAT_SECONDS, peer, relay};
 use crate::driver::{Control, SessionEnd};
-use crate::fleet::{Event, Hello, SessionId};
+use crate::fleet::{ClusterRecord, Event, Hello, SessionId};
 
 /// How long an agent may take to say hello.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 /// A stream without a word for this long is closed; the agent comes back.
 const SILENCE: Duration = Duration::from_secs(3 * HEARTBEAT_SECONDS as u64 + 5);
+
+/// Messages of one stream. A busy agent reports some times a second.
+const MESSAGES: Rate = Rate {
+    per_second: 20.0,
+    burst: 200.0,
+};
 
 /// The service.
 pub struct Agents(pub Arc<Context>);
@@ -54,6 +63,14 @@ impl AgentService for Agents {
         request: Request<Streaming<v1::AgentMessage>>,
     ) -> Result<Response<Self::ConnectStream>, Status> {
         let cluster = peer::cluster(&request)?;
+        let identity = Identity::Cluster(cluster.clone());
+        if !self.0.rates.streams.allow(identity, Instant::now()) {
+            return Err(Status::resource_exhausted(format!(
+                "{cluster} opens streams too often; are two agents using its identity?"
+            )));
+        }
+        let counter = peer::counter(&request);
+        let serial = peer::serial(&request);
         let mut inbound = request.into_inner();
         let first = tokio::time::timeout(HELLO_TIMEOUT, inbound.message())
             .await
@@ -69,13 +86,23 @@ impl AgentService for Agents {
                 .query(move |fleet| fleet.clusters().contains_key(&name))
                 .await?
         };
-        if !known {
+        if !known && !self.0.trust.authority().issues() {
+            // Somebody else's authority enrols; here a person accepts, as ever (E5).
+            let record = ClusterRecord {
+                created_at: Timestamp::now(),
+                pending: Some(serial),
+                ..ClusterRecord::default()
+            };
+            let event = Event::ClusterPut(cluster.clone(), record);
+            self.0.handle.event(event).await?;
+        } else if !known {
             return Err(Status::permission_denied(format!(
                 "this hub has no record of cluster {cluster}: it was removed, or the hub lost its \
                  store; enrol it again"
             )));
         }
-        let hello = hello_from_wire(&hello).map_err(|error| invalid(&error))?;
+        let mut hello = hello_from_wire(&hello).map_err(|error| invalid(&error))?;
+        hello.counter = counter;
         let (session, end) = self.0.handle.register(cluster.clone()).await?;
         // Small on purpose: assignments wait in their slot, where the newest replaces the older (H7).
         let (outbound, stream) = mpsc::channel(2);
@@ -140,6 +167,8 @@ fn hello_from_wire(hello: &v1::Hello) -> Result<Hello, WireError> {
         instance: token(&hello.instance),
         cluster_uid: token(&hello.cluster_uid),
         kubernetes_version: token(&hello.kubernetes_version),
+        // Not the agent's word: the certificate's.
+        counter: 0,
     })
 }
 
@@ -163,6 +192,9 @@ async fn write(mut end: SessionEnd, mut questions: relay::End, outbound: Outboun
             control = end.control.recv() => match control.map(|control| *control) {
                 None => return,
                 Some(Control::RequestReport) => Body::ReportRequest(v1::ReportRequest {}),
+                Some(Control::Renew(within_seconds)) => {
+                    Body::RenewalRequest(v1::RenewalRequest { within_seconds })
+                }
                 Some(Control::Close(reason, text)) => {
                     let goodbye = v1::Goodbye {
                         reason: reason.to_string(),
@@ -187,7 +219,17 @@ async fn read(
     mut inbound: Streaming<v1::AgentMessage>,
     writer: &mut tokio::task::JoinHandle<()>,
 ) -> Result<(), Status> {
+    let mut pace = Bucket::full(MESSAGES, Instant::now());
     loop {
+        // Not read is not buffered: the agent's own sending slows down, nobody else's (H16).
+        let wait = pace.take(MESSAGES, 1.0, Instant::now());
+        if !wait.is_zero() {
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = context.stop.cancelled() => {}
+                _ = &mut *writer => return Ok(()),
+            }
+        }
         let next = tokio::select! {
             next = tokio::time::timeout(SILENCE, inbound.message()) => next
                 .map_err(|_| Status::deadline_exceeded("no heartbeat for three intervals"))??,

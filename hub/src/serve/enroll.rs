@@ -1,5 +1,6 @@
 //! Enrolment: a token, a key, a person, a certificate.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,13 +10,14 @@ use flotilla_shared::id::ClusterName;
 use flotilla_shared::identity::Identity;
 use flotilla_shared::report::plain_line;
 use flotilla_shared::wire::{MAX_TOKEN_BYTES, timestamp_to_wire};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
-use super::{Context, peer, store_error};
-use crate::authority::{AGENT_LIFE, Issued, Request as KeyRequest};
-use crate::fleet::{ClusterRecord, Event};
+use super::{Context, peer, rate, store_error};
+use crate::authority::{self, AGENT_LIFE, Issued, Request as KeyRequest};
+use crate::fleet::{AuditEntry, ClusterRecord, Event, IssuedCertificate, Lock};
 use crate::store::TokenError;
 
 /// How soon a pending agent asks again, seconds.
@@ -23,6 +25,11 @@ const RETRY_SECONDS: u32 = 2;
 /// Enrolments at once; a failed one holds its place for a while, which bounds guessing (E3).
 const AT_ONCE: usize = 16;
 const FAILURE_DELAY: Duration = Duration::from_millis(250);
+/// So long after its certificate expired a cluster comes back by its key alone; later, a person has to
+/// accept it again (E10).
+const RECOVERY: SignedDuration = SignedDuration::from_hours(24 * 30);
+/// An agent whose clock is ahead finds its certificate expired earlier than we do (E11).
+const CLOCK_SLACK: SignedDuration = SignedDuration::from_mins(10);
 
 /// The service.
 pub struct Enrollment {
@@ -40,39 +47,95 @@ impl Enrollment {
         }
     }
 
+    /// A certificate for a key, noted before it is given away.
     async fn issue(&self, name: &ClusterName, key: &KeyRequest) -> Result<Issued, Status> {
         let identity = Identity::Cluster(name.clone());
         let now = Timestamp::now();
-        self.context
-            .authority
-            .sign(&identity, key, AGENT_LIFE, now)
-            .map_err(|error| {
-                tracing::error!(%error, cluster = %name, "cannot issue a certificate");
-                Status::internal("the hub cannot issue a certificate; its log says why")
-            })
-    }
-
-    /// Remembers the end of the newest certificate, so that operators see who is about to drop out.
-    async fn remember(&self, name: &ClusterName, issued: &Issued) -> Result<(), Status> {
-        let key = name.clone();
-        let record = self
+        let lookup = name.clone();
+        let counter = self
             .context
             .handle
             .query(move |fleet| {
-                fleet
-                    .clusters()
-                    .get(&key)
-                    .map(|cluster| cluster.record.clone())
+                let cluster = fleet.clusters().get(&lookup);
+                cluster.map_or(0, |cluster| cluster.record.credential.issued)
             })
+            .await?
+            .saturating_add(1);
+        let authority = self.context.trust.authority();
+        let issued = authority
+            .sign(&identity, key, AGENT_LIFE, counter, now)
+            .map_err(|error| match error {
+                authority::Error::NoIssuer => Status::failed_precondition(error.to_string()),
+                error => {
+                    tracing::error!(%error, cluster = %name, "cannot issue a certificate");
+                    Status::internal("the hub cannot issue a certificate; its log says why")
+                }
+            })?;
+        let certificate = IssuedCertificate {
+            counter,
+            issuer: authority.fingerprint().to_owned(),
+            key: key.fingerprint.clone(),
+            expires_at: issued.expires_at,
+        };
+        self.context
+            .handle
+            .event(Event::Issued(name.clone(), certificate))
             .await?;
-        if let Some(mut record) = record {
-            record.certificate_expires_at = Some(issued.expires_at);
-            self.context
-                .handle
-                .event(Event::ClusterPut(name.clone(), record))
-                .await?;
+        Ok(issued)
+    }
+
+    async fn record(&self, name: &ClusterName) -> Result<Option<ClusterRecord>, Status> {
+        let lookup = name.clone();
+        Ok(self
+            .context
+            .handle
+            .query(move |fleet| {
+                let cluster = fleet.clusters().get(&lookup);
+                cluster.map(|cluster| cluster.record.clone())
+            })
+            .await?)
+    }
+
+    /// A caller without a certificate may fail so often and no more.
+    fn may_guess(&self, address: Option<IpAddr>) -> Result<(), Status> {
+        let Some(address) = address else {
+            return Ok(());
+        };
+        let allowed = self
+            .context
+            .rates
+            .guesses
+            .allow(rate::source(address), Instant::now());
+        if allowed {
+            Ok(())
+        } else {
+            Err(too_many_guesses())
         }
-        Ok(())
+    }
+
+    /// Two clusters with one namespace kube-system are one cluster, or one is a copy (E6).
+    async fn namesake(&self, name: &ClusterName, uid: &str) -> Result<(), Status> {
+        let (lookup, asked) = (name.clone(), uid.to_owned());
+        let other = self
+            .context
+            .handle
+            .query(move |fleet| fleet.namesake(&lookup, &asked).cloned())
+            .await?;
+        let Some(other) = other else { return Ok(()) };
+        let refused = AuditEntry {
+            at: Timestamp::now(),
+            actor: "hub".to_owned(),
+            action: "cluster refuse".to_owned(),
+            clusters: vec![name.to_string(), other.to_string()],
+            detail: format!("{name} has the kube-system UID {uid} of {other}"),
+            ..AuditEntry::default()
+        };
+        let recorded = self.context.store.record(&refused).await;
+        recorded.map_err(|error| store_error(&error))?;
+        Err(Status::already_exists(format!(
+            "this Kubernetes cluster (kube-system {uid}) is enrolled as {other} already: remove {other} \
+             first, or give a restored copy of a cluster a kube-system namespace of its own"
+        )))
     }
 
     async fn enroll_one(&self, request: v1::EnrollRequest) -> Result<v1::EnrollResponse, Status> {
@@ -83,6 +146,7 @@ impl Enrollment {
         let key = KeyRequest::from_der(&request.csr)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
         let now = Timestamp::now();
+        let uid = plain_line(&request.cluster_uid, MAX_TOKEN_BYTES);
         let redeemed = self
             .context
             .store
@@ -107,6 +171,9 @@ impl Enrollment {
                 )
             })
             .await?;
+        if redeemed.first {
+            self.namesake(&name, &uid).await?;
+        }
         let record = match known {
             // A name that is taken is not given to a second key (E6), unless nobody holds it yet.
             (Some(record), _) if redeemed.first => {
@@ -133,10 +200,9 @@ impl Enrollment {
                     environment: redeemed.token.environment.clone(),
                     labels: redeemed.token.labels.clone(),
                     created_at: now,
-                    cluster_uid: plain_line(&request.cluster_uid, MAX_TOKEN_BYTES),
+                    cluster_uid: uid,
                     pending: (!accepted).then(|| key.fingerprint.clone()),
-                    certificate_expires_at: None,
-                    pin: None,
+                    ..ClusterRecord::default()
                 };
                 tracing::info!(cluster = %name, accepted, "enrolled");
                 self.context
@@ -146,7 +212,10 @@ impl Enrollment {
                 record
             }
         };
-        let trust_bundle = self.context.authority.trust_bundle().to_owned();
+        if let Some(lock) = &record.credential.locked {
+            return Err(locked(&name, lock));
+        }
+        let trust_bundle = self.context.trust.authority().trust_bundle().to_owned();
         if record.pending.is_some() {
             return Ok(v1::EnrollResponse {
                 state: v1::EnrollmentState::Pending.into(),
@@ -157,7 +226,6 @@ impl Enrollment {
             });
         }
         let issued = self.issue(&name, &key).await?;
-        self.remember(&name, &issued).await?;
         Ok(v1::EnrollResponse {
             state: v1::EnrollmentState::Accepted.into(),
             cluster: name.to_string(),
@@ -175,17 +243,14 @@ impl EnrollmentService for Enrollment {
         &self,
         request: Request<v1::EnrollRequest>,
     ) -> Result<Response<v1::EnrollResponse>, Status> {
-        let _place = self
-            .places
-            .try_acquire()
-            .map_err(|_| Status::resource_exhausted("too many enrolments at once; try again"))?;
-        match self.enroll_one(request.into_inner()).await {
-            Ok(response) => Ok(Response::new(response)),
-            Err(status) => {
-                tokio::time::sleep(FAILURE_DELAY).await;
-                Err(status)
-            }
+        let address = peer::address(&request);
+        if !self.context.trust.authority().issues() {
+            return Err(Status::failed_precondition(
+                authority::Error::NoIssuer.to_string(),
+            ));
         }
+        self.slow(address, self.enroll_one(request.into_inner()))
+            .await
     }
 
     async fn renew(
@@ -193,25 +258,159 @@ impl EnrollmentService for Enrollment {
         request: Request<v1::RenewRequest>,
     ) -> Result<Response<v1::RenewResponse>, Status> {
         let name = peer::cluster(&request)?;
-        let lookup = name.clone();
-        let known = self
-            .context
-            .handle
-            .query(move |fleet| fleet.clusters().contains_key(&lookup))
-            .await?;
-        if !known {
+        let identity = Identity::Cluster(name.clone());
+        if !self.context.rates.streams.allow(identity, Instant::now()) {
+            return Err(Status::resource_exhausted(format!(
+                "{name} renews too often; are two agents using its identity?"
+            )));
+        }
+        let counter = peer::counter(&request);
+        let Some(record) = self.record(&name).await? else {
             return Err(Status::permission_denied(
                 "the cluster was removed from the fleet",
             ));
+        };
+        if let Err(why) = record.credential.judge(counter, "", "") {
+            let event = Event::Cloned(name.clone(), why.clone());
+            self.context.handle.event(event).await?;
+            return Err(Status::permission_denied(why));
+        }
+        if let Some(lock) = &record.credential.locked {
+            return Err(locked(&name, lock));
         }
         let key = KeyRequest::from_der(&request.into_inner().csr)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
         let issued = self.issue(&name, &key).await?;
-        self.remember(&name, &issued).await?;
+        let authority = self.context.trust.authority();
         Ok(Response::new(v1::RenewResponse {
             certificate_chain: issued.chain_pem,
-            trust_bundle: self.context.authority.trust_bundle().to_owned(),
+            trust_bundle: authority.trust_bundle().to_owned(),
             expires_at: Some(timestamp_to_wire(issued.expires_at)),
+            endorsements: authority.endorsements().to_owned(),
         }))
     }
+
+    async fn recover(
+        &self,
+        request: Request<v1::RecoverRequest>,
+    ) -> Result<Response<v1::RecoverResponse>, Status> {
+        let address = peer::address(&request);
+        self.slow(address, self.recover_one(request.into_inner()))
+            .await
+    }
+}
+
+impl Enrollment {
+    /// What a caller without a certificate asks for: bounded at once, slow to fail, and refused to a
+    /// source that failed often.
+    async fn slow<T>(
+        &self,
+        address: Option<IpAddr>,
+        answer: impl Future<Output = Result<T, Status>>,
+    ) -> Result<Response<T>, Status> {
+        if let Some(address) = address
+            && self
+                .context
+                .rates
+                .guesses
+                .is_spent(&rate::source(address), Instant::now())
+        {
+            return Err(too_many_guesses());
+        }
+        let place = self
+            .places
+            .try_acquire()
+            .map_err(|_| Status::resource_exhausted("too many enrolments at once; try again"))?;
+        match answer.await {
+            Ok(response) => Ok(Response::new(response)),
+            Err(status) => {
+                // Others need not wait for it.
+                drop(place);
+                self.may_guess(address)?;
+                tokio::time::sleep(FAILURE_DELAY).await;
+                Err(status)
+            }
+        }
+    }
+
+    async fn recover_one(
+        &self,
+        request: v1::RecoverRequest,
+    ) -> Result<v1::RecoverResponse, Status> {
+        // The request is signed with the key, and what comes back is of no use without it.
+        let key = KeyRequest::from_der(&request.csr)
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let now = Timestamp::now();
+        let fingerprint = key.fingerprint.clone();
+        let found = self
+            .context
+            .handle
+            .query(move |fleet| {
+                let name = fleet.cluster_of_key(&fingerprint)?.clone();
+                let record = fleet.clusters().get(&name)?.record.clone();
+                let is_behind = record.credential.issuer != fleet.issuer();
+                Some((name, record, is_behind))
+            })
+            .await?;
+        let Some((name, record, is_behind)) = found else {
+            return Err(Status::permission_denied(
+                "no cluster of this fleet is known by that key: enrol with a token",
+            ));
+        };
+        if let Some(lock) = &record.credential.locked {
+            return Err(locked(&name, lock));
+        }
+        let expired = record
+            .certificate_expires_at
+            .is_some_and(|end| end <= now.saturating_add(CLOCK_SLACK).unwrap_or(now));
+        if !expired && !is_behind {
+            return Err(Status::failed_precondition(format!(
+                "the certificate of {name} is good: use it"
+            )));
+        }
+        let authority = self.context.trust.authority();
+        let answer = v1::RecoverResponse {
+            trust_bundle: authority.trust_bundle().to_owned(),
+            endorsements: authority.endorsements().to_owned(),
+            ..v1::RecoverResponse::default()
+        };
+        let end = record.certificate_expires_at.unwrap_or(now);
+        let too_late = now.duration_since(end) > RECOVERY;
+        if too_late && record.pending.is_none() {
+            tracing::warn!(cluster = %name, "has been away for long; a person has to accept it again");
+            let waiting = ClusterRecord {
+                pending: Some(key.fingerprint.clone()),
+                ..record
+            };
+            let event = Event::ClusterPut(name.clone(), waiting);
+            self.context.handle.event(event).await?;
+        }
+        // A person who accepts it again moves the end to now, so to say: see `accept_cluster`.
+        if too_late {
+            return Ok(v1::RecoverResponse {
+                state: v1::EnrollmentState::Pending.into(),
+                retry_after_seconds: 30,
+                ..answer
+            });
+        }
+        let issued = self.issue(&name, &key).await?;
+        tracing::info!(cluster = %name, "recovered by its key");
+        Ok(v1::RecoverResponse {
+            state: v1::EnrollmentState::Accepted.into(),
+            certificate_chain: issued.chain_pem,
+            expires_at: Some(timestamp_to_wire(issued.expires_at)),
+            ..answer
+        })
+    }
+}
+
+fn too_many_guesses() -> Status {
+    Status::resource_exhausted("too many failed enrolments from your address; wait a minute")
+}
+
+fn locked(name: &ClusterName, lock: &Lock) -> Status {
+    Status::permission_denied(format!(
+        "{name} is locked: {}; `flotilla cluster unlock {name}` when you know why",
+        lock.why
+    ))
 }

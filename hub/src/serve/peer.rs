@@ -1,18 +1,26 @@
 //! Who is calling: the client certificate alone says so.
 
+use std::net::IpAddr;
+
 use flotilla_shared::id::{ClusterName, OperatorName};
-use flotilla_shared::identity::{Identity, PeerCertificate};
+use flotilla_shared::identity::{Identity, PeerCertificate, serial_counter};
 use tonic::{Request, Status};
 
 /// What the listener knows of a connection; every request on it carries this.
 #[derive(Debug, Clone)]
 pub struct Peer {
+    /// Where it comes from.
+    pub address: IpAddr,
     /// None: no client certificate.
     pub certificate: Option<PeerCertificate>,
 }
 
 /// On whose behalf another hub process calls.
 pub const BEHALF: &str = "x-flotilla-on-behalf-of";
+/// The serial number of that caller's certificate.
+pub const BEHALF_SERIAL: &str = "x-flotilla-on-behalf-of-serial";
+/// Where that caller calls from.
+pub const BEHALF_ADDRESS: &str = "x-flotilla-on-behalf-of-address";
 /// In that header: a caller without a certificate.
 pub const NOBODY: &str = "nobody";
 
@@ -43,6 +51,48 @@ fn identity<T>(request: &Request<T>) -> Result<Option<Identity>, Status> {
             Ok(identity) => Ok(Some(identity)),
         },
     }
+}
+
+fn is_hub<T>(request: &Request<T>) -> bool {
+    let peer = request.extensions().get::<Peer>();
+    peer.and_then(|peer| peer.certificate.as_ref())
+        .is_some_and(|certificate| certificate.identity == Identity::Hub)
+}
+
+fn header<'r, T>(request: &'r Request<T>, name: &str) -> Option<&'r str> {
+    let value = request.metadata().get(name)?;
+    value.to_str().ok()
+}
+
+/// How many certificates the caller has had; 0: not known.
+pub fn counter<T>(request: &Request<T>) -> u64 {
+    if is_hub(request) {
+        return header(request, BEHALF_SERIAL).map_or(0, serial_counter);
+    }
+    let peer = request.extensions().get::<Peer>();
+    peer.and_then(|peer| peer.certificate.as_ref())
+        .map_or(0, PeerCertificate::counter)
+}
+
+/// The serial number of the caller's certificate, hexadecimal; empty: it has none.
+pub fn serial<T>(request: &Request<T>) -> String {
+    if is_hub(request) {
+        return header(request, BEHALF_SERIAL)
+            .unwrap_or_default()
+            .to_owned();
+    }
+    let peer = request.extensions().get::<Peer>();
+    peer.and_then(|peer| peer.certificate.as_ref())
+        .map(|certificate| certificate.serial.clone())
+        .unwrap_or_default()
+}
+
+/// Where the caller calls from; none: not known.
+pub fn address<T>(request: &Request<T>) -> Option<IpAddr> {
+    if is_hub(request) {
+        return header(request, BEHALF_ADDRESS)?.parse().ok();
+    }
+    request.extensions().get::<Peer>().map(|peer| peer.address)
 }
 
 /// The calling agent's cluster.

@@ -17,12 +17,13 @@ use tonic::body::Body;
 use tonic::transport::Channel;
 use tower::Service;
 
-use super::peer::{BEHALF, NOBODY, Peer};
+use super::peer::{BEHALF, BEHALF_ADDRESS, BEHALF_SERIAL, NOBODY, Peer};
+use super::trust::Trust;
 
 /// Where calls go.
 #[derive(Clone)]
 pub struct PassOn {
-    tls: Arc<rustls::ClientConfig>,
+    trust: Arc<Trust>,
     /// The process that decides, and the channel to it.
     target: Arc<Mutex<(String, Option<Channel>)>>,
 }
@@ -30,9 +31,9 @@ pub struct PassOn {
 impl PassOn {
     /// To nobody yet.
     #[must_use]
-    pub fn new(tls: Arc<rustls::ClientConfig>) -> Self {
+    pub fn new(trust: Arc<Trust>) -> Self {
         Self {
-            tls,
+            trust,
             target: Arc::default(),
         }
     }
@@ -56,12 +57,10 @@ impl PassOn {
                 "no hub process decides just now; try again",
             ));
         }
-        let made = dial(&address, Arc::clone(&self.tls))
-            .await
-            .map_err(|error| {
-                tracing::warn!(%error, "cannot reach the hub process that decides");
-                Status::unavailable("the hub process that decides cannot be reached; try again")
-            })?;
+        let made = dial(&address, self.trust.client()).await.map_err(|error| {
+            tracing::warn!(%error, "cannot reach the hub process that decides");
+            Status::unavailable("the hub process that decides cannot be reached; try again")
+        })?;
         let mut target = self.target.lock();
         if target.0 == address {
             target.1 = Some(made.clone());
@@ -71,14 +70,21 @@ impl PassOn {
 
     async fn pass(&self, mut request: Request<Body>) -> Result<Response<Body>, Status> {
         let peer = request.extensions().get::<Peer>().cloned();
-        let behalf = match peer.and_then(|peer| peer.certificate) {
-            Some(certificate) => certificate.identity.to_string(),
-            None => NOBODY.to_owned(),
+        let address = peer.as_ref().map(|peer| peer.address.to_string());
+        let (behalf, serial) = match peer.and_then(|peer| peer.certificate) {
+            Some(certificate) => (certificate.identity.to_string(), certificate.serial),
+            None => (NOBODY.to_owned(), String::new()),
         };
-        let behalf = HeaderValue::from_str(&behalf)
-            .map_err(|_| Status::internal("an identity that is no header"))?;
         // Whatever the caller wrote there is overwritten.
-        request.headers_mut().insert(BEHALF, behalf);
+        for (name, value) in [
+            (BEHALF, behalf),
+            (BEHALF_SERIAL, serial),
+            (BEHALF_ADDRESS, address.unwrap_or_default()),
+        ] {
+            let value = HeaderValue::from_str(&value)
+                .map_err(|_| Status::internal("an identity that is no header"))?;
+            request.headers_mut().insert(name, value);
+        }
         let mut channel = self.channel().await?;
         std::future::poll_fn(|cx| channel.poll_ready(cx))
             .await

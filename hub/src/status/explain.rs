@@ -268,6 +268,11 @@ fn explain_cluster(
         steps.add("acceptance", "", Waiting, text, Some(Reason::Pending), None);
         return;
     }
+    if let Some(lock) = &cluster.record.credential.locked {
+        let reason = Some(Reason::IdentityInUse);
+        let text = format!("locked: {}; no new assignments", lock.why);
+        steps.add("identity", "", Failed, text, reason, Some(lock.at));
+    }
     let environment = fleet
         .environment_of(name)
         .and_then(|e| fleet.spec().environment(&e).cloned());

@@ -47,7 +47,7 @@ impl Store {
         for row in self
             .rows(
                 "SELECT c.name, c.environment, c.labels, c.created_at, c.cluster_uid, c.pending, \
-                 c.certificate_expires_at, a.content, r.content, c.pin FROM clusters c \
+                 c.certificate_expires_at, a.content, r.content, c.pin, c.credential FROM clusters c \
                  LEFT JOIN assignments a ON a.cluster = c.name \
                  LEFT JOIN reports r ON r.cluster = c.name",
             )
@@ -106,6 +106,7 @@ impl Store {
         let created_at: i64 = row.try_get(3).map_err(self.error())?;
         let expires_at: Option<i64> = row.try_get(6).map_err(self.error())?;
         let pin: Option<String> = row.try_get(9).map_err(self.error())?;
+        let credential: Option<String> = row.try_get(10).map_err(self.error())?;
         let record = ClusterRecord {
             environment: environment
                 .map(|e| e.parse())
@@ -120,6 +121,11 @@ impl Store {
                 .map(|pin| serde_json::from_str(&pin))
                 .transpose()
                 .map_err(|_| damaged())?,
+            credential: credential
+                .map(|credential| serde_json::from_str(&credential))
+                .transpose()
+                .map_err(|_| damaged())?
+                .unwrap_or_default(),
         };
         let assignment: Option<Vec<u8>> = row.try_get(7).map_err(self.error())?;
         let assignment = assignment

@@ -40,6 +40,7 @@ const MIGRATIONS: &[&[&str]] = &[
         "INSERT INTO decider (id, holder, term, address, expires_at, last_batch) \
          VALUES (1, '', 0, '', 0, '')",
     ],
+    &["ALTER TABLE clusters ADD COLUMN credential TEXT"],
 ];
 
 /// The version this hub knows.

@@ -321,7 +321,7 @@ pub mod agent_message {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HubMessage {
-    #[prost(oneof = "hub_message::Body", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "hub_message::Body", tags = "1, 2, 3, 4, 5, 6")]
     pub body: ::core::option::Option<hub_message::Body>,
 }
 /// Nested message and enum types in `HubMessage`.
@@ -338,6 +338,8 @@ pub mod hub_message {
         Goodbye(super::Goodbye),
         #[prost(message, tag = "5")]
         PlanRequest(super::PlanRequest),
+        #[prost(message, tag = "6")]
+        RenewalRequest(super::RenewalRequest),
     }
 }
 /// First message of a stream.
@@ -551,6 +553,14 @@ pub struct Heartbeat {
     /// SHA-256 of the last Report as encoded; empty: none sent yet.
     #[prost(bytes = "vec", tag = "3")]
     pub report_digest: ::prost::alloc::vec::Vec<u8>,
+}
+/// Asks the agent to renew its certificate before it would by itself, such as when the authority
+/// changes. An agent that does not know this renews at two thirds of its certificate's life.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RenewalRequest {
+    /// At a random moment within so many seconds, so that a fleet does not come at once.
+    #[prost(uint32, tag = "1")]
+    pub within_seconds: u32,
 }
 /// Asks for the full Report again.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1055,6 +1065,33 @@ pub struct RenewResponse {
     pub trust_bundle: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "3")]
     pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// PEM: for each root that is new, its key certified by an older one (RFC 4210, newWithOld). An agent
+    /// takes a new root only with such a certificate by a root that it trusts already.
+    #[prost(string, tag = "4")]
+    pub endorsements: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RecoverRequest {
+    /// PKCS#10, DER, signed with the key of the last certificate.
+    #[prost(bytes = "vec", tag = "1")]
+    pub csr: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RecoverResponse {
+    /// Pending: too long expired; a person has to accept the cluster again.
+    #[prost(enumeration = "EnrollmentState", tag = "1")]
+    pub state: i32,
+    /// Empty while pending.
+    #[prost(string, tag = "2")]
+    pub certificate_chain: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub trust_bundle: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "4")]
+    pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(string, tag = "5")]
+    pub endorsements: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "6")]
+    pub retry_after_seconds: u32,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -1213,6 +1250,33 @@ pub mod enrollment_service_client {
                 .insert(GrpcMethod::new("flotilla.v1.EnrollmentService", "Renew"));
             self.inner.unary(req, path, codec).await
         }
+        /// A new certificate for a cluster whose last one has expired or came from an authority that is no
+        /// longer trusted. The key alone says which cluster it is: the one that the hub knows it by. Needs no
+        /// client certificate.
+        pub async fn recover(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RecoverRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RecoverResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::SmallCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/flotilla.v1.EnrollmentService/Recover",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("flotilla.v1.EnrollmentService", "Recover"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1240,6 +1304,13 @@ pub mod enrollment_service_server {
             &self,
             request: tonic::Request<super::RenewRequest>,
         ) -> std::result::Result<tonic::Response<super::RenewResponse>, tonic::Status>;
+        /// A new certificate for a cluster whose last one has expired or came from an authority that is no
+        /// longer trusted. The key alone says which cluster it is: the one that the hub knows it by. Needs no
+        /// client certificate.
+        async fn recover(
+            &self,
+            request: tonic::Request<super::RecoverRequest>,
+        ) -> std::result::Result<tonic::Response<super::RecoverResponse>, tonic::Status>;
     }
     /// How a cluster gets, and keeps, its identity.
     #[derive(Debug)]
@@ -1392,6 +1463,51 @@ pub mod enrollment_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RenewSvc(inner);
+                        let codec = crate::codec::SmallCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/flotilla.v1.EnrollmentService/Recover" => {
+                    #[allow(non_camel_case_types)]
+                    struct RecoverSvc<T: EnrollmentService>(pub Arc<T>);
+                    impl<
+                        T: EnrollmentService,
+                    > tonic::server::UnaryService<super::RecoverRequest>
+                    for RecoverSvc<T> {
+                        type Response = super::RecoverResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RecoverRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as EnrollmentService>::recover(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RecoverSvc(inner);
                         let codec = crate::codec::SmallCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -1584,6 +1700,9 @@ pub struct ClusterStatus {
     /// SHA-256 of the public key that waits for acceptance, hexadecimal; empty unless pending.
     #[prost(string, tag = "23")]
     pub pending_fingerprint: ::prost::alloc::string::String,
+    /// Why the cluster gets no new assignments until a person unlocks it; empty: it does.
+    #[prost(string, tag = "24")]
+    pub locked: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListEnvironmentsRequest {}
@@ -1843,6 +1962,31 @@ pub struct RemoveClusterRequest {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RemoveClusterResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UnlockClusterRequest {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UnlockClusterResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RenewOperatorRequest {
+    /// PKCS#10, DER.
+    #[prost(bytes = "vec", tag = "1")]
+    pub csr: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RenewOperatorResponse {
+    /// PEM, leaf first.
+    #[prost(string, tag = "1")]
+    pub certificate_chain: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub trust_bundle: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "3")]
+    pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetHubRequest {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2759,6 +2903,31 @@ pub mod fleet_service_client {
                 .insert(GrpcMethod::new("flotilla.v1.FleetService", "RemoveCluster"));
             self.inner.unary(req, path, codec).await
         }
+        /// Lets a cluster that was locked, since its identity is in use twice, have new assignments again.
+        pub async fn unlock_cluster(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UnlockClusterRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UnlockClusterResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::SmallCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/flotilla.v1.FleetService/UnlockCluster",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("flotilla.v1.FleetService", "UnlockCluster"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Who am I, what is this hub.
         pub async fn get_hub(
             &mut self,
@@ -3002,6 +3171,31 @@ pub mod fleet_service_client {
                 .insert(GrpcMethod::new("flotilla.v1.FleetService", "SetOperator"));
             self.inner.unary(req, path, codec).await
         }
+        /// A new certificate for the caller's own name and a new key. Needs the current certificate.
+        pub async fn renew_operator(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RenewOperatorRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RenewOperatorResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::SmallCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/flotilla.v1.FleetService/RenewOperator",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("flotilla.v1.FleetService", "RenewOperator"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -3116,6 +3310,14 @@ pub mod fleet_service_server {
             tonic::Response<super::RemoveClusterResponse>,
             tonic::Status,
         >;
+        /// Lets a cluster that was locked, since its identity is in use twice, have new assignments again.
+        async fn unlock_cluster(
+            &self,
+            request: tonic::Request<super::UnlockClusterRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UnlockClusterResponse>,
+            tonic::Status,
+        >;
         /// Who am I, what is this hub.
         async fn get_hub(
             &self,
@@ -3193,6 +3395,14 @@ pub mod fleet_service_server {
             request: tonic::Request<super::SetOperatorRequest>,
         ) -> std::result::Result<
             tonic::Response<super::SetOperatorResponse>,
+            tonic::Status,
+        >;
+        /// A new certificate for the caller's own name and a new key. Needs the current certificate.
+        async fn renew_operator(
+            &self,
+            request: tonic::Request<super::RenewOperatorRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RenewOperatorResponse>,
             tonic::Status,
         >;
     }
@@ -3905,6 +4115,51 @@ pub mod fleet_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/flotilla.v1.FleetService/UnlockCluster" => {
+                    #[allow(non_camel_case_types)]
+                    struct UnlockClusterSvc<T: FleetService>(pub Arc<T>);
+                    impl<
+                        T: FleetService,
+                    > tonic::server::UnaryService<super::UnlockClusterRequest>
+                    for UnlockClusterSvc<T> {
+                        type Response = super::UnlockClusterResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UnlockClusterRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as FleetService>::unlock_cluster(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UnlockClusterSvc(inner);
+                        let codec = crate::codec::SmallCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/flotilla.v1.FleetService/GetHub" => {
                     #[allow(non_camel_case_types)]
                     struct GetHubSvc<T: FleetService>(pub Arc<T>);
@@ -4341,6 +4596,51 @@ pub mod fleet_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = SetOperatorSvc(inner);
+                        let codec = crate::codec::SmallCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/flotilla.v1.FleetService/RenewOperator" => {
+                    #[allow(non_camel_case_types)]
+                    struct RenewOperatorSvc<T: FleetService>(pub Arc<T>);
+                    impl<
+                        T: FleetService,
+                    > tonic::server::UnaryService<super::RenewOperatorRequest>
+                    for RenewOperatorSvc<T> {
+                        type Response = super::RenewOperatorResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RenewOperatorRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as FleetService>::renew_operator(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RenewOperatorSvc(inner);
                         let codec = crate::codec::SmallCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -1,4 +1,4 @@
-//! `cluster list`, `accept` and `remove`.
+//! `cluster list`, `accept`, `unlock` and `remove`.
 
 use flotilla_proto::v1;
 
@@ -66,6 +66,18 @@ pub(super) async fn run(
             });
             client.api().remove_cluster(request).await?;
             printer.say(&format!("cluster {name} is removed"));
+            Ok(())
+        }
+        ClusterCommand::Unlock { name, reason } => {
+            let request = client.request(v1::UnlockClusterRequest {
+                name: name.to_string(),
+                reason,
+            });
+            client.api().unlock_cluster(request).await?;
+            printer.say(&format!(
+                "cluster {name} is unlocked; if its identity is in use twice still, it is locked again: \
+                 then remove it and enrol it anew"
+            ));
             Ok(())
         }
         // Taken by the caller, since it also makes a token.

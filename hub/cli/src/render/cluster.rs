@@ -29,6 +29,9 @@ pub fn describe(cluster: &Cluster, paint: Paint, now: Timestamp) -> String {
     if !cluster.pending_fingerprint.is_empty() {
         field("waiting key", cluster.pending_fingerprint.clone());
     }
+    if !cluster.locked.is_empty() {
+        field("locked", paint.paint(Tone::Bad, &cluster.locked));
+    }
     field(
         "versions",
         format!(

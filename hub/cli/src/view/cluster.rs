@@ -51,6 +51,9 @@ pub struct Cluster {
     pub labels: BTreeMap<String, String>,
     /// Whether its agent is there.
     pub connection: Connection,
+    /// Why it gets no new assignments until a person unlocks it; empty: it does.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub locked: String,
     /// The agent's last word.
     pub last_seen: Option<Timestamp>,
     /// Begin of the open stream.
@@ -215,6 +218,7 @@ impl From<&v1::ClusterStatus> for Cluster {
                 v1::Connection::NeverSeen => Connection::NeverSeen,
                 v1::Connection::Unspecified => Connection::Unknown,
             },
+            locked: text(&wire.locked),
             last_seen: moment(wire.last_seen.as_ref()),
             connected_since: moment(wire.connected_since.as_ref()),
             agent_version: text(&wire.agent_version),

@@ -220,6 +220,20 @@ impl FleetService for Fake {
         Ok(Response::new(v1::RemoveClusterResponse {}))
     }
 
+    async fn unlock_cluster(
+        &self,
+        _: Request<v1::UnlockClusterRequest>,
+    ) -> Answer<v1::UnlockClusterResponse> {
+        Ok(Response::new(v1::UnlockClusterResponse {}))
+    }
+
+    async fn renew_operator(
+        &self,
+        _: Request<v1::RenewOperatorRequest>,
+    ) -> Answer<v1::RenewOperatorResponse> {
+        Err(Status::internal("broken on purpose"))
+    }
+
     async fn get_hub(&self, _: Request<v1::GetHubRequest>) -> Answer<v1::GetHubResponse> {
         Err(Status::internal("broken on purpose"))
     }

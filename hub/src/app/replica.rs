@@ -1,0 +1,145 @@
+//! One of several replicas: stands by, decides once the lease is free, and ends with it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+
+use super::{Start, bind, decide};
+use crate::serve::http::{self, Probe};
+use crate::serve::standby::PassOn;
+use crate::serve::trust::{self, Trust};
+use crate::serve::{listen, server};
+use crate::store::{LEASE, Lease, Store};
+
+/// How often a replica that stands by looks whether it should decide, and one that decides proves that
+/// it is there.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Stands by until the lease is free, then decides until it is lost. What was decided in memory is
+/// worth nothing to the next one, so the process ends with the lease and begins anew.
+pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
+    let holder = format!("{:016x}", rand::random::<u64>());
+    let pass_on = PassOn::new(Arc::clone(&start.trust));
+    let standing_by = start.stop.child_token();
+    let probe = Probe {
+        metrics: start.metrics.clone(),
+        handle: None,
+    };
+    let mut side = Vec::new();
+    if let Some(address) = &start.config.metrics_listen
+        && let Some(listener) = start.probes.take()
+    {
+        let bound = listener.local_addr()?;
+        side.push(tokio::spawn(http::probes(
+            listener,
+            probe,
+            standing_by.clone(),
+        )));
+        tracing::debug!(%bound, address, "probes while standing by");
+    }
+    side.push(tokio::spawn(trust::watch(
+        Arc::clone(&start.trust),
+        None,
+        standing_by.clone(),
+    )));
+    let server = tokio::spawn(standby(
+        pass_on.clone(),
+        Arc::clone(&start.listener),
+        Arc::clone(&start.trust),
+        start.config.limits,
+        standing_by.clone(),
+    ));
+    let lease = loop {
+        match start.store.acquire(&holder, &start.replica_address).await {
+            Ok(Some(lease)) => break lease,
+            Ok(None) => match start.store.standing().await {
+                Ok(standing) => pass_on.aim(&standing.address),
+                Err(error) => tracing::warn!(%error, "cannot see who decides"),
+            },
+            Err(error) => tracing::warn!(%error, "cannot ask for the lease"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            () = start.stop.cancelled() => return Ok(()),
+        }
+    };
+    tracing::info!(term = lease.term, "this replica decides now");
+    // Renewed from the first moment on: loading a large fleet takes time too.
+    let keeper = tokio::spawn(keep(start.store.clone(), lease, start.stop.clone()));
+    standing_by.cancel();
+    for task in side.into_iter().chain([server]) {
+        let _ = tokio::time::timeout(LOOK, task).await;
+    }
+    if let Some(address) = start.config.metrics_listen.clone() {
+        start.probes = Some(bind(&address).await?);
+    }
+    let stop = start.stop.clone();
+    let mut tasks = decide(start).await?;
+    tasks.push(keeper);
+    stop.cancelled().await;
+    for task in tasks {
+        let _ = tokio::time::timeout(Duration::from_secs(3), task).await;
+    }
+    Ok(())
+}
+
+/// Keeps the lease, or stops the process: also when the store has not answered for as long as a lease
+/// lasts, since another may decide by then.
+async fn keep(store: Store, lease: Lease, stop: CancellationToken) {
+    let mut proven = tokio::time::Instant::now();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            () = stop.cancelled() => return,
+        }
+        let asked = tokio::time::Instant::now();
+        match tokio::time::timeout(LEASE, store.renew(lease)).await {
+            Ok(Ok(true)) => proven = asked,
+            Ok(Ok(false)) => {
+                tracing::error!(term = lease.term, "the lease is lost; stepping down");
+                stop.cancel();
+                return;
+            }
+            Ok(Err(error)) => tracing::warn!(%error, "cannot renew the lease"),
+            Err(_) => tracing::warn!("the store does not answer"),
+        }
+        if proven.elapsed() >= LEASE {
+            tracing::error!(
+                term = lease.term,
+                "the lease could not be renewed; stepping down"
+            );
+            stop.cancel();
+            return;
+        }
+    }
+}
+
+/// Passes every call on.
+async fn standby(
+    pass_on: PassOn,
+    listener: Arc<TcpListener>,
+    trust: Arc<Trust>,
+    limits: listen::Limits,
+    stop: CancellationToken,
+) {
+    let router = axum::Router::new().fallback_service(tower::service_fn(
+        move |request: ::http::Request<axum::body::Body>| {
+            let mut pass_on = pass_on.clone();
+            async move {
+                let request = request.map(tonic::body::Body::new);
+                tower::Service::call(&mut pass_on, request).await
+            }
+        },
+    ));
+    let incoming = ReceiverStream::new(listen::accept(listener, trust, limits));
+    let served = server::builder()
+        .add_routes(tonic::service::Routes::from(router))
+        .serve_with_incoming_shutdown(incoming, stop.cancelled())
+        .await;
+    if let Err(error) = served {
+        tracing::error!(%error, "the server ended");
+    }
+}

@@ -1,0 +1,53 @@
+//! The authority's files: secrets that nobody else may read, each written whole or not at all.
+
+use std::path::Path;
+
+use super::Error;
+
+pub(super) fn read(path: &Path) -> Result<String, Error> {
+    std::fs::read_to_string(path).map_err(|cause| Error::File {
+        path: path.to_owned(),
+        cause,
+    })
+}
+
+/// Reads a key file, and refuses it where others can read it too (catalogue E15).
+pub(super) fn read_private(path: &Path) -> Result<String, Error> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let metadata = std::fs::metadata(path).map_err(|cause| Error::File {
+        path: path.to_owned(),
+        cause,
+    })?;
+    if metadata.permissions().mode() & 0o077 != 0 {
+        return Err(Error::Readable(path.to_owned()));
+    }
+    read(path)
+}
+
+/// Writes a file that nobody else may read, whole or not at all.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_private(path: &Path, content: &str) -> Result<(), Error> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let error = |cause| Error::File {
+        path: path.to_owned(),
+        cause,
+    };
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).map_err(error)?;
+    }
+    let temporary = path.with_extension("tmp");
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)
+        .map_err(error)?;
+    file.write_all(content.as_bytes())
+        .and_then(|()| file.sync_all())
+        .map_err(error)?;
+    std::fs::rename(&temporary, path).map_err(error)
+}

@@ -1,0 +1,277 @@
+//! Whose identity it is: which certificates a cluster has had, and how it shows that two hold them.
+
+use flotilla_shared::id::ClusterName;
+use flotilla_shared::reason::Reason;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Effect, Fleet, SessionId};
+
+/// Renewals that a change of the authority asks for in one second.
+const RENEWALS_A_SECOND: usize = 100;
+
+/// The certificates of a cluster, as far as the hub issued them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Credential {
+    /// How many were issued: the counter of the newest.
+    pub issued: u64,
+    /// The highest counter that was shown to the hub. An older one than this is not the same agent: the
+    /// agent keeps a new certificate, for all its pods, before it shows it.
+    pub shown: u64,
+    /// SHA-256 of the certificate that signed the newest; empty: not known.
+    pub issuer: String,
+    /// SHA-256 of the public key of the newest: who has the key is the cluster, also when the
+    /// certificate has expired (E10).
+    pub key: String,
+    /// No new assignments until a person unlocks it.
+    pub locked: Option<Lock>,
+}
+
+/// Why a cluster gets no new assignments.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lock {
+    /// Since when.
+    pub at: Timestamp,
+    /// For a person.
+    pub why: String,
+}
+
+/// A certificate was issued to a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuedCertificate {
+    /// Its counter.
+    pub counter: u64,
+    /// SHA-256 of what signed it.
+    pub issuer: String,
+    /// SHA-256 of its public key.
+    pub key: String,
+    /// Its end.
+    pub expires_at: Timestamp,
+}
+
+impl Credential {
+    /// Judges a certificate that is shown, and the cluster in which it is (E7). Counter 0 and an empty
+    /// UID say nothing.
+    ///
+    /// # Errors
+    /// With a text for a person, when the identity is in use twice.
+    pub fn judge(&self, counter: u64, enrolled_uid: &str, uid: &str) -> Result<(), String> {
+        if !uid.is_empty() && !enrolled_uid.is_empty() && uid != enrolled_uid {
+            return Err(format!(
+                "its identity is used in another Kubernetes cluster: it was enrolled for kube-system \
+                 {enrolled_uid}, and is shown by {uid}"
+            ));
+        }
+        if counter != 0 && counter < self.shown {
+            return Err(format!(
+                "its identity is used twice: certificate number {counter} is shown after number {} \
+                 was; two hold a copy of the key",
+                self.shown
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Fleet {
+    /// SHA-256 of the certificate that signs now; empty: not known, or nothing is signed here.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// The cluster that the hub knows by a key.
+    #[must_use]
+    pub fn cluster_of_key(&self, fingerprint: &str) -> Option<&ClusterName> {
+        let mut all = self.clusters.iter();
+        all.find(|(_, cluster)| cluster.record.credential.key == fingerprint)
+            .map(|(name, _)| name)
+    }
+
+    /// Another cluster that was enrolled for the same namespace kube-system (E6).
+    #[must_use]
+    pub fn namesake(&self, name: &ClusterName, uid: &str) -> Option<&ClusterName> {
+        let mut all = self.clusters.iter();
+        all.find(|(other, cluster)| {
+            !uid.is_empty() && *other != name && cluster.record.cluster_uid == uid
+        })
+        .map(|(other, _)| other)
+    }
+
+    pub(super) fn issued(
+        &mut self,
+        name: &ClusterName,
+        certificate: IssuedCertificate,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(cluster) = self.clusters.get_mut(name) else {
+            return;
+        };
+        let record = &mut cluster.record;
+        record.credential.issued = record.credential.issued.max(certificate.counter);
+        record.credential.issuer = certificate.issuer;
+        record.credential.key = certificate.key;
+        record.certificate_expires_at = Some(certificate.expires_at);
+        effects.push(Effect::StoreCluster(name.clone(), record.clone()));
+        self.touch(name);
+    }
+
+    /// Notes which certificate a stream was opened with. False: the identity is in use twice.
+    pub(super) fn shown(
+        &mut self,
+        name: &ClusterName,
+        counter: u64,
+        uid: &str,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        let Some(cluster) = self.clusters.get_mut(name) else {
+            return false;
+        };
+        let record = &mut cluster.record;
+        let judged = record.credential.judge(counter, &record.cluster_uid, uid);
+        if let Err(why) = judged {
+            self.lock(name, why, now, effects);
+            return false;
+        }
+        let mut changed = false;
+        if counter > record.credential.shown {
+            record.credential.shown = counter;
+            // A hub that was restored from a backup does not know what it issued since.
+            record.credential.issued = record.credential.issued.max(counter);
+            changed = true;
+        }
+        if record.cluster_uid.is_empty() && !uid.is_empty() {
+            uid.clone_into(&mut record.cluster_uid);
+            changed = true;
+        }
+        if changed {
+            effects.push(Effect::StoreCluster(name.clone(), record.clone()));
+        }
+        true
+    }
+
+    /// Locks a cluster for new assignments. What it runs goes on.
+    pub(super) fn lock(
+        &mut self,
+        name: &ClusterName,
+        why: String,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(cluster) = self.clusters.get_mut(name) else {
+            return;
+        };
+        if cluster.record.credential.locked.is_some() {
+            return;
+        }
+        cluster.record.credential.locked = Some(Lock {
+            at: now,
+            why: why.clone(),
+        });
+        effects.push(Effect::StoreCluster(name.clone(), cluster.record.clone()));
+        effects.push(Effect::Audit(super::AuditEntry {
+            at: now,
+            actor: "hub".to_owned(),
+            action: "cluster lock".to_owned(),
+            environment: self
+                .environment_of(name)
+                .map(|environment| environment.to_string())
+                .unwrap_or_default(),
+            clusters: vec![name.to_string()],
+            detail: why,
+            ..super::AuditEntry::default()
+        }));
+        self.stir(name);
+        self.touch(name);
+    }
+
+    pub(super) fn unlock(&mut self, name: &ClusterName, now: Timestamp, effects: &mut Vec<Effect>) {
+        let Some(cluster) = self.clusters.get_mut(name) else {
+            return;
+        };
+        if cluster.record.credential.locked.take().is_some() {
+            effects.push(Effect::StoreCluster(name.clone(), cluster.record.clone()));
+            self.stir(name);
+            self.touch(name);
+            self.assign(name, now, effects);
+        }
+    }
+
+    /// Another certificate signs from now on: everyone who is there is asked for a renewal.
+    pub(super) fn authority_changed(&mut self, issuer: String, effects: &mut Vec<Effect>) {
+        self.issuer = issuer;
+        let within = self.renewal_span();
+        for (name, cluster) in &self.clusters {
+            if let Some((session, _)) = cluster.session
+                && self.is_behind(name)
+            {
+                effects.push(Effect::RequestRenewal(name.clone(), session, within));
+            }
+        }
+    }
+
+    /// Asks a cluster that has just connected for a renewal, if its certificate is by an authority that
+    /// is on its way out.
+    pub(super) fn catch_up(
+        &self,
+        name: &ClusterName,
+        session: SessionId,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.is_behind(name) {
+            let within = self.renewal_span();
+            effects.push(Effect::RequestRenewal(name.clone(), session, within));
+        }
+    }
+
+    fn is_behind(&self, name: &ClusterName) -> bool {
+        self.clusters.get(name).is_some_and(|cluster| {
+            let record = &cluster.record;
+            let has_one = record.certificate_expires_at.is_some();
+            has_one && !self.issuer.is_empty() && record.credential.issuer != self.issuer
+        })
+    }
+
+    fn renewal_span(&self) -> u32 {
+        u32::try_from(self.clusters.len() / RENEWALS_A_SECOND).unwrap_or(u32::MAX)
+    }
+}
+
+/// The text with which a stream of a locked cluster ends.
+pub(super) fn cloned(name: &ClusterName, session: SessionId) -> Effect {
+    Effect::Close(
+        name.clone(),
+        session,
+        Reason::IdentityInUse,
+        format!(
+            "the identity of {name} is in use twice, so that it is locked: find out who has a copy, \
+             then `flotilla cluster unlock {name}`, or remove the cluster and enrol it anew"
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn e07_an_older_certificate_than_one_that_was_shown_is_a_clone() {
+        let credential = Credential {
+            issued: 9,
+            shown: 7,
+            ..Credential::default()
+        };
+        // The agent may lose an answer and renew with the older one again, as long as it has not shown
+        // the newer one.
+        for counter in [0, 7, 8, 9, 10] {
+            assert_eq!(credential.judge(counter, "u", "u"), Ok(()), "{counter}");
+        }
+        assert!(credential.judge(6, "u", "u").is_err());
+        assert!(credential.judge(9, "u", "other").is_err());
+        for (enrolled, uid) in [("", "u"), ("u", ""), ("", "")] {
+            assert_eq!(credential.judge(9, enrolled, uid), Ok(()));
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Operators: who may do what, and their certificates.
+
+use flotilla_proto::v1;
+use flotilla_shared::identity::Identity;
+use flotilla_shared::wire::timestamp_to_wire;
+use jiff::Timestamp;
+use tonic::{Request, Response, Status};
+
+use super::super::access::Need;
+use super::super::store_error;
+use super::{Operators, bad_name, entry};
+use crate::authority::{Error, OPERATOR_LIFE, Request as KeyRequest};
+use crate::fleet::AuditEntry;
+use crate::store::{Grant, Role};
+
+pub(super) async fn list_operators(
+    api: &Operators,
+    request: Request<v1::ListOperatorsRequest>,
+) -> Result<Response<v1::ListOperatorsResponse>, Status> {
+    api.allow(&request, Need::See)?;
+    let grants = api.0.access.grants();
+    let operators = grants.iter().map(grant_to_wire).collect();
+    Ok(Response::new(v1::ListOperatorsResponse { operators }))
+}
+
+pub(super) async fn set_operator(
+    api: &Operators,
+    request: Request<v1::SetOperatorRequest>,
+) -> Result<Response<v1::SetOperatorResponse>, Status> {
+    let caller = api.allow(&request, Need::Administer)?;
+    let request = request.into_inner();
+    let now = Timestamp::now();
+    let grant = Grant {
+        name: request.name.parse().map_err(|e| bad_name(&e))?,
+        role: request.role.parse().map_err(Status::invalid_argument)?,
+        environments: request
+            .environments
+            .iter()
+            .map(|name| name.parse().map_err(|e| bad_name(&e)))
+            .collect::<Result<_, _>>()?,
+        changed_by: caller.to_string(),
+        changed_at: now,
+    };
+    if grant.name == caller && grant.role != Role::Admin {
+        return Err(Status::failed_precondition(
+            "you cannot take your own admin role: let another admin do it",
+        ));
+    }
+    let key = match request.csr.as_slice() {
+        [] => None,
+        csr => Some(
+            KeyRequest::from_der(csr)
+                .map_err(|error| Status::invalid_argument(error.to_string()))?,
+        ),
+    };
+    let mut grants = vec![grant.clone()];
+    // The first grant ends the rule that everyone is an admin; who gives it stays one.
+    if api.0.access.grants().is_empty() && grant.name != caller {
+        grants.push(Grant::admin(&caller, now));
+    }
+    for one in grants {
+        let kept = api.0.store.grant(&one).await;
+        kept.map_err(|error| store_error(&error))?;
+        api.record(AuditEntry {
+            detail: format!("{} is {}", one.name, one.role.as_str()),
+            ..entry(&caller, "operator set")
+        })
+        .await?;
+        api.0.access.put(one);
+    }
+    let certificate_chain = match key {
+        Some(key) => {
+            let identity = Identity::Operator(grant.name.clone());
+            let authority = api.0.trust.authority();
+            let signed = authority.sign(&identity, &key, OPERATOR_LIFE, 0, now);
+            signed.map_err(|error| cannot_sign(&error))?.chain_pem
+        }
+        None => String::new(),
+    };
+    Ok(Response::new(v1::SetOperatorResponse {
+        operator: Some(grant_to_wire(&grant)),
+        certificate_chain,
+        trust_bundle: api.0.trust.authority().trust_bundle().to_owned(),
+    }))
+}
+
+pub(super) async fn renew_operator(
+    api: &Operators,
+    request: Request<v1::RenewOperatorRequest>,
+) -> Result<Response<v1::RenewOperatorResponse>, Status> {
+    let operator = api.allow(&request, Need::See)?;
+    let key = KeyRequest::from_der(&request.get_ref().csr)
+        .map_err(|error| Status::invalid_argument(error.to_string()))?;
+    let authority = api.0.trust.authority();
+    let identity = Identity::Operator(operator.clone());
+    let now = Timestamp::now();
+    let issued = authority
+        .sign(&identity, &key, OPERATOR_LIFE, 0, now)
+        .map_err(|error| cannot_sign(&error))?;
+    api.record(AuditEntry {
+        detail: format!("key {}", key.fingerprint),
+        ..entry(&operator, "operator renew")
+    })
+    .await?;
+    Ok(Response::new(v1::RenewOperatorResponse {
+        certificate_chain: issued.chain_pem,
+        trust_bundle: authority.trust_bundle().to_owned(),
+        expires_at: Some(timestamp_to_wire(issued.expires_at)),
+    }))
+}
+
+fn grant_to_wire(grant: &Grant) -> v1::OperatorStatus {
+    v1::OperatorStatus {
+        name: grant.name.to_string(),
+        role: grant.role.as_str().to_owned(),
+        environments: grant.environments.iter().map(ToString::to_string).collect(),
+        changed_by: grant.changed_by.clone(),
+        changed_at: Some(timestamp_to_wire(grant.changed_at)),
+    }
+}
+
+fn cannot_sign(error: &Error) -> Status {
+    if matches!(error, Error::NoIssuer) {
+        return Status::failed_precondition(error.to_string());
+    }
+    tracing::error!(%error, "cannot sign");
+    Status::internal("cannot make the certificate; the hub's log says why")
+}

@@ -1,0 +1,90 @@
+//! Rollouts: shown and steered.
+
+use flotilla_proto::v1;
+use jiff::Timestamp;
+use tonic::{Request, Response, Status};
+
+use super::super::access::Need;
+use super::super::store_error;
+use super::{Operators, refused_status, steer as action};
+use crate::fleet::rollout::Rollout;
+use crate::status;
+
+pub(super) async fn list_rollouts(
+    api: &Operators,
+    request: Request<v1::ListRolloutsRequest>,
+) -> Result<Response<v1::ListRolloutsResponse>, Status> {
+    api.allow(&request, Need::See)?;
+    let request = request.into_inner();
+    let limit = match request.limit {
+        0 => 20,
+        limit => i64::from(limit.min(200)),
+    };
+    let rows = api.0.store.rollouts(&request.environment, limit).await;
+    let rows = rows.map_err(|error| store_error(&error))?;
+    let rollouts = rows.iter().map(|row| status::rollout(row, false)).collect();
+    Ok(Response::new(v1::ListRolloutsResponse { rollouts }))
+}
+
+pub(super) async fn get_rollout(
+    api: &Operators,
+    request: Request<v1::GetRolloutRequest>,
+) -> Result<Response<v1::GetRolloutResponse>, Status> {
+    api.allow(&request, Need::See)?;
+    let subject = request.into_inner().subject;
+    let asked = subject.clone();
+    let found = api
+        .ask(move |fleet, _| {
+            let present = |one: &Rollout| one.environment.as_str() == asked || one.id == asked;
+            let rollout = fleet.rollouts().values().find(|one| present(one));
+            let environment = match rollout {
+                Some(rollout) => fleet.spec().environment(&rollout.environment),
+                None => asked
+                    .parse()
+                    .ok()
+                    .and_then(|name| fleet.spec().environment(&name)),
+            };
+            (
+                rollout.map(|one| status::rollout(one, true)),
+                environment.map(|one| status::decisions(fleet, one)),
+            )
+        })
+        .await?;
+    if let (rollout, Some(decisions)) = found {
+        return Ok(Response::new(v1::GetRolloutResponse {
+            rollout,
+            decisions: Some(decisions),
+        }));
+    }
+    let past = api.0.store.rollout(&subject).await;
+    let past = past.map_err(|error| store_error(&error))?.ok_or_else(|| {
+        Status::not_found(format!(
+            "there is no rollout or environment {subject:?}; `flotilla rollout list` lists them"
+        ))
+    })?;
+    Ok(Response::new(v1::GetRolloutResponse {
+        rollout: Some(status::rollout(&past, true)),
+        decisions: None,
+    }))
+}
+
+pub(super) async fn steer(
+    api: &Operators,
+    request: Request<v1::SteerRequest>,
+) -> Result<Response<v1::SteerResponse>, Status> {
+    let operator = api.allow_anywhere(&request)?;
+    let steer = action::read(request.get_ref(), Timestamp::now())?;
+    let action = steer.action.clone();
+    let environment = api
+        .ask(move |fleet, _| fleet.environment_of_action(&action))
+        .await?;
+    api.0
+        .access
+        .check(&operator, steer.need, environment.as_ref())?;
+    api.0
+        .handle
+        .act(steer.action, operator.as_str(), &steer.reason)
+        .await?
+        .map_err(|refused| refused_status(&refused))?;
+    Ok(Response::new(v1::SteerResponse {}))
+}

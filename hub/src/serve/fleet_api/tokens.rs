@@ -1,0 +1,127 @@
+//! Join tokens.
+
+use flotilla_proto::v1;
+use flotilla_shared::wire::{labels_from_wire, timestamp_to_wire};
+use jiff::{SignedDuration, Timestamp};
+use tonic::{Request, Response, Status};
+
+use super::super::access::Need;
+use super::super::store_error;
+use super::{Operators, bad_name, entry};
+use crate::fleet::AuditEntry;
+use crate::store::{NewToken, Token};
+
+/// Longest life of a join token.
+const MAX_TOKEN_LIFE: SignedDuration = SignedDuration::from_hours(24 * 30);
+
+pub(super) async fn create_token(
+    api: &Operators,
+    request: Request<v1::CreateTokenRequest>,
+) -> Result<Response<v1::CreateTokenResponse>, Status> {
+    let operator = api.allow(&request, Need::Administer)?;
+    let request = request.into_inner();
+    let optional = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let life = match request.lifetime_seconds {
+        0 => SignedDuration::from_hours(1),
+        seconds => SignedDuration::from_secs(i64::from(seconds)).min(MAX_TOKEN_LIFE),
+    };
+    let now = Timestamp::now();
+    let new = NewToken {
+        cluster: optional(&request.cluster)
+            .map(|name| name.parse())
+            .transpose()
+            .map_err(|e| bad_name(&e))?,
+        environment: api.environment(&request.environment).await?,
+        labels: labels_from_wire(request.labels)
+            .map_err(|error| Status::invalid_argument(error.to_string()))?,
+        expires_at: now.saturating_add(life).unwrap_or(now),
+        auto_accept: request.auto_accept,
+        created_by: operator.to_string(),
+    };
+    let (token, kept) = api
+        .0
+        .store
+        .create_token(&new)
+        .await
+        .map_err(|error| store_error(&error))?;
+    api.record(AuditEntry {
+        environment: request.environment.clone(),
+        detail: format!("token {} for {:?}", kept.id, request.cluster),
+        ..entry(&operator, "token create")
+    })
+    .await?;
+    Ok(Response::new(v1::CreateTokenResponse {
+        token,
+        status: Some(token_to_wire(&kept)),
+        trust_bundle: api.0.trust.authority().trust_bundle().to_owned(),
+        hub_address: api.0.address.clone(),
+    }))
+}
+
+pub(super) async fn list_tokens(
+    api: &Operators,
+    request: Request<v1::ListTokensRequest>,
+) -> Result<Response<v1::ListTokensResponse>, Status> {
+    api.allow(&request, Need::See)?;
+    let tokens = api
+        .0
+        .store
+        .tokens()
+        .await
+        .map_err(|error| store_error(&error))?;
+    let tokens = tokens.iter().map(token_to_wire).collect();
+    Ok(Response::new(v1::ListTokensResponse { tokens }))
+}
+
+pub(super) async fn revoke_token(
+    api: &Operators,
+    request: Request<v1::RevokeTokenRequest>,
+) -> Result<Response<v1::RevokeTokenResponse>, Status> {
+    let operator = api.allow(&request, Need::Administer)?;
+    let id = request.into_inner().id;
+    let found = api
+        .0
+        .store
+        .revoke_token(&id)
+        .await
+        .map_err(|error| store_error(&error))?;
+    if !found {
+        return Err(Status::not_found("there is no such token"));
+    }
+    api.record(AuditEntry {
+        detail: format!("token {id}"),
+        ..entry(&operator, "token revoke")
+    })
+    .await?;
+    Ok(Response::new(v1::RevokeTokenResponse {}))
+}
+
+fn token_to_wire(token: &Token) -> v1::TokenStatus {
+    let new = &token.token;
+    v1::TokenStatus {
+        id: token.id.clone(),
+        cluster: new
+            .cluster
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        environment: new
+            .environment
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        labels: new
+            .labels
+            .iter()
+            .map(|(key, value)| v1::Label {
+                key: key.clone(),
+                value: value.clone(),
+            })
+            .collect(),
+        expires_at: Some(timestamp_to_wire(new.expires_at)),
+        redeemed_at: token.redeemed_at.map(timestamp_to_wire),
+        redeemed_by: token.redeemed_by.clone().unwrap_or_default(),
+        created_by: new.created_by.clone(),
+        auto_accept: new.auto_accept,
+    }
+}

@@ -1,0 +1,193 @@
+//! How often somebody may do something: token buckets, of which there are never more than a fixed
+//! number. Pure but for the lock around them.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use flotilla_shared::identity::Identity;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+/// A token bucket.
+#[derive(Debug, Clone, Copy)]
+pub struct Bucket {
+    left: f64,
+    at: Instant,
+}
+
+/// How fast a bucket fills, and how much it holds.
+#[derive(Debug, Clone, Copy)]
+pub struct Rate {
+    /// In a second.
+    pub per_second: f64,
+    /// At once.
+    pub burst: f64,
+}
+
+impl Bucket {
+    /// A full one.
+    #[must_use]
+    pub fn full(rate: Rate, now: Instant) -> Self {
+        Self {
+            left: rate.burst,
+            at: now,
+        }
+    }
+
+    /// Takes out `amount`, also what is not there; gives how long to wait until it is.
+    pub fn take(&mut self, rate: Rate, amount: f64, now: Instant) -> Duration {
+        self.fill(rate, now);
+        self.left -= amount;
+        if self.left >= 0.0 {
+            return Duration::ZERO;
+        }
+        Duration::from_secs_f64((-self.left / rate.per_second).min(3600.0))
+    }
+
+    /// Takes one out if it is there.
+    pub fn try_take(&mut self, rate: Rate, now: Instant) -> bool {
+        self.fill(rate, now);
+        if self.left < 1.0 {
+            return false;
+        }
+        self.left -= 1.0;
+        true
+    }
+
+    fn fill(&mut self, rate: Rate, now: Instant) {
+        let passed = now.saturating_duration_since(self.at).as_secs_f64();
+        self.left = (self.left + passed * rate.per_second).min(rate.burst);
+        self.at = now;
+    }
+
+    fn is_full(&self, rate: Rate, now: Instant) -> bool {
+        let mut copy = *self;
+        copy.fill(rate, now);
+        copy.left >= rate.burst
+    }
+}
+
+/// A bucket for each of many.
+#[derive(Debug)]
+pub struct Buckets<K> {
+    rate: Rate,
+    most: usize,
+    buckets: Mutex<HashMap<K, Bucket>>,
+}
+
+impl<K: Eq + Hash> Buckets<K> {
+    /// At most `most` of them are remembered.
+    #[must_use]
+    pub fn new(rate: Rate, most: usize) -> Self {
+        Self {
+            rate,
+            most,
+            buckets: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// Whether `key` has nothing left.
+    pub fn is_spent(&self, key: &K, now: Instant) -> bool {
+        let buckets = self.buckets.lock();
+        buckets.get(key).is_some_and(|bucket| {
+            let mut copy = *bucket;
+            !copy.try_take(self.rate, now)
+        })
+    }
+
+    /// Whether `key` may once more.
+    pub fn allow(&self, key: K, now: Instant) -> bool {
+        let mut buckets = self.buckets.lock();
+        if buckets.len() >= self.most && !buckets.contains_key(&key) {
+            let rate = self.rate;
+            // Who has been quiet needs no memory.
+            buckets.retain(|_, bucket| !bucket.is_full(rate, now));
+            if buckets.len() >= self.most {
+                return false;
+            }
+        }
+        let rate = self.rate;
+        buckets
+            .entry(key)
+            .or_insert_with(|| Bucket::full(rate, now))
+            .try_take(rate, now)
+    }
+}
+
+/// Every bucket of a hub.
+#[derive(Debug)]
+pub struct Rates {
+    /// Calls of each operator and agent. A person's tools poll; nobody needs more.
+    pub calls: Buckets<Identity>,
+    /// Streams and renewals of each cluster: two that fight over one identity cost little.
+    pub streams: Buckets<Identity>,
+    /// Failed attempts without a certificate, of each source (E3).
+    pub guesses: Buckets<IpAddr>,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        let rate = |per_second: f64, burst: f64| Rate { per_second, burst };
+        Self {
+            calls: Buckets::new(rate(100.0, 400.0), 65_536),
+            streams: Buckets::new(rate(1.0, 20.0), 65_536),
+            guesses: Buckets::new(rate(0.5, 20.0), 16_384),
+        }
+    }
+}
+
+/// IPv6 hands out a /64 to each site: that is one source.
+#[must_use]
+pub fn source(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => {
+            let bits = u128::from(address) & !u128::from(u64::MAX);
+            IpAddr::V6(bits.into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: Rate = Rate {
+        per_second: 2.0,
+        burst: 4.0,
+    };
+
+    #[test]
+    fn a_bucket_gives_its_burst_and_then_its_rate() {
+        let start = Instant::now();
+        let mut bucket = Bucket::full(RATE, start);
+        let taken = (0..10).filter(|_| bucket.try_take(RATE, start)).count();
+        assert_eq!(taken, 4);
+        let later = start + Duration::from_secs(1);
+        assert_eq!((0..10).filter(|_| bucket.try_take(RATE, later)).count(), 2);
+        let mut bucket = Bucket::full(RATE, start);
+        assert_eq!(bucket.take(RATE, 4.0, start), Duration::ZERO);
+        assert_eq!(bucket.take(RATE, 6.0, start), Duration::from_secs(3));
+    }
+
+    #[test]
+    fn e03_memory_is_bounded_and_whoever_is_quiet_is_forgotten() {
+        let start = Instant::now();
+        let buckets = Buckets::new(RATE, 3);
+        assert!((0..3).all(|key| buckets.allow(key, start)));
+        assert!(!buckets.allow(9, start), "no room, and nobody is quiet");
+        let later = start + Duration::from_secs(60);
+        assert!(buckets.allow(9, later));
+        assert_eq!(buckets.buckets.lock().len(), 1);
+    }
+
+    #[test]
+    fn e03_a_site_of_ipv6_is_one_source() {
+        let of = |text: &str| source(text.parse().unwrap());
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
+        assert_ne!(of("2001:db8:0:1::1"), of("2001:db8::1"));
+        assert_eq!(of("::ffff:10.0.0.1"), of("10.0.0.1"));
+    }
+}

@@ -1,0 +1,50 @@
+//! Whose certificates clusters have: what decides whether an old root may go.
+
+use std::path::Path;
+
+use sqlx::Row as _;
+
+use super::{Error, Store};
+use crate::fleet::Credential;
+
+/// As [`Store::issuers`], of a data directory from which a hub may be serving.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn issuers(data_dir: &Path) -> Result<Vec<(String, String)>, Error> {
+    let path = data_dir.join("hub.db");
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let store = Store::sqlite(&path, None).await?;
+    let issuers = store.issuers().await;
+    store.close().await;
+    issuers
+}
+
+impl Store {
+    /// Each cluster that has a certificate, with SHA-256 of what signed it; empty: not known.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn issuers(&self) -> Result<Vec<(String, String)>, Error> {
+        let rows = self
+            .rows(
+                "SELECT name, credential FROM clusters WHERE certificate_expires_at IS NOT NULL \
+                 ORDER BY name",
+            )
+            .await?;
+        rows.iter()
+            .map(|row| {
+                let name: String = row.try_get(0).map_err(self.error())?;
+                let credential: Option<String> = row.try_get(1).map_err(self.error())?;
+                let credential: Credential = match credential {
+                    Some(text) => serde_json::from_str(&text)
+                        .map_err(|_| self.damaged(&format!("cluster {name}")))?,
+                    None => Credential::default(),
+                };
+                Ok((name, credential.issuer))
+            })
+            .collect()
+    }
+}

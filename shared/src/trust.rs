@@ -1,0 +1,201 @@
+//! How a holder of roots comes to trust others (threat model V12): only such whose key an old root has
+//! certified (RFC 4210, section 4.4, "newWithOld"), so that whoever owns the hub but not the
+//! authority's key cannot put a root of its own in.
+
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use crate::digest::Digest;
+use crate::tls::{self, TlsError};
+
+/// Most certificates of a bundle, or of endorsements.
+const MAX_CERTIFICATES: usize = 8;
+
+/// A trust bundle is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// Something is not a certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Something is not a certificate.
+    #[error("a certificate of the trust bundle cannot be read: {0}")]
+    Malformed(String),
+    /// Too much to be a bundle of roots.
+    #[error("the trust bundle has more than {MAX_CERTIFICATES} certificates")]
+    TooMany,
+    /// Nobody we trust stands for it.
+    #[error(
+        "the hub offers a root ({0}) that no root trusted here has certified: it is refused; if it is \
+         meant, give the agent the new trust bundle by hand"
+    )]
+    NotEndorsed(String),
+}
+
+/// Judges a bundle that is to take the place of another, at `now` (seconds since the epoch).
+///
+/// # Errors
+/// When one of its roots is new and not certified, directly or over others, by a root of the old one.
+pub fn judge_bundle(
+    trusted: &str,
+    offered: &str,
+    endorsements: &str,
+    now: i64,
+) -> Result<(), TrustError> {
+    let trusted = ders("trust bundle", trusted)?;
+    let offered = ders("trust bundle", offered)?;
+    let endorsements = match endorsements.trim() {
+        "" => Vec::new(),
+        text => ders("endorsements", text)?,
+    };
+    let mut good = parse(&trusted)?;
+    let endorsements = parse(&endorsements)?;
+    let mut open: Vec<X509Certificate<'_>> = parse(&offered)?
+        .into_iter()
+        .filter(|root| !trusted.iter().any(|one| one == root.as_raw()))
+        .collect();
+    // One may be certified by another that is itself new: each round takes at least one.
+    while !open.is_empty() {
+        let mut progress = false;
+        let before = open.len();
+        open.retain(|root| {
+            let endorsed = endorsements
+                .iter()
+                .any(|one| endorses(one, root, now) && good.iter().any(|by| signed_by(one, by)));
+            if endorsed {
+                good.push(root.clone());
+            }
+            !endorsed
+        });
+        progress |= open.len() < before;
+        // A root in between may no longer be offered itself, while its certificate still is.
+        for one in &endorsements {
+            let known = good
+                .iter()
+                .any(|root| root.public_key().raw == one.public_key().raw);
+            if !known && is_valid_authority(one, now) && good.iter().any(|by| signed_by(one, by)) {
+                good.push(one.clone());
+                progress = true;
+            }
+        }
+        if !progress {
+            let unknown = open.first().map(|root| Digest::of(root.as_raw()));
+            return Err(TrustError::NotEndorsed(
+                unknown.map(|digest| digest.to_string()).unwrap_or_default(),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn ders(what: &'static str, pem: &str) -> Result<Vec<Vec<u8>>, TrustError> {
+    let all = tls::certificates(what, pem)?;
+    if all.len() > MAX_CERTIFICATES {
+        return Err(TrustError::TooMany);
+    }
+    Ok(all.into_iter().map(|one| one.to_vec()).collect())
+}
+
+fn parse(ders: &[Vec<u8>]) -> Result<Vec<X509Certificate<'_>>, TrustError> {
+    ders.iter()
+        .map(|der| match X509Certificate::from_der(der) {
+            Ok((_, certificate)) => Ok(certificate),
+            Err(error) => Err(TrustError::Malformed(error.to_string())),
+        })
+        .collect()
+}
+
+fn is_valid_authority(certificate: &X509Certificate<'_>, now: i64) -> bool {
+    let validity = certificate.validity();
+    certificate.is_ca()
+        && validity.not_before.timestamp() <= now
+        && now <= validity.not_after.timestamp()
+}
+
+fn endorses(endorsement: &X509Certificate<'_>, root: &X509Certificate<'_>, now: i64) -> bool {
+    is_valid_authority(endorsement, now)
+        && endorsement.public_key().raw == root.public_key().raw
+        && endorsement.subject().as_raw() == root.subject().as_raw()
+}
+
+fn signed_by(certificate: &X509Certificate<'_>, issuer: &X509Certificate<'_>) -> bool {
+    certificate.issuer().as_raw() == issuer.subject().as_raw()
+        && certificate
+            .verify_signature(Some(issuer.public_key()))
+            .is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+
+    use super::*;
+
+    struct Root {
+        key: KeyPair,
+        params: CertificateParams,
+    }
+
+    impl Root {
+        fn new(name: &str) -> Self {
+            let mut params = CertificateParams::default();
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            params.distinguished_name = rcgen::DistinguishedName::new();
+            params.distinguished_name.push(DnType::CommonName, name);
+            let key = KeyPair::generate().unwrap();
+            Self { key, params }
+        }
+
+        fn pem(&self) -> String {
+            self.params.self_signed(&self.key).unwrap().pem()
+        }
+
+        fn endorsed_by(&self, other: &Self) -> String {
+            let issuer = Issuer::from_params(&other.params, &other.key);
+            self.params.signed_by(&self.key, &issuer).unwrap().pem()
+        }
+    }
+
+    const NOW: i64 = 1_790_000_000;
+
+    #[test]
+    fn v12_a_new_root_needs_a_certificate_by_an_old_one() {
+        let [a, b, c, evil] = ["a", "b", "c", "evil"].map(Root::new);
+        // The same bytes each time: a self-signed certificate by ECDSA differs from call to call.
+        let [a_pem, b_pem, c_pem, evil_pem] = [&a, &b, &c, &evil].map(Root::pem);
+        let (b_by_a, c_by_b) = (b.endorsed_by(&a), c.endorsed_by(&b));
+        let judge = |offered: &str, by: &str| {
+            judge_bundle(&a_pem, offered, by, NOW).map_err(|e| e.to_string())
+        };
+        assert_eq!(judge(&a_pem, ""), Ok(()));
+        assert_eq!(judge(&format!("{a_pem}{b_pem}"), &b_by_a), Ok(()));
+        assert_eq!(judge(&b_pem, &b_by_a), Ok(()), "the old one may go");
+        let both = format!("{b_by_a}{c_by_b}");
+        assert_eq!(judge(&c_pem, &both), Ok(()), "two rotations were missed");
+        assert!(judge(&b_pem, "").is_err());
+        assert!(judge(&c_pem, &c_by_b).is_err(), "a link is missing");
+        assert!(judge(&evil_pem, &both).is_err());
+        assert!(judge(&format!("{a_pem}{evil_pem}"), &evil.endorsed_by(&evil)).is_err());
+        // Certified by somebody who only has the name of a trusted root.
+        let named = Root::new("a");
+        assert!(judge(&evil_pem, &evil.endorsed_by(&named)).is_err());
+        assert!(judge("", "").is_err());
+        assert!(judge("junk", "").is_err());
+        assert!(judge(&a_pem.repeat(9), "").is_err());
+    }
+
+    #[test]
+    fn v12_a_leaf_or_an_expired_endorsement_stands_for_nobody() {
+        let [a, b] = ["a", "b"].map(Root::new);
+        let (a_pem, b_pem) = (a.pem(), b.pem());
+        let mut leaf = b.params.clone();
+        leaf.is_ca = IsCa::ExplicitNoCa;
+        let issuer = Issuer::from_params(&a.params, &a.key);
+        let by_leaf = leaf.signed_by(&b.key, &issuer).unwrap().pem();
+        assert!(judge_bundle(&a_pem, &b_pem, &by_leaf, NOW).is_err());
+        let mut short = b.params.clone();
+        // Three weeks before NOW.
+        short.not_after = rcgen::date_time_ymd(2026, 9, 1);
+        let expired = short.signed_by(&b.key, &issuer).unwrap().pem();
+        assert!(judge_bundle(&a_pem, &b_pem, &expired, NOW).is_err());
+        assert!(judge_bundle(&a_pem, &b_pem, &expired, NOW - 60 * 86_400).is_ok());
+    }
+}
