@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::id::ClusterName;
 use crate::revision::{Commit, RepositoryUrl};
@@ -37,12 +38,36 @@ pub struct RollbackApproval {
 }
 
 /// An approval and its signature, both as opaque as the hub sees them.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct SignedApproval {
     /// The text that was signed.
+    #[serde(with = "base64_text")]
     pub content: bytes::Bytes,
     /// The armoured SSHSIG.
+    #[serde(with = "base64_text")]
     pub signature: bytes::Bytes,
+}
+
+/// Bytes as text, for stores that keep JSON.
+mod base64_text {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::{Deserialize as _, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(
+        bytes: &bytes::Bytes,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<bytes::Bytes, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bytes = STANDARD.decode(text).map_err(de::Error::custom)?;
+        Ok(bytes.into())
+    }
 }
 
 /// The text is no approval.

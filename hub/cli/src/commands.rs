@@ -1,5 +1,6 @@
 //! What each command does: ask the hub, make a view, print it.
 
+mod approval;
 mod audit;
 mod cluster;
 mod diff;

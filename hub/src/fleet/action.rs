@@ -1,6 +1,7 @@
 //! What a person may do to rollouts. Each is checked here and leaves an audit entry in the same
 //! transaction as what it changes.
 
+use flotilla_shared::approval::SignedApproval;
 use flotilla_shared::id::{ClusterName, EnvironmentName, RepositoryName};
 use flotilla_shared::revision::Commit;
 use jiff::Timestamp;
@@ -40,6 +41,8 @@ pub enum Action {
         repository: Option<RepositoryName>,
         /// End by itself.
         expires_at: Option<Timestamp>,
+        /// A signed approval to go back, for the agents.
+        approval: Option<Box<SignedApproval>>,
     },
     /// End a pin.
     Unpin(Subject),
@@ -175,6 +178,7 @@ impl Fleet {
                 commit,
                 repository,
                 expires_at,
+                approval,
             } => {
                 let commits = self.pinned_commits(subject, commit.as_ref(), repository.as_ref())?;
                 let text = title(&commits);
@@ -182,6 +186,7 @@ impl Fleet {
                     commits,
                     mark: mark.clone(),
                     expires_at: *expires_at,
+                    approval: approval.clone(),
                 };
                 self.set_pin(subject, Some(pin), now, &mut effects)?;
                 text

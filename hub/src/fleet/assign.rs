@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use flotilla_shared::approval::SignedApproval;
 use flotilla_shared::assignment::{ApplicationAssignment, Assignment, Renderer};
 use flotilla_shared::id::{ApplicationName, ClusterName, Generation};
 use flotilla_shared::reason::Reason;
@@ -52,7 +53,7 @@ impl Fleet {
             tombstones: BTreeMap::new(),
             labels,
             suspended: false,
-            approvals: Vec::new(),
+            approvals: self.approvals(name, &environment, now),
         };
         let changed_placement = self.clusters.get_mut(name).is_some_and(|cluster| {
             std::mem::replace(&mut cluster.placed, placed.clone()) != placed
@@ -246,6 +247,27 @@ impl Fleet {
             plan.rollout = String::new();
         }
         plan
+    }
+
+    /// What people signed for the pins that hold here.
+    fn approvals(
+        &self,
+        name: &ClusterName,
+        environment: &Environment,
+        now: Timestamp,
+    ) -> Vec<SignedApproval> {
+        let own = self.clusters.get(name).map(|one| &one.record.pin);
+        let all = self
+            .environments
+            .get(&environment.name)
+            .map(|state| &state.pin);
+        [all, own]
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter(|pin| pin.holds(now))
+            .filter_map(|pin| pin.approval.as_deref().cloned())
+            .collect()
     }
 
     fn rolled_out(&self, name: &ClusterName, environment: &Environment) -> Plan {

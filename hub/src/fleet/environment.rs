@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use flotilla_shared::approval::SignedApproval;
 use flotilla_shared::id::RepositoryName;
 use flotilla_shared::revision::Commit;
 use jiff::Timestamp;
@@ -38,6 +39,9 @@ pub struct Pin {
     pub mark: Mark,
     /// End by itself; none: until a person ends it.
     pub expires_at: Option<Timestamp>,
+    /// A person's signed word that agents may go back for it; the hub only passes it on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Box<SignedApproval>>,
 }
 
 impl Pin {

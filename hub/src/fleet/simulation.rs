@@ -516,6 +516,7 @@ impl Simulation {
                         commit: None,
                         repository: None,
                         expires_at: None,
+                        approval: None,
                     },
                     _ => Action::Unpin(Subject::Environment(environment)),
                 };

@@ -2216,6 +2216,9 @@ pub struct SteerRequest {
     /// For pins; 0: until they are taken away.
     #[prost(uint32, tag = "8")]
     pub expires_seconds: u32,
+    /// For pins that go back in history: relayed to the agents as it is.
+    #[prost(message, optional, tag = "9")]
+    pub approval: ::core::option::Option<SignedApproval>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SteerResponse {}

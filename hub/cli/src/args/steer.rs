@@ -64,6 +64,20 @@ pub(crate) struct PinArgs {
     /// End by itself after this time.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) expires: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) signing: SigningArgs,
+}
+
+/// An approval to go back in history, for agents whose policy wants one.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SigningArgs {
+    /// Sign an approval to go back with this SSH key (`ssh-keygen -Y sign`); agents that know the key
+    /// go back for it, and the hub cannot make one.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) sign: Option<PathBuf>,
+    /// How long the approval may be used.
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "24h", requires = "sign")]
+    pub(crate) approval_expires: Duration,
 }
 
 /// A cluster or an environment.
@@ -122,6 +136,10 @@ pub(crate) struct RollbackArgs {
     /// A clone of the repository, to spare fetching what it has; it is not changed.
     #[arg(long, value_name = "DIR")]
     pub(crate) repo_dir: Option<PathBuf>,
+    /// With `--sign`: pin the environment on the old commit itself, with a signed approval, in place of a
+    /// new commit.
+    #[command(flatten)]
+    pub(crate) signing: SigningArgs,
 }
 
 /// What was done, by whom.

@@ -4,7 +4,7 @@
 use flotilla_proto::v1;
 use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
 
-use super::{rollout, steer};
+use super::{approval, rollout, steer};
 use crate::args::RollbackArgs;
 use crate::client::Client;
 use crate::error::Error;
@@ -43,7 +43,7 @@ pub(super) async fn run(
             "name one with --repository",
         ));
     };
-    let url = repository_url(client, revision).await?;
+    let url = repository_url(client, &revision.repository).await?;
     let branch: BranchName = revision.branch.parse()?;
     let workspace = Workspace::new(args.repo_dir.as_deref()).await?;
     let head = workspace.fetch(&url, &branch).await?;
@@ -60,6 +60,41 @@ pub(super) async fn run(
             ),
             "name a commit of the branch's own history with --to",
         ));
+    }
+    if let Some(key) = &args.signing.sign {
+        let life = args.signing.approval_expires;
+        let wish = approval::Wish {
+            subject: approval::Subject::Environment(&name),
+            repository: &revision.repository,
+            url: &url,
+            to: &to,
+            life,
+        };
+        let said = approval::make(client, &wish, printer).await?;
+        if args.dry_run {
+            return Ok(());
+        }
+        if !args.yes && !printer.ask(&format!("\nSign this, and pin {name} on it?"))? {
+            return Err(Error::Refused {
+                message: "nothing was changed".to_owned(),
+                hint: None,
+            });
+        }
+        let request = v1::SteerRequest {
+            action: v1::SteerAction::Pin.into(),
+            environment: name.clone(),
+            repository: revision.repository.clone(),
+            commit: to.to_string(),
+            reason: args.reason,
+            approval: Some(approval::sign(&said, key).await?),
+            ..v1::SteerRequest::default()
+        };
+        steer::send(client, request).await?;
+        printer.say(&format!(
+            "{name} is pinned on {}; `flotilla unpin --env {name}` goes forward again",
+            to.short()
+        ));
+        return Ok(());
     }
     let undone = workspace.log(Some(&to), &head).await?;
     printer.say(&format!(
@@ -128,13 +163,13 @@ async fn last_good(
 }
 
 /// Where a repository is, as the fleet file says.
-async fn repository_url(client: &Client, revision: &v1::Revision) -> Result<RepositoryUrl, Error> {
+pub(super) async fn repository_url(
+    client: &Client,
+    repository: &str,
+) -> Result<RepositoryUrl, Error> {
     let request = client.request(v1::ListRepositoriesRequest {});
     let wire = client.api().list_repositories(request).await?.into_inner();
-    let found = wire
-        .repositories
-        .iter()
-        .find(|one| one.name == revision.repository);
+    let found = wire.repositories.iter().find(|one| one.name == repository);
     match found {
         Some(repository) => Ok(repository.url.parse()?),
         None => Err(Error::Answer("the repository's URL")),

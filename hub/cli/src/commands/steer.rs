@@ -2,7 +2,7 @@
 
 use flotilla_proto::v1;
 
-use super::rollout;
+use super::{approval, rollback, rollout};
 use crate::args::{ApproveArgs, PinArgs, SubjectArgs};
 use crate::client::Client;
 use crate::error::Error;
@@ -44,6 +44,10 @@ fn subject(args: &SubjectArgs) -> (String, String) {
 pub(super) async fn pin(client: &Client, args: PinArgs, printer: &Printer) -> Result<(), Error> {
     let (cluster, environment) = subject(&args.subject);
     let name = format!("{cluster}{environment}");
+    let approval = match &args.signing.sign {
+        None => None,
+        Some(key) => Some(pin_approval(client, &args, key, printer).await?),
+    };
     let expires = args.expires.map_or(0, |time| time.as_secs());
     let request = v1::SteerRequest {
         action: v1::SteerAction::Pin.into(),
@@ -56,11 +60,42 @@ pub(super) async fn pin(client: &Client, args: PinArgs, printer: &Printer) -> Re
             .unwrap_or_default(),
         reason: args.reason,
         expires_seconds: u32::try_from(expires).unwrap_or(u32::MAX),
+        approval,
         ..v1::SteerRequest::default()
     };
     send(client, request).await?;
     printer.say(&format!("{name} is pinned"));
     Ok(())
+}
+
+/// Naming the key is the consent to sign; what was signed is shown.
+async fn pin_approval(
+    client: &Client,
+    args: &PinArgs,
+    key: &std::path::Path,
+    printer: &Printer,
+) -> Result<v1::SignedApproval, Error> {
+    let (Some(repository), Some(to)) = (&args.repository, &args.commit) else {
+        return Err(Error::refused(
+            "an approval names a repository and a commit",
+            "give --repository and --commit with --sign",
+        ));
+    };
+    let (cluster, environment) = subject(&args.subject);
+    let url = rollback::repository_url(client, repository).await?;
+    let wish = approval::Wish {
+        subject: if cluster.is_empty() {
+            approval::Subject::Environment(&environment)
+        } else {
+            approval::Subject::Cluster(&cluster)
+        },
+        repository,
+        url: &url,
+        to,
+        life: args.signing.approval_expires,
+    };
+    let said = approval::make(client, &wish, printer).await?;
+    approval::sign(&said, key).await
 }
 
 pub(super) async fn unpin(

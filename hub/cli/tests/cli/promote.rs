@@ -323,6 +323,63 @@ fn a_rollback_commits_the_good_content_on_top_and_tells_the_hub_first() {
     );
 }
 
+/// The other way back: no commit, but a pin with an approval that the hub could not have made.
+#[test]
+fn c04_a_signed_way_back_is_pinned_with_its_approval() {
+    use flotilla_shared::approval::RollbackApproval;
+    use flotilla_shared::id::ClusterName;
+    let repository = Repository::new();
+    let good = repository.head("prod");
+    let bare = repository.bare.display().to_string();
+    git(&repository.work, &["push", "-q", &bare, "dev:prod"]);
+    let head = repository.head("prod");
+    let key = repository.bare.with_file_name("operator-key");
+    let made = std::process::Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+        .arg(&key)
+        .status();
+    assert!(made.unwrap().success());
+    let fake = Fake {
+        repositories: vec![v1::RepositoryStatus {
+            name: "fleet".to_owned(),
+            url: format!("file://{bare}"),
+        }],
+        ..Fake::default()
+    };
+    let steered = fake.steered.clone();
+    let hub = Hub::start(fake);
+    let key = key.display().to_string();
+    let back = [
+        "rollback", "prod", "--to", &good, "--reason", "it burns", "--yes",
+    ];
+    let signed: Vec<&str> = back.iter().copied().chain(["--sign", &key]).collect();
+    let output = hub.run(&signed);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(repository.head("prod"), head, "the branch stays");
+    let steered = steered.lock();
+    let [one] = steered.as_slice() else {
+        panic!("{steered:?}");
+    };
+    assert_eq!(one.action(), v1::SteerAction::Pin);
+    assert_eq!(one.commit, good);
+    let approval = one.approval.clone().unwrap();
+    assert!(
+        approval
+            .signature
+            .starts_with(b"-----BEGIN SSH SIGNATURE-----")
+    );
+    let said = RollbackApproval::parse(&approval.content).unwrap();
+    assert_eq!(said.to.as_str(), good);
+    assert_eq!(said.repository.as_str(), format!("file://{bare}"));
+    let clusters: Vec<&str> = said.from.keys().map(ClusterName::as_str).collect();
+    assert_eq!(clusters, ["prod-1", "prod-2"]);
+    assert!(
+        stderr(&output).contains("cluster prod-1 from "),
+        "{}",
+        stderr(&output)
+    );
+}
+
 #[test]
 fn a_forced_promotion_is_told_to_the_hub_with_its_reason() {
     let repository = Repository::new();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use flotilla_proto::v1;
 use flotilla_shared::id::{EnvironmentName, NameError};
 use flotilla_shared::report::{MAX_MESSAGE_BYTES, plain_line};
+use flotilla_shared::wire::approval_from_wire;
 use jiff::Timestamp;
 use tonic::Status;
 
@@ -60,6 +61,13 @@ pub(super) fn read(request: &v1::SteerRequest, now: Timestamp) -> Result<Steer, 
                     .transpose()?,
                 expires_at: (!life.is_zero())
                     .then(|| now.saturating_add(life).unwrap_or(Timestamp::MAX)),
+                approval: request
+                    .approval
+                    .clone()
+                    .map(approval_from_wire)
+                    .transpose()
+                    .map(|approval| approval.map(Box::new))
+                    .map_err(|error| Status::invalid_argument(error.to_string()))?,
             };
             (action, Need::Promote)
         }
