@@ -16,6 +16,7 @@ mod turn {
     pub(crate) mod fault;
     pub(crate) mod order;
     pub(crate) mod prune;
+    pub(crate) mod webhook;
     pub(crate) mod world;
 }
 
@@ -67,6 +68,10 @@ scenarios! {
     apply::a13_what_only_a_server_may_set_is_left_out,
     apply::a15_an_account_without_rights_is_told_so_for_each_object,
     fault::a18_watches_that_were_cut_or_fell_silent_are_noticed,
+    webhook::a02_a_webhook_that_denies_stops_one_object_and_is_named,
+    webhook::a02_a_webhook_that_does_not_answer_stops_what_it_judges_and_nothing_else,
+    webhook::a02_a_webhook_in_the_same_set_is_set_up_after_what_it_would_judge,
+    webhook::a12_a_webhook_that_changes_fields_makes_no_endless_drift,
     apply::string_data_of_secrets_is_compared_and_removed_like_any_field,
     adopt::a03_an_autoscaler_keeps_its_replicas,
     adopt::a04_replicas_that_leave_git_stay_as_they_are,

@@ -15,6 +15,8 @@ use parking_lot::RwLock;
 
 /// How often the files are looked at.
 pub const CHECK_INTERVAL: Duration = Duration::from_secs(10);
+/// Without a word for so long, connections are doubted.
+const PATIENCE: Duration = Duration::from_secs(8);
 /// The root certificates in a pod; its token is beside it.
 const POD_ROOTS: &str = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt";
 
@@ -92,24 +94,25 @@ pub async fn client(
     let mut content = origin.content();
     let first = origin.client().await?;
     let namespace = first.default_namespace().to_owned();
-    let current = Arc::new(RwLock::new(first));
-    let kept = Arc::downgrade(&current);
+    let shared = Arc::new(Shared {
+        current: RwLock::new((0, first)),
+        origin,
+    });
+    let kept = Arc::downgrade(&shared);
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(check).await;
-            let Some(current) = kept.upgrade() else {
+            let Some(shared) = kept.upgrade() else {
                 return;
             };
-            let next = origin.content();
+            let next = shared.origin.content();
             if next == content {
                 continue;
             }
-            match origin.client().await {
+            match shared.origin.client().await {
                 Ok(client) => {
-                    tracing::info!(
-                        "the way to the API server was rotated; going on with the new one"
-                    );
-                    *current.write() = client;
+                    tracing::info!("the way to the API server was rotated; taking the new one");
+                    shared.replace(client);
                     content = next;
                 }
                 // It may be half written; the old one stays until the whole can be read.
@@ -120,11 +123,38 @@ pub async fn client(
             }
         }
     });
-    Ok(kube::Client::new(Current(current), namespace))
+    Ok(kube::Client::new(Current(shared), namespace))
+}
+
+struct Shared {
+    /// The client, and how many there were before it.
+    current: RwLock<(u64, kube::Client)>,
+    origin: Origin,
+}
+
+impl Shared {
+    fn replace(&self, client: kube::Client) {
+        let mut current = self.current.write();
+        *current = (current.0 + 1, client);
+    }
+
+    /// A request of the client with this number got no answer: perhaps its connections lead nowhere any
+    /// more, and nobody said so. The next requests make new ones.
+    async fn doubt(&self, number: u64) {
+        if self.current.read().0 != number {
+            return;
+        }
+        if let Ok(client) = self.origin.client().await
+            && self.current.read().0 == number
+        {
+            tracing::warn!("the API server is silent; its connections are made anew");
+            self.replace(client);
+        }
+    }
 }
 
 /// Sends each request through the client that is current then.
-struct Current(Arc<RwLock<kube::Client>>);
+struct Current(Arc<Shared>);
 
 impl tower::Service<http::Request<Body>> for Current {
     type Response = http::Response<Body>;
@@ -136,7 +166,15 @@ impl tower::Service<http::Request<Body>> for Current {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let client = self.0.read().clone();
-        Box::pin(async move { client.send(request).await })
+        let shared = Arc::clone(&self.0);
+        let (number, client) = shared.current.read().clone();
+        Box::pin(async move {
+            let mut answer = Box::pin(client.send(request));
+            if let Ok(answer) = tokio::time::timeout(PATIENCE, &mut answer).await {
+                return answer;
+            }
+            shared.doubt(number).await;
+            answer.await
+        })
     }
 }

@@ -1,5 +1,7 @@
 //! One watch: events as the API server sends them, line by line, each line bounded.
 
+use std::time::Duration;
+
 use futures::{AsyncBufRead, AsyncBufReadExt as _};
 use http::Method;
 use serde::Deserialize;
@@ -31,6 +33,9 @@ struct Event {
     object: Value,
 }
 
+/// Longest opening of a watch: its first word comes at once, whatever happens in the cluster.
+const OPENING: Duration = Duration::from_secs(10);
+
 /// The events of one watch.
 pub(super) struct Events {
     lines: std::pin::Pin<Box<dyn AsyncBufRead + Send>>,
@@ -47,14 +52,14 @@ pub(super) async fn open(api: &Api, path: &str) -> Result<Events, Error> {
         .body(Vec::new())
         .map_err(|error| Error::unavailable(&error.to_string()))?;
     let opening = api.client().request_stream(request);
-    match tokio::time::timeout(std::time::Duration::from_secs(30), opening).await {
+    match tokio::time::timeout(OPENING, opening).await {
         Ok(Ok(stream)) => Ok(Events {
             lines: Box::pin(stream),
             line: Vec::new(),
         }),
         Ok(Err(error)) => Err(Error::from_kube(&error)),
         Err(_) => Err(Error::unavailable(
-            "the API server did not open a watch within 30 seconds",
+            "the API server did not open a watch within 10 seconds",
         )),
     }
 }

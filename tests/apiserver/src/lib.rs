@@ -41,6 +41,7 @@ mod typed;
 mod validate;
 mod verbs;
 mod watch;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

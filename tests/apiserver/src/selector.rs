@@ -26,6 +26,33 @@ impl Labels {
         Ok(Self(parts))
     }
 
+    /// A `metav1.LabelSelector`; an empty one selects all.
+    pub(crate) fn of(selector: &Value) -> Self {
+        let texts = |value: Option<&Value>| -> Vec<String> {
+            let list = value.and_then(Value::as_array).into_iter().flatten();
+            list.filter_map(Value::as_str).map(str::to_owned).collect()
+        };
+        let mut parts = Vec::new();
+        let labels = selector.get("matchLabels").and_then(Value::as_object);
+        for (key, value) in labels.into_iter().flatten() {
+            let value = value.as_str().unwrap_or_default().to_owned();
+            parts.push((key.clone(), Operator::In(vec![value])));
+        }
+        let list = selector.get("matchExpressions").and_then(Value::as_array);
+        for expression in list.into_iter().flatten() {
+            let text = |field: &str| expression.get(field).and_then(Value::as_str);
+            let values = texts(expression.get("values"));
+            let operator = match text("operator") {
+                Some("In") => Operator::In(values),
+                Some("NotIn") => Operator::NotIn(values),
+                Some("Exists") => Operator::Exists,
+                _ => Operator::Missing,
+            };
+            parts.push((text("key").unwrap_or_default().to_owned(), operator));
+        }
+        Self(parts)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -317,7 +317,8 @@ impl ApiServer {
             }));
         }
         Ok(self
-            .execute(&call)
+            .execute_admitted(&call)
+            .await
             .map(|done| self.shown(&call, view, done)))
     }
 
@@ -399,6 +400,8 @@ impl ApiServer {
             body: read_body(bytes, content_type)?,
             user,
             agent: if agent.is_empty() { "unknown" } else { agent }.to_owned(),
+            patches: Vec::new(),
+            stop: None,
         })
     }
 

@@ -97,7 +97,23 @@ fn specific(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
         ("", "Pod") => workload::template(object, "/spec", "spec", causes),
         ("", "Service") => service(object, causes),
         ("apiextensions.k8s.io", "CustomResourceDefinition") => definition(object, causes),
+        (
+            "admissionregistration.k8s.io",
+            "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration",
+        ) => webhooks(object, causes),
         _ => {}
+    }
+}
+
+fn webhooks(object: &Value, causes: &mut Vec<Cause>) {
+    let list = object.get("webhooks").and_then(Value::as_array);
+    for (index, hook) in list.into_iter().flatten().enumerate() {
+        let effects = text(hook, "/sideEffects");
+        let allowed = ["None", "NoneOnDryRun"];
+        if !effects.is_empty() && !allowed.contains(&effects) {
+            let path = format!("webhooks[{index}].sideEffects");
+            causes.push(Cause::unsupported(path, &json!(effects), &allowed));
+        }
     }
 }
 

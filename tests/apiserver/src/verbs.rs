@@ -35,6 +35,19 @@ pub(crate) struct Call {
     pub(crate) user: User,
     /// Name before the slash of `User-Agent`: who writes where no `fieldManager` is given.
     pub(crate) agent: String,
+    /// What mutating webhooks changed, for this object.
+    pub(crate) patches: Vec<json_patch::Patch>,
+    /// Goes no further than where webhooks are asked, and shows what they are to see.
+    pub(crate) stop: Option<Stop>,
+}
+
+/// Where webhooks are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// Before an object is completed and validated.
+    Mutating,
+    /// After that, before it is stored.
+    Validating,
 }
 
 impl Call {
@@ -42,7 +55,7 @@ impl Call {
         self.query.get(name).map(String::as_str).unwrap_or_default()
     }
 
-    fn is_dry(&self) -> bool {
+    pub(crate) fn is_dry(&self) -> bool {
         self.query.contains_key("dryRun")
     }
 
@@ -80,15 +93,26 @@ pub(crate) struct Done {
     pub(crate) warnings: Vec<String>,
     /// The object after a write that changed something.
     pub(crate) written: Option<Arc<Value>>,
+    /// For webhooks: as it was; none: it was not there.
+    pub(crate) before: Option<Value>,
 }
 
 impl Done {
+    /// What webhooks are to see.
+    fn seen(before: Option<Value>, after: Value) -> Self {
+        Self {
+            before,
+            ..Self::new(200, after)
+        }
+    }
+
     fn new(code: u16, value: Value) -> Self {
         Self {
             code,
             value,
             warnings: Vec::new(),
             written: None,
+            before: None,
         }
     }
 }
@@ -131,6 +155,8 @@ impl ApiServer {
             body,
             user: User::admin(),
             agent: "kube-apiserver".to_owned(),
+            patches: Vec::new(),
+            stop: None,
         };
         // It may be there from the last run.
         let _ = dispatch(&mut self.inner.store.lock(), &call);
@@ -138,18 +164,27 @@ impl ApiServer {
 
     /// Executes a call and notes it in the audit log where it writes.
     pub(crate) fn execute(&self, call: &Call) -> Result<Done, Failure> {
-        let result = {
-            let mut store = self.inner.store.lock();
-            if access::may(&store, &call.user, &call.act()) {
-                dispatch(&mut store, call)
-            } else {
-                Err(call.act().refusal(&call.user))
-            }
-        };
-        if matches!(call.verb, "get" | "list" | "watch") {
-            return result;
+        let result = self.perform(call);
+        self.note(call, &result);
+        result
+    }
+
+    /// Executes a call, without a note.
+    pub(crate) fn perform(&self, call: &Call) -> Result<Done, Failure> {
+        let mut store = self.inner.store.lock();
+        if access::may(&store, &call.user, &call.act()) {
+            dispatch(&mut store, call)
+        } else {
+            Err(call.act().refusal(&call.user))
         }
-        let (code, written) = match &result {
+    }
+
+    /// Notes a write in the audit log, and wakes who waits for changes.
+    pub(crate) fn note(&self, call: &Call, result: &Result<Done, Failure>) {
+        if matches!(call.verb, "get" | "list" | "watch") {
+            return;
+        }
+        let (code, written) = match result {
             Ok(done) => (done.code, done.written.clone()),
             Err(failure) => (failure.code, None),
         };
@@ -158,7 +193,7 @@ impl ApiServer {
             "" => text(&call.body, "/metadata/name"),
             name => name,
         };
-        let uid = match (&written, &result) {
+        let uid = match (&written, result) {
             (Some(object), _) => text(object, "/metadata/uid").to_owned(),
             (None, Ok(done)) => match text(&done.value, "/metadata/uid") {
                 "" => text(&done.value, "/details/uid").to_owned(),
@@ -184,7 +219,6 @@ impl ApiServer {
             self.bump();
             self.live(&object);
         }
-        result
     }
 
     pub(crate) fn bump(&self) {

@@ -55,6 +55,10 @@ pub(super) fn delete(store: &mut Store, kind: &Kind, call: &Call) -> Result<Done
         let why = "this namespace may not be deleted";
         return Err(forbidden("", "namespaces", &target.name, why));
     }
+    if call.stop.is_some() {
+        let seen = convert::to(kind, &target.version, &before);
+        return Ok(Done::seen(Some(seen), Value::Null));
+    }
     let dry = call.is_dry()
         || call
             .body

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::establish::establish;
 use super::read::read;
-use super::{Call, Done, delete, key_of, now, text};
+use super::{Call, Done, Stop, delete, key_of, now, text};
 use crate::access::{self};
 use crate::fieldset::Set;
 use crate::kinds::Kind;
@@ -186,6 +186,10 @@ pub(super) fn admit_creation(
 ) -> Result<Done, Failure> {
     let version = &call.target.version;
     let schema = schema(kind, version);
+    if call.stop == Some(Stop::Mutating) {
+        return Ok(Done::seen(None, object));
+    }
+    mutate(call, &mut object)?;
     if prepare::has_generation(kind)
         && let Some(metadata) = metadata(&mut object)
     {
@@ -195,6 +199,10 @@ pub(super) fn admit_creation(
     prepare::create(store, kind, version, &schema, &mut object);
     escalation(store, kind, call, &object)?;
     validate::object(kind, &schema, &object, None).map_err(|failure| failure.warned(&warnings))?;
+    if call.stop == Some(Stop::Validating) {
+        store.given = given;
+        return Ok(Done::seen(None, object));
+    }
     if store.get(key).is_some() {
         return Err(already_exists(&kind.group, &kind.plural, &key.3));
     }
@@ -212,6 +220,15 @@ pub(super) fn admit_creation(
         establish(store, key, &stored);
     }
     Ok(done)
+}
+
+/// What mutating webhooks want changed.
+fn mutate(call: &Call, object: &mut Value) -> Result<(), Failure> {
+    for patch in &call.patches {
+        json_patch::patch(object, patch)
+            .map_err(|error| failure(500, "InternalError", error.to_string()))?;
+    }
+    Ok(())
 }
 
 fn is_definition(kind: &Kind) -> bool {
@@ -329,6 +346,10 @@ pub(super) fn store_change(
     let schema = schema(kind, version);
     let live = convert::to(kind, version, before);
     keep_identity(&live, &mut after);
+    if call.stop == Some(Stop::Mutating) {
+        return Ok(Done::seen(Some(live), after));
+    }
+    mutate(call, &mut after)?;
     let given = store.given;
     match target.subresource.as_str() {
         "status" => after = with_status(kind, &live, &after),
@@ -346,6 +367,9 @@ pub(super) fn store_change(
     }
     escalation(store, kind, call, &after)?;
     if managed::is_same(&live, &after) {
+        if call.stop.is_some() {
+            return Ok(Done::seen(Some(live), after));
+        }
         let mut done = Done::new(200, live);
         done.warnings = warnings;
         return Ok(done);
@@ -359,6 +383,10 @@ pub(super) fn store_change(
     }
     validate::object(kind, &schema, &after, Some(&live))
         .map_err(|failure| failure.warned(&warnings))?;
+    if call.stop.is_some() {
+        store.given = given;
+        return Ok(Done::seen(Some(live), after));
+    }
     if call.is_dry() {
         store.given = given;
         let mut done = Done::new(200, after);
