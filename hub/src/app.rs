@@ -24,6 +24,7 @@ use crate::poll::Pollers;
 use crate::promote;
 use crate::serve::access::Access;
 use crate::serve::http::{self, Probe};
+use crate::serve::oidc::{self, Oidc};
 use crate::serve::rate::Rates;
 use crate::serve::trust::{self, Source, Trust};
 use crate::serve::webhook::{self, Hooks};
@@ -61,6 +62,8 @@ pub struct Config {
     pub limits: listen::Limits,
     /// An authority that is somebody else's; none: the one in the data directory.
     pub external: Option<External>,
+    /// An issuer whose people may come in; none: operators have certificates.
+    pub oidc: Option<oidc::Config>,
     /// What the hub may push with; none: it only reads.
     pub push: Option<crate::promote::Credential>,
 }
@@ -237,13 +240,14 @@ async fn decide(start: Start) -> anyhow::Result<Vec<JoinHandle<()>>> {
         loaded_at: Some(now),
         error: String::new(),
     }));
+    let oidc = config.oidc.map(|config| Arc::new(Oidc::new(config)));
     let context = Arc::new(Context {
         stop: stop.clone(),
         handle: handle.clone(),
         store: store.clone(),
         trust: Arc::clone(&trust),
         rates: Rates::default(),
-        access: Access::new(store.grants().await?),
+        access: Access::new(store.grants().await?, oidc.clone()),
         metrics: metrics.clone(),
         epoch,
         address,
@@ -274,6 +278,9 @@ async fn decide(start: Start) -> anyhow::Result<Vec<JoinHandle<()>>> {
         tokio::spawn(retain(store, stop.clone())),
         tokio::spawn(trust::watch(trust, Some(handle.clone()), stop.clone())),
     ];
+    if let Some(oidc) = oidc {
+        tasks.push(tokio::spawn(oidc.run(stop.clone())));
+    }
     if let Some(listener) = probes {
         let probe = Probe {
             metrics: metrics.clone(),

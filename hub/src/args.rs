@@ -146,6 +146,9 @@ pub struct Run {
     /// environments with `autoPromote`; without it the hub only reads.
     #[arg(long, value_name = "FILE")]
     pub push_credentials_file: Option<PathBuf>,
+    /// A file that names an OpenID Connect issuer whose people may log in, and gives them roles.
+    #[arg(long, value_name = "FILE")]
+    pub oidc_config_file: Option<PathBuf>,
     /// Roots of an authority that is somebody else's, instead of the one in the data directory. They
     /// and the files below are read again when they change.
     #[arg(long, value_name = "FILE")]

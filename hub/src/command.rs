@@ -17,6 +17,7 @@ use crate::args::{Args, Ca, Command};
 use crate::authority::{Authority, External, Rotation, write_private};
 use crate::promote::Credential;
 use crate::serve::listen::Limits;
+use crate::serve::oidc;
 use crate::store::{self, Store};
 
 /// Runs a command to its end.
@@ -44,6 +45,12 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             });
             let config = Config {
                 limits: Limits::default(),
+                oidc: run
+                    .oidc_config_file
+                    .as_deref()
+                    .map(oidc::Config::read)
+                    .transpose()
+                    .map_err(anyhow::Error::msg)?,
                 external,
                 data_dir: run.data_dir,
                 fleet: run.fleet,

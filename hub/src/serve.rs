@@ -9,6 +9,8 @@ pub mod enroll;
 pub mod fleet_api;
 pub mod http;
 pub mod listen;
+pub mod login;
+pub mod oidc;
 pub mod peer;
 pub mod rate;
 pub mod relay;

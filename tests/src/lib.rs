@@ -6,6 +6,7 @@ pub mod envtest;
 pub mod fleet;
 pub mod git_server;
 pub mod installation;
+pub mod issuer;
 pub mod postgres;
 pub mod programs;
 pub mod proxy;

@@ -15,11 +15,14 @@ use bytes::{Buf as _, BufMut as _, Bytes};
 use flotilla_hub::app::{self, Config};
 use flotilla_hub::authority::Authority;
 use flotilla_hub::serve::access::Need;
+use flotilla_hub::serve::oidc;
 use flotilla_hub::store::Role;
 use flotilla_proto::v1;
 use flotilla_proto::v1::fleet_service_client::FleetServiceClient;
 use flotilla_shared::dial::dial;
 use flotilla_shared::tls;
+use flotilla_tests::eventually;
+use flotilla_tests::issuer::Issuer;
 use flotilla_tests::simulated::Enrolled;
 use jiff::Timestamp;
 use prost::Message as _;
@@ -110,13 +113,17 @@ impl Decoder for Raw {
 }
 
 /// The status that a method answers with; for streams, the first one.
-async fn call(channel: &Channel, method: &str) -> Code {
+async fn call(channel: &Channel, method: &str, token: &str) -> Code {
     let mut grpc = tonic::client::Grpc::new(channel.clone());
     grpc.ready().await.unwrap();
     let path = format!("/flotilla.v1.FleetService/{method}")
         .parse()
         .unwrap();
-    let request = tonic::Request::new(Bytes::new());
+    let mut request = tonic::Request::new(Bytes::new());
+    if !token.is_empty() {
+        let value = format!("Bearer {token}").parse().unwrap();
+        request.metadata_mut().insert("authorization", value);
+    }
     match grpc.server_streaming(request, path, Raw).await {
         Err(status) => status.code(),
         Ok(stream) => {
@@ -189,7 +196,7 @@ async fn e13_each_method_and_action_is_for_the_roles_it_is_for() {
 
     for (role, channel) in &roles {
         for (method, need) in METHODS {
-            let code = call(channel, method).await;
+            let code = call(channel, method, "").await;
             let denied = code == Code::PermissionDenied;
             assert_eq!(
                 denied,
@@ -245,12 +252,12 @@ async fn e13_each_method_and_action_is_for_the_roles_it_is_for() {
     let nobody = dial(&address, Arc::new(tls)).await.unwrap();
     for (method, _) in METHODS {
         assert_eq!(
-            call(&agent, method).await,
+            call(&agent, method, "").await,
             Code::PermissionDenied,
             "{method}"
         );
         assert_eq!(
-            call(&nobody, method).await,
+            call(&nobody, method, "").await,
             Code::Unauthenticated,
             "{method}"
         );
@@ -262,4 +269,121 @@ async fn e13_each_method_and_action_is_for_the_roles_it_is_for() {
     assert_eq!(verified.broken, "");
     assert!(verified.entries > 5, "{verified:?}");
     hub.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn e13_each_method_is_for_the_roles_of_people_who_log_in_too() {
+    tls::install_provider();
+    let issuer = Issuer::start().await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let authority = Authority::init(directory.path(), Timestamp::now()).unwrap();
+    let enrolled = Enrolled::with(authority).unwrap();
+    let path = |name: &str| directory.path().join(name);
+    std::fs::write(
+        path("fleet.yaml"),
+        "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nenvironments: [{name: prod, branch: prod}, {name: dev, branch: dev}]\n",
+    )
+    .unwrap();
+    let mut grants = String::new();
+    for role in Role::ALL {
+        let role = role.as_str();
+        grants.push_str(&format!("- {{group: as-{role}, role: {role}}}\n"));
+    }
+    grants.push_str("- {user: bob@example.org, role: promoter, environments: [dev]}\n");
+    std::fs::write(
+        path("oidc.yaml"),
+        format!(
+            "issuer: {}\nclientId: flotilla\ngrants:\n{grants}",
+            issuer.url
+        ),
+    )
+    .unwrap();
+    let hub = app::start(Config {
+        data_dir: directory.path().to_owned(),
+        fleet: path("fleet.yaml"),
+        listen: "127.0.0.1:0".to_owned(),
+        oidc: Some(oidc::Config::read(&path("oidc.yaml")).unwrap()),
+        ..Config::default()
+    })
+    .await
+    .unwrap();
+    let address = hub.address.to_string();
+    let tls = tls::client_config(enrolled.trust_bundle(), None).unwrap();
+    let nobody = dial(&address, Arc::new(tls)).await.unwrap();
+    let ready = issuer.token("ada@example.org", &["as-viewer"], &[]);
+    eventually(
+        "keys are fetched",
+        std::time::Duration::from_secs(20),
+        || async { (call(&nobody, "GetHub", &ready).await == Code::Ok).then_some(()) },
+    )
+    .await
+    .unwrap();
+    for role in Role::ALL {
+        let group = format!("as-{}", role.as_str());
+        let token = issuer.token("ada@example.org", &[&group, "everybody"], &[]);
+        for (method, need) in METHODS {
+            let code = call(&nobody, method, &token).await;
+            let denied = code == Code::PermissionDenied;
+            // Without a certificate there is none to renew.
+            let want = need.is_met_by(role) && *method != "RenewOperator";
+            assert_eq!(!denied, want, "{role:?} {method}: {code:?}");
+            assert_ne!(code, Code::Unauthenticated, "{role:?} {method}");
+        }
+    }
+    // In no group that has a role: nothing, though no operator was ever named.
+    let token = issuer.token("eve@example.org", &["everybody"], &[]);
+    assert_eq!(
+        call(&nobody, "GetHub", &token).await,
+        Code::PermissionDenied
+    );
+    // Tokens that are not good are no tokens.
+    let now = Timestamp::now().as_second();
+    for changes in [
+        ("exp", serde_json::json!(now - 3600)),
+        ("aud", serde_json::json!("another")),
+        ("iss", serde_json::json!("https://elsewhere.example.org")),
+        ("email_verified", serde_json::json!(false)),
+    ] {
+        let token = issuer.token("ada@example.org", &["as-admin"], &[changes]);
+        assert_eq!(call(&nobody, "GetHub", &token).await, Code::Unauthenticated);
+    }
+    let other = Issuer::start().await.unwrap();
+    let claim = [("iss", serde_json::json!(issuer.url))];
+    let forged = other.token("ada@example.org", &["as-admin"], &claim);
+    assert_eq!(
+        call(&nobody, "GetHub", &forged).await,
+        Code::Unauthenticated
+    );
+    // A certificate says who calls, whatever token comes with it.
+    let identity = enrolled
+        .identity(&"spiffe://flotilla/cluster/c0".parse().unwrap())
+        .unwrap();
+    let tls = tls::client_config(enrolled.trust_bundle(), Some(&identity)).unwrap();
+    let agent = dial(&address, Arc::new(tls)).await.unwrap();
+    let admin = issuer.token("ada@example.org", &["as-admin"], &[]);
+    assert_eq!(call(&agent, "GetHub", &admin).await, Code::PermissionDenied);
+    // A role for one environment is none for another, and the audit log names the person.
+    let token = issuer.token("bob@example.org", &[], &[]);
+    for (environment, allowed) in [("dev", true), ("prod", false)] {
+        let mut request = tonic::Request::new(v1::SteerRequest {
+            action: v1::SteerAction::Pause.into(),
+            environment: environment.to_owned(),
+            reason: "a test".to_owned(),
+            ..v1::SteerRequest::default()
+        });
+        let value = format!("Bearer {token}").parse().unwrap();
+        request.metadata_mut().insert("authorization", value);
+        let answer = FleetServiceClient::new(nobody.clone()).steer(request).await;
+        assert_eq!(answer.is_ok(), allowed, "{environment}: {answer:?}");
+    }
+    let mut request = tonic::Request::new(v1::ListAuditRequest::default());
+    let value = format!("Bearer {admin}").parse().unwrap();
+    request.metadata_mut().insert("authorization", value);
+    let audit = FleetServiceClient::new(nobody)
+        .list_audit(request)
+        .await
+        .unwrap()
+        .into_inner();
+    let paused = audit.entries.iter().find(|one| one.action == "pause");
+    assert_eq!(paused.unwrap().actor, "oidc:bob@example.org");
 }

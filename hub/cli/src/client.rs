@@ -5,9 +5,13 @@ use std::time::Duration;
 
 use flotilla_proto::v1;
 use flotilla_proto::v1::fleet_service_client::FleetServiceClient;
+use flotilla_shared::tls::TlsIdentity;
 use flotilla_shared::{dial, tls};
-use tonic::Request;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
+use tonic::{Request, Status};
 
 use crate::context::Context;
 use crate::error::Error;
@@ -19,21 +23,59 @@ const PAGE: u32 = 100;
 /// Most pages read: a hub that never ends its pages is broken.
 const MAX_PAGES: usize = 1000;
 
+/// Shows who calls, where no certificate does.
+#[derive(Clone)]
+pub(crate) struct Bearer(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(value) = &self.0 {
+            request
+                .metadata_mut()
+                .insert("authorization", value.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// The generated client.
+pub(crate) type Api = FleetServiceClient<InterceptedService<Channel, Bearer>>;
+
+/// A connection to a hub that shows a certificate of `trust_bundle`.
+pub(crate) async fn channel(
+    hub: &str,
+    trust_bundle: &str,
+    identity: Option<&TlsIdentity>,
+) -> Result<Channel, Error> {
+    tls::install_provider();
+    let config = tls::client_config(trust_bundle, identity)?;
+    Ok(dial::dial(hub, Arc::new(config)).await?)
+}
+
 /// The Fleet API with a time-out on each call.
 #[derive(Clone)]
 pub(crate) struct Client {
-    api: FleetServiceClient<Channel>,
+    api: Api,
     timeout: Duration,
 }
 
 impl Client {
     /// Connects as the context says.
     pub(crate) async fn connect(context: &Context, timeout: Duration) -> Result<Self, Error> {
-        tls::install_provider();
-        let config = tls::client_config(&context.trust_bundle, Some(&context.identity))?;
-        let channel = dial::dial(&context.hub, Arc::new(config)).await?;
+        let identity = context.identity();
+        let channel = channel(&context.hub, &context.trust_bundle, identity.as_ref()).await?;
+        let bearer = match &context.login {
+            Some(login) => {
+                let value: MetadataValue<_> = format!("Bearer {}", login.id_token)
+                    .parse()
+                    .map_err(|_| Error::Context("the login is no token".to_owned()))?;
+                Some(value)
+            }
+            None => None,
+        };
         Ok(Self {
-            api: FleetServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE),
+            api: FleetServiceClient::with_interceptor(channel, Bearer(bearer))
+                .max_decoding_message_size(MAX_MESSAGE),
             timeout,
         })
     }
@@ -46,7 +88,7 @@ impl Client {
     }
 
     /// The generated client, for one call.
-    pub(crate) fn api(&self) -> FleetServiceClient<Channel> {
+    pub(crate) fn api(&self) -> Api {
         self.api.clone()
     }
 

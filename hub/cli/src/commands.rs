@@ -3,6 +3,7 @@
 mod approval;
 mod audit;
 mod cluster;
+mod context;
 mod diff;
 mod join;
 mod operator;
@@ -20,23 +21,43 @@ use std::time::Duration;
 
 use clap::CommandFactory as _;
 use flotilla_proto::v1;
+use jiff::Timestamp;
 
 use crate::args::{Args, ClusterCommand, Command, Describe, FilterArgs, Get};
 use crate::client::Client;
-use crate::context::Context;
+use crate::context::{Context, Contexts};
 use crate::error::Error;
+use crate::oidc;
 use crate::printer::Printer;
 
 /// How to reach the hub.
 struct Reach {
     context_file: Option<PathBuf>,
+    context: Option<String>,
     timeout: Duration,
 }
 
 impl Reach {
     async fn connect(&self) -> Result<Client, Error> {
-        let context = Context::load(self.context_file.as_deref().map(Path::new))?;
-        Client::connect(&context, self.timeout).await
+        Client::connect(&self.context().await?, self.timeout).await
+    }
+
+    /// The context that is meant, with a login that is good for a while.
+    async fn context(&self) -> Result<Context, Error> {
+        let file = self.context_file.as_deref().map(Path::new);
+        let mut contexts = Contexts::load(file)?;
+        let mut context = contexts.choose(self.context.as_deref())?.clone();
+        let now = Timestamp::now();
+        if let Some(login) = &context.login
+            && oidc::ends_soon(&login.id_token, now)
+        {
+            let roots = login.issuer_trust_bundle.as_str();
+            let client = oidc::Client::new((!roots.is_empty()).then_some(roots))?;
+            context.login = Some(client.fresh(login, now).await?);
+            contexts.put(context.clone());
+            contexts.save()?;
+        }
+        Ok(context)
     }
 }
 
@@ -44,6 +65,7 @@ impl Reach {
 pub(crate) async fn run(args: Args, printer: &Printer) -> Result<(), Error> {
     let reach = Reach {
         context_file: args.context_file,
+        context: args.context,
         timeout: args.timeout,
     };
     match args.command {
@@ -64,6 +86,13 @@ pub(crate) async fn run(args: Args, printer: &Printer) -> Result<(), Error> {
             watch: true,
             output,
         } => status::watch(&reach.connect().await?, &filter, output.output, printer).await,
+        Command::Login(args) => {
+            context::login(reach.context_file.as_deref(), args, reach.timeout, printer).await
+        }
+        Command::Context { command } => {
+            let (file, named) = (reach.context_file, reach.context.as_deref());
+            context::run(file, named, command, reach.timeout, printer).await
+        }
         Command::Get { what } => {
             let client = reach.connect().await?;
             match what {
@@ -133,7 +162,7 @@ pub(crate) async fn run(args: Args, printer: &Printer) -> Result<(), Error> {
         Command::Audit(args) => audit::audit(&reach.connect().await?, args, printer).await,
         Command::Events(args) => audit::events(&reach.connect().await?, args, printer).await,
         Command::Operator { command } => {
-            let hub = Context::load(reach.context_file.as_deref())?.hub;
+            let hub = reach.context().await?.hub;
             operator::run(&reach.connect().await?, &hub, command, printer).await
         }
         Command::Token { command } => token::run(&reach.connect().await?, command, printer).await,

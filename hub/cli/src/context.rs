@@ -1,38 +1,107 @@
-//! The context file: which hub, and as whom.
+//! The context file: which hubs there are, which one is meant, and as whom.
 
-use std::io::Read as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use flotilla_shared::tls::TlsIdentity;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
 const API_VERSION: &str = "flotilla.dev/v1alpha1";
-/// A context file is a few kilobytes of PEM.
-const MAX_BYTES: u64 = 1 << 20;
+/// A context is a few kilobytes of PEM.
+const MAX_BYTES: u64 = 4 << 20;
 
-/// What the file says; `flotilla-hub init` writes the first one.
+/// What a person got by logging in at an OpenID Connect issuer.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct Login {
+    pub(crate) issuer: String,
+    pub(crate) client_id: String,
+    pub(crate) token_endpoint: String,
+    pub(crate) id_token: String,
+    /// Empty: the issuer gave none, and the person logs in again when the token has expired.
+    #[serde(default)]
+    pub(crate) refresh_token: String,
+    /// Roots to trust for the issuer, PEM; empty: the system's.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) issuer_trust_bundle: String,
+}
+
+/// Which hub, and as whom.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct Context {
+    /// What people call it.
+    pub(crate) name: String,
+    /// `host:port`.
+    pub(crate) hub: String,
+    /// Roots of the hub's authority, PEM.
+    pub(crate) trust_bundle: String,
+    /// The operator's certificate, leaf first, PEM.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) certificate: String,
+    /// Its key, PEM.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) key: String,
+    /// Instead of a certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) login: Option<Login>,
+}
+
+impl Context {
+    /// The certificate; none: a person logged in.
+    pub(crate) fn identity(&self) -> Option<TlsIdentity> {
+        (!self.key.is_empty()).then(|| TlsIdentity {
+            chain_pem: self.certificate.clone(),
+            key_pem: self.key.clone(),
+        })
+    }
+}
+
+/// A file with one context, as `flotilla-hub init` and `operator set --write-context` write it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct File {
-    api_version: String,
-    kind: String,
+struct Single {
+    #[serde(rename = "apiVersion")]
+    _api_version: String,
+    #[serde(rename = "kind")]
+    _kind: String,
     hub: String,
     trust_bundle: String,
     certificate: String,
     key: String,
 }
 
-/// Which hub, and as whom.
-pub(crate) struct Context {
-    /// `host:port`.
-    pub(crate) hub: String,
-    /// Roots of the hub's authority, PEM.
-    pub(crate) trust_bundle: String,
-    /// The operator's.
-    pub(crate) identity: TlsIdentity,
+/// A file with several.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Several {
+    api_version: String,
+    kind: String,
+    #[serde(default)]
+    current_context: String,
+    contexts: Vec<Context>,
+}
+
+/// What any of both says of itself.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Head {
+    #[serde(default)]
+    api_version: String,
+    #[serde(default)]
+    kind: String,
+}
+
+/// All contexts of a file.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct Contexts {
+    path: PathBuf,
+    /// Empty: the only one.
+    pub(crate) current: String,
+    pub(crate) all: Vec<Context>,
 }
 
 /// The file to read where none is named: `$XDG_CONFIG_HOME/flotilla/config.yaml`, or below
@@ -49,7 +118,7 @@ pub(crate) fn default_path() -> Result<PathBuf, Error> {
     Ok(directory.join("flotilla").join("config.yaml"))
 }
 
-impl Context {
+impl Contexts {
     /// Reads the named file, or the default one.
     pub(crate) fn load(named: Option<&Path>) -> Result<Self, Error> {
         let path = match named {
@@ -73,25 +142,121 @@ impl Context {
         file.take(MAX_BYTES)
             .read_to_string(&mut text)
             .map_err(error)?;
-        Self::parse(&path.display().to_string(), &text)
+        Self::parse(&path, &text)
     }
 
-    fn parse(name: &str, text: &str) -> Result<Self, Error> {
-        let file: File = flotilla_yaml::config::from_str(name, text)
-            .map_err(|error| Error::Context(error.to_string()))?;
-        if file.api_version != API_VERSION || file.kind != "Context" {
-            return Err(Error::Context(format!(
-                "{name}: not a context file: it must say apiVersion: {API_VERSION} and kind: Context"
-            )));
+    /// As [`Contexts::load`]; without a file there are no contexts yet.
+    pub(crate) fn load_or_new(named: Option<&Path>) -> Result<Self, Error> {
+        match Self::load(named) {
+            Err(Error::NoContext(path)) => Ok(Self {
+                path,
+                ..Self::default()
+            }),
+            other => other,
         }
-        Ok(Self {
-            hub: file.hub,
-            trust_bundle: file.trust_bundle,
-            identity: TlsIdentity {
-                chain_pem: file.certificate,
-                key_pem: file.key,
-            },
-        })
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self, Error> {
+        let name = path.display().to_string();
+        let wrong = |error: flotilla_yaml::config::ConfigError| Error::Context(error.to_string());
+        let head: Head = flotilla_yaml::config::from_str(&name, text).map_err(wrong)?;
+        match (head.api_version.as_str(), head.kind.as_str()) {
+            (API_VERSION, "Context") => {
+                let one: Single = flotilla_yaml::config::from_str(&name, text).map_err(wrong)?;
+                Ok(Self {
+                    path: path.to_owned(),
+                    current: String::new(),
+                    all: vec![Context {
+                        name: "default".to_owned(),
+                        hub: one.hub,
+                        trust_bundle: one.trust_bundle,
+                        certificate: one.certificate,
+                        key: one.key,
+                        login: None,
+                    }],
+                })
+            }
+            (API_VERSION, "Config") => {
+                let file: Several = flotilla_yaml::config::from_str(&name, text).map_err(wrong)?;
+                Ok(Self {
+                    path: path.to_owned(),
+                    current: file.current_context,
+                    all: file.contexts,
+                })
+            }
+            _ => Err(Error::Context(format!(
+                "{name}: not a context file: it must say apiVersion: {API_VERSION} and kind: Config or \
+                 Context"
+            ))),
+        }
+    }
+
+    /// The context that is meant: the named one, or the current one, or the only one.
+    pub(crate) fn choose(&self, named: Option<&str>) -> Result<&Context, Error> {
+        let name = named.unwrap_or(&self.current);
+        match self.all.as_slice() {
+            [only] if name.is_empty() => Ok(only),
+            all => all.iter().find(|one| one.name == name).ok_or_else(|| {
+                let names: Vec<&str> = all.iter().map(|one| one.name.as_str()).collect();
+                let message = if name.is_empty() {
+                    "no context is chosen".to_owned()
+                } else {
+                    format!("there is no context {name:?}")
+                };
+                Error::refused(
+                    message,
+                    format!(
+                        "there are: {}; choose with flotilla context use NAME or --context NAME",
+                        names.join(", ")
+                    ),
+                )
+            }),
+        }
+    }
+
+    /// Puts a context in, over one of the same name.
+    pub(crate) fn put(&mut self, context: Context) {
+        match self.all.iter_mut().find(|one| one.name == context.name) {
+            Some(one) => *one = context,
+            None => self.all.push(context),
+        }
+    }
+
+    /// Writes the file, whole or not at all, for nobody else's eyes.
+    pub(crate) fn save(&self) -> Result<(), Error> {
+        let error = |cause| Error::File {
+            path: self.path.clone(),
+            cause,
+        };
+        let file = Several {
+            api_version: API_VERSION.to_owned(),
+            kind: "Config".to_owned(),
+            current_context: self.current.clone(),
+            contexts: self.all.clone(),
+        };
+        let text = flotilla_yaml::to_string(&serde_json::to_value(&file)?);
+        if let Some(parent) = self.path.parent() {
+            std::fs::create_dir_all(parent).map_err(error)?;
+        }
+        // Two commands at once write two files, of which one is the last.
+        let temporary = self
+            .path
+            .with_extension(format!("{:08x}", rand::random::<u32>()));
+        let written = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&temporary)
+            .and_then(|mut file| {
+                file.write_all(text.as_bytes())?;
+                file.sync_all()
+            })
+            .and_then(|()| std::fs::rename(&temporary, &self.path));
+        if written.is_err() {
+            // It holds a key; the error is told all the same.
+            let _ = std::fs::remove_file(&temporary);
+        }
+        written.map_err(error)
     }
 }
 
@@ -99,10 +264,25 @@ impl Context {
 mod tests {
     use super::*;
 
+    fn parse(text: &str) -> Result<Contexts, String> {
+        Contexts::parse(Path::new("c.yaml"), text).map_err(|error| error.to_string())
+    }
+
+    fn context(name: &str) -> Context {
+        Context {
+            name: name.to_owned(),
+            hub: format!("{name}.example.org:8443"),
+            trust_bundle: "roots".to_owned(),
+            certificate: "chain".to_owned(),
+            key: "key".to_owned(),
+            login: None,
+        }
+    }
+
     #[test]
     fn an_unknown_key_is_refused_with_its_line() {
         let text = "apiVersion: flotilla.dev/v1alpha1\nkind: Context\nhubb: a:1\n";
-        let error = Context::parse("c.yaml", text).err().unwrap().to_string();
+        let error = parse(text).err().unwrap();
         assert!(error.contains("c.yaml:3"), "{error}");
         assert!(error.contains("hub"), "{error}");
     }
@@ -111,7 +291,53 @@ mod tests {
     fn another_kind_is_refused() {
         let text =
             "apiVersion: v1\nkind: Config\nhub: a:1\ntrustBundle: ''\ncertificate: ''\nkey: ''\n";
-        let error = Context::parse("c.yaml", text).err().unwrap().to_string();
+        let error = parse(text).err().unwrap();
         assert!(error.contains("not a context file"), "{error}");
+    }
+
+    #[test]
+    fn e15_several_contexts_go_round_and_nobody_else_reads_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("below/config.yaml");
+        let mut contexts = Contexts::load_or_new(Some(&path)).unwrap();
+        contexts.put(context("prod"));
+        contexts.put(context("test"));
+        let login = Login {
+            issuer: "https://id.example.org".to_owned(),
+            client_id: "flotilla".to_owned(),
+            token_endpoint: "https://id.example.org/token".to_owned(),
+            id_token: "a.b.c".to_owned(),
+            refresh_token: String::new(),
+            issuer_trust_bundle: String::new(),
+        };
+        contexts.put(Context {
+            login: Some(login),
+            certificate: String::new(),
+            key: String::new(),
+            ..context("test")
+        });
+        contexts.current = "test".to_owned();
+        contexts.save().unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(
+            std::fs::read_dir(path.parent().unwrap()).unwrap().count(),
+            1
+        );
+        let again = Contexts::load(Some(&path)).unwrap();
+        assert!(again == contexts);
+        assert!(again.choose(None).unwrap().identity().is_none());
+        assert_eq!(
+            again.choose(Some("prod")).unwrap().hub,
+            "prod.example.org:8443"
+        );
+        assert!(again.choose(Some("prod")).unwrap().identity().is_some());
+        assert!(again.choose(Some("none")).is_err());
+        let nobody = Contexts {
+            current: String::new(),
+            ..again
+        };
+        let error = nobody.choose(None).err().unwrap().to_string();
+        assert!(error.contains("no context is chosen"), "{error}");
     }
 }

@@ -32,7 +32,7 @@ pub(crate) enum Error {
     #[error("{0}")]
     Context(String),
     /// Key or certificate cannot be used.
-    #[error("the context file cannot be used: {0}")]
+    #[error("the context cannot be used: {0}")]
     Tls(#[from] TlsError),
     /// No connection.
     #[error(transparent)]
@@ -100,8 +100,8 @@ impl Error {
     fn hint(&self) -> Option<String> {
         match self {
             Self::NoContext(_) | Self::NoHome => Some(
-                "`flotilla-hub init` writes one to its data directory under operator/; name it with \
-                 --context-file or FLOTILLA_CONFIG"
+                "`flotilla login` makes one; so does `flotilla-hub init` in its data directory under \
+                 operator/: name it with --context-file, or take it in with flotilla context import"
                     .to_owned(),
             ),
             Self::Readable(path) => Some(format!("run: chmod 600 {}", path.display())),
@@ -110,7 +110,7 @@ impl Error {
             ),
             Self::Hub { code, .. } => match code {
                 tonic::Code::Unauthenticated | tonic::Code::PermissionDenied => Some(
-                    "the context file's certificate is not, or no longer, an operator's".to_owned(),
+                    "the context's certificate or login is not, or no longer, one that may do this".to_owned(),
                 ),
                 tonic::Code::Unimplemented => {
                     Some("the hub is of another version; see `flotilla hub`".to_owned())

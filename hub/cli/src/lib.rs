@@ -17,6 +17,7 @@ mod commands;
 mod context;
 mod error;
 mod git;
+mod oidc;
 mod printer;
 pub mod render;
 pub mod view;

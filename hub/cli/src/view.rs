@@ -40,7 +40,7 @@ pub(crate) fn text(text: &str) -> String {
         .collect()
 }
 
-fn moment(timestamp: Option<&prost_types::Timestamp>) -> Option<Timestamp> {
+pub(crate) fn moment(timestamp: Option<&prost_types::Timestamp>) -> Option<Timestamp> {
     flotilla_shared::wire::timestamp_from_wire(timestamp)
 }
 

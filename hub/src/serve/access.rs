@@ -1,13 +1,16 @@
 //! Which operator may do what, where. Pure but for the lock around the grants.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
 
 use flotilla_shared::id::{EnvironmentName, OperatorName};
-use flotilla_shared::identity::Identity;
+use jiff::Timestamp;
 use parking_lot::RwLock;
 use tokio::time::Instant;
 use tonic::{Request, Status};
 
+use super::oidc::{Oidc, Person};
 use super::peer;
 use super::rate::Rates;
 use crate::store::{Grant, Role};
@@ -49,48 +52,52 @@ impl Need {
 }
 
 /// The grants in force.
-#[derive(Debug, Default)]
-pub struct Access(RwLock<BTreeMap<OperatorName, Grant>>);
+#[derive(Default)]
+pub struct Access {
+    grants: RwLock<BTreeMap<OperatorName, Grant>>,
+    oidc: Option<Arc<Oidc>>,
+}
 
 impl Access {
-    /// With grants from the store.
+    /// With grants from the store, and people of an issuer.
     #[must_use]
-    pub fn new(grants: Vec<Grant>) -> Self {
+    pub fn new(grants: Vec<Grant>, oidc: Option<Arc<Oidc>>) -> Self {
         let grants = grants.into_iter().map(|grant| (grant.name.clone(), grant));
-        Self(RwLock::new(grants.collect()))
+        Self {
+            grants: RwLock::new(grants.collect()),
+            oidc,
+        }
+    }
+
+    /// The issuer whose people may come in.
+    #[must_use]
+    pub fn oidc(&self) -> Option<&Arc<Oidc>> {
+        self.oidc.as_ref()
     }
 
     /// All of them.
     #[must_use]
     pub fn grants(&self) -> Vec<Grant> {
-        self.0.read().values().cloned().collect()
+        self.grants.read().values().cloned().collect()
     }
 
     /// Takes one into force, at once.
     pub fn put(&self, grant: Grant) {
-        self.0.write().insert(grant.name.clone(), grant);
+        self.grants.write().insert(grant.name.clone(), grant);
     }
 
-    /// What an operator may do. As long as nothing was granted to anyone, everyone whom the hub's own
-    /// host gave a certificate may do everything; after the first grant, only who is named.
+    /// What an operator with a certificate may do. As long as nothing was granted to anyone, everyone
+    /// whom the hub's own host gave a certificate may do everything; after the first grant, only who is
+    /// named.
     #[must_use]
     pub fn role(&self, operator: &OperatorName, environment: Option<&EnvironmentName>) -> Role {
-        let grants = self.0.read();
+        let grants = self.grants.read();
         if grants.is_empty() {
             return Role::Admin;
         }
-        let Some(grant) = grants.get(operator) else {
-            return Role::None;
-        };
-        let everywhere = grant.environments.is_empty();
-        match environment {
-            Some(environment) if everywhere || grant.environments.contains(environment) => {
-                grant.role
-            }
-            // What concerns no one environment takes a grant for all of them.
-            None if everywhere => grant.role,
-            _ => grant.role.min(Role::Viewer),
-        }
+        grants.get(operator).map_or(Role::None, |grant| {
+            within(grant.role, &grant.environments, environment)
+        })
     }
 
     /// The calling operator, if allowed.
@@ -103,31 +110,46 @@ impl Access {
         rates: &Rates,
         need: Need,
         environment: Option<&EnvironmentName>,
-    ) -> Result<OperatorName, Status> {
-        let operator = peer::operator(request)?;
-        if !rates
-            .calls
-            .allow(Identity::Operator(operator.clone()), Instant::now())
-        {
+    ) -> Result<Caller, Status> {
+        let caller = self.caller(request)?;
+        if !rates.calls.allow(caller.to_string(), Instant::now()) {
             return Err(Status::resource_exhausted(format!(
-                "{operator} calls too often; slow down"
+                "{caller} calls too often; slow down"
             )));
         }
-        self.check(&operator, need, environment)?;
-        Ok(operator)
+        self.check(&caller, need, environment)?;
+        Ok(caller)
     }
 
-    /// Whether an operator may.
+    /// Who calls: by certificate or, where the caller shows none, by an issuer's token.
+    fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
+        let token = match (&self.oidc, peer::token(request)?) {
+            (Some(oidc), Some(token)) => oidc.person(token, Timestamp::now()),
+            _ => return peer::operator(request).map(Caller::Operator),
+        };
+        match token {
+            Ok(person) => Ok(Caller::Person(person)),
+            Err(error) => Err(Status::unauthenticated(format!(
+                "the token is not taken: {error}"
+            ))),
+        }
+    }
+
+    /// Whether a caller may.
     ///
     /// # Errors
     /// When not; the text says what is lacking.
     pub fn check(
         &self,
-        operator: &OperatorName,
+        caller: &Caller,
         need: Need,
         environment: Option<&EnvironmentName>,
     ) -> Result<(), Status> {
-        let role = self.role(operator, environment);
+        let role = match (caller, &self.oidc) {
+            (Caller::Operator(operator), _) => self.role(operator, environment),
+            (Caller::Person(person), Some(oidc)) => oidc.config().role(person, environment),
+            (Caller::Person(_), None) => Role::None,
+        };
         if need.is_met_by(role) {
             return Ok(());
         }
@@ -135,13 +157,54 @@ impl Access {
             Some(environment) => format!(" in {environment}"),
             None => String::new(),
         };
+        let needed = need.role().as_str();
+        let way = match caller {
+            Caller::Operator(operator) => {
+                format!("an admin may run: flotilla operator set {operator} --role {needed}")
+            }
+            Caller::Person(_) => {
+                "the hub's OIDC configuration gives roles to people and groups".to_owned()
+            }
+        };
         Err(Status::permission_denied(format!(
-            "{operator} is {}{place}; this needs {} (an admin may run: flotilla operator set {operator} \
-             --role {})",
+            "{caller} is {}{place}; this needs {needed} ({way})",
             role.as_str(),
-            need.role().as_str(),
-            need.role().as_str()
         )))
+    }
+}
+
+/// Somebody who calls the Fleet API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caller {
+    /// By certificate.
+    Operator(OperatorName),
+    /// By an issuer's token.
+    Person(Person),
+}
+
+impl fmt::Display for Caller {
+    /// As in the audit log. No operator's name has a colon.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Operator(name) => write!(f, "{name}"),
+            Self::Person(person) => write!(f, "oidc:{}", person.user),
+        }
+    }
+}
+
+/// What a role that was given for environments (none at all: everywhere) is worth in one.
+#[must_use]
+pub fn within(
+    role: Role,
+    given: &BTreeSet<EnvironmentName>,
+    environment: Option<&EnvironmentName>,
+) -> Role {
+    let everywhere = given.is_empty();
+    match environment {
+        Some(environment) if everywhere || given.contains(environment) => role,
+        // What concerns no one environment takes a grant for all of them.
+        None if everywhere => role,
+        _ => role.min(Role::Viewer),
     }
 }
 
@@ -160,11 +223,14 @@ mod tests {
 
     #[test]
     fn e13_roles_hold_where_they_were_given_and_nowhere_else() {
-        let access = Access::new(vec![
-            grant("ada", Role::Admin, &[]),
-            grant("bob", Role::Promoter, &["stage"]),
-            grant("eve", Role::None, &[]),
-        ]);
+        let access = Access::new(
+            vec![
+                grant("ada", Role::Admin, &[]),
+                grant("bob", Role::Promoter, &["stage"]),
+                grant("eve", Role::None, &[]),
+            ],
+            None,
+        );
         let role = |name: &str, environment: Option<&str>| {
             let environment = environment.map(|e| e.parse().unwrap());
             access.role(&name.parse().unwrap(), environment.as_ref())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flotilla_proto::v1;
 use flotilla_proto::v1::fleet_service_server::FleetService;
-use flotilla_shared::id::{EnvironmentName, NameError, OperatorName};
+use flotilla_shared::id::{EnvironmentName, NameError};
 use flotilla_shared::wire::timestamp_to_wire;
 use futures::Stream;
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::access::Need;
+use super::access::{Caller, Need};
 use super::{Context, store_error};
 use crate::driver::Refused;
 use crate::fleet::{ActionError, AuditEntry, Event, Fleet};
@@ -45,7 +45,7 @@ fn refused_status(refused: &Refused) -> Status {
     }
 }
 
-fn entry(operator: &OperatorName, action: &str) -> AuditEntry {
+fn entry(operator: &Caller, action: &str) -> AuditEntry {
     AuditEntry {
         at: Timestamp::now(),
         actor: operator.to_string(),
@@ -62,12 +62,12 @@ fn no_cluster(name: &str) -> Status {
 
 impl Operators {
     /// The caller, where it may do this everywhere.
-    fn allow<T>(&self, request: &Request<T>, need: Need) -> Result<OperatorName, Status> {
+    fn allow<T>(&self, request: &Request<T>, need: Need) -> Result<Caller, Status> {
         self.0.access.allow(request, &self.0.rates, need, None)
     }
 
     /// The caller, where it may see; what more is needed depends on what is asked.
-    fn allow_anywhere<T>(&self, request: &Request<T>) -> Result<OperatorName, Status> {
+    fn allow_anywhere<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
         self.allow(request, Need::See)
     }
 

@@ -95,6 +95,18 @@ pub fn address<T>(request: &Request<T>) -> Option<IpAddr> {
     request.extensions().get::<Peer>().map(|peer| peer.address)
 }
 
+/// An issuer's token, from a caller without a certificate. Who has one is who the certificate says,
+/// whatever else is sent along.
+///
+/// # Errors
+/// When a hub speaks on behalf of somebody that no hub speaks for.
+pub fn token<T>(request: &Request<T>) -> Result<Option<&str>, Status> {
+    if identity(request)?.is_some() {
+        return Ok(None);
+    }
+    Ok(header(request, "authorization").and_then(|value| value.strip_prefix("Bearer ")))
+}
+
 /// The calling agent's cluster.
 ///
 /// # Errors

@@ -120,7 +120,7 @@ impl<K: Eq + Hash> Buckets<K> {
 #[derive(Debug)]
 pub struct Rates {
     /// Calls of each operator and agent. A person's tools poll; nobody needs more.
-    pub calls: Buckets<Identity>,
+    pub calls: Buckets<String>,
     /// Streams and renewals of each cluster: two that fight over one identity cost little.
     pub streams: Buckets<Identity>,
     /// Failed attempts without a certificate, of each source (E3).

@@ -6,6 +6,7 @@ use std::time::Duration;
 use flotilla_proto::v1::agent_service_server::AgentServiceServer;
 use flotilla_proto::v1::enrollment_service_server::EnrollmentServiceServer;
 use flotilla_proto::v1::fleet_service_server::FleetServiceServer;
+use flotilla_proto::v1::login_service_server::LoginServiceServer;
 use flotilla_shared::wire::MAX_MESSAGE_BYTES;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::ReceiverStream;
@@ -17,6 +18,7 @@ use super::agent_api::Agents;
 use super::enroll::Enrollment;
 use super::fleet_api::Operators;
 use super::listen::{self, Limits};
+use super::login::Login;
 
 /// Streams of one connection. An agent has one; a replica that passes calls on has one for each of its
 /// agents, on connections of its own.
@@ -62,6 +64,7 @@ pub async fn serve(
     let enrollment = EnrollmentServiceServer::new(Enrollment::new(Arc::clone(&context)))
         .max_decoding_message_size(64 << 10);
     let trust = Arc::clone(&context.trust);
+    let login = LoginServiceServer::new(Login(Arc::clone(&context)));
     let operators = FleetServiceServer::new(Operators(context))
         .max_decoding_message_size(64 << 10)
         .max_encoding_message_size(64 << 20);
@@ -70,6 +73,7 @@ pub async fn serve(
         .add_optional_service(reflection.ok())
         .add_service(agents)
         .add_service(enrollment)
+        .add_service(login)
         .add_service(operators);
     let incoming = ReceiverStream::new(listen::accept(listener, trust, limits));
     let served = server

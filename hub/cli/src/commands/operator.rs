@@ -82,7 +82,7 @@ pub(super) async fn run(
 }
 
 /// A new key, PEM, and a request for a certificate for it, DER.
-fn request_key() -> Result<(String, Vec<u8>), Error> {
+pub(super) fn request_key() -> Result<(String, Vec<u8>), Error> {
     let failed = |error: rcgen::Error| Error::Local(std::io::Error::other(error));
     let key = rcgen::KeyPair::generate().map_err(failed)?;
     let csr = rcgen::CertificateParams::default()

@@ -6,7 +6,7 @@ use flotilla_shared::wire::timestamp_to_wire;
 use jiff::Timestamp;
 use tonic::{Request, Response, Status};
 
-use super::super::access::Need;
+use super::super::access::{Caller, Need};
 use super::super::store_error;
 use super::{Operators, bad_name, entry};
 use crate::authority::{Error, OPERATOR_LIFE, Request as KeyRequest};
@@ -41,7 +41,11 @@ pub(super) async fn set_operator(
         changed_by: caller.to_string(),
         changed_at: now,
     };
-    if grant.name == caller && grant.role != Role::Admin {
+    let own = match &caller {
+        Caller::Operator(name) => Some(name),
+        Caller::Person(_) => None,
+    };
+    if own == Some(&grant.name) && grant.role != Role::Admin {
         return Err(Status::failed_precondition(
             "you cannot take your own admin role: let another admin do it",
         ));
@@ -55,8 +59,11 @@ pub(super) async fn set_operator(
     };
     let mut grants = vec![grant.clone()];
     // The first grant ends the rule that everyone is an admin; who gives it stays one.
-    if api.0.access.grants().is_empty() && grant.name != caller {
-        grants.push(Grant::admin(&caller, now));
+    if let Some(own) = own
+        && api.0.access.grants().is_empty()
+        && grant.name != *own
+    {
+        grants.push(Grant::admin(own, now));
     }
     for one in grants {
         let kept = api.0.store.grant(&one).await;
@@ -88,7 +95,13 @@ pub(super) async fn renew_operator(
     api: &Operators,
     request: Request<v1::RenewOperatorRequest>,
 ) -> Result<Response<v1::RenewOperatorResponse>, Status> {
-    let operator = api.allow(&request, Need::See)?;
+    let caller = api.allow(&request, Need::See)?;
+    // A certificate outlives a person's membership in a group.
+    let Caller::Operator(operator) = &caller else {
+        return Err(Status::permission_denied(
+            "who logs in has no certificate to renew: run flotilla login again",
+        ));
+    };
     let key = KeyRequest::from_der(&request.get_ref().csr)
         .map_err(|error| Status::invalid_argument(error.to_string()))?;
     let authority = api.0.trust.authority();
@@ -99,7 +112,7 @@ pub(super) async fn renew_operator(
         .map_err(|error| cannot_sign(&error))?;
     api.record(AuditEntry {
         detail: format!("key {}", key.fingerprint),
-        ..entry(&operator, "operator renew")
+        ..entry(&caller, "operator renew")
     })
     .await?;
     Ok(Response::new(v1::RenewOperatorResponse {

@@ -83,7 +83,7 @@ pub(super) async fn steer(
         .check(&operator, steer.need, environment.as_ref())?;
     api.0
         .handle
-        .act(steer.action, operator.as_str(), &steer.reason)
+        .act(steer.action, &operator.to_string(), &steer.reason)
         .await?
         .map_err(|refused| refused_status(&refused))?;
     Ok(Response::new(v1::SteerResponse {}))

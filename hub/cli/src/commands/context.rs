@@ -1,0 +1,210 @@
+//! `login` and `context`: which hubs, and as whom.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use flotilla_proto::v1;
+use flotilla_proto::v1::login_service_client::LoginServiceClient;
+use serde::Serialize;
+
+use super::operator::request_key;
+use crate::args::{ContextCommand, LoginArgs};
+use crate::client::{Client, channel};
+use crate::context::{Context, Contexts};
+use crate::error::Error;
+use crate::oidc;
+use crate::printer::Printer;
+use crate::render::{Cell, Table};
+
+fn read(path: &Path) -> Result<String, Error> {
+    std::fs::read_to_string(path).map_err(|cause| Error::File {
+        path: path.to_owned(),
+        cause,
+    })
+}
+
+/// Logs a person in, and keeps what came of it.
+pub(super) async fn login(
+    file: Option<&Path>,
+    args: LoginArgs,
+    timeout: Duration,
+    printer: &Printer,
+) -> Result<(), Error> {
+    let mut contexts = Contexts::load_or_new(file)?;
+    let known = contexts.all.iter().find(|one| match &args.hub {
+        Some(hub) => one.hub == *hub,
+        None => args.name.as_ref().is_none_or(|name| one.name == *name),
+    });
+    let (hub, trust_bundle) = match (&args.hub, &args.trust_bundle, known) {
+        (Some(hub), Some(path), _) => (hub.clone(), read(path)?),
+        (_, None, Some(known)) => (known.hub.clone(), known.trust_bundle.clone()),
+        _ => {
+            return Err(Error::refused(
+                "which hub, and whose certificate it has to show, is not known",
+                "give HOST:PORT and --trust-bundle FILE; who runs the hub has that file",
+            ));
+        }
+    };
+    let name = match (&args.name, known) {
+        (Some(name), _) => name.clone(),
+        (None, Some(known)) => known.name.clone(),
+        (None, None) => hub.split(['.', ':']).next().unwrap_or_default().to_owned(),
+    };
+    let channel = channel(&hub, &trust_bundle, None).await?;
+    let mut request = tonic::Request::new(v1::GetLoginRequest {});
+    request.set_timeout(timeout);
+    let asked = LoginServiceClient::new(channel).get_login(request).await?;
+    let way = asked.into_inner();
+    if way.issuer.is_empty() {
+        return Err(Error::refused(
+            "this hub lets nobody log in: its operators have certificates",
+            "ask an admin for a file made by flotilla operator set NAME --write-context FILE, and take \
+             it in with flotilla context import FILE",
+        ));
+    }
+    let roots = args.issuer_trust_bundle.as_deref().map(read).transpose()?;
+    let client = oidc::Client::new(roots.as_deref())?;
+    let issuer = client.discover(&way.issuer).await?;
+    let device = client.begin(&issuer, &way.client_id, &way.scopes).await?;
+    let plain = |text: &str| flotilla_shared::report::plain_line(text, 500);
+    match &device.verification_uri_complete {
+        Some(place) => printer.say(&format!(
+            "open {} and see that it shows {}",
+            plain(place),
+            plain(&device.user_code)
+        )),
+        None => printer.say(&format!(
+            "open {} and enter {}",
+            plain(&device.verification_uri),
+            plain(&device.user_code)
+        )),
+    }
+    let mut login = client.finish(&issuer, &way.client_id, &device).await?;
+    login.issuer_trust_bundle = roots.unwrap_or_default();
+    let context = Context {
+        name: name.clone(),
+        hub,
+        trust_bundle,
+        certificate: String::new(),
+        key: String::new(),
+        login: Some(login),
+    };
+    // Whether the hub takes it, too, before it is kept.
+    let hub = Client::connect(&context, timeout).await?;
+    let request = hub.request(v1::GetHubRequest {});
+    let who = hub.api().get_hub(request).await?.into_inner().operator;
+    contexts.put(context);
+    contexts.current.clone_from(&name);
+    contexts.save()?;
+    printer.say(&format!("you are {} at {name}", plain(&who)));
+    Ok(())
+}
+
+/// One context, without its secrets.
+#[derive(Serialize)]
+struct Shown<'c> {
+    name: &'c str,
+    hub: &'c str,
+    current: bool,
+    /// Bounded: certificate, login.
+    by: &'static str,
+}
+
+pub(super) async fn run(
+    file: Option<PathBuf>,
+    named: Option<&str>,
+    command: ContextCommand,
+    timeout: Duration,
+    printer: &Printer,
+) -> Result<(), Error> {
+    match command {
+        ContextCommand::List { output } => {
+            let contexts = Contexts::load_or_new(file.as_deref())?;
+            let chosen = contexts.choose(named).ok().map(|one| one.name.clone());
+            let shown: Vec<Shown<'_>> = contexts
+                .all
+                .iter()
+                .map(|one| Shown {
+                    name: &one.name,
+                    hub: &one.hub,
+                    current: chosen.as_deref() == Some(one.name.as_str()),
+                    by: if one.login.is_some() {
+                        "login"
+                    } else {
+                        "certificate"
+                    },
+                })
+                .collect();
+            if output.output.is_structured() {
+                return printer.value(output.output, &shown);
+            }
+            let mut table = Table::new(["", "NAME", "HUB", "BY"]);
+            for one in &shown {
+                let mark = if one.current { "*" } else { "" };
+                table.row([mark, one.name, one.hub, one.by].map(Cell::from));
+            }
+            printer.out(&table.render(printer.paint))
+        }
+        ContextCommand::Use { name } => {
+            let mut contexts = Contexts::load(file.as_deref())?;
+            contexts.choose(Some(&name))?;
+            contexts.current.clone_from(&name);
+            contexts.save()?;
+            printer.say(&format!("{name} is meant from now on"));
+            Ok(())
+        }
+        ContextCommand::Remove { name } => {
+            let mut contexts = Contexts::load(file.as_deref())?;
+            contexts.choose(Some(&name))?;
+            contexts.all.retain(|one| one.name != name);
+            if contexts.current == name {
+                contexts.current.clear();
+            }
+            contexts.save()?;
+            printer.say(&format!("{name} is forgotten"));
+            Ok(())
+        }
+        ContextCommand::Import { from, name } => {
+            let other = Contexts::load(Some(&from))?;
+            let mut context = other.choose(None)?.clone();
+            if let Some(name) = name {
+                context.name = name;
+            }
+            let mut contexts = Contexts::load_or_new(file.as_deref())?;
+            let name = context.name.clone();
+            contexts.put(context);
+            if contexts.current.is_empty() {
+                contexts.current.clone_from(&name);
+            }
+            contexts.save()?;
+            printer.say(&format!("{name} is taken in"));
+            Ok(())
+        }
+        ContextCommand::Renew => {
+            let mut contexts = Contexts::load(file.as_deref())?;
+            let mut context = contexts.choose(named)?.clone();
+            if context.login.is_some() {
+                return Err(Error::refused(
+                    "who logs in has no certificate to renew",
+                    "run flotilla login again",
+                ));
+            }
+            let (key, csr) = request_key()?;
+            let client = Client::connect(&context, timeout).await?;
+            let request = client.request(v1::RenewOperatorRequest { csr });
+            let answer = client.api().renew_operator(request).await?.into_inner();
+            // What the hub says over a connection that our roots authenticate. A file, unlike an agent,
+            // has a person who looks after it.
+            context.certificate = answer.certificate_chain;
+            context.trust_bundle = answer.trust_bundle;
+            context.key = key;
+            let name = context.name.clone();
+            contexts.put(context);
+            contexts.save()?;
+            let until = crate::view::moment(answer.expires_at.as_ref());
+            let until = until.map_or(String::new(), |end| format!(" until {end}"));
+            printer.say(&format!("{name} has a new certificate{until}"));
+            Ok(())
+        }
+    }
+}

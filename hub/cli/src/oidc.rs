@@ -1,0 +1,309 @@
+//! Logging in at an OpenID Connect issuer from a terminal: the device flow (RFC 8628), and fresh tokens
+//! (RFC 6749, section 6). Tokens go to the issuer and the context file, the ID token to the hub;
+//! nowhere else.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use crate::context::Login;
+use crate::error::Error;
+
+/// Largest answer read.
+const MAX_ANSWER: usize = 1 << 20;
+/// Longest wait for one answer.
+const TIMEOUT: Duration = Duration::from_secs(15);
+/// Between two questions whether the person is through, where the issuer does not say (RFC 8628).
+const INTERVAL: u64 = 5;
+/// A token that ends this soon is renewed first, seconds.
+const SLACK: i64 = 60;
+
+/// An issuer, as far as we need it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Issuer {
+    issuer: String,
+    #[serde(default)]
+    device_authorization_endpoint: String,
+    token_endpoint: String,
+}
+
+/// What the person has to do.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Device {
+    device_code: String,
+    /// To type in.
+    pub(crate) user_code: String,
+    /// Where.
+    pub(crate) verification_uri: String,
+    /// With the code in it.
+    pub(crate) verification_uri_complete: Option<String>,
+    expires_in: u64,
+    interval: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Tokens {
+    #[serde(default)]
+    id_token: String,
+    #[serde(default)]
+    refresh_token: String,
+    #[serde(default)]
+    error: String,
+    #[serde(default)]
+    error_description: String,
+}
+
+/// A client of an issuer.
+pub(crate) struct Client(reqwest::Client);
+
+fn failed(error: &reqwest::Error) -> Error {
+    use std::error::Error as _;
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    Error::refused(
+        format!("the issuer cannot be asked: {text}"),
+        "see that it can be reached from here",
+    )
+}
+
+/// Encrypted, or not leaving this machine.
+fn is_secure(url: &str) -> bool {
+    let host = url
+        .strip_prefix("http://")
+        .and_then(|rest| rest.split(['/', ':']).next());
+    url.starts_with("https://") || matches!(host, Some("127.0.0.1" | "localhost"))
+}
+
+fn secure(url: &str) -> Result<&str, Error> {
+    if is_secure(url) {
+        return Ok(url);
+    }
+    Err(Error::refused(
+        format!("{url:?} is not an https URL"),
+        "an issuer without TLS is no issuer",
+    ))
+}
+
+impl Client {
+    /// `roots`: PEM to trust for the issuer instead of the system's.
+    pub(crate) fn new(roots: Option<&str>) -> Result<Self, Error> {
+        flotilla_shared::tls::install_provider();
+        let mut client = reqwest::Client::builder()
+            .timeout(TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none());
+        if let Some(pem) = roots {
+            let roots = reqwest::Certificate::from_pem_bundle(pem.as_bytes());
+            client = client.tls_certs_only(roots.map_err(|error| failed(&error))?);
+        }
+        Ok(Self(client.build().map_err(|error| failed(&error))?))
+    }
+
+    async fn read<T: for<'de> Deserialize<'de>>(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<T, Error> {
+        let mut answer = request.send().await.map_err(|error| failed(&error))?;
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(|error| failed(&error))? {
+            body.extend_from_slice(&chunk);
+            if body.len() > MAX_ANSWER {
+                return Err(Error::Answer("an end (the issuer's)"));
+            }
+        }
+        serde_json::from_slice(&body).map_err(|_| {
+            Error::refused(
+                format!(
+                    "the issuer answers with HTTP {} and no JSON that is understood",
+                    answer.status().as_u16()
+                ),
+                "see that the hub names the right issuer",
+            )
+        })
+    }
+
+    /// Reads what an issuer publishes of itself (OpenID Connect Discovery 1.0).
+    pub(crate) async fn discover(&self, issuer: &str) -> Result<Issuer, Error> {
+        let place = format!(
+            "{}/.well-known/openid-configuration",
+            secure(issuer)?.trim_end_matches('/')
+        );
+        let found: Issuer = self.read(self.0.get(place)).await?;
+        if found.issuer != issuer {
+            return Err(Error::refused(
+                format!("{issuer} says that it is {:?}", found.issuer),
+                "the hub must name the issuer exactly as it calls itself",
+            ));
+        }
+        if found.device_authorization_endpoint.is_empty() {
+            return Err(Error::refused(
+                format!("{issuer} offers no login from a terminal (RFC 8628)"),
+                "switch the device flow on for this client, or use a certificate",
+            ));
+        }
+        secure(&found.device_authorization_endpoint)?;
+        secure(&found.token_endpoint)?;
+        Ok(found)
+    }
+
+    /// Asks for a code for the person.
+    pub(crate) async fn begin(
+        &self,
+        issuer: &Issuer,
+        client_id: &str,
+        scopes: &[String],
+    ) -> Result<Device, Error> {
+        let scope = scopes.join(" ");
+        let form = [("client_id", client_id), ("scope", &scope)];
+        let request = self.post(&issuer.device_authorization_endpoint, &form);
+        self.read(request).await
+    }
+
+    fn post(&self, place: &str, form: &[(&str, &str)]) -> reqwest::RequestBuilder {
+        let mut body = String::new();
+        for (key, value) in form {
+            let separator = if body.is_empty() { "" } else { "&" };
+            body.push_str(&format!("{separator}{key}={}", encoded(value)));
+        }
+        self.0
+            .post(place)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("accept", "application/json")
+            .body(body)
+    }
+
+    /// Waits until the person is through.
+    pub(crate) async fn finish(
+        &self,
+        issuer: &Issuer,
+        client_id: &str,
+        device: &Device,
+    ) -> Result<Login, Error> {
+        let mut wait = device.interval.unwrap_or(INTERVAL).clamp(1, 60);
+        let life = Duration::from_secs(device.expires_in.min(3600));
+        let deadline = tokio::time::Instant::now() + life;
+        let form = [
+            ("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
+            ("device_code", &device.device_code),
+            ("client_id", client_id),
+        ];
+        while tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_secs(wait)).await;
+            let tokens: Tokens = self.read(self.post(&issuer.token_endpoint, &form)).await?;
+            match tokens.error.as_str() {
+                "" => return login(issuer, client_id, tokens),
+                "authorization_pending" => {}
+                "slow_down" => wait += 5,
+                "access_denied" => {
+                    return Err(Error::refused("you were not let in", "try again"));
+                }
+                "expired_token" => break,
+                _ => return Err(refused(&tokens)),
+            }
+        }
+        Err(Error::refused(
+            "the code has expired before it was used",
+            "run flotilla login again",
+        ))
+    }
+
+    /// A token that is good for a while; the same where it still is.
+    pub(crate) async fn fresh(&self, login: &Login, now: Timestamp) -> Result<Login, Error> {
+        if login.refresh_token.is_empty() {
+            return Err(Error::refused(
+                "your login has expired",
+                "run flotilla login again",
+            ));
+        }
+        let form = [
+            ("grant_type", "refresh_token"),
+            ("refresh_token", login.refresh_token.as_str()),
+            ("client_id", &login.client_id),
+        ];
+        let place = secure(&login.token_endpoint)?;
+        let tokens: Tokens = self.read(self.post(place, &form)).await?;
+        if tokens.error == "invalid_grant" {
+            return Err(Error::refused(
+                "your login has ended",
+                "run flotilla login again",
+            ));
+        }
+        if !tokens.error.is_empty() {
+            return Err(refused(&tokens));
+        }
+        let fresh = Login {
+            id_token: tokens.id_token,
+            // An issuer that rotates them gives a new one (RFC 6749, section 6).
+            refresh_token: match tokens.refresh_token.as_str() {
+                "" => login.refresh_token.clone(),
+                _ => tokens.refresh_token,
+            },
+            ..login.clone()
+        };
+        if ends_soon(&fresh.id_token, now) {
+            return Err(Error::Answer("a fresh ID token (the issuer's)"));
+        }
+        Ok(fresh)
+    }
+}
+
+fn refused(tokens: &Tokens) -> Error {
+    let text = format!("{} {}", tokens.error, tokens.error_description);
+    let text = flotilla_shared::report::plain_line(text.trim(), 500);
+    Error::refused(
+        format!("the issuer says no: {text}"),
+        "run flotilla login again, or ask who runs the issuer",
+    )
+}
+
+fn login(issuer: &Issuer, client_id: &str, tokens: Tokens) -> Result<Login, Error> {
+    if tokens.id_token.is_empty() {
+        return Err(Error::Answer(
+            "an ID token (the issuer's; is the scope openid asked for?)",
+        ));
+    }
+    Ok(Login {
+        issuer: issuer.issuer.clone(),
+        client_id: client_id.to_owned(),
+        token_endpoint: issuer.token_endpoint.clone(),
+        id_token: tokens.id_token,
+        refresh_token: tokens.refresh_token,
+        issuer_trust_bundle: String::new(),
+    })
+}
+
+/// Whether a token has expired or soon will. Only the hub verifies it; this is for asking in time.
+pub(crate) fn ends_soon(token: &str, now: Timestamp) -> bool {
+    #[derive(Deserialize)]
+    struct Claims {
+        exp: f64,
+    }
+    let claims = token
+        .split('.')
+        .nth(1)
+        .and_then(|part| {
+            base64::engine::general_purpose::URL_SAFE_NO_PAD
+                .decode(part)
+                .ok()
+        })
+        .and_then(|bytes| serde_json::from_slice::<Claims>(&bytes).ok());
+    claims.is_none_or(|claims| claims.exp < (now.as_second() + SLACK) as f64)
+}
+
+/// As a form wants it (RFC 3986, section 2.1).
+fn encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut out, byte| {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                out.push(char::from(byte));
+            }
+            byte => out.push_str(&format!("%{byte:02X}")),
+        }
+        out
+    })
+}

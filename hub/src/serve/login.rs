@@ -1,0 +1,30 @@
+//! What `flotilla login` asks first.
+
+use std::sync::Arc;
+
+use flotilla_proto::v1;
+use flotilla_proto::v1::login_service_server::LoginService;
+use tonic::{Request, Response, Status};
+
+use super::Context;
+
+/// The service.
+pub struct Login(pub Arc<Context>);
+
+#[tonic::async_trait]
+impl LoginService for Login {
+    async fn get_login(
+        &self,
+        _: Request<v1::GetLoginRequest>,
+    ) -> Result<Response<v1::GetLoginResponse>, Status> {
+        let response = match self.0.access.oidc() {
+            None => v1::GetLoginResponse::default(),
+            Some(oidc) => v1::GetLoginResponse {
+                issuer: oidc.config().issuer.clone(),
+                client_id: oidc.config().client_id.clone(),
+                scopes: oidc.config().scopes.clone(),
+            },
+        };
+        Ok(Response::new(response))
+    }
+}

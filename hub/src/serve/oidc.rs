@@ -1,0 +1,270 @@
+//! People who log in at an OpenID Connect issuer: what the hub believes of them, and what they may do.
+//!
+//! Each call carries an ID token. It is verified against the issuer's published keys, which are fetched
+//! beside, never within a call: no caller makes the hub ask anybody anything more than once a while.
+
+mod token;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use flotilla_shared::id::EnvironmentName;
+use jiff::Timestamp;
+use serde::Deserialize;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+pub use token::{Keys, Person, TokenError, Wanted, verify};
+
+use crate::store::Role;
+
+/// How often keys are fetched.
+const INTERVAL: Duration = Duration::from_secs(600);
+/// How soon again, where a token names a key that is not known, or the last try failed.
+const SOON: Duration = Duration::from_secs(15);
+/// Longest wait for one answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest answer read.
+const MAX_ANSWER: usize = 1 << 20;
+
+/// The configuration file.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Config {
+    /// The issuer's URL, exactly as in its tokens.
+    pub issuer: String,
+    /// What the issuer calls us; tokens must be for it.
+    pub client_id: String,
+    /// Which claim names the person.
+    #[serde(default = "email")]
+    pub user_claim: String,
+    /// Which claim lists groups.
+    #[serde(default = "groups")]
+    pub groups_claim: String,
+    /// What `flotilla login` asks for.
+    #[serde(default = "scopes")]
+    pub scopes: Vec<String>,
+    /// Roots to trust for the issuer, PEM, instead of the system's.
+    #[serde(default)]
+    pub trust_bundle_file: Option<PathBuf>,
+    /// Who may do what. Who is not named may do nothing.
+    pub grants: Vec<Grant>,
+}
+
+fn email() -> String {
+    "email".to_owned()
+}
+
+fn groups() -> String {
+    "groups".to_owned()
+}
+
+fn scopes() -> Vec<String> {
+    ["openid", "email", "groups", "offline_access"]
+        .map(str::to_owned)
+        .to_vec()
+}
+
+/// What one person or group may do.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Grant {
+    /// One person; or a group.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// One group; or a person.
+    #[serde(default)]
+    pub group: Option<String>,
+    /// What.
+    pub role: Role,
+    /// Where; none at all: everywhere.
+    #[serde(default)]
+    pub environments: BTreeSet<EnvironmentName>,
+}
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// File, line and key of what is wrong.
+    pub fn read(path: &Path) -> Result<Self, String> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))?;
+        let config: Self =
+            flotilla_yaml::config::from_str(&name, &text).map_err(|error| error.to_string())?;
+        config.check().map_err(|error| format!("{name}: {error}"))?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if !is_secure(&self.issuer) {
+            return Err(format!(
+                "issuer {:?} must be an https URL (http only on loopback)",
+                self.issuer
+            ));
+        }
+        if self.client_id.is_empty() {
+            return Err("clientId is empty".to_owned());
+        }
+        for grant in &self.grants {
+            if grant.user.is_some() == grant.group.is_some() {
+                return Err("each grant names either a user or a group".to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    fn wanted(&self) -> Wanted {
+        Wanted {
+            issuer: self.issuer.clone(),
+            audience: self.client_id.clone(),
+            user_claim: self.user_claim.clone(),
+            groups_claim: self.groups_claim.clone(),
+        }
+    }
+
+    /// What a person may do in an environment, or where it concerns none in particular; the most of
+    /// what the person's name and groups give.
+    #[must_use]
+    pub fn role(&self, person: &Person, environment: Option<&EnvironmentName>) -> Role {
+        let of = |grant: &&Grant| match (&grant.user, &grant.group) {
+            (Some(user), _) => *user == person.user,
+            (_, Some(group)) => person.groups.contains(group),
+            _ => false,
+        };
+        self.grants
+            .iter()
+            .filter(of)
+            .map(|grant| crate::serve::access::within(grant.role, &grant.environments, environment))
+            .max_by_key(|role| *role)
+            .unwrap_or(Role::None)
+    }
+}
+
+/// Encrypted, or not leaving this machine.
+fn is_secure(url: &str) -> bool {
+    let host = |rest: &str| rest.split(['/', ':']).next().map(str::to_owned);
+    url.starts_with("https://")
+        || url
+            .strip_prefix("http://")
+            .and_then(host)
+            .is_some_and(|host| host == "127.0.0.1" || host == "localhost")
+}
+
+/// The issuer as the hub knows it.
+pub struct Oidc {
+    config: Config,
+    keys: ArcSwap<Keys>,
+    wish: Notify,
+}
+
+impl Oidc {
+    /// Without keys yet; [`Oidc::run`] fetches them.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self {
+            config,
+            keys: ArcSwap::default(),
+            wish: Notify::new(),
+        }
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Who a token speaks of.
+    ///
+    /// # Errors
+    /// When it is not good.
+    pub fn person(&self, token: &str, now: Timestamp) -> Result<Person, TokenError> {
+        let keys = self.keys.load();
+        let person = verify(token, &keys, &self.config.wanted(), now.as_second());
+        if person == Err(TokenError::UnknownKey) {
+            self.wish.notify_one();
+        }
+        person
+    }
+
+    /// Keeps the keys fresh until stopped. Where they cannot be fetched the last ones stay.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        loop {
+            let wait = match self.fetch().await {
+                Ok(keys) => {
+                    self.keys.store(Arc::new(keys));
+                    INTERVAL
+                }
+                Err(error) => {
+                    tracing::warn!(
+                        error,
+                        issuer = self.config.issuer,
+                        "cannot fetch the issuer's keys"
+                    );
+                    SOON
+                }
+            };
+            let begin = tokio::time::Instant::now();
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.wish.notified() => {
+                    tokio::select! {
+                        () = tokio::time::sleep_until(begin + SOON) => {}
+                        () = stop.cancelled() => return,
+                    }
+                }
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    async fn fetch(&self) -> Result<Keys, String> {
+        #[derive(Deserialize)]
+        struct Discovery {
+            issuer: String,
+            jwks_uri: String,
+        }
+        let mut client = reqwest::Client::builder()
+            .timeout(TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none());
+        if let Some(path) = &self.config.trust_bundle_file {
+            let pem =
+                std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+            let roots = reqwest::Certificate::from_pem_bundle(&pem).map_err(|e| e.to_string())?;
+            client = client.tls_certs_only(roots);
+        }
+        let client = client.build().map_err(|error| error.to_string())?;
+        let issuer = self.config.issuer.trim_end_matches('/');
+        let place = format!("{issuer}/.well-known/openid-configuration");
+        let body = get(&client, &place).await?;
+        let discovery: Discovery =
+            serde_json::from_slice(&body).map_err(|error| format!("{place}: {error}"))?;
+        // OpenID Connect Discovery 1.0, section 4.3.
+        if discovery.issuer != self.config.issuer {
+            return Err(format!("{place} speaks for {:?}", discovery.issuer));
+        }
+        if !is_secure(&discovery.jwks_uri) {
+            return Err(format!("{place} names keys at {:?}", discovery.jwks_uri));
+        }
+        let body = get(&client, &discovery.jwks_uri).await?;
+        Keys::from_json(&body).ok_or_else(|| format!("{} is no key set", discovery.jwks_uri))
+    }
+}
+
+async fn get(client: &reqwest::Client, place: &str) -> Result<Vec<u8>, String> {
+    let text = |error: reqwest::Error| error.to_string();
+    let answer = client.get(place).send().await.map_err(text)?;
+    let mut answer = answer.error_for_status().map_err(text)?;
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(text)? {
+        body.extend_from_slice(&chunk);
+        if body.len() > MAX_ANSWER {
+            return Err(format!("{place}: the answer is too large"));
+        }
+    }
+    Ok(body)
+}

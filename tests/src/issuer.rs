@@ -1,0 +1,214 @@
+//! An OpenID Connect issuer with the device flow (RFC 8628), for tests of logging in.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use serde_json::{Value, json};
+
+/// A running issuer.
+pub struct Issuer {
+    /// As in its tokens.
+    pub url: String,
+    inner: Arc<Inner>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+struct Inner {
+    url: String,
+    key: EcdsaKeyPair,
+    state: Mutex<Asked>,
+}
+
+/// What clients asked for.
+#[derive(Default, Clone)]
+pub struct Asked {
+    /// Who the person in front of the browser is.
+    pub user: String,
+    /// That person's groups.
+    pub groups: Vec<String>,
+    /// How long ID tokens live, seconds.
+    pub life: i64,
+    /// Whether the person says no.
+    pub denies: bool,
+    /// How often a token was asked for before the person was through.
+    pub pending: usize,
+    /// Requests of the token endpoint, by grant.
+    pub grants: BTreeMap<String, usize>,
+}
+
+impl Drop for Issuer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Issuer {
+    /// Starts one on loopback.
+    ///
+    /// # Errors
+    /// When it cannot listen or make a key.
+    pub async fn start() -> anyhow::Result<Self> {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
+        let random = SystemRandom::new();
+        let key = EcdsaKeyPair::generate_pkcs8(algorithm, &random)
+            .and_then(|document| {
+                EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref(), &random)
+                    .map_err(|_| ring::error::Unspecified)
+            })
+            .ok()
+            .context("no key")?;
+        let inner = Arc::new(Inner {
+            url: url.clone(),
+            key,
+            state: Mutex::new(Asked {
+                life: 3600,
+                ..Asked::default()
+            }),
+        });
+        let router = Router::new()
+            .route("/.well-known/openid-configuration", get(discovery))
+            .route("/keys", get(keys))
+            .route("/device", post(device))
+            .route("/token", post(token))
+            .with_state(Arc::clone(&inner));
+        let task = tokio::spawn(async move {
+            // Ends with the test.
+            let _ = axum::serve(listener, router).await;
+        });
+        Ok(Self { url, inner, task })
+    }
+
+    /// Changes what happens next, or looks at what happened.
+    pub fn with<T>(&self, change: impl FnOnce(&mut Asked) -> T) -> T {
+        change(&mut self.inner.state.lock())
+    }
+
+    /// An ID token of somebody, `changes` put over its claims.
+    #[must_use]
+    pub fn token(&self, user: &str, groups: &[&str], changes: &[(&str, Value)]) -> String {
+        let mut claims = self.inner.claims(user, groups, 3600);
+        for (name, value) in changes {
+            claims[*name] = value.clone();
+        }
+        self.inner.sign(&claims)
+    }
+}
+
+impl Inner {
+    fn claims<S: AsRef<str>>(&self, user: &str, groups: &[S], life: i64) -> Value {
+        let now = Timestamp::now().as_second();
+        let groups: Vec<&str> = groups.iter().map(AsRef::as_ref).collect();
+        json!({
+            "iss": self.url, "aud": "flotilla", "sub": user, "iat": now, "exp": now + life,
+            "email": user, "email_verified": true, "groups": groups,
+        })
+    }
+
+    fn sign(&self, claims: &Value) -> String {
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let header = json!({"alg": "ES256", "kid": "k1", "typ": "JWT"});
+        let signed = format!("{}.{}", part(&header), part(claims));
+        let signature = self.key.sign(&SystemRandom::new(), signed.as_bytes());
+        let signature = signature.map(|one| URL_SAFE_NO_PAD.encode(one.as_ref()));
+        format!("{signed}.{}", signature.unwrap_or_default())
+    }
+
+    fn tokens(&self, state: &Asked) -> Value {
+        let claims = self.claims(&state.user, &state.groups, state.life);
+        json!({
+            "access_token": "unused", "token_type": "Bearer",
+            "id_token": self.sign(&claims), "refresh_token": "again",
+        })
+    }
+}
+
+async fn discovery(State(inner): State<Arc<Inner>>) -> Json<Value> {
+    let url = &inner.url;
+    Json(json!({
+        "issuer": url, "jwks_uri": format!("{url}/keys"), "token_endpoint": format!("{url}/token"),
+        "device_authorization_endpoint": format!("{url}/device"),
+    }))
+}
+
+async fn keys(State(inner): State<Arc<Inner>>) -> Json<Value> {
+    let point = inner.key.public_key().as_ref();
+    let part = |range: std::ops::Range<usize>| {
+        URL_SAFE_NO_PAD.encode(point.get(range).unwrap_or_default())
+    };
+    Json(json!({"keys": [
+        {"kty": "EC", "crv": "P-256", "kid": "k1", "use": "sig", "alg": "ES256", "x": part(1..33), "y": part(33..65)},
+    ]}))
+}
+
+/// A form's fields (RFC 6749, appendix B).
+fn fields(body: &str) -> BTreeMap<String, String> {
+    let decode = |text: &str| {
+        let mut bytes = text.bytes();
+        let mut out = Vec::new();
+        while let Some(byte) = bytes.next() {
+            if byte != b'%' {
+                out.push(byte);
+                continue;
+            }
+            let digits = [bytes.next(), bytes.next()].map(|one| char::from(one.unwrap_or(b'0')));
+            let digits: String = digits.into_iter().collect();
+            out.push(u8::from_str_radix(&digits, 16).unwrap_or_default());
+        }
+        String::from_utf8_lossy(&out).into_owned()
+    };
+    body.split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(key, value)| (decode(key), decode(value)))
+        .collect()
+}
+
+async fn device(State(inner): State<Arc<Inner>>, body: String) -> Json<Value> {
+    let form = fields(&body);
+    let url = &inner.url;
+    let client = form.get("client_id").cloned().unwrap_or_default();
+    Json(json!({
+        "device_code": format!("device of {client}"), "user_code": "WDJB-MJHT",
+        "verification_uri": format!("{url}/activate"), "expires_in": 60, "interval": 1,
+    }))
+}
+
+async fn token(State(inner): State<Arc<Inner>>, body: String) -> (StatusCode, Json<Value>) {
+    let form = fields(&body);
+    let field = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
+    let mut state = inner.state.lock();
+    *state
+        .grants
+        .entry(field("grant_type").to_owned())
+        .or_default() += 1;
+    let error = |name: &str| (StatusCode::BAD_REQUEST, Json(json!({"error": name})));
+    match field("grant_type") {
+        "urn:ietf:params:oauth:grant-type:device_code" => {
+            if field("device_code") != "device of flotilla" {
+                return error("invalid_grant");
+            }
+            if state.denies {
+                return error("access_denied");
+            }
+            if state.pending > 0 {
+                state.pending -= 1;
+                return error("authorization_pending");
+            }
+        }
+        "refresh_token" if field("refresh_token") == "again" => {}
+        _ => return error("invalid_grant"),
+    }
+    (StatusCode::OK, Json(inner.tokens(&state)))
+}
