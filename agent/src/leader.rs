@@ -358,6 +358,20 @@ mod tests {
     }
 
     #[test]
+    fn n06_wall_clocks_that_jump_neither_take_nor_lose_a_lease() {
+        let mut election = Election::default();
+        let second = Duration::from_secs;
+        // The holder's clock, as it stands in the record, jumps a century ahead, and back.
+        for (at, renewed) in [(0, "2026"), (5, "2126"), (10, "1970"), (15, "1970")] {
+            let record = record("you", renewed);
+            assert_eq!(election.judge("me", Some(&record), second(at)), Move::Wait);
+        }
+        let still = record("you", "1970");
+        let take = Move::Take { transitions: 4 };
+        assert_eq!(election.judge("me", Some(&still), second(21)), take);
+    }
+
+    #[test]
     fn a17_a_fence_closes_by_itself() {
         let fence = Fence::closed();
         assert!(!fence.is_held());

@@ -10,6 +10,8 @@ use flotilla_proto::v1;
 use flotilla_shared::wire::{DecodedAssignment, decode_assignment};
 use prost::Message as _;
 
+use crate::policy::unknown_features;
+
 /// The ledger cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -31,6 +33,17 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong.
         why: String,
+    },
+    /// A newer agent wrote it, of what this one does not know.
+    #[error(
+        "ledger {path} holds an assignment that needs {needs}, which this agent does not have: run the \
+         newer agent again; this one changes nothing"
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// What it needs.
+        needs: String,
     },
 }
 
@@ -75,7 +88,15 @@ impl Ledger {
             why,
         };
         let wire = v1::Assignment::decode(bytes).map_err(|e| damaged(e.to_string()))?;
-        decode_assignment(&wire).map_err(|error| damaged(error.to_string()))
+        let decoded = decode_assignment(&wire).map_err(|error| damaged(error.to_string()))?;
+        let unknown: Vec<&str> = unknown_features(&decoded.assignment).collect();
+        if !unknown.is_empty() {
+            return Err(Error::Newer {
+                path: self.path.clone(),
+                needs: unknown.join(", "),
+            });
+        }
+        Ok(decoded)
     }
 
     /// The newer of what is on this disk and of a copy kept elsewhere, which the disk then has too: a
@@ -91,6 +112,8 @@ impl Ledger {
             (Ok(Some(own)), Ok(copy)) if own.reference.place() >= copy.reference.place() => {
                 Ok(Some(own))
             }
+            // Not damage that a copy could mend: the copy is older than what stands here.
+            (Err(error @ Error::Newer { .. }), _) => Err(error),
             (_, Ok(copy)) => {
                 self.store(&copy)?;
                 Ok(Some(copy))
@@ -187,6 +210,26 @@ mod tests {
         let damaged = ledger.load_with(Some(b"nonsense")).unwrap();
         assert_eq!(damaged, Some(assignment(7)));
         assert_eq!(ledger.load_with(None).unwrap(), Some(assignment(7)));
+    }
+
+    #[test]
+    fn n05_what_a_newer_agent_accepted_is_refused_and_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let ledger = Ledger::new(directory.path());
+        let mut newer = assignment(9).assignment;
+        newer.required_features = vec!["time-travel".to_owned()];
+        let newer = decode_assignment(&encode_assignment(&newer)).unwrap();
+        ledger.store(&newer).unwrap();
+        let bytes = std::fs::read(&ledger.path).unwrap();
+        let error = ledger.load().unwrap_err();
+        assert!(error.to_string().contains("time-travel"), "{error}");
+        // Nor does an older copy take its place.
+        let older = Ledger::encode(&assignment(3));
+        assert!(matches!(
+            ledger.load_with(Some(&older)),
+            Err(Error::Newer { .. })
+        ));
+        assert_eq!(std::fs::read(&ledger.path).unwrap(), bytes);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use flotilla_shared::revision::{BranchName, RepositoryUrl, TreePath};
 use flotilla_trust::PinnedKey;
 use serde::Deserialize;
 
-pub use admit::{Refusal, admit};
+pub use admit::{Refusal, admit, unknown_features};
 pub use signing::{RollbackMode, RollbackRule, SignatureMode, SignatureRule};
 
 use crate::health::HealthRule;

@@ -75,6 +75,17 @@ impl Repository {
         Ok(std::fs::write(path, content)?)
     }
 
+    /// The commit that a branch is at.
+    ///
+    /// # Errors
+    /// When there is no such branch.
+    pub fn head(&self, branch: &str) -> anyhow::Result<String> {
+        let reference = format!("refs/heads/{branch}");
+        Ok(git(&self.work, &["rev-parse", &reference])?
+            .trim()
+            .to_owned())
+    }
+
     /// Commits everything and pushes it to `branches`; returns the commit.
     ///
     /// # Errors

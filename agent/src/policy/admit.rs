@@ -1,6 +1,6 @@
 //! Whether an assignment is taken at all. Pure.
 
-use flotilla_shared::assignment::AssignmentRef;
+use flotilla_shared::assignment::{Assignment, AssignmentRef};
 use flotilla_shared::id::ClusterName;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::RepositoryUrl;
@@ -24,6 +24,12 @@ impl Refusal {
             message: message.into(),
         }
     }
+}
+
+/// What an assignment needs and this agent does not have.
+pub fn unknown_features(assignment: &Assignment) -> impl Iterator<Item = &str> {
+    let required = assignment.required_features.iter().map(String::as_str);
+    required.filter(|feature| !FEATURES.contains(feature))
 }
 
 /// Checks an assignment as a whole against what was accepted before (V4, V7) and who we are.
@@ -63,13 +69,7 @@ pub fn admit(
             ),
         ));
     }
-    let unknown: Vec<&str> = offered
-        .assignment
-        .required_features
-        .iter()
-        .map(String::as_str)
-        .filter(|feature| !FEATURES.contains(feature))
-        .collect();
+    let unknown: Vec<&str> = unknown_features(&offered.assignment).collect();
     if !unknown.is_empty() {
         return Err(Refusal::new(
             Reason::UpgradeRequired,
@@ -138,7 +138,7 @@ impl Policy {
 mod tests {
     use std::collections::BTreeMap;
 
-    use flotilla_shared::assignment::{ApplicationAssignment, Assignment, Renderer, SyncPolicy};
+    use flotilla_shared::assignment::{ApplicationAssignment, Renderer, SyncPolicy};
     use flotilla_shared::digest::Digest;
     use flotilla_shared::id::{Epoch, Generation};
     use flotilla_shared::revision::Revision;

@@ -1,0 +1,225 @@
+//! Agents that stop and start, and a hub that lost everything: real processes.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::time::{Duration, Instant};
+
+use flotilla_apiserver::{Fault, FaultKind};
+use flotilla_proto::v1;
+use flotilla_tests::eventually;
+use flotilla_tests::fleet::{Operator, application};
+use flotilla_tests::installation::Installation;
+use serde_json::Value;
+use tokio::process::Child;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn config_map(name: &str, value: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{value: '{value}'}}\n"
+    )
+}
+
+async fn world(objects: usize) -> Installation {
+    let files: Vec<(String, String)> = (0..objects)
+        .map(|n| {
+            (
+                format!("app/{n}.yaml"),
+                config_map(&format!("map-{n}"), "one"),
+            )
+        })
+        .collect();
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(path, content)| (path.as_str(), content.as_str()))
+        .collect();
+    Installation::new(&files).await.unwrap()
+}
+
+async fn get(world: &Installation, path: &str) -> Option<Value> {
+    let request = axum::http::Request::get(path)
+        .body(axum::body::Body::empty())
+        .unwrap();
+    let response = world.cluster.handle(request).await;
+    let found = response.status().is_success();
+    let body = axum::body::Body::new(response.into_body());
+    let body = axum::body::to_bytes(body, 16 << 20).await.unwrap();
+    found.then(|| serde_json::from_slice(&body).unwrap())
+}
+
+async fn count(world: &Installation, namespace: &str, plural: &str) -> usize {
+    let path = format!("/api/v1/namespaces/{namespace}/{plural}");
+    get(world, &path).await.unwrap()["items"]
+        .as_array()
+        .unwrap()
+        .len()
+}
+
+async fn synced(operator: &Operator, commit: &str, objects: u32) {
+    eventually("the commit is applied whole", LIMIT, || {
+        let mut operator = operator.clone();
+        async move {
+            let status = operator.cluster("c1").await?;
+            let report = application(&status, "app")?.clone();
+            let exact = report.revision.as_ref()?.commit == commit;
+            (exact && report.sync() == v1::Sync::Synced && report.counts?.total == objects)
+                .then_some(())
+        }
+    })
+    .await
+    .unwrap();
+}
+
+async fn terminate(agent: &mut Child) -> Duration {
+    let pid = agent.id().unwrap().to_string();
+    let asked = Instant::now();
+    let kill = std::process::Command::new("kill")
+        .args(["-TERM", &pid])
+        .status();
+    assert!(kill.unwrap().success());
+    let status = tokio::time::timeout(LIMIT, agent.wait()).await;
+    assert!(status.unwrap().unwrap().success());
+    asked.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn n03_an_agent_that_is_asked_to_stop_in_mid_apply_stops_soon_and_goes_on_later() {
+    let world = world(200).await;
+    let _hub = world.hub().unwrap();
+    let mut operator = world.operator().await.unwrap();
+    world.invite(&mut operator).await.unwrap();
+    world.cluster.inject(Fault {
+        verb: "patch".to_owned(),
+        resource: "configmaps".to_owned(),
+        kind: FaultKind::Hang(Duration::from_millis(1500)),
+        times: 1000,
+    });
+    let mut agent = world.agent("agent", &[]).unwrap();
+    eventually("some objects are there", LIMIT, || async {
+        let there = count(&world, "default", "configmaps").await;
+        (there > 0).then_some(())
+    })
+    .await
+    .unwrap();
+    let took = terminate(&mut agent).await;
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    let there = count(&world, "default", "configmaps").await;
+    assert!(there < 200, "it was in the middle: {there}");
+    world.cluster.heal();
+    let mut agent = world.agent("agent", &[]).unwrap();
+    let commit = world.repository.head("dev").unwrap();
+    synced(&operator, &commit, 200).await;
+    assert_eq!(world.deleted(), Vec::<String>::new());
+    agent.kill().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn n07_many_restarts_in_a_row_leave_nothing_behind() {
+    let world = world(5).await;
+    let _hub = world.hub().unwrap();
+    let mut operator = world.operator().await.unwrap();
+    world.invite(&mut operator).await.unwrap();
+    let commit = world.repository.head("dev").unwrap();
+    let mut agent = world.agent("agent", &[]).unwrap();
+    synced(&operator, &commit, 5).await;
+    let files = |world: &Installation| {
+        let mut all = Vec::new();
+        let mut folders = vec![world.root().join("agent")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                match path.is_dir() {
+                    true => folders.push(path),
+                    false => all.push(path),
+                }
+            }
+        }
+        all.len()
+    };
+    let (records, kept) = (
+        count(&world, "flotilla-system", "configmaps").await,
+        files(&world),
+    );
+    let writes = world.cluster.audit().len();
+    for round in 0..15 {
+        agent.kill().await.unwrap();
+        agent = world.agent("agent", &[]).unwrap();
+        if round % 5 == 4 {
+            // Some live long enough to work.
+            let taken = world.cluster.audit().len();
+            eventually("it leads", LIMIT, || async {
+                (world.cluster.audit().len() > taken).then_some(())
+            })
+            .await
+            .unwrap();
+        }
+    }
+    synced(&operator, &commit, 5).await;
+    assert_eq!(
+        count(&world, "flotilla-system", "configmaps").await,
+        records
+    );
+    let now = files(&world);
+    assert!(now <= kept + 2, "{now} files, {kept} before");
+    let audit = world.cluster.audit();
+    let touched: Vec<_> = audit
+        .iter()
+        .skip(writes)
+        .filter(|event| event.changed && event.namespace != "flotilla-system")
+        .collect();
+    assert!(touched.is_empty(), "nothing was to be done: {touched:?}");
+    agent.kill().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p07_a_hub_that_forgot_the_fleet_takes_nothing_away() {
+    let world = world(5).await;
+    let mut hub = world.hub().unwrap();
+    let mut operator = world.operator().await.unwrap();
+    world.invite(&mut operator).await.unwrap();
+    let mut agent = world.agent("agent", &[]).unwrap();
+    let commit = world.repository.head("dev").unwrap();
+    synced(&operator, &commit, 5).await;
+    hub.kill().await.unwrap();
+    // A fresh database under the same authority: no cluster, no assignment.
+    for file in ["hub.db", "hub.db-wal", "hub.db-shm"] {
+        let path = world.root().join("hub").join(file);
+        if path.exists() {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    let mut hub = world.hub().unwrap();
+    let log = world.root().join("flotilla-agent.log");
+    eventually("the agent is told that it is not known", LIMIT, || async {
+        let text = std::fs::read_to_string(&log).unwrap_or_default();
+        text.contains("lost its store").then_some(())
+    })
+    .await
+    .unwrap_or_else(|error| {
+        panic!(
+            "{error}: {}",
+            std::fs::read_to_string(&log).unwrap_or_default()
+        )
+    });
+    // It keeps what runs, and keeps correcting it.
+    let path = "/api/v1/namespaces/default/configmaps/map-0";
+    let patch = axum::http::Request::patch(path)
+        .header("content-type", "application/merge-patch+json")
+        .body(axum::body::Body::from(r#"{"data":{"value":"edited"}}"#))
+        .unwrap();
+    assert!(world.cluster.handle(patch).await.status().is_success());
+    eventually("drift is corrected", LIMIT, || async {
+        let live = get(&world, path).await?;
+        (live["data"]["value"] == "one").then_some(())
+    })
+    .await
+    .unwrap();
+    assert_eq!(world.deleted(), Vec::<String>::new());
+    agent.kill().await.unwrap();
+    hub.kill().await.unwrap();
+}
