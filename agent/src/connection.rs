@@ -28,7 +28,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::Facts;
+use crate::cluster::{Cluster, Facts};
+use crate::events::Event;
 use crate::identity::{Certified, IdentityFiles, renew_after};
 use crate::leader::Fence;
 use crate::ledger::Ledger;
@@ -42,6 +43,9 @@ const MAX_BACKOFF: Duration = Duration::from_secs(30);
 const PREVIEW_TIMEOUT: Duration = Duration::from_secs(25);
 /// More than this between the hub's clock and ours is named.
 const CLOCK_SKEW: i64 = 300;
+/// Assignments that are taken at once, and each second after that.
+const PACE_BURST: f64 = 8.0;
+const PACE_PER_SECOND: f64 = 1.0;
 
 /// So many failed streams in a row are a reason to ask whether our certificate is still taken.
 const ATTEMPTS: u32 = 3;
@@ -83,6 +87,45 @@ pub struct Connection {
     pub metrics: Metrics,
     /// Whether this pod leads.
     pub fence: Fence,
+    /// Where the cluster's own people hear of what is refused.
+    pub cluster: Cluster,
+    /// How often an assignment is taken.
+    pub pace: Pace,
+}
+
+/// How often an assignment is taken: eight at once, then one a second. Each is written to disk, and a hub
+/// that changes its mind ten times a second must not wear it out (C12).
+#[derive(Debug)]
+pub struct Pace {
+    /// Turns left, and since when that counts.
+    left: f64,
+    since: tokio::time::Instant,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            left: PACE_BURST,
+            since: tokio::time::Instant::now(),
+        }
+    }
+}
+
+impl Pace {
+    /// Waits for a turn and takes it. Giving up while waiting takes none.
+    async fn turn(&mut self) {
+        let now = tokio::time::Instant::now();
+        let earned = now.duration_since(self.since).as_secs_f64() * PACE_PER_SECOND;
+        self.left = (self.left + earned).min(PACE_BURST);
+        self.since = now;
+        if self.left < 1.0 {
+            let wait = Duration::from_secs_f64((1.0 - self.left) / PACE_PER_SECOND);
+            tokio::time::sleep(wait).await;
+            self.left = 1.0;
+            self.since = tokio::time::Instant::now();
+        }
+        self.left -= 1.0;
+    }
 }
 
 /// Why a stream ended.
@@ -176,8 +219,15 @@ impl Connection {
         let mut last_report = Digest::default();
         self.reports.mark_changed();
         let mut kept = self.kept.clone();
+        let mut waiting: Option<v1::Assignment> = None;
         loop {
             tokio::select! {
+                () = self.pace.turn(), if waiting.is_some() => {
+                    if let Some(assignment) = waiting.take() {
+                        let ack = self.take(&assignment);
+                        send(&outbound, Out::Ack(ack)).await?;
+                    }
+                }
                 message = inbound.message() => {
                     let message = message.map_err(|status| status.message().to_owned())?;
                     let Some(message) = message else {
@@ -189,10 +239,8 @@ impl Connection {
                             let seconds = u64::from(welcome.heartbeat_seconds.clamp(1, 300));
                             heartbeat = tokio::time::interval(Duration::from_secs(seconds));
                         }
-                        Some(In::Assignment(assignment)) => {
-                            let ack = self.take(&assignment);
-                            send(&outbound, Out::Ack(ack)).await?;
-                        }
+                        // The newest takes the place of one that still waits for its turn.
+                        Some(In::Assignment(assignment)) => waiting = Some(assignment),
                         Some(In::RenewalRequest(request)) => {
                             let within = f64::from(request.within_seconds.min(MAX_SPREAD));
                             let wait = Duration::from_secs_f64(
@@ -417,6 +465,8 @@ impl Connection {
             Err((reference, refusal)) => {
                 let reason = refusal.reason;
                 tracing::warn!(%reason, message = refusal.message, "assignment refused");
+                let message = format!("the hub's assignment is refused: {}", refusal.message);
+                self.cluster.tell("", Event::warning(reason, &message));
                 v1::Ack {
                     assignment: Some(assignment_ref_to_wire(reference)),
                     verdict: v1::Verdict::Refused.into(),

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::Run;
 use crate::cluster::{Cluster, Facts};
-use crate::connection::Connection;
+use crate::connection::{Connection, Pace};
 use crate::identity::{self, Certified, IdentityFiles};
 use crate::leader::Fence;
 use crate::ledger::Ledger;
@@ -150,6 +150,8 @@ impl Work {
                 previews,
                 metrics: link.metrics.clone(),
                 fence: link.fence,
+                cluster: link.cluster,
+                pace: Pace::default(),
             };
             connection.run(connect_stop).await;
         }));

@@ -48,6 +48,8 @@ reasons! {
     // --- an assignment as a whole
     /// Epoch or generation is lower than what was accepted before.
     StaleAssignment,
+    /// An epoch far beyond the accepted one.
+    EpochJump,
     /// Same generation, other digest.
     ConflictingAssignment,
     /// The digest does not fit the content.

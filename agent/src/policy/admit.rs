@@ -8,6 +8,9 @@ use flotilla_shared::wire::{DecodedAssignment, FEATURES};
 
 use super::Policy;
 
+/// How far an epoch may be after the one before.
+const MAX_EPOCH_STEP: u64 = 1000;
+
 /// Why an assignment, or one application of it, is not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -66,6 +69,18 @@ pub fn admit(
             format!(
                 "generation {} was accepted with another content",
                 next.generation
+            ),
+        ));
+    }
+    // From nothing, any epoch is the first. Later ones grow by one for each restored backup; one far off
+    // would shut out every honest hub after this one for good.
+    let is_first = accepted.epoch.0 == 0;
+    if !is_first && next.epoch.0.saturating_sub(accepted.epoch.0) > MAX_EPOCH_STEP {
+        return Err(Refusal::new(
+            Reason::EpochJump,
+            format!(
+                "epoch {} is more than {MAX_EPOCH_STEP} after the accepted epoch {}",
+                next.epoch, accepted.epoch
             ),
         ));
     }

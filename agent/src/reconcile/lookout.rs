@@ -40,7 +40,10 @@ impl Lookout {
         {
             self.judge(shared, name, application, &tip);
         }
-        let is_due = self.looked_at.is_none_or(|at| at.elapsed() > EVERY);
+        // A shorter alarm wants closer looks.
+        let alarm = Duration::from_secs(u64::from(shared.policy.freeze_alarm_seconds.max(1)));
+        let every = EVERY.min(alarm / 2);
+        let is_due = self.looked_at.is_none_or(|at| at.elapsed() > every);
         if self.looking.is_none() && is_due {
             self.looked_at = Some(Instant::now());
             let (shared, application) = (Arc::clone(shared), application.clone());

@@ -300,6 +300,12 @@ impl Worker {
     fn begin_fetch(&mut self, task: &Task) {
         let Some(wanted) = task.wanted() else {
             self.abort_fetch();
+            // What it wanted while it ran is not wanted any more.
+            if self.settled_for.take().is_some() {
+                self.rendered = None;
+                self.refusal = None;
+                self.wish = Wish::default();
+            }
             return;
         };
         if let Some((under_way, _)) = &self.fetch {
