@@ -68,7 +68,7 @@ pub struct Source {
 
 impl Source {
     /// Caches go below `cache`; `credentials` is a directory with one sub-directory per host that
-    /// holds `username` and `password` files, as a mounted Secret has them.
+    /// holds `username` and `password`, or `token`, and perhaps `ca.crt`, as a mounted Secret has them.
     #[must_use]
     pub fn new(
         cache: PathBuf,
@@ -113,7 +113,10 @@ impl Source {
             // Beside the cache of its own, so that a look never waits for a fetch.
             let directory = source.cache.join("tips");
             let credentials = source.read_credentials(url.authority());
-            let remote = Remote::open(&directory, url, source.limits.clone(), credentials).ok()?;
+            let roots = source.read_roots(url.authority()).ok()?;
+            let remote = Remote::open(&directory, url, source.limits.clone(), credentials)
+                .ok()?
+                .with_roots(roots);
             let mut tips = remote.tips(std::slice::from_ref(&branch)).ok()?;
             tips.remove(&branch)
         });
@@ -133,8 +136,10 @@ impl Source {
         let cache = Arc::clone(self.caches.lock().entry(directory.clone()).or_default());
         let mut proofs = cache.lock();
         proofs.open(&directory);
-        let remote =
-            Remote::open(&directory, url, self.limits.clone(), credentials).map_err(git)?;
+        let roots = self.read_roots(url.authority())?;
+        let remote = Remote::open(&directory, url, self.limits.clone(), credentials)
+            .map_err(git)?
+            .with_roots(roots);
         let branch = &application.revision.branch;
         let commit = &application.revision.commit;
         let bases = self.trust.bases(wanted)?;
@@ -158,9 +163,28 @@ impl Source {
         };
         let entries = remote.read_tree(commit, below).map_err(git)?;
         let mut rendered = render_tree(entries, wanted, tip)?;
-        // What cannot be rendered never ran, and is nothing to go on from.
-        rendered.notes = self.trust.accept(wanted, admitted)?;
+        // What cannot be rendered never ran, and is nothing to go on from; nor does an empty set, which
+        // the plan refuses.
+        if !rendered.manifests.is_empty() {
+            rendered.notes = self.trust.accept(wanted, admitted)?;
+        }
         Ok(rendered)
+    }
+
+    /// A host's own roots. What is there and cannot be read is no reason to trust others.
+    fn read_roots(&self, host: &str) -> Result<Option<String>, Refusal> {
+        let Some(directory) = &self.credentials else {
+            return Ok(None);
+        };
+        let path = directory.join(host).join("ca.crt");
+        match std::fs::read_to_string(&path) {
+            Ok(roots) => Ok(Some(roots)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Refusal::new(
+                Reason::AuthenticationFailed,
+                format!("{}: {error}", path.display()),
+            )),
+        }
     }
 
     fn read_credentials(&self, host: &str) -> Option<Credentials> {
@@ -168,17 +192,26 @@ impl Source {
     }
 }
 
-/// Credentials of a host, from a directory with one sub-directory per host.
+/// Credentials of a host, from a directory with one sub-directory per host: `username` and `password`, or
+/// a `token` alone. Read anew at each use, so that a rotated Secret needs no restart.
 pub(crate) fn credentials(directory: &std::path::Path, host: &str) -> Option<Credentials> {
     let read = |name: &str| {
         std::fs::read_to_string(directory.join(host).join(name))
             .ok()
             .map(|text| text.trim().to_owned())
     };
-    Some(Credentials {
-        username: read("username")?,
-        password: read("password")?,
-    })
+    let username = read("username");
+    match read("token") {
+        // Forges look at the token only.
+        Some(password) => Some(Credentials {
+            username: username.unwrap_or_else(|| "git".to_owned()),
+            password,
+        }),
+        None => Some(Credentials {
+            username: username?,
+            password: read("password")?,
+        }),
+    }
 }
 
 /// The tree of what Git gave, and the id of each path's blob.

@@ -11,10 +11,13 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use parking_lot::Mutex;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::task::JoinHandle;
+
+use crate::red_git::{Asked, Malice};
 
 /// Largest push that is taken.
 const MAX_PUSH: usize = 64 << 20;
@@ -22,6 +25,8 @@ const MAX_PUSH: usize = 64 << 20;
 struct Shared {
     root: PathBuf,
     down: AtomicBool,
+    malice: Mutex<Malice>,
+    asked: Mutex<Vec<Asked>>,
 }
 
 /// A server of all repositories below a directory; it stops when dropped.
@@ -43,6 +48,8 @@ impl GitServer {
         let shared = Arc::new(Shared {
             root: root.to_owned(),
             down: AtomicBool::new(false),
+            malice: Mutex::default(),
+            asked: Mutex::default(),
         });
         let router = Router::new()
             .fallback(answer)
@@ -70,6 +77,19 @@ impl GitServer {
     }
 }
 
+impl GitServer {
+    /// Makes it lie from now on; see [`crate::red_git`].
+    pub fn set_malice(&self, malice: Malice) {
+        *self.shared.malice.lock() = malice;
+    }
+
+    /// What was asked of it so far.
+    #[must_use]
+    pub fn asked(&self) -> Vec<Asked> {
+        self.shared.asked.lock().clone()
+    }
+}
+
 impl Drop for GitServer {
     fn drop(&mut self) {
         self.task.abort();
@@ -87,8 +107,13 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     if shared.down.load(Ordering::SeqCst) {
         return plain(503, "down".to_owned());
     }
+    shared.asked.lock().push(Asked::of(&request));
+    let malice = shared.malice.lock().clone();
+    if let Some(response) = malice.before(&request) {
+        return response;
+    }
     match backend(&shared.root, request).await {
-        Ok(response) => response,
+        Ok(response) => malice.after(response).await,
         Err(error) => plain(500, format!("{error:#}")),
     }
 }

@@ -10,6 +10,7 @@ pub mod issuer;
 pub mod postgres;
 pub mod programs;
 pub mod proxy;
+pub mod red_git;
 pub mod red_hub;
 pub mod repository;
 pub mod script;

@@ -67,6 +67,7 @@ pub struct Remote {
     pub(crate) directory: PathBuf,
     pub(crate) repository: gix::Repository,
     credentials: Option<Credentials>,
+    roots: Option<String>,
 }
 
 impl Remote {
@@ -108,7 +109,15 @@ impl Remote {
             directory: directory.to_owned(),
             repository,
             credentials,
+            roots: None,
         })
+    }
+
+    /// Trusts exactly these roots (PEM) for TLS, in place of the system's.
+    #[must_use]
+    pub fn with_roots(mut self, roots: Option<String>) -> Self {
+        self.roots = roots;
+        self
     }
 
     /// The commits that branches point at, by the server's reference advertisement; a branch that is
@@ -183,12 +192,21 @@ impl Remote {
             return connection;
         }
         let timeout = self.limits.timeout;
+        let roots = self.roots.clone();
+        let configure_client: Option<Box<http::reqwest::ConfigureClientFn>> = match roots {
+            None => None,
+            Some(pem) => Some(Box::new(move |builder| {
+                let roots = reqwest::Certificate::from_pem_bundle(pem.as_bytes())
+                    .map_err(gix::Error::from_error)?;
+                Ok(builder.tls_certs_only(roots))
+            })),
+        };
         let request_options = http::reqwest::Options {
             configure_request: Some(Box::new(move |request| {
                 *request.timeout_mut() = Some(timeout);
                 Ok(())
             })),
-            configure_client: None,
+            configure_client,
         };
         connection.with_transport_options(Box::new(http::Options {
             follow_redirects: http::options::FollowRedirects::None,

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::{Task, Worker};
 use crate::cluster::TurnOutcome;
+use crate::events::Event;
 use crate::report;
 
 /// Health is given this long where the application says nothing.
@@ -32,6 +33,15 @@ impl Worker {
             .as_ref()
             .map(|r| (r.source_digest, r.tip.clone()));
         let outcome = outcome.map(|outcome| self.judge_time(task, outcome));
+        // A set that is refused as a whole is told inside the cluster, too (I10); the same word is not
+        // repeated within minutes.
+        if let Some(outcome) = &outcome
+            && outcome.sync == Sync::Refused
+            && let Some(reason) = outcome.reason
+        {
+            let event = Event::warning(reason, &outcome.message);
+            self.shared.cluster.tell(self.name.as_str(), event);
+        }
         let nothing_yet = outcome.is_none();
         report::update(
             &mut self.report,

@@ -1,0 +1,438 @@
+//! A Git server that lies to a real agent: the hostile part of group G of the fault catalogue. Each lie
+//! ends in a refusal with a reason code, an Event, and no write; what runs goes on, and when the server
+//! tells the truth again the agent follows without a restart.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "red_hub/world.rs"]
+#[expect(dead_code, reason = "shared with the red hub's tests")]
+mod world;
+
+use std::time::Duration;
+
+use flotilla_git::{Credentials, Limits, Remote};
+use flotilla_proto::v1;
+use flotilla_tests::git_server::GitServer;
+use flotilla_tests::red_git::{Malice, entry, pack, size, stored};
+use flotilla_tests::repository::{Repository, git};
+use world::{World, config_map};
+
+/// The next commit cannot be had because of it; once the server is honest, it runs.
+async fn lie(world: &mut World, malice: Malice, reasons: &[&str]) {
+    world.write(
+        "apps/web/more.yaml",
+        &config_map("more", &format!("{malice:?}").replace('\'', "")),
+    );
+    let next = world.push("next", Some("good"), "prod");
+    world.git.set_malice(malice);
+    let before = world.writes();
+    let content = world.content(&next);
+    let ack = world.assign(&content).await;
+    assert_eq!(ack.verdict(), v1::Verdict::Accepted, "{ack:?}");
+    let report = world
+        .report("web", &format!("refused for one of {reasons:?}"), |one| {
+            one.sync() == v1::Sync::Refused && reasons.contains(&one.reason.as_str())
+        })
+        .await;
+    world.told(&report.reason).await;
+    assert_eq!(world.writes(), before);
+    world.intact().await;
+    world.still_corrected().await;
+    world.git.set_malice(Malice::None);
+    world.runs(&next).await;
+}
+
+const UNAVAILABLE: &[&str] = &["RepositoryUnavailable"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g03_a_provider_that_is_down_or_wants_less_is_not_pressed() {
+    let mut world = World::embedded().await;
+    lie(&mut world, Malice::Status(503, None), UNAVAILABLE).await;
+    let before = world.git.asked().len();
+    lie(&mut world, Malice::Status(429, Some(60)), UNAVAILABLE).await;
+    let asked = world.git.asked().len() - before;
+    assert!(asked < 40, "{asked} requests");
+    world.stop_agent().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g05_a_redirect_is_not_followed_and_takes_no_credentials_along() {
+    let mut world = World::embedded().await;
+    let directory = tempfile::tempdir().unwrap();
+    let thief = GitServer::start(directory.path(), "127.0.0.1:0")
+        .await
+        .unwrap();
+    let base = format!("http://{}", thief.address);
+    lie(&mut world, Malice::Redirect(base), UNAVAILABLE).await;
+    assert_eq!(thief.asked(), []);
+    world.stop_agent().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g10_broken_and_hostile_packs() {
+    let mut world = World::embedded().await;
+    let broken = &[
+        "RepositoryUnavailable",
+        "CorruptRepository",
+        "LimitExceeded",
+        "CommitNotFound",
+    ];
+    lie(&mut world, Malice::Cut, broken).await;
+    // One bit of the pack's middle.
+    let flipped = |mut pack: Vec<u8>| {
+        let middle = pack.len() / 2;
+        pack[middle] ^= 1;
+        pack
+    };
+    lie(&mut world, Malice::Pack(flipped), broken).await;
+    // One bit of its checksum.
+    let checksum = |mut pack: Vec<u8>| {
+        *pack.last_mut().unwrap() ^= 1;
+        pack
+    };
+    lie(&mut world, Malice::Pack(checksum), broken).await;
+    // Four thousand million objects, and none there.
+    lie(&mut world, Malice::Pack(|_| pack(u32::MAX, b"")), broken).await;
+    // A blob that says it has a tebibyte.
+    let large = |_| {
+        let mut blob = entry(3, 1 << 40);
+        blob.extend(stored(b"small"));
+        pack(1, &blob)
+    };
+    lie(&mut world, Malice::Pack(large), broken).await;
+    // A delta of twenty bytes that says it makes a tebibyte.
+    let bomb = |_| {
+        let mut entries = entry(3, 5);
+        entries.extend(stored(b"small"));
+        let back = u8::try_from(entries.len()).unwrap();
+        let mut delta = size(5);
+        delta.extend(size(1 << 40));
+        delta.extend([0x90, 5]);
+        entries.extend(entry(6, u64::try_from(delta.len()).unwrap()));
+        entries.push(back);
+        entries.extend(stored(&delta));
+        pack(2, &entries)
+    };
+    lie(&mut world, Malice::Pack(bomb), broken).await;
+    // A delta on something far in front of the pack.
+    let nowhere = |_| {
+        let delta = [5, 5, 0x90, 5];
+        let mut entries = entry(6, 4);
+        entries.extend([0xff, 0xff, 0x7f]);
+        entries.extend(stored(&delta));
+        pack(1, &entries)
+    };
+    lie(&mut world, Malice::Pack(nowhere), broken).await;
+    world.stop_agent().await;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .unwrap();
+    let kilobytes: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    // Test, API server, hub and agent in one process.
+    assert!(kilobytes < 700_000, "{kilobytes} kB at the peak");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g13_only_the_branch_itself_is_read() {
+    let mut world = World::embedded().await;
+    let work = world.repository.work.clone();
+    // A tag with the branch's name, a branch with a commit's name, HEAD elsewhere: all evil.
+    git(&work, &["checkout", "-q", "-b", "evil"]).unwrap();
+    world.write("apps/web/config.yaml", &config_map("config", "evil"));
+    let evil = world.push("evil", Some("good"), "evil");
+    git(&work, &["tag", "prod"]).unwrap();
+    for reference in [
+        "refs/tags/prod",
+        "refs/pull/1/head",
+        &format!("refs/heads/{}", world.good),
+    ] {
+        git(
+            &work,
+            &["push", "-q", "origin", &format!("{evil}:{reference}")],
+        )
+        .unwrap();
+    }
+    git(
+        &world.repository.bare,
+        &["symbolic-ref", "HEAD", "refs/heads/evil"],
+    )
+    .unwrap();
+    git(&work, &["checkout", "-q", "dev"]).unwrap();
+    let content = world.content(&evil);
+    world.held(&content, "CommitNotFound").await;
+    world.honest(&world.good.clone()).await;
+    world.runs(&world.good).await;
+    world.intact().await;
+    world.stop_agent().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g16_a_tip_that_goes_back_is_not_followed() {
+    let mut world = World::embedded().await;
+    let old = world.good.clone();
+    let new = world.push("new", Some("good"), "prod");
+    world.honest(&new).await;
+    world.runs(&new).await;
+    // The provider goes back, and shows the hub what it shows us.
+    git(
+        &world.repository.bare,
+        &["update-ref", "refs/heads/prod", &old],
+    )
+    .unwrap();
+    let content = world.content(&old);
+    world.held(&content, "NotADescendant").await;
+    // What ran may go on running, and the other tip is told.
+    world.honest(&new).await;
+    world.told("BranchAhead").await;
+    world.runs(&new).await;
+    world.stop_agent().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g06_trees_with_hostile_names_are_refused() {
+    let mut world = World::embedded().await;
+    let work = world.repository.work.clone();
+    let blob = git(&work, &["hash-object", "-w", "apps/web/config.yaml"]).unwrap();
+    for name in ["..", ".", ".git", "a/b", ".GIT", "a\\b", "CON\u{1}"] {
+        // `git mktree` would refuse most of them.
+        let mut tree = format!("100644 {name}\0").into_bytes();
+        let id: Vec<u8> = (0..40)
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&blob[at..at + 2], 16).unwrap())
+            .collect();
+        tree.extend(id);
+        std::fs::write(world.path("tree"), tree).unwrap();
+        let path = world.path("tree").display().to_string();
+        let hash = ["hash-object", "-t", "tree", "-w", "--literally", &path];
+        let mut id = git(&work, &hash).unwrap();
+        for directory in ["web", "apps"] {
+            std::fs::write(
+                world.path("entries"),
+                format!("040000 tree {id}\t{directory}\n"),
+            )
+            .unwrap();
+            let entries = std::fs::File::open(world.path("entries")).unwrap();
+            let made = std::process::Command::new("git")
+                .current_dir(&work)
+                .arg("mktree")
+                .stdin(entries)
+                .output()
+                .unwrap();
+            id = String::from_utf8(made.stdout).unwrap().trim().to_owned();
+        }
+        let key = format!("user.signingkey={}", world.path("good").display());
+        let tree = [
+            "-c",
+            "gpg.format=ssh",
+            "-c",
+            &key,
+            "commit-tree",
+            "-S",
+            "-p",
+            &world.good,
+            "-m",
+            "hostile",
+            &id,
+        ];
+        let commit = git(&work, &tree).unwrap();
+        git(
+            &work,
+            &[
+                "push",
+                "-q",
+                "-f",
+                "origin",
+                &format!("{commit}:refs/heads/prod"),
+            ],
+        )
+        .unwrap();
+        let before = world.writes();
+        let content = world.content(&commit);
+        world.assign(&content).await;
+        let report = world
+            .report("web", &format!("{name:?} is refused"), |one| {
+                one.sync() == v1::Sync::Refused
+            })
+            .await;
+        world.told(&report.reason).await;
+        assert_eq!(world.writes(), before, "{name:?}");
+        world.honest(&world.good.clone()).await;
+        world.runs(&world.good).await;
+    }
+    world.stop_agent().await;
+}
+
+fn remote(directory: &std::path::Path, url: &str, credentials: Option<Credentials>) -> Remote {
+    let limits = Limits {
+        timeout: Duration::from_secs(2),
+        ..Limits::default()
+    };
+    Remote::open(directory, url.parse().unwrap(), limits, credentials).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g03_a_drip_ends_in_time() {
+    flotilla_shared::tls::install_provider();
+    let directory = tempfile::tempdir().unwrap();
+    let repository = Repository::create(directory.path(), "fleet").unwrap();
+    repository.write("a.yaml", "a: 1\n").unwrap();
+    let commit = repository.push("first", &["prod"]).unwrap();
+    let server = GitServer::start(&directory.path().join("served"), "127.0.0.1:0")
+        .await
+        .unwrap();
+    server.set_malice(Malice::Drip);
+    let (cache, url) = (directory.path().join("cache"), server.url("fleet.git"));
+    let started = std::time::Instant::now();
+    let failed = tokio::task::spawn_blocking(move || {
+        let remote = remote(&cache, &url, None);
+        remote
+            .fetch(&"prod".parse().unwrap(), &commit.parse().unwrap())
+            .is_err()
+    });
+    assert!(failed.await.unwrap());
+    assert!(
+        started.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        started.elapsed()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g04_credentials_are_sent_to_their_host_read_anew_and_never_told() {
+    flotilla_shared::tls::install_provider();
+    let directory = tempfile::tempdir().unwrap();
+    let repository = Repository::create(directory.path(), "fleet").unwrap();
+    repository.push("first", &["prod"]).unwrap();
+    let server = GitServer::start(&directory.path().join("served"), "127.0.0.1:0")
+        .await
+        .unwrap();
+    // base64 of `git:canary-token`.
+    server.set_malice(Malice::Guard("Basic Z2l0OmNhbmFyeS10b2tlbg==".to_owned()));
+    let (base, root) = with_tls(&server, &["localhost"]).await;
+    let (cache, url) = (directory.path().join("cache"), format!("{base}/fleet.git"));
+    let plain = server.url("fleet.git");
+    let ask = move |password: Option<&str>| {
+        let credentials = password.map(|password| Credentials {
+            username: "git".to_owned(),
+            password: password.to_owned(),
+        });
+        remote(&cache, &url, credentials)
+            .with_roots(Some(root.clone()))
+            .tips(&["prod".parse().unwrap()])
+    };
+    let verdicts = tokio::task::spawn_blocking(move || {
+        let wrong = ask(Some("canary-wrong")).unwrap_err();
+        let none = ask(None).unwrap_err();
+        (wrong, none, ask(Some("canary-token")))
+    });
+    let (wrong, none, right) = verdicts.await.unwrap();
+    for error in [wrong, none] {
+        assert_eq!(error.reason().as_str(), "AuthenticationFailed", "{error}");
+        let told = format!("{error} {error:?}");
+        assert!(
+            !told.contains("canary") && !told.contains("Y2FuYXJ5"),
+            "{told}"
+        );
+    }
+    assert_eq!(right.unwrap().len(), 1);
+    // In clear text they are not sent at all.
+    let before = server.asked().len();
+    let cache = directory.path().join("plain");
+    let clear = tokio::task::spawn_blocking(move || {
+        let credentials = Credentials {
+            username: "git".to_owned(),
+            password: "canary-token".to_owned(),
+        };
+        remote(&cache, &plain, Some(credentials)).tips(&["prod".parse().unwrap()])
+    });
+    assert!(clear.await.unwrap().is_err());
+    let asked = server.asked();
+    assert!(
+        asked
+            .iter()
+            .skip(before)
+            .all(|one| one.authorization.is_none())
+    );
+}
+
+/// TLS in front of a server: a certificate for `names` by a root of its own. Returns URL base and root.
+async fn with_tls(server: &GitServer, names: &[&str]) -> (String, String) {
+    let root_key = rcgen::KeyPair::generate().unwrap();
+    let mut root = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    root.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let root_certificate = root.self_signed(&root_key).unwrap();
+    let issuer = rcgen::Issuer::new(root, root_key);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let leaf = rcgen::CertificateParams::new(names).unwrap();
+    let leaf = leaf.signed_by(&key, &issuer).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![leaf.der().clone()], key)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let behind = server.address;
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                if let Ok(mut stream) = acceptor.accept(stream).await {
+                    let mut plain = tokio::net::TcpStream::connect(behind).await.unwrap();
+                    let _ = tokio::io::copy_bidirectional(&mut stream, &mut plain).await;
+                }
+            });
+        }
+    });
+    (format!("https://localhost:{port}"), root_certificate.pem())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g05_other_roots_and_other_names_get_no_credentials() {
+    flotilla_shared::tls::install_provider();
+    let directory = tempfile::tempdir().unwrap();
+    let repository = Repository::create(directory.path(), "fleet").unwrap();
+    repository.push("first", &["prod"]).unwrap();
+    let server = GitServer::start(&directory.path().join("served"), "127.0.0.1:0")
+        .await
+        .unwrap();
+    let (good, root) = with_tls(&server, &["localhost"]).await;
+    let (misnamed, other_root) = with_tls(&server, &["git.example.com"]).await;
+    let cache = directory.path().join("cache");
+    let asked = || server.asked().len();
+    let ask = |base: &str, roots: Option<&String>| {
+        let (cache, url, roots) = (cache.clone(), format!("{base}/fleet.git"), roots.cloned());
+        tokio::task::spawn_blocking(move || {
+            let credentials = Credentials {
+                username: "git".to_owned(),
+                password: "secret".to_owned(),
+            };
+            let remote = remote(&cache, &url, Some(credentials)).with_roots(roots);
+            remote.tips(&["prod".parse().unwrap()])
+        })
+    };
+    // A root that nobody named, another one's root, and another name.
+    for (base, roots) in [
+        (&good, None),
+        (&good, Some(&other_root)),
+        (&misnamed, Some(&other_root)),
+    ] {
+        let verdict = ask(base, roots).await.unwrap();
+        assert_eq!(
+            verdict.unwrap_err().reason().as_str(),
+            "RepositoryUnavailable"
+        );
+    }
+    assert_eq!(asked(), 0, "nothing was said before TLS was right");
+    assert_eq!(ask(&good, Some(&root)).await.unwrap().unwrap().len(), 1);
+    assert!(asked() > 0);
+}
