@@ -100,16 +100,18 @@ impl Inventory {
 
 #[cfg(test)]
 mod tests {
+    use flotilla_shared::object::ObjectNames;
+
     use super::*;
 
     fn entry(name: &str, uid: &str) -> Entry {
         Entry {
-            object: ObjectRef {
+            object: ObjectRef::from(ObjectNames {
                 group: String::new(),
                 kind: "ConfigMap".to_owned(),
                 namespace: "web".to_owned(),
                 name: name.to_owned(),
-            },
+            }),
             version: "v1".to_owned(),
             uid: uid.to_owned(),
             applied: String::new(),

@@ -211,16 +211,18 @@ impl Policy {
 
 #[cfg(test)]
 mod tests {
+    use flotilla_shared::object::ObjectNames;
+
     use super::*;
 
     fn object(group: &str, kind: &str, namespace: &str, name: &str) -> ObjectRef {
         let text = |text: &str| text.to_owned();
-        ObjectRef {
+        ObjectRef::from(ObjectNames {
             group: text(group),
             kind: text(kind),
             namespace: text(namespace),
             name: text(name),
-        }
+        })
     }
 
     #[test]

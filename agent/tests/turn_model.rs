@@ -20,7 +20,7 @@ use flotilla_agent::plan::{
 use flotilla_agent::policy::{DeleteBudget, Policy};
 use flotilla_shared::assignment::Drift;
 use flotilla_shared::health::Health;
-use flotilla_shared::object::ObjectRef;
+use flotilla_shared::object::{ObjectNames, ObjectRef};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
@@ -34,12 +34,12 @@ fn object(number: u8) -> ObjectRef {
         7 => "Namespace",
         _ => "ConfigMap",
     };
-    ObjectRef {
+    ObjectRef::from(ObjectNames {
         group: String::new(),
         kind: kind.to_owned(),
         namespace: if number == 7 { "" } else { "web" }.to_owned(),
         name: format!("o{number}"),
-    }
+    })
 }
 
 /// A live object.

@@ -1,13 +1,15 @@
 //! Kubernetes objects as the fleet speaks of them.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// Identifies an object in its cluster: group, kind, namespace and name; no version, since one object
-/// is served at several.
+/// The names that identify an object in its cluster; no version, since one object is served at several.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ObjectRef {
+pub struct ObjectNames {
     /// API group; empty for the core group.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub group: String,
@@ -18,6 +20,47 @@ pub struct ObjectRef {
     pub namespace: String,
     /// Name.
     pub name: String,
+}
+
+/// Identifies an object in its cluster. Cheap to clone: an agent keeps each of ten thousand objects in
+/// many places at once.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "ObjectNames", into = "ObjectNames")]
+pub struct ObjectRef(Arc<ObjectNames>);
+
+impl Deref for ObjectRef {
+    type Target = ObjectNames;
+
+    fn deref(&self) -> &ObjectNames {
+        &self.0
+    }
+}
+
+impl From<ObjectNames> for ObjectRef {
+    fn from(names: ObjectNames) -> Self {
+        Self(Arc::new(names))
+    }
+}
+
+impl From<ObjectRef> for ObjectNames {
+    fn from(object: ObjectRef) -> Self {
+        Arc::unwrap_or_clone(object.0)
+    }
+}
+
+impl Ord for ObjectRef {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if Arc::ptr_eq(&self.0, &other.0) {
+            return Ordering::Equal;
+        }
+        self.0.cmp(&other.0)
+    }
+}
+
+impl PartialOrd for ObjectRef {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl fmt::Display for ObjectRef {

@@ -1,6 +1,6 @@
 //! Manifests: rendered objects and where they came from.
 
-use flotilla_shared::object::ObjectRef;
+use flotilla_shared::object::{ObjectNames, ObjectRef};
 use serde_json::Value;
 
 use crate::RenderError;
@@ -143,11 +143,11 @@ impl Manifest {
     /// The object's identity as written: a namespace that is defaulted later is still empty here.
     #[must_use]
     pub fn object(&self) -> ObjectRef {
-        ObjectRef {
+        ObjectRef::from(ObjectNames {
             group: self.group().to_owned(),
             kind: self.kind().to_owned(),
             namespace: self.namespace().to_owned(),
             name: self.name().to_owned(),
-        }
+        })
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use base64::Engine as _;
 use flotilla_render::Manifest;
 use flotilla_shared::digest::Digest;
-use flotilla_shared::object::ObjectRef;
+use flotilla_shared::object::{ObjectNames, ObjectRef};
 use serde_json::{Map, Value, json};
 
 use crate::plan::{APPLICATION_ANNOTATION, Desired, HOOK_ANNOTATION};
@@ -51,10 +51,10 @@ pub fn desired(manifest: &Manifest, setting: &Setting<'_>, namespaced: Option<bo
         Some(true) if manifest.namespace().is_empty() => setting.default_namespace.to_owned(),
         Some(true) | None => manifest.namespace().to_owned(),
     };
-    let mut object = ObjectRef {
+    let mut object = ObjectRef::from(ObjectNames {
         namespace,
-        ..manifest.object()
-    };
+        ..manifest.object().into()
+    });
     if let Value::Object(root) = &mut value {
         root.remove("status");
         if object.kind == "Secret" && object.group.is_empty() {
@@ -70,7 +70,10 @@ pub fn desired(manifest: &Manifest, setting: &Setting<'_>, namespaced: Option<bo
                 .get("annotations")
                 .is_some_and(|annotations| annotations.get(HOOK_ANNOTATION).is_some());
             if is_hook {
-                object.name = hook_name(&object.name, setting.content);
+                object = ObjectRef::from(ObjectNames {
+                    name: hook_name(&object.name, setting.content),
+                    ..object.into()
+                });
                 metadata.insert("name".to_owned(), json!(object.name));
             }
             mark(metadata, &object.namespace, setting.application);
@@ -150,7 +153,7 @@ pub fn autoscaled(manifests: &[Manifest], default_namespace: &str) -> BTreeSet<O
                 "" => default_namespace,
                 namespace => namespace,
             };
-            Some(ObjectRef {
+            Some(ObjectRef::from(ObjectNames {
                 group: api_version
                     .split_once('/')
                     .map_or("", |(group, _)| group)
@@ -158,7 +161,7 @@ pub fn autoscaled(manifests: &[Manifest], default_namespace: &str) -> BTreeSet<O
                 kind: text("kind").or(is_keda.then_some("Deployment"))?.to_owned(),
                 namespace: namespace.to_owned(),
                 name: text("name")?.to_owned(),
-            })
+            }))
         })
         .collect()
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use flotilla_shared::assignment::IgnoreRule;
 use flotilla_shared::digest::Digest;
-use flotilla_shared::object::ObjectRef;
+use flotilla_shared::object::{ObjectNames, ObjectRef};
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -140,12 +140,12 @@ pub(super) fn object_of(group: &str, kind: &str, live: &Value) -> ObjectRef {
             .unwrap_or_default()
             .to_owned()
     };
-    ObjectRef {
+    ObjectRef::from(ObjectNames {
         group: group.to_owned(),
         kind: kind.to_owned(),
         namespace: text("/metadata/namespace"),
         name: text("/metadata/name"),
-    }
+    })
 }
 
 /// Reads a live object. `live` has its apiVersion and kind.

@@ -324,11 +324,11 @@ impl Views {
         for (object, resource) in resources {
             keys.insert(Key {
                 group: resource.group,
-                kind: object.kind,
+                kind: object.kind.clone(),
                 version: resource.version,
                 plural: resource.plural,
                 namespaced: resource.namespaced,
-                namespace: object.namespace,
+                namespace: object.namespace.clone(),
             });
         }
         if let Some(scope) = inner.scopes.get_mut(application) {

@@ -70,16 +70,18 @@ impl Contests {
 
 #[cfg(test)]
 mod tests {
+    use flotilla_shared::object::ObjectNames;
+
     use super::*;
 
     #[test]
     fn a14_after_ten_rounds_it_is_under_one_write_a_minute() {
-        let object = ObjectRef {
+        let object = ObjectRef::from(ObjectNames {
             group: String::new(),
             kind: "ConfigMap".to_owned(),
             namespace: "web".to_owned(),
             name: "a".to_owned(),
-        };
+        });
         let mut contests = Contests::default();
         let mut writes = Vec::new();
         for second in 0..600 {

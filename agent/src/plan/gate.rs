@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flotilla_shared::health::Health;
-use flotilla_shared::object::ObjectRef;
+use flotilla_shared::object::{ObjectNames, ObjectRef};
 use flotilla_shared::reason::Reason;
 
 use super::hook::Hook;
@@ -167,11 +167,14 @@ impl<'a> Gates<'a> {
     }
 
     /// A dependency in the namespace that was meant, or in none.
-    fn find(&self, mut object: ObjectRef) -> Option<usize> {
+    fn find(&self, object: ObjectRef) -> Option<usize> {
         if let Some(index) = self.by_object.get(&object) {
             return Some(*index);
         }
-        object.namespace.clear();
+        let object = ObjectRef::from(ObjectNames {
+            namespace: String::new(),
+            ..object.into()
+        });
         self.by_object.get(&object).copied()
     }
 
@@ -218,12 +221,12 @@ fn dependencies(desired: &Desired) -> impl Iterator<Item = Result<ObjectRef, Str
             if kind.is_empty() || name.is_empty() {
                 return Err(part.to_owned());
             }
-            Ok(ObjectRef {
+            Ok(ObjectRef::from(ObjectNames {
                 group: group.to_owned(),
                 kind: kind.to_owned(),
                 namespace: namespace.to_owned(),
                 name: name.to_owned(),
-            })
+            }))
         })
         .collect::<Vec<_>>()
         .into_iter()

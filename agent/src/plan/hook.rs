@@ -96,18 +96,18 @@ impl Desired {
 
 #[cfg(test)]
 mod tests {
-    use flotilla_shared::object::ObjectRef;
+    use flotilla_shared::object::{ObjectNames, ObjectRef};
     use serde_json::json;
 
     use super::*;
 
     fn object(kind: &str, annotations: &serde_json::Value) -> Desired {
-        let object = ObjectRef {
+        let object = ObjectRef::from(ObjectNames {
             group: if kind == "Job" { "batch" } else { "" }.to_owned(),
             kind: kind.to_owned(),
             namespace: "web".to_owned(),
             name: "a".to_owned(),
-        };
+        });
         let value = json!({"metadata": {"annotations": annotations}});
         Desired::new(object, "v1".to_owned(), &value)
     }

@@ -1,4 +1,4 @@
-use flotilla_shared::object::ObjectRef;
+use flotilla_shared::object::{ObjectNames, ObjectRef};
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::inventory::Entry;
 use crate::policy::DeleteBudget;
 
 fn object(kind: &str, name: &str) -> ObjectRef {
-    ObjectRef {
+    ObjectRef::from(ObjectNames {
         group: String::new(),
         kind: kind.to_owned(),
         namespace: if kind == "Namespace" {
@@ -17,7 +17,7 @@ fn object(kind: &str, name: &str) -> ObjectRef {
             "web".to_owned()
         },
         name: name.to_owned(),
-    }
+    })
 }
 
 fn desired(kind: &str, name: &str) -> Desired {
@@ -29,7 +29,10 @@ fn annotated(kind: &str, name: &str, annotations: &[(&str, &str)]) -> Desired {
     let value = json!({"metadata": {"annotations": annotations}});
     let mut object = object(kind, name);
     if kind == "Job" {
-        object.group = "batch".to_owned();
+        object = ObjectRef::from(ObjectNames {
+            group: "batch".to_owned(),
+            ..object.into()
+        });
     }
     Desired::new(object, "v1".to_owned(), &value)
 }
@@ -434,7 +437,7 @@ fn skips(world: &World) -> BTreeMap<String, Reason> {
         .rest
         .into_iter()
         .filter_map(|step| match step {
-            Step::Skip(object, reason, _) => Some((object.name, reason)),
+            Step::Skip(object, reason, _) => Some((object.name.clone(), reason)),
             _ => None,
         })
         .collect()

@@ -10,7 +10,7 @@ use super::{
     reason_to_wire, revision_from_wire, revision_to_wire, sync_from_wire, sync_to_wire,
     timestamp_from_wire, timestamp_to_wire,
 };
-use crate::object::{Action, ObjectRef};
+use crate::object::{Action, ObjectNames, ObjectRef};
 use crate::report::{
     ApplicationReport, MAX_MESSAGE_BYTES, MAX_OBJECTS_SHOWN, ObjectCounts, ObjectStatus, Report,
     plain_line,
@@ -166,12 +166,12 @@ fn status_to_wire(status: &ObjectStatus) -> v1::ObjectStatus {
 pub fn object_from_wire(wire: Option<&v1::ObjectRef>) -> ObjectRef {
     let text =
         |field: fn(&v1::ObjectRef) -> &str| plain_line(wire.map(field).unwrap_or_default(), 253);
-    ObjectRef {
+    ObjectRef::from(ObjectNames {
         group: text(|object| &object.group),
         kind: text(|object| &object.kind),
         namespace: text(|object| &object.namespace),
         name: text(|object| &object.name),
-    }
+    })
 }
 
 /// What a plan says it would do, in one word.
@@ -230,12 +230,12 @@ mod tests {
                 ..ObjectCounts::default()
             },
             objects: vec![ObjectStatus {
-                object: ObjectRef {
+                object: ObjectRef::from(ObjectNames {
                     group: "apps".to_owned(),
                     kind: "Deployment".to_owned(),
                     namespace: "web".to_owned(),
                     name: "web".to_owned(),
-                },
+                }),
                 action: Action::Updated,
                 health: Health::Failed,
                 reason: Some(Reason::Unhealthy),
