@@ -7,13 +7,11 @@
     reason = "a table of numbers is what this program is for"
 )]
 
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::Parser;
 use flotilla_hub::fleet::ClusterRecord;
 use flotilla_proto::v1;
@@ -22,11 +20,10 @@ use flotilla_shared::dial::dial;
 use flotilla_shared::id::ClusterName;
 use flotilla_shared::tls;
 use flotilla_tests::git_server::GitServer;
+use flotilla_tests::hub_process::HubProcess;
 use flotilla_tests::repository::Repository;
 use flotilla_tests::simulated::{Agent, Enrolled, Seen};
 use flotilla_tests::{eventually, programs};
-use tokio::io::AsyncBufReadExt as _;
-use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::transport::Channel;
@@ -51,81 +48,6 @@ struct Args {
     work: u64,
 }
 
-struct Hub {
-    child: Child,
-    address: String,
-}
-
-impl Hub {
-    async fn start(programs: &Path, directory: &Path, listen: &str) -> anyhow::Result<Self> {
-        let mut child = Command::new(programs.join("flotilla-hub"))
-            .args([
-                "--log",
-                "warn",
-                "run",
-                "--poll-interval",
-                "5s",
-                "--listen",
-                listen,
-            ])
-            .arg("--data-dir")
-            .arg(directory.join("hub"))
-            .arg("--fleet")
-            .arg(directory.join("fleet.yaml"))
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        let out = child.stdout.take().context("no standard output")?;
-        let mut lines = tokio::io::BufReader::new(out).lines();
-        let line = lines.next_line().await?.context("the hub ended")?;
-        let address = line.rsplit(' ').next().unwrap_or_default().to_owned();
-        Ok(Self { child, address })
-    }
-
-    fn process(&self) -> Usage {
-        Usage::of(self.child.id().unwrap_or_default())
-    }
-}
-
-/// Of a process, as Linux counts.
-#[derive(Debug, Clone, Copy, Default)]
-struct Usage {
-    resident_kib: u64,
-    cpu: Duration,
-}
-
-impl Usage {
-    fn of(pid: u32) -> Self {
-        let read =
-            |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
-        let resident_kib = read("status")
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
-            .unwrap_or_default();
-        let stat = read("stat");
-        // After the parenthesised name: utime and stime are the 12th and 13th; a tick is 10 ms.
-        let ticks: u64 = stat
-            .rsplit(')')
-            .next()
-            .map(|rest| {
-                let fields: Vec<&str> = rest.split_whitespace().collect();
-                let field = |index: usize| -> u64 {
-                    fields
-                        .get(index)
-                        .and_then(|f| f.parse().ok())
-                        .unwrap_or_default()
-                };
-                field(11) + field(12)
-            })
-            .unwrap_or_default();
-        Self {
-            resident_kib,
-            cpu: Duration::from_millis(ticks * 10),
-        }
-    }
-}
-
 fn fleet_file(args: &Args, url: &str) -> String {
     let mut text = format!(
         "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nrepositories:\n- {{name: fleet, url: '{url}'}}\nenvironments:\n"
@@ -145,7 +67,7 @@ fn fleet_file(args: &Args, url: &str) -> String {
 
 type Api = FleetServiceClient<Channel>;
 
-async fn api(hub: &Hub, enrolled: &Enrolled) -> anyhow::Result<Api> {
+async fn api(hub: &HubProcess, enrolled: &Enrolled) -> anyhow::Result<Api> {
     let identity = enrolled.identity(&"spiffe://flotilla/operator/rig".parse()?)?;
     let tls = tls::client_config(enrolled.trust_bundle(), Some(&identity))?;
     let channel = dial(&hub.address, Arc::new(tls)).await?;
@@ -207,9 +129,9 @@ async fn main() -> anyhow::Result<()> {
         })
         .collect::<anyhow::Result<_>>()?;
     let enrolled = Enrolled::new(&directory.path().join("hub"), &clusters).await?;
-    let mut hub = Hub::start(&programs, directory.path(), "127.0.0.1:0").await?;
+    let mut hub = HubProcess::start(&programs, directory.path(), "127.0.0.1:0", None).await?;
     let mut calls = api(&hub, &enrolled).await?;
-    let empty = hub.process();
+    let empty = hub.usage();
 
     let seen = Arc::new(Seen::default());
     let (stop, stopped) = watch::channel(false);
@@ -234,7 +156,7 @@ async fn main() -> anyhow::Result<()> {
     settle(&mut calls, wanted, limit).await?;
     println!("all current in {:?}", began.elapsed());
     tokio::time::sleep(Duration::from_secs(5)).await;
-    let full = hub.process();
+    let full = hub.usage();
     println!(
         "hub: {} MiB resident, {} KiB an agent, {:?} of CPU so far",
         full.resident_kib / 1024,
@@ -246,7 +168,7 @@ async fn main() -> anyhow::Result<()> {
         repository.write("apps/web.yaml", &format!("# {round}\n"))?;
         repository.push("next", &branches)?;
         seen.delivered.lock().clear();
-        let before = hub.process();
+        let before = hub.usage();
         let pushed = Instant::now();
         calls.refresh(v1::RefreshRequest::default()).await?;
         eventually("all were delivered", limit, || async {
@@ -261,17 +183,17 @@ async fn main() -> anyhow::Result<()> {
             .collect();
         settle(&mut calls, wanted, limit).await?;
         let settled = pushed.elapsed();
-        let after = hub.process();
+        let after = hub.usage();
         percentiles("commit to delivery", delivered);
         println!(
             "all reports absorbed and durable {settled:?} after the commit; {:?} of the hub's CPU",
             after.cpu.saturating_sub(before.cpu)
         );
     }
-    let before = hub.process();
+    let before = hub.usage();
     let idle = Instant::now();
     tokio::time::sleep(Duration::from_secs(20)).await;
-    let used = hub.process().cpu.saturating_sub(before.cpu);
+    let used = hub.usage().cpu.saturating_sub(before.cpu);
     println!("idle for {:?}: {used:?} of the hub's CPU", idle.elapsed());
     let asked = Instant::now();
     let request = v1::ListClustersRequest {
@@ -296,10 +218,10 @@ async fn main() -> anyhow::Result<()> {
 
     if args.restart {
         let address = hub.address.clone();
-        hub.child.kill().await?;
+        hub.kill().await?;
         let killed = Instant::now();
         *seen.slowest_connect.lock() = Duration::ZERO;
-        hub = Hub::start(&programs, directory.path(), &address).await?;
+        hub = HubProcess::start(&programs, directory.path(), &address, None).await?;
         println!(
             "hub serves again {:?} after it was killed",
             killed.elapsed()
@@ -314,7 +236,7 @@ async fn main() -> anyhow::Result<()> {
         println!(
             "all current {:?} after; {:?} of the hub's CPU",
             killed.elapsed(),
-            hub.process().cpu
+            hub.usage().cpu
         );
     }
     let _ = stop.send(true);

@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::{Buf as _, BufMut as _, Bytes};
+use bytes::Bytes;
 use flotilla_hub::app::{self, Config};
 use flotilla_hub::authority::Authority;
 use flotilla_hub::serve::access::Need;
@@ -23,11 +23,11 @@ use flotilla_shared::dial::dial;
 use flotilla_shared::tls;
 use flotilla_tests::eventually;
 use flotilla_tests::issuer::Issuer;
+use flotilla_tests::raw_codec::Raw;
 use flotilla_tests::simulated::Enrolled;
 use jiff::Timestamp;
 use prost::Message as _;
 use tonic::Code;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::Channel;
 
 /// What each method asks for. Steer depends on its action and is tested below.
@@ -72,45 +72,6 @@ const ACTIONS: &[(v1::SteerAction, Need)] = &[
     (v1::SteerAction::Rollback, Need::Promote),
     (v1::SteerAction::Promote, Need::Promote),
 ];
-
-/// Sends and takes bytes as they are, so that any method can be called with an empty message.
-#[derive(Clone, Default)]
-struct Raw;
-
-impl Codec for Raw {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Raw {
-    type Item = Bytes;
-    type Error = tonic::Status;
-
-    fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), tonic::Status> {
-        buffer.put(item);
-        Ok(())
-    }
-}
-
-impl Decoder for Raw {
-    type Item = Bytes;
-    type Error = tonic::Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, tonic::Status> {
-        let length = buffer.remaining();
-        Ok(Some(buffer.copy_to_bytes(length)))
-    }
-}
 
 /// The status that a method answers with; for streams, the first one.
 async fn call(channel: &Channel, method: &str, token: &str) -> Code {

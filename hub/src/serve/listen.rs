@@ -64,10 +64,10 @@ impl Default for Limits {
 }
 
 /// How fast one connection is read. An agent sends some hundred bytes each ten seconds, and a report of
-/// at most 4 MiB now and then.
+/// at most 4 MiB now and then, which may take its seconds.
 const INGRESS: Rate = Rate {
     per_second: 512.0 * 1024.0,
-    burst: 8.0 * 1024.0 * 1024.0,
+    burst: 1024.0 * 1024.0,
 };
 
 /// A connection after its handshake.

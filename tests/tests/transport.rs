@@ -1,0 +1,320 @@
+//! Peers of other versions, peers that make no sense, and a network that swallows everything.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use flotilla_hub::app::{self, Config, Running};
+use flotilla_hub::fleet::ClusterRecord;
+use flotilla_proto::v1;
+use flotilla_proto::v1::agent_service_client::AgentServiceClient;
+use flotilla_proto::v1::fleet_service_client::FleetServiceClient;
+use flotilla_shared::dial::dial;
+use flotilla_shared::id::ClusterName;
+use flotilla_shared::tls;
+use flotilla_tests::eventually;
+use flotilla_tests::proxy::{Proxy, Weather};
+use flotilla_tests::raw_codec::Raw;
+use flotilla_tests::simulated::{Agent, Enrolled, Seen};
+use prost::Message as _;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Code;
+use tonic::transport::Channel;
+
+struct World {
+    _directory: tempfile::TempDir,
+    enrolled: Enrolled,
+    hub: Running,
+}
+
+impl World {
+    async fn new() -> Self {
+        tls::install_provider();
+        let directory = tempfile::tempdir().unwrap();
+        let fleet = directory.path().join("fleet.yaml");
+        std::fs::write(
+            &fleet,
+            "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nenvironments: [{name: prod, branch: prod}]\n",
+        )
+        .unwrap();
+        let clusters: Vec<(ClusterName, ClusterRecord)> = (0..4)
+            .map(|index| {
+                let record = ClusterRecord {
+                    environment: Some("prod".parse().unwrap()),
+                    ..ClusterRecord::default()
+                };
+                (format!("c{index}").parse().unwrap(), record)
+            })
+            .collect();
+        let data_dir = directory.path().join("hub");
+        let enrolled = Enrolled::new(&data_dir, &clusters).await.unwrap();
+        let hub = app::start(Config {
+            data_dir,
+            fleet,
+            listen: "127.0.0.1:0".to_owned(),
+            ..Config::default()
+        })
+        .await
+        .unwrap();
+        Self {
+            _directory: directory,
+            enrolled,
+            hub,
+        }
+    }
+
+    async fn channel(&self, uri: &str) -> Channel {
+        let identity = self.enrolled.identity(&uri.parse().unwrap()).unwrap();
+        let tls = tls::client_config(self.enrolled.trust_bundle(), Some(&identity)).unwrap();
+        dial(&self.hub.address.to_string(), Arc::new(tls))
+            .await
+            .unwrap()
+    }
+
+    async fn operator(&self) -> FleetServiceClient<Channel> {
+        FleetServiceClient::new(self.channel("spiffe://flotilla/operator/ada").await)
+    }
+
+    async fn connection(&self, name: &str) -> v1::Connection {
+        let request = v1::GetClusterRequest {
+            name: name.to_owned(),
+        };
+        let answer = self.operator().await.get_cluster(request).await.unwrap();
+        answer.into_inner().cluster.unwrap().connection()
+    }
+}
+
+fn hello() -> v1::AgentMessage {
+    message(v1::agent_message::Body::Hello(v1::Hello {
+        protocol_min: 1,
+        protocol_max: 1,
+        ..v1::Hello::default()
+    }))
+}
+
+fn message(body: v1::agent_message::Body) -> v1::AgentMessage {
+    v1::AgentMessage { body: Some(body) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h10_a_network_that_swallows_everything_is_noticed_by_both_ends() {
+    let world = World::new().await;
+    let proxy = Proxy::start(world.hub.address).await.unwrap();
+    let hubs = Arc::new(vec![proxy.address.to_string()]);
+    let seen = Arc::new(Seen::default());
+    let (_stop, stopped) = watch::channel(false);
+    let name: ClusterName = "c1".parse().unwrap();
+    let agent = Agent::new(&world.enrolled, &name, &hubs, Duration::ZERO).unwrap();
+    tokio::spawn(agent.run(Arc::clone(&seen), stopped));
+    let limit = Duration::from_secs(60);
+    let connected = || seen.connected.load(std::sync::atomic::Ordering::Relaxed);
+    eventually("connected", limit, || async {
+        (world.connection("c1").await == v1::Connection::Online).then_some(())
+    })
+    .await
+    .unwrap();
+    // Nothing is closed; nothing arrives any more, either way.
+    proxy.set(Weather::Silent);
+    let began = Instant::now();
+    let agent_notices = eventually("the agent notices", limit, || async {
+        (connected() == 0).then(|| began.elapsed())
+    });
+    let hub_notices = eventually("the hub notices", limit, || async {
+        let is_gone = world.connection("c1").await == v1::Connection::Offline;
+        is_gone.then(|| began.elapsed())
+    });
+    let (agent, hub) = tokio::join!(agent_notices, hub_notices);
+    let (agent, hub) = (agent.unwrap(), hub.unwrap());
+    assert!(agent < Duration::from_secs(30), "{agent:?}");
+    assert!(hub < Duration::from_secs(30), "{hub:?}");
+    proxy.set(Weather::Fair);
+    eventually("it is back", limit, || async {
+        (world.connection("c1").await == v1::Connection::Online).then_some(())
+    })
+    .await
+    .unwrap();
+}
+
+/// Methods of all services, and some that are not there.
+fn paths() -> Vec<String> {
+    let set = prost_types::FileDescriptorSet::decode(flotilla_proto::FILE_DESCRIPTOR_SET).unwrap();
+    let mut paths: Vec<String> = set
+        .file
+        .iter()
+        .flat_map(|file| &file.service)
+        .flat_map(|service| {
+            let name = service.name();
+            let methods = service.method.iter();
+            methods.map(move |method| format!("/flotilla.v1.{name}/{}", method.name()))
+        })
+        .collect();
+    paths.extend(
+        [
+            "/",
+            "//",
+            "/flotilla.v1.FleetService",
+            "/flotilla.v1.FleetService/Nothing",
+            "/a/b/c",
+        ]
+        .map(str::to_owned),
+    );
+    paths
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h13_random_bytes_to_every_method_break_nothing() {
+    let world = World::new().await;
+    let seed: u64 = rand::random();
+    println!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let callers = [
+        world.channel("spiffe://flotilla/operator/bob").await,
+        world.channel("spiffe://flotilla/cluster/c1").await,
+        world.channel("spiffe://flotilla/cluster/c2").await,
+    ];
+    // Messages that are nearly right go deeper than noise.
+    let samples: Vec<Vec<u8>> = vec![
+        hello().encode_to_vec(),
+        v1::SteerRequest {
+            action: 3,
+            environment: "prod".to_owned(),
+            commit: "3f2a9c1b".repeat(5),
+            reason: "x".to_owned(),
+            ..v1::SteerRequest::default()
+        }
+        .encode_to_vec(),
+        v1::GetClusterRequest {
+            name: "c1".to_owned(),
+        }
+        .encode_to_vec(),
+        Vec::new(),
+    ];
+    for round in 0..40 {
+        for path in paths() {
+            let mut content = samples[random.random_range(0..samples.len())].clone();
+            for _ in 0..random.random_range(0..8) {
+                let at = random.random_range(0..=content.len());
+                match random.random_range(0..3) {
+                    0 => content.insert(at, random.random()),
+                    1 if at < content.len() => content[at] = random.random(),
+                    _ => content.truncate(at),
+                }
+            }
+            let caller = callers[random.random_range(0..callers.len())].clone();
+            let mut grpc = tonic::client::Grpc::new(caller);
+            grpc.ready().await.unwrap();
+            let call = async {
+                let request = tonic::Request::new(Bytes::from(content));
+                let answer = grpc.server_streaming(request, path.parse().unwrap(), Raw);
+                match answer.await {
+                    Err(status) => status.code(),
+                    Ok(stream) => match stream.into_inner().message().await {
+                        Err(status) => status.code(),
+                        Ok(_) => Code::Ok,
+                    },
+                }
+            };
+            // A stream that is let in may be silent.
+            let code = tokio::time::timeout(Duration::from_millis(100), call).await;
+            let code = code.unwrap_or(Code::Ok);
+            assert!(
+                !matches!(code, Code::Unknown | Code::DataLoss),
+                "seed {seed}, round {round}, {path}: {code:?}"
+            );
+        }
+    }
+    world
+        .operator()
+        .await
+        .get_hub(v1::GetHubRequest {})
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h12_versions_that_do_not_fit_say_so_and_what_is_not_known_is_let_be() {
+    let world = World::new().await;
+    let channel = world.channel("spiffe://flotilla/cluster/c3").await;
+    for (low, high, fits) in [
+        (1, 1, true),
+        (1, 7, true),
+        (2, 7, false),
+        (0, 0, false),
+        (3, 2, false),
+    ] {
+        let body = v1::agent_message::Body::Hello(v1::Hello {
+            protocol_min: low,
+            protocol_max: high,
+            features: vec!["from-the-future".to_owned()],
+            ..v1::Hello::default()
+        });
+        let stream = futures::StreamExt::chain(
+            tokio_stream::iter([message(body)]),
+            futures::stream::pending(),
+        );
+        let mut client = AgentServiceClient::new(channel.clone());
+        match client.connect(stream).await {
+            Ok(stream) => {
+                let first = stream.into_inner().message().await.unwrap().unwrap();
+                let Some(v1::hub_message::Body::Welcome(welcome)) = first.body else {
+                    panic!("{first:?}");
+                };
+                assert!(fits);
+                assert_eq!(welcome.protocol, 1);
+            }
+            Err(status) => {
+                assert!(!fits, "{status:?}");
+                assert_eq!(status.code(), Code::FailedPrecondition);
+                assert!(status.message().contains("upgrade"), "{}", status.message());
+            }
+        }
+    }
+    // A body and fields of a newer agent, then a word that is known: the stream lives.
+    let (outbound, stream) = mpsc::channel(4);
+    outbound.send(hello()).await.unwrap();
+    let mut client = AgentServiceClient::new(channel);
+    let mut inbound = client
+        .connect(ReceiverStream::new(stream))
+        .await
+        .unwrap()
+        .into_inner();
+    outbound
+        .send(v1::AgentMessage { body: None })
+        .await
+        .unwrap();
+    let ack = v1::Ack {
+        assignment: Some(v1::AssignmentRef::default()),
+        verdict: 99,
+        reason: "ReasonOfANewerAgent".to_owned(),
+        accepted: Some(v1::AssignmentRef::default()),
+        ..v1::Ack::default()
+    };
+    let body = v1::agent_message::Body::Ack(ack);
+    outbound.send(message(body)).await.unwrap();
+    let heartbeat = v1::Heartbeat {
+        report_digest: vec![7; 32],
+        ..v1::Heartbeat::default()
+    };
+    let body = v1::agent_message::Body::Heartbeat(heartbeat);
+    outbound.send(message(body)).await.unwrap();
+    let asked = tokio::time::timeout(Duration::from_secs(10), async {
+        loop {
+            let body = inbound.message().await.unwrap().unwrap().body;
+            if let Some(v1::hub_message::Body::ReportRequest(_)) = body {
+                return;
+            }
+        }
+    });
+    asked.await.expect("the hub goes on");
+}
