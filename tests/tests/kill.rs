@@ -10,6 +10,7 @@
 
 use std::time::Duration;
 
+use flotilla_apiserver::{Fault, FaultKind};
 use flotilla_proto::v1;
 use flotilla_tests::eventually;
 use flotilla_tests::fleet::application;
@@ -96,4 +97,106 @@ async fn a16_h14_killed_at_any_moment_everything_converges_and_nothing_is_lost()
     );
     agent.kill().await.unwrap();
     hub.kill().await.unwrap();
+}
+
+/// The agent is killed at each write of a turn, before and after it took effect: the record written
+/// ahead, each apply, each delete, the record narrowed. Whatever was half done, the next start ends it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a16_killed_at_every_write_of_a_turn_it_is_ended_by_the_next_start() {
+    const LIMIT: Duration = Duration::from_secs(60);
+    let object = |name: &str, value: &str| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{value: '{value}'}}\n"
+        )
+    };
+    let world = Installation::new(&[
+        ("app/keep.yaml", &object("keep", "0")),
+        ("app/passing-0.yaml", &object("passing-0", "0")),
+    ])
+    .await
+    .unwrap();
+    let _hub = world.hub().unwrap();
+    let mut operator = world.operator().await.unwrap();
+    world.invite(&mut operator).await.unwrap();
+    let mut agent = world.agent("agent", &[]).unwrap();
+    let synced = |commit: String| {
+        let operator = operator.clone();
+        async move {
+            eventually("the commit is applied whole", LIMIT, || {
+                let (mut operator, commit) = (operator.clone(), commit.clone());
+                async move {
+                    let status = operator.cluster("c1").await?;
+                    let report = application(&status, "app")?.clone();
+                    let exact = report.revision.as_ref()?.commit == commit;
+                    (exact && report.sync() == v1::Sync::Synced && report.counts?.total == 2)
+                        .then_some(())
+                }
+            })
+            .await
+        }
+    };
+    synced(world.repository.head("dev").unwrap()).await.unwrap();
+
+    let mut round = 0;
+    let mut hit = Vec::new();
+    let hang = Duration::from_secs(60);
+    for (verb, writes) in [("patch", 6), ("delete", 2)] {
+        for (index, kind) in (0..writes).flat_map(|index| {
+            [FaultKind::Hang(hang), FaultKind::HangAfter(hang)].map(|k| (index, k))
+        }) {
+            round += 1;
+            let repository = &world.repository;
+            let gone = format!("app/passing-{}.yaml", round - 1);
+            std::fs::remove_file(repository.work.join(gone)).unwrap();
+            let name = format!("passing-{round}");
+            let value = round.to_string();
+            repository
+                .write(&format!("app/{name}.yaml"), &object(&name, &value))
+                .unwrap();
+            repository
+                .write("app/keep.yaml", &object("keep", &value))
+                .unwrap();
+            let fault = |kind: &FaultKind, times| Fault {
+                verb: verb.to_owned(),
+                resource: "configmaps".to_owned(),
+                kind: kind.clone(),
+                times,
+            };
+            if index > 0 {
+                world.cluster.inject(fault(&FaultKind::Pass, index));
+            }
+            world.cluster.inject(fault(&kind, 1));
+            let commit = repository.push(&value, &["dev"]).unwrap();
+            let what = format!("{verb} {index} {kind:?}");
+            let end = eventually(&what, LIMIT, || async {
+                if world.cluster.pending() == 0 {
+                    return Some(true);
+                }
+                let status = operator.clone().cluster("c1").await?;
+                let report = application(&status, "app")?.clone();
+                let exact = report.revision.as_ref()?.commit == commit;
+                (exact && report.sync() == v1::Sync::Synced).then_some(false)
+            });
+            if end.await.unwrap() {
+                hit.push(what.clone());
+                agent.kill().await.unwrap();
+                world.cluster.heal();
+                agent = world.agent("agent", &[]).unwrap();
+            } else {
+                // A turn has no such write.
+                world.cluster.heal();
+            }
+            synced(commit)
+                .await
+                .unwrap_or_else(|error| panic!("{what}: {error}"));
+            let deleted = world.deleted();
+            let expected: Vec<String> = (0..round).map(|n| format!("passing-{n}")).collect();
+            let mut unique = deleted.clone();
+            unique.dedup();
+            assert_eq!(unique, expected, "{what}");
+        }
+    }
+    eprintln!("killed at {hit:?}");
+    assert!(hit.len() >= 8, "{hit:?}");
+    agent.kill().await.unwrap();
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 /// What goes wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FaultKind {
+    /// Nothing: so that the faults after it begin later.
+    Pass,
     /// An answer with this status and no effect.
     Status(u16),
     /// 429 with Retry-After, seconds.
@@ -13,6 +15,8 @@ pub enum FaultKind {
     AnswerLost,
     /// No answer for so long.
     Hang(Duration),
+    /// The request takes effect, and there is no answer for so long.
+    HangAfter(Duration),
     /// The connection ends before the request takes effect.
     Cut,
     /// The connection ends after the request took effect.

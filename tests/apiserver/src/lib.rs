@@ -215,6 +215,12 @@ impl ApiServer {
         self.inner.faults.lock().push(fault);
     }
 
+    /// How many faults wait for a request that fits.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.inner.faults.lock().len()
+    }
+
     /// Takes all faults back.
     pub fn heal(&self) {
         self.inner.faults.lock().clear();

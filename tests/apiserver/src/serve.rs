@@ -285,7 +285,12 @@ impl ApiServer {
             &call.target.plural,
         );
         match fault {
-            None => {}
+            None | Some(FaultKind::Pass) => {}
+            Some(FaultKind::HangAfter(time)) => {
+                let _ = self.execute(&call);
+                tokio::time::sleep(time).await;
+                return Err(Cut);
+            }
             Some(FaultKind::AnswerLost) => {
                 // It takes effect, whatever it would have answered.
                 let _ = self.execute(&call);
@@ -424,7 +429,7 @@ impl ApiServer {
                 Ok(None)
             }
             FaultKind::Cut | FaultKind::CutAfter => Err(Cut),
-            FaultKind::AnswerLost => Ok(None),
+            FaultKind::Pass | FaultKind::HangAfter(_) | FaultKind::AnswerLost => Ok(None),
         }
     }
 }
