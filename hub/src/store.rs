@@ -337,14 +337,16 @@ impl Store {
             )
             .bind(name.to_string())
             .bind(assignment.decoded.content.to_vec()),
-            Effect::StoreReport(name, report) => sqlx::query(
-                "INSERT INTO reports (cluster, content, received_at) VALUES ($1, $2, $3) \
-                 ON CONFLICT (cluster) DO UPDATE SET content = excluded.content, \
-                 received_at = excluded.received_at",
+            Effect::StoreReport(name, report, since) => sqlx::query(
+                "INSERT INTO reports (cluster, content, received_at, current_since) \
+                 VALUES ($1, $2, $3, $4) ON CONFLICT (cluster) DO UPDATE SET \
+                 content = excluded.content, received_at = excluded.received_at, \
+                 current_since = excluded.current_since",
             )
             .bind(name.to_string())
             .bind(encode_report(report).encode_to_vec())
-            .bind(now.as_millisecond()),
+            .bind(now.as_millisecond())
+            .bind(since.map(Timestamp::as_millisecond)),
             Effect::StoreEnvironment(name, state) => sqlx::query(
                 "INSERT INTO environments (name, content) VALUES ($1, $2) ON CONFLICT (name) \
                  DO UPDATE SET content = excluded.content",

@@ -9,6 +9,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName};
 use flotilla_shared::revision::Commit;
 
+use crate::forge::Forge;
+
 pub(crate) use steer::{
     ApproveArgs, AuditArgs, AuditCommand, EventsArgs, OperatorCommand, PinArgs, Reasoned,
     RollbackArgs, RolloutCommand, SubjectArgs,
@@ -325,6 +327,13 @@ pub(crate) struct Promote {
     /// Why the gates are overruled.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
+    /// Do not move the branch: push the commit as a branch of its own, and print where to open a pull
+    /// request for it.
+    #[arg(long, conflicts_with_all = ["wait", "force"])]
+    pub(crate) pull_request: bool,
+    /// What serves the repository, where its host's name does not say.
+    #[arg(long, requires = "pull_request")]
+    pub(crate) forge: Option<Forge>,
     /// Wait until the environment's clusters run the commit, healthy.
     #[arg(short, long)]
     pub(crate) wait: bool,

@@ -16,6 +16,7 @@ mod client;
 mod commands;
 mod context;
 mod error;
+mod forge;
 mod git;
 mod oidc;
 mod printer;

@@ -75,8 +75,9 @@ pub struct Cluster {
     pub report: Option<Report>,
     /// When that came.
     pub reported_at: Option<Timestamp>,
-    /// Since when its agent says that it runs exactly what is assigned, synced and healthy. Not kept
-    /// over a restart: what nobody watched proves nothing.
+    /// Since when its agent says that it runs exactly what is assigned, synced and healthy. Over a
+    /// restart of the hub this goes on only if the agent still has the same report: what nobody watched
+    /// proves nothing, unless nothing happened.
     pub current_since: Option<Timestamp>,
     /// Applications that are placed here.
     pub placed: BTreeMap<ApplicationName, Placed>,
@@ -88,6 +89,9 @@ pub struct Cluster {
     pub version: u64,
     pub(super) session: Option<(SessionId, Timestamp)>,
     pub(super) report_digest: Digest,
+    /// From before a restart: since when it was current, and by which report. Gone with the first
+    /// other one.
+    pub(super) resumable: Option<(Timestamp, Digest)>,
     /// The assignment whose way here was measured.
     pub(super) measured: AssignmentRef,
 }

@@ -79,6 +79,8 @@ pub struct StoredCluster {
     pub assignment: Option<StoredAssignment>,
     /// Its last report.
     pub report: Option<Report>,
+    /// Since when it was current, as of that report; none: it was not.
+    pub current_since: Option<Timestamp>,
 }
 
 /// Who did what, where, why and with which commit.
@@ -213,8 +215,8 @@ pub enum Effect {
     DeleteCluster(ClusterName),
     /// Keep an assignment; comes before the [`Effect::Send`] of it.
     StoreAssignment(ClusterName, StoredAssignment),
-    /// Keep a report.
-    StoreReport(ClusterName, Report),
+    /// Keep a report, and since when its cluster is current.
+    StoreReport(ClusterName, Report, Option<Timestamp>),
     /// Keep what was decided about an environment.
     StoreEnvironment(EnvironmentName, Box<EnvironmentState>),
     /// Keep a rollout, without its clusters.

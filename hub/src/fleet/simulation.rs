@@ -63,7 +63,7 @@ struct Disk {
     heads: BTreeMap<(RepositoryName, BranchName), Head>,
     clusters: BTreeMap<ClusterName, ClusterRecord>,
     assignments: BTreeMap<ClusterName, StoredAssignment>,
-    reports: BTreeMap<ClusterName, Report>,
+    reports: BTreeMap<ClusterName, (Report, Option<Timestamp>)>,
     environments: BTreeMap<EnvironmentName, EnvironmentState>,
     rollouts: BTreeMap<String, Rollout>,
     progress: BTreeMap<(String, ClusterName), Progress>,
@@ -88,8 +88,8 @@ impl Disk {
                 Effect::StoreAssignment(name, assignment) => {
                     self.assignments.insert(name, assignment);
                 }
-                Effect::StoreReport(name, report) => {
-                    self.reports.insert(name, report);
+                Effect::StoreReport(name, report, since) => {
+                    self.reports.insert(name, (report, since));
                 }
                 Effect::StoreEnvironment(name, state) => {
                     self.environments.insert(name, *state);
@@ -142,7 +142,8 @@ impl Disk {
                     name: name.clone(),
                     record: record.clone(),
                     assignment: self.assignments.get(name).cloned(),
-                    report: self.reports.get(name).cloned(),
+                    report: self.reports.get(name).map(|(report, _)| report.clone()),
+                    current_since: self.reports.get(name).and_then(|(_, since)| *since),
                 })
                 .collect(),
             environments: self.environments.clone().into_iter().collect(),

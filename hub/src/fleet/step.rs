@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use flotilla_shared::digest::Digest;
 use flotilla_shared::id::{ClusterName, RepositoryName};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::{BranchName, Commit};
+use flotilla_shared::wire::encode_report;
 use jiff::Timestamp;
+use prost::Message as _;
 
 use super::cluster::{Cluster, Facts};
 use super::environment::{CheckResult, Pin};
@@ -48,6 +51,10 @@ impl Fleet {
                         Cluster {
                             record: stored.record,
                             assigned: stored.assignment.map(|stored| stored.decoded),
+                            resumable: stored.current_since.and_then(|since| {
+                                let report = encode_report(stored.report.as_ref()?);
+                                Some((since, Digest::of(&report.encode_to_vec())))
+                            }),
                             report: stored.report,
                             ..Cluster::default()
                         },
@@ -214,11 +221,18 @@ impl Fleet {
                     cluster.report_digest = digest;
                     cluster.report = Some(report.clone());
                     cluster.note_current(now);
+                    if let Some((since, same)) = cluster.resumable.take()
+                        && same == digest
+                        && cluster.current_since.is_some()
+                    {
+                        cluster.current_since = Some(since);
+                    }
+                    let current_since = cluster.current_since;
                     self.measure(&name, now, &mut effects);
                     self.stir(&name);
                     self.touch(&name);
                     self.touch_environments();
-                    effects.push(Effect::StoreReport(name, report));
+                    effects.push(Effect::StoreReport(name, report, current_since));
                 }
             }
             Event::Heartbeat {

@@ -3,11 +3,14 @@ use std::sync::Arc;
 
 use flotilla_shared::assignment::AssignmentRef;
 use flotilla_shared::digest::Digest;
+use flotilla_shared::health::{Health, Sync};
 use flotilla_shared::id::{ClusterName, Epoch, Generation};
 use flotilla_shared::reason::Reason;
-use flotilla_shared::report::Report;
+use flotilla_shared::report::{ApplicationReport, Report};
 use flotilla_shared::revision::{BranchName, Commit};
+use flotilla_shared::wire::{DecodedAssignment, encode_report};
 use jiff::Timestamp;
+use prost::Message as _;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
@@ -322,5 +325,168 @@ fn i04_generations_only_grow_and_every_send_was_stored() {
                 }
             }
         }
+    }
+}
+
+/// A fleet of ten thousand in one environment with waves, all connected, reported and current.
+fn large() -> (Fleet, Vec<(ClusterName, Report)>) {
+    let file = "
+apiVersion: flotilla.dev/v1alpha1
+kind: Fleet
+repositories: [{name: fleet, url: 'https://git.example.org/fleet'}]
+environments:
+- {name: dev, branch: dev}
+- name: prod
+  branch: prod
+  promotesFrom: dev
+  strategy: {waves: [{name: first, share: '1%'}], maxConcurrent: 100%, soak: 1s}
+  gates: {proof: {soak: 1s}}
+applications: [{name: web, repository: fleet, path: apps}]
+";
+    let mut fleet = Fleet::new(Epoch(1));
+    let spec = spec::parse("f", file).unwrap();
+    fleet.absorb(Event::SpecChanged(Arc::new(spec)), at(0));
+    let mut reports = Vec::new();
+    for index in 0..10_000u64 {
+        fleet.absorb(put(&format!("c{index}"), "prod", None), at(0));
+    }
+    fleet.absorb(put("d", "dev", None), at(0));
+    fleet.absorb(connect("d", 99_999, AssignmentRef::default()), at(1));
+    fleet.step(heads(Some(1), Some(1)), at(1));
+    for (index, name) in fleet
+        .clusters()
+        .keys()
+        .cloned()
+        .enumerate()
+        .collect::<Vec<_>>()
+    {
+        let accepted = fleet.clusters()[&name].assigned_ref();
+        let session = SessionId(index as u64 + 1);
+        let hello = Hello {
+            accepted,
+            ..Hello::default()
+        };
+        fleet.absorb(Event::Connected(name.clone(), session, hello), at(2));
+        let report = Report {
+            sequence: 1,
+            assignment: accepted,
+            ..Report::default()
+        };
+        fleet.absorb(
+            Event::Reported(name.clone(), session, report.clone(), Digest::default()),
+            at(2),
+        );
+        reports.push((name, report));
+    }
+    fleet.settle(at(2));
+    (fleet, reports)
+}
+
+/// What one report, one heartbeat and one tick cost among ten thousand clusters. The aim is 10 ms a
+/// step in a release build; the bound here leaves room for a debug build on a busy machine.
+#[test]
+fn a_step_that_changes_one_cluster_of_ten_thousand_is_quick() {
+    let (mut fleet, reports) = large();
+    let limit = std::time::Duration::from_millis(if cfg!(debug_assertions) { 600 } else { 20 });
+    let mut took = Vec::new();
+    for (round, (name, report)) in reports.iter().take(50).enumerate() {
+        let session = SessionId(round as u64 + 1);
+        let mut report = report.clone();
+        report.sequence += 1;
+        let now = at(3 + round as i64);
+        let events = [
+            Event::Reported(name.clone(), session, report, Digest::default()),
+            Event::Heartbeat {
+                cluster: name.clone(),
+                session,
+                accepted: fleet.clusters()[name].accepted,
+                report: Digest::default(),
+            },
+            Event::Tick,
+        ];
+        for event in events {
+            let began = std::time::Instant::now();
+            fleet.step(event, now);
+            took.push(began.elapsed());
+        }
+    }
+    took.sort();
+    let median = took[took.len() / 2];
+    let p99 = took[took.len() * 99 / 100];
+    println!("a step over 10,000 clusters: median {median:?}, p99 {p99:?}");
+    assert!(p99 < limit, "median {median:?}, p99 {p99:?}");
+}
+
+#[test]
+fn a_soak_goes_on_over_a_restart_where_nothing_happened() {
+    for (same, want) in [(true, Some(at(4))), (false, Some(at(51)))] {
+        let mut fleet = fleet();
+        fleet.step(put("d", "dev", None), at(1));
+        fleet.step(heads(Some(1), Some(2)), at(2));
+        fleet.step(connect("d", 1, AssignmentRef::default()), at(3));
+        let assigned = fleet.clusters()[&name("d")].assigned.clone().unwrap();
+        let report = current(&assigned);
+        let digest = |report: &Report| Digest::of(&encode_report(report).encode_to_vec());
+        fleet.step(connect("d", 2, assigned.reference), at(3));
+        let reported = Event::Reported(name("d"), SessionId(2), report.clone(), digest(&report));
+        let effects = fleet.step(reported, at(4));
+        let stored = effects.iter().find_map(|effect| match effect {
+            Effect::StoreReport(_, report, since) => Some((report.clone(), *since)),
+            _ => None,
+        });
+        let (stored, since) = stored.unwrap();
+        assert_eq!(since, Some(at(4)));
+        // The hub is away for a while.
+        let mut again = Fleet::new(Epoch(1));
+        again.step(
+            Event::Restored {
+                heads: Vec::new(),
+                clusters: vec![StoredCluster {
+                    name: name("d"),
+                    record: fleet.clusters()[&name("d")].record.clone(),
+                    assignment: Some(StoredAssignment {
+                        decoded: assigned.clone(),
+                    }),
+                    report: Some(stored),
+                    current_since: since,
+                }],
+                environments: Vec::new(),
+                rollouts: Vec::new(),
+            },
+            at(50),
+        );
+        again.step(Event::SpecChanged(Arc::clone(fleet.spec())), at(50));
+        again.step(heads(Some(1), Some(2)), at(50));
+        let assigned = again.clusters()[&name("d")].assigned.clone().unwrap();
+        again.step(connect("d", 1, assigned.reference), at(51));
+        let mut report = report;
+        if !same {
+            report.sequence += 1;
+        }
+        let now = digest(&report);
+        again.step(
+            Event::Reported(name("d"), SessionId(1), report, now),
+            at(60),
+        );
+        assert_eq!(again.clusters()[&name("d")].current_since, want);
+    }
+}
+
+/// Everything is as assigned.
+fn current(assigned: &DecodedAssignment) -> Report {
+    let applications = assigned.assignment.applications.iter().map(|(name, app)| {
+        let report = ApplicationReport {
+            revision: Some(app.revision.clone()),
+            sync: Sync::Synced,
+            health: Health::Current,
+            ..ApplicationReport::default()
+        };
+        (name.clone(), report)
+    });
+    Report {
+        sequence: 1,
+        assignment: assigned.reference,
+        applications: applications.collect(),
+        ..Report::default()
     }
 }

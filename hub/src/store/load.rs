@@ -47,7 +47,7 @@ impl Store {
         for row in self
             .rows(
                 "SELECT c.name, c.environment, c.labels, c.created_at, c.cluster_uid, c.pending, \
-                 c.certificate_expires_at, a.content, r.content, c.pin, c.credential FROM clusters c \
+                 c.certificate_expires_at, a.content, r.content, c.pin, c.credential, r.current_since FROM clusters c \
                  LEFT JOIN assignments a ON a.cluster = c.name \
                  LEFT JOIN reports r ON r.cluster = c.name",
             )
@@ -146,7 +146,9 @@ impl Store {
         let report = report
             .and_then(|content| v1::Report::decode(content.as_slice()).ok())
             .and_then(|wire| decode_report(&wire).ok());
+        let current_since: Option<i64> = row.try_get(11).map_err(self.error())?;
         Ok(StoredCluster {
+            current_since: current_since.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
             name: name.parse().map_err(|_| damaged())?,
             record,
             assignment,

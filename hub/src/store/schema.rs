@@ -41,6 +41,7 @@ const MIGRATIONS: &[&[&str]] = &[
          VALUES (1, '', 0, '', 0, '')",
     ],
     &["ALTER TABLE clusters ADD COLUMN credential TEXT"],
+    &["ALTER TABLE reports ADD COLUMN current_since INTEGER"],
 ];
 
 /// The version this hub knows.

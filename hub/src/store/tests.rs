@@ -38,6 +38,7 @@ fn effects() -> Vec<Effect> {
             sequence: 7,
             ..Report::default()
         },
+        Some(now()),
     ));
     effects
 }
@@ -279,6 +280,7 @@ async fn s05_a_migration_that_was_cut_short_is_not_there_at_all() {
         "INSERT INTO clusters (name, labels, created_at, cluster_uid) VALUES ('old', '{}', 0, '')",
         "ALTER TABLE clusters DROP COLUMN pin",
         "ALTER TABLE clusters DROP COLUMN credential",
+        "ALTER TABLE reports DROP COLUMN current_since",
         "DROP TABLE environments",
         "DROP TABLE rollouts",
         "DROP TABLE progress",

@@ -11,6 +11,7 @@ use super::{rollout, steer};
 use crate::args::Promote;
 use crate::client::Client;
 use crate::error::Error;
+use crate::forge::Forge;
 use crate::git::Workspace;
 use crate::printer::Printer;
 use crate::render;
@@ -61,13 +62,20 @@ pub(super) async fn run(client: &Client, args: Promote, printer: &Printer) -> Re
             .iter()
             .map(|one| one.target_branch.as_str())
             .collect();
-        let question = format!("\nMove {}?", branches.join(", "));
+        let question = if args.pull_request {
+            format!("\nPush for pull requests into {}?", branches.join(", "))
+        } else {
+            format!("\nMove {}?", branches.join(", "))
+        };
         if !printer.ask(&question)? {
             return Err(Error::Refused {
                 message: "nothing was moved".to_owned(),
                 hint: None,
             });
         }
+    }
+    if args.pull_request {
+        return propose(&checked, &promotion, &args, printer).await;
     }
     announce(client, &checked, &args, printer).await?;
     for (one, shown) in checked.iter().zip(&promotion.moves) {
@@ -93,6 +101,41 @@ pub(super) async fn run(client: &Client, args: Promote, printer: &Printer) -> Re
         }
         return follow(client, &promotion, &args, printer).await;
     }
+    Ok(())
+}
+
+/// Pushes each commit as a branch of its own, and says where its pull request is opened. The branch of
+/// the environment moves when somebody merges it.
+async fn propose(
+    checked: &[Checked],
+    promotion: &Promotion,
+    args: &Promote,
+    printer: &Printer,
+) -> Result<(), Error> {
+    for (one, shown) in checked.iter().zip(&promotion.moves) {
+        let url = one.url.to_string();
+        let forge = args.forge.or_else(|| Forge::guess(&url)).ok_or_else(|| {
+            Error::refused(
+                format!("what serves {} is not known by its name", shown.repository),
+                "say it with --forge",
+            )
+        })?;
+        // Exactly this commit, whatever the branch of the environment before does meanwhile.
+        let branch: BranchName =
+            format!("promote-{}-{}", args.environment, one.to.short()).parse()?;
+        let page = forge.page(&url, &branch, &one.target).ok_or_else(|| {
+            Error::refused(
+                format!("{url} is on no host that has pages"),
+                "promote without --pull-request",
+            )
+        })?;
+        one.workspace.push(&one.url, &one.to, &branch).await?;
+        printer.out(&format!("{page}\n"))?;
+    }
+    printer.warn(
+        "merge it by fast-forward: a merge, squash or rebase makes another commit, which nothing has \
+         proven",
+    );
     Ok(())
 }
 

@@ -1,0 +1,133 @@
+//! Where a pull request is opened: the page of a forge that asks for one branch to be taken into
+//! another. Pure.
+
+use clap::ValueEnum;
+use flotilla_shared::revision::BranchName;
+
+/// What serves a repository to people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Forge {
+    /// GitHub, also on a company's own host.
+    Github,
+    /// GitLab.
+    Gitlab,
+    /// Gitea and Forgejo.
+    Gitea,
+    /// Bitbucket Cloud.
+    Bitbucket,
+}
+
+impl Forge {
+    /// By the host's name, where it says so.
+    pub(crate) fn guess(url: &str) -> Option<Self> {
+        let (host, _) = place(url)?;
+        let says = |word: &str| host.split(['.', '-', ':']).any(|part| part == word);
+        if says("github") {
+            Some(Self::Github)
+        } else if says("gitlab") {
+            Some(Self::Gitlab)
+        } else if says("gitea") || says("forgejo") || host == "codeberg.org" {
+            Some(Self::Gitea)
+        } else if says("bitbucket") {
+            Some(Self::Bitbucket)
+        } else {
+            None
+        }
+    }
+
+    /// The page; none: the URL is not one of a repository on a host.
+    pub(crate) fn page(self, url: &str, from: &BranchName, into: &BranchName) -> Option<String> {
+        let (host, path) = place(url)?;
+        let (from, into) = (encoded(from.as_str()), encoded(into.as_str()));
+        let base = format!("https://{host}/{path}");
+        Some(match self {
+            Self::Github => format!("{base}/compare/{into}...{from}?expand=1"),
+            Self::Gitea => format!("{base}/compare/{into}...{from}"),
+            Self::Gitlab => format!(
+                "{base}/-/merge_requests/new?merge_request%5Bsource_branch%5D={from}\
+                 &merge_request%5Btarget_branch%5D={into}"
+            ),
+            Self::Bitbucket => format!("{base}/pull-requests/new?source={from}&dest={into}"),
+        })
+    }
+}
+
+/// Host and path of a repository's URL, without credentials and `.git`.
+fn place(url: &str) -> Option<(&str, &str)> {
+    let rest = match url.split_once("://") {
+        Some(("https" | "http" | "ssh", rest)) => rest,
+        Some(_) => return None,
+        None => url,
+    };
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+    // As people write for ssh: host:owner/name.
+    let (host, path) = match (url.contains("://"), rest.split_once(':')) {
+        (false, Some(both)) => both,
+        _ => rest.split_once('/')?,
+    };
+    let path = path.trim_matches('/');
+    let path = path.strip_suffix(".git").unwrap_or(path);
+    // The port of ssh is not that of the pages.
+    let host = if url.starts_with("ssh://") {
+        host.split(':').next()?
+    } else {
+        host
+    };
+    (!host.is_empty() && path.contains('/')).then_some((host, path))
+}
+
+/// As a part of a path or a query wants it; a slash stays.
+fn encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut out, byte| {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+                out.push(char::from(byte));
+            }
+            byte => out.push_str(&format!("%{byte:02X}")),
+        }
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(url: &str) -> Option<String> {
+        let branch = |text: &str| text.parse().unwrap();
+        Forge::guess(url)?.page(url, &branch("promote/x+y"), &branch("prod"))
+    }
+
+    #[test]
+    fn each_forge_has_its_page() {
+        for (url, want) in [
+            (
+                "https://github.com/acme/fleet.git",
+                "https://github.com/acme/fleet/compare/prod...promote/x%2By?expand=1",
+            ),
+            (
+                "https://user:secret@gitlab.example.org/group/sub/fleet",
+                "https://gitlab.example.org/group/sub/fleet/-/merge_requests/new?merge_request%5Bsource_branch%5D=promote/x%2By&merge_request%5Btarget_branch%5D=prod",
+            ),
+            (
+                "ssh://git@codeberg.org:2222/acme/fleet.git",
+                "https://codeberg.org/acme/fleet/compare/prod...promote/x%2By",
+            ),
+            (
+                "git@bitbucket.org:acme/fleet.git",
+                "https://bitbucket.org/acme/fleet/pull-requests/new?source=promote/x%2By&dest=prod",
+            ),
+        ] {
+            assert_eq!(page(url).as_deref(), Some(want));
+        }
+        for url in [
+            "file:///srv/github/fleet.git",
+            "https://git.example.org/acme/fleet",
+            "https://notgithub.com/acme/fleet",
+            "https://github.com/",
+            "",
+        ] {
+            assert_eq!(page(url), None, "{url}");
+        }
+    }
+}
