@@ -16,6 +16,8 @@ mod facts;
 mod fields;
 mod freeze;
 mod inventory_store;
+mod kinds;
+mod notes;
 mod preview;
 mod rate;
 mod records;

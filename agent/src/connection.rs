@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{Cluster, Facts};
 use crate::events::Event;
+use crate::failpoint;
 use crate::identity::{Certified, IdentityFiles, renew_after};
 use crate::leader::Fence;
 use crate::ledger::Ledger;
@@ -226,6 +227,7 @@ impl Connection {
                     if let Some(assignment) = waiting.take() {
                         let ack = self.take(&assignment);
                         send(&outbound, Out::Ack(ack)).await?;
+                        failpoint::reach("acked");
                     }
                 }
                 message = inbound.message() => {
@@ -264,6 +266,7 @@ impl Connection {
                         let wire = encode_report(&report);
                         last_report = Digest::of(&wire.encode_to_vec());
                         send(&outbound, Out::Report(wire)).await?;
+                        failpoint::reach("reported");
                     }
                 }
                 _ = heartbeat.tick() => {
@@ -441,10 +444,13 @@ impl Connection {
                         if reference == before {
                             return Ok(());
                         }
+                        failpoint::reach("offered");
                         self.ledger.store(&offered).map_err(|error| Refusal {
                             reason: Reason::LedgerUnavailable,
                             message: error.to_string(),
-                        })
+                        })?;
+                        failpoint::reach("stored");
+                        Ok(())
                     })
                     .map(|()| offered)
                     .map_err(|refusal| (reference, refusal))

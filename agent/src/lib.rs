@@ -18,6 +18,7 @@ pub mod cluster;
 pub mod command;
 pub mod connection;
 pub mod events;
+pub mod failpoint;
 pub mod health;
 pub mod identity;
 pub mod inventory;

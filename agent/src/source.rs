@@ -20,6 +20,7 @@ use flotilla_shared::revision::Commit;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
+use crate::failpoint;
 use crate::policy::Refusal;
 use crate::source::proofs::Proofs;
 
@@ -153,7 +154,9 @@ impl Source {
                 tip
             }
         };
+        failpoint::reach("fetched");
         let admitted = self.trust.judge(&remote, wanted, Timestamp::now())?;
+        failpoint::reach("verified");
         // Only what is below the path can be part of a plain render; links may lead out of it, so the
         // rest of the tree stays reachable for Kustomize and for trees with links.
         let path = application.path.as_str().to_owned();
@@ -168,6 +171,7 @@ impl Source {
         if !rendered.manifests.is_empty() {
             rendered.notes = self.trust.accept(wanted, admitted)?;
         }
+        failpoint::reach("rendered");
         Ok(rendered)
     }
 

@@ -91,12 +91,22 @@ impl Installation {
     }
 
     fn spawn(&self, program: &str, arguments: &[&str]) -> anyhow::Result<Child> {
+        self.spawn_with(program, arguments, &[])
+    }
+
+    fn spawn_with(
+        &self,
+        program: &str,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> anyhow::Result<Child> {
         let log = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(self.root().join(format!("{program}.log")))?;
         Command::new(self.binaries.join(program))
             .args(arguments)
+            .envs(variables.iter().copied())
             .current_dir(self.root())
             .stdout(Stdio::null())
             .stderr(log)
@@ -138,6 +148,19 @@ impl Installation {
     /// # Errors
     /// When it cannot be started.
     pub fn agent(&self, data: &str, more: &[&str]) -> anyhow::Result<Child> {
+        self.agent_with(data, more, &[])
+    }
+
+    /// Likewise, with variables in its environment.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn agent_with(
+        &self,
+        data: &str,
+        more: &[&str],
+        variables: &[(&str, &str)],
+    ) -> anyhow::Result<Child> {
         let address = self.address.as_str();
         let mut arguments = vec![
             "run",
@@ -151,7 +174,7 @@ impl Installation {
         arguments.extend(["--data-dir", data, "--kubeconfig", "kubeconfig"]);
         arguments.extend(["--token-file", "token", "--trust-bundle", "ca.crt"]);
         arguments.extend(more);
-        self.spawn("flotilla-agent", &arguments)
+        self.spawn_with("flotilla-agent", &arguments, variables)
     }
 
     /// An operator, as soon as the hub answers.

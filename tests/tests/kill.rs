@@ -200,3 +200,84 @@ async fn a16_killed_at_every_write_of_a_turn_it_is_ended_by_the_next_start() {
     assert!(hit.len() >= 8, "{hit:?}");
     agent.kill().await.unwrap();
 }
+
+/// The agent is killed between its steps, by itself, and always ends what it had begun at the next start.
+#[cfg(debug_assertions)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a16_killed_at_every_failpoint_the_next_start_goes_on() {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    const LIMIT: Duration = Duration::from_secs(60);
+    const KILLED: i32 = 9;
+    let object = |name: &str, value: &str| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{value: '{value}'}}\n"
+        )
+    };
+    let world = Installation::new(&[
+        ("app/keep.yaml", &object("keep", "0")),
+        ("app/passing-0.yaml", &object("passing-0", "0")),
+    ])
+    .await
+    .unwrap();
+    let _hub = world.hub().unwrap();
+    let mut operator = world.operator().await.unwrap();
+    world.invite(&mut operator).await.unwrap();
+    let synced = |commit: String, what: String| {
+        let mut operator = operator.clone();
+        async move {
+            eventually(&what, LIMIT, || {
+                let (mut operator, commit) = (operator.clone(), commit.clone());
+                async move {
+                    let status = operator.cluster("c1").await?;
+                    let report = application(&status, "app")?.clone();
+                    let exact = report.revision.as_ref()?.commit == commit;
+                    (exact && report.sync() == v1::Sync::Synced && report.counts?.total == 2)
+                        .then_some(())
+                }
+            })
+            .await
+            .unwrap();
+            operator.cluster("c1").await
+        }
+    };
+    let mut agent = world.agent("agent", &[]).unwrap();
+    synced(world.repository.head("dev").unwrap(), "first".to_owned()).await;
+
+    // An apply each for what stays and what comes, a delete of what leaves.
+    let passes = |point: &str| if point == "applied" { 2 } else { 1 };
+    let points = flotilla_agent::failpoint::POINTS
+        .into_iter()
+        .flat_map(|point| (0..passes(point)).map(move |pass| format!("{point}:{pass}")));
+    for (index, point) in points.enumerate() {
+        let round = index + 1;
+        agent.kill().await.unwrap();
+        let repository = &world.repository;
+        let gone = format!("app/passing-{index}.yaml");
+        std::fs::remove_file(repository.work.join(gone)).unwrap();
+        let (name, value) = (format!("passing-{round}"), round.to_string());
+        repository
+            .write(&format!("app/{name}.yaml"), &object(&name, &value))
+            .unwrap();
+        repository
+            .write("app/keep.yaml", &object("keep", &value))
+            .unwrap();
+        let commit = repository.push(&value, &["dev"]).unwrap();
+        let mut doomed = world
+            .agent_with("agent", &[], &[("FLOTILLA_FAILPOINT", &point)])
+            .unwrap();
+        let status = tokio::time::timeout(LIMIT, doomed.wait())
+            .await
+            .unwrap_or_else(|_| panic!("{point} is not reached"))
+            .unwrap();
+        assert_eq!(status.signal(), Some(KILLED), "{point}: {status}");
+        agent = world.agent("agent", &[]).unwrap();
+        synced(commit, point.clone()).await;
+        let mut deleted = world.deleted();
+        // Killed before the answer came, a delete may be asked for again.
+        deleted.dedup();
+        let expected: Vec<String> = (0..round).map(|n| format!("passing-{n}")).collect();
+        assert_eq!(deleted, expected, "{point}");
+    }
+    agent.kill().await.unwrap();
+}

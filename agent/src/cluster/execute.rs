@@ -13,6 +13,7 @@ use super::TurnOutcome;
 use super::apply::{Deleted, Request};
 use super::turn::Turn;
 use crate::events::Event;
+use crate::failpoint;
 use crate::health::ObjectHealth;
 use crate::inventory::Entry;
 use crate::plan::{Plan, Step};
@@ -143,6 +144,7 @@ impl Turn<'_> {
                     return None;
                 }
                 let result = cluster.apply(&api, &request).await;
+                failpoint::reach("applied");
                 Some((request, create, result))
             }
         }))
@@ -207,6 +209,7 @@ impl Turn<'_> {
                         &self.inventory,
                     )
                     .await;
+                failpoint::reach("pruned");
                 match deleted {
                     Ok(Deleted::Done) => {
                         self.outcome.pruned += 1;

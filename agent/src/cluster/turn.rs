@@ -1,6 +1,6 @@
 //! One application's turn. It sequences; [`crate::plan`] decides.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,21 +9,18 @@ use flotilla_shared::assignment::{IgnoreRule, Prune, SyncPolicy};
 use flotilla_shared::digest::Digest;
 use flotilla_shared::health::{Health, Sync};
 use flotilla_shared::id::ApplicationName;
-use flotilla_shared::object::{Action, ObjectRef};
-use flotilla_shared::reason::Reason;
+use flotilla_shared::object::ObjectRef;
 use flotilla_shared::report::ObjectStatus;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::api::{Api, Error};
 use super::apply::live_of;
-use super::desired::{Setting, autoscaled, desired};
-use super::discovery::Resource;
 use super::facts::Fact;
 use super::{Cluster, TurnOutcome};
-use crate::health::ObjectHealth;
-use crate::inventory::{Entry, Inventory};
-use crate::plan::{Claims, Contests, Desired, Inputs, Observed, Plan, Step, deadline, plan};
+use crate::failpoint;
+use crate::inventory::Inventory;
+use crate::plan::{Claims, Contests, Desired, Inputs, Observed, Plan, deadline, plan};
 use crate::policy::Policy;
 
 /// Rounds of one turn: each wave, and each definition that was waited for, is one.
@@ -67,9 +64,9 @@ pub struct Memory {
     pub(super) stored: Option<super::inventory_store::Stored>,
     /// How often the API server had gone back in time when it was read.
     restored: u64,
-    contests: Contests,
+    pub(super) contests: Contests,
     /// When an object was first seen to differ from what was applied.
-    drifted: BTreeMap<ObjectRef, Timestamp>,
+    pub(super) drifted: BTreeMap<ObjectRef, Timestamp>,
 }
 
 /// A round of a turn under way.
@@ -98,42 +95,6 @@ fn failed(error: &Error) -> TurnOutcome {
 }
 
 impl Cluster {
-    /// What an application wants, as objects of this cluster: needs to know which kinds are
-    /// namespaced.
-    ///
-    /// # Errors
-    /// When the API server cannot be asked.
-    pub async fn wish(&self, input: &TurnInput) -> Result<Wish, Error> {
-        let mut discovery = self.discovery.lock().await;
-        let missing = input
-            .manifests
-            .iter()
-            .any(|m| discovery.find(m.group(), m.version(), m.kind()).is_none());
-        discovery.refresh(&self.api, missing).await?;
-        let default_namespace = match input.namespace.as_str() {
-            "" => "default",
-            namespace => namespace,
-        };
-        let scaled = autoscaled(&input.manifests, default_namespace);
-        let setting = Setting {
-            application: input.application.as_str(),
-            default_namespace,
-            content: input.content,
-            autoscaled: &scaled,
-        };
-        let mut complete = true;
-        let objects = input.manifests.iter().map(|manifest| {
-            let found = discovery.find(manifest.group(), manifest.version(), manifest.kind());
-            complete &= found.is_some();
-            let namespaced = found.map(|resource| resource.namespaced);
-            Arc::new(desired(manifest, &setting, namespaced))
-        });
-        Ok(Wish {
-            desired: Arc::new(objects.collect()),
-            complete,
-        })
-    }
-
     /// Takes one turn. Whatever fails is in the outcome; a newer assignment cancels it between steps.
     pub async fn reconcile(
         &self,
@@ -196,61 +157,6 @@ impl Cluster {
             memory,
         };
         turn.run(stored, cancel).await
-    }
-
-    /// What serves an object's kind; an empty version takes the preferred one.
-    pub(super) async fn resource(
-        &self,
-        object: &ObjectRef,
-        version: &str,
-    ) -> Result<Resource, Error> {
-        let discovery = self.discovery.lock().await;
-        let found = discovery
-            .find(&object.group, version, &object.kind)
-            .cloned();
-        found.ok_or_else(|| {
-            let message = format!("the API server does not serve {version} {object}");
-            Error::new(404, Reason::UnknownKind, message)
-        })
-    }
-
-    /// What serves each object, what is not served at all, and whether the API server told everything.
-    async fn resources(
-        &self,
-        desired: &[Arc<Desired>],
-        inventory: &Inventory,
-    ) -> Result<(BTreeMap<ObjectRef, Resource>, BTreeSet<ObjectRef>, bool), Error> {
-        let mut discovery = self.discovery.lock().await;
-        let missing = desired.iter().any(|d| {
-            discovery
-                .find(&d.object.group, &d.version, &d.object.kind)
-                .is_none()
-        });
-        discovery.refresh(&self.api, missing).await?;
-        let mut resources = BTreeMap::new();
-        let mut unknown = BTreeSet::new();
-        for wanted in desired {
-            let object = &wanted.object;
-            match discovery.find(&object.group, &wanted.version, &object.kind) {
-                Some(resource) => {
-                    resources.insert(object.clone(), resource.clone());
-                }
-                None => {
-                    unknown.insert(object.clone());
-                }
-            }
-        }
-        for entry in inventory.entries() {
-            let object = &entry.object;
-            // At whatever version it is served now. A kind that is gone for good took its objects with
-            // it; one that is only missing from a partial discovery did not, and `complete` says so.
-            if let Some(resource) = discovery.find(&object.group, "", &object.kind) {
-                resources
-                    .entry(object.clone())
-                    .or_insert_with(|| resource.clone());
-            }
-        }
-        Ok((resources, unknown, discovery.is_complete()))
     }
 }
 
@@ -334,6 +240,7 @@ impl Turn<'_> {
             self.memory.stored = Some(stored);
             return (failed(&error), false);
         }
+        failpoint::reach("journaled");
         self.skipped(made);
         self.apply(made, cancel).await;
         if !cancel.is_cancelled() {
@@ -343,6 +250,7 @@ impl Turn<'_> {
             // The superset stays: too much is remembered, which harms nothing.
             tracing::warn!(application = name, %error, "cannot narrow the inventory");
         }
+        failpoint::reach("narrowed");
         self.memory.stored = Some(stored);
         self.finish(Sync::Synced)
     }
@@ -380,129 +288,6 @@ impl Turn<'_> {
         });
         self.note_drift(observed, &made, now);
         made
-    }
-
-    /// Remembers who changed what, and since when.
-    fn note_drift(&mut self, observed: &Observed, made: &Plan, now: Duration) {
-        let mut drifting: BTreeSet<ObjectRef> = BTreeSet::new();
-        for step in made.apply.iter().flatten() {
-            let Step::Apply {
-                index, drift: true, ..
-            } = step
-            else {
-                continue;
-            };
-            let Some(desired) = self.desired.get(*index) else {
-                continue;
-            };
-            let fit = observed.live.get(&desired.object).map(|live| &live.fit);
-            if let Some(crate::plan::Fit::Differs { fields, manager }) = fit {
-                tracing::info!(
-                    object = %desired.object,
-                    "drift: {}", crate::plan::drifted(fields, manager)
-                );
-                if !self.input.frozen {
-                    self.memory
-                        .contests
-                        .corrected(&desired.object, manager, now);
-                    self.outcome.drifted += 1;
-                }
-            }
-            drifting.insert(desired.object.clone());
-        }
-        drifting.extend(made.rest.iter().filter_map(|step| match step {
-            Step::Skip(object, Reason::Drifted | Reason::Contested, _) => Some(object.clone()),
-            _ => None,
-        }));
-        let at = Timestamp::now();
-        self.memory
-            .drifted
-            .retain(|object, _| drifting.contains(object));
-        for object in drifting {
-            self.memory.drifted.entry(object).or_insert(at);
-        }
-    }
-
-    /// Since when an object has differed from what was applied.
-    pub(super) fn drifted_since(&self, object: &ObjectRef) -> Option<Timestamp> {
-        self.memory.drifted.get(object).copied()
-    }
-
-    /// Every object that is there, as it is.
-    fn note_all(&mut self, observed: &Observed) {
-        let desired = Arc::clone(&self.desired);
-        for wanted in desired.iter() {
-            let Some(fact) = self.facts.get(&wanted.object) else {
-                continue;
-            };
-            let mut health = fact.health.clone();
-            if observed
-                .live
-                .get(&wanted.object)
-                .is_some_and(|live| live.overdue)
-            {
-                health = ObjectHealth::failed("it is over its deadline");
-            }
-            self.note(
-                &wanted.object,
-                Action::Unchanged,
-                health,
-                None,
-                String::new(),
-            );
-        }
-    }
-
-    /// Hooks that are through are remembered for as long as their content is wanted.
-    fn finish_hooks(&mut self) {
-        let hooks = self.desired.iter().filter(|d| d.hook().is_some());
-        let finished: BTreeSet<ObjectRef> = hooks
-            .filter(|hook| {
-                let is_done = self
-                    .facts
-                    .get(&hook.object)
-                    .is_some_and(|fact| fact.health.health == Health::Current);
-                is_done || self.inventory.finished_hooks.contains(&hook.object)
-            })
-            .map(|hook| hook.object.clone())
-            .collect();
-        self.inventory.finished_hooks = finished;
-    }
-
-    /// Inventory entries of what will be, or is, ours.
-    fn entries(&self, plan: &Plan) -> Vec<Entry> {
-        let ours = plan.apply.iter().flatten().filter_map(|step| match step {
-            Step::Apply { index, .. } => self.desired.get(*index),
-            _ => None,
-        });
-        let by_object: BTreeMap<&ObjectRef, &Arc<Desired>> =
-            self.desired.iter().map(|d| (&d.object, d)).collect();
-        let unchanged = plan.rest.iter().filter_map(|step| match step {
-            Step::Unchanged(object) => by_object.get(object).copied(),
-            _ => None,
-        });
-        ours.map(|desired| (desired, false))
-            .chain(unchanged.map(|desired| (desired, true)))
-            .map(|(desired, is_there)| {
-                // What is as it should be counts as applied; a hook that ran is gone from the facts.
-                let fact = self.facts.get(&desired.object).filter(|_| is_there);
-                let (uid, applied) = match fact {
-                    Some(fact) => (fact.uid.clone(), desired.short_digest()),
-                    None => (String::new(), String::new()),
-                };
-                Entry {
-                    object: desired.object.clone(),
-                    version: desired.version.clone(),
-                    uid,
-                    applied,
-                }
-            })
-            .filter(|entry| !(entry.uid.is_empty() && self.is_finished(&entry.object)))
-            .collect()
-    }
-
-    fn is_finished(&self, object: &ObjectRef) -> bool {
-        self.inventory.finished_hooks.contains(object)
     }
 }
 

@@ -1,0 +1,108 @@
+//! Which resources serve what an application wants and what it is remembered to have.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use flotilla_shared::object::ObjectRef;
+use flotilla_shared::reason::Reason;
+
+use super::Cluster;
+use super::api::Error;
+use super::desired::{Setting, autoscaled, desired};
+use super::discovery::Resource;
+use super::turn::{TurnInput, Wish};
+use crate::inventory::Inventory;
+use crate::plan::Desired;
+
+impl Cluster {
+    /// What an application wants, as objects of this cluster: needs to know which kinds are
+    /// namespaced.
+    ///
+    /// # Errors
+    /// When the API server cannot be asked.
+    pub async fn wish(&self, input: &TurnInput) -> Result<Wish, Error> {
+        let mut discovery = self.discovery.lock().await;
+        let missing = input
+            .manifests
+            .iter()
+            .any(|m| discovery.find(m.group(), m.version(), m.kind()).is_none());
+        discovery.refresh(&self.api, missing).await?;
+        let default_namespace = match input.namespace.as_str() {
+            "" => "default",
+            namespace => namespace,
+        };
+        let scaled = autoscaled(&input.manifests, default_namespace);
+        let setting = Setting {
+            application: input.application.as_str(),
+            default_namespace,
+            content: input.content,
+            autoscaled: &scaled,
+        };
+        let mut complete = true;
+        let objects = input.manifests.iter().map(|manifest| {
+            let found = discovery.find(manifest.group(), manifest.version(), manifest.kind());
+            complete &= found.is_some();
+            let namespaced = found.map(|resource| resource.namespaced);
+            Arc::new(desired(manifest, &setting, namespaced))
+        });
+        Ok(Wish {
+            desired: Arc::new(objects.collect()),
+            complete,
+        })
+    }
+
+    /// What serves an object's kind; an empty version takes the preferred one.
+    pub(super) async fn resource(
+        &self,
+        object: &ObjectRef,
+        version: &str,
+    ) -> Result<Resource, Error> {
+        let discovery = self.discovery.lock().await;
+        let found = discovery
+            .find(&object.group, version, &object.kind)
+            .cloned();
+        found.ok_or_else(|| {
+            let message = format!("the API server does not serve {version} {object}");
+            Error::new(404, Reason::UnknownKind, message)
+        })
+    }
+
+    /// What serves each object, what is not served at all, and whether the API server told everything.
+    pub(super) async fn resources(
+        &self,
+        desired: &[Arc<Desired>],
+        inventory: &Inventory,
+    ) -> Result<(BTreeMap<ObjectRef, Resource>, BTreeSet<ObjectRef>, bool), Error> {
+        let mut discovery = self.discovery.lock().await;
+        let missing = desired.iter().any(|d| {
+            discovery
+                .find(&d.object.group, &d.version, &d.object.kind)
+                .is_none()
+        });
+        discovery.refresh(&self.api, missing).await?;
+        let mut resources = BTreeMap::new();
+        let mut unknown = BTreeSet::new();
+        for wanted in desired {
+            let object = &wanted.object;
+            match discovery.find(&object.group, &wanted.version, &object.kind) {
+                Some(resource) => {
+                    resources.insert(object.clone(), resource.clone());
+                }
+                None => {
+                    unknown.insert(object.clone());
+                }
+            }
+        }
+        for entry in inventory.entries() {
+            let object = &entry.object;
+            // At whatever version it is served now. A kind that is gone for good took its objects with
+            // it; one that is only missing from a partial discovery did not, and `complete` says so.
+            if let Some(resource) = discovery.find(&object.group, "", &object.kind) {
+                resources
+                    .entry(object.clone())
+                    .or_insert_with(|| resource.clone());
+            }
+        }
+        Ok((resources, unknown, discovery.is_complete()))
+    }
+}

@@ -1,0 +1,141 @@
+//! What a turn remembers of what it saw: drift and since when, health, hooks that ran, and what of it is
+//! ours. Asks nobody and writes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use flotilla_shared::health::Health;
+use flotilla_shared::object::{Action, ObjectRef};
+use flotilla_shared::reason::Reason;
+use jiff::Timestamp;
+
+use super::turn::Turn;
+use crate::health::ObjectHealth;
+use crate::inventory::Entry;
+use crate::plan::{Desired, Observed, Plan, Step};
+
+impl Turn<'_> {
+    /// Remembers who changed what, and since when.
+    pub(super) fn note_drift(&mut self, observed: &Observed, made: &Plan, now: Duration) {
+        let mut drifting: BTreeSet<ObjectRef> = BTreeSet::new();
+        for step in made.apply.iter().flatten() {
+            let Step::Apply {
+                index, drift: true, ..
+            } = step
+            else {
+                continue;
+            };
+            let Some(desired) = self.desired.get(*index) else {
+                continue;
+            };
+            let fit = observed.live.get(&desired.object).map(|live| &live.fit);
+            if let Some(crate::plan::Fit::Differs { fields, manager }) = fit {
+                tracing::info!(
+                    object = %desired.object,
+                    "drift: {}", crate::plan::drifted(fields, manager)
+                );
+                if !self.input.frozen {
+                    self.memory
+                        .contests
+                        .corrected(&desired.object, manager, now);
+                    self.outcome.drifted += 1;
+                }
+            }
+            drifting.insert(desired.object.clone());
+        }
+        drifting.extend(made.rest.iter().filter_map(|step| match step {
+            Step::Skip(object, Reason::Drifted | Reason::Contested, _) => Some(object.clone()),
+            _ => None,
+        }));
+        let at = Timestamp::now();
+        self.memory
+            .drifted
+            .retain(|object, _| drifting.contains(object));
+        for object in drifting {
+            self.memory.drifted.entry(object).or_insert(at);
+        }
+    }
+
+    /// Since when an object has differed from what was applied.
+    pub(super) fn drifted_since(&self, object: &ObjectRef) -> Option<Timestamp> {
+        self.memory.drifted.get(object).copied()
+    }
+
+    /// Every object that is there, as it is.
+    pub(super) fn note_all(&mut self, observed: &Observed) {
+        let desired = Arc::clone(&self.desired);
+        for wanted in desired.iter() {
+            let Some(fact) = self.facts.get(&wanted.object) else {
+                continue;
+            };
+            let mut health = fact.health.clone();
+            if observed
+                .live
+                .get(&wanted.object)
+                .is_some_and(|live| live.overdue)
+            {
+                health = ObjectHealth::failed("it is over its deadline");
+            }
+            self.note(
+                &wanted.object,
+                Action::Unchanged,
+                health,
+                None,
+                String::new(),
+            );
+        }
+    }
+
+    /// Hooks that are through are remembered for as long as their content is wanted.
+    pub(super) fn finish_hooks(&mut self) {
+        let hooks = self.desired.iter().filter(|d| d.hook().is_some());
+        let finished: BTreeSet<ObjectRef> = hooks
+            .filter(|hook| {
+                let is_done = self
+                    .facts
+                    .get(&hook.object)
+                    .is_some_and(|fact| fact.health.health == Health::Current);
+                is_done || self.inventory.finished_hooks.contains(&hook.object)
+            })
+            .map(|hook| hook.object.clone())
+            .collect();
+        self.inventory.finished_hooks = finished;
+    }
+
+    /// Inventory entries of what will be, or is, ours.
+    pub(super) fn entries(&self, plan: &Plan) -> Vec<Entry> {
+        let ours = plan.apply.iter().flatten().filter_map(|step| match step {
+            Step::Apply { index, .. } => self.desired.get(*index),
+            _ => None,
+        });
+        let by_object: BTreeMap<&ObjectRef, &Arc<Desired>> =
+            self.desired.iter().map(|d| (&d.object, d)).collect();
+        let unchanged = plan.rest.iter().filter_map(|step| match step {
+            Step::Unchanged(object) => by_object.get(object).copied(),
+            _ => None,
+        });
+        ours.map(|desired| (desired, false))
+            .chain(unchanged.map(|desired| (desired, true)))
+            .map(|(desired, is_there)| {
+                // What is as it should be counts as applied; a hook that ran is gone from the facts.
+                let fact = self.facts.get(&desired.object).filter(|_| is_there);
+                let (uid, applied) = match fact {
+                    Some(fact) => (fact.uid.clone(), desired.short_digest()),
+                    None => (String::new(), String::new()),
+                };
+                Entry {
+                    object: desired.object.clone(),
+                    version: desired.version.clone(),
+                    uid,
+                    applied,
+                }
+            })
+            .filter(|entry| !(entry.uid.is_empty() && self.is_finished(&entry.object)))
+            .collect()
+    }
+
+    fn is_finished(&self, object: &ObjectRef) -> bool {
+        self.inventory.finished_hooks.contains(object)
+    }
+}

@@ -1,0 +1,114 @@
+//! The worker's way to manifests: one fetch at a time, refusals kept and tried again with backoff.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flotilla_shared::backoff::Backoff;
+use flotilla_shared::health::Sync;
+use tokio::time::Instant;
+
+use super::{Task, Worker};
+use crate::cluster::Wish;
+use crate::events::Event;
+use crate::policy::Refusal;
+use crate::source::Rendered;
+
+impl Worker {
+    pub(super) fn abort_fetch(&mut self) {
+        if let Some((_, fetch)) = self.fetch.take() {
+            fetch.abort();
+        }
+    }
+
+    /// Begins to fetch what is assigned, unless it is there, or under way, or was refused just now.
+    pub(super) fn begin_fetch(&mut self, task: &Task) {
+        let Some(wanted) = task.wanted() else {
+            self.abort_fetch();
+            // What it wanted while it ran is not wanted any more.
+            if self.settled_for.take().is_some() {
+                self.rendered = None;
+                self.refusal = None;
+                self.wish = Wish::default();
+            }
+            return;
+        };
+        if let Some((under_way, _)) = &self.fetch {
+            if **under_way == *wanted {
+                return;
+            }
+            self.abort_fetch();
+        }
+        if self.settled_for.as_deref() == Some(wanted) {
+            let is_due = |until: Instant| Instant::now() >= until;
+            match (&self.refusal, &self.retry) {
+                (None, _) => return,
+                (Some(_), Some((until, _))) if !is_due(*until) => return,
+                _ => {}
+            }
+        } else {
+            self.retry = None;
+            self.waiting_since = None;
+            // What is reported of the commit before is not to be read as being of this one.
+            self.report.sync = Sync::Applying;
+            self.publish(None);
+        }
+        if let Some(refusal) = self.shared.policy.source(&wanted.application) {
+            self.settled_for = Some(Box::new(wanted.clone()));
+            self.refuse(refusal);
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        let work = wanted.clone();
+        let fetch = tokio::spawn(async move {
+            let _slot = shared.fetches.acquire().await;
+            let started = std::time::Instant::now();
+            let result = shared.source.render(&work).await;
+            shared.metrics.rendered(started.elapsed());
+            result
+        });
+        self.fetch = Some((Box::new(wanted.clone()), fetch));
+    }
+
+    pub(super) fn take(&mut self, result: Result<Rendered, Refusal>) {
+        let Some((application, _)) = self.fetch.take() else {
+            return;
+        };
+        self.settled_for = Some(application);
+        match result {
+            Ok(mut rendered) => {
+                for (reason, message) in std::mem::take(&mut rendered.notes) {
+                    tracing::warn!(application = %self.name, %reason, message);
+                    let event = Event::warning(reason, &message);
+                    self.shared.cluster.tell(self.name.as_str(), event);
+                }
+                let is_same = self
+                    .rendered
+                    .as_ref()
+                    .is_some_and(|before| before.source_digest == rendered.source_digest);
+                if !is_same || !self.wish.complete {
+                    self.wish = Wish::default();
+                }
+                self.rendered = Some(rendered);
+                self.refusal = None;
+                self.retry = None;
+            }
+            Err(refusal) => self.refuse(refusal),
+        }
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        let reason = refusal.reason;
+        if self.refusal.as_ref() != Some(&refusal) {
+            tracing::warn!(application = %self.name, %reason, message = refusal.message, "refused");
+            let event = Event::warning(reason, &refusal.message);
+            self.shared.cluster.tell(self.name.as_str(), event);
+        }
+        let mut backoff = match self.retry.take() {
+            Some((_, backoff)) => backoff,
+            None => Backoff::new(Duration::from_secs(2), Duration::from_secs(120)),
+        };
+        let delay = backoff.next_delay(&mut rand::rng());
+        self.retry = Some((Instant::now() + delay, backoff));
+        self.refusal = Some(refusal);
+    }
+}
