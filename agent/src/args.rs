@@ -55,6 +55,14 @@ pub enum PolicyCommand {
         /// The file.
         file: PathBuf,
     },
+    /// Say what it allows, in sentences; what it leaves open is marked.
+    Explain {
+        /// The file.
+        file: PathBuf,
+        /// text or json.
+        #[arg(short, long, default_value = "text")]
+        output: PlanOutput,
+    },
 }
 
 /// What to render.

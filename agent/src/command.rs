@@ -10,7 +10,7 @@ use flotilla_shared::{telemetry, tls};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app;
-use crate::args::{Args, Command, PolicyCommand};
+use crate::args::{Args, Command, PlanOutput, PolicyCommand};
 
 /// Runs a command to its end.
 ///
@@ -37,6 +37,24 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         } => {
             app::read_policy(Some(&file))?;
             writeln!(std::io::stdout(), "{}: a valid policy", file.display())?;
+        }
+        Command::Policy {
+            command: PolicyCommand::Explain { file, output },
+        } => {
+            let statements = app::read_policy(Some(&file))?.explain();
+            let mut out = std::io::stdout();
+            match output {
+                PlanOutput::Json => {
+                    serde_json::to_writer_pretty(&mut out, &statements)?;
+                    writeln!(out)?;
+                }
+                PlanOutput::Text => {
+                    for one in statements {
+                        let mark = if one.open { "open " } else { "     " };
+                        writeln!(out, "{mark}{:<20} {}", one.key, one.says)?;
+                    }
+                }
+            }
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -3,6 +3,7 @@
 //! The hub can only choose among what these rules allow; see reliability.md, V1 to V14.
 
 mod admit;
+mod explain;
 mod signing;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +15,7 @@ use flotilla_trust::PinnedKey;
 use serde::Deserialize;
 
 pub use admit::{Refusal, admit, unknown_features};
+pub use explain::Statement;
 pub use signing::{RollbackMode, RollbackRule, SignatureMode, SignatureRule};
 
 use crate::health::HealthRule;

@@ -180,15 +180,17 @@ impl Source {
         let Some(directory) = &self.credentials else {
             return Ok(None);
         };
-        let path = directory.join(host).join("ca.crt");
-        match std::fs::read_to_string(&path) {
-            Ok(roots) => Ok(Some(roots)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Refusal::new(
-                Reason::AuthenticationFailed,
-                format!("{}: {error}", path.display()),
-            )),
+        for path in files(directory, host, "ca.crt") {
+            match std::fs::read_to_string(&path) {
+                Ok(roots) => return Ok(Some(roots)),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    let message = format!("{}: {error}", path.display());
+                    return Err(Refusal::new(Reason::AuthenticationFailed, message));
+                }
+            }
         }
+        Ok(None)
     }
 
     fn read_credentials(&self, host: &str) -> Option<Credentials> {
@@ -196,12 +198,20 @@ impl Source {
     }
 }
 
+/// Where a host's file may be: in a directory of the host's name, or, as the keys of a Secret can have it,
+/// `<host>.<name>`, a port after an underscore.
+fn files(directory: &std::path::Path, host: &str, name: &str) -> [PathBuf; 2] {
+    let flat = format!("{}.{name}", host.replace(':', "_"));
+    [directory.join(host).join(name), directory.join(flat)]
+}
+
 /// Credentials of a host, from a directory with one sub-directory per host: `username` and `password`, or
 /// a `token` alone. Read anew at each use, so that a rotated Secret needs no restart.
 pub(crate) fn credentials(directory: &std::path::Path, host: &str) -> Option<Credentials> {
     let read = |name: &str| {
-        std::fs::read_to_string(directory.join(host).join(name))
-            .ok()
+        files(directory, host, name)
+            .iter()
+            .find_map(|path| std::fs::read_to_string(path).ok())
             .map(|text| text.trim().to_owned())
     };
     let username = read("username");

@@ -511,6 +511,21 @@ pub(crate) struct JoinManifest {
     /// How the agent runs.
     #[arg(long, default_value = "daemon-set")]
     pub(crate) workload: Workload,
+    /// A service account, `namespace/name`, that the agent's policy names to write as; may be repeated.
+    /// The agent gets the right to impersonate it, and no other.
+    #[arg(long, value_name = "ACCOUNT", value_parser = account)]
+    pub(crate) impersonate: Vec<(String, String)>,
+}
+
+fn account(text: &str) -> Result<(String, String), String> {
+    let is_name = |name: &str| {
+        let is_good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        !name.is_empty() && name.len() <= 63 && name.bytes().all(is_good)
+    };
+    text.split_once('/')
+        .filter(|(namespace, name)| is_name(namespace) && is_name(name))
+        .map(|(namespace, name)| (namespace.to_owned(), name.to_owned()))
+        .ok_or_else(|| "it should be namespace/name".to_owned())
 }
 
 /// How the agent runs.

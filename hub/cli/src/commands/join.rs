@@ -14,6 +14,32 @@ use crate::view::Hub;
 const NAMESPACE: &str = include_str!("../../../../deploy/agent/namespace.yaml");
 const RBAC: &str = include_str!("../../../../deploy/agent/rbac.yaml");
 const CONFIGURATION: &str = include_str!("../../../../deploy/agent/configuration.yaml");
+const IMPERSONATION: &str = "---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: flotilla-agent-as-${ACCOUNT}
+  namespace: \"${NAMESPACE}\"
+rules:
+  - apiGroups: [\"\"]
+    resources: [\"serviceaccounts\"]
+    resourceNames: [\"${ACCOUNT}\"]
+    verbs: [\"impersonate\"]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  name: flotilla-agent-as-${ACCOUNT}
+  namespace: \"${NAMESPACE}\"
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: Role
+  name: flotilla-agent-as-${ACCOUNT}
+subjects:
+  - kind: ServiceAccount
+    name: flotilla-agent
+    namespace: flotilla-system
+";
 const DAEMON_SET: &str = include_str!("../../../../deploy/agent/daemonset.yaml");
 const STATEFUL_SET: &str = include_str!("../../../../deploy/agent/statefulset.yaml");
 
@@ -24,6 +50,7 @@ struct Values {
     trust_bundle: String,
     token: String,
     image: String,
+    impersonate: Vec<(String, String)>,
 }
 
 pub(super) async fn run(
@@ -71,6 +98,7 @@ pub(super) async fn run(
         trust_bundle,
         token,
         image: join.image,
+        impersonate: join.impersonate,
     };
     if values.hub.starts_with("127.")
         || values.hub.starts_with("localhost:")
@@ -113,6 +141,19 @@ fn manifests(values: &Values, workload: Workload) -> String {
         .replace("\"${TRUST_BUNDLE}\"", &quoted(&values.trust_bundle))
         .replace("\"${TOKEN}\"", &quoted(&values.token))
         .replace("\"${IMAGE}\"", &quoted(&values.image))
+        + &impersonation(&values.impersonate)
+}
+
+/// The right to write as exactly these service accounts, which `serviceAccounts` of the agent's policy
+/// names.
+fn impersonation(accounts: &[(String, String)]) -> String {
+    let mut text = String::new();
+    for (namespace, name) in accounts {
+        text += &IMPERSONATION
+            .replace("${NAMESPACE}", namespace)
+            .replace("${ACCOUNT}", name);
+    }
+    text
 }
 
 #[cfg(test)]
@@ -129,6 +170,7 @@ mod tests {
             trust_bundle: "-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n".to_owned(),
             token: "ab\"c: ${HUB}".to_owned(),
             image: "example.org/agent:1".to_owned(),
+            impersonate: Vec::new(),
         };
         let text = manifests(&values, workload);
         parse_documents(&text, &Limits::default())
@@ -188,6 +230,20 @@ mod tests {
             assert_eq!(context["capabilities"]["drop"][0], "ALL");
             assert!(!pod.to_string().contains("hostPath"));
         }
+    }
+
+    #[test]
+    fn impersonation_is_for_the_named_accounts_only() {
+        let text = impersonation(&[("web".to_owned(), "deployer".to_owned())]);
+        let documents = parse_documents(&text, &Limits::default()).unwrap();
+        let role = &documents
+            .iter()
+            .find(|one| one.value["kind"] == "Role")
+            .unwrap()
+            .value;
+        assert_eq!(role["metadata"]["namespace"], "web");
+        assert_eq!(role["rules"][0]["resourceNames"][0], "deployer");
+        assert_eq!(role["rules"][0]["verbs"][0], "impersonate");
     }
 
     /// The agent may write, and may not raise its own rights.

@@ -1,0 +1,249 @@
+//! What a policy allows, in sentences. Pure.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+
+use serde::Serialize;
+
+use super::{Policy, RollbackMode, SignatureMode, SignatureRule};
+
+/// One sentence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Statement {
+    /// The key of the policy file that says so.
+    pub key: &'static str,
+    /// Whether this part of the policy leaves everything to the hub or to Git.
+    pub open: bool,
+    /// The sentence.
+    pub says: String,
+}
+
+fn list<T: Display>(items: &BTreeSet<T>) -> String {
+    let items: Vec<String> = items.iter().map(ToString::to_string).collect();
+    items.join(", ")
+}
+
+impl Policy {
+    /// What it allows.
+    #[must_use]
+    pub fn explain(&self) -> Vec<Statement> {
+        let mut all = Vec::new();
+        let mut say = |key, open, says: String| {
+            all.push(Statement { key, open, says });
+        };
+        if self.repositories.is_empty() {
+            let schemes = match (self.allow_http, self.allow_file) {
+                (false, false) => "over https",
+                (true, false) => "over https or plain http",
+                (false, true) => "over https or from this machine's files",
+                (true, true) => "over https, plain http or from this machine's files",
+            };
+            say(
+                "repositories",
+                true,
+                format!("The hub may name any repository {schemes}."),
+            );
+        } else {
+            let text = format!(
+                "Only these repositories are pulled: {}.",
+                list(&self.repositories)
+            );
+            say("repositories", false, text);
+        }
+        let mut only = |key, what: &str, items: String| {
+            if items.is_empty() {
+                say(key, true, format!("Any {what}."));
+            } else {
+                say(key, false, format!("Only this {what}: {items}."));
+            }
+        };
+        only("branches", "branch of them", list(&self.branches));
+        only(
+            "paths",
+            "directory of them and what is below",
+            list(&self.paths),
+        );
+        only(
+            "namespaces",
+            "namespace (never the agent's own)",
+            list(&self.namespaces),
+        );
+        only("kinds", "kind of object", list(&self.kinds));
+        if self.signatures.is_empty() {
+            let text = "Commits need no signature: whoever may push to a branch decides what runs.";
+            say("signatures", true, text.to_owned());
+        }
+        for rule in &self.signatures {
+            say(
+                "signatures",
+                rule.mode == SignatureMode::Off,
+                signature(rule),
+            );
+        }
+        if !self.signatures.is_empty() {
+            let text = "Commits of other branches are refused.";
+            say("signatures", false, text.to_owned());
+        }
+        let (open, text) = match self.rollback.mode {
+            RollbackMode::Allow => (
+                true,
+                "The hub may go back to older commits of a branch; each time is told by an Event."
+                    .to_owned(),
+            ),
+            RollbackMode::Approve => (
+                false,
+                format!(
+                    "Going back to older commits needs an approval signed by {}.",
+                    self.rollback.keys.join(" or ")
+                ),
+            ),
+            RollbackMode::Refuse => (false, "Nothing ever goes back to older commits.".to_owned()),
+        };
+        say("rollback", open, text);
+        let budget = self.delete_budget;
+        say(
+            "deleteBudget",
+            false,
+            format!(
+                "At most {} objects of an application are deleted at once, and above three at most {} \
+                 percent of them; more are held whole.",
+                budget.count, budget.percent
+            ),
+        );
+        let protected = list(&self.protected_kinds);
+        if protected.is_empty() {
+            say(
+                "protectedKinds",
+                true,
+                "No kind is kept from being deleted.".to_owned(),
+            );
+        } else {
+            let text = format!("Deleted only after a word inside the cluster: {protected}.");
+            say("protectedKinds", false, text);
+        }
+        if self.service_accounts.is_empty() {
+            let text = "Objects are written with the agent's own rights.";
+            say("serviceAccounts", true, text.to_owned());
+        }
+        for (application, account) in &self.service_accounts {
+            let whose = if application == "*" {
+                "all other applications".to_owned()
+            } else {
+                format!("application {application}")
+            };
+            say(
+                "serviceAccounts",
+                false,
+                format!("Objects of {whose} are written as {account}."),
+            );
+        }
+        for key in &self.keys {
+            let mut text = format!("Key {}", key.name);
+            if key.revoked {
+                text += " is revoked: nothing that it signed is accepted.";
+            } else {
+                match (key.valid_from, key.valid_until) {
+                    (None, None) => text += " is good without end.",
+                    (Some(from), None) => {
+                        text += &format!(" is good for what is first seen from {from}.");
+                    }
+                    (None, Some(until)) => {
+                        text += &format!(" is good for what is first seen before {until}.");
+                    }
+                    (Some(from), Some(until)) => {
+                        text += &format!(
+                            " is good for what is first seen from {from} and before {until}."
+                        );
+                    }
+                }
+            }
+            say("keys", false, text);
+        }
+        say(
+            "freezeAlarmSeconds",
+            false,
+            format!(
+                "A branch that is ahead of what the hub assigns for {} seconds is told by an Event.",
+                self.freeze_alarm_seconds
+            ),
+        );
+        all
+    }
+}
+
+fn signature(rule: &SignatureRule) -> String {
+    let branches = match rule.branches.is_empty() {
+        true => "any branch".to_owned(),
+        false => format!("branch {}", list(&rule.branches)),
+    };
+    let repositories = match rule.repositories.is_empty() {
+        true => String::new(),
+        false => format!(" of {}", list(&rule.repositories)),
+    };
+    let keys = rule.keys.join(" or ");
+    match rule.mode {
+        SignatureMode::Off => format!("Commits of {branches}{repositories} need no signature."),
+        SignatureMode::Tip => format!(
+            "A commit of {branches}{repositories} runs only when {keys} signed it; what it builds on is not \
+             asked."
+        ),
+        SignatureMode::Range => {
+            let since = match &rule.since {
+                Some(since) => format!(", the first time all after {since}"),
+                None => ", the first time only itself".to_owned(),
+            };
+            format!(
+                "A commit of {branches}{repositories} runs only when {keys} signed it and every first parent \
+                 since the last accepted one{since}."
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_is_said_and_what_is_open_is_marked() {
+        let statements = Policy::default().explain();
+        let open: Vec<&str> = statements
+            .iter()
+            .filter(|one| one.open)
+            .map(|one| one.key)
+            .collect();
+        assert_eq!(
+            open,
+            [
+                "repositories",
+                "branches",
+                "paths",
+                "namespaces",
+                "kinds",
+                "signatures",
+                "rollback",
+                "serviceAccounts"
+            ]
+        );
+        let key =
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ4bzQXA0vX6KwFjm8tsNIjhFi1+FyJNU3zIVFBVbUqN a";
+        let text = format!(
+            "branches: [prod]\nkeys: [{{name: ada, ssh: '{key}'}}]\n\
+             signatures: [{{branches: [prod], mode: range, keys: [ada]}}]\n\
+             rollback: {{mode: approve, keys: [ada]}}\nserviceAccounts: {{'*': web/deployer}}\n"
+        );
+        let policy: Policy = flotilla_yaml::config::from_str("p", &text).unwrap();
+        policy.check().unwrap();
+        let says: Vec<String> = policy.explain().into_iter().map(|one| one.says).collect();
+        for wanted in [
+            "Only this branch of them: prod.",
+            "A commit of branch prod runs only when ada signed it and every first parent since the last \
+             accepted one, the first time only itself.",
+            "Commits of other branches are refused.",
+            "Going back to older commits needs an approval signed by ada.",
+            "Objects of all other applications are written as web/deployer.",
+        ] {
+            assert!(says.iter().any(|one| one == wanted), "{wanted}: {says:#?}");
+        }
+    }
+}
