@@ -147,6 +147,9 @@ pub struct Source {
     /// Directory of Git credentials, one directory per host.
     #[arg(long)]
     pub git_credentials: Option<PathBuf>,
+    /// File with age keys, or directory of such files, to open what SOPS encrypted.
+    #[arg(long)]
+    pub sops_age_keys: Option<PathBuf>,
 }
 
 fn label(text: &str) -> Result<(String, String), String> {
@@ -189,6 +192,9 @@ pub struct Run {
     /// Directory of Git credentials, one directory per host.
     #[arg(long)]
     pub git_credentials: Option<PathBuf>,
+    /// File with age keys, or directory of such files, to open what SOPS encrypted.
+    #[arg(long)]
+    pub sops_age_keys: Option<PathBuf>,
     /// Where `/healthz`, `/readyz` and `/metrics` are served, such as `0.0.0.0:8080`; default: nowhere.
     #[arg(long)]
     pub listen: Option<SocketAddr>,

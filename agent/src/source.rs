@@ -2,6 +2,7 @@
 
 mod proofs;
 mod record;
+mod sealed;
 mod trust;
 
 use std::collections::BTreeMap;
@@ -23,7 +24,9 @@ use parking_lot::Mutex;
 use crate::failpoint;
 use crate::policy::Refusal;
 use crate::source::proofs::Proofs;
+use crate::source::sealed::Closed;
 
+pub(crate) use sealed::open_all;
 pub use trust::Trust;
 
 /// Longest whole fetch and read of one application.
@@ -64,6 +67,7 @@ pub struct Source {
     limits: Limits,
     credentials: Option<PathBuf>,
     trust: Arc<Trust>,
+    age_keys: Option<PathBuf>,
     caches: Arc<Mutex<BTreeMap<PathBuf, Arc<Mutex<Proofs>>>>>,
 }
 
@@ -82,8 +86,16 @@ impl Source {
             limits,
             credentials,
             trust,
+            age_keys: None,
             caches: Arc::default(),
         }
+    }
+
+    /// Files of SOPS are opened with the age keys of this file, or of all files of this directory.
+    #[must_use]
+    pub fn with_age_keys(mut self, path: Option<PathBuf>) -> Self {
+        self.age_keys = path;
+        self
     }
 
     /// Fetches, proves and renders one application.
@@ -164,8 +176,9 @@ impl Source {
         let below = move |file: &str| {
             !plain || path.is_empty() || file == path || file.starts_with(&format!("{path}/"))
         };
-        let entries = remote.read_tree(commit, below).map_err(git)?;
-        let mut rendered = render_tree(entries, wanted, tip)?;
+        let mut entries = remote.read_tree(commit, below).map_err(git)?;
+        let closed = open_all(&mut entries, self.age_keys.as_deref());
+        let mut rendered = render_tree(entries, wanted, tip, &closed)?;
         // What cannot be rendered never ran, and is nothing to go on from; nor does an empty set, which
         // the plan refuses.
         if !rendered.manifests.is_empty() {
@@ -248,7 +261,12 @@ pub(crate) fn tree(
 }
 
 /// Builds the tree and renders it.
-fn render_tree(entries: Vec<TreeEntry>, wanted: &Wanted, tip: Commit) -> Result<Rendered, Refusal> {
+fn render_tree(
+    entries: Vec<TreeEntry>,
+    wanted: &Wanted,
+    tip: Commit,
+    closed: &Closed,
+) -> Result<Rendered, Refusal> {
     let application = &wanted.application;
     let (tree, ids) = tree(entries)?;
     let options = Options {
@@ -262,6 +280,9 @@ fn render_tree(entries: Vec<TreeEntry>, wanted: &Wanted, tip: Commit) -> Result<
     };
     let rendered = flotilla_render::render(&tree, application.path.as_str(), &options)
         .map_err(|error| Refusal::new(error.reason(), error.to_string()))?;
+    if let Some(refusal) = closed.read_by(&rendered.files_read) {
+        return Err(refusal);
+    }
     let parts = rendered.files_read.iter().flat_map(|path| {
         let id = ids.get(path).map(String::as_str).unwrap_or_default();
         [path.as_bytes(), id.as_bytes()]

@@ -83,7 +83,8 @@ impl Work {
                 Limits::default(),
                 run.git_credentials.clone(),
                 Arc::clone(&trust),
-            ),
+            )
+            .with_age_keys(run.sops_age_keys.clone()),
             policy: Arc::clone(&shared.policy),
             interval: shared.interval,
             accepted: accepted_end.clone(),

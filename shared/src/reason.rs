@@ -153,6 +153,8 @@ reasons! {
     FileTooLarge,
     /// The render failed for another reason; the message has it.
     RenderFailed,
+    /// A SOPS file cannot be decrypted, or was changed.
+    DecryptionFailed,
     /// A cluster fact that a manifest asks for is not there.
     SubstitutionFailed,
     // --- cluster

@@ -180,6 +180,7 @@ impl World {
             context: None,
             namespace: "flotilla-system".to_owned(),
             git_credentials: None,
+            sops_age_keys: None,
             interval: 2,
             listen: None,
             instance: None,

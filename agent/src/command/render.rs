@@ -9,6 +9,7 @@ use flotilla_render::{Facts, Missing, Options, Rendered, render};
 use flotilla_shared::revision::{Commit, RepositoryUrl};
 
 use crate::args::{Render, Source};
+use crate::policy::Refusal;
 use crate::source;
 
 /// Fetches, renders and prints.
@@ -40,15 +41,22 @@ pub(super) fn rendered(args: &Source) -> anyhow::Result<Rendered> {
         None => tip(&remote, args)?,
     };
     remote.fetch(&args.branch, &commit)?;
-    let (tree, _) = source::tree(remote.read_tree(&commit, |_| true)?)
-        .map_err(|refusal| anyhow::anyhow!("{}: {}", refusal.reason, refusal.message))?;
+    let refused =
+        |refusal: Refusal| anyhow::anyhow!("refused ({}): {}", refusal.reason, refusal.message);
+    let mut entries = remote.read_tree(&commit, |_| true)?;
+    let closed = source::open_all(&mut entries, args.sops_age_keys.as_deref());
+    let (tree, _) = source::tree(entries).map_err(refused)?;
     let options = Options {
         renderer: args.renderer,
         facts: facts(args),
         ..Options::default()
     };
-    render(&tree, args.path.as_str(), &options)
-        .map_err(|error| anyhow::anyhow!("refused ({}): {error}", error.reason()))
+    let rendered = render(&tree, args.path.as_str(), &options)
+        .map_err(|error| anyhow::anyhow!("refused ({}): {error}", error.reason()))?;
+    match closed.read_by(&rendered.files_read) {
+        Some(refusal) => Err(refused(refusal)),
+        None => Ok(rendered),
+    }
 }
 
 /// A URL, or the path of a repository on this machine.

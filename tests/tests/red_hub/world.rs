@@ -170,6 +170,7 @@ impl World {
             context: None,
             namespace: "flotilla-system".to_owned(),
             git_credentials: None,
+            sops_age_keys: None,
             interval: 1,
             listen: None,
             instance: None,

@@ -1,0 +1,95 @@
+//! Files that SOPS encrypted: opened in memory, before anything is rendered, so that generators and
+//! patches see what was meant and each file's MAC is over the file as it is in Git.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use flotilla_git::{Blob, TreeEntry};
+use flotilla_shared::reason::Reason;
+use flotilla_sops::{Format, Identity, decrypt, is_encrypted};
+
+use crate::policy::Refusal;
+
+/// Largest key file, bytes.
+const MAX_KEYS: u64 = 1 << 20;
+
+/// Files that stayed closed, and why. They matter only where a render reads them: a repository may hold
+/// what is for other clusters.
+#[derive(Debug, Default)]
+pub(crate) struct Closed(BTreeMap<String, String>);
+
+impl Closed {
+    /// Why a render that read these files is not used.
+    pub(crate) fn read_by<'f>(
+        &self,
+        files: impl IntoIterator<Item = &'f String>,
+    ) -> Option<Refusal> {
+        let mut read = files.into_iter();
+        let (path, why) = read.find_map(|path| self.0.get_key_value(path))?;
+        let message = format!("{path} is encrypted with SOPS, and stays closed: {why}");
+        Some(Refusal::new(Reason::DecryptionFailed, message))
+    }
+}
+
+/// Opens what is encrypted. The keys are read at each use, so that a rotated Secret needs no restart.
+pub(crate) fn open_all(entries: &mut [TreeEntry], keys: Option<&Path>) -> Closed {
+    let mut closed = Closed::default();
+    let mut identities: Option<Result<Vec<Identity>, String>> = None;
+    for entry in entries {
+        let Blob::File(content) = &mut entry.blob else {
+            continue;
+        };
+        if !is_encrypted(content) {
+            continue;
+        }
+        let identities = identities.get_or_insert_with(|| read_keys(keys));
+        let format = Format::of(&entry.path, content);
+        let opened = match identities {
+            Ok(identities) => {
+                decrypt(content, identities, format).map_err(|error| error.to_string())
+            }
+            Err(why) => Err(why.clone()),
+        };
+        match opened {
+            Ok(plain) => *content = plain.to_vec(),
+            Err(why) => {
+                closed.0.insert(entry.path.clone(), why);
+            }
+        }
+    }
+    closed
+}
+
+fn read_keys(path: Option<&Path>) -> Result<Vec<Identity>, String> {
+    let none = || "the agent has no age key (--sops-age-keys)".to_owned();
+    let path = path.ok_or_else(none)?;
+    let fail = |error: std::io::Error| format!("{}: {error}", path.display());
+    let mut files = Vec::new();
+    if path.is_dir() {
+        for entry in std::fs::read_dir(path).map_err(fail)? {
+            let file = entry.map_err(fail)?.path();
+            // A mounted Secret has its versions in hidden directories.
+            let name = file.file_name().and_then(|name| name.to_str());
+            if name.is_some_and(|name| !name.starts_with('.')) && file.is_file() {
+                files.push(file);
+            }
+        }
+        files.sort();
+    } else {
+        files.push(path.to_owned());
+    }
+    let mut identities = Vec::new();
+    for file in files {
+        let fail = |error: std::io::Error| format!("{}: {error}", file.display());
+        if std::fs::metadata(&file).map_err(fail)?.len() > MAX_KEYS {
+            return Err(format!("{} is too long for a key file", file.display()));
+        }
+        let text = std::fs::read_to_string(&file).map_err(fail)?;
+        let keys = Identity::read_all(&text);
+        identities.extend(keys.map_err(|error| format!("{}: {error}", file.display()))?);
+    }
+    if identities.is_empty() {
+        return Err(none());
+    }
+    Ok(identities)
+}

@@ -1,0 +1,189 @@
+//! No byte of a secret reaches logs, status, stores, Events or metrics: real processes at the most
+//! talkative level, and a search for canaries in all that they leave behind (I11, R12).
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use base64::Engine as _;
+use flotilla_proto::v1;
+use flotilla_tests::eventually;
+use flotilla_tests::fleet::application;
+use flotilla_tests::installation::Installation;
+use http_body_util::BodyExt as _;
+use prost::Message as _;
+
+/// Made by sops 3.10.2; published test data of the Flux project, see `agent/sops/tests/vectors.rs`.
+const SEALED: &str = include_str!("secrets/sealed.yaml");
+const AGE_KEY: &str = "AGE-SECRET-KEY-10U7MAELH09KZU63F65P2TYLN7TQM5X6GSDDCQ4YMUGDS3DS6XZMSTYY2PN";
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn files(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, found);
+        } else {
+            found.push(path);
+        }
+    }
+}
+
+fn private(path: &Path, content: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, content).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i11_no_byte_of_a_secret_is_told() {
+    let plain = "apiVersion: v1\nkind: Secret\nmetadata: {name: plain, namespace: default}\n\
+                 stringData: {password: canary-in-git}\n";
+    let files_of_git = [("app/plain.yaml", plain), ("app/sealed.yaml", SEALED)];
+    let installation = Installation::new(&files_of_git).await.unwrap();
+    let root = installation.root().to_owned();
+    let host = installation.git.address.to_string().replace(':', "_");
+    private(
+        &root.join(format!("git-secret/{host}.token")),
+        "canary-git-token",
+    );
+    private(
+        &root.join("age/key.agekey"),
+        &format!("# canary-comment\n{AGE_KEY}\n"),
+    );
+    let _hub = installation.hub().unwrap();
+    let mut operator = installation.operator().await.unwrap();
+    installation.invite(&mut operator).await.unwrap();
+    let token = std::fs::read_to_string(root.join("token")).unwrap();
+    let arguments = [
+        "--log",
+        "trace",
+        "--git-credentials",
+        "git-secret",
+        "--sops-age-keys",
+        "age",
+        "--share-identity",
+        "--listen",
+        "127.0.0.1:0",
+    ];
+    let _agent = installation.agent("agent", &arguments).unwrap();
+    let synced = |report: &v1::ApplicationReport| report.sync() == v1::Sync::Synced;
+    let status = eventually("all is applied", LIMIT, || {
+        let mut operator = operator.clone();
+        async move {
+            let cluster = operator.cluster("c1").await?;
+            application(&cluster, "app").filter(|report| synced(report))?;
+            Some(cluster)
+        }
+    })
+    .await
+    .unwrap_or_else(|error| {
+        let log = std::fs::read_to_string(root.join("flotilla-agent.log")).unwrap();
+        let tail: Vec<&str> = log.lines().filter(|line| line.contains("WARN")).collect();
+        panic!("{error}: {tail:#?}")
+    });
+    // It arrived, and it is what was sealed.
+    let request = axum::http::Request::get("/api/v1/namespaces/default/secrets/global-age-secret")
+        .body(axum::body::Body::empty())
+        .unwrap();
+    let response = installation.cluster.handle(request).await;
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    let live: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    let encoded = live["data"]["key"].as_str().unwrap().to_owned();
+    let decode = base64::engine::general_purpose::STANDARD;
+    let sealed = String::from_utf8(decode.decode(&encoded).unwrap()).unwrap();
+    assert_eq!(sealed.len(), 12);
+
+    // A commit whose files cannot be opened or read is talked about a lot, and not with their content.
+    let broken = SEALED.replacen("data:5d9W", "data:5d9X", 1);
+    installation
+        .repository
+        .write("app/sealed.yaml", &broken)
+        .unwrap();
+    let text = "apiVersion: v1\nkind: Secret\nmetadata: {name: [canary-in-git]\n";
+    installation
+        .repository
+        .write("app/plain.yaml", text)
+        .unwrap();
+    installation.repository.push("broken", &["dev"]).unwrap();
+    let refused = eventually("the broken one is refused", LIMIT, || {
+        let mut operator = operator.clone();
+        async move {
+            let cluster = operator.cluster("c1").await?;
+            application(&cluster, "app").filter(|report| report.sync() == v1::Sync::Refused)?;
+            Some(cluster)
+        }
+    })
+    .await
+    .unwrap();
+
+    let key = std::fs::read_to_string(root.join("agent/tls.key")).unwrap_or_default();
+    let key_line = key.lines().nth(1).unwrap_or("canary-none").to_owned();
+    let canaries = [
+        "canary-git-token",
+        "Y2FuYXJ5LWdpdC10b2tlbg",
+        "canary-comment",
+        AGE_KEY,
+        token.trim(),
+        key_line.as_str(),
+        sealed.as_str(),
+        encoded.trim_end_matches('='),
+        "canary-in-git",
+        "Y2FuYXJ5LWluLWdpd",
+    ];
+    let find = |content: &[u8]| {
+        canaries.iter().copied().find(|canary| {
+            content
+                .windows(canary.len())
+                .any(|window| window == canary.as_bytes())
+        })
+    };
+    for cluster in [status, refused] {
+        assert_eq!(find(&cluster.encode_to_vec()), None, "in status");
+        assert_eq!(find(format!("{cluster:?}").as_bytes()), None, "in status");
+    }
+    let request =
+        axum::http::Request::get("/apis/events.k8s.io/v1/namespaces/flotilla-system/events")
+            .body(axum::body::Body::empty())
+            .unwrap();
+    let response = installation.cluster.handle(request).await;
+    let events = response.into_body().collect().await.unwrap().to_bytes();
+    assert!(!events.is_empty());
+    assert_eq!(find(&events), None, "in Events");
+    let mut left = Vec::new();
+    files(&root, &mut left);
+    let mut searched = 0;
+    for path in left {
+        let name = path.strip_prefix(&root).unwrap().display().to_string();
+        // The secrets themselves, where they belong: Git, the mounted Secrets, the key, the token.
+        let belongs = [
+            "work/",
+            "served/",
+            "git-secret/",
+            "age/",
+            "token",
+            "agent/tls.key",
+            "agent/git/",
+        ];
+        if belongs.iter().any(|place| name.starts_with(place)) {
+            continue;
+        }
+        searched += 1;
+        let content = std::fs::read(&path).unwrap_or_default();
+        assert_eq!(find(&content), None, "in {name}");
+    }
+    assert!(searched > 4, "{searched} files");
+    let log = std::fs::metadata(root.join("flotilla-agent.log")).unwrap();
+    assert!(
+        log.len() > 10_000,
+        "the log is not talkative: {} bytes",
+        log.len()
+    );
+}
