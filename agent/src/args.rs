@@ -144,7 +144,8 @@ pub struct Source {
     /// Leave facts that the cluster does not have as they are written.
     #[arg(long, requires = "cluster")]
     pub lenient: bool,
-    /// Directory of Git credentials, one directory per host.
+    /// Directory of Git credentials: for each host a directory with `token`, or `username` and
+    /// `password`, and `ca.crt`; for SSH `ssh-privatekey` and `known_hosts`.
     #[arg(long)]
     pub git_credentials: Option<PathBuf>,
     /// File with age keys, or directory of such files, to open what SOPS encrypted.
@@ -189,7 +190,8 @@ pub struct Run {
     /// The agent's own namespace.
     #[arg(long, default_value = "flotilla-system")]
     pub namespace: String,
-    /// Directory of Git credentials, one directory per host.
+    /// Directory of Git credentials: for each host a directory with `token`, or `username` and
+    /// `password`, and `ca.crt`; for SSH `ssh-privatekey` and `known_hosts`.
     #[arg(long)]
     pub git_credentials: Option<PathBuf>,
     /// File with age keys, or directory of such files, to open what SOPS encrypted.

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flotilla_git::{Blob, Credentials, Limits, Remote, TreeEntry};
+use flotilla_git::{Access, Blob, Limits, Remote, TreeEntry};
 use flotilla_render::{Facts, Manifest, MemoryTree, Options, Renderer};
 use flotilla_shared::approval::SignedApproval;
 use flotilla_shared::assignment::{ApplicationAssignment, Renderer as AssignedRenderer};
@@ -72,8 +72,8 @@ pub struct Source {
 }
 
 impl Source {
-    /// Caches go below `cache`; `credentials` is a directory with one sub-directory per host that
-    /// holds `username` and `password`, or `token`, and perhaps `ca.crt`, as a mounted Secret has them.
+    /// Caches go below `cache`; `credentials` is a directory as [`Access::read`] takes it, such as a
+    /// mounted Secret.
     #[must_use]
     pub fn new(
         cache: PathBuf,
@@ -125,11 +125,8 @@ impl Source {
         let work = tokio::task::spawn_blocking(move || {
             // Beside the cache of its own, so that a look never waits for a fetch.
             let directory = source.cache.join("tips");
-            let credentials = source.read_credentials(url.authority());
-            let roots = source.read_roots(url.authority()).ok()?;
-            let remote = Remote::open(&directory, url, source.limits.clone(), credentials)
-                .ok()?
-                .with_roots(roots);
+            let access = Access::read(source.credentials.as_deref(), &url).ok()?;
+            let remote = Remote::open(&directory, url, source.limits.clone(), access).ok()?;
             let mut tips = remote.tips(std::slice::from_ref(&branch)).ok()?;
             tips.remove(&branch)
         });
@@ -144,15 +141,12 @@ impl Source {
         let directory = self
             .cache
             .join(&Digest::of(url.as_str().as_bytes()).to_string()[..16]);
-        let credentials = self.read_credentials(url.authority());
         // One at a time for each cache; several applications mostly want the same commit of it.
         let cache = Arc::clone(self.caches.lock().entry(directory.clone()).or_default());
         let mut proofs = cache.lock();
         proofs.open(&directory);
-        let roots = self.read_roots(url.authority())?;
-        let remote = Remote::open(&directory, url, self.limits.clone(), credentials)
-            .map_err(git)?
-            .with_roots(roots);
+        let access = Access::read(self.credentials.as_deref(), &url).map_err(git)?;
+        let remote = Remote::open(&directory, url, self.limits.clone(), access).map_err(git)?;
         let branch = &application.revision.branch;
         let commit = &application.revision.commit;
         let bases = self.trust.bases(wanted)?;
@@ -186,58 +180,6 @@ impl Source {
         }
         failpoint::reach("rendered");
         Ok(rendered)
-    }
-
-    /// A host's own roots. What is there and cannot be read is no reason to trust others.
-    fn read_roots(&self, host: &str) -> Result<Option<String>, Refusal> {
-        let Some(directory) = &self.credentials else {
-            return Ok(None);
-        };
-        for path in files(directory, host, "ca.crt") {
-            match std::fs::read_to_string(&path) {
-                Ok(roots) => return Ok(Some(roots)),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => {
-                    let message = format!("{}: {error}", path.display());
-                    return Err(Refusal::new(Reason::AuthenticationFailed, message));
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    fn read_credentials(&self, host: &str) -> Option<Credentials> {
-        credentials(self.credentials.as_ref()?, host)
-    }
-}
-
-/// Where a host's file may be: in a directory of the host's name, or, as the keys of a Secret can have it,
-/// `<host>.<name>`, a port after an underscore.
-fn files(directory: &std::path::Path, host: &str, name: &str) -> [PathBuf; 2] {
-    let flat = format!("{}.{name}", host.replace(':', "_"));
-    [directory.join(host).join(name), directory.join(flat)]
-}
-
-/// Credentials of a host, from a directory with one sub-directory per host: `username` and `password`, or
-/// a `token` alone. Read anew at each use, so that a rotated Secret needs no restart.
-pub(crate) fn credentials(directory: &std::path::Path, host: &str) -> Option<Credentials> {
-    let read = |name: &str| {
-        files(directory, host, name)
-            .iter()
-            .find_map(|path| std::fs::read_to_string(path).ok())
-            .map(|text| text.trim().to_owned())
-    };
-    let username = read("username");
-    match read("token") {
-        // Forges look at the token only.
-        Some(password) => Some(Credentials {
-            username: username.unwrap_or_else(|| "git".to_owned()),
-            password,
-        }),
-        None => Some(Credentials {
-            username: username?,
-            password: read("password")?,
-        }),
     }
 }
 

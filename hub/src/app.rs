@@ -64,6 +64,8 @@ pub struct Config {
     pub external: Option<External>,
     /// An issuer whose people may come in; none: operators have certificates.
     pub oidc: Option<oidc::Config>,
+    /// A directory with what the hub reads repositories with; none: only what anybody may read.
+    pub git_credentials: Option<PathBuf>,
     /// What the hub may push with; none: it only reads.
     pub push: Option<crate::promote::Credential>,
 }
@@ -262,6 +264,7 @@ async fn decide(start: Start) -> anyhow::Result<Vec<JoinHandle<()>>> {
         handle.clone(),
         config.data_dir.join("git"),
         config.poll_interval,
+        config.git_credentials.clone(),
         metrics.clone(),
     );
     let mut tasks = vec![

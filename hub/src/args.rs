@@ -142,6 +142,10 @@ pub struct Run {
     /// A file with the secret that Git servers sign webhooks with.
     #[arg(long, value_name = "FILE")]
     pub webhook_secret_file: Option<PathBuf>,
+    /// Directory of Git credentials to read repositories with: for each host a directory with `token`,
+    /// or `username` and `password`, and `ca.crt`; for SSH `ssh-privatekey` and `known_hosts`.
+    #[arg(long, value_name = "DIRECTORY")]
+    pub git_credentials: Option<PathBuf>,
     /// A file in the format of git-credential-store with what the hub may push with, for
     /// environments with `autoPromote`; without it the hub only reads.
     #[arg(long, value_name = "FILE")]

@@ -63,6 +63,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
                 metrics_listen: run.metrics_listen,
                 webhook_listen: run.webhook_listen,
                 webhook_secret: optional(run.webhook_secret_file)?.map(String::into_bytes),
+                git_credentials: run.git_credentials,
                 push: push.transpose()?,
             };
             let running = app::start(config).await?;

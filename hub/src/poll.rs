@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flotilla_git::{Limits, Remote};
+use flotilla_git::{Access, Limits, Remote};
 use flotilla_shared::backoff::Backoff;
 use flotilla_shared::id::RepositoryName;
 use flotilla_shared::reason::Reason;
@@ -31,6 +31,8 @@ struct Target {
     url: RepositoryUrl,
     branches: Vec<BranchName>,
     interval: Duration,
+    /// Where credentials are mounted.
+    credentials: Option<PathBuf>,
 }
 
 /// The watchers of all repositories of the fleet file.
@@ -38,23 +40,27 @@ pub struct Pollers {
     handle: Handle,
     cache: PathBuf,
     interval: Option<Duration>,
+    credentials: Option<PathBuf>,
     metrics: Metrics,
     running: BTreeMap<RepositoryName, (Target, Arc<Notify>, JoinHandle<()>)>,
 }
 
 impl Pollers {
-    /// None yet. `interval` overrides what the fleet file says.
+    /// None yet. `interval` overrides what the fleet file says; `credentials` is a directory as
+    /// [`Access::read`] takes it.
     #[must_use]
     pub fn new(
         handle: Handle,
         cache: PathBuf,
         interval: Option<Duration>,
+        credentials: Option<PathBuf>,
         metrics: Metrics,
     ) -> Self {
         Self {
             handle,
             cache,
             interval,
+            credentials,
             metrics,
             running: BTreeMap::new(),
         }
@@ -79,6 +85,7 @@ impl Pollers {
                     .into_iter()
                     .collect(),
                 interval: self.interval.unwrap_or(repository.poll_interval),
+                credentials: self.credentials.clone(),
             };
             if let Some((current, _, task)) = self.running.get(name) {
                 if *current == target {
@@ -182,7 +189,8 @@ impl Watcher {
                 timeout: LOOK_TIMEOUT,
                 ..Limits::default()
             };
-            Remote::open(&cache, target.url, limits, None)?.tips(&target.branches)
+            let access = Access::read(target.credentials.as_deref(), &target.url)?;
+            Remote::open(&cache, target.url, limits, access)?.tips(&target.branches)
         });
         match tokio::time::timeout(LOOK_TIMEOUT * 2, look).await {
             Ok(Ok(Ok(found))) => Ok(found),

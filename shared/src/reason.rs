@@ -86,6 +86,8 @@ reasons! {
     RepositoryUnavailable,
     /// The repository asked for other credentials.
     AuthenticationFailed,
+    /// The SSH server does not have the host key that is pinned.
+    HostKeyRefused,
     /// No repository at the URL.
     RepositoryNotFound,
     /// The branch is not there.

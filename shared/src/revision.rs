@@ -137,17 +137,20 @@ pub struct RepositoryUrl(std::sync::Arc<str>);
 text!(RepositoryUrl);
 
 impl RepositoryUrl {
-    /// `https`, `http` or `file`.
+    /// `https`, `http`, `ssh` or `file`.
     #[must_use]
     pub fn scheme(&self) -> &str {
         self.0.split(':').next().unwrap_or_default()
     }
 
-    /// Host with port; empty for `file`.
+    /// Host with port, without an SSH user; empty for `file`.
     #[must_use]
     pub fn authority(&self) -> &str {
         let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
-        rest.split('/').next().unwrap_or_default()
+        let authority = rest.split('/').next().unwrap_or_default();
+        authority
+            .split_once('@')
+            .map_or(authority, |(_, host)| host)
     }
 
     /// Whether plain http stays on this machine.
@@ -171,11 +174,11 @@ impl FromStr for RepositoryUrl {
             return error("only printable ASCII characters may be used");
         }
         let Some((scheme, rest)) = url.split_once("://") else {
-            return error("it must begin with https://, http:// or file://");
+            return error("it must begin with https://, http://, ssh:// or file://");
         };
         let scheme = scheme.to_ascii_lowercase();
-        if !matches!(scheme.as_str(), "https" | "http" | "file") {
-            return error("the scheme must be https, http or file");
+        if !matches!(scheme.as_str(), "https" | "http" | "ssh" | "file") {
+            return error("the scheme must be https, http, ssh or file");
         }
         if rest.contains([
             '?', '#', '\\', '%', '"', '\'', '`', '$', '|', ';', '<', '>', '{', '}',
@@ -183,9 +186,15 @@ impl FromStr for RepositoryUrl {
             return error("query, fragment, escapes and quoting characters may not be used");
         }
         let (authority, path) = rest.split_once('/').map_or((rest, ""), |(a, p)| (a, p));
-        if authority.contains('@') {
-            return error("it may not carry a user name or password");
-        }
+        let (user, authority) = match authority.split_once('@') {
+            // SSH has no other place for it; the key is what lets us in.
+            Some((user, host)) if scheme == "ssh" && valid_user(user) => (format!("{user}@"), host),
+            None if scheme == "ssh" => {
+                return error("an SSH URL names its user: ssh://git@host/path");
+            }
+            Some(_) => return error("it may not carry a user name or password"),
+            None => (String::new(), authority),
+        };
         if scheme == "file" {
             if !authority.is_empty() {
                 return error("a file URL names no host: file:///path");
@@ -207,9 +216,15 @@ impl FromStr for RepositoryUrl {
             return error("a part of the path begins with -");
         }
         Ok(Self(
-            format!("{scheme}://{}/{path}", authority.to_ascii_lowercase()).into(),
+            format!("{scheme}://{user}{}/{path}", authority.to_ascii_lowercase()).into(),
         ))
     }
+}
+
+/// A portable user name (POSIX), which begins with no dash.
+fn valid_user(user: &str) -> bool {
+    let is_fine = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    (1..=32).contains(&user.len()) && !user.starts_with('-') && user.bytes().all(is_fine)
 }
 
 fn valid_authority(authority: &str) -> bool {
@@ -310,6 +325,13 @@ mod tests {
             "ext::sh -c x",
             "ext::https://h/r",
             "ssh://-oProxyCommand=x/r",
+            "ssh://git@-oProxyCommand=x/r",
+            "ssh://-oProxyCommand=x@h/r",
+            "ssh://git:secret@h/r",
+            "ssh://git@h/-x",
+            "ssh://h/r",
+            "ssh://git@h/a'b",
+            "http://git@h/r",
             "file://host/r",
             "https://user:secret@h/r",
             "https://h\n/r",
@@ -351,6 +373,10 @@ mod tests {
             "http://127.0.0.1:3000/fleet.git",
         );
         check("https://[::1]:8443/r", "https://[::1]:8443/r");
+        check(
+            "SSH://git@Git.Example.com:22/t/r/",
+            "ssh://git@git.example.com:22/t/r",
+        );
         check("file:///srv/git/fleet.git", "file:///srv/git/fleet.git");
     }
 

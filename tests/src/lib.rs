@@ -18,6 +18,7 @@ pub mod red_hub;
 pub mod repository;
 pub mod script;
 pub mod simulated;
+pub mod ssh_server;
 
 use std::time::Duration;
 

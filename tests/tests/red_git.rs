@@ -15,7 +15,7 @@ mod world;
 
 use std::time::Duration;
 
-use flotilla_git::{Credentials, Limits, Remote};
+use flotilla_git::{Access, Credentials, Limits, Remote};
 use flotilla_proto::v1;
 use flotilla_tests::git_server::GitServer;
 use flotilla_tests::red_git::{Malice, entry, pack, size, stored};
@@ -269,12 +269,22 @@ async fn g06_trees_with_hostile_names_are_refused() {
     world.stop_agent().await;
 }
 
-fn remote(directory: &std::path::Path, url: &str, credentials: Option<Credentials>) -> Remote {
+fn remote(
+    directory: &std::path::Path,
+    url: &str,
+    credentials: Option<Credentials>,
+    roots: Option<String>,
+) -> Remote {
     let limits = Limits {
         timeout: Duration::from_secs(2),
         ..Limits::default()
     };
-    Remote::open(directory, url.parse().unwrap(), limits, credentials).unwrap()
+    let access = Access {
+        credentials,
+        roots,
+        ssh: None,
+    };
+    Remote::open(directory, url.parse().unwrap(), limits, access).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -291,7 +301,7 @@ async fn g03_a_drip_ends_in_time() {
     let (cache, url) = (directory.path().join("cache"), server.url("fleet.git"));
     let started = std::time::Instant::now();
     let failed = tokio::task::spawn_blocking(move || {
-        let remote = remote(&cache, &url, None);
+        let remote = remote(&cache, &url, None, None);
         remote
             .fetch(&"prod".parse().unwrap(), &commit.parse().unwrap())
             .is_err()
@@ -323,9 +333,7 @@ async fn g04_credentials_are_sent_to_their_host_read_anew_and_never_told() {
             username: "git".to_owned(),
             password: password.to_owned(),
         });
-        remote(&cache, &url, credentials)
-            .with_roots(Some(root.clone()))
-            .tips(&["prod".parse().unwrap()])
+        remote(&cache, &url, credentials, Some(root.clone())).tips(&["prod".parse().unwrap()])
     };
     let verdicts = tokio::task::spawn_blocking(move || {
         let wrong = ask(Some("canary-wrong")).unwrap_err();
@@ -350,7 +358,7 @@ async fn g04_credentials_are_sent_to_their_host_read_anew_and_never_told() {
             username: "git".to_owned(),
             password: "canary-token".to_owned(),
         };
-        remote(&cache, &plain, Some(credentials)).tips(&["prod".parse().unwrap()])
+        remote(&cache, &plain, Some(credentials), None).tips(&["prod".parse().unwrap()])
     });
     assert!(clear.await.unwrap().is_err());
     let asked = server.asked();
@@ -416,7 +424,7 @@ async fn g05_other_roots_and_other_names_get_no_credentials() {
                 username: "git".to_owned(),
                 password: "secret".to_owned(),
             };
-            let remote = remote(&cache, &url, Some(credentials)).with_roots(roots);
+            let remote = remote(&cache, &url, Some(credentials), roots);
             remote.tips(&["prod".parse().unwrap()])
         })
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 
 use anyhow::Context as _;
-use flotilla_git::{Limits, Remote};
+use flotilla_git::{Access, Limits, Remote};
 use flotilla_render::{Facts, Missing, Options, Rendered, render};
 use flotilla_shared::revision::{Commit, RepositoryUrl};
 
@@ -31,11 +31,8 @@ pub(super) async fn run(args: Render) -> anyhow::Result<()> {
 pub(super) fn rendered(args: &Source) -> anyhow::Result<Rendered> {
     let url = url(&args.repo)?;
     let cache = tempfile::tempdir().context("there is no room for a temporary repository")?;
-    let credentials = args
-        .git_credentials
-        .as_deref()
-        .and_then(|directory| source::credentials(directory, url.authority()));
-    let remote = Remote::open(cache.path(), url, Limits::default(), credentials)?;
+    let access = Access::read(args.git_credentials.as_deref(), &url)?;
+    let remote = Remote::open(cache.path(), url, Limits::default(), access)?;
     let commit = match &args.commit {
         Some(commit) => commit.clone(),
         None => tip(&remote, args)?,

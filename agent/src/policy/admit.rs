@@ -136,7 +136,7 @@ impl Policy {
             };
         }
         match url.scheme() {
-            "https" => None,
+            "https" | "ssh" => None,
             "http" if self.allow_http || url.is_loopback() => None,
             "http" => refuse(format!(
                 "{url}: plain http is not allowed by the agent's policy"

@@ -33,10 +33,10 @@ impl Policy {
         };
         if self.repositories.is_empty() {
             let schemes = match (self.allow_http, self.allow_file) {
-                (false, false) => "over https",
-                (true, false) => "over https or plain http",
-                (false, true) => "over https or from this machine's files",
-                (true, true) => "over https, plain http or from this machine's files",
+                (false, false) => "over https or ssh",
+                (true, false) => "over https, ssh or plain http",
+                (false, true) => "over https, ssh or from this machine's files",
+                (true, true) => "over https, ssh, plain http or from this machine's files",
             };
             say(
                 "repositories",

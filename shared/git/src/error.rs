@@ -22,6 +22,22 @@ pub enum Error {
         /// What the server said.
         cause: String,
     },
+    /// What the host is to be asked with cannot be used; nothing was sent.
+    #[error("{url} cannot be asked with the credentials that are mounted: {cause}")]
+    Access {
+        /// The repository.
+        url: RepositoryUrl,
+        /// Which file, and what is wrong.
+        cause: String,
+    },
+    /// An SSH server has another key than the pinned one; nothing was sent.
+    #[error("{url} does not have the host key that `known_hosts` pins: {cause}")]
+    HostKey {
+        /// The repository.
+        url: RepositoryUrl,
+        /// What ssh said.
+        cause: String,
+    },
     /// 404, or no such directory.
     #[error("there is no repository at {url}")]
     RepositoryNotFound {
@@ -98,7 +114,8 @@ impl Error {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Unavailable { .. } | Self::Cache { .. } => Reason::RepositoryUnavailable,
-            Self::Authentication { .. } => Reason::AuthenticationFailed,
+            Self::Authentication { .. } | Self::Access { .. } => Reason::AuthenticationFailed,
+            Self::HostKey { .. } => Reason::HostKeyRefused,
             Self::RepositoryNotFound { .. } => Reason::RepositoryNotFound,
             Self::BranchNotFound { .. } => Reason::BranchNotFound,
             Self::CommitNotFound { .. } => Reason::CommitNotFound,

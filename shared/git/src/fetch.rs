@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use flotilla_shared::revision::{BranchName, Commit};
 use gix::ObjectId;
-use gix::remote::Direction;
 use gix::remote::fetch::Shallow;
 
 use crate::{Error, Remote};
@@ -130,8 +129,7 @@ impl Remote {
     fn receive(&self, branch: &BranchName, depth: u32) -> Result<(), Error> {
         let spec = format!("+{}:refs/flotilla/{branch}", branch.full_ref());
         let remote = self.remote(std::iter::once(spec))?;
-        let transport = |error| Error::transport(&self.url, error);
-        let connection = remote.connect(Direction::Fetch).map_err(transport)?;
+        let (connection, said) = self.connect(&remote)?;
         let depth = std::num::NonZeroU32::new(depth).unwrap_or(std::num::NonZeroU32::MIN);
         let interrupt = AtomicBool::new(false);
         let outcome = self.watched(&interrupt, || {
@@ -150,7 +148,7 @@ impl Remote {
         });
         match outcome {
             Watched::Done(Ok(())) => Ok(()),
-            Watched::Done(Err(error)) => Err(Error::transport(&self.url, DebugText(error))),
+            Watched::Done(Err(error)) => Err(self.failed(said.as_ref(), DebugText(error))),
             Watched::OutOfTime => Err(Error::Limit {
                 url: self.url.clone(),
                 what: "seconds for one fetch",

@@ -7,16 +7,19 @@
 //!
 //! Blocking: call from `spawn_blocking`. Everything is bounded in time, bytes and entries. Nothing of a
 //! repository is ever run: no work tree, hooks, filters, attributes, submodules or configuration of it.
-//! For http(s) no program is started; `file://` starts `git upload-pack`, and is for machines whose
-//! owner allows it.
+//! For http(s) no program is started; `ssh://` starts OpenSSH's client (`ssh.rs` says how), and `file://`
+//! starts `git upload-pack`, which is for machines whose owner allows it.
 
+mod access;
 mod error;
 mod fetch;
 mod history;
 mod remote;
+mod ssh;
 mod tree;
 
+pub use access::{Access, Credentials, SshKey};
 pub use error::Error;
 pub use history::{Chain, End};
-pub use remote::{Credentials, Limits, Remote};
+pub use remote::{Limits, Remote};
 pub use tree::{Blob, TreeEntry};

@@ -6,11 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
-use gix::protocol::transport::client::blocking_io::http;
+use gix::protocol::transport::client::blocking_io::{self, http};
 use gix::remote::Direction;
 
 use crate::Error;
+use crate::access::Access;
 use crate::error::one_line;
+use crate::ssh::{self, Said};
+
+/// A connection over any transport.
+pub(crate) type Connected<'a, 'r> =
+    gix::remote::Connection<'a, 'static, 'r, Box<dyn blocking_io::Transport + Send>>;
 
 /// What one repository may cost.
 #[derive(Debug, Clone)]
@@ -45,29 +51,13 @@ impl Default for Limits {
     }
 }
 
-/// A user name and password or token for one repository.
-#[derive(Clone)]
-pub struct Credentials {
-    /// Often `git` or `x-access-token` where the password is a token.
-    pub username: String,
-    /// Never logged, never part of an error.
-    pub password: String,
-}
-
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Credentials(..)")
-    }
-}
-
 /// One remote repository.
 pub struct Remote {
     pub(crate) url: RepositoryUrl,
     pub(crate) limits: Limits,
     pub(crate) directory: PathBuf,
     pub(crate) repository: gix::Repository,
-    credentials: Option<Credentials>,
-    roots: Option<String>,
+    access: Access,
 }
 
 impl Remote {
@@ -79,7 +69,7 @@ impl Remote {
         directory: &Path,
         url: RepositoryUrl,
         limits: Limits,
-        credentials: Option<Credentials>,
+        access: Access,
     ) -> Result<Self, Error> {
         let cache = |cause: String| Error::Cache {
             path: directory.display().to_string(),
@@ -108,16 +98,8 @@ impl Remote {
             limits,
             directory: directory.to_owned(),
             repository,
-            credentials,
-            roots: None,
+            access,
         })
-    }
-
-    /// Trusts exactly these roots (PEM) for TLS, in place of the system's.
-    #[must_use]
-    pub fn with_roots(mut self, roots: Option<String>) -> Self {
-        self.roots = roots;
-        self
     }
 
     /// The commits that branches point at, by the server's reference advertisement; a branch that is
@@ -130,16 +112,14 @@ impl Remote {
             .iter()
             .map(|branch| format!("+{0}:{0}", branch.full_ref()));
         let remote = self.remote(specs)?;
-        let connection = remote
-            .connect(Direction::Fetch)
-            .map_err(|error| Error::transport(&self.url, error))?;
+        let (connection, said) = self.connect(&remote)?;
         let (map, _) = self
             .prepare(connection)
             .ref_map(
                 gix::progress::Discard,
                 gix::remote::ref_map::Options::default(),
             )
-            .map_err(|error| Error::transport(&self.url, error))?;
+            .map_err(|error| self.failed(said.as_ref(), error))?;
         let mut tips = BTreeMap::new();
         for reference in map.remote_refs {
             let (name, target, _) = reference.unpack();
@@ -168,12 +148,34 @@ impl Remote {
             .map_err(|error| Error::transport(&self.url, error))
     }
 
+    /// Begins to talk to the server; over SSH with what the program says, which only means something
+    /// once the connection is gone.
+    pub(crate) fn connect<'a, 'r>(
+        &self,
+        remote: &'a gix::Remote<'r>,
+    ) -> Result<(Connected<'a, 'r>, Option<Said>), Error> {
+        if self.url.scheme() == "ssh" {
+            let key = self.access.ssh.as_ref();
+            let (transport, said) = ssh::connect(&self.url, key, self.limits.timeout)?;
+            return Ok((remote.to_connection_with_transport(transport), Some(said)));
+        }
+        let connection = remote.connect(Direction::Fetch);
+        let connection = connection.map_err(|error| Error::transport(&self.url, error))?;
+        Ok((connection, None))
+    }
+
+    /// Why an exchange failed.
+    pub(crate) fn failed(&self, said: Option<&Said>, error: impl std::fmt::Debug) -> Error {
+        said.and_then(|said| said.explain(&self.url))
+            .unwrap_or_else(|| Error::transport(&self.url, error))
+    }
+
     /// Time-outs, no redirects to elsewhere, our credentials or none: never a prompt, never a helper.
-    pub(crate) fn prepare<'a, 'r, T: gix::protocol::transport::client::blocking_io::Transport>(
+    pub(crate) fn prepare<'a, 'r, T: blocking_io::Transport>(
         &self,
         connection: gix::remote::Connection<'a, 'a, 'r, T>,
     ) -> gix::remote::Connection<'a, 'a, 'r, T> {
-        let credentials = self.credentials.clone();
+        let credentials = self.access.credentials.clone();
         let connection = connection.with_credentials(move |action| {
             use gix::credentials::helper::Action;
             let (Action::Get(context), Some(credentials)) = (action, credentials.clone()) else {
@@ -188,11 +190,11 @@ impl Remote {
                 next: context.into(),
             }))
         });
-        if self.url.scheme() == "file" {
+        if matches!(self.url.scheme(), "file" | "ssh") {
             return connection;
         }
         let timeout = self.limits.timeout;
-        let roots = self.roots.clone();
+        let roots = self.access.roots.clone();
         let configure_client: Option<Box<http::reqwest::ConfigureClientFn>> = match roots {
             None => None,
             Some(pem) => Some(Box::new(move |builder| {

@@ -10,7 +10,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use flotilla_git::{Blob, Error, Limits, Remote};
+use flotilla_git::{Access, Blob, Error, Limits, Remote};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::Commit;
 
@@ -66,7 +66,7 @@ impl Origin {
 
     fn remote(&self, cache: &Path) -> Remote {
         let url = format!("file://{}", self.path().display()).parse().unwrap();
-        Remote::open(cache, url, Limits::default(), None).unwrap()
+        Remote::open(cache, url, Limits::default(), Access::default()).unwrap()
     }
 }
 
@@ -141,7 +141,13 @@ fn p06_missing_branches_and_repositories_have_their_own_reasons() {
     let error = remote.fetch(&"gone".parse().unwrap(), &commit).unwrap_err();
     assert!(matches!(error, Error::BranchNotFound { .. }), "{error}");
     let nowhere = "file:///nonexistent/repository".parse().unwrap();
-    let remote = Remote::open(&cache.path().join("n"), nowhere, Limits::default(), None).unwrap();
+    let remote = Remote::open(
+        &cache.path().join("n"),
+        nowhere,
+        Limits::default(),
+        Access::default(),
+    )
+    .unwrap();
     let error = remote.tips(&["prod".parse().unwrap()]).unwrap_err();
     assert!(
         matches!(
@@ -201,7 +207,13 @@ fn g11_budgets_of_trees_hold() {
             .unwrap();
     let prod = "prod".parse().unwrap();
     let open = |limits: Limits| {
-        let remote = Remote::open(&cache.path().join("r"), url.clone(), limits, None).unwrap();
+        let remote = Remote::open(
+            &cache.path().join("r"),
+            url.clone(),
+            limits,
+            Access::default(),
+        )
+        .unwrap();
         remote.fetch(&prod, &commit).unwrap();
         remote
     };

@@ -1,0 +1,129 @@
+//! What a host is asked with, from a directory as a mounted Secret has it.
+//!
+//! Files are `<directory>/<host>/<name>`, or `<directory>/<host>.<name>` with `_` for the `:` of a port,
+//! as the keys of one Secret can have it. They are read anew at each use, so that a rotated Secret needs
+//! no restart.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use flotilla_shared::revision::RepositoryUrl;
+
+use crate::Error;
+
+/// Largest file with a credential or with roots, bytes.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// A user name and password or token for one repository.
+#[derive(Clone)]
+pub struct Credentials {
+    /// Often `git` or `x-access-token` where the password is a token.
+    pub username: String,
+    /// Never logged, never part of an error.
+    pub password: String,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Credentials(..)")
+    }
+}
+
+/// How an SSH server is known, and how it knows us.
+#[derive(Debug, Clone)]
+pub struct SshKey {
+    /// `ssh-privatekey`, without a passphrase.
+    pub key: PathBuf,
+    /// `known_hosts`: the host's keys; another one is refused.
+    pub known_hosts: PathBuf,
+}
+
+/// What a host is asked with.
+#[derive(Debug, Clone, Default)]
+pub struct Access {
+    /// For http(s): `token`, or `username` and `password`.
+    pub credentials: Option<Credentials>,
+    /// For https: `ca.crt`, PEM; exactly these roots are trusted, in place of the system's.
+    pub roots: Option<String>,
+    /// For ssh.
+    pub ssh: Option<SshKey>,
+}
+
+impl Access {
+    /// What the directory has for the URL's host.
+    ///
+    /// # Errors
+    /// When a file is there and cannot be read: that is no reason to go without it, or to trust others.
+    pub fn read(directory: Option<&Path>, url: &RepositoryUrl) -> Result<Self, Error> {
+        let Some(directory) = directory else {
+            return Ok(Self::default());
+        };
+        let files = Files { directory, url };
+        if url.scheme() == "ssh" {
+            let (key, known_hosts) = (files.find("ssh-privatekey")?, files.find("known_hosts")?);
+            let ssh = key.zip(known_hosts);
+            let ssh = ssh.map(|(key, known_hosts)| SshKey { key, known_hosts });
+            return Ok(Self {
+                ssh,
+                ..Self::default()
+            });
+        }
+        Ok(Self {
+            credentials: files.credentials()?,
+            roots: files.text("ca.crt")?,
+            ssh: None,
+        })
+    }
+}
+
+struct Files<'a> {
+    directory: &'a Path,
+    url: &'a RepositoryUrl,
+}
+
+impl Files<'_> {
+    fn credentials(&self) -> Result<Option<Credentials>, Error> {
+        let trimmed = |name| Ok(self.text(name)?.map(|text| text.trim().to_owned()));
+        let username = trimmed("username")?;
+        let credentials = match trimmed("token")? {
+            // Forges look at the token only.
+            Some(password) => Some((username.unwrap_or_else(|| "git".to_owned()), password)),
+            None => username.zip(trimmed("password")?),
+        };
+        Ok(credentials.map(|(username, password)| Credentials { username, password }))
+    }
+
+    fn text(&self, name: &str) -> Result<Option<String>, Error> {
+        let Some(path) = self.find(name)? else {
+            return Ok(None);
+        };
+        let text = std::fs::read_to_string(&path);
+        text.map(Some)
+            .map_err(|error| self.error(&path, &error.to_string()))
+    }
+
+    /// The file of this name, where there is one.
+    fn find(&self, name: &str) -> Result<Option<PathBuf>, Error> {
+        let host = self.url.authority();
+        let flat = format!("{}.{name}", host.replace(':', "_"));
+        for path in [
+            self.directory.join(host).join(name),
+            self.directory.join(flat),
+        ] {
+            match std::fs::metadata(&path) {
+                Ok(metadata) if metadata.len() <= MAX_BYTES => return Ok(Some(path)),
+                Ok(_) => return Err(self.error(&path, "it is too long")),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(self.error(&path, &error.to_string())),
+            }
+        }
+        Ok(None)
+    }
+
+    fn error(&self, path: &Path, cause: &str) -> Error {
+        Error::Access {
+            url: self.url.clone(),
+            cause: format!("{}: {cause}", path.display()),
+        }
+    }
+}
