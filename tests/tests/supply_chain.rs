@@ -1,0 +1,199 @@
+//! What may become part of the programs (SC1), and what they say they are made of (SC3).
+//!
+//! `cargo deny check` does more (advisories) and needs a network and a program of its own; this holds
+//! `Cargo.lock` to the rest of `deny.toml` at each run, and shows that the rules catch what they should.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test fails by panicking"
+)]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The quoted texts between a key's `[` and its `]`: all that is needed of TOML here.
+fn list(toml: &str, key: &str) -> BTreeSet<String> {
+    let begin = toml
+        .find(&format!("\n{key} = ["))
+        .expect("the key is there");
+    let rest = &toml[begin..];
+    let rest = &rest[..rest
+        .find("\n]")
+        .or_else(|| rest.find("]\n"))
+        .expect("the list ends")];
+    rest.split('"')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Those of a list of tables: the values of `crate`.
+fn banned(toml: &str) -> BTreeSet<String> {
+    let lines = toml
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("{ crate = \""));
+    lines
+        .filter_map(|rest| rest.split('"').next())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// What a package breaks.
+fn faults(package: &Value, licences: &BTreeSet<String>, banned: &BTreeSet<String>) -> Vec<String> {
+    let name = package["name"].as_str().unwrap();
+    let mut faults = Vec::new();
+    if banned.contains(name) {
+        faults.push(format!("{name} is banned"));
+    }
+    match package["source"].as_str() {
+        None | Some(REGISTRY) => {}
+        Some(other) => faults.push(format!("{name} comes from {other}")),
+    }
+    let Some(licence) = package["license"].as_str() else {
+        faults.push(format!("{name} names no licence"));
+        return faults;
+    };
+    // Of alternatives one has to be allowed, of what applies together all (SPDX, with the old `/`).
+    let licence = licence.replace('/', " OR ").replace(['(', ')'], " ");
+    let mut alternatives = licence
+        .split(" OR ")
+        .map(str::trim)
+        .filter(|one| !one.is_empty());
+    let is_allowed = |all: &str| all.split(" AND ").all(|one| licences.contains(one.trim()));
+    if !alternatives.any(is_allowed) {
+        faults.push(format!("{name} is under {licence}"));
+    }
+    faults
+}
+
+#[test]
+fn sc01_only_what_is_allowed_is_linked() {
+    let toml = std::fs::read_to_string(root().join("deny.toml")).unwrap();
+    let (licences, banned) = (list(&toml, "allow"), banned(&toml));
+    assert!(
+        licences.contains("MIT") && banned.contains("openssl"),
+        "{licences:?} {banned:?}"
+    );
+    let output = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()))
+        .args(["metadata", "--format-version", "1", "--locked"])
+        .args(["--filter-platform", "x86_64-unknown-linux-gnu"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    assert!(packages.len() > 200, "{}", packages.len());
+    // Only what is resolved for the platform: the lock file knows other systems' packages, too.
+    let nodes = metadata["resolve"]["nodes"].as_array().unwrap();
+    let used: BTreeSet<&str> = nodes
+        .iter()
+        .filter_map(|node| node["id"].as_str())
+        .collect();
+    let used = packages
+        .iter()
+        .filter(|package| used.contains(package["id"].as_str().unwrap()));
+    let found: Vec<String> = used
+        .flat_map(|package| faults(package, &licences, &banned))
+        .collect();
+    assert!(found.is_empty(), "{found:#?}");
+
+    // The gate is red on each bad case.
+    let good = serde_json::json!({"name": "a", "source": REGISTRY, "license": "MIT OR Apache-2.0"});
+    assert!(faults(&good, &licences, &banned).is_empty());
+    for (key, bad) in [
+        ("name", serde_json::json!("openssl")),
+        ("name", serde_json::json!("serde_yaml")),
+        ("source", serde_json::json!("git+https://git.example.com/a")),
+        (
+            "source",
+            serde_json::json!("registry+https://registry.example.com/index"),
+        ),
+        ("license", serde_json::json!("GPL-3.0-only")),
+        ("license", serde_json::json!("MIT AND GPL-2.0-only")),
+        ("license", Value::Null),
+    ] {
+        let mut package = good.clone();
+        package[key] = bad.clone();
+        assert_eq!(
+            faults(&package, &licences, &banned).len(),
+            1,
+            "{key}: {bad}"
+        );
+    }
+}
+
+#[test]
+fn sc03_the_bill_of_materials_names_all_that_is_linked() {
+    if Command::new("jq").arg("--version").output().is_err() {
+        eprintln!("SKIPPED LOUDLY: jq is not installed");
+        return;
+    }
+    for program in ["flotilla-agent", "flotilla-hub", "flotilla-cli"] {
+        let output = Command::new(root().join(".ci/sbom"))
+            .arg(program)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let bill: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(bill["bomFormat"], "CycloneDX");
+        assert_eq!(bill["metadata"]["component"]["name"], program);
+        let components = bill["components"].as_array().unwrap();
+        let purl = |component: &Value| component["purl"].as_str().unwrap().to_owned();
+        let named: BTreeSet<String> = components.iter().map(purl).collect();
+        let licensed = components
+            .iter()
+            .all(|component| component["licenses"].is_array());
+        assert!(licensed, "{program}: a component names no licence");
+        let tree = Command::new("cargo")
+            .args([
+                "tree",
+                "--locked",
+                "--offline",
+                "-p",
+                program,
+                "-e",
+                "normal",
+            ])
+            .args(["--target", "x86_64-unknown-linux-gnu", "--prefix", "none"])
+            .args(["--format", "{p}"])
+            .current_dir(root())
+            .output()
+            .unwrap();
+        let tree = String::from_utf8(tree.stdout).unwrap();
+        let linked = tree.lines().filter_map(|line| {
+            let mut words = line.split_whitespace();
+            let (name, version) = (words.next()?, words.next()?.strip_prefix('v')?);
+            (name != program).then(|| format!("pkg:cargo/{name}@{version}"))
+        });
+        let missing: BTreeSet<String> = linked.filter(|one| !named.contains(one)).collect();
+        assert!(missing.is_empty(), "{program}: {missing:?}");
+        assert!(named.iter().any(|one| one.starts_with("pkg:cargo/ring@")));
+        assert!(
+            !named
+                .iter()
+                .any(|one| one.starts_with("pkg:cargo/openssl@"))
+        );
+    }
+}
