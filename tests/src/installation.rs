@@ -120,12 +120,47 @@ impl Installation {
     /// # Errors
     /// When it cannot be started.
     pub fn hub(&self) -> anyhow::Result<Child> {
+        self.hub_with(&[])
+    }
+
+    /// Starts the hub; `more` are further arguments.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn hub_with(&self, more: &[&str]) -> anyhow::Result<Child> {
         let listen = ["--listen", self.address.as_str()];
         let rest = ["--data-dir", "hub", "--fleet", "fleet.yaml"];
         let mut arguments = vec!["run", "--poll-interval", "0.2s"];
         arguments.extend(listen);
         arguments.extend(rest);
+        arguments.extend(more);
         self.spawn("flotilla-hub", &arguments)
+    }
+
+    /// Runs the operator's program as the first administrator; its exit code and what it wrote.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn cli(&self, arguments: &[&str]) -> anyhow::Result<(i32, String)> {
+        let own = self.root().join("hub/operator/admin.yaml");
+        let context = self.root().join("context.yaml");
+        let text = std::fs::read_to_string(own)?;
+        let lines = text.lines().map(|line| match line.find("hub: ") {
+            Some(at) => format!("{}hub: {}\n", &line[..at], self.address),
+            None => format!("{line}\n"),
+        });
+        private(&context, &lines.collect::<String>())?;
+        let output = Command::new(self.binaries.join("flotilla"))
+            .arg("--context-file")
+            .arg(&context)
+            .args(arguments)
+            .env("FLOTILLA_LOG", "trace")
+            .current_dir(self.root())
+            .output()
+            .await?;
+        let text = [output.stdout, output.stderr].concat();
+        let code = output.status.code().unwrap_or(-1);
+        Ok((code, String::from_utf8_lossy(&text).into_owned()))
     }
 
     /// Runs a command of the hub's program to its end; its exit code and what it wrote.
@@ -194,14 +229,8 @@ impl Installation {
     /// # Errors
     /// When the hub gives no token, or files cannot be written.
     pub async fn invite(&self, operator: &mut Operator) -> anyhow::Result<()> {
-        use std::io::Write as _;
-        use std::os::unix::fs::OpenOptionsExt as _;
         let token = operator.token("c1", "dev").await?;
-        let mut options = std::fs::OpenOptions::new();
-        let options = options.create(true).truncate(true).write(true).mode(0o600);
-        options
-            .open(self.root().join("token"))?
-            .write_all(token.as_bytes())?;
+        private(&self.root().join("token"), &token)?;
         std::fs::write(self.root().join("ca.crt"), &operator.trust_bundle)?;
         Ok(())
     }
@@ -215,4 +244,14 @@ impl Installation {
             .map(|event| event.name)
             .collect()
     }
+}
+
+/// Writes what only we may read.
+fn private(path: &Path, content: &str) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut options = std::fs::OpenOptions::new();
+    let options = options.create(true).truncate(true).write(true).mode(0o600);
+    options.open(path)?.write_all(content.as_bytes())?;
+    Ok(())
 }

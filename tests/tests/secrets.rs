@@ -42,6 +42,28 @@ fn private(path: &Path, content: &str) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
+fn free_address() -> String {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    free.local_addr().unwrap().to_string()
+}
+
+/// The first line of a key that is in a file of this name.
+fn key_line(root: &Path, directory: &str, name: &str) -> String {
+    let path = root.join(directory).join(name);
+    let key = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+    key.lines().nth(1).unwrap().to_owned()
+}
+
+async fn get(address: &str, path: &str) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    text
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn i11_no_byte_of_a_secret_is_told() {
     let plain = "apiVersion: v1\nkind: Secret\nmetadata: {name: plain, namespace: default}\n\
@@ -58,7 +80,9 @@ async fn i11_no_byte_of_a_secret_is_told() {
         &root.join("age/key.agekey"),
         &format!("# canary-comment\n{AGE_KEY}\n"),
     );
-    let _hub = installation.hub().unwrap();
+    let (hub_metrics, agent_metrics) = (free_address(), free_address());
+    let more = ["--log", "trace", "--metrics-listen", &hub_metrics];
+    let _hub = installation.hub_with(&more).unwrap();
     let mut operator = installation.operator().await.unwrap();
     installation.invite(&mut operator).await.unwrap();
     let token = std::fs::read_to_string(root.join("token")).unwrap();
@@ -71,7 +95,7 @@ async fn i11_no_byte_of_a_secret_is_told() {
         "age",
         "--share-identity",
         "--listen",
-        "127.0.0.1:0",
+        &agent_metrics,
     ];
     let _agent = installation.agent("agent", &arguments).unwrap();
     let synced = |report: &v1::ApplicationReport| report.sync() == v1::Sync::Synced;
@@ -124,15 +148,24 @@ async fn i11_no_byte_of_a_secret_is_told() {
     .await
     .unwrap();
 
-    let key = std::fs::read_to_string(root.join("agent/tls.key")).unwrap_or_default();
-    let key_line = key.lines().nth(1).unwrap_or("canary-none").to_owned();
+    let agent_key = key_line(&root, "agent/identity", "tls.key");
+    let authority_key = key_line(&root, "hub", "ca.key");
+    let operator = std::fs::read_to_string(root.join("hub/operator/admin.yaml")).unwrap();
+    let operator_key = operator
+        .lines()
+        .skip_while(|line| !line.contains("BEGIN PRIVATE KEY"))
+        .nth(1)
+        .unwrap()
+        .trim();
     let canaries = [
+        agent_key.as_str(),
+        authority_key.as_str(),
+        operator_key,
         "canary-git-token",
         "Y2FuYXJ5LWdpdC10b2tlbg",
         "canary-comment",
         AGE_KEY,
         token.trim(),
-        key_line.as_str(),
         sealed.as_str(),
         encoded.trim_end_matches('='),
         "canary-in-git",
@@ -148,6 +181,30 @@ async fn i11_no_byte_of_a_secret_is_told() {
     for cluster in [status, refused] {
         assert_eq!(find(&cluster.encode_to_vec()), None, "in status");
         assert_eq!(find(format!("{cluster:?}").as_bytes()), None, "in status");
+    }
+    for address in [&hub_metrics, &agent_metrics] {
+        let metrics = get(address, "/metrics").await;
+        assert!(metrics.contains("flotilla_"), "{address}: {metrics}");
+        assert_eq!(find(metrics.as_bytes()), None, "in metrics");
+    }
+    // What people are shown, in words and for programs; the diff is of Secrets.
+    for arguments in [
+        &["status", "-o", "json"][..],
+        &["describe", "cluster", "c1"],
+        &["explain", "c1", "-o", "json"],
+        &["diff", "c1", "app"],
+        &["diff", "c1", "app", "-o", "json"],
+        &["history"],
+        &["events", "-o", "json"],
+        &["audit", "-o", "json"],
+        &["token", "list", "-o", "json"],
+    ] {
+        let (code, text) = installation.cli(arguments).await.unwrap();
+        assert!(
+            (0..=1).contains(&code) && !text.is_empty(),
+            "{arguments:?}: {code} {text}"
+        );
+        assert_eq!(find(text.as_bytes()), None, "in {arguments:?}: {text}");
     }
     let request =
         axum::http::Request::get("/apis/events.k8s.io/v1/namespaces/flotilla-system/events")
@@ -169,8 +226,11 @@ async fn i11_no_byte_of_a_secret_is_told() {
             "git-secret/",
             "age/",
             "token",
-            "agent/tls.key",
+            "agent/identity/",
             "agent/git/",
+            "hub/ca.key",
+            "hub/operator/",
+            "context.yaml",
         ];
         if belongs.iter().any(|place| name.starts_with(place)) {
             continue;
@@ -180,10 +240,8 @@ async fn i11_no_byte_of_a_secret_is_told() {
         assert_eq!(find(&content), None, "in {name}");
     }
     assert!(searched > 4, "{searched} files");
-    let log = std::fs::metadata(root.join("flotilla-agent.log")).unwrap();
-    assert!(
-        log.len() > 10_000,
-        "the log is not talkative: {} bytes",
-        log.len()
-    );
+    for log in ["flotilla-agent.log", "flotilla-hub.log"] {
+        let bytes = std::fs::metadata(root.join(log)).unwrap().len();
+        assert!(bytes > 10_000, "{log} is not talkative: {bytes} bytes");
+    }
 }

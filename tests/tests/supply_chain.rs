@@ -167,15 +167,7 @@ fn sc03_the_bill_of_materials_names_all_that_is_linked() {
             .all(|component| component["licenses"].is_array());
         assert!(licensed, "{program}: a component names no licence");
         let tree = Command::new("cargo")
-            .args([
-                "tree",
-                "--locked",
-                "--offline",
-                "-p",
-                program,
-                "-e",
-                "normal",
-            ])
+            .args(["tree", "--locked", "-p", program, "-e", "normal"])
             .args(["--target", "x86_64-unknown-linux-gnu", "--prefix", "none"])
             .args(["--format", "{p}"])
             .current_dir(root())
