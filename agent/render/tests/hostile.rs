@@ -273,3 +273,17 @@ fn r01_r06_hostile_input_is_refused_in_time_and_memory() {
     steps_that_double_are_refused();
     comparisons_of_each_with_each_are_bounded();
 }
+
+#[test]
+fn g08_a_pointer_of_git_lfs_is_named_and_not_applied() {
+    let pointer = "version https://git-lfs.github.com/spec/v1\n\
+                   oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\n\
+                   size 12345\n";
+    let kustomization = "resources: [a.yaml]\n";
+    let files = [("a.yaml", pointer), ("kustomization.yaml", kustomization)];
+    let tree = tree(files.map(|(path, text)| (path, text.to_owned())));
+    refused(&tree, "", &["LfsPointer"]);
+    let error = run(&tree, "a.yaml", Renderer::Plain).unwrap_err();
+    assert_eq!(error.reason().as_str(), "LfsPointer");
+    assert!(error.to_string().contains("a.yaml"), "{error}");
+}

@@ -194,6 +194,68 @@ fn g06_g07_links_and_submodules_are_entries_and_nothing_more() {
 }
 
 #[test]
+fn g17_hooks_filters_and_configuration_of_a_repository_are_only_files() {
+    let origin = Origin::new();
+    let cache = tempfile::tempdir().unwrap();
+    let ran = cache.path().join("ran");
+    let run = format!("touch {}", ran.display());
+    let text = "a: 1\r\n$Id$\n";
+    for (file, content) in [
+        (
+            ".gitattributes",
+            "* filter=evil diff=evil text eol=crlf ident export-subst\n".to_owned(),
+        ),
+        (
+            ".gitconfig",
+            format!("[filter \"evil\"]\n\tsmudge = {run}\n\tprocess = {run}\n"),
+        ),
+        (
+            ".gitmodules",
+            format!("[submodule \"x\"]\n\tpath = x\n\turl = ext::{run}\n\tupdate = !{run}\n"),
+        ),
+        (
+            ".lfsconfig",
+            "[lfs]\n\turl = https://evil.example.com\n".to_owned(),
+        ),
+        ("hooks/post-checkout", format!("#!/bin/sh\n{run}\n")),
+        ("hooks/reference-transaction", format!("#!/bin/sh\n{run}\n")),
+        (
+            "config",
+            format!("[core]\n\tsshCommand = {run}\n\tfsmonitor = {run}\n"),
+        ),
+        ("HEAD", "ref: refs/heads/evil\n".to_owned()),
+    ] {
+        let path = origin.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+    // Nothing but git itself may read what says how files are changed on their way in.
+    std::fs::write(origin.path().join("app.yaml"), text).unwrap();
+    git(
+        origin.path(),
+        &["-c", "core.attributesFile=/dev/null", "add", "-A"],
+    );
+    git(origin.path(), &["commit", "-q", "-m", "hostile"]);
+    let commit: Commit = git(origin.path(), &["rev-parse", "HEAD"]).parse().unwrap();
+    let stored = git(origin.path(), &["cat-file", "blob", "HEAD:app.yaml"]);
+    let remote = origin.remote(&cache.path().join("r"));
+    remote.fetch(&"prod".parse().unwrap(), &commit).unwrap();
+    let entries = remote.read_tree(&commit, |_| true).unwrap();
+    assert_eq!(entries.len(), 9);
+    let app = entries
+        .iter()
+        .find(|entry| entry.path == "app.yaml")
+        .unwrap();
+    let Blob::File(content) = &app.blob else {
+        panic!("{:?}", app.blob);
+    };
+    // What is stored, not what a checkout would make of it.
+    assert_eq!(String::from_utf8_lossy(content).trim(), stored.trim());
+    assert!(content.windows(4).any(|four| four == b"$Id$"));
+    assert!(!ran.exists());
+}
+
+#[test]
 fn g11_budgets_of_trees_hold() {
     let origin = Origin::new();
     let cache = tempfile::tempdir().unwrap();
