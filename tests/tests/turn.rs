@@ -64,6 +64,7 @@ scenarios! {
     apply::a08_one_bad_object_stops_no_other_and_is_not_tried_in_a_tight_loop,
     apply::a10_a_missing_namespace_is_named_and_made_by_the_next_commit,
     apply::a11_an_object_too_large_for_etcd_is_refused_by_name,
+    apply::a12_an_exceeded_quota_stops_what_is_too_many_until_there_is_room,
     apply::a12_values_that_the_server_writes_another_way_are_no_drift,
     apply::a13_what_only_a_server_may_set_is_left_out,
     apply::a15_an_account_without_rights_is_told_so_for_each_object,

@@ -29,6 +29,7 @@ mod openapi;
 mod patch;
 mod prepare;
 mod quantity;
+mod quota;
 mod request;
 mod schema;
 mod selector;

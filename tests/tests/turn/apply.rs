@@ -1,8 +1,11 @@
 //! Applying.
 
+use std::time::{Duration, Instant};
+
 use flotilla_shared::health::Sync;
 use flotilla_shared::object::Action;
 use flotilla_shared::reason::Reason;
+use flotilla_tests::eventually;
 use serde_json::{Value, json};
 
 use super::world::{World, config_map, deployment, reason, status};
@@ -220,4 +223,68 @@ pub(crate) async fn string_data_of_secrets_is_compared_and_removed_like_any_fiel
     assert_eq!(world.synced(&secret("a: one")).await.written, 1);
     let live = world.live("secrets/s").await.unwrap();
     assert_eq!(live.pointer("/data").unwrap(), &json!({"a": "b25l"}));
+}
+
+pub(crate) async fn a12_an_exceeded_quota_stops_what_is_too_many_until_there_is_room(
+    mut world: World<'_>,
+) {
+    let quota = world.path("resourcequotas");
+    let body = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few"},
+        "spec": {"hard": {"count/configmaps": "2"}}});
+    assert_eq!(world.send("POST", &quota, &body).await.0, 201);
+    let counted = world.path("resourcequotas/few/status");
+    let allow = |hard: &str, used: &str| json!({"status": {"hard": {"count/configmaps": hard}, "used": {"count/configmaps": used}}});
+    let merge = "application/merge-patch+json";
+    let set = world
+        .send_as("PATCH", &counted, merge, &allow("2", "0"))
+        .await;
+    assert_eq!(set.0, 200, "{}", set.1);
+    // A real server learns of quotas by a watch: until it counts.
+    let probe = world.path("configmaps/probe");
+    let body = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "probe"}});
+    eventually("the quota counts", Duration::from_secs(30), || async {
+        world.send("DELETE", &probe, &json!({})).await;
+        world.send("POST", &world.path("configmaps"), &body).await;
+        let quota = world.live("resourcequotas/few").await?;
+        (quota["status"]["used"]["count/configmaps"] != "0").then_some(())
+    })
+    .await
+    .unwrap();
+    world.send("DELETE", &probe, &json!({})).await;
+    let set = world
+        .send_as("PATCH", &counted, merge, &allow("2", "0"))
+        .await;
+    assert_eq!(set.0, 200, "{}", set.1);
+
+    let yaml: String = ["a", "b", "c"]
+        .iter()
+        .map(|name| config_map(name, "1"))
+        .chain([deployment("web", "replicas: 1")])
+        .collect();
+    let outcome = world.turn(&yaml).await;
+    assert_eq!(outcome.sync, Sync::OutOfSync, "{outcome:#?}");
+    assert_eq!(outcome.reason, Some(Reason::QuotaExceeded));
+    let refused: Vec<&str> = outcome
+        .objects
+        .iter()
+        .filter(|status| status.reason == Some(Reason::QuotaExceeded))
+        .map(|status| status.object.name.as_str())
+        .collect();
+    assert_eq!(refused.len(), 1, "{outcome:#?}");
+    let message = &status(&outcome, refused[0]).message;
+    assert!(message.contains("limited: count/configmaps=2"), "{message}");
+    assert_eq!(outcome.written, 3, "the others are there");
+    // As long as there is no room, the others stay as they are.
+    world.writes();
+    let again = world.turn(&yaml).await;
+    assert_eq!(again.reason, Some(Reason::QuotaExceeded), "{again:#?}");
+    assert_eq!(world.writes(), Vec::<String>::new());
+    let set = world
+        .send_as("PATCH", &counted, merge, &allow("3", "2"))
+        .await;
+    assert_eq!(set.0, 200, "{}", set.1);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while world.turn(&yaml).await.sync != Sync::Synced {
+        assert!(Instant::now() < deadline, "there is room for it");
+    }
 }

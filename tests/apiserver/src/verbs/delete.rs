@@ -124,6 +124,32 @@ fn preconditions(kind: &Kind, call: &Call, before: &Value) -> Result<(), Failure
     Ok(())
 }
 
+/// Kinds of which a deletion answers with the object, not a Status (`ReturnDeletedObject`).
+fn answers_with_object(kind: &Kind) -> bool {
+    matches!(
+        (kind.group.as_str(), kind.kind.as_str()),
+        (
+            "",
+            "Namespace"
+                | "PersistentVolume"
+                | "PersistentVolumeClaim"
+                | "Pod"
+                | "PodTemplate"
+                | "ResourceQuota"
+                | "Service"
+                | "ServiceAccount"
+        ) | ("resource.k8s.io", _)
+            | (
+                "storage.k8s.io",
+                "CSIDriver"
+                    | "CSINode"
+                    | "StorageClass"
+                    | "VolumeAttachment"
+                    | "VolumeAttributesClass"
+            )
+    )
+}
+
 /// Marks an object or takes it out.
 fn remove(
     store: &mut Store,
@@ -161,11 +187,17 @@ fn remove(
             .and_then(Value::as_array)
             .is_some_and(|list| !list.is_empty());
     if waiting.is_empty() && !holds_namespace {
-        if !dry {
-            if is_definition {
-                withdraw(store, before);
+        if !dry && is_definition {
+            withdraw(store, before);
+        }
+        let gone = if dry { None } else { store.delete(key) };
+        if answers_with_object(kind) {
+            let shown = gone.unwrap_or_else(|| Arc::clone(before));
+            let mut done = Done::new(200, (*shown).clone());
+            if !dry {
+                done.written = Some(Arc::clone(before));
             }
-            store.delete(key);
+            return done;
         }
         let uid = text(before, "/metadata/uid");
         let mut details = details(&key.3, &kind.group, &kind.plural);

@@ -17,7 +17,7 @@ use crate::status::{
     not_found,
 };
 use crate::store::{Key, Store, uid};
-use crate::{convert, patch as patches, prepare, validate};
+use crate::{convert, patch as patches, prepare, quota, validate};
 
 pub(super) fn schema(kind: &Kind, version: &str) -> Arc<Schema> {
     kind.versions
@@ -203,6 +203,7 @@ pub(super) fn admit_creation(
         store.given = given;
         return Ok(Done::seen(None, object));
     }
+    let counted = quota::admit(store, kind, &key.2, &key.3)?;
     if store.get(key).is_some() {
         return Err(already_exists(&kind.group, &kind.plural, &key.3));
     }
@@ -212,6 +213,7 @@ pub(super) fn admit_creation(
         done.warnings = warnings;
         return Ok(done);
     }
+    count(store, counted);
     let stored = store.put(key.clone(), convert::to(kind, &kind.stored, &object));
     let mut done = Done::new(201, convert::to(kind, version, &stored));
     done.warnings = warnings;
@@ -220,6 +222,29 @@ pub(super) fn admit_creation(
         establish(store, key, &stored);
     }
     Ok(done)
+}
+
+/// Writes what quotas have counted, as the API server does by itself.
+fn count(store: &mut Store, counted: Vec<(Key, Value)>) {
+    let Some(kind) = store.find("", "v1", "resourcequotas").cloned() else {
+        return;
+    };
+    let (schema, now) = (schema(&kind, "v1"), now());
+    for (key, mut quota) in counted {
+        let Some(before) = store.get(&key).cloned() else {
+            continue;
+        };
+        let write = Write {
+            schema: &schema,
+            api_version: "v1",
+            manager: "kube-apiserver",
+            subresource: "status",
+            reset: reset(&kind, "v1", "status"),
+            now: &now,
+        };
+        managed::update(&write, &before, &mut quota, false);
+        store.put(key, quota);
+    }
 }
 
 /// What mutating webhooks want changed.
