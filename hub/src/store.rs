@@ -14,6 +14,7 @@ mod load;
 mod operators;
 mod schema;
 mod tokens;
+mod write;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,13 +22,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use flotilla_shared::id::Epoch;
-use flotilla_shared::wire::encode_report;
-use jiff::Timestamp;
-use prost::Message as _;
 use sqlx::any::{AnyPoolOptions, AnyRow};
-use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor as _, Row as _, Transaction};
-
-use crate::fleet::Effect;
+use sqlx::{AnyConnection, AnyPool, Connection as _, Executor as _, Row as _};
 
 pub use audit::{AuditRow, BrokenChain};
 pub use backup::{backup, restore};
@@ -224,164 +220,6 @@ impl Store {
             .await
             .map_err(self.error())?;
         self.epoch().await
-    }
-
-    /// Keeps the storable effects of a batch, all or none, durably. `batch` names it: where the
-    /// outcome of an earlier try is not known, a batch that arrived is not written twice (S7).
-    ///
-    /// # Errors
-    /// When they could not be kept; then none of the batch's sends may happen. [`Error::Fenced`] when
-    /// another process decides now.
-    pub async fn apply(
-        &self,
-        batch: &str,
-        effects: &[Effect],
-        now: Timestamp,
-    ) -> Result<(), Error> {
-        if !effects.iter().any(Effect::is_stored) {
-            return Ok(());
-        }
-        tokio::time::timeout(STATEMENT_TIMEOUT, self.write_all(batch, effects, now))
-            .await
-            .unwrap_or_else(|_| Err(Error::Timeout(self.name.to_string())))
-    }
-
-    async fn write_all(
-        &self,
-        batch: &str,
-        effects: &[Effect],
-        now: Timestamp,
-    ) -> Result<(), Error> {
-        let mut transaction = self.pool.begin().await.map_err(self.error())?;
-        if self.fence(&mut transaction, batch).await? == lease::Fence::AlreadyWritten {
-            return Ok(());
-        }
-        let mut chain = None;
-        for effect in effects {
-            match effect {
-                Effect::Audit(entry) => {
-                    self.append(&mut transaction, &mut chain, entry).await?;
-                }
-                effect => self.write(&mut transaction, effect, now).await?,
-            }
-        }
-        transaction.commit().await.map_err(self.error())
-    }
-
-    async fn write(
-        &self,
-        transaction: &mut Transaction<'_, Any>,
-        effect: &Effect,
-        now: Timestamp,
-    ) -> Result<(), Error> {
-        let json = |value: Result<String, serde_json::Error>| {
-            value.map_err(|error| Error::Encode(error.to_string()))
-        };
-        let query = match effect {
-            Effect::Send(..)
-            | Effect::RequestReport(..)
-            | Effect::RequestRenewal(..)
-            | Effect::Close(..)
-            | Effect::Measure(..)
-            | Effect::Audit(_) => return Ok(()),
-            Effect::StoreHead(repository, branch, head) => sqlx::query(
-                "INSERT INTO heads (repository, branch, commit_id, seen_at) VALUES ($1, $2, $3, $4) \
-                 ON CONFLICT (repository, branch) DO UPDATE SET commit_id = excluded.commit_id, \
-                 seen_at = excluded.seen_at",
-            )
-            .bind(repository.to_string())
-            .bind(branch.to_string())
-            .bind(head.commit.as_ref().map(ToString::to_string))
-            .bind(head.seen_at.map(Timestamp::as_millisecond)),
-            Effect::StoreCluster(name, record) => sqlx::query(
-                "INSERT INTO clusters (name, environment, labels, created_at, cluster_uid, pending, \
-                 certificate_expires_at, pin, credential) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
-                 ON CONFLICT (name) DO UPDATE SET environment = excluded.environment, \
-                 labels = excluded.labels, cluster_uid = excluded.cluster_uid, \
-                 pending = excluded.pending, \
-                 certificate_expires_at = excluded.certificate_expires_at, pin = excluded.pin, \
-                 credential = excluded.credential",
-            )
-            .bind(name.to_string())
-            .bind(record.environment.as_ref().map(ToString::to_string))
-            .bind(json(serde_json::to_string(&record.labels))?)
-            .bind(record.created_at.as_millisecond())
-            .bind(record.cluster_uid.clone())
-            .bind(record.pending.clone())
-            .bind(record.certificate_expires_at.map(Timestamp::as_millisecond))
-            .bind(
-                record
-                    .pin
-                    .as_ref()
-                    .map(|pin| json(serde_json::to_string(pin)))
-                    .transpose()?,
-            )
-            .bind(json(serde_json::to_string(&record.credential))?),
-            Effect::DeleteCluster(name) => {
-                for sql in [
-                    "DELETE FROM assignments WHERE cluster = $1",
-                    "DELETE FROM reports WHERE cluster = $1",
-                ] {
-                    sqlx::query(sql)
-                        .bind(name.to_string())
-                        .execute(&mut **transaction)
-                        .await
-                        .map_err(self.error())?;
-                }
-                sqlx::query("DELETE FROM clusters WHERE name = $1").bind(name.to_string())
-            }
-            Effect::StoreAssignment(name, assignment) => sqlx::query(
-                "INSERT INTO assignments (cluster, content) VALUES ($1, $2) ON CONFLICT (cluster) \
-                 DO UPDATE SET content = excluded.content",
-            )
-            .bind(name.to_string())
-            .bind(assignment.decoded.content.to_vec()),
-            Effect::StoreReport(name, report, since) => sqlx::query(
-                "INSERT INTO reports (cluster, content, received_at, current_since) \
-                 VALUES ($1, $2, $3, $4) ON CONFLICT (cluster) DO UPDATE SET \
-                 content = excluded.content, received_at = excluded.received_at, \
-                 current_since = excluded.current_since",
-            )
-            .bind(name.to_string())
-            .bind(encode_report(report).encode_to_vec())
-            .bind(now.as_millisecond())
-            .bind(since.map(Timestamp::as_millisecond)),
-            Effect::StoreEnvironment(name, state) => sqlx::query(
-                "INSERT INTO environments (name, content) VALUES ($1, $2) ON CONFLICT (name) \
-                 DO UPDATE SET content = excluded.content",
-            )
-            .bind(name.to_string())
-            .bind(json(serde_json::to_string(state))?),
-            Effect::StoreRollout(rollout) => sqlx::query(
-                "INSERT INTO rollouts (id, environment, state, created_at, ended_at, content) \
-                 VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO UPDATE SET \
-                 state = excluded.state, ended_at = excluded.ended_at, content = excluded.content",
-            )
-            .bind(rollout.id.clone())
-            .bind(rollout.environment.to_string())
-            .bind(rollout.state.as_str())
-            .bind(rollout.created_at.as_millisecond())
-            .bind(rollout.ended_at.map(Timestamp::as_millisecond))
-            .bind(json(serde_json::to_string(rollout))?),
-            Effect::StoreProgress(rollout, cluster, progress) => sqlx::query(
-                "INSERT INTO progress (rollout, cluster, content) VALUES ($1, $2, $3) \
-                 ON CONFLICT (rollout, cluster) DO UPDATE SET content = excluded.content",
-            )
-            .bind(rollout.clone())
-            .bind(cluster.to_string())
-            .bind(json(serde_json::to_string(progress))?),
-            Effect::DeleteProgress(rollout, cluster) => {
-                sqlx::query("DELETE FROM progress WHERE rollout = $1 AND cluster = $2")
-                    .bind(rollout.clone())
-                    .bind(cluster.to_string())
-            }
-        };
-        query
-            .execute(&mut **transaction)
-            .await
-            .map_err(self.error())?;
-        Ok(())
     }
 
     async fn rows(&self, sql: &'static str) -> Result<Vec<AnyRow>, Error> {

@@ -7,7 +7,7 @@ use flotilla_shared::assignment::{ApplicationAssignment, Assignment, Renderer};
 use flotilla_shared::id::{ApplicationName, ClusterName, Generation};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::Revision;
-use flotilla_shared::wire::{decode_assignment, encode_assignment};
+use flotilla_shared::wire::DecodedAssignment;
 use jiff::Timestamp;
 
 use super::cluster::{Placed, Problem};
@@ -24,19 +24,19 @@ impl Fleet {
         if cluster.record.pending.is_some() || cluster.record.credential.locked.is_some() {
             return;
         }
+        let spec = std::sync::Arc::clone(&self.spec);
         let environment_name = self.environment_of(name);
         let environment = environment_name
             .as_ref()
-            .and_then(|name| self.spec.environment(name))
-            .cloned();
+            .and_then(|name| spec.environment(name));
         // A cluster that belongs nowhere keeps its last assignment: it is orphaned, not emptied (P10).
         let Some(environment) = environment else {
             return;
         };
         let labels = self.labels_of(name);
         let previous = cluster.assigned.clone();
-        let plan = self.plan(name, &environment, now);
-        let (applications, placed) = self.applications(name, &environment, &labels, &plan, |app| {
+        let plan = self.plan(name, environment, now);
+        let (applications, placed) = self.applications(name, environment, &labels, &plan, |app| {
             previous
                 .as_ref()
                 .and_then(|p| p.assignment.applications.get(app))
@@ -53,7 +53,7 @@ impl Fleet {
             tombstones: BTreeMap::new(),
             labels,
             suspended: false,
-            approvals: self.approvals(name, &environment, now),
+            approvals: self.approvals(name, environment, now),
         };
         let changed_placement = self.clusters.get_mut(name).is_some_and(|cluster| {
             std::mem::replace(&mut cluster.placed, placed.clone()) != placed
@@ -78,7 +78,7 @@ impl Fleet {
         }
         // What we encode decodes; were it over a limit, the old assignment stays and is not replaced
         // by something that agents refuse.
-        let Ok(decoded) = decode_assignment(&encode_assignment(&next)) else {
+        let Ok(decoded) = DecodedAssignment::of(next) else {
             return;
         };
         let decoded = std::sync::Arc::new(decoded);

@@ -5,7 +5,7 @@ use flotilla_shared::report::Report;
 use jiff::Timestamp;
 
 use super::*;
-use crate::fleet::{ClusterRecord, Event, Fleet};
+use crate::fleet::{ClusterRecord, Effect, Event, Fleet};
 use crate::spec;
 
 fn now() -> Timestamp {
@@ -414,4 +414,35 @@ async fn s14_a_year_of_rollouts_is_forgotten_and_the_audit_log_is_not() {
     store.retain(day(2000)).await.unwrap();
     assert_eq!(store.rollouts("prod", 10_000).await.unwrap().len(), 101);
     assert_eq!(store.verify_audit().await.unwrap().unwrap().0, 1500);
+}
+
+#[tokio::test]
+async fn of_many_rows_in_one_batch_the_newest_counts_and_a_deletion_takes_what_came_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).await.unwrap();
+    let name = |index: usize| -> ClusterName { format!("c{index}").parse().unwrap() };
+    let report = |sequence| Report {
+        sequence,
+        ..Report::default()
+    };
+    let mut effects = Vec::new();
+    // Odd numbers of rows: full statements and the rest in powers of two.
+    for index in 0..777 {
+        effects.push(Effect::StoreCluster(name(index), ClusterRecord::default()));
+        effects.push(Effect::StoreReport(name(index), report(1), None));
+        effects.push(Effect::StoreReport(name(index), report(2), Some(now())));
+    }
+    effects.push(Effect::DeleteCluster(name(5)));
+    effects.push(Effect::DeleteCluster(name(6)));
+    effects.push(Effect::StoreCluster(name(6), ClusterRecord::default()));
+    store.apply("1", &effects, now()).await.unwrap();
+    let mut fleet = Fleet::new(store.epoch().await.unwrap());
+    fleet.step(store.load().await.unwrap(), now());
+    assert_eq!(fleet.clusters().len(), 776);
+    assert!(!fleet.clusters().contains_key(&name(5)));
+    for (cluster, state) in fleet.clusters() {
+        let sequence = state.report.as_ref().map(|report| report.sequence);
+        let want = (*cluster != name(6)).then_some(2);
+        assert_eq!(sequence, want, "{cluster}");
+    }
 }

@@ -15,7 +15,7 @@ use crate::assignment::{
     Tombstone,
 };
 use crate::digest::Digest;
-use crate::id::{Epoch, Generation};
+use crate::id::{ApplicationName, Epoch, Generation};
 use crate::revision::Revision;
 
 /// An assignment with the bytes it came as, which is what a ledger keeps.
@@ -27,6 +27,113 @@ pub struct DecodedAssignment {
     pub reference: AssignmentRef,
     /// What it says.
     pub assignment: Assignment,
+}
+
+impl DecodedAssignment {
+    /// An assignment of our own making, with its bytes: what decoding them would give, without doing
+    /// it. A hub makes ten thousand of these for one commit.
+    ///
+    /// # Errors
+    /// When it is over a limit, so that decoding would refuse it.
+    pub fn of(assignment: Assignment) -> Result<Self, WireError> {
+        within_limits(&assignment)?;
+        let content = bytes::Bytes::from(content_to_wire(&assignment).encode_to_vec());
+        bounded("content", content.len(), MAX_MESSAGE_BYTES)?;
+        let reference = AssignmentRef {
+            epoch: assignment.epoch,
+            generation: assignment.generation,
+            digest: Digest::of(&content),
+        };
+        Ok(Self {
+            content,
+            reference,
+            assignment,
+        })
+    }
+}
+
+/// Every limit that decoding has for what the types themselves do not bound.
+fn within_limits(assignment: &Assignment) -> Result<(), WireError> {
+    let lists = [
+        (
+            "applications",
+            assignment.applications.len(),
+            MAX_APPLICATIONS,
+        ),
+        ("tombstones", assignment.tombstones.len(), MAX_APPLICATIONS),
+        (
+            "required_features",
+            assignment.required_features.len(),
+            MAX_SMALL_LIST,
+        ),
+        ("approvals", assignment.approvals.len(), MAX_SMALL_LIST),
+        ("labels", assignment.labels.len(), MAX_LABELS),
+    ];
+    for (field, length, limit) in lists {
+        bounded(field, length, limit)?;
+    }
+    for (key, value) in &assignment.labels {
+        label_within_limits(key, value)?;
+    }
+    for approval in &assignment.approvals {
+        approval_within_limits(approval.content.len(), approval.signature.len())?;
+    }
+    if let Some(name) = assignment
+        .tombstones
+        .keys()
+        .find(|name| assignment.applications.contains_key(*name))
+    {
+        return Err(assigned_and_removed(name));
+    }
+    for application in assignment.applications.values() {
+        application_within_limits(
+            application.depends_on.len(),
+            &application.rollout,
+            &application.namespace,
+        )?;
+        let ignore = &application.sync_policy.ignore;
+        bounded("ignore", ignore.len(), MAX_SMALL_LIST)?;
+        ignore.iter().try_for_each(rule_within_limits)?;
+    }
+    Ok(())
+}
+
+fn label_within_limits(key: &str, value: &str) -> Result<(), WireError> {
+    // 253 for the prefix, a slash, 63 for the name; 63 for the value (Kubernetes' own limits).
+    bounded("labels.key", key.len(), 317)?;
+    bounded("labels.value", value.len(), 63)
+}
+
+fn approval_within_limits(content: usize, signature: usize) -> Result<(), WireError> {
+    bounded("approvals.content", content, approval::MAX_BYTES)?;
+    bounded("approvals.signature", signature, 32 << 10)
+}
+
+fn application_within_limits(
+    dependencies: usize,
+    rollout: &str,
+    namespace: &str,
+) -> Result<(), WireError> {
+    bounded("depends_on", dependencies, MAX_SMALL_LIST)?;
+    bounded("rollout", rollout.len(), MAX_TOKEN_BYTES)?;
+    bounded("namespace", namespace.len(), 63)
+}
+
+fn rule_within_limits(rule: &IgnoreRule) -> Result<(), WireError> {
+    bounded("json_pointers", rule.json_pointers.len(), MAX_SMALL_LIST)?;
+    bounded("field_managers", rule.field_managers.len(), MAX_SMALL_LIST)?;
+    [&rule.group, &rule.kind, &rule.namespace, &rule.name]
+        .into_iter()
+        .chain(&rule.json_pointers)
+        .chain(&rule.field_managers)
+        .try_for_each(|text| bounded("ignore", text.len(), MAX_TOKEN_BYTES))
+}
+
+fn assigned_and_removed(name: &ApplicationName) -> WireError {
+    WireError::Invalid {
+        field: "tombstones",
+        why: format!("{name} is both assigned and removed"),
+    }
 }
 
 /// Encodes an assignment; the digest is over the returned content.
@@ -179,10 +286,7 @@ fn content_from_wire(content: v1::AssignmentContent) -> Result<Assignment, WireE
     for tombstone in content.tombstones {
         let name = tombstone.application.parse()?;
         if applications.contains_key(&name) {
-            return Err(WireError::Invalid {
-                field: "tombstones",
-                why: format!("{name} is both assigned and removed"),
-            });
+            return Err(assigned_and_removed(&name));
         }
         tombstones.insert(
             name,
@@ -216,8 +320,7 @@ fn content_from_wire(content: v1::AssignmentContent) -> Result<Assignment, WireE
 /// # Errors
 /// When it is too long.
 pub fn approval_from_wire(wire: v1::SignedApproval) -> Result<SignedApproval, WireError> {
-    bounded("approvals.content", wire.content.len(), approval::MAX_BYTES)?;
-    bounded("approvals.signature", wire.signature.len(), 32 << 10)?;
+    approval_within_limits(wire.content.len(), wire.signature.len())?;
     Ok(SignedApproval {
         content: wire.content.into(),
         signature: wire.signature.into(),
@@ -232,9 +335,7 @@ pub fn labels_from_wire(labels: Vec<v1::Label>) -> Result<BTreeMap<String, Strin
     bounded("labels", labels.len(), MAX_LABELS)?;
     let mut map = BTreeMap::new();
     for label in labels {
-        // 253 for the prefix, a slash, 63 for the name; 63 for the value (Kubernetes' own limits).
-        bounded("labels.key", label.key.len(), 317)?;
-        bounded("labels.value", label.value.len(), 63)?;
+        label_within_limits(&label.key, &label.value)?;
         map.insert(label.key, label.value);
     }
     Ok(map)
@@ -243,9 +344,7 @@ pub fn labels_from_wire(labels: Vec<v1::Label>) -> Result<BTreeMap<String, Strin
 fn application_from_wire(
     wire: v1::ApplicationAssignment,
 ) -> Result<ApplicationAssignment, WireError> {
-    bounded("depends_on", wire.depends_on.len(), MAX_SMALL_LIST)?;
-    bounded("rollout", wire.rollout.len(), MAX_TOKEN_BYTES)?;
-    bounded("namespace", wire.namespace.len(), 63)?;
+    application_within_limits(wire.depends_on.len(), &wire.rollout, &wire.namespace)?;
     Ok(ApplicationAssignment {
         revision: Revision {
             repository: wire.repository.parse()?,
@@ -271,23 +370,16 @@ fn sync_policy_from_wire(wire: v1::SyncPolicy) -> Result<SyncPolicy, WireError> 
     bounded("ignore", wire.ignore.len(), MAX_SMALL_LIST)?;
     let mut ignore = Vec::with_capacity(wire.ignore.len());
     for rule in wire.ignore {
-        bounded("json_pointers", rule.json_pointers.len(), MAX_SMALL_LIST)?;
-        bounded("field_managers", rule.field_managers.len(), MAX_SMALL_LIST)?;
-        for text in [&rule.group, &rule.kind, &rule.namespace, &rule.name]
-            .into_iter()
-            .chain(&rule.json_pointers)
-            .chain(&rule.field_managers)
-        {
-            bounded("ignore", text.len(), MAX_TOKEN_BYTES)?;
-        }
-        ignore.push(IgnoreRule {
+        let rule = IgnoreRule {
             group: rule.group,
             kind: rule.kind,
             namespace: rule.namespace,
             name: rule.name,
             json_pointers: rule.json_pointers,
             field_managers: rule.field_managers,
-        });
+        };
+        rule_within_limits(&rule)?;
+        ignore.push(rule);
     }
     Ok(SyncPolicy {
         // An unknown value takes the side that deletes and writes less.
@@ -370,6 +462,43 @@ mod tests {
         assert_eq!(decoded.content, wire.content);
         assert_eq!(decoded.reference.place(), (Epoch(2), Generation(9)));
         assert_eq!(encode_assignment(&decoded.assignment), wire);
+    }
+
+    #[test]
+    fn what_is_made_here_is_what_its_bytes_decode_to() {
+        let made = DecodedAssignment::of(assignment()).unwrap();
+        assert_eq!(
+            decode_assignment(&encode_assignment(&assignment())),
+            Ok(made)
+        );
+        type Change = fn(&mut Assignment, &mut ApplicationAssignment);
+        let over: [Change; 8] = [
+            |all, _| all.required_features = vec![String::new(); MAX_SMALL_LIST + 1],
+            |all, _| all.labels = [("k".to_owned(), "v".repeat(64))].into(),
+            |all, _| all.labels = [("k".repeat(318), String::new())].into(),
+            |all, _| all.approvals[0].signature = vec![0; (32 << 10) + 1].into(),
+            |_, one| one.depends_on = vec!["a".parse().unwrap(); MAX_SMALL_LIST + 1],
+            |_, one| one.rollout = "r".repeat(MAX_TOKEN_BYTES + 1),
+            |_, one| one.namespace = "n".repeat(64),
+            |_, one| one.sync_policy.ignore[0].kind = "k".repeat(MAX_TOKEN_BYTES + 1),
+        ];
+        for change in over {
+            let mut all = assignment();
+            let name = "guestbook".parse().unwrap();
+            let mut one = all.applications[&name].clone();
+            change(&mut all, &mut one);
+            all.applications.insert(name, one);
+            let decoded = decode_assignment(&encode_assignment(&all)).unwrap_err();
+            assert_eq!(DecodedAssignment::of(all), Err(decoded));
+        }
+        let mut both = assignment();
+        both.tombstones.insert(
+            "guestbook".parse().unwrap(),
+            Tombstone {
+                delete_objects: true,
+            },
+        );
+        assert!(DecodedAssignment::of(both).is_err());
     }
 
     #[test]

@@ -1,0 +1,262 @@
+//! What the deciding itself costs, without a store and streams: `cargo bench -p flotilla-hub --bench fleet`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a benchmark fails by panicking, and prints its figures"
+)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flotilla_hub::fleet::rollout::State;
+use flotilla_hub::fleet::{ClusterRecord, Effect, Event, Fleet, Hello, SessionId, settle_order};
+use flotilla_hub::spec;
+use flotilla_shared::digest::Digest;
+use flotilla_shared::health::{Health, Sync};
+use flotilla_shared::id::{ClusterName, Epoch};
+use flotilla_shared::report::{ApplicationReport, Report};
+use flotilla_shared::wire::DecodedAssignment;
+use jiff::Timestamp;
+
+/// What the driver takes at once.
+const BATCH: usize = 1024;
+
+/// A fleet with agents that always come out well, and the time that the fleet took for them.
+struct World {
+    fleet: Fleet,
+    second: i64,
+    spent: Duration,
+    steps: Vec<Duration>,
+    reports: u64,
+}
+
+impl World {
+    fn new(environments: usize, clusters: usize, strategy: &str) -> Self {
+        let mut file = "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\n\
+             repositories: [{name: fleet, url: 'https://git.example.org/fleet'}]\nenvironments:\n"
+            .to_owned();
+        for index in 0..environments {
+            file.push_str(&format!(
+                "- {{name: env-{index}, branch: env-{index}{strategy}}}\n"
+            ));
+        }
+        file.push_str("applications: [{name: web, repository: fleet, path: apps}]\n");
+        let mut world = Self {
+            fleet: Fleet::new(Epoch(1)),
+            second: 0,
+            spent: Duration::ZERO,
+            steps: Vec::new(),
+            reports: 0,
+        };
+        let spec = Arc::new(spec::parse("bench", &file).unwrap());
+        let mut events = vec![Event::SpecChanged(spec)];
+        for index in 0..clusters {
+            let name: ClusterName = format!("c{index}").parse().unwrap();
+            let record = ClusterRecord {
+                environment: Some(format!("env-{}", index % environments).parse().unwrap()),
+                ..ClusterRecord::default()
+            };
+            events.push(Event::ClusterPut(name.clone(), record));
+            let session = SessionId(index as u64 + 1);
+            events.push(Event::Connected(name, session, Hello::default()));
+        }
+        world.take(events);
+        world
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::new(1_790_000_000 + self.second, 0).unwrap()
+    }
+
+    /// As the driver does: absorbed together, settled once.
+    fn take(&mut self, events: Vec<Event>) -> Vec<Effect> {
+        let now = self.now();
+        let mut effects = Vec::new();
+        let began = Instant::now();
+        for event in events {
+            effects.extend(self.fleet.absorb(event, now));
+        }
+        effects.extend(self.fleet.settle(now));
+        settle_order(&mut effects);
+        let took = began.elapsed();
+        self.steps.push(took);
+        self.spent += took;
+        effects
+    }
+
+    /// A commit on all branches.
+    fn push(&mut self, number: u64) -> Vec<Effect> {
+        let environments = self.fleet.spec().environments.iter();
+        let asked: Vec<_> = environments.map(|one| one.branch.clone()).collect();
+        let commit: flotilla_shared::revision::Commit = format!("{number:040x}").parse().unwrap();
+        let found: BTreeMap<_, _> = asked
+            .iter()
+            .map(|branch| (branch.clone(), commit.clone()))
+            .collect();
+        let repository = "fleet".parse().unwrap();
+        self.take(vec![Event::HeadsRead {
+            repository,
+            asked,
+            found,
+        }])
+    }
+
+    /// Agents take what they are sent and report; a second passes; until nothing is sent and no
+    /// rollout runs.
+    fn settle(&mut self, mut sent: Vec<Effect>) {
+        for _ in 0..1000 {
+            let mut news = Vec::new();
+            for effect in sent.drain(..) {
+                if let Effect::Send(name, session, decoded) = effect {
+                    news.extend(self.answer(name, session, &decoded));
+                }
+            }
+            while !news.is_empty() {
+                let rest = news.split_off(BATCH.min(news.len()));
+                sent.extend(self.take(news));
+                news = rest;
+            }
+            self.second += 1;
+            sent.extend(self.take(vec![Event::Tick]));
+            let over = |state: State| state == State::Succeeded;
+            let mut rollouts = self.fleet.rollouts().values();
+            let sends = sent.iter().any(|effect| matches!(effect, Effect::Send(..)));
+            if !sends && rollouts.all(|rollout| over(rollout.state)) {
+                return;
+            }
+        }
+        panic!("it does not come to rest");
+    }
+
+    fn answer(
+        &mut self,
+        cluster: ClusterName,
+        session: SessionId,
+        decoded: &DecodedAssignment,
+    ) -> [Event; 2] {
+        self.reports += 1;
+        let applications = decoded.assignment.applications.iter().map(|(name, one)| {
+            let report = ApplicationReport {
+                revision: Some(one.revision.clone()),
+                sync: Sync::Synced,
+                health: Health::Current,
+                ..ApplicationReport::default()
+            };
+            (name.clone(), report)
+        });
+        let report = Report {
+            sequence: self.reports,
+            assignment: decoded.reference,
+            applications: applications.collect(),
+            ..Report::default()
+        };
+        let digest = Digest::of(&self.reports.to_be_bytes());
+        [
+            Event::Acked {
+                cluster: cluster.clone(),
+                session,
+                assignment: decoded.reference,
+                refusal: None,
+                accepted: decoded.reference,
+            },
+            Event::Reported(cluster, session, report, digest),
+        ]
+    }
+
+    fn spent(&mut self) -> (Duration, Duration) {
+        let longest = self.steps.drain(..).max().unwrap_or_default();
+        (std::mem::take(&mut self.spent), longest)
+    }
+}
+
+fn rounds(what: &str, world: &mut World) {
+    let first = world.push(1);
+    world.settle(first);
+    world.spent();
+    let mut all = Vec::new();
+    for round in 2..7 {
+        let sent = world.push(round);
+        world.settle(sent);
+        all.push(world.spent());
+    }
+    all.sort();
+    let (spent, longest) = all[all.len() / 2];
+    println!(
+        "{what}: {spent:?} in all, longest batch {longest:?} (median of {})",
+        all.len()
+    );
+}
+
+/// One cluster's report, a heartbeat or the clock while a rollout runs over all.
+fn single_steps() {
+    let strategy =
+        ", strategy: {waves: [{name: first, share: '1%'}], maxConcurrent: 10%, soak: 1h}";
+    let mut world = World::new(1, 10_000, strategy);
+    let first = world.push(1);
+    let mut sent: Vec<Effect> = first;
+    let mut took = Vec::new();
+    let mut ticks = Vec::new();
+    for _ in 0..100 {
+        let next = sent.iter().position(|one| matches!(one, Effect::Send(..)));
+        let mut events = vec![Event::Tick];
+        if let Some(next) = next
+            && let Effect::Send(name, session, decoded) = sent.swap_remove(next)
+        {
+            events.extend(world.answer(name, session, &decoded));
+        }
+        for event in events {
+            let is_tick = matches!(event, Event::Tick);
+            sent.extend(world.take(vec![event]));
+            let step = world.steps.pop().unwrap_or_default();
+            if is_tick { &mut ticks } else { &mut took }.push(step);
+        }
+    }
+    for (what, mut all) in [("a report or an ack", took), ("a tick", ticks)] {
+        all.sort();
+        println!(
+            "{what} while a rollout runs over 10,000 clusters: median {:?}, longest {:?}",
+            all[all.len() / 2],
+            all[all.len() - 1]
+        );
+    }
+}
+
+fn main() {
+    single_steps();
+    let mut world = World::new(1, 10_000, "");
+    let first = world.push(1);
+    world.settle(first);
+    world.spent();
+    let mut steps = Vec::new();
+    for round in 2..7 {
+        let began = Instant::now();
+        let sent = world.push(round);
+        steps.push(began.elapsed());
+        world.settle(sent);
+    }
+    steps.sort();
+    println!(
+        "a step that gives 10,000 clusters a new assignment: median {:?}",
+        steps[2]
+    );
+    let waves = ", strategy: {waves: [{name: a, share: '25%'}, {name: b, share: '25%'}], maxConcurrent: 50%}";
+    rounds(
+        "3 waves, half at once, over 1,000 clusters",
+        &mut World::new(1, 1_000, waves),
+    );
+    rounds(
+        "3 waves, half at once, over 10,000 clusters",
+        &mut World::new(1, 10_000, waves),
+    );
+    rounds(
+        "100 rollouts at once over 1,000 clusters",
+        &mut World::new(100, 1_000, waves),
+    );
+    rounds(
+        "100 rollouts at once over 10,000 clusters",
+        &mut World::new(100, 10_000, waves),
+    );
+}
