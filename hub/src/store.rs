@@ -7,6 +7,7 @@
 mod audit;
 mod backup;
 mod error;
+mod hint;
 mod history;
 mod issuers;
 mod lease;
@@ -28,6 +29,7 @@ use sqlx::{AnyConnection, AnyPool, Connection as _, Executor as _, Row as _};
 pub use audit::{AuditRow, BrokenChain};
 pub use backup::{backup, restore};
 pub use error::Error;
+pub use hint::{Hints, Wait};
 pub use history::RolloutRow;
 pub use issuers::issuers;
 pub use lease::{LEASE, Lease, Standing};
@@ -60,6 +62,8 @@ enum Engine {
 pub struct Store {
     pool: AnyPool,
     engine: Engine,
+    /// PostgreSQL's, for connections beside the pool.
+    url: Option<Arc<str>>,
     /// For messages: the file, or the URL without its password.
     name: Arc<str>,
     /// The term in which this process decides; -1: it does not.
@@ -120,6 +124,7 @@ impl Store {
         Ok(Self {
             pool,
             engine: Engine::Sqlite,
+            url: None,
             name,
             term: Arc::new(AtomicI64::new(-1)),
             _lock: lock,
@@ -157,6 +162,7 @@ impl Store {
         let store = Self {
             pool,
             engine: Engine::Postgres,
+            url: Some(url.into()),
             name,
             term: Arc::new(AtomicI64::new(-1)),
             _lock: None,

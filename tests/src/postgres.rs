@@ -1,5 +1,6 @@
 //! A PostgreSQL server of a test's own, from the system's packages.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -54,10 +55,71 @@ impl Postgres {
         Ok(Some(server))
     }
 
+    /// A standby of this server, which follows it from now on.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn standby(&self) -> anyhow::Result<Self> {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?
+            .local_addr()?
+            .port();
+        let mut standby = Self {
+            directory: tempfile::tempdir()?,
+            programs: self.programs.clone(),
+            port,
+            child: None,
+        };
+        std::fs::create_dir(standby.data())?;
+        std::fs::set_permissions(standby.data(), std::fs::Permissions::from_mode(0o700))?;
+        if is_root() {
+            run(Command::new("chown").arg("postgres").arg(standby.data()))?;
+            let through = std::fs::Permissions::from_mode(0o755);
+            std::fs::set_permissions(standby.directory.path(), through)?;
+        }
+        let mut copy = self.command("pg_basebackup");
+        copy.args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
+            .args(["-U", "flotilla", "--write-recovery-conf"])
+            .args(["--checkpoint=fast", "--no-sync", "-D"])
+            .arg(standby.data());
+        run(&mut copy)?;
+        standby.resume()?;
+        Ok(standby)
+    }
+
+    /// Runs SQL as its owner; gives what it answers.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn sql(&self, text: &str) -> anyhow::Result<String> {
+        let output = Command::new(self.programs.join("psql"))
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
+            .args(["-U", "flotilla", "-d", "postgres", "-X", "-q", "-t", "-A"])
+            .args(["-v", "ON_ERROR_STOP=1", "-c", text])
+            .output()?;
+        anyhow::ensure!(
+            output.status.success(),
+            "{text}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    }
+
     /// The URL of its database.
     #[must_use]
     pub fn url(&self) -> String {
         format!("postgres://flotilla@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// The URL of its database by another way, such as a proxy.
+    #[must_use]
+    pub fn url_at(&self, address: SocketAddr) -> String {
+        format!("postgres://flotilla@{address}/postgres")
     }
 
     fn data(&self) -> PathBuf {

@@ -16,6 +16,10 @@ pub enum Weather {
     Fair,
     /// Open connections stay open and nothing arrives; new ones are taken, and are as silent.
     Silent,
+    /// What clients say does not arrive; what they are told does.
+    Deaf,
+    /// What clients are told does not arrive; what they say does.
+    Mute,
     /// No connection stays, and none is taken.
     Cut,
 }
@@ -132,11 +136,11 @@ async fn join(near: TcpStream, far: TcpStream, mut state: watch::Receiver<State>
                 Ok(()) => continue,
                 Err(_) => return,
             },
-            read = near_read.read(&mut up) => match read {
+            read = near_read.read(&mut up), if now.weather != Weather::Deaf => match read {
                 Ok(count @ 1..) => far_write.write_all(up.get(..count).unwrap_or_default()).await,
                 _ => return,
             },
-            read = far_read.read(&mut down) => match read {
+            read = far_read.read(&mut down), if now.weather != Weather::Mute => match read {
                 Ok(count @ 1..) => near_write.write_all(down.get(..count).unwrap_or_default()).await,
                 _ => return,
             },

@@ -212,6 +212,62 @@ async fn h14_a_rollout_goes_on_over_restarts_of_the_hub() {
     let _ = world.stop.send(true);
 }
 
+async fn all_current(world: &World, wanted: usize) -> Option<()> {
+    let mut api = world.api().await;
+    let request = v1::ListEnvironmentsRequest {};
+    let answer = api.list_environments(request).await.ok()?.into_inner();
+    let current: u32 = answer.environments.iter().map(|one| one.current).sum();
+    (current as usize == wanted).then_some(())
+}
+
+/// The value of a metric that has one.
+fn metric(text: &str, name: &str) -> f64 {
+    let line = text.lines().find(|line| line.starts_with(name));
+    let value = line.and_then(|line| line.rsplit(' ').next());
+    value.unwrap_or("0").parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h08_agents_of_a_restarted_hub_come_back_spread_and_get_only_what_changed() {
+    const AGENTS: usize = 300;
+    let mut world = World::new("", AGENTS, Duration::from_secs(3600)).await;
+    let limit = Duration::from_secs(120);
+    eventually("all current", limit, || all_current(&world, AGENTS))
+        .await
+        .unwrap();
+    world.hub.take().unwrap().kill();
+    eventually("all streams ended", limit, || async {
+        (world.seen.connected.load(Ordering::Relaxed) == 0).then_some(())
+    })
+    .await
+    .unwrap();
+    let restarted = tokio::time::Instant::now();
+    world.start().await;
+    eventually("all are back", limit, || async {
+        (world.seen.connected.load(Ordering::Relaxed) == AGENTS).then_some(())
+    })
+    .await
+    .unwrap();
+    eventually("all current again", limit, || all_current(&world, AGENTS))
+        .await
+        .unwrap();
+    let took = restarted.elapsed();
+    println!("{AGENTS} agents are back and current after {took:?}");
+    assert!(took < Duration::from_secs(30), "{took:?}");
+    let probes = world.hub.as_ref().unwrap().metrics_address.unwrap();
+    let get = "GET /metrics HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
+    let text = http(probes, get).await;
+    let value = |name: &str| metric(&text, name);
+    // Nothing changed: nobody is sent what it has, Git is looked at once, and the store is not asked
+    // once for each of them.
+    assert_eq!(value("flotilla_hub_assignments_sent_total"), 0.0, "{text}");
+    assert!(value("flotilla_hub_git_looks_total") <= 2.0, "{text}");
+    let batches = value("flotilla_hub_store_batch_effects_count");
+    println!("{batches} batches stored");
+    assert!(batches < AGENTS as f64, "{text}");
+    let _ = world.stop.send(true);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_commit_halts_in_its_canary_and_its_repair_goes_through() {
     let world = World::new(WAVES, 11, Duration::from_millis(300)).await;
@@ -350,7 +406,7 @@ async fn e16_a_signed_hook_makes_the_hub_look_and_a_forged_one_does_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p08_a_restored_backup_raises_the_epoch_and_everything_converges() {
+async fn p08_s06_a_backup_of_a_serving_hub_restored_raises_the_epoch_and_everything_converges() {
     let mut world = World::new(WAVES, 4, Duration::from_millis(300)).await;
     world.rollout(|rollout| rollout.state == "succeeded").await;
     let data = world.directory.path().join("hub");

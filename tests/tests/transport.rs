@@ -107,8 +107,8 @@ fn message(body: v1::agent_message::Body) -> v1::AgentMessage {
     v1::AgentMessage { body: Some(body) }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn h10_a_network_that_swallows_everything_is_noticed_by_both_ends() {
+/// Nothing is closed and something does not arrive any more: both ends must notice in time.
+async fn swallowed(weather: Weather) {
     let world = World::new().await;
     let proxy = Proxy::start(world.hub.address).await.unwrap();
     let hubs = Arc::new(vec![proxy.address.to_string()]);
@@ -124,8 +124,7 @@ async fn h10_a_network_that_swallows_everything_is_noticed_by_both_ends() {
     })
     .await
     .unwrap();
-    // Nothing is closed; nothing arrives any more, either way.
-    proxy.set(Weather::Silent);
+    proxy.set(weather);
     let began = Instant::now();
     let agent_notices = eventually("the agent notices", limit, || async {
         (connected() == 0).then(|| began.elapsed())
@@ -136,6 +135,7 @@ async fn h10_a_network_that_swallows_everything_is_noticed_by_both_ends() {
     });
     let (agent, hub) = tokio::join!(agent_notices, hub_notices);
     let (agent, hub) = (agent.unwrap(), hub.unwrap());
+    println!("{weather:?}: the agent after {agent:?}, the hub after {hub:?}");
     assert!(agent < Duration::from_secs(30), "{agent:?}");
     assert!(hub < Duration::from_secs(30), "{hub:?}");
     proxy.set(Weather::Fair);
@@ -144,6 +144,21 @@ async fn h10_a_network_that_swallows_everything_is_noticed_by_both_ends() {
     })
     .await
     .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h10_a_network_that_swallows_everything_is_noticed_by_both_ends() {
+    swallowed(Weather::Silent).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h10_a_network_that_swallows_what_agents_say_is_noticed_by_both_ends() {
+    swallowed(Weather::Deaf).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h10_a_network_that_swallows_what_agents_are_told_is_noticed_by_both_ends() {
+    swallowed(Weather::Mute).await;
 }
 
 /// Methods of all services, and some that are not there.

@@ -12,10 +12,10 @@ use crate::serve::http::{self, Probe};
 use crate::serve::standby::PassOn;
 use crate::serve::trust::{self, Trust};
 use crate::serve::{listen, server};
-use crate::store::{LEASE, Lease, Store};
+use crate::store::{LEASE, Lease, Store, Wait};
 
-/// How often a replica that stands by looks whether it should decide, and one that decides proves that
-/// it is there.
+/// How often a replica that stands by looks whether it should decide, hinted or not, and one that
+/// decides proves that it is there.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Stands by until the lease is free, then decides until it is lost. What was decided in memory is
@@ -52,20 +52,28 @@ pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
         start.config.limits,
         standing_by.clone(),
     ));
+    let mut hints = start.store.hints();
+    let mut waited = Wait::Hinted;
     let lease = loop {
         match start.store.acquire(&holder, &start.replica_address).await {
             Ok(Some(lease)) => break lease,
             Ok(None) => match start.store.standing().await {
-                Ok(standing) => pass_on.aim(&standing.address),
+                Ok(standing) => {
+                    if pass_on.aim(&standing.address) && waited == Wait::Passed {
+                        // This should have been hinted.
+                        hints.renew();
+                    }
+                }
                 Err(error) => tracing::warn!(%error, "cannot see who decides"),
             },
             Err(error) => tracing::warn!(%error, "cannot ask for the lease"),
         }
         tokio::select! {
-            () = tokio::time::sleep(LOOK) => {}
+            how = hints.wait(LOOK) => waited = how,
             () = start.stop.cancelled() => return Ok(()),
         }
     };
+    drop(hints);
     tracing::info!(term = lease.term, "this replica decides now");
     // Renewed from the first moment on: loading a large fleet takes time too.
     let keeper = tokio::spawn(keep(start.store.clone(), lease, start.stop.clone()));

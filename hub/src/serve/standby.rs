@@ -38,13 +38,15 @@ impl PassOn {
         }
     }
 
-    /// From now on to this address; empty: nobody decides.
-    pub fn aim(&self, address: &str) {
+    /// From now on to this address; empty: nobody decides. True: it is another than before.
+    pub fn aim(&self, address: &str) -> bool {
         let mut target = self.target.lock();
-        if target.0 != address {
+        let is_new = target.0 != address;
+        if is_new {
             tracing::info!(address, "passing calls on");
             *target = (address.to_owned(), None);
         }
+        is_new
     }
 
     async fn channel(&self) -> Result<Channel, Status> {

@@ -55,7 +55,9 @@ impl Store {
         Ok(())
     }
 
-    /// Takes the lease if nobody holds it; none: somebody does.
+    /// Takes the lease if nobody holds it; none: somebody does. One that ends later than any lease
+    /// lasts is from before the database's clock was set back, and must not bind anybody for as long
+    /// as that was (S11); whoever holds it is fenced by the new term.
     ///
     /// # Errors
     /// When the store fails.
@@ -63,7 +65,8 @@ impl Store {
         let lease = i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX);
         let row = sqlx::query(sqlx::AssertSqlSafe(format!(
             "UPDATE decider SET holder = $1, address = $2, term = term + 1, \
-             expires_at = {NOW} + $3 WHERE id = 1 AND expires_at < {NOW} RETURNING term"
+             expires_at = {NOW} + $3 WHERE id = 1 AND (expires_at < {NOW} \
+             OR expires_at > {NOW} + 2 * $3) RETURNING term"
         )))
         .bind(holder.to_owned())
         .bind(address.to_owned())
@@ -74,6 +77,7 @@ impl Store {
         let Some(row) = row else { return Ok(None) };
         let term: i64 = row.try_get(0).map_err(self.error())?;
         self.term.store(term, Ordering::Release);
+        self.hint().await;
         Ok(Some(Lease { term }))
     }
 
@@ -106,6 +110,7 @@ impl Store {
                 .execute(&self.pool)
                 .await
                 .map_err(self.error())?;
+            self.hint().await;
         }
         Ok(())
     }

@@ -1,0 +1,250 @@
+//! The database fails over to a standby: one that lacks what was acknowledged is noticed, and one that
+//! is waited for lacks nothing.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use flotilla_hub::app::{self, Config, Running};
+use flotilla_hub::authority::Authority;
+use flotilla_hub::fleet::{AuditEntry, ClusterRecord, Effect};
+use flotilla_hub::store::Store;
+use flotilla_proto::v1;
+use flotilla_proto::v1::fleet_service_client::FleetServiceClient;
+use flotilla_shared::dial::dial;
+use flotilla_shared::tls;
+use flotilla_tests::eventually;
+use flotilla_tests::git_server::GitServer;
+use flotilla_tests::postgres::Postgres;
+use flotilla_tests::repository::Repository;
+use flotilla_tests::simulated::{Agent, Enrolled, Seen};
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tonic::transport::Channel;
+
+const LIMIT: Duration = Duration::from_secs(90);
+
+/// A hub on a database, at the same address each time.
+async fn hub(directory: &Path, address: &str, url: String) -> Running {
+    let config = Config {
+        data_dir: directory.to_owned(),
+        fleet: directory.join("fleet.yaml"),
+        listen: address.to_owned(),
+        poll_interval: Some(Duration::from_millis(300)),
+        store_url: Some(url),
+        ..Config::default()
+    };
+    eventually("the hub starts", LIMIT, || {
+        let config = config.clone();
+        async move { app::start(config).await.ok() }
+    })
+    .await
+    .unwrap()
+}
+
+async fn api(enrolled: &Enrolled, hub: &Running) -> FleetServiceClient<Channel> {
+    let uri = "spiffe://flotilla/operator/ada".parse().unwrap();
+    let identity = enrolled.identity(&uri).unwrap();
+    let tls = tls::client_config(enrolled.trust_bundle(), Some(&identity)).unwrap();
+    FleetServiceClient::new(dial(&hub.address.to_string(), Arc::new(tls)).await.unwrap())
+}
+
+/// The cluster as the hub shows it, once it is as wanted.
+async fn cluster(
+    api: FleetServiceClient<Channel>,
+    what: &str,
+    wanted: impl Fn(&v1::ClusterStatus) -> bool,
+) -> v1::ClusterStatus {
+    eventually(what, LIMIT, || {
+        let mut api = api.clone();
+        let wanted = &wanted;
+        async move {
+            let name = "c0".to_owned();
+            let answer = api.get_cluster(v1::GetClusterRequest { name }).await.ok()?;
+            answer.into_inner().cluster.filter(wanted)
+        }
+    })
+    .await
+    .unwrap()
+}
+
+fn runs(cluster: &v1::ClusterStatus, commit: &str) -> bool {
+    cluster.current_since.is_some()
+        && cluster.applications.iter().all(|one| {
+            let assigned = one.assigned.as_ref();
+            assigned.is_some_and(|revision| revision.commit == commit)
+        })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s08_what_an_asynchronous_standby_lacks_is_noticed_and_a_higher_epoch_goes_on() {
+    tls::install_provider();
+    let Some(mut primary) = Postgres::start().unwrap() else {
+        return;
+    };
+    let mut standby = primary.standby().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let enrolled = Enrolled::with(Authority::init(path, Timestamp::now()).unwrap()).unwrap();
+    let repository = Repository::create(path, "fleet").unwrap();
+    repository.write("apps/a.yaml", "# 0\n").unwrap();
+    let first = repository.push("first", &["prod"]).unwrap();
+    let git = GitServer::start(&path.join("served"), "127.0.0.1:0")
+        .await
+        .unwrap();
+    let fleet = format!(
+        "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nrepositories:\n- {{name: fleet, url: '{}'}}\n\
+         environments:\n- {{name: prod, branch: prod}}\n\
+         applications:\n- {{name: web, repository: fleet, path: apps}}\n",
+        git.url("fleet.git")
+    );
+    std::fs::write(path.join("fleet.yaml"), fleet).unwrap();
+    let record = ClusterRecord {
+        environment: Some("prod".parse().unwrap()),
+        ..ClusterRecord::default()
+    };
+    let store = Store::connect(&primary.url()).await.unwrap();
+    store.acquire("seed", "").await.unwrap().unwrap();
+    let seed = [Effect::StoreCluster("c0".parse().unwrap(), record)];
+    store.apply("seed", &seed, Timestamp::now()).await.unwrap();
+    store.release().await.unwrap();
+    store.close().await;
+
+    let before = hub(path, "127.0.0.1:0", primary.url()).await;
+    let address = before.address.to_string();
+    let hubs = Arc::new(vec![address.clone()]);
+    let (stop, stopped) = watch::channel(false);
+    let name = "c0".parse().unwrap();
+    let agent = Agent::new(&enrolled, &name, &hubs, Duration::ZERO).unwrap();
+    tokio::spawn(agent.run(Arc::new(Seen::default()), stopped));
+    let calls = api(&enrolled, &before).await;
+    cluster(calls.clone(), "the first commit", |one| runs(one, &first)).await;
+    let place = primary.sql("SELECT pg_current_wal_lsn()").unwrap();
+    eventually("the standby has followed", LIMIT, || async {
+        let ask = format!("SELECT pg_last_wal_replay_lsn() >= '{place}'");
+        (standby.sql(&ask).ok()? == "t").then_some(())
+    })
+    .await
+    .unwrap();
+    // What comes now only the primary has; then it dies, and its hub with it.
+    standby.kill().unwrap();
+    let second = repository.push("second", &["prod"]).unwrap();
+    cluster(calls, "the second commit", |one| runs(one, &second)).await;
+    before.kill();
+    primary.kill().unwrap();
+    standby.resume().unwrap();
+    standby.sql("SELECT pg_promote()").unwrap();
+
+    let after = hub(path, &address, standby.url()).await;
+    let calls = api(&enrolled, &after).await;
+    let shown = cluster(calls, "the loss is noticed", |one| {
+        one.reason == "AgentAhead"
+    })
+    .await;
+    assert!(
+        shown.message.contains("Raise its epoch"),
+        "{}",
+        shown.message
+    );
+    let [accepted, assigned] = [shown.accepted.unwrap(), shown.assigned.unwrap()];
+    assert!(
+        accepted.generation >= assigned.generation,
+        "I4: nothing older was sent"
+    );
+    after.shutdown().await;
+    let store = Store::connect(&standby.url()).await.unwrap();
+    let epoch = store.raise_epoch().await.unwrap();
+    store.close().await;
+    let raised = hub(path, &address, standby.url()).await;
+    let calls = api(&enrolled, &raised).await;
+    cluster(calls, "everything goes on", |one| {
+        runs(one, &second)
+            && one
+                .accepted
+                .as_ref()
+                .is_some_and(|own| own.epoch == epoch.0)
+    })
+    .await;
+    let _ = stop.send(true);
+    raised.shutdown().await;
+}
+
+fn entry(text: &str) -> Effect {
+    Effect::Audit(AuditEntry {
+        at: Timestamp::now(),
+        detail: text.to_owned(),
+        ..AuditEntry::default()
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s08_with_a_synchronous_standby_nothing_acknowledged_is_lost() {
+    let Some(mut primary) = Postgres::start().unwrap() else {
+        return;
+    };
+    let mut standby = primary.standby().unwrap();
+    let store = Store::connect(&primary.url()).await.unwrap();
+    store.acquire("one", "").await.unwrap().unwrap();
+    primary
+        .sql("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        .unwrap();
+    primary.sql("SELECT pg_reload_conf()").unwrap();
+    eventually("it is waited for", LIMIT, || async {
+        let ask = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
+        (primary.sql(ask).ok()? == "1").then_some(())
+    })
+    .await
+    .unwrap();
+    // Without it nothing is acknowledged.
+    let now = Timestamp::now();
+    standby.kill().unwrap();
+    assert!(store.apply("alone", &[entry("alone")], now).await.is_err());
+    standby.resume().unwrap();
+    eventually("it is acknowledged with it", LIMIT, || async {
+        store.apply("alone", &[entry("alone")], now).await.ok()
+    })
+    .await
+    .unwrap();
+    let acknowledged = Arc::new(AtomicUsize::new(0));
+    let writer = {
+        let (store, acknowledged) = (store.clone(), Arc::clone(&acknowledged));
+        tokio::spawn(async move {
+            for index in 0usize.. {
+                let text = index.to_string();
+                let kept = store.apply(&text, &[entry(&text)], Timestamp::now()).await;
+                if kept.is_err() {
+                    return;
+                }
+                acknowledged.store(index + 1, Ordering::SeqCst);
+            }
+        })
+    };
+    eventually("some are acknowledged", LIMIT, || async {
+        (acknowledged.load(Ordering::SeqCst) >= 50).then_some(())
+    })
+    .await
+    .unwrap();
+    // In the middle of the next.
+    primary.kill().unwrap();
+    writer.await.unwrap();
+    standby.sql("SELECT pg_promote()").unwrap();
+    let promised = acknowledged.load(Ordering::SeqCst);
+    let store = Store::connect(&standby.url()).await.unwrap();
+    let rows = store.audit_newest("", 100_000).await.unwrap();
+    for index in 0..promised {
+        let text = index.to_string();
+        assert!(
+            rows.iter().any(|row| row.entry.detail == text),
+            "{index} of {promised} is lost"
+        );
+    }
+    assert!(store.verify_audit().await.unwrap().is_ok());
+}
