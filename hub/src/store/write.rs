@@ -296,7 +296,7 @@ impl Store {
     }
 }
 
-fn text(value: impl ToString) -> Value {
+fn text(value: &(impl ToString + ?Sized)) -> Value {
     Value::Text(Some(value.to_string()))
 }
 
