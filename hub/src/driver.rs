@@ -8,8 +8,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use flotilla_shared::id::ClusterName;
-use flotilla_shared::reason::Reason;
-use flotilla_shared::wire::DecodedAssignment;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +16,7 @@ use crate::fleet::{
     Action, ActionError, AuditEntry, Effect, Event, Fleet, SessionId, settle_order,
 };
 use crate::metrics::Metrics;
+use crate::outbox::{Control, Outbox};
 use crate::store::{self, Store};
 
 /// Events that may wait; a full channel slows the senders down, which is the point.
@@ -27,29 +26,16 @@ const QUEUE: usize = 1024;
 /// should.
 const TICK: Duration = Duration::from_secs(1);
 
-/// What a stream is told beside its assignment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Control {
-    /// Send the full report again.
-    RequestReport,
-    /// Renew the certificate within so many seconds.
-    Renew(u32),
-    /// End.
-    Close(Reason, String),
-}
-
-/// A stream's end of the driver: the latest assignment wins, controls are few.
-pub struct SessionEnd {
-    /// Slot of the newest assignment.
-    pub assignment: watch::Receiver<Option<Arc<DecodedAssignment>>>,
-    /// Controls, boxed as a channel keeps room for 32 of them.
-    pub control: mpsc::Receiver<Box<Control>>,
-}
-
 struct Session {
     id: SessionId,
-    assignment: watch::Sender<Option<Arc<DecodedAssignment>>>,
-    control: mpsc::Sender<Box<Control>>,
+    outbox: Arc<Outbox>,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // Whoever is not told anything any more need not stay.
+        self.outbox.finish();
+    }
 }
 
 type Query = Box<dyn FnOnce(&Fleet) + Send>;
@@ -176,26 +162,18 @@ impl Handle {
     ///
     /// # Errors
     /// When the hub is stopping.
-    pub async fn register(&self, cluster: ClusterName) -> Result<(SessionId, SessionEnd), Stopped> {
+    pub async fn register(
+        &self,
+        cluster: ClusterName,
+        outbox: Arc<Outbox>,
+    ) -> Result<SessionId, Stopped> {
         let id = SessionId(self.next_session.fetch_add(1, Ordering::Relaxed));
-        let (assignment, assignment_end) = watch::channel(None);
-        let (control, control_end) = mpsc::channel(8);
-        let session = Session {
-            id,
-            assignment,
-            control,
-        };
+        let session = Session { id, outbox };
         self.commands
             .send(Command::Register(cluster, session))
             .await
             .map_err(|_| Stopped)?;
-        Ok((
-            id,
-            SessionEnd {
-                assignment: assignment_end,
-                control: control_end,
-            },
-        ))
+        Ok(id)
     }
 
     /// The fleet's version; changes with each visible change.
@@ -401,7 +379,7 @@ impl Driver {
             Effect::Send(cluster, id, assignment) => {
                 if let Some(session) = self.sessions.get(&(cluster, id)) {
                     self.metrics.assignment_sent();
-                    session.assignment.send_replace(Some(assignment));
+                    session.outbox.assign(assignment);
                 }
             }
             Effect::RequestReport(cluster, id) => {
@@ -449,8 +427,7 @@ impl Driver {
 
     fn control(&self, cluster: &ClusterName, id: SessionId, control: Control) {
         if let Some(session) = self.sessions.get(&(cluster.clone(), id)) {
-            // A full channel means that the same was asked already and not yet answered.
-            let _ = session.control.try_send(Box::new(control));
+            session.outbox.control(control);
         }
     }
 }

@@ -142,6 +142,10 @@ pub fn server_config(identity: &TlsIdentity, trust_bundle: &str) -> Result<Serve
             private_key(&identity.key_pem)?,
         )
         .map_err(|error| TlsError::Setup(error.to_string()))?;
+    // No session is taken up again: a certificate is looked at each time, and nothing is kept for
+    // those who may never come back.
+    config.send_tls13_tickets = 0;
+    config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(config)
 }

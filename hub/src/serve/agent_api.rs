@@ -1,6 +1,5 @@
 //! One agent's stream, from hello to goodbye.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,18 +13,15 @@ use flotilla_shared::wire::{
     MAX_TOKEN_BYTES, PROTOCOL, WireError, assignment_ref_from_wire, decode_report,
     digest_from_wire, reason_from_wire, timestamp_to_wire,
 };
-use futures::{Stream, StreamExt as _};
 use jiff::Timestamp;
 use prost::Message as _;
-use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::rate::{Bucket, Rate};
-use super::{Context, HEARTBEAT_SECONDS, peer, relay};
-use crate::driver::{Control, SessionEnd};
+use super::{Context, HEARTBEAT_SECONDS, peer};
 use crate::fleet::{ClusterRecord, Event, Hello, SessionId};
+use crate::outbox::{Messages, Outbox};
 
 /// How long an agent may take to say hello.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
@@ -41,22 +37,13 @@ const MESSAGES: Rate = Rate {
 /// The service.
 pub struct Agents(pub Arc<Context>);
 
-/// Boxed, since a channel keeps room for 32 of its items: unboxed that would be 6 KiB for each of ten
-/// thousand agents that mostly have nothing to be told.
-type Message = Box<Result<v1::HubMessage, Status>>;
-type Outbound = mpsc::Sender<Message>;
-
 fn invalid(error: &WireError) -> Status {
     Status::invalid_argument(error.to_string())
 }
 
-fn message(body: v1::hub_message::Body) -> Message {
-    Box::new(Ok(v1::HubMessage { body: Some(body) }))
-}
-
 #[tonic::async_trait]
 impl AgentService for Agents {
-    type ConnectStream = Pin<Box<dyn Stream<Item = Result<v1::HubMessage, Status>> + Send>>;
+    type ConnectStream = Messages;
 
     async fn connect(
         &self,
@@ -103,9 +90,6 @@ impl AgentService for Agents {
         }
         let mut hello = hello_from_wire(&hello).map_err(|error| invalid(&error))?;
         hello.counter = counter;
-        let (session, end) = self.0.handle.register(cluster.clone()).await?;
-        // Small on purpose: assignments wait in their slot, where the newest replaces the older (H7).
-        let (outbound, stream) = mpsc::channel(2);
         let welcome = v1::Welcome {
             protocol,
             hub_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -114,8 +98,12 @@ impl AgentService for Agents {
             now: Some(timestamp_to_wire(Timestamp::now())),
             cluster: cluster.to_string(),
         };
-        // The channel is new and empty.
-        let _ = outbound.try_send(message(v1::hub_message::Body::Welcome(welcome)));
+        let outbox = Outbox::new(welcome);
+        let session = self
+            .0
+            .handle
+            .register(cluster.clone(), Arc::clone(&outbox))
+            .await?;
         tracing::info!(%cluster, session = session.0, "agent connected");
         self.0.metrics.stream_opened();
         self.0
@@ -123,15 +111,14 @@ impl AgentService for Agents {
             .event(Event::Connected(cluster.clone(), session, hello))
             .await?;
         let context = Arc::clone(&self.0);
-        let (asked, questions) = self.0.relay.open(&cluster);
+        let asked = self.0.relay.open(&cluster, Arc::clone(&outbox));
+        let messages = Messages::of(&outbox);
         tokio::spawn(async move {
-            let mut writer = tokio::spawn(write(end, questions, outbound.clone()));
-            let ended = read(&context, &cluster, session, inbound, &mut writer).await;
-            writer.abort();
+            let ended = read(&context, &cluster, session, inbound, &outbox).await;
             context.relay.close(&cluster, asked);
-            if let Err(status) = ended {
-                // The agent may be gone already.
-                let _ = outbound.try_send(Box::new(Err(status)));
+            match ended {
+                Ok(()) => outbox.finish(),
+                Err(status) => outbox.fail(status),
             }
             let _ = context
                 .handle
@@ -140,8 +127,7 @@ impl AgentService for Agents {
             context.metrics.stream_ended();
             tracing::info!(%cluster, session = session.0, "agent disconnected");
         });
-        let stream = ReceiverStream::new(stream).map(|message| *message);
-        Ok(Response::new(Box::pin(stream)))
+        Ok(Response::new(messages))
     }
 }
 
@@ -172,52 +158,12 @@ fn hello_from_wire(hello: &v1::Hello) -> Result<Hello, WireError> {
     })
 }
 
-/// Sends what the driver puts into the stream's slot, newest only.
-async fn write(mut end: SessionEnd, mut questions: relay::End, outbound: Outbound) {
-    use v1::hub_message::Body;
-    loop {
-        let body = tokio::select! {
-            changed = end.assignment.changed() => {
-                if changed.is_err() {
-                    return;
-                }
-                let slot = end.assignment.borrow_and_update().clone();
-                let Some(decoded) = slot else { continue };
-                Body::Assignment(v1::Assignment {
-                    content: decoded.content.clone(),
-                    digest: decoded.reference.digest.as_bytes().to_vec(),
-                })
-            }
-            Some(question) = questions.questions.recv() => Body::PlanRequest(question),
-            control = end.control.recv() => match control.map(|control| *control) {
-                None => return,
-                Some(Control::RequestReport) => Body::ReportRequest(v1::ReportRequest {}),
-                Some(Control::Renew(within_seconds)) => {
-                    Body::RenewalRequest(v1::RenewalRequest { within_seconds })
-                }
-                Some(Control::Close(reason, text)) => {
-                    let goodbye = v1::Goodbye {
-                        reason: reason.to_string(),
-                        message: text,
-                        retry_after_seconds: 0,
-                    };
-                    let _ = outbound.send(message(Body::Goodbye(goodbye))).await;
-                    return;
-                }
-            },
-        };
-        if outbound.send(message(body)).await.is_err() {
-            return;
-        }
-    }
-}
-
 async fn read(
     context: &Context,
     cluster: &ClusterName,
     session: SessionId,
     mut inbound: Streaming<v1::AgentMessage>,
-    writer: &mut tokio::task::JoinHandle<()>,
+    outbox: &Outbox,
 ) -> Result<(), Status> {
     let mut pace = Bucket::full(MESSAGES, Instant::now());
     loop {
@@ -227,15 +173,15 @@ async fn read(
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 () = context.stop.cancelled() => {}
-                _ = &mut *writer => return Ok(()),
+                () = outbox.gone() => return Ok(()),
             }
         }
         let next = tokio::select! {
             next = tokio::time::timeout(SILENCE, inbound.message()) => next
                 .map_err(|_| Status::deadline_exceeded("no heartbeat for three intervals"))??,
             () = context.stop.cancelled() => return Err(Status::unavailable("the hub is stopping")),
-            // The writer ends when the driver closed this stream: what comes after is not for us.
-            _ = &mut *writer => return Ok(()),
+            // The driver closed this stream: what comes after is not for us.
+            () = outbox.gone() => return Ok(()),
         };
         let Some(message) = next else {
             return Ok(());

@@ -1,23 +1,24 @@
 //! Questions to agents, and their answers: the one thing that operators ask of a cluster itself.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use flotilla_proto::v1;
 use flotilla_shared::id::ClusterName;
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tonic::Status;
+
+use crate::outbox::Outbox;
 
 /// Longest time for an answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Questions that wait for one agent's stream.
-const QUEUE: usize = 2;
 
 #[derive(Default)]
 struct Inner {
-    streams: HashMap<ClusterName, (u64, mpsc::Sender<v1::PlanRequest>)>,
+    streams: HashMap<ClusterName, (u64, Arc<Outbox>)>,
     waiting: HashMap<u64, (ClusterName, oneshot::Sender<v1::PlanResult>)>,
 }
 
@@ -28,19 +29,13 @@ pub struct Relay {
     next: AtomicU64,
 }
 
-/// One stream's end.
-pub(super) struct End {
-    pub(super) questions: mpsc::Receiver<v1::PlanRequest>,
-}
-
 impl Relay {
     /// A stream is open; the one before it gets no more questions.
-    pub(super) fn open(&self, cluster: &ClusterName) -> (u64, End) {
-        let (sender, questions) = mpsc::channel(QUEUE);
+    pub(super) fn open(&self, cluster: &ClusterName, outbox: Arc<Outbox>) -> u64 {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let mut inner = self.inner.lock();
-        inner.streams.insert(cluster.clone(), (id, sender));
-        (id, End { questions })
+        inner.streams.insert(cluster.clone(), (id, outbox));
+        id
     }
 
     /// A stream is closed.
@@ -86,9 +81,11 @@ impl Relay {
                 request,
                 application,
             };
-            stream.try_send(question).map_err(|_| {
-                Status::resource_exhausted(format!("cluster {cluster} has questions waiting"))
-            })?;
+            if !stream.ask(question) {
+                return Err(Status::resource_exhausted(format!(
+                    "cluster {cluster} has questions waiting"
+                )));
+            }
             inner.waiting.insert(request, (cluster.clone(), reply));
         }
         let answer = tokio::time::timeout(TIMEOUT, answer).await;
