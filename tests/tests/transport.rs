@@ -135,7 +135,6 @@ async fn swallowed(weather: Weather) {
     });
     let (agent, hub) = tokio::join!(agent_notices, hub_notices);
     let (agent, hub) = (agent.unwrap(), hub.unwrap());
-    println!("{weather:?}: the agent after {agent:?}, the hub after {hub:?}");
     assert!(agent < Duration::from_secs(30), "{agent:?}");
     assert!(hub < Duration::from_secs(30), "{hub:?}");
     proxy.set(Weather::Fair);
