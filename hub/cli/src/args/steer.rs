@@ -34,6 +34,8 @@ pub(crate) enum RolloutCommand {
     Watch {
         /// A rollout, or an environment for its last one.
         subject: String,
+        #[command(flatten)]
+        output: OutputArgs,
     },
 }
 
@@ -161,7 +163,10 @@ pub(crate) struct AuditArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
     /// Check that no entry was changed, taken out or put elsewhere.
-    Verify,
+    Verify {
+        #[command(flatten)]
+        output: OutputArgs,
+    },
 }
 
 /// Events as they come.

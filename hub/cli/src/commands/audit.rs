@@ -14,7 +14,7 @@ pub(super) async fn audit(
     args: AuditArgs,
     printer: &Printer,
 ) -> Result<(), Error> {
-    if let Some(AuditCommand::Verify) = args.command {
+    if let Some(AuditCommand::Verify { output }) = args.command {
         let request = client.request(v1::VerifyAuditRequest {});
         let answer = client.api().verify_audit(request).await?.into_inner();
         if !answer.broken.is_empty() {
@@ -28,6 +28,13 @@ pub(super) async fn audit(
                     answer.entries
                 ),
             ));
+        }
+        if output.output.is_structured() {
+            let value = serde_json::json!({
+                "entries": answer.entries,
+                "lastHash": crate::view::text(&answer.last_hash),
+            });
+            return printer.value(output.output, &value);
         }
         return printer.out(&format!(
             "{} entries hold, the last hash is {}\n",

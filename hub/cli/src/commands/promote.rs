@@ -8,7 +8,7 @@ use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
 use tokio::time::Instant;
 
 use super::{rollout, steer};
-use crate::args::Promote;
+use crate::args::{Output, Promote};
 use crate::client::Client;
 use crate::error::Error;
 use crate::forge::Forge;
@@ -97,7 +97,7 @@ pub(super) async fn run(client: &Client, args: Promote, printer: &Printer) -> Re
     }
     if args.wait {
         if let Some(rollout) = begun(client, &promotion, &args).await? {
-            return rollout::watch(client, &rollout, printer).await;
+            return rollout::watch(client, &rollout, Output::Table, printer).await;
         }
         return follow(client, &promotion, &args, printer).await;
     }

@@ -46,7 +46,9 @@ pub(super) async fn run(
                 }
             }
         }
-        RolloutCommand::Watch { subject } => watch(client, &subject, printer).await,
+        RolloutCommand::Watch { subject, output } => {
+            watch(client, &subject, output.output, printer).await
+        }
     }
 }
 
@@ -88,9 +90,20 @@ pub(super) async fn get(
     ))
 }
 
-/// Shows a rollout until it is over: redrawn on a terminal, else a line for each change. Fails where
-/// it ended badly or needs a person.
-pub(super) async fn watch(client: &Client, subject: &str, printer: &Printer) -> Result<(), Error> {
+/// Shows a rollout until it is over: redrawn on a terminal, else a line for each change, for programs
+/// a JSON document on each. Fails where it ended badly or needs a person.
+pub(super) async fn watch(
+    client: &Client,
+    subject: &str,
+    output: Output,
+    printer: &Printer,
+) -> Result<(), Error> {
+    if output == Output::Yaml {
+        return Err(Error::refused(
+            "YAML cannot be watched",
+            "use -o json: it gives one document on each line",
+        ));
+    }
     let mut shown = String::new();
     loop {
         let (rollout, decisions) = match get(client, subject).await {
@@ -110,11 +123,15 @@ pub(super) async fn watch(client: &Client, subject: &str, printer: &Printer) -> 
                 "an environment has rollouts once it has a strategy in the fleet file",
             ));
         };
-        if printer.terminal {
+        if printer.terminal && !output.is_structured() {
             let text = render::rollout(&rollout, &decisions, printer.paint, Timestamp::now());
             printer.out(&format!("{CLEAR}{text}"))?;
         } else {
-            let line = line(&rollout);
+            let line = if output.is_structured() {
+                serde_json::json!({ "rollout": rollout, "decisions": decisions }).to_string()
+            } else {
+                line(&rollout)
+            };
             if line != shown {
                 printer.out(&format!("{line}\n"))?;
                 shown = line;

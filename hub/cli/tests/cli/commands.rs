@@ -4,6 +4,7 @@ use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 
+use flotilla_proto::v1;
 use serde_json::Value;
 
 use crate::service::{Fake, Hub, stderr, stdout};
@@ -116,6 +117,34 @@ fn a_watch_without_a_terminal_is_a_line_for_each_change() {
         .collect();
     assert_eq!(kinds.last().unwrap(), "bookmark");
     assert_eq!(kinds.len(), 5);
+}
+
+#[test]
+fn what_is_followed_or_verified_is_there_for_programs() {
+    let hub = Hub::start(Fake {
+        rollout: v1::GetRolloutResponse {
+            rollout: Some(v1::RolloutStatus {
+                id: "prod-7".to_owned(),
+                environment: "prod".to_owned(),
+                state: "succeeded".to_owned(),
+                ..v1::RolloutStatus::default()
+            }),
+            decisions: None,
+        },
+        ..Fake::default()
+    });
+    let lines = stdout(&hub.run(&["rollout", "watch", "prod", "-o", "json"]));
+    let values: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(values.len(), 1, "{lines}");
+    assert_eq!(values[0]["rollout"]["state"], "succeeded");
+    let refused = hub.run(&["rollout", "watch", "prod", "-o", "yaml"]);
+    assert_eq!(refused.status.code(), Some(1), "{}", stderr(&refused));
+    let verified = stdout(&hub.run(&["audit", "verify", "-o", "json"]));
+    let verified: Value = serde_json::from_str(&verified).unwrap();
+    assert_eq!(verified["entries"], 0);
 }
 
 #[test]
