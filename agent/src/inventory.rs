@@ -2,6 +2,7 @@
 //! Pure; reading and writing it is the cluster room's.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use flotilla_shared::object::ObjectRef;
 use serde::{Deserialize, Serialize};
@@ -31,7 +32,8 @@ pub struct Entry {
 /// ever a reason to delete.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Inventory {
-    entries: BTreeMap<ObjectRef, Entry>,
+    /// Shared, since several versions of an inventory are held while it changes.
+    entries: BTreeMap<ObjectRef, Arc<Entry>>,
     /// Hooks of the newest content that are through; their Jobs may be gone by now.
     pub finished_hooks: BTreeSet<ObjectRef>,
 }
@@ -49,13 +51,13 @@ impl Inventory {
 
     /// The entries in order.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.values()
+        self.entries.values().map(AsRef::as_ref)
     }
 
     /// The entry of an object.
     #[must_use]
     pub fn get(&self, object: &ObjectRef) -> Option<&Entry> {
-        self.entries.get(object)
+        self.entries.get(object).map(AsRef::as_ref)
     }
 
     /// How many.
@@ -77,7 +79,7 @@ impl Inventory {
             .get(&entry.object)
             .is_some_and(|before| !before.uid.is_empty());
         if !(known && entry.uid.is_empty()) {
-            self.entries.insert(entry.object.clone(), entry);
+            self.entries.insert(entry.object.clone(), Arc::new(entry));
         }
     }
 

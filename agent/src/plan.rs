@@ -152,8 +152,8 @@ pub struct Observed {
 /// What all applications of the cluster want, for hand-over between them (P3).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Claims {
-    /// Who wants which object, by name.
-    pub owners: BTreeMap<ObjectRef, BTreeSet<String>>,
+    /// Who wants which object, sorted by name; nearly always one.
+    pub owners: BTreeMap<ObjectRef, Vec<Arc<str>>>,
     /// Whether every application's wish is known; while it is not, an object that seems to be leaving
     /// may be on its way to another application, so nothing is pruned.
     pub complete: bool,
@@ -163,10 +163,8 @@ impl Claims {
     /// Of a cluster with one application, all of whose wish is known.
     #[must_use]
     pub fn of_one(application: &str, desired: &[Arc<Desired>]) -> Self {
-        let claim = |desired: &Arc<Desired>| {
-            let owners = BTreeSet::from([application.to_owned()]);
-            (desired.object.clone(), owners)
-        };
+        let owner: Arc<str> = application.into();
+        let claim = |desired: &Arc<Desired>| (desired.object.clone(), vec![Arc::clone(&owner)]);
         Self {
             owners: desired.iter().map(claim).collect(),
             complete: true,
@@ -178,8 +176,8 @@ impl Claims {
     #[must_use]
     pub fn owner(&self, object: &ObjectRef, mark: &str) -> Option<&str> {
         let claimants = self.owners.get(object)?;
-        let holder = claimants.get(mark).or_else(|| claimants.first());
-        holder.map(String::as_str)
+        let holder = claimants.iter().find(|claimant| ***claimant == *mark);
+        holder.or_else(|| claimants.first()).map(AsRef::as_ref)
     }
 }
 

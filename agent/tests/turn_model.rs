@@ -192,7 +192,7 @@ impl World {
         for (name, wishes) in &self.rendered {
             for number in wishes.keys() {
                 let owners = claims.owners.entry(object(*number)).or_default();
-                owners.insert((*name).to_owned());
+                owners.push((*name).into());
             }
         }
         claims

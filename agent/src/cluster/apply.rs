@@ -31,7 +31,7 @@ const RECREATE_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) struct Request {
     pub(super) desired: Arc<Desired>,
     /// What is live; none: nothing.
-    pub(super) fact: Option<Fact>,
+    pub(super) fact: Option<Arc<Fact>>,
     /// Take fields over from whoever has them.
     pub(super) force: bool,
     /// The object was ours before this apply.

@@ -76,7 +76,7 @@ pub(super) struct Turn<'a> {
     pub(super) input: &'a TurnInput,
     pub(super) memory: &'a mut Memory,
     pub(super) desired: Arc<Vec<Arc<Desired>>>,
-    pub(super) facts: BTreeMap<ObjectRef, Fact>,
+    pub(super) facts: BTreeMap<ObjectRef, Arc<Fact>>,
     pub(super) inventory: Inventory,
     pub(super) statuses: BTreeMap<ObjectRef, ObjectStatus>,
     pub(super) outcome: TurnOutcome,

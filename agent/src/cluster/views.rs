@@ -111,7 +111,7 @@ struct Inner {
     scopes: BTreeMap<ApplicationName, Scope>,
     /// What each object is compared with; none: it is only in an inventory.
     tracked: HashMap<ObjectRef, (ApplicationName, Option<Wanted>)>,
-    facts: HashMap<ObjectRef, Fact>,
+    facts: HashMap<ObjectRef, Arc<Fact>>,
     proven: HashMap<ObjectRef, Proven>,
     views: BTreeMap<Key, View>,
 }
@@ -131,7 +131,7 @@ pub(super) struct Views {
 /// What is known of one application's objects.
 #[derive(Debug, Default)]
 pub(super) struct Snapshot {
-    pub(super) facts: BTreeMap<ObjectRef, Fact>,
+    pub(super) facts: BTreeMap<ObjectRef, Arc<Fact>>,
     /// Why it is not complete.
     pub(super) problem: Option<Error>,
 }
@@ -199,7 +199,7 @@ impl Views {
                 .get(object)
                 .and_then(|(_, wanted)| wanted.as_ref());
             if wanted.is_none_or(|wanted| wanted.key != fact.compared) {
-                fact.fit = Fit::Unknown;
+                Arc::make_mut(&mut fact).fit = Fit::Unknown;
             }
             snapshot.facts.insert(object.clone(), fact);
         }
@@ -268,7 +268,12 @@ impl Views {
                 && b.application == fact.application
                 && b.prune == fact.prune
         });
-        inner.facts.insert(object.clone(), fact);
+        // The name that is held anyway, not another copy of it.
+        let object = match inner.tracked.get_key_value(object) {
+            Some((tracked, _)) => tracked.clone(),
+            None => object.clone(),
+        };
+        inner.facts.insert(object, Arc::new(fact));
         !is_same
     }
 

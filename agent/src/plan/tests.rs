@@ -164,7 +164,7 @@ fn p03_a_hand_over_forgets_instead_of_deleting() {
     world
         .claims
         .owners
-        .insert(object("ConfigMap", "b"), ["other".to_owned()].into());
+        .insert(object("ConfigMap", "b"), vec!["other".into()]);
     assert!(world.pruned().is_empty());
     assert!(
         world
@@ -242,7 +242,7 @@ fn p19_an_object_of_another_application_is_refused_with_its_owner() {
     world
         .claims
         .owners
-        .insert(object("ConfigMap", "a"), ["other".to_owned()].into());
+        .insert(object("ConfigMap", "a"), vec!["other".into()]);
     let skipped = world.plan().rest.into_iter().find_map(|step| match step {
         Step::Skip(_, reason, message) => Some((reason, message)),
         _ => None,
@@ -352,7 +352,7 @@ fn p21_no_plan_deletes_without_proof() {
                 world.observed.live.insert(id.clone(), one);
             }
             if rng.random_bool(0.1) {
-                world.claims.owners.insert(id, ["other".to_owned()].into());
+                world.claims.owners.insert(id, vec!["other".into()]);
             }
         }
         let plan = world.plan();
@@ -394,7 +394,7 @@ fn p19_of_two_claimants_the_holder_keeps_it() {
     let claims = Claims {
         owners: [(
             object("ConfigMap", "a"),
-            ["a-newcomer".to_owned(), "app".to_owned()].into(),
+            vec!["a-newcomer".into(), "app".into()],
         )]
         .into(),
         complete: true,

@@ -116,9 +116,12 @@ impl Board {
             complete: inner.wishes.values().all(|wish| wish.exact),
         };
         for (name, wish) in &inner.wishes {
+            let owner: Arc<str> = name.as_str().into();
             for object in &wish.objects {
-                let owners = claims.owners.entry(object.clone()).or_default();
-                owners.insert(name.to_string());
+                // By name, as the wishes are.
+                let owners = claims.owners.entry(object.clone());
+                let owners = owners.or_insert_with(|| Vec::with_capacity(1));
+                owners.push(Arc::clone(&owner));
             }
         }
         if *inner.claims != claims {
