@@ -14,9 +14,13 @@ use std::time::Duration;
 use flotilla_agent::policy::{Policy, Refusal};
 use flotilla_agent::source::{Source, Trust, Wanted};
 use flotilla_git::{Access, Error, Limits, Remote, SshKey};
+use flotilla_proto::v1;
 use flotilla_shared::assignment::{ApplicationAssignment, Renderer, SyncPolicy};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::Revision;
+use flotilla_tests::eventually;
+use flotilla_tests::fleet::application;
+use flotilla_tests::installation::Installation;
 use flotilla_tests::repository::Repository;
 use flotilla_tests::ssh_server::{SshServer, make_key};
 
@@ -236,4 +240,55 @@ async fn what_is_not_there_is_told_from_what_is_not_allowed() {
     });
     let error = look.await.unwrap();
     assert!(matches!(error, Error::RepositoryNotFound { .. }), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hub_and_an_agent_read_one_repository_over_ssh() {
+    if !SshServer::is_here() {
+        eprintln!("SKIPPED LOUDLY: sshd is not installed");
+        return;
+    }
+    let manifest = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: default}\n";
+    let installation = Installation::new(&[("app/a.yaml", manifest)])
+        .await
+        .unwrap();
+    let root = installation.root().to_owned();
+    let server = SshServer::start(&root.join("sshd")).await.unwrap();
+    make_key(&root.join("key")).await.unwrap();
+    server.authorize(&root.join("key")).unwrap();
+    let mounted = root.join("credentials");
+    std::fs::create_dir(&mounted).unwrap();
+    // `ssh-keygen` made it for us alone, and a copy stays so.
+    let key = mounted.join(format!("{}.ssh-privatekey", server.host()));
+    std::fs::copy(root.join("key"), key).unwrap();
+    let known_hosts = mounted.join(format!("{}.known_hosts", server.host()));
+    std::fs::write(known_hosts, server.known_hosts().unwrap()).unwrap();
+    let fleet = std::fs::read_to_string(root.join("fleet.yaml")).unwrap();
+    let (http, ssh) = (
+        installation.git.url("fleet.git"),
+        server.url(&root.join("served/fleet.git")),
+    );
+    assert!(fleet.contains(&http));
+    std::fs::write(root.join("fleet.yaml"), fleet.replace(&http, &ssh)).unwrap();
+
+    let _hub = installation
+        .hub_with(&["--git-credentials", "credentials"])
+        .unwrap();
+    let mut operator = installation.operator().await.unwrap();
+    installation.invite(&mut operator).await.unwrap();
+    let more = ["--git-credentials", "credentials", "--share-identity"];
+    let _agent = installation.agent("agent", &more).unwrap();
+    eventually("it is applied", Duration::from_secs(60), || {
+        let mut operator = operator.clone();
+        async move {
+            let cluster = operator.cluster("c1").await?;
+            let report = application(&cluster, "app")?;
+            (report.sync() == v1::Sync::Synced).then_some(())
+        }
+    })
+    .await
+    .unwrap_or_else(|error| {
+        let log = std::fs::read_to_string(root.join("flotilla-agent.log")).unwrap();
+        panic!("{error}: {log}")
+    });
 }
