@@ -169,6 +169,10 @@ pub struct Run {
     /// Where identity, ledger and Git caches are kept.
     #[arg(long)]
     pub data_dir: PathBuf,
+    /// Where another authority than the hub (cert-manager) keeps this agent's `tls.key`, `tls.crt` and
+    /// `ca.crt`, read again when the certificate is due; no token is needed then.
+    #[arg(long)]
+    pub identity_dir: Option<PathBuf>,
     /// This cluster's name.
     #[arg(long)]
     pub cluster: ClusterName,

@@ -47,6 +47,12 @@ pub enum Error {
     /// No connection.
     #[error(transparent)]
     Dial(#[from] DialError),
+    /// Another authority issues, and has issued nothing new.
+    #[error(
+        "{0} holds no newer certificate: the authority that fills it (cert-manager) has to renew it; the \
+         agent reads it again"
+    )]
+    NotRenewed(PathBuf),
     /// The hub said no.
     #[error("the hub refuses enrolment: {0}")]
     Refused(String),
@@ -59,6 +65,7 @@ const NAMES: [&str; 3] = ["tls.key", "ca.crt", "tls.crt"];
 #[derive(Debug, Clone)]
 pub struct IdentityFiles {
     directory: PathBuf,
+    mounted: Option<PathBuf>,
 }
 
 /// A certificate with what we need to know of it.
@@ -82,7 +89,51 @@ impl IdentityFiles {
     pub fn new(data_dir: &Path) -> Self {
         Self {
             directory: data_dir.join("identity"),
+            mounted: None,
         }
+    }
+
+    /// Takes key, certificate and roots from a directory that another authority fills, such as a mounted
+    /// Secret of cert-manager (`tls.key`, `tls.crt`, `ca.crt`), instead of asking the hub for them.
+    #[must_use]
+    pub fn mounted(mut self, directory: Option<PathBuf>) -> Self {
+        self.mounted = directory;
+        self
+    }
+
+    /// Whether another authority issues.
+    #[must_use]
+    pub const fn is_mounted(&self) -> bool {
+        self.mounted.is_some()
+    }
+
+    /// Takes what is mounted, whatever we had: its owner says who we are.
+    fn take_mounted(&self) -> Result<(), Error> {
+        let Some(mounted) = &self.mounted else {
+            return Ok(());
+        };
+        // A Secret is replaced by a link to a new directory: all files from the same one.
+        let link = mounted.join("tls.crt");
+        let certificate = link
+            .canonicalize()
+            .map_err(|cause| Error::File { path: link, cause })?;
+        let directory = certificate.parent().unwrap_or(mounted);
+        let mut entries = BTreeMap::new();
+        for name in NAMES {
+            entries.insert(name.to_owned(), read(&directory.join(name))?);
+        }
+        self.write_all(&entries)
+    }
+
+    /// The certificate that another authority has renewed.
+    ///
+    /// # Errors
+    /// When it has not, or files cannot be used.
+    fn renewed_elsewhere(&self, mounted: &Path) -> Result<Certified, Error> {
+        let before = self.load_own()?.map(|certified| certified.tls.chain_pem);
+        let is_new = |certified: &Certified| Some(&certified.tls.chain_pem) != before.as_ref();
+        let now = self.load()?.filter(is_new);
+        now.ok_or_else(|| Error::NotRenewed(mounted.to_owned()))
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -94,6 +145,11 @@ impl IdentityFiles {
     /// # Errors
     /// When files are there and cannot be used.
     pub fn load(&self) -> Result<Option<Certified>, Error> {
+        self.take_mounted()?;
+        self.load_own()
+    }
+
+    fn load_own(&self) -> Result<Option<Certified>, Error> {
         if !self.path("tls.crt").exists() {
             return Ok(None);
         }
@@ -150,7 +206,7 @@ impl IdentityFiles {
     /// # Errors
     /// When files cannot be written, or what was kept cannot be used.
     pub fn adopt(&self, entries: &BTreeMap<String, String>) -> Result<(), Error> {
-        if let (Ok(Some(own)), Some(other)) = (self.load(), entries.get("tls.crt")) {
+        if let (Ok(Some(own)), Some(other)) = (self.load_own(), entries.get("tls.crt")) {
             let leaf = tls::certificates("certificate chain", other)?.swap_remove(0);
             let peer = PeerCertificate::from_der(&leaf).map_err(|error| {
                 Error::Refused(format!("the certificate of the Secret: {error}"))
@@ -159,7 +215,11 @@ impl IdentityFiles {
                 return Ok(());
             }
         }
-        // In the order of NAMES: the certificate last, since its presence says that all is there.
+        self.write_all(entries)
+    }
+
+    /// In the order of `NAMES`: the certificate last, since its presence says that all is there.
+    fn write_all(&self, entries: &BTreeMap<String, String>) -> Result<(), Error> {
         for name in NAMES {
             if let Some(content) = entries.get(name) {
                 write_private(&self.path(name), content)?;
@@ -277,6 +337,9 @@ impl IdentityFiles {
     /// # Errors
     /// When the hub refuses or files cannot be written.
     pub async fn renew(&self, channel: Channel) -> Result<Certified, Error> {
+        if let Some(mounted) = &self.mounted {
+            return self.renewed_elsewhere(mounted);
+        }
         let request = CertificateParams::default().serialize_request(&self.key()?)?;
         let response = EnrollmentServiceClient::new(channel)
             .renew(v1::RenewRequest {
@@ -305,6 +368,9 @@ impl IdentityFiles {
     /// # Errors
     /// When there is no connection, the hub refuses, or files cannot be written.
     pub async fn recover(&self, hub: &str) -> Result<Option<Certified>, Error> {
+        if let Some(mounted) = &self.mounted {
+            return self.renewed_elsewhere(mounted).map(Some);
+        }
         let trusted = self.trusted()?;
         let request = CertificateParams::default().serialize_request(&self.key()?)?;
         let channel = dial(hub, Arc::new(tls::client_config(&trusted, None)?)).await?;
@@ -383,4 +449,67 @@ fn write_private(path: &Path, content: &str) -> Result<(), Error> {
         .and_then(|()| file.sync_all())
         .map_err(error)?;
     std::fs::rename(&temporary, path).map_err(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{BasicConstraints, IsCa, Issuer, SanType};
+
+    use super::*;
+
+    /// What cert-manager puts into a Secret.
+    fn issue(directory: &Path, days: i64) -> String {
+        let authority = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let root = params.self_signed(&authority).unwrap().pem();
+        let key = KeyPair::generate().unwrap();
+        let mut leaf = CertificateParams::default();
+        let name = "spiffe://flotilla/cluster/c1".try_into().unwrap();
+        leaf.subject_alt_names = vec![SanType::URI(name)];
+        let now = std::time::SystemTime::now();
+        leaf.not_before = now.into();
+        leaf.not_after = (now + Duration::from_secs(days.unsigned_abs() * 86_400)).into();
+        let issuer = Issuer::new(params, authority);
+        let certificate = leaf.signed_by(&key, &issuer).unwrap().pem();
+        std::fs::create_dir_all(directory).unwrap();
+        for (name, content) in [
+            ("tls.crt", &certificate),
+            ("tls.key", &key.serialize_pem()),
+            ("ca.crt", &root),
+        ] {
+            std::fs::write(directory.join(name), content).unwrap();
+        }
+        certificate
+    }
+
+    #[test]
+    fn another_authority_issues_by_a_mounted_directory_that_is_read_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let mounted = directory.path().join("mounted");
+        let files = IdentityFiles::new(directory.path()).mounted(Some(mounted.clone()));
+        let missing = files.load().unwrap_err().to_string();
+        assert!(missing.contains("tls.crt"), "{missing}");
+
+        // As kubelet mounts a Secret: links into a directory that is exchanged.
+        let link = mounted.join("..data");
+        std::fs::create_dir_all(&mounted).unwrap();
+        for name in NAMES {
+            std::os::unix::fs::symlink(Path::new("..data").join(name), mounted.join(name)).unwrap();
+        }
+        let first = issue(&mounted.join("one"), 10);
+        std::os::unix::fs::symlink("one", &link).unwrap();
+        let certified = files.load().unwrap().unwrap();
+        assert_eq!(certified.tls.chain_pem, first);
+        assert_eq!(certified.cluster.as_str(), "c1");
+        let same = files.renewed_elsewhere(&mounted);
+        assert!(matches!(same, Err(Error::NotRenewed(_))), "{same:?}");
+
+        let second = issue(&mounted.join("two"), 20);
+        std::fs::remove_file(&link).unwrap();
+        std::os::unix::fs::symlink("two", &link).unwrap();
+        let renewed = files.renewed_elsewhere(&mounted).unwrap();
+        assert_eq!(renewed.tls.chain_pem, second);
+        assert_eq!(files.load().unwrap().unwrap().tls.chain_pem, second);
+    }
 }

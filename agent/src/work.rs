@@ -94,7 +94,7 @@ impl Work {
         };
         // The loop starts first and alone: with the hub away the last assignment goes on (I6).
         let mut tasks = vec![tokio::spawn(reconciler.run(stop.clone()))];
-        let files = IdentityFiles::new(&run.data_dir);
+        let files = IdentityFiles::new(&run.data_dir).mounted(run.identity_dir.clone());
         if shared.share {
             let copies = Copies {
                 cluster: shared.cluster.clone(),
@@ -185,7 +185,8 @@ struct Link {
 impl Link {
     async fn certified(&self) -> anyhow::Result<(Certified, Facts)> {
         let facts = self.facts().await;
-        if self.share {
+        // What is mounted is the same for all pods already.
+        if self.share && !self.files.is_mounted() {
             self.meet().await?;
         }
         if let Some(certified) = self.files.load()? {
