@@ -162,6 +162,7 @@ impl World {
         let run = Run {
             hub: self.hub.address.clone(),
             data_dir: self.path("agent"),
+            identity_dir: None,
             cluster: "c1".parse().unwrap(),
             token_file: Some(self.path("token")),
             trust_bundle: Some(self.path("ca.crt")),
