@@ -132,12 +132,19 @@ impl Error {
         // URLs with user information are refused before.
         let text = format!("{error:?}");
         let url = url.clone();
-        let says = |needles: &[&str]| needles.iter().any(|needle| text.contains(needle));
+        // A port, a host or a path may hold the same words and digits.
+        let rest = url.as_str().split_once("://").map_or("", |(_, rest)| rest);
+        let path = rest.split_once('/').map_or("", |(_, path)| path);
+        let own = [url.as_str(), path, url.authority()];
+        let told = own.iter().filter(|part| part.len() > 1);
+        let told = told.fold(text.clone(), |text, part| text.replace(part, ""));
+        let says = |needles: &[&str]| needles.iter().any(|needle| told.contains(needle));
         if says(&["hash sized 64", "object-format", "ObjectFormat"]) {
             return Self::ObjectFormat { url };
         }
         if says(&[
-            "404",
+            "status 404",
+            "Status(404",
             "NotFound",
             "does not appear to be a git repository",
             "No such file",
@@ -146,8 +153,10 @@ impl Error {
         }
         let cause = one_line(&text);
         if says(&[
-            "401",
-            "403",
+            "status 401",
+            "status 403",
+            "Status(401",
+            "Status(403",
             "Unauthorized",
             "Forbidden",
             "credential",
@@ -167,4 +176,32 @@ pub(crate) fn one_line(text: &str) -> String {
         .filter(|line| !line.is_empty())
         .collect();
     flotilla_shared::report::plain_line(&joined.join(": "), 400)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_or_a_path_is_not_taken_for_a_status() {
+        let reason = |url: &str, text: &str| {
+            Error::transport(&url.parse().unwrap(), text)
+                .reason()
+                .to_string()
+        };
+        let refused = "error sending request for url (https://localhost:40440/NotFound/info/refs)";
+        let url = "https://localhost:40440/NotFound";
+        assert_eq!(reason(url, refused), "RepositoryUnavailable");
+        let refused = "cannot connect to https://git.example.com:8403/credential-store.git";
+        let url = "https://git.example.com:8403/credential-store.git";
+        assert_eq!(reason(url, refused), "RepositoryUnavailable");
+        for (text, wanted) in [
+            ("Received HTTP status 404", "RepositoryNotFound"),
+            ("Received HTTP status 401", "AuthenticationFailed"),
+            ("kind: Status(403, None)", "AuthenticationFailed"),
+            ("Received HTTP status 503", "RepositoryUnavailable"),
+        ] {
+            assert_eq!(reason(url, text), wanted, "{text}");
+        }
+    }
 }
