@@ -143,6 +143,7 @@ impl World {
                 revision: Some(one.revision.clone()),
                 sync: Sync::Synced,
                 health: Health::Current,
+                source_digest: Digest::of(one.revision.commit.as_str().as_bytes()),
                 ..ApplicationReport::default()
             };
             (name.clone(), report)

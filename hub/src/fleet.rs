@@ -62,7 +62,7 @@ pub struct Head {
 pub type Heads = BTreeMap<(RepositoryName, BranchName), Head>;
 
 /// The clusters of an environment, with wave and place within it.
-type Members = BTreeMap<ClusterName, (usize, String)>;
+type Members = BTreeMap<ClusterName, (usize, Arc<str>)>;
 
 /// Everything the hub knows.
 #[derive(Debug, Clone, Default)]

@@ -89,6 +89,8 @@ pub struct Cluster {
     pub version: u64,
     pub(super) session: Option<(SessionId, Timestamp)>,
     pub(super) report_digest: Digest,
+    /// What that report was rendered from, worked out once.
+    pub(super) rendered_from: Digest,
     /// From before a restart: since when it was current, and by which report. Gone with the first
     /// other one.
     pub(super) resumable: Option<(Timestamp, Digest)>,

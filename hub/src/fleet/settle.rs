@@ -4,14 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use flotilla_shared::digest::Digest;
 use flotilla_shared::id::{ClusterName, EnvironmentName};
 use jiff::Timestamp;
 
 use super::cluster::{Connection, OFFLINE_AFTER};
 use super::environment::{MAX_QUARANTINED, MAX_QUEUE, Quarantine, Scope, push};
 use super::event::{AuditEntry, Effect};
-use super::observe;
+use super::observe::{self, Lookup};
 use super::rollout::{Commits, Observation, Phase, Rollout, State, Verdict, World, title};
 use super::{Fleet, Members, gates};
 use crate::spec::{Environment, OnNewCommit, Strategy};
@@ -417,7 +416,7 @@ impl Fleet {
             .into_iter()
             .map(|(name, labels)| {
                 let wave = waves.get(&name).copied().unwrap_or_default();
-                let key = strategy.sort_key(&labels).to_owned();
+                let key = strategy.sort_key(&labels).into();
                 (name, (wave, key))
             })
             .collect();
@@ -432,43 +431,35 @@ impl Fleet {
         rollout: &Rollout,
         members: &Members,
         now: Timestamp,
-    ) -> BTreeMap<ClusterName, Observation> {
-        let mut all = BTreeMap::new();
+    ) -> Vec<(ClusterName, Observation)> {
+        let mut clusters = Lookup::new(&self.clusters, members);
+        let mut progress = Lookup::new(&rollout.clusters, members);
+        let mut all = Vec::with_capacity(members.len());
         for (name, (wave, sort_key)) in members {
-            let Some(cluster) = self.clusters.get(name) else {
+            let (cluster, progress) = (clusters.get(name), progress.get(name));
+            let Some(cluster) = cluster else {
                 continue;
             };
             let online = matches!(
                 cluster.connection(now, OFFLINE_AFTER),
                 Connection::Online { .. }
             );
-            let progress = rollout.clusters.get(name);
             let touched = progress.is_some_and(|progress| progress.phase.is_touched());
-            let carried = !rollout.carried.is_empty() && self.carried(cluster, rollout);
-            all.insert(
-                name.clone(),
-                Observation {
-                    wave: *wave,
-                    sort_key: sort_key.clone(),
-                    pinned: cluster
-                        .record
-                        .pin
-                        .as_ref()
-                        .is_some_and(|pin| pin.holds(now)),
-                    online,
-                    verdict: if touched {
-                        observe::verdict(cluster, &rollout.target)
-                    } else {
-                        Verdict::NotYet
-                    },
-                    rendered_from: if touched {
-                        Digest::default()
-                    } else {
-                        observe::rendered_from(cluster)
-                    },
-                    carried,
+            let pin = cluster.record.pin.as_ref();
+            let observation = Observation {
+                wave: *wave,
+                sort_key: Arc::clone(sort_key),
+                pinned: pin.is_some_and(|pin| pin.holds(now)),
+                online,
+                verdict: if touched {
+                    observe::verdict(cluster, &rollout.target)
+                } else {
+                    Verdict::NotYet
                 },
-            );
+                rendered_from: cluster.rendered_from,
+                carried: !rollout.carried.is_empty() && self.carried(cluster, rollout),
+            };
+            all.push((name.clone(), observation));
         }
         all
     }

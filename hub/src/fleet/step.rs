@@ -13,8 +13,8 @@ use prost::Message as _;
 use super::cluster::{Cluster, Facts};
 use super::environment::{CheckResult, Pin};
 use super::event::{Effect, Event, SessionId, settle_order};
-use super::identity;
 use super::{Fleet, Head};
+use super::{identity, observe};
 
 /// A hint older than this belongs to another push.
 const HINT_LIFE: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
@@ -55,6 +55,11 @@ impl Fleet {
                                 let report = encode_report(stored.report.as_ref()?);
                                 Some((since, Digest::of(&report.encode_to_vec())))
                             }),
+                            rendered_from: stored
+                                .report
+                                .as_ref()
+                                .map(observe::rendered_from)
+                                .unwrap_or_default(),
                             report: stored.report,
                             ..Cluster::default()
                         },
@@ -219,6 +224,7 @@ impl Fleet {
                     cluster.last_seen = Some(now);
                     cluster.reported_at = Some(now);
                     cluster.report_digest = digest;
+                    cluster.rendered_from = observe::rendered_from(&report);
                     cluster.report = Some(report.clone());
                     cluster.note_current(now);
                     if let Some((since, same)) = cluster.resumable.take()

@@ -1,6 +1,7 @@
 //! One step of a rollout: judge every cluster, then start what may be started.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use flotilla_shared::digest::Digest;
 use flotilla_shared::id::ClusterName;
@@ -32,7 +33,7 @@ pub struct Observation {
     /// Its wave, by the strategy and its labels as they are now.
     pub wave: usize,
     /// Its place within the wave.
-    pub sort_key: String,
+    pub sort_key: Arc<str>,
     /// A pin keeps it out.
     pub pinned: bool,
     /// Whether it is heard from.
@@ -51,8 +52,8 @@ pub struct Observation {
 pub struct World<'w> {
     /// How to go about it.
     pub strategy: &'w Strategy,
-    /// The environment's clusters.
-    pub clusters: &'w BTreeMap<ClusterName, Observation>,
+    /// The environment's clusters, by name, each once.
+    pub clusters: &'w [(ClusterName, Observation)],
     /// Why the gates at the rollout's start are closed; none: they are open.
     pub closed: Option<String>,
     /// Why nothing may be started just now; none: it may.
@@ -92,19 +93,12 @@ impl Rollout {
     /// Takes in clusters that joined, lets go of those that left, and moves those that have not
     /// started to the wave that fits them now; never to one that is over, which nobody would wait for.
     fn meet(&mut self, world: &World<'_>, now: Timestamp, changes: &mut Changes) {
-        self.clusters.retain(|name, _| {
-            let stays = world.clusters.contains_key(name);
-            if !stays {
-                changes.left.insert(name.clone());
-            }
-            stays
-        });
-        for (name, seen) in world.clusters {
+        let seen = world.clusters.iter().map(|(name, _)| name);
+        if !self.clusters.keys().eq(seen) {
+            self.enroll(world, now, changes);
+        }
+        for ((name, progress), (_, seen)) in self.clusters.iter_mut().zip(world.clusters) {
             let wave = seen.wave.max(self.wave);
-            let progress = self.clusters.entry(name.clone()).or_insert_with(|| {
-                changes.clusters.insert(name.clone());
-                Progress::waiting(wave, now)
-            });
             let before = (progress.wave, progress.phase);
             if seen.pinned {
                 if progress.phase != Phase::Pinned {
@@ -122,11 +116,32 @@ impl Rollout {
         }
     }
 
+    /// Makes the rollout's clusters those of the world. From here on both have the same ones in the same
+    /// order, which is what lets the rest of a step walk them side by side: it looks at all of ten
+    /// thousand several times.
+    fn enroll(&mut self, world: &World<'_>, now: Timestamp, changes: &mut Changes) {
+        let mut old = std::mem::take(&mut self.clusters);
+        for (name, seen) in world.clusters {
+            let progress = old.remove(name).unwrap_or_else(|| {
+                changes.clusters.insert(name.clone());
+                Progress::waiting(seen.wave.max(self.wave), now)
+            });
+            self.clusters.insert(name.clone(), progress);
+        }
+        changes.left.extend(old.into_keys());
+    }
+
+    /// Every cluster with what is seen of it; only after [`Rollout::meet`].
+    fn pairs<'a>(
+        &'a self,
+        world: &'a World<'_>,
+    ) -> impl Iterator<Item = (&'a ClusterName, &'a Progress, &'a Observation)> {
+        let pairs = self.clusters.iter().zip(world.clusters);
+        pairs.map(|((name, progress), (_, seen))| (name, progress, seen))
+    }
+
     fn judge(&mut self, world: &World<'_>, now: Timestamp, changes: &mut Changes) {
-        for (name, progress) in &mut self.clusters {
-            let Some(seen) = world.clusters.get(name) else {
-                continue;
-            };
+        for ((name, progress), (_, seen)) in self.clusters.iter_mut().zip(world.clusters) {
             // An offline cluster says nothing, neither good nor bad.
             if !progress.phase.is_touched() || !seen.online {
                 continue;
@@ -198,16 +213,15 @@ impl Rollout {
     fn wave_is_complete(&self, world: &World<'_>, total: usize) -> bool {
         let mut members = 0usize;
         let mut done = 0usize;
-        for (name, progress) in &self.clusters {
+        for (_, progress, seen) in self.pairs(world) {
             if progress.wave != self.wave || progress.phase == Phase::Pinned {
                 continue;
             }
             members += 1;
-            let online = world.clusters.get(name).is_some_and(|seen| seen.online);
             match progress.phase {
                 Phase::Done => done += 1,
                 Phase::Failed => {}
-                _ if !online => {}
+                _ if !seen.online => {}
                 _ => return false,
             }
         }
@@ -223,11 +237,11 @@ impl Rollout {
     }
 
     fn wave_state(&self, world: &World<'_>) -> State {
-        let mut members = self.clusters.iter().filter(|(name, progress)| {
-            progress.wave == self.wave && world.clusters.get(*name).is_some_and(|seen| seen.online)
-        });
+        let mut members = self
+            .pairs(world)
+            .filter(|(_, progress, seen)| progress.wave == self.wave && seen.online);
         let mut soaking = false;
-        let all = members.all(|(_, progress)| {
+        let all = members.all(|(_, progress, _)| {
             soaking |= progress.phase == Phase::Soaking;
             !matches!(
                 progress.phase,
@@ -245,41 +259,47 @@ impl Rollout {
     fn start(&mut self, world: &World<'_>, total: usize, now: Timestamp, changes: &mut Changes) {
         let mut waiting = Vec::new();
         let (mut members, mut running, mut touched) = (0usize, 0usize, false);
-        for (name, progress) in &self.clusters {
+        for (name, progress, seen) in self.pairs(world) {
             if progress.wave != self.wave || progress.phase == Phase::Pinned {
                 continue;
             }
             members += 1;
             touched |= progress.phase.is_touched();
-            match (progress.phase, world.clusters.get(name)) {
-                (Phase::Waiting, Some(seen)) if seen.online => {
-                    waiting.push((!seen.carried, seen.sort_key.as_str(), name.clone()));
-                }
-                (Phase::Started | Phase::Unavailable, Some(seen)) if seen.online => running += 1,
+            match progress.phase {
+                Phase::Waiting if seen.online => waiting.push((name, seen)),
+                Phase::Started | Phase::Unavailable if seen.online => running += 1,
                 _ => {}
             }
         }
-        self.note = self.waits_for(world, total, touched).unwrap_or_default();
-        if !self.note.is_empty() || waiting.is_empty() {
-            if self.note.is_empty() && running == 0 && self.state == State::Running {
-                self.note = self.offline_note(world, total);
+        let mut note = self.waits_for(world, total, touched).unwrap_or_default();
+        if !note.is_empty() || waiting.is_empty() {
+            if note.is_empty() && running == 0 && self.state == State::Running {
+                note = self.offline_note(world, total);
             }
+            self.note = note;
             return;
         }
-        waiting.sort();
-        let room = world
-            .strategy
-            .concurrency(self.wave, members)
-            .saturating_sub(running);
-        for (_, _, name) in waiting.into_iter().take(room) {
-            let (Some(progress), Some(seen)) =
-                (self.clusters.get_mut(&name), world.clusters.get(&name))
-            else {
+        let concurrency = world.strategy.concurrency(self.wave, members);
+        let room = concurrency.saturating_sub(running).min(waiting.len());
+        if room > 0 {
+            // They come by name, so that only the rest of the order is left to make.
+            waiting.sort_by(|(_, one), (_, other)| {
+                (!one.carried, &one.sort_key).cmp(&(!other.carried, &other.sort_key))
+            });
+        }
+        waiting.truncate(room);
+        let chosen: Vec<_> = waiting
+            .into_iter()
+            .map(|(name, seen)| (name.clone(), seen.rendered_from))
+            .collect();
+        self.note = note;
+        for (name, rendered_from) in chosen {
+            let Some(progress) = self.clusters.get_mut(&name) else {
                 continue;
             };
             progress.enter(Phase::Started, now);
             progress.started_at = Some(now);
-            progress.rendered_from = seen.rendered_from;
+            progress.rendered_from = rendered_from;
             changes.clusters.insert(name);
         }
     }
@@ -335,15 +355,9 @@ impl Rollout {
         which: impl Fn(&Progress, &Observation) -> bool,
         world: &World<'_>,
     ) -> Vec<ClusterName> {
-        self.clusters
-            .iter()
-            .filter(|(name, progress)| {
-                world
-                    .clusters
-                    .get(*name)
-                    .is_some_and(|seen| which(progress, seen))
-            })
-            .map(|(name, _)| name.clone())
+        self.pairs(world)
+            .filter(|(_, progress, seen)| which(progress, seen))
+            .map(|(name, _, _)| name.clone())
             .collect()
     }
 

@@ -80,7 +80,7 @@ impl Bench {
         for (cluster, labels) in &labels {
             let seen = self.seen.entry(cluster.clone()).or_insert(Observation {
                 wave: 0,
-                sort_key: String::new(),
+                sort_key: "".into(),
                 pinned: false,
                 online: true,
                 verdict: Verdict::NotYet,
@@ -88,7 +88,7 @@ impl Bench {
                 carried: false,
             });
             seen.wave = waves[cluster];
-            seen.sort_key = self.strategy.sort_key(labels).to_owned();
+            seen.sort_key = self.strategy.sort_key(labels).into();
         }
     }
 
@@ -96,7 +96,7 @@ impl Bench {
         let before: Vec<ClusterName> = self.touched();
         let world = World {
             strategy: &self.strategy,
-            clusters: &self.seen,
+            clusters: &Vec::from_iter(self.seen.clone()),
             closed: self.closed.clone(),
             held: self.held.clone(),
             paused: self.paused.clone(),
@@ -392,9 +392,10 @@ fn i07_random_sequences_keep_the_laws_of_a_rollout() {
                 3 => one.verdict = Verdict::NotYet,
                 _ => one.verdict = Verdict::Healthy(Digest::of(b"after")),
             }
+            let clusters = Vec::from_iter(seen.clone());
             let world = World {
                 strategy: &bench.strategy,
-                clusters: &seen,
+                clusters: &clusters,
                 closed: None,
                 held: None,
                 paused: rng.random_bool(0.05).then(|| "lunch".to_owned()),
