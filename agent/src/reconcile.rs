@@ -153,7 +153,7 @@ fn fit(
             let wanted = Wanted {
                 name: name.clone(),
                 cluster: content.cluster.clone(),
-                application: application.clone(),
+                application: (**application).clone(),
                 approvals: content
                     .approvals
                     .iter()

@@ -146,7 +146,7 @@ impl World {
                 source_digest: Digest::of(one.revision.commit.as_str().as_bytes()),
                 ..ApplicationReport::default()
             };
-            (name.clone(), report)
+            (name.clone(), report.into())
         });
         let report = Report {
             sequence: self.reports,

@@ -89,11 +89,10 @@ impl Handle {
     ///
     /// # Errors
     /// When the hub is stopping.
-    pub async fn event(&self, event: Event) -> Result<(), Stopped> {
-        self.commands
-            .send(Command::Event(Box::new(event)))
-            .await
-            .map_err(|_| Stopped)
+    pub fn event(&self, event: Event) -> impl Future<Output = Result<(), Stopped>> + Send {
+        // Boxed before there is a future, which would keep room for the whole event in each stream.
+        let command = Command::Event(Box::new(event));
+        async move { self.commands.send(command).await.map_err(|_| Stopped) }
     }
 
     /// Takes an action of a person. It is stored when this returns well.

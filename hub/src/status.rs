@@ -168,7 +168,7 @@ fn placement(
         .report
         .as_ref()
         .and_then(|report| report.applications.get(app))
-        .cloned()
+        .map(|report| (**report).clone())
         .unwrap_or_default();
     if let Some(problem) = cluster
         .placed

@@ -46,8 +46,9 @@ pub struct Assignment {
     pub environment: EnvironmentName,
     /// When the hub made this generation.
     pub issued_at: Timestamp,
-    /// By name, each at most once.
-    pub applications: BTreeMap<ApplicationName, ApplicationAssignment>,
+    /// By name, each at most once; boxed, since a map makes room for eleven values and most clusters
+    /// have few.
+    pub applications: BTreeMap<ApplicationName, Box<ApplicationAssignment>>,
     /// Removed on purpose.
     pub tombstones: BTreeMap<ApplicationName, Tombstone>,
     /// Abilities without which it must be refused.

@@ -27,8 +27,8 @@ pub struct Report {
     pub assignment: AssignmentRef,
     /// When it was taken, by the agent's clock.
     pub observed_at: Timestamp,
-    /// By application.
-    pub applications: BTreeMap<ApplicationName, ApplicationReport>,
+    /// By application; boxed, since a map makes room for eleven values and most clusters have few.
+    pub applications: BTreeMap<ApplicationName, Box<ApplicationReport>>,
     /// A local freeze in the owner's words; empty: none.
     pub suspended: String,
 }

@@ -15,15 +15,18 @@ use std::time::Duration;
 use clap::Parser;
 use flotilla_hub::fleet::ClusterRecord;
 use flotilla_proto::v1;
+use flotilla_proto::v1::enrollment_service_client::EnrollmentServiceClient;
 use flotilla_proto::v1::fleet_service_client::FleetServiceClient;
 use flotilla_shared::dial::dial;
 use flotilla_shared::id::ClusterName;
+use flotilla_shared::identity::Identity;
 use flotilla_shared::tls;
 use flotilla_tests::git_server::GitServer;
 use flotilla_tests::hub_process::HubProcess;
 use flotilla_tests::repository::Repository;
 use flotilla_tests::simulated::{Agent, Enrolled, Seen};
 use flotilla_tests::{eventually, programs};
+use futures::{StreamExt as _, TryStreamExt as _};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::transport::Channel;
@@ -43,6 +46,9 @@ struct Args {
     /// Kill the hub and see how long all take to come back.
     #[arg(long)]
     restart: bool,
+    /// Certificates that so many clusters renew, each over a connection of its own.
+    #[arg(long, default_value_t = 0)]
+    renewals: usize,
     /// Milliseconds from an assignment to its report.
     #[arg(long, default_value_t = 0)]
     work: u64,
@@ -216,6 +222,8 @@ async fn main() -> anyhow::Result<()> {
     }
     println!("listing all clusters: {:?}", asked.elapsed());
 
+    renew(&hub, &enrolled, clusters.iter().take(args.renewals)).await?;
+
     if args.restart {
         let address = hub.address.clone();
         hub.kill().await?;
@@ -240,6 +248,46 @@ async fn main() -> anyhow::Result<()> {
         );
     }
     let _ = stop.send(true);
+    Ok(())
+}
+
+/// Renews certificates as fast as eight at once can, and says what 10,000 an hour would cost.
+async fn renew(
+    hub: &HubProcess,
+    enrolled: &Enrolled,
+    clusters: impl Iterator<Item = &(ClusterName, ClusterRecord)>,
+) -> anyhow::Result<()> {
+    let (before, began) = (hub.usage(), Instant::now());
+    let calls = clusters.map(|(name, _)| async {
+        let identity = enrolled.identity(&Identity::Cluster(name.clone()))?;
+        let tls = tls::client_config(enrolled.trust_bundle(), Some(&identity))?;
+        let asked = Instant::now();
+        let channel = dial(&hub.address, Arc::new(tls)).await?;
+        EnrollmentServiceClient::new(channel)
+            .renew(v1::RenewRequest {
+                csr: enrolled.csr(),
+            })
+            .await?;
+        anyhow::Ok(asked.elapsed())
+    });
+    let calls: Vec<_> = calls.collect();
+    let took: Vec<Duration> = futures::stream::iter(calls)
+        .buffer_unordered(8)
+        .try_collect()
+        .await?;
+    if took.is_empty() {
+        return Ok(());
+    }
+    let cpu = hub.usage().cpu.saturating_sub(before.cpu);
+    let each = cpu.as_secs_f64() / took.len() as f64;
+    println!(
+        "{} renewals in {:?}: {:.2} ms of the hub's CPU each, {:.2} % of a core for 10,000 an hour",
+        took.len(),
+        began.elapsed(),
+        each * 1e3,
+        each * 10_000.0 / 3600.0 * 100.0
+    );
+    percentiles("renewal with its handshake", took);
     Ok(())
 }
 

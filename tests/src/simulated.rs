@@ -46,6 +46,7 @@ pub struct Enrolled {
     authority: Authority,
     key: rcgen::KeyPair,
     request: Request,
+    csr: Vec<u8>,
 }
 
 impl Enrolled {
@@ -80,6 +81,7 @@ impl Enrolled {
             authority,
             key,
             request,
+            csr: csr.der().to_vec(),
         })
     }
 
@@ -87,6 +89,12 @@ impl Enrolled {
     #[must_use]
     pub fn trust_bundle(&self) -> &str {
         self.authority.trust_bundle()
+    }
+
+    /// A request for a certificate of the one key, DER.
+    #[must_use]
+    pub fn csr(&self) -> Vec<u8> {
+        self.csr.clone()
     }
 
     /// A certificate; all share one key, since making ten thousand of them measures nothing of ours.
@@ -312,7 +320,7 @@ impl State {
                 applied_at: Some(now),
                 ..ApplicationReport::default()
             };
-            (name.clone(), report)
+            (name.clone(), report.into())
         });
         self.report = encode_report(&Report {
             sequence: self.sequence,

@@ -217,7 +217,7 @@ fn the_corpus_of_assignments_is_ours() {
         cluster: "prod-eu-1".parse().unwrap(),
         environment: "prod".parse().unwrap(),
         issued_at: jiff::Timestamp::from_second(1_790_000_000).unwrap(),
-        applications: [("web".parse().unwrap(), application)].into(),
+        applications: [("web".parse().unwrap(), application.into())].into(),
         tombstones: [(
             "old".parse().unwrap(),
             Tombstone {

@@ -164,7 +164,11 @@ impl Board {
             sequence: 0,
             assignment: inner.reference,
             observed_at: Timestamp::now(),
-            applications: inner.reports.clone(),
+            applications: inner
+                .reports
+                .iter()
+                .map(|(name, report)| (name.clone(), Box::new(report.clone())))
+                .collect(),
             suspended: inner.suspended.clone(),
         };
         self.reports.send_if_modified(|current| {

@@ -48,7 +48,7 @@ impl Fleet {
             cluster: name.clone(),
             environment: environment.name.clone(),
             issued_at: now,
-            required_features: required_features(applications.values()),
+            required_features: required_features(applications.values().map(|one| &**one)),
             applications,
             tombstones: BTreeMap::new(),
             labels,
@@ -132,9 +132,9 @@ impl Fleet {
         environment: &Environment,
         labels: &BTreeMap<String, String>,
         plan: &Plan,
-        previous: impl Fn(&ApplicationName) -> Option<ApplicationAssignment>,
+        previous: impl Fn(&ApplicationName) -> Option<Box<ApplicationAssignment>>,
     ) -> (
-        BTreeMap<ApplicationName, ApplicationAssignment>,
+        BTreeMap<ApplicationName, Box<ApplicationAssignment>>,
         BTreeMap<ApplicationName, Placed>,
     ) {
         let mut applications = BTreeMap::new();
@@ -148,7 +148,7 @@ impl Fleet {
             }
             let problem = match self.application(name, environment, labels, plan, application) {
                 Ok(assignment) => {
-                    applications.insert(app_name.clone(), assignment);
+                    applications.insert(app_name.clone(), Box::new(assignment));
                     None
                 }
                 Err(problem) => {

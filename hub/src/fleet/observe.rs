@@ -50,7 +50,7 @@ pub(super) fn verdict(cluster: &Cluster, target: &Commits) -> Verdict {
             .get(&app.revision.repository)
             .is_none_or(|commit| *commit == app.revision.commit)
     };
-    if !applications.values().all(on_target) {
+    if !applications.values().all(|app| on_target(app)) {
         return Verdict::NotYet;
     }
     if let Some((reason, message)) = &cluster.refusal {

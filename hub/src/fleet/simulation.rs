@@ -185,9 +185,10 @@ impl Agent {
                 },
                 ..ApplicationReport::default()
             };
-            (name.clone(), report)
+            (name.clone(), Box::new(report))
         });
-        let applications: BTreeMap<ApplicationName, ApplicationReport> = applications.collect();
+        let applications: BTreeMap<ApplicationName, Box<ApplicationReport>> =
+            applications.collect();
         if applications != self.report.applications || self.report.assignment != decoded.reference {
             self.report = Report {
                 sequence: self.report.sequence + 1,

@@ -482,7 +482,7 @@ fn current(assigned: &DecodedAssignment) -> Report {
             health: Health::Current,
             ..ApplicationReport::default()
         };
-        (name.clone(), report)
+        (name.clone(), report.into())
     });
     Report {
         sequence: 1,

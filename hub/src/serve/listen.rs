@@ -72,7 +72,9 @@ const INGRESS: Rate = Rate {
 
 /// A connection after its handshake.
 pub struct Connection {
-    stream: TlsStream<TcpStream>,
+    /// Boxed: the server moves a connection about, and each place that it passes through would keep
+    /// room for all of it as long as the connection lives.
+    stream: Box<TlsStream<TcpStream>>,
     peer: Peer,
     /// None: another process of the hub, which passes on what many agents say.
     ingress: Option<Bucket>,
@@ -107,7 +109,7 @@ impl AsyncRead for Connection {
             this.waiting = None;
         }
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
+        ready!(Pin::new(&mut *this.stream).poll_read(cx, buffer))?;
         if let Some(bucket) = &mut this.ingress {
             let read = u32::try_from(buffer.filled().len() - before).unwrap_or(u32::MAX);
             let wait = bucket.take(INGRESS, f64::from(read), Instant::now());
@@ -125,15 +127,15 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         buffer: &[u8],
     ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, buffer)
+        Pin::new(&mut *self.get_mut().stream).poll_write(cx, buffer)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        Pin::new(&mut *self.get_mut().stream).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        Pin::new(&mut *self.get_mut().stream).poll_shutdown(cx)
     }
 }
 
@@ -312,7 +314,7 @@ pub fn accept(
                     .as_ref()
                     .is_some_and(|certificate| certificate.identity == Identity::Hub);
                 let connection = Connection {
-                    stream,
+                    stream: Box::new(stream),
                     peer,
                     ingress: (!is_hub).then(|| Bucket::full(INGRESS, Instant::now())),
                     waiting: None,

@@ -53,7 +53,7 @@ fn fleet(reported: &str) -> Fleet {
         ..ApplicationReport::default()
     };
     let report = Report {
-        applications: [("web".parse().unwrap(), report)].into(),
+        applications: [("web".parse().unwrap(), report.into())].into(),
         assignment: accepted,
         ..Report::default()
     };

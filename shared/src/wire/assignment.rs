@@ -273,7 +273,7 @@ fn content_from_wire(content: v1::AssignmentContent) -> Result<Assignment, WireE
     for application in content.applications {
         let name = application.name.parse()?;
         if applications
-            .insert(name, application_from_wire(application)?)
+            .insert(name, Box::new(application_from_wire(application)?))
             .is_some()
         {
             return Err(WireError::Invalid {
@@ -434,7 +434,7 @@ mod tests {
             cluster: "prod-eu-1".parse().unwrap(),
             environment: "prod".parse().unwrap(),
             issued_at: Timestamp::new(1_790_000_000, 0).unwrap(),
-            applications: [("guestbook".parse().unwrap(), application)].into(),
+            applications: [("guestbook".parse().unwrap(), application.into())].into(),
             tombstones: [(
                 "old".parse().unwrap(),
                 Tombstone {

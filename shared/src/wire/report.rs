@@ -42,7 +42,7 @@ pub fn decode_report(wire: &v1::Report) -> Result<Report, WireError> {
     for application in &wire.applications {
         applications.insert(
             application.application.parse()?,
-            application_report_from_wire(application)?,
+            Box::new(application_report_from_wire(application)?),
         );
     }
     Ok(Report {
@@ -247,7 +247,7 @@ mod tests {
         Report {
             sequence: 3,
             observed_at: Timestamp::new(1_790_000_002, 0).unwrap(),
-            applications: [("web".parse().unwrap(), application)].into(),
+            applications: [("web".parse().unwrap(), application.into())].into(),
             ..Report::default()
         }
     }
