@@ -7,10 +7,21 @@ use flotilla_shared::report::{
     ApplicationReport, MAX_MESSAGE_BYTES, MAX_OBJECTS_SHOWN, ObjectCounts, plain_line,
 };
 use flotilla_shared::revision::{Commit, Revision};
+use flotilla_shared::source::SourcePaths;
 use jiff::Timestamp;
 
 use crate::cluster::TurnOutcome;
 use crate::policy::Refusal;
+
+/// What the render that is reported of was made from.
+pub struct Sources {
+    /// Over the files that were read.
+    pub digest: Digest,
+    /// The directories that decide over them.
+    pub paths: SourcePaths,
+    /// The branch's tip at that time.
+    pub tip: Commit,
+}
 
 /// Brings an application's report up to date after a turn.
 ///
@@ -21,7 +32,7 @@ pub fn update(
     outcome: Option<TurnOutcome>,
     refusal: Option<&Refusal>,
     revision: Option<&Revision>,
-    rendered: Option<(Digest, Commit)>,
+    rendered: Option<Sources>,
     now: Timestamp,
 ) {
     let before = (report.sync, report.health);
@@ -52,9 +63,10 @@ pub fn update(
     report.sync = outcome.sync;
     report.reason = outcome.reason;
     report.message = plain_line(&outcome.message, MAX_MESSAGE_BYTES);
-    if let Some((source_digest, tip)) = rendered {
-        report.source_digest = source_digest;
-        report.observed_tip = Some(tip);
+    if let Some(sources) = rendered {
+        report.source_digest = sources.digest;
+        report.source_paths = sources.paths;
+        report.observed_tip = Some(sources.tip);
     }
     if let Some(refusal) = refusal {
         report.sync = Sync::Refused;

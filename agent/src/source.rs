@@ -18,6 +18,7 @@ use flotilla_shared::digest::Digest;
 use flotilla_shared::id::{ApplicationName, ClusterName};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::Commit;
+use flotilla_shared::source::SourcePaths;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
@@ -39,6 +40,8 @@ pub struct Rendered {
     pub manifests: Arc<Vec<Manifest>>,
     /// Over path and blob id of each file that was read, and over facts that were put in.
     pub source_digest: Digest,
+    /// The directories that decide over what was read.
+    pub source_paths: SourcePaths,
     /// The branch's tip as we saw it.
     pub tip: Commit,
     /// What the cluster's own people should hear of it.
@@ -233,6 +236,7 @@ fn render_tree(
     let parts = parts.chain(facts.map(str::as_bytes));
     Ok(Rendered {
         source_digest: Digest::of_parts(parts),
+        source_paths: rendered.source_paths,
         manifests: Arc::new(rendered.manifests),
         tip,
         notes: Vec::new(),

@@ -2,7 +2,7 @@
 //! limit, identities, TLS and telemetry start-up.
 //!
 //! ```text
-//!   flotilla_proto::v1  <--- wire (limits, TryFrom/From) --->  id, revision, assignment, report, ...
+//!   flotilla_proto::v1  <--- wire (limits, TryFrom/From) --->  id, revision, assignment, report, source, ...
 //!                                                              identity  trust  tls  dial  telemetry
 //! ```
 //!
@@ -22,6 +22,7 @@ pub mod object;
 pub mod reason;
 pub mod report;
 pub mod revision;
+pub mod source;
 pub mod telemetry;
 pub mod tls;
 pub mod trust;

@@ -118,6 +118,8 @@ reasons! {
     WentBack,
     /// The repository uses another object format than SHA-1.
     ObjectFormatUnsupported,
+    /// The Git server does not offer fetches without files.
+    FilterUnsupported,
     /// A pack or object is damaged.
     CorruptRepository,
     /// Bytes, objects, files or time ran out.

@@ -11,6 +11,7 @@ use crate::id::ApplicationName;
 use crate::object::{Action, ObjectRef};
 use crate::reason::Reason;
 use crate::revision::{Commit, Revision};
+use crate::source::SourcePaths;
 
 /// Most objects of one application that a report shows; the counts have the whole.
 pub const MAX_OBJECTS_SHOWN: usize = 200;
@@ -62,6 +63,8 @@ pub struct ApplicationReport {
     pub pruned: u32,
     /// Over the files the render read; equal digests mean an equal render.
     pub source_digest: Digest,
+    /// The directories that decide over what the render read, in the commit that `source_digest` is of.
+    pub source_paths: SourcePaths,
 }
 
 /// Objects by health.

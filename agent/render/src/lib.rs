@@ -12,6 +12,7 @@
 mod error;
 mod kustomize;
 mod limits;
+mod looked;
 mod manifest;
 mod output;
 mod plain;
@@ -19,6 +20,8 @@ mod substitute;
 mod tree;
 
 use std::collections::BTreeSet;
+
+use flotilla_shared::source::SourcePaths;
 
 pub use error::RenderError;
 pub use limits::Limits;
@@ -58,6 +61,8 @@ pub struct Rendered {
     pub manifests: Vec<Manifest>,
     /// Every file whose content could have changed the result.
     pub files_read: BTreeSet<String>,
+    /// Directories that decide over the result, with what was looked for in them and was not there.
+    pub source_paths: SourcePaths,
 }
 
 /// Names of a kustomization file, as kustomize knows them.
@@ -69,6 +74,13 @@ const KUSTOMIZATION_FILES: [&str; 3] = ["kustomization.yaml", "kustomization.yml
 /// When the path is missing, or anything below it is malformed, refused or over a limit. Nothing of a
 /// failed render may be used: a part of a set is not the set.
 pub fn render(tree: &dyn Tree, path: &str, options: &Options) -> Result<Rendered, RenderError> {
+    let looked = looked::Looked::new(tree);
+    let mut rendered = render_from(&looked, path, options)?;
+    rendered.source_paths = looked.into_paths();
+    Ok(rendered)
+}
+
+fn render_from(tree: &dyn Tree, path: &str, options: &Options) -> Result<Rendered, RenderError> {
     let resolved = tree::resolve(tree, path)?;
     let kustomization = KUSTOMIZATION_FILES
         .into_iter()

@@ -108,6 +108,11 @@ pub struct ApplicationReport {
     /// SHA-256 over the files the render read (path and blob id); equal digests mean an equal render.
     #[prost(bytes = "vec", tag = "14")]
     pub source_digest: ::prost::alloc::vec::Vec<u8>,
+    /// Directories of the repository's tree that decide over what the render read: where each of them has
+    /// the same tree in another commit, that commit renders the same. Sorted, none inside another, "." for
+    /// the root; at most 32 and 4 KiB. Empty: not known.
+    #[prost(string, repeated, tag = "15")]
+    pub source_paths: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Label {

@@ -15,6 +15,7 @@ use crate::report::{
     ApplicationReport, MAX_MESSAGE_BYTES, MAX_OBJECTS_SHOWN, ObjectCounts, ObjectStatus, Report,
     plain_line,
 };
+use crate::source::SourcePaths;
 
 /// Encodes a report.
 #[must_use]
@@ -91,6 +92,7 @@ pub fn application_report_to_wire(name: &str, report: &ApplicationReport) -> v1:
         written: report.written,
         pruned: report.pruned,
         source_digest: digest_to_wire(report.source_digest),
+        source_paths: report.source_paths.iter().map(str::to_owned).collect(),
     }
 }
 
@@ -128,6 +130,8 @@ fn application_report_from_wire(
         written: wire.written,
         pruned: wire.pruned,
         source_digest: digest_from_wire("source_digest", &wire.source_digest)?,
+        // A hint that spares time: one that makes no sense is none.
+        source_paths: SourcePaths::from_wire(&wire.source_paths),
     })
 }
 
@@ -242,6 +246,7 @@ mod tests {
                 message: "no".to_owned(),
             }],
             applied_at: Some(Timestamp::new(1_790_000_001, 5).unwrap()),
+            source_paths: SourcePaths::new(["apps/web", "bases/web"]),
             ..ApplicationReport::default()
         };
         Report {
@@ -267,6 +272,15 @@ mod tests {
         assert_eq!(application.message.len(), MAX_MESSAGE_BYTES);
         assert!(!application.message.contains('\u{1b}'));
         assert_eq!(application.reason, Some(Reason::Other));
+    }
+
+    #[test]
+    fn h11_hostile_source_paths_are_not_known() {
+        let mut wire = encode_report(&report());
+        wire.applications[0].source_paths = vec!["../etc".to_owned(); 1000];
+        let decoded = decode_report(&wire).unwrap();
+        let application = decoded.applications.values().next().unwrap();
+        assert!(!application.source_paths.is_known());
     }
 
     #[test]

@@ -2,17 +2,15 @@
 
 use std::time::Duration;
 
-use flotilla_shared::digest::Digest;
 use flotilla_shared::health::{Health, Sync};
 use flotilla_shared::reason::Reason;
-use flotilla_shared::revision::Commit;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{Task, Worker};
 use crate::cluster::TurnOutcome;
 use crate::events::Event;
-use crate::report;
+use crate::report::{self, Sources};
 
 /// Health is given this long where the application says nothing.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(300);
@@ -28,10 +26,11 @@ impl Worker {
         let under_way = self.fetch.is_some();
         let exact = self.refusal.is_none() && !under_way;
         let revision = task.application().map(|application| &application.revision);
-        let rendered: Option<(Digest, Commit)> = self
-            .rendered
-            .as_ref()
-            .map(|r| (r.source_digest, r.tip.clone()));
+        let rendered = self.rendered.as_ref().map(|rendered| Sources {
+            digest: rendered.source_digest,
+            paths: rendered.source_paths.clone(),
+            tip: rendered.tip.clone(),
+        });
         let outcome = outcome.map(|outcome| self.judge_time(task, outcome));
         // A set that is refused as a whole is told inside the cluster, too (I10); the same word is not
         // repeated within minutes.
