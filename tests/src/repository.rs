@@ -63,6 +63,14 @@ impl Repository {
         Ok(Self { bare, work })
     }
 
+    /// Lets it be read without files, as the great forges do.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn allow_filter(&self) -> anyhow::Result<()> {
+        git(&self.bare, &["config", "uploadpack.allowFilter", "true"]).map(drop)
+    }
+
     /// Writes a file of the work tree.
     ///
     /// # Errors

@@ -319,7 +319,8 @@ async fn g04_credentials_are_sent_to_their_host_read_anew_and_never_told() {
     flotilla_shared::tls::install_provider();
     let directory = tempfile::tempdir().unwrap();
     let repository = Repository::create(directory.path(), "fleet").unwrap();
-    repository.push("first", &["prod"]).unwrap();
+    repository.allow_filter().unwrap();
+    let commit = repository.push("first", &["prod"]).unwrap();
     let server = GitServer::start(&directory.path().join("served"), "127.0.0.1:0")
         .await
         .unwrap();
@@ -333,15 +334,22 @@ async fn g04_credentials_are_sent_to_their_host_read_anew_and_never_told() {
             username: "git".to_owned(),
             password: password.to_owned(),
         });
-        remote(&cache, &url, credentials, Some(root.clone())).tips(&["prod".parse().unwrap()])
+        let remote = remote(&cache, &url, credentials, Some(root.clone()));
+        let tips = remote.tips(&["prod".parse().unwrap()]);
+        let limits = flotilla_git::TreeLimits::default();
+        let directories = remote.directories(&commit.parse().unwrap(), &limits);
+        [
+            tips.map(|tips| tips.len()),
+            directories.map(|all| all.len()),
+        ]
     };
     let verdicts = tokio::task::spawn_blocking(move || {
-        let wrong = ask(Some("canary-wrong")).unwrap_err();
-        let none = ask(None).unwrap_err();
+        let wrong = ask(Some("canary-wrong"));
+        let none = ask(None);
         (wrong, none, ask(Some("canary-token")))
     });
     let (wrong, none, right) = verdicts.await.unwrap();
-    for error in [wrong, none] {
+    for error in wrong.into_iter().chain(none).map(Result::unwrap_err) {
         assert_eq!(error.reason().as_str(), "AuthenticationFailed", "{error}");
         let told = format!("{error} {error:?}");
         assert!(
@@ -349,7 +357,7 @@ async fn g04_credentials_are_sent_to_their_host_read_anew_and_never_told() {
             "{told}"
         );
     }
-    assert_eq!(right.unwrap().len(), 1);
+    assert_eq!(right.map(Result::unwrap), [1, 1]);
     // In clear text they are not sent at all.
     let before = server.asked().len();
     let cache = directory.path().join("plain");

@@ -98,6 +98,14 @@ pub enum Error {
         /// The repository.
         url: RepositoryUrl,
     },
+    /// The server sends files with every commit, whether they are wanted or not.
+    #[error(
+        "{url} does not offer fetches without files (Git's protocol 2 with `uploadpack.allowFilter`)"
+    )]
+    FilterUnsupported {
+        /// The repository.
+        url: RepositoryUrl,
+    },
     /// Our own cache directory cannot be used.
     #[error("the cache at {path} cannot be used: {cause}")]
     Cache {
@@ -123,6 +131,7 @@ impl Error {
             Self::Limit { .. } => Reason::LimitExceeded,
             Self::Corrupt { .. } => Reason::CorruptRepository,
             Self::ObjectFormat { .. } => Reason::ObjectFormatUnsupported,
+            Self::FilterUnsupported { .. } => Reason::FilterUnsupported,
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   hub    --tips------------------>  Remote  --reference advertisement-->  Git server
+//!   hub    --directories----------->  Remote  --fetch without files------>
 //!   agent  --tips, fetch, read_tree-> Remote  --shallow fetch, bare cache-> Git server
 //! ```
 //!
@@ -17,9 +18,11 @@ mod history;
 mod remote;
 mod ssh;
 mod tree;
+mod trees;
 
 pub use access::{Access, Credentials, SshKey};
 pub use error::Error;
 pub use history::{Chain, End};
 pub use remote::{Limits, Remote};
 pub use tree::{Blob, TreeEntry};
+pub use trees::TreeLimits;

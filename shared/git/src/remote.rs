@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
+use gix::credentials::helper::Action;
 use gix::protocol::transport::client::blocking_io::{self, http};
 use gix::remote::Direction;
 
@@ -175,9 +176,20 @@ impl Remote {
         &self,
         connection: gix::remote::Connection<'a, 'a, 'r, T>,
     ) -> gix::remote::Connection<'a, 'a, 'r, T> {
+        let connection = connection.with_credentials(self.credentials());
+        match self.http_options() {
+            Some(options) => connection.with_transport_options(Box::new(options)),
+            None => connection,
+        }
+    }
+
+    /// Answers with our credentials or none.
+    pub(crate) fn credentials(
+        &self,
+    ) -> impl FnMut(Action) -> gix::Result<Option<gix::credentials::protocol::Outcome>> + 'static
+    {
         let credentials = self.access.credentials.clone();
-        let connection = connection.with_credentials(move |action| {
-            use gix::credentials::helper::Action;
+        move |action| {
             let (Action::Get(context), Some(credentials)) = (action, credentials.clone()) else {
                 return Ok(None);
             };
@@ -189,9 +201,13 @@ impl Remote {
                 },
                 next: context.into(),
             }))
-        });
+        }
+    }
+
+    /// What an HTTP transport is told; none for the others.
+    pub(crate) fn http_options(&self) -> Option<http::Options> {
         if matches!(self.url.scheme(), "file" | "ssh") {
-            return connection;
+            return None;
         }
         let timeout = self.limits.timeout;
         let roots = self.access.roots.clone();
@@ -210,7 +226,7 @@ impl Remote {
             })),
             configure_client,
         };
-        connection.with_transport_options(Box::new(http::Options {
+        Some(http::Options {
             follow_redirects: http::options::FollowRedirects::None,
             connect_timeout: Some(Duration::from_secs(10)),
             user_agent: Some(format!("flotilla/{}", env!("CARGO_PKG_VERSION"))),
@@ -218,7 +234,7 @@ impl Remote {
             #[expect(clippy::disallowed_types, reason = "the type that gix takes")]
             backend: Some(Arc::new(std::sync::Mutex::new(request_options))),
             ..http::Options::default()
-        }))
+        })
     }
 }
 
