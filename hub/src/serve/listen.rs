@@ -2,7 +2,8 @@
 //!
 //! What is bounded here (catalogue H1 to H6): handshakes at once, and a fair share of them for each
 //! source; connections in all, without a certificate and of each identity; and how fast bytes of one
-//! connection are read, which bounds the work that any flood of frames can make.
+//! caller are read, over all its connections and also after it came back, which bounds the work that
+//! any flood of frames can make.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -24,7 +25,7 @@ use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
 use super::peer::Peer;
-use super::rate::{Bucket, Rate, source};
+use super::rate::{Buckets, Rate, source};
 use super::trust::Trust;
 
 /// How much the listener takes on.
@@ -63,12 +64,34 @@ impl Default for Limits {
     }
 }
 
-/// How fast one connection is read. An agent sends some hundred bytes each ten seconds, and a report of
+/// How fast one caller is read. An agent sends some hundred bytes each ten seconds, and a report of
 /// at most 4 MiB now and then, which may take its seconds.
 const INGRESS: Rate = Rate {
     per_second: 512.0 * 1024.0,
     burst: 1024.0 * 1024.0,
 };
+
+/// Callers whose reading is remembered.
+const CALLERS: usize = 65_536;
+
+/// Who is read: what it did on one connection counts on the next, so that nobody gets a new allowance
+/// by breaking a rule and dialling again.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Caller {
+    Known(Identity),
+    Stranger(IpAddr),
+}
+
+impl Caller {
+    /// None: another process of the hub.
+    fn of(peer: &Peer) -> Option<Self> {
+        match &peer.certificate {
+            Some(certificate) if certificate.identity == Identity::Hub => None,
+            Some(certificate) => Some(Self::Known(certificate.identity.clone())),
+            None => Some(Self::Stranger(source(peer.address))),
+        }
+    }
+}
 
 /// A connection after its handshake.
 pub struct Connection {
@@ -77,7 +100,7 @@ pub struct Connection {
     stream: Box<TlsStream<TcpStream>>,
     peer: Peer,
     /// None: another process of the hub, which passes on what many agents say.
-    ingress: Option<Bucket>,
+    ingress: Option<(Arc<Buckets<Caller>>, Caller)>,
     waiting: Option<Pin<Box<Sleep>>>,
     _places: Places,
 }
@@ -110,9 +133,9 @@ impl AsyncRead for Connection {
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut *this.stream).poll_read(cx, buffer))?;
-        if let Some(bucket) = &mut this.ingress {
+        if let Some((buckets, caller)) = &this.ingress {
             let read = u32::try_from(buffer.filled().len() - before).unwrap_or(u32::MAX);
-            let wait = bucket.take(INGRESS, f64::from(read), Instant::now());
+            let wait = buckets.take(caller, f64::from(read), Instant::now());
             if !wait.is_zero() {
                 this.waiting = Some(Box::pin(tokio::time::sleep(wait)));
             }
@@ -197,6 +220,7 @@ struct Doors {
     sources: Counts<IpAddr>,
     stranger_sources: Counts<IpAddr>,
     identities: Counts<Identity>,
+    ingress: Arc<Buckets<Caller>>,
 }
 
 impl Doors {
@@ -209,6 +233,7 @@ impl Doors {
             sources: Counts::new(),
             stranger_sources: Counts::new(),
             identities: Counts::new(),
+            ingress: Arc::new(Buckets::new(INGRESS, CALLERS)),
         }
     }
 
@@ -309,14 +334,11 @@ pub fn accept(
                     tracing::warn!(%address, "too many connections of one caller");
                     return;
                 };
-                let is_hub = peer
-                    .certificate
-                    .as_ref()
-                    .is_some_and(|certificate| certificate.identity == Identity::Hub);
+                let caller = Caller::of(&peer);
                 let connection = Connection {
                     stream: Box::new(stream),
                     peer,
-                    ingress: (!is_hub).then(|| Bucket::full(INGRESS, Instant::now())),
+                    ingress: caller.map(|caller| (Arc::clone(&doors.ingress), caller)),
                     waiting: None,
                     _places: places,
                 };

@@ -97,6 +97,30 @@ impl<K: Eq + Hash> Buckets<K> {
         })
     }
 
+    /// Takes `amount` out, also what is not there; gives how long to wait until it is.
+    pub fn take(&self, key: &K, amount: f64, now: Instant) -> Duration
+    where
+        K: Clone,
+    {
+        let rate = self.rate;
+        let mut buckets = self.buckets.lock();
+        if let Some(bucket) = buckets.get_mut(key) {
+            return bucket.take(rate, amount, now);
+        }
+        if buckets.len() >= self.most {
+            buckets.retain(|_, bucket| !bucket.is_full(rate, now));
+        }
+        let mut bucket = Bucket::full(rate, now);
+        if buckets.len() >= self.most {
+            // Whoever cannot be remembered has nothing in hand.
+            bucket.left = 0.0;
+            return bucket.take(rate, amount, now);
+        }
+        let wait = bucket.take(rate, amount, now);
+        buckets.insert(key.clone(), bucket);
+        wait
+    }
+
     /// Whether `key` may once more.
     pub fn allow(&self, key: K, now: Instant) -> bool {
         let mut buckets = self.buckets.lock();
@@ -170,6 +194,24 @@ mod tests {
         let mut bucket = Bucket::full(RATE, start);
         assert_eq!(bucket.take(RATE, 4.0, start), Duration::ZERO);
         assert_eq!(bucket.take(RATE, 6.0, start), Duration::from_secs(3));
+    }
+
+    #[test]
+    fn h01_what_a_caller_used_up_stays_used_up_when_it_dials_again() {
+        let start = Instant::now();
+        let buckets = Buckets::new(RATE, 2);
+        assert_eq!(buckets.take(&1, 4.0, start), Duration::ZERO);
+        assert_eq!(buckets.take(&1, 2.0, start), Duration::from_secs(1));
+        assert_eq!(
+            buckets.take(&2, 4.0, start),
+            Duration::ZERO,
+            "others are others"
+        );
+        let wait = buckets.take(&3, 2.0, start);
+        assert_eq!(wait, Duration::from_secs(1), "no room: nothing in hand");
+        let later = start + Duration::from_secs(60);
+        assert_eq!(buckets.take(&3, 4.0, later), Duration::ZERO);
+        assert_eq!(buckets.buckets.lock().len(), 1);
     }
 
     #[test]
