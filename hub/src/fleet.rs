@@ -17,6 +17,7 @@ mod observe;
 pub mod rollout;
 mod settle;
 mod step;
+mod trees;
 
 #[cfg(test)]
 mod simulation;
@@ -82,6 +83,8 @@ pub struct Fleet {
     members: BTreeMap<EnvironmentName, Arc<Members>>,
     /// Pushes that were announced and not yet seen.
     hints: BTreeMap<RepositoryName, Timestamp>,
+    /// What commits hold, where it was read.
+    trees: trees::Trees,
     /// Clusters whose pin ends by itself.
     expiring_pins: usize,
     /// Grows with each visible change; each cluster remembers its last one.

@@ -1,5 +1,7 @@
 //! Watching branches: one task per repository, so that a broken one delays no other.
 
+mod trees;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,11 +15,14 @@ use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
 use rand::Rng as _;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::driver::Handle;
 use crate::fleet::Event;
 use crate::metrics::Metrics;
 use crate::spec::Spec;
+
+use trees::TreeReader;
 
 /// Longest look at one repository; a blocking thread that hangs on is left behind and bounded by its
 /// own time-outs.
@@ -134,6 +139,17 @@ struct Watcher {
 
 impl Watcher {
     async fn run(self) {
+        let wake = Arc::new(Notify::new());
+        let reader = TreeReader {
+            name: self.name.clone(),
+            url: self.target.url.clone(),
+            cache: self.cache.clone(),
+            credentials: self.target.credentials.clone(),
+            handle: self.handle.clone(),
+            wake: Arc::clone(&wake),
+        };
+        // Ends with us.
+        let _reader = AbortOnDropHandle::new(tokio::spawn(reader.run()));
         let interval = self.target.interval;
         let mut backoff = Backoff::new(interval, MAX_BACKOFF.max(interval));
         loop {
@@ -166,6 +182,9 @@ impl Watcher {
             let failed = matches!(event, Event::HeadsFailed { .. });
             if self.handle.event(event).await.is_err() {
                 return;
+            }
+            if !failed {
+                wake.notify_one();
             }
             let delay = {
                 let mut rng = rand::rng();

@@ -16,7 +16,8 @@ use jiff::Timestamp;
 
 pub use explain::{explain, gate_step};
 pub use filter::Filter;
-pub use rollout::{decisions, rollout};
+use rollout::unread;
+pub use rollout::{decisions, present_rollout, rollout};
 
 use crate::fleet::{Cluster, Connection, Fleet, Head, OFFLINE_AFTER};
 use crate::spec::Environment;

@@ -91,6 +91,8 @@ pub struct Cluster {
     pub(super) report_digest: Digest,
     /// What that report was rendered from, worked out once.
     pub(super) rendered_from: Digest,
+    /// What it says its applications run and depend on, likewise; none: it does not say.
+    pub(super) reads: Option<Digest>,
     /// From before a restart: since when it was current, and by which report. Gone with the first
     /// other one.
     pub(super) resumable: Option<(Timestamp, Digest)>,

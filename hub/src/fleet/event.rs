@@ -10,6 +10,7 @@ use flotilla_shared::id::{ClusterName, EnvironmentName, RepositoryName};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::Report;
 use flotilla_shared::revision::{BranchName, Commit};
+use flotilla_shared::source::Directories;
 use flotilla_shared::wire::DecodedAssignment;
 use jiff::Timestamp;
 
@@ -155,6 +156,24 @@ pub enum Event {
         repository: RepositoryName,
         /// Which branches were asked for.
         asked: Vec<BranchName>,
+        /// Why.
+        reason: Reason,
+        /// For a person.
+        message: String,
+    },
+    /// The directories of a commit were read.
+    TreesRead {
+        /// In which repository.
+        repository: RepositoryName,
+        /// Of which commit.
+        commit: Commit,
+        /// They.
+        directories: Arc<Directories>,
+    },
+    /// They could not be read: nobody is let through early for it, and nothing is held up.
+    TreesFailed {
+        /// In which repository.
+        repository: RepositoryName,
         /// Why.
         reason: Reason,
         /// For a person.

@@ -4,7 +4,9 @@
 //! Laws, checked by the tests below it:
 //! - a cluster is done only on a report of exactly this rollout's commits, healthy for the soak;
 //! - an offline cluster is never started, and never holds a wave back beyond its own budget;
-//! - no cluster of a later wave is started before the waves before it are complete.
+//! - no cluster of a later wave is started before the waves before it are complete, unless it is known
+//!   beforehand that nothing changes there; that proves nothing, and if its report says otherwise it
+//!   soaks like any other.
 
 mod advance;
 mod members;
@@ -20,7 +22,7 @@ use flotilla_shared::revision::Commit;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use advance::{Changes, Observation, Verdict, World};
+pub use advance::{Change, Changes, Observation, Verdict, World};
 pub use members::wave_of_each;
 
 /// One commit of each repository.
@@ -150,6 +152,9 @@ pub struct Progress {
     pub reason: Option<Reason>,
     /// For a person, with the object where there is one.
     pub message: String,
+    /// The commits change nothing of what it renders, by its own report or by what is known of them.
+    #[serde(default)]
+    pub unchanged: bool,
 }
 
 impl Progress {
@@ -162,6 +167,7 @@ impl Progress {
             rendered_from: Digest::default(),
             reason: None,
             message: String::new(),
+            unchanged: false,
         }
     }
 

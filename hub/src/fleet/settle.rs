@@ -11,7 +11,8 @@ use super::cluster::{Connection, OFFLINE_AFTER};
 use super::environment::{MAX_QUARANTINED, MAX_QUEUE, Quarantine, Scope, push};
 use super::event::{AuditEntry, Effect};
 use super::observe::{self, Lookup};
-use super::rollout::{Commits, Observation, Phase, Rollout, State, Verdict, World, title};
+use super::rollout::{Change, Commits, Observation, Phase, Rollout, State, Verdict, World, title};
+use super::trees::Answers;
 use super::{Fleet, Members, gates};
 use crate::spec::{Environment, OnNewCommit, Strategy};
 
@@ -266,7 +267,9 @@ impl Fleet {
             return;
         }
         let before = (rollout.state, rollout.wave);
-        let clusters = self.observe(&rollout, &members, now);
+        let mut answers = self.trees.take_answers(name, &rollout.target);
+        let clusters = self.observe(&rollout, &members, answers.as_mut(), now);
+        self.trees.put_answers(name, answers);
         let state = self.environments.get(name).cloned().unwrap_or_default();
         let paused = state
             .paused
@@ -430,6 +433,7 @@ impl Fleet {
         &self,
         rollout: &Rollout,
         members: &Members,
+        mut answers: Option<&mut Answers>,
         now: Timestamp,
     ) -> Vec<(ClusterName, Observation)> {
         let mut clusters = Lookup::new(&self.clusters, members);
@@ -457,6 +461,10 @@ impl Fleet {
                     Verdict::NotYet
                 },
                 rendered_from: cluster.rendered_from,
+                change: match answers.as_deref_mut() {
+                    Some(answers) if !touched => self.trees.change(cluster, answers),
+                    _ => Change::Unknown,
+                },
                 carried: !rollout.carried.is_empty() && self.carried(cluster, rollout),
             };
             all.push((name.clone(), observation));

@@ -14,7 +14,7 @@ use super::cluster::{Cluster, Facts};
 use super::environment::{CheckResult, Pin};
 use super::event::{Effect, Event, SessionId, settle_order};
 use super::{Fleet, Head};
-use super::{identity, observe};
+use super::{identity, observe, trees};
 
 /// A hint older than this belongs to another push.
 const HINT_LIFE: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
@@ -60,6 +60,7 @@ impl Fleet {
                                 .as_ref()
                                 .map(observe::rendered_from)
                                 .unwrap_or_default(),
+                            reads: stored.report.as_ref().and_then(trees::reads),
                             report: stored.report,
                             ..Cluster::default()
                         },
@@ -88,7 +89,8 @@ impl Fleet {
                 self.dirty.insert(environment);
             }
             Event::SpecChanged(spec) => {
-                self.spec = spec;
+                let before = std::mem::replace(&mut self.spec, spec);
+                self.keep_trees(&before);
                 self.members.clear();
                 self.adopt(now, &mut effects);
                 self.dirty
@@ -116,6 +118,16 @@ impl Fleet {
                 self.touch_environments();
                 self.assign_all(now, &mut effects);
             }
+            Event::TreesRead {
+                repository,
+                commit,
+                directories,
+            } => self.trees_read(&repository, commit, directories),
+            Event::TreesFailed {
+                repository,
+                reason,
+                message,
+            } => self.trees_failed(repository, reason, message),
             Event::ClusterPut(name, mut record) => {
                 self.stir(&name);
                 let cluster = self.clusters.entry(name.clone()).or_default();
@@ -225,6 +237,7 @@ impl Fleet {
                     cluster.reported_at = Some(now);
                     cluster.report_digest = digest;
                     cluster.rendered_from = observe::rendered_from(&report);
+                    cluster.reads = trees::reads(&report);
                     cluster.report = Some(report.clone());
                     cluster.note_current(now);
                     if let Some((since, same)) = cluster.resumable.take()

@@ -116,7 +116,29 @@ fn rollout(fleet: &Fleet, environment: &Environment, now: Timestamp, steps: &mut
         .ended_at
         .or(rollout.started_at)
         .or(Some(rollout.created_at));
+    let taking_part = || {
+        let all = rollout.clusters.values();
+        all.filter(|one| one.phase != Phase::Pinned)
+    };
+    let unchanged = taking_part().filter(|one| one.unchanged).count();
+    if unchanged > 0 {
+        let all = taking_part().count();
+        text.push_str(&format!("; changes {} of {all} clusters", all - unchanged));
+    }
     steps.add("rollout", &rollout.id, step_state, text, reason, at);
+    if let Some((reason, why)) = super::unread(fleet, rollout) {
+        let text = format!(
+            "whom it changes is not known beforehand, so that all wait for their waves: {why}"
+        );
+        steps.add(
+            "directories",
+            &rollout.id,
+            Skipped,
+            text,
+            Some(reason),
+            None,
+        );
+    }
 }
 
 /// Where one cluster stands in its environment's rollout.
@@ -158,6 +180,9 @@ fn wave(
         _ => Waiting,
     };
     let mut text = format!("{} in wave {wave}", progress.phase.as_str());
+    if progress.unchanged && progress.message.is_empty() {
+        text.push_str(", changes nothing here");
+    }
     if !progress.message.is_empty() {
         text.push_str(&format!(": {}", progress.message));
     }

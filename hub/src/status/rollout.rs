@@ -1,6 +1,7 @@
 //! Rollouts and decisions as operators see them.
 
 use flotilla_proto::v1;
+use flotilla_shared::reason::Reason;
 use flotilla_shared::wire::{reason_to_wire, timestamp_to_wire};
 
 use crate::fleet::rollout::{Commits, Phase, Rollout};
@@ -32,6 +33,9 @@ pub fn rollout(rollout: &Rollout, with_clusters: bool) -> v1::RolloutStatus {
         let Some(wave) = waves.get_mut(progress.wave) else {
             continue;
         };
+        if progress.unchanged && progress.phase != Phase::Pinned {
+            wave.unchanged += 1;
+        }
         *match progress.phase {
             Phase::Waiting => &mut wave.waiting,
             Phase::Pinned => &mut wave.pinned,
@@ -52,6 +56,7 @@ pub fn rollout(rollout: &Rollout, with_clusters: bool) -> v1::RolloutStatus {
             started_at: progress.started_at.map(timestamp_to_wire),
             reason: reason_to_wire(progress.reason),
             message: progress.message.clone(),
+            unchanged: progress.unchanged,
         }
     });
     v1::RolloutStatus {
@@ -71,7 +76,28 @@ pub fn rollout(rollout: &Rollout, with_clusters: bool) -> v1::RolloutStatus {
         } else {
             Vec::new()
         },
+        unread: String::new(),
     }
+}
+
+/// A rollout of now, with its clusters and with what is known beyond it.
+#[must_use]
+pub fn present_rollout(fleet: &Fleet, rollout: &Rollout) -> v1::RolloutStatus {
+    let unread = unread(fleet, rollout);
+    v1::RolloutStatus {
+        unread: unread.map(|(_, text)| text).unwrap_or_default(),
+        ..self::rollout(rollout, true)
+    }
+}
+
+/// Why nobody can tell beforehand whom a rollout changes; none: it can be told, or it is over.
+#[must_use]
+pub(super) fn unread(fleet: &Fleet, rollout: &Rollout) -> Option<(Reason, String)> {
+    if rollout.state.is_over() {
+        return None;
+    }
+    let mut problems = rollout.target.keys().filter_map(|name| fleet.unread(name));
+    problems.next().cloned()
 }
 
 fn mark(mark: &Mark) -> v1::Mark {

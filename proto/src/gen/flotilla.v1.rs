@@ -2068,6 +2068,9 @@ pub struct RolloutStatus {
     pub note: ::prost::alloc::string::String,
     #[prost(message, repeated, tag = "12")]
     pub clusters: ::prost::alloc::vec::Vec<ClusterProgress>,
+    /// Why the hub cannot tell beforehand whom the commits change, in words; empty: it can, or it is over.
+    #[prost(string, tag = "13")]
+    pub unread: ::prost::alloc::string::String,
 }
 /// How many clusters of a wave are how far.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2088,6 +2091,9 @@ pub struct WaveStatus {
     pub failed: u32,
     #[prost(uint32, tag = "8")]
     pub pinned: u32,
+    /// How many of them render the same from the new commits as before, as far as that is known.
+    #[prost(uint32, tag = "9")]
+    pub unchanged: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ClusterProgress {
@@ -2106,6 +2112,9 @@ pub struct ClusterProgress {
     pub reason: ::prost::alloc::string::String,
     #[prost(string, tag = "7")]
     pub message: ::prost::alloc::string::String,
+    /// It renders the same from the new commits as before.
+    #[prost(bool, tag = "8")]
+    pub unchanged: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListRolloutsRequest {

@@ -70,6 +70,7 @@ pub fn rollout(rollout: &Rollout, decisions: &Decisions, paint: Paint, now: Time
     if !rollout.note.is_empty() {
         out.push_str(&format!("  {}\n", rollout.note));
     }
+    out.push_str(&changes(rollout));
     out.push('\n');
     let mut table = Table::new([
         "WAVE",
@@ -114,7 +115,10 @@ pub fn rollout(rollout: &Rollout, decisions: &Decisions, paint: Paint, now: Time
             one.wave.as_str().into(),
             Cell::new(tone(&one.phase), one.phase.as_str()),
             age(one.since, now).into(),
-            dash(&one.message).into(),
+            match one.message.as_str() {
+                "" if one.unchanged => "changes nothing here".into(),
+                message => dash(message).into(),
+            },
         ]);
     }
     if !table.is_empty() {
@@ -122,6 +126,25 @@ pub fn rollout(rollout: &Rollout, decisions: &Decisions, paint: Paint, now: Time
         out.push_str(&table.render(paint));
     }
     out.push_str(&self::decisions(decisions, now));
+    out
+}
+
+/// How many clusters the commits change, or why that is not known; nothing where nobody looked.
+fn changes(rollout: &Rollout) -> String {
+    let unchanged: u32 = rollout.waves.iter().map(|wave| wave.unchanged).sum();
+    let all: u32 = rollout.waves.iter().map(total).sum();
+    let mut out = String::new();
+    if unchanged > 0 {
+        let changed = all.saturating_sub(unchanged);
+        out.push_str(&format!("  changes {changed} of {all} clusters; "));
+        out.push_str("the others render the same as before and wait for no wave\n");
+    }
+    if !rollout.unread.is_empty() {
+        out.push_str(
+            "  whom it changes is not known beforehand, so that all wait for their waves: ",
+        );
+        out.push_str(&format!("{}\n", rollout.unread));
+    }
     out
 }
 

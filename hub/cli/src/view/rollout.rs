@@ -32,6 +32,9 @@ pub struct Rollout {
     pub ended_at: Option<Timestamp>,
     /// Why it stands as it does.
     pub note: String,
+    /// Why nobody can tell beforehand whom the commits change; empty: it can be told, or it is over.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub unread: String,
     /// Its clusters, where they were asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub clusters: Vec<Progress>,
@@ -65,6 +68,8 @@ pub struct Wave {
     pub failed: u32,
     /// Kept out by a pin.
     pub pinned: u32,
+    /// Render the same from the new commits as before, as far as that is known.
+    pub unchanged: u32,
 }
 
 /// One cluster's part.
@@ -83,6 +88,8 @@ pub struct Progress {
     pub reason: String,
     /// For a person.
     pub message: String,
+    /// It renders the same from the new commits as before.
+    pub unchanged: bool,
 }
 
 /// What was decided about an environment.
@@ -207,6 +214,7 @@ impl From<&v1::RolloutStatus> for Rollout {
                     done: wave.done,
                     failed: wave.failed,
                     pinned: wave.pinned,
+                    unchanged: wave.unchanged,
                 })
                 .collect(),
             wave: wire.wave as usize,
@@ -224,8 +232,10 @@ impl From<&v1::RolloutStatus> for Rollout {
                     since: moment(one.since.as_ref()),
                     reason: text(&one.reason),
                     message: text(&one.message),
+                    unchanged: one.unchanged,
                 })
                 .collect(),
+            unread: text(&wire.unread),
         }
     }
 }

@@ -106,3 +106,47 @@ fn audit_entries_are_one_a_line() {
     });
     insta::assert_snapshot!(render::entries(&[entry], Paint::Plain));
 }
+
+#[test]
+fn whom_a_rollout_changes_is_told_or_why_nobody_knows() {
+    let mut wire = v1::RolloutStatus {
+        id: "prod-8".to_owned(),
+        state: "running".to_owned(),
+        target: commit(NEW),
+        waves: vec![wave("canary", 0, 1, 0, 1), wave("rest", 26, 2, 0, 10)],
+        created_at: ago(60),
+        clusters: vec![v1::ClusterProgress {
+            cluster: "prod-3".to_owned(),
+            wave: "rest".to_owned(),
+            phase: "started".to_owned(),
+            unchanged: true,
+            ..v1::ClusterProgress::default()
+        }],
+        ..v1::RolloutStatus::default()
+    };
+    wire.waves[1].unchanged = 28;
+    let shown = |wire: &v1::RolloutStatus| {
+        render::rollout(
+            &Rollout::from(wire),
+            &Decisions::default(),
+            Paint::Plain,
+            now(),
+        )
+    };
+    let text = shown(&wire);
+    assert!(
+        text.contains("  changes 12 of 40 clusters; the others"),
+        "{text}"
+    );
+    assert!(text.contains("changes nothing here"), "{text}");
+    wire.waves[1].unchanged = 0;
+    let text = shown(&wire);
+    assert!(!text.contains("clusters;"), "{text}");
+    wire.unread = "the server offers no\u{1b}[31m filter".to_owned();
+    let text = shown(&wire);
+    assert!(
+        text.contains("not known beforehand") && text.contains("offers no"),
+        "{text}"
+    );
+    assert!(!text.contains('\u{1b}'));
+}

@@ -27,6 +27,17 @@ pub enum Verdict {
     Failed(Reason, String),
 }
 
+/// What a rollout's commits change of what a cluster renders, before it was given them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Nobody knows.
+    Unknown,
+    /// Files that it may read are others.
+    Something,
+    /// Whatever it reads is the same.
+    Nothing,
+}
+
 /// A cluster as a rollout is shown it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observation {
@@ -42,6 +53,8 @@ pub struct Observation {
     pub verdict: Verdict,
     /// What its applications render from now.
     pub rendered_from: Digest,
+    /// What would change there.
+    pub change: Change,
     /// It stands on commits of a rollout that this one took over from: first in its wave, since what
     /// it has is in doubt.
     pub carried: bool,
@@ -99,7 +112,7 @@ impl Rollout {
         }
         for ((name, progress), (_, seen)) in self.clusters.iter_mut().zip(world.clusters) {
             let wave = seen.wave.max(self.wave);
-            let before = (progress.wave, progress.phase);
+            let before = (progress.wave, progress.phase, progress.unchanged);
             if seen.pinned {
                 if progress.phase != Phase::Pinned {
                     progress.enter(Phase::Pinned, now);
@@ -109,8 +122,12 @@ impl Rollout {
             }
             if !progress.phase.is_touched() {
                 progress.wave = wave;
+                // What is not known now may have been known before a restart, and is still so.
+                if seen.change != Change::Unknown {
+                    progress.unchanged = seen.change == Change::Nothing;
+                }
             }
-            if before != (progress.wave, progress.phase) {
+            if before != (progress.wave, progress.phase, progress.unchanged) {
                 changes.clusters.insert(name.clone());
             }
         }
@@ -190,6 +207,9 @@ impl Rollout {
             }
             self.started_at = Some(now);
         }
+        if world.held.is_none() {
+            self.pass(world, now, changes);
+        }
         while self.wave < world.strategy.waves.len() {
             if !self.wave_is_complete(world, total) {
                 self.state = self.wave_state(world);
@@ -200,12 +220,34 @@ impl Rollout {
         }
         let done = self.count(Phase::Done);
         let behind = total - done;
-        let note = if behind == 0 {
-            format!("{done} clusters")
-        } else {
-            format!("{done} clusters; {behind} left behind follow when they can")
-        };
+        let mut note = format!("{done} clusters");
+        let unchanged = self
+            .clusters
+            .values()
+            .filter(|one| one.unchanged && one.phase == Phase::Done);
+        match unchanged.count() {
+            0 => {}
+            unchanged => note.push_str(&format!(", nothing changed in {unchanged} of them")),
+        }
+        if behind > 0 {
+            note.push_str(&format!("; {behind} left behind follow when they can"));
+        }
         self.end(State::Succeeded, note, now);
+    }
+
+    /// Starts every cluster for which nothing changes, whatever its wave. Of what it runs only the name
+    /// of the commit is new, so that there is nothing to prove first, nothing to approve, and nothing
+    /// that could be under way in too many places.
+    fn pass(&mut self, world: &World<'_>, now: Timestamp, changes: &mut Changes) {
+        for ((name, progress), (_, seen)) in self.clusters.iter_mut().zip(world.clusters) {
+            if progress.phase == Phase::Waiting && seen.online && seen.change == Change::Nothing {
+                progress.enter(Phase::Started, now);
+                progress.started_at = Some(now);
+                progress.rendered_from = seen.rendered_from;
+                progress.message = "changes nothing here, so it waits for no wave".to_owned();
+                changes.clusters.insert(name.clone());
+            }
+        }
     }
 
     /// Whether the present wave holds nothing back: each of its clusters is done, or counts against a
@@ -264,10 +306,12 @@ impl Rollout {
                 continue;
             }
             members += 1;
-            touched |= progress.phase.is_touched();
+            // That clusters were let through is no word on the wave, and they take nobody's place.
+            touched |= progress.phase.is_touched() && !progress.unchanged;
             match progress.phase {
                 Phase::Waiting if seen.online => waiting.push((name, seen)),
-                Phase::Started | Phase::Unavailable if seen.online => running += 1,
+                Phase::Started if seen.online && !progress.unchanged => running += 1,
+                Phase::Unavailable if seen.online => running += 1,
                 _ => {}
             }
         }
@@ -430,9 +474,12 @@ fn step(progress: &mut Progress, seen: &Observation, strategy: &Strategy, now: T
         {
             // The commit changes nothing that this cluster renders: there is nothing to watch.
             progress.enter(Phase::Done, now);
+            progress.unchanged = true;
             progress.message = "renders from the same files as before".to_owned();
         }
         (Verdict::Healthy(_), Phase::Started | Phase::Unavailable | Phase::Failed) => {
+            // Something changed after all, or it fell ill meanwhile: it is watched like any other.
+            progress.unchanged = false;
             progress.enter(Phase::Soaking, now);
         }
         (Verdict::Healthy(_), _) => {}

@@ -45,7 +45,7 @@ pub(super) async fn get_rollout(
                     .and_then(|name| fleet.spec().environment(&name)),
             };
             (
-                rollout.map(|one| status::rollout(one, true)),
+                rollout.map(|one| status::present_rollout(fleet, one)),
                 environment.map(|one| status::decisions(fleet, one)),
             )
         })

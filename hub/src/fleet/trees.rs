@@ -1,0 +1,251 @@
+//! What commits hold, as far as the hub has read it, and what follows: for which clusters a rollout
+//! changes nothing. Not stored: it is read again, and until then nobody is let through early.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use flotilla_shared::digest::Digest;
+use flotilla_shared::id::{EnvironmentName, RepositoryName};
+use flotilla_shared::reason::Reason;
+use flotilla_shared::report::Report;
+use flotilla_shared::revision::Commit;
+use flotilla_shared::source::Directories;
+
+use super::rollout::{Change, Commits};
+use super::{Cluster, Fleet};
+
+/// Commits of one repository whose directories are kept. One of 20,000 directories costs 2 MiB.
+const MAX_COMMITS: usize = 8;
+
+/// Answers kept for one environment; more than that, and they are worked out anew.
+const MAX_ANSWERS: usize = 50_000;
+
+/// Directories by commit, and what was concluded from them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Trees {
+    known: BTreeMap<RepositoryName, BTreeMap<Commit, Arc<Directories>>>,
+    /// Why the last look failed.
+    problems: BTreeMap<RepositoryName, (Reason, String)>,
+    answers: BTreeMap<EnvironmentName, Answers>,
+}
+
+/// What a rollout's commits change for clusters, by what these report to depend on: every step asks
+/// again, for ten thousand of them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Answers {
+    target: Commits,
+    by_reads: HashMap<Digest, Change>,
+}
+
+impl Trees {
+    fn get(&self, repository: &RepositoryName, commit: &Commit) -> Option<&Directories> {
+        let known = self.known.get(repository)?;
+        known.get(commit).map(AsRef::as_ref)
+    }
+
+    /// The answers for an environment's rollout; none where nothing is known that could give one.
+    pub(super) fn take_answers(
+        &mut self,
+        environment: &EnvironmentName,
+        target: &Commits,
+    ) -> Option<Answers> {
+        if self.known.is_empty() {
+            return None;
+        }
+        let answers = self.answers.remove(environment);
+        let fits =
+            |answers: &Answers| answers.target == *target && answers.by_reads.len() <= MAX_ANSWERS;
+        Some(answers.filter(fits).unwrap_or_else(|| Answers {
+            target: target.clone(),
+            by_reads: HashMap::new(),
+        }))
+    }
+
+    /// Keeps answers for the next step.
+    pub(super) fn put_answers(&mut self, environment: &EnvironmentName, answers: Option<Answers>) {
+        if let Some(answers) = answers {
+            self.answers.insert(environment.clone(), answers);
+        }
+    }
+
+    /// What the target changes for a cluster that is healthy on exactly what is assigned; of any other
+    /// one nothing is known.
+    pub(super) fn change(&self, cluster: &Cluster, answers: &mut Answers) -> Change {
+        let (Some(reads), Some(report)) = (cluster.reads, &cluster.report) else {
+            return Change::Unknown;
+        };
+        if cluster.current_since.is_none() || report.assignment != cluster.assigned_ref() {
+            return Change::Unknown;
+        }
+        let target = &answers.target;
+        let answer = answers.by_reads.entry(reads);
+        *answer.or_insert_with(|| self.compare(report, target))
+    }
+
+    fn compare(&self, report: &Report, target: &Commits) -> Change {
+        let mut worst = Change::Nothing;
+        for application in report.applications.values() {
+            let Some(revision) = &application.revision else {
+                return Change::Unknown;
+            };
+            let Some(commit) = target.get(&revision.repository) else {
+                return Change::Unknown;
+            };
+            if *commit == revision.commit {
+                continue;
+            }
+            let trees = [commit, &revision.commit].map(|one| self.get(&revision.repository, one));
+            match trees {
+                [Some(new), Some(old)] if application.source_paths.is_known() => {
+                    if !old.agree(new, &application.source_paths) {
+                        return Change::Something;
+                    }
+                }
+                _ => worst = Change::Unknown,
+            }
+        }
+        worst
+    }
+}
+
+/// Over what a report says its applications run and depend on; none where it does not say that of all
+/// of them.
+pub(super) fn reads(report: &Report) -> Option<Digest> {
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for (name, application) in &report.applications {
+        let revision = application.revision.as_ref()?;
+        if !application.source_paths.is_known() {
+            return None;
+        }
+        // An empty part ends the paths, of which none is empty.
+        let own = [
+            name.as_str(),
+            revision.repository.as_str(),
+            revision.commit.as_str(),
+        ];
+        parts.extend(own.map(str::as_bytes));
+        parts.extend(application.source_paths.iter().map(str::as_bytes));
+        parts.push(b"");
+    }
+    // Without applications there is no render that could stay the same.
+    (!parts.is_empty()).then(|| Digest::of_parts(parts))
+}
+
+impl Fleet {
+    /// The commits of a repository whose directories are worth reading and are not known, the most
+    /// useful first: what rollouts go to, what environments run, what their clusters run besides,
+    /// and what waits its turn.
+    #[must_use]
+    pub fn missing_trees(&self, repository: &RepositoryName) -> Vec<Commit> {
+        let mut wanted = self.wanted_trees(repository);
+        let known = self.trees.known.get(repository);
+        wanted.retain(|commit| known.is_none_or(|known| !known.contains_key(commit)));
+        wanted
+    }
+
+    fn wanted_trees(&self, repository: &RepositoryName) -> Vec<Commit> {
+        let mut applications = self.spec.applications.values();
+        if !applications.any(|application| application.repository == *repository) {
+            return Vec::new();
+        }
+        let (mut targets, mut good, mut queued) = (Vec::new(), Vec::new(), Vec::new());
+        let mut run = BTreeMap::new();
+        for environment in &self.spec.environments {
+            if environment.strategy.is_none() {
+                continue;
+            }
+            let rollout = self.rollouts.get(&environment.name);
+            let rollout = rollout.filter(|rollout| !rollout.state.is_over());
+            if let Some(rollout) = rollout {
+                targets.extend(rollout.target.get(repository));
+                for name in rollout.clusters.keys() {
+                    let assigned = self
+                        .clusters
+                        .get(name)
+                        .and_then(|one| one.assigned.as_ref());
+                    let applications = assigned
+                        .iter()
+                        .flat_map(|one| one.assignment.applications.values());
+                    for revision in applications.map(|one| &one.revision) {
+                        if revision.repository == *repository {
+                            *run.entry(&revision.commit).or_insert(0usize) += 1;
+                        }
+                    }
+                }
+            }
+            if let Some(state) = self.environments.get(&environment.name) {
+                queued.extend(state.queue.iter().filter_map(|next| next.get(repository)));
+                good.extend(state.approved.get(repository));
+            }
+        }
+        let mut run: Vec<(&Commit, usize)> = run.into_iter().collect();
+        run.sort_by_key(|(_, clusters)| std::cmp::Reverse(*clusters));
+        let run = run.into_iter().map(|(commit, _)| commit);
+        let mut wanted: Vec<Commit> = Vec::new();
+        for commit in targets.into_iter().chain(good).chain(run).chain(queued) {
+            if wanted.len() < MAX_COMMITS && !wanted.contains(commit) {
+                wanted.push(commit.clone());
+            }
+        }
+        wanted
+    }
+
+    /// Why nobody can tell whom a repository's commits change; none: it can be told, or was not tried.
+    #[must_use]
+    pub fn unread(&self, repository: &RepositoryName) -> Option<&(Reason, String)> {
+        self.trees.problems.get(repository)
+    }
+
+    pub(super) fn trees_read(
+        &mut self,
+        repository: &RepositoryName,
+        commit: Commit,
+        directories: Arc<Directories>,
+    ) {
+        let wanted = self.wanted_trees(repository);
+        let known = self.trees.known.entry(repository.clone()).or_default();
+        known.retain(|commit, _| wanted.contains(commit));
+        if wanted.contains(&commit) {
+            known.insert(commit, directories);
+        }
+        self.trees.problems.remove(repository);
+        self.trees.answers.clear();
+        self.stir_strategies();
+    }
+
+    pub(super) fn trees_failed(
+        &mut self,
+        repository: RepositoryName,
+        reason: Reason,
+        message: String,
+    ) {
+        let problem = (reason, message);
+        if self.trees.problems.get(&repository) != Some(&problem) {
+            self.trees.problems.insert(repository, problem);
+            self.touch_environments();
+        }
+    }
+
+    /// Forgets repositories that are not declared any more, and what was read elsewhere under their
+    /// names.
+    pub(super) fn keep_trees(&mut self, before: &crate::spec::Spec) {
+        let same = |name: &RepositoryName| {
+            let url =
+                |spec: &crate::spec::Spec| spec.repositories.get(name).map(|one| one.url.clone());
+            url(&self.spec).is_some() && url(&self.spec) == url(before)
+        };
+        self.trees.known.retain(|name, _| same(name));
+        self.trees.problems.retain(|name, _| same(name));
+        self.trees.answers.clear();
+    }
+
+    fn stir_strategies(&mut self) {
+        let spec = Arc::clone(&self.spec);
+        let with = spec
+            .environments
+            .iter()
+            .filter(|one| one.strategy.is_some());
+        self.dirty.extend(with.map(|one| one.name.clone()));
+        self.touch_environments();
+    }
+}
