@@ -1,0 +1,326 @@
+//! A hub, a Git server and whole agents: a commit that changes nothing for a cluster waits for no wave
+//! there.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use flotilla_agent::args::Run;
+use flotilla_hub::app::{self as hub, Config};
+use flotilla_proto::v1;
+use flotilla_shared::digest::Digest;
+use flotilla_shared::tls;
+use flotilla_tests::cluster::TestCluster;
+use flotilla_tests::eventually;
+use flotilla_tests::fleet::{Operator, application};
+use flotilla_tests::git_server::GitServer;
+use flotilla_tests::repository::{Repository, git};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// `a1` is the canary; `a2` runs the same, `b1` something else on a base.
+const CLUSTERS: [(&str, &str); 3] = [("a1", "a"), ("a2", "a"), ("b1", "b")];
+
+struct World {
+    directory: tempfile::TempDir,
+    repository: Repository,
+    git: GitServer,
+    _hub: hub::Running,
+    operator: Operator,
+    agents: Vec<flotilla_agent::app::Running>,
+    _clusters: Vec<TestCluster>,
+}
+
+fn config_map(name: &str, value: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: default}}\n\
+         data: {{value: '{value}'}}\n"
+    )
+}
+
+fn fleet(url: &str, strategy: &str) -> String {
+    let clusters = CLUSTERS.map(|(name, app)| {
+        format!("- {{name: {name}, environment: prod, labels: {{app: {app}}}}}\n")
+    });
+    format!(
+        "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nrepositories:\n- {{name: fleet, url: '{url}'}}\n\
+         environments:\n- name: prod\n  branch: prod\n{strategy}clusters:\n{}applications:\n\
+         - {{name: app, repository: fleet, path: 'apps/{{labels.app}}'}}\n",
+        clusters.concat()
+    )
+}
+
+const STRATEGY: &str = "  strategy: {waves: [{name: canary, clusters: [a1]}, {name: rest}], maxConcurrent: 1, soak: 1h}\n";
+
+impl World {
+    async fn new() -> Self {
+        tls::install_provider();
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        let repository = Repository::create(root, "fleet").unwrap();
+        repository.allow_filter().unwrap();
+        for (path, content) in [
+            ("apps/a/config.yaml", config_map("a", "one")),
+            (
+                "apps/b/kustomization.yaml",
+                "resources: [../../bases/b]\nnamePrefix: x-\n".to_owned(),
+            ),
+            (
+                "bases/b/kustomization.yaml",
+                "resources: [config.yaml]\n".to_owned(),
+            ),
+            ("bases/b/config.yaml", config_map("b", "one")),
+        ] {
+            repository.write(path, &content).unwrap();
+        }
+        repository.push("first", &["prod"]).unwrap();
+        let git = GitServer::start(&root.join("served"), "127.0.0.1:0")
+            .await
+            .unwrap();
+        let fleet_file = root.join("fleet.yaml");
+        std::fs::write(&fleet_file, fleet(&git.url("fleet.git"), "")).unwrap();
+        let data = root.join("hub");
+        std::fs::create_dir_all(&data).unwrap();
+        let args = flotilla_hub::args::Args {
+            log: "warn".to_owned(),
+            log_format: flotilla_shared::telemetry::LogFormat::Text,
+            command: flotilla_hub::args::Command::Init {
+                data_dir: data.clone(),
+                operator: "admin".parse().unwrap(),
+                address: String::new(),
+            },
+        };
+        flotilla_hub::command::run(args).await.unwrap();
+        let hub = hub::start(Config {
+            data_dir: data.clone(),
+            fleet: fleet_file,
+            listen: "127.0.0.1:0".to_owned(),
+            poll_interval: Some(Duration::from_millis(200)),
+            ..Config::default()
+        });
+        let hub = hub.await.unwrap();
+        let address = hub.address.to_string();
+        let operator = Operator::connect(&data.join("operator/admin.yaml"), &address)
+            .await
+            .unwrap();
+        std::fs::write(root.join("ca.crt"), &operator.trust_bundle).unwrap();
+        let mut world = Self {
+            directory,
+            repository,
+            git,
+            _hub: hub,
+            operator,
+            agents: Vec::new(),
+            _clusters: Vec::new(),
+        };
+        for (name, _) in CLUSTERS {
+            world.join(name, &address).await;
+        }
+        world
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    async fn join(&mut self, name: &str, hub: &str) {
+        let mut cluster = TestCluster::embedded(flotilla_apiserver::Config::default())
+            .await
+            .unwrap();
+        cluster.play_controllers();
+        let namespace = serde_json::json!({
+            "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "flotilla-system"},
+        });
+        let request = http::Request::post("/api/v1/namespaces")
+            .body(axum::body::Body::from(namespace.to_string()))
+            .unwrap();
+        let made = cluster.server().unwrap().handle(request).await;
+        assert!(made.status().is_success());
+        let token = self.operator.token(name, "prod").await.unwrap();
+        private(&self.path(&format!("token-{name}")), &token);
+        let run = Run {
+            hub: hub.to_owned(),
+            data_dir: self.path(&format!("agent-{name}")),
+            identity_dir: None,
+            cluster: name.parse().unwrap(),
+            token_file: Some(self.path(&format!("token-{name}"))),
+            trust_bundle: Some(self.path("ca.crt")),
+            policy: None,
+            kubeconfig: Some(cluster.kubeconfig()),
+            context: None,
+            namespace: "flotilla-system".to_owned(),
+            git_credentials: None,
+            sops_age_keys: None,
+            interval: 2,
+            listen: None,
+            instance: None,
+            share_identity: false,
+        };
+        self.agents
+            .push(flotilla_agent::app::start(run).await.unwrap());
+        self._clusters.push(cluster);
+    }
+
+    /// A commit that changes one file.
+    fn push(&self, path: &str, content: &str) -> String {
+        self.repository.write(path, content).unwrap();
+        self.repository.push("change", &["prod"]).unwrap()
+    }
+
+    /// The commit that a cluster says it runs, all applied.
+    async fn runs(&self, cluster: &str) -> Option<String> {
+        let status = self.operator.clone().cluster(cluster).await?;
+        let report = application(&status, "app")?;
+        let is_current =
+            report.sync() == v1::Sync::Synced && report.health() == v1::Health::Current;
+        let commit = report.revision.as_ref()?.commit.clone();
+        is_current.then_some(commit)
+    }
+
+    async fn all_run(&self, clusters: &[&str], commit: &str) {
+        for cluster in clusters {
+            let what = format!("{cluster} runs {commit}");
+            let arrived = eventually(&what, LIMIT, || async {
+                self.runs(cluster).await.filter(|runs| runs == commit)
+            });
+            let arrived = arrived.await;
+            if let Err(error) = arrived {
+                panic!("{error}: {:#?}", self.rollout().await);
+            }
+        }
+    }
+
+    async fn rollout(&self) -> Option<v1::RolloutStatus> {
+        let request = v1::GetRolloutRequest {
+            subject: "prod".to_owned(),
+        };
+        let answer = self.operator.clone().api.get_rollout(request).await.ok()?;
+        answer.into_inner().rollout
+    }
+
+    async fn rollout_where(
+        &self,
+        what: &str,
+        wanted: impl Fn(&v1::RolloutStatus) -> bool,
+    ) -> v1::RolloutStatus {
+        let found = eventually(what, LIMIT, || async {
+            self.rollout().await.filter(|rollout| wanted(rollout))
+        });
+        match found.await {
+            Ok(found) => found,
+            Err(error) => panic!("{error}: {:#?}", self.rollout().await),
+        }
+    }
+
+    fn phase(rollout: &v1::RolloutStatus, cluster: &str) -> (String, bool) {
+        let all = rollout.clusters.iter();
+        let one = all.filter(|one| one.cluster == cluster);
+        let mut one = one.map(|one| (one.phase.clone(), one.unchanged));
+        one.next().unwrap_or_default()
+    }
+}
+
+fn private(path: &Path, content: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::write(path, content).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+fn phases(rollout: &v1::RolloutStatus, wanted: [(&str, bool); 3]) -> bool {
+    CLUSTERS
+        .iter()
+        .zip(wanted)
+        .all(|((cluster, _), (phase, unchanged))| {
+            World::phase(rollout, cluster) == (phase.to_owned(), unchanged)
+        })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_waits_for_no_wave_where_it_changes_nothing() {
+    let mut world = World::new().await;
+    let first = git(&world.repository.work, &["rev-parse", "HEAD"]).unwrap();
+    world.all_run(&["a1", "a2", "b1"], &first).await;
+    // From now on with waves; they begin from what runs.
+    let url = world.git.url("fleet.git");
+    let text = fleet(&url, STRATEGY);
+    std::fs::write(world.path("fleet.yaml"), &text).unwrap();
+    let digest = Digest::of(text.as_bytes()).to_string();
+    let in_force = eventually("the strategy is in force", LIMIT, || async {
+        let mut operator = world.operator.clone();
+        let hub = operator.api.get_hub(v1::GetHubRequest {}).await.ok()?;
+        (hub.into_inner().fleet_digest == digest).then_some(())
+    });
+    in_force.await.unwrap();
+
+    // The canary soaks for an hour. That nothing changes for `b1` is known by then.
+    let second = world.push("apps/a/config.yaml", &config_map("a", "two"));
+    world.all_run(&["a1", "b1"], &second).await;
+    let rollout = world
+        .rollout_where("b1 is done, a1 soaks, a2 waits", |rollout| {
+            phases(
+                rollout,
+                [("soaking", false), ("waiting", false), ("done", true)],
+            )
+        })
+        .await;
+    assert_eq!((rollout.wave, rollout.unread.as_str()), (0, ""));
+    assert_eq!(rollout.waves[1].unchanged, 1);
+    assert_eq!(world.runs("a2").await, Some(first));
+
+    // A base that only `b1` renders. `a1` has the commit before by now, and renders from that.
+    let third = world.push("bases/b/config.yaml", &config_map("b", "two"));
+    world.all_run(&["a1"], &third).await;
+    let rollout = world
+        .rollout_where("the canary is done, a2 and b1 go on", |rollout| {
+            rollout.wave == 1 && World::phase(rollout, "a1") == ("done".to_owned(), true)
+        })
+        .await;
+    assert!(rollout.target.iter().any(|one| one.commit == third));
+    // What the canary had was in doubt for `a2`, which never had it: it is one of the two left.
+    assert!(!World::phase(&rollout, "a2").1 && !World::phase(&rollout, "b1").1);
+
+    // A file that nobody renders passes everybody who runs the commit before it.
+    let fourth = world.push("docs/readme.yaml", "a: 1\n");
+    world.all_run(&["a1"], &fourth).await;
+
+    // Servers that cannot leave files out are not asked, and that is told.
+    git(
+        &world.repository.bare,
+        &["config", "uploadpack.allowFilter", "false"],
+    )
+    .unwrap();
+    let fifth = world.push("docs/readme.yaml", "a: 2\n");
+    world.all_run(&["a1"], &fifth).await;
+    let rollout = world
+        .rollout_where("it is told", |rollout| !rollout.unread.is_empty())
+        .await;
+    assert!(
+        rollout.unread.contains("without files"),
+        "{}",
+        rollout.unread
+    );
+    let request = v1::ExplainRequest {
+        subject: "b1".to_owned(),
+    };
+    let told = world
+        .operator
+        .api
+        .explain(request)
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(
+        told.steps
+            .iter()
+            .any(|step| step.reason == "FilterUnsupported"),
+        "{told:#?}"
+    );
+    for agent in world.agents.drain(..) {
+        agent.shutdown().await;
+    }
+}
