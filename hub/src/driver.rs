@@ -40,7 +40,8 @@ impl Drop for Session {
 
 type Query = Box<dyn FnOnce(&Fleet) + Send>;
 
-type Outcome = Result<(), Refused>;
+/// What an action came to, for the person.
+type Outcome = Result<String, Refused>;
 
 /// An action of a person, with the way back for its outcome.
 struct Request {
@@ -95,7 +96,8 @@ impl Handle {
         async move { self.commands.send(command).await.map_err(|_| Stopped) }
     }
 
-    /// Takes an action of a person. It is stored when this returns well.
+    /// Takes an action of a person; what it came to, as in the audit log. It is stored when this
+    /// returns well.
     ///
     /// # Errors
     /// When the hub is stopping; the inner error when it was refused or could not be stored.
@@ -104,7 +106,7 @@ impl Handle {
         action: Action,
         by: &str,
         reason: &str,
-    ) -> Result<Result<(), Refused>, Stopped> {
+    ) -> Result<Result<String, Refused>, Stopped> {
         let (outcome, wait) = oneshot::channel();
         let request = Request {
             action,
@@ -128,7 +130,7 @@ impl Handle {
         &self,
         event: Event,
         entry: AuditEntry,
-    ) -> Result<Result<(), Refused>, Stopped> {
+    ) -> Result<Result<String, Refused>, Stopped> {
         let (outcome, wait) = oneshot::channel();
         self.commands
             .send(Command::Commit(Box::new(event), Box::new(entry), outcome))
@@ -302,13 +304,20 @@ impl Driver {
             Command::Commit(event, entry, outcome) => {
                 effects.extend(self.fleet.absorb(*event, now));
                 effects.push(Effect::Audit(AuditEntry { at: now, ..*entry }));
-                self.outcomes.push((outcome, Ok(())));
+                self.outcomes.push((outcome, Ok(String::new())));
             }
             Command::Act(request) => {
                 let result = self
                     .fleet
                     .act(&request.action, &request.by, &request.reason, now)
-                    .map(|more| effects.extend(more))
+                    .map(|more| {
+                        let said = more.iter().rev().find_map(|effect| match effect {
+                            Effect::Audit(entry) => Some(entry.detail.clone()),
+                            _ => None,
+                        });
+                        effects.extend(more);
+                        said.unwrap_or_default()
+                    })
                     .map_err(Refused::from);
                 self.outcomes.push((request.outcome, result));
             }

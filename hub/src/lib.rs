@@ -19,6 +19,7 @@ pub mod command;
 pub mod driver;
 pub mod fleet;
 pub mod metrics;
+mod near;
 mod outbox;
 pub mod poll;
 pub mod promote;

@@ -152,7 +152,7 @@ pub async fn run(
             };
             let why = "proven in the environment before";
             match handle.act(action, "hub", why).await {
-                Ok(Ok(())) => {}
+                Ok(Ok(_)) => {}
                 Ok(Err(error)) => {
                     tracing::warn!(%error, "cannot note a promotion");
                     continue;

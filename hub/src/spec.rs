@@ -42,6 +42,13 @@ impl Spec {
             .find(|environment| environment.name == *name)
     }
 
+    /// The names of all environments, in the file's order.
+    pub fn environment_names(&self) -> impl Iterator<Item = &str> {
+        self.environments
+            .iter()
+            .map(|environment| environment.name.as_str())
+    }
+
     /// The branches that must be known of each repository.
     #[must_use]
     pub fn branches(&self) -> BTreeMap<RepositoryName, BTreeSet<BranchName>> {

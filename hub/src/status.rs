@@ -16,8 +16,8 @@ use jiff::Timestamp;
 
 pub use explain::{explain, gate_step};
 pub use filter::Filter;
-use rollout::unread;
-pub use rollout::{decisions, present_rollout, rollout};
+pub use rollout::{decisions, past_rollout, rollout};
+use rollout::{mark, pin, quarantine, unread};
 
 use crate::fleet::{Cluster, Connection, Fleet, Head, OFFLINE_AFTER};
 use crate::spec::Environment;
@@ -134,6 +134,12 @@ pub fn cluster(
         certificate_expires_at: cluster.record.certificate_expires_at.map(timestamp_to_wire),
         current_since: cluster.current_since.map(timestamp_to_wire),
         pending_fingerprint: cluster.record.pending.clone().unwrap_or_default(),
+        pin: cluster
+            .record
+            .pin
+            .as_ref()
+            .filter(|one| one.holds(now))
+            .map(|one| pin(name.as_str(), one)),
     })
 }
 
@@ -177,7 +183,7 @@ fn placement(
         .and_then(|placed| placed.problem.as_ref())
     {
         report = ApplicationReport {
-            sync: Sync::Refused,
+            sync: problem.sync(),
             reason: Some(problem.reason),
             message: problem.message.clone(),
             ..report
@@ -198,6 +204,21 @@ fn placement(
             .map(|assigned| assigned.path.to_string())
             .unwrap_or_default(),
     }
+}
+
+/// Whether a cluster's agent reports an application.
+#[must_use]
+pub fn reports(fleet: &Fleet, cluster: &ClusterName, application: &str) -> bool {
+    let report = fleet
+        .clusters()
+        .get(cluster)
+        .and_then(|one| one.report.as_ref());
+    report.is_some_and(|report| {
+        report
+            .applications
+            .keys()
+            .any(|app| app.as_str() == application)
+    })
 }
 
 /// All environments, in the fleet file's order.
@@ -258,7 +279,19 @@ fn environment(fleet: &Fleet, environment: &Environment, now: Timestamp) -> v1::
     status.rollout = fleet
         .rollouts()
         .get(&environment.name)
-        .map(|one| rollout(one, false));
+        .map(|one| rollout(fleet, one, false));
+    if let Some(state) = fleet.environments().get(&environment.name) {
+        status.paused = state.paused.as_ref().map(mark);
+        status.hold = state.hold.as_ref().map(mark);
+        status.pin = state
+            .pin
+            .as_ref()
+            .filter(|one| one.holds(now))
+            .map(|one| pin("", one));
+        status.quarantine = state
+            .quarantine(&fleet.head_commits(environment))
+            .map(quarantine);
+    }
     status
 }
 

@@ -108,7 +108,7 @@ async fn e13_each_method_and_action_is_for_the_roles_it_is_for() {
     let fleet = directory.path().join("fleet.yaml");
     std::fs::write(
         &fleet,
-        "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nenvironments: [{name: prod, branch: prod}, {name: dev, branch: dev}]\n",
+        "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nenvironments: [{name: prod, branch: prod, strategy: {}}, {name: dev, branch: dev, strategy: {}}]\n",
     )
     .unwrap();
     let hub = app::start(Config {
@@ -242,7 +242,7 @@ async fn e13_each_method_is_for_the_roles_of_people_who_log_in_too() {
     let path = |name: &str| directory.path().join(name);
     std::fs::write(
         path("fleet.yaml"),
-        "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nenvironments: [{name: prod, branch: prod}, {name: dev, branch: dev}]\n",
+        "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nenvironments: [{name: prod, branch: prod, strategy: {}}, {name: dev, branch: dev, strategy: {}}]\n",
     )
     .unwrap();
     let mut grants = String::new();

@@ -413,6 +413,9 @@ async fn p08_s06_a_backup_of_a_serving_hub_restored_raises_the_epoch_and_everyth
     let copy = world.directory.path().join("backup.db");
     // S6: taken while the hub serves.
     store::backup(&data, &copy).await.unwrap();
+    // It holds what the store holds: nobody else may read it, either.
+    let mode = std::os::unix::fs::PermissionsExt::mode(&copy.metadata().unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
     let commit = world.repository.push("second", &["prod"]).unwrap();
     world
         .rollout(|rollout| targets(rollout, &commit) && rollout.state == "succeeded")

@@ -7,6 +7,7 @@ use flotilla_proto::v1;
 use flotilla_proto::v1::fleet_service_client::FleetServiceClient;
 use flotilla_shared::tls::TlsIdentity;
 use flotilla_shared::{dial, tls};
+use jiff::Timestamp;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -62,6 +63,12 @@ pub(crate) struct Client {
 impl Client {
     /// Connects as the context says.
     pub(crate) async fn connect(context: &Context, timeout: Duration) -> Result<Self, Error> {
+        if let Some(end) = context.ended(Timestamp::now()) {
+            return Err(Error::Expired {
+                context: context.name.clone(),
+                end: end.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+            });
+        }
         let identity = context.identity();
         let channel = channel(&context.hub, &context.trust_bundle, identity.as_ref()).await?;
         let bearer = match &context.login {

@@ -7,6 +7,7 @@ mod context;
 mod diff;
 mod join;
 mod operator;
+mod patience;
 mod promote;
 mod render;
 mod rollback;

@@ -5,7 +5,11 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use flotilla_shared::tls::TlsIdentity;
+use jiff::Timestamp;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use serde::{Deserialize, Serialize};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::error::Error;
 
@@ -57,6 +61,17 @@ impl Context {
             chain_pem: self.certificate.clone(),
             key_pem: self.key.clone(),
         })
+    }
+}
+
+impl Context {
+    /// When its certificate ended; none: it has not, or there is none. The hub would only end the
+    /// connection without a word.
+    pub(crate) fn ended(&self, now: Timestamp) -> Option<Timestamp> {
+        let leaf = CertificateDer::from_pem_slice(self.certificate.as_bytes()).ok()?;
+        let (_, leaf) = X509Certificate::from_der(&leaf).ok()?;
+        let end = Timestamp::from_second(leaf.validity().not_after.timestamp()).ok()?;
+        (end < now).then_some(end)
     }
 }
 
@@ -339,5 +354,21 @@ mod tests {
         };
         let error = nobody.choose(None).err().unwrap().to_string();
         assert!(error.contains("no context is chosen"), "{error}");
+    }
+
+    #[test]
+    fn a_certificate_that_ended_is_told_before_anything_is_asked() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut parameters = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        parameters.not_after = rcgen::date_time_ymd(2030, 1, 2);
+        let one = Context {
+            certificate: parameters.self_signed(&key).unwrap().pem(),
+            ..context("prod")
+        };
+        let at = |text: &str| one.ended(text.parse().unwrap());
+        assert_eq!(at("2030-01-01T00:00:00Z"), None);
+        let end = at("2030-01-03T00:00:00Z").unwrap();
+        assert_eq!(end.to_string(), "2030-01-02T00:00:00Z");
+        assert_eq!(context("x").ended(end), None, "no certificate, no end");
     }
 }

@@ -8,6 +8,8 @@ use flotilla_shared::id::NameError;
 use flotilla_shared::report::plain_line;
 use flotilla_shared::tls::TlsError;
 
+use tonic::{Code, Status};
+
 use crate::printer::Printer;
 
 /// A command did not do what it was asked.
@@ -39,7 +41,14 @@ pub(crate) enum Error {
     Dial(#[from] DialError),
     /// The hub said no. The text is already plain.
     #[error("{message}")]
-    Hub { code: tonic::Code, message: String },
+    Hub { code: Code, message: String },
+    /// The hub ended the connection instead of answering, as it does with a certificate that it does
+    /// not take: in TLS 1.3 the client learns of that only afterwards.
+    #[error("the hub ended the connection ({0})")]
+    Ended(String),
+    /// Our own certificate is over.
+    #[error("the certificate of context {context} ended on {end}")]
+    Expired { context: String, end: String },
     /// The hub sent what this version cannot use.
     #[error("the hub's answer lacks {0}")]
     Answer(&'static str),
@@ -75,8 +84,18 @@ pub(crate) enum Error {
     Format(#[from] serde_json::Error),
 }
 
-impl From<tonic::Status> for Error {
-    fn from(status: tonic::Status) -> Self {
+impl From<Status> for Error {
+    fn from(status: Status) -> Self {
+        // What has a cause came from the connection, not from the hub.
+        let mut cause = std::error::Error::source(&status);
+        if cause.is_some() && matches!(status.code(), Code::Unknown | Code::Cancelled) {
+            let mut why = status.message().to_owned();
+            while let Some(error) = cause {
+                why = error.to_string();
+                cause = error.source();
+            }
+            return Self::Ended(plain_line(&why, 400));
+        }
         let text = match status.message() {
             "" => status.code().description(),
             text => text,
@@ -105,21 +124,45 @@ impl Error {
                     .to_owned(),
             ),
             Self::Readable(path) => Some(format!("run: chmod 600 {}", path.display())),
+            Self::Dial(DialError::Connect { cause, .. })
+                if cause.contains("invalid peer certificate") =>
+            {
+                Some(
+                    "the hub's certificate does not come from the roots in this context: its authority \
+                     was changed, the context is another hub's, or somebody is in between; get a new \
+                     context file from who runs the hub"
+                        .to_owned(),
+                )
+            }
             Self::Dial(DialError::Connect { .. }) => Some(
                 "see that the hub runs, and that `hub:` in the context file is its address".to_owned(),
             ),
             Self::Hub { code, .. } => match code {
-                tonic::Code::Unauthenticated | tonic::Code::PermissionDenied => Some(
-                    "the context's certificate or login is not, or no longer, one that may do this".to_owned(),
+                Code::Unauthenticated => Some(
+                    "`flotilla login` logs in anew; who has a certificate asks an admin for a new context \
+                     file"
+                        .to_owned(),
                 ),
-                tonic::Code::Unimplemented => {
+                Code::Unimplemented => {
                     Some("the hub is of another version; see `flotilla hub`".to_owned())
                 }
-                tonic::Code::DeadlineExceeded | tonic::Code::Cancelled => {
-                    Some("give more time with --timeout".to_owned())
+                Code::DeadlineExceeded => Some("give more time with --timeout".to_owned()),
+                Code::Unavailable | Code::Cancelled | Code::Unknown => {
+                    Some("the hub may be starting anew; try again".to_owned())
                 }
                 _ => None,
             },
+            Self::Ended(_) => Some(
+                "it may be starting anew: try again. If that does not help it does not take this \
+                 context's certificate, since its authority was changed: an admin makes a new context \
+                 file with flotilla operator set NAME --role ROLE --write-context FILE"
+                    .to_owned(),
+            ),
+            Self::Expired { .. } => Some(
+                "an admin makes a new context file with flotilla operator set NAME --role ROLE \
+                 --write-context FILE; on the hub's own host flotilla-hub init --operator NAME makes one"
+                    .to_owned(),
+            ),
             Self::NoGit(_) => Some("install git, and have it in PATH".to_owned()),
             Self::Refused { hint, .. } => hint.clone(),
             _ => None,
@@ -135,10 +178,27 @@ impl Error {
             | Self::Runtime(_)
             | Self::Format(_) => 2,
             Self::Hub {
-                code: tonic::Code::Internal | tonic::Code::Unknown | tonic::Code::DataLoss,
+                code: Code::Internal | Code::Unknown | Code::DataLoss,
                 ..
             } => 2,
             _ => 1,
+        }
+    }
+
+    /// Whether asking again may help: the hub restarts, another replica takes over, or the network was
+    /// away for a moment.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Dial(_) | Self::Ended(_) => true,
+            Self::Hub { code, .. } => matches!(
+                code,
+                Code::Unavailable
+                    | Code::Cancelled
+                    | Code::Unknown
+                    | Code::DeadlineExceeded
+                    | Code::ResourceExhausted
+            ),
+            _ => false,
         }
     }
 

@@ -19,6 +19,13 @@ pub(crate) struct Printer {
     pub(crate) terminal: bool,
 }
 
+/// What was drawn over, and over again, on a terminal that scrolls.
+#[derive(Debug, Default)]
+pub(crate) struct Canvas {
+    /// Rows that the last drawing took.
+    rows: usize,
+}
+
 impl Printer {
     /// Looks at the streams and at `NO_COLOR` (<https://no-color.org>).
     pub(crate) fn new(color: ColorChoice) -> Self {
@@ -43,6 +50,43 @@ impl Printer {
         out.write_all(text.as_bytes())
             .and_then(|()| out.flush())
             .map_err(Error::Output)
+    }
+
+    /// Columns and rows of the terminal that stdout is; none: it is none, or does not say.
+    pub(crate) fn size(&self) -> Option<(usize, usize)> {
+        if !self.terminal {
+            return None;
+        }
+        let (width, height) = terminal_size::terminal_size()?;
+        Some((usize::from(width.0), usize::from(height.0)))
+    }
+
+    /// Columns of the terminal that stdout is.
+    pub(crate) fn columns(&self) -> Option<usize> {
+        self.size().map(|(columns, _)| columns)
+    }
+
+    /// Draws a text over the one drawn before, and leaves alone what stands above (ECMA-48 CUU, EL and
+    /// ED). Rows that do not fit on the screen are left out, since nobody can draw over what scrolled
+    /// away.
+    pub(crate) fn draw(&self, canvas: &mut Canvas, text: &str) -> Result<(), Error> {
+        let (columns, height) = self.size().unwrap_or((80, 24));
+        let mut out = match canvas.rows {
+            0 => String::new(),
+            rows => format!("\u{1b}[{rows}A\r"),
+        };
+        canvas.rows = 0;
+        for line in text.lines() {
+            let rows = visible(line).div_ceil(columns.max(1)).max(1);
+            if canvas.rows + rows >= height {
+                break;
+            }
+            canvas.rows += rows;
+            out.push_str(line);
+            out.push_str("\u{1b}[K\n");
+        }
+        out.push_str("\u{1b}[J");
+        self.out(&out)
     }
 
     /// Writes a value for a program.
@@ -96,5 +140,31 @@ impl Printer {
             .read_line(&mut answer)
             .map_err(Error::Local)?;
         Ok(matches!(answer.trim(), "y" | "Y" | "yes" | "Yes"))
+    }
+}
+
+/// Characters of a line that take room on a terminal: all but its colours.
+fn visible(line: &str) -> usize {
+    let mut count = 0;
+    let mut in_escape = false;
+    for c in line.chars() {
+        match (in_escape, c) {
+            (false, '\u{1b}') => in_escape = true,
+            (true, 'm') => in_escape = false,
+            (true, _) => {}
+            (false, _) => count += 1,
+        }
+    }
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_take_no_room() {
+        assert_eq!(visible("plain"), 5);
+        assert_eq!(visible("\u{1b}[31mred\u{1b}[0m!"), 4);
     }
 }

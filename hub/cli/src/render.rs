@@ -3,6 +3,7 @@
 mod cluster;
 mod diff;
 mod list;
+mod log;
 mod promotion;
 mod rollout;
 mod status;
@@ -11,8 +12,10 @@ mod table;
 pub use cluster::{describe, explain};
 pub use diff::diff;
 pub use list::{applications, clusters, environments, hub, tokens};
+pub use log::{entries, entry, operators};
 pub use promotion::promotion;
-pub use rollout::{decisions, entries, entry, operators, rollout, rollouts};
+pub(crate) use rollout::next;
+pub use rollout::{decisions, rollout, rollouts};
 pub use status::{StatusOptions, change, moved, status};
 pub use table::{Cell, Table};
 

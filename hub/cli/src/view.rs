@@ -11,10 +11,11 @@ mod rollout;
 
 pub use cluster::{Application, Cluster, Connection, Object, ObjectCounts, Placement};
 pub use environment::{Branch, Environment, Fleet};
-pub use hub::{Hub, Move, NewToken, Promotion, Step, StepState, Token};
+pub use hub::{Hub, Move, NewToken, Promotion, Right, Step, StepState, Token};
 pub use plan::{ApplicationPlan, Change, Field};
 pub use rollout::{
-    Decisions, Entry, Good, Mark, Operator, Pin, Progress, RepositoryCommit, Rollout, Wave,
+    Approval, Decisions, Entry, Good, Mark, Operator, Pin, Progress, Quarantine, RepositoryCommit,
+    Rollout, RolloutSummary, Wave,
 };
 
 use std::collections::BTreeMap;

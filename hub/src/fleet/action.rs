@@ -10,6 +10,8 @@ use super::environment::{Approval, MAX_APPROVALS, Mark, Pin, Scope, push};
 use super::event::{AuditEntry, Effect};
 use super::rollout::{Commits, State, title};
 use super::{Fleet, settle};
+use crate::near::missing;
+use crate::spec::Strategy;
 
 /// A cluster or an environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,12 +99,18 @@ impl Action {
 /// An action cannot be taken. The text is for the person.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ActionError {
-    /// No such environment.
-    #[error("there is no environment {0}; `flotilla get environments` lists them")]
-    NoEnvironment(EnvironmentName),
-    /// No such cluster.
-    #[error("there is no cluster {0}; `flotilla get clusters` lists them")]
-    NoCluster(ClusterName),
+    /// No such environment; the text names the one that was likely meant.
+    #[error("{0}")]
+    NoEnvironment(String),
+    /// No such cluster; the text names the one that was likely meant.
+    #[error("{0}")]
+    NoCluster(String),
+    /// What has no rollouts cannot be steered.
+    #[error(
+        "{0} has no strategy: its clusters take each commit of its branch at once, and there is no \
+         rollout to steer. To keep them on a commit: flotilla pin --env {0} --reason TEXT"
+    )]
+    NoStrategy(EnvironmentName),
     /// Nothing to act on.
     #[error("{0}")]
     Nothing(String),
@@ -158,7 +166,7 @@ impl Fleet {
         let mut effects = Vec::new();
         let detail = match action {
             Action::Pause(name) => {
-                self.known(name)?;
+                self.strategy(name)?;
                 self.environments.entry(name.clone()).or_default().paused = Some(mark.clone());
                 self.touched(name, &mut effects)
             }
@@ -200,7 +208,7 @@ impl Fleet {
                 commit,
                 scope,
             } => {
-                self.known(environment)?;
+                self.is_asked_for(environment, scope)?;
                 let approval = Approval {
                     commit: commit.clone(),
                     scope: scope.clone(),
@@ -266,8 +274,62 @@ impl Fleet {
     fn known(&self, name: &EnvironmentName) -> Result<(), ActionError> {
         match self.spec.environment(name) {
             Some(_) => Ok(()),
-            None => Err(ActionError::NoEnvironment(name.clone())),
+            None => Err(ActionError::NoEnvironment(missing(
+                "environment",
+                name.as_str(),
+                self.spec.environment_names(),
+            ))),
         }
+    }
+
+    fn no_cluster(&self, name: &ClusterName) -> ActionError {
+        let names = self.clusters.keys().map(ClusterName::as_str);
+        ActionError::NoCluster(missing("cluster", name.as_str(), names))
+    }
+
+    fn strategy(&self, name: &EnvironmentName) -> Result<&Strategy, ActionError> {
+        self.known(name)?;
+        self.spec
+            .environment(name)
+            .and_then(|environment| environment.strategy.as_ref())
+            .ok_or_else(|| ActionError::NoStrategy(name.clone()))
+    }
+
+    /// Refuses an approval that nothing would ever ask for: whoever gave it would think that something
+    /// goes on now.
+    fn is_asked_for(&self, name: &EnvironmentName, scope: &Scope) -> Result<(), ActionError> {
+        self.known(name)?;
+        let environment = self.spec.environment(name);
+        let waves = environment
+            .and_then(|one| one.strategy.as_ref())
+            .map(|strategy| strategy.waves.as_slice())
+            .unwrap_or_default();
+        let asking: Vec<&str> = waves
+            .iter()
+            .filter(|wave| wave.approvals > 0)
+            .map(|wave| wave.name.as_str())
+            .collect();
+        let others = match asking.as_slice() {
+            [] => String::new(),
+            [one] => format!("; its wave {one} does: give --wave {one}"),
+            some => format!("; its waves {} do: give --wave NAME", some.join(", ")),
+        };
+        let text = match scope {
+            Scope::Override => return Ok(()),
+            Scope::Wave(wave) => match waves.iter().find(|one| one.name == *wave) {
+                Some(one) if one.approvals > 0 => return Ok(()),
+                Some(_) => format!("wave {wave} of {name} asks for no approval{others}"),
+                None => {
+                    let names = waves.iter().map(|wave| wave.name.as_str());
+                    format!("{name}: {}", missing("wave", wave, names))
+                }
+            },
+            Scope::Commit if environment.is_some_and(|one| one.gates.approvals > 0) => {
+                return Ok(());
+            }
+            Scope::Commit => format!("{name} asks for no approval of a commit{others}"),
+        };
+        Err(ActionError::Nothing(text))
     }
 
     fn touched(&mut self, name: &EnvironmentName, effects: &mut Vec<Effect>) -> String {
@@ -287,7 +349,7 @@ impl Fleet {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) -> Result<String, ActionError> {
-        self.known(name)?;
+        self.strategy(name)?;
         let nothing = || ActionError::Nothing(format!("{name} has no failed cluster to try again"));
         let rollout = self.rollouts.get_mut(name).ok_or_else(nothing)?;
         if rollout.state.is_over() {
@@ -331,7 +393,7 @@ impl Fleet {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) -> Result<String, ActionError> {
-        self.known(name)?;
+        self.strategy(name)?;
         let rollout = self
             .rollouts
             .get_mut(name)
@@ -359,10 +421,18 @@ impl Fleet {
         repository: Option<&RepositoryName>,
     ) -> Result<Commits, ActionError> {
         let nothing = |text: String| ActionError::Nothing(text);
+        match subject {
+            Subject::Cluster(name) if !self.clusters.contains_key(name) => {
+                return Err(self.no_cluster(name));
+            }
+            Subject::Environment(name) => self.known(name)?,
+            Subject::Cluster(_) => {}
+        }
         if let Some(repository) = repository
             && !self.spec.repositories.contains_key(repository)
         {
-            return Err(nothing(format!("there is no repository {repository}")));
+            let names = self.spec.repositories.keys().map(RepositoryName::as_str);
+            return Err(nothing(missing("repository", repository.as_str(), names)));
         }
         let wanted = |name: &RepositoryName| repository.is_none_or(|only| only == name);
         if let Some(commit) = commit {
@@ -413,10 +483,12 @@ impl Fleet {
         match subject {
             Subject::Cluster(name) => {
                 let environment = self.environment_of(name);
-                let cluster = self
-                    .clusters
-                    .get_mut(name)
-                    .ok_or_else(|| ActionError::NoCluster(name.clone()))?;
+                if !self.clusters.contains_key(name) {
+                    return Err(self.no_cluster(name));
+                }
+                let Some(cluster) = self.clusters.get_mut(name) else {
+                    return Ok(());
+                };
                 if pin.is_none() && cluster.record.pin.is_none() {
                     return Err(unpinned(name.to_string()));
                 }

@@ -53,6 +53,17 @@ pub struct Problem {
     pub message: String,
 }
 
+impl Problem {
+    /// What it means for the application. One that waits for its first commit was not refused.
+    #[must_use]
+    pub fn sync(&self) -> Sync {
+        match self.reason {
+            Reason::WaitsForRollout | Reason::NoRevision => Sync::Unknown,
+            _ => Sync::Refused,
+        }
+    }
+}
+
 /// An application that is placed on a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Placed {
@@ -127,11 +138,7 @@ impl Cluster {
                 Some(report) => (report.sync, report.health),
                 None => (Sync::Unknown, Health::Unknown),
             };
-            sync = sync.max(if placed.problem.is_some() {
-                Sync::Refused
-            } else {
-                app_sync
-            });
+            sync = sync.max(placed.problem.as_ref().map_or(app_sync, Problem::sync));
             health = health.max(app_health);
         }
         if self.refusal.is_some() {

@@ -139,10 +139,17 @@ pub struct EnvironmentState {
 }
 
 impl EnvironmentState {
-    /// The quarantine that holds these commits back, if any.
+    /// The quarantine that holds these commits back, if any. Who overrules the gates for a commit that
+    /// failed before means to try it again.
     #[must_use]
     pub fn quarantine(&self, commits: &Commits) -> Option<&Quarantine> {
-        self.quarantined.iter().find(|one| one.commits == *commits)
+        let last = self.quarantined.iter().rev();
+        last.into_iter()
+            .find(|one| one.commits == *commits)
+            .filter(|one| {
+                self.overruled(commits)
+                    .is_none_or(|overrule| overrule.mark.at <= one.at)
+            })
     }
 
     /// The override for any of these commits, if any.

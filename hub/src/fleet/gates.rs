@@ -147,7 +147,10 @@ impl Fleet {
         let rules = &environment.gates;
         for freeze in &rules.freezes {
             if freeze.is_on(now) {
-                let text = format!("frozen until {}: {}", freeze.to, freeze.reason);
+                let colon = if freeze.reason.is_empty() { "" } else { ": " };
+                let zone = freeze.zone.iana_name().unwrap_or("UTC");
+                let end = freeze.to.strftime("%Y-%m-%d %H:%M");
+                let text = format!("frozen until {end} {zone}{colon}{}", freeze.reason);
                 gates.push(Gate::new("freeze", "", Open::NotYet, text));
             }
         }
@@ -156,7 +159,15 @@ impl Fleet {
             let (open, text) = if open {
                 (Open::Yes, "a change window is open".to_owned())
             } else {
-                (Open::NotYet, "no change window is open".to_owned())
+                let next = rules.windows.iter().filter_map(|one| one.opens_after(now));
+                let text = match next.min() {
+                    Some(next) => format!(
+                        "no change window is open; the next opens {}",
+                        next.strftime("%A, %Y-%m-%d %H:%M %Q")
+                    ),
+                    None => "no change window is open, and none opens within a week".to_owned(),
+                };
+                (Open::NotYet, text)
             };
             gates.push(Gate::new("window", "", open, text));
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+use flotilla_proto::v1;
 use flotilla_shared::id::{EnvironmentName, OperatorName};
 use jiff::Timestamp;
 use parking_lot::RwLock;
@@ -135,6 +136,31 @@ impl Access {
         }
     }
 
+    /// What a caller may do, and where, for the caller to see.
+    #[must_use]
+    pub fn rights(&self, caller: &Caller) -> Vec<v1::OperatorRight> {
+        let right = |role: Role, environments: &BTreeSet<EnvironmentName>| v1::OperatorRight {
+            role: role.as_str().to_owned(),
+            environments: environments.iter().map(ToString::to_string).collect(),
+        };
+        match (caller, &self.oidc) {
+            (Caller::Operator(operator), _) => {
+                let grants = self.grants.read();
+                match grants.get(operator) {
+                    Some(grant) => vec![right(grant.role, &grant.environments)],
+                    None if grants.is_empty() => vec![right(Role::Admin, &BTreeSet::new())],
+                    None => Vec::new(),
+                }
+            }
+            (Caller::Person(person), Some(oidc)) => oidc
+                .config()
+                .grants_of(person)
+                .map(|(role, environments)| right(role, environments))
+                .collect(),
+            (Caller::Person(_), None) => Vec::new(),
+        }
+    }
+
     /// Whether a caller may.
     ///
     /// # Errors
@@ -159,8 +185,26 @@ impl Access {
         };
         let needed = need.role().as_str();
         let way = match caller {
+            // Who brings commits does not approve them: another role would not be the way.
+            Caller::Operator(_) if need == Need::Approve && role == Role::Promoter => {
+                "who promotes does not approve: ask an approver or an admin".to_owned()
+            }
             Caller::Operator(operator) => {
-                format!("an admin may run: flotilla operator set {operator} --role {needed}")
+                let own = self.grants.read().get(operator).cloned();
+                let scope = own.map(|own| own.environments).unwrap_or_default();
+                // The command sets all that an operator may do: what is held elsewhere is named, too.
+                let places: String = match environment {
+                    Some(place) => scope
+                        .iter()
+                        .filter(|one| *one != place)
+                        .chain([place])
+                        .map(|one| format!(" --env {one}"))
+                        .collect(),
+                    None => String::new(),
+                };
+                format!(
+                    "an admin may run: flotilla operator set {operator} --role {needed}{places}"
+                )
             }
             Caller::Person(_) => {
                 "the hub's OIDC configuration gives roles to people and groups".to_owned()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flotilla_proto::v1;
 use flotilla_proto::v1::fleet_service_server::FleetService;
-use flotilla_shared::id::{EnvironmentName, NameError};
+use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName, NameError};
 use flotilla_shared::wire::timestamp_to_wire;
 use futures::Stream;
 use jiff::Timestamp;
@@ -17,6 +17,7 @@ use super::access::{Caller, Need};
 use super::{Context, store_error};
 use crate::driver::Refused;
 use crate::fleet::{ActionError, AuditEntry, Event, Fleet};
+use crate::near::missing;
 use crate::status::{self, Filter};
 
 mod clusters;
@@ -54,10 +55,18 @@ fn entry(operator: &Caller, action: &str) -> AuditEntry {
     }
 }
 
-fn no_cluster(name: &str) -> Status {
-    Status::not_found(format!(
-        "there is no cluster {name:?}; `flotilla get clusters` lists them"
-    ))
+/// The text for a cluster that is not there.
+fn no_cluster(fleet: &Fleet, name: &str) -> String {
+    missing(
+        "cluster",
+        name,
+        fleet.clusters().keys().map(ClusterName::as_str),
+    )
+}
+
+/// The text for an environment that is not there.
+fn no_environment(fleet: &Fleet, name: &str) -> String {
+    missing("environment", name, fleet.spec().environment_names())
 }
 
 impl Operators {
@@ -77,6 +86,7 @@ impl Operators {
             .handle
             .commit(event, entry)
             .await?
+            .map(|_| ())
             .map_err(|refused| refused_status(&refused))
     }
 
@@ -162,6 +172,9 @@ impl FleetService for Operators {
             }
         };
         let rows = rows.map_err(|error| store_error(&error))?;
+        if rows.is_empty() {
+            self.known_environment(&request.environment).await?;
+        }
         let entries = rows.into_iter().map(log::to_wire).collect();
         Ok(Response::new(v1::ListAuditResponse { entries }))
     }
@@ -172,6 +185,7 @@ impl FleetService for Operators {
     ) -> Result<Response<Self::FollowAuditStream>, Status> {
         self.allow(&request, Need::See)?;
         let request = request.into_inner();
+        self.known_environment(&request.environment).await?;
         let (sender, receiver) = mpsc::channel(16);
         let context = Arc::clone(&self.0);
         tokio::spawn(async move {
@@ -233,8 +247,16 @@ impl FleetService for Operators {
         self.allow(&request, Need::See)?;
         let only = request.into_inner().name;
         let applications = self
-            .ask(move |fleet, now| status::applications(fleet, &only, now))
-            .await?;
+            .ask(move |fleet, now| {
+                let found = status::applications(fleet, &only, now);
+                if found.is_empty() && !only.is_empty() {
+                    let names = fleet.spec().applications.keys();
+                    let names = names.map(ApplicationName::as_str);
+                    return Err(Status::not_found(missing("application", &only, names)));
+                }
+                Ok(found)
+            })
+            .await??;
         Ok(Response::new(v1::ListApplicationsResponse { applications }))
     }
 
@@ -265,13 +287,15 @@ impl FleetService for Operators {
     ) -> Result<Response<v1::ExplainResponse>, Status> {
         self.allow(&request, Need::See)?;
         let subject = request.into_inner().subject;
-        let text = subject.clone();
         let steps = self
-            .ask(move |fleet, now| status::explain(fleet, &subject, now))
-            .await?
-            .ok_or_else(|| {
-                Status::not_found(format!("there is no cluster or environment {text:?}"))
-            })?;
+            .ask(move |fleet, now| {
+                status::explain(fleet, &subject, now).ok_or_else(|| {
+                    let clusters = fleet.clusters().keys().map(ClusterName::as_str);
+                    let names = fleet.spec().environment_names().chain(clusters);
+                    Status::not_found(missing("cluster or environment", &subject, names))
+                })
+            })
+            .await??;
         Ok(Response::new(v1::ExplainResponse { steps }))
     }
 
@@ -283,6 +307,16 @@ impl FleetService for Operators {
         let request = request.into_inner();
         let filter = Filter::parse(request.filter)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        // A cluster may be watched for before it is there.
+        let (filter, unknown) = self
+            .ask(move |fleet, _| {
+                let unknown = filter.unknown_place(fleet);
+                (filter, unknown)
+            })
+            .await?;
+        if let Some(unknown) = unknown {
+            return Err(Status::not_found(unknown));
+        }
         let (sender, receiver) = mpsc::channel(16);
         let context = Arc::clone(&self.0);
         tokio::spawn(async move {
@@ -379,6 +413,7 @@ impl FleetService for Operators {
             fleet_digest: file.digest,
             fleet_loaded_at: file.loaded_at.map(timestamp_to_wire),
             fleet_error: file.error,
+            rights: self.0.access.rights(&operator),
         }))
     }
 }
@@ -389,13 +424,20 @@ impl Operators {
             return Ok(None);
         }
         let name: EnvironmentName = text.parse().map_err(|e| bad_name(&e))?;
-        let lookup = name.clone();
-        if !self
-            .ask(move |fleet, _| fleet.spec().environment(&lookup).is_some())
-            .await?
-        {
-            return Err(Status::not_found(format!("there is no environment {name}")));
-        }
+        self.known_environment(text).await?;
         Ok(Some(name))
+    }
+
+    /// Refuses a name that no environment has; an empty one means all.
+    async fn known_environment(&self, text: &str) -> Result<(), Status> {
+        let asked = text.to_owned();
+        let unknown = self
+            .ask(move |fleet, _| {
+                let known =
+                    asked.is_empty() || fleet.spec().environment_names().any(|one| one == asked);
+                (!known).then(|| no_environment(fleet, &asked))
+            })
+            .await?;
+        unknown.map_or(Ok(()), |text| Err(Status::not_found(text)))
     }
 }

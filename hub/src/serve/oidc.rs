@@ -130,17 +130,27 @@ impl Config {
     /// what the person's name and groups give.
     #[must_use]
     pub fn role(&self, person: &Person, environment: Option<&EnvironmentName>) -> Role {
-        let of = |grant: &&Grant| match (&grant.user, &grant.group) {
-            (Some(user), _) => *user == person.user,
-            (_, Some(group)) => person.groups.contains(group),
-            _ => false,
-        };
-        self.grants
-            .iter()
-            .filter(of)
-            .map(|grant| crate::serve::access::within(grant.role, &grant.environments, environment))
+        self.grants_of(person)
+            .map(|(role, environments)| {
+                crate::serve::access::within(role, environments, environment)
+            })
             .max_by_key(|role| *role)
             .unwrap_or(Role::None)
+    }
+
+    /// What a person's name and groups give, and in which environments.
+    pub fn grants_of(
+        &self,
+        person: &Person,
+    ) -> impl Iterator<Item = (Role, &BTreeSet<EnvironmentName>)> {
+        self.grants
+            .iter()
+            .filter(|grant| match (&grant.user, &grant.group) {
+                (Some(user), _) => *user == person.user,
+                (_, Some(group)) => person.groups.contains(group),
+                _ => false,
+            })
+            .map(|grant| (grant.role, &grant.environments))
     }
 }
 

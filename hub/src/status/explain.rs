@@ -1,14 +1,17 @@
 //! Why a cluster runs what it runs: the chain from branch head to the agent's last word.
 
+mod environment;
+
 use flotilla_proto::v1;
+use flotilla_shared::assignment::Assignment;
 use flotilla_shared::health::{Health, Sync};
 use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::wire::{reason_to_wire, timestamp_to_wire};
 use jiff::Timestamp;
 
+use self::environment::{clusters, rollout, wave};
 use crate::fleet::gates::{Gate, Open};
-use crate::fleet::rollout::{Phase, State, title};
 use crate::fleet::{Cluster, Connection, Fleet, OFFLINE_AFTER};
 use crate::spec::Environment;
 
@@ -54,148 +57,6 @@ pub fn gate_step(gate: Gate) -> v1::ExplainStep {
     }
 }
 
-/// Gates, rollout and what people decided: why a head is, or is not yet, where clusters run it.
-fn rollout(fleet: &Fleet, environment: &Environment, now: Timestamp, steps: &mut Steps) {
-    use v1::StepState::{Failed, Ok, Skipped, Waiting};
-    let state = fleet.environments().get(&environment.name);
-    if let Some(pin) = state.and_then(|state| state.pin.as_ref()) {
-        let text = format!(
-            "the environment is pinned to {} by {}: {}",
-            title(&pin.commits),
-            pin.mark.by,
-            pin.mark.reason
-        );
-        let at = Some(pin.mark.at);
-        steps.add(
-            "pin",
-            environment.name.as_str(),
-            Waiting,
-            text,
-            Some(Reason::Pinned),
-            at,
-        );
-    }
-    let heads = fleet.head_commits(environment);
-    if let Some(quarantine) = state.and_then(|state| state.quarantine(&heads)) {
-        let text = format!(
-            "{} is not tried again: {}; a newer commit is",
-            title(&heads),
-            quarantine.reason
-        );
-        let (reason, at) = (Some(Reason::Quarantined), Some(quarantine.at));
-        steps.add("quarantine", &quarantine.rollout, Failed, text, reason, at);
-    }
-    let Some(rollout) = fleet.rollouts().get(&environment.name) else {
-        return;
-    };
-    if rollout.started_at.is_none() && !rollout.state.is_over() {
-        let gates = fleet.gates(environment, &rollout.target, now);
-        steps.0.extend(gates.into_iter().map(gate_step));
-    } else if !rollout.state.is_over() {
-        let gates = fleet.standing_gates(environment, now);
-        steps.0.extend(gates.into_iter().map(gate_step));
-    }
-    let wave = rollout.waves.get(rollout.wave).map_or("", String::as_str);
-    let (step_state, reason) = match rollout.state {
-        State::Succeeded => (Ok, None),
-        State::Superseded => (Skipped, None),
-        State::Halted | State::RolledBack => (Failed, Some(Reason::Unhealthy)),
-        State::Paused => (Waiting, Some(Reason::Paused)),
-        State::Pending | State::Running | State::Soaking => {
-            (Waiting, Some(Reason::WaitsForRollout))
-        }
-    };
-    let mut text = format!("{} to {}", rollout.state, rollout.title());
-    if !rollout.state.is_over() && !wave.is_empty() {
-        text.push_str(&format!(", wave {wave}"));
-    }
-    if !rollout.note.is_empty() {
-        text.push_str(&format!(": {}", rollout.note));
-    }
-    let at = rollout
-        .ended_at
-        .or(rollout.started_at)
-        .or(Some(rollout.created_at));
-    let taking_part = || {
-        let all = rollout.clusters.values();
-        all.filter(|one| one.phase != Phase::Pinned)
-    };
-    let unchanged = taking_part().filter(|one| one.unchanged).count();
-    if unchanged > 0 {
-        let all = taking_part().count();
-        text.push_str(&format!("; changes {} of {all} clusters", all - unchanged));
-    }
-    steps.add("rollout", &rollout.id, step_state, text, reason, at);
-    if let Some((reason, why)) = super::unread(fleet, rollout) {
-        let text = format!(
-            "whom it changes is not known beforehand, so that all wait for their waves: {why}"
-        );
-        steps.add(
-            "directories",
-            &rollout.id,
-            Skipped,
-            text,
-            Some(reason),
-            None,
-        );
-    }
-}
-
-/// Where one cluster stands in its environment's rollout.
-fn wave(
-    fleet: &Fleet,
-    name: &ClusterName,
-    cluster: &Cluster,
-    environment: &Environment,
-    steps: &mut Steps,
-) {
-    use v1::StepState::{Failed, Ok, Waiting};
-    if let Some(pin) = &cluster.record.pin {
-        let text = format!(
-            "pinned to {} by {}: {}",
-            title(&pin.commits),
-            pin.mark.by,
-            pin.mark.reason
-        );
-        steps.add(
-            "pin",
-            name.as_str(),
-            Waiting,
-            text,
-            Some(Reason::Pinned),
-            Some(pin.mark.at),
-        );
-    }
-    let rollout = fleet.rollouts().get(&environment.name);
-    let Some(rollout) = rollout.filter(|rollout| !rollout.state.is_over()) else {
-        return;
-    };
-    let Some(progress) = rollout.clusters.get(name) else {
-        return;
-    };
-    let wave = rollout.waves.get(progress.wave).map_or("", String::as_str);
-    let state = match progress.phase {
-        Phase::Done => Ok,
-        Phase::Failed => Failed,
-        _ => Waiting,
-    };
-    let mut text = format!("{} in wave {wave}", progress.phase.as_str());
-    if progress.unchanged && progress.message.is_empty() {
-        text.push_str(", changes nothing here");
-    }
-    if !progress.message.is_empty() {
-        text.push_str(&format!(": {}", progress.message));
-    }
-    steps.add(
-        "wave",
-        &rollout.id,
-        state,
-        text,
-        progress.reason,
-        Some(progress.since),
-    );
-}
-
 /// Explains a cluster or an environment; none where there is neither.
 #[must_use]
 pub fn explain(fleet: &Fleet, subject: &str, now: Timestamp) -> Option<Vec<v1::ExplainStep>> {
@@ -210,25 +71,7 @@ pub fn explain(fleet: &Fleet, subject: &str, now: Timestamp) -> Option<Vec<v1::E
     let environment = fleet.spec().environment(&name)?;
     heads(fleet, environment, &mut steps);
     rollout(fleet, environment, now, &mut steps);
-    for (name, cluster) in fleet.clusters() {
-        if fleet.environment_of(name).as_ref() == Some(&environment.name) {
-            let summary = super::summary(cluster, now);
-            let state = if summary.current {
-                v1::StepState::Ok
-            } else {
-                v1::StepState::Waiting
-            };
-            let text = format!("{} / {}", summary.sync, summary.health);
-            steps.add(
-                "cluster",
-                name.as_str(),
-                state,
-                text,
-                None,
-                cluster.reported_at,
-            );
-        }
-    }
+    clusters(fleet, environment, now, &mut steps);
     Some(steps.0)
 }
 
@@ -310,7 +153,7 @@ fn explain_cluster(
             steps.add("placement", "", Ok, text, None, None);
             heads(fleet, environment, steps);
             rollout(fleet, environment, now, steps);
-            wave(fleet, name, cluster, environment, steps);
+            wave(fleet, name, cluster, environment, now, steps);
         }
         None => {
             let text = "in no environment; it keeps its last assignment".to_owned();
@@ -327,17 +170,21 @@ fn explain_cluster(
     for (app, placed) in &cluster.placed {
         if let Some(problem) = &placed.problem {
             let (text, reason) = (problem.message.clone(), Some(problem.reason));
-            steps.add("placement", app.as_str(), Failed, text, reason, None);
+            let state = match problem.sync() {
+                Sync::Refused => Failed,
+                _ => Waiting,
+            };
+            steps.add("placement", app.as_str(), state, text, reason, None);
         }
     }
     match &cluster.assigned {
         Some(assigned) => {
             let reference = assigned.reference;
             let text = format!(
-                "epoch {} generation {}: {} applications",
+                "epoch {} generation {}: {}",
                 reference.epoch,
                 reference.generation,
-                assigned.assignment.applications.len()
+                assigned_text(&assigned.assignment)
             );
             steps.add(
                 "assignment",
@@ -392,6 +239,12 @@ fn explain_cluster(
             steps.add("acceptance", "", Waiting, text, None, None);
         }
     }
+    let suspended = cluster.report.as_ref().map(|report| &report.suspended);
+    if let Some(why) = suspended.filter(|why| !why.is_empty()) {
+        let text = format!("nothing is written inside the cluster, whatever is assigned: {why}");
+        let (reason, at) = (Some(Reason::Frozen), cluster.reported_at);
+        steps.add("freeze", name.as_str(), Waiting, text, reason, at);
+    }
     let reported = cluster
         .report
         .iter()
@@ -413,17 +266,24 @@ fn explain_cluster(
             Sync::Suspended | Sync::Orphaned => Skipped,
             Sync::Refused => Failed,
         };
-        let text = match (&runs, report.message.as_str()) {
-            (Some(runs), "") => format!("{} at {runs}", report.sync),
-            (Some(runs), message) => format!("{} at {runs}: {message}", report.sync),
-            (None, message) => format!("{}: {message}", report.sync),
+        // What is wrong with objects that were applied is a matter of health, not of applying them.
+        let is_health = report.sync == Sync::Synced && report.health != Health::Current;
+        let (about_sync, about_health) = match (report.message.as_str(), is_health) {
+            ("", _) => (String::new(), String::new()),
+            (message, true) => (String::new(), format!("; {message}")),
+            (message, false) => (format!(": {message}"), String::new()),
+        };
+        let of = |mine: bool| report.reason.filter(|_| mine);
+        let text = match &runs {
+            Some(runs) => format!("{} at {runs}{about_sync}", report.sync),
+            None => format!("{}{about_sync}", report.sync),
         };
         steps.add(
             "apply",
             app.as_str(),
             state,
             text,
-            report.reason,
+            of(!is_health),
             report.applied_at,
         );
         let state = match report.health {
@@ -432,11 +292,32 @@ fn explain_cluster(
             _ => Waiting,
         };
         let counts = &report.counts;
-        let text = format!(
-            "{}: {} of {} objects current",
-            report.health, counts.current, counts.total
-        );
-        steps.add("health", app.as_str(), state, text, None, report.changed_at);
+        let text = match counts.total {
+            0 => format!("{}{about_health}", report.health),
+            total => format!(
+                "{}: {} of {total} objects current{about_health}",
+                report.health, counts.current
+            ),
+        };
+        let at = report.changed_at;
+        steps.add("health", app.as_str(), state, text, of(is_health), at);
+    }
+}
+
+/// What is assigned, by commit.
+fn assigned_text(assignment: &Assignment) -> String {
+    let applications = &assignment.applications;
+    let mut commits: Vec<&str> = applications
+        .values()
+        .map(|app| app.revision.commit.short())
+        .collect();
+    commits.sort_unstable();
+    commits.dedup();
+    match (applications.len(), commits.as_slice()) {
+        (0, _) => "no application yet".to_owned(),
+        (1, [commit]) => format!("1 application at {commit}"),
+        (count, [commit]) => format!("{count} applications at {commit}"),
+        (count, several) => format!("{count} applications at {}", several.join(", ")),
     }
 }
 

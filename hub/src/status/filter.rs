@@ -1,12 +1,13 @@
 //! Which clusters a person asked for.
 
 use flotilla_proto::v1;
-use flotilla_shared::id::ClusterName;
+use flotilla_shared::id::{ApplicationName, ClusterName};
 use flotilla_shared::wire::MAX_TOKEN_BYTES;
 use jiff::Timestamp;
 
 use super::summary;
 use crate::fleet::Fleet;
+use crate::near::missing;
 use crate::spec::{Selector, SelectorError};
 
 /// A filter that was read.
@@ -30,6 +31,40 @@ impl Filter {
         }
         let selector = wire.selector.parse()?;
         Ok(Self { wire, selector })
+    }
+
+    /// The first name asked for that nothing has: an answer without clusters would look as if there
+    /// were nothing to see.
+    #[must_use]
+    pub fn unknown(&self, fleet: &Fleet) -> Option<String> {
+        let clusters = || fleet.clusters().keys().map(ClusterName::as_str);
+        let cluster = self
+            .wire
+            .clusters
+            .iter()
+            .find(|name| !clusters().any(|one| one == name.as_str()))
+            .map(|name| missing("cluster", name, clusters()));
+        self.unknown_place(fleet).or(cluster)
+    }
+
+    /// As [`Filter::unknown`], for environments and applications alone.
+    #[must_use]
+    pub fn unknown_place(&self, fleet: &Fleet) -> Option<String> {
+        let spec = fleet.spec();
+        let applications = || spec.applications.keys().map(ApplicationName::as_str);
+        let environment = self
+            .wire
+            .environments
+            .iter()
+            .find(|name| !spec.environment_names().any(|one| one == name.as_str()))
+            .map(|name| missing("environment", name, spec.environment_names()));
+        let application = self
+            .wire
+            .applications
+            .iter()
+            .find(|name| !applications().any(|one| one == name.as_str()))
+            .map(|name| missing("application", name, applications()));
+        environment.or(application)
     }
 
     /// Whether a cluster is asked for.

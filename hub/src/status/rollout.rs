@@ -5,7 +5,7 @@ use flotilla_shared::reason::Reason;
 use flotilla_shared::wire::{reason_to_wire, timestamp_to_wire};
 
 use crate::fleet::rollout::{Commits, Phase, Rollout};
-use crate::fleet::{EnvironmentState, Fleet, Mark, Pin, Scope};
+use crate::fleet::{EnvironmentState, Fleet, Mark, Pin, Quarantine, Scope};
 use crate::spec::Environment;
 
 fn commits(commits: &Commits) -> Vec<v1::RepositoryCommit> {
@@ -18,9 +18,34 @@ fn commits(commits: &Commits) -> Vec<v1::RepositoryCommit> {
         .collect()
 }
 
-/// A rollout; its clusters only where asked for.
+/// A rollout of the present, with what its waves ask for; its clusters only where asked for.
 #[must_use]
-pub fn rollout(rollout: &Rollout, with_clusters: bool) -> v1::RolloutStatus {
+pub fn rollout(fleet: &Fleet, rollout: &Rollout, with_clusters: bool) -> v1::RolloutStatus {
+    let mut status = past_rollout(rollout, with_clusters);
+    let environment = fleet.spec().environment(&rollout.environment);
+    let strategy = environment.and_then(|environment| environment.strategy.as_ref());
+    let state = fleet.environments().get(&rollout.environment);
+    for (index, shown) in status.waves.iter_mut().enumerate() {
+        let Some((strategy, wave)) = strategy.and_then(|all| Some((all, all.waves.get(index)?)))
+        else {
+            continue;
+        };
+        let soak = strategy.soak(index).as_secs();
+        shown.soak_seconds = u32::try_from(soak).unwrap_or(u32::MAX);
+        shown.approvals = wave.approvals;
+        let scope = Scope::Wave(wave.name.clone());
+        let people = state.map(|state| state.approvers(&rollout.target, &scope));
+        let people = people.unwrap_or_default();
+        shown.approved_by = people.into_iter().map(ToOwned::to_owned).collect();
+    }
+    let unread = unread(fleet, rollout);
+    status.unread = unread.map(|(_, text)| text).unwrap_or_default();
+    status
+}
+
+/// A rollout by itself; its clusters only where asked for.
+#[must_use]
+pub fn past_rollout(rollout: &Rollout, with_clusters: bool) -> v1::RolloutStatus {
     let mut waves: Vec<v1::WaveStatus> = rollout
         .waves
         .iter()
@@ -80,16 +105,6 @@ pub fn rollout(rollout: &Rollout, with_clusters: bool) -> v1::RolloutStatus {
     }
 }
 
-/// A rollout of now, with its clusters and with what is known beyond it.
-#[must_use]
-pub fn present_rollout(fleet: &Fleet, rollout: &Rollout) -> v1::RolloutStatus {
-    let unread = unread(fleet, rollout);
-    v1::RolloutStatus {
-        unread: unread.map(|(_, text)| text).unwrap_or_default(),
-        ..self::rollout(rollout, true)
-    }
-}
-
 /// Why nobody can tell beforehand whom a rollout changes; none: it can be told, or it is over.
 #[must_use]
 pub(super) fn unread(fleet: &Fleet, rollout: &Rollout) -> Option<(Reason, String)> {
@@ -100,7 +115,7 @@ pub(super) fn unread(fleet: &Fleet, rollout: &Rollout) -> Option<(Reason, String
     problems.next().cloned()
 }
 
-fn mark(mark: &Mark) -> v1::Mark {
+pub(super) fn mark(mark: &Mark) -> v1::Mark {
     v1::Mark {
         by: mark.by.clone(),
         reason: mark.reason.clone(),
@@ -108,12 +123,21 @@ fn mark(mark: &Mark) -> v1::Mark {
     }
 }
 
-fn pin(cluster: &str, pin: &Pin) -> v1::Pin {
+pub(super) fn pin(cluster: &str, pin: &Pin) -> v1::Pin {
     v1::Pin {
         cluster: cluster.to_owned(),
         commits: commits(&pin.commits),
         mark: Some(mark(&pin.mark)),
         expires_at: pin.expires_at.map(timestamp_to_wire),
+    }
+}
+
+pub(super) fn quarantine(one: &Quarantine) -> v1::Quarantine {
+    v1::Quarantine {
+        commits: commits(&one.commits),
+        rollout: one.rollout.clone(),
+        reason: one.reason.clone(),
+        at: Some(timestamp_to_wire(one.at)),
     }
 }
 
@@ -135,16 +159,7 @@ pub fn decisions(fleet: &Fleet, environment: &Environment) -> v1::EnvironmentDec
         paused: state.paused.as_ref().map(mark),
         hold: state.hold.as_ref().map(mark),
         pin: state.pin.as_ref().map(|own| pin("", own)),
-        quarantined: state
-            .quarantined
-            .iter()
-            .map(|one| v1::Quarantine {
-                commits: commits(&one.commits),
-                rollout: one.rollout.clone(),
-                reason: one.reason.clone(),
-                at: Some(timestamp_to_wire(one.at)),
-            })
-            .collect(),
+        quarantined: state.quarantined.iter().map(quarantine).collect(),
         good: state
             .history
             .iter()

@@ -5,7 +5,7 @@ use flotilla_shared::id::Epoch;
 use flotilla_shared::report::Report;
 
 use super::*;
-use crate::fleet::{ClusterRecord, Event, Hello, SessionId};
+use crate::fleet::{Action, ActionError, ClusterRecord, Event, Hello, Scope, SessionId, Subject};
 use crate::spec;
 
 const FILE: &str = "apiVersion: flotilla.dev/v1alpha1
@@ -126,4 +126,221 @@ fn filters_join_by_and() {
         selector: "region".into(),
         ..Default::default()
     }));
+}
+
+const GATED: &str = "apiVersion: flotilla.dev/v1alpha1
+kind: Fleet
+repositories: [{name: fleet, url: 'https://git.example.com/fleet.git'}]
+environments:
+- name: prod
+  branch: prod
+  strategy: {waves: [{name: canary, clusters: [c], approvals: 1}]}
+  gates: {approvals: 1}
+applications: [{name: web, repository: fleet, path: web}]
+";
+
+/// A fleet whose only cluster has got nothing yet, since nobody approved.
+fn waiting() -> Fleet {
+    let name: ClusterName = "c".parse().unwrap();
+    let mut fleet = Fleet::new(Epoch(1));
+    let spec = spec::parse("f", GATED).unwrap();
+    fleet.step(Event::SpecChanged(Arc::new(spec)), at(0));
+    let record = ClusterRecord {
+        environment: Some("prod".parse().unwrap()),
+        ..ClusterRecord::default()
+    };
+    fleet.step(Event::ClusterPut(name.clone(), record), at(0));
+    let event = Event::HeadsRead {
+        repository: "fleet".parse().unwrap(),
+        asked: vec!["prod".parse().unwrap()],
+        found: [("prod".parse().unwrap(), "a".repeat(40).parse().unwrap())].into(),
+    };
+    fleet.step(event, at(1));
+    let hello = Hello {
+        accepted: fleet.clusters()[&name].assigned_ref(),
+        ..Hello::default()
+    };
+    fleet.step(Event::Connected(name, SessionId(1), hello), at(2));
+    fleet.settle(at(2));
+    fleet
+}
+
+fn approve(fleet: &mut Fleet, scope: Scope, second: i64) -> Result<(), ActionError> {
+    let action = Action::Approve {
+        environment: "prod".parse().unwrap(),
+        commit: "a".repeat(40).parse().unwrap(),
+        scope,
+    };
+    fleet.act(&action, "bob", "fine", at(second))?;
+    fleet.settle(at(second));
+    Ok(())
+}
+
+#[test]
+fn a_cluster_that_waits_for_its_first_commit_was_neither_refused_nor_did_it_fail() {
+    let fleet = waiting();
+    let environment = environments(&fleet, at(4)).remove(0);
+    assert_eq!((environment.failed, environment.current), (0, 0));
+    let shown = cluster(&fleet, &"c".parse().unwrap(), at(4), false).unwrap();
+    assert_eq!(shown.sync(), v1::Sync::Unspecified);
+    let report = shown.applications[0].report.as_ref().unwrap();
+    assert_eq!(
+        (report.sync(), report.reason.as_str()),
+        (v1::Sync::Unspecified, "WaitsForRollout")
+    );
+}
+
+/// The states and texts of one step.
+fn steps(fleet: &Fleet, subject: &str, step: &str, second: i64) -> Vec<(v1::StepState, String)> {
+    explain(fleet, subject, at(second))
+        .unwrap()
+        .into_iter()
+        .filter(|one| one.step == step)
+        .map(|one| (one.state(), one.text))
+        .collect()
+}
+
+#[test]
+fn explain_tells_gates_before_and_after_they_opened_and_how_to_open_them() {
+    use v1::StepState::{Ok, Waiting};
+    let mut fleet = waiting();
+    let gate = |fleet: &Fleet, second| steps(fleet, "c", "approval", second);
+    assert_eq!(gate(&fleet, 3), [(Waiting, "0 of 1 approvals".to_owned())]);
+    approve(&mut fleet, Scope::Commit, 4).unwrap();
+    let passed = [(Ok, "1 of 1 approvals (bob)".to_owned())];
+    assert_eq!(gate(&fleet, 5), passed, "what let it in is still told");
+    let wave = steps(&fleet, "prod", "wave-approval", 5);
+    let how = "0 of 1 approvals; flotilla approve prod --wave canary gives one";
+    assert_eq!(wave, [(Waiting, how.to_owned())]);
+    approve(&mut fleet, Scope::Wave("canary".to_owned()), 6).unwrap();
+    let wave = steps(&fleet, "prod", "wave-approval", 7);
+    assert_eq!(wave, [(Ok, "1 of 1 approvals: bob".to_owned())]);
+    let place = steps(&fleet, "c", "wave", 7);
+    assert_eq!(place, [(Waiting, "started in wave canary".to_owned())]);
+}
+
+#[test]
+fn an_approval_that_nothing_asks_for_is_refused() {
+    let mut fleet = waiting();
+    let mut say = |scope| approve(&mut fleet, scope, 4).unwrap_err().to_string();
+    assert_eq!(
+        say(Scope::Wave("cnary".to_owned())),
+        "prod: there is no wave cnary; did you mean canary?"
+    );
+    assert_eq!(
+        say(Scope::Wave("rest".to_owned())),
+        "wave rest of prod asks for no approval; its wave canary does: give --wave canary"
+    );
+    let mut open = fleet_without_strategy();
+    let refused = approve(&mut open, Scope::Commit, 4).unwrap_err();
+    assert_eq!(refused.to_string(), "prod asks for no approval of a commit");
+}
+
+fn fleet_without_strategy() -> Fleet {
+    fleet("a")
+}
+
+#[test]
+fn what_cannot_be_steered_is_not_said_to_be() {
+    let mut fleet = fleet_without_strategy();
+    let mut say = |action: Action| {
+        let refused = fleet.act(&action, "ada", "why", at(5));
+        refused.unwrap_err().to_string()
+    };
+    let prod: flotilla_shared::id::EnvironmentName = "prod".parse().unwrap();
+    for action in [
+        Action::Pause(prod.clone()),
+        Action::Retry(prod.clone()),
+        Action::Abort(prod),
+    ] {
+        let text = say(action);
+        assert!(text.starts_with("prod has no strategy"), "{text}");
+        assert!(text.contains("flotilla pin --env prod"), "{text}");
+    }
+    let pin = |cluster: &str| Action::Pin {
+        subject: Subject::Cluster(cluster.parse().unwrap()),
+        commit: None,
+        repository: None,
+        expires_at: None,
+        approval: None,
+    };
+    assert_eq!(say(pin("d")), "there is no cluster d; did you mean c?");
+    assert_eq!(
+        say(Action::Pause("prd".parse().unwrap())),
+        "there is no environment prd; did you mean prod?"
+    );
+}
+
+#[test]
+fn explain_tells_a_local_freeze_and_keeps_health_apart_from_sync() {
+    let name: ClusterName = "c".parse().unwrap();
+    let mut fleet = fleet("a");
+    let mut report = fleet.clusters()[&name].report.clone().unwrap();
+    report.suspended = "migration until noon".to_owned();
+    let app = "web".parse().unwrap();
+    let mut web = report.applications[&app].as_ref().clone();
+    web.health = Health::Failed;
+    web.reason = Some(flotilla_shared::reason::Reason::Unhealthy);
+    web.message = "Deployment web/web: crashes".to_owned();
+    report.applications.insert(app, web.into());
+    let event = Event::Reported(name, SessionId(1), report, Digest::of(b"s"));
+    fleet.step(event, at(4));
+    let of = |step: &str| steps(&fleet, "c", step, 5);
+    use v1::StepState::{Failed, Ok, Waiting};
+    assert_eq!(
+        of("freeze"),
+        [(
+            Waiting,
+            "nothing is written inside the cluster, whatever is assigned: migration until noon"
+                .to_owned()
+        )]
+    );
+    assert_eq!(of("apply"), [(Ok, "Synced at aaaaaaa".to_owned())]);
+    assert_eq!(
+        of("health"),
+        [(Failed, "Failed; Deployment web/web: crashes".to_owned())]
+    );
+}
+
+#[test]
+fn an_answer_about_what_is_not_there_says_so() {
+    let fleet = fleet("a");
+    let unknown = |filter: v1::ClusterFilter| Filter::parse(Some(filter)).unwrap().unknown(&fleet);
+    let of = |name: &str| vec![name.to_owned()];
+    assert_eq!(unknown(v1::ClusterFilter::default()), None);
+    let filter = v1::ClusterFilter {
+        environments: of("prd"),
+        ..v1::ClusterFilter::default()
+    };
+    let text = "there is no environment prd; did you mean prod?";
+    assert_eq!(unknown(filter).as_deref(), Some(text));
+    let filter = v1::ClusterFilter {
+        applications: of("wbe"),
+        ..v1::ClusterFilter::default()
+    };
+    let text = "there is no application wbe; did you mean web?";
+    assert_eq!(unknown(filter).as_deref(), Some(text));
+    let filter = v1::ClusterFilter {
+        clusters: of("c"),
+        ..v1::ClusterFilter::default()
+    };
+    assert_eq!(unknown(filter), None);
+}
+
+#[test]
+fn an_override_after_a_failure_tries_the_commit_again() {
+    let mut fleet = waiting();
+    let prod: flotilla_shared::id::EnvironmentName = "prod".parse().unwrap();
+    approve(&mut fleet, Scope::Override, 3).unwrap();
+    fleet
+        .act(&Action::Abort(prod.clone()), "ada", "crashes", at(4))
+        .unwrap();
+    fleet.settle(at(4));
+    let held = environments(&fleet, at(5)).remove(0);
+    assert_eq!(held.quarantine.unwrap().reason, "aborted by ada: crashes");
+    assert!(held.hold.is_some(), "no automatic promotion, too");
+    assert_eq!(fleet.rollouts()[&prod].id, "prod-1");
+    approve(&mut fleet, Scope::Override, 6).unwrap();
+    assert_eq!(environments(&fleet, at(7)).remove(0).quarantine, None);
+    assert_eq!(fleet.rollouts()[&prod].id, "prod-2");
 }

@@ -1,6 +1,7 @@
 //! Backups of an SQLite store, taken while the hub serves; and the way back, which raises the epoch so
 //! that the older world is never taken for the newer one (P8).
 
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use flotilla_shared::id::Epoch;
@@ -21,9 +22,16 @@ pub async fn backup(data_dir: &Path, to: &Path) -> Result<(), Error> {
     if !path.exists() {
         return Err(refused(&format!("{} is not there", path.display())));
     }
-    if to.exists() {
-        return Err(refused("the file is there already; name a new one"));
-    }
+    // An empty file of ours is what SQLite writes into: nobody else reads it for a moment, either.
+    let made = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(to);
+    made.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => refused("the file is there already; name a new one"),
+        _ => refused(&error.to_string()),
+    })?;
     let store = Store::sqlite(&path, None).await?;
     // VACUUM INTO reads one snapshot and syncs the copy (https://sqlite.org/lang_vacuum.html).
     let copied = sqlx::query("VACUUM INTO $1")
@@ -36,6 +44,11 @@ pub async fn backup(data_dir: &Path, to: &Path) -> Result<(), Error> {
     std::fs::File::open(to)
         .and_then(|file| file.sync_all())
         .map_err(|error| refused(&error.to_string()))
+}
+
+/// A store holds hashes of tokens, and who may do what: no more people read a copy than the store.
+fn owner_only(path: &Path) -> std::io::Result<()> {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
 }
 
 /// Puts a backup in the place of a data directory's store, which is kept beside it, and raises the
@@ -52,7 +65,9 @@ pub async fn restore(data_dir: &Path, from: &Path) -> Result<Epoch, Error> {
     let held = lock(&path)?;
     // The copy is judged before anything is put aside.
     let copy = data_dir.join("hub.db.restoring");
-    std::fs::copy(from, &copy).map_err(|error| refused(error.to_string()))?;
+    std::fs::copy(from, &copy)
+        .and_then(|_| owner_only(&copy))
+        .map_err(|error| refused(error.to_string()))?;
     let restored = Store::sqlite(&copy, None).await?;
     let checked = check(&restored).await;
     if let Err(error) = checked {

@@ -1595,7 +1595,7 @@ pub struct EnvironmentStatus {
     pub clusters: u32,
     #[prost(uint32, tag = "6")]
     pub online: u32,
-    /// Clusters that run, healthy, exactly what the environment's heads say.
+    /// Clusters that run, healthy, exactly what they are assigned.
     #[prost(uint32, tag = "7")]
     pub current: u32,
     #[prost(uint32, tag = "8")]
@@ -1606,6 +1606,18 @@ pub struct EnvironmentStatus {
     /// The last rollout, without its clusters; none where there was none.
     #[prost(message, optional, tag = "10")]
     pub rollout: ::core::option::Option<RolloutStatus>,
+    /// Who stopped its rollouts; none: nobody.
+    #[prost(message, optional, tag = "11")]
+    pub paused: ::core::option::Option<Mark>,
+    /// Why no automatic promotion comes in; none: it does.
+    #[prost(message, optional, tag = "12")]
+    pub hold: ::core::option::Option<Mark>,
+    /// Keeps all of its clusters on commits; none: nothing does.
+    #[prost(message, optional, tag = "13")]
+    pub pin: ::core::option::Option<Pin>,
+    /// Why its heads are not tried again; none: they are.
+    #[prost(message, optional, tag = "14")]
+    pub quarantine: ::core::option::Option<Quarantine>,
 }
 /// One branch of one repository, as the hub last read it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1720,6 +1732,9 @@ pub struct ClusterStatus {
     /// Why the cluster gets no new assignments until a person unlocks it; empty: it does.
     #[prost(string, tag = "24")]
     pub locked: ::prost::alloc::string::String,
+    /// Keeps it on commits; none: it follows its environment.
+    #[prost(message, optional, tag = "25")]
+    pub pin: ::core::option::Option<Pin>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListEnvironmentsRequest {}
@@ -2006,7 +2021,7 @@ pub struct RenewOperatorResponse {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetHubRequest {}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetHubResponse {
     #[prost(string, tag = "1")]
     pub version: ::prost::alloc::string::String,
@@ -2029,6 +2044,18 @@ pub struct GetHubResponse {
     /// Why the fleet file on disk is not in force; empty: it is.
     #[prost(string, tag = "9")]
     pub fleet_error: ::prost::alloc::string::String,
+    /// What the caller may do.
+    #[prost(message, repeated, tag = "10")]
+    pub rights: ::prost::alloc::vec::Vec<OperatorRight>,
+}
+/// A role, and where it holds.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OperatorRight {
+    #[prost(string, tag = "1")]
+    pub role: ::prost::alloc::string::String,
+    /// None: everywhere.
+    #[prost(string, repeated, tag = "2")]
+    pub environments: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// One commit of one repository.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2094,6 +2121,15 @@ pub struct WaveStatus {
     /// How many of them render the same from the new commits as before, as far as that is known.
     #[prost(uint32, tag = "9")]
     pub unchanged: u32,
+    /// How many people must approve before it begins.
+    #[prost(uint32, tag = "10")]
+    pub approvals: u32,
+    /// Who did.
+    #[prost(string, repeated, tag = "11")]
+    pub approved_by: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// How long its clusters must stay healthy.
+    #[prost(uint32, tag = "12")]
+    pub soak_seconds: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ClusterProgress {
@@ -2246,8 +2282,12 @@ pub struct SteerRequest {
     #[prost(message, optional, tag = "9")]
     pub approval: ::core::option::Option<SignedApproval>,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct SteerResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SteerResponse {
+    /// What it came to, for a person; as in the audit log.
+    #[prost(string, tag = "1")]
+    pub detail: ::prost::alloc::string::String,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct AuditEntry {
     #[prost(uint64, tag = "1")]

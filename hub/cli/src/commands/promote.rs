@@ -7,6 +7,7 @@ use flotilla_proto::v1;
 use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
 use tokio::time::Instant;
 
+use super::patience::Patience;
 use super::{rollout, steer};
 use crate::args::{Output, Promote};
 use crate::client::Client;
@@ -15,7 +16,7 @@ use crate::forge::Forge;
 use crate::git::Workspace;
 use crate::printer::Printer;
 use crate::render;
-use crate::view::{Cluster, Connection, Move, Promotion, StepState};
+use crate::view::{Cluster, Connection, Move, Promotion, RepositoryCommit, StepState};
 
 /// How often the clusters are looked at while waiting.
 const LOOK: Duration = Duration::from_secs(1);
@@ -96,10 +97,16 @@ pub(super) async fn run(client: &Client, args: Promote, printer: &Printer) -> Re
         printer.warn(&format!("the hub will see it at its next look ({error})"));
     }
     if args.wait {
-        if let Some(rollout) = begun(client, &promotion, &args).await? {
-            return rollout::watch(client, &rollout, Output::Table, printer).await;
+        let deadline = Instant::now() + args.wait_timeout;
+        if let Some(rollout) = begun(client, &promotion, &args, deadline, printer).await? {
+            // The promotion was one document; what follows is talk about it.
+            let output = match args.output.output {
+                Output::Json | Output::Yaml => Output::Json,
+                output => output,
+            };
+            return rollout::watch(client, &rollout, output, Some(deadline), printer).await;
         }
-        return follow(client, &promotion, &args, printer).await;
+        return follow(client, &promotion, &args, deadline, printer).await;
     }
     Ok(())
 }
@@ -304,11 +311,14 @@ async fn begun(
     client: &Client,
     promotion: &Promotion,
     args: &Promote,
+    deadline: Instant,
+    printer: &Printer,
 ) -> Result<Option<String>, Error> {
-    let deadline = Instant::now() + args.wait_timeout;
+    let mut patience = Patience::default();
     loop {
         match rollout::get(client, args.environment.as_str()).await {
-            Ok((Some(rollout), _)) => {
+            Ok((Some(rollout), decisions)) => {
+                patience.answered(printer);
                 let ours = promotion.moves.iter().all(|one| {
                     rollout
                         .target
@@ -318,17 +328,28 @@ async fn begun(
                 if ours {
                     return Ok(Some(rollout.id));
                 }
+                // Nothing will begin, however long one waits.
+                if let Some(one) = decisions.quarantined.iter().find(|one| {
+                    promotion.moves.iter().all(|moved| {
+                        let same = |at: &RepositoryCommit| at.commit == moved.to_commit;
+                        one.commits.iter().any(same)
+                    })
+                }) {
+                    return Err(Error::refused(
+                        format!(
+                            "the branch moved, and its commit is not tried again since {}: {}",
+                            one.rollout, one.reason
+                        ),
+                        "push and promote a newer commit",
+                    ));
+                }
             }
             Ok((None, _)) => return Ok(None),
             Err(Error::Hub {
                 code: tonic::Code::Unimplemented,
                 ..
             }) => return Ok(None),
-            Err(Error::Hub {
-                code: tonic::Code::Unavailable,
-                ..
-            }) => {}
-            Err(error) => return Err(error),
+            Err(error) => patience.wait(error, true, printer).await?,
         }
         if Instant::now() >= deadline {
             return Err(Error::refused(
@@ -344,9 +365,10 @@ async fn follow(
     client: &Client,
     promotion: &Promotion,
     args: &Promote,
+    deadline: Instant,
     printer: &Printer,
 ) -> Result<(), Error> {
-    let deadline = Instant::now() + args.wait_timeout;
+    let mut patience = Patience::default();
     let filter = v1::ClusterFilter {
         environments: vec![args.environment.to_string()],
         ..v1::ClusterFilter::default()
@@ -356,6 +378,7 @@ async fn follow(
         // A hub that restarts meanwhile does not end the wait.
         match client.clusters(&filter, true).await {
             Ok(wire) => {
+                patience.answered(printer);
                 let clusters: Vec<Cluster> = wire
                     .iter()
                     .map(Cluster::from)
@@ -402,11 +425,8 @@ async fn follow(
                     ));
                 }
             }
-            Err(Error::Hub {
-                code: tonic::Code::Unavailable,
-                ..
-            }) if Instant::now() < deadline => {}
-            Err(error) => return Err(error),
+            Err(error) if Instant::now() >= deadline => return Err(error),
+            Err(error) => patience.wait(error, true, printer).await?,
         }
         tokio::time::sleep(LOOK).await;
     }

@@ -5,18 +5,18 @@ use std::time::Duration;
 use flotilla_proto::v1;
 use flotilla_shared::id::EnvironmentName;
 use jiff::Timestamp;
+use tokio::time::Instant;
 
+use super::patience::Patience;
 use crate::args::{Output, RolloutCommand};
 use crate::client::Client;
 use crate::error::Error;
-use crate::printer::Printer;
+use crate::printer::{Canvas, Printer};
 use crate::render;
-use crate::view::{Decisions, Rollout};
+use crate::view::{Decisions, Rollout, RolloutSummary};
 
 /// How often a watched rollout is looked at.
 const LOOK: Duration = Duration::from_secs(1);
-/// Clears the terminal and goes to its first line (ECMA-48 ED and CUP).
-const CLEAR: &str = "\u{1b}[2J\u{1b}[H";
 
 pub(super) async fn run(
     client: &Client,
@@ -37,9 +37,13 @@ pub(super) async fn run(
             }
             let now = Timestamp::now();
             match rollout {
-                Some(rollout) => {
-                    printer.out(&render::rollout(&rollout, &decisions, printer.paint, now))
-                }
+                Some(rollout) => printer.out(&render::rollout(
+                    &rollout,
+                    &decisions,
+                    printer.paint,
+                    now,
+                    printer.columns(),
+                )),
                 None => {
                     printer.say(&format!("{subject} has had no rollout"));
                     printer.out(&render::decisions(&decisions, now))
@@ -47,7 +51,7 @@ pub(super) async fn run(
             }
         }
         RolloutCommand::Watch { subject, output } => {
-            watch(client, &subject, output.output, printer).await
+            watch(client, &subject, output.output, None, printer).await
         }
     }
 }
@@ -66,12 +70,14 @@ pub(super) async fn list(
     let wire = client.api().list_rollouts(request).await?.into_inner();
     let rollouts: Vec<Rollout> = wire.rollouts.iter().map(Rollout::from).collect();
     if output.is_structured() {
-        return printer.value(output, &rollouts);
+        let all: Vec<RolloutSummary<'_>> = rollouts.iter().map(RolloutSummary::from).collect();
+        return printer.value(output, &all);
     }
     printer.out(&render::rollouts(
         &rollouts,
         printer.paint,
         Timestamp::now(),
+        printer.columns(),
     ))
 }
 
@@ -91,11 +97,13 @@ pub(super) async fn get(
 }
 
 /// Shows a rollout until it is over: redrawn on a terminal, else a line for each change, for programs
-/// a JSON document on each. Fails where it ended badly or needs a person.
+/// a JSON document on each. Fails where it ended badly, needs a person, or takes longer than until
+/// `deadline`.
 pub(super) async fn watch(
     client: &Client,
     subject: &str,
     output: Output,
+    deadline: Option<Instant>,
     printer: &Printer,
 ) -> Result<(), Error> {
     if output == Output::Yaml {
@@ -104,28 +112,35 @@ pub(super) async fn watch(
             "use -o json: it gives one document on each line",
         ));
     }
-    let mut shown = String::new();
+    let mut patience = Patience::default();
+    let mut canvas = Canvas::default();
+    let (mut shown, mut told) = (String::new(), None);
+    let mut subject = subject.to_owned();
+    let mut was_there = false;
     loop {
-        let (rollout, decisions) = match get(client, subject).await {
-            // A hub that restarts meanwhile does not end the watch.
-            Err(Error::Hub {
-                code: tonic::Code::Unavailable,
-                ..
-            }) => {
-                tokio::time::sleep(LOOK).await;
+        let late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        let (rollout, decisions) = match get(client, &subject).await {
+            Ok(answer) => answer,
+            Err(error) if late => return Err(error),
+            Err(error) => {
+                patience.wait(error, was_there, printer).await?;
                 continue;
             }
-            other => other?,
         };
+        was_there = true;
+        patience.answered(printer);
         let Some(rollout) = rollout else {
             return Err(Error::refused(
                 format!("{subject} has had no rollout"),
                 "an environment has rollouts once it has a strategy in the fleet file",
             ));
         };
+        // One that takes over is another one; who watches wants to know how this one ends.
+        subject.clone_from(&rollout.id);
         if printer.terminal && !output.is_structured() {
-            let text = render::rollout(&rollout, &decisions, printer.paint, Timestamp::now());
-            printer.out(&format!("{CLEAR}{text}"))?;
+            let (paint, now) = (printer.paint, Timestamp::now());
+            let text = render::rollout(&rollout, &decisions, paint, now, printer.columns());
+            printer.draw(&mut canvas, &text)?;
         } else {
             let line = if output.is_structured() {
                 serde_json::json!({ "rollout": rollout, "decisions": decisions }).to_string()
@@ -136,43 +151,54 @@ pub(super) async fn watch(
                 printer.out(&format!("{line}\n"))?;
                 shown = line;
             }
-        }
-        match rollout.state.as_str() {
-            "succeeded" => return Ok(()),
-            "halted" => {
-                return Err(Error::refused(
-                    format!("{} is halted: {}", rollout.id, rollout.note),
-                    format!(
-                        "`flotilla retry {0}` tries the failed clusters again, `flotilla abort {0}` \
-                         returns them; a newer commit takes over",
-                        rollout.environment
-                    ),
-                ));
+            let goes_on = matches!(rollout.state.as_str(), "running" | "soaking" | "pending");
+            let next = render::next(&rollout).filter(|_| goes_on);
+            if let Some(next) = next.as_ref().filter(|next| told.as_ref() != Some(*next)) {
+                printer.say(&format!("next: {next}"));
             }
-            "rolledBack" | "superseded" => {
-                return Err(Error::refused(
-                    format!("{} was {}: {}", rollout.id, rollout.state, rollout.note),
-                    format!("`flotilla explain {}` says more", rollout.environment),
-                ));
-            }
-            _ => tokio::time::sleep(LOOK).await,
+            told = next;
         }
+        if let Some(end) = end(&rollout, late) {
+            return end;
+        }
+        tokio::time::sleep(LOOK).await;
     }
+}
+
+/// What the end of a rollout, or of the patience with it, means for who watches; none: it goes on.
+fn end(rollout: &Rollout, late: bool) -> Option<Result<(), Error>> {
+    let (id, environment, note) = (&rollout.id, &rollout.environment, &rollout.note);
+    let (message, hint) = match rollout.state.as_str() {
+        "succeeded" => return Some(Ok(())),
+        "halted" => (
+            format!("{id} is halted: {note}"),
+            format!(
+                "`flotilla retry {environment}` tries the failed clusters again, `flotilla abort \
+                 {environment} --reason TEXT` returns them; a newer commit takes over"
+            ),
+        ),
+        "rolledBack" => (
+            format!("{id} was rolled back: {note}"),
+            format!("`flotilla explain {environment}` says more"),
+        ),
+        "superseded" => (
+            format!("{id} was superseded: {note}"),
+            format!("`flotilla rollout watch {environment}` shows the one that took over"),
+        ),
+        _ if late => (
+            format!("this takes longer than was to be waited: {}", line(rollout)),
+            format!("it goes on; `flotilla rollout watch {id}` shows it"),
+        ),
+        _ => return None,
+    };
+    Some(Err(Error::refused(message, hint)))
 }
 
 fn line(rollout: &Rollout) -> String {
     let waves: Vec<String> = rollout
         .waves
         .iter()
-        .map(|wave| {
-            let total = wave.waiting
-                + wave.started
-                + wave.soaking
-                + wave.unavailable
-                + wave.done
-                + wave.failed;
-            format!("{} {}/{total}", wave.name, wave.done)
-        })
+        .map(|wave| format!("{} {}/{}", wave.name, wave.done, wave.total()))
         .collect();
     let note = if rollout.note.is_empty() {
         String::new()

@@ -50,12 +50,6 @@ pub(super) async fn applications(
     let request = client.request(v1::ListApplicationsRequest { name: asked });
     let wire = client.api().list_applications(request).await?.into_inner();
     let applications: Vec<Application> = wire.applications.iter().map(Application::from).collect();
-    if let (Some(name), []) = (name, applications.as_slice()) {
-        return Err(Error::refused(
-            format!("there is no application {name}"),
-            "`flotilla get applications` lists them",
-        ));
-    }
     if output.is_structured() {
         return printer.value(output, &applications);
     }
@@ -108,7 +102,12 @@ pub(super) async fn explain(
     if output.is_structured() {
         return printer.value(output, &steps);
     }
-    printer.out(&render::explain(&steps, printer.paint, Timestamp::now()))
+    printer.out(&render::explain(
+        &steps,
+        printer.paint,
+        Timestamp::now(),
+        printer.columns(),
+    ))
 }
 
 pub(super) async fn hub(client: &Client, output: Output, printer: &Printer) -> Result<(), Error> {

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::list::labels;
+use super::rollout::pinned;
 use super::{
     Cell, Paint, Table, Tone, age, connection_cell, dash, health_cell, step_cell, sync_cell, until,
 };
@@ -63,6 +64,9 @@ pub fn describe(cluster: &Cluster, paint: Paint, now: Timestamp) -> String {
     if cluster.refused {
         let text = reasoned(&cluster.reason, &cluster.message, Tone::Bad, paint);
         field("refused", text);
+    }
+    if let Some(pin) = &cluster.pin {
+        field("pinned", paint.paint(Tone::Warn, &pinned(pin, now)));
     }
     if !cluster.suspended.is_empty() {
         field("suspended", paint.paint(Tone::Warn, &cluster.suspended));
@@ -167,7 +171,7 @@ fn reasoned(reason: &str, message: &str, tone: Tone, paint: Paint) -> String {
 
 /// A decision chain, a row for each step.
 #[must_use]
-pub fn explain(steps: &[Step], paint: Paint, now: Timestamp) -> String {
+pub fn explain(steps: &[Step], paint: Paint, now: Timestamp, columns: Option<usize>) -> String {
     let mut table = Table::new(["STEP", "SUBJECT", "STATE", "AGE", "WHY"]);
     for step in steps {
         let colon = if step.reason.is_empty() || step.text.is_empty() {
@@ -186,5 +190,5 @@ pub fn explain(steps: &[Step], paint: Paint, now: Timestamp) -> String {
     if table.is_empty() {
         return "nothing to explain\n".to_owned();
     }
-    table.render(paint)
+    table.render_within(paint, columns)
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::status::revision;
 use super::{Cell, Paint, Table, Tone, age, connection_cell, dash, health_cell, sync_cell, until};
-use crate::view::{Application, Cluster, Environment, Hub, Token, short_commit};
+use crate::view::{Application, Cluster, Environment, Hub, Right, Token, short_commit};
 
 /// `a=b,c=d`.
 pub(super) fn labels(labels: &BTreeMap<String, String>) -> String {
@@ -198,11 +198,12 @@ pub fn tokens(tokens: &[Token], paint: Paint, now: Timestamp) -> String {
 pub fn hub(hub: &Hub, paint: Paint, now: Timestamp) -> String {
     let digest: String = hub.fleet_digest.chars().take(12).collect();
     let mut out = format!(
-        "version:     {}\naddress:     {}\nyou are:     {}\nruns for:    {}\nepoch:       {}\n\
+        "version:     {}\naddress:     {}\nyou are:     {}{}\nruns for:    {}\nepoch:       {}\n\
          fleet file:  {}, in force for {}\n",
         hub.version,
         hub.address,
         hub.operator,
+        rights(&hub.rights),
         age(hub.started_at, now),
         hub.epoch,
         dash(&digest),
@@ -216,6 +217,19 @@ pub fn hub(hub: &Hub, paint: Paint, now: Timestamp) -> String {
         }
     }
     out
+}
+
+/// `, promoter in stage`.
+fn rights(rights: &[Right]) -> String {
+    let mut text = String::new();
+    for right in rights {
+        let place = match right.environments.as_slice() {
+            [] => String::new(),
+            some => format!(" in {}", some.join(", ")),
+        };
+        text.push_str(&format!(", {}{place}", right.role));
+    }
+    text
 }
 
 fn or_none(table: &Table, what: &str, paint: Paint) -> String {

@@ -1,14 +1,16 @@
-//! Rollouts, decisions and the audit log as text.
+//! Rollouts and decisions as text.
 
 use jiff::Timestamp;
 
-use super::{Cell, Paint, Table, Tone, age, dash, until};
-use crate::view::{Decisions, Entry, Operator, RepositoryCommit, Rollout, Wave};
+use super::{Cell, Paint, Table, Tone, age, dash, span, until};
+use crate::view::{Decisions, Pin, Progress, RepositoryCommit, Rollout, Wave};
 
 /// Width of a wave's bar, in characters.
 const BAR: usize = 24;
+/// Clusters that are shown one by one.
+const MAX_CLUSTERS: usize = 50;
 
-fn short(commits: &[RepositoryCommit]) -> String {
+pub(super) fn short(commits: &[RepositoryCommit]) -> String {
     let all: Vec<String> = commits
         .iter()
         .map(|one| one.commit.chars().take(7).collect())
@@ -20,7 +22,7 @@ fn short(commits: &[RepositoryCommit]) -> String {
     }
 }
 
-fn tone(state: &str) -> Tone {
+pub(super) fn tone(state: &str) -> Tone {
     match state {
         "succeeded" | "done" => Tone::Good,
         "halted" | "rolledBack" | "failed" => Tone::Bad,
@@ -31,12 +33,17 @@ fn tone(state: &str) -> Tone {
 
 /// Rollouts, one a line.
 #[must_use]
-pub fn rollouts(rollouts: &[Rollout], paint: Paint, now: Timestamp) -> String {
+pub fn rollouts(
+    rollouts: &[Rollout],
+    paint: Paint,
+    now: Timestamp,
+    columns: Option<usize>,
+) -> String {
     let mut table = Table::new(["ROLLOUT", "STATE", "COMMIT", "FROM", "WAVE", "AGE", "NOTE"]);
     for rollout in rollouts {
         table.row([
             rollout.id.as_str().into(),
-            Cell::new(tone(&rollout.state), rollout.state.as_str()),
+            Cell::new(tone(&rollout.state), words(&rollout.state)),
             short(&rollout.target).into(),
             short(&rollout.from).into(),
             wave_of(rollout).into(),
@@ -48,7 +55,7 @@ pub fn rollouts(rollouts: &[Rollout], paint: Paint, now: Timestamp) -> String {
         return "there were no rollouts; an environment has them once it has a strategy\n"
             .to_owned();
     }
-    table.render(paint)
+    table.render_within(paint, columns)
 }
 
 fn wave_of(rollout: &Rollout) -> String {
@@ -56,19 +63,24 @@ fn wave_of(rollout: &Rollout) -> String {
     format!("{number}/{}", rollout.waves.len())
 }
 
-/// One rollout with its waves and the clusters worth a look.
+/// One rollout with its waves, the clusters worth a look, and what a person may do next.
 #[must_use]
-pub fn rollout(rollout: &Rollout, decisions: &Decisions, paint: Paint, now: Timestamp) -> String {
+pub fn rollout(
+    rollout: &Rollout,
+    decisions: &Decisions,
+    paint: Paint,
+    now: Timestamp,
+    columns: Option<usize>,
+) -> String {
+    let head = headline(rollout, now);
+    let (id, rest) = head.split_at(rollout.id.len());
     let mut out = format!(
-        "{} {} {} from {}, {} old\n",
-        rollout.id,
-        Cell::new(tone(&rollout.state), rollout.state.as_str()).painted(paint),
-        short(&rollout.target),
-        short(&rollout.from),
-        age(rollout.created_at, now)
+        "{}{}\n",
+        paint.paint(Tone::Head, id),
+        paint.paint(tone(&rollout.state), rest)
     );
-    if !rollout.note.is_empty() {
-        out.push_str(&format!("  {}\n", rollout.note));
+    if let Some(note) = note(rollout) {
+        out.push_str(&format!("  {note}\n"));
     }
     out.push_str(&changes(rollout));
     out.push('\n');
@@ -79,28 +91,29 @@ pub fn rollout(rollout: &Rollout, decisions: &Decisions, paint: Paint, now: Time
         "ON THE WAY",
         "FAILED",
         "WAITING",
+        "NOTE",
     ]);
     for (index, wave) in rollout.waves.iter().enumerate() {
-        let name = if index == rollout.wave && !rollout.is_over() {
+        let present = index == rollout.wave && !rollout.is_over();
+        let name = if present {
             Cell::new(Tone::Head, wave.name.as_str())
         } else {
             wave.name.as_str().into()
         };
         let way = wave.started + wave.soaking + wave.unavailable;
+        let failed = if wave.failed > 0 {
+            Tone::Bad
+        } else {
+            Tone::Plain
+        };
         table.row([
             name,
             Cell::new(Tone::Plain, bar(wave)),
-            format!("{}/{}", wave.done, total(wave)).into(),
+            format!("{}/{}", wave.done, wave.total()).into(),
             way.to_string().into(),
-            Cell::new(
-                if wave.failed > 0 {
-                    Tone::Bad
-                } else {
-                    Tone::Plain
-                },
-                wave.failed.to_string(),
-            ),
+            Cell::new(failed, wave.failed.to_string()),
             wave.waiting.to_string().into(),
+            wave_note(wave, rollout).into(),
         ]);
     }
     out.push_str(&table.render(paint));
@@ -109,30 +122,37 @@ pub fn rollout(rollout: &Rollout, decisions: &Decisions, paint: Paint, now: Time
         .clusters
         .iter()
         .filter(|one| !matches!(one.phase.as_str(), "done" | "waiting"));
-    for one in worth {
+    for one in worth.clone().take(MAX_CLUSTERS) {
         table.row([
             one.cluster.as_str().into(),
             one.wave.as_str().into(),
             Cell::new(tone(&one.phase), one.phase.as_str()),
             age(one.since, now).into(),
-            match one.message.as_str() {
-                "" if one.unchanged => "changes nothing here".into(),
-                message => dash(message).into(),
-            },
+            why(one, rollout, now).into(),
         ]);
     }
     if !table.is_empty() {
         out.push('\n');
-        out.push_str(&table.render(paint));
+        out.push_str(&table.render_within(paint, columns));
+        let more = worth.count().saturating_sub(MAX_CLUSTERS);
+        if more > 0 {
+            out.push_str(&format!("and {more} more; -o json has them all\n"));
+        }
     }
     out.push_str(&self::decisions(decisions, now));
+    if let Some(next) = next(rollout) {
+        out.push_str(&format!(
+            "\n{}\n",
+            paint.paint(Tone::Note, &format!("next: {next}"))
+        ));
+    }
     out
 }
 
 /// How many clusters the commits change, or why that is not known; nothing where nobody looked.
 fn changes(rollout: &Rollout) -> String {
     let unchanged: u32 = rollout.waves.iter().map(|wave| wave.unchanged).sum();
-    let all: u32 = rollout.waves.iter().map(total).sum();
+    let all: u32 = rollout.waves.iter().map(Wave::total).sum();
     let mut out = String::new();
     if unchanged > 0 {
         let changed = all.saturating_sub(unchanged);
@@ -148,11 +168,149 @@ fn changes(rollout: &Rollout) -> String {
     out
 }
 
+/// A rollout in one line: what it brings, and how far it is.
+pub(super) fn headline(rollout: &Rollout, now: Timestamp) -> String {
+    let mut text = format!(
+        "{} {}: {}",
+        rollout.id,
+        words(&rollout.state),
+        short(&rollout.target)
+    );
+    if !rollout.from.is_empty() && rollout.from != rollout.target {
+        text.push_str(&format!(" over {}", short(&rollout.from)));
+    }
+    if !rollout.is_over() {
+        let wave = rollout.waves.get(rollout.wave);
+        if let (Some(wave), true) = (wave, rollout.started_at.is_some()) {
+            text.push_str(&format!(", wave {} ({})", wave.name, wave_of(rollout)));
+        }
+    }
+    let (done, total) = rollout.waves.iter().fold((0, 0), |(done, total), wave| {
+        (done + wave.done, total + wave.total())
+    });
+    if total > 0 {
+        text.push_str(&format!(", {done} of {total} clusters done"));
+    }
+    let began = rollout.started_at.or(rollout.created_at);
+    match rollout.ended_at {
+        Some(end) => text.push_str(&format!(
+            ", {} ago after {}",
+            age(Some(end), now),
+            age(began, end)
+        )),
+        None if rollout.started_at.is_some() => {
+            text.push_str(&format!(", began {} ago", age(began, now)));
+        }
+        None => text.push_str(&format!(", waits for {}", age(began, now))),
+    }
+    text
+}
+
+/// Why it stands as it does; none where that is said already.
+pub(super) fn note(rollout: &Rollout) -> Option<&str> {
+    let note = rollout.note.as_str();
+    let said = rollout.state == "succeeded" && note.ends_with(" clusters") && !note.contains(';');
+    (!note.is_empty() && !said).then_some(note)
+}
+
+/// A state as people say it.
+fn words(state: &str) -> &str {
+    match state {
+        "rolledBack" => "rolled back",
+        state => state,
+    }
+}
+
+/// What a person may do for a rollout to go on.
+pub(crate) fn next(rollout: &Rollout) -> Option<String> {
+    let environment = &rollout.environment;
+    if let Some(wave) = rollout.wants_approval() {
+        return Some(format!(
+            "flotilla approve {environment} --wave {}",
+            wave.name
+        ));
+    }
+    match rollout.state.as_str() {
+        "halted" => Some(format!(
+            "push a repair, which takes over; or flotilla retry {environment}; or flotilla abort \
+             {environment} --reason TEXT"
+        )),
+        "paused" => Some(format!(
+            "flotilla explain {environment} says who may let it go on"
+        )),
+        "pending" if rollout.note.starts_with("approval") => {
+            Some(format!("flotilla approve {environment}"))
+        }
+        "pending" => Some(format!("flotilla explain {environment} shows each gate")),
+        _ => None,
+    }
+}
+
+fn wave_note(wave: &Wave, rollout: &Rollout) -> String {
+    let mut notes = Vec::new();
+    if wave.total() == 0 {
+        notes.push("no clusters".to_owned());
+    }
+    if wave.pinned > 0 {
+        notes.push(format!("{} pinned", wave.pinned));
+    }
+    if !rollout.is_over() {
+        if wave.soak_seconds > 0 && wave.done < wave.total() {
+            notes.push(format!("soaks {}", span(i64::from(wave.soak_seconds))));
+        }
+        if wave.approvals > 0 {
+            let by = match wave.approved_by.as_slice() {
+                [] => String::new(),
+                some => format!(" ({})", some.join(", ")),
+            };
+            let given = wave.approved_by.len();
+            notes.push(format!("{given} of {} approvals{by}", wave.approvals));
+        }
+    }
+    notes.join(", ")
+}
+
+/// Why a cluster is where it is; for one that soaks, how much of it is over.
+fn why(one: &Progress, rollout: &Rollout, now: Timestamp) -> String {
+    let soak = rollout
+        .waves
+        .iter()
+        .find(|wave| wave.name == one.wave)
+        .map(|wave| wave.soak_seconds)
+        .filter(|soak| *soak > 0);
+    match (one.phase.as_str(), one.message.as_str(), soak) {
+        ("soaking", "", Some(soak)) if !one.unchanged => format!(
+            "healthy for {} of {}",
+            age(one.since, now),
+            span(i64::from(soak))
+        ),
+        (_, "", _) if one.unchanged => "changes nothing here".to_owned(),
+        ("started", "", _) => "no report of this commit yet".to_owned(),
+        (_, message, _) => dash(message).to_owned(),
+    }
+}
+
+/// Where, by whom, why, and for how long.
+pub(super) fn pinned(pin: &Pin, now: Timestamp) -> String {
+    let (by, why) = pin
+        .mark
+        .as_ref()
+        .map_or(("", ""), |mark| (mark.by.as_str(), mark.reason.as_str()));
+    let end = match pin.expires_at {
+        Some(_) => format!(", ends {}", until(pin.expires_at, now)),
+        None => String::new(),
+    };
+    format!("to {} by {by}: {why}{end}", short(&pin.commits))
+}
+
 /// What was decided, one a line; nothing where nothing was.
 #[must_use]
 pub fn decisions(decisions: &Decisions, now: Timestamp) -> String {
     let mut lines = Vec::new();
-    for (word, mark) in [("paused", &decisions.paused), ("held", &decisions.hold)] {
+    for (word, mark) in [
+        ("paused", &decisions.paused),
+        ("automatic promotion held", &decisions.hold),
+    ] {
         if let Some(mark) = mark {
             lines.push(format!(
                 "{word} by {} {} ago: {}",
@@ -168,24 +326,14 @@ pub fn decisions(decisions: &Decisions, now: Timestamp) -> String {
         } else {
             &pin.cluster
         };
-        let (by, why) = pin
-            .mark
-            .as_ref()
-            .map_or(("", ""), |mark| (mark.by.as_str(), mark.reason.as_str()));
-        let end = match pin.expires_at {
-            Some(_) => format!(", ends {}", until(pin.expires_at, now)),
-            None => String::new(),
-        };
-        lines.push(format!(
-            "{subject} is pinned to {} by {by}: {why}{end}",
-            short(&pin.commits)
-        ));
+        lines.push(format!("{subject} is pinned {}", pinned(pin, now)));
     }
     for one in &decisions.quarantined {
         lines.push(format!(
-            "{} is quarantined since {}",
+            "{} is not tried again since {}: {}",
             short(&one.commits),
-            one.rollout
+            one.rollout,
+            dash(&one.reason)
         ));
     }
     if let Some(good) = decisions.good.last() {
@@ -202,15 +350,11 @@ pub fn decisions(decisions: &Decisions, now: Timestamp) -> String {
     }
 }
 
-fn total(wave: &Wave) -> u32 {
-    wave.waiting + wave.started + wave.soaking + wave.unavailable + wave.done + wave.failed
-}
-
 /// Done, on the way, failed and waiting clusters as one bar.
 fn bar(wave: &Wave) -> String {
-    let total = total(wave) as usize;
+    let total = wave.total() as usize;
     if total == 0 {
-        return "-".repeat(BAR);
+        return String::new();
     }
     let part = |count: u32| (count as usize * BAR).div_ceil(total);
     let mut bar = String::new();
@@ -220,83 +364,4 @@ fn bar(wave: &Wave) -> String {
     let mut bar: String = bar.chars().take(BAR).collect();
     bar.push_str(&".".repeat(BAR - bar.len()));
     bar
-}
-
-/// Audit entries, one a line.
-#[must_use]
-pub fn entries(entries: &[Entry], paint: Paint) -> String {
-    let mut table = Table::new(["SEQ", "TIME", "WHO", "WHAT", "WHERE", "COMMIT", "WHY"]);
-    for entry in entries {
-        table.row(entry_cells(entry));
-    }
-    if table.is_empty() {
-        return "nothing was done yet\n".to_owned();
-    }
-    table.render(paint)
-}
-
-/// One entry as a line of its own.
-#[must_use]
-pub fn entry(entry: &Entry, paint: Paint) -> String {
-    let cells: Vec<String> = entry_cells(entry)
-        .iter()
-        .skip(1)
-        .map(|cell| cell.painted(paint))
-        .collect();
-    format!("{}\n", cells.join("  "))
-}
-
-fn entry_cells(entry: &Entry) -> [Cell; 7] {
-    let commit: Vec<String> = entry
-        .commit
-        .split_whitespace()
-        .map(|commit| commit.chars().take(7).collect())
-        .collect();
-    let why = match (entry.detail.as_str(), entry.reason.as_str()) {
-        (detail, "") => detail.to_owned(),
-        ("", reason) => reason.to_owned(),
-        (detail, reason) => format!("{detail}: {reason}"),
-    };
-    let place = match (entry.environment.as_str(), entry.clusters.as_slice()) {
-        ("", [one]) => one.clone(),
-        (environment, [one]) => format!("{environment}/{one}"),
-        (environment, _) => environment.to_owned(),
-    };
-    let at = entry
-        .at
-        .map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
-        .unwrap_or_default();
-    [
-        entry.seq.to_string().into(),
-        dash(&at).into(),
-        dash(&entry.actor).into(),
-        dash(&entry.action).into(),
-        dash(&place).into(),
-        dash(&commit.join("+")).into(),
-        dash(&why).into(),
-    ]
-}
-
-/// Operators, one a line.
-#[must_use]
-pub fn operators(operators: &[Operator], paint: Paint, now: Timestamp) -> String {
-    if operators.is_empty() {
-        return "nothing was granted yet: every certificate from the hub's host is an admin's\n"
-            .to_owned();
-    }
-    let mut table = Table::new(["NAME", "ROLE", "WHERE", "BY", "SINCE"]);
-    for operator in operators {
-        let place = match operator.environments.as_slice() {
-            [] => "everywhere".to_owned(),
-            some => some.join(","),
-        };
-        table.row([
-            operator.name.as_str().into(),
-            operator.role.as_str().into(),
-            place.into(),
-            operator.changed_by.as_str().into(),
-            age(operator.changed_at, now).into(),
-        ]);
-    }
-    table.render(paint)
 }

@@ -3,6 +3,7 @@
 use flotilla_shared::health::{Health, Sync};
 use jiff::Timestamp;
 
+use super::rollout::{headline, next, note, pinned, short, tone};
 use super::{
     Cell, Paint, Table, Tone, age, connection_cell, count, dash, health_cell, health_tone,
     sync_cell,
@@ -71,7 +72,7 @@ pub fn status(fleet: &Fleet, options: StatusOptions) -> String {
     out.push_str(&table.render(options.paint));
     let problems: String = clusters
         .iter()
-        .flat_map(|cluster| problems(cluster, options.paint))
+        .flat_map(|cluster| problems(cluster, options.paint, options.now))
         .collect();
     if !problems.is_empty() {
         out.push('\n');
@@ -131,13 +132,62 @@ fn summary(environment: &Environment, options: StatusOptions) -> String {
         let health = environment.health;
         parts.push(paint.paint(health_tone(health), health.as_str()));
     }
-    format!(
+    let mut out = format!(
         "{}: {}; branch {}: {}\n",
         paint.paint(Tone::Head, &environment.name),
         parts.join(", "),
         environment.branch,
         heads.join("; ")
-    )
+    );
+    for (tone, line) in steering(environment, options.now) {
+        out.push_str(&format!("  {}\n", paint.paint(tone, &line)));
+    }
+    out
+}
+
+/// What moves through an environment or holds it up, a line each; nothing where all is quiet.
+fn steering(environment: &Environment, now: Timestamp) -> Vec<(Tone, String)> {
+    let mut lines = Vec::new();
+    if let Some(rollout) = &environment.rollout
+        && !matches!(rollout.state.as_str(), "succeeded" | "superseded")
+    {
+        let quiet = rollout.state == "rolledBack" && environment.quarantine.is_none();
+        if !quiet {
+            let note = note(rollout).map(|note| format!(": {note}"));
+            let text = headline(rollout, now) + &note.unwrap_or_default();
+            lines.push((tone(&rollout.state), text));
+        }
+        lines.extend(next(rollout).map(|next| (Tone::Note, format!("next: {next}"))));
+    }
+    if let Some(one) = &environment.quarantine {
+        let text = format!(
+            "{} failed in {} and is not tried again; a newer commit is",
+            short(&one.commits),
+            one.rollout
+        );
+        lines.push((Tone::Bad, text));
+    }
+    for (word, mark) in [
+        ("paused", &environment.paused),
+        ("automatic promotion held", &environment.hold),
+    ] {
+        if let Some(mark) = mark {
+            let text = format!(
+                "{word} by {} {} ago: {}",
+                mark.by,
+                age(mark.at, now),
+                mark.reason
+            );
+            lines.push((Tone::Warn, text));
+        }
+    }
+    if let Some(pin) = &environment.pin {
+        lines.push((
+            Tone::Warn,
+            format!("all of it is pinned {}", pinned(pin, now)),
+        ));
+    }
+    lines
 }
 
 fn row(cluster: &Cluster, options: StatusOptions) -> Vec<Cell> {
@@ -219,7 +269,7 @@ fn applied_at(cluster: &Cluster) -> Option<Timestamp> {
 }
 
 /// Why a cluster is not as it should be, a line each.
-fn problems(cluster: &Cluster, paint: Paint) -> Vec<String> {
+fn problems(cluster: &Cluster, paint: Paint, now: Timestamp) -> Vec<String> {
     let mut lines = Vec::new();
     let mut add = |tone: Tone, subject: &str, what: &str, reason: &str, message: &str| {
         let what = paint.paint(tone, if reason.is_empty() { what } else { reason });
@@ -233,6 +283,12 @@ fn problems(cluster: &Cluster, paint: Paint) -> Vec<String> {
         );
         add(Tone::Warn, &cluster.name, "Pending", "", &message);
         return lines;
+    }
+    if let Some(pin) = &cluster.pin {
+        add(Tone::Warn, &cluster.name, "Pinned", "", &pinned(pin, now));
+    }
+    if !cluster.locked.is_empty() {
+        add(Tone::Bad, &cluster.name, "Locked", "", &cluster.locked);
     }
     if cluster.refused {
         add(
@@ -310,7 +366,7 @@ pub fn change(cluster: &Cluster, options: StatusOptions) -> String {
         cluster.health,
         cluster.connection.as_str(),
     );
-    let problems = problems(cluster, Paint::Plain);
+    let problems = problems(cluster, Paint::Plain, options.now);
     if let Some(first) = problems.first() {
         line.push_str(" | ");
         line.push_str(first.trim_end());

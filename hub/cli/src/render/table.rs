@@ -2,6 +2,9 @@
 
 use super::{Paint, Tone};
 
+/// The last column is not broken into less.
+const NARROWEST: usize = 24;
+
 /// A cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cell {
@@ -75,6 +78,13 @@ impl Table {
     /// As text, without blanks at line ends.
     #[must_use]
     pub fn render(&self, paint: Paint) -> String {
+        self.render_within(paint, None)
+    }
+
+    /// As [`Table::render`], with the last column broken into lines where a terminal of so many
+    /// columns would break it anywhere. A terminal too narrow for that breaks as it likes.
+    #[must_use]
+    pub fn render_within(&self, paint: Paint, columns: Option<usize>) -> String {
         let mut widths: Vec<usize> = self.heads.iter().map(|head| head.len()).collect();
         for row in &self.rows {
             for (width, cell) in widths.iter_mut().zip(row) {
@@ -84,11 +94,46 @@ impl Table {
         let heads = self.heads.iter().map(|head| Cell::new(Tone::Head, *head));
         let mut out = String::new();
         line(&mut out, &widths, &heads.collect::<Vec<_>>(), paint);
+        let before: usize = widths.iter().rev().skip(1).map(|width| width + 2).sum();
+        let room = columns
+            .map(|columns| columns.saturating_sub(before))
+            .filter(|room| *room >= NARROWEST);
         for row in &self.rows {
-            line(&mut out, &widths, row, paint);
+            let (Some(room), Some((last, first))) = (room, row.split_last()) else {
+                line(&mut out, &widths, row, paint);
+                continue;
+            };
+            let mut lines = broken(&last.text, room).into_iter();
+            let mut cells = first.to_vec();
+            cells.push(Cell::new(last.tone, lines.next().unwrap_or_default()));
+            line(&mut out, &widths, &cells, paint);
+            for more in lines {
+                out.push_str(&" ".repeat(before));
+                out.push_str(&paint.paint(last.tone, &more));
+                out.push('\n');
+            }
         }
         out
     }
+}
+
+/// A text in lines of at most so many characters, broken between words; a word that is longer has a
+/// line of its own.
+fn broken(text: &str, room: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let Some(line) = lines.last_mut() else { break };
+        let wide = line.chars().count() + 1 + word.chars().count();
+        if line.is_empty() {
+            line.push_str(word);
+        } else if wide <= room {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
 }
 
 fn line(out: &mut String, widths: &[usize], cells: &[Cell], paint: Paint) {
@@ -115,6 +160,24 @@ fn line(out: &mut String, widths: &[usize], cells: &[Cell], paint: Paint) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_column_is_broken_between_words_where_the_terminal_ends() {
+        let mut table = Table::new(["STEP", "WHY"]);
+        table.row([
+            "wave".into(),
+            "one two three four five six seven eight".into(),
+        ]);
+        table.row(["pin".into(), "short".into()]);
+        let whole = table.render(Paint::Plain);
+        assert_eq!(table.render_within(Paint::Plain, Some(200)), whole);
+        assert_eq!(
+            table.render_within(Paint::Plain, Some(32)),
+            "STEP  WHY\nwave  one two three four five\n      six seven eight\npin   short\n"
+        );
+        let narrow = table.render_within(Paint::Plain, Some(20));
+        assert_eq!(narrow, whole, "too narrow to be broken well");
+    }
 
     #[test]
     fn colours_do_not_move_columns() {

@@ -8,7 +8,7 @@ use flotilla_shared::wire::{health_from_wire, sync_from_wire};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Revision, is_empty, labels, moment, text};
+use super::{Pin, Revision, is_empty, labels, moment, text};
 
 /// Whether a cluster's agent is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -94,6 +94,9 @@ pub struct Cluster {
     /// SHA-256 of the key that waits to be accepted.
     #[serde(skip_serializing_if = "is_empty")]
     pub pending_fingerprint: String,
+    /// What keeps it on commits, whatever its environment does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pin: Option<Pin>,
 }
 
 /// One application in one cluster.
@@ -241,6 +244,7 @@ impl From<&v1::ClusterStatus> for Cluster {
             created_at: moment(wire.created_at.as_ref()),
             certificate_expires_at: moment(wire.certificate_expires_at.as_ref()),
             pending_fingerprint: text(&wire.pending_fingerprint),
+            pin: wire.pin.as_ref().map(Pin::from),
         }
     }
 }

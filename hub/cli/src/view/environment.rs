@@ -6,7 +6,7 @@ use flotilla_shared::wire::health_from_wire;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Cluster, Revision, is_empty, moment, text};
+use super::{Cluster, Mark, Pin, Quarantine, Revision, Rollout, is_empty, moment, text};
 
 /// What `status` shows.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -34,12 +34,22 @@ pub struct Environment {
     pub clusters: u32,
     /// Of those, online.
     pub online: u32,
-    /// Of those, healthy at exactly what the heads say.
+    /// Of those, healthy at exactly what they are assigned.
     pub current: u32,
     /// Of those, failed or refused.
     pub failed: u32,
     /// Worst over those online.
     pub health: Health,
+    /// The last rollout, without its clusters; none where there was none.
+    pub rollout: Option<Rollout>,
+    /// Who stopped its rollouts, and why.
+    pub paused: Option<Mark>,
+    /// Why no automatic promotion comes in.
+    pub hold: Option<Mark>,
+    /// What keeps all of its clusters on commits.
+    pub pin: Option<Pin>,
+    /// Why its heads are not tried again.
+    pub quarantine: Option<Quarantine>,
 }
 
 /// A branch as the hub last read it.
@@ -76,6 +86,11 @@ impl From<&v1::EnvironmentStatus> for Environment {
             current: wire.current,
             failed: wire.failed,
             health: health_from_wire(wire.health()),
+            rollout: wire.rollout.as_ref().map(Rollout::from),
+            paused: wire.paused.as_ref().map(Mark::from),
+            hold: wire.hold.as_ref().map(Mark::from),
+            pin: wire.pin.as_ref().map(Pin::from),
+            quarantine: wire.quarantine.as_ref().map(Quarantine::from),
         }
     }
 }

@@ -18,6 +18,8 @@ pub struct Hub {
     pub epoch: u64,
     /// Who we are to it.
     pub operator: String,
+    /// What we may do, and where.
+    pub rights: Vec<Right>,
     /// `host:port` agents dial.
     pub address: String,
     /// Roots of its authority, PEM.
@@ -31,6 +33,15 @@ pub struct Hub {
     /// Why the fleet file on disk is not in force, line by line.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fleet_errors: Vec<String>,
+}
+
+/// A role, and where it holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Right {
+    /// viewer, approver, promoter or admin.
+    pub role: String,
+    /// None at all: everywhere.
+    pub environments: Vec<String>,
 }
 
 /// A join token as the hub keeps it.
@@ -165,6 +176,14 @@ impl From<&v1::GetHubResponse> for Hub {
             version: text(&wire.version),
             epoch: wire.epoch,
             operator: text(&wire.operator),
+            rights: wire
+                .rights
+                .iter()
+                .map(|right| Right {
+                    role: text(&right.role),
+                    environments: right.environments.iter().map(|name| text(name)).collect(),
+                })
+                .collect(),
             address: text(&wire.address),
             trust_bundle: wire.trust_bundle.clone(),
             started_at: moment(wire.started_at.as_ref()),

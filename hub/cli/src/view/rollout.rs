@@ -40,6 +40,46 @@ pub struct Rollout {
     pub clusters: Vec<Progress>,
 }
 
+/// A rollout in a list, which does not count its clusters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RolloutSummary<'r> {
+    id: &'r str,
+    environment: &'r str,
+    state: &'r str,
+    target: &'r [RepositoryCommit],
+    from: &'r [RepositoryCommit],
+    /// By name, in order.
+    waves: Vec<&'r str>,
+    wave: usize,
+    created_at: Option<Timestamp>,
+    started_at: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
+    note: &'r str,
+}
+
+impl<'r> From<&'r Rollout> for RolloutSummary<'r> {
+    fn from(rollout: &'r Rollout) -> Self {
+        Self {
+            id: &rollout.id,
+            environment: &rollout.environment,
+            state: &rollout.state,
+            target: &rollout.target,
+            from: &rollout.from,
+            waves: rollout
+                .waves
+                .iter()
+                .map(|wave| wave.name.as_str())
+                .collect(),
+            wave: rollout.wave,
+            created_at: rollout.created_at,
+            started_at: rollout.started_at,
+            ended_at: rollout.ended_at,
+            note: &rollout.note,
+        }
+    }
+}
+
 /// One commit of one repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RepositoryCommit {
@@ -51,6 +91,7 @@ pub struct RepositoryCommit {
 
 /// How many clusters of a wave are how far.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Wave {
     /// Its name.
     pub name: String,
@@ -70,6 +111,27 @@ pub struct Wave {
     pub pinned: u32,
     /// Render the same from the new commits as before, as far as that is known.
     pub unchanged: u32,
+    /// How many people must approve before it begins.
+    pub approvals: u32,
+    /// Who did.
+    pub approved_by: Vec<String>,
+    /// How long its clusters must stay healthy.
+    pub soak_seconds: u32,
+}
+
+impl Wave {
+    /// Clusters that take part.
+    #[must_use]
+    pub fn total(&self) -> u32 {
+        self.waiting + self.started + self.soaking + self.unavailable + self.done + self.failed
+    }
+
+    /// Whether people have to approve before it begins, and too few did.
+    #[must_use]
+    pub fn wants_approval(&self) -> bool {
+        let begun = self.started + self.soaking + self.unavailable + self.done + self.failed > 0;
+        !begun && self.approved_by.len() < self.approvals as usize
+    }
 }
 
 /// One cluster's part.
@@ -103,9 +165,24 @@ pub struct Decisions {
     /// Pins of the environment and of its clusters.
     pub pins: Vec<Pin>,
     /// Commits that failed and are not tried again.
-    pub quarantined: Vec<Good>,
+    pub quarantined: Vec<Quarantine>,
     /// Good commits, oldest first.
     pub good: Vec<Good>,
+    /// Who stood for which commit, oldest first.
+    pub approvals: Vec<Approval>,
+}
+
+/// Somebody's word for a commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Approval {
+    /// Which.
+    pub commit: String,
+    /// For this wave only; empty: for the commit.
+    pub wave: String,
+    /// Whether it comes in whatever the gates say.
+    pub r#override: bool,
+    /// Who, why, when.
+    pub mark: Option<Mark>,
 }
 
 /// Somebody's word.
@@ -133,7 +210,20 @@ pub struct Pin {
     pub expires_at: Option<Timestamp>,
 }
 
-/// Commits that were good, or failed.
+/// Commits that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Quarantine {
+    /// Which.
+    pub commits: Vec<RepositoryCommit>,
+    /// In which rollout.
+    pub rollout: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Option<Timestamp>,
+}
+
+/// Commits that were good.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Good {
     /// Which.
@@ -215,6 +305,9 @@ impl From<&v1::RolloutStatus> for Rollout {
                     failed: wave.failed,
                     pinned: wave.pinned,
                     unchanged: wave.unchanged,
+                    approvals: wave.approvals,
+                    approved_by: wave.approved_by.iter().map(|name| text(name)).collect(),
+                    soak_seconds: wave.soak_seconds,
                 })
                 .collect(),
             wave: wire.wave as usize,
@@ -241,6 +334,14 @@ impl From<&v1::RolloutStatus> for Rollout {
 }
 
 impl Rollout {
+    /// The wave that wants a person's word now; none: none does.
+    #[must_use]
+    pub fn wants_approval(&self) -> Option<&Wave> {
+        let present = self.waves.get(self.wave)?;
+        let runs = matches!(self.state.as_str(), "running" | "soaking");
+        (runs && present.wants_approval()).then_some(present)
+    }
+
     /// Whether nothing more will happen.
     #[must_use]
     pub fn is_over(&self) -> bool {
@@ -269,24 +370,45 @@ fn good(of: &[v1::RepositoryCommit], rollout: &str, at: Option<&prost_types::Tim
     }
 }
 
+impl From<&v1::Quarantine> for Quarantine {
+    fn from(wire: &v1::Quarantine) -> Self {
+        Self {
+            commits: commits(&wire.commits),
+            rollout: text(&wire.rollout),
+            reason: text(&wire.reason),
+            at: moment(wire.at.as_ref()),
+        }
+    }
+}
+
+impl From<&v1::Pin> for Pin {
+    fn from(pin: &v1::Pin) -> Self {
+        Self {
+            cluster: text(&pin.cluster),
+            commits: commits(&pin.commits),
+            mark: pin.mark.as_ref().map(Mark::from),
+            expires_at: moment(pin.expires_at.as_ref()),
+        }
+    }
+}
+
 impl From<&v1::EnvironmentDecisions> for Decisions {
     fn from(wire: &v1::EnvironmentDecisions) -> Self {
         let pins = wire.pin.iter().chain(&wire.cluster_pins);
         Self {
             paused: wire.paused.as_ref().map(Mark::from),
             hold: wire.hold.as_ref().map(Mark::from),
-            pins: pins
-                .map(|pin| Pin {
-                    cluster: text(&pin.cluster),
-                    commits: commits(&pin.commits),
-                    mark: pin.mark.as_ref().map(Mark::from),
-                    expires_at: moment(pin.expires_at.as_ref()),
-                })
-                .collect(),
-            quarantined: wire
-                .quarantined
+            pins: pins.map(Pin::from).collect(),
+            quarantined: wire.quarantined.iter().map(Quarantine::from).collect(),
+            approvals: wire
+                .approvals
                 .iter()
-                .map(|one| good(&one.commits, &one.rollout, one.at.as_ref()))
+                .map(|one| Approval {
+                    commit: text(&one.commit),
+                    wave: text(&one.wave),
+                    r#override: one.r#override,
+                    mark: one.mark.as_ref().map(Mark::from),
+                })
                 .collect(),
             good: wire
                 .good

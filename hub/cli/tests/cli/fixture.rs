@@ -171,11 +171,53 @@ pub(crate) fn environments() -> Vec<v1::EnvironmentStatus> {
             v1::Health::Current
         }
         .into(),
-        rollout: None,
+        ..v1::EnvironmentStatus::default()
     };
     let mut environments = vec![one("dev", "", 1, 0), one("prod", "dev", 2, 1)];
     environments[1].branches[0].reason = "RepositoryUnavailable".to_owned();
     environments[1].branches[0].message = "connection refused".to_owned();
+    let commit = |commit: &str| {
+        vec![v1::RepositoryCommit {
+            repository: "fleet".to_owned(),
+            commit: commit.to_owned(),
+        }]
+    };
+    let mark = |by: &str, reason: &str| {
+        Some(v1::Mark {
+            by: by.to_owned(),
+            reason: reason.to_owned(),
+            at: ago(30),
+        })
+    };
+    environments[1].rollout = Some(v1::RolloutStatus {
+        id: "prod-7".to_owned(),
+        environment: "prod".to_owned(),
+        state: "halted".to_owned(),
+        target: commit(NEW),
+        from: commit(&"0123456789".repeat(4)),
+        waves: vec![
+            v1::WaveStatus {
+                name: "canary".to_owned(),
+                failed: 1,
+                ..v1::WaveStatus::default()
+            },
+            v1::WaveStatus {
+                name: "rest".to_owned(),
+                waiting: 1,
+                ..v1::WaveStatus::default()
+            },
+        ],
+        created_at: ago(600),
+        started_at: ago(590),
+        note: "1 failed, and the budget is 0: prod-1 (web failed)".to_owned(),
+        ..v1::RolloutStatus::default()
+    });
+    environments[1].hold = mark("hub", "prod-6 was rolled back");
+    environments[1].pin = Some(v1::Pin {
+        commits: commit(NEW),
+        mark: mark("ada", "black friday"),
+        ..v1::Pin::default()
+    });
     environments
 }
 

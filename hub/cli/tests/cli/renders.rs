@@ -83,7 +83,7 @@ fn describe_a_pending_cluster() {
 #[test]
 fn explain() {
     let steps: Vec<Step> = fixture::steps().iter().map(Step::from).collect();
-    insta::assert_snapshot!(render::explain(&steps, Paint::Plain, now()));
+    insta::assert_snapshot!(render::explain(&steps, Paint::Plain, now(), None));
 }
 
 #[test]

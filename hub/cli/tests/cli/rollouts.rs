@@ -1,12 +1,17 @@
 //! Rollouts as people see them.
 
+use std::sync::Arc;
+
 use flotilla_cli::render::{self, Paint};
-use flotilla_cli::view::{Decisions, Entry, Rollout};
+use flotilla_cli::view::{Decisions, Entry, Rollout, RolloutSummary};
 use flotilla_proto::v1;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
+use tonic::Status;
 
 use crate::fixture::{NEW, NOW, ago};
+use crate::service::{Fake, Hub, stderr, stdout};
 
 fn now() -> Timestamp {
     Timestamp::from_second(NOW).unwrap()
@@ -83,12 +88,18 @@ fn a_rollout_shows_waves_the_failed_cluster_and_what_was_decided() {
         }],
         ..v1::EnvironmentDecisions::default()
     });
-    insta::assert_snapshot!(render::rollout(&rollout(), &decisions, Paint::Plain, now()));
+    insta::assert_snapshot!(render::rollout(
+        &rollout(),
+        &decisions,
+        Paint::Plain,
+        now(),
+        None
+    ));
 }
 
 #[test]
 fn rollouts_are_one_a_line() {
-    insta::assert_snapshot!(render::rollouts(&[rollout()], Paint::Plain, now()));
+    insta::assert_snapshot!(render::rollouts(&[rollout()], Paint::Plain, now(), None));
 }
 
 #[test]
@@ -104,7 +115,109 @@ fn audit_entries_are_one_a_line() {
         reason: "until the disk is there".to_owned(),
         ..v1::AuditEntry::default()
     });
-    insta::assert_snapshot!(render::entries(&[entry], Paint::Plain));
+    insta::assert_snapshot!(render::entries(&[entry], Paint::Plain, None));
+}
+
+fn answer(state: &str, wave: v1::WaveStatus) -> v1::GetRolloutResponse {
+    v1::GetRolloutResponse {
+        rollout: Some(v1::RolloutStatus {
+            id: "prod-7".to_owned(),
+            environment: "prod".to_owned(),
+            state: state.to_owned(),
+            target: commit(NEW),
+            waves: vec![wave],
+            ..v1::RolloutStatus::default()
+        }),
+        decisions: None,
+    }
+}
+
+#[test]
+fn a_watched_rollout_outlives_its_hub_and_says_what_it_waits_for() {
+    let asks = v1::WaveStatus {
+        approvals: 1,
+        ..wave("half", 0, 0, 0, 2)
+    };
+    let answers = [
+        Ok(answer("running", asks)),
+        Err(Status::unavailable("starting")),
+        Err(Status::deadline_exceeded("busy")),
+        Ok(answer("running", wave("half", 1, 0, 0, 1))),
+    ];
+    let hub = Hub::start(Fake {
+        rollouts: Arc::new(Mutex::new(answers.into())),
+        rollout: answer("succeeded", wave("half", 2, 0, 0, 0)),
+        ..Fake::default()
+    });
+    let output = hub.run(&["rollout", "watch", "prod"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(
+        stdout(&output),
+        "prod-7 running [half 0/2]\nprod-7 running [half 1/2]\nprod-7 succeeded [half 2/2]\n"
+    );
+    assert_eq!(
+        stderr(&output),
+        "next: flotilla approve prod --wave half\n\
+         warning: the hub does not answer (starting); trying again until it does\n\
+         the hub answers again\n"
+    );
+}
+
+#[test]
+fn a_hub_that_is_not_there_from_the_beginning_is_not_waited_for() {
+    let hub = Hub::start(Fake {
+        rollouts: Arc::new(Mutex::new([Err(Status::unavailable("no"))].into())),
+        ..Fake::default()
+    });
+    let output = hub.run(&["rollout", "watch", "prod"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+}
+
+#[test]
+fn events_go_on_after_the_hub_was_away_and_tell_nothing_twice() {
+    let entry = |seq: u64| v1::AuditEntry {
+        seq,
+        at: ago(0),
+        actor: "ada".to_owned(),
+        action: "pause".to_owned(),
+        environment: "prod".to_owned(),
+        reason: format!("reason {seq}"),
+        ..v1::AuditEntry::default()
+    };
+    let streams = [
+        (vec![entry(1), entry(2)], Status::unavailable("stopping")),
+        (
+            vec![entry(1), entry(2), entry(3)],
+            Status::permission_denied("enough"),
+        ),
+    ];
+    let hub = Hub::start(Fake {
+        streams: Arc::new(Mutex::new(streams.into())),
+        ..Fake::default()
+    });
+    let output = hub.run(&["events", "-f"]);
+    let told: Vec<String> = stdout(&output)
+        .lines()
+        .filter_map(|line| Some(line.rsplit_once("  ")?.1.to_owned()))
+        .collect();
+    assert_eq!(told, ["reason 1", "reason 2", "reason 3"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(said.contains("trying again"), "{said}");
+    assert!(said.contains("answers again"), "{said}");
+    assert!(said.contains("error: enough"), "{said}");
+}
+
+#[test]
+fn a_list_of_rollouts_counts_no_clusters_that_it_was_not_told() {
+    let rollouts = [rollout()];
+    let all: Vec<RolloutSummary<'_>> = rollouts.iter().map(RolloutSummary::from).collect();
+    let value = serde_json::to_value(&all).unwrap();
+    assert_eq!(
+        value[0]["waves"],
+        serde_json::json!(["canary", "half", "rest"])
+    );
+    assert_eq!(value[0]["state"], "halted");
 }
 
 #[test]
@@ -131,6 +244,7 @@ fn whom_a_rollout_changes_is_told_or_why_nobody_knows() {
             &Decisions::default(),
             Paint::Plain,
             now(),
+            None,
         )
     };
     let text = shown(&wire);

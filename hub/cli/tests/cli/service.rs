@@ -1,5 +1,6 @@
 //! A Fleet API over real mTLS, in this process.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -17,12 +18,19 @@ use tonic::{Request, Response, Status};
 
 use crate::fixture;
 
+/// What a stream of events has, and how it ends.
+type Events = (Vec<v1::AuditEntry>, Status);
+
 /// Answers from the fixture; promotions as told.
 #[derive(Default, Clone)]
 pub(crate) struct Fake {
     pub(crate) promotion: v1::PreviewPromotionResponse,
     pub(crate) repositories: Vec<v1::RepositoryStatus>,
     pub(crate) rollout: v1::GetRolloutResponse,
+    /// Answers about rollouts before that one, one for each call.
+    pub(crate) rollouts: Arc<Mutex<VecDeque<Result<v1::GetRolloutResponse, Status>>>>,
+    /// What each stream of events has, and how it ends.
+    pub(crate) streams: Arc<Mutex<VecDeque<Events>>>,
     /// What was asked of it.
     pub(crate) steered: Arc<Mutex<Vec<v1::SteerRequest>>>,
 }
@@ -165,12 +173,15 @@ impl FleetService for Fake {
         &self,
         _: Request<v1::GetRolloutRequest>,
     ) -> Answer<v1::GetRolloutResponse> {
-        Ok(Response::new(self.rollout.clone()))
+        match self.rollouts.lock().pop_front() {
+            Some(answer) => answer.map(Response::new),
+            None => Ok(Response::new(self.rollout.clone())),
+        }
     }
 
     async fn steer(&self, request: Request<v1::SteerRequest>) -> Answer<v1::SteerResponse> {
         self.steered.lock().push(request.into_inner());
-        Ok(Response::new(v1::SteerResponse {}))
+        Ok(Response::new(v1::SteerResponse::default()))
     }
 
     async fn list_audit(&self, _: Request<v1::ListAuditRequest>) -> Answer<v1::ListAuditResponse> {
@@ -181,7 +192,15 @@ impl FleetService for Fake {
         &self,
         _: Request<v1::FollowAuditRequest>,
     ) -> Answer<Self::FollowAuditStream> {
-        Ok(Response::new(Box::pin(futures::stream::empty())))
+        let (entries, end) = self
+            .streams
+            .lock()
+            .pop_front()
+            .ok_or(Status::internal("no further stream"))?;
+        let events = entries.into_iter().map(Ok).chain([Err(end)]);
+        Ok(Response::new(Box::pin(futures::stream::iter(
+            events.collect::<Vec<_>>(),
+        ))))
     }
 
     async fn verify_audit(

@@ -180,7 +180,7 @@ impl Rollout {
                 return;
             }
             let note = format!(
-                "{} of at most {} failed: {}",
+                "{} failed, and the budget is {}: {}",
                 failed.len(),
                 budgets.failed,
                 self.blame(&failed)

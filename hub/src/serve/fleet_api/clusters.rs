@@ -10,6 +10,7 @@ use tonic::{Request, Response, Status};
 use super::super::access::Need;
 use super::{Operators, bad_name, entry, no_cluster};
 use crate::fleet::{AuditEntry, ClusterRecord, Event};
+use crate::near::missing;
 use crate::status::{self, Filter};
 
 /// Clusters of one page, unless asked otherwise, and at most.
@@ -30,6 +31,9 @@ pub(super) async fn list_clusters(
     let (after, summary) = (request.page_token, request.summary);
     let response = api
         .ask(move |fleet, now| {
+            if let Some(unknown) = filter.unknown(fleet) {
+                return Err(Status::not_found(unknown));
+            }
             let mut names = fleet
                 .clusters()
                 .keys()
@@ -37,7 +41,7 @@ pub(super) async fn list_clusters(
                 .filter(|name| filter.matches(fleet, name, now));
             let page: Vec<&ClusterName> = names.by_ref().take(size).collect();
             let more = names.next().is_some();
-            v1::ListClustersResponse {
+            Ok(v1::ListClustersResponse {
                 clusters: page
                     .iter()
                     .filter_map(|name| status::cluster(fleet, name, now, summary))
@@ -46,9 +50,9 @@ pub(super) async fn list_clusters(
                     Some(last) if more => last.to_string(),
                     _ => String::new(),
                 },
-            }
+            })
         })
-        .await?;
+        .await??;
     Ok(Response::new(response))
 }
 
@@ -60,9 +64,11 @@ pub(super) async fn get_cluster(
     let text = request.into_inner().name;
     let name: ClusterName = text.parse().map_err(|e| bad_name(&e))?;
     let cluster = api
-        .ask(move |fleet, now| status::cluster(fleet, &name, now, false))
-        .await?
-        .ok_or_else(|| no_cluster(&text))?;
+        .ask(move |fleet, now| {
+            status::cluster(fleet, &name, now, false)
+                .ok_or_else(|| Status::not_found(no_cluster(fleet, name.as_str())))
+        })
+        .await??;
     Ok(Response::new(v1::GetClusterResponse {
         cluster: Some(cluster),
     }))
@@ -82,12 +88,27 @@ pub(super) async fn diff(
         parsed.map_err(|e| bad_name(&e))?;
     }
     let name = cluster.clone();
-    let is_known = api
-        .ask(move |fleet, _| fleet.clusters().contains_key(&name))
-        .await?;
-    if !is_known {
-        return Err(no_cluster(&request.cluster));
-    }
+    let application = request.application.clone();
+    api.ask(move |fleet, _| {
+        if !fleet.clusters().contains_key(&name) {
+            return Err(Status::not_found(no_cluster(fleet, name.as_str())));
+        }
+        let names = fleet.spec().applications.keys();
+        let mut names = names.map(flotilla_shared::id::ApplicationName::as_str);
+        // What is no longer in the fleet file may still run there.
+        if application.is_empty() || names.clone().any(|one| one == application) {
+            return Ok(());
+        }
+        match status::reports(fleet, &name, &application) {
+            true => Ok(()),
+            false => Err(Status::not_found(missing(
+                "application",
+                &application,
+                names.by_ref(),
+            ))),
+        }
+    })
+    .await??;
     let result = api.0.relay.ask(&cluster, request.application).await?;
     Ok(Response::new(v1::DiffResponse {
         applications: result.applications,
@@ -111,10 +132,14 @@ pub(super) async fn accept_cluster(
                 .clusters()
                 .get(&lookup)
                 .map(|cluster| cluster.record.clone());
-            (record, fleet.spec().clusters.contains_key(&lookup))
+            let declared = fleet.spec().clusters.contains_key(&lookup);
+            (
+                record.ok_or_else(|| no_cluster(fleet, lookup.as_str())),
+                declared,
+            )
         })
         .await?;
-    let record = record.ok_or_else(|| no_cluster(&request.name))?;
+    let record = record.map_err(Status::not_found)?;
     let Some(pending) = record.pending.clone() else {
         return Err(Status::failed_precondition(format!(
             "{name} was accepted before"
@@ -167,12 +192,11 @@ pub(super) async fn remove_cluster(
     let request = request.into_inner();
     let name: ClusterName = request.name.parse().map_err(|e| bad_name(&e))?;
     let lookup = name.clone();
-    if !api
-        .ask(move |fleet, _| fleet.clusters().contains_key(&lookup))
-        .await?
-    {
-        return Err(no_cluster(&request.name));
-    }
+    api.ask(move |fleet, _| match fleet.clusters().get(&lookup) {
+        Some(_) => Ok(()),
+        None => Err(Status::not_found(no_cluster(fleet, lookup.as_str()))),
+    })
+    .await??;
     let removed = AuditEntry {
         clusters: vec![name.to_string()],
         reason: plain_line(&request.reason, MAX_MESSAGE_BYTES),
@@ -193,10 +217,10 @@ pub(super) async fn unlock_cluster(
     let record = api
         .ask(move |fleet, _| {
             let cluster = fleet.clusters().get(&lookup);
-            cluster.map(|cluster| cluster.record.clone())
+            let record = cluster.map(|cluster| cluster.record.clone());
+            record.ok_or_else(|| Status::not_found(no_cluster(fleet, lookup.as_str())))
         })
-        .await?
-        .ok_or_else(|| no_cluster(&request.name))?;
+        .await??;
     let Some(lock) = record.credential.locked else {
         return Err(Status::failed_precondition(format!("{name} is not locked")));
     };

@@ -41,6 +41,9 @@ pub(super) async fn set_operator(
         changed_by: caller.to_string(),
         changed_at: now,
     };
+    for environment in &request.environments {
+        api.known_environment(environment).await?;
+    }
     let own = match &caller {
         Caller::Operator(name) => Some(name),
         Caller::Person(_) => None,

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::fleet::Fleet;
 use crate::fleet::gates::{Gate, Open};
+use crate::near::missing;
 use crate::status;
 
 /// Works out a promotion into an environment.
@@ -22,7 +23,7 @@ pub(super) fn preview(
     let spec = fleet.spec();
     let target = spec
         .environment(&name)
-        .ok_or(format!("there is no environment {name}"))?;
+        .ok_or_else(|| missing("environment", name.as_str(), spec.environment_names()))?;
     let source = target
         .promotes_from
         .as_ref()

@@ -8,6 +8,7 @@ use super::super::access::Need;
 use super::super::store_error;
 use super::{Operators, refused_status, steer as action};
 use crate::fleet::rollout::Rollout;
+use crate::near::missing;
 use crate::status;
 
 pub(super) async fn list_rollouts(
@@ -22,7 +23,13 @@ pub(super) async fn list_rollouts(
     };
     let rows = api.0.store.rollouts(&request.environment, limit).await;
     let rows = rows.map_err(|error| store_error(&error))?;
-    let rollouts = rows.iter().map(|row| status::rollout(row, false)).collect();
+    if rows.is_empty() {
+        api.known_environment(&request.environment).await?;
+    }
+    let rollouts = rows
+        .iter()
+        .map(|row| status::past_rollout(row, false))
+        .collect();
     Ok(Response::new(v1::ListRolloutsResponse { rollouts }))
 }
 
@@ -44,26 +51,30 @@ pub(super) async fn get_rollout(
                     .ok()
                     .and_then(|name| fleet.spec().environment(&name)),
             };
+            let ids = fleet.rollouts().values().map(|one| one.id.as_str());
+            let names = fleet.spec().environment_names().chain(ids);
             (
-                rollout.map(|one| status::present_rollout(fleet, one)),
+                rollout.map(|one| status::rollout(fleet, one, true)),
                 environment.map(|one| status::decisions(fleet, one)),
+                missing("rollout or environment", &asked, names),
             )
         })
         .await?;
-    if let (rollout, Some(decisions)) = found {
-        return Ok(Response::new(v1::GetRolloutResponse {
-            rollout,
-            decisions: Some(decisions),
-        }));
-    }
+    let unknown = match found {
+        (rollout, Some(decisions), _) => {
+            return Ok(Response::new(v1::GetRolloutResponse {
+                rollout,
+                decisions: Some(decisions),
+            }));
+        }
+        (_, None, unknown) => unknown,
+    };
     let past = api.0.store.rollout(&subject).await;
-    let past = past.map_err(|error| store_error(&error))?.ok_or_else(|| {
-        Status::not_found(format!(
-            "there is no rollout or environment {subject:?}; `flotilla rollout list` lists them"
-        ))
-    })?;
+    let past = past
+        .map_err(|error| store_error(&error))?
+        .ok_or_else(|| Status::not_found(unknown))?;
     Ok(Response::new(v1::GetRolloutResponse {
-        rollout: Some(status::rollout(&past, true)),
+        rollout: Some(status::past_rollout(&past, true)),
         decisions: None,
     }))
 }
@@ -81,10 +92,11 @@ pub(super) async fn steer(
     api.0
         .access
         .check(&operator, steer.need, environment.as_ref())?;
-    api.0
+    let detail = api
+        .0
         .handle
         .act(steer.action, &operator.to_string(), &steer.reason)
         .await?
         .map_err(|refused| refused_status(&refused))?;
-    Ok(Response::new(v1::SteerResponse {}))
+    Ok(Response::new(v1::SteerResponse { detail }))
 }

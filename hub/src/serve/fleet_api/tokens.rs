@@ -46,7 +46,10 @@ pub(super) async fn create_token(
         .map_err(|error| store_error(&error))?;
     api.record(AuditEntry {
         environment: request.environment.clone(),
-        detail: format!("token {} for {:?}", kept.id, request.cluster),
+        detail: match request.cluster.as_str() {
+            "" => format!("token {}", kept.id),
+            cluster => format!("token {} for {cluster}", kept.id),
+        },
         ..entry(&operator, "token create")
     })
     .await?;

@@ -1,9 +1,9 @@
 //! Change windows and freezes, in the time zones people live in.
 
 use flotilla_shared::id::NameError;
-use jiff::Timestamp;
 use jiff::civil::{DateTime, Time, Weekday};
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 
 /// A time of the week in which changes may start.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +44,26 @@ impl Window {
         // Over midnight: either it began today, or it began yesterday and is not over.
         (self.days.contains(&day) && self.from <= time)
             || (self.days.contains(&day.previous()) && time < self.to)
+    }
+}
+
+impl Window {
+    /// When it next opens; none within the next eight days: never.
+    #[must_use]
+    pub fn opens_after(&self, now: Timestamp) -> Option<Zoned> {
+        let today = now.to_zoned(self.zone.clone()).date();
+        let mut date = today;
+        for _ in 0..=8 {
+            let opens = date
+                .to_datetime(self.from)
+                .to_zoned(self.zone.clone())
+                .ok()?;
+            if self.days.contains(&date.weekday()) && opens.timestamp() > now {
+                return Some(opens);
+            }
+            date = date.tomorrow().ok()?;
+        }
+        None
     }
 }
 
@@ -125,6 +145,30 @@ mod tests {
         assert!(
             !window.is_open(at("2026-01-02T01:00:00Z")),
             "Thursday's night"
+        );
+    }
+
+    #[test]
+    fn a_window_says_when_it_next_opens() {
+        let window = window(&["mon", "tue"], "09:00", "17:00", "Europe/Berlin");
+        let next = |now| window.opens_after(at(now)).unwrap().to_string();
+        // Saturday, 28 March 2026: the night after that summer time begins.
+        assert_eq!(
+            next("2026-03-28T12:00:00Z"),
+            "2026-03-30T09:00:00+02:00[Europe/Berlin]"
+        );
+        // A Monday, before, in and after it.
+        assert_eq!(
+            next("2026-01-05T07:00:00Z"),
+            "2026-01-05T09:00:00+01:00[Europe/Berlin]"
+        );
+        assert_eq!(
+            next("2026-01-05T10:00:00Z"),
+            "2026-01-06T09:00:00+01:00[Europe/Berlin]"
+        );
+        assert_eq!(
+            next("2026-01-06T18:00:00Z"),
+            "2026-01-12T09:00:00+01:00[Europe/Berlin]"
         );
     }
 

@@ -1,0 +1,65 @@
+//! Names that somebody may have meant. Pure.
+
+/// Names that are listed where none is near.
+const LISTED: usize = 8;
+
+/// That there is no such thing, with the name that was likely meant, or with those there are.
+#[must_use]
+pub(crate) fn missing<'n>(
+    what: &str,
+    name: &str,
+    names: impl IntoIterator<Item = &'n str>,
+) -> String {
+    let all: Vec<&str> = names.into_iter().collect();
+    let nearest = all
+        .iter()
+        .map(|one| (strsim::damerau_levenshtein(one, name), *one))
+        .min()
+        // Three wrong letters in a short name are another name.
+        .filter(|(distance, one)| *distance <= (one.len().max(name.len()) / 3).max(1));
+    let list = if what.ends_with('y') {
+        format!("{}ies", what.trim_end_matches('y'))
+    } else {
+        format!("{what}s")
+    };
+    match (nearest, all.as_slice()) {
+        (Some((_, one)), _) => format!("there is no {what} {name}; did you mean {one}?"),
+        (None, []) => format!("there is no {what} {name}, and no other one either"),
+        (None, all) if all.len() <= LISTED => {
+            format!("there is no {what} {name}; there are: {}", all.join(", "))
+        }
+        (None, all) => format!("there is no {what} {name} among {} {list}", all.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_near_name_is_offered_and_a_far_one_is_not() {
+        let names = ["dev", "stage", "prod"];
+        let say = |name| missing("environment", name, names);
+        assert_eq!(
+            say("prd"),
+            "there is no environment prd; did you mean prod?"
+        );
+        assert_eq!(
+            say("stgae"),
+            "there is no environment stgae; did you mean stage?"
+        );
+        assert_eq!(
+            say("europe"),
+            "there is no environment europe; there are: dev, stage, prod"
+        );
+        assert_eq!(
+            missing("cluster", "a", []),
+            "there is no cluster a, and no other one either"
+        );
+        let many: Vec<String> = (0..20).map(|n| format!("cluster-number-{n}")).collect();
+        assert_eq!(
+            missing("repository", "x", many.iter().map(String::as_str)),
+            "there is no repository x among 20 repositories"
+        );
+    }
+}

@@ -1,0 +1,331 @@
+//! An environment's part in the chain: what lets commits in, how far their rollout is, what people
+//! decided, and how its clusters stand.
+
+use flotilla_proto::v1;
+use flotilla_shared::health::{Health, Sync};
+use flotilla_shared::id::ClusterName;
+use flotilla_shared::reason::Reason;
+use jiff::Timestamp;
+
+use super::{Steps, gate_step};
+use crate::fleet::gates::Gate;
+use crate::fleet::rollout::{Phase, Progress, Rollout, State, title};
+use crate::fleet::{Cluster, Connection, Fleet, OFFLINE_AFTER, Pin, Scope};
+use crate::spec::Environment;
+
+/// Clusters of an environment that are shown one by one, of those that are well and of the others.
+const MAX_CLUSTERS: usize = 50;
+
+/// Gates, rollout and what people decided: why a head is, or is not yet, where clusters run it.
+pub(super) fn rollout(fleet: &Fleet, environment: &Environment, now: Timestamp, steps: &mut Steps) {
+    use v1::StepState::{Failed, Ok, Skipped, Waiting};
+    let state = fleet.environments().get(&environment.name);
+    let heads = fleet.head_commits(environment);
+    if let Some(quarantine) = state.and_then(|state| state.quarantine(&heads)) {
+        let text = format!(
+            "{} failed and is not tried again, only a newer commit is: {}",
+            title(&heads),
+            quarantine.reason
+        );
+        let (reason, at) = (Some(Reason::Quarantined), Some(quarantine.at));
+        steps.add("quarantine", &quarantine.rollout, Failed, text, reason, at);
+    }
+    if let Some(hold) = state.and_then(|state| state.hold.as_ref()) {
+        let text = format!(
+            "no automatic promotion comes in: {} ({}); flotilla resume {} lets them in again",
+            hold.reason, hold.by, environment.name
+        );
+        steps.add("hold", "", Waiting, text, None, Some(hold.at));
+    }
+    if let Some(rollout) = fleet.rollouts().get(&environment.name) {
+        steps
+            .0
+            .extend(gates(fleet, environment, rollout, now).map(gate_step));
+        if !rollout.state.is_over() && rollout.target != heads && !heads.is_empty() {
+            let text = format!("{} waits until {} is over", title(&heads), rollout.id);
+            let reason = Some(Reason::WaitsForRollout);
+            steps.add("queue", "", Waiting, text, reason, None);
+        }
+        let (step_state, reason) = match rollout.state {
+            State::Succeeded => (Ok, None),
+            State::Superseded => (Skipped, None),
+            State::Halted | State::RolledBack => (Failed, Some(Reason::Unhealthy)),
+            State::Paused => (Waiting, Some(Reason::Paused)),
+            State::Pending | State::Running | State::Soaking => (Waiting, None),
+        };
+        let at = rollout
+            .ended_at
+            .or(rollout.started_at)
+            .or(Some(rollout.created_at));
+        steps.add(
+            "rollout",
+            &rollout.id,
+            step_state,
+            progress(rollout),
+            reason,
+            at,
+        );
+        if let Some((reason, why)) = crate::status::unread(fleet, rollout) {
+            let text = format!(
+                "whom it changes is not known beforehand, so that all wait for their waves: {why}"
+            );
+            let reason = Some(reason);
+            steps.add("directories", &rollout.id, Skipped, text, reason, None);
+        }
+        wave_approval(fleet, environment, rollout, steps);
+    }
+    if let Some(mark) = state.and_then(|state| state.paused.as_ref()) {
+        let text = format!(
+            "no further cluster is started: {} ({}); flotilla resume {} goes on",
+            mark.reason, mark.by, environment.name
+        );
+        let reason = Some(Reason::Paused);
+        steps.add("pause", "", Waiting, text, reason, Some(mark.at));
+    }
+    if let Some(pin) = state.and_then(|state| state.pin.as_ref())
+        && pin.holds(now)
+    {
+        let text = format!("all of the environment {}", pinned(pin));
+        let reason = Some(Reason::Pinned);
+        let at = Some(pin.mark.at);
+        steps.add("pin", environment.name.as_str(), Waiting, text, reason, at);
+    }
+}
+
+/// What let a rollout's commits in, and what holds it back now.
+fn gates(
+    fleet: &Fleet,
+    environment: &Environment,
+    rollout: &Rollout,
+    now: Timestamp,
+) -> impl Iterator<Item = Gate> {
+    let over = rollout.state.is_over();
+    let all = fleet.gates(environment, &rollout.target, now);
+    let standing = fleet.standing_gates(environment, now);
+    all.into_iter().filter(move |gate| {
+        if over {
+            // Times and checks are of now, not of when it came in.
+            return !gate.holds_back() && !standing.contains(gate);
+        }
+        rollout.started_at.is_none() || !gate.holds_back() || standing.contains(gate)
+    })
+}
+
+/// How far a rollout is, in a sentence.
+fn progress(rollout: &Rollout) -> String {
+    let word = match rollout.state {
+        State::RolledBack => "rolled back",
+        state => state.as_str(),
+    };
+    let mut text = format!("{word}: {}", rollout.title());
+    if !rollout.from.is_empty() && rollout.from != rollout.target {
+        text.push_str(&format!(" over {}", title(&rollout.from)));
+    }
+    if !rollout.state.is_over() {
+        let total = rollout.clusters.len() - rollout.count(Phase::Pinned);
+        text.push_str(&format!(
+            ", wave {} of {}, {} of {total} clusters done",
+            (rollout.wave + 1).min(rollout.waves.len()),
+            rollout.waves.len(),
+            rollout.count(Phase::Done)
+        ));
+    }
+    let part = || {
+        let all = rollout.clusters.values();
+        all.filter(|one| one.phase != Phase::Pinned)
+    };
+    let unchanged = part().filter(|one| one.unchanged).count();
+    if unchanged > 0 {
+        let all = part().count();
+        text.push_str(&format!("; changes {} of {all} clusters", all - unchanged));
+    }
+    if !rollout.note.is_empty() {
+        text.push_str(&format!("; {}", rollout.note));
+    }
+    text
+}
+
+/// Whether people let the present wave begin.
+fn wave_approval(fleet: &Fleet, environment: &Environment, rollout: &Rollout, steps: &mut Steps) {
+    let strategy = environment.strategy.as_ref();
+    let Some(wave) = strategy.and_then(|strategy| strategy.waves.get(rollout.wave)) else {
+        return;
+    };
+    if wave.approvals == 0 || rollout.state.is_over() {
+        return;
+    }
+    let scope = Scope::Wave(wave.name.clone());
+    let people = fleet
+        .environments()
+        .get(&environment.name)
+        .map(|state| state.approvers(&rollout.target, &scope))
+        .unwrap_or_default();
+    let text = format!("{} of {} approvals", people.len(), wave.approvals);
+    if people.len() >= wave.approvals as usize {
+        let text = format!("{text}: {}", people.join(", "));
+        let state = v1::StepState::Ok;
+        steps.add("wave-approval", &wave.name, state, text, None, None);
+        return;
+    }
+    let by = match people.as_slice() {
+        [] => String::new(),
+        people => format!(" ({})", people.join(", ")),
+    };
+    let text = format!(
+        "{text}{by}; flotilla approve {} --wave {} gives one",
+        environment.name, wave.name
+    );
+    steps.add(
+        "wave-approval",
+        &wave.name,
+        v1::StepState::Waiting,
+        text,
+        Some(Reason::ApprovalNeeded),
+        None,
+    );
+}
+
+/// Where, by whom, why and until when.
+fn pinned(pin: &Pin) -> String {
+    let end = match pin.expires_at {
+        Some(end) => format!(", until {}", end.strftime("%Y-%m-%d %H:%M UTC")),
+        None => String::new(),
+    };
+    format!(
+        "is kept on {} by {}{end}: {}",
+        title(&pin.commits),
+        pin.mark.by,
+        pin.mark.reason
+    )
+}
+
+/// Where one cluster stands in its environment's rollout.
+pub(super) fn wave(
+    fleet: &Fleet,
+    name: &ClusterName,
+    cluster: &Cluster,
+    environment: &Environment,
+    now: Timestamp,
+    steps: &mut Steps,
+) {
+    use v1::StepState::{Failed, Ok, Waiting};
+    if let Some((rollout, progress)) = part(fleet, name, environment) {
+        let state = match progress.phase {
+            Phase::Done => Ok,
+            Phase::Failed => Failed,
+            _ => Waiting,
+        };
+        steps.add(
+            "wave",
+            &rollout.id,
+            state,
+            phase(rollout, progress),
+            progress.reason,
+            Some(progress.since),
+        );
+    }
+    if let Some(pin) = cluster.record.pin.as_ref().filter(|pin| pin.holds(now)) {
+        let (text, reason) = (pinned(pin), Some(Reason::Pinned));
+        let at = Some(pin.mark.at);
+        steps.add("pin", name.as_str(), Waiting, text, reason, at);
+    }
+}
+
+/// A cluster's part in a rollout that is not over.
+fn part<'f>(
+    fleet: &'f Fleet,
+    name: &ClusterName,
+    environment: &Environment,
+) -> Option<(&'f Rollout, &'f Progress)> {
+    let rollout = fleet.rollouts().get(&environment.name)?;
+    let progress = rollout.clusters.get(name)?;
+    (!rollout.state.is_over()).then_some((rollout, progress))
+}
+
+fn phase(rollout: &Rollout, progress: &Progress) -> String {
+    let wave = rollout.waves.get(progress.wave).map_or("", String::as_str);
+    let mut text = format!("{} in wave {wave}", progress.phase.as_str());
+    if progress.phase == Phase::Waiting && progress.wave > rollout.wave {
+        let before = progress.wave - rollout.wave;
+        let waves = if before == 1 { "wave is" } else { "waves are" };
+        text.push_str(&format!(", {before} {waves} before it"));
+    }
+    if progress.unchanged && progress.message.is_empty() {
+        text.push_str(", changes nothing here");
+    }
+    if !progress.message.is_empty() {
+        text.push_str(&format!(": {}", progress.message));
+    }
+    text
+}
+
+/// An environment's clusters, those that are not as they should be first.
+pub(super) fn clusters(
+    fleet: &Fleet,
+    environment: &Environment,
+    now: Timestamp,
+    steps: &mut Steps,
+) {
+    let mut well = Vec::new();
+    let mut shown = 0usize;
+    let mut left = 0usize;
+    for (name, cluster) in fleet.clusters() {
+        if fleet.environment_of(name).as_ref() != Some(&environment.name) {
+            continue;
+        }
+        let summary = crate::status::summary(cluster, now);
+        let part = part(fleet, name, environment);
+        let on_the_way = part.is_some_and(|(_, progress)| progress.phase != Phase::Done);
+        if summary.current && !on_the_way {
+            well.push((name, cluster.reported_at));
+            continue;
+        }
+        if shown >= MAX_CLUSTERS {
+            left += 1;
+            continue;
+        }
+        shown += 1;
+        let failed = summary.health == Health::Failed
+            || summary.sync == Sync::Refused
+            || part.is_some_and(|(_, progress)| progress.phase == Phase::Failed);
+        let state = if failed {
+            v1::StepState::Failed
+        } else {
+            v1::StepState::Waiting
+        };
+        let mut text = format!("{} / {}", summary.sync, summary.health);
+        let connection = cluster.connection(now, OFFLINE_AFTER);
+        match connection {
+            Connection::Online { .. } => {}
+            Connection::Pending => text = "waits to be accepted".to_owned(),
+            Connection::NeverSeen => text = "its agent has never connected".to_owned(),
+            Connection::Offline => text.push_str(", offline"),
+        }
+        if let Some((rollout, progress)) = part {
+            text.push_str(&format!(", {}", phase(rollout, progress)));
+        }
+        steps.add(
+            "cluster",
+            name.as_str(),
+            state,
+            text,
+            None,
+            cluster.reported_at,
+        );
+    }
+    let waiting = v1::StepState::Waiting;
+    if left > 0 {
+        let text =
+            format!("{left} more are not as they should be; see flotilla status --not-ready");
+        steps.add("cluster", "", waiting, text, None, None);
+    }
+    if well.len() > MAX_CLUSTERS {
+        let text = format!("{} run what they should, synced and healthy", well.len());
+        steps.add("cluster", "", v1::StepState::Ok, text, None, None);
+        return;
+    }
+    for (name, at) in well {
+        let text = "runs what it should, synced and healthy".to_owned();
+        steps.add("cluster", name.as_str(), v1::StepState::Ok, text, None, at);
+    }
+}
