@@ -3,6 +3,7 @@
 mod approval;
 mod audit;
 mod cluster;
+mod commit;
 mod context;
 mod diff;
 mod join;
@@ -71,7 +72,13 @@ pub(crate) async fn run(args: Args, printer: &Printer) -> Result<(), Error> {
     };
     match args.command {
         Command::Render(args) => render::run(args, printer).await,
-        Command::Version => printer.out(concat!("flotilla ", env!("CARGO_PKG_VERSION"), "\n")),
+        Command::Version { output } if output.output.is_structured() => {
+            let version = serde_json::json!({ "version": env!("CARGO_PKG_VERSION") });
+            printer.value(output.output, &version)
+        }
+        Command::Version { .. } => {
+            printer.out(concat!("flotilla ", env!("CARGO_PKG_VERSION"), "\n"))
+        }
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "flotilla", &mut script);

@@ -46,6 +46,9 @@ pub(crate) enum Error {
     /// not take: in TLS 1.3 the client learns of that only afterwards.
     #[error("the hub ended the connection ({0})")]
     Ended(String),
+    /// The hub told so.
+    #[error("the hub does not take this context's certificate ({0})")]
+    NotTaken(String),
     /// Our own certificate is over.
     #[error("the certificate of context {context} ended on {end}")]
     Expired { context: String, end: String },
@@ -94,7 +97,11 @@ impl From<Status> for Error {
                 why = error.to_string();
                 cause = error.source();
             }
-            return Self::Ended(plain_line(&why, 400));
+            // TLS says why (RFC 8446, section 6.2); without a word it may have been anything.
+            return match why.strip_prefix("received fatal alert: ") {
+                Some(alert) => Self::NotTaken(plain_line(alert, 100)),
+                None => Self::Ended(plain_line(&why, 400)),
+            };
         }
         let text = match status.message() {
             "" => status.code().description(),
@@ -153,9 +160,14 @@ impl Error {
                 _ => None,
             },
             Self::Ended(_) => Some(
-                "it may be starting anew: try again. If that does not help it does not take this \
+                "it may be starting anew: try again. If that does not help it may not take this \
                  context's certificate, since its authority was changed: an admin makes a new context \
                  file with flotilla operator set NAME --role ROLE --write-context FILE"
+                    .to_owned(),
+            ),
+            Self::NotTaken(_) => Some(
+                "its authority was changed, or it is another hub's: an admin makes a new context file with \
+                 flotilla operator set NAME --role ROLE --write-context FILE"
                     .to_owned(),
             ),
             Self::Expired { .. } => Some(

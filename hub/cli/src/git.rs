@@ -204,6 +204,23 @@ impl Workspace {
             .transpose()
     }
 
+    /// The commits of a history whose id begins so.
+    pub(crate) async fn find(&self, prefix: &str, head: &Commit) -> Result<Vec<Commit>, Error> {
+        let mut ask = self.git();
+        // `--disambiguate` knows of no history: each is asked for on its own.
+        ask.arg("rev-parse").arg(format!("--disambiguate={prefix}"));
+        let mut found = Vec::new();
+        for id in succeed("rev-parse", ask).await?.lines() {
+            let Ok(commit) = id.parse::<Commit>() else {
+                continue;
+            };
+            if self.has(&commit).await? && self.is_ancestor(&commit, head).await? {
+                found.push(commit);
+            }
+        }
+        Ok(found)
+    }
+
     /// Whether the commit is here.
     pub(crate) async fn has(&self, commit: &Commit) -> Result<bool, Error> {
         let mut ask = self.git();

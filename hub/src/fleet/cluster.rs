@@ -123,6 +123,8 @@ impl Cluster {
                 Connection::Online { since }
             }
             (_, Some(_)) => Connection::Offline,
+            // A hub that was restarted has heard nothing yet of an agent that reported before.
+            (_, None) if self.report.is_some() => Connection::Offline,
             (_, None) => Connection::NeverSeen,
         }
     }

@@ -206,7 +206,10 @@ fn explain_cluster(
     }
     let (state, text, at) = match cluster.connection(now, OFFLINE_AFTER) {
         Connection::Online { since } => (Ok, "the agent is connected", Some(since)),
-        Connection::Offline => (Waiting, "the agent is offline", cluster.last_seen),
+        Connection::Offline => {
+            let last = cluster.last_seen.or(cluster.reported_at);
+            (Waiting, "the agent is offline", last)
+        }
         Connection::Pending | Connection::NeverSeen => {
             (Waiting, "the agent has never connected", None)
         }

@@ -344,3 +344,12 @@ fn an_override_after_a_failure_tries_the_commit_again() {
     assert_eq!(environments(&fleet, at(7)).remove(0).quarantine, None);
     assert_eq!(fleet.rollouts()[&prod].id, "prod-2");
 }
+
+#[test]
+fn an_agent_that_reported_before_the_hub_restarted_is_offline_not_unknown() {
+    let mut cluster = Cluster::default();
+    let connection = |cluster: &Cluster| cluster.connection(at(0), OFFLINE_AFTER);
+    assert_eq!(connection(&cluster), Connection::NeverSeen);
+    cluster.report = Some(Report::default());
+    assert_eq!(connection(&cluster), Connection::Offline);
+}

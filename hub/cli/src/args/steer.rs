@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use clap::{Subcommand, ValueEnum};
 use flotilla_shared::id::{ClusterName, EnvironmentName, OperatorName};
-use flotilla_shared::revision::Commit;
 
-use super::{OutputArgs, duration};
+use super::{CommitPrefix, OutputArgs, duration};
 
 /// Look at rollouts.
 #[derive(Debug, Subcommand)]
@@ -56,7 +55,7 @@ pub(crate) struct PinArgs {
     pub(crate) subject: SubjectArgs,
     /// The commit to keep it on [default: the one it is on].
     #[arg(long, value_name = "COMMIT")]
-    pub(crate) commit: Option<Commit>,
+    pub(crate) commit: Option<CommitPrefix>,
     /// Only this repository, where the fleet has several.
     #[arg(long, value_name = "REPOSITORY")]
     pub(crate) repository: Option<String>,
@@ -99,9 +98,9 @@ pub(crate) struct SubjectArgs {
 pub(crate) struct ApproveArgs {
     /// The environment that the commit should come into.
     pub(crate) environment: EnvironmentName,
-    /// Which commit [default: that of the rollout which waits].
+    /// Which commit [default: that of the rollout which waits, and the wave that waits].
     #[arg(long, value_name = "COMMIT")]
-    pub(crate) commit: Option<Commit>,
+    pub(crate) commit: Option<CommitPrefix>,
     /// Only this wave of its rollout.
     #[arg(long)]
     pub(crate) wave: Option<String>,
@@ -122,7 +121,7 @@ pub(crate) struct RollbackArgs {
     pub(crate) environment: EnvironmentName,
     /// The good commit whose content to go back to [default: the last good one before the head].
     #[arg(long, value_name = "COMMIT")]
-    pub(crate) to: Option<Commit>,
+    pub(crate) to: Option<CommitPrefix>,
     /// Which repository, where the fleet has several.
     #[arg(long, value_name = "REPOSITORY")]
     pub(crate) repository: Option<String>,

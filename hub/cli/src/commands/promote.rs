@@ -8,7 +8,7 @@ use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
 use tokio::time::Instant;
 
 use super::patience::Patience;
-use super::{rollout, steer};
+use super::{commit, rollout, steer};
 use crate::args::{Output, Promote};
 use crate::client::Client;
 use crate::error::Error;
@@ -173,7 +173,9 @@ async fn announce(
                     code: tonic::Code::Unimplemented,
                     ..
                 }) => printer.warn("the hub is older and keeps no record of this"),
-                other => other?,
+                other => {
+                    other?;
+                }
             }
         }
     }
@@ -181,7 +183,17 @@ async fn announce(
 }
 
 async fn preview(client: &Client, args: &Promote) -> Result<Promotion, Error> {
-    let commit = args.commit.as_ref().map(ToString::to_string);
+    let commit = match &args.commit {
+        None => None,
+        Some(prefix) => {
+            let place = commit::Place {
+                environment: args.environment.as_str(),
+                repository: args.repository.as_deref(),
+            };
+            let whole = commit::whole(client, &place, prefix).await?;
+            Some(whole.to_string())
+        }
+    };
     let request = client.request(v1::PreviewPromotionRequest {
         environment: args.environment.to_string(),
         commit: commit.clone().unwrap_or_default(),
@@ -206,6 +218,15 @@ async fn preview(client: &Client, args: &Promote) -> Result<Promotion, Error> {
         ));
     }
     Ok(promotion)
+}
+
+/// How a branch that went back, or was repaired by itself, comes to be fast-forwarded again.
+pub(super) fn forward(target: &BranchName, source: &BranchName) -> String {
+    format!(
+        "take its history in where changes begin, and promote that: `git fetch && git merge -s ours \
+         origin/{target}` keeps the content as it is on {source}, plain `git merge origin/{target}` takes \
+         its content in, too"
+    )
 }
 
 /// Reads the commits from Git itself: what moves is what is there, not what a hub said.
@@ -250,7 +271,7 @@ async fn check(one: &mut Move, args: &Promote) -> Result<Checked, Error> {
                     from.short(),
                     to.short()
                 ),
-                format!("merge {target} into {source} first, and promote the merge"),
+                forward(&target, &source),
             ));
         }
     }

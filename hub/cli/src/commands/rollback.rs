@@ -4,8 +4,8 @@
 use flotilla_proto::v1;
 use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
 
-use super::{approval, rollout, steer};
-use crate::args::RollbackArgs;
+use super::{approval, promote, rollout, steer};
+use crate::args::{CommitPrefix, RollbackArgs};
 use crate::client::Client;
 use crate::error::Error;
 use crate::git::Workspace;
@@ -48,7 +48,10 @@ pub(super) async fn run(
     let workspace = Workspace::new(args.repo_dir.as_deref()).await?;
     let head = workspace.fetch(&url, &branch).await?;
     let to = match &args.to {
-        Some(commit) => commit.clone(),
+        Some(prefix) => match prefix.whole() {
+            Some(commit) => commit,
+            None => only(prefix, &workspace.find(prefix.as_str(), &head).await?)?,
+        },
         None => last_good(client, &name, &revision.repository, &head).await?,
     };
     if !workspace.is_ancestor(&to, &head).await? || to == head {
@@ -98,11 +101,12 @@ pub(super) async fn run(
     }
     let undone = workspace.log(Some(&to), &head).await?;
     printer.say(&format!(
-        "{branch} of {}: content of {} on top of {}, which undoes {} commits:",
+        "{branch} of {}: content of {} on top of {}, which undoes {} commit{}:",
         revision.repository,
         to.short(),
         head.short(),
-        undone.count
+        undone.count,
+        if undone.count == 1 { "" } else { "s" }
     ));
     for line in &undone.lines {
         printer.say(&format!("  {}", crate::view::text(line)));
@@ -133,12 +137,40 @@ pub(super) async fn run(
     steer::send(client, request).await?;
     workspace.push(&url, &commit, &branch).await?;
     printer.say(&format!("moved {branch} to {}", commit.short()));
+    let before = environments
+        .iter()
+        .find(|one| one.name == environment.promotes_from)
+        .and_then(|one| one.branch.parse::<BranchName>().ok());
+    if let Some(before) = before {
+        printer.say(&format!(
+            "{branch} now has a commit that {before} lacks. To go forward again: {}",
+            promote::forward(&branch, &before)
+        ));
+    }
     let refresh = client.request(v1::RefreshRequest { environment: name });
     if let Err(status) = client.api().refresh(refresh).await {
         let error = Error::from(status);
         printer.warn(&format!("the hub will see it at its next look ({error})"));
     }
     Ok(())
+}
+
+/// The one commit that was meant.
+fn only(prefix: &CommitPrefix, found: &[Commit]) -> Result<Commit, Error> {
+    match found {
+        [one] => Ok(one.clone()),
+        [] => Err(Error::refused(
+            format!("no commit of the branch begins with {prefix}"),
+            "`flotilla rollout list` shows what was there",
+        )),
+        several => Err(Error::refused(
+            format!(
+                "{} commits of the branch begin with {prefix}",
+                several.len()
+            ),
+            "give more of its id",
+        )),
+    }
 }
 
 async fn last_good(

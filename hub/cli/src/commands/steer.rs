@@ -1,18 +1,20 @@
 //! What steers rollouts: pause, resume, retry, abort, pin, unpin, approve.
 
 use flotilla_proto::v1;
+use flotilla_shared::revision::Commit;
+use jiff::{SignedDuration, Timestamp};
 
-use super::{approval, rollback, rollout};
+use super::{approval, commit, rollback, rollout};
 use crate::args::{ApproveArgs, PinArgs, SubjectArgs};
 use crate::client::Client;
 use crate::error::Error;
 use crate::printer::Printer;
 
-/// Sends an action; answered when the hub has it on disk.
-pub(super) async fn send(client: &Client, request: v1::SteerRequest) -> Result<(), Error> {
+/// Sends an action; answered when the hub has it on disk, with what it came to.
+pub(super) async fn send(client: &Client, request: v1::SteerRequest) -> Result<String, Error> {
     let request = client.request(request);
-    client.api().steer(request).await?;
-    Ok(())
+    let answer = client.api().steer(request).await?.into_inner();
+    Ok(crate::view::text(&answer.detail))
 }
 
 /// An action on an environment.
@@ -44,9 +46,25 @@ fn subject(args: &SubjectArgs) -> (String, String) {
 pub(super) async fn pin(client: &Client, args: PinArgs, printer: &Printer) -> Result<(), Error> {
     let (cluster, environment) = subject(&args.subject);
     let name = format!("{cluster}{environment}");
+    let commit = match &args.commit {
+        None => None,
+        Some(prefix) => {
+            let environment = match &args.subject.cluster {
+                Some(cluster) => commit::environment_of(client, cluster).await?,
+                None => environment.clone(),
+            };
+            let place = commit::Place {
+                environment: &environment,
+                repository: args.repository.as_deref(),
+            };
+            let whole = commit::whole(client, &place, prefix).await?;
+            commit::on_branch(client, &place, &whole, printer).await?;
+            Some(whole)
+        }
+    };
     let approval = match &args.signing.sign {
         None => None,
-        Some(key) => Some(pin_approval(client, &args, key, printer).await?),
+        Some(key) => Some(pin_approval(client, &args, commit.as_ref(), key, printer).await?),
     };
     let expires = args.expires.map_or(0, |time| time.as_secs());
     let request = v1::SteerRequest {
@@ -54,17 +72,25 @@ pub(super) async fn pin(client: &Client, args: PinArgs, printer: &Printer) -> Re
         environment,
         cluster,
         repository: args.repository.unwrap_or_default(),
-        commit: args
-            .commit
-            .map(|commit| commit.to_string())
-            .unwrap_or_default(),
+        commit: commit.map(|commit| commit.to_string()).unwrap_or_default(),
         reason: args.reason,
         expires_seconds: u32::try_from(expires).unwrap_or(u32::MAX),
         approval,
         ..v1::SteerRequest::default()
     };
-    send(client, request).await?;
-    printer.say(&format!("{name} is pinned"));
+    let to = match send(client, request).await?.as_str() {
+        "" => String::new(),
+        commits => format!(" to {commits}"),
+    };
+    let end = match i64::try_from(expires) {
+        Ok(seconds @ 1..) => Timestamp::now()
+            .checked_add(SignedDuration::from_secs(seconds))
+            .map_or(String::new(), |end| {
+                format!(" until {}", end.strftime("%Y-%m-%d %H:%M UTC"))
+            }),
+        _ => ", until somebody unpins it".to_owned(),
+    };
+    printer.say(&format!("{name} is pinned{to}{end}"));
     Ok(())
 }
 
@@ -72,10 +98,11 @@ pub(super) async fn pin(client: &Client, args: PinArgs, printer: &Printer) -> Re
 async fn pin_approval(
     client: &Client,
     args: &PinArgs,
+    commit: Option<&Commit>,
     key: &std::path::Path,
     printer: &Printer,
 ) -> Result<v1::SignedApproval, Error> {
-    let (Some(repository), Some(to)) = (&args.repository, &args.commit) else {
+    let (Some(repository), Some(to)) = (&args.repository, commit) else {
         return Err(Error::refused(
             "an approval names a repository and a commit",
             "give --repository and --commit with --sign",
@@ -122,8 +149,15 @@ pub(super) async fn approve(
     printer: &Printer,
 ) -> Result<(), Error> {
     let environment = args.environment.to_string();
+    let mut wave = args.wave.clone();
     let commits = match &args.commit {
-        Some(commit) => vec![commit.to_string()],
+        Some(prefix) => {
+            let place = commit::Place {
+                environment: &environment,
+                repository: None,
+            };
+            vec![commit::whole(client, &place, prefix).await?.to_string()]
+        }
         None => {
             let (rollout, _) = rollout::get(client, &environment).await?;
             let rollout = rollout
@@ -134,6 +168,15 @@ pub(super) async fn approve(
                         "name the commit with --commit",
                     )
                 })?;
+            if wave.is_none() && rollout.started_at.is_some() {
+                let waits = rollout.wants_approval().ok_or_else(|| {
+                    Error::refused(
+                        format!("nothing of {} waits for an approval now", rollout.id),
+                        "name a wave to come with --wave",
+                    )
+                })?;
+                wave = Some(waits.name.clone());
+            }
             let new = rollout
                 .target
                 .iter()
@@ -146,13 +189,17 @@ pub(super) async fn approve(
             action: v1::SteerAction::Approve.into(),
             environment: environment.clone(),
             commit: commit.clone(),
-            wave: args.wave.clone().unwrap_or_default(),
+            wave: wave.clone().unwrap_or_default(),
             reason: args.reason.clone(),
             ..v1::SteerRequest::default()
         };
         send(client, request).await?;
         let short: String = commit.chars().take(7).collect();
-        printer.say(&format!("you stand for {short} in {environment}"));
+        let place = match &wave {
+            Some(wave) => format!("wave {wave} of {environment}"),
+            None => environment.clone(),
+        };
+        printer.say(&format!("you stand for {short} in {place}"));
     }
     Ok(())
 }

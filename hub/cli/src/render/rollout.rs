@@ -328,7 +328,10 @@ pub fn decisions(decisions: &Decisions, now: Timestamp) -> String {
         };
         lines.push(format!("{subject} is pinned {}", pinned(pin, now)));
     }
-    for one in &decisions.quarantined {
+    // What failed before the last good commit is history.
+    let good_at = decisions.good.last().and_then(|good| good.at);
+    let present = decisions.quarantined.iter();
+    for one in present.filter(|one| good_at.is_none() || one.at > good_at) {
         lines.push(format!(
             "{} is not tried again since {}: {}",
             short(&one.commits),

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use flotilla_proto::v1;
 use serde_json::Value;
 
-use crate::service::{Fake, Hub, stderr, stdout};
+use crate::service::{Fake, Hub, stderr, stdout, write_private};
 
 #[test]
 fn json_is_json_and_every_page_is_in_it() {
@@ -75,6 +75,42 @@ fn a_context_that_others_can_read_is_refused_with_the_way_out() {
     );
     std::fs::remove_file(hub.context()).unwrap();
     assert!(stderr(&hub.run(&["status"])).contains("flotilla-hub init"));
+}
+
+#[test]
+fn a_context_of_another_authority_is_told_apart_from_a_hub_that_is_away() {
+    let (here, there) = (Hub::start(Fake::default()), Hub::start(Fake::default()));
+    let read = |hub: &Hub| -> serde_json::Value {
+        serde_json::from_str(&std::fs::read_to_string(hub.context()).unwrap()).unwrap()
+    };
+    let (mut mixed, other) = (read(&here), read(&there));
+    let refused = |context: &serde_json::Value, name: &str| {
+        let path = here.directory().join(name);
+        write_private(&path, &context.to_string());
+        let output = here
+            .command(&["status"])
+            .env("FLOTILLA_CONFIG", path)
+            .output();
+        let output = output.unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        stderr(&output)
+    };
+    // As after `ca rotate --finish`, for who did not renew.
+    for key in ["certificate", "key"] {
+        mixed[key] = other[key].clone();
+    }
+    let said = refused(&mixed, "client.yaml");
+    // Whether the reason arrives before the end of the connection is a race that TCP decides.
+    let told = said.contains("does not take this context's certificate (");
+    assert!(
+        told || said.contains("the hub ended the connection"),
+        "{said}"
+    );
+    assert!(said.contains("flotilla operator set NAME"), "{said}");
+    let mut mixed = read(&here);
+    mixed["trustBundle"] = other["trustBundle"].clone();
+    let said = refused(&mixed, "roots.yaml");
+    assert!(said.contains("does not come from the roots"), "{said}");
 }
 
 #[test]

@@ -264,3 +264,33 @@ fn whom_a_rollout_changes_is_told_or_why_nobody_knows() {
     );
     assert!(!text.contains('\u{1b}'));
 }
+
+#[test]
+fn an_approval_is_for_what_waits() {
+    let asks = v1::WaveStatus {
+        approvals: 1,
+        ..wave("half", 0, 0, 0, 2)
+    };
+    let mut waits = answer("running", asks);
+    waits.rollout.as_mut().unwrap().started_at = ago(10);
+    let mut goes = answer("running", wave("half", 1, 0, 0, 1));
+    goes.rollout.as_mut().unwrap().started_at = ago(10);
+    let fake = Fake {
+        rollouts: Arc::new(Mutex::new([Ok(waits)].into())),
+        rollout: goes,
+        ..Fake::default()
+    };
+    let steered = fake.steered.clone();
+    let hub = Hub::start(fake);
+    let output = hub.run(&["approve", "prod"]);
+    assert_eq!(
+        stderr(&output),
+        "you stand for 3f2a9c1 in wave half of prod\n"
+    );
+    assert_eq!(steered.lock()[0].wave, "half");
+    let output = hub.run(&["approve", "prod"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(said.contains("nothing of prod-7 waits"), "{said}");
+    assert_eq!(steered.lock().len(), 1);
+}

@@ -180,8 +180,10 @@ impl FleetService for Fake {
     }
 
     async fn steer(&self, request: Request<v1::SteerRequest>) -> Answer<v1::SteerResponse> {
-        self.steered.lock().push(request.into_inner());
-        Ok(Response::new(v1::SteerResponse::default()))
+        let request = request.into_inner();
+        let detail = request.commit.chars().take(7).collect();
+        self.steered.lock().push(request);
+        Ok(Response::new(v1::SteerResponse { detail }))
     }
 
     async fn list_audit(&self, _: Request<v1::ListAuditRequest>) -> Answer<v1::ListAuditResponse> {

@@ -1,0 +1,174 @@
+//! Commits as people write them: by the first digits that tables show, made whole by what the hub knows
+//! or, where it does not, by the branch itself.
+
+use std::collections::BTreeSet;
+
+use flotilla_proto::v1;
+use flotilla_shared::id::ClusterName;
+use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
+
+use crate::args::CommitPrefix;
+use crate::client::Client;
+use crate::error::Error;
+use crate::git::Workspace;
+use crate::printer::Printer;
+
+/// Where a commit is looked for.
+#[derive(Debug)]
+pub(super) struct Place<'a> {
+    /// Its branch, and that of the environment before it.
+    pub(super) environment: &'a str,
+    /// Only this one; none: any.
+    pub(super) repository: Option<&'a str>,
+}
+
+/// The whole id of a commit.
+pub(super) async fn whole(
+    client: &Client,
+    place: &Place<'_>,
+    prefix: &CommitPrefix,
+) -> Result<Commit, Error> {
+    if let Some(commit) = prefix.whole() {
+        return Ok(commit);
+    }
+    if let Some(commit) = one(prefix, &known(client, place).await?)? {
+        return Ok(commit);
+    }
+    let mut found = BTreeSet::new();
+    for (workspace, head) in branches(client, place).await? {
+        for commit in workspace.find(prefix.as_str(), &head).await? {
+            found.insert(commit.to_string());
+        }
+    }
+    one(prefix, &found)?.ok_or_else(|| {
+        Error::refused(
+            format!("no commit {prefix} is known in {}", place.environment),
+            "give more of its id, or all 40 digits",
+        )
+    })
+}
+
+/// Refuses a commit that agents would refuse: one that is not on the environment's branch. Where Git
+/// cannot be asked that is said, and the commit is taken.
+pub(super) async fn on_branch(
+    client: &Client,
+    place: &Place<'_>,
+    commit: &Commit,
+    printer: &Printer,
+) -> Result<(), Error> {
+    if known(client, place).await?.contains(commit.as_str()) {
+        return Ok(());
+    }
+    let read = match branches(client, place).await {
+        Ok(read) => read,
+        Err(error) => {
+            printer.warn(&format!(
+                "whether {} is on the branch is not known ({error}); agents refuse it where it is not",
+                commit.short()
+            ));
+            return Ok(());
+        }
+    };
+    for (workspace, head) in read {
+        if workspace.has(commit).await? && workspace.is_ancestor(commit, &head).await? {
+            return Ok(());
+        }
+    }
+    Err(Error::refused(
+        format!(
+            "commit {} is not on the branch of {}",
+            commit.short(),
+            place.environment
+        ),
+        "agents only take what is on their branch; `flotilla history` lists what was there",
+    ))
+}
+
+/// The environment that a cluster belongs to.
+pub(super) async fn environment_of(client: &Client, name: &ClusterName) -> Result<String, Error> {
+    let request = client.request(v1::GetClusterRequest {
+        name: name.to_string(),
+    });
+    let answer = client.api().get_cluster(request).await?.into_inner();
+    Ok(answer.cluster.unwrap_or_default().environment)
+}
+
+/// The one commit that begins so, if any does.
+fn one(prefix: &CommitPrefix, of: &BTreeSet<String>) -> Result<Option<Commit>, Error> {
+    let matching: Vec<&String> = of
+        .iter()
+        .filter(|commit| commit.starts_with(prefix.as_str()))
+        .collect();
+    match matching.as_slice() {
+        [] => Ok(None),
+        [commit] => Ok(Some(commit.parse()?)),
+        several => {
+            let several: Vec<&str> = several.iter().map(|one| one.as_str()).collect();
+            Err(Error::refused(
+                format!("{prefix} could be {}", several.join(" or ")),
+                "give more of its id",
+            ))
+        }
+    }
+}
+
+/// Commits that the hub speaks of when it shows the environment.
+async fn known(client: &Client, place: &Place<'_>) -> Result<BTreeSet<String>, Error> {
+    let mut all = Vec::new();
+    for environment in client.environments().await? {
+        let revisions = environment.branches.iter();
+        let heads = revisions.filter_map(|branch| branch.revision.as_ref());
+        if environment.name == place.environment {
+            all.extend(heads.map(|head| v1::RepositoryCommit {
+                repository: head.repository.clone(),
+                commit: head.commit.clone(),
+            }));
+        }
+    }
+    let request = client.request(v1::GetRolloutRequest {
+        subject: place.environment.to_owned(),
+    });
+    let answer = client.api().get_rollout(request).await?.into_inner();
+    if let Some(rollout) = answer.rollout {
+        all.extend(rollout.target.into_iter().chain(rollout.from));
+    }
+    let decisions = answer.decisions.unwrap_or_default();
+    all.extend(decisions.good.into_iter().flat_map(|good| good.commits));
+    let quarantined = decisions.quarantined.into_iter();
+    all.extend(quarantined.flat_map(|one| one.commits));
+    Ok(all
+        .into_iter()
+        .filter(|one| place.repository.is_none_or(|only| one.repository == only))
+        .map(|one| one.commit)
+        .filter(|commit| commit.parse::<Commit>().is_ok())
+        .collect())
+}
+
+/// The environment's branch and the one before it, fetched from every repository that could be meant.
+async fn branches(client: &Client, place: &Place<'_>) -> Result<Vec<(Workspace, Commit)>, Error> {
+    let environments = client.environments().await?;
+    let named = |name: &str| environments.iter().find(|one| one.name == name);
+    let own = named(place.environment);
+    let before = own.and_then(|own| named(&own.promotes_from));
+    let mut names: Vec<BranchName> = Vec::new();
+    for environment in own.into_iter().chain(before) {
+        names.push(environment.branch.parse()?);
+    }
+    let request = client.request(v1::ListRepositoriesRequest {});
+    let repositories = client.api().list_repositories(request).await?.into_inner();
+    let mut read = Vec::new();
+    for repository in repositories.repositories {
+        if place.repository.is_some_and(|only| repository.name != only) {
+            continue;
+        }
+        let url: RepositoryUrl = repository.url.parse()?;
+        for name in &names {
+            let workspace = Workspace::new(None).await?;
+            if workspace.remote_head(&url, name).await?.is_some() {
+                let head = workspace.fetch(&url, name).await?;
+                read.push((workspace, head));
+            }
+        }
+    }
+    Ok(read)
+}
