@@ -17,18 +17,16 @@ pub(crate) fn missing<'n>(
         .min()
         // Three wrong letters in a short name are another name.
         .filter(|(distance, one)| *distance <= (one.len().max(name.len()) / 3).max(1));
-    let list = if what.ends_with('y') {
-        format!("{}ies", what.trim_end_matches('y'))
-    } else {
-        format!("{what}s")
-    };
     match (nearest, all.as_slice()) {
         (Some((_, one)), _) => format!("there is no {what} {name}; did you mean {one}?"),
         (None, []) => format!("there is no {what} {name}, and no other one either"),
         (None, all) if all.len() <= LISTED => {
             format!("there is no {what} {name}; there are: {}", all.join(", "))
         }
-        (None, all) => format!("there is no {what} {name} among {} {list}", all.len()),
+        (None, all) => format!(
+            "there is no {what} {name}, and none of the {} there are is called nearly so",
+            all.len()
+        ),
     }
 }
 
@@ -59,7 +57,7 @@ mod tests {
         let many: Vec<String> = (0..20).map(|n| format!("cluster-number-{n}")).collect();
         assert_eq!(
             missing("repository", "x", many.iter().map(String::as_str)),
-            "there is no repository x among 20 repositories"
+            "there is no repository x, and none of the 20 there are is called nearly so"
         );
     }
 }

@@ -371,7 +371,8 @@ pub(crate) struct Promote {
     /// A clone of the repository, to spare fetching what it has; it is not changed.
     #[arg(long, value_name = "DIR")]
     pub(crate) repo_dir: Option<PathBuf>,
-    /// Go on although a gate fails; the branch is still only fast-forwarded.
+    /// Go on although a gate fails; the branch is still only fast-forwarded. Where it has moved already,
+    /// overrule what holds its commit back there.
     #[arg(long, requires = "reason")]
     pub(crate) force: bool,
     /// Why the gates are overruled.

@@ -8,6 +8,7 @@ mod context;
 mod diff;
 mod join;
 mod operator;
+mod overrule;
 mod patience;
 mod promote;
 mod render;

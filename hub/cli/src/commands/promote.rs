@@ -8,7 +8,7 @@ use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
 use tokio::time::Instant;
 
 use super::patience::Patience;
-use super::{commit, rollout, steer};
+use super::{commit, overrule, rollout, steer};
 use crate::args::{Output, Promote};
 use crate::client::Client;
 use crate::error::Error;
@@ -32,13 +32,17 @@ struct Checked {
 pub(super) async fn run(client: &Client, args: Promote, printer: &Printer) -> Result<(), Error> {
     let mut promotion = preview(client, &args).await?;
     if promotion.moves.is_empty() {
+        if args.force {
+            return overrule::run(client, &args, printer).await;
+        }
         return Err(Error::refused(
             format!(
                 "there is nothing to promote: {} already has what {} has",
                 promotion.environment, promotion.promotes_from
             ),
             format!(
-                "`flotilla explain {}` says why it is where it is",
+                "`flotilla explain {}` says why it is where it is; --force --reason TEXT overrules the \
+                 gates that hold it back there",
                 args.environment
             ),
         ));
@@ -51,7 +55,8 @@ pub(super) async fn run(client: &Client, args: Promote, printer: &Printer) -> Re
     if structured {
         printer.value(args.output.output, &promotion)?;
     } else {
-        printer.out(&render::promotion(&promotion, printer.paint))?;
+        let columns = printer.columns();
+        printer.out(&render::promotion(&promotion, printer.paint, columns))?;
     }
     gates(&promotion, &args, printer)?;
     if args.dry_run {
@@ -295,7 +300,11 @@ fn gates(promotion: &Promotion, args: &Promote, printer: &Printer) -> Result<(),
         .gates
         .iter()
         .filter(|gate| !matches!(gate.state, StepState::Ok | StepState::Skipped))
-        .map(|gate| format!("{} {}", gate.step, gate.subject))
+        .map(|gate| {
+            format!("{} {}", gate.step, gate.subject)
+                .trim_end()
+                .to_owned()
+        })
         .collect();
     if held.is_empty() {
         return Ok(());
@@ -310,8 +319,27 @@ fn gates(promotion: &Promotion, args: &Promote, printer: &Printer) -> Result<(),
     }
     Err(Error::refused(
         format!("the promotion is held back by {}", held.join(", ")),
-        "wait until they hold, or overrule them with --force --reason TEXT",
+        format!(
+            "{}wait until they are open, or overrule them with --force --reason TEXT",
+            approving(promotion, args)
+        ),
     ))
+}
+
+/// The command that gives an approval, where one is wanted.
+fn approving(promotion: &Promotion, args: &Promote) -> String {
+    let wanted = promotion
+        .gates
+        .iter()
+        .any(|gate| gate.step == "approval" && gate.state == StepState::Waiting);
+    match promotion.moves.first() {
+        Some(one) if wanted => format!(
+            "somebody else approves with flotilla approve {} --commit {}; ",
+            args.environment,
+            one.to_commit.get(..7).unwrap_or(&one.to_commit)
+        ),
+        _ => String::new(),
+    }
 }
 
 /// Whether a cluster runs what was promoted, healthy.

@@ -1,11 +1,11 @@
 //! What a promotion moves.
 
-use super::{Paint, Tone, count, step_cell};
+use super::{Cell, Paint, Table, Tone, count, dash, step_cell};
 use crate::view::{Promotion, short_commit};
 
 /// Commits, clusters and gates.
 #[must_use]
-pub fn promotion(promotion: &Promotion, paint: Paint) -> String {
+pub fn promotion(promotion: &Promotion, paint: Paint, columns: Option<usize>) -> String {
     let mut out = format!(
         "promote {} -> {}\n",
         paint.paint(Tone::Head, &promotion.promotes_from),
@@ -51,21 +51,24 @@ pub fn promotion(promotion: &Promotion, paint: Paint) -> String {
         ),
     };
     out.push_str(&format!("\n{clusters}\n"));
-    if !promotion.gates.is_empty() {
-        out.push_str("\ngates:\n");
+    if promotion.gates.is_empty() {
+        return out;
     }
+    let mut table = Table::new(["GATE", "SUBJECT", "STATE", "EVIDENCE"]);
     for gate in &promotion.gates {
         let colon = if gate.reason.is_empty() || gate.text.is_empty() {
             ""
         } else {
             ": "
         };
-        let state = step_cell(gate.state).painted(paint);
-        let (step, subject) = (&gate.step, &gate.subject);
-        let (reason, text) = (&gate.reason, &gate.text);
-        out.push_str(&format!(
-            "  {state} {step} {subject}: {reason}{colon}{text}\n"
-        ));
+        table.row([
+            Cell::from(gate.step.as_str()),
+            Cell::from(dash(&gate.subject)),
+            step_cell(gate.state),
+            Cell::from(format!("{}{colon}{}", gate.reason, gate.text)),
+        ]);
     }
+    out.push('\n');
+    out.push_str(&table.render_within(paint, columns));
     out
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Cell, Paint, Table, Tone, age, dash, span, until};
-use crate::view::{Decisions, Pin, Progress, RepositoryCommit, Rollout, Wave};
+use crate::view::{Decisions, Mark, Pin, Progress, Quarantine, RepositoryCommit, Rollout, Wave};
 
 /// Width of a wave's bar, in characters.
 const BAR: usize = 24;
@@ -139,7 +139,22 @@ pub fn rollout(
             out.push_str(&format!("and {more} more; -o json has them all\n"));
         }
     }
-    out.push_str(&self::decisions(decisions, now));
+    let told = Decisions {
+        // Why it failed is above already.
+        quarantined: decisions
+            .quarantined
+            .iter()
+            .map(|one| Quarantine {
+                reason: match one.rollout == rollout.id {
+                    true => String::new(),
+                    false => one.reason.clone(),
+                },
+                ..one.clone()
+            })
+            .collect(),
+        ..decisions.clone()
+    };
+    out.push_str(&self::decisions(&told, now));
     if let Some(next) = next(rollout) {
         out.push_str(&format!(
             "\n{}\n",
@@ -303,6 +318,16 @@ pub(super) fn pinned(pin: &Pin, now: Timestamp) -> String {
     format!("to {} by {by}: {why}{end}", short(&pin.commits))
 }
 
+/// By whom, when and why. That a rollout was rolled back is said where that rollout is shown.
+pub(super) fn marked(mark: &Mark, now: Timestamp) -> String {
+    const BACK: &str = " was rolled back";
+    let why = match mark.reason.split_once(BACK) {
+        Some((id, _)) if mark.by == "hub" => format!("{id}{BACK}"),
+        _ => mark.reason.clone(),
+    };
+    format!("by {} {} ago: {why}", mark.by, age(mark.at, now))
+}
+
 /// What was decided, one a line; nothing where nothing was.
 #[must_use]
 pub fn decisions(decisions: &Decisions, now: Timestamp) -> String {
@@ -312,12 +337,7 @@ pub fn decisions(decisions: &Decisions, now: Timestamp) -> String {
         ("automatic promotion held", &decisions.hold),
     ] {
         if let Some(mark) = mark {
-            lines.push(format!(
-                "{word} by {} {} ago: {}",
-                mark.by,
-                age(mark.at, now),
-                mark.reason
-            ));
+            lines.push(format!("{word} {}", marked(mark, now)));
         }
     }
     for pin in &decisions.pins {
@@ -332,11 +352,12 @@ pub fn decisions(decisions: &Decisions, now: Timestamp) -> String {
     let good_at = decisions.good.last().and_then(|good| good.at);
     let present = decisions.quarantined.iter();
     for one in present.filter(|one| good_at.is_none() || one.at > good_at) {
+        let colon = if one.reason.is_empty() { "" } else { ": " };
         lines.push(format!(
-            "{} is not tried again since {}: {}",
+            "{} is not tried again since {}{colon}{}",
             short(&one.commits),
             one.rollout,
-            dash(&one.reason)
+            one.reason
         ));
     }
     if let Some(good) = decisions.good.last() {

@@ -3,7 +3,7 @@
 use flotilla_shared::health::{Health, Sync};
 use jiff::Timestamp;
 
-use super::rollout::{headline, next, note, pinned, short, tone};
+use super::rollout::{headline, marked, next, note, pinned, short, tone};
 use super::{
     Cell, Paint, Table, Tone, age, connection_cell, count, dash, health_cell, health_tone,
     sync_cell,
@@ -31,7 +31,15 @@ pub fn status(fleet: &Fleet, options: StatusOptions) -> String {
         out.push_str(&summary(environment, options));
     }
     if fleet.clusters.is_empty() {
-        out.push_str("\nno clusters\n");
+        let first = fleet.environments.iter().all(|one| one.clusters == 0);
+        if !out.is_empty() {
+            out.push('\n');
+        }
+        out.push_str(if first {
+            "no clusters yet; flotilla cluster join-manifest NAME --env ENV prints what to apply in one\n"
+        } else {
+            "no clusters\n"
+        });
         return out;
     }
     let order = |cluster: &Cluster| {
@@ -172,13 +180,7 @@ fn steering(environment: &Environment, now: Timestamp) -> Vec<(Tone, String)> {
         ("automatic promotion held", &environment.hold),
     ] {
         if let Some(mark) = mark {
-            let text = format!(
-                "{word} by {} {} ago: {}",
-                mark.by,
-                age(mark.at, now),
-                mark.reason
-            );
-            lines.push((Tone::Warn, text));
+            lines.push((Tone::Warn, format!("{word} {}", marked(mark, now))));
         }
     }
     if let Some(pin) = &environment.pin {

@@ -477,3 +477,50 @@ fn a_pin_names_its_commit_and_end_and_a_commit_that_agents_refuse_is_refused_her
     assert_eq!(steered[0].commit, head);
     assert_eq!(steered[0].expires_seconds, 7200);
 }
+
+#[test]
+fn gates_before_a_branch_that_has_moved_are_overruled_with_a_reason() {
+    let head = fixture::NEW.to_owned();
+    let commit = |commit: &str| {
+        vec![v1::RepositoryCommit {
+            repository: "fleet".to_owned(),
+            commit: commit.to_owned(),
+        }]
+    };
+    let fake = Fake {
+        promotion: v1::PreviewPromotionResponse {
+            environment: "prod".to_owned(),
+            promotes_from: "dev".to_owned(),
+            ..v1::PreviewPromotionResponse::default()
+        },
+        rollout: v1::GetRolloutResponse {
+            rollout: Some(v1::RolloutStatus {
+                id: "prod-8".to_owned(),
+                state: "pending".to_owned(),
+                target: commit(&head),
+                ..v1::RolloutStatus::default()
+            }),
+            decisions: None,
+        },
+        ..Fake::default()
+    };
+    let steered = fake.steered.clone();
+    let hub = Hub::start(fake);
+    let refused = hub.run(&["promote", "prod", "--yes"]);
+    assert!(stderr(&refused).contains("--force"), "{}", stderr(&refused));
+    assert!(steered.lock().is_empty());
+    let force = [
+        "promote", "prod", "--yes", "--force", "--reason", "it burns",
+    ];
+    let output = hub.run(&force);
+    assert_eq!(stderr(&output), "overruled the gates of prod for 3f2a9c1\n");
+    let steered = steered.lock();
+    let [one] = steered.as_slice() else {
+        panic!("{steered:?}");
+    };
+    assert_eq!(one.action(), v1::SteerAction::Override);
+    assert_eq!(
+        (one.commit.as_str(), one.reason.as_str()),
+        (head.as_str(), "it burns")
+    );
+}

@@ -129,7 +129,7 @@ fn promotion() {
     });
     promotion.moves[0].commits = vec!["3f2a9c1 Raise replicas".to_owned()];
     promotion.moves[0].commit_count = 3;
-    insta::assert_snapshot!(render::promotion(&promotion, Paint::Plain));
+    insta::assert_snapshot!(render::promotion(&promotion, Paint::Plain, None));
 }
 
 #[test]

@@ -31,9 +31,14 @@ pub(super) fn rollout(fleet: &Fleet, environment: &Environment, now: Timestamp, 
         steps.add("quarantine", &quarantine.rollout, Failed, text, reason, at);
     }
     if let Some(hold) = state.and_then(|state| state.hold.as_ref()) {
+        // Why a rollout was rolled back is told by the rollout.
+        let why = hold.reason.split_once(" was rolled back: ");
+        let why = why.map_or(hold.reason.clone(), |(id, _)| {
+            format!("{id} was rolled back")
+        });
         let text = format!(
-            "no automatic promotion comes in: {} ({}); flotilla resume {} lets them in again",
-            hold.reason, hold.by, environment.name
+            "no automatic promotion comes in: {why} ({}); flotilla resume {} lets them in again",
+            hold.by, environment.name
         );
         steps.add("hold", "", Waiting, text, None, Some(hold.at));
     }

@@ -1,0 +1,84 @@
+//! `promote --force` where the branch has moved already: gates that hold its commit back are overruled, and
+//! what failed there is tried again.
+
+use flotilla_proto::v1;
+use tokio::time::Instant;
+
+use super::{rollout, steer};
+use crate::args::Promote;
+use crate::client::Client;
+use crate::error::Error;
+use crate::printer::Printer;
+
+pub(super) async fn run(client: &Client, args: &Promote, printer: &Printer) -> Result<(), Error> {
+    let name = args.environment.to_string();
+    let environments = client.environments().await?;
+    let heads: Vec<String> = environments
+        .iter()
+        .filter(|one| one.name == name)
+        .flat_map(|one| &one.branches)
+        .filter_map(|branch| branch.revision.as_ref())
+        .filter(|head| {
+            let only = args.repository.as_ref();
+            only.is_none_or(|only| *only == head.repository)
+        })
+        .map(|head| head.commit.clone())
+        .collect();
+    let (last, decisions) = rollout::get(client, &name).await?;
+    let waits = last.filter(|rollout| !rollout.is_over());
+    let targets = waits.iter().flat_map(|rollout| {
+        rollout
+            .target
+            .iter()
+            .filter(|one| !rollout.from.contains(one))
+    });
+    let failed = decisions.quarantined.iter().flat_map(|one| &one.commits);
+    let mut commits: Vec<String> = targets
+        .chain(failed)
+        .map(|one| one.commit.clone())
+        .filter(|commit| heads.contains(commit))
+        .filter(|commit| {
+            let only = args.commit.as_ref();
+            only.is_none_or(|only| commit.starts_with(only.as_str()))
+        })
+        .collect();
+    commits.sort();
+    commits.dedup();
+    if commits.is_empty() {
+        return Err(Error::refused(
+            format!("nothing on the branch of {name} is held back"),
+            format!("`flotilla explain {name}` says why it is where it is"),
+        ));
+    }
+    let short: Vec<&str> = commits
+        .iter()
+        .map(|commit| commit.get(..7).unwrap_or(commit))
+        .collect();
+    let what = format!("the gates of {name} for {}", short.join(", "));
+    if args.dry_run {
+        printer.say(&format!("this would overrule {what}"));
+        return Ok(());
+    }
+    if !args.yes && !printer.ask(&format!("Overrule {what}?"))? {
+        return Err(Error::Refused {
+            message: "nothing was overruled".to_owned(),
+            hint: None,
+        });
+    }
+    for commit in &commits {
+        let request = v1::SteerRequest {
+            action: v1::SteerAction::Override.into(),
+            environment: name.clone(),
+            commit: commit.clone(),
+            reason: args.reason.clone().unwrap_or_default(),
+            ..v1::SteerRequest::default()
+        };
+        steer::send(client, request).await?;
+    }
+    printer.say(&format!("overruled {what}"));
+    if args.wait {
+        let deadline = Instant::now() + args.wait_timeout;
+        return rollout::watch(client, &name, args.output.output, Some(deadline), printer).await;
+    }
+    Ok(())
+}
