@@ -76,9 +76,18 @@ impl Printer {
             rows => format!("\u{1b}[{rows}A\r"),
         };
         canvas.rows = 0;
-        for line in text.lines() {
-            let rows = visible(line).div_ceil(columns.max(1)).max(1);
-            if canvas.rows + rows >= height {
+        let rows_of = |line: &str| visible(line).div_ceil(columns.max(1)).max(1);
+        let all: usize = text.lines().map(rows_of).sum();
+        // The last row of all is where the cursor waits.
+        let fits = all < height;
+        let mut lines = text.lines();
+        while let Some(line) = lines.next() {
+            let rows = rows_of(line);
+            if !fits && canvas.rows + rows + 2 > height {
+                let more = format!("... and {} lines more", lines.count() + 1);
+                canvas.rows += 1;
+                out.push_str(&self.paint.paint(Tone::Dim, &more));
+                out.push_str("\u{1b}[K\n");
                 break;
             }
             canvas.rows += rows;

@@ -14,8 +14,8 @@ pub use diff::diff;
 pub use list::{applications, clusters, environments, hub, tokens};
 pub use log::{entries, entry, operators};
 pub use promotion::promotion;
-pub(crate) use rollout::next;
 pub use rollout::{decisions, rollout, rollouts};
+pub(crate) use rollout::{next, words};
 pub use status::{StatusOptions, change, moved, status};
 pub use table::{Cell, Table};
 

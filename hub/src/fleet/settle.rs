@@ -11,7 +11,9 @@ use super::cluster::{Connection, OFFLINE_AFTER};
 use super::environment::{MAX_QUARANTINED, MAX_QUEUE, Quarantine, Scope, push};
 use super::event::{AuditEntry, Effect};
 use super::observe::{self, Lookup};
-use super::rollout::{Change, Commits, Observation, Phase, Rollout, State, Verdict, World, title};
+use super::rollout::{
+    Change, Commits, Observation, Phase, Progress, Rollout, State, Verdict, World, title,
+};
 use super::trees::Answers;
 use super::{Fleet, Members, gates};
 use crate::spec::{Environment, OnNewCommit, Strategy};
@@ -455,10 +457,12 @@ impl Fleet {
                 sort_key: Arc::clone(sort_key),
                 pinned: pin.is_some_and(|pin| pin.holds(now)),
                 online,
-                verdict: if touched {
-                    observe::verdict(cluster, &rollout.target)
-                } else {
-                    Verdict::NotYet
+                verdict: match progress.filter(|_| touched) {
+                    Some(progress) => {
+                        let verdict = observe::verdict(cluster, &rollout.target);
+                        since_started(verdict, cluster, progress)
+                    }
+                    None => Verdict::NotYet,
                 },
                 rendered_from: cluster.rendered_from,
                 change: match answers.as_deref_mut() {
@@ -486,6 +490,18 @@ impl Fleet {
         for name in members.keys() {
             self.assign(name, now, effects);
         }
+    }
+}
+
+/// What was reported before a cluster was started, or tried again, failed another try: this one has the
+/// whole progress deadline.
+fn since_started(verdict: Verdict, cluster: &super::Cluster, progress: &Progress) -> Verdict {
+    let before = cluster.reported_at < progress.started_at;
+    match verdict {
+        Verdict::Failed(reason, message) if before && progress.phase == Phase::Started => {
+            Verdict::Progressing(reason, message)
+        }
+        verdict => verdict,
     }
 }
 

@@ -5,6 +5,7 @@ use flotilla_shared::id::Epoch;
 use flotilla_shared::report::Report;
 
 use super::*;
+use crate::fleet::rollout::State;
 use crate::fleet::{Action, ActionError, ClusterRecord, Event, Hello, Scope, SessionId, Subject};
 use crate::spec;
 
@@ -352,4 +353,51 @@ fn an_agent_that_reported_before_the_hub_restarted_is_offline_not_unknown() {
     assert_eq!(connection(&cluster), Connection::NeverSeen);
     cluster.report = Some(Report::default());
     assert_eq!(connection(&cluster), Connection::Offline);
+}
+
+#[test]
+fn a_retry_is_judged_by_what_is_reported_after_it() {
+    let name: ClusterName = "c".parse().unwrap();
+    let prod: flotilla_shared::id::EnvironmentName = "prod".parse().unwrap();
+    let mut fleet = waiting();
+    approve(&mut fleet, Scope::Override, 3).unwrap();
+    approve(&mut fleet, Scope::Wave("canary".to_owned()), 3).unwrap();
+    let accepted = fleet.clusters()[&name].assigned_ref();
+    let hello = Hello {
+        accepted,
+        ..Hello::default()
+    };
+    fleet.step(Event::Connected(name.clone(), SessionId(2), hello), at(4));
+    let web = |health| ApplicationReport {
+        revision: Some(flotilla_shared::revision::Revision {
+            repository: "fleet".parse().unwrap(),
+            branch: "prod".parse().unwrap(),
+            commit: "a".repeat(40).parse().unwrap(),
+        }),
+        sync: Sync::Synced,
+        health,
+        message: "crashes".to_owned(),
+        ..ApplicationReport::default()
+    };
+    let say = |fleet: &mut Fleet, health, second| {
+        let report = Report {
+            applications: [("web".parse().unwrap(), web(health).into())].into(),
+            assignment: accepted,
+            ..Report::default()
+        };
+        let digest = Digest::of(format!("{second}").as_bytes());
+        let event = Event::Reported(name.clone(), SessionId(2), report, digest);
+        fleet.step(event, at(second));
+        fleet.settle(at(second));
+    };
+    let state = |fleet: &Fleet| fleet.rollouts()[&prod].state;
+    say(&mut fleet, Health::Failed, 5);
+    assert_eq!(state(&fleet), State::Halted);
+    fleet
+        .act(&Action::Retry(prod.clone()), "ada", "", at(8))
+        .unwrap();
+    fleet.settle(at(8));
+    assert_eq!(state(&fleet), State::Running, "the old word does not count");
+    say(&mut fleet, Health::Failed, 9);
+    assert_eq!(state(&fleet), State::Halted, "the new one does");
 }

@@ -264,7 +264,10 @@ async fn check(one: &mut Move, args: &Promote) -> Result<Checked, Error> {
                     to.short(),
                     from.short()
                 ),
-                "to go back, commit a revert and promote that",
+                format!(
+                    "to go back: flotilla rollback {} --reason TEXT",
+                    args.environment
+                ),
             ));
         }
         if !workspace.is_ancestor(from, &to).await? {

@@ -167,22 +167,23 @@ pub(super) async fn watch(
 
 /// What the end of a rollout, or of the patience with it, means for who watches; none: it goes on.
 fn end(rollout: &Rollout, late: bool) -> Option<Result<(), Error>> {
-    let (id, environment, note) = (&rollout.id, &rollout.environment, &rollout.note);
+    // Why is in what was shown last.
+    let (id, environment) = (&rollout.id, &rollout.environment);
     let (message, hint) = match rollout.state.as_str() {
         "succeeded" => return Some(Ok(())),
         "halted" => (
-            format!("{id} is halted: {note}"),
+            format!("{id} is halted"),
             format!(
                 "`flotilla retry {environment}` tries the failed clusters again, `flotilla abort \
                  {environment} --reason TEXT` returns them; a newer commit takes over"
             ),
         ),
         "rolledBack" => (
-            format!("{id} was rolled back: {note}"),
+            format!("{id} was rolled back"),
             format!("`flotilla explain {environment}` says more"),
         ),
         "superseded" => (
-            format!("{id} was superseded: {note}"),
+            format!("{id} was superseded"),
             format!("`flotilla rollout watch {environment}` shows the one that took over"),
         ),
         _ if late => (
@@ -208,7 +209,7 @@ fn line(rollout: &Rollout) -> String {
     format!(
         "{} {} [{}]{note}",
         rollout.id,
-        rollout.state,
+        render::words(&rollout.state),
         waves.join(", ")
     )
 }

@@ -14,7 +14,7 @@ use super::{filter, names};
 use crate::args::{FilterArgs, Output};
 use crate::client::Client;
 use crate::error::Error;
-use crate::printer::Printer;
+use crate::printer::{Canvas, Printer};
 use crate::render::{self, Paint, StatusOptions};
 use crate::view::{Cluster, Environment, Fleet};
 
@@ -119,9 +119,10 @@ pub(super) async fn watch(
         Output::Table | Output::Wide => Show::Lines,
     };
     let mut seen = Seen::default();
+    let mut canvas = Canvas::default();
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
     loop {
-        let ended = follow(client, args, output, printer, &show, &mut seen).await;
+        let ended = follow(client, args, output, printer, &show, &mut seen, &mut canvas).await;
         match ended {
             Ok(()) => {}
             // A hub that restarts, or that cut us because we were too slow: begin anew.
@@ -157,6 +158,7 @@ async fn follow(
     printer: &Printer,
     show: &Show,
     seen: &mut Seen,
+    canvas: &mut Canvas,
 ) -> Result<(), Error> {
     let only = names(&args.applications);
     let mut stream = client.watch(&filter(args)).await?;
@@ -175,7 +177,7 @@ async fn follow(
             () = tokio::time::sleep_until(due) => {
                 draw_at = None;
                 if matches!(show, Show::Screen) && seen.complete {
-                    draw(seen, output, printer)?;
+                    draw(seen, canvas, output, printer)?;
                 }
                 continue;
             }
@@ -290,12 +292,7 @@ fn line(printer: &Printer, value: &serde_json::Value) -> Result<(), Error> {
     printer.out(&format!("{value}\n"))
 }
 
-/// Home, each line to its end, then what is left of the last drawing.
-fn draw(seen: &Seen, output: Output, printer: &Printer) -> Result<(), Error> {
+fn draw(seen: &Seen, canvas: &mut Canvas, output: Output, printer: &Printer) -> Result<(), Error> {
     let text = render::status(&seen.fleet(), options(output, printer.paint));
-    let lines: String = text
-        .lines()
-        .map(|line| format!("{line}\u{1b}[K\n"))
-        .collect();
-    printer.out(&format!("\u{1b}[H{lines}\u{1b}[J"))
+    printer.draw(canvas, &text)
 }

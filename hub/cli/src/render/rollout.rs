@@ -229,7 +229,7 @@ pub(super) fn note(rollout: &Rollout) -> Option<&str> {
 }
 
 /// A state as people say it.
-fn words(state: &str) -> &str {
+pub(crate) fn words(state: &str) -> &str {
     match state {
         "rolledBack" => "rolled back",
         state => state,
