@@ -18,6 +18,7 @@ use flotilla_shared::digest::Digest;
 use flotilla_shared::health::{Health, Sync};
 use flotilla_shared::id::{ClusterName, Epoch};
 use flotilla_shared::report::{ApplicationReport, Report};
+use flotilla_shared::source::{Directories, SourcePaths};
 use flotilla_shared::wire::DecodedAssignment;
 use jiff::Timestamp;
 
@@ -33,17 +34,28 @@ struct World {
     reports: u64,
 }
 
+/// A fleet file with one application.
+fn declared(path: &str, environments: usize, strategy: &str) -> Event {
+    let mut file = "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\n\
+         repositories: [{name: fleet, url: 'https://git.example.org/fleet'}]\nenvironments:\n"
+        .to_owned();
+    for index in 0..environments {
+        file.push_str(&format!(
+            "- {{name: env-{index}, branch: env-{index}{strategy}}}\n"
+        ));
+    }
+    file.push_str(&format!(
+        "applications: [{{name: web, repository: fleet, path: '{path}'}}]\n"
+    ));
+    Event::SpecChanged(Arc::new(spec::parse("bench", &file).unwrap()))
+}
+
 impl World {
     fn new(environments: usize, clusters: usize, strategy: &str) -> Self {
-        let mut file = "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\n\
-             repositories: [{name: fleet, url: 'https://git.example.org/fleet'}]\nenvironments:\n"
-            .to_owned();
-        for index in 0..environments {
-            file.push_str(&format!(
-                "- {{name: env-{index}, branch: env-{index}{strategy}}}\n"
-            ));
-        }
-        file.push_str("applications: [{name: web, repository: fleet, path: apps}]\n");
+        Self::rendering("apps", environments, clusters, strategy)
+    }
+
+    fn rendering(path: &str, environments: usize, clusters: usize, strategy: &str) -> Self {
         let mut world = Self {
             fleet: Fleet::new(Epoch(1)),
             second: 0,
@@ -51,8 +63,7 @@ impl World {
             steps: Vec::new(),
             reports: 0,
         };
-        let spec = Arc::new(spec::parse("bench", &file).unwrap());
-        let mut events = vec![Event::SpecChanged(spec)];
+        let mut events = vec![declared(path, environments, strategy)];
         for index in 0..clusters {
             let name: ClusterName = format!("c{index}").parse().unwrap();
             let record = ClusterRecord {
@@ -144,6 +155,7 @@ impl World {
                 sync: Sync::Synced,
                 health: Health::Current,
                 source_digest: Digest::of(one.revision.commit.as_str().as_bytes()),
+                source_paths: SourcePaths::new([one.path.as_str()]),
                 ..ApplicationReport::default()
             };
             (name.clone(), report.into())
@@ -225,8 +237,52 @@ fn single_steps() {
     }
 }
 
+/// The directories of a commit that changes every other cluster's.
+fn directories(number: u64, clusters: usize) -> Event {
+    let trees = (0..clusters).map(|index| {
+        let id = if index % 2 == 0 { number } else { 0 };
+        let mut tree = [0; 20];
+        tree[..8].copy_from_slice(&id.to_be_bytes());
+        (format!("apps/c{index}"), tree)
+    });
+    Event::TreesRead {
+        repository: "fleet".parse().unwrap(),
+        commit: format!("{number:040x}").parse().unwrap(),
+        directories: Arc::new(Directories::new(trees)),
+    }
+}
+
+/// A commit that changes nothing for half of ten thousand clusters, which are passed through.
+fn passing() {
+    let clusters = 10_000;
+    // Each renders a directory of its own, so that no answer serves for two.
+    let path = "apps/{cluster}";
+    let mut world = World::rendering(path, 1, clusters, "");
+    let first = world.push(1);
+    world.settle(first);
+    let strategy =
+        ", strategy: {waves: [{name: first, share: '1%'}], maxConcurrent: 10%, soak: 1h}";
+    world.take(vec![declared(path, 1, strategy)]);
+    world.push(2);
+    world.take(vec![directories(1, clusters)]);
+    world.steps.clear();
+    let passed = world.take(vec![directories(2, clusters)]);
+    let passed = passed.iter().filter(|one| matches!(one, Effect::Send(..)));
+    let passed = passed.count();
+    let first = world.steps.pop().unwrap_or_default();
+    for _ in 0..50 {
+        world.take(vec![Event::Tick]);
+    }
+    world.steps.sort();
+    println!(
+        "a step that passes {passed} of {clusters} clusters through: {first:?}, a tick after it: median {:?}",
+        world.steps[25]
+    );
+}
+
 fn main() {
     single_steps();
+    passing();
     let mut world = World::new(1, 10_000, "");
     let first = world.push(1);
     world.settle(first);

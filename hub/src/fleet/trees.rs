@@ -156,13 +156,14 @@ impl Fleet {
             }
             let rollout = self.rollouts.get(&environment.name);
             let rollout = rollout.filter(|rollout| !rollout.state.is_over());
-            if let Some(rollout) = rollout {
-                targets.extend(rollout.target.get(repository));
-                for name in rollout.clusters.keys() {
-                    let assigned = self
-                        .clusters
-                        .get(name)
-                        .and_then(|one| one.assigned.as_ref());
+            let target = rollout.and_then(|rollout| rollout.target.get(repository));
+            if let (Some(rollout), Some(target)) = (rollout, target) {
+                targets.push(target);
+                let waiting = rollout.clusters.iter();
+                let waiting = waiting.filter(|(_, progress)| !progress.phase.is_touched());
+                for (name, _) in waiting {
+                    let cluster = self.clusters.get(name);
+                    let assigned = cluster.and_then(|cluster| cluster.assigned.as_ref());
                     let applications = assigned
                         .iter()
                         .flat_map(|one| one.assignment.applications.values());

@@ -96,23 +96,31 @@ impl Rollout {
             return changes;
         }
         let before = (self.state, self.wave, self.note.clone(), self.started_at);
-        self.meet(world, now, &mut changes);
+        let passing = self.meet(world, now, &mut changes);
         self.judge(world, now, &mut changes);
-        self.decide(world, now, &mut changes);
+        let total = self.clusters.len() - self.count(Phase::Pinned);
+        if self.goes_on(world, total, now) {
+            if passing && world.held.is_none() {
+                self.pass(world, now, &mut changes);
+            }
+            self.advance_waves(world, total, now, &mut changes);
+        }
         changes.rollout = before != (self.state, self.wave, self.note.clone(), self.started_at);
         changes
     }
 
     /// Takes in clusters that joined, lets go of those that left, and moves those that have not
     /// started to the wave that fits them now; never to one that is over, which nobody would wait for.
-    fn meet(&mut self, world: &World<'_>, now: Timestamp, changes: &mut Changes) {
+    /// Says whether there is anybody to let through.
+    fn meet(&mut self, world: &World<'_>, now: Timestamp, changes: &mut Changes) -> bool {
         let seen = world.clusters.iter().map(|(name, _)| name);
         if !self.clusters.keys().eq(seen) {
             self.enroll(world, now, changes);
         }
+        let mut passing = false;
         for ((name, progress), (_, seen)) in self.clusters.iter_mut().zip(world.clusters) {
             let wave = seen.wave.max(self.wave);
-            let before = (progress.wave, progress.phase, progress.unchanged);
+            let before = (progress.wave, progress.phase);
             if seen.pinned {
                 if progress.phase != Phase::Pinned {
                     progress.enter(Phase::Pinned, now);
@@ -122,15 +130,19 @@ impl Rollout {
             }
             if !progress.phase.is_touched() {
                 progress.wave = wave;
-                // What is not known now may have been known before a restart, and is still so.
-                if seen.change != Change::Unknown {
-                    progress.unchanged = seen.change == Change::Nothing;
-                }
             }
-            if before != (progress.wave, progress.phase, progress.unchanged) {
+            let mut changed = before != (progress.wave, progress.phase);
+            // What is not known now may have been known before a restart, and is still so.
+            if seen.change != Change::Unknown && !progress.phase.is_touched() {
+                let unchanged = seen.change == Change::Nothing;
+                changed |= std::mem::replace(&mut progress.unchanged, unchanged) != unchanged;
+                passing |= passes(progress, seen);
+            }
+            if changed {
                 changes.clusters.insert(name.clone());
             }
         }
+        passing
     }
 
     /// Makes the rollout's clusters those of the world. From here on both have the same ones in the same
@@ -171,13 +183,13 @@ impl Rollout {
         }
     }
 
-    fn decide(&mut self, world: &World<'_>, now: Timestamp, changes: &mut Changes) {
-        let total = self.clusters.len() - self.count(Phase::Pinned);
+    /// Whether nothing stops it: no failures over the budget, no person, no gate at its start.
+    fn goes_on(&mut self, world: &World<'_>, total: usize, now: Timestamp) -> bool {
         let budgets = &world.strategy.budgets;
         let failed = self.names(|progress, _| progress.phase == Phase::Failed, world);
         if failed.len() > budgets.failed.at_most(total) {
             if self.state == State::Halted {
-                return;
+                return false;
             }
             let note = format!(
                 "{} failed, and the budget is {}: {}",
@@ -189,27 +201,35 @@ impl Rollout {
                 OnFailure::Halt => self.halt(note),
                 OnFailure::Rollback => self.end(State::RolledBack, note, now),
             }
-            return;
+            return false;
         }
         if self.state == State::Halted {
-            return;
+            return false;
         }
         if let Some(why) = &world.paused {
             self.state = State::Paused;
             self.note.clone_from(why);
-            return;
+            return false;
         }
         if self.started_at.is_none() {
             if let Some(why) = world.closed.as_ref().or(world.held.as_ref()) {
                 self.state = State::Pending;
                 self.note.clone_from(why);
-                return;
+                return false;
             }
             self.started_at = Some(now);
         }
-        if world.held.is_none() {
-            self.pass(world, now, changes);
-        }
+        true
+    }
+
+    /// Completes waves, and starts clusters of the first that is not complete.
+    fn advance_waves(
+        &mut self,
+        world: &World<'_>,
+        total: usize,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) {
         while self.wave < world.strategy.waves.len() {
             if !self.wave_is_complete(world, total) {
                 self.state = self.wave_state(world);
@@ -240,7 +260,7 @@ impl Rollout {
     /// that could be under way in too many places.
     fn pass(&mut self, world: &World<'_>, now: Timestamp, changes: &mut Changes) {
         for ((name, progress), (_, seen)) in self.clusters.iter_mut().zip(world.clusters) {
-            if progress.phase == Phase::Waiting && seen.online && seen.change == Change::Nothing {
+            if passes(progress, seen) {
                 progress.enter(Phase::Started, now);
                 progress.started_at = Some(now);
                 progress.rendered_from = seen.rendered_from;
@@ -447,6 +467,11 @@ impl Rollout {
         }
         again
     }
+}
+
+/// Whether a cluster need not wait for its wave.
+fn passes(progress: &Progress, seen: &Observation) -> bool {
+    progress.phase == Phase::Waiting && seen.online && seen.change == Change::Nothing
 }
 
 fn listed(names: &[ClusterName]) -> String {
