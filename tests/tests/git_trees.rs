@@ -305,6 +305,27 @@ async fn g08_few_trees_that_are_in_many_places_end_at_a_limit() {
 }
 
 #[tokio::test]
+async fn g08_trees_that_name_more_directories_than_there_may_be_are_refused() {
+    let world = World::new().await;
+    let commit = world.commit(&[("apps/a/x.yaml", "a: 1\n")]);
+    world.server.set_malice(Malice::Pack(|_| {
+        let mut entries = Vec::new();
+        for tree in 0..12 {
+            let mut text = Vec::new();
+            for number in 0..1900 {
+                text.extend(format!("40000 d{tree:02}{number:04}\0").bytes());
+                text.extend([7; 20]);
+            }
+            entries.extend(entry(2, text.len() as u64));
+            entries.extend(stored(&text));
+        }
+        pack(12, &entries)
+    }));
+    let error = world.read(&commit).await.unwrap_err();
+    assert!(error.to_string().contains("20000 directories"), "{error}");
+}
+
+#[tokio::test]
 async fn g03_a_server_that_drips_ends_in_time() {
     let world = World::new().await;
     let commit = world.commit(&[("apps/a/x.yaml", "a: 1\n")]);

@@ -170,6 +170,10 @@ impl Remote {
         }
     }
 
+    fn too_many(&self, limits: &TreeLimits) -> Error {
+        self.over("directories in one commit", limits.directories as u64)
+    }
+
     fn out_of_time(&self) -> Error {
         self.over(
             "seconds for the directories of a commit",
@@ -214,7 +218,7 @@ impl Unpacked {
         let mut inflate = gix::zlib::Inflate::default();
         let mut cache = gix::odb::pack::cache::lru::MemoryCappedHashmap::new(8 << 20);
         let mut content = Vec::new();
-        let (mut offset, mut bytes) = (data::header::SIZE as u64, 0u64);
+        let (mut offset, mut bytes, mut known) = (data::header::SIZE as u64, 0u64, 0usize);
         for _ in 0..file.num_objects() {
             if Instant::now() > deadline {
                 return Err(remote.out_of_time());
@@ -253,6 +257,11 @@ impl Unpacked {
                 }
                 Kind::Tree => {
                     let children = children(&content).map_err(|error| remote.corrupt(error))?;
+                    // Each is in at least one place, so that they cannot be more than the places.
+                    known += children.len();
+                    if known > limits.directories {
+                        return Err(remote.too_many(limits));
+                    }
                     unpacked.trees.insert(id, children);
                 }
                 Kind::Blob | Kind::Tag => {
@@ -277,7 +286,7 @@ impl Unpacked {
         let mut waiting = vec![(ROOT.to_owned(), *root, 0)];
         while let Some((path, id, depth)) = waiting.pop() {
             if found.len() >= limits.directories {
-                return Err(remote.over("directories in one commit", limits.directories as u64));
+                return Err(remote.too_many(limits));
             }
             let deepest = remote.limits.tree_depth;
             if depth > deepest {
