@@ -30,7 +30,7 @@ struct World {
     directory: tempfile::TempDir,
     repository: Repository,
     git: GitServer,
-    _hub: hub::Running,
+    hub: Option<hub::Running>,
     operator: Operator,
     agents: Vec<flotilla_agent::app::Running>,
     _clusters: Vec<TestCluster>,
@@ -41,6 +41,16 @@ fn config_map(name: &str, value: &str) -> String {
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: default}}\n\
          data: {{value: '{value}'}}\n"
     )
+}
+
+fn config(root: &Path, listen: &str) -> Config {
+    Config {
+        data_dir: root.join("hub"),
+        fleet: root.join("fleet.yaml"),
+        listen: listen.to_owned(),
+        poll_interval: Some(Duration::from_millis(200)),
+        ..Config::default()
+    }
 }
 
 fn fleet(url: &str, strategy: &str) -> String {
@@ -96,14 +106,7 @@ impl World {
             },
         };
         flotilla_hub::command::run(args).await.unwrap();
-        let hub = hub::start(Config {
-            data_dir: data.clone(),
-            fleet: fleet_file,
-            listen: "127.0.0.1:0".to_owned(),
-            poll_interval: Some(Duration::from_millis(200)),
-            ..Config::default()
-        });
-        let hub = hub.await.unwrap();
+        let hub = hub::start(config(root, "127.0.0.1:0")).await.unwrap();
         let address = hub.address.to_string();
         let operator = Operator::connect(&data.join("operator/admin.yaml"), &address)
             .await
@@ -113,7 +116,7 @@ impl World {
             directory,
             repository,
             git,
-            _hub: hub,
+            hub: Some(hub),
             operator,
             agents: Vec::new(),
             _clusters: Vec::new(),
@@ -122,6 +125,17 @@ impl World {
             world.join(name, &address).await;
         }
         world
+    }
+
+    /// The hub goes, something happens, and it comes back at its address.
+    async fn without_hub<T>(&mut self, happens: impl FnOnce(&Self) -> T) -> T {
+        let hub = self.hub.take().unwrap();
+        let address = hub.address.to_string();
+        hub.shutdown().await;
+        let happened = happens(self);
+        let config = config(self.directory.path(), &address);
+        self.hub = Some(hub::start(config).await.unwrap());
+        happened
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -272,8 +286,11 @@ async fn a_commit_waits_for_no_wave_where_it_changes_nothing() {
     assert_eq!(rollout.waves[1].unchanged, 1);
     assert_eq!(world.runs("a2").await, Some(first));
 
-    // A base that only `b1` renders. `a1` has the commit before by now, and renders from that.
-    let third = world.push("bases/b/config.yaml", &config_map("b", "two"));
+    // A base that only `b1` renders. `a1` has the commit before by now, and renders from that. What was
+    // read before is gone with the hub, and is read again.
+    let third =
+        world.without_hub(|world| world.push("bases/b/config.yaml", &config_map("b", "two")));
+    let third = third.await;
     world.all_run(&["a1"], &third).await;
     let rollout = world
         .rollout_where("the canary is done, a2 and b1 go on", |rollout| {
