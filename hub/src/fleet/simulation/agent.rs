@@ -1,0 +1,59 @@
+//! An agent as far as a hub can tell.
+
+use super::*;
+
+/// An agent: keeps what it accepted, applies after a while, reports.
+#[derive(Default)]
+pub(super) struct Agent {
+    pub(super) session: Option<SessionId>,
+    pub(super) accepted: AssignmentRef,
+    pub(super) assignment: Option<Arc<DecodedAssignment>>,
+    pub(super) applied_at: Option<Timestamp>,
+    pub(super) report: Report,
+    pub(super) digest: Digest,
+    /// The network between it and the hub is cut.
+    pub(super) cut: bool,
+    /// It does not tell what its renders depend on.
+    pub(super) is_old: bool,
+}
+
+impl Agent {
+    pub(super) fn look(&mut self, now: Timestamp) {
+        let Some(decoded) = &self.assignment else {
+            return;
+        };
+        let ready = self
+            .applied_at
+            .is_some_and(|at| now.duration_since(at) >= SignedDuration::from_secs(3));
+        let applications = decoded.assignment.applications.iter().map(|(name, app)| {
+            let (commit, path) = (&app.revision.commit, app.path.as_str());
+            let bad = is_bad(commit, path);
+            let report = ApplicationReport {
+                revision: ready.then(|| app.revision.clone()),
+                sync: if ready { Sync::Synced } else { Sync::Applying },
+                health: match (ready, bad) {
+                    (true, true) => Health::Failed,
+                    (true, false) => Health::Current,
+                    _ => Health::InProgress,
+                },
+                source_digest: Digest::of(&tree(commit, path)),
+                // Older agents do not know.
+                source_paths: SourcePaths::new((!self.is_old).then_some(path)),
+                ..ApplicationReport::default()
+            };
+            (name.clone(), Box::new(report))
+        });
+        let applications: BTreeMap<ApplicationName, Box<ApplicationReport>> =
+            applications.collect();
+        if applications != self.report.applications || self.report.assignment != decoded.reference {
+            self.report = Report {
+                sequence: self.report.sequence + 1,
+                assignment: decoded.reference,
+                observed_at: now,
+                applications,
+                suspended: String::new(),
+            };
+            self.digest = Digest::of(format!("{:?}", self.report).as_bytes());
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! What may happen: messages, faults, people, pushes.
+
+use super::*;
+
+impl Simulation {
+    /// One message arrives, or is lost, doubled, or overtaken.
+    pub(super) fn deliver(&mut self) {
+        if self.network.is_empty() {
+            return;
+        }
+        let index = if self.calm {
+            0
+        } else {
+            self.rng.random_range(0..self.network.len())
+        };
+        let message = self.network.remove(index);
+        if !self.calm && self.rng.random_bool(0.1) {
+            return;
+        }
+        let twice = !self.calm && self.rng.random_bool(0.05);
+        match message {
+            Message::ToHub(event) => {
+                if twice {
+                    self.feed((*event).clone());
+                }
+                self.feed(*event);
+            }
+            Message::ToAgent(name, session, decoded) => {
+                let Some(agent) = self.agents.get_mut(&name) else {
+                    return;
+                };
+                if agent.session != Some(session) || agent.cut {
+                    return;
+                }
+                let reference = decoded.reference;
+                let refusal =
+                    if reference.place() <= agent.accepted.place() && reference != agent.accepted {
+                        Some((
+                            flotilla_shared::reason::Reason::StaleAssignment,
+                            "older".to_owned(),
+                        ))
+                    } else {
+                        if reference != agent.accepted {
+                            agent.accepted = reference;
+                            agent.assignment = Some(decoded);
+                            agent.applied_at = Some(self.now);
+                        }
+                        None
+                    };
+                let highest = self.highest.entry(name.clone()).or_default();
+                assert!(agent.accepted.place() >= highest.place(), "I4: never back");
+                *highest = agent.accepted;
+                let acked = Event::Acked {
+                    cluster: name,
+                    session,
+                    assignment: reference,
+                    refusal,
+                    accepted: agent.accepted,
+                };
+                self.network.push(Message::ToHub(Box::new(acked)));
+            }
+            Message::AskReport(name, session) => {
+                let Some(agent) = self.agents.get(&name) else {
+                    return;
+                };
+                if agent.session == Some(session) && !agent.cut {
+                    let event = Event::Reported(name, session, agent.report.clone(), agent.digest);
+                    self.network.push(Message::ToHub(Box::new(event)));
+                }
+            }
+        }
+    }
+
+    pub(super) fn agents_act(&mut self, chance: f64) {
+        let names: Vec<ClusterName> = self.agents.keys().cloned().collect();
+        for name in names {
+            if !self.rng.random_bool(chance) {
+                continue;
+            }
+            let Some(agent) = self.agents.get_mut(&name) else {
+                continue;
+            };
+            if agent.cut {
+                agent.session = None;
+                continue;
+            }
+            let before = agent.digest;
+            agent.look(self.now);
+            let event = match agent.session {
+                None => {
+                    self.sessions += 1;
+                    agent.session = Some(SessionId(self.sessions));
+                    let hello = Hello {
+                        accepted: agent.accepted,
+                        ..Hello::default()
+                    };
+                    Event::Connected(name, SessionId(self.sessions), hello)
+                }
+                Some(session) if agent.digest != before => {
+                    Event::Reported(name, session, agent.report.clone(), agent.digest)
+                }
+                Some(session) => Event::Heartbeat {
+                    cluster: name,
+                    session,
+                    accepted: agent.accepted,
+                    report: agent.digest,
+                },
+            };
+            self.network.push(Message::ToHub(Box::new(event)));
+        }
+    }
+
+    pub(super) fn push(&mut self, branch: &str) {
+        self.commits += 1;
+        self.branches
+            .insert(branch.parse().unwrap(), commit(self.commits));
+    }
+
+    pub(super) fn read_heads(&mut self) {
+        let asked: Vec<BranchName> = ["dev", "stage", "prod"]
+            .iter()
+            .map(|branch| branch.parse().unwrap())
+            .collect();
+        self.feed(Event::HeadsRead {
+            repository: "fleet".parse().unwrap(),
+            asked,
+            found: self.branches.clone(),
+        });
+    }
+
+    /// Some commit's directories come, or do not.
+    pub(super) fn read_trees(&mut self) {
+        let repository: RepositoryName = "fleet".parse().unwrap();
+        let missing = self.hub.missing_trees(&repository);
+        // Now and then one that nobody asked for any more.
+        let any = commit(self.rng.random_range(0..self.commits + 2));
+        let commit = missing.choose(&mut self.rng).cloned().unwrap_or(any);
+        let event = if !self.calm && self.rng.random_bool(0.2) {
+            Event::TreesFailed {
+                repository,
+                reason: flotilla_shared::reason::Reason::RepositoryUnavailable,
+                message: "down".to_owned(),
+            }
+        } else {
+            let directories = directories(&commit);
+            Event::TreesRead {
+                repository,
+                commit,
+                directories,
+            }
+        };
+        self.feed(event);
+    }
+
+    /// Who is started before the time of its wave renders from the target what it rendered before.
+    pub(super) fn check_passed(&mut self) {
+        for rollout in self.hub.rollouts().values() {
+            if rollout.state.is_over() {
+                continue;
+            }
+            let ahead = rollout.clusters.iter().filter(|(_, progress)| {
+                progress.phase.is_touched() && progress.wave > rollout.wave
+            });
+            for (name, progress) in ahead {
+                if !self.passed.insert((rollout.id.clone(), name.clone())) {
+                    continue;
+                }
+                assert!(progress.unchanged, "{name} ran ahead in {}", rollout.id);
+                let commit = rollout.target.values().next().unwrap();
+                let assigned = self.hub.clusters()[name].assigned.as_ref().unwrap();
+                let rendered = assigned.assignment.applications.iter().map(|(app, one)| {
+                    let source_digest = Digest::of(&tree(commit, one.path.as_str()));
+                    let report = ApplicationReport {
+                        source_digest,
+                        ..ApplicationReport::default()
+                    };
+                    (app.clone(), Box::new(report))
+                });
+                let rendered = Report {
+                    applications: rendered.collect(),
+                    ..Report::default()
+                };
+                let from = super::observe::rendered_from(&rendered);
+                assert_eq!(progress.rendered_from, from, "{name} in {}", rollout.id);
+            }
+        }
+    }
+
+    /// A random happening.
+    pub(super) fn happen(&mut self) {
+        let branch = *["dev", "stage", "prod"].choose(&mut self.rng).unwrap();
+        let environment: EnvironmentName = branch.parse().unwrap();
+        match self.rng.random_range(0..100) {
+            0..4 => self.push(branch),
+            4..12 => self.read_heads(),
+            12..14 => self.feed(Event::HeadsFailed {
+                repository: "fleet".parse().unwrap(),
+                asked: vec![branch.parse().unwrap()],
+                reason: flotilla_shared::reason::Reason::RepositoryUnavailable,
+                message: "down".to_owned(),
+            }),
+            14..15 => self.crash(),
+            15..17 => {
+                let names: Vec<ClusterName> = self.agents.keys().cloned().collect();
+                let name = names.choose(&mut self.rng).unwrap();
+                let agent = self.agents.get_mut(name).unwrap();
+                agent.cut = !agent.cut;
+            }
+            17..18 => {
+                let seconds = self.rng.random_range(-120..120);
+                self.now = self
+                    .now
+                    .saturating_add(SignedDuration::from_secs(seconds))
+                    .unwrap();
+            }
+            18..19 => {
+                let index = self.rng.random_range(0..self.agents.len() + 1);
+                self.join(index);
+            }
+            19..20 => {
+                let names: Vec<ClusterName> = self.agents.keys().cloned().collect();
+                let name = names.choose(&mut self.rng).unwrap().clone();
+                // The first five stay: an environment without clusters proves nothing to the next.
+                if name.as_str() < "c5" {
+                    return;
+                }
+                let relabelled = ClusterRecord {
+                    environment: Some(environment),
+                    ..ClusterRecord::default()
+                };
+                self.feed(Event::ClusterPut(name, relabelled));
+            }
+            20..22 => {
+                let action = match self.rng.random_range(0..6) {
+                    0 => Action::Pause(environment),
+                    1 => Action::Resume(environment),
+                    2 => Action::Retry(environment),
+                    3 => Action::Abort(environment),
+                    4 => Action::Pin {
+                        subject: Subject::Environment(environment),
+                        commit: None,
+                        repository: None,
+                        expires_at: None,
+                        approval: None,
+                    },
+                    _ => Action::Unpin(Subject::Environment(environment)),
+                };
+                self.act(&action);
+            }
+            22..60 => self.agents_act(0.3),
+            60..63 => self.read_trees(),
+            63..70 => {
+                self.now = self
+                    .now
+                    .saturating_add(SignedDuration::from_secs(2))
+                    .unwrap();
+                self.feed(Event::Tick);
+            }
+            _ => self.deliver(),
+        }
+    }
+
+    pub(super) fn act(&mut self, action: &Action) {
+        let Ok(mut effects) = self.hub.act(action, "ada", "why not", self.now) else {
+            return;
+        };
+        let audits = |effects: &[Effect]| {
+            effects
+                .iter()
+                .filter(|effect| matches!(effect, Effect::Audit(_)))
+                .count()
+        };
+        assert!(audits(&effects) >= 1, "I2: no act without an entry");
+        effects.extend(self.hub.settle(self.now));
+        self.check_passed();
+        settle_order(&mut effects);
+        let before = self.disk.audit.len();
+        self.disk.apply(&effects);
+        assert_eq!(self.disk.audit.len(), before + audits(&effects));
+        for effect in effects {
+            if let Effect::Send(name, session, decoded) = effect {
+                self.network.push(Message::ToAgent(name, session, decoded));
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What must hold at every moment, and what must come about once faults stop.
+
+use super::*;
+
+impl Simulation {
+    /// The laws that hold at every moment.
+    pub(super) fn check(&self) {
+        for (name, cluster) in self.hub.clusters() {
+            let stored = self
+                .disk
+                .assignments
+                .get(name)
+                .map(|one| one.decoded.reference);
+            let held = cluster.assigned.as_ref().map(|one| one.reference);
+            assert_eq!(stored, held, "memory and disk agree on {name}");
+            let Some(environment) = self.hub.environment_of(name) else {
+                continue;
+            };
+            // I3: what ran is never taken out of an assignment by a rollout or a failure.
+            if let Some(assigned) = &cluster.assigned {
+                assert!(assigned.assignment.tombstones.is_empty());
+                let had = cluster.placed.len();
+                assert!(assigned.assignment.applications.len() <= had.max(2));
+            }
+            let _ = environment;
+        }
+        for rollout in self.hub.rollouts().values() {
+            for (name, progress) in &rollout.clusters {
+                let stored = self.disk.progress.get(&(rollout.id.clone(), name.clone()));
+                assert_eq!(stored, Some(progress), "progress of {name} is on disk");
+            }
+            let mut stored = self.disk.rollouts[&rollout.id].clone();
+            stored.clusters.clone_from(&rollout.clusters);
+            assert_eq!(stored, *rollout, "the rollout is on disk");
+        }
+        for (name, state) in self.hub.environments() {
+            let stored = self
+                .disk
+                .environments
+                .get(name)
+                .cloned()
+                .unwrap_or_default();
+            assert_eq!(stored, *state, "the state of {name} is on disk");
+        }
+    }
+
+    /// Faults stop; everything must come to rest where the heads say, by itself.
+    pub(super) fn converge(&mut self) {
+        self.calm = true;
+        self.network.clear();
+        for agent in self.agents.values_mut() {
+            agent.cut = false;
+            agent.session = None;
+        }
+        // A good commit everywhere, and what people stopped goes on.
+        let is_bad = |n| PATHS.iter().any(|path| is_bad(&commit(n), path));
+        while is_bad(self.commits + 1) {
+            self.commits += 1;
+        }
+        self.commits += 1;
+        for branch in ["dev", "stage", "prod"] {
+            self.branches
+                .insert(branch.parse().unwrap(), commit(self.commits));
+            let environment: EnvironmentName = branch.parse().unwrap();
+            self.act(&Action::Resume(environment.clone()));
+            self.act(&Action::Unpin(Subject::Environment(environment)));
+        }
+        let good = commit(self.commits);
+        for round in 0..3000 {
+            self.now = self
+                .now
+                .saturating_add(SignedDuration::from_secs(1))
+                .unwrap();
+            self.read_heads();
+            if round % 7 == 0 {
+                self.read_trees();
+            }
+            self.agents_act(1.0);
+            while !self.network.is_empty() {
+                self.deliver();
+            }
+            self.feed(Event::Tick);
+            // The queue may have to be worked through first, and a bad commit in it halts; its repair
+            // is already on the branch.
+            let there = self.agents.iter().all(|(name, agent)| {
+                self.hub.environment_of(name).is_none()
+                    || agent.report.applications.values().all(|app| {
+                        app.revision.as_ref().map(|revision| &revision.commit) == Some(&good)
+                    }) && !agent.report.applications.is_empty()
+            });
+            let over = self
+                .hub
+                .rollouts()
+                .values()
+                .all(|rollout| rollout.state.is_over());
+            if there && over {
+                self.check();
+                return;
+            }
+            let halted: BTreeSet<EnvironmentName> = self
+                .hub
+                .rollouts()
+                .values()
+                .filter(|rollout| rollout.state == State::Halted)
+                .map(|rollout| rollout.environment.clone())
+                .collect();
+            // In queue mode a halted rollout waits for a person.
+            if round % 100 == 99 {
+                for name in halted {
+                    self.act(&Action::Abort(name));
+                }
+            }
+        }
+        let states: Vec<String> = self
+            .hub
+            .rollouts()
+            .values()
+            .map(|rollout| format!("{} {} {}", rollout.id, rollout.state, rollout.note))
+            .collect();
+        panic!("I7: no convergence: {states:#?}");
+    }
+}
