@@ -138,6 +138,12 @@ pub(super) async fn run(
             if output.output.is_structured() {
                 return printer.value(output.output, &shown);
             }
+            if shown.is_empty() {
+                return printer.out(
+                    "no contexts; `flotilla login` makes one, and `flotilla context import FILE` takes one \
+                     in\n",
+                );
+            }
             let mut table = Table::new(["", "NAME", "HUB", "BY"]);
             for one in &shown {
                 let mark = if one.current { "*" } else { "" };

@@ -60,7 +60,11 @@ pub(super) async fn run(
                 csr: csr.unwrap_or_default(),
             });
             let answer = client.api().set_operator(request).await?.into_inner();
-            printer.say(&format!("{name} is {}", role.as_str()));
+            let place = match environments.as_slice() {
+                [] => String::new(),
+                some => format!(" in {}", names(some).join(", ")),
+            };
+            printer.say(&format!("{name} is {}{place}", role.as_str()));
             if let Some((path, (key, _))) = made {
                 let context = serde_json::json!({
                     "apiVersion": "flotilla.dev/v1alpha1",

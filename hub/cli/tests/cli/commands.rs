@@ -194,3 +194,18 @@ fn a_join_manifest_is_alone_on_stdout() {
     assert!(text.contains("- \"hub.example.org:8443\""), "{text}");
     assert!(stderr(&output).contains("flotilla cluster accept prod-9"));
 }
+
+#[test]
+fn without_contexts_the_way_to_one_is_told() {
+    let hub = Hub::start(Fake::default());
+    let output = hub
+        .command(&["context", "list"])
+        .env("FLOTILLA_CONFIG", hub.directory().join("none.yaml"))
+        .output()
+        .unwrap();
+    assert!(
+        stdout(&output).starts_with("no contexts;"),
+        "{}",
+        stdout(&output)
+    );
+}

@@ -1,6 +1,7 @@
 //! Operators: who may do what, and their certificates.
 
 use flotilla_proto::v1;
+use flotilla_shared::id::EnvironmentName;
 use flotilla_shared::identity::Identity;
 use flotilla_shared::wire::timestamp_to_wire;
 use jiff::Timestamp;
@@ -72,7 +73,7 @@ pub(super) async fn set_operator(
         let kept = api.0.store.grant(&one).await;
         kept.map_err(|error| store_error(&error))?;
         api.record(AuditEntry {
-            detail: format!("{} is {}", one.name, one.role.as_str()),
+            detail: granted(&one),
             ..entry(&caller, "operator set")
         })
         .await?;
@@ -125,6 +126,20 @@ pub(super) async fn renew_operator(
     }))
 }
 
+/// Who may do what from now on, and where, for the audit log.
+fn granted(grant: &Grant) -> String {
+    let places: Vec<&str> = grant
+        .environments
+        .iter()
+        .map(EnvironmentName::as_str)
+        .collect();
+    let place = match places.as_slice() {
+        [] => String::new(),
+        some => format!(" in {}", some.join(", ")),
+    };
+    format!("{} is {}{place}", grant.name, grant.role.as_str())
+}
+
 fn grant_to_wire(grant: &Grant) -> v1::OperatorStatus {
     v1::OperatorStatus {
         name: grant.name.to_string(),
@@ -141,4 +156,19 @@ fn cannot_sign(error: &Error) -> Status {
     }
     tracing::error!(%error, "cannot sign");
     Status::internal("cannot make the certificate; the hub's log says why")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grant_is_told_with_its_place() {
+        let name = "carl".parse().unwrap();
+        let mut grant = Grant::admin(&name, Timestamp::UNIX_EPOCH);
+        assert_eq!(granted(&grant), "carl is admin");
+        grant.environments = ["stage", "prod"].map(|name| name.parse().unwrap()).into();
+        grant.role = Role::Viewer;
+        assert_eq!(granted(&grant), "carl is viewer in prod, stage");
+    }
 }
