@@ -13,6 +13,7 @@ mod environment;
 mod event;
 pub mod gates;
 mod identity;
+mod members;
 mod observe;
 pub mod rollout;
 mod settle;

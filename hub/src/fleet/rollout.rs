@@ -9,9 +9,12 @@
 //!   soaks like any other.
 
 mod advance;
+mod judge;
 mod members;
+mod start;
 #[cfg(test)]
 mod tests;
+mod world;
 
 use std::collections::BTreeMap;
 
@@ -22,8 +25,8 @@ use flotilla_shared::revision::Commit;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use advance::{Change, Changes, Observation, Verdict, World};
 pub use members::wave_of_each;
+pub use world::{Change, Changes, Observation, Verdict, World};
 
 /// One commit of each repository.
 pub type Commits = BTreeMap<RepositoryName, Commit>;

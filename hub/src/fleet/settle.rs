@@ -2,20 +2,14 @@
 //! that means for them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
-use flotilla_shared::id::{ClusterName, EnvironmentName};
+use flotilla_shared::id::EnvironmentName;
 use jiff::Timestamp;
 
-use super::cluster::{Connection, OFFLINE_AFTER};
 use super::environment::{MAX_QUARANTINED, MAX_QUEUE, Quarantine, Scope, push};
 use super::event::{AuditEntry, Effect};
-use super::observe::{self, Lookup};
-use super::rollout::{
-    Change, Commits, Observation, Phase, Progress, Rollout, State, Verdict, World, title,
-};
-use super::trees::Answers;
-use super::{Fleet, Members, gates};
+use super::rollout::{Commits, Phase, Rollout, State, World, title};
+use super::{Fleet, gates};
 use crate::spec::{Environment, OnNewCommit, Strategy};
 
 /// Rounds of one settling; what is left then waits for the next tick.
@@ -397,111 +391,6 @@ impl Fleet {
         }
         let state = Box::new(state.clone());
         effects.push(Effect::StoreEnvironment(rollout.environment.clone(), state));
-    }
-
-    /// The clusters of an environment with their waves; worked out anew when membership changed.
-    pub(super) fn members(
-        &mut self,
-        environment: &Environment,
-        strategy: &Strategy,
-    ) -> Arc<Members> {
-        if let Some(members) = self.members.get(&environment.name) {
-            return Arc::clone(members);
-        }
-        let mut labels = BTreeMap::new();
-        for (name, cluster) in &self.clusters {
-            if cluster.record.pending.is_none()
-                && self.environment_of(name).as_ref() == Some(&environment.name)
-            {
-                labels.insert(name.clone(), self.labels_of(name));
-            }
-        }
-        let waves = super::rollout::wave_of_each(strategy, &labels);
-        let members: Members = labels
-            .into_iter()
-            .map(|(name, labels)| {
-                let wave = waves.get(&name).copied().unwrap_or_default();
-                let key = strategy.sort_key(&labels).into();
-                (name, (wave, key))
-            })
-            .collect();
-        let members = Arc::new(members);
-        self.members
-            .insert(environment.name.clone(), Arc::clone(&members));
-        members
-    }
-
-    fn observe(
-        &self,
-        rollout: &Rollout,
-        members: &Members,
-        mut answers: Option<&mut Answers>,
-        now: Timestamp,
-    ) -> Vec<(ClusterName, Observation)> {
-        let mut clusters = Lookup::new(&self.clusters, members);
-        let mut progress = Lookup::new(&rollout.clusters, members);
-        let mut all = Vec::with_capacity(members.len());
-        for (name, (wave, sort_key)) in members {
-            let (cluster, progress) = (clusters.get(name), progress.get(name));
-            let Some(cluster) = cluster else {
-                continue;
-            };
-            let online = matches!(
-                cluster.connection(now, OFFLINE_AFTER),
-                Connection::Online { .. }
-            );
-            let touched = progress.is_some_and(|progress| progress.phase.is_touched());
-            let pin = cluster.record.pin.as_ref();
-            let observation = Observation {
-                wave: *wave,
-                sort_key: Arc::clone(sort_key),
-                pinned: pin.is_some_and(|pin| pin.holds(now)),
-                online,
-                verdict: match progress.filter(|_| touched) {
-                    Some(progress) => {
-                        let verdict = observe::verdict(cluster, &rollout.target);
-                        since_started(verdict, cluster, progress)
-                    }
-                    None => Verdict::NotYet,
-                },
-                rendered_from: cluster.rendered_from,
-                change: match answers.as_deref_mut() {
-                    Some(answers) if !touched => self.trees.change(cluster, answers),
-                    _ => Change::Unknown,
-                },
-                carried: !rollout.carried.is_empty() && self.carried(cluster, rollout),
-            };
-            all.push((name.clone(), observation));
-        }
-        all
-    }
-
-    pub(super) fn carried(&self, cluster: &super::Cluster, rollout: &Rollout) -> bool {
-        cluster.assigned.as_ref().is_some_and(|assigned| {
-            assigned
-                .assignment
-                .applications
-                .values()
-                .any(|app| rollout.carried.contains(&app.rollout))
-        })
-    }
-
-    fn assign_members(&mut self, members: &Members, now: Timestamp, effects: &mut Vec<Effect>) {
-        for name in members.keys() {
-            self.assign(name, now, effects);
-        }
-    }
-}
-
-/// What was reported before a cluster was started, or tried again, failed another try: this one has the
-/// whole progress deadline.
-fn since_started(verdict: Verdict, cluster: &super::Cluster, progress: &Progress) -> Verdict {
-    let before = cluster.reported_at < progress.started_at;
-    match verdict {
-        Verdict::Failed(reason, message) if before && progress.phase == Phase::Started => {
-            Verdict::Progressing(reason, message)
-        }
-        verdict => verdict,
     }
 }
 

@@ -1,0 +1,136 @@
+//! Which clusters are given the commits next, and why none are.
+
+use jiff::Timestamp;
+
+use super::advance::listed;
+use super::{Change, Changes, Observation, Phase, Progress, Rollout, State, World};
+
+impl Rollout {
+    /// Starts every cluster for which nothing changes, whatever its wave. Of what it runs only the name
+    /// of the commit is new, so that there is nothing to prove first, nothing to approve, and nothing
+    /// that could be under way in too many places.
+    pub(super) fn pass(&mut self, world: &World<'_>, now: Timestamp, changes: &mut Changes) {
+        for ((name, progress), (_, seen)) in self.clusters.iter_mut().zip(world.clusters) {
+            if passes(progress, seen) {
+                progress.enter(Phase::Started, now);
+                progress.started_at = Some(now);
+                progress.rendered_from = seen.rendered_from;
+                progress.message = "changes nothing here, so it waits for no wave".to_owned();
+                changes.clusters.insert(name.clone());
+            }
+        }
+    }
+
+    /// Starts as many clusters of the present wave as may be under way at once.
+    pub(super) fn start(
+        &mut self,
+        world: &World<'_>,
+        total: usize,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) {
+        let mut waiting = Vec::new();
+        let (mut members, mut running, mut touched) = (0usize, 0usize, false);
+        for (name, progress, seen) in self.pairs(world) {
+            if progress.wave != self.wave || progress.phase == Phase::Pinned {
+                continue;
+            }
+            members += 1;
+            // That clusters were let through is no word on the wave, and they take nobody's place.
+            touched |= progress.phase.is_touched() && !progress.unchanged;
+            match progress.phase {
+                Phase::Waiting if seen.online => waiting.push((name, seen)),
+                Phase::Started if seen.online && !progress.unchanged => running += 1,
+                Phase::Unavailable if seen.online => running += 1,
+                _ => {}
+            }
+        }
+        let mut note = self.waits_for(world, total, touched).unwrap_or_default();
+        if !note.is_empty() || waiting.is_empty() {
+            if note.is_empty() && running == 0 && self.state == State::Running {
+                note = self.offline_note(world, total);
+            }
+            self.note = note;
+            return;
+        }
+        let concurrency = world.strategy.concurrency(self.wave, members);
+        let room = concurrency.saturating_sub(running).min(waiting.len());
+        if room > 0 {
+            // They come by name, so that only the rest of the order is left to make.
+            waiting.sort_by(|(_, one), (_, other)| {
+                (!one.carried, &one.sort_key).cmp(&(!other.carried, &other.sort_key))
+            });
+        }
+        waiting.truncate(room);
+        let chosen: Vec<_> = waiting
+            .into_iter()
+            .map(|(name, seen)| (name.clone(), seen.rendered_from))
+            .collect();
+        self.note = note;
+        for (name, rendered_from) in chosen {
+            let Some(progress) = self.clusters.get_mut(&name) else {
+                continue;
+            };
+            progress.enter(Phase::Started, now);
+            progress.started_at = Some(now);
+            progress.rendered_from = rendered_from;
+            changes.clusters.insert(name);
+        }
+    }
+
+    /// Why no further cluster may be started, if so.
+    pub(super) fn waits_for(
+        &self,
+        world: &World<'_>,
+        total: usize,
+        touched: bool,
+    ) -> Option<String> {
+        if let Some(why) = &world.held {
+            return Some(why.clone());
+        }
+        let budgets = &world.strategy.budgets;
+        let unavailable = self.names(
+            |progress, seen| progress.phase == Phase::Unavailable && seen.online,
+            world,
+        );
+        if unavailable.len() > budgets.unavailable.at_most(total) {
+            return Some(format!(
+                "{} of at most {} were healthy on it and are not now: {}",
+                unavailable.len(),
+                budgets.unavailable,
+                listed(&unavailable)
+            ));
+        }
+        let wave = world.strategy.waves.get(self.wave)?;
+        let given = world.approvals.get(&wave.name).copied().unwrap_or_default();
+        if !touched && given < wave.approvals {
+            return Some(format!(
+                "wave {} waits for approval: {given} of {}",
+                wave.name, wave.approvals
+            ));
+        }
+        None
+    }
+
+    pub(super) fn offline_note(&self, world: &World<'_>, total: usize) -> String {
+        let offline = self.names(
+            |progress, seen| {
+                progress.wave <= self.wave && !seen.online && progress.phase != Phase::Pinned
+            },
+            world,
+        );
+        if offline.is_empty() {
+            return String::new();
+        }
+        format!(
+            "waits for offline clusters, at most {} may be left behind: {}",
+            world.strategy.budgets.offline.at_most(total),
+            listed(&offline)
+        )
+    }
+}
+
+/// Whether a cluster need not wait for its wave.
+pub(super) fn passes(progress: &Progress, seen: &Observation) -> bool {
+    progress.phase == Phase::Waiting && seen.online && seen.change == Change::Nothing
+}

@@ -1,0 +1,84 @@
+//! What a step of a rollout is shown, and what it did.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use flotilla_shared::digest::Digest;
+use flotilla_shared::id::ClusterName;
+use flotilla_shared::reason::Reason;
+
+use crate::spec::Strategy;
+
+/// What a cluster says of the rollout's commits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing yet.
+    NotYet,
+    /// It works on them.
+    Progressing(Reason, String),
+    /// Exactly these, synced and healthy; rendered from files of this digest.
+    Healthy(Digest),
+    /// It will not get there by itself.
+    Failed(Reason, String),
+}
+
+/// What a rollout's commits change of what a cluster renders, before it was given them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Nobody knows.
+    Unknown,
+    /// Files that it may read are others.
+    Something,
+    /// Whatever it reads is the same.
+    Nothing,
+}
+
+/// A cluster as a rollout is shown it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observation {
+    /// Its wave, by the strategy and its labels as they are now.
+    pub wave: usize,
+    /// Its place within the wave.
+    pub sort_key: Arc<str>,
+    /// A pin keeps it out.
+    pub pinned: bool,
+    /// Whether it is heard from.
+    pub online: bool,
+    /// What it says.
+    pub verdict: Verdict,
+    /// What its applications render from now.
+    pub rendered_from: Digest,
+    /// What would change there.
+    pub change: Change,
+    /// It stands on commits of a rollout that this one took over from: first in its wave, since what
+    /// it has is in doubt.
+    pub carried: bool,
+}
+
+/// Everything a step needs to know.
+#[derive(Debug, Clone)]
+pub struct World<'w> {
+    /// How to go about it.
+    pub strategy: &'w Strategy,
+    /// The environment's clusters, by name, each once.
+    pub clusters: &'w [(ClusterName, Observation)],
+    /// Why the gates at the rollout's start are closed; none: they are open.
+    pub closed: Option<String>,
+    /// Why nothing may be started just now; none: it may.
+    pub held: Option<String>,
+    /// Why a person stopped it; none: nobody did.
+    pub paused: Option<String>,
+    /// Approvals given, by wave.
+    pub approvals: &'w BTreeMap<String, u32>,
+}
+
+/// What a step did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Clusters whose progress changed.
+    pub clusters: BTreeSet<ClusterName>,
+    /// Clusters that left.
+    pub left: BTreeSet<ClusterName>,
+    /// Whether anything else of the rollout changed.
+    pub rollout: bool,
+}
