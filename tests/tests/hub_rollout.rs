@@ -131,7 +131,12 @@ impl World {
         let uri = "spiffe://flotilla/operator/ada".parse().unwrap();
         let identity = self.enrolled.identity(&uri).unwrap();
         let tls = tls::client_config(self.enrolled.trust_bundle(), Some(&identity)).unwrap();
-        FleetServiceClient::new(dial(&self.address, Arc::new(tls)).await.unwrap())
+        let tls = Arc::new(tls);
+        // While hundreds of agents of this very address shake hands, the hub turns some callers away.
+        let channel = eventually("a connection", LIMIT, || async {
+            dial(&self.address, Arc::clone(&tls)).await.ok()
+        });
+        FleetServiceClient::new(channel.await.unwrap())
     }
 
     async fn rollout(&self, wanted: impl Fn(&v1::RolloutStatus) -> bool) -> v1::RolloutStatus {
