@@ -68,7 +68,8 @@ impl Default for Limits {
 /// at most 4 MiB now and then, which may take its seconds.
 const INGRESS: Rate = Rate {
     per_second: 512.0 * 1024.0,
-    burst: 1024.0 * 1024.0,
+    // What a flood makes the hub do before it is slowed down: some milliseconds for everybody else.
+    burst: 256.0 * 1024.0,
 };
 
 /// Callers whose reading is remembered.
