@@ -23,12 +23,13 @@ use crate::metrics::Metrics;
 use crate::poll::Pollers;
 use crate::promote;
 use crate::serve::access::Access;
+use crate::serve::doors::Limits;
 use crate::serve::http::{self, Probe};
 use crate::serve::oidc::{self, Oidc};
 use crate::serve::rate::Rates;
 use crate::serve::trust::{self, Source, Trust};
 use crate::serve::webhook::{self, Hooks};
-use crate::serve::{Context, FleetFileStatus, listen, server};
+use crate::serve::{Context, FleetFileStatus, server};
 use crate::store::Store;
 
 pub use fleet_file::read as read_fleet_file;
@@ -59,7 +60,7 @@ pub struct Config {
     /// What Git servers sign webhooks with.
     pub webhook_secret: Option<Vec<u8>>,
     /// How many connections are taken on.
-    pub limits: listen::Limits,
+    pub limits: Limits,
     /// An authority that is somebody else's; none: the one in the data directory.
     pub external: Option<External>,
     /// An issuer whose people may come in; none: operators have certificates.

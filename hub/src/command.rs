@@ -16,7 +16,7 @@ use crate::app::{self, Config};
 use crate::args::{Args, Ca, Command};
 use crate::authority::{Authority, External, Rotation, write_private};
 use crate::promote::Credential;
-use crate::serve::listen::Limits;
+use crate::serve::doors::Limits;
 use crate::serve::oidc;
 use crate::store::{self, Store};
 

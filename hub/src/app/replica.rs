@@ -8,6 +8,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
 use super::{Start, bind, decide};
+use crate::serve::doors::Limits;
 use crate::serve::http::{self, Probe};
 use crate::serve::standby::PassOn;
 use crate::serve::trust::{self, Trust};
@@ -130,7 +131,7 @@ async fn standby(
     pass_on: PassOn,
     listener: Arc<TcpListener>,
     trust: Arc<Trust>,
-    limits: listen::Limits,
+    limits: Limits,
     stop: CancellationToken,
 ) {
     let router = axum::Router::new().fallback_service(tower::service_fn(

@@ -113,7 +113,7 @@ impl Access {
         environment: Option<&EnvironmentName>,
     ) -> Result<Caller, Status> {
         let caller = self.caller(request)?;
-        if !rates.calls.allow(caller.to_string(), Instant::now()) {
+        if !rates.calls.allow(&caller.to_string(), Instant::now()) {
             return Err(Status::resource_exhausted(format!(
                 "{caller} calls too often; slow down"
             )));

@@ -51,7 +51,7 @@ impl AgentService for Agents {
     ) -> Result<Response<Self::ConnectStream>, Status> {
         let cluster = peer::cluster(&request)?;
         let identity = Identity::Cluster(cluster.clone());
-        if !self.0.rates.streams.allow(identity, Instant::now()) {
+        if !self.0.rates.streams.allow(&identity, Instant::now()) {
             return Err(Status::resource_exhausted(format!(
                 "{cluster} opens streams too often; are two agents using its identity?"
             )));

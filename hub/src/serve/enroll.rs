@@ -105,7 +105,7 @@ impl Enrollment {
             .context
             .rates
             .guesses
-            .allow(rate::source(address), Instant::now());
+            .allow(&rate::source(address), Instant::now());
         if allowed {
             Ok(())
         } else {
@@ -259,7 +259,7 @@ impl EnrollmentService for Enrollment {
     ) -> Result<Response<v1::RenewResponse>, Status> {
         let name = peer::cluster(&request)?;
         let identity = Identity::Cluster(name.clone());
-        if !self.context.rates.streams.allow(identity, Instant::now()) {
+        if !self.context.rates.streams.allow(&identity, Instant::now()) {
             return Err(Status::resource_exhausted(format!(
                 "{name} renews too often; are two agents using its identity?"
             )));

@@ -77,7 +77,7 @@ pub struct Buckets<K> {
     buckets: Mutex<HashMap<K, Bucket>>,
 }
 
-impl<K: Eq + Hash> Buckets<K> {
+impl<K: Eq + Hash + Clone> Buckets<K> {
     /// At most `most` of them are remembered.
     #[must_use]
     pub fn new(rate: Rate, most: usize) -> Self {
@@ -98,45 +98,39 @@ impl<K: Eq + Hash> Buckets<K> {
     }
 
     /// Takes `amount` out, also what is not there; gives how long to wait until it is.
-    pub fn take(&self, key: &K, amount: f64, now: Instant) -> Duration
-    where
-        K: Clone,
-    {
-        let rate = self.rate;
-        let mut buckets = self.buckets.lock();
-        if let Some(bucket) = buckets.get_mut(key) {
-            return bucket.take(rate, amount, now);
-        }
-        if buckets.len() >= self.most {
-            buckets.retain(|_, bucket| !bucket.is_full(rate, now));
-        }
-        let mut bucket = Bucket::full(rate, now);
-        if buckets.len() >= self.most {
-            // Whoever cannot be remembered has nothing in hand.
-            bucket.left = 0.0;
-            return bucket.take(rate, amount, now);
-        }
-        let wait = bucket.take(rate, amount, now);
-        buckets.insert(key.clone(), bucket);
-        wait
+    pub fn take(&self, key: &K, amount: f64, now: Instant) -> Duration {
+        // Whoever cannot be remembered has nothing in hand.
+        let mut forgotten = Bucket { left: 0.0, at: now };
+        self.with(key, now, |bucket| {
+            bucket
+                .unwrap_or(&mut forgotten)
+                .take(self.rate, amount, now)
+        })
     }
 
     /// Whether `key` may once more.
-    pub fn allow(&self, key: K, now: Instant) -> bool {
+    pub fn allow(&self, key: &K, now: Instant) -> bool {
+        self.with(key, now, |bucket| {
+            bucket.is_some_and(|bucket| bucket.try_take(self.rate, now))
+        })
+    }
+
+    /// Does something with the bucket of `key`; with none where no more can be remembered.
+    fn with<R>(&self, key: &K, now: Instant, act: impl FnOnce(Option<&mut Bucket>) -> R) -> R {
+        let rate = self.rate;
         let mut buckets = self.buckets.lock();
-        if buckets.len() >= self.most && !buckets.contains_key(&key) {
-            let rate = self.rate;
+        if let Some(bucket) = buckets.get_mut(key) {
+            return act(Some(bucket));
+        }
+        if buckets.len() >= self.most {
             // Who has been quiet needs no memory.
             buckets.retain(|_, bucket| !bucket.is_full(rate, now));
             if buckets.len() >= self.most {
-                return false;
+                return act(None);
             }
         }
-        let rate = self.rate;
-        buckets
-            .entry(key)
-            .or_insert_with(|| Bucket::full(rate, now))
-            .try_take(rate, now)
+        let bucket = buckets.entry(key.clone());
+        act(Some(bucket.or_insert_with(|| Bucket::full(rate, now))))
     }
 }
 
@@ -218,10 +212,10 @@ mod tests {
     fn e03_memory_is_bounded_and_whoever_is_quiet_is_forgotten() {
         let start = Instant::now();
         let buckets = Buckets::new(RATE, 3);
-        assert!((0..3).all(|key| buckets.allow(key, start)));
-        assert!(!buckets.allow(9, start), "no room, and nobody is quiet");
+        assert!((0..3).all(|key| buckets.allow(&key, start)));
+        assert!(!buckets.allow(&9, start), "no room, and nobody is quiet");
         let later = start + Duration::from_secs(60);
-        assert!(buckets.allow(9, later));
+        assert!(buckets.allow(&9, later));
         assert_eq!(buckets.buckets.lock().len(), 1);
     }
 

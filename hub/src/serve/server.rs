@@ -15,9 +15,10 @@ use tonic::transport::Server;
 
 use super::Context;
 use super::agent_api::Agents;
+use super::doors::Limits;
 use super::enroll::Enrollment;
 use super::fleet_api::Operators;
-use super::listen::{self, Limits};
+use super::listen;
 use super::login::Login;
 
 /// Streams of one connection. An agent has one; a replica that passes calls on has one for each of its

@@ -1,0 +1,154 @@
+//! A connection after its handshake, and how fast its caller is read.
+//!
+//! Bytes are counted by caller, over all its connections and also after it came back, which bounds the
+//! work that any flood of frames can make; and no connection is read for long at a time.
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use flotilla_shared::identity::Identity;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+use tokio_rustls::server::TlsStream;
+use tonic::transport::server::Connected;
+
+use super::doors::Places;
+use super::peer::Peer;
+use super::rate::{Buckets, Rate, source};
+
+/// How fast one caller is read. An agent sends some hundred bytes each ten seconds, and a report of
+/// at most 4 MiB now and then, which may take its seconds.
+const INGRESS: Rate = Rate {
+    per_second: 512.0 * 1024.0,
+    // What a flood makes the hub do before it is slowed down: some milliseconds for everybody else.
+    burst: 64.0 * 1024.0,
+};
+
+/// Callers whose reading is remembered.
+const CALLERS: usize = 65_536;
+
+/// What is read of one connection before others have their turn: small frames are the most work for a
+/// byte, and nothing else runs on a worker meanwhile.
+const TURN: usize = 8 << 10;
+
+/// Who is read: what it did on one connection counts on the next, so that nobody gets a new allowance
+/// by breaking a rule and dialling again.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Caller {
+    /// With a certificate.
+    Known(Identity),
+    /// Without one.
+    Stranger(IpAddr),
+}
+
+impl Caller {
+    /// None: another process of the hub, which passes on what many agents say.
+    pub(super) fn of(peer: &Peer) -> Option<Self> {
+        match &peer.certificate {
+            Some(certificate) if certificate.identity == Identity::Hub => None,
+            Some(certificate) => Some(Self::Known(certificate.identity.clone())),
+            None => Some(Self::Stranger(source(peer.address))),
+        }
+    }
+}
+
+/// What each caller may still send.
+#[derive(Debug, Clone)]
+pub(super) struct Ingress(Arc<Buckets<Caller>>);
+
+impl Ingress {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Buckets::new(INGRESS, CALLERS)))
+    }
+}
+
+/// A connection after its handshake.
+pub struct Connection {
+    /// Boxed: the server moves a connection about, and each place that it passes through would keep
+    /// room for all of it as long as the connection lives.
+    stream: Box<TlsStream<TcpStream>>,
+    peer: Peer,
+    ingress: Option<(Ingress, Caller)>,
+    waiting: Option<Pin<Box<Sleep>>>,
+    /// Read since others last had their turn.
+    in_turn: usize,
+    _places: Places,
+}
+
+impl Connection {
+    pub(super) fn new(
+        stream: TlsStream<TcpStream>,
+        peer: Peer,
+        ingress: Option<(Ingress, Caller)>,
+        places: Places,
+    ) -> Self {
+        Self {
+            stream: Box::new(stream),
+            peer,
+            ingress,
+            waiting: None,
+            in_turn: 0,
+            _places: places,
+        }
+    }
+}
+
+impl Connected for Connection {
+    type ConnectInfo = Peer;
+
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let this = self.get_mut();
+        if let Some(sleep) = &mut this.waiting {
+            ready!(sleep.as_mut().poll(cx));
+            this.waiting = None;
+        }
+        if std::mem::take(&mut this.in_turn) >= TURN {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut *this.stream).poll_read(cx, buffer))?;
+        let read = buffer.filled().len() - before;
+        this.in_turn += read;
+        if let Some((Ingress(buckets), caller)) = &this.ingress {
+            let read = u32::try_from(read).unwrap_or(u32::MAX);
+            let wait = buckets.take(caller, f64::from(read), Instant::now());
+            if !wait.is_zero() {
+                this.waiting = Some(Box::pin(tokio::time::sleep(wait)));
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut *self.get_mut().stream).poll_write(cx, buffer)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut *self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut *self.get_mut().stream).poll_shutdown(cx)
+    }
+}
