@@ -82,8 +82,17 @@ impl World {
         Timestamp::new(1_790_000_000 + self.second, 0).unwrap()
     }
 
-    /// As the driver does: absorbed together, settled once.
+    /// As the driver does: absorbed together, settled once, and again while clusters wait for their turn.
     fn take(&mut self, events: Vec<Event>) -> Vec<Effect> {
+        let mut all = self.step(events);
+        while self.fleet.has_due() {
+            all.extend(self.step(Vec::new()));
+        }
+        settle_order(&mut all);
+        all
+    }
+
+    fn step(&mut self, events: Vec<Event>) -> Vec<Effect> {
         let now = self.now();
         let mut effects = Vec::new();
         let began = Instant::now();
@@ -237,6 +246,29 @@ fn single_steps() {
     }
 }
 
+/// One cluster's report while no rollout runs.
+fn idle_steps() {
+    let strategy = ", strategy: {waves: [{name: first, share: '1%'}], maxConcurrent: 100%}";
+    let mut world = World::new(1, 10_000, strategy);
+    let first = world.push(1);
+    let some = first.iter().find_map(|effect| match effect {
+        Effect::Send(name, session, decoded) => Some((name.clone(), *session, Arc::clone(decoded))),
+        _ => None,
+    });
+    let (name, session, decoded) = some.unwrap();
+    world.settle(first);
+    world.spent();
+    for _ in 0..100 {
+        let [_, reported] = world.answer(name.clone(), session, &decoded);
+        world.take(vec![reported]);
+    }
+    world.steps.sort();
+    println!(
+        "a report while nothing runs over 10,000 clusters: median {:?}, longest {:?}",
+        world.steps[50], world.steps[99]
+    );
+}
+
 /// The directories of a commit that changes every other cluster's.
 fn directories(number: u64, clusters: usize) -> Event {
     let trees = (0..clusters).map(|index| {
@@ -265,23 +297,25 @@ fn passing() {
     world.take(vec![declared(path, 1, strategy)]);
     world.push(2);
     world.take(vec![directories(1, clusters)]);
-    world.steps.clear();
+    world.spent();
     let passed = world.take(vec![directories(2, clusters)]);
     let passed = passed.iter().filter(|one| matches!(one, Effect::Send(..)));
     let passed = passed.count();
-    let first = world.steps.pop().unwrap_or_default();
+    let (all, longest) = world.spent();
     for _ in 0..50 {
         world.take(vec![Event::Tick]);
     }
     world.steps.sort();
     println!(
-        "a step that passes {passed} of {clusters} clusters through: {first:?}, a tick after it: median {:?}",
+        "a commit that passes {passed} of {clusters} clusters through: {all:?}, longest step {longest:?}, \
+         a tick after it: median {:?}",
         world.steps[25]
     );
 }
 
 fn main() {
     single_steps();
+    idle_steps();
     passing();
     let mut world = World::new(1, 10_000, "");
     let first = world.push(1);
@@ -289,15 +323,15 @@ fn main() {
     world.spent();
     let mut steps = Vec::new();
     for round in 2..7 {
-        let began = Instant::now();
         let sent = world.push(round);
-        steps.push(began.elapsed());
+        steps.push(world.spent());
         world.settle(sent);
+        world.spent();
     }
     steps.sort();
+    let (all, longest) = steps[2];
     println!(
-        "a step that gives 10,000 clusters a new assignment: median {:?}",
-        steps[2]
+        "a commit for 10,000 clusters without a rollout: {all:?} in all, longest step {longest:?}"
     );
     let waves = ", strategy: {waves: [{name: a, share: '25%'}, {name: b, share: '25%'}], maxConcurrent: 50%}";
     rounds(

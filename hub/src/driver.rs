@@ -238,8 +238,10 @@ impl Driver {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
+            let behind = self.fleet.has_due();
             let first = match self.backlog.pop_front() {
                 Some(command) => Some(command),
+                None if behind => commands.try_recv().ok(),
                 None => tokio::select! {
                     command = commands.recv() => match command {
                         Some(command) => Some(command),
@@ -252,6 +254,7 @@ impl Driver {
             let mut effects = Vec::new();
             match first {
                 Some(command) => self.take(command, now, &mut effects),
+                None if behind => {}
                 None if self.fleet.needs_ticks() => {
                     effects.extend(self.fleet.absorb(Event::Tick, now));
                 }

@@ -66,6 +66,10 @@ pub type Heads = BTreeMap<(RepositoryName, BranchName), Head>;
 /// The clusters of an environment, with wave and place within it.
 type Members = BTreeMap<ClusterName, (usize, Arc<str>)>;
 
+/// Assignments worked out in one step: as many as take a few milliseconds, so that no agent and no
+/// person waits for ten thousand others.
+const TURN: usize = 500;
+
 /// Everything the hub knows.
 #[derive(Debug, Clone, Default)]
 pub struct Fleet {
@@ -86,6 +90,12 @@ pub struct Fleet {
     hints: BTreeMap<RepositoryName, Timestamp>,
     /// What commits hold, where it was read.
     trees: trees::Trees,
+    /// Clusters whose assignment is to be worked out anew, a turn at a time.
+    due: BTreeSet<ClusterName>,
+    /// How many of them are a turn.
+    turn: usize,
+    /// What the clusters of each environment were given last while no rollout ran.
+    followed: BTreeMap<EnvironmentName, settle::Followed>,
     /// Clusters whose pin ends by itself.
     expiring_pins: usize,
     /// Grows with each visible change; each cluster remembers its last one.
@@ -101,6 +111,7 @@ impl Fleet {
     pub fn new(epoch: Epoch) -> Self {
         Self {
             epoch,
+            turn: TURN,
             ..Self::default()
         }
     }

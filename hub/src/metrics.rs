@@ -236,7 +236,8 @@ impl Metrics {
                 Connection::Online { .. } => "online",
                 Connection::Offline => "offline",
             });
-            if matches!(connection, Connection::Online { .. }) && cluster.is_current() {
+            let current = cluster.is_current() && !cluster.is_due();
+            if matches!(connection, Connection::Online { .. }) && current {
                 add("current");
             }
             let (sync, health) = cluster.worst();

@@ -5,6 +5,8 @@
 
 pub mod access;
 pub mod agent_api;
+pub mod connection;
+pub mod doors;
 pub mod enroll;
 pub mod fleet_api;
 pub mod http;

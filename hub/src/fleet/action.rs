@@ -508,7 +508,7 @@ impl Fleet {
                 }
                 state.pin = pin;
                 self.touched(name, effects);
-                self.assign_all(now, effects);
+                self.assign_later(|environment| environment.name == *name);
             }
         }
         Ok(())

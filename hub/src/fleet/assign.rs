@@ -1,6 +1,6 @@
 //! From what is declared and read to what one cluster should run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flotilla_shared::approval::SignedApproval;
 use flotilla_shared::assignment::{ApplicationAssignment, Assignment, Renderer};
@@ -16,14 +16,61 @@ use super::{Effect, Fleet, StoredAssignment};
 use crate::spec::{Application, Environment};
 
 impl Fleet {
+    /// Whether there are clusters whose assignment is still to be worked out anew: settling does that for
+    /// some of them at a time, so that a fleet of any size takes and answers what comes meanwhile. Until
+    /// then each goes on with the assignment it has, and is not counted as current.
+    #[must_use]
+    pub fn has_due(&self) -> bool {
+        !self.due.is_empty()
+    }
+
+    /// Marks clusters of some environments for it.
+    pub(super) fn assign_later(&mut self, mut whose: impl FnMut(&Environment) -> bool) {
+        let spec = std::sync::Arc::clone(&self.spec);
+        let environments: BTreeSet<_> = spec
+            .environments
+            .iter()
+            .filter(|environment| whose(environment))
+            .map(|environment| &environment.name)
+            .collect();
+        let names = self.clusters.keys().filter(|name| {
+            let environment = self.environment_of(name);
+            environment.is_some_and(|environment| environments.contains(&environment))
+        });
+        let names: BTreeSet<ClusterName> = names.cloned().collect();
+        self.assign_again(names);
+    }
+
+    /// Marks clusters for it.
+    pub(super) fn assign_again(&mut self, mut names: BTreeSet<ClusterName>) {
+        for name in &names {
+            if let Some(cluster) = self.clusters.get_mut(name) {
+                cluster.due = true;
+            }
+        }
+        self.due.append(&mut names);
+    }
+
+    /// Has a turn at those that are marked.
+    pub(super) fn assign_due(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        for _ in 0..self.turn {
+            let Some(name) = self.due.pop_first() else {
+                return;
+            };
+            self.assign(&name, now, effects);
+        }
+    }
+
     /// Works out a cluster's assignment anew; stores and sends it where it changed.
     pub(super) fn assign(&mut self, name: &ClusterName, now: Timestamp, effects: &mut Vec<Effect>) {
-        let Some(cluster) = self.clusters.get(name) else {
+        let Some(cluster) = self.clusters.get_mut(name) else {
             return;
         };
+        cluster.due = false;
         if cluster.record.pending.is_some() || cluster.record.credential.locked.is_some() {
             return;
         }
+        let previous = cluster.assigned.clone();
         let spec = std::sync::Arc::clone(&self.spec);
         let environment_name = self.environment_of(name);
         let environment = environment_name
@@ -34,7 +81,6 @@ impl Fleet {
             return;
         };
         let labels = self.labels_of(name);
-        let previous = cluster.assigned.clone();
         let plan = self.plan(name, environment, now);
         let (applications, placed) = self.applications(name, environment, &labels, &plan, |app| {
             previous
@@ -340,4 +386,80 @@ fn required_features<'a>(
         }
     }
     features.into_iter().map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use flotilla_shared::assignment::AssignmentRef;
+    use flotilla_shared::id::Epoch;
+
+    use super::*;
+    use crate::fleet::{ClusterRecord, Event, Hello, SessionId};
+    use crate::spec;
+
+    const FILE: &str = "apiVersion: flotilla.dev/v1alpha1
+kind: Fleet
+repositories: [{name: fleet, url: 'https://git.example.com/fleet.git'}]
+environments: [{name: prod, branch: prod}]
+applications: [{name: web, repository: fleet, path: web}]
+";
+
+    fn heads(number: u64) -> Event {
+        let branch: flotilla_shared::revision::BranchName = "prod".parse().unwrap();
+        Event::HeadsRead {
+            repository: "fleet".parse().unwrap(),
+            asked: vec![branch.clone()],
+            found: [(branch, format!("{number:040x}").parse().unwrap())].into(),
+        }
+    }
+
+    fn name(index: u64) -> ClusterName {
+        format!("c{index}").parse().unwrap()
+    }
+
+    fn sends(effects: &[Effect]) -> usize {
+        let is_send = |effect: &&Effect| matches!(effect, Effect::Send(..));
+        effects.iter().filter(is_send).count()
+    }
+
+    #[test]
+    fn a_commit_for_many_clusters_holds_nobody_else_up() {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut fleet = Fleet::new(Epoch(1));
+        fleet.turn = 3;
+        let spec = std::sync::Arc::new(spec::parse("f", FILE).unwrap());
+        fleet.step(Event::SpecChanged(spec), now);
+        for index in 0..8 {
+            let record = ClusterRecord {
+                environment: Some("prod".parse().unwrap()),
+                ..ClusterRecord::default()
+            };
+            fleet.step(Event::ClusterPut(name(index), record), now);
+            let hello = Hello::default();
+            fleet.step(Event::Connected(name(index), SessionId(index), hello), now);
+        }
+        assert_eq!(sends(&fleet.step(heads(1), now)), 3);
+        assert!(fleet.has_due());
+        let late = fleet.clusters()[&name(7)].clone();
+        assert!(late.is_due(), "and so not current, whatever its agent said");
+        // Somebody else has their say in between, at once and for good.
+        let hello = Hello::default();
+        let said = fleet.absorb(Event::Connected(name(7), SessionId(100), hello), now);
+        assert_eq!(sends(&said), 1);
+        assert!(!fleet.clusters()[&name(7)].is_due());
+        assert_eq!(sends(&fleet.settle(now)), 3);
+        // A newer commit meanwhile: whoever has not had their turn gets that one only.
+        let mut effects = fleet.step(heads(2), now);
+        while fleet.has_due() {
+            effects.extend(fleet.settle(now));
+        }
+        assert_eq!(sends(&effects), 8);
+        let place = |index: u64| fleet.clusters()[&name(index)].assigned_ref().generation.0;
+        let first = place(0);
+        assert_eq!(place(6), first - 1, "nobody gets what is old already");
+        assert_ne!(
+            fleet.clusters()[&name(6)].assigned_ref(),
+            AssignmentRef::default()
+        );
+    }
 }

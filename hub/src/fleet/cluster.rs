@@ -13,6 +13,7 @@ use flotilla_shared::wire::DecodedAssignment;
 use jiff::Timestamp;
 
 use super::event::{ClusterRecord, SessionId};
+use super::{observe, trees};
 
 /// Without a word for this long an agent counts as offline: three heartbeats and some slack.
 pub const OFFLINE_AFTER: jiff::SignedDuration = jiff::SignedDuration::from_secs(35);
@@ -107,6 +108,8 @@ pub struct Cluster {
     /// From before a restart: since when it was current, and by which report. Gone with the first
     /// other one.
     pub(super) resumable: Option<(Timestamp, Digest)>,
+    /// Its assignment is to be worked out anew, see [`super::Fleet::has_due`].
+    pub(super) due: bool,
     /// The assignment whose way here was measured.
     pub(super) measured: AssignmentRef,
 }
@@ -171,6 +174,22 @@ impl Cluster {
                 && placed.problem.is_none()
                 && report.is_some_and(|r| r.sync == Sync::Synced && r.health == Health::Current)
         })
+    }
+
+    /// Whether something changed that may give it another assignment than it has.
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        self.due
+    }
+
+    /// What a report says, whether it came just now or from the store.
+    pub(super) fn note_report(&mut self, report: Option<Report>) {
+        self.rendered_from = report
+            .as_ref()
+            .map(observe::rendered_from)
+            .unwrap_or_default();
+        self.reads = report.as_ref().and_then(trees::reads);
+        self.report = report;
     }
 
     /// Notes since when it is current.

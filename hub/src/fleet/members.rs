@@ -7,7 +7,6 @@ use flotilla_shared::id::ClusterName;
 use jiff::Timestamp;
 
 use super::cluster::{Connection, OFFLINE_AFTER};
-use super::event::Effect;
 use super::observe::{self, Lookup};
 use super::rollout::{Change, Observation, Phase, Progress, Rollout, Verdict};
 use super::trees::Answers;
@@ -100,17 +99,6 @@ impl Fleet {
                 .values()
                 .any(|app| rollout.carried.contains(&app.rollout))
         })
-    }
-
-    pub(super) fn assign_members(
-        &mut self,
-        members: &Members,
-        now: Timestamp,
-        effects: &mut Vec<Effect>,
-    ) {
-        for name in members.keys() {
-            self.assign(name, now, effects);
-        }
     }
 }
 

@@ -15,6 +15,15 @@ use crate::spec::{Environment, OnNewCommit, Strategy};
 /// Rounds of one settling; what is left then waits for the next tick.
 const ROUNDS: usize = 4;
 
+/// What clusters follow while no rollout runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Followed {
+    approved: Commits,
+    approved_by: String,
+    /// The last one, and how it ended.
+    rollout: Option<(String, State)>,
+}
+
 /// Who did what the hub does by itself.
 pub(super) const HUB: &str = "hub";
 
@@ -31,6 +40,7 @@ impl Fleet {
                 break;
             }
         }
+        self.assign_due(now, &mut effects);
         effects
     }
 
@@ -252,16 +262,18 @@ impl Fleet {
         effects: &mut Vec<Effect>,
     ) {
         let name = &environment.name;
-        let members = self.members(environment, strategy);
-        let Some(mut rollout) = self.rollouts.remove(name) else {
-            self.assign_members(&members, now, effects);
-            return;
-        };
-        if rollout.state.is_over() {
-            self.rollouts.insert(name.clone(), rollout);
-            self.assign_members(&members, now, effects);
+        if self
+            .rollouts
+            .get(name)
+            .is_none_or(|rollout| rollout.state.is_over())
+        {
+            self.follow_approved(environment);
             return;
         }
+        let members = self.members(environment, strategy);
+        let Some(mut rollout) = self.rollouts.remove(name) else {
+            return;
+        };
         let before = (rollout.state, rollout.wave);
         let mut answers = self.trees.take_answers(name, &rollout.target);
         let clusters = self.observe(&rollout, &members, answers.as_mut(), now);
@@ -347,13 +359,32 @@ impl Fleet {
         }
         self.rollouts.insert(name.clone(), rollout);
         if over {
-            self.assign_members(&members, now, effects);
+            self.follow_approved(environment);
             // What waits in the queue, or came meanwhile, has its turn at the next step.
             self.dirty.insert(name.clone());
         } else {
-            for cluster in &given {
-                self.assign(cluster, now, effects);
-            }
+            self.assign_again(given);
+        }
+    }
+
+    /// Gives all clusters of an environment in which no rollout runs what is good there, unless that is
+    /// what they were given last.
+    fn follow_approved(&mut self, environment: &Environment) {
+        let state = self.environments.get(&environment.name);
+        let rollout = self.rollouts.get(&environment.name);
+        let follow = Followed {
+            approved: state
+                .map(|state| state.approved.clone())
+                .unwrap_or_default(),
+            approved_by: state
+                .map(|state| state.approved_by.clone())
+                .unwrap_or_default(),
+            rollout: rollout.map(|rollout| (rollout.id.clone(), rollout.state)),
+        };
+        let name = &environment.name;
+        if self.followed.get(name) != Some(&follow) {
+            self.assign_later(|environment| environment.name == *name);
+            self.followed.insert(name.clone(), follow);
         }
     }
 

@@ -111,6 +111,8 @@ impl Simulation {
 
     fn boot(&mut self) {
         self.hub = Fleet::new(Epoch(1));
+        // Most fleets of a simulation are smaller than a real turn.
+        self.hub.turn = self.rng.random_range(1..8);
         let restored = self.disk.restore();
         self.feed(restored);
         let spec = spec::parse("f", &self.text).unwrap();

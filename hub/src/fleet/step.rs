@@ -1,6 +1,6 @@
 //! The step: one event, its consequences.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flotilla_shared::digest::Digest;
 use flotilla_shared::id::{ClusterName, RepositoryName};
@@ -13,8 +13,8 @@ use prost::Message as _;
 use super::cluster::{Cluster, Facts};
 use super::environment::{CheckResult, Pin};
 use super::event::{Effect, Event, SessionId, settle_order};
+use super::identity;
 use super::{Fleet, Head};
-use super::{identity, observe, trees};
 
 /// A hint older than this belongs to another push.
 const HINT_LIFE: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
@@ -46,25 +46,17 @@ impl Fleet {
                     self.rollouts.insert(rollout.environment.clone(), rollout);
                 }
                 for stored in clusters {
-                    self.clusters.insert(
-                        stored.name.clone(),
-                        Cluster {
-                            record: stored.record,
-                            assigned: stored.assignment.map(|stored| stored.decoded),
-                            resumable: stored.current_since.and_then(|since| {
-                                let report = encode_report(stored.report.as_ref()?);
-                                Some((since, Digest::of(&report.encode_to_vec())))
-                            }),
-                            rendered_from: stored
-                                .report
-                                .as_ref()
-                                .map(observe::rendered_from)
-                                .unwrap_or_default(),
-                            reads: stored.report.as_ref().and_then(trees::reads),
-                            report: stored.report,
-                            ..Cluster::default()
-                        },
-                    );
+                    let mut cluster = Cluster {
+                        record: stored.record,
+                        assigned: stored.assignment.map(|stored| stored.decoded),
+                        resumable: stored.current_since.and_then(|since| {
+                            let report = encode_report(stored.report.as_ref()?);
+                            Some((since, Digest::of(&report.encode_to_vec())))
+                        }),
+                        ..Cluster::default()
+                    };
+                    cluster.note_report(stored.report);
+                    self.clusters.insert(stored.name.clone(), cluster);
                     self.touch(&stored.name);
                 }
                 self.count_pins();
@@ -96,7 +88,7 @@ impl Fleet {
                 self.dirty
                     .extend(self.spec.environments.iter().map(|one| one.name.clone()));
                 self.touch_environments();
-                self.assign_all(now, &mut effects);
+                self.assign_later(|_| true);
             }
             Event::HeadsRead {
                 repository,
@@ -111,12 +103,7 @@ impl Fleet {
                 reason,
                 message,
             } => {
-                for branch in asked {
-                    let head = self.heads.entry((repository.clone(), branch)).or_default();
-                    head.problem = Some((reason, message.clone()));
-                }
-                self.touch_environments();
-                self.assign_all(now, &mut effects);
+                self.heads_failed(&repository, &asked, &(reason, message));
             }
             Event::TreesRead {
                 repository,
@@ -236,9 +223,7 @@ impl Fleet {
                     cluster.last_seen = Some(now);
                     cluster.reported_at = Some(now);
                     cluster.report_digest = digest;
-                    cluster.rendered_from = observe::rendered_from(&report);
-                    cluster.reads = trees::reads(&report);
-                    cluster.report = Some(report.clone());
+                    cluster.note_report(Some(report.clone()));
                     cluster.note_current(now);
                     if let Some((since, same)) = cluster.resumable.take()
                         && same == digest
@@ -313,8 +298,7 @@ impl Fleet {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
-        let mut visible = false;
-        let mut moved = false;
+        let mut news = BTreeSet::new();
         // The push is what a person waits from, not our look at it.
         let hinted = self.hints.remove(repository);
         let pushed = hinted.filter(|at| *at <= now && now.duration_since(*at) < HINT_LIFE);
@@ -335,8 +319,11 @@ impl Fleet {
                             checked_at: Some(now),
                             problem: None,
                         };
-                        moved = true;
-                        effects.push(Effect::StoreHead(repository.clone(), branch, head.clone()));
+                        effects.push(Effect::StoreHead(
+                            repository.clone(),
+                            branch.clone(),
+                            head.clone(),
+                        ));
                     }
                 }
                 // A branch that is gone takes nothing away (P6).
@@ -345,13 +332,37 @@ impl Fleet {
                     head.problem = Some((Reason::BranchNotFound, text));
                 }
             }
-            visible |= before.problem != head.problem;
+            if before.problem != head.problem || before.commit != head.commit {
+                news.insert(branch);
+            }
         }
-        if visible || moved {
+        if !news.is_empty() {
             self.dirty
                 .extend(self.spec.environments.iter().map(|one| one.name.clone()));
             self.touch_environments();
-            self.assign_all(now, effects);
+            self.assign_later(|environment| news.contains(&environment.branch));
+        }
+    }
+
+    fn heads_failed(
+        &mut self,
+        repository: &RepositoryName,
+        asked: &[BranchName],
+        problem: &(Reason, String),
+    ) {
+        let mut news = BTreeSet::new();
+        for branch in asked {
+            let head = self
+                .heads
+                .entry((repository.clone(), branch.clone()))
+                .or_default();
+            if head.problem.replace(problem.clone()).as_ref() != Some(problem) {
+                news.insert(branch);
+            }
+        }
+        if !news.is_empty() {
+            self.touch_environments();
+            self.assign_later(|environment| news.contains(&environment.branch));
         }
     }
 
@@ -413,7 +424,7 @@ impl Fleet {
             self.assign(&name, now, effects);
             self.count_pins();
         }
-        let mut all = false;
+        let mut ended = BTreeSet::new();
         for (name, state) in &mut self.environments {
             if expired(&state.pin, now) {
                 state.pin = None;
@@ -421,12 +432,12 @@ impl Fleet {
                     name.clone(),
                     Box::new(state.clone()),
                 ));
-                all = true;
+                ended.insert(name.clone());
             }
         }
-        if all {
+        if !ended.is_empty() {
             self.touch_environments();
-            self.assign_all(now, effects);
+            self.assign_later(|environment| ended.contains(&environment.name));
         }
     }
 
@@ -452,13 +463,6 @@ impl Fleet {
                 let state = Box::new(state.clone());
                 effects.push(Effect::StoreEnvironment(environment.name.clone(), state));
             }
-        }
-    }
-
-    pub(super) fn assign_all(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        let names: Vec<ClusterName> = self.clusters.keys().cloned().collect();
-        for name in names {
-            self.assign(&name, now, effects);
         }
     }
 }
