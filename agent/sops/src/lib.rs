@@ -9,7 +9,8 @@
 //!
 //! A file whose MAC does not fit is refused as a whole. YAML, JSON, dotenv and binary files (any content
 //! in an envelope of JSON) are read; INI files are not, and neither are PGP, cloud keys and Shamir's
-//! shares. Formats, MAC and rules are those of sops 3.7 to 3.10 (`sops.go`, `aes/cipher.go`, `stores/`).
+//! shares. Formats, MAC and rules are those of sops 3.7 to 3.11 (`sops.go`, `aes/cipher.go`, `stores/`);
+//! `tests/differential.rs` holds them against the program, where there is one.
 
 mod age;
 mod dotenv;
@@ -286,13 +287,17 @@ fn walk(
             for (name, child) in entries {
                 path.push(name.clone());
                 walk(child, path, key, rules, mac)?;
+                if *child == Node::Comment {
+                    return Err(Error::Value(path.join(".")));
+                }
                 path.pop();
             }
         }
         Node::List(items) => {
-            for item in items {
+            for item in items.iter_mut() {
                 walk(item, path, key, rules, mac)?;
             }
+            items.retain(|item| *item != Node::Comment);
         }
         Node::Leaf(leaf) if leaf.is_null() => {}
         Node::Leaf(leaf) => {
@@ -307,11 +312,12 @@ fn walk(
                 match node {
                     Node::Leaf(leaf) => mac.update(value::bytes(leaf).as_bytes()),
                     Node::Bytes(bytes) if rules.takes_bytes => mac.update(bytes),
+                    Node::Comment => {}
                     _ => return Err(Error::Value(path.join("."))),
                 }
             }
         }
-        Node::Bytes(_) => {}
+        Node::Bytes(_) | Node::Comment => {}
     }
     Ok(())
 }

@@ -236,3 +236,37 @@ fn numbers_of_json_are_floating() {
     );
     assert!(matches!(open(&file, Format::Ini), Err(Error::Syntax(_))));
 }
+
+#[test]
+fn comments_in_lists_are_dropped_and_are_never_values() {
+    let sealer = Sealer::new();
+    let [note, one, two] = [("why", "comment"), ("1", "str"), ("2", "str")]
+        .map(|(plain, kind)| sealer.seal(plain, kind, "list:"));
+    let metadata = sealer.metadata(&sealer.mac(b"12"), "");
+    let file = format!("list:\n- {note}\n- {one}\n- {note}\n- {two}\n{metadata}");
+    let opened = open(&file, Format::Yaml).unwrap();
+    assert_eq!(opened, "list:\n- '1'\n- '2'\n");
+    // Put in the place of a value, one would take that value away without a trace in the MAC.
+    let file = format!("list: {note}\n{}", sealer.metadata(&sealer.mac(b""), ""));
+    let place = Error::Value("list".to_owned());
+    assert_eq!(open(&file, Format::Yaml), Err(place));
+}
+
+#[test]
+fn days_that_no_month_has_are_text() {
+    let sealer = Sealer::new();
+    let sealed = sealer.seal("s", "str", "data:");
+    for (day, read) in [
+        ("2024-02-29", "2024-02-29T00:00:00Z"),
+        ("2023-02-29", "2023-02-29"),
+        ("1900-2-29", "1900-2-29"),
+        ("2000-2-29", "2000-02-29T00:00:00Z"),
+        ("2023-04-31", "2023-04-31"),
+    ] {
+        let mac = sealer.mac(format!("{read}s").as_bytes());
+        let metadata = sealer.metadata(&mac, "  encrypted_regex: (?i)^DATA$\n");
+        let file = format!("day: {day}\ndata: {sealed}\n{metadata}");
+        let opened = open(&file, Format::Yaml).unwrap();
+        assert!(opened.contains(read), "{day}: {opened}");
+    }
+}

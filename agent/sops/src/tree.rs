@@ -21,6 +21,8 @@ pub(crate) enum Node {
     Leaf(Value),
     /// What was opened and is no UTF-8; only a whole file may be so.
     Bytes(Zeroizing<Vec<u8>>),
+    /// What was opened and is a comment: in lists SOPS keeps them as items. It is dropped, never a value.
+    Comment,
 }
 
 impl Node {
@@ -45,7 +47,7 @@ impl Node {
             }
             Self::List(items) => Value::Array(items.into_iter().map(Self::into_value).collect()),
             Self::Leaf(value) => value,
-            Self::Bytes(_) => Value::Null,
+            Self::Bytes(_) | Self::Comment => Value::Null,
         }
     }
 }
@@ -131,6 +133,9 @@ impl<'t> Reader<'t> {
                     let key = match self.next()? {
                         Event::MappingEnd => return Ok(Node::Map(entries)),
                         Event::Scalar(key, _, 0, None) => key.into_owned(),
+                        Event::Scalar(key, _, 0, Some(_)) if key == "<<" => {
+                            return refuse("merge keys (`<<`) are not taken in encrypted files");
+                        }
                         _ => return refuse("a key is no text"),
                     };
                     if entries.iter().any(|(known, _)| *known == key) {
@@ -176,7 +181,15 @@ fn time(text: &str) -> Option<String> {
     };
     let mut parts = date.splitn(3, '-').map(|part| part.parse::<u32>().ok());
     let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
-    if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        2 if is_leap => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => return None,
+    };
+    if !(1..=days).contains(&day) {
         return None;
     }
     let date = format!("{year:04}-{month:02}-{day:02}");

@@ -31,6 +31,9 @@ pub(crate) fn open(sealed: &str, key: &[u8], context: &str) -> Option<Node> {
         aad: context.as_bytes(),
     };
     let plain = Zeroizing::new(cipher.decrypt(&Nonce::<U32>::from(iv), payload).ok()?);
+    if kind == "comment" {
+        return Some(Node::Comment);
+    }
     let Ok(text) = std::str::from_utf8(&plain) else {
         let is_text = matches!(kind.as_str(), "str" | "bytes");
         return is_text.then(|| Node::Bytes(plain));
