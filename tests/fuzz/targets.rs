@@ -1,6 +1,8 @@
 //! What outside bytes may not do, one function for each parser. They say more than "no panic": what is
 //! taken is taken the same way twice, stays inside its bounds, and proves what it should.
 
+mod said;
+
 use std::str::FromStr;
 
 use flotilla_hub::authority::Request;
@@ -183,5 +185,41 @@ pub(crate) fn sops(data: &[u8]) {
         if let Err(error) = flotilla_sops::decrypt(data, &keys, format) {
             assert!(!format!("{error} {error:?}").contains("AGE-SECRET-KEY"));
         }
+    }
+}
+
+/// What a Git server says when it is asked for a commit's directories.
+pub(crate) fn trees(data: &[u8]) {
+    use flotilla_git::{Access, Limits, Remote, TreeLimits};
+    thread_local! {
+        static REMOTE: (tempfile::TempDir, Remote) = {
+            let directory = tempfile::tempdir().expect("a directory");
+            let url = "file:///nowhere".parse().expect("a URL");
+            let cache = directory.path().join("cache");
+            let remote = Remote::open(&cache, url, Limits::default(), Access::default());
+            (directory, remote.expect("an empty cache"))
+        };
+    }
+    let limits = TreeLimits {
+        pack_bytes: 1 << 20,
+        objects: 2_000,
+        object_bytes: 1 << 20,
+        bytes: 4 << 20,
+        directories: 500,
+    };
+    let (commit, said, wanted) = match said::recorded(data) {
+        Some((commit, said)) => (commit, said.to_vec(), None),
+        None => said::made(data, limits.directories, Limits::default().tree_depth),
+    };
+    let read = |said: Vec<u8>| {
+        REMOTE.with(|(_, remote)| remote.directories_said(&commit, &limits, said).ok())
+    };
+    let found = read(said.clone());
+    assert_eq!(found, read(said), "the same, read again");
+    if let Some(found) = &found {
+        assert!(found.get(".").is_some() && found.len() <= limits.directories);
+    }
+    if let Some(wanted) = wanted {
+        assert_eq!(found, wanted);
     }
 }

@@ -184,6 +184,11 @@ fn e16_webhooks() {
 }
 
 #[test]
+fn g10_answers_about_directories() {
+    check("trees", 4, targets::trees);
+}
+
+#[test]
 fn sops_files() {
     check("sops", 20, targets::sops);
 }

@@ -1,4 +1,4 @@
-//! Reading a commit's tree: names, kinds and bounded blobs.
+//! Reading a commit's tree: bounded names, kinds and bounded blobs.
 
 use flotilla_shared::revision::Commit;
 use gix::ObjectId;
@@ -7,6 +7,10 @@ use gix::objs::tree::EntryKind;
 use crate::error::one_line;
 use crate::fetch::object_id;
 use crate::{Error, Remote};
+
+/// Longest path, bytes: Linux's `PATH_MAX`, and what `git fsck` calls a large path name. A tree may
+/// hold a name of any length, and each entry below it repeats that name.
+pub(crate) const MAX_PATH: usize = 4096;
 
 /// One entry of a tree that is not itself a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,11 +121,15 @@ impl Reader<'_> {
                 url: self.remote.url.clone(),
                 cause: format!("a name in {path:?} is not valid UTF-8"),
             })?;
+            if path.len() + name.len() >= MAX_PATH {
+                return Err(self.limit("bytes in one path", MAX_PATH as u64));
+            }
             let child = if path.is_empty() {
                 name.to_owned()
             } else {
                 format!("{path}/{name}")
             };
+            self.count(child.len() as u64)?;
             let id = entry.object_id();
             match entry.mode().kind() {
                 EntryKind::Tree => self.directory(id, &child, depth + 1, wanted)?,
@@ -147,6 +155,15 @@ impl Reader<'_> {
         Ok(())
     }
 
+    /// Paths count, too: they are kept like blobs.
+    fn count(&mut self, bytes: u64) -> Result<(), Error> {
+        self.bytes += bytes;
+        if self.bytes > self.remote.limits.tree_bytes {
+            return Err(self.limit("bytes in one tree", self.remote.limits.tree_bytes));
+        }
+        Ok(())
+    }
+
     fn push(&mut self, path: String, id: ObjectId, blob: Blob) {
         self.entries.push(TreeEntry {
             path,
@@ -165,10 +182,7 @@ impl Reader<'_> {
         if header.size() > limit {
             return Ok(Blob::TooLarge(header.size()));
         }
-        self.bytes += header.size();
-        if self.bytes > self.remote.limits.tree_bytes {
-            return Err(self.limit("bytes in one tree", self.remote.limits.tree_bytes));
-        }
+        self.count(header.size())?;
         let mut object = repository
             .find_object(id)
             .map_err(|error| self.remote.corrupt(error))?;

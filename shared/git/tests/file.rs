@@ -300,6 +300,57 @@ fn g11_budgets_of_trees_hold() {
     }
 }
 
+/// A tree as nobody's Git would make it; its id.
+fn raw_tree(directory: &Path, entries: &[(&str, &str)]) -> String {
+    let mut raw = Vec::new();
+    for (name, id) in entries {
+        raw.extend(format!("{name}\0").into_bytes());
+        let byte = |at: usize| u8::from_str_radix(&id[2 * at..2 * at + 2], 16).unwrap();
+        raw.extend((0..20).map(byte));
+    }
+    std::fs::write(directory.join(".git/raw"), raw).unwrap();
+    let arguments = ["hash-object", "-t", "tree", "-w", "--literally", ".git/raw"];
+    git(directory, &arguments)
+}
+
+#[test]
+fn g06_long_names_and_names_that_come_twice_are_refused() {
+    let origin = Origin::new();
+    let path = origin.path();
+    git(path, &["config", "uploadpack.allowFilter", "true"]);
+    origin.commit("f", "1");
+    let blob = git(path, &["rev-parse", "HEAD:f"]);
+    let leaf = raw_tree(path, &[("100644 x", &blob)]);
+    let other = raw_tree(path, &[("100644 y", &blob)]);
+    // Each entry below a name repeats it: a few trees would be gigabytes of paths.
+    let long = format!("40000 {}", "n".repeat(1 << 20));
+    let long = raw_tree(path, &[(&long, &leaf)]);
+    let deep = (0..20).fold(leaf.clone(), |below, _| {
+        let name = format!("40000 {}", "d".repeat(250));
+        raw_tree(path, &[(&name, &below)])
+    });
+    let twice = raw_tree(path, &[("40000 a", &leaf), ("40000 a", &other)]);
+    for (root, why) in [
+        (&long, "4096 bytes in one path"),
+        (&deep, "4096 bytes in one path"),
+        (&twice, "two directories are called"),
+    ] {
+        let commit = git(path, &["commit-tree", "-m", "x", root]);
+        git(path, &["update-ref", "refs/heads/prod", &commit]);
+        let commit = commit.parse().unwrap();
+        let cache = tempfile::tempdir().unwrap();
+        let remote = origin.remote(&cache.path().join("r"));
+        let limits = flotilla_git::TreeLimits::default();
+        let error = remote.directories(&commit, &limits).unwrap_err();
+        assert!(error.to_string().contains(why), "{error}");
+        remote.fetch(&"prod".parse().unwrap(), &commit).unwrap();
+        let read = remote.read_tree(&commit, |_| true);
+        if root != &twice {
+            assert_eq!(read.unwrap_err().reason(), Reason::LimitExceeded);
+        }
+    }
+}
+
 #[test]
 fn g12_a_damaged_cache_is_made_anew() {
     let origin = Origin::new();

@@ -1,0 +1,165 @@
+//! What a server's pack says of a commit's directories. Every byte of it is the server's choice.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Instant;
+
+use flotilla_shared::source::{Directories, ROOT, TreeId};
+use gix::ObjectId;
+use gix::objs::{CommitRef, Kind, TreeRefIter};
+use gix::odb::pack::data::{self, decode::entry::ResolvedBase};
+
+use super::TreeLimits;
+use crate::tree::MAX_PATH;
+use crate::{Error, Remote};
+
+/// The directories right below one, with their trees.
+type Children = Vec<(Box<str>, ObjectId)>;
+
+/// A pack's commits and trees.
+#[derive(Default)]
+pub(super) struct Unpacked {
+    commits: BTreeMap<ObjectId, ObjectId>,
+    trees: HashMap<ObjectId, Children>,
+}
+
+impl Unpacked {
+    pub(super) fn read(
+        remote: &Remote,
+        pack: Vec<u8>,
+        limits: &TreeLimits,
+        deadline: Instant,
+    ) -> Result<Self, Error> {
+        let corrupt = |error: &dyn std::fmt::Debug| remote.corrupt(error);
+        let size = pack.len() as u64;
+        let file = data::File::from_data(pack, "trees.pack".into(), gix::hash::Kind::Sha1)
+            .map_err(|error| corrupt(&error))?
+            .with_alloc_limit_bytes(Some(limits.object_bytes));
+        if file.num_objects() > limits.objects {
+            return Err(remote.over("objects in a pack of directories", limits.objects.into()));
+        }
+        let mut unpacked = Self::default();
+        let mut offsets: HashMap<ObjectId, u64> = HashMap::new();
+        let mut inflate = gix::zlib::Inflate::default();
+        let mut cache = gix::odb::pack::cache::lru::MemoryCappedHashmap::new(8 << 20);
+        let mut content = Vec::new();
+        let (mut offset, mut bytes, mut known) = (data::header::SIZE as u64, 0u64, 0usize);
+        for _ in 0..file.num_objects() {
+            if Instant::now() > deadline {
+                return Err(remote.out_of_time());
+            }
+            // Beyond it is the checksum only.
+            if offset + 20 >= size {
+                return Err(corrupt(&"the pack ends in its middle"));
+            }
+            let entry = file.entry(offset).map_err(|error| corrupt(&error))?;
+            if matches!(entry.header, data::entry::Header::Blob) {
+                return Err(corrupt(
+                    &"the server sent files, though it was asked for directories only",
+                ));
+            }
+            let base = |id: &gix::hash::oid, _: &mut Vec<u8>| match offsets.get(id) {
+                Some(offset) => Ok(Some(ResolvedBase::InPack(file.entry(*offset)?))),
+                None => Ok(None),
+            };
+            let start = entry.data_offset;
+            let outcome = file
+                .decode_entry(entry, &mut content, &mut inflate, &base, &mut cache)
+                .map_err(|error| corrupt(&error))?;
+            bytes += outcome.object_size;
+            if bytes > limits.bytes {
+                return Err(remote.over("bytes of directories", limits.bytes));
+            }
+            let id = gix::objs::compute_hash(gix::hash::Kind::Sha1, outcome.kind, &content)
+                .map_err(|error| corrupt(&error))?;
+            offsets.insert(id, offset);
+            offset = start + outcome.compressed_size as u64;
+            match outcome.kind {
+                Kind::Commit => {
+                    let commit = CommitRef::from_bytes(&content, gix::hash::Kind::Sha1)
+                        .map_err(|error| corrupt(&error))?;
+                    unpacked.commits.insert(id, commit.tree());
+                }
+                Kind::Tree => {
+                    let children = children(&content).map_err(|error| remote.corrupt(error))?;
+                    // Each is in at least one place, so that they cannot be more than the places.
+                    known += children.len();
+                    if known > limits.directories {
+                        return Err(remote.too_many(limits));
+                    }
+                    unpacked.trees.insert(id, children);
+                }
+                Kind::Blob | Kind::Tag => {
+                    return Err(corrupt(&"the server sent something that is no directory"));
+                }
+            }
+        }
+        Ok(unpacked)
+    }
+
+    /// Walks the tree from its root.
+    pub(super) fn directories(
+        &self,
+        remote: &Remote,
+        commit: ObjectId,
+        limits: &TreeLimits,
+    ) -> Result<Directories, Error> {
+        let root = self.commits.get(&commit).ok_or_else(|| {
+            remote.corrupt("the server sent another commit than the one asked for")
+        })?;
+        let mut found: Vec<(String, TreeId)> = Vec::new();
+        let mut waiting = vec![(ROOT.to_owned(), *root, 0)];
+        while let Some((path, id, depth)) = waiting.pop() {
+            if found.len() >= limits.directories {
+                return Err(remote.too_many(limits));
+            }
+            let deepest = remote.limits.tree_depth;
+            if depth > deepest {
+                return Err(remote.over("levels of directories", deepest as u64));
+            }
+            let children = self
+                .trees
+                .get(&id)
+                .ok_or_else(|| remote.corrupt(format!("the tree of {path:?} is missing")))?;
+            for (name, child) in children {
+                if path.len() + name.len() >= MAX_PATH {
+                    return Err(remote.over("bytes in one path", MAX_PATH as u64));
+                }
+                let child_path = match path.as_str() {
+                    ROOT => name.to_string(),
+                    parent => format!("{parent}/{name}"),
+                };
+                waiting.push((child_path, *child, depth + 1));
+            }
+            // SHA-1 by the format that was agreed on.
+            let id: TreeId = id
+                .as_slice()
+                .try_into()
+                .map_err(|error| remote.corrupt(error))?;
+            found.push((path, id));
+        }
+        Ok(Directories::new(found))
+    }
+}
+
+fn children(tree: &[u8]) -> Result<Children, String> {
+    let mut children: Children = Vec::new();
+    for entry in TreeRefIter::from_bytes(tree, gix::hash::Kind::Sha1) {
+        let entry = entry.map_err(|error| format!("{error:?}"))?;
+        if !entry.mode.is_tree() {
+            continue;
+        }
+        let name = std::str::from_utf8(entry.filename)
+            .map_err(|_| "a directory's name is not valid UTF-8".to_owned())?;
+        if matches!(name, "" | "." | "..") || name.contains('/') {
+            return Err(format!("a directory is called {name:?}"));
+        }
+        children.push((name.into(), entry.oid.to_owned()));
+    }
+    // Git never makes such a tree. Only one of the two could be found here, while an agent reads both.
+    let mut names: Vec<&str> = children.iter().map(|(name, _)| &**name).collect();
+    names.sort_unstable();
+    if let Some(pair) = names.windows(2).find(|pair| pair.first() == pair.last()) {
+        return Err(format!("two directories are called {:?}", pair.first()));
+    }
+    Ok(children)
+}
