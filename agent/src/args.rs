@@ -170,7 +170,8 @@ pub struct Run {
     #[arg(long)]
     pub data_dir: PathBuf,
     /// Where another authority than the hub (cert-manager) keeps this agent's `tls.key`, `tls.crt` and
-    /// `ca.crt`, read again when the certificate is due; no token is needed then.
+    /// `ca.crt`, read again when the certificate is due; no token is needed then. Where it keeps no
+    /// `ca.crt`, the roots of `--trust-bundle` count.
     #[arg(long)]
     pub identity_dir: Option<PathBuf>,
     /// This cluster's name.

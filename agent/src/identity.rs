@@ -1,6 +1,8 @@
 //! The agent's key and certificate: made here, enrolled with a token, renewed in time. The key never
 //! leaves the data directory.
 
+mod mounted;
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -17,6 +19,8 @@ use flotilla_shared::trust::{TrustError, judge_bundle};
 use jiff::Timestamp;
 use rcgen::{CertificateParams, KeyPair};
 use tonic::transport::Channel;
+
+pub use mounted::Mounted;
 
 /// The agent has no usable identity.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +57,16 @@ pub enum Error {
          agent reads it again"
     )]
     NotRenewed(PathBuf),
+    /// What another authority keeps cannot be used.
+    #[error(
+        "{directory}: {cause}; whatever fills it has to mend that, the agent reads it again by itself"
+    )]
+    Mounted {
+        /// Where.
+        directory: PathBuf,
+        /// Why.
+        cause: String,
+    },
     /// The hub said no.
     #[error("the hub refuses enrolment: {0}")]
     Refused(String),
@@ -65,7 +79,7 @@ const NAMES: [&str; 3] = ["tls.key", "ca.crt", "tls.crt"];
 #[derive(Debug, Clone)]
 pub struct IdentityFiles {
     directory: PathBuf,
-    mounted: Option<PathBuf>,
+    mounted: Option<Mounted>,
 }
 
 /// A certificate with what we need to know of it.
@@ -93,11 +107,11 @@ impl IdentityFiles {
         }
     }
 
-    /// Takes key, certificate and roots from a directory that another authority fills, such as a mounted
-    /// Secret of cert-manager (`tls.key`, `tls.crt`, `ca.crt`), instead of asking the hub for them.
+    /// Takes key, certificate and roots from a directory that another authority fills instead of asking
+    /// the hub for them.
     #[must_use]
-    pub fn mounted(mut self, directory: Option<PathBuf>) -> Self {
-        self.mounted = directory;
+    pub fn mounted(mut self, mounted: Option<Mounted>) -> Self {
+        self.mounted = mounted;
         self
     }
 
@@ -107,33 +121,39 @@ impl IdentityFiles {
         self.mounted.is_some()
     }
 
-    /// Takes what is mounted, whatever we had: its owner says who we are.
+    /// Takes what is mounted, whatever we had: its owner says who we are. What cannot be used takes
+    /// nothing away: what we had is good until it ends.
     fn take_mounted(&self) -> Result<(), Error> {
         let Some(mounted) = &self.mounted else {
             return Ok(());
         };
-        // A Secret is replaced by a link to a new directory: all files from the same one.
-        let link = mounted.join("tls.crt");
-        let certificate = link
-            .canonicalize()
-            .map_err(|cause| Error::File { path: link, cause })?;
-        let directory = certificate.parent().unwrap_or(mounted);
-        let mut entries = BTreeMap::new();
-        for name in NAMES {
-            entries.insert(name.to_owned(), read(&directory.join(name))?);
+        let error = match mounted.read() {
+            Ok(entries) => return self.write_all(&entries),
+            Err(error) => error,
+        };
+        match self.load_own() {
+            Ok(Some(own)) if mounted.covers(&own, Timestamp::now()) => {
+                tracing::warn!(%error, "stays with the certificate it has");
+                Ok(())
+            }
+            _ => Err(error),
         }
-        self.write_all(&entries)
     }
 
     /// The certificate that another authority has renewed.
     ///
     /// # Errors
     /// When it has not, or files cannot be used.
-    fn renewed_elsewhere(&self, mounted: &Path) -> Result<Certified, Error> {
-        let before = self.load_own()?.map(|certified| certified.tls.chain_pem);
-        let is_new = |certified: &Certified| Some(&certified.tls.chain_pem) != before.as_ref();
-        let now = self.load()?.filter(is_new);
-        now.ok_or_else(|| Error::NotRenewed(mounted.to_owned()))
+    fn renewed_elsewhere(&self, mounted: &Mounted) -> Result<Certified, Error> {
+        let before = self.load_own().ok().flatten();
+        self.write_all(&mounted.read()?)?;
+        let is_new = |certified: &Certified| {
+            before
+                .as_ref()
+                .is_none_or(|before| before.tls.chain_pem != certified.tls.chain_pem)
+        };
+        let now = self.load_own()?.filter(is_new);
+        now.ok_or_else(|| Error::NotRenewed(mounted.directory.clone()))
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -153,24 +173,12 @@ impl IdentityFiles {
         if !self.path("tls.crt").exists() {
             return Ok(None);
         }
-        let chain_pem = read(&self.path("tls.crt"))?;
-        let key_pem = read_private(&self.path("tls.key"))?;
-        let trust_bundle = read(&self.path("ca.crt"))?;
-        let leaf = tls::certificates("certificate chain", &chain_pem)?.swap_remove(0);
-        let peer = PeerCertificate::from_der(&leaf)
-            .map_err(|error| Error::Refused(format!("the certificate on disk: {error}")))?;
-        let Identity::Cluster(cluster) = peer.identity else {
-            return Err(Error::Refused(
-                "the certificate on disk is not an agent's".to_owned(),
-            ));
+        let tls = TlsIdentity {
+            chain_pem: read(&self.path("tls.crt"))?,
+            key_pem: read_private(&self.path("tls.key"))?,
         };
-        Ok(Some(Certified {
-            tls: TlsIdentity { chain_pem, key_pem },
-            trust_bundle,
-            cluster,
-            issued_at: Timestamp::from_second(peer.not_before).unwrap_or_default(),
-            expires_at: Timestamp::from_second(peer.not_after).unwrap_or_default(),
-        }))
+        let trust_bundle = read(&self.path("ca.crt"))?;
+        certified(tls, trust_bundle).map(Some)
     }
 
     /// The key, made where there is none.
@@ -394,6 +402,24 @@ impl IdentityFiles {
     }
 }
 
+fn certified(tls: TlsIdentity, trust_bundle: String) -> Result<Certified, Error> {
+    let leaf = tls::certificates("certificate chain", &tls.chain_pem)?.swap_remove(0);
+    let peer = PeerCertificate::from_der(&leaf)
+        .map_err(|error| Error::Refused(format!("the certificate on disk: {error}")))?;
+    let Identity::Cluster(cluster) = peer.identity else {
+        return Err(Error::Refused(
+            "the certificate on disk is not an agent's".to_owned(),
+        ));
+    };
+    Ok(Certified {
+        tls,
+        trust_bundle,
+        cluster,
+        issued_at: Timestamp::from_second(peer.not_before).unwrap_or_default(),
+        expires_at: Timestamp::from_second(peer.not_after).unwrap_or_default(),
+    })
+}
+
 /// How long after `now` a certificate should be renewed: at two thirds of its life.
 #[must_use]
 pub fn renew_after(certified: &Certified, now: Timestamp) -> Duration {
@@ -449,67 +475,4 @@ fn write_private(path: &Path, content: &str) -> Result<(), Error> {
         .and_then(|()| file.sync_all())
         .map_err(error)?;
     std::fs::rename(&temporary, path).map_err(error)
-}
-
-#[cfg(test)]
-mod tests {
-    use rcgen::{BasicConstraints, IsCa, Issuer, SanType};
-
-    use super::*;
-
-    /// What cert-manager puts into a Secret.
-    fn issue(directory: &Path, days: i64) -> String {
-        let authority = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let root = params.self_signed(&authority).unwrap().pem();
-        let key = KeyPair::generate().unwrap();
-        let mut leaf = CertificateParams::default();
-        let name = "spiffe://flotilla/cluster/c1".try_into().unwrap();
-        leaf.subject_alt_names = vec![SanType::URI(name)];
-        let now = std::time::SystemTime::now();
-        leaf.not_before = now.into();
-        leaf.not_after = (now + Duration::from_secs(days.unsigned_abs() * 86_400)).into();
-        let issuer = Issuer::new(params, authority);
-        let certificate = leaf.signed_by(&key, &issuer).unwrap().pem();
-        std::fs::create_dir_all(directory).unwrap();
-        for (name, content) in [
-            ("tls.crt", &certificate),
-            ("tls.key", &key.serialize_pem()),
-            ("ca.crt", &root),
-        ] {
-            std::fs::write(directory.join(name), content).unwrap();
-        }
-        certificate
-    }
-
-    #[test]
-    fn another_authority_issues_by_a_mounted_directory_that_is_read_again() {
-        let directory = tempfile::tempdir().unwrap();
-        let mounted = directory.path().join("mounted");
-        let files = IdentityFiles::new(directory.path()).mounted(Some(mounted.clone()));
-        let missing = files.load().unwrap_err().to_string();
-        assert!(missing.contains("tls.crt"), "{missing}");
-
-        // As kubelet mounts a Secret: links into a directory that is exchanged.
-        let link = mounted.join("..data");
-        std::fs::create_dir_all(&mounted).unwrap();
-        for name in NAMES {
-            std::os::unix::fs::symlink(Path::new("..data").join(name), mounted.join(name)).unwrap();
-        }
-        let first = issue(&mounted.join("one"), 10);
-        std::os::unix::fs::symlink("one", &link).unwrap();
-        let certified = files.load().unwrap().unwrap();
-        assert_eq!(certified.tls.chain_pem, first);
-        assert_eq!(certified.cluster.as_str(), "c1");
-        let same = files.renewed_elsewhere(&mounted);
-        assert!(matches!(same, Err(Error::NotRenewed(_))), "{same:?}");
-
-        let second = issue(&mounted.join("two"), 20);
-        std::fs::remove_file(&link).unwrap();
-        std::os::unix::fs::symlink("two", &link).unwrap();
-        let renewed = files.renewed_elsewhere(&mounted).unwrap();
-        assert_eq!(renewed.tls.chain_pem, second);
-        assert_eq!(files.load().unwrap().unwrap().tls.chain_pem, second);
-    }
 }

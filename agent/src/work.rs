@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::args::Run;
 use crate::cluster::{Cluster, Facts};
 use crate::connection::{Connection, Pace};
-use crate::identity::{self, Certified, IdentityFiles};
+use crate::identity::{self, Certified, IdentityFiles, Mounted};
 use crate::leader::Fence;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
@@ -24,6 +24,8 @@ use crate::source::{Source, Trust};
 
 /// The Secret with key and certificate, in the agent's namespace.
 const IDENTITY: &str = "flotilla-agent-identity";
+/// Between two looks at a mounted identity that cannot be used; kubelet brings a change within two minutes.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// The ConfigMap with the last accepted assignment, in the agent's namespace.
 const LEDGER: &str = "flotilla-agent-ledger";
 
@@ -94,7 +96,14 @@ impl Work {
         };
         // The loop starts first and alone: with the hub away the last assignment goes on (I6).
         let mut tasks = vec![tokio::spawn(reconciler.run(stop.clone()))];
-        let files = IdentityFiles::new(&run.data_dir).mounted(run.identity_dir.clone());
+        let mounted = run.identity_dir.clone().map(|directory| Mounted {
+            directory,
+            roots: run.trust_bundle.clone(),
+            cluster: run.cluster.clone(),
+        });
+        let files = IdentityFiles::new(&run.data_dir).mounted(mounted);
+        // What is mounted is the same for all pods already.
+        let share_identity = shared.share && !files.is_mounted();
         if shared.share {
             let copies = Copies {
                 cluster: shared.cluster.clone(),
@@ -111,11 +120,10 @@ impl Work {
             run: Arc::clone(run),
             cluster: shared.cluster.clone(),
             files,
-            share: shared.share,
+            share: share_identity,
             metrics: shared.metrics.clone(),
             fence: shared.cluster.fence(),
         };
-        let share = shared.share;
         let (instance, connected) = (shared.instance.clone(), Arc::clone(&shared.connected));
         let connect_stop = stop;
         tasks.push(tokio::spawn(async move {
@@ -146,7 +154,7 @@ impl Work {
                 reports: reports_end,
                 connected,
                 renewed,
-                kept: share.then_some(kept_end),
+                kept: share_identity.then_some(kept_end),
                 next: None,
                 previews,
                 metrics: link.metrics.clone(),
@@ -185,12 +193,20 @@ struct Link {
 impl Link {
     async fn certified(&self) -> anyhow::Result<(Certified, Facts)> {
         let facts = self.facts().await;
-        // What is mounted is the same for all pods already.
-        if self.share && !self.files.is_mounted() {
+        if self.share {
             self.meet().await?;
         }
-        if let Some(certified) = self.files.load()? {
-            return Ok((certified, facts));
+        loop {
+            match self.files.load() {
+                Ok(Some(certified)) => return Ok((certified, facts)),
+                Ok(None) => break,
+                // Its owner mends it, and nobody has to start us again.
+                Err(error) if self.files.is_mounted() => {
+                    tracing::error!(%error, "no identity yet; will look again");
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
         let (Some(token), Some(bundle)) = (&self.run.token_file, &self.run.trust_bundle) else {
             return Err(identity::Error::NoToken.into());
@@ -261,7 +277,7 @@ impl Copies {
                 }
                 changed = self.renewed.changed() => {
                     if changed.is_err() { return }
-                    identity_is_due = true;
+                    identity_is_due = !self.files.is_mounted();
                 }
                 () = tokio::time::sleep(retry) => {}
                 () = stop.cancelled() => return,
