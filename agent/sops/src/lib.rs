@@ -10,7 +10,7 @@
 //! A file whose MAC does not fit is refused as a whole. YAML, JSON, dotenv and binary files (any content
 //! in an envelope of JSON) are read; INI files are not, and neither are PGP, cloud keys and Shamir's
 //! shares. Formats, MAC and rules are those of sops 3.7 to 3.11 (`sops.go`, `aes/cipher.go`, `stores/`);
-//! `tests/differential.rs` holds them against the program, where there is one.
+//! `tests/tests/sops_differential.rs` of the workspace holds them against the program, where there is one.
 
 mod age;
 mod dotenv;

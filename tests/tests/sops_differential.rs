@@ -20,7 +20,7 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::Value;
 
-/// Published test keys, as in `vectors.rs`, and their recipients.
+/// Published test keys, as in `agent/sops/tests/vectors.rs`, and their recipients.
 const KEYS: [(&str, &str); 2] = [
     (
         "AGE-SECRET-KEY-10U7MAELH09KZU63F65P2TYLN7TQM5X6GSDDCQ4YMUGDS3DS6XZMSTYY2PN",
