@@ -129,7 +129,9 @@ impl Wave {
     /// Whether people have to approve before it begins, and too few did.
     #[must_use]
     pub fn wants_approval(&self) -> bool {
-        let begun = self.started + self.soaking + self.unavailable + self.done + self.failed > 0;
+        let touched = self.started + self.soaking + self.unavailable + self.done + self.failed;
+        // That clusters were let through is no word on the wave: the hub still asks.
+        let begun = touched.saturating_sub(self.unchanged) > 0;
         !begun && self.approved_by.len() < self.approvals as usize
     }
 }
@@ -445,5 +447,49 @@ impl From<&v1::OperatorStatus> for Operator {
             changed_by: text(&wire.changed_by),
             changed_at: moment(wire.changed_at.as_ref()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wave(wire: v1::WaveStatus) -> v1::RolloutStatus {
+        v1::RolloutStatus {
+            id: "prod-1".to_owned(),
+            state: "running".to_owned(),
+            waves: vec![v1::WaveStatus {
+                name: "all".to_owned(),
+                approvals: 1,
+                ..wire
+            }],
+            ..v1::RolloutStatus::default()
+        }
+    }
+
+    fn wants(wire: v1::WaveStatus) -> bool {
+        Rollout::from(&wave(wire)).wants_approval().is_some()
+    }
+
+    #[test]
+    fn clusters_that_nothing_changes_for_do_not_begin_a_wave() {
+        let passed = v1::WaveStatus {
+            waiting: 2,
+            started: 1,
+            done: 2,
+            unchanged: 3,
+            ..v1::WaveStatus::default()
+        };
+        assert!(wants(passed.clone()));
+        let begun = v1::WaveStatus {
+            soaking: 1,
+            ..passed.clone()
+        };
+        assert!(!wants(begun), "one of them was started");
+        let given = v1::WaveStatus {
+            approved_by: vec!["bob".to_owned()],
+            ..passed
+        };
+        assert!(!wants(given));
     }
 }
