@@ -174,6 +174,12 @@ impl Progress {
         }
     }
 
+    /// It is given the new commits.
+    fn start(&mut self, now: Timestamp) {
+        self.enter(Phase::Started, now);
+        self.started_at = Some(now);
+    }
+
     fn enter(&mut self, phase: Phase, now: Timestamp) {
         self.phase = phase;
         self.since = now;

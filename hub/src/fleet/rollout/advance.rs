@@ -254,8 +254,7 @@ impl Rollout {
         let mut again = BTreeSet::new();
         for (name, progress) in &mut self.clusters {
             if progress.phase == Phase::Failed {
-                progress.enter(Phase::Started, now);
-                progress.started_at = Some(now);
+                progress.start(now);
                 again.insert(name.clone());
             }
         }

@@ -12,8 +12,7 @@ impl Rollout {
     pub(super) fn pass(&mut self, world: &World<'_>, now: Timestamp, changes: &mut Changes) {
         for ((name, progress), (_, seen)) in self.clusters.iter_mut().zip(world.clusters) {
             if passes(progress, seen) {
-                progress.enter(Phase::Started, now);
-                progress.started_at = Some(now);
+                progress.start(now);
                 progress.rendered_from = seen.rendered_from;
                 progress.message = "changes nothing here, so it waits for no wave".to_owned();
                 changes.clusters.insert(name.clone());
@@ -71,8 +70,7 @@ impl Rollout {
             let Some(progress) = self.clusters.get_mut(&name) else {
                 continue;
             };
-            progress.enter(Phase::Started, now);
-            progress.started_at = Some(now);
+            progress.start(now);
             progress.rendered_from = rendered_from;
             changes.clusters.insert(name);
         }
