@@ -213,12 +213,7 @@ pub fn reports(fleet: &Fleet, cluster: &ClusterName, application: &str) -> bool 
         .clusters()
         .get(cluster)
         .and_then(|one| one.report.as_ref());
-    report.is_some_and(|report| {
-        report
-            .applications
-            .keys()
-            .any(|app| app.as_str() == application)
-    })
+    report.is_some_and(|report| report.applications.contains_key(application))
 }
 
 /// All environments, in the fleet file's order.

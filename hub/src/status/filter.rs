@@ -37,21 +37,19 @@ impl Filter {
     /// were nothing to see.
     #[must_use]
     pub fn unknown(&self, fleet: &Fleet) -> Option<String> {
-        let clusters = || fleet.clusters().keys().map(ClusterName::as_str);
-        let cluster = self
-            .wire
-            .clusters
-            .iter()
-            .find(|name| !clusters().any(|one| one == name.as_str()))
-            .map(|name| missing("cluster", name, clusters()));
-        self.unknown_place(fleet).or(cluster)
+        self.unknown_place(fleet).or_else(|| {
+            let clusters = fleet.clusters();
+            let mut names = self.wire.clusters.iter();
+            let name = names.find(|name| !clusters.contains_key(name.as_str()))?;
+            let others = clusters.keys().map(ClusterName::as_str);
+            Some(missing("cluster", name, others))
+        })
     }
 
     /// As [`Filter::unknown`], for environments and applications alone.
     #[must_use]
     pub fn unknown_place(&self, fleet: &Fleet) -> Option<String> {
         let spec = fleet.spec();
-        let applications = || spec.applications.keys().map(ApplicationName::as_str);
         let environment = self
             .wire
             .environments
@@ -62,8 +60,11 @@ impl Filter {
             .wire
             .applications
             .iter()
-            .find(|name| !applications().any(|one| one == name.as_str()))
-            .map(|name| missing("application", name, applications()));
+            .find(|name| !spec.applications.contains_key(name.as_str()))
+            .map(|name| {
+                let names = spec.applications.keys().map(ApplicationName::as_str);
+                missing("application", name, names)
+            });
         environment.or(application)
     }
 

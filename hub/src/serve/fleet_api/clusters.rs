@@ -1,7 +1,7 @@
 //! Clusters: shown, let in, unlocked, removed.
 
 use flotilla_proto::v1;
-use flotilla_shared::id::ClusterName;
+use flotilla_shared::id::{ApplicationName, ClusterName};
 use flotilla_shared::report::{MAX_MESSAGE_BYTES, plain_line};
 use flotilla_shared::wire::labels_from_wire;
 use jiff::Timestamp;
@@ -16,6 +16,7 @@ use crate::status::{self, Filter};
 /// Clusters of one page, unless asked otherwise, and at most.
 const PAGE: usize = 500;
 const MAX_PAGE: usize = 1000;
+
 pub(super) async fn list_clusters(
     api: &Operators,
     request: Request<v1::ListClustersRequest>,
@@ -82,9 +83,7 @@ pub(super) async fn diff(
     let request = request.into_inner();
     let cluster: ClusterName = request.cluster.parse().map_err(|e| bad_name(&e))?;
     if !request.application.is_empty() {
-        let parsed = request
-            .application
-            .parse::<flotilla_shared::id::ApplicationName>();
+        let parsed = request.application.parse::<ApplicationName>();
         parsed.map_err(|e| bad_name(&e))?;
     }
     let name = cluster.clone();
@@ -93,20 +92,20 @@ pub(super) async fn diff(
         if !fleet.clusters().contains_key(&name) {
             return Err(Status::not_found(no_cluster(fleet, name.as_str())));
         }
-        let names = fleet.spec().applications.keys();
-        let mut names = names.map(flotilla_shared::id::ApplicationName::as_str);
+        let declared = &fleet.spec().applications;
         // What is no longer in the fleet file may still run there.
-        if application.is_empty() || names.clone().any(|one| one == application) {
+        if application.is_empty()
+            || declared.contains_key(application.as_str())
+            || status::reports(fleet, &name, &application)
+        {
             return Ok(());
         }
-        match status::reports(fleet, &name, &application) {
-            true => Ok(()),
-            false => Err(Status::not_found(missing(
-                "application",
-                &application,
-                names.by_ref(),
-            ))),
-        }
+        let names = declared.keys().map(ApplicationName::as_str);
+        Err(Status::not_found(missing(
+            "application",
+            &application,
+            names,
+        )))
     })
     .await??;
     let result = api.0.relay.ask(&cluster, request.application).await?;
