@@ -51,23 +51,20 @@ pub(super) async fn get_rollout(
                     .ok()
                     .and_then(|name| fleet.spec().environment(&name)),
             };
-            let ids = fleet.rollouts().values().map(|one| one.id.as_str());
-            let names = fleet.spec().environment_names().chain(ids);
-            (
-                rollout.map(|one| status::rollout(fleet, one, true)),
-                environment.map(|one| status::decisions(fleet, one)),
-                missing("rollout or environment", &asked, names),
-            )
+            let environment = environment.ok_or_else(|| {
+                let ids = fleet.rollouts().values().map(|one| one.id.as_str());
+                let names = fleet.spec().environment_names().chain(ids);
+                missing("rollout or environment", &asked, names)
+            })?;
+            Ok(v1::GetRolloutResponse {
+                rollout: rollout.map(|one| status::rollout(fleet, one, true)),
+                decisions: Some(status::decisions(fleet, environment)),
+            })
         })
         .await?;
-    let unknown = match found {
-        (rollout, Some(decisions), _) => {
-            return Ok(Response::new(v1::GetRolloutResponse {
-                rollout,
-                decisions: Some(decisions),
-            }));
-        }
-        (_, None, unknown) => unknown,
+    let unknown: String = match found {
+        Ok(present) => return Ok(Response::new(present)),
+        Err(unknown) => unknown,
     };
     let past = api.0.store.rollout(&subject).await;
     let past = past
