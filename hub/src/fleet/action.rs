@@ -483,11 +483,8 @@ impl Fleet {
         match subject {
             Subject::Cluster(name) => {
                 let environment = self.environment_of(name);
-                if !self.clusters.contains_key(name) {
-                    return Err(self.no_cluster(name));
-                }
                 let Some(cluster) = self.clusters.get_mut(name) else {
-                    return Ok(());
+                    return Err(self.no_cluster(name));
                 };
                 if pin.is_none() && cluster.record.pin.is_none() {
                     return Err(unpinned(name.to_string()));
