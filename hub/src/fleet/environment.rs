@@ -143,13 +143,12 @@ impl EnvironmentState {
     /// failed before means to try it again.
     #[must_use]
     pub fn quarantine(&self, commits: &Commits) -> Option<&Quarantine> {
-        let last = self.quarantined.iter().rev();
-        last.into_iter()
-            .find(|one| one.commits == *commits)
-            .filter(|one| {
-                self.overruled(commits)
-                    .is_none_or(|overrule| overrule.mark.at <= one.at)
-            })
+        let mut all = self.quarantined.iter();
+        let last = all.rfind(|one| one.commits == *commits);
+        last.filter(|one| {
+            self.overruled(commits)
+                .is_none_or(|overrule| overrule.mark.at <= one.at)
+        })
     }
 
     /// The override for any of these commits, if any.

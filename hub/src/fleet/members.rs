@@ -61,18 +61,18 @@ impl Fleet {
             let Some(cluster) = cluster else {
                 continue;
             };
+            let begun = progress.filter(|progress| progress.phase.is_touched());
             let online = matches!(
                 cluster.connection(now, OFFLINE_AFTER),
                 Connection::Online { .. }
             );
-            let touched = progress.is_some_and(|progress| progress.phase.is_touched());
             let pin = cluster.record.pin.as_ref();
             let observation = Observation {
                 wave: *wave,
                 sort_key: Arc::clone(sort_key),
                 pinned: pin.is_some_and(|pin| pin.holds(now)),
                 online,
-                verdict: match progress.filter(|_| touched) {
+                verdict: match begun {
                     Some(progress) => {
                         let verdict = observe::verdict(cluster, &rollout.target);
                         since_started(verdict, cluster, progress)
@@ -81,7 +81,7 @@ impl Fleet {
                 },
                 rendered_from: cluster.rendered_from,
                 change: match answers.as_deref_mut() {
-                    Some(answers) if !touched => self.trees.change(cluster, answers),
+                    Some(answers) if begun.is_none() => self.trees.change(cluster, answers),
                     _ => Change::Unknown,
                 },
                 carried: !rollout.carried.is_empty() && self.carried(cluster, rollout),
