@@ -27,7 +27,7 @@ struct Wish {
 struct Inner {
     reference: AssignmentRef,
     suspended: String,
-    reports: BTreeMap<ApplicationName, ApplicationReport>,
+    reports: BTreeMap<ApplicationName, Box<ApplicationReport>>,
     wishes: BTreeMap<ApplicationName, Wish>,
     claims: Arc<Claims>,
 }
@@ -148,7 +148,7 @@ impl Board {
         if !inner.wishes.contains_key(name) {
             return;
         }
-        let before = inner.reports.insert(name.clone(), report.clone());
+        let before = inner.reports.insert(name.clone(), report.clone().into());
         let before = before.map(|b| (b.sync, b.health, b.reason.map(|r| r.to_string())));
         let (sync, health, reason) = before.unwrap_or_default();
         let before = (sync, health, reason.unwrap_or_default());
@@ -164,11 +164,7 @@ impl Board {
             sequence: 0,
             assignment: inner.reference,
             observed_at: Timestamp::now(),
-            applications: inner
-                .reports
-                .iter()
-                .map(|(name, report)| (name.clone(), Box::new(report.clone())))
-                .collect(),
+            applications: inner.reports.clone(),
             suspended: inner.suspended.clone(),
         };
         self.reports.send_if_modified(|current| {
