@@ -89,8 +89,15 @@ impl Revision {
 #[must_use]
 pub fn short_commit(commit: &str) -> String {
     let algorithm = if commit.len() == 64 { "sha256" } else { "sha1" };
-    let short: String = commit.chars().take(7).collect();
-    format!("{algorithm}:{short}")
+    format!("{algorithm}:{}", digits(commit))
+}
+
+/// `3f2a9c1`: the digits that tables show, where it is plain that they are a commit's.
+#[must_use]
+pub fn digits(commit: &str) -> &str {
+    // What a hub sends may be no commit at all.
+    let end = commit.char_indices().nth(7);
+    end.and_then(|(end, _)| commit.get(..end)).unwrap_or(commit)
 }
 
 #[cfg(test)]

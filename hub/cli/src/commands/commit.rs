@@ -35,9 +35,9 @@ pub(super) async fn whole(
         return Ok(commit);
     }
     let mut found = BTreeSet::new();
-    for (workspace, head) in branches(client, place).await? {
-        for commit in workspace.find(prefix.as_str(), &head).await? {
-            found.insert(commit.to_string());
+    for (workspace, heads) in branches(client, place).await? {
+        for head in heads {
+            found.extend(workspace.find(prefix.as_str(), &head).await?);
         }
     }
     one(prefix, &found)?.ok_or_else(|| {
@@ -56,7 +56,7 @@ pub(super) async fn on_branch(
     commit: &Commit,
     printer: &Printer,
 ) -> Result<(), Error> {
-    if known(client, place).await?.contains(commit.as_str()) {
+    if known(client, place).await?.contains(commit) {
         return Ok(());
     }
     let read = match branches(client, place).await {
@@ -69,9 +69,14 @@ pub(super) async fn on_branch(
             return Ok(());
         }
     };
-    for (workspace, head) in read {
-        if workspace.has(commit).await? && workspace.is_ancestor(commit, &head).await? {
-            return Ok(());
+    for (workspace, heads) in read {
+        if !workspace.has(commit).await? {
+            continue;
+        }
+        for head in heads {
+            if workspace.is_ancestor(commit, &head).await? {
+                return Ok(());
+            }
         }
     }
     Err(Error::refused(
@@ -94,14 +99,17 @@ pub(super) async fn environment_of(client: &Client, name: &ClusterName) -> Resul
 }
 
 /// The one commit that begins so, if any does.
-fn one(prefix: &CommitPrefix, of: &BTreeSet<String>) -> Result<Option<Commit>, Error> {
-    let matching: Vec<&String> = of
-        .iter()
-        .filter(|commit| commit.starts_with(prefix.as_str()))
+pub(super) fn one<'c>(
+    prefix: &CommitPrefix,
+    of: impl IntoIterator<Item = &'c Commit>,
+) -> Result<Option<Commit>, Error> {
+    let matching: Vec<&Commit> = of
+        .into_iter()
+        .filter(|commit| commit.as_str().starts_with(prefix.as_str()))
         .collect();
     match matching.as_slice() {
         [] => Ok(None),
-        [commit] => Ok(Some(commit.parse()?)),
+        [commit] => Ok(Some((*commit).clone())),
         several => {
             let several: Vec<&str> = several.iter().map(|one| one.as_str()).collect();
             Err(Error::refused(
@@ -113,18 +121,17 @@ fn one(prefix: &CommitPrefix, of: &BTreeSet<String>) -> Result<Option<Commit>, E
 }
 
 /// Commits that the hub speaks of when it shows the environment.
-async fn known(client: &Client, place: &Place<'_>) -> Result<BTreeSet<String>, Error> {
+async fn known(client: &Client, place: &Place<'_>) -> Result<BTreeSet<Commit>, Error> {
     let mut all = Vec::new();
-    for environment in client.environments().await? {
-        let revisions = environment.branches.iter();
-        let heads = revisions.filter_map(|branch| branch.revision.as_ref());
-        if environment.name == place.environment {
-            all.extend(heads.map(|head| v1::RepositoryCommit {
-                repository: head.repository.clone(),
-                commit: head.commit.clone(),
-            }));
-        }
-    }
+    let environments = client.environments().await?.into_iter();
+    let own = environments.filter(|one| one.name == place.environment);
+    let heads = own
+        .flat_map(|one| one.branches)
+        .filter_map(|one| one.revision);
+    all.extend(heads.map(|head| v1::RepositoryCommit {
+        repository: head.repository,
+        commit: head.commit,
+    }));
     let request = client.request(v1::GetRolloutRequest {
         subject: place.environment.to_owned(),
     });
@@ -139,13 +146,17 @@ async fn known(client: &Client, place: &Place<'_>) -> Result<BTreeSet<String>, E
     Ok(all
         .into_iter()
         .filter(|one| place.repository.is_none_or(|only| one.repository == only))
-        .map(|one| one.commit)
-        .filter(|commit| commit.parse::<Commit>().is_ok())
+        // A branch that was not read yet has none.
+        .filter_map(|one| one.commit.parse().ok())
         .collect())
 }
 
-/// The environment's branch and the one before it, fetched from every repository that could be meant.
-async fn branches(client: &Client, place: &Place<'_>) -> Result<Vec<(Workspace, Commit)>, Error> {
+/// The heads of the environment's branch and of the one before it, fetched from every repository that
+/// could be meant.
+async fn branches(
+    client: &Client,
+    place: &Place<'_>,
+) -> Result<Vec<(Workspace, Vec<Commit>)>, Error> {
     let environments = client.environments().await?;
     let named = |name: &str| environments.iter().find(|one| one.name == name);
     let own = named(place.environment);
@@ -162,13 +173,14 @@ async fn branches(client: &Client, place: &Place<'_>) -> Result<Vec<(Workspace, 
             continue;
         }
         let url: RepositoryUrl = repository.url.parse()?;
+        let workspace = Workspace::new(None).await?;
+        let mut heads = Vec::new();
         for name in &names {
-            let workspace = Workspace::new(None).await?;
             if workspace.remote_head(&url, name).await?.is_some() {
-                let head = workspace.fetch(&url, name).await?;
-                read.push((workspace, head));
+                heads.push(workspace.fetch(&url, name).await?);
             }
         }
+        read.push((workspace, heads));
     }
     Ok(read)
 }

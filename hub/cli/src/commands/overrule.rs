@@ -9,6 +9,7 @@ use crate::args::Promote;
 use crate::client::Client;
 use crate::error::Error;
 use crate::printer::Printer;
+use crate::view::digits;
 
 pub(super) async fn run(client: &Client, args: &Promote, printer: &Printer) -> Result<(), Error> {
     let name = args.environment.to_string();
@@ -50,10 +51,7 @@ pub(super) async fn run(client: &Client, args: &Promote, printer: &Printer) -> R
             format!("`flotilla explain {name}` says why it is where it is"),
         ));
     }
-    let short: Vec<&str> = commits
-        .iter()
-        .map(|commit| commit.get(..7).unwrap_or(commit))
-        .collect();
+    let short: Vec<&str> = commits.iter().map(|commit| digits(commit)).collect();
     let what = format!("the gates of {name} for {}", short.join(", "));
     if args.dry_run {
         printer.say(&format!("this would overrule {what}"));

@@ -16,7 +16,7 @@ use crate::forge::Forge;
 use crate::git::Workspace;
 use crate::printer::Printer;
 use crate::render;
-use crate::view::{Cluster, Connection, Move, Promotion, RepositoryCommit, StepState};
+use crate::view::{Cluster, Connection, Move, Promotion, RepositoryCommit, StepState, digits};
 
 /// How often the clusters are looked at while waiting.
 const LOOK: Duration = Duration::from_secs(1);
@@ -339,7 +339,7 @@ fn approving(promotion: &Promotion, args: &Promote) -> String {
         Some(one) if wanted => format!(
             "somebody else approves with flotilla approve {} --commit {}; ",
             args.environment,
-            one.to_commit.get(..7).unwrap_or(&one.to_commit)
+            digits(&one.to_commit)
         ),
         _ => String::new(),
     }

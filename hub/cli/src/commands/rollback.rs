@@ -4,8 +4,8 @@
 use flotilla_proto::v1;
 use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
 
-use super::{approval, promote, rollout, steer};
-use crate::args::{CommitPrefix, RollbackArgs};
+use super::{approval, commit, promote, rollout, steer};
+use crate::args::RollbackArgs;
 use crate::client::Client;
 use crate::error::Error;
 use crate::git::Workspace;
@@ -50,7 +50,15 @@ pub(super) async fn run(
     let to = match &args.to {
         Some(prefix) => match prefix.whole() {
             Some(commit) => commit,
-            None => only(prefix, &workspace.find(prefix.as_str(), &head).await?)?,
+            None => {
+                let found = workspace.find(prefix.as_str(), &head).await?;
+                commit::one(prefix, &found)?.ok_or_else(|| {
+                    Error::refused(
+                        format!("no commit of the branch begins with {prefix}"),
+                        "`flotilla rollout list` shows what was there",
+                    )
+                })?
+            }
         },
         None => last_good(client, &name, &revision.repository, &head).await?,
     };
@@ -153,24 +161,6 @@ pub(super) async fn run(
         printer.warn(&format!("the hub will see it at its next look ({error})"));
     }
     Ok(())
-}
-
-/// The one commit that was meant.
-fn only(prefix: &CommitPrefix, found: &[Commit]) -> Result<Commit, Error> {
-    match found {
-        [one] => Ok(one.clone()),
-        [] => Err(Error::refused(
-            format!("no commit of the branch begins with {prefix}"),
-            "`flotilla rollout list` shows what was there",
-        )),
-        several => Err(Error::refused(
-            format!(
-                "{} commits of the branch begin with {prefix}",
-                several.len()
-            ),
-            "give more of its id",
-        )),
-    }
 }
 
 async fn last_good(

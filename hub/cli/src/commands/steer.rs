@@ -9,6 +9,7 @@ use crate::args::{ApproveArgs, PinArgs, SubjectArgs};
 use crate::client::Client;
 use crate::error::Error;
 use crate::printer::Printer;
+use crate::view::digits;
 
 /// Sends an action; answered when the hub has it on disk, with what it came to.
 pub(super) async fn send(client: &Client, request: v1::SteerRequest) -> Result<String, Error> {
@@ -194,7 +195,7 @@ pub(super) async fn approve(
             ..v1::SteerRequest::default()
         };
         send(client, request).await?;
-        let short: String = commit.chars().take(7).collect();
+        let short = digits(&commit);
         let place = match &wave {
             Some(wave) => format!("wave {wave} of {environment}"),
             None => environment.clone(),

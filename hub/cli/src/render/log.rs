@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Cell, Paint, Table, age, dash};
-use crate::view::{Entry, Operator};
+use crate::view::{Entry, Operator, digits};
 
 /// Audit entries, one a line.
 #[must_use]
@@ -30,11 +30,7 @@ pub fn entry(entry: &Entry, paint: Paint) -> String {
 }
 
 fn entry_cells(entry: &Entry) -> [Cell; 7] {
-    let commit: Vec<String> = entry
-        .commit
-        .split_whitespace()
-        .map(|commit| commit.chars().take(7).collect())
-        .collect();
+    let commit: Vec<&str> = entry.commit.split_whitespace().map(digits).collect();
     let why = match (entry.detail.as_str(), entry.reason.as_str()) {
         (detail, "") => detail.to_owned(),
         ("", reason) => reason.to_owned(),

@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 
 use super::{Cell, Paint, Table, Tone, age, dash, span, until};
-use crate::view::{Decisions, Mark, Pin, Progress, Quarantine, RepositoryCommit, Rollout, Wave};
+use crate::view::{
+    Decisions, Mark, Pin, Progress, Quarantine, RepositoryCommit, Rollout, Wave, digits,
+};
 
 /// Width of a wave's bar, in characters.
 const BAR: usize = 24;
@@ -11,10 +13,7 @@ const BAR: usize = 24;
 const MAX_CLUSTERS: usize = 50;
 
 pub(super) fn short(commits: &[RepositoryCommit]) -> String {
-    let all: Vec<String> = commits
-        .iter()
-        .map(|one| one.commit.chars().take(7).collect())
-        .collect();
+    let all: Vec<&str> = commits.iter().map(|one| digits(&one.commit)).collect();
     if all.is_empty() {
         "-".to_owned()
     } else {
