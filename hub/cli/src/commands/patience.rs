@@ -10,22 +10,29 @@ use crate::printer::Printer;
 /// First and longest pause between two tries.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
-/// How often the hub failed to answer in a row.
-pub(super) struct Patience(Backoff);
+/// How often the hub failed to answer in a row, and whether that was said.
+pub(super) struct Patience {
+    backoff: Backoff,
+    /// The person knows.
+    told: bool,
+}
 
 impl Default for Patience {
     fn default() -> Self {
-        Self(Backoff::new(PAUSE.0, PAUSE.1))
+        Self {
+            backoff: Backoff::new(PAUSE.0, PAUSE.1),
+            told: false,
+        }
     }
 }
 
 impl Patience {
     /// The hub answered.
     pub(super) fn answered(&mut self, printer: &Printer) {
-        if self.0.attempts() > 0 {
+        if std::mem::take(&mut self.told) {
             printer.say("the hub answers again");
-            self.0.reset();
         }
+        self.backoff.reset();
     }
 
     /// Waits before the next try, where another may help. What fails at the first try is told at once:
@@ -39,12 +46,17 @@ impl Patience {
         if !was_there || !error.is_passing() {
             return Err(error);
         }
-        if self.0.attempts() == 0 {
+        if !std::mem::replace(&mut self.told, true) {
             printer.warn(&format!(
                 "the hub does not answer ({error}); trying again until it does"
             ));
         }
-        tokio::time::sleep(self.0.next_delay(&mut rand::rng())).await;
+        self.pause().await;
         Ok(())
+    }
+
+    /// Waits before the next try, without a word: the hub ended what it had begun.
+    pub(super) async fn pause(&mut self) {
+        tokio::time::sleep(self.backoff.next_delay(&mut rand::rng())).await;
     }
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use flotilla_proto::v1;
 use flotilla_proto::v1::watch_response::Event;
-use flotilla_shared::backoff::Backoff;
 use jiff::Timestamp;
 use serde_json::json;
 use tokio::time::Instant;
 
+use super::patience::Patience;
 use super::{filter, names};
 use crate::args::{FilterArgs, Output};
 use crate::client::Client;
@@ -80,6 +80,7 @@ struct Seen {
     clusters: BTreeMap<String, Cluster>,
     /// The first state is complete.
     complete: bool,
+    patience: Patience,
 }
 
 impl Seen {
@@ -120,33 +121,14 @@ pub(super) async fn watch(
     };
     let mut seen = Seen::default();
     let mut canvas = Canvas::default();
-    let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
     loop {
         let ended = follow(client, args, output, printer, &show, &mut seen, &mut canvas).await;
+        seen.complete = false;
+        // A hub that restarts, or that cut us because we were too slow: begin anew.
         match ended {
-            Ok(()) => {}
-            // A hub that restarts, or that cut us because we were too slow: begin anew.
-            Err(Error::Hub {
-                code:
-                    tonic::Code::Unavailable
-                    | tonic::Code::ResourceExhausted
-                    | tonic::Code::Cancelled
-                    | tonic::Code::Unknown,
-                message,
-            }) => {
-                if backoff.attempts() == 0 {
-                    printer.warn(&format!(
-                        "the hub does not answer ({message}); trying again"
-                    ));
-                }
-            }
-            Err(error) => return Err(error),
+            Ok(()) => seen.patience.pause().await,
+            Err(error) => seen.patience.wait(error, true, printer).await?,
         }
-        if seen.complete {
-            backoff.reset();
-            seen.complete = false;
-        }
-        tokio::time::sleep(backoff.next_delay(&mut rand::rng())).await;
     }
 }
 
@@ -220,6 +202,7 @@ async fn follow(
                     removed(&name, show, seen, printer)?;
                 }
                 seen.complete = true;
+                seen.patience.answered(printer);
                 if matches!(show, Show::Json) {
                     line(printer, &json!({"type": "bookmark"}))?;
                 }
