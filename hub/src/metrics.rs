@@ -45,6 +45,7 @@ pub struct Metrics {
     streams_ended: Counter,
     looks: Family<Labels, Counter>,
     look_time: Histogram,
+    tree_reads: Family<Labels, Counter>,
     hooks: Family<Labels, Counter>,
     push_to_applied: Family<Labels, Histogram, fn() -> Histogram>,
 }
@@ -74,6 +75,7 @@ impl Metrics {
             streams_ended: Counter::default(),
             looks: Family::default(),
             look_time: seconds(),
+            tree_reads: Family::default(),
             hooks: Family::default(),
             push_to_applied: Family::new_with_constructor(long_seconds),
         };
@@ -142,6 +144,11 @@ impl Metrics {
             m.look_time.clone(),
         );
         registry.register(
+            "git_tree_reads",
+            "Reads of commits' directories by outcome",
+            m.tree_reads.clone(),
+        );
+        registry.register(
             "webhooks",
             "Webhook calls by provider and outcome",
             m.hooks.clone(),
@@ -193,6 +200,15 @@ impl Metrics {
         ];
         self.looks.get_or_create(&labels).inc();
         self.look_time.observe(took.as_secs_f64());
+    }
+
+    /// The directories of a repository's commit were read.
+    pub fn trees_read(&self, repository: &RepositoryName, outcome: &str) {
+        let labels = vec![
+            ("repository", repository.to_string()),
+            ("outcome", outcome.to_owned()),
+        ];
+        self.tree_reads.get_or_create(&labels).inc();
     }
 
     /// A webhook called.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flotilla_git::{Access, Limits, Remote};
+use flotilla_git::{Access, Error, Limits, Remote};
 use flotilla_shared::backoff::Backoff;
 use flotilla_shared::id::RepositoryName;
 use flotilla_shared::reason::Reason;
@@ -102,7 +102,11 @@ impl Pollers {
             let watcher = Watcher {
                 name: name.clone(),
                 target: target.clone(),
-                cache: self.cache.join(name.as_str()),
+                place: Place {
+                    url: target.url.clone(),
+                    cache: self.cache.join(name.as_str()),
+                    credentials: target.credentials.clone(),
+                },
                 handle: self.handle.clone(),
                 metrics: self.metrics.clone(),
                 hint: Arc::clone(&hint),
@@ -131,7 +135,7 @@ impl Drop for Pollers {
 struct Watcher {
     name: RepositoryName,
     target: Target,
-    cache: PathBuf,
+    place: Place,
     handle: Handle,
     metrics: Metrics,
     hint: Arc<Notify>,
@@ -142,9 +146,8 @@ impl Watcher {
         let wake = Arc::new(Notify::new());
         let reader = TreeReader {
             name: self.name.clone(),
-            url: self.target.url.clone(),
-            cache: self.cache.clone(),
-            credentials: self.target.credentials.clone(),
+            place: self.place.clone(),
+            metrics: self.metrics.clone(),
             handle: self.handle.clone(),
             wake: Arc::clone(&wake),
         };
@@ -202,25 +205,51 @@ impl Watcher {
     }
 
     async fn look(&self) -> Result<BTreeMap<BranchName, Commit>, (Reason, String)> {
-        let (cache, target) = (self.cache.clone(), self.target.clone());
-        let look = tokio::task::spawn_blocking(move || {
+        let branches = self.target.branches.clone();
+        let place = self.place.clone();
+        place
+            .read("its branches", LOOK_TIMEOUT, move |remote| {
+                remote.tips(&branches)
+            })
+            .await
+    }
+}
+
+/// Where a repository is, and where what is known of it is kept.
+#[derive(Clone)]
+struct Place {
+    url: RepositoryUrl,
+    cache: PathBuf,
+    /// Where credentials are mounted.
+    credentials: Option<PathBuf>,
+}
+
+impl Place {
+    /// Reads `what` beside the tasks that must not wait. A read that hangs on is left behind after
+    /// twice the time that each of its calls may take.
+    async fn read<T: Send + 'static>(
+        self,
+        what: &'static str,
+        timeout: Duration,
+        read: impl FnOnce(&Remote) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, (Reason, String)> {
+        let read = tokio::task::spawn_blocking(move || {
             let limits = Limits {
-                timeout: LOOK_TIMEOUT,
+                timeout,
                 ..Limits::default()
             };
-            let access = Access::read(target.credentials.as_deref(), &target.url)?;
-            Remote::open(&cache, target.url, limits, access)?.tips(&target.branches)
+            let access = Access::read(self.credentials.as_deref(), &self.url)?;
+            read(&Remote::open(&self.cache, self.url, limits, access)?)
         });
-        match tokio::time::timeout(LOOK_TIMEOUT * 2, look).await {
-            Ok(Ok(Ok(found))) => Ok(found),
-            Ok(Ok(Err(error))) => Err((error.reason(), error.to_string())),
+        match tokio::time::timeout(timeout * 2, read).await {
+            Ok(Ok(read)) => read.map_err(|error| (error.reason(), error.to_string())),
             Ok(Err(_)) => Err((
                 Reason::CorruptRepository,
-                "reading it failed badly".to_owned(),
+                format!("reading {what} failed badly"),
             )),
             Err(_) => Err((
                 Reason::RepositoryUnavailable,
-                "no answer in time".to_owned(),
+                format!("no answer in time when {what} were read"),
             )),
         }
     }

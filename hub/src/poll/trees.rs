@@ -2,21 +2,22 @@
 //! branches, which never waits for it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flotilla_git::{Access, Error, Limits, Remote, TreeLimits};
+use flotilla_git::TreeLimits;
 use flotilla_shared::backoff::Backoff;
 use flotilla_shared::id::RepositoryName;
 use flotilla_shared::reason::Reason;
-use flotilla_shared::revision::{Commit, RepositoryUrl};
+use flotilla_shared::revision::Commit;
 use flotilla_shared::source::Directories;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::Place;
 use crate::driver::{Handle, Stopped};
 use crate::fleet::Event;
+use crate::metrics::Metrics;
 
 /// Longest read of one commit.
 const READ_TIMEOUT: Duration = Duration::from_secs(20);
@@ -30,9 +31,8 @@ const RARELY: Duration = Duration::from_secs(3600);
 /// Reads what the fleet misses of one repository, whenever it is woken.
 pub(super) struct TreeReader {
     pub(super) name: RepositoryName,
-    pub(super) url: RepositoryUrl,
-    pub(super) cache: PathBuf,
-    pub(super) credentials: Option<PathBuf>,
+    pub(super) place: Place,
+    pub(super) metrics: Metrics,
     pub(super) handle: Handle,
     /// Somebody looked at the branches, and the fleet has drawn its conclusions.
     pub(super) wake: Arc<Notify>,
@@ -86,7 +86,13 @@ impl TreeReader {
                 continue;
             }
             let repository = self.name.clone();
-            match self.read(&commit).await {
+            let read = self.read(&commit).await;
+            let outcome = match &read {
+                Ok(_) => "ok",
+                Err((reason, _)) => reason.as_str(),
+            };
+            self.metrics.trees_read(&self.name, outcome);
+            match read {
                 Ok(directories) => {
                     tracing::debug!(%repository, %commit, directories = directories.len(), "read directories");
                     told.clear();
@@ -120,29 +126,12 @@ impl TreeReader {
     }
 
     async fn read(&self, commit: &Commit) -> Result<Directories, (Reason, String)> {
-        let (cache, url, commit) = (self.cache.clone(), self.url.clone(), commit.clone());
-        let credentials = self.credentials.clone();
-        let read = tokio::task::spawn_blocking(move || {
-            let limits = Limits {
-                timeout: READ_TIMEOUT,
-                ..Limits::default()
-            };
-            let access = Access::read(credentials.as_deref(), &url)?;
-            let remote = Remote::open(&cache, url, limits, access)?;
-            remote.directories(&commit, &TreeLimits::default())
-        });
-        let told = |error: Error| (error.reason(), error.to_string());
-        match tokio::time::timeout(READ_TIMEOUT * 2, read).await {
-            Ok(Ok(read)) => read.map_err(told),
-            Ok(Err(_)) => Err((
-                Reason::CorruptRepository,
-                "reading its directories failed badly".to_owned(),
-            )),
-            Err(_) => Err((
-                Reason::RepositoryUnavailable,
-                "no answer in time when its directories were read".to_owned(),
-            )),
-        }
+        let (place, commit) = (self.place.clone(), commit.clone());
+        place
+            .read("its directories", READ_TIMEOUT, move |remote| {
+                remote.directories(&commit, &TreeLimits::default())
+            })
+            .await
     }
 }
 
