@@ -92,13 +92,20 @@ impl Access {
     /// named.
     #[must_use]
     pub fn role(&self, operator: &OperatorName, environment: Option<&EnvironmentName>) -> Role {
+        let given = self.given(operator);
+        given.map_or(Role::None, |(role, environments)| {
+            within(role, &environments, environment)
+        })
+    }
+
+    /// What was given to an operator, and in which environments; see [`Access::role`].
+    fn given(&self, operator: &OperatorName) -> Option<(Role, BTreeSet<EnvironmentName>)> {
         let grants = self.grants.read();
         if grants.is_empty() {
-            return Role::Admin;
+            return Some((Role::Admin, BTreeSet::new()));
         }
-        grants.get(operator).map_or(Role::None, |grant| {
-            within(grant.role, &grant.environments, environment)
-        })
+        let grant = grants.get(operator)?;
+        Some((grant.role, grant.environments.clone()))
     }
 
     /// The calling operator, if allowed.
@@ -144,14 +151,11 @@ impl Access {
             environments: environments.iter().map(ToString::to_string).collect(),
         };
         match (caller, &self.oidc) {
-            (Caller::Operator(operator), _) => {
-                let grants = self.grants.read();
-                match grants.get(operator) {
-                    Some(grant) => vec![right(grant.role, &grant.environments)],
-                    None if grants.is_empty() => vec![right(Role::Admin, &BTreeSet::new())],
-                    None => Vec::new(),
-                }
-            }
+            (Caller::Operator(operator), _) => self
+                .given(operator)
+                .iter()
+                .map(|(role, environments)| right(*role, environments))
+                .collect(),
             (Caller::Person(person), Some(oidc)) => oidc
                 .config()
                 .grants_of(person)
