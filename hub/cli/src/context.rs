@@ -62,9 +62,7 @@ impl Context {
             key_pem: self.key.clone(),
         })
     }
-}
 
-impl Context {
     /// When its certificate ended; none: it has not, or there is none. The hub would only end the
     /// connection without a word.
     pub(crate) fn ended(&self, now: Timestamp) -> Option<Timestamp> {

@@ -45,9 +45,7 @@ impl Window {
         (self.days.contains(&day) && self.from <= time)
             || (self.days.contains(&day.previous()) && time < self.to)
     }
-}
 
-impl Window {
     /// When it next opens; none within the next eight days: never.
     #[must_use]
     pub fn opens_after(&self, now: Timestamp) -> Option<Zoned> {
