@@ -32,18 +32,28 @@ pub async fn backup(data_dir: &Path, to: &Path) -> Result<(), Error> {
         std::io::ErrorKind::AlreadyExists => refused("the file is there already; name a new one"),
         _ => refused(&error.to_string()),
     })?;
-    let store = Store::sqlite(&path, None).await?;
-    // VACUUM INTO reads one snapshot and syncs the copy (https://sqlite.org/lang_vacuum.html).
+    let copied = copy(&path, to).await.and_then(|()| {
+        std::fs::File::open(to)
+            .and_then(|file| file.sync_all())
+            .map_err(|error| refused(&error.to_string()))
+    });
+    if copied.is_err() {
+        // It is no backup, and stands in the way of the next try; the error is told all the same.
+        let _ = std::fs::remove_file(to);
+    }
+    copied
+}
+
+/// VACUUM INTO reads one snapshot and syncs the copy (<https://sqlite.org/lang_vacuum.html>).
+async fn copy(path: &Path, to: &Path) -> Result<(), Error> {
+    let store = Store::sqlite(path, None).await?;
     let copied = sqlx::query("VACUUM INTO $1")
         .bind(to.display().to_string())
         .execute(&store.pool)
         .await
         .map_err(store.error());
     store.close().await;
-    copied?;
-    std::fs::File::open(to)
-        .and_then(|file| file.sync_all())
-        .map_err(|error| refused(&error.to_string()))
+    copied.map(|_| ())
 }
 
 /// A store holds hashes of tokens, and who may do what: no more people read a copy than the store.
@@ -129,4 +139,28 @@ async fn check(store: &Store) -> Result<(), Error> {
         });
     }
     store.epoch().await.map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn s06_a_backup_that_fails_leaves_nothing_in_the_way_of_the_next() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, to) = (
+            directory.path().join("hub.db"),
+            directory.path().join("copy"),
+        );
+        std::fs::write(&path, "no database at all. ".repeat(500)).unwrap();
+        backup(directory.path(), &to).await.unwrap_err();
+        assert!(!to.exists());
+        std::fs::remove_file(&path).unwrap();
+        Store::sqlite(&path, None).await.unwrap().close().await;
+        backup(directory.path(), &to).await.unwrap();
+        let before = std::fs::read(&to).unwrap();
+        let refused = backup(directory.path(), &to).await.unwrap_err();
+        assert!(refused.to_string().contains("there already"), "{refused}");
+        assert_eq!(std::fs::read(&to).unwrap(), before, "what is there stays");
+    }
 }
