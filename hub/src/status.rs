@@ -17,7 +17,7 @@ use jiff::Timestamp;
 pub use explain::{explain, gate_step};
 pub use filter::Filter;
 pub use rollout::{decisions, past_rollout, rollout};
-use rollout::{mark, pin, quarantine, unread};
+use rollout::{hold, mark, pin, quarantine, unread};
 
 use crate::fleet::{Cluster, Connection, Fleet, Head, OFFLINE_AFTER};
 use crate::spec::Environment;
@@ -277,7 +277,7 @@ fn environment(fleet: &Fleet, environment: &Environment, now: Timestamp) -> v1::
         .map(|one| rollout(fleet, one, false));
     if let Some(state) = fleet.environments().get(&environment.name) {
         status.paused = state.paused.as_ref().map(mark);
-        status.hold = state.hold.as_ref().map(mark);
+        status.hold = hold(state);
         status.pin = state
             .pin
             .as_ref()

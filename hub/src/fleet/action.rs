@@ -6,7 +6,7 @@ use flotilla_shared::id::{ClusterName, EnvironmentName, RepositoryName};
 use flotilla_shared::revision::Commit;
 use jiff::Timestamp;
 
-use super::environment::{Approval, MAX_APPROVALS, Mark, Pin, Scope, push};
+use super::environment::{Approval, Hold, MAX_APPROVALS, Mark, Pin, Scope, push};
 use super::event::{AuditEntry, Effect};
 use super::rollout::{Commits, State, title};
 use super::{Fleet, settle};
@@ -238,7 +238,10 @@ impl Fleet {
                 };
                 let state = self.environments.entry(environment.clone()).or_default();
                 push(&mut state.approvals, MAX_APPROVALS, approval);
-                state.hold = Some(mark.clone());
+                state.hold = Some(Hold {
+                    mark: mark.clone(),
+                    rolled_back: String::new(),
+                });
                 self.touched(environment, &mut effects)
             }
         };

@@ -30,6 +30,22 @@ pub struct Mark {
     pub at: Timestamp,
 }
 
+/// Why no automatic promotion comes in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Who, why, when.
+    #[serde(flatten)]
+    pub mark: Mark,
+    /// The rollout that was rolled back; empty: a person rolled the branch back, or an older hub wrote
+    /// this.
+    #[serde(
+        default,
+        skip_serializing_if = "String::is_empty",
+        rename = "rolledBack"
+    )]
+    pub rolled_back: String,
+}
+
 /// Kept on commits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pin {
@@ -125,7 +141,7 @@ pub struct EnvironmentState {
     /// No cluster is started.
     pub paused: Option<Mark>,
     /// No automatic promotion comes in.
-    pub hold: Option<Mark>,
+    pub hold: Option<Hold>,
     /// Every cluster is kept where this says.
     pub pin: Option<Pin>,
     /// Not tried again.
@@ -211,4 +227,26 @@ pub(super) fn push<T>(list: &mut VecDeque<T>, limit: usize, item: T) {
         list.pop_front();
     }
     list.push_back(item);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows of older hubs say nothing of the rollout.
+    #[test]
+    fn a_hold_of_an_older_hub_is_read() {
+        let old = r#"{"hold":{"by":"hub","reason":"prod-6 was rolled back: x","at":"2026-11-01T00:00:00Z"}}"#;
+        let state: EnvironmentState = serde_json::from_str(old).unwrap();
+        let mut hold = state.hold.clone().unwrap();
+        assert_eq!(
+            (hold.mark.by.as_str(), hold.rolled_back.as_str()),
+            ("hub", "")
+        );
+        let again = serde_json::to_value(&hold).unwrap();
+        assert_eq!(again.as_object().unwrap().len(), 3, "an older hub reads it");
+        hold.rolled_back = "prod-6".to_owned();
+        let text = serde_json::to_string(&hold).unwrap();
+        assert_eq!(serde_json::from_str::<Hold>(&text).unwrap(), hold);
+    }
 }

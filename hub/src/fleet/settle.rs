@@ -412,10 +412,14 @@ impl Fleet {
                     at: now,
                 };
                 push(&mut state.quarantined, MAX_QUARANTINED, quarantine);
-                state.hold = Some(super::environment::Mark {
+                let mark = super::environment::Mark {
                     by: HUB.to_owned(),
                     reason: format!("{} was rolled back: {}", rollout.id, rollout.note),
                     at: now,
+                };
+                state.hold = Some(super::environment::Hold {
+                    mark,
+                    rolled_back: rollout.id.clone(),
                 });
             }
             _ => return,

@@ -120,7 +120,17 @@ pub(super) fn mark(mark: &Mark) -> v1::Mark {
         by: mark.by.clone(),
         reason: mark.reason.clone(),
         at: Some(timestamp_to_wire(mark.at)),
+        ..v1::Mark::default()
     }
+}
+
+/// Why no automatic promotion comes in.
+pub(super) fn hold(state: &EnvironmentState) -> Option<v1::Mark> {
+    let hold = state.hold.as_ref()?;
+    Some(v1::Mark {
+        rolled_back: hold.rolled_back.clone(),
+        ..mark(&hold.mark)
+    })
 }
 
 pub(super) fn pin(cluster: &str, pin: &Pin) -> v1::Pin {
@@ -157,7 +167,7 @@ pub fn decisions(fleet: &Fleet, environment: &Environment) -> v1::EnvironmentDec
     v1::EnvironmentDecisions {
         environment: environment.name.to_string(),
         paused: state.paused.as_ref().map(mark),
-        hold: state.hold.as_ref().map(mark),
+        hold: hold(state),
         pin: state.pin.as_ref().map(|own| pin("", own)),
         quarantined: state.quarantined.iter().map(quarantine).collect(),
         good: state

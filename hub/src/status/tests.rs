@@ -20,29 +20,37 @@ fn at(second: i64) -> Timestamp {
     Timestamp::new(1_790_000_000 + second, 0).unwrap()
 }
 
-/// A fleet of one cluster that accepted its assignment and reported `commit` as synced and healthy.
-fn fleet(reported: &str) -> Fleet {
-    let name: ClusterName = "c".parse().unwrap();
+fn name() -> ClusterName {
+    "c".parse().unwrap()
+}
+
+/// The fleet of a file with one connected cluster, whose branch is at `a`.
+fn connected(file: &str) -> Fleet {
     let mut fleet = Fleet::new(Epoch(1));
-    let spec = spec::parse("f", FILE).unwrap();
+    let spec = spec::parse("f", file).unwrap();
     fleet.step(Event::SpecChanged(Arc::new(spec)), at(0));
     let record = ClusterRecord {
         environment: Some("prod".parse().unwrap()),
         ..ClusterRecord::default()
     };
-    fleet.step(Event::ClusterPut(name.clone(), record), at(0));
+    fleet.step(Event::ClusterPut(name(), record), at(0));
     let event = Event::HeadsRead {
         repository: "fleet".parse().unwrap(),
         asked: vec!["prod".parse().unwrap()],
         found: [("prod".parse().unwrap(), "a".repeat(40).parse().unwrap())].into(),
     };
     fleet.step(event, at(1));
-    let accepted = fleet.clusters()[&name].assigned_ref();
     let hello = Hello {
-        accepted,
+        accepted: fleet.clusters()[&name()].assigned_ref(),
         ..Hello::default()
     };
-    fleet.step(Event::Connected(name.clone(), SessionId(1), hello), at(2));
+    fleet.step(Event::Connected(name(), SessionId(1), hello), at(2));
+    fleet
+}
+
+/// A fleet of one cluster that accepted its assignment and reported `commit` as synced and healthy.
+fn fleet(reported: &str) -> Fleet {
+    let mut fleet = connected(FILE);
     let report = ApplicationReport {
         revision: Some(flotilla_shared::revision::Revision {
             repository: "fleet".parse().unwrap(),
@@ -55,11 +63,11 @@ fn fleet(reported: &str) -> Fleet {
     };
     let report = Report {
         applications: [("web".parse().unwrap(), report.into())].into(),
-        assignment: accepted,
+        assignment: fleet.clusters()[&name()].assigned_ref(),
         ..Report::default()
     };
     fleet.step(
-        Event::Reported(name, SessionId(1), report, Digest::of(b"r")),
+        Event::Reported(name(), SessionId(1), report, Digest::of(b"r")),
         at(3),
     );
     fleet
@@ -142,26 +150,7 @@ applications: [{name: web, repository: fleet, path: web}]
 
 /// A fleet whose only cluster has got nothing yet, since nobody approved.
 fn waiting() -> Fleet {
-    let name: ClusterName = "c".parse().unwrap();
-    let mut fleet = Fleet::new(Epoch(1));
-    let spec = spec::parse("f", GATED).unwrap();
-    fleet.step(Event::SpecChanged(Arc::new(spec)), at(0));
-    let record = ClusterRecord {
-        environment: Some("prod".parse().unwrap()),
-        ..ClusterRecord::default()
-    };
-    fleet.step(Event::ClusterPut(name.clone(), record), at(0));
-    let event = Event::HeadsRead {
-        repository: "fleet".parse().unwrap(),
-        asked: vec!["prod".parse().unwrap()],
-        found: [("prod".parse().unwrap(), "a".repeat(40).parse().unwrap())].into(),
-    };
-    fleet.step(event, at(1));
-    let hello = Hello {
-        accepted: fleet.clusters()[&name].assigned_ref(),
-        ..Hello::default()
-    };
-    fleet.step(Event::Connected(name, SessionId(1), hello), at(2));
+    let mut fleet = connected(GATED);
     fleet.settle(at(2));
     fleet
 }

@@ -2189,6 +2189,9 @@ pub struct Mark {
     pub reason: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "3")]
     pub at: ::core::option::Option<::prost_types::Timestamp>,
+    /// The rollout that was rolled back, where that is the reason; empty: it is not, or an older hub said so.
+    #[prost(string, tag = "4")]
+    pub rolled_back: ::prost::alloc::string::String,
 }
 /// What was decided about an environment.
 #[derive(Clone, PartialEq, ::prost::Message)]

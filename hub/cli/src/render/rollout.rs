@@ -319,10 +319,9 @@ pub(super) fn pinned(pin: &Pin, now: Timestamp) -> String {
 
 /// By whom, when and why. That a rollout was rolled back is said where that rollout is shown.
 pub(super) fn marked(mark: &Mark, now: Timestamp) -> String {
-    const BACK: &str = " was rolled back";
-    let why = match mark.reason.split_once(BACK) {
-        Some((id, _)) if mark.by == "hub" => format!("{id}{BACK}"),
-        _ => mark.reason.clone(),
+    let why = match mark.rolled_back.as_str() {
+        "" => mark.reason.clone(),
+        id => format!("{id} was rolled back"),
     };
     format!("by {} {} ago: {why}", mark.by, age(mark.at, now))
 }

@@ -189,6 +189,7 @@ pub struct Approval {
 
 /// Somebody's word.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Mark {
     /// Who.
     pub by: String,
@@ -196,6 +197,9 @@ pub struct Mark {
     pub reason: String,
     /// When.
     pub at: Option<Timestamp>,
+    /// The rollout that was rolled back, where that is the reason.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub rolled_back: String,
 }
 
 /// Kept on commits.
@@ -360,6 +364,7 @@ impl From<&v1::Mark> for Mark {
             by: text(&wire.by),
             reason: text(&wire.reason),
             at: moment(wire.at.as_ref()),
+            rolled_back: text(&wire.rolled_back),
         }
     }
 }

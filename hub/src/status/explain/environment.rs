@@ -32,15 +32,15 @@ pub(super) fn rollout(fleet: &Fleet, environment: &Environment, now: Timestamp, 
     }
     if let Some(hold) = state.and_then(|state| state.hold.as_ref()) {
         // Why a rollout was rolled back is told by the rollout.
-        let why = hold.reason.split_once(" was rolled back: ");
-        let why = why.map_or(hold.reason.clone(), |(id, _)| {
-            format!("{id} was rolled back")
-        });
+        let why = match hold.rolled_back.as_str() {
+            "" => hold.mark.reason.clone(),
+            id => format!("{id} was rolled back"),
+        };
         let text = format!(
             "no automatic promotion comes in: {why} ({}); flotilla resume {} lets them in again",
-            hold.by, environment.name
+            hold.mark.by, environment.name
         );
-        steps.add("hold", "", Waiting, text, None, Some(hold.at));
+        steps.add("hold", "", Waiting, text, None, Some(hold.mark.at));
     }
     if let Some(rollout) = fleet.rollouts().get(&environment.name) {
         steps
