@@ -22,6 +22,14 @@ fn revision(branch: &str, commit: &str) -> Option<v1::Revision> {
     })
 }
 
+/// A commit of the one repository.
+pub(crate) fn commit(commit: &str) -> Vec<v1::RepositoryCommit> {
+    vec![v1::RepositoryCommit {
+        repository: "fleet".to_owned(),
+        commit: commit.to_owned(),
+    }]
+}
+
 fn object(kind: &str, name: &str, health: v1::Health, action: v1::Action) -> v1::ObjectStatus {
     v1::ObjectStatus {
         object: Some(v1::ObjectRef {
@@ -176,17 +184,12 @@ pub(crate) fn environments() -> Vec<v1::EnvironmentStatus> {
     let mut environments = vec![one("dev", "", 1, 0), one("prod", "dev", 2, 1)];
     environments[1].branches[0].reason = "RepositoryUnavailable".to_owned();
     environments[1].branches[0].message = "connection refused".to_owned();
-    let commit = |commit: &str| {
-        vec![v1::RepositoryCommit {
-            repository: "fleet".to_owned(),
-            commit: commit.to_owned(),
-        }]
-    };
     let mark = |by: &str, reason: &str| {
         Some(v1::Mark {
             by: by.to_owned(),
             reason: reason.to_owned(),
             at: ago(30),
+            ..v1::Mark::default()
         })
     };
     environments[1].rollout = Some(v1::RolloutStatus {
@@ -212,7 +215,10 @@ pub(crate) fn environments() -> Vec<v1::EnvironmentStatus> {
         note: "1 failed, and the budget is 0: prod-1 (web failed)".to_owned(),
         ..v1::RolloutStatus::default()
     });
-    environments[1].hold = mark("hub", "prod-6 was rolled back");
+    environments[1].hold = mark("hub", "prod-6 was rolled back: 1 failed").map(|mark| v1::Mark {
+        rolled_back: "prod-6".to_owned(),
+        ..mark
+    });
     environments[1].pin = Some(v1::Pin {
         commits: commit(NEW),
         mark: mark("ada", "black friday"),

@@ -481,12 +481,6 @@ fn a_pin_names_its_commit_and_end_and_a_commit_that_agents_refuse_is_refused_her
 #[test]
 fn gates_before_a_branch_that_has_moved_are_overruled_with_a_reason() {
     let head = fixture::NEW.to_owned();
-    let commit = |commit: &str| {
-        vec![v1::RepositoryCommit {
-            repository: "fleet".to_owned(),
-            commit: commit.to_owned(),
-        }]
-    };
     let fake = Fake {
         promotion: v1::PreviewPromotionResponse {
             environment: "prod".to_owned(),
@@ -497,7 +491,7 @@ fn gates_before_a_branch_that_has_moved_are_overruled_with_a_reason() {
             rollout: Some(v1::RolloutStatus {
                 id: "prod-8".to_owned(),
                 state: "pending".to_owned(),
-                target: commit(&head),
+                target: fixture::commit(&head),
                 ..v1::RolloutStatus::default()
             }),
             decisions: None,

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use tonic::Status;
 
-use crate::fixture::{NEW, NOW, ago};
+use crate::fixture::{NEW, NOW, ago, commit};
 use crate::service::{Fake, Hub, stderr, stdout};
 
 fn now() -> Timestamp {
@@ -26,13 +26,6 @@ fn wave(name: &str, done: u32, started: u32, failed: u32, waiting: u32) -> v1::W
         waiting,
         ..v1::WaveStatus::default()
     }
-}
-
-fn commit(commit: &str) -> Vec<v1::RepositoryCommit> {
-    vec![v1::RepositoryCommit {
-        repository: "fleet".to_owned(),
-        commit: commit.to_owned(),
-    }]
 }
 
 fn rollout() -> Rollout {
@@ -77,6 +70,7 @@ fn a_rollout_shows_waves_the_failed_cluster_and_what_was_decided() {
         by: "ada".to_owned(),
         reason: "lunch".to_owned(),
         at: ago(30),
+        ..v1::Mark::default()
     };
     let decisions = Decisions::from(&v1::EnvironmentDecisions {
         paused: Some(mark.clone()),
