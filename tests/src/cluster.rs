@@ -157,6 +157,20 @@ impl TestCluster {
         send(&self.client, method, path, content, body).await
     }
 
+    /// Makes a namespace.
+    ///
+    /// # Errors
+    /// When the server does not.
+    pub async fn create_namespace(&self, name: &str) -> anyhow::Result<()> {
+        let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        let path = "/api/v1/namespaces";
+        let (code, answer) = self
+            .request("POST", path, "application/json", Some(&body))
+            .await?;
+        anyhow::ensure!(code == 201, "{name}: {code} {answer}");
+        Ok(())
+    }
+
     /// An object as it is; none where it is not there.
     pub async fn live(&self, path: &str) -> Option<Value> {
         let (code, value) = self

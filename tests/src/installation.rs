@@ -13,7 +13,7 @@ use tokio::process::{Child, Command};
 use crate::fleet::Operator;
 use crate::git_server::GitServer;
 use crate::repository::Repository;
-use crate::{eventually, programs};
+use crate::{eventually, programs, write_private};
 
 /// The installation. Its processes end with it.
 pub struct Installation {
@@ -149,7 +149,7 @@ impl Installation {
             Some(at) => format!("{}hub: {}\n", &line[..at], self.address),
             None => format!("{line}\n"),
         });
-        private(&context, &lines.collect::<String>())?;
+        write_private(&context, &lines.collect::<String>())?;
         let output = Command::new(self.binaries.join("flotilla"))
             .arg("--context-file")
             .arg(&context)
@@ -230,7 +230,7 @@ impl Installation {
     /// When the hub gives no token, or files cannot be written.
     pub async fn invite(&self, operator: &mut Operator) -> anyhow::Result<()> {
         let token = operator.token("c1", "dev").await?;
-        private(&self.root().join("token"), &token)?;
+        write_private(&self.root().join("token"), &token)?;
         std::fs::write(self.root().join("ca.crt"), &operator.trust_bundle)?;
         Ok(())
     }
@@ -244,14 +244,4 @@ impl Installation {
             .map(|event| event.name)
             .collect()
     }
-}
-
-/// Writes what only we may read.
-fn private(path: &Path, content: &str) -> anyhow::Result<()> {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let mut options = std::fs::OpenOptions::new();
-    let options = options.create(true).truncate(true).write(true).mode(0o600);
-    options.open(path)?.write_all(content.as_bytes())?;
-    Ok(())
 }

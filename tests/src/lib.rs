@@ -6,6 +6,7 @@ pub mod envtest;
 pub mod fleet;
 pub mod git_server;
 pub mod hub_process;
+pub mod in_process;
 pub mod installation;
 pub mod issuer;
 pub mod postgres;
@@ -20,6 +21,7 @@ pub mod script;
 pub mod simulated;
 pub mod ssh_server;
 
+use std::path::Path;
 use std::time::Duration;
 
 /// Waits until `condition` gives a value.
@@ -44,4 +46,17 @@ where
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Writes what only we may read.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_private(path: &Path, content: &str) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut options = std::fs::OpenOptions::new();
+    let options = options.create(true).truncate(true).write(true).mode(0o600);
+    options.open(path)?.write_all(content.as_bytes())?;
+    Ok(())
 }

@@ -155,7 +155,7 @@ pub fn pack(count: u32, entries: &[u8]) -> Vec<u8> {
     pack
 }
 
-/// An entry's header: kind (1 commit, 3 blob, 6 delta by offset) and inflated size.
+/// An entry's header: kind (1 commit, 2 tree, 3 blob, 6 delta by offset) and inflated size.
 #[must_use]
 pub fn entry(kind: u8, mut size: u64) -> Vec<u8> {
     let low = |size: u64, bits: u32| u8::try_from(size & ((1 << bits) - 1)).unwrap_or_default();
@@ -169,6 +169,45 @@ pub fn entry(kind: u8, mut size: u64) -> Vec<u8> {
         size >>= 7;
     }
     header
+}
+
+/// A pack with one bit of its middle turned.
+#[must_use]
+pub fn flipped(mut pack: Vec<u8>) -> Vec<u8> {
+    let middle = pack.len() / 2;
+    if let Some(byte) = pack.get_mut(middle) {
+        *byte ^= 1;
+    }
+    pack
+}
+
+/// A pack with an object that says it has a tebibyte.
+#[must_use]
+pub fn large(kind: u8) -> Vec<u8> {
+    let mut large = entry(kind, 1 << 40);
+    large.extend(stored(b"small"));
+    pack(1, &large)
+}
+
+/// A pack with a delta of twenty bytes that says it makes a tebibyte of the object before it.
+#[must_use]
+pub fn bomb(kind: u8) -> Vec<u8> {
+    let base = [entry(kind, 5), stored(b"small")].concat();
+    let mut delta = size(5);
+    delta.extend(size(1 << 40));
+    delta.extend([0x90, 5]);
+    let back = u8::try_from(base.len()).unwrap_or_default();
+    let header = entry(6, u64::try_from(delta.len()).unwrap_or_default());
+    pack(2, &[base, header, vec![back], stored(&delta)].concat())
+}
+
+/// A pack with a delta on something far in front of the pack.
+#[must_use]
+pub fn nowhere() -> Vec<u8> {
+    let mut entries = entry(6, 4);
+    entries.extend([0xff, 0xff, 0x7f]);
+    entries.extend(stored(&[5, 5, 0x90, 5]));
+    pack(1, &entries)
 }
 
 /// A number as deltas have it, seven bits at a time, the lowest first.

@@ -15,7 +15,7 @@ use flotilla_git::{Access, Error, Limits, Remote, SshKey, TreeLimits};
 use flotilla_shared::revision::Commit;
 use flotilla_shared::source::Directories;
 use flotilla_tests::git_server::GitServer;
-use flotilla_tests::red_git::{Malice, entry, pack, size, stored};
+use flotilla_tests::red_git::{Malice, bomb, entry, flipped, large, nowhere, pack, stored};
 use flotilla_tests::repository::{Repository, git};
 use flotilla_tests::ssh_server::{SshServer, make_key};
 
@@ -166,11 +166,6 @@ async fn a_commit_that_is_not_there_is_an_error() {
 async fn g10_hostile_packs_of_directories_are_refused() {
     let world = World::new().await;
     let commit = world.commit(&[("apps/a/x.yaml", "a: 1\n"), ("apps/b/x.yaml", "a: 1\n")]);
-    let flipped = |mut pack: Vec<u8>| {
-        let middle = pack.len() / 2;
-        pack[middle] ^= 1;
-        pack
-    };
     // Bytes of a file, though none were asked for.
     let blob = |_| {
         let mut blob = entry(3, 5);
@@ -181,30 +176,6 @@ async fn g10_hostile_packs_of_directories_are_refused() {
         let mut tag = entry(4, 5);
         tag.extend(stored(b"small"));
         pack(1, &tag)
-    };
-    let large = |_| {
-        let mut tree = entry(2, 1 << 40);
-        tree.extend(stored(b"small"));
-        pack(1, &tree)
-    };
-    // A delta of twenty bytes that says it makes a tebibyte.
-    let bomb = |_| {
-        let mut entries = entry(2, 5);
-        entries.extend(stored(b"small"));
-        let back = u8::try_from(entries.len()).unwrap();
-        let mut delta = size(5);
-        delta.extend(size(1 << 40));
-        delta.extend([0x90, 5]);
-        entries.extend(entry(6, u64::try_from(delta.len()).unwrap()));
-        entries.push(back);
-        entries.extend(stored(&delta));
-        pack(2, &entries)
-    };
-    let nowhere = |_| {
-        let mut entries = entry(6, 4);
-        entries.extend([0xff, 0xff, 0x7f]);
-        entries.extend(stored(&[5, 5, 0x90, 5]));
-        pack(1, &entries)
     };
     // A true commit of somebody else, or trees without one.
     let other = |_| {
@@ -225,9 +196,9 @@ async fn g10_hostile_packs_of_directories_are_refused() {
         ("flipped", flipped),
         ("blob", blob),
         ("tag", tag),
-        ("large", large),
-        ("bomb", bomb),
-        ("nowhere", nowhere),
+        ("large", |_| large(2)),
+        ("bomb", |_| bomb(2)),
+        ("nowhere", |_| nowhere()),
         ("other", other),
         ("name", name),
         ("count", |_| pack(u32::MAX, b"")),

@@ -20,10 +20,10 @@ use flotilla_proto::v1::fleet_service_client::FleetServiceClient;
 use flotilla_shared::dial::dial;
 use flotilla_shared::id::ClusterName;
 use flotilla_shared::tls;
-use flotilla_tests::eventually;
 use flotilla_tests::git_server::GitServer;
 use flotilla_tests::repository::Repository;
 use flotilla_tests::simulated::{Agent, Enrolled, Seen};
+use flotilla_tests::{eventually, write_private};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::watch;
 use tonic::transport::Channel;
@@ -65,9 +65,7 @@ impl World {
         );
         std::fs::write(directory.path().join("fleet.yaml"), text).unwrap();
         let credentials = directory.path().join("credentials");
-        std::fs::write(&credentials, "").unwrap();
-        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-        std::fs::set_permissions(&credentials, private).unwrap();
+        write_private(&credentials, "").unwrap();
         let all: Vec<(ClusterName, ClusterRecord)> = (0..clusters)
             .map(|index| {
                 // The first one is dev's.

@@ -7,6 +7,9 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "shared/agent.rs"]
+mod agent;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,10 +19,11 @@ use flotilla_proto::v1;
 use flotilla_shared::digest::Digest;
 use flotilla_shared::tls;
 use flotilla_tests::cluster::TestCluster;
-use flotilla_tests::eventually;
 use flotilla_tests::fleet::{Operator, application};
 use flotilla_tests::git_server::GitServer;
+use flotilla_tests::in_process::start_hub;
 use flotilla_tests::repository::{Repository, git};
+use flotilla_tests::{eventually, write_private};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -94,23 +98,8 @@ impl World {
             .unwrap();
         let fleet_file = root.join("fleet.yaml");
         std::fs::write(&fleet_file, fleet(&git.url("fleet.git"), "")).unwrap();
-        let data = root.join("hub");
-        std::fs::create_dir_all(&data).unwrap();
-        let args = flotilla_hub::args::Args {
-            log: "warn".to_owned(),
-            log_format: flotilla_shared::telemetry::LogFormat::Text,
-            command: flotilla_hub::args::Command::Init {
-                data_dir: data.clone(),
-                operator: "admin".parse().unwrap(),
-                address: String::new(),
-            },
-        };
-        flotilla_hub::command::run(args).await.unwrap();
-        let hub = hub::start(config(root, "127.0.0.1:0")).await.unwrap();
+        let (hub, operator) = start_hub(config(root, "127.0.0.1:0")).await.unwrap();
         let address = hub.address.to_string();
-        let operator = Operator::connect(&data.join("operator/admin.yaml"), &address)
-            .await
-            .unwrap();
         std::fs::write(root.join("ca.crt"), &operator.trust_bundle).unwrap();
         let mut world = Self {
             directory,
@@ -147,33 +136,13 @@ impl World {
             .await
             .unwrap();
         cluster.play_controllers();
-        let namespace = serde_json::json!({
-            "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "flotilla-system"},
-        });
-        let request = http::Request::post("/api/v1/namespaces")
-            .body(axum::body::Body::from(namespace.to_string()))
-            .unwrap();
-        let made = cluster.server().unwrap().handle(request).await;
-        assert!(made.status().is_success());
+        cluster.create_namespace("flotilla-system").await.unwrap();
         let token = self.operator.token(name, "prod").await.unwrap();
-        private(&self.path(&format!("token-{name}")), &token);
+        let root = self.directory.path();
+        write_private(&agent::token(root, name), &token).unwrap();
         let run = Run {
-            hub: hub.to_owned(),
-            data_dir: self.path(&format!("agent-{name}")),
-            identity_dir: None,
-            cluster: name.parse().unwrap(),
-            token_file: Some(self.path(&format!("token-{name}"))),
-            trust_bundle: Some(self.path("ca.crt")),
-            policy: None,
             kubeconfig: Some(cluster.kubeconfig()),
-            context: None,
-            namespace: "flotilla-system".to_owned(),
-            git_credentials: None,
-            sops_age_keys: None,
-            interval: 2,
-            listen: None,
-            instance: None,
-            share_identity: false,
+            ..agent::run(root, name, hub)
         };
         self.agents
             .push(flotilla_agent::app::start(run).await.unwrap());
@@ -237,12 +206,6 @@ impl World {
         let mut one = one.map(|one| (one.phase.clone(), one.unchanged));
         one.next().unwrap_or_default()
     }
-}
-
-fn private(path: &Path, content: &str) {
-    use std::os::unix::fs::PermissionsExt as _;
-    std::fs::write(path, content).unwrap();
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 fn phases(rollout: &v1::RolloutStatus, wanted: [(&str, bool); 3]) -> bool {

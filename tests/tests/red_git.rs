@@ -18,7 +18,7 @@ use std::time::Duration;
 use flotilla_git::{Access, Credentials, Limits, Remote};
 use flotilla_proto::v1;
 use flotilla_tests::git_server::GitServer;
-use flotilla_tests::red_git::{Malice, entry, pack, size, stored};
+use flotilla_tests::red_git::{Malice, bomb, flipped, large, nowhere, pack};
 use flotilla_tests::repository::{Repository, git};
 use world::{World, config_map};
 
@@ -83,12 +83,6 @@ async fn g10_broken_and_hostile_packs() {
         "CommitNotFound",
     ];
     lie(&mut world, Malice::Cut, broken).await;
-    // One bit of the pack's middle.
-    let flipped = |mut pack: Vec<u8>| {
-        let middle = pack.len() / 2;
-        pack[middle] ^= 1;
-        pack
-    };
     lie(&mut world, Malice::Pack(flipped), broken).await;
     // One bit of its checksum.
     let checksum = |mut pack: Vec<u8>| {
@@ -98,36 +92,9 @@ async fn g10_broken_and_hostile_packs() {
     lie(&mut world, Malice::Pack(checksum), broken).await;
     // Four thousand million objects, and none there.
     lie(&mut world, Malice::Pack(|_| pack(u32::MAX, b"")), broken).await;
-    // A blob that says it has a tebibyte.
-    let large = |_| {
-        let mut blob = entry(3, 1 << 40);
-        blob.extend(stored(b"small"));
-        pack(1, &blob)
-    };
-    lie(&mut world, Malice::Pack(large), broken).await;
-    // A delta of twenty bytes that says it makes a tebibyte.
-    let bomb = |_| {
-        let mut entries = entry(3, 5);
-        entries.extend(stored(b"small"));
-        let back = u8::try_from(entries.len()).unwrap();
-        let mut delta = size(5);
-        delta.extend(size(1 << 40));
-        delta.extend([0x90, 5]);
-        entries.extend(entry(6, u64::try_from(delta.len()).unwrap()));
-        entries.push(back);
-        entries.extend(stored(&delta));
-        pack(2, &entries)
-    };
-    lie(&mut world, Malice::Pack(bomb), broken).await;
-    // A delta on something far in front of the pack.
-    let nowhere = |_| {
-        let delta = [5, 5, 0x90, 5];
-        let mut entries = entry(6, 4);
-        entries.extend([0xff, 0xff, 0x7f]);
-        entries.extend(stored(&delta));
-        pack(1, &entries)
-    };
-    lie(&mut world, Malice::Pack(nowhere), broken).await;
+    lie(&mut world, Malice::Pack(|_| large(3)), broken).await;
+    lie(&mut world, Malice::Pack(|_| bomb(3)), broken).await;
+    lie(&mut world, Malice::Pack(|_| nowhere()), broken).await;
     world.stop_agent().await;
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let peak = status

@@ -10,6 +10,9 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "shared/agent.rs"]
+mod agent;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,10 +22,11 @@ use flotilla_hub::app::{self as hub, Config};
 use flotilla_proto::v1;
 use flotilla_shared::tls;
 use flotilla_tests::cluster::TestCluster;
-use flotilla_tests::eventually;
 use flotilla_tests::fleet::{Operator, application};
 use flotilla_tests::git_server::GitServer;
+use flotilla_tests::in_process::start_hub;
 use flotilla_tests::repository::Repository;
+use flotilla_tests::{eventually, write_private};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -105,28 +109,11 @@ impl World {
              environments:\n- {{name: dev, branch: dev}}\napplications:\n{applications}",
             git.url("fleet.git")
         );
-        let data = directory.path().join("hub");
-        std::fs::create_dir_all(&data).unwrap();
         std::fs::write(directory.path().join("fleet.yaml"), fleet).unwrap();
-        let init = flotilla_hub::args::Command::Init {
-            data_dir: data.clone(),
-            operator: "admin".parse().unwrap(),
-            address: String::new(),
-        };
-        let args = flotilla_hub::args::Args {
-            log: "warn".to_owned(),
-            log_format: flotilla_shared::telemetry::LogFormat::Text,
-            command: init,
-        };
-        flotilla_hub::command::run(args).await.unwrap();
         let config = Self::hub_config(directory.path(), "127.0.0.1:0");
-        let hub = hub::start(config).await.unwrap();
-        let operator =
-            Operator::connect(&data.join("operator/admin.yaml"), &hub.address.to_string())
-                .await
-                .unwrap();
+        let (hub, operator) = start_hub(config).await.unwrap();
         std::fs::copy(cluster.kubeconfig(), directory.path().join("kubeconfig")).unwrap();
-        create_namespace(&cluster, "flotilla-system").await;
+        cluster.create_namespace("flotilla-system").await.unwrap();
         let mut world = Self {
             directory,
             repository,
@@ -156,36 +143,21 @@ impl World {
     }
 
     async fn start_agent(&mut self) {
-        use std::os::unix::fs::PermissionsExt as _;
         let address = self
             .hub
             .as_ref()
             .map(|hub| hub.address.to_string())
             .unwrap_or_default();
-        if !self.path("token").exists() {
+        let root = self.directory.path();
+        let token_file = agent::token(root, "c1");
+        if !token_file.exists() {
             let token = self.operator.token("c1", "dev").await.unwrap();
-            std::fs::write(self.path("token"), token).unwrap();
-            let private = std::fs::Permissions::from_mode(0o600);
-            std::fs::set_permissions(self.path("token"), private).unwrap();
-            std::fs::write(self.path("ca.crt"), &self.operator.trust_bundle).unwrap();
+            write_private(&token_file, &token).unwrap();
+            std::fs::write(root.join("ca.crt"), &self.operator.trust_bundle).unwrap();
         }
         let run = Run {
-            hub: address,
-            data_dir: self.path("agent"),
-            identity_dir: None,
-            cluster: "c1".parse().unwrap(),
-            token_file: Some(self.path("token")),
-            trust_bundle: Some(self.path("ca.crt")),
-            policy: None,
-            kubeconfig: Some(self.path("kubeconfig")),
-            context: None,
-            namespace: "flotilla-system".to_owned(),
-            git_credentials: None,
-            sops_age_keys: None,
-            interval: 2,
-            listen: None,
-            instance: None,
-            share_identity: false,
+            kubeconfig: Some(root.join("kubeconfig")),
+            ..agent::run(root, "c1", &address)
         };
         self.agent = Some(flotilla_agent::app::start(run).await.unwrap());
     }
@@ -296,20 +268,6 @@ async fn send(
         .await
         .unwrap();
     code
-}
-
-async fn create_namespace(cluster: &TestCluster, name: &str) {
-    let body =
-        serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-    let code = send(
-        cluster,
-        "POST",
-        "/api/v1/namespaces",
-        "application/json",
-        body,
-    )
-    .await;
-    assert_eq!(code, 201);
 }
 
 const WEB: &str = "- {name: web, repository: fleet, path: apps/web, namespace: web}\n";

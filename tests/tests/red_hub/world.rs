@@ -1,5 +1,8 @@
 //! A real agent, a real Git server, an API server, and a stolen hub between them.
 
+#[path = "../shared/agent.rs"]
+mod agent;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,10 +10,10 @@ use flotilla_agent::args::Run;
 use flotilla_apiserver::AuditEvent;
 use flotilla_proto::v1;
 use flotilla_tests::cluster::TestCluster;
-use flotilla_tests::eventually;
 use flotilla_tests::git_server::GitServer;
 use flotilla_tests::red_hub::{RedHub, sealed};
 use flotilla_tests::repository::{Repository, git};
+use flotilla_tests::{eventually, write_private};
 use prost::Message as _;
 use serde_json::{Value, json};
 
@@ -61,13 +64,7 @@ impl World {
             .unwrap();
         let hub = RedHub::start(&root.join("hub")).await.unwrap();
         for name in ["flotilla-system", "web", "other"] {
-            let namespace =
-                json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-            let path = "/api/v1/namespaces";
-            let sent = cluster
-                .request("POST", path, "application/json", Some(&namespace))
-                .await;
-            assert_eq!(sent.unwrap().0, 201);
+            cluster.create_namespace(name).await.unwrap();
         }
         std::fs::copy(cluster.kubeconfig(), root.join("kubeconfig")).unwrap();
         let mut world = Self {
@@ -153,29 +150,17 @@ impl World {
     }
 
     pub(crate) async fn start_agent(&mut self) {
-        use std::os::unix::fs::PermissionsExt as _;
-        std::fs::write(self.path("policy.yaml"), self.policy()).unwrap();
-        std::fs::write(self.path("ca.crt"), &self.hub.trust_bundle).unwrap();
-        std::fs::write(self.path("token"), "any").unwrap();
-        let private = std::fs::Permissions::from_mode(0o600);
-        std::fs::set_permissions(self.path("token"), private).unwrap();
+        let root = self.directory.path();
+        std::fs::write(root.join("policy.yaml"), self.policy()).unwrap();
+        std::fs::write(root.join("ca.crt"), &self.hub.trust_bundle).unwrap();
+        write_private(&agent::token(root, "c1"), "any").unwrap();
         let run = Run {
-            hub: self.hub.address.clone(),
-            data_dir: self.path("agent"),
-            identity_dir: None,
-            cluster: "c1".parse().unwrap(),
-            token_file: Some(self.path("token")),
-            trust_bundle: Some(self.path("ca.crt")),
-            policy: Some(self.path("policy.yaml")),
-            kubeconfig: Some(self.path("kubeconfig")),
-            context: None,
-            namespace: "flotilla-system".to_owned(),
-            git_credentials: None,
-            sops_age_keys: None,
+            data_dir: root.join("agent"),
+            policy: Some(root.join("policy.yaml")),
+            kubeconfig: Some(root.join("kubeconfig")),
             interval: 1,
-            listen: None,
-            instance: None,
             share_identity: true,
+            ..agent::run(root, "c1", &self.hub.address)
         };
         self.agent = Some(flotilla_agent::app::start(run).await.unwrap());
     }

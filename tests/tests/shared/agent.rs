@@ -1,0 +1,33 @@
+//! An agent in this process, for tests that also look into it.
+
+use std::path::Path;
+
+use flotilla_agent::args::Run;
+
+/// The agent of `cluster`, with everything it needs and keeps below `root`: the join token that the
+/// test writes to [`token`], the hub's roots in `ca.crt`, and its data in a directory of its own.
+pub(crate) fn run(root: &Path, cluster: &str, hub: &str) -> Run {
+    Run {
+        hub: hub.to_owned(),
+        data_dir: root.join(format!("agent-{cluster}")),
+        identity_dir: None,
+        cluster: cluster.parse().unwrap(),
+        token_file: Some(token(root, cluster)),
+        trust_bundle: Some(root.join("ca.crt")),
+        policy: None,
+        kubeconfig: None,
+        context: None,
+        namespace: "flotilla-system".to_owned(),
+        git_credentials: None,
+        sops_age_keys: None,
+        interval: 2,
+        listen: None,
+        instance: None,
+        share_identity: false,
+    }
+}
+
+/// Where the join token of a cluster is.
+pub(crate) fn token(root: &Path, cluster: &str) -> std::path::PathBuf {
+    root.join(format!("token-{cluster}"))
+}
