@@ -63,6 +63,9 @@ pub struct Head {
 /// Heads by repository and branch.
 pub type Heads = BTreeMap<(RepositoryName, BranchName), Head>;
 
+/// Clusters by name. Boxed: the tree has room for almost twice as many as there are.
+pub type Clusters = BTreeMap<ClusterName, Box<Cluster>>;
+
 /// The clusters of an environment, with wave and place within it.
 type Members = BTreeMap<ClusterName, (usize, Arc<str>)>;
 
@@ -76,7 +79,7 @@ pub struct Fleet {
     epoch: Epoch,
     spec: Arc<Spec>,
     heads: Heads,
-    clusters: BTreeMap<ClusterName, Cluster>,
+    clusters: Clusters,
     environments: BTreeMap<EnvironmentName, EnvironmentState>,
     /// The last rollout of each environment, over or not.
     rollouts: BTreeMap<EnvironmentName, Rollout>,
@@ -142,7 +145,7 @@ impl Fleet {
 
     /// All clusters by name.
     #[must_use]
-    pub fn clusters(&self) -> &BTreeMap<ClusterName, Cluster> {
+    pub fn clusters(&self) -> &Clusters {
         &self.clusters
     }
 
@@ -210,11 +213,11 @@ impl Fleet {
     }
 
     fn count_pins(&mut self) {
-        let expires = |cluster: &&Cluster| {
-            let pin = cluster.record.pin.as_ref();
-            pin.is_some_and(|pin| pin.expires_at.is_some())
-        };
-        self.expiring_pins = self.clusters.values().filter(expires).count();
+        let pins = self
+            .clusters
+            .values()
+            .filter_map(|one| one.record.pin.as_ref());
+        self.expiring_pins = pins.filter(|pin| pin.expires_at.is_some()).count();
     }
 
     fn touch_environments(&mut self) {

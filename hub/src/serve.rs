@@ -10,6 +10,7 @@ pub mod doors;
 pub mod enroll;
 pub mod fleet_api;
 pub mod http;
+pub mod http2;
 pub mod listen;
 pub mod login;
 pub mod oidc;

@@ -8,7 +8,7 @@ use tonic_prost::ProstCodec;
 
 /// Bytes that a stream's buffers begin with, each way; they grow with what is sent. tonic's own begin
 /// with 8 KiB, which ten thousand streams that mostly carry heartbeats do not need.
-const BUFFER: usize = 512;
+const BUFFER: usize = 64;
 /// Bytes gathered before they are handed on: tonic's own value.
 const YIELD: usize = 32 << 10;
 

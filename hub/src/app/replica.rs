@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
 use super::{Start, bind, decide};
@@ -12,7 +11,7 @@ use crate::serve::doors::Limits;
 use crate::serve::http::{self, Probe};
 use crate::serve::standby::PassOn;
 use crate::serve::trust::{self, Trust};
-use crate::serve::{listen, server};
+use crate::serve::{http2, listen};
 use crate::store::{LEASE, Lease, Store, Wait};
 
 /// How often a replica that stands by looks whether it should decide, hinted or not, and one that
@@ -143,12 +142,5 @@ async fn standby(
             }
         },
     ));
-    let incoming = ReceiverStream::new(listen::accept(listener, trust, limits));
-    let served = server::builder()
-        .add_routes(tonic::service::Routes::from(router))
-        .serve_with_incoming_shutdown(incoming, stop.cancelled())
-        .await;
-    if let Err(error) = served {
-        tracing::error!(%error, "the server ended");
-    }
+    http2::serve(router.into(), listen::accept(listener, trust, limits), stop).await;
 }

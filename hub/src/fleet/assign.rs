@@ -205,6 +205,7 @@ impl Fleet {
                     Some(problem)
                 }
             };
+            let problem = problem.map(Box::new);
             placed.insert(app_name.clone(), Placed { problem });
         }
         for assignment in applications.values_mut() {

@@ -69,7 +69,7 @@ impl Problem {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Placed {
     /// None: it is assigned as the spec and heads say.
-    pub problem: Option<Problem>,
+    pub problem: Option<Box<Problem>>,
 }
 
 /// Everything the hub knows of one cluster.
@@ -143,7 +143,12 @@ impl Cluster {
                 Some(report) => (report.sync, report.health),
                 None => (Sync::Unknown, Health::Unknown),
             };
-            sync = sync.max(placed.problem.as_ref().map_or(app_sync, Problem::sync));
+            sync = sync.max(
+                placed
+                    .problem
+                    .as_ref()
+                    .map_or(app_sync, |problem| problem.sync()),
+            );
             health = health.max(app_health);
         }
         if self.refusal.is_some() {

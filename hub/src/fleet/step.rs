@@ -56,7 +56,7 @@ impl Fleet {
                         ..Cluster::default()
                     };
                     cluster.note_report(stored.report);
-                    self.clusters.insert(stored.name.clone(), cluster);
+                    self.clusters.insert(stored.name.clone(), Box::new(cluster));
                     self.touch(&stored.name);
                 }
                 self.count_pins();
@@ -253,11 +253,14 @@ impl Fleet {
 
     /// The cluster, if `session` is its present stream; a word from an older one is not listened to.
     fn live(&mut self, name: &ClusterName, session: SessionId) -> Option<&mut Cluster> {
-        self.clusters.get_mut(name).filter(|cluster| {
-            cluster
-                .session
-                .is_some_and(|(current, _)| current == session)
-        })
+        self.clusters
+            .get_mut(name)
+            .map(Box::as_mut)
+            .filter(|cluster| {
+                cluster
+                    .session
+                    .is_some_and(|(current, _)| current == session)
+            })
     }
 
     fn heartbeat(

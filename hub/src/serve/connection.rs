@@ -14,7 +14,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 use tokio_rustls::server::TlsStream;
-use tonic::transport::server::Connected;
 
 use super::doors::Places;
 use super::peer::Peer;
@@ -66,12 +65,11 @@ impl Ingress {
     }
 }
 
-/// A connection after its handshake.
+/// A connection after its handshake. Handed on in a box: it is moved about, and each place that it passes
+/// through would keep room for all of it as long as it lives.
 pub struct Connection {
-    /// Boxed: the server moves a connection about, and each place that it passes through would keep
-    /// room for all of it as long as the connection lives.
-    stream: Box<TlsStream<TcpStream>>,
-    peer: Peer,
+    stream: TlsStream<TcpStream>,
+    peer: Arc<Peer>,
     ingress: Option<(Ingress, Caller)>,
     waiting: Option<Pin<Box<Sleep>>>,
     /// Read since others last had their turn.
@@ -87,21 +85,18 @@ impl Connection {
         places: Places,
     ) -> Self {
         Self {
-            stream: Box::new(stream),
-            peer,
+            stream,
+            peer: Arc::new(peer),
             ingress,
             waiting: None,
             in_turn: 0,
             _places: places,
         }
     }
-}
 
-impl Connected for Connection {
-    type ConnectInfo = Peer;
-
-    fn connect_info(&self) -> Peer {
-        self.peer.clone()
+    /// Who is at the other end.
+    pub(super) fn peer(&self) -> Arc<Peer> {
+        Arc::clone(&self.peer)
     }
 }
 
@@ -121,7 +116,7 @@ impl AsyncRead for Connection {
             return Poll::Pending;
         }
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut *this.stream).poll_read(cx, buffer))?;
+        ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
         let read = buffer.filled().len() - before;
         this.in_turn += read;
         if let Some((Ingress(buckets), caller)) = &this.ingress {
@@ -141,14 +136,14 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         buffer: &[u8],
     ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut *self.get_mut().stream).poll_write(cx, buffer)
+        Pin::new(&mut self.get_mut().stream).poll_write(cx, buffer)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut *self.get_mut().stream).poll_flush(cx)
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut *self.get_mut().stream).poll_shutdown(cx)
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
     }
 }

@@ -30,7 +30,7 @@ pub fn accept(
     listener: Arc<TcpListener>,
     trust: Arc<Trust>,
     limits: Limits,
-) -> mpsc::Receiver<std::io::Result<Connection>> {
+) -> mpsc::Receiver<Box<Connection>> {
     let (sender, receiver) = mpsc::channel(64);
     let doors = Doors::new(limits);
     let ingress = Ingress::new();
@@ -91,8 +91,8 @@ pub fn accept(
                     return;
                 };
                 let ingress = caller.map(|caller| (ingress, caller));
-                let connection = Connection::new(stream, peer, ingress, places);
-                let _ = sender.send(Ok(connection)).await;
+                let connection = Box::new(Connection::new(stream, peer, ingress, places));
+                let _ = sender.send(connection).await;
             });
         }
     });

@@ -1,6 +1,7 @@
 //! Who is calling: the client certificate alone says so.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use flotilla_shared::id::{ClusterName, OperatorName};
 use flotilla_shared::identity::{Identity, PeerCertificate, serial_counter};
@@ -29,7 +30,7 @@ pub const NOBODY: &str = "nobody";
 fn identity<T>(request: &Request<T>) -> Result<Option<Identity>, Status> {
     let Some(certificate) = request
         .extensions()
-        .get::<Peer>()
+        .get::<Arc<Peer>>()
         .and_then(|peer| peer.certificate.as_ref())
     else {
         return Ok(None);
@@ -54,7 +55,7 @@ fn identity<T>(request: &Request<T>) -> Result<Option<Identity>, Status> {
 }
 
 fn is_hub<T>(request: &Request<T>) -> bool {
-    let peer = request.extensions().get::<Peer>();
+    let peer = request.extensions().get::<Arc<Peer>>();
     peer.and_then(|peer| peer.certificate.as_ref())
         .is_some_and(|certificate| certificate.identity == Identity::Hub)
 }
@@ -69,7 +70,7 @@ pub fn counter<T>(request: &Request<T>) -> u64 {
     if is_hub(request) {
         return header(request, BEHALF_SERIAL).map_or(0, serial_counter);
     }
-    let peer = request.extensions().get::<Peer>();
+    let peer = request.extensions().get::<Arc<Peer>>();
     peer.and_then(|peer| peer.certificate.as_ref())
         .map_or(0, PeerCertificate::counter)
 }
@@ -81,7 +82,7 @@ pub fn serial<T>(request: &Request<T>) -> String {
             .unwrap_or_default()
             .to_owned();
     }
-    let peer = request.extensions().get::<Peer>();
+    let peer = request.extensions().get::<Arc<Peer>>();
     peer.and_then(|peer| peer.certificate.as_ref())
         .map(|certificate| certificate.serial.clone())
         .unwrap_or_default()
@@ -92,7 +93,10 @@ pub fn address<T>(request: &Request<T>) -> Option<IpAddr> {
     if is_hub(request) {
         return header(request, BEHALF_ADDRESS)?.parse().ok();
     }
-    request.extensions().get::<Peer>().map(|peer| peer.address)
+    request
+        .extensions()
+        .get::<Arc<Peer>>()
+        .map(|peer| peer.address)
 }
 
 /// An issuer's token, from a caller without a certificate. Who has one is who the certificate says,

@@ -71,10 +71,10 @@ impl PassOn {
     }
 
     async fn pass(&self, mut request: Request<Body>) -> Result<Response<Body>, Status> {
-        let peer = request.extensions().get::<Peer>().cloned();
+        let peer = request.extensions().get::<Arc<Peer>>().cloned();
         let address = peer.as_ref().map(|peer| peer.address.to_string());
-        let (behalf, serial) = match peer.and_then(|peer| peer.certificate) {
-            Some(certificate) => (certificate.identity.to_string(), certificate.serial),
+        let (behalf, serial) = match peer.as_ref().and_then(|peer| peer.certificate.as_ref()) {
+            Some(certificate) => (certificate.identity.to_string(), certificate.serial.clone()),
             None => (NOBODY.to_owned(), String::new()),
         };
         // Whatever the caller wrote there is overwritten.
