@@ -4,6 +4,9 @@ use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
 
+/// What is logged where nothing is said.
+const DEFAULT: &str = "info";
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
@@ -37,6 +40,12 @@ impl std::str::FromStr for LogFormat {
 /// # Errors
 /// When the filter cannot be read.
 pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
+    // A variable that is set to nothing counts as not set.
+    let filter = if filter.trim().is_empty() {
+        DEFAULT
+    } else {
+        filter
+    };
     let filter = EnvFilter::try_new(filter).map_err(|error| format!("log filter: {error}"))?;
     let terminal = std::io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt()

@@ -6,7 +6,8 @@ mod steer;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::builder::Resettable;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName};
 
 use crate::forge::Forge;
@@ -42,6 +43,21 @@ pub(crate) struct Args {
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Args {
+    /// Reads the command line. A variable that is set to nothing counts as not set, as with `KUBECONFIG`.
+    pub(crate) fn read() -> Result<Self, clap::Error> {
+        let mut command = Self::command().mut_args(|arg| {
+            let value = arg.get_env().and_then(std::env::var_os);
+            match value.is_some_and(|value| value.is_empty()) {
+                true => arg.env(Resettable::Reset),
+                false => arg,
+            }
+        });
+        let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    }
 }
 
 /// When to use colours.
@@ -339,10 +355,11 @@ pub(crate) struct Promote {
     /// What serves the repository, where its host's name does not say.
     #[arg(long, requires = "pull_request")]
     pub(crate) forge: Option<Forge>,
-    /// Wait until the environment's clusters run the commit, healthy.
+    /// Wait for gates that time or other people may open, then until the environment's clusters run the
+    /// commit, healthy.
     #[arg(short, long)]
     pub(crate) wait: bool,
-    /// How long to wait.
+    /// How long to wait in all.
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
     pub(crate) wait_timeout: Duration,
     #[command(flatten)]
@@ -570,8 +587,6 @@ fn label(text: &str) -> Result<(String, String), String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

@@ -26,12 +26,10 @@ mod work_tree;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 /// Runs the program from its arguments to its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    let args = match args::Args::try_parse() {
+    let args = match args::Args::read() {
         Ok(args) => args,
         Err(error) => {
             let code = if error.use_stderr() { 1 } else { 0 };

@@ -13,7 +13,7 @@ pub use cluster::{describe, explain};
 pub use diff::diff;
 pub use list::{applications, clusters, environments, hub, tokens};
 pub use log::{entries, entry, operators};
-pub use promotion::promotion;
+pub use promotion::{promotion, waiting};
 pub use rollout::{decisions, rollout, rollouts};
 pub(crate) use rollout::{next, words};
 pub use status::{StatusOptions, change, moved, status};

@@ -37,6 +37,8 @@ pub struct Gate {
     pub subject: String,
     /// Whether it holds something back.
     pub open: Open,
+    /// Waiting does not open it.
+    pub lasting: bool,
     /// The evidence.
     pub text: String,
     /// Why not.
@@ -58,6 +60,7 @@ impl Gate {
             gate,
             subject: subject.into(),
             open,
+            lasting: false,
             text,
             reason,
             at: None,
@@ -218,6 +221,7 @@ impl Fleet {
             return vec![gate];
         }
         let mut gates = Vec::new();
+        let on_its_way = self.is_on_its_way(source, &changed);
         let (mut total, mut offline) = (0usize, Vec::new());
         for (name, cluster) in &self.clusters {
             if cluster.record.pending.is_some()
@@ -234,7 +238,9 @@ impl Fleet {
                 offline.push(name.to_string());
                 continue;
             }
-            gates.push(evidence(name.as_str(), cluster, &changed, soak, now));
+            let mut gate = evidence(name.as_str(), cluster, &changed, soak, now);
+            gate.lasting = !on_its_way && !runs(cluster, &changed);
+            gates.push(gate);
         }
         // What is offline proves nothing, and is no proof against it either: it has its own budget.
         let allowed = environment.gates.offline_allowed(total);
@@ -262,9 +268,30 @@ impl Fleet {
         }
         if total == 0 {
             let text = format!("no cluster of {source} has proven anything");
-            gates.push(Gate::new("health", source.to_string(), Open::No, text));
+            let mut gate = Gate::new("health", source.to_string(), Open::No, text);
+            gate.lasting = true;
+            gates.push(gate);
         }
         gates
+    }
+
+    /// Whether clusters of an environment that do not run commits yet may still come to them.
+    fn is_on_its_way(&self, environment: &EnvironmentName, commits: &Commits) -> bool {
+        let Some(environment) = self.spec.environment(environment) else {
+            return false;
+        };
+        let has = |all: &Commits| {
+            let mut commits = commits.iter();
+            commits.all(|(repository, commit)| all.get(repository) == Some(commit))
+        };
+        let (heads, name) = (self.head_commits(environment), &environment.name);
+        let state = self.environments.get(name);
+        let given_up = state.is_some_and(|state| state.quarantine(&heads).is_some());
+        let rollout = self.rollouts.get(name);
+        has(&self.good(environment))
+            || (has(&heads) && !given_up)
+            || rollout.is_some_and(|one| !one.state.is_over() && has(&one.target))
+            || state.is_some_and(|state| state.queue.iter().any(has))
     }
 
     /// Notes commits that the environment before has proven by now, so that they stay proven when it
@@ -311,6 +338,17 @@ impl Fleet {
     }
 }
 
+/// Whether a cluster is assigned exactly these commits.
+fn runs(cluster: &Cluster, commits: &Commits) -> bool {
+    cluster.assigned.as_ref().is_some_and(|assigned| {
+        assigned.assignment.applications.values().all(|app| {
+            commits
+                .get(&app.revision.repository)
+                .is_none_or(|commit| *commit == app.revision.commit)
+        })
+    })
+}
+
 fn evidence(
     name: &str,
     cluster: &Cluster,
@@ -319,14 +357,7 @@ fn evidence(
     now: Timestamp,
 ) -> Gate {
     let gate = |open, text: &str| Gate::new("health", name, open, text.to_owned());
-    let exact = cluster.assigned.as_ref().is_some_and(|assigned| {
-        assigned.assignment.applications.values().all(|app| {
-            changed
-                .get(&app.revision.repository)
-                .is_none_or(|commit| *commit == app.revision.commit)
-        })
-    });
-    if !exact {
+    if !runs(cluster, changed) {
         return gate(Open::No, "does not run this commit");
     }
     let mut gate = match cluster.current_since {

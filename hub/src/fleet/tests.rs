@@ -473,6 +473,41 @@ fn a_soak_goes_on_over_a_restart_where_nothing_happened() {
     }
 }
 
+/// Who waits for a proof is told whether it may still come.
+#[test]
+fn a_proof_that_may_still_come_is_told_from_one_that_does_not() {
+    use super::gates::Open;
+    let closed = |fleet: &Fleet, n: u64| -> Vec<(Open, bool)> {
+        let prod = fleet.spec().environment(&"prod".parse().unwrap());
+        let target = [("fleet".parse().unwrap(), commit(n))].into();
+        let gates = fleet.gates(prod.unwrap(), &target, at(10));
+        let all = gates.iter().map(|gate| (gate.open, gate.lasting));
+        all.collect()
+    };
+    let mut fleet = fleet();
+    fleet.step(heads(Some(1), Some(0)), at(1));
+    assert_eq!(closed(&fleet, 1), [(Open::No, true)], "nobody is there");
+    fleet.step(put("d", "dev", None), at(2));
+    assert_eq!(closed(&fleet, 1), [(Open::NotYet, false)], "it is offline");
+    fleet.step(connect("d", 1, AssignmentRef::default()), at(3));
+    assert_eq!(
+        closed(&fleet, 1),
+        [(Open::No, false)],
+        "it has not reported"
+    );
+    assert_eq!(closed(&fleet, 7), [(Open::No, true)], "dev is elsewhere");
+    let pin = Action::Pin {
+        subject: Subject::Cluster(name("d")),
+        commit: None,
+        repository: None,
+        expires_at: None,
+        approval: None,
+    };
+    fleet.act(&pin, "ada", "why", at(4)).unwrap();
+    fleet.step(heads(Some(2), Some(0)), at(5));
+    assert_eq!(closed(&fleet, 2), [(Open::No, false)], "it may be let go");
+}
+
 /// Everything is as assigned.
 fn current(assigned: &DecodedAssignment) -> Report {
     let applications = assigned.assignment.applications.iter().map(|(name, app)| {

@@ -34,6 +34,7 @@ impl Steps {
             text,
             reason: reason_to_wire(reason),
             at: at.map(timestamp_to_wire),
+            may_open: false,
         });
     }
 }
@@ -43,6 +44,7 @@ impl Steps {
 pub fn gate_step(gate: Gate) -> v1::ExplainStep {
     v1::ExplainStep {
         step: gate.gate.to_owned(),
+        may_open: gate.holds_back() && !gate.lasting,
         subject: gate.subject,
         state: match gate.open {
             Open::Yes => v1::StepState::Ok,

@@ -1827,6 +1827,9 @@ pub struct ExplainStep {
     pub reason: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "6")]
     pub at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Of a gate that is closed: time or other people may open it. Older hubs say so of none.
+    #[prost(bool, tag = "7")]
+    pub may_open: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchRequest {
@@ -1862,6 +1865,9 @@ pub struct PreviewPromotionRequest {
     /// Empty: what the previous environment's branch points at.
     #[prost(string, tag = "2")]
     pub commit: ::prost::alloc::string::String,
+    /// Only this one; empty: all of them.
+    #[prost(string, tag = "3")]
+    pub repository: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PreviewPromotionResponse {

@@ -1,13 +1,15 @@
-//! `promote`: look, show, ask, fast-forward, follow.
+//! `promote`: look, show, ask, wait for gates, fast-forward, follow.
 
-use std::collections::BTreeMap;
+mod follow;
+mod gates;
+
 use std::time::Duration;
 
 use flotilla_proto::v1;
 use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
 use tokio::time::Instant;
 
-use super::patience::Patience;
+use self::gates::{Go, Opened};
 use super::{commit, overrule, rollout, steer};
 use crate::args::{Output, Promote};
 use crate::client::Client;
@@ -16,9 +18,9 @@ use crate::forge::Forge;
 use crate::git::Workspace;
 use crate::printer::Printer;
 use crate::render;
-use crate::view::{Cluster, Connection, Move, Promotion, RepositoryCommit, StepState, digits};
+use crate::view::{Move, Promotion};
 
-/// How often the clusters are looked at while waiting.
+/// How often gates and clusters are looked at while waiting.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// One repository's move, read and checked.
@@ -58,30 +60,28 @@ pub(super) async fn run(client: &Client, args: Promote, printer: &Printer) -> Re
         let columns = printer.columns();
         printer.out(&render::promotion(&promotion, printer.paint, columns))?;
     }
-    gates(&promotion, &args, printer)?;
+    let go = gates::judge(&promotion, &args, printer)?;
     if args.dry_run {
         return Ok(());
     }
     if !args.yes {
-        let branches: Vec<&str> = promotion
-            .moves
-            .iter()
-            .map(|one| one.target_branch.as_str())
-            .collect();
-        let question = if args.pull_request {
-            format!("\nPush for pull requests into {}?", branches.join(", "))
-        } else {
-            format!("\nMove {}?", branches.join(", "))
-        };
-        if !printer.ask(&question)? {
-            return Err(Error::Refused {
-                message: "nothing was moved".to_owned(),
-                hint: None,
-            });
-        }
+        consent(&promotion, &args, go, printer)?;
     }
     if args.pull_request {
         return propose(&checked, &promotion, &args, printer).await;
+    }
+    let deadline = Instant::now() + args.wait_timeout;
+    if go == Go::Later {
+        let opened = gates::wait(client, &promotion, &args, deadline, printer).await?;
+        checked.clear();
+        if opened == Opened::Moved {
+            printer.say("somebody else moved it there meanwhile");
+        } else {
+            // What Git has may be something else by now.
+            for one in &mut promotion.moves {
+                checked.push(check(one, &args).await?);
+            }
+        }
     }
     announce(client, &checked, &args, printer).await?;
     for (one, shown) in checked.iter().zip(&promotion.moves) {
@@ -102,8 +102,7 @@ pub(super) async fn run(client: &Client, args: Promote, printer: &Printer) -> Re
         printer.warn(&format!("the hub will see it at its next look ({error})"));
     }
     if args.wait {
-        let deadline = Instant::now() + args.wait_timeout;
-        if let Some(rollout) = begun(client, &promotion, &args, deadline, printer).await? {
+        if let Some(rollout) = follow::begun(client, &promotion, &args, deadline, printer).await? {
             // The promotion was one document; what follows is talk about it.
             let output = match args.output.output {
                 Output::Json | Output::Yaml => Output::Json,
@@ -111,9 +110,31 @@ pub(super) async fn run(client: &Client, args: Promote, printer: &Printer) -> Re
             };
             return rollout::watch(client, &rollout, output, Some(deadline), printer).await;
         }
-        return follow(client, &promotion, &args, deadline, printer).await;
+        return follow::follow(client, &promotion, &args, deadline, printer).await;
     }
     Ok(())
+}
+
+/// Asks whether the branches shall move.
+fn consent(promotion: &Promotion, args: &Promote, go: Go, printer: &Printer) -> Result<(), Error> {
+    let branches: Vec<&str> = promotion
+        .moves
+        .iter()
+        .map(|one| one.target_branch.as_str())
+        .collect();
+    let branches = branches.join(", ");
+    let question = match go {
+        _ if args.pull_request => format!("\nPush for pull requests into {branches}?"),
+        Go::Now => format!("\nMove {branches}?"),
+        Go::Later => format!("\nMove {branches} once the gates are open?"),
+    };
+    if printer.ask(&question)? {
+        return Ok(());
+    }
+    Err(Error::Refused {
+        message: "nothing was moved".to_owned(),
+        hint: None,
+    })
 }
 
 /// Pushes each commit as a branch of its own, and says where its pull request is opened. The branch of
@@ -202,6 +223,7 @@ async fn preview(client: &Client, args: &Promote) -> Result<Promotion, Error> {
     let request = client.request(v1::PreviewPromotionRequest {
         environment: args.environment.to_string(),
         commit: commit.clone().unwrap_or_default(),
+        repository: args.repository.clone().unwrap_or_default(),
     });
     let wire = client.api().preview_promotion(request).await?.into_inner();
     let mut promotion = Promotion::from(&wire);
@@ -296,190 +318,4 @@ async fn check(one: &mut Move, args: &Promote) -> Result<Checked, Error> {
         to,
         workspace,
     })
-}
-
-fn gates(promotion: &Promotion, args: &Promote, printer: &Printer) -> Result<(), Error> {
-    let held: Vec<String> = promotion
-        .gates
-        .iter()
-        .filter(|gate| !matches!(gate.state, StepState::Ok | StepState::Skipped))
-        .map(|gate| {
-            format!("{} {}", gate.step, gate.subject)
-                .trim_end()
-                .to_owned()
-        })
-        .collect();
-    if held.is_empty() {
-        return Ok(());
-    }
-    if let (true, Some(reason)) = (args.force, &args.reason) {
-        printer.warn(&format!("overruled {}: {reason}", held.join(", ")));
-        return Ok(());
-    }
-    if args.dry_run {
-        printer.warn(&format!("held back by {}", held.join(", ")));
-        return Ok(());
-    }
-    Err(Error::refused(
-        format!("the promotion is held back by {}", held.join(", ")),
-        format!(
-            "{}wait until they are open, or overrule them with --force --reason TEXT",
-            approving(promotion, args)
-        ),
-    ))
-}
-
-/// The command that gives an approval, where one is wanted.
-fn approving(promotion: &Promotion, args: &Promote) -> String {
-    let wanted = promotion
-        .gates
-        .iter()
-        .any(|gate| gate.step == "approval" && gate.state == StepState::Waiting);
-    match promotion.moves.first() {
-        Some(one) if wanted => format!(
-            "somebody else approves with flotilla approve {} --commit {}; ",
-            args.environment,
-            digits(&one.to_commit)
-        ),
-        _ => String::new(),
-    }
-}
-
-/// Whether a cluster runs what was promoted, healthy.
-fn arrived(cluster: &Cluster, promotion: &Promotion) -> bool {
-    cluster.is_current()
-        && promotion.moves.iter().all(|one| {
-            cluster
-                .applications
-                .iter()
-                .filter_map(|app| app.revision.as_ref())
-                .filter(|revision| revision.repository == one.repository)
-                .all(|revision| revision.commit == one.to_commit)
-        })
-}
-
-/// The rollout that the promotion began; none where the environment has no strategy.
-async fn begun(
-    client: &Client,
-    promotion: &Promotion,
-    args: &Promote,
-    deadline: Instant,
-    printer: &Printer,
-) -> Result<Option<String>, Error> {
-    let mut patience = Patience::default();
-    loop {
-        match rollout::get(client, args.environment.as_str()).await {
-            Ok((Some(rollout), decisions)) => {
-                patience.answered(printer);
-                let ours = promotion.moves.iter().all(|one| {
-                    rollout
-                        .target
-                        .iter()
-                        .any(|target| target.commit == one.to_commit)
-                });
-                if ours {
-                    return Ok(Some(rollout.id));
-                }
-                // Nothing will begin, however long one waits.
-                if let Some(one) = decisions.quarantined.iter().find(|one| {
-                    promotion.moves.iter().all(|moved| {
-                        let same = |at: &RepositoryCommit| at.commit == moved.to_commit;
-                        one.commits.iter().any(same)
-                    })
-                }) {
-                    return Err(Error::refused(
-                        format!(
-                            "the branch moved, and its commit is not tried again since {}: {}",
-                            one.rollout, one.reason
-                        ),
-                        "push and promote a newer commit",
-                    ));
-                }
-            }
-            Ok((None, _)) => return Ok(None),
-            Err(Error::Hub {
-                code: tonic::Code::Unimplemented,
-                ..
-            }) => return Ok(None),
-            Err(error) => patience.wait(error, true, printer).await?,
-        }
-        if Instant::now() >= deadline {
-            return Err(Error::refused(
-                "the branch moved, and its rollout has not begun",
-                format!("`flotilla explain {}` says why", args.environment),
-            ));
-        }
-        tokio::time::sleep(LOOK).await;
-    }
-}
-
-async fn follow(
-    client: &Client,
-    promotion: &Promotion,
-    args: &Promote,
-    deadline: Instant,
-    printer: &Printer,
-) -> Result<(), Error> {
-    let mut patience = Patience::default();
-    let filter = v1::ClusterFilter {
-        environments: vec![args.environment.to_string()],
-        ..v1::ClusterFilter::default()
-    };
-    let mut shown = BTreeMap::<String, String>::new();
-    loop {
-        // A hub that restarts meanwhile does not end the wait.
-        match client.clusters(&filter, true).await {
-            Ok(wire) => {
-                patience.answered(printer);
-                let clusters: Vec<Cluster> = wire
-                    .iter()
-                    .map(Cluster::from)
-                    // Nothing is sent to a cluster that nobody has accepted.
-                    .filter(|cluster| cluster.connection != Connection::Pending)
-                    .collect();
-                let missing: Vec<&Cluster> = clusters
-                    .iter()
-                    .filter(|cluster| !arrived(cluster, promotion))
-                    .collect();
-                for cluster in &clusters {
-                    let state = if arrived(cluster, promotion) {
-                        "there".to_owned()
-                    } else {
-                        format!("{}, {}", cluster.sync, cluster.health)
-                    };
-                    if shown.get(&cluster.name) != Some(&state) {
-                        printer.say(&format!("{}: {state}", cluster.name));
-                        shown.insert(cluster.name.clone(), state);
-                    }
-                }
-                if missing.is_empty() {
-                    if args.output.output.is_structured() {
-                        return Ok(());
-                    }
-                    let text = clusters.len();
-                    printer.say(&format!(
-                        "{} is on it: {text} of {text} clusters",
-                        args.environment
-                    ));
-                    return Ok(());
-                }
-                if Instant::now() >= deadline {
-                    let names: Vec<&str> = missing.iter().map(|one| one.name.as_str()).collect();
-                    return Err(Error::refused(
-                        format!(
-                            "the branch moved, and these clusters are not there yet: {}",
-                            names.join(", ")
-                        ),
-                        format!(
-                            "`flotilla explain {}` says why",
-                            names.first().unwrap_or(&"")
-                        ),
-                    ));
-                }
-            }
-            Err(error) if Instant::now() >= deadline => return Err(error),
-            Err(error) => patience.wait(error, true, printer).await?,
-        }
-        tokio::time::sleep(LOOK).await;
-    }
 }

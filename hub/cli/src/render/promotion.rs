@@ -1,7 +1,9 @@
 //! What a promotion moves.
 
-use super::{Cell, Paint, Table, Tone, count, dash, step_cell};
-use crate::view::{Promotion, short_commit};
+use jiff::Timestamp;
+
+use super::{Cell, Paint, Table, Tone, age, count, dash, step_cell};
+use crate::view::{Promotion, Step, short_commit};
 
 /// Commits, clusters and gates.
 #[must_use]
@@ -56,19 +58,46 @@ pub fn promotion(promotion: &Promotion, paint: Paint, columns: Option<usize>) ->
     }
     let mut table = Table::new(["GATE", "SUBJECT", "STATE", "EVIDENCE"]);
     for gate in &promotion.gates {
-        let colon = if gate.reason.is_empty() || gate.text.is_empty() {
-            ""
-        } else {
-            ": "
-        };
         table.row([
             Cell::from(gate.step.as_str()),
             Cell::from(dash(&gate.subject)),
             step_cell(gate.state),
-            Cell::from(format!("{}{colon}{}", gate.reason, gate.text)),
+            evidence(gate),
         ]);
     }
     out.push('\n');
     out.push_str(&table.render_within(paint, columns));
     out
+}
+
+/// Closed gates, and since when they are waited for.
+#[must_use]
+pub fn waiting(
+    gates: &[(&Step, Option<Timestamp>)],
+    paint: Paint,
+    now: Timestamp,
+    columns: Option<usize>,
+) -> String {
+    if gates.is_empty() {
+        return "the gates are open\n".to_owned();
+    }
+    let mut table = Table::new(["WAITS FOR", "SUBJECT", "SINCE", "EVIDENCE"]);
+    for (gate, since) in gates {
+        table.row([
+            Cell::from(gate.step.as_str()),
+            Cell::from(dash(&gate.subject)),
+            Cell::from(age(*since, now)),
+            evidence(gate),
+        ]);
+    }
+    table.render_within(paint, columns)
+}
+
+fn evidence(gate: &Step) -> Cell {
+    let colon = if gate.reason.is_empty() || gate.text.is_empty() {
+        ""
+    } else {
+        ": "
+    };
+    Cell::from(format!("{}{colon}{}", gate.reason, gate.text))
 }

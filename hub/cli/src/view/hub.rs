@@ -128,6 +128,9 @@ pub struct Step {
     pub reason: String,
     /// Since when.
     pub at: Option<Timestamp>,
+    /// Of a closed gate: time or other people may open it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub may_open: bool,
 }
 
 /// What a promotion would move.
@@ -236,6 +239,7 @@ impl From<&v1::ExplainStep> for Step {
             text: text(&wire.text),
             reason: text(&wire.reason),
             at: moment(wire.at.as_ref()),
+            may_open: wire.may_open,
         }
     }
 }
@@ -247,7 +251,16 @@ impl From<&v1::PreviewPromotionResponse> for Promotion {
             promotes_from: text(&wire.promotes_from),
             moves: wire.moves.iter().map(Move::from).collect(),
             clusters: wire.clusters.iter().map(|one| text(one)).collect(),
-            gates: wire.gates.iter().map(Step::from).collect(),
+            gates: wire
+                .gates
+                .iter()
+                .map(|gate| {
+                    let step = Step::from(gate);
+                    // An older hub says so by the state alone.
+                    let may_open = step.may_open || step.state == StepState::Waiting;
+                    Step { may_open, ..step }
+                })
+                .collect(),
         }
     }
 }

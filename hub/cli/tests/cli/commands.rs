@@ -209,3 +209,20 @@ fn without_contexts_the_way_to_one_is_told() {
         stdout(&output)
     );
 }
+
+#[test]
+fn a_variable_that_is_set_to_nothing_counts_as_not_set() {
+    let hub = Hub::start(Fake::default());
+    let home = hub.directory().join("home");
+    std::fs::create_dir_all(home.join("flotilla")).unwrap();
+    std::fs::rename(hub.context(), home.join("flotilla/config.yaml")).unwrap();
+    let output = hub
+        .command(&["get", "environments"])
+        .env("FLOTILLA_CONFIG", "")
+        .env("FLOTILLA_CONTEXT", "")
+        .env("XDG_CONFIG_HOME", &home)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).contains("prod"), "{}", stdout(&output));
+}

@@ -235,6 +235,7 @@ pub(crate) fn step(step: &str, subject: &str, state: v1::StepState, text: &str) 
         text: text.to_owned(),
         reason: String::new(),
         at: ago(600),
+        may_open: false,
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use flotilla_proto::v1;
+use parking_lot::Mutex;
 
 use crate::fixture;
 use crate::service::{Fake, Hub, stderr, stdout};
@@ -517,4 +519,155 @@ fn gates_before_a_branch_that_has_moved_are_overruled_with_a_reason() {
         (one.commit.as_str(), one.reason.as_str()),
         (head.as_str(), "it burns")
     );
+}
+
+impl Repository {
+    /// A hub whose answers about the promotion are `gates`, one after the other, and then that nothing
+    /// holds it back; the rollout that follows succeeds at once.
+    fn opening(&self, gates: &[v1::ExplainStep]) -> Fake {
+        let head = self.head("dev");
+        let closed = |gate: &v1::ExplainStep| v1::PreviewPromotionResponse {
+            gates: vec![gate.clone()],
+            ..self.promotion(v1::StepState::Ok)
+        };
+        Fake {
+            promotion: self.promotion(v1::StepState::Ok),
+            promotions: Arc::new(Mutex::new(gates.iter().map(closed).collect())),
+            rollout: v1::GetRolloutResponse {
+                rollout: Some(v1::RolloutStatus {
+                    id: "prod-8".to_owned(),
+                    environment: "prod".to_owned(),
+                    state: "succeeded".to_owned(),
+                    target: fixture::commit(&head),
+                    ..v1::RolloutStatus::default()
+                }),
+                decisions: None,
+            },
+            ..Fake::default()
+        }
+    }
+}
+
+#[test]
+fn promote_waits_for_gates_that_time_or_people_open() {
+    let repository = Repository::new();
+    let before = repository.head("prod");
+    let failing_check = v1::ExplainStep {
+        may_open: true,
+        ..fixture::step("check", "smoke", v1::StepState::Failed, "503")
+    };
+    let gates = [
+        fixture::step(
+            "health",
+            "dev-1",
+            v1::StepState::Waiting,
+            "healthy for 1 s of 3",
+        ),
+        fixture::step(
+            "health",
+            "dev-1",
+            v1::StepState::Waiting,
+            "healthy for 2 s of 3",
+        ),
+        failing_check,
+    ];
+    let fake = repository.opening(&gates);
+    let (previewed, steered) = (fake.previewed.clone(), fake.steered.clone());
+    let hub = Hub::start(fake);
+    let refused = hub.run(&["promote", "prod", "--yes"]);
+    let said = stderr(&refused);
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("as --wait does"), "{said}");
+    assert_eq!(repository.head("prod"), before);
+    let output = hub.run(&["promote", "prod", "--yes", "--wait", "-o", "json"]);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    for (count, text) in [
+        (1, "waits for health dev-1 since "),
+        (1, " UTC: healthy for 2 s of 3\n"),
+        (1, "health dev-1 is open after "),
+        (1, "waits for check smoke since "),
+        (1, "check smoke is open after "),
+        (1, "moved prod of fleet to "),
+    ] {
+        assert_eq!(said.matches(text).count(), count, "{text}: {said}");
+    }
+    assert_eq!(repository.head("prod"), repository.head("dev"));
+    let text = stdout(&output);
+    let documents = serde_json::Deserializer::from_str(&text).into_iter::<serde_json::Value>();
+    let documents: Vec<_> = documents.map(Result::unwrap).collect();
+    let [promotion, rollout] = documents.as_slice() else {
+        panic!("{text}");
+    };
+    assert_eq!(promotion["gates"][0]["mayOpen"], true);
+    assert_eq!(rollout["rollout"]["state"], "succeeded");
+    // It stays with the commit that was shown, and the hub hears of it once the gates are open.
+    let previewed = previewed.lock();
+    let head = repository.head("dev");
+    assert!(previewed.len() >= 4, "{previewed:?}");
+    let again = previewed.iter().skip(2);
+    let (repositories, commits): (Vec<_>, Vec<_>) = again
+        .map(|one| (one.repository.as_str(), one.commit.as_str()))
+        .unzip();
+    assert!(repositories.iter().all(|one| *one == "fleet"));
+    assert!(commits.iter().all(|one| *one == head));
+    assert_eq!(steered.lock().len(), 1);
+}
+
+#[test]
+fn promote_does_not_wait_for_what_waiting_does_not_open() {
+    let repository = Repository::new();
+    let before = repository.head("prod");
+    let wait = ["promote", "prod", "--yes", "--wait", "--wait-timeout", "1m"];
+    let failed = fixture::step("quarantine", "prod-6", v1::StepState::Failed, "it crashed");
+    let waits = fixture::step("approval", "", v1::StepState::Waiting, "0 of 1 approvals");
+    for gates in [vec![failed.clone()], vec![waits, failed]] {
+        let hub = Hub::start(repository.opening(&gates));
+        let began = std::time::Instant::now();
+        let output = hub.run(&wait);
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(
+            said.contains("what waiting does not open: quarantine prod-6 (it crashed)"),
+            "{said}"
+        );
+        assert!(began.elapsed().as_secs() < 30, "{said}");
+        assert_eq!(
+            said.contains("flotilla approve prod --commit"),
+            gates.len() == 2
+        );
+    }
+    assert_eq!(repository.head("prod"), before);
+}
+
+#[test]
+fn waiting_for_gates_ends_in_time_and_moves_nothing() {
+    let repository = Repository::new();
+    let before = repository.head("prod");
+    let hub = repository.hub(v1::StepState::Waiting);
+    let output = hub.run(&["promote", "prod", "--yes", "--wait", "--wait-timeout", "1s"]);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("nothing was moved: still held back by health dev-1 (as it is)"),
+        "{said}"
+    );
+    assert_eq!(repository.head("prod"), before);
+}
+
+#[test]
+fn somebody_else_may_move_the_branch_while_gates_are_waited_for() {
+    let repository = Repository::new();
+    let gate = fixture::step("window", "", v1::StepState::Waiting, "closed");
+    let mut fake = repository.opening(&[gate]);
+    fake.promotion.moves.clear();
+    let hub = Hub::start(fake);
+    let output = hub.run(&["promote", "prod", "--yes", "--wait"]);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(
+        said.contains("somebody else moved it there meanwhile"),
+        "{said}"
+    );
+    assert!(!said.contains("moved prod of"), "{said}");
 }

@@ -25,6 +25,10 @@ type Events = (Vec<v1::AuditEntry>, Status);
 #[derive(Default, Clone)]
 pub(crate) struct Fake {
     pub(crate) promotion: v1::PreviewPromotionResponse,
+    /// Answers about promotions before that one, one for each call.
+    pub(crate) promotions: Arc<Mutex<VecDeque<v1::PreviewPromotionResponse>>>,
+    /// What was asked about promotions.
+    pub(crate) previewed: Arc<Mutex<Vec<v1::PreviewPromotionRequest>>>,
     pub(crate) repositories: Vec<v1::RepositoryStatus>,
     pub(crate) rollout: v1::GetRolloutResponse,
     /// Answers about rollouts before that one, one for each call.
@@ -113,9 +117,13 @@ impl FleetService for Fake {
 
     async fn preview_promotion(
         &self,
-        _: Request<v1::PreviewPromotionRequest>,
+        request: Request<v1::PreviewPromotionRequest>,
     ) -> Answer<v1::PreviewPromotionResponse> {
-        Ok(Response::new(self.promotion.clone()))
+        self.previewed.lock().push(request.into_inner());
+        let next = self.promotions.lock().pop_front();
+        Ok(Response::new(
+            next.unwrap_or_else(|| self.promotion.clone()),
+        ))
     }
 
     async fn refresh(&self, _: Request<v1::RefreshRequest>) -> Answer<v1::RefreshResponse> {

@@ -1,7 +1,7 @@
 //! What a promotion would move, and what holds it back. Pure.
 
 use flotilla_proto::v1;
-use flotilla_shared::id::EnvironmentName;
+use flotilla_shared::id::{EnvironmentName, RepositoryName};
 use flotilla_shared::revision::Commit;
 use jiff::Timestamp;
 
@@ -41,7 +41,15 @@ pub(super) fn preview(
         ..v1::PreviewPromotionResponse::default()
     };
     let mut commits = fleet.good(target);
+    let only = request.repository.as_str();
+    if !only.is_empty() && !spec.repositories.contains_key(only) {
+        let names = spec.repositories.keys().map(RepositoryName::as_str);
+        return Err(missing("repository", only, names));
+    }
     for (repository_name, repository) in &spec.repositories {
+        if !only.is_empty() && repository_name.as_str() != only {
+            continue;
+        }
         let commit = |branch| {
             fleet
                 .head(repository_name, branch)
@@ -83,6 +91,7 @@ pub(super) fn preview(
                 gate: "quarantine",
                 subject: quarantine.rollout.clone(),
                 open: Open::No,
+                lasting: true,
                 text: format!("these commits failed: {}", quarantine.reason),
                 reason: Some(flotilla_shared::reason::Reason::Quarantined),
                 at: Some(quarantine.at),
@@ -93,6 +102,7 @@ pub(super) fn preview(
                 gate: "pause",
                 subject: mark.by.clone(),
                 open: Open::NotYet,
+                lasting: false,
                 text: mark.reason.clone(),
                 reason: Some(flotilla_shared::reason::Reason::Paused),
                 at: Some(mark.at),

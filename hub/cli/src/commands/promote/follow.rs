@@ -1,0 +1,155 @@
+//! What follows a promotion: its rollout, or its clusters one by one.
+
+use std::collections::BTreeMap;
+
+use flotilla_proto::v1;
+use tokio::time::Instant;
+
+use super::super::patience::Patience;
+use super::super::rollout;
+use super::LOOK;
+use crate::args::Promote;
+use crate::client::Client;
+use crate::error::Error;
+use crate::printer::Printer;
+use crate::view::{Cluster, Connection, Promotion, RepositoryCommit};
+
+/// Whether a cluster runs what was promoted, healthy.
+fn arrived(cluster: &Cluster, promotion: &Promotion) -> bool {
+    cluster.is_current()
+        && promotion.moves.iter().all(|one| {
+            cluster
+                .applications
+                .iter()
+                .filter_map(|app| app.revision.as_ref())
+                .filter(|revision| revision.repository == one.repository)
+                .all(|revision| revision.commit == one.to_commit)
+        })
+}
+
+/// The rollout that the promotion began; none where the environment has no strategy.
+pub(super) async fn begun(
+    client: &Client,
+    promotion: &Promotion,
+    args: &Promote,
+    deadline: Instant,
+    printer: &Printer,
+) -> Result<Option<String>, Error> {
+    let mut patience = Patience::default();
+    loop {
+        match rollout::get(client, args.environment.as_str()).await {
+            Ok((Some(rollout), decisions)) => {
+                patience.answered(printer);
+                let ours = promotion.moves.iter().all(|one| {
+                    rollout
+                        .target
+                        .iter()
+                        .any(|target| target.commit == one.to_commit)
+                });
+                if ours {
+                    return Ok(Some(rollout.id));
+                }
+                // Nothing will begin, however long one waits.
+                if let Some(one) = decisions.quarantined.iter().find(|one| {
+                    promotion.moves.iter().all(|moved| {
+                        let same = |at: &RepositoryCommit| at.commit == moved.to_commit;
+                        one.commits.iter().any(same)
+                    })
+                }) {
+                    return Err(Error::refused(
+                        format!(
+                            "the branch moved, and its commit is not tried again since {}: {}",
+                            one.rollout, one.reason
+                        ),
+                        "push and promote a newer commit",
+                    ));
+                }
+            }
+            Ok((None, _)) => return Ok(None),
+            Err(Error::Hub {
+                code: tonic::Code::Unimplemented,
+                ..
+            }) => return Ok(None),
+            Err(error) => patience.wait(error, true, printer).await?,
+        }
+        if Instant::now() >= deadline {
+            return Err(Error::refused(
+                "the branch moved, and its rollout has not begun",
+                format!("`flotilla explain {}` says why", args.environment),
+            ));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Waits until the environment's clusters run what was promoted, where no rollout tells it.
+pub(super) async fn follow(
+    client: &Client,
+    promotion: &Promotion,
+    args: &Promote,
+    deadline: Instant,
+    printer: &Printer,
+) -> Result<(), Error> {
+    let mut patience = Patience::default();
+    let filter = v1::ClusterFilter {
+        environments: vec![args.environment.to_string()],
+        ..v1::ClusterFilter::default()
+    };
+    let mut shown = BTreeMap::<String, String>::new();
+    loop {
+        // A hub that restarts meanwhile does not end the wait.
+        match client.clusters(&filter, true).await {
+            Ok(wire) => {
+                patience.answered(printer);
+                let clusters: Vec<Cluster> = wire
+                    .iter()
+                    .map(Cluster::from)
+                    // Nothing is sent to a cluster that nobody has accepted.
+                    .filter(|cluster| cluster.connection != Connection::Pending)
+                    .collect();
+                let missing: Vec<&Cluster> = clusters
+                    .iter()
+                    .filter(|cluster| !arrived(cluster, promotion))
+                    .collect();
+                for cluster in &clusters {
+                    let state = if arrived(cluster, promotion) {
+                        "there".to_owned()
+                    } else {
+                        format!("{}, {}", cluster.sync, cluster.health)
+                    };
+                    if shown.get(&cluster.name) != Some(&state) {
+                        printer.say(&format!("{}: {state}", cluster.name));
+                        shown.insert(cluster.name.clone(), state);
+                    }
+                }
+                if missing.is_empty() {
+                    if args.output.output.is_structured() {
+                        return Ok(());
+                    }
+                    let text = clusters.len();
+                    printer.say(&format!(
+                        "{} is on it: {text} of {text} clusters",
+                        args.environment
+                    ));
+                    return Ok(());
+                }
+                if Instant::now() >= deadline {
+                    let names: Vec<&str> = missing.iter().map(|one| one.name.as_str()).collect();
+                    return Err(Error::refused(
+                        format!(
+                            "the branch moved, and these clusters are not there yet: {}",
+                            names.join(", ")
+                        ),
+                        format!(
+                            "`flotilla explain {}` says why",
+                            names.first().unwrap_or(&"")
+                        ),
+                    ));
+                }
+            }
+            Err(error) if Instant::now() >= deadline => return Err(error),
+            Err(error) => patience.wait(error, true, printer).await?,
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}

@@ -1,0 +1,247 @@
+//! What holds a promotion back: refused, overruled, or waited for.
+
+use std::collections::BTreeMap;
+
+use flotilla_proto::v1;
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::super::patience::Patience;
+use super::LOOK;
+use crate::args::Promote;
+use crate::client::Client;
+use crate::error::Error;
+use crate::printer::{Canvas, Printer};
+use crate::render;
+use crate::view::{Promotion, Step, StepState, digits};
+
+/// When a promotion goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Go {
+    /// Nothing holds it back, or somebody overruled what does.
+    Now,
+    /// Once the gates are open.
+    Later,
+}
+
+/// How a wait for gates ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opened {
+    /// They are open.
+    Gates,
+    /// Somebody else moved the branch meanwhile.
+    Moved,
+}
+
+/// Whether a promotion goes on, as its gates stand when it is asked for.
+pub(super) fn judge(promotion: &Promotion, args: &Promote, printer: &Printer) -> Result<Go, Error> {
+    let held = held(&promotion.gates);
+    if held.is_empty() {
+        return Ok(Go::Now);
+    }
+    if let (true, Some(reason)) = (args.force, &args.reason) {
+        printer.warn(&format!("overruled {}: {reason}", names(&held)));
+        return Ok(Go::Now);
+    }
+    if args.dry_run {
+        printer.warn(&format!("held back by {}", names(&held)));
+        return Ok(Go::Now);
+    }
+    if args.wait {
+        refuse_lasting(&held)?;
+        return Ok(Go::Later);
+    }
+    let way = approving(promotion, args).map_or(String::new(), |way| format!("{way}; "));
+    Err(Error::refused(
+        format!("the promotion is held back by {}", names(&held)),
+        format!(
+            "{way}wait until they are open, as --wait does, or overrule them with --force --reason \
+             TEXT"
+        ),
+    ))
+}
+
+/// Waits until all gates are open. The commits stay those that the person was shown.
+pub(super) async fn wait(
+    client: &Client,
+    promotion: &Promotion,
+    args: &Promote,
+    deadline: Instant,
+    printer: &Printer,
+) -> Result<Opened, Error> {
+    if let Some(way) = approving(promotion, args) {
+        printer.say(&way);
+    }
+    let mut patience = Patience::default();
+    let mut progress = Progress::default();
+    let mut gates = promotion.gates.clone();
+    loop {
+        let held = held(&gates);
+        refuse_lasting(&held)?;
+        let live = printer.terminal && !args.output.output.is_structured();
+        progress.show(&held, live, printer)?;
+        if held.is_empty() {
+            return Ok(Opened::Gates);
+        }
+        if Instant::now() >= deadline {
+            return Err(Error::refused(
+                format!(
+                    "nothing was moved: still held back by {}",
+                    with_evidence(&held)
+                ),
+                "--wait-timeout TIME waits longer, --force --reason TEXT overrules them",
+            ));
+        }
+        tokio::time::sleep(LOOK).await;
+        // A hub that restarts meanwhile does not end the wait.
+        match again(client, promotion).await {
+            Ok(next) => {
+                patience.answered(printer);
+                if next.moves.is_empty() {
+                    return Ok(Opened::Moved);
+                }
+                refuse_other(promotion, &next)?;
+                gates = next.gates;
+            }
+            Err(error) if Instant::now() >= deadline => return Err(error),
+            Err(error) => patience.wait(error, true, printer).await?,
+        }
+    }
+}
+
+fn held(gates: &[Step]) -> Vec<&Step> {
+    let closed = |gate: &&Step| !matches!(gate.state, StepState::Ok | StepState::Skipped);
+    gates.iter().filter(closed).collect()
+}
+
+fn name(gate: &Step) -> String {
+    let name = format!("{} {}", gate.step, gate.subject);
+    name.trim_end().to_owned()
+}
+
+fn names(gates: &[&Step]) -> String {
+    let all: Vec<String> = gates.iter().map(|gate| name(gate)).collect();
+    all.join(", ")
+}
+
+fn with_evidence(gates: &[&Step]) -> String {
+    let all: Vec<String> = gates
+        .iter()
+        .map(|gate| format!("{} ({})", name(gate), gate.text))
+        .collect();
+    all.join(", ")
+}
+
+/// Refuses to wait for what waiting does not open.
+fn refuse_lasting(held: &[&Step]) -> Result<(), Error> {
+    let lasting = held.iter().copied().filter(|gate| !gate.may_open);
+    let lasting: Vec<&Step> = lasting.collect();
+    if lasting.is_empty() {
+        return Ok(());
+    }
+    Err(Error::refused(
+        format!(
+            "the promotion is held back by what waiting does not open: {}",
+            with_evidence(&lasting)
+        ),
+        "promote another commit, or overrule the gates with --force --reason TEXT",
+    ))
+}
+
+/// Refuses to bring other commits than those that the person was shown.
+fn refuse_other(promotion: &Promotion, next: &Promotion) -> Result<(), Error> {
+    for one in &promotion.moves {
+        let now = next
+            .moves
+            .iter()
+            .find(|now| now.repository == one.repository);
+        if let Some(now) = now.filter(|now| now.to_commit != one.to_commit) {
+            return Err(Error::refused(
+                format!(
+                    "nothing was moved: {} of {} went from {} to {} meanwhile",
+                    one.source_branch,
+                    one.repository,
+                    digits(&one.to_commit),
+                    digits(&now.to_commit)
+                ),
+                "promote again; with --repository one at a time, each stays with its commit",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The promotion as it stands now, of the same commit where there is one.
+async fn again(client: &Client, promotion: &Promotion) -> Result<Promotion, Error> {
+    let (repository, commit) = match promotion.moves.as_slice() {
+        [one] => (one.repository.clone(), one.to_commit.clone()),
+        _ => (String::new(), String::new()),
+    };
+    let request = client.request(v1::PreviewPromotionRequest {
+        environment: promotion.environment.clone(),
+        commit,
+        repository,
+    });
+    let wire = client.api().preview_promotion(request).await?.into_inner();
+    let mut next = Promotion::from(&wire);
+    let asked = |name: &str| promotion.moves.iter().any(|one| one.repository == name);
+    next.moves.retain(|one| asked(&one.repository));
+    Ok(next)
+}
+
+/// The command that gives an approval, where one is wanted.
+fn approving(promotion: &Promotion, args: &Promote) -> Option<String> {
+    let mut gates = promotion.gates.iter();
+    gates.find(|gate| gate.step == "approval" && gate.state == StepState::Waiting)?;
+    let one = promotion.moves.first()?;
+    Some(format!(
+        "somebody else approves with flotilla approve {} --commit {}",
+        args.environment,
+        digits(&one.to_commit)
+    ))
+}
+
+/// What a person was shown of closed gates.
+#[derive(Default)]
+struct Progress {
+    /// By step and subject: since when it is waited for.
+    since: BTreeMap<(String, String), Timestamp>,
+    canvas: Canvas,
+}
+
+impl Progress {
+    /// Shows what is waited for: redrawn on a terminal, else a line where a gate closes or opens.
+    fn show(&mut self, held: &[&Step], live: bool, printer: &Printer) -> Result<(), Error> {
+        let now = Timestamp::now();
+        let key = |gate: &Step| (gate.step.clone(), gate.subject.clone());
+        let before = std::mem::take(&mut self.since);
+        for gate in held {
+            let since = before.get(&key(gate)).copied();
+            self.since.insert(key(gate), since.unwrap_or(now));
+            if since.is_none() && !live {
+                let at = now.strftime("%H:%M:%S UTC");
+                printer.say(&format!(
+                    "waits for {} since {at}: {}",
+                    name(gate),
+                    gate.text
+                ));
+            }
+        }
+        for (one, since) in before {
+            if !live && !self.since.contains_key(&one) {
+                let name = format!("{} {}", one.0, one.1);
+                let took = render::age(Some(since), now);
+                printer.say(&format!("{} is open after {took}", name.trim_end()));
+            }
+        }
+        if !live {
+            return Ok(());
+        }
+        let rows: Vec<(&Step, Option<Timestamp>)> = held
+            .iter()
+            .map(|gate| (*gate, self.since.get(&key(gate)).copied()))
+            .collect();
+        let text = render::waiting(&rows, printer.paint, now, printer.columns());
+        printer.draw(&mut self.canvas, &text)
+    }
+}
