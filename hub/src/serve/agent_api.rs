@@ -20,6 +20,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::rate::{Bucket, Rate};
 use super::{Context, HEARTBEAT_SECONDS, peer};
+use crate::driver::Stopped;
 use crate::fleet::{ClusterRecord, Event, Hello, SessionId};
 use crate::outbox::{Messages, Outbox};
 
@@ -114,7 +115,7 @@ impl AgentService for Agents {
         let asked = self.0.relay.open(&cluster, Arc::clone(&outbox));
         let messages = Messages::of(&outbox);
         tokio::spawn(async move {
-            let ended = read(&context, &cluster, session, inbound, &outbox).await;
+            let ended = read(&context, &cluster, session, &mut inbound, &outbox).await;
             context.relay.close(&cluster, asked);
             match ended {
                 Ok(()) => outbox.finish(),
@@ -162,7 +163,7 @@ async fn read(
     context: &Context,
     cluster: &ClusterName,
     session: SessionId,
-    mut inbound: Streaming<v1::AgentMessage>,
+    inbound: &mut Streaming<v1::AgentMessage>,
     outbox: &Outbox,
 ) -> Result<(), Status> {
     let mut pace = Bucket::full(MESSAGES, Instant::now());
@@ -176,27 +177,42 @@ async fn read(
                 () = outbox.gone() => return Ok(()),
             }
         }
-        let next = tokio::select! {
-            next = tokio::time::timeout(SILENCE, inbound.message()) => next
-                .map_err(|_| Status::deadline_exceeded("no heartbeat for three intervals"))??,
-            () = context.stop.cancelled() => return Err(Status::unavailable("the hub is stopping")),
-            // The driver closed this stream: what comes after is not for us.
-            () = outbox.gone() => return Ok(()),
+        // What one message came to ends in this block: ten thousand streams would keep room for it.
+        let told = {
+            let next = tokio::select! {
+                next = tokio::time::timeout(SILENCE, inbound.message()) => next
+                    .map_err(|_| Status::deadline_exceeded("no heartbeat for three intervals"))??,
+                () = context.stop.cancelled() => {
+                    return Err(Status::unavailable("the hub is stopping"));
+                }
+                // The driver closed this stream: what comes after is not for us.
+                () = outbox.gone() => return Ok(()),
+            };
+            let Some(message) = next else {
+                return Ok(());
+            };
+            take(context, cluster, session, message)?
         };
-        let Some(message) = next else {
-            return Ok(());
-        };
-        if let Some(v1::agent_message::Body::PlanResult(result)) = message.body {
-            context.relay.answer(cluster, result);
-            continue;
-        }
-        match event(cluster, session, message) {
-            Ok(Some(event)) => context.handle.event(event).await?,
-            // A body that this version does not know.
-            Ok(None) => {}
-            Err(error) => return Err(invalid(&error)),
+        if let Some(told) = told {
+            told.await?;
         }
     }
+}
+
+/// What follows from one message; none: nothing.
+fn take<'a>(
+    context: &'a Context,
+    cluster: &ClusterName,
+    session: SessionId,
+    message: v1::AgentMessage,
+) -> Result<Option<impl Future<Output = Result<(), Stopped>> + Send + use<'a>>, Status> {
+    if let Some(v1::agent_message::Body::PlanResult(result)) = message.body {
+        context.relay.answer(cluster, result);
+        return Ok(None);
+    }
+    // None: a body that this version does not know.
+    let event = event(cluster, session, message).map_err(|error| invalid(&error))?;
+    Ok(event.map(|event| context.handle.event(event)))
 }
 
 fn event(
