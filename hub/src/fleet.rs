@@ -108,6 +108,16 @@ pub struct Fleet {
     issuer: String,
 }
 
+/// Where a cluster belongs: the fleet file wins over its record.
+fn place<'a>(
+    spec: &'a Spec,
+    name: &ClusterName,
+    record: Option<&'a ClusterRecord>,
+) -> Option<&'a EnvironmentName> {
+    let declared = spec.clusters.get(name).map(|one| &one.environment);
+    declared.or_else(|| record?.environment.as_ref())
+}
+
 impl Fleet {
     /// An empty fleet of an epoch.
     #[must_use]
@@ -164,13 +174,8 @@ impl Fleet {
     /// Where a cluster belongs: the fleet file wins over its record.
     #[must_use]
     pub fn environment_of(&self, name: &ClusterName) -> Option<EnvironmentName> {
-        match self.spec.clusters.get(name) {
-            Some(declared) => Some(declared.environment.clone()),
-            None => self
-                .clusters
-                .get(name)
-                .and_then(|cluster| cluster.record.environment.clone()),
-        }
+        let record = self.clusters.get(name).map(|cluster| &cluster.record);
+        place(&self.spec, name, record).cloned()
     }
 
     /// A cluster's labels: its record's, with the fleet file's over them.

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::cluster::{Placed, Problem};
 use super::rollout::Commits;
-use super::{Effect, Fleet, StoredAssignment};
+use super::{Effect, Fleet, StoredAssignment, place};
 use crate::spec::{Application, Environment};
 
 impl Fleet {
@@ -33,12 +33,16 @@ impl Fleet {
             .filter(|environment| whose(environment))
             .map(|environment| &environment.name)
             .collect();
-        let names = self.clusters.keys().filter(|name| {
-            let environment = self.environment_of(name);
-            environment.is_some_and(|environment| environments.contains(&environment))
+        let marked = self.clusters.iter_mut().filter_map(|(name, cluster)| {
+            let environment = place(&spec, name, Some(&cluster.record))?;
+            if !environments.contains(environment) {
+                return None;
+            }
+            cluster.due = true;
+            Some(name.clone())
         });
-        let names: BTreeSet<ClusterName> = names.cloned().collect();
-        self.assign_again(names);
+        let mut marked: BTreeSet<ClusterName> = marked.collect();
+        self.due.append(&mut marked);
     }
 
     /// Marks clusters for it.
