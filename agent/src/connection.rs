@@ -3,6 +3,7 @@
 //! Level-triggered both ways: one slot for the newest accepted assignment, one for the newest report.
 //! Nothing here decides what runs.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cluster::{Cluster, Facts};
 use crate::events::Event;
 use crate::failpoint;
-use crate::identity::{Certified, IdentityFiles, renew_after};
+use crate::identity::{Certified, Error, IdentityFiles, renew_after};
 use crate::leader::Fence;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
@@ -61,6 +62,8 @@ pub struct Connection {
     pub hub: String,
     /// Key and certificate.
     pub identity: IdentityFiles,
+    /// Where a new token may be found when the hub knows us no more.
+    pub token: Option<PathBuf>,
     /// The newest certificate.
     pub certified: Certified,
     /// What identifies the cluster.
@@ -332,7 +335,24 @@ impl Connection {
     /// The hub may not take our certificate any more: it has expired, or its authority is not trusted
     /// now. Our key still says who we are (E10).
     async fn recover(&mut self, expired: bool) {
-        match self.identity.recover(&self.hub).await {
+        let mut recovered = self.identity.recover(&self.hub).await;
+        if let (Err(Error::Unknown(why)), Some(token)) = (&recovered, &self.token) {
+            tracing::warn!(why, "tries the token again");
+            let (cluster, uid) = (&self.certified.cluster, &self.facts.uid);
+            let again = self.identity.enroll_again(&self.hub, token, cluster, uid);
+            recovered = match again.await {
+                Ok(None) => {
+                    tracing::info!(%cluster, "waits to be accepted: flotilla cluster accept {cluster}");
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot enrol anew; the last assignment goes on");
+                    return;
+                }
+                again => again,
+            };
+        }
+        match recovered {
             Ok(Some(certified)) => {
                 self.has(certified);
                 if let Some(kept) = &mut self.kept {

@@ -67,6 +67,9 @@ pub enum Error {
         /// Why.
         cause: String,
     },
+    /// The hub knows no cluster by our key.
+    #[error("{0}")]
+    Unknown(String),
     /// The hub said no.
     #[error("the hub refuses enrolment: {0}")]
     Refused(String),
@@ -366,6 +369,32 @@ impl IdentityFiles {
             .ok_or_else(|| Error::Refused("no certificate came back".to_owned()))
     }
 
+    /// Enrols anew with the key we have, since the hub knows it no more: somebody has removed the cluster,
+    /// and has put a new token here. None: a person has to accept it.
+    ///
+    /// # Errors
+    /// When the token is not good, there is no connection, or files cannot be used.
+    pub async fn enroll_again(
+        &self,
+        hub: &str,
+        token: &Path,
+        cluster: &ClusterName,
+        cluster_uid: &str,
+    ) -> Result<Option<Certified>, Error> {
+        let token = read_private(token)?;
+        let trusted = self.trusted()?;
+        let request = CertificateParams::default().serialize_request(&self.key()?)?;
+        let tls = Arc::new(tls::client_config(&trusted, None)?);
+        let asked = self.ask(hub, &tls, token.trim(), cluster, cluster_uid, &request);
+        let response = asked.await?;
+        if response.certificate_chain.is_empty() {
+            return Ok(None);
+        }
+        let (chain, bundle) = (&response.certificate_chain, &response.trust_bundle);
+        self.keep(chain, &trusted, bundle, "")?;
+        self.load()
+    }
+
     fn trusted(&self) -> Result<String, Error> {
         read(&self.path("ca.crt"))
     }
@@ -387,7 +416,10 @@ impl IdentityFiles {
                 csr: request.der().to_vec(),
             })
             .await
-            .map_err(|status| Error::Refused(status.message().to_owned()))?
+            .map_err(|status| match status.code() {
+                tonic::Code::PermissionDenied => Error::Unknown(status.message().to_owned()),
+                _ => Error::Refused(status.message().to_owned()),
+            })?
             .into_inner();
         if response.certificate_chain.is_empty() {
             return Ok(None);
@@ -475,4 +507,35 @@ fn write_private(path: &Path, content: &str) -> Result<(), Error> {
         .and_then(|()| file.sync_all())
         .map_err(error)?;
     std::fs::rename(&temporary, path).map_err(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn e15_keys_and_tokens_that_others_may_read_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = IdentityFiles::new(directory.path());
+        files.key().unwrap();
+        let path = files.path("tls.key");
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o600, "as it is made");
+        let token = directory.path().join("token");
+        write_private(&token, "flt_0_0").unwrap();
+        for secret in [&path, &token] {
+            read_private(secret).unwrap();
+            for open in [0o604, 0o602, 0o601, 0o644] {
+                std::fs::set_permissions(secret, std::fs::Permissions::from_mode(open)).unwrap();
+                let error = read_private(secret).unwrap_err();
+                assert!(matches!(error, Error::Readable(_)), "{open:o}: {error}");
+                assert!(error.to_string().contains("chmod 600"), "{error}");
+            }
+            // A mounted Secret is its group's, too: `fsGroup`.
+            std::fs::set_permissions(secret, std::fs::Permissions::from_mode(0o640)).unwrap();
+            read_private(secret).unwrap();
+        }
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(matches!(files.key(), Err(Error::Readable(_))));
+    }
 }

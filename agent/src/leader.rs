@@ -176,7 +176,11 @@ impl Elector {
                         told = holder;
                     }
                 }
-                Err(error) => tracing::warn!(%error, "cannot read or write the lease"),
+                Err(error) => tracing::warn!(
+                    %error,
+                    "cannot read or write the lease; the agent's own namespace (--namespace) has to be \
+                     there, and its account has to be allowed Leases in it"
+                ),
             }
             let jitter = rand::Rng::random_range(&mut rand::rng(), 0.6..1.0);
             tokio::select! {

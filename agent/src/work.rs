@@ -24,13 +24,15 @@ use crate::source::{Source, Trust};
 
 /// The Secret with key and certificate, in the agent's namespace.
 const IDENTITY: &str = "flotilla-agent-identity";
-/// Between two looks at a mounted identity that cannot be used; kubelet brings a change within two minutes.
-const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// The ConfigMap with the last accepted assignment, in the agent's namespace.
 const LEDGER: &str = "flotilla-agent-ledger";
 
 /// The ConfigMap with the commits that were accepted, in the agent's namespace.
 const TRUST: &str = "flotilla-agent-accepted";
+
+/// Until an agent without an identity looks again whether somebody has mended what kept it from one: a
+/// mounted Secret changes below it, and a hub counts bad tokens.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// What outlives one term of leading.
 pub(crate) struct Shared {
@@ -127,24 +129,28 @@ impl Work {
         let (instance, connected) = (shared.instance.clone(), Arc::clone(&shared.connected));
         let connect_stop = stop;
         tasks.push(tokio::spawn(async move {
-            let ready = tokio::select! {
-                ready = link.certified() => ready,
-                () = connect_stop.cancelled() => return,
-            };
-            let (certified, facts) = match ready {
-                Ok(ready) => ready,
-                Err(error) => {
-                    tracing::error!(
+            let (certified, facts) = loop {
+                let ready = tokio::select! {
+                    ready = link.certified() => ready,
+                    () = connect_stop.cancelled() => return,
+                };
+                match ready {
+                    Ok(ready) => break ready,
+                    Err(error) => tracing::error!(
                         error = format!("{error:#}"),
-                        "cannot enrol; a person has to act"
-                    );
-                    return;
+                        "cannot enrol; a person has to act, and the agent looks again in a minute"
+                    ),
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(LOOK_AGAIN) => {}
+                    () = connect_stop.cancelled() => return,
                 }
             };
             link.metrics.certificate(certified.expires_at);
             renewed.send_modify(|times| *times += 1);
             let connection = Connection {
                 hub: link.run.hub.clone(),
+                token: link.run.token_file.clone(),
                 identity: link.files.clone(),
                 certified,
                 facts,
@@ -196,17 +202,8 @@ impl Link {
         if self.share {
             self.meet().await?;
         }
-        loop {
-            match self.files.load() {
-                Ok(Some(certified)) => return Ok((certified, facts)),
-                Ok(None) => break,
-                // Its owner mends it, and nobody has to start us again.
-                Err(error) if self.files.is_mounted() => {
-                    tracing::error!(%error, "no identity yet; will look again");
-                    tokio::time::sleep(LOOK_AGAIN).await;
-                }
-                Err(error) => return Err(error.into()),
-            }
+        if let Some(certified) = self.files.load()? {
+            return Ok((certified, facts));
         }
         let (Some(token), Some(bundle)) = (&self.run.token_file, &self.run.trust_bundle) else {
             return Err(identity::Error::NoToken.into());

@@ -412,6 +412,11 @@ mod tests {
         let mut trailing = csr.der().to_vec();
         trailing.push(0);
         assert!(Request::from_der(&trailing).is_err());
+        // RSA with 1,024 bits, rightly signed.
+        let weak = include_bytes!("../../tests/fuzz/corpus/request/rsa-1024.der");
+        assert!(Request::from_der(weak).is_err());
+        let strong = include_bytes!("../../tests/fuzz/corpus/request/rsa.der");
+        assert!(Request::from_der(strong).is_ok());
     }
 
     #[test]

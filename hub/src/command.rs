@@ -141,9 +141,10 @@ fn init(data_dir: &Path, operator: &OperatorName, address: &str) -> anyhow::Resu
     let authority = Authority::init(data_dir, now)?;
     let path = data_dir.join("operator").join(format!("{operator}.yaml"));
     if path.exists() {
+        let path = path.display();
         say(&format!(
-            "{} is already there and stays as it is",
-            path.display()
+            "{path} is already there and stays as it is, its hub's address too; remove it first to have \
+             it made anew for {address}"
         ))?;
         return Ok(ExitCode::SUCCESS);
     }

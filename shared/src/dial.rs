@@ -94,7 +94,12 @@ pub async fn dial(address: &str, tls: Arc<ClientConfig>) -> Result<Channel, Dial
             },
             None => DialError::Connect {
                 address: address.to_owned(),
-                cause: innermost(&error),
+                cause: match innermost(&error) {
+                    cause if cause.ends_with("UnknownIssuer") => {
+                        format!("{cause}: the roots that were given here are not those of that hub")
+                    }
+                    cause => cause,
+                },
             },
         })
 }

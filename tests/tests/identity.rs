@@ -90,6 +90,16 @@ impl Hub {
         cluster: &str,
         key: &rcgen::KeyPair,
     ) -> Result<v1::EnrollResponse, Code> {
+        let answer = self.try_enroll(token, cluster, key).await;
+        answer.map_err(|status| status.code())
+    }
+
+    async fn try_enroll(
+        &self,
+        token: &str,
+        cluster: &str,
+        key: &rcgen::KeyPair,
+    ) -> Result<v1::EnrollResponse, tonic::Status> {
         let csr = rcgen::CertificateParams::default()
             .serialize_request(key)
             .unwrap();
@@ -104,7 +114,6 @@ impl Hub {
             .enroll(request)
             .await
             .map(tonic::Response::into_inner)
-            .map_err(|status| status.code())
     }
 }
 
@@ -536,4 +545,89 @@ async fn e03_guessing_tokens_is_cut_off_and_others_are_not() {
         .await
         .unwrap();
     assert!(began.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e01_every_bad_token_gets_one_and_the_same_answer() {
+    let hub = Hub::new().await;
+    let key = rcgen::KeyPair::generate().unwrap();
+    let bound = |cluster: &str, seconds: u32| v1::CreateTokenRequest {
+        cluster: cluster.to_owned(),
+        environment: "prod".to_owned(),
+        lifetime_seconds: seconds,
+        ..v1::CreateTokenRequest::default()
+    };
+    let short = hub.token(bound("c1", 1)).await;
+    let foreign = hub.token(bound("c2", 600)).await;
+    let revoked = hub.token(bound("c1", 600)).await;
+    let id = revoked.split('_').nth(1).unwrap().to_owned();
+    let revoke = v1::RevokeTokenRequest { id };
+    hub.operator().await.revoke_token(revoke).await.unwrap();
+    let spent = hub.token(bound("c3", 600)).await;
+    let first = rcgen::KeyPair::generate().unwrap();
+    hub.enroll(&spent, "c3", &first).await.unwrap();
+    let good = hub.token(bound("c1", 600)).await;
+    let guessed = format!(
+        "{}{}",
+        &good[..good.len() - 1],
+        if good.ends_with('0') { '1' } else { '0' }
+    );
+    let mut answers = Vec::new();
+    let mut times = Vec::new();
+    for (what, token, cluster) in [
+        ("unknown", "flt_000000000000_00", "c1"),
+        ("malformed", "nonsense", "c1"),
+        ("one digit off", guessed.as_str(), "c1"),
+        ("for another cluster", &foreign, "c1"),
+        ("revoked", &revoked, "c1"),
+        ("redeemed by another key", &spent, "c3"),
+    ] {
+        let began = std::time::Instant::now();
+        let status = hub.try_enroll(token, cluster, &key).await.unwrap_err();
+        times.push(began.elapsed());
+        answers.push((what, status.code(), status.message().to_owned()));
+    }
+    let expired = eventually("it ends", Duration::from_secs(10), || async {
+        let status = hub.try_enroll(&short, "c1", &first).await.err()?;
+        Some(("expired", status.code(), status.message().to_owned()))
+    });
+    answers.push(expired.await.unwrap());
+    let (_, code, message) = answers[0].clone();
+    assert_eq!(code, Code::PermissionDenied);
+    for answer in &answers {
+        assert_eq!((answer.1, &answer.2), (code, &message), "{}", answer.0);
+    }
+    // Each waits for the same time, beside which a lookup is nothing.
+    let shortest = times.iter().min().unwrap();
+    assert!(*shortest >= Duration::from_millis(250), "{times:?}");
+    // None of this has used the good one up.
+    assert!(hub.enroll(&good, "c1", &key).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e14_nothing_below_tls_1_3_is_spoken() {
+    let hub = Hub::new().await;
+    let mut roots = rustls::RootCertStore::empty();
+    for root in tls::certificates("roots", hub.authority().trust_bundle()).unwrap() {
+        roots.add(root).unwrap();
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    for (version, is_taken) in [
+        (&rustls::version::TLS12, false),
+        (&rustls::version::TLS13, true),
+    ] {
+        let mut config = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_root_certificates(roots.clone())
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let tcp = tokio::net::TcpStream::connect(hub.running.address).await;
+        let name = flotilla_shared::identity::HUB_SERVER_NAME
+            .try_into()
+            .unwrap();
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+        let connected = connector.connect(name, tcp.unwrap()).await;
+        assert_eq!(connected.is_ok(), is_taken, "{version:?}");
+    }
 }

@@ -139,11 +139,11 @@ impl Policy {
             "https" | "ssh" => None,
             "http" if self.allow_http || url.is_loopback() => None,
             "http" => refuse(format!(
-                "{url}: plain http is not allowed by the agent's policy"
+                "{url}: plain http is not allowed by the agent's policy (repositories, allowHttp)"
             )),
             "file" if self.allow_file => None,
             _ => refuse(format!(
-                "{url}: file URLs are not allowed by the agent's policy"
+                "{url}: file URLs are not allowed by the agent's policy (repositories, allowFile)"
             )),
         }
     }

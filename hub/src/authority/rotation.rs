@@ -14,7 +14,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::files::{read, read_private, write_private};
-use super::{Error, Root, signer};
+use super::{Authority, Error, Root, signer};
 
 const NEXT_ROOT: &str = "next-ca.crt";
 const NEXT_KEY: &str = "next-ca.key";
@@ -91,6 +91,8 @@ impl Rotation<'_> {
         if self.has_begun() {
             return Err(RotationError::Begun);
         }
+        // What is not there has better words than a missing file.
+        drop(Authority::open(self.0)?);
         let present = read(&self.0.join("ca.crt"))?;
         let key = read_private(&self.0.join("ca.key"))?;
         let present = signer(&present, &key)?;

@@ -92,9 +92,10 @@ impl Fleet {
                 .and_then(|p| p.assignment.applications.get(app))
                 .cloned()
         });
+        let floor = self.clusters.get(name).map_or(0, |cluster| cluster.floor);
         let mut next = Assignment {
             epoch: self.epoch,
-            generation: Generation(1),
+            generation: Generation(floor.saturating_add(1)),
             cluster: name.clone(),
             environment: environment.name.clone(),
             issued_at: now,
@@ -115,15 +116,15 @@ impl Fleet {
             let before = &previous.assignment;
             next.issued_at = before.issued_at;
             next.generation = before.generation;
-            if next == *before {
+            if next == *before && before.generation.0 > floor {
                 return;
             }
             next.issued_at = now;
             // A new epoch starts its generations anew, above everything of the old one.
             next.generation = if before.epoch == self.epoch {
-                Generation(before.generation.0.saturating_add(1))
+                Generation(before.generation.0.max(floor).saturating_add(1))
             } else {
-                Generation(1)
+                Generation(floor.saturating_add(1))
             };
         }
         // What we encode decodes; were it over a limit, the old assignment stays and is not replaced

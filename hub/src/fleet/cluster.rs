@@ -99,6 +99,9 @@ pub struct Cluster {
     pub last_seen: Option<Timestamp>,
     /// The version of its last visible change.
     pub version: u64,
+    /// The generation above which its assignments begin: an agent that enrolled anew runs on what the
+    /// hub has forgotten.
+    pub(super) floor: u64,
     pub(super) session: Option<(SessionId, Timestamp)>,
     pub(super) report_digest: Digest,
     /// What that report was rendered from, worked out once.

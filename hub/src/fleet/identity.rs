@@ -51,6 +51,13 @@ pub struct IssuedCertificate {
 }
 
 impl Credential {
+    /// Whether this is the first certificate that was issued since the cluster enrolled, shown for the
+    /// first time.
+    #[must_use]
+    pub const fn begins_with(&self, counter: u64) -> bool {
+        counter == 1 && self.issued == 1 && self.shown == 0
+    }
+
     /// Judges a certificate that is shown, and the cluster in which it is (E7). Counter 0 and an empty
     /// UID say nothing.
     ///

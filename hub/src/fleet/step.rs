@@ -154,9 +154,15 @@ impl Fleet {
             }
             Event::Connected(name, session, hello) => {
                 if !self.clusters.contains_key(&name) {
-                    let text = "this hub has no record of the cluster; enrol it again".to_owned();
+                    let text = "this hub has no record of the cluster; to have it back, give its agent a new \
+                                token (flotilla token create)"
+                        .to_owned();
                     return vec![Effect::Close(name, session, Reason::NotAssigned, text)];
                 }
+                let begins = self
+                    .clusters
+                    .get(&name)
+                    .is_some_and(|cluster| cluster.record.credential.begins_with(hello.counter));
                 if !self.shown(&name, hello.counter, &hello.cluster_uid, now, &mut effects) {
                     // The stream that was there before goes on: it may be the rightful one.
                     effects.push(identity::cloned(&name, session));
@@ -173,6 +179,10 @@ impl Fleet {
                 cluster.last_seen = Some(now);
                 cluster.accepted = hello.accepted;
                 cluster.refusal = None;
+                // A person let it in again under its name: no older world, but a new beginning (P8).
+                if begins && hello.accepted.epoch == self.epoch {
+                    cluster.floor = hello.accepted.generation.0;
+                }
                 cluster.facts = Facts {
                     agent_version: hello.agent_version,
                     kubernetes_version: hello.kubernetes_version,

@@ -211,6 +211,58 @@ fn p08_an_agent_that_is_ahead_is_shown_and_sent_nothing() {
 }
 
 #[test]
+fn p08_an_agent_that_enrolled_anew_goes_on_above_what_it_runs() {
+    let accepted = |epoch: u64| AssignmentRef {
+        epoch: Epoch(epoch),
+        generation: Generation(99),
+        digest: Digest::of(b"from before it was removed"),
+    };
+    let first = |reference: AssignmentRef| {
+        let mut connected = connect("p", 1, reference);
+        if let Event::Connected(_, _, hello) = &mut connected {
+            hello.counter = 1;
+        }
+        connected
+    };
+    let issued = || {
+        let certificate = crate::fleet::IssuedCertificate {
+            counter: 1,
+            issuer: String::new(),
+            key: "k".to_owned(),
+            expires_at: at(10_000),
+        };
+        Event::Issued(name("p"), certificate)
+    };
+    let generation = |fleet: &Fleet| fleet.clusters()[&name("p")].assigned_ref().generation.0;
+    // Whether it has its assignment before it connects, or after.
+    for heads_first in [true, false] {
+        let mut fleet = fleet();
+        fleet.step(put("p", "prod", Some("eu")), at(1));
+        fleet.step(issued(), at(1));
+        if heads_first {
+            fleet.step(heads(Some(1), Some(2)), at(2));
+        }
+        let mut effects = fleet.step(first(accepted(1)), at(3));
+        if !heads_first {
+            effects = fleet.step(heads(Some(1), Some(2)), at(4));
+        }
+        assert_eq!(sent(&effects).len(), 1);
+        assert!(generation(&fleet) > 99);
+        assert_eq!(fleet.clusters()[&name("p")].refusal, None);
+    }
+    // Another epoch is another world, and so is a certificate that was shown before.
+    let mut fleet = fleet();
+    fleet.step(put("p", "prod", Some("eu")), at(1));
+    fleet.step(issued(), at(1));
+    fleet.step(heads(Some(1), Some(2)), at(2));
+    for epoch in [2, 1] {
+        assert!(sent(&fleet.step(first(accepted(epoch)), at(3))).is_empty());
+        let refusal = fleet.clusters()[&name("p")].refusal.clone();
+        assert_eq!(refusal.map(|(reason, _)| reason), Some(Reason::AgentAhead));
+    }
+}
+
+#[test]
 fn a_newer_stream_takes_over_and_the_older_is_not_listened_to() {
     let mut fleet = fleet();
     fleet.step(put("p", "prod", Some("eu")), at(1));

@@ -86,7 +86,8 @@ impl AgentService for Agents {
         } else if !known {
             return Err(Status::permission_denied(format!(
                 "this hub has no record of cluster {cluster}: it was removed, or the hub lost its \
-                 store; enrol it again"
+                 store; to have it back, give its agent a new token (flotilla cluster join-manifest \
+                 {cluster}, or flotilla token create --cluster {cluster})"
             )));
         }
         let mut hello = hello_from_wire(&hello).map_err(|error| invalid(&error))?;

@@ -208,7 +208,9 @@ pub(super) async fn run(
             contexts.put(context);
             contexts.save()?;
             let until = crate::view::moment(answer.expires_at.as_ref());
-            let until = until.map_or(String::new(), |end| format!(" until {end}"));
+            let until = until.map_or(String::new(), |end| {
+                end.strftime(" until %Y-%m-%dT%H:%M:%SZ").to_string()
+            });
             printer.say(&format!("{name} has a new certificate{until}"));
             Ok(())
         }

@@ -78,9 +78,9 @@ fn show(created: &NewToken, printer: &Printer) -> Result<(), Error> {
     // The token alone on stdout, so that it can be piped into a file or a Secret.
     printer.out(&format!("{}\n", created.token))?;
     let status = &created.status;
-    let ends = status
-        .expires_at
-        .map_or("unknown".to_owned(), |end| end.to_string());
+    let ends = status.expires_at.map_or("unknown".to_owned(), |end| {
+        end.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    });
     printer.say(&format!(
         "token {} can be used once, until {ends}; it is not shown again",
         status.id

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::status::revision;
 use super::{Cell, Paint, Table, Tone, age, connection_cell, dash, health_cell, sync_cell, until};
-use crate::view::{Application, Cluster, Environment, Hub, Right, Token, short_commit};
+use crate::view::{Application, Cluster, Connection, Environment, Hub, Right, Token, short_commit};
 
 /// `a=b,c=d`.
 pub(super) fn labels(labels: &BTreeMap<String, String>) -> String {
@@ -35,14 +35,19 @@ pub fn clusters(clusters: &[Cluster], wide: bool, paint: Paint, now: Timestamp) 
     }
     let mut table = Table::new(heads);
     for cluster in clusters {
+        // Whoever waits to be accepted has said nothing yet.
+        let known = |cell| match cluster.connection {
+            Connection::Pending => Cell::from("-"),
+            _ => cell,
+        };
         let mut cells = vec![
             Cell::from(cluster.name.as_str()),
             Cell::from(dash(&cluster.environment)),
             connection_cell(cluster.connection),
             Cell::from(age(cluster.last_seen, now)),
             revision(cluster),
-            sync_cell(cluster.sync),
-            health_cell(cluster.health),
+            known(sync_cell(cluster.sync)),
+            known(health_cell(cluster.health)),
             Cell::from(labels(&cluster.labels)),
         ];
         if wide {
