@@ -1,6 +1,10 @@
 //! The command line.
 
 mod commit;
+mod context;
+mod join;
+mod promote;
+mod render;
 mod steer;
 
 use std::path::PathBuf;
@@ -10,9 +14,11 @@ use clap::builder::Resettable;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName};
 
-use crate::forge::Forge;
-
 pub(crate) use commit::CommitPrefix;
+pub(crate) use context::{ContextCommand, LoginArgs};
+pub(crate) use join::{ClusterCommand, JoinManifest, TokenCommand, Workload};
+pub(crate) use promote::Promote;
+pub(crate) use render::RenderArgs;
 pub(crate) use steer::{
     ApproveArgs, AuditArgs, AuditCommand, EventsArgs, OperatorCommand, PinArgs, Reasoned,
     RollbackArgs, RolloutCommand, SubjectArgs,
@@ -288,277 +294,6 @@ pub(crate) enum Describe {
     },
 }
 
-/// What to render.
-#[derive(Debug, clap::Args)]
-pub(crate) struct RenderArgs {
-    /// The directory, or the single file.
-    #[arg(default_value = ".")]
-    pub(crate) directory: PathBuf,
-    /// How: auto, plain or kustomize.
-    #[arg(long, value_name = "RENDERER", default_value = "auto")]
-    pub(crate) renderer: flotilla_render::Renderer,
-    /// How to show the result: yaml, json, or files-read for the files it depends on.
-    #[arg(short, long, value_name = "FORMAT", default_value = "yaml")]
-    pub(crate) output: flotilla_render::Output,
-    /// Put facts of this cluster into the texts, as for an application with `substitute: true`.
-    #[arg(long, value_name = "CLUSTER", requires = "environment")]
-    pub(crate) cluster: Option<ClusterName>,
-    /// The cluster's environment.
-    #[arg(long = "env", value_name = "ENV", requires = "cluster")]
-    pub(crate) environment: Option<EnvironmentName>,
-    /// A label of the cluster, `name=value`; may be repeated.
-    #[arg(long = "label", value_name = "LABEL", requires = "cluster", value_parser = fact)]
-    pub(crate) labels: Vec<(String, String)>,
-    /// Leave facts that the cluster does not have as they are written.
-    #[arg(long, requires = "cluster")]
-    pub(crate) lenient: bool,
-}
-
-fn fact(text: &str) -> Result<(String, String), String> {
-    text.split_once('=')
-        .filter(|(name, _)| !name.is_empty())
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .ok_or_else(|| "it should be name=value".to_owned())
-}
-
-/// A promotion.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Promote {
-    /// The environment to promote into.
-    pub(crate) environment: EnvironmentName,
-    /// The commit to promote [default: the head of the environment before].
-    #[arg(long, value_name = "COMMIT")]
-    pub(crate) commit: Option<CommitPrefix>,
-    /// Only this repository, where the fleet has several.
-    #[arg(long, value_name = "REPOSITORY")]
-    pub(crate) repository: Option<String>,
-    /// Show what would move, and stop.
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Do not ask.
-    #[arg(short, long)]
-    pub(crate) yes: bool,
-    /// A clone of the repository, to spare fetching what it has; it is not changed.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) repo_dir: Option<PathBuf>,
-    /// Go on although a gate fails; the branch is still only fast-forwarded. Where it has moved already,
-    /// overrule what holds its commit back there.
-    #[arg(long, requires = "reason")]
-    pub(crate) force: bool,
-    /// Why the gates are overruled.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: Option<String>,
-    /// Do not move the branch: push the commit as a branch of its own, and print where to open a pull
-    /// request for it.
-    #[arg(long, conflicts_with_all = ["wait", "force"])]
-    pub(crate) pull_request: bool,
-    /// What serves the repository, where its host's name does not say.
-    #[arg(long, requires = "pull_request")]
-    pub(crate) forge: Option<Forge>,
-    /// Wait for gates that time or other people may open, then until the environment's clusters run the
-    /// commit, healthy.
-    #[arg(short, long)]
-    pub(crate) wait: bool,
-    /// How long to wait in all.
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
-    pub(crate) wait_timeout: Duration,
-    #[command(flatten)]
-    pub(crate) output: OutputArgs,
-}
-
-/// Where a new cluster belongs.
-#[derive(Debug, Clone, Default, clap::Args)]
-pub(crate) struct PlaceArgs {
-    /// The environment it will belong to.
-    #[arg(short, long = "env", value_name = "ENV")]
-    pub(crate) environment: Option<EnvironmentName>,
-    /// A label to give it; may be repeated.
-    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
-    pub(crate) labels: Vec<(String, String)>,
-}
-
-/// Work with join tokens.
-#[derive(Debug, Subcommand)]
-pub(crate) enum TokenCommand {
-    /// Create a join token; it is shown once, and can be used once.
-    Create {
-        /// The only cluster name it can be used for.
-        #[arg(short, long)]
-        cluster: Option<ClusterName>,
-        #[command(flatten)]
-        place: PlaceArgs,
-        /// How long it can be used.
-        #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
-        lifetime: Duration,
-        /// Accept the cluster that uses it without a second step.
-        #[arg(long)]
-        auto_accept: bool,
-        #[command(flatten)]
-        output: OutputArgs,
-    },
-    /// List join tokens; the tokens themselves are not kept.
-    List {
-        #[command(flatten)]
-        output: OutputArgs,
-    },
-    /// Make a join token unusable.
-    Revoke {
-        /// Its id.
-        id: String,
-    },
-}
-
-/// Let clusters join and leave.
-#[derive(Debug, Subcommand)]
-pub(crate) enum ClusterCommand {
-    /// List clusters.
-    List {
-        /// Only those that wait to be accepted.
-        #[arg(long)]
-        pending: bool,
-        #[command(flatten)]
-        filter: FilterArgs,
-        #[command(flatten)]
-        output: OutputArgs,
-    },
-    /// Accept a cluster that has enrolled.
-    Accept {
-        /// The cluster.
-        name: ClusterName,
-        #[command(flatten)]
-        place: PlaceArgs,
-        /// The fingerprint its agent logged; it is refused if another key waits.
-        #[arg(long, value_name = "SHA256")]
-        fingerprint: Option<String>,
-        #[command(flatten)]
-        output: OutputArgs,
-    },
-    /// Remove a cluster from the fleet; what runs in it stays.
-    Remove {
-        /// The cluster.
-        name: ClusterName,
-        /// Why, for the hub's log.
-        #[arg(
-            long,
-            value_name = "TEXT",
-            default_value = "",
-            hide_default_value = true
-        )]
-        reason: String,
-        /// Do not ask.
-        #[arg(short, long)]
-        yes: bool,
-    },
-    /// Let a cluster have new assignments again that was locked since two agents used its identity.
-    Unlock {
-        /// The cluster.
-        name: ClusterName,
-        /// Why, for the audit log.
-        #[arg(long, value_name = "TEXT")]
-        reason: String,
-    },
-    /// Print what to `kubectl apply` in a cluster, so that it joins.
-    JoinManifest(JoinManifest),
-}
-
-/// Where to log in.
-#[derive(Debug, clap::Args)]
-pub(crate) struct LoginArgs {
-    /// The hub [default: the one of the context].
-    #[arg(value_name = "HOST:PORT")]
-    pub(crate) hub: Option<String>,
-    /// The roots that the hub's certificate must come from [default: those of a context of that hub].
-    #[arg(long, value_name = "FILE")]
-    pub(crate) trust_bundle: Option<PathBuf>,
-    /// What to call the context [default: the first part of the hub's name].
-    #[arg(long)]
-    pub(crate) name: Option<String>,
-    /// Roots to trust for the issuer, instead of the system's.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) issuer_trust_bundle: Option<PathBuf>,
-}
-
-/// What to do with contexts.
-#[derive(Debug, Subcommand)]
-pub(crate) enum ContextCommand {
-    /// List them.
-    List {
-        #[command(flatten)]
-        output: OutputArgs,
-    },
-    /// Choose the one that is meant where none is named.
-    Use {
-        /// Its name.
-        name: String,
-    },
-    /// Forget one, with its key or login.
-    Remove {
-        /// Its name.
-        name: String,
-    },
-    /// Take in a context from a file that an admin made.
-    Import {
-        /// The file.
-        from: PathBuf,
-        /// What to call it.
-        #[arg(long)]
-        name: Option<String>,
-    },
-    /// Get a new certificate with a new key, before the old one ends or its authority does.
-    Renew,
-}
-
-/// What to print for a cluster that should join.
-#[derive(Debug, clap::Args)]
-pub(crate) struct JoinManifest {
-    /// The cluster's name in the fleet.
-    pub(crate) name: ClusterName,
-    #[command(flatten)]
-    pub(crate) place: PlaceArgs,
-    /// The agent's image.
-    #[arg(long, default_value = concat!("ghcr.io/flotilla-dev/flotilla-agent:v", env!("CARGO_PKG_VERSION")))]
-    pub(crate) image: String,
-    /// A file with a join token [default: create one for this cluster].
-    #[arg(long, value_name = "FILE")]
-    pub(crate) token_file: Option<PathBuf>,
-    /// Accept the cluster without a second step.
-    #[arg(long, conflicts_with = "token_file")]
-    pub(crate) auto_accept: bool,
-    /// How long the token can be used.
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
-    pub(crate) lifetime: Duration,
-    /// Which address the agent dials [default: what the hub says].
-    #[arg(long, value_name = "HOST:PORT")]
-    pub(crate) hub: Option<String>,
-    /// How the agent runs.
-    #[arg(long, default_value = "daemon-set")]
-    pub(crate) workload: Workload,
-    /// A service account, `namespace/name`, that the agent's policy names to write as; may be repeated.
-    /// The agent gets the right to impersonate it, and no other.
-    #[arg(long, value_name = "ACCOUNT", value_parser = account)]
-    pub(crate) impersonate: Vec<(String, String)>,
-}
-
-fn account(text: &str) -> Result<(String, String), String> {
-    let is_name = |name: &str| {
-        let is_good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-        !name.is_empty() && name.len() <= 63 && name.bytes().all(is_good)
-    };
-    text.split_once('/')
-        .filter(|(namespace, name)| is_name(namespace) && is_name(name))
-        .map(|(namespace, name)| (namespace.to_owned(), name.to_owned()))
-        .ok_or_else(|| "it should be namespace/name".to_owned())
-}
-
-/// How the agent runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Workload {
-    /// One pod per node; one of them enrols and works. Its identity ends with its pod.
-    DaemonSet,
-    /// One pod with a volume; its identity outlives the pod and the node.
-    StatefulSet,
-}
-
 /// Reads `90s`, `10m`, `2h`, `1d` or plain seconds.
 fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
@@ -575,13 +310,6 @@ fn duration(text: &str) -> Result<Duration, String> {
     match number.checked_mul(unit) {
         Some(seconds @ 1..=31_536_000) => Ok(Duration::from_secs(seconds)),
         _ => Err("give a time from 1s to 365d".to_owned()),
-    }
-}
-
-fn label(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("give a label as key=value".to_owned()),
     }
 }
 

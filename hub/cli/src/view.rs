@@ -4,19 +4,20 @@
 //! characters here, once, so that no hub, agent or repository can write to a terminal what it likes.
 
 mod cluster;
+mod decisions;
 mod environment;
 mod hub;
+mod log;
 mod plan;
 mod rollout;
 
 pub use cluster::{Application, Cluster, Connection, Object, ObjectCounts, Placement};
+pub use decisions::{Approval, Decisions, Good, Mark, Pin, Quarantine};
 pub use environment::{Branch, Environment, Fleet};
 pub use hub::{Hub, Move, NewToken, Promotion, Right, Step, StepState, Token};
+pub use log::{Entry, Operator};
 pub use plan::{ApplicationPlan, Change, Field};
-pub use rollout::{
-    Approval, Decisions, Entry, Good, Mark, Operator, Pin, Progress, Quarantine, RepositoryCommit,
-    Rollout, RolloutSummary, Wave,
-};
+pub use rollout::{Progress, RepositoryCommit, Rollout, RolloutSummary, Wave};
 
 use std::collections::BTreeMap;
 

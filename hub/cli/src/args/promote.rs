@@ -1,0 +1,54 @@
+//! Arguments of promotions.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use flotilla_shared::id::EnvironmentName;
+
+use super::{CommitPrefix, OutputArgs, duration};
+use crate::forge::Forge;
+
+/// A promotion.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Promote {
+    /// The environment to promote into.
+    pub(crate) environment: EnvironmentName,
+    /// The commit to promote [default: the head of the environment before].
+    #[arg(long, value_name = "COMMIT")]
+    pub(crate) commit: Option<CommitPrefix>,
+    /// Only this repository, where the fleet has several.
+    #[arg(long, value_name = "REPOSITORY")]
+    pub(crate) repository: Option<String>,
+    /// Show what would move, and stop.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask.
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    /// A clone of the repository, to spare fetching what it has; it is not changed.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) repo_dir: Option<PathBuf>,
+    /// Go on although a gate fails; the branch is still only fast-forwarded. Where it has moved already,
+    /// overrule what holds its commit back there.
+    #[arg(long, requires = "reason")]
+    pub(crate) force: bool,
+    /// Why the gates are overruled.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    /// Do not move the branch: push the commit as a branch of its own, and print where to open a pull
+    /// request for it.
+    #[arg(long, conflicts_with_all = ["wait", "force"])]
+    pub(crate) pull_request: bool,
+    /// What serves the repository, where its host's name does not say.
+    #[arg(long, requires = "pull_request")]
+    pub(crate) forge: Option<Forge>,
+    /// Wait for gates that time or other people may open, then until the environment's clusters run the
+    /// commit, healthy.
+    #[arg(short, long)]
+    pub(crate) wait: bool,
+    /// How long to wait in all.
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
+    pub(crate) wait_timeout: Duration,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
