@@ -9,8 +9,6 @@ use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName, NameErr
 use flotilla_shared::wire::timestamp_to_wire;
 use futures::Stream;
 use jiff::Timestamp;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::access::{Caller, Need};
@@ -18,7 +16,7 @@ use super::{Context, store_error};
 use crate::driver::Refused;
 use crate::fleet::{ActionError, AuditEntry, Event, Fleet};
 use crate::near::missing;
-use crate::status::{self, Filter};
+use crate::status::{self};
 
 mod clusters;
 mod log;
@@ -156,65 +154,21 @@ impl FleetService for Operators {
         &self,
         request: Request<v1::ListAuditRequest>,
     ) -> Result<Response<v1::ListAuditResponse>, Status> {
-        self.allow(&request, Need::See)?;
-        let request = request.into_inner();
-        let limit = match request.limit {
-            0 => 50,
-            limit => i64::from(limit.min(1000)),
-        };
-        let rows = match i64::try_from(request.after).unwrap_or(i64::MAX) {
-            0 => self.0.store.audit_newest(&request.environment, limit).await,
-            after => {
-                self.0
-                    .store
-                    .audit_after(after, &request.environment, limit)
-                    .await
-            }
-        };
-        let rows = rows.map_err(|error| store_error(&error))?;
-        if rows.is_empty() {
-            self.known_environment(&request.environment).await?;
-        }
-        let entries = rows.into_iter().map(log::to_wire).collect();
-        Ok(Response::new(v1::ListAuditResponse { entries }))
+        log::list_audit(self, request).await
     }
 
     async fn follow_audit(
         &self,
         request: Request<v1::FollowAuditRequest>,
     ) -> Result<Response<Self::FollowAuditStream>, Status> {
-        self.allow(&request, Need::See)?;
-        let request = request.into_inner();
-        self.known_environment(&request.environment).await?;
-        let (sender, receiver) = mpsc::channel(16);
-        let context = Arc::clone(&self.0);
-        tokio::spawn(async move {
-            if let Err(status) = log::follow(&context, request, &sender).await {
-                let _ = sender.try_send(Err(status));
-            }
-        });
-        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+        log::follow_audit(self, request).await
     }
 
     async fn verify_audit(
         &self,
         request: Request<v1::VerifyAuditRequest>,
     ) -> Result<Response<v1::VerifyAuditResponse>, Status> {
-        self.allow(&request, Need::See)?;
-        let verified = self.0.store.verify_audit().await;
-        let response = match verified.map_err(|error| store_error(&error))? {
-            Ok((entries, last_hash)) => v1::VerifyAuditResponse {
-                entries: u64::try_from(entries).unwrap_or_default(),
-                last_hash,
-                broken: String::new(),
-            },
-            Err(broken) => v1::VerifyAuditResponse {
-                entries: u64::try_from(broken.seq - 1).unwrap_or_default(),
-                last_hash: String::new(),
-                broken: broken.to_string(),
-            },
-        };
-        Ok(Response::new(response))
+        log::verify_audit(self, request).await
     }
 
     async fn list_operators(
@@ -303,27 +257,7 @@ impl FleetService for Operators {
         &self,
         request: Request<v1::WatchRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        self.allow(&request, Need::See)?;
-        let request = request.into_inner();
-        let filter = Filter::parse(request.filter)
-            .map_err(|error| Status::invalid_argument(error.to_string()))?;
-        // A cluster may be watched for before it is there.
-        let (filter, unknown) = self
-            .ask(move |fleet, _| {
-                let unknown = filter.unknown_place(fleet);
-                (filter, unknown)
-            })
-            .await?;
-        if let Some(unknown) = unknown {
-            return Err(Status::not_found(unknown));
-        }
-        let (sender, receiver) = mpsc::channel(16);
-        let context = Arc::clone(&self.0);
-        tokio::spawn(async move {
-            // Ends when the watcher goes or the hub stops; neither is news to anyone.
-            let _ = watch::run(&context, filter, request.summary, &sender).await;
-        });
-        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+        watch::watch(self, request).await
     }
 
     async fn preview_promotion(

@@ -1,15 +1,86 @@
 //! The audit log on the wire.
 
+use std::sync::Arc;
+
 use flotilla_proto::v1;
+use flotilla_proto::v1::fleet_service_server::FleetService;
 use flotilla_shared::wire::timestamp_to_wire;
 use tokio::sync::mpsc;
-use tonic::Status;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
 
+use super::super::access::Need;
+use super::Operators;
 use crate::serve::{Context, store_error};
 use crate::store::AuditRow;
 
 /// Entries sent at once.
 const PAGE: i64 = 200;
+
+pub(super) async fn list_audit(
+    api: &Operators,
+    request: Request<v1::ListAuditRequest>,
+) -> Result<Response<v1::ListAuditResponse>, Status> {
+    api.allow(&request, Need::See)?;
+    let request = request.into_inner();
+    let limit = match request.limit {
+        0 => 50,
+        limit => i64::from(limit.min(1000)),
+    };
+    let rows = match i64::try_from(request.after).unwrap_or(i64::MAX) {
+        0 => api.0.store.audit_newest(&request.environment, limit).await,
+        after => {
+            api.0
+                .store
+                .audit_after(after, &request.environment, limit)
+                .await
+        }
+    };
+    let rows = rows.map_err(|error| store_error(&error))?;
+    if rows.is_empty() {
+        api.known_environment(&request.environment).await?;
+    }
+    let entries = rows.into_iter().map(to_wire).collect();
+    Ok(Response::new(v1::ListAuditResponse { entries }))
+}
+
+pub(super) async fn follow_audit(
+    api: &Operators,
+    request: Request<v1::FollowAuditRequest>,
+) -> Result<Response<<Operators as FleetService>::FollowAuditStream>, Status> {
+    api.allow(&request, Need::See)?;
+    let request = request.into_inner();
+    api.known_environment(&request.environment).await?;
+    let (sender, receiver) = mpsc::channel(16);
+    let context = Arc::clone(&api.0);
+    tokio::spawn(async move {
+        if let Err(status) = follow(&context, request, &sender).await {
+            let _ = sender.try_send(Err(status));
+        }
+    });
+    Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+}
+
+pub(super) async fn verify_audit(
+    api: &Operators,
+    request: Request<v1::VerifyAuditRequest>,
+) -> Result<Response<v1::VerifyAuditResponse>, Status> {
+    api.allow(&request, Need::See)?;
+    let verified = api.0.store.verify_audit().await;
+    let response = match verified.map_err(|error| store_error(&error))? {
+        Ok((entries, last_hash)) => v1::VerifyAuditResponse {
+            entries: u64::try_from(entries).unwrap_or_default(),
+            last_hash,
+            broken: String::new(),
+        },
+        Err(broken) => v1::VerifyAuditResponse {
+            entries: u64::try_from(broken.seq - 1).unwrap_or_default(),
+            last_hash: String::new(),
+            broken: broken.to_string(),
+        },
+    };
+    Ok(Response::new(response))
+}
 
 pub(super) fn to_wire(row: AuditRow) -> v1::AuditEntry {
     v1::AuditEntry {

@@ -1,13 +1,46 @@
 //! One watcher's stream.
 
+use std::sync::Arc;
+
 use flotilla_proto::v1;
+use flotilla_proto::v1::fleet_service_server::FleetService;
 use flotilla_shared::id::ClusterName;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
-use tonic::Status;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
 
 use super::super::Context;
+use super::super::access::Need;
+use super::Operators;
 use crate::status::{self, Filter};
+
+pub(super) async fn watch(
+    api: &Operators,
+    request: Request<v1::WatchRequest>,
+) -> Result<Response<<Operators as FleetService>::WatchStream>, Status> {
+    api.allow(&request, Need::See)?;
+    let request = request.into_inner();
+    let filter = Filter::parse(request.filter)
+        .map_err(|error| Status::invalid_argument(error.to_string()))?;
+    // A cluster may be watched for before it is there.
+    let (filter, unknown) = api
+        .ask(move |fleet, _| {
+            let unknown = filter.unknown_place(fleet);
+            (filter, unknown)
+        })
+        .await?;
+    if let Some(unknown) = unknown {
+        return Err(Status::not_found(unknown));
+    }
+    let (sender, receiver) = mpsc::channel(16);
+    let context = Arc::clone(&api.0);
+    tokio::spawn(async move {
+        // Ends when the watcher goes or the hub stops; neither is news to anyone.
+        let _ = run(&context, filter, request.summary, &sender).await;
+    });
+    Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+}
 
 /// Sends what changed since the last round, newest state only: a slow watcher sees fewer rounds, not
 /// a longer queue.
