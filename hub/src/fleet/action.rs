@@ -1,15 +1,19 @@
 //! What a person may do to rollouts. Each is checked here and leaves an audit entry in the same
 //! transaction as what it changes.
 
+mod approval;
+mod pin;
+mod rollout;
+
 use flotilla_shared::approval::SignedApproval;
 use flotilla_shared::id::{ClusterName, EnvironmentName, RepositoryName};
 use flotilla_shared::revision::Commit;
 use jiff::Timestamp;
 
+use super::Fleet;
 use super::environment::{Approval, Hold, MAX_APPROVALS, Mark, Pin, Scope, push};
 use super::event::{AuditEntry, Effect};
-use super::rollout::{Commits, State, title};
-use super::{Fleet, settle};
+use super::rollout::title;
 use crate::near::missing;
 use crate::spec::Strategy;
 
@@ -298,43 +302,6 @@ impl Fleet {
             .ok_or_else(|| ActionError::NoStrategy(name.clone()))
     }
 
-    /// Refuses an approval that nothing would ever ask for: whoever gave it would think that something
-    /// goes on now.
-    fn is_asked_for(&self, name: &EnvironmentName, scope: &Scope) -> Result<(), ActionError> {
-        self.known(name)?;
-        let environment = self.spec.environment(name);
-        let waves = environment
-            .and_then(|one| one.strategy.as_ref())
-            .map(|strategy| strategy.waves.as_slice())
-            .unwrap_or_default();
-        let asking: Vec<&str> = waves
-            .iter()
-            .filter(|wave| wave.approvals > 0)
-            .map(|wave| wave.name.as_str())
-            .collect();
-        let others = match asking.as_slice() {
-            [] => String::new(),
-            [one] => format!("; its wave {one} does: give --wave {one}"),
-            some => format!("; its waves {} do: give --wave NAME", some.join(", ")),
-        };
-        let text = match scope {
-            Scope::Override => return Ok(()),
-            Scope::Wave(wave) => match waves.iter().find(|one| one.name == *wave) {
-                Some(one) if one.approvals > 0 => return Ok(()),
-                Some(_) => format!("wave {wave} of {name} asks for no approval{others}"),
-                None => {
-                    let names = waves.iter().map(|wave| wave.name.as_str());
-                    format!("{name}: {}", missing("wave", wave, names))
-                }
-            },
-            Scope::Commit if environment.is_some_and(|one| one.gates.approvals > 0) => {
-                return Ok(());
-            }
-            Scope::Commit => format!("{name} asks for no approval of a commit{others}"),
-        };
-        Err(ActionError::Nothing(text))
-    }
-
     fn touched(&mut self, name: &EnvironmentName, effects: &mut Vec<Effect>) -> String {
         let state = self.environments.get(name).cloned().unwrap_or_default();
         effects.push(Effect::StoreEnvironment(name.clone(), Box::new(state)));
@@ -344,173 +311,5 @@ impl Fleet {
             .get(name)
             .map(|rollout| rollout.id.clone())
             .unwrap_or_default()
-    }
-
-    fn retry(
-        &mut self,
-        name: &EnvironmentName,
-        now: Timestamp,
-        effects: &mut Vec<Effect>,
-    ) -> Result<String, ActionError> {
-        self.strategy(name)?;
-        let nothing = || ActionError::Nothing(format!("{name} has no failed cluster to try again"));
-        let rollout = self.rollouts.get_mut(name).ok_or_else(nothing)?;
-        if rollout.state.is_over() {
-            return Err(ActionError::Nothing(format!(
-                "{} is over ({}); a new commit begins a new one",
-                rollout.id, rollout.state
-            )));
-        }
-        let halted = rollout.state == State::Halted;
-        let again = rollout.retry(now);
-        if again.is_empty() && !halted {
-            return Err(nothing());
-        }
-        effects.push(Effect::StoreRollout(Box::new(rollout.clone())));
-        for cluster in &again {
-            if let Some(progress) = rollout.clusters.get(cluster) {
-                effects.push(Effect::StoreProgress(
-                    rollout.id.clone(),
-                    cluster.clone(),
-                    Box::new(progress.clone()),
-                ));
-            }
-        }
-        let text = rollout.id.clone();
-        for cluster in &again {
-            // What the agent refused is offered to it once more.
-            if let Some(cluster) = self.clusters.get_mut(cluster) {
-                cluster.refusal = None;
-            }
-            self.offer(cluster, effects);
-        }
-        self.dirty.insert(name.clone());
-        self.touch_environments();
-        Ok(text)
-    }
-
-    fn abort(
-        &mut self,
-        name: &EnvironmentName,
-        mark: &Mark,
-        now: Timestamp,
-        effects: &mut Vec<Effect>,
-    ) -> Result<String, ActionError> {
-        self.strategy(name)?;
-        let rollout = self
-            .rollouts
-            .get_mut(name)
-            .filter(|rollout| !rollout.state.is_over())
-            .ok_or_else(|| ActionError::Nothing(format!("{name} has no rollout to abort")))?;
-        let note = format!("aborted by {}: {}", mark.by, mark.reason);
-        rollout.end(State::RolledBack, note, now);
-        let rollout = rollout.clone();
-        effects.push(Effect::StoreRollout(Box::new(rollout.clone())));
-        effects.push(Effect::Audit(settle::audit(
-            &rollout,
-            "rollout rolled back",
-            now,
-        )));
-        self.conclude(&rollout, now, effects);
-        self.dirty.insert(name.clone());
-        self.touch_environments();
-        Ok(rollout.id)
-    }
-
-    fn pinned_commits(
-        &self,
-        subject: &Subject,
-        commit: Option<&Commit>,
-        repository: Option<&RepositoryName>,
-    ) -> Result<Commits, ActionError> {
-        let nothing = |text: String| ActionError::Nothing(text);
-        match subject {
-            Subject::Cluster(name) if !self.clusters.contains_key(name) => {
-                return Err(self.no_cluster(name));
-            }
-            Subject::Environment(name) => self.known(name)?,
-            Subject::Cluster(_) => {}
-        }
-        if let Some(repository) = repository
-            && !self.spec.repositories.contains_key(repository)
-        {
-            let names = self.spec.repositories.keys().map(RepositoryName::as_str);
-            return Err(nothing(missing("repository", repository.as_str(), names)));
-        }
-        let wanted = |name: &RepositoryName| repository.is_none_or(|only| only == name);
-        if let Some(commit) = commit {
-            let mut names = self.spec.repositories.keys().filter(|name| wanted(name));
-            return match (names.next(), names.next()) {
-                (Some(name), None) => Ok([(name.clone(), commit.clone())].into()),
-                _ => Err(nothing(
-                    "a commit is in one repository, and this fleet has several: name it".to_owned(),
-                )),
-            };
-        }
-        let present: Commits = match subject {
-            Subject::Cluster(name) => {
-                let cluster = self.clusters.get(name);
-                let assigned = cluster.and_then(|cluster| cluster.assigned.as_ref());
-                assigned
-                    .iter()
-                    .flat_map(|assigned| assigned.assignment.applications.values())
-                    .map(|app| (app.revision.repository.clone(), app.revision.commit.clone()))
-                    .collect()
-            }
-            Subject::Environment(name) => self
-                .spec
-                .environment(name)
-                .map(|environment| self.good(environment))
-                .unwrap_or_default(),
-        };
-        let present: Commits = present
-            .into_iter()
-            .filter(|(name, _)| wanted(name))
-            .collect();
-        if present.is_empty() {
-            return Err(nothing(
-                "it runs nothing yet that it could be kept on".to_owned(),
-            ));
-        }
-        Ok(present)
-    }
-
-    fn set_pin(
-        &mut self,
-        subject: &Subject,
-        pin: Option<Pin>,
-        now: Timestamp,
-        effects: &mut Vec<Effect>,
-    ) -> Result<(), ActionError> {
-        let unpinned = |what: String| ActionError::Nothing(format!("{what} is not pinned"));
-        match subject {
-            Subject::Cluster(name) => {
-                let environment = self.environment_of(name);
-                let Some(cluster) = self.clusters.get_mut(name) else {
-                    return Err(self.no_cluster(name));
-                };
-                if pin.is_none() && cluster.record.pin.is_none() {
-                    return Err(unpinned(name.to_string()));
-                }
-                cluster.record.pin = pin;
-                effects.push(Effect::StoreCluster(name.clone(), cluster.record.clone()));
-                self.count_pins();
-                self.touch(name);
-                self.touch_environments();
-                self.dirty.extend(environment);
-                self.assign(name, now, effects);
-            }
-            Subject::Environment(name) => {
-                self.known(name)?;
-                let state = self.environments.entry(name.clone()).or_default();
-                if pin.is_none() && state.pin.is_none() {
-                    return Err(unpinned(name.to_string()));
-                }
-                state.pin = pin;
-                self.touched(name, effects);
-                self.assign_later(|environment| environment.name == *name);
-            }
-        }
-        Ok(())
     }
 }

@@ -1,0 +1,111 @@
+//! Keeping a cluster or an environment on commits.
+
+use flotilla_shared::id::RepositoryName;
+use flotilla_shared::revision::Commit;
+use jiff::Timestamp;
+
+use super::super::Fleet;
+use super::super::environment::Pin;
+use super::super::event::Effect;
+use super::super::rollout::Commits;
+use super::{ActionError, Subject};
+use crate::near::missing;
+
+impl Fleet {
+    pub(super) fn pinned_commits(
+        &self,
+        subject: &Subject,
+        commit: Option<&Commit>,
+        repository: Option<&RepositoryName>,
+    ) -> Result<Commits, ActionError> {
+        let nothing = |text: String| ActionError::Nothing(text);
+        match subject {
+            Subject::Cluster(name) if !self.clusters.contains_key(name) => {
+                return Err(self.no_cluster(name));
+            }
+            Subject::Environment(name) => self.known(name)?,
+            Subject::Cluster(_) => {}
+        }
+        if let Some(repository) = repository
+            && !self.spec.repositories.contains_key(repository)
+        {
+            let names = self.spec.repositories.keys().map(RepositoryName::as_str);
+            return Err(nothing(missing("repository", repository.as_str(), names)));
+        }
+        let wanted = |name: &RepositoryName| repository.is_none_or(|only| only == name);
+        if let Some(commit) = commit {
+            let mut names = self.spec.repositories.keys().filter(|name| wanted(name));
+            return match (names.next(), names.next()) {
+                (Some(name), None) => Ok([(name.clone(), commit.clone())].into()),
+                _ => Err(nothing(
+                    "a commit is in one repository, and this fleet has several: name it".to_owned(),
+                )),
+            };
+        }
+        let present: Commits = match subject {
+            Subject::Cluster(name) => {
+                let cluster = self.clusters.get(name);
+                let assigned = cluster.and_then(|cluster| cluster.assigned.as_ref());
+                assigned
+                    .iter()
+                    .flat_map(|assigned| assigned.assignment.applications.values())
+                    .map(|app| (app.revision.repository.clone(), app.revision.commit.clone()))
+                    .collect()
+            }
+            Subject::Environment(name) => self
+                .spec
+                .environment(name)
+                .map(|environment| self.good(environment))
+                .unwrap_or_default(),
+        };
+        let present: Commits = present
+            .into_iter()
+            .filter(|(name, _)| wanted(name))
+            .collect();
+        if present.is_empty() {
+            return Err(nothing(
+                "it runs nothing yet that it could be kept on".to_owned(),
+            ));
+        }
+        Ok(present)
+    }
+
+    pub(super) fn set_pin(
+        &mut self,
+        subject: &Subject,
+        pin: Option<Pin>,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), ActionError> {
+        let unpinned = |what: String| ActionError::Nothing(format!("{what} is not pinned"));
+        match subject {
+            Subject::Cluster(name) => {
+                let environment = self.environment_of(name);
+                let Some(cluster) = self.clusters.get_mut(name) else {
+                    return Err(self.no_cluster(name));
+                };
+                if pin.is_none() && cluster.record.pin.is_none() {
+                    return Err(unpinned(name.to_string()));
+                }
+                cluster.record.pin = pin;
+                effects.push(Effect::StoreCluster(name.clone(), cluster.record.clone()));
+                self.count_pins();
+                self.touch(name);
+                self.touch_environments();
+                self.dirty.extend(environment);
+                self.assign(name, now, effects);
+            }
+            Subject::Environment(name) => {
+                self.known(name)?;
+                let state = self.environments.entry(name.clone()).or_default();
+                if pin.is_none() && state.pin.is_none() {
+                    return Err(unpinned(name.to_string()));
+                }
+                state.pin = pin;
+                self.touched(name, effects);
+                self.assign_later(|environment| environment.name == *name);
+            }
+        }
+        Ok(())
+    }
+}
