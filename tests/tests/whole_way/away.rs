@@ -1,0 +1,126 @@
+//! Hub, Git or API server are away or fail.
+
+use crate::*;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p06_p09_git_and_hub_away_delete_nothing_and_drift_is_still_corrected() {
+    let mut world = World::new(WEB).await;
+    let first = world.head();
+    world.current("web", &first).await;
+    world.git.set_down(true);
+    let hub = world.hub.take().unwrap();
+    let address = hub.address.to_string();
+    hub.shutdown().await;
+
+    let path = "/api/v1/namespaces/web/configmaps/config";
+    send(
+        &world.cluster,
+        "DELETE",
+        path,
+        "application/json",
+        serde_json::Value::Null,
+    )
+    .await;
+    eventually("drift is corrected without hub and Git", LIMIT, || {
+        world.live(path)
+    })
+    .await
+    .unwrap();
+
+    world
+        .repository
+        .write("apps/web/config.yaml", &config_map("config", "two"))
+        .unwrap();
+    let commit = world.repository.push("while away", &["dev"]).unwrap();
+    world.git.set_down(false);
+    let config = World::hub_config(world.directory.path(), &address);
+    world.hub = Some(hub::start(config).await.unwrap());
+    let context = world.path("hub/operator/admin.yaml");
+    world.operator = Operator::connect(&context, &address).await.unwrap();
+    world.current("web", &commit).await;
+    assert_eq!(
+        world.deletes(),
+        ["configmaps/config"],
+        "only the test's own"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a16_a_restarted_agent_and_a_failing_api_server_converge() {
+    let mut world = World::embedded(WEB).await;
+    world.current("web", &world.head()).await;
+    world.stop_agent().await;
+    world
+        .repository
+        .write("apps/web/config.yaml", &config_map("config", "two"))
+        .unwrap();
+    let commit = world.repository.push("second", &["dev"]).unwrap();
+    for kind in [
+        FaultKind::Status(500),
+        FaultKind::Throttle(1),
+        FaultKind::AnswerLost,
+    ] {
+        let fault = Fault {
+            verb: "patch".to_owned(),
+            resource: "configmaps".to_owned(),
+            kind,
+            times: 1,
+        };
+        world.server().inject(fault);
+    }
+    world.start_agent().await;
+    world.current("web", &commit).await;
+    assert_eq!(world.deletes(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a07_an_api_server_that_goes_away_in_mid_flight_is_waited_for() {
+    let mut world = World::embedded(WEB).await;
+    world.stop_agent().await;
+    let serving = world.server().serve("127.0.0.1:0").await.unwrap();
+    let address = serving.address.to_string();
+    std::fs::write(world.path("kubeconfig"), serving.kubeconfig()).unwrap();
+    world.serving = Some(serving);
+    world.start_agent().await;
+    world.current("web", &world.head()).await;
+    world.serving = None;
+    world
+        .repository
+        .write("apps/web/config.yaml", &config_map("config", "two"))
+        .unwrap();
+    let commit = world.repository.push("while away", &["dev"]).unwrap();
+    world.refused("web", "ClusterUnavailable").await;
+    world.serving = Some(world.server().serve(&address).await.unwrap());
+    world.current("web", &commit).await;
+    assert_eq!(world.deletes(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p14_failing_lists_delete_nothing() {
+    let mut world = World::embedded(WEB).await;
+    world.current("web", &world.head()).await;
+    // Watches spare the lists; a fresh agent has to list.
+    world.stop_agent().await;
+    let fault = Fault {
+        verb: "list".to_owned(),
+        resource: "deployments".to_owned(),
+        kind: FaultKind::Status(500),
+        times: 1000,
+    };
+    world.server().inject(fault);
+    std::fs::remove_file(world.path("work/fleet/apps/web/config.yaml")).unwrap();
+    let commit = world
+        .repository
+        .push("one object leaves", &["dev"])
+        .unwrap();
+    world.start_agent().await;
+    world.refused("web", "PartialDiscovery").await;
+    assert_eq!(world.deletes(), Vec::<String>::new());
+    world.server().heal();
+    world.current("web", &commit).await;
+    eventually("it is pruned then", LIMIT, || async {
+        (world.deletes() == ["configmaps/config"]).then_some(())
+    })
+    .await
+    .unwrap();
+}

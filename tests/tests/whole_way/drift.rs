@@ -1,0 +1,83 @@
+//! What others change in the cluster.
+
+use crate::*;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn drift_is_corrected() {
+    let world = World::new(WEB).await;
+    world.current("web", &world.head()).await;
+    let path = "/api/v1/namespaces/web/configmaps/config";
+    let edit = serde_json::json!({"data": {"value": "edited"}});
+    let code = send(
+        &world.cluster,
+        "PATCH",
+        &format!("{path}?fieldManager=kubectl"),
+        "application/merge-patch+json",
+        edit,
+    )
+    .await;
+    assert_eq!(code, 200);
+    // What was applied before and is edited by hand is drift, whoever the server says owns it now.
+    let edited = std::time::Instant::now();
+    eventually("the edit is undone", LIMIT, || async {
+        let live = world.live(path).await?;
+        (live.pointer("/data/value")? == "one").then_some(())
+    })
+    .await
+    .unwrap();
+    eprintln!("drift corrected after {:?}", edited.elapsed());
+    let code = send(
+        &world.cluster,
+        "DELETE",
+        path,
+        "application/json",
+        serde_json::Value::Null,
+    )
+    .await;
+    assert_eq!(code, 200);
+    eventually("it is made again", LIMIT, || async {
+        let live = world.live(path).await?;
+        (live.pointer("/data/value")? == "one").then_some(())
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_field_of_another_manager_is_a_conflict_with_its_name_until_it_is_taken_over() {
+    let world = World::new(WEB).await;
+    world.current("web", &world.head()).await;
+    let path = "/api/v1/namespaces/web/configmaps/shared";
+    let object = serde_json::json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shared"},
+        "data": {"value": "theirs"},
+    });
+    let apply = "application/apply-patch+yaml";
+    let theirs = format!("{path}?fieldManager=other-controller");
+    assert_eq!(
+        send(&world.cluster, "PATCH", &theirs, apply, object).await,
+        201
+    );
+    let file = "apps/web/shared.yaml";
+    world
+        .repository
+        .write(file, &config_map("shared", "ours"))
+        .unwrap();
+    world.repository.push("shared", &["dev"]).unwrap();
+    let report = world.refused("web", "Conflict").await;
+    assert!(
+        report.message.contains("other-controller"),
+        "{}",
+        report.message
+    );
+    assert_eq!(report.counts.unwrap().total, 4, "the others go on");
+    let forced = config_map("shared", "ours").replace(
+        "  name: shared",
+        "  name: shared\n  annotations: {flotilla.dev/force-conflicts: 'true'}",
+    );
+    world.repository.write(file, &forced).unwrap();
+    let commit = world.repository.push("taken over", &["dev"]).unwrap();
+    world.current("web", &commit).await;
+    let live = world.live(path).await.unwrap();
+    assert_eq!(live.pointer("/data/value").unwrap(), "ours");
+}
