@@ -149,3 +149,19 @@ fn diff_shows_each_field_and_what_is_held() {
         fixture::plans().iter().map(Into::into).collect();
     insta::assert_snapshot!(render::diff(&plans, Paint::Plain));
 }
+
+#[test]
+fn closed_gates_show_since_when_they_are_waited_for() {
+    let waits = fixture::step("health", "dev-1", v1::StepState::Waiting, "1 s of 3");
+    let (gate, since) = (
+        Step::from(&waits),
+        Timestamp::from_second(NOW - 90).unwrap(),
+    );
+    let show =
+        |gates: &[(&Step, Option<Timestamp>)]| render::waiting(gates, Paint::Plain, now(), None);
+    assert_eq!(
+        show(&[(&gate, Some(since))]),
+        "WAITS FOR  SUBJECT  SINCE  EVIDENCE\nhealth     dev-1    90s    1 s of 3\n"
+    );
+    assert_eq!(show(&[]), "the gates are open\n");
+}
