@@ -241,7 +241,11 @@ impl Driver {
             let behind = self.fleet.has_due();
             let first = match self.backlog.pop_front() {
                 Some(command) => Some(command),
-                None if behind => commands.try_recv().ok(),
+                None if behind => {
+                    // The next turn of assignments; streams have theirs before.
+                    tokio::task::yield_now().await;
+                    commands.try_recv().ok()
+                }
                 None => tokio::select! {
                     command = commands.recv() => match command {
                         Some(command) => Some(command),
