@@ -1,13 +1,16 @@
-//! A cluster that was removed and is wanted back: what the hub's refusal says to do has to work.
+//! Agents that come back: a cluster that was removed and is wanted again, and one whose certificate ended
+//! while nobody renewed it.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::Duration;
 
+use flotilla_hub::authority::{Authority, Request};
 use flotilla_proto::v1;
 use flotilla_tests::eventually;
 use flotilla_tests::fleet::Operator;
 use flotilla_tests::installation::Installation;
+use jiff::{SignedDuration, Timestamp};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -73,5 +76,103 @@ async fn e05_a_removed_cluster_comes_back_with_a_new_token_and_no_restart() {
     .unwrap();
     let second = std::fs::read(installation.root().join("agent/identity/tls.key")).unwrap();
     assert_eq!(first, second, "the key is the same");
+    assert_eq!(installation.deleted(), Vec::<String>::new());
+}
+
+const CONFIG: &str = "/api/v1/namespaces/default/configmaps/a";
+
+async fn ask(world: &Installation, method: &str, body: &str) -> Option<serde_json::Value> {
+    let request = axum::http::Request::builder()
+        .method(method)
+        .uri(CONFIG)
+        .header("content-type", "application/merge-patch+json")
+        .body(axum::body::Body::from(body.to_owned()))
+        .unwrap();
+    let response = world.cluster.handle(request).await;
+    let found = response.status().is_success();
+    let body = axum::body::Body::new(response.into_body());
+    let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+    found.then(|| serde_json::from_slice(&body).unwrap())
+}
+
+async fn is_as_in_git(world: &Installation) {
+    eventually("it is as in Git", LIMIT, || async {
+        let live = ask(world, "GET", "").await?;
+        (live.pointer("/data/value")? == "1").then_some(())
+    })
+    .await
+    .unwrap();
+}
+
+/// What another authority would put into the mounted directory.
+fn issue(world: &Installation, seconds: i64, counter: u64) -> Timestamp {
+    let authority = Authority::open(&world.root().join("hub")).unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let request = rcgen::CertificateParams::default();
+    let request = request.serialize_request(&key).unwrap();
+    let request = Request::from_der(request.der()).unwrap();
+    let cluster = "spiffe://flotilla/cluster/c1".parse().unwrap();
+    let life = SignedDuration::from_secs(seconds);
+    let issued = authority.sign(&cluster, &request, life, counter, Timestamp::now());
+    let issued = issued.unwrap();
+    let directory = world.root().join("mounted");
+    std::fs::create_dir_all(&directory).unwrap();
+    for (name, content) in [
+        ("ca.crt", authority.trust_bundle()),
+        ("tls.key", &key.serialize_pem()),
+        ("tls.crt", &issued.chain_pem),
+    ] {
+        std::fs::write(directory.join(name), content).unwrap();
+    }
+    issued.expires_at
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e10_an_ended_certificate_stops_no_reconciling_and_the_next_is_taken_by_itself() {
+    let installation = Installation::new(&[(
+        "app/config.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: default}\ndata: {value: '1'}\n",
+    )])
+    .await
+    .unwrap();
+    let mut hub = installation.hub().unwrap();
+    let mut operator = installation.operator().await.unwrap();
+    installation.invite(&mut operator).await.unwrap();
+    let mut enrolled = installation.agent("agent", &[]).unwrap();
+    is(&operator, v1::Connection::Online).await;
+    is_as_in_git(&installation).await;
+    enrolled.kill().await.unwrap();
+    let end = issue(&installation, 30, 50);
+    let _agent = installation
+        .agent("agent", &["--identity-dir", "mounted"])
+        .unwrap();
+    let log = || std::fs::read_to_string(installation.root().join("flotilla-agent.log")).unwrap();
+    eventually("it connects with what is mounted", LIMIT, || async {
+        (log().matches("connected").count() >= 2).then_some(())
+    })
+    .await
+    .unwrap();
+    hub.kill().await.unwrap();
+    eventually("the certificate ends", LIMIT, || async {
+        (Timestamp::now() > end).then_some(())
+    })
+    .await
+    .unwrap();
+    let _hub = installation.hub().unwrap();
+    let operator = installation.operator().await.unwrap();
+    // Nobody has renewed it: the hub does not see it, and the cluster is looked after all the same.
+    for value in ["2", "3"] {
+        let edit = format!(r#"{{"data":{{"value":"{value}"}}}}"#);
+        ask(&installation, "PATCH", &edit).await.unwrap();
+        is_as_in_git(&installation).await;
+    }
+    let request = v1::GetClusterRequest {
+        name: "c1".to_owned(),
+    };
+    let cluster = operator.api.clone().get_cluster(request).await.unwrap();
+    let cluster = cluster.into_inner().cluster.unwrap();
+    assert_ne!(cluster.connection(), v1::Connection::Online);
+    issue(&installation, 3600, 51);
+    is(&operator, v1::Connection::Online).await;
     assert_eq!(installation.deleted(), Vec::<String>::new());
 }
