@@ -3,6 +3,9 @@
 //! Level-triggered both ways: one slot for the newest accepted assignment, one for the newest report.
 //! Nothing here decides what runs.
 
+mod certificate;
+mod pace;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,27 +35,30 @@ use tokio_util::sync::CancellationToken;
 use crate::cluster::{Cluster, Facts};
 use crate::events::Event;
 use crate::failpoint;
-use crate::identity::{Certified, Error, IdentityFiles, renew_after};
+use crate::identity::{Certified, IdentityFiles, renew_after};
 use crate::leader::Fence;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::policy::{Refusal, admit};
 use crate::reconcile::PreviewRequest;
 
+pub use pace::Pace;
+
 /// Longest wait between two attempts.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
+
 /// Longest time for a plan that the hub asks for.
 const PREVIEW_TIMEOUT: Duration = Duration::from_secs(25);
+
 /// More than this between the hub's clock and ours is named.
 const CLOCK_SKEW: i64 = 300;
-/// Assignments that are taken at once, and each second after that.
-const PACE_BURST: f64 = 8.0;
-const PACE_PER_SECOND: f64 = 1.0;
 
 /// So many failed streams in a row are a reason to ask whether our certificate is still taken.
 const ATTEMPTS: u32 = 3;
+
 /// Between two tries to renew.
 const RETRY: Duration = Duration::from_secs(60);
+
 /// Longest span over which a hub may spread renewals, seconds.
 const MAX_SPREAD: u32 = 3600;
 
@@ -95,41 +101,6 @@ pub struct Connection {
     pub cluster: Cluster,
     /// How often an assignment is taken.
     pub pace: Pace,
-}
-
-/// How often an assignment is taken: eight at once, then one a second. Each is written to disk, and a hub
-/// that changes its mind ten times a second must not wear it out (C12).
-#[derive(Debug)]
-pub struct Pace {
-    /// Turns left, and since when that counts.
-    left: f64,
-    since: tokio::time::Instant,
-}
-
-impl Default for Pace {
-    fn default() -> Self {
-        Self {
-            left: PACE_BURST,
-            since: tokio::time::Instant::now(),
-        }
-    }
-}
-
-impl Pace {
-    /// Waits for a turn and takes it. Giving up while waiting takes none.
-    async fn turn(&mut self) {
-        let now = tokio::time::Instant::now();
-        let earned = now.duration_since(self.since).as_secs_f64() * PACE_PER_SECOND;
-        self.left = (self.left + earned).min(PACE_BURST);
-        self.since = now;
-        if self.left < 1.0 {
-            let wait = Duration::from_secs_f64((1.0 - self.left) / PACE_PER_SECOND);
-            tokio::time::sleep(wait).await;
-            self.left = 1.0;
-            self.since = tokio::time::Instant::now();
-        }
-        self.left -= 1.0;
-    }
 }
 
 /// Why a stream ended.
@@ -304,73 +275,6 @@ impl Connection {
                     }
                 }
             }
-        }
-    }
-
-    /// Takes a certificate that has just been kept in files, to show it when all pods have it.
-    fn has(&mut self, certified: Certified) {
-        tracing::info!(expires_at = %certified.expires_at, "certificate renewed");
-        self.metrics.certificate(certified.expires_at);
-        self.renewed.send_modify(|times| *times += 1);
-        self.next = Some((*self.renewed.borrow(), certified));
-    }
-
-    /// Shows the newest certificate from now on, if all pods have it. True: it is another one.
-    fn show_next(&mut self) -> bool {
-        let Some((times, certified)) = self.next.take() else {
-            return false;
-        };
-        let all_have_it = self
-            .kept
-            .as_ref()
-            .is_none_or(|kept| *kept.borrow() >= times);
-        if all_have_it {
-            self.certified = certified;
-        } else {
-            self.next = Some((times, certified));
-        }
-        all_have_it
-    }
-
-    /// The hub may not take our certificate any more: it has expired, or its authority is not trusted
-    /// now. Our key still says who we are (E10).
-    async fn recover(&mut self, expired: bool) {
-        let mut recovered = self.identity.recover(&self.hub).await;
-        if let (Err(Error::Unknown(why)), Some(token)) = (&recovered, &self.token) {
-            tracing::warn!(why, "tries the token again");
-            let (cluster, uid) = (&self.certified.cluster, &self.facts.uid);
-            let again = self.identity.enroll_again(&self.hub, token, cluster, uid);
-            recovered = match again.await {
-                Ok(None) => {
-                    tracing::info!(%cluster, "waits to be accepted: flotilla cluster accept {cluster}");
-                    return;
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "cannot enrol anew; the last assignment goes on");
-                    return;
-                }
-                again => again,
-            };
-        }
-        match recovered {
-            Ok(Some(certified)) => {
-                self.has(certified);
-                if let Some(kept) = &mut self.kept {
-                    let times = *self.renewed.borrow();
-                    // Fails only when the agent stops.
-                    let _ = kept.wait_for(|kept| *kept >= times).await;
-                }
-                self.show_next();
-            }
-            Ok(None) => tracing::warn!(
-                "the certificate expired long ago: a person has to accept this cluster again with \
-                 `flotilla cluster accept`; the last assignment goes on"
-            ),
-            Err(error) if expired => {
-                tracing::warn!(%error, "the certificate has expired, and no new one is to be had");
-            }
-            // Most often the hub is only away, or says that the certificate is good.
-            Err(error) => tracing::debug!(%error, "no other certificate"),
         }
     }
 

@@ -1,25 +1,24 @@
 //! The agent's key and certificate: made here, enrolled with a token, renewed in time. The key never
 //! leaves the data directory.
 
+mod enrol;
+mod files;
 mod mounted;
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use flotilla_proto::v1;
-use flotilla_proto::v1::enrollment_service_client::EnrollmentServiceClient;
-use flotilla_shared::dial::{DialError, dial};
+use flotilla_shared::dial::DialError;
 use flotilla_shared::id::ClusterName;
 use flotilla_shared::identity::{Identity, PeerCertificate};
 use flotilla_shared::tls::{self, TlsError, TlsIdentity};
 use flotilla_shared::trust::{TrustError, judge_bundle};
 use jiff::Timestamp;
-use rcgen::{CertificateParams, KeyPair};
-use tonic::transport::Channel;
+use rcgen::KeyPair;
 
+pub use files::read_private;
+use files::{read, write_private};
 pub use mounted::Mounted;
 
 /// The agent has no usable identity.
@@ -254,184 +253,6 @@ impl IdentityFiles {
         // Last, since its presence says that enrolment is through.
         write_private(&self.path("tls.crt"), chain_pem)
     }
-
-    /// Enrols: asks until a person has accepted the cluster.
-    ///
-    /// # Errors
-    /// When the hub refuses, or files cannot be written. No connection is tried again.
-    pub async fn enroll(
-        &self,
-        hub: &str,
-        trust_bundle: &str,
-        token: &str,
-        cluster: &ClusterName,
-        cluster_uid: &str,
-    ) -> Result<Certified, Error> {
-        let request = CertificateParams::default().serialize_request(&self.key()?)?;
-        let tls = Arc::new(tls::client_config(trust_bundle, None)?);
-        let mut told = false;
-        loop {
-            let wait = match self
-                .ask(hub, &tls, token, cluster, cluster_uid, &request)
-                .await
-            {
-                Ok(response) if !response.certificate_chain.is_empty() => {
-                    self.keep(
-                        &response.certificate_chain,
-                        &response.trust_bundle,
-                        &response.trust_bundle,
-                        "",
-                    )?;
-                    if let Some(certified) = self.load()? {
-                        tracing::info!(%cluster, expires_at = %certified.expires_at, "enrolled");
-                        return Ok(certified);
-                    }
-                    Duration::from_secs(1)
-                }
-                Ok(response) => {
-                    if !std::mem::replace(&mut told, true) {
-                        tracing::info!(
-                            %cluster,
-                            "waits to be accepted: flotilla cluster accept {cluster}"
-                        );
-                    }
-                    Duration::from_secs(u64::from(response.retry_after_seconds.clamp(1, 60)))
-                }
-                Err(Error::Dial(error)) => {
-                    tracing::warn!(%error, "cannot enrol yet");
-                    Duration::from_secs(2)
-                }
-                Err(error) => return Err(error),
-            };
-            tokio::time::sleep(wait).await;
-        }
-    }
-
-    async fn ask(
-        &self,
-        hub: &str,
-        tls: &Arc<rustls::ClientConfig>,
-        token: &str,
-        cluster: &ClusterName,
-        cluster_uid: &str,
-        request: &rcgen::CertificateSigningRequest,
-    ) -> Result<v1::EnrollResponse, Error> {
-        let channel = dial(hub, Arc::clone(tls)).await?;
-        let response = EnrollmentServiceClient::new(channel)
-            .enroll(v1::EnrollRequest {
-                token: token.to_owned(),
-                csr: request.der().to_vec(),
-                cluster: cluster.to_string(),
-                labels: Vec::new(),
-                cluster_uid: cluster_uid.to_owned(),
-                agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-            })
-            .await;
-        match response {
-            Ok(response) => Ok(response.into_inner()),
-            Err(status)
-                if matches!(
-                    status.code(),
-                    tonic::Code::Unavailable | tonic::Code::ResourceExhausted
-                ) =>
-            {
-                let address = hub.to_owned();
-                let cause = status.message().to_owned();
-                Err(Error::Dial(DialError::Connect { address, cause }))
-            }
-            Err(status) => Err(Error::Refused(status.message().to_owned())),
-        }
-    }
-
-    /// Gets a new certificate over a connection made with the old one.
-    ///
-    /// # Errors
-    /// When the hub refuses or files cannot be written.
-    pub async fn renew(&self, channel: Channel) -> Result<Certified, Error> {
-        if let Some(mounted) = &self.mounted {
-            return self.renewed_elsewhere(mounted);
-        }
-        let request = CertificateParams::default().serialize_request(&self.key()?)?;
-        let response = EnrollmentServiceClient::new(channel)
-            .renew(v1::RenewRequest {
-                csr: request.der().to_vec(),
-            })
-            .await
-            .map_err(|status| Error::Refused(status.message().to_owned()))?
-            .into_inner();
-        self.keep(
-            &response.certificate_chain,
-            &self.trusted()?,
-            &response.trust_bundle,
-            &response.endorsements,
-        )?;
-        self.load()?
-            .ok_or_else(|| Error::Refused("no certificate came back".to_owned()))
-    }
-
-    /// Enrols anew with the key we have, since the hub knows it no more: somebody has removed the cluster,
-    /// and has put a new token here. None: a person has to accept it.
-    ///
-    /// # Errors
-    /// When the token is not good, there is no connection, or files cannot be used.
-    pub async fn enroll_again(
-        &self,
-        hub: &str,
-        token: &Path,
-        cluster: &ClusterName,
-        cluster_uid: &str,
-    ) -> Result<Option<Certified>, Error> {
-        let token = read_private(token)?;
-        let trusted = self.trusted()?;
-        let request = CertificateParams::default().serialize_request(&self.key()?)?;
-        let tls = Arc::new(tls::client_config(&trusted, None)?);
-        let asked = self.ask(hub, &tls, token.trim(), cluster, cluster_uid, &request);
-        let response = asked.await?;
-        if response.certificate_chain.is_empty() {
-            return Ok(None);
-        }
-        let (chain, bundle) = (&response.certificate_chain, &response.trust_bundle);
-        self.keep(chain, &trusted, bundle, "")?;
-        self.load()
-    }
-
-    fn trusted(&self) -> Result<String, Error> {
-        read(&self.path("ca.crt"))
-    }
-
-    /// Gets a new certificate for a key whose last one the hub takes no more; none: a person has to
-    /// accept the cluster again.
-    ///
-    /// # Errors
-    /// When there is no connection, the hub refuses, or files cannot be written.
-    pub async fn recover(&self, hub: &str) -> Result<Option<Certified>, Error> {
-        if let Some(mounted) = &self.mounted {
-            return self.renewed_elsewhere(mounted).map(Some);
-        }
-        let trusted = self.trusted()?;
-        let request = CertificateParams::default().serialize_request(&self.key()?)?;
-        let channel = dial(hub, Arc::new(tls::client_config(&trusted, None)?)).await?;
-        let response = EnrollmentServiceClient::new(channel)
-            .recover(v1::RecoverRequest {
-                csr: request.der().to_vec(),
-            })
-            .await
-            .map_err(|status| match status.code() {
-                tonic::Code::PermissionDenied => Error::Unknown(status.message().to_owned()),
-                _ => Error::Refused(status.message().to_owned()),
-            })?
-            .into_inner();
-        if response.certificate_chain.is_empty() {
-            return Ok(None);
-        }
-        self.keep(
-            &response.certificate_chain,
-            &trusted,
-            &response.trust_bundle,
-            &response.endorsements,
-        )?;
-        self.load()
-    }
 }
 
 fn certified(tls: TlsIdentity, trust_bundle: String) -> Result<Certified, Error> {
@@ -464,53 +285,10 @@ pub fn renew_after(certified: &Certified, now: Timestamp) -> Duration {
     Duration::from_secs(u64::try_from(left).unwrap_or(0).max(5))
 }
 
-fn read(path: &Path) -> Result<String, Error> {
-    std::fs::read_to_string(path).map_err(|cause| Error::File {
-        path: path.to_owned(),
-        cause,
-    })
-}
-
-/// Reads a secret, and refuses it where others can read it too.
-///
-/// # Errors
-/// When it cannot be read, or is readable by others.
-pub fn read_private(path: &Path) -> Result<String, Error> {
-    let metadata = std::fs::metadata(path).map_err(|cause| Error::File {
-        path: path.to_owned(),
-        cause,
-    })?;
-    if metadata.permissions().mode() & 0o007 != 0 {
-        return Err(Error::Readable(path.to_owned()));
-    }
-    read(path)
-}
-
-fn write_private(path: &Path, content: &str) -> Result<(), Error> {
-    use std::io::Write as _;
-    let error = |cause| Error::File {
-        path: path.to_owned(),
-        cause,
-    };
-    if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent).map_err(error)?;
-    }
-    let temporary = path.with_extension("tmp");
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&temporary)
-        .map_err(error)?;
-    file.write_all(content.as_bytes())
-        .and_then(|()| file.sync_all())
-        .map_err(error)?;
-    std::fs::rename(&temporary, path).map_err(error)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]

@@ -1,0 +1,51 @@
+//! Files that only we read and write.
+
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use super::Error;
+
+pub(super) fn read(path: &Path) -> Result<String, Error> {
+    std::fs::read_to_string(path).map_err(|cause| Error::File {
+        path: path.to_owned(),
+        cause,
+    })
+}
+
+/// Reads a secret, and refuses it where others can read it too.
+///
+/// # Errors
+/// When it cannot be read, or is readable by others.
+pub fn read_private(path: &Path) -> Result<String, Error> {
+    let metadata = std::fs::metadata(path).map_err(|cause| Error::File {
+        path: path.to_owned(),
+        cause,
+    })?;
+    if metadata.permissions().mode() & 0o007 != 0 {
+        return Err(Error::Readable(path.to_owned()));
+    }
+    read(path)
+}
+
+pub(super) fn write_private(path: &Path, content: &str) -> Result<(), Error> {
+    use std::io::Write as _;
+    let error = |cause| Error::File {
+        path: path.to_owned(),
+        cause,
+    };
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).map_err(error)?;
+    }
+    let temporary = path.with_extension("tmp");
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)
+        .map_err(error)?;
+    file.write_all(content.as_bytes())
+        .and_then(|()| file.sync_all())
+        .map_err(error)?;
+    std::fs::rename(&temporary, path).map_err(error)
+}
