@@ -6,6 +6,7 @@
 mod external;
 mod files;
 mod request;
+mod root;
 mod rotation;
 
 use std::path::{Path, PathBuf};
@@ -16,24 +17,31 @@ use flotilla_shared::tls::{self, TlsError, TlsIdentity};
 use jiff::{SignedDuration, Timestamp};
 use rand::Rng as _;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, SanType, SerialNumber, SubjectPublicKeyInfo,
+    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair,
+    KeyUsagePurpose, SanType, SerialNumber, SubjectPublicKeyInfo,
 };
 
 pub use external::External;
 pub use files::write_private;
+
 use files::{read, read_private};
+
 pub use request::Request;
+use root::Root;
 pub use rotation::{Rotation, RotationError};
 
 /// How far certificates are dated back, so that a clock five minutes behind accepts them (E11).
 const BACKDATE: SignedDuration = SignedDuration::from_mins(5);
+
 /// Life of an agent's certificate; agents renew at two thirds of it.
 pub const AGENT_LIFE: SignedDuration = SignedDuration::from_hours(24);
+
 /// Life of an operator's certificate.
 pub const OPERATOR_LIFE: SignedDuration = SignedDuration::from_hours(24 * 365);
+
 /// Life of the hub's own certificate, which is made anew at each start and at two thirds of its life.
 pub const HUB_LIFE: SignedDuration = SignedDuration::from_hours(24 * 90);
+
 /// Life of the root.
 const ROOT_LIFE: SignedDuration = SignedDuration::from_hours(24 * 3650);
 
@@ -284,37 +292,6 @@ impl Authority {
     }
 }
 
-/// A root that is being made.
-struct Root {
-    key: KeyPair,
-    params: CertificateParams,
-}
-
-impl Root {
-    fn new(now: Timestamp) -> Result<Self, Error> {
-        let key = KeyPair::generate()?;
-        // Each root has a name of its own, so that verifiers need not try one after the other.
-        let name = Digest::of(rcgen::PublicKeyData::der_bytes(&key)).to_string();
-        let name = format!("Flotilla root {}", name.get(..12).unwrap_or_default());
-        let mut params = params(now, ROOT_LIFE, &name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        Ok(Self { key, params })
-    }
-
-    fn pem(&self) -> Result<String, Error> {
-        Ok(self.params.self_signed(&self.key)?.pem())
-    }
-
-    /// Its key, certified by an older root.
-    fn endorsed_by(&self, older: &Signer) -> Result<String, Error> {
-        let mut params = self.params.clone();
-        // Who missed some changes of the authority walks over as many of these.
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(8));
-        Ok(params.signed_by(&self.key, &older.issuer)?.pem())
-    }
-}
-
 fn signer(certificate: &str, key: &str) -> Result<Signer, Error> {
     let der = tls::certificates("authority", certificate)?.swap_remove(0);
     Ok(Signer {
@@ -350,91 +327,4 @@ fn params(now: Timestamp, life: SignedDuration, name: &str) -> CertificateParams
 }
 
 #[cfg(test)]
-mod tests {
-    use flotilla_shared::identity::PeerCertificate;
-    use flotilla_shared::tls;
-
-    use super::*;
-
-    fn now() -> Timestamp {
-        Timestamp::new(1_790_000_000, 0).unwrap()
-    }
-
-    #[test]
-    fn e04_nothing_a_request_asks_for_is_copied() {
-        let directory = tempfile::tempdir().unwrap();
-        let authority = Authority::init(directory.path(), now()).unwrap();
-        let key = KeyPair::generate().unwrap();
-        let mut asked = CertificateParams::new(vec!["evil.example.com".to_owned()]).unwrap();
-        asked.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        asked.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        asked.subject_alt_names.push(uri(&Identity::Hub).unwrap());
-        let csr = asked.serialize_request(&key).unwrap();
-        let request = Request::from_der(csr.der()).unwrap();
-        let identity: Identity = "spiffe://flotilla/cluster/a".parse().unwrap();
-        let issued = authority
-            .sign(&identity, &request, AGENT_LIFE, 7, now())
-            .unwrap();
-        let der = tls::certificates("leaf", &issued.chain_pem)
-            .unwrap()
-            .remove(0);
-        let peer = PeerCertificate::from_der(&der).unwrap();
-        assert_eq!((peer.identity.clone(), peer.counter()), (identity, 7));
-        let (_, leaf) = x509_parser::parse_x509_certificate(&der).unwrap();
-        assert!(!leaf.is_ca());
-        assert_eq!(
-            leaf.subject_alternative_name()
-                .unwrap()
-                .unwrap()
-                .value
-                .general_names
-                .len(),
-            1
-        );
-        assert_eq!(
-            leaf.validity().not_before.timestamp(),
-            now().as_second() - 300
-        );
-    }
-
-    #[test]
-    fn e04_broken_requests_are_refused() {
-        let key = KeyPair::generate().unwrap();
-        let csr = CertificateParams::default()
-            .serialize_request(&key)
-            .unwrap();
-        let mut der = csr.der().to_vec();
-        let last = der.len() - 1;
-        der[last] ^= 1;
-        assert!(Request::from_der(&der).is_err());
-        assert!(Request::from_der(b"junk").is_err());
-        assert!(Request::from_der(&vec![0x30; 1 << 20]).is_err());
-        let mut trailing = csr.der().to_vec();
-        trailing.push(0);
-        assert!(Request::from_der(&trailing).is_err());
-        // RSA with 1,024 bits, rightly signed.
-        let weak = include_bytes!("../../tests/fuzz/corpus/request/rsa-1024.der");
-        assert!(Request::from_der(weak).is_err());
-        let strong = include_bytes!("../../tests/fuzz/corpus/request/rsa.der");
-        assert!(Request::from_der(strong).is_ok());
-    }
-
-    #[test]
-    fn e15_init_is_idempotent_and_keys_are_private() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let directory = tempfile::tempdir().unwrap();
-        let first = Authority::init(directory.path(), now()).unwrap();
-        let second = Authority::init(directory.path(), now()).unwrap();
-        assert_eq!(first.trust_bundle(), second.trust_bundle());
-        let key = directory.path().join("ca.key");
-        assert_eq!(
-            std::fs::metadata(&key).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
-        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(matches!(
-            Authority::open(directory.path()),
-            Err(Error::Readable(_))
-        ));
-    }
-}
+mod tests;

@@ -1,0 +1,38 @@
+//! Making a root, and having older ones stand for it.
+
+use flotilla_shared::digest::Digest;
+use jiff::Timestamp;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, KeyUsagePurpose};
+
+use super::{Error, ROOT_LIFE, Signer, params};
+
+/// A root that is being made.
+pub(super) struct Root {
+    pub(super) key: KeyPair,
+    pub(super) params: CertificateParams,
+}
+
+impl Root {
+    pub(super) fn new(now: Timestamp) -> Result<Self, Error> {
+        let key = KeyPair::generate()?;
+        // Each root has a name of its own, so that verifiers need not try one after the other.
+        let name = Digest::of(rcgen::PublicKeyData::der_bytes(&key)).to_string();
+        let name = format!("Flotilla root {}", name.get(..12).unwrap_or_default());
+        let mut params = params(now, ROOT_LIFE, &name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        Ok(Self { key, params })
+    }
+
+    pub(super) fn pem(&self) -> Result<String, Error> {
+        Ok(self.params.self_signed(&self.key)?.pem())
+    }
+
+    /// Its key, certified by an older root.
+    pub(super) fn endorsed_by(&self, older: &Signer) -> Result<String, Error> {
+        let mut params = self.params.clone();
+        // Who missed some changes of the authority walks over as many of these.
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(8));
+        Ok(params.signed_by(&self.key, &older.issuer)?.pem())
+    }
+}
