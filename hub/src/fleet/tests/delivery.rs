@@ -1,0 +1,270 @@
+//! What clusters are given and told, whatever is lost on the way.
+
+use super::*;
+
+#[test]
+fn a_pushed_commit_reaches_the_clusters_of_its_environment_only() {
+    let mut fleet = fleet();
+    fleet.step(put("p", "prod", Some("eu")), at(1));
+    fleet.step(put("d", "dev", None), at(1));
+    fleet.step(connect("p", 1, AssignmentRef::default()), at(2));
+    fleet.step(connect("d", 2, AssignmentRef::default()), at(2));
+    let effects = fleet.step(heads(Some(1), Some(2)), at(3));
+    assert_eq!(sent(&effects).len(), 2);
+    let effects = fleet.step(heads(Some(1), Some(3)), at(4));
+    let want = vec![
+        "region regions/eu prod".to_owned(),
+        "web apps/web/prod prod".to_owned(),
+    ];
+    let generation = fleet.clusters()[&name("p")].assigned_ref().generation.0;
+    assert_eq!(sent(&effects), [(generation, want)]);
+    assert!(
+        fleet.step(heads(Some(1), Some(3)), at(5)).is_empty(),
+        "nothing new, nothing done"
+    );
+}
+
+#[test]
+fn p06_a_failing_repository_or_missing_branch_takes_nothing_away() {
+    let mut fleet = fleet();
+    fleet.step(put("p", "prod", Some("eu")), at(1));
+    fleet.step(heads(Some(1), Some(2)), at(2));
+    let before = fleet.clusters()[&name("p")].assigned.clone();
+    assert!(before.is_some());
+    for event in [failed(), heads(None, None), heads(Some(1), None)] {
+        assert!(fleet.step(event, at(3)).is_empty());
+        assert_eq!(fleet.clusters()[&name("p")].assigned, before);
+    }
+    let head = fleet
+        .head(&"fleet".parse().unwrap(), &"prod".parse().unwrap())
+        .unwrap();
+    assert_eq!(
+        head.problem.as_ref().map(|(reason, _)| *reason),
+        Some(Reason::BranchNotFound)
+    );
+}
+
+#[test]
+fn a_cluster_that_cannot_fill_a_template_keeps_its_other_applications() {
+    let mut fleet = fleet();
+    fleet.step(put("p", "prod", None), at(1));
+    fleet.step(heads(Some(1), Some(2)), at(2));
+    let cluster = &fleet.clusters()[&name("p")];
+    let applications = &cluster.assigned.as_ref().unwrap().assignment.applications;
+    assert_eq!(
+        applications
+            .keys()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>(),
+        ["web"]
+    );
+    let problem = cluster
+        .placed
+        .values()
+        .find_map(|placed| placed.problem.clone())
+        .unwrap();
+    assert_eq!(problem.reason, Reason::TemplateFailed);
+}
+
+#[test]
+fn p10_a_cluster_without_an_environment_keeps_its_last_assignment() {
+    let mut fleet = fleet();
+    fleet.step(put("p", "prod", Some("eu")), at(1));
+    fleet.step(heads(Some(1), Some(2)), at(2));
+    let before = fleet.clusters()[&name("p")].assigned.clone();
+    let effects = fleet.step(
+        Event::ClusterPut(name("p"), ClusterRecord::default()),
+        at(3),
+    );
+    assert!(sent(&effects).is_empty());
+    assert_eq!(fleet.clusters()[&name("p")].assigned, before);
+}
+
+#[test]
+fn p08_an_agent_that_is_ahead_is_shown_and_sent_nothing() {
+    let mut fleet = fleet();
+    fleet.step(put("p", "prod", Some("eu")), at(1));
+    fleet.step(heads(Some(1), Some(2)), at(2));
+    let ahead = AssignmentRef {
+        epoch: Epoch(1),
+        generation: Generation(99),
+        digest: Digest::of(b"another world"),
+    };
+    let effects = fleet.step(connect("p", 1, ahead), at(3));
+    assert!(sent(&effects).is_empty());
+    let cluster = &fleet.clusters()[&name("p")];
+    assert_eq!(
+        cluster.refusal.as_ref().map(|(reason, _)| *reason),
+        Some(Reason::AgentAhead)
+    );
+}
+
+#[test]
+fn p08_an_agent_that_enrolled_anew_goes_on_above_what_it_runs() {
+    let accepted = |epoch: u64| AssignmentRef {
+        epoch: Epoch(epoch),
+        generation: Generation(99),
+        digest: Digest::of(b"from before it was removed"),
+    };
+    let first = |reference: AssignmentRef| {
+        let mut connected = connect("p", 1, reference);
+        if let Event::Connected(_, _, hello) = &mut connected {
+            hello.counter = 1;
+        }
+        connected
+    };
+    let issued = || {
+        let certificate = crate::fleet::IssuedCertificate {
+            counter: 1,
+            issuer: String::new(),
+            key: "k".to_owned(),
+            expires_at: at(10_000),
+        };
+        Event::Issued(name("p"), certificate)
+    };
+    let generation = |fleet: &Fleet| fleet.clusters()[&name("p")].assigned_ref().generation.0;
+    // Whether it has its assignment before it connects, or after.
+    for heads_first in [true, false] {
+        let mut fleet = fleet();
+        fleet.step(put("p", "prod", Some("eu")), at(1));
+        fleet.step(issued(), at(1));
+        if heads_first {
+            fleet.step(heads(Some(1), Some(2)), at(2));
+        }
+        let mut effects = fleet.step(first(accepted(1)), at(3));
+        if !heads_first {
+            effects = fleet.step(heads(Some(1), Some(2)), at(4));
+        }
+        assert_eq!(sent(&effects).len(), 1);
+        assert!(generation(&fleet) > 99);
+        assert_eq!(fleet.clusters()[&name("p")].refusal, None);
+    }
+    // Another epoch is another world, and so is a certificate that was shown before.
+    let mut fleet = fleet();
+    fleet.step(put("p", "prod", Some("eu")), at(1));
+    fleet.step(issued(), at(1));
+    fleet.step(heads(Some(1), Some(2)), at(2));
+    for epoch in [2, 1] {
+        assert!(sent(&fleet.step(first(accepted(epoch)), at(3))).is_empty());
+        let refusal = fleet.clusters()[&name("p")].refusal.clone();
+        assert_eq!(refusal.map(|(reason, _)| reason), Some(Reason::AgentAhead));
+    }
+}
+
+#[test]
+fn a_newer_stream_takes_over_and_the_older_is_not_listened_to() {
+    let mut fleet = fleet();
+    fleet.step(put("p", "prod", Some("eu")), at(1));
+    fleet.step(connect("p", 1, AssignmentRef::default()), at(2));
+    let effects = fleet.step(connect("p", 2, AssignmentRef::default()), at(3));
+    assert!(
+        effects
+            .iter()
+            .any(|e| matches!(e, Effect::Close(_, SessionId(1), ..)))
+    );
+    fleet.step(Event::Disconnected(name("p"), SessionId(1)), at(4));
+    let offline_after = jiff::SignedDuration::from_secs(30);
+    let connection = fleet.clusters()[&name("p")].connection(at(5), offline_after);
+    assert_eq!(connection, Connection::Online { since: at(3) });
+    assert_eq!(
+        fleet.clusters()[&name("p")].connection(at(50), offline_after),
+        Connection::Offline
+    );
+}
+
+#[test]
+fn h09_heartbeats_heal_lost_assignments_and_reports() {
+    let mut fleet = fleet();
+    fleet.step(put("p", "prod", Some("eu")), at(1));
+    fleet.step(connect("p", 1, AssignmentRef::default()), at(1));
+    fleet.step(heads(Some(1), Some(2)), at(2));
+    let effects = fleet.step(
+        Event::Heartbeat {
+            cluster: name("p"),
+            session: SessionId(1),
+            accepted: AssignmentRef::default(),
+            report: Digest::of(b"never arrived"),
+        },
+        at(3),
+    );
+    assert!(effects.iter().any(|e| matches!(e, Effect::Send(..))));
+    assert!(
+        effects
+            .iter()
+            .any(|e| matches!(e, Effect::RequestReport(..)))
+    );
+}
+
+/// Random worlds: whatever happens, generations grow exactly with content, stores precede sends, and
+/// no failure takes an application away.
+#[test]
+fn i04_generations_only_grow_and_every_send_was_stored() {
+    let seed: u64 = rand::rng().random();
+    eprintln!("seed {seed}");
+    for round in 0..2_000u64 {
+        let mut rng = rand::rngs::StdRng::seed_from_u64(seed.wrapping_add(round));
+        let mut fleet = fleet();
+        let mut stored: BTreeMap<ClusterName, AssignmentRef> = BTreeMap::new();
+        let mut session = 0;
+        for second in 0..30 {
+            let cluster = *["a", "b", "c"].choose(&mut rng).unwrap();
+            let environment = *["dev", "prod"].choose(&mut rng).unwrap();
+            let n = rng.random_range(0..4);
+            let event = match rng.random_range(0..8) {
+                0 => put(
+                    cluster,
+                    environment,
+                    [None, Some("eu")].choose(&mut rng).unwrap().as_deref(),
+                ),
+                1 => heads(Some(n), rng.random_bool(0.8).then_some(n)),
+                2 => failed(),
+                3 => {
+                    session += 1;
+                    let accepted = stored.get(&name(cluster)).copied().unwrap_or_default();
+                    connect(cluster, session, accepted)
+                }
+                4 => Event::Disconnected(name(cluster), SessionId(session)),
+                5 => Event::Reported(
+                    name(cluster),
+                    SessionId(session),
+                    Report::default(),
+                    Digest::of(&[1]),
+                ),
+                6 => Event::Heartbeat {
+                    cluster: name(cluster),
+                    session: SessionId(session),
+                    accepted: stored.get(&name(cluster)).copied().unwrap_or_default(),
+                    report: Digest::default(),
+                },
+                _ => Event::ClusterPut(name(cluster), ClusterRecord::default()),
+            };
+            let before: BTreeMap<_, _> = fleet
+                .clusters()
+                .iter()
+                .map(|(n, c)| (n.clone(), c.assigned.clone()))
+                .collect();
+            let is_failure = matches!(event, Event::HeadsFailed { .. });
+            for effect in fleet.step(event, at(second)) {
+                match effect {
+                    Effect::StoreAssignment(cluster, assignment) => {
+                        let next = assignment.decoded.reference;
+                        let last = stored.insert(cluster, next).unwrap_or_default();
+                        assert!(next.place() > last.place(), "seed {seed} round {round}");
+                        assert_ne!(next.digest, last.digest, "seed {seed} round {round}");
+                    }
+                    Effect::Send(cluster, _, decoded) => {
+                        let known = stored.get(&cluster);
+                        assert_eq!(known, Some(&decoded.reference), "seed {seed} round {round}");
+                    }
+                    _ => {}
+                }
+            }
+            if is_failure {
+                for (cluster, assigned) in before {
+                    let now = fleet.clusters()[&cluster].assigned.clone();
+                    assert_eq!(now, assigned, "seed {seed} round {round}");
+                }
+            }
+        }
+    }
+}
