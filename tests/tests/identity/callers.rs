@@ -1,0 +1,130 @@
+//! Who is let in, and to what.
+
+use crate::*;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e13_each_kind_of_method_takes_its_own_kind_of_caller() {
+    let hub = Hub::new().await;
+    let cluster = hub.identity("spiffe://flotilla/cluster/c1");
+    let operator = hub.identity("spiffe://flotilla/operator/ada");
+    for (identity, want) in [
+        (None, Some(Code::Unauthenticated)),
+        (Some(&cluster), Some(Code::PermissionDenied)),
+        (Some(&operator), None),
+    ] {
+        let mut api = FleetServiceClient::new(hub.channel(identity).await);
+        let codes = [
+            api.get_hub(v1::GetHubRequest {})
+                .await
+                .err()
+                .map(|s| s.code()),
+            api.list_clusters(v1::ListClustersRequest::default())
+                .await
+                .err()
+                .map(|s| s.code()),
+            api.list_environments(v1::ListEnvironmentsRequest {})
+                .await
+                .err()
+                .map(|s| s.code()),
+            api.list_applications(v1::ListApplicationsRequest::default())
+                .await
+                .err()
+                .map(|s| s.code()),
+            api.list_tokens(v1::ListTokensRequest {})
+                .await
+                .err()
+                .map(|s| s.code()),
+            api.watch(v1::WatchRequest::default())
+                .await
+                .err()
+                .map(|s| s.code()),
+            api.refresh(v1::RefreshRequest::default())
+                .await
+                .err()
+                .map(|s| s.code()),
+        ];
+        assert_eq!(codes, [want; 7]);
+    }
+    for (identity, want) in [
+        (None, Code::Unauthenticated),
+        (Some(&operator), Code::PermissionDenied),
+    ] {
+        assert_eq!(
+            connect(hub.channel(identity).await)
+                .await
+                .err()
+                .map(|s| s.code()),
+            Some(want)
+        );
+        let renew = EnrollmentServiceClient::new(hub.channel(identity).await)
+            .renew(v1::RenewRequest::default())
+            .await;
+        assert_eq!(renew.err().map(|s| s.code()), Some(want));
+    }
+    // An agent that the hub has no record of gets nothing, however good its certificate.
+    let unknown = connect(hub.channel(Some(&cluster)).await).await;
+    assert_eq!(
+        unknown.err().map(|s| s.code()),
+        Some(Code::PermissionDenied)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e14_strangers_and_plaintext_get_no_connection() {
+    let hub = Hub::new().await;
+    let address = hub.running.address.to_string();
+    let other = tempfile::tempdir().unwrap();
+    let foreign = Authority::init(other.path(), Timestamp::now()).unwrap();
+    // A hub that our authority did not certify is not spoken to.
+    let config = tls::client_config(foreign.trust_bundle(), None).unwrap();
+    assert!(dial(&address, Arc::new(config)).await.is_err());
+    // A client certificate of another authority does not get in.
+    let identity: Identity = "spiffe://flotilla/operator/ada".parse().unwrap();
+    let theirs = foreign.operator(&identity, Timestamp::now()).unwrap();
+    let config = tls::client_config(hub.authority().trust_bundle(), Some(&theirs)).unwrap();
+    let refused = match dial(&address, Arc::new(config)).await {
+        Err(_) => true,
+        Ok(channel) => FleetServiceClient::new(channel)
+            .get_hub(v1::GetHubRequest {})
+            .await
+            .is_err(),
+    };
+    assert!(refused);
+    let plain = tonic::transport::Endpoint::try_from(format!("http://{address}")).unwrap();
+    let refused = match plain.connect().await {
+        Err(_) => true,
+        Ok(channel) => FleetServiceClient::new(channel)
+            .get_hub(v1::GetHubRequest {})
+            .await
+            .is_err(),
+    };
+    assert!(refused);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e14_nothing_below_tls_1_3_is_spoken() {
+    let hub = Hub::new().await;
+    let mut roots = rustls::RootCertStore::empty();
+    for root in tls::certificates("roots", hub.authority().trust_bundle()).unwrap() {
+        roots.add(root).unwrap();
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    for (version, is_taken) in [
+        (&rustls::version::TLS12, false),
+        (&rustls::version::TLS13, true),
+    ] {
+        let mut config = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_root_certificates(roots.clone())
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let tcp = tokio::net::TcpStream::connect(hub.running.address).await;
+        let name = flotilla_shared::identity::HUB_SERVER_NAME
+            .try_into()
+            .unwrap();
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+        let connected = connector.connect(name, tcp.unwrap()).await;
+        assert_eq!(connected.is_ok(), is_taken, "{version:?}");
+    }
+}

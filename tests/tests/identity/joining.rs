@@ -1,0 +1,216 @@
+//! How a cluster comes in, is recovered, and goes.
+
+use crate::*;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e05_a_token_alone_gives_no_assignment_and_a_person_accepts() {
+    let hub = Hub::new().await;
+    let token = hub.token(v1::CreateTokenRequest::default()).await;
+    let key = rcgen::KeyPair::generate().unwrap();
+    let response = hub.enroll(&token, "c1", &key).await.unwrap();
+    assert_eq!(response.state(), v1::EnrollmentState::Pending);
+    assert!(response.certificate_chain.is_empty());
+    let mut operator = hub.operator().await;
+    let waiting = operator
+        .get_cluster(v1::GetClusterRequest {
+            name: "c1".to_owned(),
+        })
+        .await
+        .unwrap();
+    let waiting = waiting.into_inner().cluster.unwrap();
+    assert_eq!(waiting.connection(), v1::Connection::Pending);
+    let accept = |fingerprint: &str, environment: &str| v1::AcceptClusterRequest {
+        name: "c1".to_owned(),
+        fingerprint: fingerprint.to_owned(),
+        environment: environment.to_owned(),
+        labels: Vec::new(),
+    };
+    assert!(
+        operator
+            .accept_cluster(accept("another key", "prod"))
+            .await
+            .is_err()
+    );
+    assert!(
+        operator.accept_cluster(accept("", "")).await.is_err(),
+        "it belongs nowhere yet"
+    );
+    operator
+        .accept_cluster(accept(&waiting.pending_fingerprint, "prod"))
+        .await
+        .unwrap();
+    // Level-triggered: the agent's next, equal call gets the certificate.
+    let response = hub.enroll(&token, "c1", &key).await.unwrap();
+    assert_eq!(response.state(), v1::EnrollmentState::Accepted);
+    // Another key with the same token, or a second cluster of that name, is refused.
+    let other = rcgen::KeyPair::generate().unwrap();
+    assert_eq!(
+        hub.enroll(&token, "c1", &other).await,
+        Err(Code::PermissionDenied)
+    );
+    let second = hub.token(v1::CreateTokenRequest::default()).await;
+    assert_eq!(
+        hub.enroll(&second, "c1", &other).await,
+        Err(Code::AlreadyExists)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e09_removing_a_cluster_cuts_its_stream_at_once() {
+    let hub = Hub::new().await;
+    let request = v1::CreateTokenRequest {
+        environment: "prod".to_owned(),
+        auto_accept: true,
+        ..v1::CreateTokenRequest::default()
+    };
+    let token = hub.token(request).await;
+    let key = rcgen::KeyPair::generate().unwrap();
+    let response = hub.enroll(&token, "c1", &key).await.unwrap();
+    let identity = TlsIdentity {
+        chain_pem: response.certificate_chain,
+        key_pem: key.serialize_pem(),
+    };
+    let mut stream = connect(hub.channel(Some(&identity)).await).await.unwrap();
+    let first = stream.message().await.unwrap().unwrap();
+    assert!(matches!(
+        first.body,
+        Some(v1::hub_message::Body::Welcome(_))
+    ));
+    let mut operator = hub.operator().await;
+    let remove = v1::RemoveClusterRequest {
+        name: "c1".to_owned(),
+        reason: "test".to_owned(),
+    };
+    operator.remove_cluster(remove).await.unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(10), async {
+        loop {
+            match stream.message().await {
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => return,
+            }
+        }
+    });
+    ended.await.expect("the stream ends within ten seconds");
+    let again = eventually(
+        "new streams are refused",
+        Duration::from_secs(10),
+        || async {
+            let again = connect(hub.channel(Some(&identity)).await).await;
+            again.err().map(|status| status.code())
+        },
+    );
+    assert_eq!(again.await.unwrap(), Code::PermissionDenied);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e10_only_a_known_key_whose_certificate_is_no_good_recovers() {
+    let hub = Hub::new().await;
+    let key = rcgen::KeyPair::generate().unwrap();
+    hub.joined("c1", &key).await;
+    // It is good still.
+    assert_eq!(
+        hub.recover(&key).await.err(),
+        Some(Code::FailedPrecondition)
+    );
+    let stranger = rcgen::KeyPair::generate().unwrap();
+    assert_eq!(
+        hub.recover(&stranger).await.err(),
+        Some(Code::PermissionDenied)
+    );
+    // Its authority is on its way out: the key is enough, also later when the old root is gone.
+    let rotation = Rotation(hub.directory.path());
+    rotation.begin(Timestamp::now()).unwrap();
+    let recovered = eventually("it recovers", Duration::from_secs(10), || async {
+        hub.recover(&key).await.ok()
+    });
+    let recovered = recovered.await.unwrap();
+    assert_eq!(recovered.state(), v1::EnrollmentState::Accepted);
+    assert!(!recovered.endorsements.is_empty());
+    let identity = identity(&recovered.certificate_chain, &key);
+    assert!(hub.first_word(&identity).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e03_guessing_tokens_is_cut_off_and_others_are_not() {
+    let hub = Hub::new().await;
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut answers = std::collections::BTreeMap::<i32, usize>::new();
+    for round in 0..40 {
+        let token = format!("flt_{round:012x}_{round:064x}");
+        let code = hub.enroll(&token, "c9", &key).await.unwrap_err();
+        *answers.entry(code as i32).or_default() += 1;
+    }
+    assert!(
+        answers[&(Code::PermissionDenied as i32)] <= 30,
+        "{answers:?}"
+    );
+    assert!(
+        answers[&(Code::ResourceExhausted as i32)] >= 10,
+        "{answers:?}"
+    );
+    // Whoever has a certificate is not held up.
+    let began = std::time::Instant::now();
+    hub.operator()
+        .await
+        .get_hub(v1::GetHubRequest {})
+        .await
+        .unwrap();
+    assert!(began.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e01_every_bad_token_gets_one_and_the_same_answer() {
+    let hub = Hub::new().await;
+    let key = rcgen::KeyPair::generate().unwrap();
+    let bound = |cluster: &str, seconds: u32| v1::CreateTokenRequest {
+        cluster: cluster.to_owned(),
+        environment: "prod".to_owned(),
+        lifetime_seconds: seconds,
+        ..v1::CreateTokenRequest::default()
+    };
+    let short = hub.token(bound("c1", 1)).await;
+    let foreign = hub.token(bound("c2", 600)).await;
+    let revoked = hub.token(bound("c1", 600)).await;
+    let id = revoked.split('_').nth(1).unwrap().to_owned();
+    let revoke = v1::RevokeTokenRequest { id };
+    hub.operator().await.revoke_token(revoke).await.unwrap();
+    let spent = hub.token(bound("c3", 600)).await;
+    let first = rcgen::KeyPair::generate().unwrap();
+    hub.enroll(&spent, "c3", &first).await.unwrap();
+    let good = hub.token(bound("c1", 600)).await;
+    let guessed = format!(
+        "{}{}",
+        &good[..good.len() - 1],
+        if good.ends_with('0') { '1' } else { '0' }
+    );
+    let mut answers = Vec::new();
+    let mut times = Vec::new();
+    for (what, token, cluster) in [
+        ("unknown", "flt_000000000000_00", "c1"),
+        ("malformed", "nonsense", "c1"),
+        ("one digit off", guessed.as_str(), "c1"),
+        ("for another cluster", &foreign, "c1"),
+        ("revoked", &revoked, "c1"),
+        ("redeemed by another key", &spent, "c3"),
+    ] {
+        let began = std::time::Instant::now();
+        let status = hub.try_enroll(token, cluster, &key).await.unwrap_err();
+        times.push(began.elapsed());
+        answers.push((what, status.code(), status.message().to_owned()));
+    }
+    let expired = eventually("it ends", Duration::from_secs(10), || async {
+        let status = hub.try_enroll(&short, "c1", &first).await.err()?;
+        Some(("expired", status.code(), status.message().to_owned()))
+    });
+    answers.push(expired.await.unwrap());
+    let (_, code, message) = answers[0].clone();
+    assert_eq!(code, Code::PermissionDenied);
+    for answer in &answers {
+        assert_eq!((answer.1, &answer.2), (code, &message), "{}", answer.0);
+    }
+    // Each waits for the same time, beside which a lookup is nothing.
+    let shortest = times.iter().min().unwrap();
+    assert!(*shortest >= Duration::from_millis(250), "{times:?}");
+    // None of this has used the good one up.
+    assert!(hub.enroll(&good, "c1", &key).await.is_ok());
+}
