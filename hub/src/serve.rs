@@ -13,6 +13,7 @@ pub mod http;
 pub mod http2;
 pub mod listen;
 pub mod login;
+pub mod offences;
 pub mod oidc;
 pub mod peer;
 pub mod rate;

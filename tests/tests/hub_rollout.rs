@@ -381,6 +381,21 @@ async fn e16_a_signed_hook_makes_the_hub_look_and_a_forged_one_does_not() {
     assert!(refused.starts_with("HTTP/1.1 401"), "{refused}");
     let taken = http(hooks, &hook(SECRET)).await;
     assert!(taken.starts_with("HTTP/1.1 202"), "{taken}");
+    // The same again is one more look, and changes nothing; neither does one for somebody else.
+    let again = http(hooks, &hook(SECRET)).await;
+    assert!(again.starts_with("HTTP/1.1 202"), "{again}");
+    let foreign = hook(SECRET).replace("fleet.git", "other.git");
+    let foreign = http(hooks, &foreign).await;
+    assert!(foreign.starts_with("HTTP/1.1 200"), "{foreign}");
+    // A body that is too large is not waited for.
+    let giant = hook(SECRET).replace(
+        &format!("content-length: {}", body.len()),
+        "content-length: 104857600",
+    );
+    let began = std::time::Instant::now();
+    let giant = http(hooks, &giant).await;
+    assert!(giant.starts_with("HTTP/1.1 413"), "{giant}");
+    assert!(began.elapsed() < Duration::from_secs(5));
     world
         .rollout(|rollout| targets(rollout, &commit) && rollout.state == "succeeded")
         .await;
@@ -398,7 +413,8 @@ async fn e16_a_signed_hook_makes_the_hub_look_and_a_forged_one_does_not() {
     let metrics = http(probes, &get("/metrics")).await;
     for line in [
         "flotilla_hub_webhooks_total{provider=\"gitlab\",outcome=\"refused\"} 1",
-        "flotilla_hub_webhooks_total{provider=\"gitlab\",outcome=\"hint\"} 1",
+        "flotilla_hub_webhooks_total{provider=\"gitlab\",outcome=\"hint\"} 2",
+        "flotilla_hub_webhooks_total{provider=\"gitlab\",outcome=\"unknown\"} 1",
         "flotilla_hub_clusters{environment=\"prod\",state=\"online\"} 2",
         "flotilla_hub_rollouts{environment=\"prod\",state=\"succeeded\"} 1",
         "flotilla_hub_push_to_applied_seconds_count{environment=\"prod\"}",

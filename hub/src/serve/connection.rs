@@ -16,6 +16,7 @@ use tokio::time::{Instant, Sleep};
 use tokio_rustls::server::TlsStream;
 
 use super::doors::Places;
+use super::offences::Offences;
 use super::peer::Peer;
 use super::rate::{Buckets, Rate, source};
 
@@ -71,6 +72,7 @@ pub struct Connection {
     stream: TlsStream<TcpStream>,
     peer: Arc<Peer>,
     ingress: Option<(Ingress, Caller)>,
+    offences: Offences,
     waiting: Option<Pin<Box<Sleep>>>,
     /// Read since others last had their turn.
     in_turn: usize,
@@ -82,16 +84,23 @@ impl Connection {
         stream: TlsStream<TcpStream>,
         peer: Peer,
         ingress: Option<(Ingress, Caller)>,
+        offences: Offences,
         places: Places,
     ) -> Self {
         Self {
             stream,
             peer: Arc::new(peer),
             ingress,
+            offences,
             waiting: None,
             in_turn: 0,
             _places: places,
         }
+    }
+
+    /// Where it is noted that the other end broke a rule.
+    pub(super) fn offences(&self) -> Offences {
+        self.offences.clone()
     }
 
     /// Who is at the other end.

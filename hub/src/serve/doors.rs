@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::connection::Caller;
+use super::offences::Offences;
 
 /// How much the listener takes on.
 #[derive(Debug, Clone, Copy)]
@@ -114,6 +115,7 @@ pub(super) struct Doors {
     sources: Counts<IpAddr>,
     stranger_sources: Counts<IpAddr>,
     identities: Counts<Identity>,
+    pub(super) offences: Offences,
 }
 
 impl Doors {
@@ -126,6 +128,7 @@ impl Doors {
             sources: Counts::new(),
             stranger_sources: Counts::new(),
             identities: Counts::new(),
+            offences: Offences::new(),
         }
     }
 

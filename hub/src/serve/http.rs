@@ -1,21 +1,34 @@
 //! Plain HTTP beside gRPC: probes, metrics and webhooks, each on a listener that somebody asked for.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::driver::Handle;
 use crate::metrics::Metrics;
 
 /// What OpenMetrics text is called (<https://prometheus.io/docs/specs/om/open_metrics_spec/>).
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Connections of one listener at once.
+const CONNECTIONS: usize = 256;
+/// Longest from a connection to the end of its answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Largest head of a request; the least that hyper takes is 8 KiB.
+const MAX_HEAD: usize = 16 << 10;
 
 /// Probes and metrics.
 #[derive(Clone)]
@@ -36,14 +49,47 @@ pub async fn probes(listener: TcpListener, probe: Probe, stop: CancellationToken
     serve(listener, router, stop).await;
 }
 
-/// Serves a router until stopped.
+/// Serves a router until stopped: one request for each connection, all of it within [`PATIENCE`].
 pub(super) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
-    let served = axum::serve(listener, router)
-        .with_graceful_shutdown(async move { stop.cancelled().await })
-        .await;
-    if let Err(error) = served {
-        tracing::error!(%error, "an HTTP listener ended");
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let calls = TaskTracker::new();
+    loop {
+        // Who finds no place waits in the kernel's queue.
+        let accepted = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = accepted => accepted,
+        };
+        let (place, tcp) = match accepted {
+            (Ok(place), Ok((tcp, _))) => (place, tcp),
+            (Err(_), _) => break,
+            (_, Err(error)) => {
+                // Out of file descriptors, most likely: others will be closed in time.
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let call = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(PATIENCE)
+            .max_buf_size(MAX_HEAD)
+            .keep_alive(false)
+            .serve_connection(TokioIo::new(tcp), TowerToHyperService::new(router.clone()));
+        calls.spawn(async move {
+            match tokio::time::timeout(PATIENCE, call).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "a plain HTTP connection failed"),
+                Err(_) => tracing::debug!("a plain HTTP connection took too long and was cut"),
+            }
+            drop(place);
+        });
     }
+    calls.close();
+    calls.wait().await;
 }
 
 /// Ready is: what is asked is answered. A process that stands by passes questions on, so it is ready.

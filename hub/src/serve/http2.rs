@@ -12,12 +12,14 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 use tower::Service as _;
 
 use super::connection::Connection;
+use super::rate::source;
 
 /// Streams of one connection. An agent has one; a replica that passes calls on has one for each of its
 /// agents, on connections of its own.
@@ -55,6 +57,7 @@ pub async fn serve(
 /// One connection until its end.
 async fn converse(connection: Box<Connection>, routes: Routes, stop: CancellationToken) {
     let peer = connection.peer();
+    let (offences, source) = (connection.offences(), source(peer.address));
     let service = hyper::service::service_fn(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(Arc::clone(&peer));
         routes.clone().call(request)
@@ -71,7 +74,7 @@ async fn converse(connection: Box<Connection>, routes: Routes, stop: Cancellatio
         Some(ended) => Ok(ended),
         None => {
             conversation.as_mut().graceful_shutdown();
-            age.as_mut().reset(tokio::time::Instant::now() + GRACE);
+            age.as_mut().reset(Instant::now() + GRACE);
             tokio::select! {
                 ended = conversation => Ok(ended),
                 () = age => Err(()),
@@ -80,7 +83,10 @@ async fn converse(connection: Box<Connection>, routes: Routes, stop: Cancellatio
     };
     match ended {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "a connection failed"),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a connection failed");
+            offences.note(source, &error, Instant::now());
+        }
         Err(()) => tracing::debug!("a connection was cut: it did not end by itself"),
     }
 }

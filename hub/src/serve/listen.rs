@@ -11,6 +11,7 @@ use flotilla_shared::identity::PeerCertificate;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -68,6 +69,12 @@ pub fn accept(
             let (doors, ingress, sender) = (doors.clone(), ingress.clone(), sender.clone());
             let acceptor = TlsAcceptor::from(trust.server());
             tokio::spawn(async move {
+                let source = source(address.ip());
+                let wait = doors.offences.wait(source, Instant::now());
+                if !wait.is_zero() {
+                    tracing::debug!(%address, ?wait, "others of this source broke rules");
+                    tokio::time::sleep(wait).await;
+                }
                 let shaken = establish(acceptor, tcp, address.ip());
                 let shaken = tokio::time::timeout(doors.limits.handshake, shaken).await;
                 drop((handshake, share));
@@ -91,7 +98,13 @@ pub fn accept(
                     return;
                 };
                 let ingress = caller.map(|caller| (ingress, caller));
-                let connection = Box::new(Connection::new(stream, peer, ingress, places));
+                let connection = Box::new(Connection::new(
+                    stream,
+                    peer,
+                    ingress,
+                    doors.offences.clone(),
+                    places,
+                ));
                 let _ = sender.send(connection).await;
             });
         }

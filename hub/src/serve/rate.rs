@@ -97,6 +97,15 @@ impl<K: Eq + Hash + Clone> Buckets<K> {
         })
     }
 
+    /// How long until `key` owes nothing.
+    pub fn owed(&self, key: &K, now: Instant) -> Duration {
+        let buckets = self.buckets.lock();
+        buckets.get(key).map_or(Duration::ZERO, |bucket| {
+            let mut copy = *bucket;
+            copy.take(self.rate, 0.0, now)
+        })
+    }
+
     /// Takes `amount` out, also what is not there; gives how long to wait until it is.
     pub fn take(&self, key: &K, amount: f64, now: Instant) -> Duration {
         // Whoever cannot be remembered has nothing in hand.

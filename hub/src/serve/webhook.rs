@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use flotilla_shared::id::RepositoryName;
 use jiff::Timestamp;
@@ -41,8 +43,19 @@ pub async fn serve(listener: TcpListener, hooks: Hooks, stop: CancellationToken)
     let router = Router::new()
         .route("/webhook/{provider}", post(receive))
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(middleware::from_fn(refuse_giants))
         .with_state(Arc::new(hooks));
     super::http::serve(listener, router, stop).await;
+}
+
+/// A body that says itself that it is too large is not waited for.
+async fn refuse_giants(request: Request, next: Next) -> Response {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > MAX_BODY as u64) {
+        return (StatusCode::PAYLOAD_TOO_LARGE, "too large\n").into_response();
+    }
+    next.run(request).await
 }
 
 async fn receive(
