@@ -19,6 +19,10 @@ use super::{Fleet, Head};
 /// A hint older than this belongs to another push.
 const HINT_LIFE: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
 
+/// Generations that an agent is believed to have come to: one each second takes a century. Above it,
+/// numbers would run out, and the cluster is shown as ahead.
+const FARTHEST: u64 = 1 << 32;
+
 impl Fleet {
     /// Takes one event and draws its consequences. Deterministic: equal fleets, events and times give
     /// equal effects.
@@ -180,8 +184,9 @@ impl Fleet {
                 cluster.accepted = hello.accepted;
                 cluster.refusal = None;
                 // A person let it in again under its name: no older world, but a new beginning (P8).
-                if begins && hello.accepted.epoch == self.epoch {
-                    cluster.floor = hello.accepted.generation.0;
+                let said = hello.accepted.generation.0;
+                if begins && hello.accepted.epoch == self.epoch && said < FARTHEST {
+                    cluster.floor = said;
                 }
                 cluster.facts = Facts {
                     agent_version: hello.agent_version,
