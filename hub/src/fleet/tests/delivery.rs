@@ -140,15 +140,28 @@ fn p08_an_agent_that_enrolled_anew_goes_on_above_what_it_runs() {
         assert_eq!(fleet.clusters()[&name("p")].refusal, None);
     }
     // Another epoch is another world, and so is a certificate that was shown before.
+    let mut other = fleet();
+    other.step(put("p", "prod", Some("eu")), at(1));
+    other.step(issued(), at(1));
+    other.step(heads(Some(1), Some(2)), at(2));
+    for epoch in [2, 1] {
+        assert!(sent(&other.step(first(accepted(epoch)), at(3))).is_empty());
+        let refusal = other.clusters()[&name("p")].refusal.clone();
+        assert_eq!(refusal.map(|(reason, _)| reason), Some(Reason::AgentAhead));
+    }
+    // Nor is anybody believed who says that there are hardly any numbers left.
     let mut fleet = fleet();
     fleet.step(put("p", "prod", Some("eu")), at(1));
     fleet.step(issued(), at(1));
-    fleet.step(heads(Some(1), Some(2)), at(2));
-    for epoch in [2, 1] {
-        assert!(sent(&fleet.step(first(accepted(epoch)), at(3))).is_empty());
-        let refusal = fleet.clusters()[&name("p")].refusal.clone();
-        assert_eq!(refusal.map(|(reason, _)| reason), Some(Reason::AgentAhead));
-    }
+    let farthest = AssignmentRef {
+        generation: Generation(u64::MAX),
+        ..accepted(1)
+    };
+    fleet.step(first(farthest), at(2));
+    fleet.step(heads(Some(1), Some(2)), at(3));
+    assert!(generation(&fleet) < 99);
+    let refusal = fleet.clusters()[&name("p")].refusal.clone();
+    assert_eq!(refusal.map(|(reason, _)| reason), Some(Reason::AgentAhead));
 }
 
 #[test]
