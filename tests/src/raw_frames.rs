@@ -3,7 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use flotilla_proto::v1;
 use flotilla_shared::identity::HUB_SERVER_NAME;
+use prost::Message as _;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, WriteHalf};
 use tokio::net::{TcpSocket, TcpStream};
@@ -208,6 +210,18 @@ impl Frames {
                     bytes.extend(frame(HEADERS, END_HEADERS, stream, &block));
                     bytes.extend(frame(DATA, END_STREAM, stream, &[0; 5]));
                 }
+                Flood::Guesses => {
+                    let stream = self.stream();
+                    bytes.extend(frame(HEADERS, END_HEADERS, stream, &headers(ENROLL, &[])));
+                    let guess = v1::EnrollRequest {
+                        token: format!("{stream:064x}"),
+                        ..v1::EnrollRequest::default()
+                    };
+                    let content = guess.encode_to_vec();
+                    let length = u32::try_from(content.len()).unwrap_or(u32::MAX);
+                    let message = [&[0][..], &length.to_be_bytes(), &content].concat();
+                    bytes.extend(frame(DATA, END_STREAM, stream, &message));
+                }
                 Flood::Continuation => {
                     let filler = "x".repeat(100);
                     let block = headers(CONNECT, &[("x-filler", &filler)]);
@@ -222,7 +236,7 @@ impl Frames {
             }
         }
         let frames = match flood {
-            Flood::RapidReset | Flood::Requests => 2 * BURST,
+            Flood::RapidReset | Flood::Requests | Flood::Guesses => 2 * BURST,
             _ => BURST,
         };
         (bytes, frames)
@@ -231,6 +245,8 @@ impl Frames {
 
 const CONNECT: &str = "/flotilla.v1.AgentService/Connect";
 
+const ENROLL: &str = "/flotilla.v1.EnrollmentService/Enroll";
+
 /// What can be sent without end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flood {
@@ -238,6 +254,8 @@ pub enum Flood {
     RapidReset,
     /// Requests, as fast as can be.
     Requests,
+    /// Join tokens that are made up.
+    Guesses,
     /// A header block that never ends (CVE-2024-27316 and its kin).
     Continuation,
     /// DATA without data (CVE-2019-9518).

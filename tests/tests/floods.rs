@@ -233,6 +233,14 @@ async fn h01_rapid_reset_and_requests_are_nobody_elses_trouble() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e03_guessing_tokens_is_nobody_elses_trouble() {
+    let world = World::new(None).await;
+    world
+        .storm("e03 guesses", world.flood(Flood::Guesses, None))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn h02_a_header_block_without_end_is_cut() {
     let world = World::new(None).await;
     world.floods("h02", &[Flood::Continuation]).await;
