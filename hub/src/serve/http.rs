@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::listen;
 use crate::driver::Handle;
 use crate::metrics::Metrics;
 
@@ -57,21 +58,11 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
         // Who finds no place waits in the kernel's queue.
         let accepted = async {
             let place = Arc::clone(&places).acquire_owned().await;
-            (place, listener.accept().await)
+            (place, listen::next(&listener).await)
         };
-        let accepted = tokio::select! {
+        let (place, (tcp, _)) = tokio::select! {
             () = stop.cancelled() => break,
             accepted = accepted => accepted,
-        };
-        let (place, tcp) = match accepted {
-            (Ok(place), Ok((tcp, _))) => (place, tcp),
-            (Err(_), _) => break,
-            (_, Err(error)) => {
-                // Out of file descriptors, most likely: others will be closed in time.
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
         };
         let call = http1::Builder::new()
             .timer(TokioTimer::new())

@@ -3,7 +3,7 @@
 //! What is bounded here is in `doors.rs` and `connection.rs` (catalogue H1 to H6), and what the kernel
 //! keeps for a connection before we read it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,18 +49,9 @@ pub fn accept(
             let (Ok(connection), Ok(handshake)) = places.await else {
                 return;
             };
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
+            let (tcp, address) = tokio::select! {
+                accepted = next(&listener) => accepted,
                 () = sender.closed() => return,
-            };
-            let (tcp, address) = match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    // Out of file descriptors, most likely: others will be closed in time.
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                    continue;
-                }
             };
             let Some(share) = doors.handshake(source(address.ip())) else {
                 tracing::debug!(%address, "too many handshakes of one source");
@@ -110,6 +101,20 @@ pub fn accept(
         }
     });
     receiver
+}
+
+/// The next connection, whatever goes wrong before it.
+pub(super) async fn next(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) => {
+                // Out of file descriptors, most likely: others will be closed in time.
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
 }
 
 async fn establish(
