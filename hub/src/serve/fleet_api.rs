@@ -16,7 +16,7 @@ use super::{Context, store_error};
 use crate::driver::Refused;
 use crate::fleet::{ActionError, AuditEntry, Event, Fleet};
 use crate::near::missing;
-use crate::status::{self};
+use crate::status;
 
 mod clusters;
 mod log;

@@ -71,23 +71,23 @@ async fn converse(connection: Box<Connection>, routes: Routes, stop: Cancellatio
         () = age.as_mut() => None,
     };
     let ended = match ended {
-        Some(ended) => Ok(ended),
+        Some(ended) => Some(ended),
         None => {
             conversation.as_mut().graceful_shutdown();
             age.as_mut().reset(Instant::now() + GRACE);
             tokio::select! {
-                ended = conversation => Ok(ended),
-                () = age => Err(()),
+                ended = conversation => Some(ended),
+                () = age => None,
             }
         }
     };
     match ended {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => {
+        Some(Ok(())) => {}
+        Some(Err(error)) => {
             tracing::debug!(%error, "a connection failed");
             offences.note(source, &error, Instant::now());
         }
-        Err(()) => tracing::debug!("a connection was cut: it did not end by itself"),
+        None => tracing::debug!("a connection was cut: it did not end by itself"),
     }
 }
 
