@@ -252,8 +252,7 @@ impl Metrics {
                 Connection::Online { .. } => "online",
                 Connection::Offline => "offline",
             });
-            let current = cluster.is_current() && !cluster.is_due();
-            if matches!(connection, Connection::Online { .. }) && current {
+            if matches!(connection, Connection::Online { .. }) && cluster.is_current() {
                 add("current");
             }
             let (sync, health) = cluster.worst();

@@ -42,7 +42,7 @@ pub fn summary(cluster: &Cluster, now: Timestamp) -> Summary {
         Connection::Online { .. }
     );
     let (sync, health) = cluster.worst();
-    let current = online && cluster.is_current() && !cluster.is_due();
+    let current = online && cluster.is_current();
     Summary {
         sync,
         health,

@@ -74,7 +74,7 @@ impl Fleet {
         if cluster.record.pending.is_some() || cluster.record.credential.locked.is_some() {
             return;
         }
-        let previous = cluster.assigned.clone();
+        let (previous, floor) = (cluster.assigned.clone(), cluster.floor);
         let spec = std::sync::Arc::clone(&self.spec);
         let environment_name = self.environment_of(name);
         let environment = environment_name
@@ -92,7 +92,6 @@ impl Fleet {
                 .and_then(|p| p.assignment.applications.get(app))
                 .cloned()
         });
-        let floor = self.clusters.get(name).map_or(0, |cluster| cluster.floor);
         let mut next = Assignment {
             epoch: self.epoch,
             generation: Generation(floor.saturating_add(1)),
@@ -447,12 +446,12 @@ applications: [{name: web, repository: fleet, path: web}]
         assert_eq!(sends(&fleet.step(heads(1), now)), 3);
         assert!(fleet.has_due());
         let late = fleet.clusters()[&name(7)].clone();
-        assert!(late.is_due(), "and so not current, whatever its agent said");
+        assert!(late.due, "and so not current, whatever its agent said");
         // Somebody else has their say in between, at once and for good.
         let hello = Hello::default();
         let said = fleet.absorb(Event::Connected(name(7), SessionId(100), hello), now);
         assert_eq!(sends(&said), 1);
-        assert!(!fleet.clusters()[&name(7)].is_due());
+        assert!(!fleet.clusters()[&name(7)].due);
         assert_eq!(sends(&fleet.settle(now)), 3);
         // A newer commit meanwhile: whoever has not had their turn gets that one only.
         let mut effects = fleet.step(heads(2), now);

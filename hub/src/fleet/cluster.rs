@@ -162,9 +162,13 @@ impl Cluster {
 
     /// Whether its agent last said that it runs exactly what is assigned, synced and healthy. An
     /// application without a report of exactly the assigned commit is not current, whatever the agent
-    /// said of an older one (I1, promise 4).
+    /// said of an older one (I1, promise 4); nor is one whose assignment is to be worked out anew.
     #[must_use]
     pub fn is_current(&self) -> bool {
+        !self.due && self.runs_what_is_assigned()
+    }
+
+    fn runs_what_is_assigned(&self) -> bool {
         if self.accepted != self.assigned_ref() || self.refusal.is_some() {
             return false;
         }
@@ -184,12 +188,6 @@ impl Cluster {
         })
     }
 
-    /// Whether something changed that may give it another assignment than it has.
-    #[must_use]
-    pub fn is_due(&self) -> bool {
-        self.due
-    }
-
     /// What a report says, whether it came just now or from the store.
     pub(super) fn note_report(&mut self, report: Option<Report>) {
         self.rendered_from = report
@@ -202,7 +200,7 @@ impl Cluster {
 
     /// Notes since when it is current.
     pub(super) fn note_current(&mut self, now: Timestamp) {
-        if !self.is_current() {
+        if !self.runs_what_is_assigned() {
             self.current_since = None;
         } else if self.current_since.is_none() {
             self.current_since = Some(now);

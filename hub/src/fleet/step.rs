@@ -157,16 +157,13 @@ impl Fleet {
                 }
             }
             Event::Connected(name, session, hello) => {
-                if !self.clusters.contains_key(&name) {
+                let Some(cluster) = self.clusters.get(&name) else {
                     let text = "this hub has no record of the cluster; to have it back, give its agent a new \
                                 token (flotilla token create)"
                         .to_owned();
                     return vec![Effect::Close(name, session, Reason::NotAssigned, text)];
-                }
-                let begins = self
-                    .clusters
-                    .get(&name)
-                    .is_some_and(|cluster| cluster.record.credential.begins_with(hello.counter));
+                };
+                let begins = cluster.record.credential.begins_with(hello.counter);
                 if !self.shown(&name, hello.counter, &hello.cluster_uid, now, &mut effects) {
                     // The stream that was there before goes on: it may be the rightful one.
                     effects.push(identity::cloned(&name, session));
@@ -357,8 +354,7 @@ impl Fleet {
         if !news.is_empty() {
             self.dirty
                 .extend(self.spec.environments.iter().map(|one| one.name.clone()));
-            self.touch_environments();
-            self.assign_later(|environment| news.contains(&environment.branch));
+            self.show_heads(&news);
         }
     }
 
@@ -375,13 +371,18 @@ impl Fleet {
                 .entry((repository.clone(), branch.clone()))
                 .or_default();
             if head.problem.replace(problem.clone()).as_ref() != Some(problem) {
-                news.insert(branch);
+                news.insert(branch.clone());
             }
         }
         if !news.is_empty() {
-            self.touch_environments();
-            self.assign_later(|environment| news.contains(&environment.branch));
+            self.show_heads(&news);
         }
+    }
+
+    /// What is known of branches changed, and with it what their clusters may be given.
+    fn show_heads(&mut self, branches: &BTreeSet<BranchName>) {
+        self.touch_environments();
+        self.assign_later(|environment| branches.contains(&environment.branch));
     }
 
     /// Measures, once for each assignment, how long its newest commit took to run here.
