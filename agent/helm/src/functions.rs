@@ -1,0 +1,1 @@
+//! What Helm and sprig offer beyond Go's own functions.

@@ -1,0 +1,88 @@
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::Value;
+
+/// A slice's Go type, which `typeOf`, `%T` and `%#v` print and some functions ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListKind {
+    /// `[]interface {}`
+    Any,
+    /// `[]string`
+    Str,
+    /// `[]int`
+    Int,
+    /// `[]uint8`; elements are [`Value::Uint`]
+    Bytes,
+    /// `[][]interface {}`, of `chunk`
+    Lists,
+    /// `[]map[string]interface {}`
+    Maps,
+}
+
+struct Inner {
+    kind: ListKind,
+    items: RefCell<Rc<[Value]>>,
+}
+
+/// A shared slice. Elements never change under a holder of [`List::items`]; the one thing that changes a
+/// list in place is Go's `sortAlpha` of a `[]string`, which other holders of the list then see.
+#[derive(Clone)]
+pub struct List(Rc<Inner>);
+
+impl List {
+    /// A new list.
+    pub fn new(kind: ListKind, items: impl Into<Rc<[Value]>>) -> Self {
+        Self(Rc::new(Inner {
+            kind,
+            items: RefCell::new(items.into()),
+        }))
+    }
+
+    /// Its Go type.
+    #[must_use]
+    pub fn kind(&self) -> ListKind {
+        self.0.kind
+    }
+
+    /// The elements as they are now.
+    #[must_use]
+    pub fn items(&self) -> Rc<[Value]> {
+        self.0.items.borrow().clone()
+    }
+
+    /// How many elements.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.items.borrow().len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// One element.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<Value> {
+        self.0.items.borrow().get(index).cloned()
+    }
+
+    /// Puts other elements in place, for all who hold this list.
+    pub(crate) fn replace(&self, items: impl Into<Rc<[Value]>>) {
+        *self.0.items.borrow_mut() = items.into();
+    }
+
+    /// Whether both are the same list, not only equal ones.
+    #[must_use]
+    pub fn same(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl std::fmt::Debug for List {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.items().iter()).finish()
+    }
+}
