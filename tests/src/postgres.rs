@@ -21,13 +21,9 @@ impl Postgres {
     ///
     /// # Errors
     /// When it is there and does not start.
-    #[allow(
-        clippy::print_stderr,
-        reason = "a test that is left out must be seen to be"
-    )]
     pub fn start() -> anyhow::Result<Option<Self>> {
         let Some(programs) = find().or_else(install) else {
-            eprintln!("SKIPPED: PostgreSQL is not installed and cannot be installed here");
+            flotilla_needs::skip("postgres");
             return Ok(None);
         };
         let directory = tempfile::tempdir()?;

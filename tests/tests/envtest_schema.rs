@@ -145,7 +145,7 @@ fn kinds(documents: &[Value], types: &BTreeMap<(String, String, String), String>
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kinds_and_fields_are_those_of_a_real_server() {
     let Some(cluster) = TestCluster::real().await.unwrap() else {
-        eprintln!("no real API server here: nothing to compare with");
+        flotilla_needs::skip("apiserver");
         return;
     };
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("apiserver/src/schema/builtin.json");

@@ -35,7 +35,7 @@ impl World {
     /// None where there is no server program.
     async fn new() -> Option<Self> {
         if !SshServer::is_here() {
-            eprintln!("SKIPPED LOUDLY: sshd is not installed");
+            flotilla_needs::skip("sshd");
             return None;
         }
         let directory = tempfile::tempdir().unwrap();
@@ -188,7 +188,7 @@ async fn g05_another_host_key_is_refused_by_name() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g03_an_ssh_server_that_is_silent_ends_in_time() {
     if !Path::new("/usr/bin/ssh").exists() {
-        eprintln!("SKIPPED LOUDLY: ssh is not installed");
+        flotilla_needs::skip("ssh");
         return;
     }
     let directory = tempfile::tempdir().unwrap();
@@ -245,7 +245,7 @@ async fn what_is_not_there_is_told_from_what_is_not_allowed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hub_and_an_agent_read_one_repository_over_ssh() {
     if !SshServer::is_here() {
-        eprintln!("SKIPPED LOUDLY: sshd is not installed");
+        flotilla_needs::skip("sshd");
         return;
     }
     let manifest = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: default}\n";

@@ -309,7 +309,7 @@ async fn g03_a_server_that_drips_ends_in_time() {
 #[tokio::test]
 async fn directories_come_over_ssh_too() {
     if !SshServer::is_here() {
-        eprintln!("SKIPPED LOUDLY: sshd is not installed");
+        flotilla_needs::skip("sshd");
         return;
     }
     let world = World::new().await;

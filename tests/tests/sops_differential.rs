@@ -39,17 +39,7 @@ struct Sops {
 
 impl Sops {
     fn find() -> Option<Self> {
-        let program = std::env::var_os("FLOTILLA_SOPS").map(PathBuf::from);
-        let program = program.or_else(|| {
-            let path = std::env::var_os("PATH")?;
-            std::env::split_paths(&path)
-                .map(|directory| directory.join("sops"))
-                .find(|candidate| candidate.is_file())
-        });
-        let Some(program) = program else {
-            eprintln!("SKIPPED: neither FLOTILLA_SOPS, nor sops on the search path");
-            return None;
-        };
+        let program = flotilla_needs::program("sops", Some("FLOTILLA_SOPS"), &["sops"])?;
         let directory = tempfile::tempdir().unwrap();
         let keys = KEYS.map(|(key, _)| format!("{key}\n")).concat();
         std::fs::write(directory.path().join("keys"), keys).unwrap();

@@ -143,7 +143,7 @@ fn sc01_only_what_is_allowed_is_linked() {
 #[test]
 fn sc03_the_bill_of_materials_names_all_that_is_linked() {
     if Command::new("jq").arg("--version").output().is_err() {
-        eprintln!("SKIPPED LOUDLY: jq is not installed");
+        flotilla_needs::skip("jq");
         return;
     }
     for program in ["flotilla-agent", "flotilla-hub", "flotilla-cli"] {

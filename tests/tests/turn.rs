@@ -40,7 +40,7 @@ macro_rules! scenarios {
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn on_a_real_api_server() {
             let Some(cluster) = TestCluster::real().await.unwrap() else {
-                eprintln!("SKIPPED LOUDLY: KUBEBUILDER_ASSETS names no kube-apiserver");
+                flotilla_needs::skip("apiserver");
                 return;
             };
             $(

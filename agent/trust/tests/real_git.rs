@@ -21,7 +21,7 @@ struct Workshop {
 fn has(program: &str) -> bool {
     let found = Command::new(program).arg("--version").output().is_ok();
     if !found {
-        eprintln!("SKIPPED: {program} is not installed");
+        flotilla_needs::skip(program);
     }
     found
 }
@@ -165,9 +165,6 @@ fn judge(raw: &[u8], keys: &[PinnedKey]) -> Result<String, Fault> {
 
 #[test]
 fn g14_ssh_keys_of_every_kind_that_is_taken() {
-    if !has("git") {
-        return;
-    }
     let workshop = Workshop::new();
     let kinds: [(&str, &[&str]); 4] = [
         ("ed", &["ed25519"]),
@@ -200,9 +197,6 @@ fn g14_ssh_keys_of_every_kind_that_is_taken() {
 
 #[test]
 fn g14_a_certificate_is_neither_pinned_nor_taken() {
-    if !has("git") {
-        return;
-    }
     let workshop = Workshop::new();
     let _authority = workshop.ssh_key("authority", &["ed25519"]);
     let key = workshop.ssh_key("user", &["ed25519"]);
@@ -224,9 +218,6 @@ fn g14_a_certificate_is_neither_pinned_nor_taken() {
 /// One row of the table: the commit, the policy's keys, and what must become of it.
 #[test]
 fn g14_signatures_get_the_verdicts_of_the_table() {
-    if !has("git") {
-        return;
-    }
     let workshop = Workshop::new();
     let good = workshop.ssh_key("good", &["ed25519"]);
     let other = workshop.ssh_key("other", &["ed25519"]);
@@ -388,7 +379,7 @@ fn g14_signatures_get_the_verdicts_of_the_table() {
 
 #[test]
 fn g14_openpgp_keys_and_subkeys() {
-    if !has("git") || !has("gpg") {
+    if !has("gpg") {
         return;
     }
     let workshop = Workshop::new();
@@ -464,7 +455,7 @@ fn g14_openpgp_keys_and_subkeys() {
 
 #[test]
 fn g14_an_openpgp_certificate_can_revoke_itself() {
-    if !has("git") || !has("gpg") {
+    if !has("gpg") {
         return;
     }
     let workshop = Workshop::new();

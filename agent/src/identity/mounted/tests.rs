@@ -198,7 +198,7 @@ fn keys_of_every_kind_and_encoding_are_taken() {
         output.ok().filter(|output| output.status.success())
     };
     if openssl("version").is_none() {
-        eprintln!("SKIPPED LOUDLY: openssl is not installed");
+        flotilla_needs::skip("openssl");
         return;
     }
     let world = World::new();

@@ -1,0 +1,157 @@
+//! What a test needs of its machine, and what happens where that is missing.
+//!
+//! A test that did not run is not a pass. cargo hides what a passing test prints, so a line on stderr
+//! is not enough: a test without its tool is counted in the file that `FLOTILLA_SKIPS` names, and it
+//! fails where `FLOTILLA_REQUIRE` names the tool (comma-separated, `all` for every one).
+//! `.ci/run` sets both, and ends with what did not run.
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+/// Tools that tests may need beyond a Rust toolchain, git and a C compiler, with where they come from.
+pub const KNOWN: [(&str, &str); 15] = [
+    (
+        "apiserver",
+        "kube-apiserver and etcd: KUBEBUILDER_ASSETS=DIR, as setup-envtest sets it",
+    ),
+    ("chromium", "Debian's chromium and chromium-driver"),
+    ("gitea", "a Gitea or Forgejo program: FLOTILLA_GITEA=FILE"),
+    ("gpg", "Debian's gnupg"),
+    (
+        "helm",
+        "the official helm: FLOTILLA_HELM=FILE or the search path",
+    ),
+    ("jq", "Debian's jq"),
+    ("kubectl", "kubectl on the search path"),
+    (
+        "kustomize",
+        "FLOTILLA_KUSTOMIZE=FILE, or kustomize or kubectl on the search path",
+    ),
+    ("openssl", "Debian's openssl"),
+    ("postgres", "Debian's postgresql"),
+    ("prometheus", "Debian's prometheus, with promtool"),
+    ("sops", "FLOTILLA_SOPS=FILE or the search path"),
+    ("ssh", "Debian's openssh-client"),
+    ("ssh-keygen", "Debian's openssh-client"),
+    ("sshd", "Debian's openssh-server"),
+];
+
+/// What is to be done about a tool that is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Missing {
+    /// Leave the test out; the line that counts it.
+    Skip(String),
+    /// Fail: it was required.
+    Fail(String),
+}
+
+/// Decides, without touching anything.
+#[must_use]
+pub fn judge(tool: &str, test: &str, required: Option<&str>) -> Missing {
+    let required: BTreeSet<&str> = required
+        .unwrap_or_default()
+        .split(',')
+        .map(str::trim)
+        .collect();
+    let Some((_, source)) = KNOWN.iter().find(|(name, _)| *name == tool) else {
+        return Missing::Fail(format!("{tool:?} is not in the list of known tools"));
+    };
+    if required.contains(tool) || required.contains("all") {
+        Missing::Fail(format!(
+            "{test} needs {tool}, which FLOTILLA_REQUIRE demands and is not here ({source})"
+        ))
+    } else {
+        Missing::Skip(format!("{tool}\t{test}\t{source}\n"))
+    }
+}
+
+/// Says that the running test is left out because `tool` is not here.
+///
+/// # Panics
+/// Where `FLOTILLA_REQUIRE` names the tool.
+#[allow(
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and one that is left out must be seen to be"
+)]
+pub fn skip(tool: &str) {
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("a test");
+    match judge(
+        tool,
+        test,
+        std::env::var("FLOTILLA_REQUIRE").ok().as_deref(),
+    ) {
+        Missing::Fail(why) => panic!("{why}"),
+        Missing::Skip(line) => {
+            eprint!("SKIPPED: {}", line.replace('\t', ", "));
+            if let Some(file) = std::env::var_os("FLOTILLA_SKIPS")
+                && let Err(error) = append(&PathBuf::from(file), &line)
+            {
+                panic!("cannot count a skipped test in FLOTILLA_SKIPS: {error}");
+            }
+        }
+    }
+}
+
+/// Whether a program of the search path, or the one that `variable` names, is there; skips where not.
+#[must_use]
+pub fn program(tool: &str, variable: Option<&str>, names: &[&str]) -> Option<PathBuf> {
+    let named = variable.and_then(std::env::var_os).map(PathBuf::from);
+    let found = named.filter(|file| file.is_file()).or_else(|| {
+        let path = std::env::var_os("PATH")?;
+        names.iter().find_map(|name| {
+            std::env::split_paths(&path)
+                .map(|directory| directory.join(name))
+                .find(|candidate| candidate.is_file())
+        })
+    });
+    if found.is_none() {
+        skip(tool);
+    }
+    found
+}
+
+/// One write, so that lines of tests in different processes do not mix.
+fn append(file: &std::path::Path, line: &str) -> std::io::Result<()> {
+    std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(file)?
+        .write_all(line.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Missing, judge};
+
+    #[test]
+    fn a_missing_tool_is_counted() {
+        let Missing::Skip(line) = judge("jq", "sbom", None) else {
+            unreachable!("nothing was required")
+        };
+        assert_eq!(line, "jq\tsbom\tDebian's jq\n");
+    }
+
+    #[test]
+    fn a_required_tool_fails_the_test() {
+        for required in ["jq", "sshd, jq", "all"] {
+            assert!(matches!(
+                judge("jq", "sbom", Some(required)),
+                Missing::Fail(_)
+            ));
+        }
+        for required in ["", "jqq", "sshd"] {
+            assert!(matches!(
+                judge("jq", "sbom", Some(required)),
+                Missing::Skip(_)
+            ));
+        }
+    }
+
+    #[test]
+    fn a_tool_that_nobody_can_require_is_a_mistake() {
+        assert!(matches!(judge("jqq", "sbom", None), Missing::Fail(_)));
+    }
+}
