@@ -22,7 +22,7 @@ impl Postgres {
     /// # Errors
     /// When it is there and does not start.
     pub fn start() -> anyhow::Result<Option<Self>> {
-        let Some(programs) = find().or_else(install) else {
+        let Some(programs) = find() else {
             flotilla_needs::skip("postgres");
             return Ok(None);
         };
@@ -245,22 +245,4 @@ fn find() -> Option<PathBuf> {
         let local = Path::new("/usr/bin");
         local.join("initdb").exists().then(|| local.to_owned())
     })
-}
-
-fn install() -> Option<PathBuf> {
-    if !is_root() {
-        return None;
-    }
-    let mut install = Command::new("apt-get");
-    install
-        .args([
-            "install",
-            "-y",
-            "-q",
-            "--no-install-recommends",
-            "postgresql",
-        ])
-        .env("DEBIAN_FRONTEND", "noninteractive");
-    run(&mut install).ok()?;
-    find()
 }
