@@ -21,7 +21,7 @@ mod git;
 mod oidc;
 mod printer;
 pub mod render;
-pub mod view;
+pub use flotilla_status as view;
 mod work_tree;
 
 use std::process::ExitCode;

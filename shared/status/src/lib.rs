@@ -1,4 +1,7 @@
-//! What a hub sends, as domain values: the shape of `-o json`, and what is rendered for people.
+//! The operators' model of a fleet: clusters, environments, rollouts, gates and plans as domain values.
+//!
+//! It is the shape of `-o json`, and what tables, pages and messages are made of. Wire types come in here
+//! with every limit, and go no further.
 //!
 //! Keys are camelCase and only ever added; moments are RFC 3339. Texts are cut and stripped of control
 //! characters here, once, so that no hub, agent or repository can write to a terminal what it likes.
@@ -29,8 +32,9 @@ use serde::Serialize;
 /// Longest text that is shown.
 const MAX_TEXT: usize = 4096;
 
-/// A text that can be shown.
-pub(crate) fn text(text: &str) -> String {
+/// A text that can be shown: cut at 4 KiB, without what steers a terminal or turns its direction.
+#[must_use]
+pub fn text(text: &str) -> String {
     // C1 controls, and the marks that turn the direction of text, can mislead a reader too.
     plain_line(text, MAX_TEXT)
         .chars()
@@ -42,7 +46,9 @@ pub(crate) fn text(text: &str) -> String {
         .collect()
 }
 
-pub(crate) fn moment(timestamp: Option<&prost_types::Timestamp>) -> Option<Timestamp> {
+#[must_use]
+/// A moment of the wire; none where it names none.
+pub fn moment(timestamp: Option<&prost_types::Timestamp>) -> Option<Timestamp> {
     flotilla_shared::wire::timestamp_from_wire(timestamp)
 }
 
