@@ -1,17 +1,33 @@
 //! YAML, JSON and TOML, read and written byte for byte as the libraries that Helm uses do.
 //!
 //! Errors are the bare messages of those libraries (`error converting YAML to JSON: …`).
+//!
+//! ```text
+//!   text --scan--> tokens --node--> tree of one document --decode (resolve)--> Value
+//!   Value --emit (style, order)--> text
+//! ```
+
+mod decode;
+mod emit;
+pub mod json;
+mod node;
+mod number;
+mod resolve;
+mod scan;
+#[cfg(test)]
+mod tests;
+pub mod toml;
 
 use crate::value::{Str, Value};
+use emit::Dialect;
 
 /// `sigs.k8s.io/yaml.Marshal`: sorted keys, sequences not indented, a newline at the end.
 ///
 /// # Errors
 ///
-/// What cannot be written: an infinite number.
+/// What cannot be written: an infinite number, a map that holds itself.
 pub fn emit(value: &Value) -> Result<Str, String> {
-    let _ = value;
-    Err("not yet".to_owned())
+    emit::emit(value, Dialect::Compact).map(Str::from)
 }
 
 /// What `toYamlPretty` writes: sequences indented by two.
@@ -20,8 +36,7 @@ pub fn emit(value: &Value) -> Result<Str, String> {
 ///
 /// As [`emit`].
 pub fn emit_pretty(value: &Value) -> Result<Str, String> {
-    let _ = value;
-    Err("not yet".to_owned())
+    emit::emit(value, Dialect::Pretty).map(Str::from)
 }
 
 /// `sigs.k8s.io/yaml.Unmarshal` into an empty interface: one document, numbers as `float64`.
@@ -30,67 +45,5 @@ pub fn emit_pretty(value: &Value) -> Result<Str, String> {
 ///
 /// The library's message.
 pub fn parse(text: &[u8]) -> Result<Value, String> {
-    let _ = text;
-    Err("not yet".to_owned())
-}
-
-/// `encoding/json`.
-pub mod json {
-    use super::{Str, Value};
-
-    /// `json.Marshal`: no spaces, sorted keys; `html` escapes `<`, `>` and `&`, as `toJson` does and
-    /// `toRawJson` does not.
-    ///
-    /// # Errors
-    ///
-    /// What cannot be written: an infinite number.
-    pub fn emit(value: &Value, html: bool) -> Result<Str, String> {
-        let _ = (value, html);
-        Err("not yet".to_owned())
-    }
-
-    /// `json.MarshalIndent` with two spaces, as `toPrettyJson` does.
-    ///
-    /// # Errors
-    ///
-    /// As [`emit`].
-    pub fn emit_pretty(value: &Value) -> Result<Str, String> {
-        let _ = value;
-        Err("not yet".to_owned())
-    }
-
-    /// `json.Unmarshal` into an empty interface.
-    ///
-    /// # Errors
-    ///
-    /// The library's message.
-    pub fn parse(text: &[u8]) -> Result<Value, String> {
-        let _ = text;
-        Err("not yet".to_owned())
-    }
-}
-
-/// BurntSushi's TOML.
-pub mod toml {
-    use super::{Str, Value};
-
-    /// As `toToml` writes.
-    ///
-    /// # Errors
-    ///
-    /// The library's message.
-    pub fn emit(value: &Value) -> Result<Str, String> {
-        let _ = value;
-        Err("not yet".to_owned())
-    }
-
-    /// As `fromToml` reads; integers are `int64`.
-    ///
-    /// # Errors
-    ///
-    /// The library's message.
-    pub fn parse(text: &[u8]) -> Result<Value, String> {
-        let _ = text;
-        Err("not yet".to_owned())
-    }
+    decode::decode(text)
 }

@@ -1,0 +1,8 @@
+//! `encoding/json`.
+
+mod parse;
+mod write;
+
+pub use parse::parse;
+pub(super) use write::{as_yaml_reads, bytes, check_key, cycle, number};
+pub use write::{emit, emit_pretty};
