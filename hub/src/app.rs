@@ -24,7 +24,7 @@ use crate::poll::Pollers;
 use crate::promote;
 use crate::serve::access::Access;
 use crate::serve::doors::Limits;
-use crate::serve::http::{self, Probe};
+use crate::serve::http::{self, Duty, Probe};
 use crate::serve::oidc::{self, Oidc};
 use crate::serve::rate::Rates;
 use crate::serve::trust::{self, Source, Trust};
@@ -154,6 +154,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         Some(url) => Store::connect(url).await?,
         None => Store::open(&config.data_dir).await?,
     };
+    store.prove_authority(&trust.authority().roots()?).await?;
     let listener = bind(&config.listen).await?;
     let address = listener.local_addr()?;
     let hooks = optional(config.webhook_listen.as_deref()).await?;
@@ -234,9 +235,16 @@ async fn decide(start: Start) -> anyhow::Result<Vec<JoinHandle<()>>> {
     let now = Timestamp::now();
     let (spec, digest) = read_fleet_file(&config.fleet).map_err(anyhow::Error::msg)?;
     let epoch = store.epoch().await?;
-    let mut fleet = Fleet::new(epoch);
+    let mut fleet = Fleet::new(epoch).since(store.epoch_since().await?);
     fleet.step(store.load().await?, now);
-    let (handle, driver) = driver::spawn(fleet, store.clone(), metrics.clone(), stop.clone());
+    let health = driver::Health::default();
+    let (handle, driver) = driver::spawn(
+        fleet,
+        store.clone(),
+        metrics.clone(),
+        health.clone(),
+        stop.clone(),
+    );
     let refresh = Arc::new(Notify::new());
     let fleet_file = Arc::new(RwLock::new(FleetFileStatus {
         digest,
@@ -279,8 +287,12 @@ async fn decide(start: Start) -> anyhow::Result<Vec<JoinHandle<()>>> {
             stop.clone(),
         )),
         tokio::spawn(check::run(handle.clone(), stop.clone())),
-        tokio::spawn(retain(store, stop.clone())),
-        tokio::spawn(trust::watch(trust, Some(handle.clone()), stop.clone())),
+        tokio::spawn(retain(store.clone(), stop.clone())),
+        tokio::spawn(trust::watch(
+            trust,
+            Some((handle.clone(), store)),
+            stop.clone(),
+        )),
     ];
     if let Some(oidc) = oidc {
         tasks.push(tokio::spawn(oidc.run(stop.clone())));
@@ -288,7 +300,7 @@ async fn decide(start: Start) -> anyhow::Result<Vec<JoinHandle<()>>> {
     if let Some(listener) = probes {
         let probe = Probe {
             metrics: metrics.clone(),
-            handle: Some(handle.clone()),
+            duty: Duty::Decides(handle.clone(), health),
         };
         tasks.push(tokio::spawn(http::probes(listener, probe, stop.clone())));
     }

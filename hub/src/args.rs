@@ -58,11 +58,18 @@ pub enum Command {
         #[arg(long)]
         from: PathBuf,
     },
-    /// Raise the epoch of a PostgreSQL store after the database was restored by its own means.
+    /// Raise the epoch after the store was restored by its own means (a database's backup, a snapshot of
+    /// a volume). Each cluster then stays on what it runs until a rollout, a push or a person decides.
     RaiseEpoch {
-        /// A file with the database's URL.
+        /// Where the hub keeps its SQLite store; the hub must not run.
+        #[arg(long, required_unless_present = "store_url_file")]
+        data_dir: Option<PathBuf>,
+        /// A file with the URL of a PostgreSQL database; hubs that run follow by themselves.
         #[arg(long, value_name = "FILE")]
-        store_url_file: PathBuf,
+        store_url_file: Option<PathBuf>,
+        /// What was restored, for the audit log.
+        #[arg(long, default_value = "")]
+        reason: String,
     },
     /// The certificate authority.
     #[command(subcommand)]
@@ -89,6 +96,15 @@ pub enum Ca {
         /// Finish though clusters are left behind: they come back by their key alone.
         #[arg(long, requires = "finish")]
         force: bool,
+        /// A file with the URL of a PostgreSQL database, where the store is one.
+        #[arg(long, value_name = "FILE")]
+        store_url_file: Option<PathBuf>,
+    },
+    /// Give the store to the authority in the data directory, after the one that it belonged to was lost.
+    Adopt {
+        /// Where the hub keeps its authority, and its store where that is SQLite.
+        #[arg(long)]
+        data_dir: PathBuf,
         /// A file with the URL of a PostgreSQL database, where the store is one.
         #[arg(long, value_name = "FILE")]
         store_url_file: Option<PathBuf>,

@@ -166,6 +166,18 @@ impl Authority {
         &self.bundle
     }
 
+    /// SHA-256 of each root, hexadecimal.
+    ///
+    /// # Errors
+    /// When a root cannot be read.
+    pub fn roots(&self) -> Result<Vec<String>, Error> {
+        let roots = tls::certificates("authority", &self.bundle)?;
+        Ok(roots
+            .iter()
+            .map(|der| Digest::of(der).to_string())
+            .collect())
+    }
+
     /// Certificates by which a holder of an old root comes to trust a new one, PEM; may be empty.
     #[must_use]
     pub fn endorsements(&self) -> &str {

@@ -88,18 +88,44 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Restore { data_dir, from } => {
-            let epoch = store::restore(&data_dir, &from).await?;
+            let epoch = store::restore(&data_dir, &from, Timestamp::now()).await?;
             say(&format!(
                 "restored {}; the epoch is {epoch} now. The store before it is kept as \
-                 hub.db.before-restore",
+                 hub.db.before-restore. Start the hub: each cluster stays on what it runs until a rollout, \
+                 a push or a person decides",
                 from.display()
             ))?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::RaiseEpoch { store_url_file } => {
-            let store = Store::connect(&secret(&store_url_file)?).await?;
-            let epoch = store.raise_epoch().await?;
-            say(&format!("the epoch is {epoch} now"))?;
+        Command::RaiseEpoch {
+            data_dir,
+            store_url_file,
+            reason,
+        } => {
+            let now = Timestamp::now();
+            let (epoch, then) = match (data_dir, store_url_file) {
+                (_, Some(file)) => {
+                    let store = Store::connect(&secret(&file)?).await?;
+                    let epoch = store.raise_epoch(&reason, now).await?;
+                    store.close().await;
+                    (
+                        epoch,
+                        "the replica that decides ends within seconds, and the next one begins in it",
+                    )
+                }
+                (Some(directory), None) => (
+                    // A hub that runs has the store: it is named, and nothing is changed.
+                    store::raise_epoch(&directory, &reason, now)
+                        .await
+                        .context("stop the hub first, then raise its epoch, then start it")?,
+                    "start the hub",
+                ),
+                (None, None) => anyhow::bail!("give --data-dir or --store-url-file"),
+            };
+            say(&format!(
+                "the epoch is {epoch} now: {then}. Each cluster stays on what it runs until a rollout, a \
+                 push or a person decides"
+            ))?;
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -206,6 +232,20 @@ async fn authority(ca: Ca) -> anyhow::Result<ExitCode> {
                      operators run `flotilla context renew`. Then: flotilla-hub ca rotate --finish",
                 )?;
             }
+        }
+        Ca::Adopt {
+            data_dir,
+            store_url_file,
+        } => {
+            let roots = Authority::open(&data_dir)?.roots()?;
+            let store = match store_url_file.as_deref() {
+                Some(file) => Store::connect(&secret(file)?).await?,
+                None => Store::open(&data_dir).await?,
+            };
+            let adopted = store.adopt_authority(&roots, Timestamp::now()).await;
+            store.close().await;
+            adopted?;
+            say("the store belongs to this authority now; agents have to enrol anew")?;
         }
         Ca::Status {
             data_dir,

@@ -3,6 +3,7 @@
 //! Everything else holds a [`Handle`]: a bounded channel in, a version number out.
 
 mod handle;
+mod health;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::outbox::{Control, Outbox};
 use crate::store::{self, Store};
 
 pub use handle::{Handle, Refused, Stopped};
+pub use health::Health;
 
 /// Events that may wait; a full channel slows the senders down, which is the point.
 const QUEUE: usize = 1024;
@@ -42,6 +44,13 @@ impl Drop for Session {
 
 type Query = Box<dyn FnOnce(&Fleet) + Send>;
 
+/// Something decided in the fleet itself: what is to be kept, and who is told once it is (`Ok`), or that
+/// nobody can say (`Err`).
+type Change = Box<dyn FnOnce(&mut Fleet, Timestamp) -> (Vec<Effect>, Told) + Send>;
+
+/// Tells the asker; nobody decides anything by it.
+type Told = Box<dyn FnOnce(Result<(), Refused>) + Send>;
+
 /// What an action came to, for the person.
 type Outcome = Result<String, Refused>;
 
@@ -58,6 +67,7 @@ enum Command {
     Register(ClusterName, Session),
     Query(Query),
     Act(Box<Request>),
+    Change(Change),
     Commit(Box<Event>, Box<AuditEntry>, oneshot::Sender<Outcome>),
 }
 
@@ -68,6 +78,7 @@ pub fn spawn(
     fleet: Fleet,
     store: Store,
     metrics: Metrics,
+    health: Health,
     stop: CancellationToken,
 ) -> (Handle, tokio::task::JoinHandle<()>) {
     let (commands, receiver) = mpsc::channel(QUEUE);
@@ -78,11 +89,14 @@ pub fn spawn(
         next_session: Arc::new(AtomicU64::new(1)),
     };
     let driver = Driver {
+        shown: fleet.clone(),
         fleet,
+        health,
         store,
         version,
         sessions: HashMap::new(),
         outcomes: Vec::new(),
+        told: Vec::new(),
         queries: Vec::new(),
         backlog: VecDeque::new(),
         batches: 0,
@@ -95,11 +109,17 @@ pub fn spawn(
 
 struct Driver {
     fleet: Fleet,
+    /// The fleet as it was last stored: what is shown while the store fails, since what it does not hold
+    /// may be gone after a crash.
+    shown: Fleet,
+    health: Health,
     store: Store,
     version: watch::Sender<u64>,
     sessions: HashMap<(ClusterName, SessionId), Session>,
     /// Actions of this batch, answered when it is stored.
     outcomes: Vec<(oneshot::Sender<Outcome>, Outcome)>,
+    /// Changes of this batch, likewise.
+    told: Vec<Told>,
     /// Questions of this batch, likewise.
     queries: Vec<Query>,
     /// What came while the store was unwell.
@@ -160,6 +180,10 @@ impl Driver {
                 // The asker may be gone; what was decided stays.
                 let _ = outcome.send(result);
             }
+            for told in self.told.drain(..) {
+                told(Ok(()));
+            }
+            self.stored();
             for query in self.queries.drain(..) {
                 query(&self.fleet);
             }
@@ -170,6 +194,19 @@ impl Driver {
             self.version
                 .send_if_modified(|current| std::mem::replace(current, version) != version);
         }
+    }
+
+    /// Everything that is in memory is on disk.
+    fn stored(&mut self) {
+        if self.shown.version() != self.fleet.version() {
+            self.shown = self.fleet.clone();
+        }
+    }
+
+    /// The fleet as far as it is stored, with what needs no store: who is there.
+    fn last_stored(&mut self) -> &Fleet {
+        self.shown.hear(&self.fleet);
+        &self.shown
     }
 
     fn take(&mut self, command: Command, now: Timestamp, effects: &mut Vec<Effect>) {
@@ -189,6 +226,11 @@ impl Driver {
                 effects.extend(self.fleet.absorb(*event, now));
                 effects.push(Effect::Audit(AuditEntry { at: now, ..*entry }));
                 self.outcomes.push((outcome, Ok(String::new())));
+            }
+            Command::Change(change) => {
+                let (more, told) = change(&mut self.fleet, now);
+                effects.extend(more);
+                self.told.push(told);
             }
             Command::Act(request) => {
                 let result = self
@@ -224,6 +266,7 @@ impl Driver {
             let began = tokio::time::Instant::now();
             match self.store.apply(&batch, effects, now).await {
                 Ok(()) => {
+                    self.health.works();
                     if effects.iter().any(Effect::is_stored) {
                         self.metrics.stored(began.elapsed(), effects.len());
                     }
@@ -238,11 +281,15 @@ impl Driver {
                     tracing::error!(%error, "cannot store; will try again");
                 }
             }
+            self.health.fails();
             for (outcome, _) in self.outcomes.drain(..) {
                 let _ = outcome.send(Err(Refused::Store));
             }
-            for query in self.queries.drain(..) {
-                query(&self.fleet);
+            for told in self.told.drain(..) {
+                told(Err(Refused::Store));
+            }
+            for query in std::mem::take(&mut self.queries) {
+                query(self.last_stored());
             }
             let until = tokio::time::Instant::now() + wait;
             wait = (wait * 2).min(Duration::from_secs(10));
@@ -251,7 +298,12 @@ impl Driver {
                     () = tokio::time::sleep_until(until) => break,
                     () = self.stop.cancelled() => return false,
                     command = commands.recv(), if self.backlog.len() < QUEUE => match command {
-                        Some(Command::Query(query)) => query(&self.fleet),
+                        Some(Command::Query(query)) => query(self.last_stored()),
+                        Some(Command::Change(change)) => {
+                            // Decided on a copy, which is thrown away: only who asked is told.
+                            let (_, told) = change(&mut self.fleet.clone(), now);
+                            told(Err(Refused::Store));
+                        }
                         Some(Command::Act(request)) => {
                             let _ = request.outcome.send(Err(Refused::Store));
                         }
@@ -309,6 +361,9 @@ impl Driver {
             }
             Effect::StoreCluster(..)
             | Effect::DeleteCluster(..)
+            | Effect::RedeemToken(..)
+            | Effect::RevokeToken(..)
+            | Effect::Retire(..)
             | Effect::StoreReport(..)
             | Effect::StoreEnvironment(..)
             | Effect::StoreRollout(..)

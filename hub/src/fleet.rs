@@ -9,7 +9,9 @@
 mod action;
 mod assign;
 mod cluster;
+mod enrol;
 mod environment;
+mod epoch;
 mod event;
 pub mod gates;
 mod identity;
@@ -17,6 +19,7 @@ mod members;
 mod observe;
 pub mod rollout;
 mod settle;
+mod shared;
 mod step;
 mod trees;
 
@@ -35,16 +38,20 @@ use jiff::Timestamp;
 
 pub use action::{Action, ActionError, Subject};
 pub use cluster::{Cluster, Connection, Facts, OFFLINE_AFTER, Placed, Problem};
+pub use enrol::NoCertificate;
 pub use environment::{
     Approval, CheckResult, EnvironmentState, Good, Mark, Pin, Quarantine, Scope,
 };
+pub use epoch::{forget_queue, leave_behind};
 pub use event::{
     AuditEntry, ClusterRecord, Effect, Event, Hello, SessionId, StoredAssignment, StoredCluster,
     settle_order,
 };
 pub use identity::{Credential, IssuedCertificate, Lock};
 use rollout::Rollout;
+pub use shared::Shared;
 
+use crate::enrolment::Uses;
 use crate::spec::Spec;
 
 /// A branch's head as the hub last read it.
@@ -63,8 +70,8 @@ pub struct Head {
 /// Heads by repository and branch.
 pub type Heads = BTreeMap<(RepositoryName, BranchName), Head>;
 
-/// Clusters by name. Boxed: the tree has room for almost twice as many as there are.
-pub type Clusters = BTreeMap<ClusterName, Box<Cluster>>;
+/// Clusters by name, each shared with earlier states of the fleet until it changes.
+pub type Clusters = BTreeMap<ClusterName, Shared<Cluster>>;
 
 /// The clusters of an environment, with wave and place within it.
 type Members = BTreeMap<ClusterName, (usize, Arc<str>)>;
@@ -77,6 +84,10 @@ const TURN: usize = 500;
 #[derive(Debug, Clone, Default)]
 pub struct Fleet {
     epoch: Epoch,
+    /// When the epoch was raised; none: it is the first.
+    epoch_since: Option<Timestamp>,
+    /// Branches that moved since this process read them first.
+    pushed: BTreeSet<(RepositoryName, BranchName)>,
     spec: Arc<Spec>,
     heads: Heads,
     clusters: Clusters,
@@ -106,6 +117,12 @@ pub struct Fleet {
     environments_version: u64,
     /// SHA-256 of the certificate that signs agents' certificates.
     issuer: String,
+    /// The last certificate's number under each name that was given up.
+    retired: BTreeMap<ClusterName, u64>,
+    /// What became of join tokens a moment ago.
+    token_uses: Uses,
+    /// Newcomers that were refused a name, by name and key.
+    refused: BTreeSet<(ClusterName, String)>,
 }
 
 /// Where a cluster belongs: the fleet file wins over its record.
@@ -202,6 +219,17 @@ impl Fleet {
     #[must_use]
     pub fn environments_version(&self) -> u64 {
         self.environments_version
+    }
+
+    /// Takes over from a later state of the fleet who is there, which no store keeps.
+    pub fn hear(&mut self, later: &Self) {
+        for (name, cluster) in &mut self.clusters {
+            if let Some(other) = later.clusters.get(name)
+                && !cluster.hears(other)
+            {
+                cluster.hear(other);
+            }
+        }
     }
 
     fn touch(&mut self, name: &ClusterName) {

@@ -17,6 +17,7 @@ pub mod authority;
 pub mod check;
 pub mod command;
 pub mod driver;
+pub mod enrolment;
 pub mod fleet;
 pub mod metrics;
 mod near;

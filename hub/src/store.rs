@@ -5,7 +5,9 @@
 //! it also proves that this process still is the one that decides (see [`lease`]).
 
 mod audit;
+mod authority;
 mod backup;
+mod epoch;
 mod error;
 mod hint;
 mod history;
@@ -22,19 +24,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use flotilla_shared::id::Epoch;
 use sqlx::any::{AnyPoolOptions, AnyRow};
 use sqlx::{AnyConnection, AnyPool, Connection as _, Executor as _, Row as _};
 
 pub use audit::{AuditRow, BrokenChain};
-pub use backup::{backup, restore};
+pub use backup::{backup, raise_epoch, restore};
 pub use error::Error;
 pub use hint::{Hints, Wait};
 pub use history::RolloutRow;
 pub use issuers::issuers;
 pub use lease::{LEASE, Lease, Standing};
 pub use operators::{Grant, Role};
-pub use tokens::{NewToken, Redeemed, Token, TokenError};
 
 /// SQLite's WAL-reset bug is fixed from here on (reliability, section 2).
 const MIN_SQLITE: (u32, u32, u32) = (3, 51, 3);
@@ -202,30 +202,6 @@ impl Store {
         } else {
             Err(damaged(text))
         }
-    }
-
-    /// The epoch of this store; a restore raises it.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub async fn epoch(&self) -> Result<Epoch, Error> {
-        let row = self
-            .row("SELECT value FROM meta WHERE key = 'epoch'")
-            .await?;
-        let value: i64 = row.try_get(0).map_err(self.error())?;
-        Ok(Epoch(u64::try_from(value).unwrap_or(1)))
-    }
-
-    /// Raises the epoch, after something older was restored. Gives the new one.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn raise_epoch(&self) -> Result<Epoch, Error> {
-        sqlx::query("UPDATE meta SET value = value + 1 WHERE key = 'epoch'")
-            .execute(&self.pool)
-            .await
-            .map_err(self.error())?;
-        self.epoch().await
     }
 
     async fn rows(&self, sql: &'static str) -> Result<Vec<AnyRow>, Error> {

@@ -229,6 +229,8 @@ reasons! {
     Offline,
     /// The agent knows a later generation than the hub.
     AgentAhead,
+    /// The hub was restored and does not know what the cluster runs; it stays on that.
+    HeldAfterRestore,
     /// The environment's branch has no commit yet.
     NoRevision,
     /// The template uses a value this cluster does not have.

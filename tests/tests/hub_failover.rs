@@ -161,7 +161,10 @@ async fn s08_what_an_asynchronous_standby_lacks_is_noticed_and_a_higher_epoch_go
     );
     after.shutdown().await;
     let store = Store::connect(&standby.url()).await.unwrap();
-    let epoch = store.raise_epoch().await.unwrap();
+    let epoch = store
+        .raise_epoch("failover", Timestamp::now())
+        .await
+        .unwrap();
     store.close().await;
     let raised = hub(path, &address, standby.url()).await;
     let calls = api(&enrolled, &raised).await;

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use flotilla_hub::app::{self, Config, Running};
 use flotilla_hub::authority::Authority;
+use flotilla_hub::enrolment::{Attempt, NewToken};
 use flotilla_hub::fleet::{AuditEntry, ClusterRecord, Effect};
 use flotilla_hub::store::{self, Store, Wait};
 use flotilla_proto::v1;
@@ -323,26 +324,37 @@ async fn s09_a_server_that_hangs_acknowledges_nothing_and_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn e02_of_fifty_redeeming_at_once_one_is_first_on_a_real_server() {
+async fn e02_of_fifty_that_use_a_token_at_once_one_comes_in_on_a_real_server() {
     let Some(database) = Postgres::start().unwrap() else {
         return;
     };
     let store = Store::connect(&database.url()).await.unwrap();
-    let now = Timestamp::now();
-    let new = store::NewToken {
-        expires_at: now
-            .saturating_add(jiff::SignedDuration::from_hours(1))
-            .unwrap(),
-        ..store::NewToken::default()
+    store.acquire("one", "").await.unwrap().unwrap();
+    let hour = jiff::SignedDuration::from_hours(1);
+    let new = NewToken {
+        expires_at: Timestamp::now().saturating_add(hour).unwrap(),
+        ..NewToken::default()
     };
     let (text, _) = store.create_token(&new).await.unwrap();
+    let (handle, driver) = flotilla_hub::driver::spawn(
+        flotilla_hub::fleet::Fleet::new(flotilla_shared::id::Epoch(1)),
+        store.clone(),
+        flotilla_hub::metrics::Metrics::new(),
+        flotilla_hub::driver::Health::default(),
+        tokio_util::sync::CancellationToken::new(),
+    );
     let tasks: Vec<_> = (0..50)
         .map(|index| {
-            let (store, text) = (store.clone(), text.clone());
+            let (store, text, handle) = (store.clone(), text.clone(), handle.clone());
             tokio::spawn(async move {
-                let name = "c0".parse().unwrap();
-                let key = format!("key{index}");
-                store.redeem(&text, &name, &key, now).await.is_ok()
+                let token = store.token_of(&text).await.unwrap();
+                let attempt = Attempt {
+                    name: format!("c{}", index % 7).parse().unwrap(),
+                    key: format!("key{index}"),
+                    uid: String::new(),
+                };
+                let change = handle.change(move |fleet, now| fleet.enrol(&attempt, token, now));
+                change.await.unwrap().unwrap().is_ok()
             })
         })
         .collect();
@@ -351,7 +363,11 @@ async fn e02_of_fifty_redeeming_at_once_one_is_first_on_a_real_server() {
         good += usize::from(task.await.unwrap());
     }
     assert_eq!(good, 1);
-    assert_eq!(store.tokens().await.unwrap().len(), 1);
+    let tokens = store.tokens().await.unwrap();
+    assert_eq!(tokens.len(), 1);
+    assert!(tokens[0].redeemed.is_some());
+    drop(handle);
+    driver.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

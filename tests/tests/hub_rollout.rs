@@ -24,6 +24,7 @@ use flotilla_tests::git_server::GitServer;
 use flotilla_tests::repository::Repository;
 use flotilla_tests::simulated::{Agent, Enrolled, Seen};
 use flotilla_tests::{eventually, write_private};
+use jiff::Timestamp;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::watch;
 use tonic::transport::Channel;
@@ -440,11 +441,15 @@ async fn p08_s06_a_backup_of_a_serving_hub_restored_raises_the_epoch_and_everyth
         .rollout(|rollout| targets(rollout, &commit) && rollout.state == "succeeded")
         .await;
     assert!(
-        store::restore(&data, &copy).await.is_err(),
+        store::restore(&data, &copy, Timestamp::now())
+            .await
+            .is_err(),
         "the hub has it"
     );
     world.hub.take().unwrap().shutdown().await;
-    let epoch = store::restore(&data, &copy).await.unwrap();
+    let epoch = store::restore(&data, &copy, Timestamp::now())
+        .await
+        .unwrap();
     assert_eq!(epoch.0, 2);
     world.start().await;
     // The hub of the older world rolls out anew what it finds; agents take the newer epoch.

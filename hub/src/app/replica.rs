@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Start, bind, decide};
 use crate::serve::doors::Limits;
-use crate::serve::http::{self, Probe};
+use crate::serve::http::{self, Duty, Probe};
 use crate::serve::standby::PassOn;
 use crate::serve::trust::{self, Trust};
 use crate::serve::{http2, listen};
@@ -26,7 +26,7 @@ pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
     let standing_by = start.stop.child_token();
     let probe = Probe {
         metrics: start.metrics.clone(),
-        handle: None,
+        duty: Duty::StandsBy(pass_on.clone()),
     };
     let mut side = Vec::new();
     if let Some(address) = &start.config.metrics_listen

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use flotilla_shared::id::ClusterName;
+use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{Command, Query, Request, Session};
-use crate::fleet::{Action, ActionError, AuditEntry, Event, Fleet, SessionId};
+use crate::fleet::{Action, ActionError, AuditEntry, Effect, Event, Fleet, SessionId};
 use crate::outbox::Outbox;
 
 /// An action did not happen, or nobody can say that it did.
@@ -85,6 +86,31 @@ impl Handle {
         let (outcome, wait) = oneshot::channel();
         self.commands
             .send(Command::Commit(Box::new(event), Box::new(entry), outcome))
+            .await
+            .map_err(|_| Stopped)?;
+        wait.await.map_err(|_| Stopped)
+    }
+
+    /// Decides something in the fleet itself, in one step with nothing in between; the answer comes when
+    /// what it changes is stored.
+    ///
+    /// # Errors
+    /// When the hub is stopping; the inner error when it could not be stored.
+    pub async fn change<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Fleet, Timestamp) -> (T, Vec<Effect>) + Send + 'static,
+    ) -> Result<Result<T, Refused>, Stopped> {
+        let (answer, wait) = oneshot::channel();
+        let change: super::Change = Box::new(move |fleet, now| {
+            let (value, effects) = change(fleet, now);
+            let told: super::Told = Box::new(move |stored: Result<(), Refused>| {
+                // Fails only when the asker is gone.
+                let _ = answer.send(stored.map(|()| value));
+            });
+            (effects, told)
+        });
+        self.commands
+            .send(Command::Change(change))
             .await
             .map_err(|_| Stopped)?;
         wait.await.map_err(|_| Stopped)

@@ -92,6 +92,10 @@ impl Fleet {
                 .and_then(|p| p.assignment.applications.get(app))
                 .cloned()
         });
+        if let Some(why) = self.held(name, environment, &plan, &applications, &placed, now) {
+            self.hold(name, why);
+            return;
+        }
         let mut next = Assignment {
             epoch: self.epoch,
             generation: Generation(floor.saturating_add(1)),
@@ -149,6 +153,7 @@ impl Fleet {
     /// Sends what is assigned to the cluster's stream, unless the agent already runs on it or knows
     /// something newer.
     pub(super) fn offer(&mut self, name: &ClusterName, effects: &mut Vec<Effect>) {
+        let epoch = self.epoch;
         let Some(cluster) = self.clusters.get_mut(name) else {
             return;
         };
@@ -157,7 +162,8 @@ impl Fleet {
             return;
         };
         let ours = assigned.reference;
-        if cluster.accepted == ours {
+        if cluster.accepted == ours || ours.epoch < epoch {
+            // What was assigned in an older epoch is not offered any more.
             return;
         }
         // The agent has seen a later world than this hub: a hub restored from an old backup (P8).

@@ -103,6 +103,8 @@ pub struct Cluster {
     /// hub has forgotten.
     pub(super) floor: u64,
     pub(super) session: Option<(SessionId, Timestamp)>,
+    /// A person let it go from what it was held on after a restore.
+    pub(super) let_go: bool,
     pub(super) report_digest: Digest,
     /// What that report was rendered from, worked out once.
     pub(super) rendered_from: Digest,
@@ -196,6 +198,17 @@ impl Cluster {
             .unwrap_or_default();
         self.reads = report.as_ref().and_then(trees::reads);
         self.report = report;
+    }
+
+    /// Takes over who is there, which no store keeps.
+    pub(super) fn hear(&mut self, other: &Self) {
+        self.session = other.session;
+        self.last_seen = other.last_seen;
+    }
+
+    /// Whether it knows as much of who is there.
+    pub(super) fn hears(&self, other: &Self) -> bool {
+        (self.session, self.last_seen) == (other.session, other.last_seen)
     }
 
     /// Notes since when it is current.

@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use super::environment::{EnvironmentState, Pin};
 use super::identity::{Credential, IssuedCertificate};
 use super::rollout::{Progress, Rollout};
+use crate::enrolment::Redeemer;
 use crate::fleet::Head;
 use crate::spec::Spec;
 
@@ -118,6 +119,8 @@ pub enum Event {
         environments: Vec<(EnvironmentName, EnvironmentState)>,
         /// The last rollout of each environment.
         rollouts: Vec<Rollout>,
+        /// The last certificate's number under each name that was given up.
+        retired: Vec<(ClusterName, u64)>,
     },
     /// A Git server says that somebody pushed. Only a hint: what is there is read from the branch.
     Hinted {
@@ -230,6 +233,12 @@ pub enum Effect {
     StoreHead(RepositoryName, BranchName, Head),
     /// Keep a cluster's record.
     StoreCluster(ClusterName, ClusterRecord),
+    /// A token let somebody in.
+    RedeemToken(String, Redeemer),
+    /// A person revoked a token.
+    RevokeToken(String, Timestamp),
+    /// Keep the last certificate's number under a name that was given up.
+    Retire(ClusterName, u64),
     /// Forget a cluster.
     DeleteCluster(ClusterName),
     /// Keep an assignment; comes before the [`Effect::Send`] of it.

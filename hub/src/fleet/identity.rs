@@ -14,6 +14,10 @@ const RENEWALS_A_SECOND: usize = 100;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Credential {
+    /// The counter of the last certificate under this name before the cluster enrolled: who shows that
+    /// one, or an older one, is not this cluster.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub former: u64,
     /// How many were issued: the counter of the newest.
     pub issued: u64,
     /// The highest counter that was shown to the hub. An older one than this is not the same agent: the
@@ -55,7 +59,14 @@ impl Credential {
     /// first time.
     #[must_use]
     pub const fn begins_with(&self, counter: u64) -> bool {
-        counter == 1 && self.issued == 1 && self.shown == 0
+        counter == self.former.saturating_add(1) && self.issued == counter && self.shown == 0
+    }
+
+    /// Whether a certificate is from before the cluster enrolled: it was another's. Nobody is locked for
+    /// it.
+    #[must_use]
+    pub const fn is_former(&self, counter: u64) -> bool {
+        counter != 0 && counter <= self.former
     }
 
     /// Judges a certificate that is shown, and the cluster in which it is (E7). Counter 0 and an empty
@@ -96,12 +107,17 @@ impl Fleet {
             .map(|(name, _)| name)
     }
 
-    /// Another cluster that was enrolled for the same namespace kube-system (E6).
+    /// Another cluster that was accepted and says that its namespace kube-system is the same (E6).
     #[must_use]
     pub fn namesake(&self, name: &ClusterName, uid: &str) -> Option<&ClusterName> {
         let mut all = self.clusters.iter();
         all.find(|(other, cluster)| {
-            !uid.is_empty() && *other != name && cluster.record.cluster_uid == uid
+            // Who only waits has proven nothing, and holds nobody back.
+            let record = &cluster.record;
+            !uid.is_empty()
+                && *other != name
+                && record.pending.is_none()
+                && record.cluster_uid == uid
         })
         .map(|(other, _)| other)
     }
@@ -244,6 +260,24 @@ impl Fleet {
     fn renewal_span(&self) -> u32 {
         u32::try_from(self.clusters.len() / RENEWALS_A_SECOND).unwrap_or(u32::MAX)
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// The end of a stream that was opened with a certificate of who had the name before.
+pub(super) fn former(name: &ClusterName, session: SessionId) -> Effect {
+    Effect::Close(
+        name.clone(),
+        session,
+        Reason::NotAssigned,
+        format!(
+            "this certificate is from before {name} was removed and enrolled anew: give this agent a new \
+             token and another name"
+        ),
+    )
 }
 
 /// The text with which a stream of a locked cluster ends.

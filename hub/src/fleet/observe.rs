@@ -26,6 +26,7 @@ const PASSING: &[Reason] = &[
     Reason::Throttled,
     Reason::DependencyNotReady,
     Reason::LedgerUnavailable,
+    Reason::HeldAfterRestore,
 ];
 
 /// What a cluster says of exactly these commits. Only a report of the present assignment counts, and

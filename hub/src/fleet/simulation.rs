@@ -7,6 +7,7 @@ mod commits;
 mod disk;
 mod faults;
 mod laws;
+mod restore;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use crate::spec;
 use agent::Agent;
 use commits::{PATHS, commit, directories, is_bad, tree};
 use disk::Disk;
+use restore::Backups;
 
 const FILE: &str = "apiVersion: flotilla.dev/v1alpha1
 kind: Fleet
@@ -80,6 +82,7 @@ struct Simulation {
     highest: BTreeMap<ClusterName, AssignmentRef>,
     /// Clusters that were started before the time of their wave.
     passed: BTreeSet<(String, ClusterName)>,
+    backups: Backups,
 }
 
 impl Simulation {
@@ -101,6 +104,7 @@ impl Simulation {
             calm: false,
             highest: BTreeMap::new(),
             passed: BTreeSet::new(),
+            backups: Backups::default(),
         };
         simulation.boot();
         for index in 0..clusters {
@@ -110,7 +114,7 @@ impl Simulation {
     }
 
     fn boot(&mut self) {
-        self.hub = Fleet::new(Epoch(1));
+        self.hub = Fleet::new(Epoch(1 + self.backups.epoch)).since(self.backups.since);
         // Most fleets of a simulation are smaller than a real turn.
         self.hub.turn = self.rng.random_range(1..8);
         let restored = self.disk.restore();
@@ -222,11 +226,16 @@ fn number(variable: &str, default: u64) -> u64 {
 fn i07_whole_fleets_converge_after_any_faults_and_keep_i01_to_i04() {
     let seed = seed("whole");
     let runs = number("FLOTILLA_RUNS", 200);
-    let mut passed = 0;
+    let (mut passed, mut restored, mut held) = (0, 0, 0);
     for run in 0..runs {
         let result = std::panic::catch_unwind(|| {
             let mut simulation = Simulation::new(seed.wrapping_add(run), 10);
-            for _ in 0..400 {
+            for step in 0..400 {
+                match step {
+                    120 => simulation.back_up(),
+                    240 if run % 2 == 0 => simulation.put_back(),
+                    _ => {}
+                }
                 simulation.happen();
                 simulation.check();
             }
@@ -235,15 +244,21 @@ fn i07_whole_fleets_converge_after_any_faults_and_keep_i01_to_i04() {
             if run % 4 == 0 {
                 simulation.converge();
             }
-            simulation.passed.len()
+            let backups = &simulation.backups;
+            (simulation.passed.len(), backups.restored, backups.held)
         });
         assert!(
             result.is_ok(),
             "FLOTILLA_SEED={} fails",
             seed.wrapping_add(run)
         );
-        passed += result.unwrap_or_default();
+        let result = result.unwrap_or_default();
+        passed += result.0;
+        restored += result.1;
+        held += result.2;
     }
+    eprintln!("{restored} backups were put back, {held} times a cluster stayed where it was");
+    assert!(runs < 50 || restored > 20 && held > 5);
     eprintln!("{passed} clusters were let through before their waves");
     assert!(runs < 50 || passed > 0);
 }

@@ -43,7 +43,9 @@ impl Fleet {
                 clusters,
                 environments,
                 rollouts,
+                retired,
             } => {
+                self.retired.extend(retired);
                 self.heads.extend(heads);
                 self.environments.extend(environments);
                 for rollout in rollouts {
@@ -60,7 +62,7 @@ impl Fleet {
                         ..Cluster::default()
                     };
                     cluster.note_report(stored.report);
-                    self.clusters.insert(stored.name.clone(), Box::new(cluster));
+                    self.clusters.insert(stored.name.clone(), cluster.into());
                     self.touch(&stored.name);
                 }
                 self.count_pins();
@@ -126,6 +128,10 @@ impl Fleet {
                 record.pin = cluster.record.pin.take();
                 // Likewise certificates: what was issued meanwhile is not forgotten.
                 record.credential = std::mem::take(&mut cluster.record.credential);
+                if let (Some(key), None) = (cluster.record.pending.take(), &record.pending) {
+                    // Accepted: the name is the key's that waited.
+                    record.credential.key = key;
+                }
                 cluster.record = record.clone();
                 self.members.clear();
                 self.stir(&name);
@@ -141,6 +147,7 @@ impl Fleet {
             Event::ClusterRemoved(name) => {
                 self.stir(&name);
                 self.members.clear();
+                self.retire(&name, &mut effects);
                 if let Some(cluster) = self.clusters.remove(&name) {
                     if let Some((session, _)) = cluster.session {
                         let text =
@@ -163,6 +170,9 @@ impl Fleet {
                         .to_owned();
                     return vec![Effect::Close(name, session, Reason::NotAssigned, text)];
                 };
+                if cluster.record.credential.is_former(hello.counter) {
+                    return vec![identity::former(&name, session)];
+                }
                 let begins = cluster.record.credential.begins_with(hello.counter);
                 if !self.shown(&name, hello.counter, &hello.cluster_uid, now, &mut effects) {
                     // The stream that was there before goes on: it may be the rightful one.
@@ -244,6 +254,14 @@ impl Fleet {
                         cluster.current_since = Some(since);
                     }
                     let current_since = cluster.current_since;
+                    if self
+                        .clusters
+                        .get(&name)
+                        .is_some_and(|one| self.is_unsettled(one))
+                    {
+                        // Only now is it known what it runs.
+                        self.assign_again(BTreeSet::from([name.clone()]));
+                    }
                     self.measure(&name, now, &mut effects);
                     self.stir(&name);
                     self.touch(&name);
@@ -267,7 +285,7 @@ impl Fleet {
     fn live(&mut self, name: &ClusterName, session: SessionId) -> Option<&mut Cluster> {
         self.clusters
             .get_mut(name)
-            .map(Box::as_mut)
+            .map(|cluster| &mut **cluster)
             .filter(|cluster| {
                 cluster
                     .session
@@ -328,6 +346,9 @@ impl Fleet {
                 Some(commit) => {
                     head.problem = None;
                     if head.commit.as_ref() != Some(commit) {
+                        if head.commit.is_some() {
+                            self.pushed.insert((repository.clone(), branch.clone()));
+                        }
                         *head = Head {
                             commit: Some(commit.clone()),
                             seen_at: Some(pushed.unwrap_or(now)),

@@ -67,13 +67,24 @@ impl AgentService for Agents {
             return Err(Status::invalid_argument("the first message must be hello"));
         };
         let protocol = negotiate(&hello)?;
-        let known = {
+        let (known, former) = {
             let name = cluster.clone();
             self.0
                 .handle
-                .query(move |fleet| fleet.clusters().contains_key(&name))
+                .query(move |fleet| {
+                    let cluster = fleet.clusters().get(&name);
+                    let credential = cluster.map(|cluster| &cluster.record.credential);
+                    let former = credential.is_some_and(|one| one.is_former(counter));
+                    (cluster.is_some(), former)
+                })
                 .await?
         };
+        if former {
+            return Err(Status::permission_denied(format!(
+                "this certificate is from before {cluster} was removed and enrolled anew: give this \
+                 agent a new token and another name"
+            )));
+        }
         if !known && !self.0.trust.authority().issues() {
             // Somebody else's authority enrols; here a person accepts, as ever (E5).
             let record = ClusterRecord {

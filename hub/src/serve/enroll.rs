@@ -17,8 +17,8 @@ use tonic::{Request, Response, Status};
 
 use super::{Context, peer, rate, store_error};
 use crate::authority::{self, AGENT_LIFE, Issued, Request as KeyRequest};
-use crate::fleet::{AuditEntry, ClusterRecord, Event, IssuedCertificate, Lock};
-use crate::store::TokenError;
+use crate::enrolment::{self, Admission, Attempt, Refusal};
+use crate::fleet::{ClusterRecord, Event, IssuedCertificate, Lock};
 
 /// How soon a pending agent asks again, seconds.
 const RETRY_SECONDS: u32 = 2;
@@ -47,22 +47,33 @@ impl Enrollment {
         }
     }
 
-    /// A certificate for a key, noted before it is given away.
-    async fn issue(&self, name: &ClusterName, key: &KeyRequest) -> Result<Issued, Status> {
+    /// A certificate for a key, noted before it is made. `holder` is the key that has the name, as it was
+    /// judged a moment ago.
+    async fn issue(
+        &self,
+        name: &ClusterName,
+        holder: &str,
+        key: &KeyRequest,
+    ) -> Result<Issued, Status> {
         let identity = Identity::Cluster(name.clone());
         let now = Timestamp::now();
-        let lookup = name.clone();
+        let authority = self.context.trust.authority();
+        let certificate = IssuedCertificate {
+            // The fleet counts.
+            counter: 0,
+            issuer: authority.fingerprint().to_owned(),
+            key: key.fingerprint.clone(),
+            expires_at: now.saturating_add(AGENT_LIFE).unwrap_or(now),
+        };
+        let (cluster, holder) = (name.clone(), holder.to_owned());
         let counter = self
             .context
             .handle
-            .query(move |fleet| {
-                let cluster = fleet.clusters().get(&lookup);
-                cluster.map_or(0, |cluster| cluster.record.credential.issued)
-            })
+            .change(move |fleet, _| fleet.certify(&cluster, &holder, certificate))
             .await?
-            .saturating_add(1);
-        let authority = self.context.trust.authority();
-        let issued = authority
+            .map_err(not_stored)?
+            .map_err(|why| Status::permission_denied(why.to_string()))?;
+        authority
             .sign(&identity, key, AGENT_LIFE, counter, now)
             .map_err(|error| match error {
                 authority::Error::NoIssuer => Status::failed_precondition(error.to_string()),
@@ -70,18 +81,7 @@ impl Enrollment {
                     tracing::error!(%error, cluster = %name, "cannot issue a certificate");
                     Status::internal("the hub cannot issue a certificate; its log says why")
                 }
-            })?;
-        let certificate = IssuedCertificate {
-            counter,
-            issuer: authority.fingerprint().to_owned(),
-            key: key.fingerprint.clone(),
-            expires_at: issued.expires_at,
-        };
-        self.context
-            .handle
-            .event(Event::Issued(name.clone(), certificate))
-            .await?;
-        Ok(issued)
+            })
     }
 
     async fn record(&self, name: &ClusterName) -> Result<Option<ClusterRecord>, Status> {
@@ -113,31 +113,6 @@ impl Enrollment {
         }
     }
 
-    /// Two clusters with one namespace kube-system are one cluster, or one is a copy (E6).
-    async fn namesake(&self, name: &ClusterName, uid: &str) -> Result<(), Status> {
-        let (lookup, asked) = (name.clone(), uid.to_owned());
-        let other = self
-            .context
-            .handle
-            .query(move |fleet| fleet.namesake(&lookup, &asked).cloned())
-            .await?;
-        let Some(other) = other else { return Ok(()) };
-        let refused = AuditEntry {
-            at: Timestamp::now(),
-            actor: "hub".to_owned(),
-            action: "cluster refuse".to_owned(),
-            clusters: vec![name.to_string(), other.to_string()],
-            detail: format!("{name} has the kube-system UID {uid} of {other}"),
-            ..AuditEntry::default()
-        };
-        let recorded = self.context.store.record(&refused).await;
-        recorded.map_err(|error| store_error(&error))?;
-        Err(Status::already_exists(format!(
-            "this Kubernetes cluster (kube-system {uid}) is enrolled as {other} already: remove {other} \
-             first, or give a restored copy of a cluster a kube-system namespace of its own"
-        )))
-    }
-
     async fn enroll_one(&self, request: v1::EnrollRequest) -> Result<v1::EnrollResponse, Status> {
         let name: ClusterName = request
             .cluster
@@ -145,78 +120,33 @@ impl Enrollment {
             .map_err(|e| Status::invalid_argument(format!("{e}")))?;
         let key = KeyRequest::from_der(&request.csr)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
-        let now = Timestamp::now();
-        let uid = plain_line(&request.cluster_uid, MAX_TOKEN_BYTES);
-        let redeemed = self
-            .context
-            .store
-            .redeem(&request.token, &name, &key.fingerprint, now)
-            .await
-            .map_err(|error| match error {
-                TokenError::Invalid => Status::permission_denied(error.to_string()),
-                TokenError::Store(error) => store_error(&error),
-            })?;
-        let lookup = name.clone();
-        let known = self
+        let token = self.context.store.token_of(&request.token).await;
+        let token = token.map_err(|error| store_error(&error))?;
+        let attempt = Attempt {
+            name: name.clone(),
+            key: key.fingerprint.clone(),
+            uid: plain_line(&request.cluster_uid, MAX_TOKEN_BYTES),
+        };
+        // Judged and stored in one step: nobody else comes in between, and nothing is used up by what
+        // does not succeed.
+        let admission = self
             .context
             .handle
-            .query(move |fleet| {
-                let declared = fleet.spec().clusters.contains_key(&lookup);
-                (
-                    fleet
-                        .clusters()
-                        .get(&lookup)
-                        .map(|cluster| cluster.record.clone()),
-                    declared,
-                )
-            })
-            .await?;
-        if redeemed.first {
-            self.namesake(&name, &uid).await?;
-        }
-        let record = match known {
-            // A name that is taken is not given to a second key (E6), unless nobody holds it yet.
-            (Some(record), _) if redeemed.first => {
-                let same = record.pending.as_ref() == Some(&key.fingerprint);
-                if !same && (record.pending.is_none() || redeemed.token.cluster.is_none()) {
-                    return Err(Status::already_exists(format!(
-                        "a cluster named {name} is already there; remove it first, or take another \
-                         name"
-                    )));
-                }
-                record
-            }
-            (Some(record), _) => record,
-            (None, declared) => {
-                if !redeemed.first {
-                    return Err(Status::permission_denied(
-                        "the cluster was removed after it enrolled; create a new token",
-                    ));
-                }
-                // Automatic acceptance needs a place to belong to.
-                let placed = redeemed.token.environment.is_some() || declared;
-                let accepted = redeemed.token.auto_accept && placed;
-                let record = ClusterRecord {
-                    environment: redeemed.token.environment.clone(),
-                    labels: redeemed.token.labels.clone(),
-                    created_at: now,
-                    cluster_uid: uid,
-                    pending: (!accepted).then(|| key.fingerprint.clone()),
-                    ..ClusterRecord::default()
-                };
-                tracing::info!(cluster = %name, accepted, "enrolled");
-                self.context
-                    .handle
-                    .event(Event::ClusterPut(name.clone(), record.clone()))
-                    .await?;
-                record
+            .change(move |fleet, now| fleet.enrol(&attempt, token, now))
+            .await?
+            .map_err(not_stored)?
+            .map_err(|refusal| refused(&refusal))?;
+        let waits = match &admission {
+            Admission::Certificate => false,
+            Admission::Wait => true,
+            Admission::Join(record) => {
+                let waits = record.pending.is_some();
+                tracing::info!(cluster = %name, accepted = !waits, "enrolled");
+                waits
             }
         };
-        if let Some(lock) = &record.credential.locked {
-            return Err(locked(&name, lock));
-        }
         let trust_bundle = self.context.trust.authority().trust_bundle().to_owned();
-        if record.pending.is_some() {
+        if waits {
             return Ok(v1::EnrollResponse {
                 state: v1::EnrollmentState::Pending.into(),
                 cluster: name.to_string(),
@@ -225,7 +155,7 @@ impl Enrollment {
                 ..v1::EnrollResponse::default()
             });
         }
-        let issued = self.issue(&name, &key).await?;
+        let issued = self.issue(&name, &key.fingerprint, &key).await?;
         Ok(v1::EnrollResponse {
             state: v1::EnrollmentState::Accepted.into(),
             cluster: name.to_string(),
@@ -270,6 +200,12 @@ impl EnrollmentService for Enrollment {
                 "the cluster was removed from the fleet",
             ));
         };
+        if record.credential.is_former(counter) {
+            return Err(Status::permission_denied(format!(
+                "this certificate is from before {name} was removed and enrolled anew: give this agent \
+                 a new token and another name"
+            )));
+        }
         if let Err(why) = record.credential.judge(counter, "", "") {
             let event = Event::Cloned(name.clone(), why.clone());
             self.context.handle.event(event).await?;
@@ -280,7 +216,9 @@ impl EnrollmentService for Enrollment {
         }
         let key = KeyRequest::from_der(&request.into_inner().csr)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
-        let issued = self.issue(&name, &key).await?;
+        // The certificate it shows says who it is; its next key may be another.
+        let holder = enrolment::holder(&record).unwrap_or_default();
+        let issued = self.issue(&name, holder, &key).await?;
         let authority = self.context.trust.authority();
         Ok(Response::new(v1::RenewResponse {
             certificate_chain: issued.chain_pem,
@@ -393,7 +331,7 @@ impl Enrollment {
                 ..answer
             });
         }
-        let issued = self.issue(&name, &key).await?;
+        let issued = self.issue(&name, &key.fingerprint, &key).await?;
         tracing::info!(cluster = %name, "recovered by its key");
         Ok(v1::RecoverResponse {
             state: v1::EnrollmentState::Accepted.into(),
@@ -402,6 +340,26 @@ impl Enrollment {
             ..answer
         })
     }
+}
+
+/// What the agent, and so the operator who reads its log, is told.
+fn refused(refusal: &Refusal) -> Status {
+    let text = refusal.to_string();
+    match refusal {
+        Refusal::NameTaken(_) | Refusal::SameCluster { .. } => Status::already_exists(text),
+        Refusal::UnknownToken
+        | Refusal::Revoked
+        | Refusal::Expired { .. }
+        | Refusal::Bound { .. }
+        | Refusal::Used { .. }
+        | Refusal::Removed
+        | Refusal::Locked { .. } => Status::permission_denied(text),
+    }
+}
+
+/// The same key may ask again with the same token.
+fn not_stored(_: crate::driver::Refused) -> Status {
+    Status::unavailable("the hub's store failed, so that nothing is promised; try again")
 }
 
 fn too_many_guesses() -> Status {

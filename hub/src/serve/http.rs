@@ -18,7 +18,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::listen;
-use crate::driver::Handle;
+use super::standby::PassOn;
+use crate::driver::{Handle, Health};
 use crate::metrics::Metrics;
 
 /// What OpenMetrics text is called (<https://prometheus.io/docs/specs/om/open_metrics_spec/>).
@@ -28,6 +29,8 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 const CONNECTIONS: usize = 256;
 /// Longest from a connection to the end of its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest that readiness waits for an answer.
+const ANSWER: Duration = Duration::from_secs(4);
 /// Largest head of a request; the least that hyper takes is 8 KiB.
 const MAX_HEAD: usize = 16 << 10;
 
@@ -36,8 +39,17 @@ const MAX_HEAD: usize = 16 << 10;
 pub struct Probe {
     /// What is measured.
     pub metrics: Metrics,
-    /// The fleet; none: this process stands by.
-    pub handle: Option<Handle>,
+    /// What this process is there for.
+    pub duty: Duty,
+}
+
+/// Decides, or passes on what it is asked.
+#[derive(Clone)]
+pub enum Duty {
+    /// The fleet, and whether its store works.
+    Decides(Handle, Health),
+    /// The way to the process that decides.
+    StandsBy(PassOn),
 }
 
 /// Serves probes and metrics until stopped.
@@ -83,20 +95,35 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
     calls.wait().await;
 }
 
-/// Ready is: what is asked is answered. A process that stands by passes questions on, so it is ready.
+/// Ready is: what is asked is answered, and what is decided is kept. A process that stands by passes
+/// questions on, so that it is ready when the one that decides can be reached.
 async fn ready(State(probe): State<Arc<Probe>>) -> impl IntoResponse {
-    let Some(handle) = &probe.handle else {
-        return (StatusCode::OK, "standing by\n");
-    };
-    let answer = tokio::time::timeout(std::time::Duration::from_secs(5), handle.query(|_| ()));
-    match answer.await {
-        Ok(Ok(())) => (StatusCode::OK, "ok\n"),
-        _ => (StatusCode::SERVICE_UNAVAILABLE, "the hub does not answer\n"),
+    match &probe.duty {
+        Duty::Decides(handle, health) => {
+            match tokio::time::timeout(ANSWER, handle.query(|_| ())).await {
+                Ok(Ok(())) if health.is_failing() => (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "the store fails: nothing new is decided; the log says why\n",
+                ),
+                Ok(Ok(())) => (StatusCode::OK, "ok\n"),
+                _ => (StatusCode::SERVICE_UNAVAILABLE, "the hub does not answer\n"),
+            }
+        }
+        Duty::StandsBy(pass_on) => {
+            if tokio::time::timeout(ANSWER, pass_on.answers()).await == Ok(true) {
+                (StatusCode::OK, "standing by\n")
+            } else {
+                (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "standing by, and no hub process that decides can be reached\n",
+                )
+            }
+        }
     }
 }
 
 async fn metrics(State(probe): State<Arc<Probe>>) -> impl IntoResponse {
-    if let Some(handle) = &probe.handle {
+    if let Duty::Decides(handle, _) = &probe.duty {
         let metrics = probe.metrics.clone();
         // A hub that stops has nothing more to tell.
         let _ = handle

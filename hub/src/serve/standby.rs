@@ -49,6 +49,14 @@ impl PassOn {
         is_new
     }
 
+    /// Whether the process that decides answers.
+    pub async fn answers(&self) -> bool {
+        use tonic_health::pb::HealthCheckRequest;
+        use tonic_health::pb::health_client::HealthClient;
+        let mut client = HealthClient::new(self.clone());
+        client.check(HealthCheckRequest::default()).await.is_ok()
+    }
+
     async fn channel(&self) -> Result<Channel, Status> {
         let (address, channel) = self.target.lock().clone();
         if let Some(channel) = channel {

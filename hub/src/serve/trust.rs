@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::authority::{Authority, Error, External, HUB_LIFE};
 use crate::driver::Handle;
 use crate::fleet::Event;
+use crate::store::Store;
 
 /// How often the files are looked at. A Secret's swap of links changes no time stamp that can be
 /// trusted, so their content is compared.
@@ -106,10 +107,19 @@ impl Trust {
 }
 
 /// Keeps what is in force up to date until stopped; `handle` is told when another certificate signs.
-pub async fn watch(trust: Arc<Trust>, handle: Option<Handle>, stop: CancellationToken) {
+pub async fn watch(trust: Arc<Trust>, decides: Option<(Handle, Store)>, stop: CancellationToken) {
     let mut problem = String::new();
+    let mut named = Vec::new();
     loop {
-        if let Some(handle) = &handle {
+        if let Some((handle, store)) = &decides {
+            let roots = trust.authority().roots().unwrap_or_default();
+            // The store goes along when the authority changes, so that its next process is let in.
+            if !roots.is_empty() && roots != named {
+                match store.name_authority(&roots).await {
+                    Ok(()) => named = roots,
+                    Err(error) => tracing::warn!(%error, "cannot note the roots in the store"),
+                }
+            }
             // Level-triggered: equal news changes nothing.
             let issuer = trust.authority().fingerprint().to_owned();
             let known = issuer.clone();

@@ -5,9 +5,12 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use flotilla_shared::id::Epoch;
+use jiff::Timestamp;
 use sqlx::Row as _;
 
+use super::epoch::HOST;
 use super::{Error, Store, lock, schema};
+use crate::fleet::AuditEntry;
 
 /// Writes a consistent copy of a data directory's store to a new file, also while a hub serves from it.
 ///
@@ -61,12 +64,30 @@ fn owner_only(path: &Path) -> std::io::Result<()> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
 }
 
+/// Raises the epoch of a data directory's store. No hub may serve from it meanwhile.
+///
+/// # Errors
+/// When a hub has the store, or it cannot be changed.
+pub async fn raise_epoch(data_dir: &Path, reason: &str, now: Timestamp) -> Result<Epoch, Error> {
+    let path = data_dir.join("hub.db");
+    if !path.exists() {
+        return Err(Error::Backup {
+            path,
+            why: "there is no store here".to_owned(),
+        });
+    }
+    let store = Store::open(data_dir).await?;
+    let raised = store.raise_epoch(reason, now).await;
+    store.close().await;
+    raised
+}
+
 /// Puts a backup in the place of a data directory's store, which is kept beside it, and raises the
 /// epoch over both. No hub may serve from it meanwhile.
 ///
 /// # Errors
 /// When a hub has the store, or the backup is damaged or newer than this hub.
-pub async fn restore(data_dir: &Path, from: &Path) -> Result<Epoch, Error> {
+pub async fn restore(data_dir: &Path, from: &Path, now: Timestamp) -> Result<Epoch, Error> {
     let path = data_dir.join("hub.db");
     let refused = |why: String| Error::Backup {
         path: from.to_owned(),
@@ -85,23 +106,43 @@ pub async fn restore(data_dir: &Path, from: &Path) -> Result<Epoch, Error> {
         let _ = std::fs::remove_file(&copy);
         return Err(refused(error.to_string()));
     }
+    restored.migrate().await?;
+    let held_by_backup = restored.audit_end().await?;
     let mut epoch = restored.epoch().await?;
+    let mut replaced = "nothing was there".to_owned();
     if path.exists() {
         // A store that cannot be read is why one restores; it then has no say about the epoch.
+        replaced = "it replaced a store that cannot be read".to_owned();
         if let Ok(old) = Store::sqlite(&path, None).await {
-            if let Ok(old) = old.epoch().await {
-                epoch = epoch.max(old);
+            if let (Ok(of_old), Ok(end)) = (old.epoch().await, old.audit_end().await) {
+                replaced = format!("it replaced a store of epoch {of_old} with {end}");
+                epoch = epoch.max(of_old);
             }
             old.close().await;
         }
     }
     let epoch = Epoch(epoch.0.saturating_add(1));
-    sqlx::query("UPDATE meta SET value = $1 WHERE key = 'epoch'")
-        .bind(i64::try_from(epoch.0).unwrap_or(i64::MAX))
-        .execute(&restored.pool)
-        .await
-        .map_err(restored.error())?;
+    let entry = AuditEntry {
+        at: now,
+        actor: HOST.to_owned(),
+        action: "hub restore".to_owned(),
+        detail: format!(
+            "backup {} with {held_by_backup}; {replaced}; the epoch is {epoch} now",
+            from.display()
+        ),
+        ..AuditEntry::default()
+    };
+    let number = i64::try_from(epoch.0).unwrap_or(i64::MAX);
+    let raised = async {
+        let mut transaction = restored.pool.begin().await.map_err(restored.error())?;
+        restored
+            .begin_epoch(&mut transaction, number, &entry, now)
+            .await?;
+        transaction.commit().await.map_err(restored.error())
+    };
+    let raised = raised.await;
     restored.close().await;
+    raised?;
     let put = || -> std::io::Result<()> {
         for suffix in ["", "-wal", "-shm"] {
             let old = data_dir.join(format!("hub.db{suffix}"));

@@ -36,6 +36,20 @@ pub enum Error {
         /// The term that is over.
         term: i64,
     },
+    /// It belongs to somebody else.
+    #[error(
+        "store {store} belongs to another certificate authority (root {named}); this process has {own}. \
+         Give every replica the same authority: copy ca.crt and ca.key, do not run `flotilla-hub init` \
+         for each. If the old authority is lost for good: flotilla-hub ca adopt"
+    )]
+    OtherAuthority {
+        /// Which store.
+        store: String,
+        /// SHA-256 of its authority's roots.
+        named: String,
+        /// SHA-256 of ours.
+        own: String,
+    },
     /// No answer.
     #[error("store {0} did not answer in time")]
     Timeout(String),

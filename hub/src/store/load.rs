@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use flotilla_proto::v1;
 use flotilla_shared::digest::Digest;
+use flotilla_shared::id::ClusterName;
 use flotilla_shared::wire::{decode_assignment, decode_report};
 use jiff::Timestamp;
 use prost::Message as _;
@@ -68,7 +69,24 @@ impl Store {
             clusters,
             environments,
             rollouts: self.last_rollouts().await?,
+            retired: self.retired().await?,
         })
+    }
+
+    /// The last certificate's number under each name that was given up.
+    async fn retired(&self) -> Result<Vec<(ClusterName, u64)>, Error> {
+        let rows = self.rows("SELECT name, counter FROM retired").await?;
+        rows.iter()
+            .map(|row| {
+                let name: String = row.try_get(0).map_err(self.error())?;
+                let counter: i64 = row.try_get(1).map_err(self.error())?;
+                let damaged = || self.damaged(&format!("the former cluster {name}"));
+                Ok((
+                    name.parse().map_err(|_| damaged())?,
+                    u64::try_from(counter).map_err(|_| damaged())?,
+                ))
+            })
+            .collect()
     }
 
     /// The last rollout of each environment, with its clusters.

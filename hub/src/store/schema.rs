@@ -42,6 +42,11 @@ const MIGRATIONS: &[&[&str]] = &[
     ],
     &["ALTER TABLE clusters ADD COLUMN credential TEXT"],
     &["ALTER TABLE reports ADD COLUMN current_since INTEGER"],
+    &[
+        "ALTER TABLE tokens ADD COLUMN revoked_at INTEGER",
+        "CREATE TABLE retired (name TEXT PRIMARY KEY, counter INTEGER NOT NULL)",
+        "CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    ],
 ];
 
 /// The version this hub knows.

@@ -5,6 +5,7 @@ use flotilla_shared::report::Report;
 use jiff::Timestamp;
 
 use super::*;
+use crate::enrolment::{NewToken, Redeemer};
 use crate::fleet::{ClusterRecord, Effect, Event, Fleet};
 use crate::spec;
 
@@ -96,98 +97,39 @@ async fn s05_a_newer_schema_is_refused_untouched() {
 }
 
 #[tokio::test]
-async fn e01_tokens_are_good_once_in_time_and_for_their_cluster() {
+async fn e01_a_token_is_found_by_its_secret_only_and_what_became_of_it_is_kept() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path()).await.unwrap();
-    let later = now()
-        .saturating_add(jiff::SignedDuration::from_hours(1))
-        .unwrap();
     let new = NewToken {
         cluster: Some(name()),
-        expires_at: later,
+        expires_at: now(),
         ..NewToken::default()
     };
-    let (text, _) = store.create_token(&new).await.unwrap();
-    let other: ClusterName = "other".parse().unwrap();
-    let refused = |result: Result<Redeemed, TokenError>| matches!(result, Err(TokenError::Invalid));
-    assert!(
-        refused(store.redeem(&text, &other, "key", now()).await),
-        "another cluster"
-    );
-    assert!(
-        refused(store.redeem(&text, &name(), "key", later).await),
-        "expired"
-    );
-    assert!(
-        refused(store.redeem("flt_00_00", &name(), "key", now()).await),
-        "unknown"
-    );
-    assert!(
-        refused(store.redeem("nonsense", &name(), "key", now()).await),
-        "malformed"
-    );
-    assert!(
-        store
-            .redeem(&text, &name(), "key", now())
-            .await
-            .unwrap()
-            .first
-    );
-    assert!(
-        !store
-            .redeem(&text, &name(), "key", now())
-            .await
-            .unwrap()
-            .first,
-        "a repeat is a poll"
-    );
-    assert!(
-        refused(store.redeem(&text, &name(), "other key", now()).await),
-        "replayed"
-    );
-    let tokens = store.tokens().await.unwrap();
-    assert_eq!(tokens.len(), 1);
-    assert!(store.revoke_token(&tokens[0].id).await.unwrap());
-    assert!(
-        refused(store.redeem(&text, &name(), "key", now()).await),
-        "revoked"
-    );
+    let (text, made) = store.create_token(&new).await.unwrap();
+    for wrong in ["flt_00_00", "nonsense", &text[..text.len() - 1]] {
+        assert!(store.token_of(wrong).await.unwrap().is_none(), "{wrong}");
+    }
+    let by = Redeemer {
+        at: now(),
+        cluster: name(),
+        key: "key".to_owned(),
+    };
+    let effects = [Effect::RedeemToken(made.id.clone(), by.clone())];
+    store.apply("1", &effects, now()).await.unwrap();
+    let token = store.token_of(&text).await.unwrap().unwrap();
+    assert_eq!((token.redeemed, token.revoked_at), (Some(by), None));
+    assert_eq!(store.tokens().await.unwrap().len(), 1);
+    let effects = [Effect::RevokeToken(made.id, now())];
+    store.apply("2", &effects, now()).await.unwrap();
+    let token = store.token_of(&text).await.unwrap().unwrap();
+    assert_eq!(token.revoked_at, Some(now()), "who shows it is told");
+    assert!(store.tokens().await.unwrap().is_empty());
     let dump = std::fs::read(directory.path().join("hub.db")).unwrap();
     let secret = text.rsplit('_').next().unwrap().as_bytes();
     assert!(
         !dump.windows(secret.len()).any(|window| window == secret),
         "only a hash is kept"
     );
-}
-
-#[tokio::test]
-async fn e02_of_fifty_redeeming_at_once_one_is_first() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path()).await.unwrap();
-    let later = now()
-        .saturating_add(jiff::SignedDuration::from_hours(1))
-        .unwrap();
-    let new = NewToken {
-        expires_at: later,
-        ..NewToken::default()
-    };
-    let (text, _) = store.create_token(&new).await.unwrap();
-    let tasks: Vec<_> = (0..50)
-        .map(|index| {
-            let (store, text) = (store.clone(), text.clone());
-            tokio::spawn(async move {
-                store
-                    .redeem(&text, &name(), &format!("key{index}"), now())
-                    .await
-                    .is_ok()
-            })
-        })
-        .collect();
-    let mut good = 0;
-    for task in tasks {
-        good += usize::from(task.await.unwrap());
-    }
-    assert_eq!(good, 1);
 }
 
 fn audit(text: &str) -> Effect {
@@ -280,6 +222,9 @@ async fn s05_a_migration_that_was_cut_short_is_not_there_at_all() {
         "INSERT INTO clusters (name, labels, created_at, cluster_uid) VALUES ('old', '{}', 0, '')",
         "ALTER TABLE clusters DROP COLUMN pin",
         "ALTER TABLE clusters DROP COLUMN credential",
+        "ALTER TABLE tokens DROP COLUMN revoked_at",
+        "DROP TABLE retired",
+        "DROP TABLE facts",
         "ALTER TABLE reports DROP COLUMN current_since",
         "DROP TABLE environments",
         "DROP TABLE rollouts",

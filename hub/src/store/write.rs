@@ -282,6 +282,25 @@ impl Store {
             .bind(rollout.created_at.as_millisecond())
             .bind(rollout.ended_at.map(Timestamp::as_millisecond))
             .bind(json(rollout)?),
+            Effect::RedeemToken(id, by) => sqlx::query(
+                "UPDATE tokens SET redeemed_at = $1, redeemed_by = $2, redeemed_key = $3 \
+                 WHERE id = $4",
+            )
+            .bind(by.at.as_millisecond())
+            .bind(by.cluster.to_string())
+            .bind(by.key.clone())
+            .bind(id.clone()),
+            Effect::RevokeToken(id, at) => {
+                sqlx::query("UPDATE tokens SET revoked_at = $1 WHERE id = $2")
+                    .bind(at.as_millisecond())
+                    .bind(id.clone())
+            }
+            Effect::Retire(name, counter) => sqlx::query(
+                "INSERT INTO retired (name, counter) VALUES ($1, $2) ON CONFLICT (name) \
+                 DO UPDATE SET counter = excluded.counter",
+            )
+            .bind(name.to_string())
+            .bind(i64::try_from(*counter).unwrap_or(i64::MAX)),
             Effect::DeleteProgress(rollout, cluster) => {
                 sqlx::query("DELETE FROM progress WHERE rollout = $1 AND cluster = $2")
                     .bind(rollout.clone())

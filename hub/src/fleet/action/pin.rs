@@ -1,6 +1,6 @@
 //! Keeping a cluster or an environment on commits.
 
-use flotilla_shared::id::RepositoryName;
+use flotilla_shared::id::{ClusterName, RepositoryName};
 use flotilla_shared::revision::Commit;
 use jiff::Timestamp;
 
@@ -43,6 +43,9 @@ impl Fleet {
             };
         }
         let present: Commits = match subject {
+            Subject::Cluster(name) if self.reported(name).is_some() => {
+                self.reported(name).unwrap_or_default()
+            }
             Subject::Cluster(name) => {
                 let cluster = self.clusters.get(name);
                 let assigned = cluster.and_then(|cluster| cluster.assigned.as_ref());
@@ -81,10 +84,11 @@ impl Fleet {
         match subject {
             Subject::Cluster(name) => {
                 let environment = self.environment_of(name);
+                let let_go = pin.is_none() && self.let_go(name);
                 let Some(cluster) = self.clusters.get_mut(name) else {
                     return Err(self.no_cluster(name));
                 };
-                if pin.is_none() && cluster.record.pin.is_none() {
+                if pin.is_none() && cluster.record.pin.is_none() && !let_go {
                     return Err(unpinned(name.to_string()));
                 }
                 cluster.record.pin = pin;
@@ -97,8 +101,15 @@ impl Fleet {
             }
             Subject::Environment(name) => {
                 self.known(name)?;
+                let members: Vec<ClusterName> = self.clusters.keys().cloned().collect();
+                let mut let_go = false;
+                for member in members.iter().filter(|_| pin.is_none()) {
+                    if self.environment_of(member).as_ref() == Some(name) {
+                        let_go |= self.let_go(member);
+                    }
+                }
                 let state = self.environments.entry(name.clone()).or_default();
-                if pin.is_none() && state.pin.is_none() {
+                if pin.is_none() && state.pin.is_none() && !let_go {
                     return Err(unpinned(name.to_string()));
                 }
                 state.pin = pin;

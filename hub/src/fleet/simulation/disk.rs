@@ -13,6 +13,7 @@ pub(super) struct Disk {
     pub(super) rollouts: BTreeMap<String, Rollout>,
     pub(super) progress: BTreeMap<(String, ClusterName), Progress>,
     pub(super) audit: Vec<AuditEntry>,
+    pub(super) retired: BTreeMap<ClusterName, u64>,
 }
 
 impl Disk {
@@ -49,7 +50,12 @@ impl Disk {
                     self.progress.remove(&(rollout, cluster));
                 }
                 Effect::Audit(entry) => self.audit.push(entry),
-                Effect::Send(..)
+                Effect::Retire(name, counter) => {
+                    self.retired.insert(name, counter);
+                }
+                Effect::RedeemToken(..)
+                | Effect::RevokeToken(..)
+                | Effect::Send(..)
                 | Effect::RequestReport(..)
                 | Effect::RequestRenewal(..)
                 | Effect::Measure(..)
@@ -93,6 +99,7 @@ impl Disk {
                 .collect(),
             environments: self.environments.clone().into_iter().collect(),
             rollouts: last.into_values().collect(),
+            retired: self.retired.clone().into_iter().collect(),
         }
     }
 }

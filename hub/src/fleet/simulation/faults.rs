@@ -32,6 +32,10 @@ impl Simulation {
                 if agent.session != Some(session) || agent.cut {
                     return;
                 }
+                self.check_not_taken_back(&name, &decoded);
+                let Some(agent) = self.agents.get_mut(&name) else {
+                    return;
+                };
                 let reference = decoded.reference;
                 let refusal =
                     if reference.place() <= agent.accepted.place() && reference != agent.accepted {
@@ -199,7 +203,9 @@ impl Simulation {
                 reason: flotilla_shared::reason::Reason::RepositoryUnavailable,
                 message: "down".to_owned(),
             }),
-            14..15 => self.crash(),
+            14..15 if self.rng.random_bool(0.8) => self.crash(),
+            14..15 if self.rng.random_bool(0.5) => self.back_up(),
+            14..15 => self.put_back(),
             15..17 => {
                 let names: Vec<ClusterName> = self.agents.keys().cloned().collect();
                 let name = names.choose(&mut self.rng).unwrap();
@@ -264,6 +270,9 @@ impl Simulation {
         let Ok(mut effects) = self.hub.act(action, "ada", "why not", self.now) else {
             return;
         };
+        if let Action::Unpin(Subject::Environment(name)) = action {
+            self.note_let_go(name);
+        }
         let audits = |effects: &[Effect]| {
             effects
                 .iter()

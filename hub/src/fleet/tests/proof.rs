@@ -36,6 +36,7 @@ fn a_soak_goes_on_over_a_restart_where_nothing_happened() {
                     current_since: since,
                 }],
                 environments: Vec::new(),
+                retired: Vec::new(),
                 rollouts: Vec::new(),
             },
             at(50),

@@ -8,8 +8,8 @@ use tonic::{Request, Response, Status};
 use super::super::access::Need;
 use super::super::store_error;
 use super::{Operators, bad_name, entry};
-use crate::fleet::AuditEntry;
-use crate::store::{NewToken, Token};
+use crate::enrolment::{NewToken, Token};
+use crate::fleet::{AuditEntry, Effect};
 
 /// Longest life of a join token.
 const MAX_TOKEN_LIFE: SignedDuration = SignedDuration::from_hours(24 * 30);
@@ -82,25 +82,31 @@ pub(super) async fn revoke_token(
 ) -> Result<Response<v1::RevokeTokenResponse>, Status> {
     let operator = api.allow(&request, Need::Administer)?;
     let id = request.into_inner().id;
-    let found = api
-        .0
-        .store
-        .revoke_token(&id)
-        .await
-        .map_err(|error| store_error(&error))?;
-    if !found {
+    let tokens = api.0.store.tokens().await;
+    let tokens = tokens.map_err(|error| store_error(&error))?;
+    if !tokens.iter().any(|token| token.id == id) {
         return Err(Status::not_found("there is no such token"));
     }
-    api.record(AuditEntry {
+    let revoked = AuditEntry {
+        at: Timestamp::now(),
         detail: format!("token {id}"),
         ..entry(&operator, "token revoke")
-    })
-    .await?;
+    };
+    // In one step with whatever else is decided about it.
+    api.0
+        .handle
+        .change(move |fleet, now| {
+            let mut effects = fleet.revoke_token(&id, now);
+            effects.push(Effect::Audit(AuditEntry { at: now, ..revoked }));
+            ((), effects)
+        })
+        .await?
+        .map_err(|error| Status::unavailable(error.to_string()))?;
     Ok(Response::new(v1::RevokeTokenResponse {}))
 }
 
 fn token_to_wire(token: &Token) -> v1::TokenStatus {
-    let new = &token.token;
+    let new = &token.new;
     v1::TokenStatus {
         id: token.id.clone(),
         cluster: new
@@ -122,8 +128,12 @@ fn token_to_wire(token: &Token) -> v1::TokenStatus {
             })
             .collect(),
         expires_at: Some(timestamp_to_wire(new.expires_at)),
-        redeemed_at: token.redeemed_at.map(timestamp_to_wire),
-        redeemed_by: token.redeemed_by.clone().unwrap_or_default(),
+        redeemed_at: token.redeemed.as_ref().map(|by| timestamp_to_wire(by.at)),
+        redeemed_by: token
+            .redeemed
+            .as_ref()
+            .map(|by| by.cluster.to_string())
+            .unwrap_or_default(),
         created_by: new.created_by.clone(),
         auto_accept: new.auto_accept,
     }

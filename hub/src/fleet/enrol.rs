@@ -1,0 +1,181 @@
+//! Clusters come in, get certificates, and leave their names.
+
+use flotilla_shared::id::ClusterName;
+use jiff::Timestamp;
+
+use super::{AuditEntry, Effect, Fleet, IssuedCertificate, Lock};
+use crate::enrolment::{self, Admission, Attempt, Redeemer, Refusal, Token};
+
+/// Refused newcomers that are remembered, so that one who asks again and again is one audit entry.
+const MAX_REFUSED: usize = 1024;
+
+/// Why a certificate is not given.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoCertificate {
+    /// The cluster is gone.
+    #[error("the cluster was removed from the fleet")]
+    Removed,
+    /// The name is another key's now.
+    #[error("the name {0} is another key's")]
+    AnotherKey(ClusterName),
+    /// The cluster is locked.
+    #[error("{name} is locked: {}; `flotilla cluster unlock {name}` when you know why", lock.why)]
+    Locked {
+        /// Which.
+        name: ClusterName,
+        /// Why.
+        lock: Lock,
+    },
+}
+
+impl Fleet {
+    /// Somebody asks to come in, with a token as it was read a moment ago.
+    pub fn enrol(
+        &mut self,
+        attempt: &Attempt,
+        token: Option<Token>,
+        now: Timestamp,
+    ) -> (Result<Admission, Refusal>, Vec<Effect>) {
+        let token = token.map(|token| self.token_uses.current(token));
+        let name = &attempt.name;
+        let holder = self.clusters.get(name).map(|cluster| &cluster.record);
+        let namesake = self.namesake(name, &attempt.uid);
+        let declared = self.spec.clusters.contains_key(name);
+        let judged = enrolment::judge(attempt, token.as_ref(), holder, namesake, declared, now);
+        let mut effects = Vec::new();
+        match (&judged, token) {
+            (Ok(Admission::Join(record)), Some(token)) => {
+                self.join(attempt, &token, record, now, &mut effects);
+            }
+            (Err(why @ (Refusal::NameTaken(_) | Refusal::SameCluster { .. })), Some(token)) => {
+                self.note_refused(attempt, &token, why, now, &mut effects);
+            }
+            _ => {}
+        }
+        (judged, effects)
+    }
+
+    fn join(
+        &mut self,
+        attempt: &Attempt,
+        token: &Token,
+        record: &super::ClusterRecord,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        let name = &attempt.name;
+        let redeemer = Redeemer {
+            at: now,
+            cluster: name.clone(),
+            key: attempt.key.clone(),
+        };
+        self.token_uses.redeemed(&token.id, redeemer.clone());
+        effects.push(Effect::RedeemToken(token.id.clone(), redeemer));
+        let mut record = record.clone();
+        // Certificates of a cluster that had this name before are not its own.
+        let former = self.retired.get(name).copied().unwrap_or_default();
+        record.credential.former = former;
+        record.credential.issued = former;
+        let environment = record.environment.as_ref().map(ToString::to_string);
+        let waits = match &record.pending {
+            Some(_) => "waits to be accepted",
+            None => "was accepted by its token",
+        };
+        effects.push(Effect::Audit(AuditEntry {
+            at: now,
+            actor: super::settle::HUB.to_owned(),
+            action: "cluster enrol".to_owned(),
+            environment: environment.unwrap_or_default(),
+            clusters: vec![name.to_string()],
+            detail: format!("key {}, token {}: {waits}", attempt.key, token.id),
+            ..AuditEntry::default()
+        }));
+        self.clusters.entry(name.clone()).or_default().record = record.clone();
+        self.members.clear();
+        self.stir(name);
+        self.touch(name);
+        self.touch_environments();
+        effects.push(Effect::StoreCluster(name.clone(), record));
+        self.assign(name, now, effects);
+    }
+
+    /// Once for each key that tries.
+    fn note_refused(
+        &mut self,
+        attempt: &Attempt,
+        token: &Token,
+        why: &Refusal,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        let tried = (attempt.name.clone(), attempt.key.clone());
+        if self.refused.len() >= MAX_REFUSED || !self.refused.insert(tried) {
+            return;
+        }
+        let mut clusters = vec![attempt.name.to_string()];
+        if let Refusal::SameCluster { other, .. } = why {
+            clusters.push(other.to_string());
+        }
+        effects.push(Effect::Audit(AuditEntry {
+            at: now,
+            actor: super::settle::HUB.to_owned(),
+            action: "cluster refuse".to_owned(),
+            clusters,
+            detail: format!("key {}, token {}: {why}", attempt.key, token.id),
+            ..AuditEntry::default()
+        }));
+    }
+
+    /// Notes a certificate before it is made, and gives its number. `key` is who asks: the key that has
+    /// the name.
+    ///
+    /// # Errors
+    /// When the name is not that key's any more.
+    pub fn certify(
+        &mut self,
+        name: &ClusterName,
+        key: &str,
+        certificate: IssuedCertificate,
+    ) -> (Result<u64, NoCertificate>, Vec<Effect>) {
+        let refused = |why| (Err(why), Vec::new());
+        let Some(cluster) = self.clusters.get(name) else {
+            return refused(NoCertificate::Removed);
+        };
+        let record = &cluster.record;
+        if let Some(lock) = &record.credential.locked {
+            let (name, lock) = (name.clone(), lock.clone());
+            return refused(NoCertificate::Locked { name, lock });
+        }
+        if enrolment::holder(record).is_some_and(|holder| holder != key) {
+            return refused(NoCertificate::AnotherKey(name.clone()));
+        }
+        let counter = record.credential.issued.saturating_add(1);
+        let mut effects = Vec::new();
+        let certificate = IssuedCertificate {
+            counter,
+            ..certificate
+        };
+        self.issued(name, certificate, &mut effects);
+        (Ok(counter), effects)
+    }
+
+    /// A person revokes a token.
+    pub fn revoke_token(&mut self, id: &str, now: Timestamp) -> Vec<Effect> {
+        self.token_uses.revoked(id, now);
+        vec![Effect::RevokeToken(id.to_owned(), now)]
+    }
+
+    /// The name is free from now on; certificates that were made for it stay those of who had it.
+    pub(super) fn retire(&mut self, name: &ClusterName, effects: &mut Vec<Effect>) {
+        let Some(cluster) = self.clusters.get(name) else {
+            return;
+        };
+        let credential = &cluster.record.credential;
+        let counter = credential.issued.max(credential.shown);
+        self.refused.retain(|(refused, _)| refused != name);
+        if counter > 0 {
+            self.retired.insert(name.clone(), counter);
+            effects.push(Effect::Retire(name.clone(), counter));
+        }
+    }
+}

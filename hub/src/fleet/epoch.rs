@@ -1,0 +1,194 @@
+//! After a restore, or whenever the epoch was raised: what this hub knows may be older than what clusters
+//! run. So each cluster is held on what it reports until something decides that was not there before: a
+//! rollout that began since, a pin that was set since, a push that was seen since, or a person who lets
+//! the cluster go. Where what it runs is what it would be given anyway, nothing is held.
+
+use std::collections::BTreeMap;
+
+use flotilla_shared::assignment::ApplicationAssignment;
+use flotilla_shared::id::{ApplicationName, ClusterName};
+use flotilla_shared::reason::Reason;
+use jiff::Timestamp;
+
+use super::Fleet;
+use super::assign::Plan;
+use super::cluster::{Cluster, Placed};
+use super::environment::{EnvironmentState, Pin};
+use super::rollout::{Commits, Rollout, State};
+use crate::spec::Environment;
+
+type Applications = BTreeMap<ApplicationName, Box<ApplicationAssignment>>;
+
+impl Fleet {
+    /// Since when this epoch is in force; what was decided before it may be out of date.
+    #[must_use]
+    pub fn since(mut self, raised_at: Option<Timestamp>) -> Self {
+        self.epoch_since = raised_at;
+        self
+    }
+
+    /// Whether a cluster has not been given anything in this epoch, though it may run something of an
+    /// older one that this hub does not know.
+    pub(super) fn is_unsettled(&self, cluster: &Cluster) -> bool {
+        match &cluster.assigned {
+            Some(assigned) => assigned.assignment.epoch < self.epoch,
+            None => {
+                let ran = cluster.accepted.generation.0 > 0;
+                let since = self.epoch_since;
+                ran && cluster.accepted.epoch < self.epoch
+                    || since.is_some_and(|since| cluster.record.created_at < since)
+            }
+        }
+    }
+
+    /// Why a cluster stays on what it runs; none: it may be given `applications`. An empty text: its agent
+    /// has not told yet what it runs.
+    pub(super) fn held(
+        &self,
+        name: &ClusterName,
+        environment: &Environment,
+        plan: &Plan,
+        applications: &Applications,
+        placed: &BTreeMap<ApplicationName, Placed>,
+        now: Timestamp,
+    ) -> Option<String> {
+        let cluster = self.clusters.get(name)?;
+        if !self.is_unsettled(cluster) {
+            return None;
+        }
+        // Nothing is decided about whom nobody has heard: what it runs is not known.
+        if cluster.session.is_none() {
+            return Some(String::new());
+        }
+        let accepted = cluster.accepted;
+        if accepted.generation.0 == 0 {
+            return None;
+        }
+        // What it runs was made by this hub, as far back as the hub remembers: nothing was lost.
+        if let Some(assigned) = &cluster.assigned
+            && (accepted == assigned.reference || accepted.place() < assigned.reference.place())
+        {
+            return None;
+        }
+        let whole = placed.values().all(|placed| placed.problem.is_none());
+        let decided = cluster.let_go || self.decided_since(name, environment, plan, now);
+        if whole && decided {
+            return None;
+        }
+        let report = cluster.report.as_ref();
+        let Some(report) =
+            report.filter(|report| report.assignment == accepted && cluster.reported_at.is_some())
+        else {
+            return Some(String::new());
+        };
+        let same = report.applications.len() == applications.len()
+            && applications.iter().all(|(app, one)| {
+                let reported = report.applications.get(app);
+                let reported = reported.and_then(|reported| reported.revision.as_ref());
+                reported == Some(&one.revision)
+            });
+        if same {
+            return None;
+        }
+        Some(format!(
+            "the hub was restored, or its epoch was raised, and this cluster runs what the hub does not \
+             know (epoch {} generation {}). It stays on that until a rollout or a push that comes now \
+             reaches it, or a person decides: `flotilla pin`, or `flotilla unpin {name}` to have it \
+             follow its environment",
+            accepted.epoch, accepted.generation
+        ))
+    }
+
+    /// Whether what a cluster would be given was decided in this epoch.
+    fn decided_since(
+        &self,
+        name: &ClusterName,
+        environment: &Environment,
+        plan: &Plan,
+        now: Timestamp,
+    ) -> bool {
+        let Some(since) = self.epoch_since else {
+            // It was raised by an older hub, which did not note when.
+            return true;
+        };
+        let state = self.environments.get(&environment.name);
+        let own = self.clusters.get(name);
+        let own = own.and_then(|cluster| cluster.record.pin.as_ref());
+        let all = state.and_then(|state| state.pin.as_ref());
+        let new = |pin: &Pin| pin.holds(now) && pin.mark.at >= since;
+        if [own, all].into_iter().flatten().any(new) {
+            return true;
+        }
+        if environment.strategy.is_none() {
+            let pushed = |repository| {
+                let head = (repository, environment.branch.clone());
+                self.pushed.contains(&head)
+            };
+            return plan.commits.keys().cloned().any(pushed);
+        }
+        let rollout = self.rollouts.get(&environment.name);
+        let running = rollout.is_some_and(|rollout| {
+            rollout.id == plan.rollout && rollout.created_at >= since && rollout.touches(name)
+        });
+        let good = state.and_then(|state| state.history.back());
+        running || good.is_some_and(|good| good.rollout == plan.rollout && good.at >= since)
+    }
+
+    /// Shows that a cluster is held; an empty text is no news for anybody.
+    pub(super) fn hold(&mut self, name: &ClusterName, why: String) {
+        let Some(cluster) = self.clusters.get_mut(name) else {
+            return;
+        };
+        let why = Some((Reason::HeldAfterRestore, why)).filter(|(_, text)| !text.is_empty());
+        if why.is_some() && cluster.refusal != why {
+            cluster.refusal = why;
+            self.touch(name);
+            self.touch_environments();
+        }
+    }
+
+    /// A person lets clusters go that are held. False: none of them was.
+    pub(super) fn let_go(&mut self, name: &ClusterName) -> bool {
+        let held = self
+            .clusters
+            .get(name)
+            .is_some_and(|cluster| self.is_unsettled(cluster));
+        if held && let Some(cluster) = self.clusters.get_mut(name) {
+            cluster.let_go = true;
+        }
+        held
+    }
+
+    /// What a cluster says it runs, where that is not what this hub gave it.
+    pub(super) fn reported(&self, name: &ClusterName) -> Option<Commits> {
+        let cluster = self.clusters.get(name)?;
+        if !self.is_unsettled(cluster) || cluster.reported_at.is_none() {
+            return None;
+        }
+        let report = cluster.report.as_ref()?;
+        let revisions = report
+            .applications
+            .values()
+            .filter_map(|app| app.revision.as_ref());
+        Some(
+            revisions
+                .map(|revision| (revision.repository.clone(), revision.commit.clone()))
+                .collect(),
+        )
+    }
+}
+
+/// What a raised epoch means for a rollout that ran: it was decided in a world that may be out of date.
+pub fn leave_behind(rollout: &mut Rollout, now: Timestamp) {
+    rollout.end(
+        State::Superseded,
+        "the hub was restored, or its epoch was raised; what is on the branch now is rolled out anew"
+            .to_owned(),
+        now,
+    );
+}
+
+/// Likewise for commits that waited for their turn.
+pub fn forget_queue(state: &mut EnvironmentState) {
+    state.queue.clear();
+}

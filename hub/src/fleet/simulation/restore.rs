@@ -1,0 +1,131 @@
+//! Backups, and older ones that are put back: tails are lost, agents have seen what the hub has not.
+//! Promise 1 as a law: a restore by itself changes nothing of what a cluster runs, so that it deletes
+//! nothing.
+
+use super::*;
+
+/// What is known of backups, apart from the world under test.
+#[derive(Default)]
+pub(super) struct Backups {
+    kept: Vec<Disk>,
+    pub(super) epoch: u64,
+    pub(super) since: Option<Timestamp>,
+    /// Clusters that have seen more than the store that was put back.
+    ahead: BTreeSet<ClusterName>,
+    /// A person let these go.
+    let_go: BTreeSet<ClusterName>,
+    pub(super) restored: usize,
+    pub(super) held: usize,
+}
+
+impl Simulation {
+    pub(super) fn back_up(&mut self) {
+        if self.backups.kept.len() >= 4 {
+            self.backups.kept.remove(0);
+        }
+        self.backups.kept.push(self.disk.clone());
+    }
+
+    /// An older store takes the place of the present one, as `store::epoch` does it.
+    pub(super) fn put_back(&mut self) {
+        let Some(backup) = self.backups.kept.choose(&mut self.rng).cloned() else {
+            return;
+        };
+        self.disk = backup;
+        self.disk.heads.clear();
+        for rollout in self.disk.rollouts.values_mut() {
+            if !rollout.state.is_over() {
+                super::super::leave_behind(rollout, self.now);
+            }
+        }
+        for state in self.disk.environments.values_mut() {
+            super::super::forget_queue(state);
+        }
+        self.backups.epoch += 1;
+        self.backups.since = Some(self.now);
+        self.backups.restored += 1;
+        self.backups.let_go.clear();
+        // Whoever waits for its first word of a newer epoch still runs what no store of it knows.
+        self.backups.ahead.retain(|name| {
+            let accepted = self.agents[name].accepted;
+            let known = self
+                .disk
+                .assignments
+                .get(name)
+                .map(|one| one.decoded.reference);
+            known.is_none_or(|known| known.place() < accepted.place())
+        });
+        for (name, agent) in &self.agents {
+            let known = self
+                .disk
+                .assignments
+                .get(name)
+                .map(|one| one.decoded.reference);
+            let known = known.unwrap_or_default();
+            if agent.accepted.generation.0 > 0
+                && known != agent.accepted
+                && known.place() <= agent.accepted.place()
+            {
+                self.backups.ahead.insert(name.clone());
+            }
+        }
+        // Who is not in the backup is not known any more, and enrols anew.
+        let clusters = &self.disk.clusters;
+        self.agents.retain(|name, _| clusters.contains_key(name));
+        self.highest.retain(|name, _| clusters.contains_key(name));
+        self.backups
+            .ahead
+            .retain(|name| clusters.contains_key(name));
+        self.passed.clear();
+        self.crash();
+    }
+
+    pub(super) fn note_let_go(&mut self, environment: &EnvironmentName) {
+        for name in self.agents.keys() {
+            if self.hub.environment_of(name).as_ref() == Some(environment) {
+                self.backups.let_go.insert(name.clone());
+            }
+        }
+    }
+
+    /// The law, as an assignment arrives.
+    pub(super) fn check_not_taken_back(&mut self, name: &ClusterName, next: &DecodedAssignment) {
+        let agent = &self.agents[name];
+        if !self.backups.ahead.contains(name) || next.reference.place() <= agent.accepted.place() {
+            return;
+        }
+        self.backups.ahead.remove(name);
+        let Some(before) = &agent.assignment else {
+            return;
+        };
+        let since = self.backups.since.unwrap();
+        for (app, one) in &before.assignment.applications {
+            let given = &next.assignment.applications[app];
+            if given.revision.commit == one.revision.commit {
+                self.backups.held += 1;
+                continue;
+            }
+            let rollout = self.disk.rollouts.get(&given.rollout);
+            let environment = &next.assignment.environment;
+            let state = self.hub.environments().get(environment);
+            let pinned = state.and_then(|state| state.pin.as_ref());
+            let decided = rollout.is_some_and(|rollout| rollout.created_at >= since)
+                || state.is_some_and(|state| {
+                    let good = |good: &Good| good.at >= since;
+                    state.history.back().is_some_and(good)
+                })
+                || pinned.is_some_and(|pin| pin.mark.at >= since)
+                || self
+                    .hub
+                    .pushed
+                    .iter()
+                    .any(|(_, branch)| *branch == given.revision.branch)
+                || self.backups.let_go.contains(name);
+            assert!(
+                decided,
+                "a restore took {app} on {name} from {} to {}",
+                one.revision.commit, given.revision.commit
+            );
+        }
+    }
+}

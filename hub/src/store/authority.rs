@@ -1,0 +1,83 @@
+//! Whose store it is. A hub process with another certificate authority could take the lease, would
+//! refuse every agent and operator, and let its own people read the fleet.
+
+use jiff::Timestamp;
+use sqlx::Row as _;
+
+use super::epoch::HOST;
+use super::{Error, Store};
+use crate::fleet::AuditEntry;
+
+const KEY: &str = "authority";
+
+impl Store {
+    /// Proves that this process has the authority whose store this is, by a root that both know; a store
+    /// that nobody has named yet is this authority's from now on.
+    ///
+    /// # Errors
+    /// [`Error::OtherAuthority`] when it is another's.
+    pub async fn prove_authority(&self, roots: &[String]) -> Result<(), Error> {
+        sqlx::query("INSERT INTO facts (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING")
+            .bind(KEY)
+            .bind(roots.join("\n"))
+            .execute(&self.pool)
+            .await
+            .map_err(self.error())?;
+        let row = self
+            .row("SELECT value FROM facts WHERE key = 'authority'")
+            .await?;
+        let named: String = row.try_get(0).map_err(self.error())?;
+        if named
+            .lines()
+            .any(|root| roots.iter().any(|own| own == root))
+        {
+            return Ok(());
+        }
+        Err(Error::OtherAuthority {
+            store: self.name.to_string(),
+            named: named.replace('\n', ", "),
+            own: roots.join(", "),
+        })
+    }
+
+    /// Notes the roots that the authority has now, while it changes.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn name_authority(&self, roots: &[String]) -> Result<(), Error> {
+        sqlx::query("UPDATE facts SET value = $1 WHERE key = $2 AND value <> $1")
+            .bind(roots.join("\n"))
+            .bind(KEY)
+            .execute(&self.pool)
+            .await
+            .map_err(self.error())?;
+        Ok(())
+    }
+
+    /// Gives the store to another authority: a person's decision, after the old one was lost.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn adopt_authority(&self, roots: &[String], now: Timestamp) -> Result<(), Error> {
+        let mut transaction = self.pool.begin().await.map_err(self.error())?;
+        self.end_term(&mut transaction).await?;
+        sqlx::query(
+            "INSERT INTO facts (key, value) VALUES ($1, $2) ON CONFLICT (key) \
+             DO UPDATE SET value = excluded.value",
+        )
+        .bind(KEY)
+        .bind(roots.join("\n"))
+        .execute(&mut *transaction)
+        .await
+        .map_err(self.error())?;
+        let entry = AuditEntry {
+            at: now,
+            actor: HOST.to_owned(),
+            action: "authority adopt".to_owned(),
+            detail: format!("roots {}", roots.join(", ")),
+            ..AuditEntry::default()
+        };
+        self.append(&mut transaction, &mut None, &entry).await?;
+        transaction.commit().await.map_err(self.error())
+    }
+}
