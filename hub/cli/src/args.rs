@@ -241,6 +241,17 @@ pub(crate) enum Command {
         #[command(flatten)]
         output: OutputArgs,
     },
+    /// Serve the fleet's pages to this machine's browser, with your own context.
+    ///
+    /// The link that is printed lets one browser in, once. Nothing but loopback can reach the pages.
+    Web {
+        /// Where to listen: a loopback address; port 0 takes a free one.
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+        listen: std::net::SocketAddr,
+        /// Open the link in a browser.
+        #[arg(long)]
+        open: bool,
+    },
     /// Print what an agent would apply if the work tree were committed; asks no hub.
     Render(RenderArgs),
     /// Show this program's version.

@@ -13,6 +13,8 @@ use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
+use tower::ServiceBuilder;
+use tower::util::BoxCloneSyncService;
 
 use crate::context::Context;
 use crate::error::Error;
@@ -57,6 +59,7 @@ pub(crate) async fn channel(
 #[derive(Clone)]
 pub(crate) struct Client {
     api: Api,
+    service: InterceptedService<Channel, Bearer>,
     timeout: Duration,
 }
 
@@ -80,9 +83,10 @@ impl Client {
             }
             None => None,
         };
+        let service = InterceptedService::new(channel, Bearer(bearer));
         Ok(Self {
-            api: FleetServiceClient::with_interceptor(channel, Bearer(bearer))
-                .max_decoding_message_size(MAX_MESSAGE),
+            api: FleetServiceClient::new(service.clone()).max_decoding_message_size(MAX_MESSAGE),
+            service,
             timeout,
         })
     }
@@ -92,6 +96,16 @@ impl Client {
         let mut request = Request::new(message);
         request.set_timeout(self.timeout);
         request
+    }
+
+    /// The same connection, as pages take it.
+    pub(crate) fn pages(&self) -> flotilla_web::Api {
+        let service = ServiceBuilder::new()
+            .map_response(|answer: http::Response<_>| answer.map(tonic::body::Body::new))
+            .map_err(|error: tonic::transport::Error| Status::from_error(Box::new(error)))
+            .service(self.service.clone());
+        FleetServiceClient::new(BoxCloneSyncService::new(service))
+            .max_decoding_message_size(MAX_MESSAGE)
     }
 
     /// The generated client, for one call.

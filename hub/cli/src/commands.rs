@@ -18,6 +18,7 @@ mod show;
 mod status;
 mod steer;
 mod token;
+mod web;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -129,6 +130,9 @@ pub(crate) async fn run(args: Args, printer: &Printer) -> Result<(), Error> {
         } => {
             let client = reach.connect().await?;
             diff::run(&client, &cluster, application, output.output, printer).await
+        }
+        Command::Web { listen, open } => {
+            web::run(&reach.connect().await?, listen, open, printer).await
         }
         Command::Hub { output } => show::hub(&reach.connect().await?, output.output, printer).await,
         Command::Promote(promote) => promote::run(&reach.connect().await?, promote, printer).await,

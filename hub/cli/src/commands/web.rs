@@ -1,0 +1,82 @@
+//! `web`: the fleet's pages on loopback.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::process::Stdio;
+
+use flotilla_web::serve::Listening;
+use tokio::net::TcpListener;
+
+use crate::client::Client;
+use crate::error::Error;
+use crate::printer::Printer;
+
+/// Serves until Ctrl-C.
+pub(super) async fn run(
+    client: &Client,
+    listen: SocketAddr,
+    open: bool,
+    printer: &Printer,
+) -> Result<(), Error> {
+    if !listen.ip().is_loopback() {
+        return Err(Error::refused(
+            format!("{listen} is not a loopback address"),
+            "the pages carry your own rights and no TLS: use 127.0.0.1 or [::1]; for others the hub serves them (--web-listen)",
+        ));
+    }
+    let listener = TcpListener::bind(listen).await.map_err(|error| {
+        Error::refused(
+            format!("cannot listen on {listen}: {error}"),
+            "name another address with --listen; port 0 takes a free one",
+        )
+    })?;
+    let site = Listening::new(client.pages(), listener).await?;
+    printer.out(&format!("{}\n", site.link))?;
+    printer.say("The link works once. Stop with Ctrl-C.");
+    // Kept until the end: a slow browser reads it late.
+    let _page = match open.then(|| browser(&site.link)) {
+        Some(Err(error)) => {
+            printer.warn(&format!(
+                "no browser could be started ({error}); open the link yourself"
+            ));
+            None
+        }
+        Some(Ok(page)) => Some(page),
+        None => None,
+    };
+    let stop = async {
+        // Without a handler there is nothing to wait for: the default ends the program, too.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    site.run(stop).await.map_err(|error| {
+        Error::refused(format!("the pages cannot be served: {error}"), "try again")
+    })
+}
+
+/// Starts what the desktop opens links with. What stands in a program's arguments can be read by everybody
+/// on this machine, so it is given a file of ours alone that leads to the link.
+fn browser(link: &str) -> std::io::Result<tempfile::NamedTempFile> {
+    let mut page = tempfile::Builder::new()
+        .prefix("flotilla-")
+        .suffix(".html")
+        .tempfile()?;
+    writeln!(
+        page,
+        "<!doctype html><meta http-equiv=\"refresh\" content=\"0; url={link}\">"
+    )?;
+    page.flush()?;
+    let program = if cfg!(target_os = "macos") {
+        "open"
+    } else {
+        "xdg-open"
+    };
+    std::process::Command::new(program)
+        .arg(page.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    Ok(page)
+}

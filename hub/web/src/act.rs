@@ -1,0 +1,329 @@
+//! What may be done from a browser. Not force, abort, remove, unlock, operators, tokens: for those the
+//! page shows the command line.
+
+use std::collections::BTreeMap;
+
+use flotilla_status::Hub;
+
+/// Longest field of a form.
+const MAX_FIELD: usize = 512;
+/// Longest reason.
+const MAX_REASON: usize = 1024;
+
+/// One act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// A commit or a wave.
+    Approve,
+    /// Stop starting clusters.
+    Pause,
+    /// Go on.
+    Resume,
+    /// Try a halted rollout again.
+    Retry,
+    /// Read an environment's branches now.
+    Refresh,
+    /// Keep a cluster or an environment on what it runs.
+    Pin,
+    /// Let it follow again.
+    Unpin,
+    /// Let a pending cluster in.
+    Accept,
+}
+
+impl Action {
+    const ALL: [(Self, &'static str); 8] = [
+        (Self::Approve, "approve"),
+        (Self::Pause, "pause"),
+        (Self::Resume, "resume"),
+        (Self::Retry, "retry"),
+        (Self::Refresh, "refresh"),
+        (Self::Pin, "pin"),
+        (Self::Unpin, "unpin"),
+        (Self::Accept, "accept"),
+    ];
+
+    /// As in the form.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        let found = Self::ALL.iter().find(|(one, _)| *one == self);
+        found.map_or("", |(_, word)| word)
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        let found = Self::ALL.iter().find(|(_, one)| *one == word);
+        found.map(|(action, _)| *action)
+    }
+
+    /// Whether it changes more than one cluster at once, so that it takes a reason.
+    #[must_use]
+    pub fn takes_reason(self) -> bool {
+        matches!(self, Self::Pause | Self::Pin)
+    }
+
+    /// The least role that may do it. The hub asks again; this only decides what is drawn.
+    #[must_use]
+    pub fn needs(self) -> Role {
+        match self {
+            Self::Refresh => Role::Viewer,
+            Self::Approve => Role::Approver,
+            Self::Pause | Self::Resume | Self::Retry | Self::Pin | Self::Unpin => Role::Promoter,
+            Self::Accept => Role::Admin,
+        }
+    }
+}
+
+/// Roles, each of which may do what those before it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Sees.
+    Viewer,
+    /// Approves.
+    Approver,
+    /// Steers rollouts.
+    Promoter,
+    /// Everything.
+    Admin,
+}
+
+impl Role {
+    fn parse(word: &str) -> Option<Self> {
+        Some(match word {
+            "viewer" => Self::Viewer,
+            "approver" => Self::Approver,
+            "promoter" => Self::Promoter,
+            "admin" => Self::Admin,
+            _ => return None,
+        })
+    }
+}
+
+/// Whether the caller may do something in an environment (empty: in none of them in particular).
+#[must_use]
+pub fn may(hub: &Hub, action: Action, environment: &str) -> bool {
+    hub.rights.iter().any(|right| {
+        let within = right.environments.is_empty()
+            || right.environments.iter().any(|one| one == environment);
+        within && Role::parse(&right.role).is_some_and(|role| role >= action.needs())
+    })
+}
+
+/// A button: what its form carries.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Offer {
+    /// As [`Action::as_str`].
+    pub action: &'static str,
+    /// What the button says.
+    pub label: &'static str,
+    /// Where.
+    pub environment: String,
+    /// Which, where it is about one cluster.
+    pub cluster: String,
+    /// Which wave, of approvals.
+    pub wave: String,
+    /// Of which repository, for commits.
+    pub repository: String,
+    /// Which commit, of approvals.
+    pub commit: String,
+    /// The key that waits, of acceptances.
+    pub fingerprint: String,
+    /// How many clusters it is about; 0: not counted.
+    pub clusters: u32,
+    /// Whether it asks for a reason.
+    pub reason: bool,
+    /// Whether it asks for an end.
+    pub expires: bool,
+}
+
+impl Offer {
+    /// About an environment.
+    #[must_use]
+    pub fn environment(action: Action, label: &'static str, environment: &str) -> Self {
+        Self {
+            action: action.as_str(),
+            label,
+            environment: environment.to_owned(),
+            reason: action.takes_reason(),
+            expires: action == Action::Pin,
+            ..Self::default()
+        }
+    }
+
+    /// About a cluster.
+    #[must_use]
+    pub fn cluster(action: Action, label: &'static str, cluster: &str) -> Self {
+        Self {
+            cluster: cluster.to_owned(),
+            ..Self::environment(action, label, "")
+        }
+    }
+
+    /// Whether the caller may press it.
+    #[must_use]
+    pub fn is_for(&self, hub: &Hub) -> bool {
+        Action::parse(self.action).is_some_and(|action| may(hub, action, &self.environment))
+    }
+}
+
+/// A form that was sent, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Act {
+    /// What.
+    pub action: Action,
+    /// Where.
+    pub environment: String,
+    /// Which cluster.
+    pub cluster: String,
+    /// Which repository.
+    pub repository: String,
+    /// Which commit.
+    pub commit: String,
+    /// Which wave.
+    pub wave: String,
+    /// Why.
+    pub reason: String,
+    /// Of a pin, in seconds.
+    pub expires: u32,
+    /// Of an acceptance.
+    pub fingerprint: String,
+}
+
+/// Reads a form.
+///
+/// # Errors
+/// What is missing or wrong, in words for the person who sent it.
+pub fn parse(form: &BTreeMap<String, String>) -> Result<Act, String> {
+    let field = |name: &str| -> Result<String, String> {
+        let value = form.get(name).map(|one| one.trim()).unwrap_or_default();
+        let most = if name == "reason" {
+            MAX_REASON
+        } else {
+            MAX_FIELD
+        };
+        if value.len() > most {
+            return Err(format!("{name} is longer than {most} characters"));
+        }
+        Ok(flotilla_status::text(value))
+    };
+    let word = field("action")?;
+    let action =
+        Action::parse(&word).ok_or_else(|| format!("{word:?} cannot be done from a browser"))?;
+    let act = Act {
+        action,
+        environment: field("environment")?,
+        cluster: field("cluster")?,
+        repository: field("repository")?,
+        commit: field("commit")?,
+        wave: field("wave")?,
+        reason: field("reason")?,
+        expires: expiry(&field("expires")?)?,
+        fingerprint: field("fingerprint")?,
+    };
+    if act.environment.is_empty() && act.cluster.is_empty() {
+        return Err("name an environment or a cluster".to_owned());
+    }
+    if action.takes_reason() && act.reason.is_empty() {
+        return Err(format!("say why: {} takes a reason", action.as_str()));
+    }
+    if action == Action::Accept && act.fingerprint.is_empty() {
+        return Err("a cluster is accepted by the fingerprint of its key".to_owned());
+    }
+    Ok(act)
+}
+
+/// Hours or days, such as `2h` or `3d`; empty: until it is taken away.
+fn expiry(text: &str) -> Result<u32, String> {
+    if text.is_empty() {
+        return Ok(0);
+    }
+    let wrong = || format!("{text:?} is no time: write hours or days, such as 2h or 3d");
+    let unit = match text.chars().last() {
+        Some('m') => 60,
+        Some('h') => 3600,
+        Some('d') => 86400,
+        _ => return Err(wrong()),
+    };
+    let number = text.get(..text.len() - 1).unwrap_or_default();
+    let number: u32 = number.trim().parse().map_err(|_| wrong())?;
+    match number.checked_mul(unit) {
+        Some(seconds) if seconds > 0 => Ok(seconds),
+        _ => Err(wrong()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use flotilla_proto::v1;
+    use flotilla_status::Hub;
+
+    use super::{Action, may, parse};
+
+    fn form(fields: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        fields.iter().map(owned).collect()
+    }
+
+    fn with_role(role: &str, environments: &[&str]) -> Hub {
+        Hub::from(&v1::GetHubResponse {
+            rights: vec![v1::OperatorRight {
+                role: role.to_owned(),
+                environments: environments.iter().map(|one| (*one).to_owned()).collect(),
+            }],
+            ..v1::GetHubResponse::default()
+        })
+    }
+
+    #[test]
+    fn what_takes_an_admin_at_a_terminal_is_no_form() {
+        for word in [
+            "abort", "override", "remove", "unlock", "rollback", "", "APPROVE",
+        ] {
+            let act = parse(&form(&[("action", word), ("environment", "prod")]));
+            assert!(act.is_err(), "{word}");
+        }
+    }
+
+    #[test]
+    fn what_changes_many_takes_a_reason() {
+        for word in ["pause", "pin"] {
+            let fields = [("action", word), ("environment", "prod"), ("reason", " ")];
+            assert!(parse(&form(&fields)).unwrap_err().contains("why"));
+        }
+        let resumed = parse(&form(&[("action", "resume"), ("environment", "prod")])).unwrap();
+        assert_eq!(resumed.action, Action::Resume);
+    }
+
+    #[test]
+    fn an_end_is_minutes_hours_or_days() {
+        let ends = |text: &str| {
+            let fields = [
+                ("action", "pin"),
+                ("cluster", "a"),
+                ("reason", "x"),
+                ("expires", text),
+            ];
+            parse(&form(&fields)).map(|act| act.expires)
+        };
+        assert_eq!(ends("2h"), Ok(7200));
+        assert_eq!(ends(""), Ok(0));
+        for text in ["h", "2", "-1h", "0d", "99999999d", "2é"] {
+            assert!(ends(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_role_counts_where_it_holds() {
+        let hub = with_role("promoter", &["stage"]);
+        assert!(may(&hub, Action::Pause, "stage"));
+        assert!(!may(&hub, Action::Pause, "prod"));
+        assert!(!may(&hub, Action::Accept, "stage"));
+        assert!(!may(&with_role("viewer", &[]), Action::Approve, "prod"));
+        assert!(may(&with_role("admin", &[]), Action::Accept, ""));
+        assert!(
+            !may(&with_role("owner", &[]), Action::Refresh, ""),
+            "a newer hub's word"
+        );
+    }
+}

@@ -1,0 +1,91 @@
+//! Style and script, in the binary; their names carry what their content hashes to, so that a browser
+//! keeps them for good.
+
+use std::sync::LazyLock;
+
+use sha2::{Digest as _, Sha256};
+
+const CSS: &str = include_str!("../assets/flotilla.css");
+const JS: &str = include_str!("../assets/flotilla.js");
+const MORPH: &str = include_str!("../assets/idiomorph.js");
+
+/// One file to serve.
+#[derive(Debug)]
+pub struct Asset {
+    /// As in its URL, with its hash.
+    pub name: String,
+    /// Its media type.
+    pub kind: &'static str,
+    /// Its content.
+    pub content: String,
+}
+
+fn named(stem: &str, end: &str, kind: &'static str, content: String) -> Asset {
+    let hash = Sha256::digest(content.as_bytes());
+    let hash: String = hash
+        .iter()
+        .take(6)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    Asset {
+        name: format!("{stem}-{hash}.{end}"),
+        kind,
+        content,
+    }
+}
+
+static ASSETS: LazyLock<[Asset; 3]> = LazyLock::new(|| {
+    let morph = named(
+        "idiomorph",
+        "js",
+        "text/javascript; charset=utf-8",
+        MORPH.to_owned(),
+    );
+    // The module names the other one by its hashed name.
+    let own = JS.replace("./idiomorph.js", &format!("./{}", morph.name));
+    [
+        named("flotilla", "css", "text/css; charset=utf-8", CSS.to_owned()),
+        named("flotilla", "js", "text/javascript; charset=utf-8", own),
+        morph,
+    ]
+});
+
+/// The stylesheet's name.
+#[must_use]
+pub fn css() -> &'static str {
+    &ASSETS[0].name
+}
+
+/// The module's name.
+#[must_use]
+pub fn js() -> &'static str {
+    &ASSETS[1].name
+}
+
+/// An asset by its name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Asset> {
+    ASSETS.iter().find(|one| one.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{JS, find, js};
+
+    #[test]
+    fn the_module_is_short_and_finds_the_other_one() {
+        assert!(JS.lines().count() <= 300);
+        let own = find(js())
+            .map(|one| one.content.as_str())
+            .unwrap_or_default();
+        let name = own
+            .split("./idiomorph-")
+            .nth(1)
+            .and_then(|rest| rest.split('"').next());
+        let name = format!("idiomorph-{}", name.unwrap_or_default());
+        assert!(find(&name).is_some(), "{name}");
+        for word in ["eval(", "innerHTML", "Function("] {
+            assert!(!JS.contains(word), "{word}");
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! What waits for a person: the answer to "does anybody have to do something?", oldest first.
+
+use flotilla_status::{Cluster, Connection, Environment, digits};
+use jiff::Timestamp;
+
+use crate::act::{Action, Offer};
+use crate::mirror::Mirror;
+
+/// Most lines of the first screen; more are counted.
+pub const MOST: usize = 20;
+
+/// One thing that a person decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Need {
+    /// Since when it waits, where that is known.
+    pub since: Option<Timestamp>,
+    /// In a word: `approval`, `halted`, `paused`, `pending`, `locked`, `held`, `branch`, `ahead`.
+    pub kind: &'static str,
+    /// The environment or cluster.
+    pub subject: String,
+    /// Its page.
+    pub link: String,
+    /// What it is about.
+    pub text: String,
+    /// What to type.
+    pub command: String,
+    /// What to press, where a browser may.
+    pub offer: Option<Offer>,
+}
+
+/// Everything that waits, oldest first; what has no beginning comes last.
+#[must_use]
+pub fn needs(mirror: &Mirror) -> Vec<Need> {
+    let mut all = Vec::new();
+    for environment in mirror.in_promotion_order() {
+        of_environment(environment, mirror, &mut all);
+    }
+    for cluster in mirror.clusters.values() {
+        of_cluster(cluster, &mut all);
+    }
+    held(mirror, &mut all);
+    all.sort_by_key(|one| (one.since.is_none(), one.since));
+    all
+}
+
+fn link(environment: &str) -> String {
+    format!("/env/{environment}")
+}
+
+fn of_environment(environment: &Environment, mirror: &Mirror, all: &mut Vec<Need>) {
+    let name = environment.name.as_str();
+    let need = |kind, since, text: String, command: String, offer| Need {
+        since,
+        kind,
+        subject: name.to_owned(),
+        link: link(name),
+        text,
+        command,
+        offer,
+    };
+    if let Some(paused) = &environment.paused {
+        all.push(need(
+            "paused",
+            paused.at,
+            format!("rollouts are paused by {}: {}", paused.by, paused.reason),
+            format!("flotilla resume {name}"),
+            Some(Offer::environment(Action::Resume, "Resume", name)),
+        ));
+    }
+    if let Some(rollout) = &environment.rollout {
+        if let Some(wave) = rollout.wants_approval() {
+            let mut offer = Offer::environment(Action::Approve, "Approve wave", name);
+            offer.wave.clone_from(&wave.name);
+            offer.clusters = wave.total();
+            all.push(need(
+                "approval",
+                rollout.started_at.or(rollout.created_at),
+                format!(
+                    "wave {} of {} waits for {} of {} approvals ({} clusters)",
+                    wave.name,
+                    rollout.id,
+                    wave.approved_by.len(),
+                    wave.approvals,
+                    wave.total()
+                ),
+                format!("flotilla approve {name} --wave {}", wave.name),
+                Some(offer),
+            ));
+        }
+        let note = || match rollout.note.as_str() {
+            "" => String::new(),
+            note => format!(": {note}"),
+        };
+        match rollout.state.as_str() {
+            "halted" => all.push(need(
+                "halted",
+                rollout.started_at.or(rollout.created_at),
+                format!(
+                    "{} halted{}; push a repair, or try again",
+                    rollout.id,
+                    note()
+                ),
+                format!("flotilla retry {name}"),
+                Some(Offer::environment(Action::Retry, "Try again", name)),
+            )),
+            "pending" => all.push(need(
+                "gate",
+                rollout.created_at,
+                format!("{} has not begun{}", rollout.id, note()),
+                format!("flotilla explain {name}"),
+                None,
+            )),
+            _ => {}
+        }
+    }
+    if let Some(hold) = &environment.hold {
+        all.push(need(
+            "held",
+            hold.at,
+            format!(
+                "no automatic promotion comes in: {} ({})",
+                hold.reason, hold.by
+            ),
+            format!("flotilla explain {name}"),
+            None,
+        ));
+    }
+    for branch in environment
+        .branches
+        .iter()
+        .filter(|one| !one.reason.is_empty())
+    {
+        all.push(need(
+            "branch",
+            branch.checked_at,
+            format!(
+                "branch {} of {} cannot be read: {}",
+                environment.branch, branch.repository, branch.message
+            ),
+            format!("flotilla explain {name}"),
+            Some(Offer::environment(Action::Refresh, "Read it again", name)),
+        ));
+    }
+    if let Some(previous) = mirror.environment(&environment.promotes_from) {
+        ahead(previous, environment, all);
+    }
+}
+
+/// Whether the environment before has a commit that this one lacks.
+fn ahead(previous: &Environment, environment: &Environment, all: &mut Vec<Need>) {
+    for branch in &environment.branches {
+        let Some(before) = previous
+            .branches
+            .iter()
+            .find(|one| one.repository == branch.repository)
+        else {
+            continue;
+        };
+        let good = before
+            .approved
+            .as_deref()
+            .or(before.head.as_ref().map(|head| head.commit.as_str()));
+        let head = branch.head.as_ref().map(|head| head.commit.as_str());
+        if let Some(good) = good
+            && head != Some(good)
+        {
+            let name = &environment.name;
+            all.push(Need {
+                since: before.seen_at,
+                kind: "ahead",
+                subject: name.clone(),
+                link: format!("/promote/{name}"),
+                text: format!(
+                    "{} runs {} of {}, which {name} does not have",
+                    previous.name,
+                    digits(good),
+                    branch.repository
+                ),
+                command: format!("flotilla promote {name}"),
+                offer: None,
+            });
+        }
+    }
+}
+
+fn of_cluster(cluster: &Cluster, all: &mut Vec<Need>) {
+    let name = cluster.name.as_str();
+    let need = |kind, since, text, command, offer| Need {
+        since,
+        kind,
+        subject: name.to_owned(),
+        link: format!("/cluster/{name}"),
+        text,
+        command,
+        offer,
+    };
+    if cluster.connection == Connection::Pending {
+        let short: String = cluster.pending_fingerprint.chars().take(16).collect();
+        let mut offer = Offer::cluster(Action::Accept, "Accept", name);
+        offer.fingerprint.clone_from(&cluster.pending_fingerprint);
+        all.push(need(
+            "pending",
+            cluster.created_at,
+            format!("waits to be accepted, with the key {short}…"),
+            format!(
+                "flotilla cluster accept {name} --fingerprint {}",
+                cluster.pending_fingerprint
+            ),
+            Some(offer),
+        ));
+    }
+    if !cluster.locked.is_empty() {
+        all.push(need(
+            "locked",
+            cluster.last_seen,
+            format!("is locked: {}", cluster.locked),
+            format!("flotilla cluster unlock {name} --reason TEXT"),
+            None,
+        ));
+    }
+}
+
+/// Reasons for which an agent holds a delete until somebody decides.
+const HELD: [&str; 2] = ["DeleteBudget", "ConfirmationRequired"];
+
+/// Deletes that agents hold, gathered by environment and application.
+fn held(mirror: &Mirror, all: &mut Vec<Need>) {
+    let mut groups: std::collections::BTreeMap<
+        (&str, &str, &str),
+        (usize, &str, Option<Timestamp>),
+    > = std::collections::BTreeMap::new();
+    for cluster in mirror.clusters.values() {
+        for one in &cluster.applications {
+            if HELD.contains(&one.reason.as_str()) {
+                let key = (
+                    cluster.environment.as_str(),
+                    one.application.as_str(),
+                    one.reason.as_str(),
+                );
+                let group = groups
+                    .entry(key)
+                    .or_insert((0, &cluster.name, one.changed_at));
+                group.0 += 1;
+                group.2 = group.2.min(one.changed_at);
+            }
+        }
+    }
+    for ((environment, application, reason), (count, first, since)) in groups {
+        all.push(Need {
+            since,
+            kind: "held",
+            subject: application.to_owned(),
+            link: format!("/clusters?env={environment}&app={application}&reason={reason}"),
+            text: format!(
+                "deletes are held in {} of {environment} ({reason}), first {first}",
+                crate::text::clusters(count)
+            ),
+            command: format!("flotilla diff {first} --app {application}"),
+            offer: None,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flotilla_status::{Mark, Rollout};
+
+    use super::needs;
+    use crate::mirror::{Change, Mirror};
+    use crate::samples::{cluster, environment, moment};
+
+    fn mirror(changes: Vec<Change>) -> Mirror {
+        let mut mirror = Mirror::default();
+        for change in changes {
+            mirror.apply(change, moment(0));
+        }
+        mirror
+    }
+
+    #[test]
+    fn a_fleet_that_is_fine_wants_nothing() {
+        let fine = vec![
+            Change::Environment(Box::new(environment("dev"))),
+            Change::Cluster(Box::new(cluster("a", "dev"))),
+        ];
+        assert!(needs(&mirror(fine)).is_empty());
+    }
+
+    #[test]
+    fn the_oldest_comes_first_and_each_has_a_command() {
+        let mut halted = environment("prod");
+        halted.rollout = Some(Rollout::from(&flotilla_proto::v1::RolloutStatus {
+            id: "prod-4".to_owned(),
+            state: "halted".to_owned(),
+            note: "2 failed of 1 allowed".to_owned(),
+            created_at: Some(prost_types::Timestamp {
+                seconds: 1_800_000_500,
+                nanos: 0,
+            }),
+            ..Default::default()
+        }));
+        let mut paused = environment("dev");
+        paused.paused = Some(Mark {
+            by: "ada".to_owned(),
+            reason: "lunch".to_owned(),
+            at: Some(moment(100)),
+            rolled_back: String::new(),
+        });
+        let mut locked = cluster("a", "dev");
+        locked.locked = "its identity is in use twice".to_owned();
+        let all = needs(&mirror(vec![
+            Change::Environment(Box::new(halted)),
+            Change::Environment(Box::new(paused)),
+            Change::Cluster(Box::new(locked)),
+        ]));
+        let kinds: Vec<&str> = all.iter().map(|one| one.kind).collect();
+        assert_eq!(kinds, ["paused", "halted", "locked"]);
+        assert!(all.iter().all(|one| one.command.starts_with("flotilla ")));
+        assert!(all[2].offer.is_none(), "unlocking is not for a browser");
+    }
+}

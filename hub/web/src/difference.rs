@@ -1,0 +1,85 @@
+//! What is different: clusters that are not current, grouped by environment and reason. Never a list of
+//! what is fine.
+
+use std::collections::BTreeMap;
+
+use crate::lane::state;
+use crate::mirror::Mirror;
+
+/// Clusters of one environment that differ for one reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Where; empty: in no environment.
+    pub environment: String,
+    /// As [`state`]'s class.
+    pub state: &'static str,
+    /// In words.
+    pub words: String,
+    /// How many.
+    pub count: usize,
+    /// The first by name.
+    pub first: String,
+    /// The page that lists them.
+    pub link: String,
+}
+
+/// All groups, the largest trouble first.
+#[must_use]
+pub fn groups(mirror: &Mirror) -> Vec<Group> {
+    let mut groups: BTreeMap<(&str, &'static str, String), (usize, &str)> = BTreeMap::new();
+    for cluster in mirror.clusters.values() {
+        let (state, _, words) = state(cluster);
+        if state != "ok" {
+            let key = (cluster.environment.as_str(), state, words);
+            groups.entry(key).or_insert((0, &cluster.name)).0 += 1;
+        }
+    }
+    let mut all: Vec<Group> = groups
+        .into_iter()
+        .map(|((environment, state, words), (count, first))| Group {
+            link: format!("/clusters?env={environment}&state={state}"),
+            environment: environment.to_owned(),
+            state,
+            words,
+            count,
+            first: first.to_owned(),
+        })
+        .collect();
+    all.sort_by_key(|one| (severity(one.state), std::cmp::Reverse(one.count)));
+    all
+}
+
+fn severity(state: &str) -> u8 {
+    match state {
+        "failed" => 0,
+        "locked" => 1,
+        "offline" => 2,
+        "pending" => 3,
+        "busy" => 4,
+        _ => 5,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::groups;
+    use crate::mirror::{Change, Mirror};
+    use crate::samples::{cluster, moment};
+
+    #[test]
+    fn the_fine_are_not_listed_and_equal_trouble_is_one_line() {
+        let mut mirror = Mirror::default();
+        for number in 0..5 {
+            let mut one = cluster(&format!("c{number}"), "prod");
+            if number > 1 {
+                one.refused = true;
+                one.reason = "SignatureMissing".to_owned();
+            }
+            mirror.apply(Change::Cluster(Box::new(one)), moment(0));
+        }
+        let all = groups(&mirror);
+        assert_eq!(all.len(), 1);
+        assert_eq!((all[0].count, all[0].first.as_str()), (3, "c2"));
+        assert!(all[0].words.contains("SignatureMissing"));
+    }
+}

@@ -1,0 +1,124 @@
+//! The filter of a list: the command line's, in the query string.
+
+use flotilla_status::Cluster;
+
+use crate::lane::state;
+
+/// Which clusters a list shows; an empty field matches all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(default)]
+pub struct Filter {
+    /// `--env`.
+    pub env: String,
+    /// `--app`.
+    pub app: String,
+    /// A state's word, as in the list.
+    pub state: String,
+    /// A reason of one of its applications, or its own.
+    pub reason: String,
+    /// Words in its name, in a label, in a commit it runs.
+    pub q: String,
+    /// The first row to show.
+    pub from: usize,
+}
+
+impl Filter {
+    /// Whether a cluster is asked for.
+    #[must_use]
+    pub fn matches(&self, cluster: &Cluster) -> bool {
+        let applications = &cluster.applications;
+        (self.env.is_empty() || cluster.environment == self.env)
+            && (self.app.is_empty() || applications.iter().any(|one| one.application == self.app))
+            && (self.state.is_empty() || state(cluster).0 == self.state)
+            && (self.reason.is_empty()
+                || cluster.reason == self.reason
+                || applications.iter().any(|one| one.reason == self.reason))
+            && self.q.split_whitespace().all(|word| found(cluster, word))
+    }
+
+    /// The query string of the page that begins elsewhere.
+    #[must_use]
+    pub fn at(&self, from: usize) -> String {
+        let from = from.to_string();
+        let fields = [
+            ("env", &self.env),
+            ("app", &self.app),
+            ("state", &self.state),
+            ("reason", &self.reason),
+            ("q", &self.q),
+            ("from", &from),
+        ];
+        let mut query = String::from("/clusters?");
+        for (name, value) in fields {
+            if !value.is_empty() {
+                query.push_str(name);
+                query.push('=');
+                escape(value, &mut query);
+                query.push('&');
+            }
+        }
+        query.pop();
+        query
+    }
+}
+
+fn found(cluster: &Cluster, word: &str) -> bool {
+    cluster.name.contains(word)
+        || cluster
+            .labels
+            .iter()
+            .any(|(key, value)| word == format!("{key}={value}"))
+        || cluster.applications.iter().any(|one| {
+            let commit = one
+                .revision
+                .as_ref()
+                .map(|revision| revision.commit.as_str());
+            one.application.contains(word)
+                || commit.is_some_and(|commit| word.len() >= 4 && commit.starts_with(word))
+        })
+}
+
+/// Percent-encodes a value of a query string.
+fn escape(value: &str, into: &mut String) {
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            into.push(char::from(byte));
+        } else {
+            into.push_str(&format!("%{byte:02X}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Filter;
+    use crate::samples::cluster;
+
+    #[test]
+    fn words_are_sought_in_names_labels_and_applications() {
+        let mut one = cluster("prod-eu-1", "prod");
+        one.labels.insert("region".to_owned(), "eu".to_owned());
+        let asks = |q: &str| {
+            Filter {
+                q: q.to_owned(),
+                ..Filter::default()
+            }
+            .matches(&one)
+        };
+        assert!(asks("") && asks("eu") && asks("prod region=eu"));
+        assert!(!asks("us") && !asks("region=us"));
+    }
+
+    #[test]
+    fn a_query_is_escaped() {
+        let filter = Filter {
+            q: "a&b=<c>".to_owned(),
+            env: "prod".to_owned(),
+            ..Filter::default()
+        };
+        assert_eq!(
+            filter.at(100),
+            "/clusters?env=prod&q=a%26b%3D%3Cc%3E&from=100"
+        );
+    }
+}

@@ -1,0 +1,116 @@
+//! Keeps the mirror: one stream of changes from the hub, begun again when it ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flotilla_proto::v1;
+use flotilla_proto::v1::watch_response::Event;
+use flotilla_shared::backoff::Backoff;
+use flotilla_status::{Cluster, Environment, Hub};
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::Api;
+use crate::mirror::{Change, Mirror};
+
+/// Longest time between two words of a hub that is well: it says something each few seconds.
+const QUIET: Duration = Duration::from_secs(90);
+/// Readers learn of changes so often at most.
+const TELL: Duration = Duration::from_secs(1);
+/// What a caller may do, and the fleet file's errors, are asked for again so often.
+const ASK: Duration = Duration::from_secs(15);
+
+/// What pages are made of.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// The fleet.
+    pub mirror: Mirror,
+    /// The hub, and what the caller may do.
+    pub hub: Hub,
+}
+
+/// Follows a hub until nobody reads any more.
+pub async fn follow(api: Api, seen: watch::Sender<Arc<Seen>>) {
+    let current = Arc::new(Mutex::new(seen.borrow().mirror.clone()));
+    let hub = Arc::new(Mutex::new(seen.borrow().hub.clone()));
+    let tell = {
+        let (current, hub) = (Arc::clone(&current), Arc::clone(&hub));
+        async move {
+            let mut told = u64::MAX;
+            let mut pace = tokio::time::interval(TELL);
+            pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            while !seen.is_closed() {
+                pace.tick().await;
+                let mirror = current.lock().clone();
+                let hub = hub.lock().clone();
+                if mirror.revision != told || seen.borrow().hub != hub {
+                    told = mirror.revision;
+                    seen.send_replace(Arc::new(Seen { mirror, hub }));
+                }
+            }
+        }
+    };
+    let listen = async {
+        let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
+        loop {
+            if let Err(error) = listen(&api, &current, &mut backoff).await {
+                tracing::info!(error = %error.message(), "the hub is not heard; trying again");
+            }
+            current.lock().apply(Change::Lost, Timestamp::now());
+            let delay = backoff.next_delay(&mut rand::rng());
+            tokio::time::sleep(delay).await;
+        }
+    };
+    let ask = async {
+        loop {
+            tokio::time::sleep(ASK).await;
+            if let Ok(answer) =
+                crate::serve::ask(&api, v1::GetHubRequest {}, |mut api, request| async move {
+                    api.get_hub(request).await
+                })
+                .await
+            {
+                *hub.lock() = Hub::from(&answer);
+            }
+        }
+    };
+    tokio::select! {
+        () = tell => {}
+        () = listen => {}
+        () = ask => {}
+    }
+}
+
+async fn listen(
+    api: &Api,
+    current: &Mutex<Mirror>,
+    backoff: &mut Backoff,
+) -> Result<(), tonic::Status> {
+    let request = v1::WatchRequest {
+        filter: None,
+        summary: true,
+    };
+    let mut stream = api.clone().watch(request).await?.into_inner();
+    current.lock().apply(Change::Began, Timestamp::now());
+    loop {
+        let Ok(word) = tokio::time::timeout(QUIET, stream.message()).await else {
+            // A quiet fleet says nothing; the connection's own pings find a hub that is gone.
+            continue;
+        };
+        let Some(word) = word? else {
+            return Ok(());
+        };
+        let change = match word.event {
+            Some(Event::Environment(one)) => Change::Environment(Box::new(Environment::from(&one))),
+            Some(Event::Cluster(one)) => Change::Cluster(Box::new(Cluster::from(&one))),
+            Some(Event::ClusterRemoved(name)) => Change::Removed(flotilla_status::text(&name)),
+            Some(Event::Bookmark(_)) => {
+                backoff.reset();
+                Change::Complete
+            }
+            None => continue,
+        };
+        current.lock().apply(change, Timestamp::now());
+    }
+}

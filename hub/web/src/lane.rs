@@ -1,0 +1,359 @@
+//! One lane for each environment: what its branch has, how far its rollout is, what its gates say.
+
+use flotilla_status::{Cluster, Connection, Environment, Rollout, Wave, digits};
+use jiff::Timestamp;
+
+use crate::act::{Action, Offer};
+use crate::mirror::Mirror;
+use crate::text;
+
+/// An environment with so many clusters or fewer shows a row for each.
+pub const ROWS: usize = 12;
+/// With so many or fewer, a cell for each; with more, a bar for each group.
+pub const CELLS: usize = 1000;
+
+/// One environment of the first screen.
+#[derive(Debug, Clone)]
+pub struct Lane {
+    /// Its name.
+    pub name: String,
+    /// The environment that it is promoted from; empty: none.
+    pub promotes_from: String,
+    /// One for each repository.
+    pub heads: Vec<Headline>,
+    /// Clusters in it.
+    pub clusters: u32,
+    /// Of those, online.
+    pub online: u32,
+    /// Of those, healthy at exactly what they are assigned.
+    pub current: u32,
+    /// Of those, failed or refused.
+    pub failed: u32,
+    /// The last rollout.
+    pub rollout: Option<Progress>,
+    /// Each cluster, where there are few enough.
+    pub cells: Vec<Cell>,
+    /// Whether the cells are drawn as rows.
+    pub rows: bool,
+    /// What the caller may press.
+    pub offers: Vec<Offer>,
+}
+
+/// What a branch has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Headline {
+    /// The repository.
+    pub repository: String,
+    /// First digits of the head.
+    pub head: String,
+    /// First digits of what was good last; empty: the head is, or nothing was.
+    pub good: String,
+    /// Why it could not be read.
+    pub problem: String,
+}
+
+/// A rollout in the lane.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    /// Its name.
+    pub id: String,
+    /// How it stands.
+    pub state: String,
+    /// Why.
+    pub note: String,
+    /// How long ago it began.
+    pub age: String,
+    /// A bar for each wave.
+    pub bars: Vec<Bar>,
+}
+
+/// How many clusters of a wave are how far.
+#[derive(Debug, Clone)]
+pub struct Bar {
+    /// Of the wave.
+    pub name: String,
+    /// Whether it is the present one.
+    pub present: bool,
+    /// All of them.
+    pub total: u32,
+    /// In words, for everybody.
+    pub summary: String,
+    /// Parts with at least one cluster.
+    pub parts: Vec<Part>,
+}
+
+impl Bar {
+    /// How many clusters stand before a part.
+    #[must_use]
+    pub fn offset(&self, part: &usize) -> u32 {
+        self.parts.iter().take(*part).map(|one| one.count).sum()
+    }
+}
+
+/// A part of a bar: never a colour alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Its word, which is its class, too.
+    pub word: &'static str,
+    /// How many.
+    pub count: u32,
+}
+
+/// One cluster in a lane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cell {
+    /// Its name.
+    pub name: String,
+    /// `ok`, `busy`, `failed`, `offline`, `pending`, `locked`, `pinned`.
+    pub state: &'static str,
+    /// The letter in its cell.
+    pub letter: char,
+    /// In words.
+    pub title: String,
+    /// Its applications in short, where it is drawn as a row.
+    pub applications: Vec<(String, String)>,
+}
+
+/// All lanes, in the order of promotion.
+#[must_use]
+pub fn lanes(mirror: &Mirror, now: Timestamp) -> Vec<Lane> {
+    mirror
+        .in_promotion_order()
+        .into_iter()
+        .map(|one| lane(mirror, one, now))
+        .collect()
+}
+
+/// One lane.
+#[must_use]
+pub fn lane(mirror: &Mirror, environment: &Environment, now: Timestamp) -> Lane {
+    let count = usize::try_from(environment.clusters).unwrap_or(usize::MAX);
+    let cells = match count {
+        ..=CELLS => mirror
+            .clusters_of(&environment.name)
+            .map(|one| cell(one, count <= ROWS))
+            .collect(),
+        _ => Vec::new(),
+    };
+    Lane {
+        name: environment.name.clone(),
+        promotes_from: environment.promotes_from.clone(),
+        heads: environment.branches.iter().filter_map(headline).collect(),
+        clusters: environment.clusters,
+        online: environment.online,
+        current: environment.current,
+        failed: environment.failed,
+        rollout: environment.rollout.as_ref().map(|one| progress(one, now)),
+        cells,
+        rows: count <= ROWS,
+        offers: offers(environment),
+    }
+}
+
+fn offers(environment: &Environment) -> Vec<Offer> {
+    let name = environment.name.as_str();
+    let mut all = vec![Offer::environment(
+        Action::Refresh,
+        "Read branches now",
+        name,
+    )];
+    match &environment.paused {
+        Some(_) => all.push(Offer::environment(Action::Resume, "Resume", name)),
+        None => {
+            let mut pause = Offer::environment(Action::Pause, "Pause", name);
+            pause.clusters = environment.clusters;
+            all.push(pause);
+        }
+    }
+    all
+}
+
+fn headline(branch: &flotilla_status::Branch) -> Option<Headline> {
+    let head = branch
+        .head
+        .as_ref()
+        .map(|head| digits(&head.commit).to_owned());
+    let good = branch
+        .approved
+        .as_deref()
+        .map(digits)
+        .unwrap_or_default()
+        .to_owned();
+    if head.is_none() && branch.reason.is_empty() {
+        return None;
+    }
+    let head = head.unwrap_or_default();
+    Some(Headline {
+        repository: branch.repository.clone(),
+        good: if good == head { String::new() } else { good },
+        head,
+        problem: branch.message.clone(),
+    })
+}
+
+/// A rollout as its bars.
+#[must_use]
+pub fn progress(rollout: &Rollout, now: Timestamp) -> Progress {
+    let over = rollout.is_over();
+    Progress {
+        id: rollout.id.clone(),
+        state: rollout.state.clone(),
+        note: rollout.note.clone(),
+        age: text::age(
+            rollout
+                .ended_at
+                .or(rollout.started_at)
+                .or(rollout.created_at),
+            now,
+        ),
+        bars: rollout
+            .waves
+            .iter()
+            .enumerate()
+            .map(|(index, wave)| bar(wave, !over && index == rollout.wave))
+            .collect(),
+    }
+}
+
+fn bar(wave: &Wave, present: bool) -> Bar {
+    let parts: Vec<Part> = [
+        ("done", wave.done),
+        ("soaking", wave.soaking),
+        ("started", wave.started),
+        ("unavailable", wave.unavailable),
+        ("failed", wave.failed),
+        ("waiting", wave.waiting),
+        ("pinned", wave.pinned),
+    ]
+    .into_iter()
+    .filter(|(_, count)| *count > 0)
+    .map(|(word, count)| Part { word, count })
+    .collect();
+    let mut summary: Vec<String> = parts
+        .iter()
+        .map(|part| format!("{} {}", part.count, part.word))
+        .collect();
+    if wave.unchanged > 0 {
+        summary.push(format!("{} unchanged", wave.unchanged));
+    }
+    if wave.approvals > 0 {
+        summary.push(format!(
+            "{} of {} approvals",
+            wave.approved_by.len(),
+            wave.approvals
+        ));
+    }
+    Bar {
+        name: wave.name.clone(),
+        present,
+        total: wave.total() + wave.pinned,
+        summary: if summary.is_empty() {
+            "no clusters".to_owned()
+        } else {
+            summary.join(", ")
+        },
+        parts,
+    }
+}
+
+/// How a cluster stands: its class, its letter and its words.
+#[must_use]
+pub fn state(cluster: &Cluster) -> (&'static str, char, String) {
+    let told = |fallback: &str| match cluster.reason.as_str() {
+        "" => fallback.to_owned(),
+        reason => format!("{fallback}: {reason}"),
+    };
+    if !cluster.locked.is_empty() {
+        return ("locked", 'L', "locked".to_owned());
+    }
+    match cluster.connection {
+        Connection::Pending => return ("pending", 'P', "waits to be accepted".to_owned()),
+        Connection::NeverSeen => return ("offline", 'N', "never connected".to_owned()),
+        Connection::Offline => return ("offline", 'O', "offline".to_owned()),
+        Connection::Unknown => return ("offline", '?', "unknown".to_owned()),
+        Connection::Online => {}
+    }
+    let health = cluster.health.as_str();
+    let sync = cluster.sync.to_string();
+    if cluster.refused || health == "Failed" || sync == "Refused" {
+        return ("failed", 'F', told("failed"));
+    }
+    if cluster.pin.is_some() {
+        return ("pinned", 'H', "pinned".to_owned());
+    }
+    if !cluster.suspended.is_empty() {
+        return ("suspended", 'S', "suspended".to_owned());
+    }
+    if cluster.is_current() {
+        return ("ok", '✓', "current".to_owned());
+    }
+    ("busy", '…', told(&format!("{sync}, {health}")))
+}
+
+fn cell(cluster: &Cluster, with_applications: bool) -> Cell {
+    let (state, letter, words) = state(cluster);
+    let applications = match with_applications {
+        true => cluster
+            .applications
+            .iter()
+            .map(|one| (one.application.clone(), one.health.to_string()))
+            .collect(),
+        false => Vec::new(),
+    };
+    Cell {
+        name: cluster.name.clone(),
+        state,
+        letter,
+        title: format!("{}: {words}", cluster.name),
+        applications,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flotilla_proto::v1;
+    use flotilla_status::{Cluster, Rollout};
+
+    use super::{progress, state};
+    use crate::samples::{cluster, moment};
+
+    #[test]
+    fn each_state_has_a_letter_of_its_own() {
+        let mut seen = std::collections::BTreeMap::new();
+        let mut locked = cluster("a", "dev");
+        locked.locked = "x".to_owned();
+        let mut failed = cluster("a", "dev");
+        failed.refused = true;
+        let offline = Cluster::from(&v1::ClusterStatus {
+            connection: v1::Connection::Offline.into(),
+            ..v1::ClusterStatus::default()
+        });
+        for one in [cluster("a", "dev"), locked, failed, offline] {
+            let (word, letter, _) = state(&one);
+            assert!(
+                seen.insert(letter, word).is_none(),
+                "{letter} stands for two"
+            );
+        }
+    }
+
+    #[test]
+    fn a_wave_says_in_words_what_its_bar_draws() {
+        let rollout = Rollout::from(&v1::RolloutStatus {
+            id: "prod-1".to_owned(),
+            state: "running".to_owned(),
+            waves: vec![v1::WaveStatus {
+                name: "canary".to_owned(),
+                done: 1,
+                failed: 2,
+                approvals: 1,
+                ..v1::WaveStatus::default()
+            }],
+            ..v1::RolloutStatus::default()
+        });
+        let drawn = progress(&rollout, moment(0));
+        assert_eq!(drawn.bars[0].summary, "1 done, 2 failed, 0 of 1 approvals");
+        assert!(drawn.bars[0].present);
+        assert_eq!(drawn.bars[0].parts.len(), 2);
+    }
+}

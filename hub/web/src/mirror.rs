@@ -1,0 +1,178 @@
+//! What a page knows of the fleet: the operators' model, kept by the hub's stream of changes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flotilla_status::{Cluster, Environment};
+use jiff::Timestamp;
+
+/// One word of the stream.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// A new connection: what comes until [`Change::Complete`] is the whole state.
+    Began,
+    /// An environment as it is now.
+    Environment(Box<Environment>),
+    /// A cluster as it is now.
+    Cluster(Box<Cluster>),
+    /// A cluster left the fleet.
+    Removed(String),
+    /// The present state is complete.
+    Complete,
+    /// The connection ended.
+    Lost,
+}
+
+/// The fleet as far as it is known here. Cheap to clone; a clone does not change.
+#[derive(Debug, Clone, Default)]
+pub struct Mirror {
+    /// In the fleet file's order.
+    pub environments: Vec<Arc<Environment>>,
+    /// By name.
+    pub clusters: Arc<BTreeMap<String, Arc<Cluster>>>,
+    /// Grows with each change that can be seen.
+    pub revision: u64,
+    /// Whether a whole state has ever been read.
+    pub known: bool,
+    /// When the stream last said something.
+    pub heard: Option<Timestamp>,
+    /// Since when the hub is not heard; none: it is.
+    pub lost: Option<Timestamp>,
+    /// What a new connection has told so far; it counts once it is complete.
+    next: Option<Box<Mirror>>,
+}
+
+impl Mirror {
+    /// Takes one word of the stream.
+    pub fn apply(&mut self, change: Change, now: Timestamp) {
+        self.heard = Some(now);
+        match change {
+            Change::Began => self.next = Some(Box::default()),
+            Change::Lost => {
+                self.next = None;
+                self.lost.get_or_insert(now);
+                self.revision += 1;
+            }
+            Change::Complete => {
+                if let Some(next) = self.next.take() {
+                    self.environments = next.environments;
+                    self.clusters = next.clusters;
+                    self.known = true;
+                    self.lost = None;
+                    self.revision += 1;
+                }
+            }
+            change => {
+                let mirror = match &mut self.next {
+                    Some(next) => next,
+                    None => {
+                        self.revision += 1;
+                        self
+                    }
+                };
+                mirror.absorb(change);
+            }
+        }
+    }
+
+    fn absorb(&mut self, change: Change) {
+        match change {
+            Change::Environment(one) => {
+                let one = Arc::new(*one);
+                match self
+                    .environments
+                    .iter_mut()
+                    .find(|old| old.name == one.name)
+                {
+                    Some(old) => *old = one,
+                    None => self.environments.push(one),
+                }
+            }
+            Change::Cluster(one) => {
+                Arc::make_mut(&mut self.clusters).insert(one.name.clone(), Arc::new(*one));
+            }
+            Change::Removed(name) => {
+                Arc::make_mut(&mut self.clusters).remove(&name);
+            }
+            Change::Began | Change::Complete | Change::Lost => {}
+        }
+    }
+
+    /// One environment.
+    #[must_use]
+    pub fn environment(&self, name: &str) -> Option<&Environment> {
+        let mut all = self.environments.iter();
+        all.find(|one| one.name == name).map(AsRef::as_ref)
+    }
+
+    /// The clusters of an environment, by name.
+    pub fn clusters_of<'m>(&'m self, environment: &'m str) -> impl Iterator<Item = &'m Cluster> {
+        self.clusters
+            .values()
+            .map(AsRef::as_ref)
+            .filter(move |one| one.environment == environment)
+    }
+
+    /// Environments in the order of promotion: what is promoted from stands before what it goes to.
+    #[must_use]
+    pub fn in_promotion_order(&self) -> Vec<&Environment> {
+        let mut left: Vec<&Environment> = self.environments.iter().map(AsRef::as_ref).collect();
+        let mut ordered: Vec<&Environment> = Vec::with_capacity(left.len());
+        while !left.is_empty() {
+            let ready = left.iter().position(|one| {
+                one.promotes_from.is_empty()
+                    || !left.iter().any(|other| other.name == one.promotes_from)
+            });
+            // A circle cannot be in a fleet file; should one come, its first member breaks it.
+            ordered.push(left.remove(ready.unwrap_or(0)));
+        }
+        ordered
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Change, Mirror};
+    use crate::samples::{cluster, environment, moment};
+
+    #[test]
+    fn a_new_connection_counts_once_it_is_complete() {
+        let mut mirror = Mirror::default();
+        let now = moment(0);
+        mirror.apply(Change::Began, now);
+        mirror.apply(Change::Cluster(Box::new(cluster("a", "dev"))), now);
+        assert!(mirror.clusters.is_empty() && !mirror.known);
+        mirror.apply(Change::Complete, now);
+        assert_eq!(mirror.clusters.len(), 1);
+        mirror.apply(Change::Lost, now);
+        assert!(
+            mirror.lost.is_some() && mirror.clusters.len() == 1,
+            "what was known stays"
+        );
+        mirror.apply(Change::Began, now);
+        assert_eq!(mirror.clusters.len(), 1, "until the new state is whole");
+        mirror.apply(Change::Complete, now);
+        assert!(mirror.clusters.is_empty() && mirror.lost.is_none());
+    }
+
+    #[test]
+    fn lanes_stand_in_the_order_of_promotion() {
+        let mut mirror = Mirror::default();
+        for (name, from) in [
+            ("prod", "stage"),
+            ("stage", "dev"),
+            ("dev", ""),
+            ("lab", "gone"),
+        ] {
+            let mut one = environment(name);
+            one.promotes_from = from.to_owned();
+            mirror.apply(Change::Environment(Box::new(one)), moment(0));
+        }
+        let names: Vec<&str> = mirror
+            .in_promotion_order()
+            .iter()
+            .map(|one| one.name.as_str())
+            .collect();
+        assert_eq!(names, ["dev", "stage", "prod", "lab"]);
+    }
+}

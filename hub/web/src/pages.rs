@@ -1,0 +1,515 @@
+//! Pages: pure functions from the operators' model to HTML. Templates are the files of `templates/`;
+//! askama escapes whatever they print.
+
+use askama::Template;
+use flotilla_status::{
+    ApplicationPlan, Cluster, Decisions, Entry, Environment, Hub, Placement, Promotion, Rollout,
+    Step,
+};
+use jiff::Timestamp;
+
+use crate::act::{Action, Offer};
+use crate::attention::{MOST, Need, needs};
+use crate::difference::{Group, groups};
+use crate::filter::Filter;
+use crate::lane::{Lane, Progress, lane, lanes, progress, state};
+use crate::mirror::Mirror;
+use crate::text;
+
+/// Rows of one page of a list.
+pub const PAGE: usize = 100;
+/// Objects of one page.
+const MOST_OBJECTS: usize = 500;
+
+/// What every page shows around its content.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    /// The page's title.
+    pub title: String,
+    /// Who reads it.
+    pub operator: String,
+    /// Their role, in words.
+    pub role: String,
+    /// The hub.
+    pub hub: String,
+    /// Grows with a restore.
+    pub epoch: u64,
+    /// `live`, or for how long nothing was heard.
+    pub freshness: String,
+    /// Whether that is bad.
+    pub stale: bool,
+    /// Errors of the fleet file on disk.
+    pub fleet_errors: Vec<String>,
+    /// Of the form of each act.
+    pub token: String,
+    /// What the last act came to.
+    pub flash: Option<String>,
+    /// The path of the page, to come back to.
+    pub path: String,
+    /// Names of assets, with what their content hashes to.
+    pub css: &'static str,
+    /// Likewise.
+    pub js: &'static str,
+    /// Signing out is possible.
+    pub can_leave: bool,
+}
+
+impl Frame {
+    /// The frame of a page.
+    #[must_use]
+    pub fn new(hub: &Hub, mirror: &Mirror, path: &str, title: &str, now: Timestamp) -> Self {
+        let roles: Vec<String> = hub
+            .rights
+            .iter()
+            .map(|right| match right.environments.as_slice() {
+                [] => right.role.clone(),
+                environments => format!("{} in {}", right.role, environments.join(", ")),
+            })
+            .collect();
+        let (freshness, stale) = match (mirror.lost, mirror.known) {
+            (Some(lost), _) => (format!("stale for {}", text::age(Some(lost), now)), true),
+            (None, false) => ("connecting".to_owned(), true),
+            (None, true) => ("live".to_owned(), false),
+        };
+        Self {
+            title: title.to_owned(),
+            operator: hub.operator.clone(),
+            role: if roles.is_empty() {
+                "no role".to_owned()
+            } else {
+                roles.join("; ")
+            },
+            hub: hub.address.clone(),
+            epoch: hub.epoch,
+            freshness,
+            stale,
+            fleet_errors: hub.fleet_errors.clone(),
+            token: String::new(),
+            flash: None,
+            path: path.to_owned(),
+            css: crate::assets::css(),
+            js: crate::assets::js(),
+            can_leave: false,
+        }
+    }
+}
+
+/// The first screen.
+#[derive(Template)]
+#[template(path = "home.html")]
+pub struct Home {
+    frame: Frame,
+    needs: Vec<Need>,
+    more_needs: usize,
+    lanes: Vec<Lane>,
+    groups: Vec<Group>,
+    total: usize,
+    fine: usize,
+}
+
+impl Home {
+    /// From what is known.
+    #[must_use]
+    pub fn new(frame: Frame, hub: &Hub, mirror: &Mirror, now: Timestamp) -> Self {
+        let mut needs = needs(mirror);
+        let more_needs = needs.len().saturating_sub(MOST);
+        needs.truncate(MOST);
+        for one in &mut needs {
+            one.offer = one.offer.take().filter(|offer| offer.is_for(hub));
+        }
+        let mut lanes = lanes(mirror, now);
+        for one in &mut lanes {
+            one.offers.retain(|offer| offer.is_for(hub));
+            if !one.rows {
+                // A cell each belongs to the environment's own page; here there are bars.
+                one.cells.clear();
+            }
+        }
+        let total = mirror.clusters.len();
+        let groups = groups(mirror);
+        let different: usize = groups.iter().map(|one| one.count).sum();
+        Self {
+            frame,
+            needs,
+            more_needs,
+            lanes,
+            groups,
+            total,
+            fine: total.saturating_sub(different),
+        }
+    }
+}
+
+/// One environment.
+#[derive(Template)]
+#[template(path = "environment.html")]
+pub struct EnvironmentPage {
+    frame: Frame,
+    lane: Lane,
+    groups: Vec<Group>,
+    steps: Vec<Step>,
+    rollouts: Vec<Rollout>,
+    entries: Vec<Entry>,
+    pin: Offer,
+    may_pin: bool,
+}
+
+impl EnvironmentPage {
+    /// From what is known, and what the hub was asked for.
+    #[must_use]
+    pub fn new(
+        frame: Frame,
+        hub: &Hub,
+        mirror: &Mirror,
+        environment: &Environment,
+        asked: Asked,
+        now: Timestamp,
+    ) -> Self {
+        let mut lane = lane(mirror, environment, now);
+        lane.offers.retain(|offer| offer.is_for(hub));
+        let mut groups = groups(mirror);
+        groups.retain(|one| one.environment == environment.name);
+        let pin = match environment.pin {
+            Some(_) => Offer::environment(Action::Unpin, "Unpin", &environment.name),
+            None => {
+                let mut pin =
+                    Offer::environment(Action::Pin, "Pin to what it runs", &environment.name);
+                pin.clusters = environment.clusters;
+                pin
+            }
+        };
+        Self {
+            may_pin: pin.is_for(hub),
+            frame,
+            lane,
+            groups,
+            steps: asked.steps,
+            rollouts: asked.rollouts,
+            entries: asked.entries,
+            pin,
+        }
+    }
+}
+
+/// What a page asks the hub for, beside what it knows.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// The chain of decisions.
+    pub steps: Vec<Step>,
+    /// Rollouts, newest first.
+    pub rollouts: Vec<Rollout>,
+    /// The audit log.
+    pub entries: Vec<Entry>,
+}
+
+/// One rollout.
+#[derive(Template)]
+#[template(path = "rollout.html")]
+pub struct RolloutPage {
+    frame: Frame,
+    rollout: Rollout,
+    progress: Progress,
+    decisions: Decisions,
+    clusters: Vec<flotilla_status::Progress>,
+    more: usize,
+    entries: Vec<Entry>,
+    offers: Vec<Offer>,
+    now: Timestamp,
+}
+
+impl RolloutPage {
+    /// From what the hub answered.
+    #[must_use]
+    pub fn new(
+        frame: Frame,
+        hub: &Hub,
+        rollout: Rollout,
+        decisions: Decisions,
+        entries: Vec<Entry>,
+        now: Timestamp,
+    ) -> Self {
+        let mut clusters = rollout.clusters.clone();
+        clusters.sort_by_key(|one| (weight(&one.phase), one.cluster.clone()));
+        let more = clusters.len().saturating_sub(PAGE);
+        clusters.truncate(PAGE);
+        let mut offers = Vec::new();
+        let name = rollout.environment.as_str();
+        if let Some(wave) = rollout.wants_approval() {
+            let mut offer = Offer::environment(Action::Approve, "Approve wave", name);
+            offer.wave.clone_from(&wave.name);
+            offer.clusters = wave.total();
+            offers.push(offer);
+        }
+        match rollout.state.as_str() {
+            "halted" => offers.push(Offer::environment(Action::Retry, "Try again", name)),
+            "running" | "soaking" => offers.push(Offer::environment(Action::Pause, "Pause", name)),
+            "paused" => offers.push(Offer::environment(Action::Resume, "Resume", name)),
+            _ => {}
+        }
+        offers.retain(|offer| offer.is_for(hub));
+        Self {
+            progress: progress(&rollout, now),
+            frame,
+            rollout,
+            decisions,
+            clusters,
+            more,
+            entries,
+            offers,
+            now,
+        }
+    }
+}
+
+fn weight(phase: &str) -> u8 {
+    match phase {
+        "failed" => 0,
+        "unavailable" => 1,
+        "started" => 2,
+        "soaking" => 3,
+        "waiting" => 4,
+        "pinned" => 5,
+        _ => 6,
+    }
+}
+
+/// One cluster.
+#[derive(Template)]
+#[template(path = "cluster.html")]
+pub struct ClusterPage {
+    frame: Frame,
+    cluster: Cluster,
+    class: &'static str,
+    letter: char,
+    words: String,
+    steps: Vec<Step>,
+    entries: Vec<Entry>,
+    offers: Vec<Offer>,
+    now: Timestamp,
+}
+
+impl ClusterPage {
+    /// From what the hub answered.
+    #[must_use]
+    pub fn new(frame: Frame, hub: &Hub, cluster: Cluster, asked: Asked, now: Timestamp) -> Self {
+        let (class, letter, words) = state(&cluster);
+        let mut pin = match cluster.pin {
+            Some(_) => Offer::cluster(Action::Unpin, "Unpin", &cluster.name),
+            None => Offer::cluster(Action::Pin, "Pin to what it runs", &cluster.name),
+        };
+        pin.environment.clone_from(&cluster.environment);
+        let mut offers = vec![pin];
+        if !cluster.pending_fingerprint.is_empty() {
+            let mut accept = Offer::cluster(Action::Accept, "Accept", &cluster.name);
+            accept.fingerprint.clone_from(&cluster.pending_fingerprint);
+            offers = vec![accept];
+        }
+        offers.retain(|offer| offer.is_for(hub));
+        for offer in &mut offers {
+            if offer.action != "accept" {
+                // The hub takes the one or the other.
+                offer.environment.clear();
+            }
+        }
+        Self {
+            frame,
+            class,
+            letter,
+            words,
+            steps: asked.steps,
+            entries: asked.entries,
+            cluster,
+            offers,
+            now,
+        }
+    }
+}
+
+/// One application in one cluster.
+#[derive(Template)]
+#[template(path = "application.html")]
+pub struct ApplicationPage {
+    frame: Frame,
+    placement: Placement,
+    objects: Vec<flotilla_status::Object>,
+    more: u32,
+    plans: Option<Vec<ApplicationPlan>>,
+    now: Timestamp,
+}
+
+impl ApplicationPage {
+    /// From what the hub answered; `plans` where a diff was asked for.
+    #[must_use]
+    pub fn new(
+        frame: Frame,
+        placement: Placement,
+        plans: Option<Vec<ApplicationPlan>>,
+        now: Timestamp,
+    ) -> Self {
+        let mut objects = placement.objects.clone();
+        objects.sort_by(|a, b| {
+            b.health
+                .cmp(&a.health)
+                .then_with(|| (&a.kind, &a.name).cmp(&(&b.kind, &b.name)))
+        });
+        objects.truncate(MOST_OBJECTS);
+        let shown = u32::try_from(objects.len()).unwrap_or(u32::MAX);
+        Self {
+            more: placement.counts.total.saturating_sub(shown),
+            frame,
+            placement,
+            objects,
+            plans,
+            now,
+        }
+    }
+}
+
+/// A list of clusters, a page at a time.
+#[derive(Template)]
+#[template(path = "clusters.html")]
+pub struct ClustersPage {
+    frame: Frame,
+    filter: Filter,
+    rows: Vec<Row>,
+    found: usize,
+    from: usize,
+    next: Option<String>,
+    previous: Option<String>,
+    environments: Vec<String>,
+}
+
+/// A row of a list.
+#[derive(Debug, Clone)]
+pub struct Row {
+    name: String,
+    environment: String,
+    class: &'static str,
+    letter: char,
+    words: String,
+    applications: String,
+}
+
+impl ClustersPage {
+    /// The page of a filter.
+    #[must_use]
+    pub fn new(frame: Frame, mirror: &Mirror, filter: Filter) -> Self {
+        let matching: Vec<&Cluster> = mirror
+            .clusters
+            .values()
+            .map(AsRef::as_ref)
+            .filter(|one| filter.matches(one))
+            .collect();
+        let from = filter.from.min(matching.len());
+        let rows = matching
+            .iter()
+            .skip(from)
+            .take(PAGE)
+            .map(|one| row(one))
+            .collect();
+        let next = (from + PAGE < matching.len()).then(|| filter.at(from + PAGE));
+        let previous = (from > 0).then(|| filter.at(from.saturating_sub(PAGE)));
+        Self {
+            frame,
+            found: matching.len(),
+            rows,
+            from,
+            next,
+            previous,
+            environments: mirror
+                .environments
+                .iter()
+                .map(|one| one.name.clone())
+                .collect(),
+            filter,
+        }
+    }
+}
+
+fn row(cluster: &Cluster) -> Row {
+    let (class, letter, words) = state(cluster);
+    let applications: Vec<String> = cluster
+        .applications
+        .iter()
+        .filter(|one| !one.is_current())
+        .take(3)
+        .map(|one| format!("{} {}", one.application, one.sync))
+        .collect();
+    Row {
+        name: cluster.name.clone(),
+        environment: cluster.environment.clone(),
+        class,
+        letter,
+        words,
+        applications: applications.join(", "),
+    }
+}
+
+/// What a promotion would move.
+#[derive(Template)]
+#[template(path = "promote.html")]
+pub struct PromotePage {
+    frame: Frame,
+    promotion: Promotion,
+    count: String,
+}
+
+impl PromotePage {
+    /// From what the hub answered.
+    #[must_use]
+    pub fn new(frame: Frame, promotion: Promotion) -> Self {
+        Self {
+            count: text::clusters(promotion.clusters.len()),
+            frame,
+            promotion,
+        }
+    }
+}
+
+/// Rollouts of all environments.
+#[derive(Template)]
+#[template(path = "rollouts.html")]
+pub struct RolloutsPage {
+    frame: Frame,
+    rollouts: Vec<Rollout>,
+}
+
+impl RolloutsPage {
+    /// From what the hub answered.
+    #[must_use]
+    pub fn new(frame: Frame, rollouts: Vec<Rollout>) -> Self {
+        Self { frame, rollouts }
+    }
+}
+
+/// The audit log.
+#[derive(Template)]
+#[template(path = "audit.html")]
+pub struct AuditPage {
+    frame: Frame,
+    entries: Vec<Entry>,
+}
+
+impl AuditPage {
+    /// From what the hub answered.
+    #[must_use]
+    pub fn new(frame: Frame, entries: Vec<Entry>) -> Self {
+        Self { frame, entries }
+    }
+}
+
+/// What went wrong, and what to do.
+#[derive(Template)]
+#[template(path = "trouble.html")]
+pub struct TroublePage {
+    frame: Frame,
+    message: String,
+}
+
+impl TroublePage {
+    /// A page that says it.
+    #[must_use]
+    pub fn new(frame: Frame, message: String) -> Self {
+        Self { frame, message }
+    }
+}

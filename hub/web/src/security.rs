@@ -1,0 +1,131 @@
+//! What keeps a page that is open from doing what its reader did not mean.
+
+use std::net::IpAddr;
+
+/// Headers of every answer. No script, style, picture or connection but our own, no frame around us.
+pub const HEADERS: [(&str, &str); 6] = [
+    (
+        "content-security-policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+         form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    ),
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "no-referrer"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+    (
+        "permissions-policy",
+        "camera=(), microphone=(), geolocation=()",
+    ),
+];
+
+/// Whether a request that acts comes from one of our own pages: the browser says so itself
+/// (`Sec-Fetch-Site`); one that does not say has to show an `Origin` that is ours.
+#[must_use]
+pub fn is_same_origin(
+    fetch_site: Option<&str>,
+    origin: Option<&str>,
+    host: &str,
+    secure: bool,
+) -> bool {
+    match (fetch_site, origin) {
+        (Some(site), _) => site == "same-origin",
+        (None, Some(origin)) => {
+            let scheme = if secure { "https" } else { "http" };
+            origin == format!("{scheme}://{host}")
+        }
+        (None, None) => false,
+    }
+}
+
+/// Whether a `Host` is the loopback address that we listen on, so that no other name, rebound to it,
+/// reads our pages.
+#[must_use]
+pub fn is_loopback_host(host: &str, port: u16) -> bool {
+    let Some((name, given)) = host.rsplit_once(':') else {
+        return false;
+    };
+    let address = name.trim_start_matches('[').trim_end_matches(']');
+    let loopback =
+        address == "localhost" || address.parse::<IpAddr>().is_ok_and(|one| one.is_loopback());
+    loopback && given.parse() == Ok(port)
+}
+
+/// Compares without telling by its time where two secrets differ.
+#[must_use]
+pub fn equal(left: &str, right: &str) -> bool {
+    left.len() == right.len()
+        && left
+            .bytes()
+            .zip(right.bytes())
+            .fold(0, |seen, (a, b)| seen | (a ^ b))
+            == 0
+}
+
+/// The value of one cookie.
+#[must_use]
+pub fn cookie<'h>(header: &'h str, name: &str) -> Option<&'h str> {
+    header.split(';').find_map(|one| {
+        let (key, value) = one.trim().split_once('=')?;
+        (key == name).then_some(value)
+    })
+}
+
+/// A path of ours to come back to; anything else is the first screen.
+#[must_use]
+pub fn way_back(path: &str) -> &str {
+    let ours = path.starts_with('/')
+        && !path.starts_with("//")
+        && !path.contains('\\')
+        && path.len() < 2048
+        && path.bytes().all(|one| (0x21..0x7f).contains(&one));
+    if ours { path } else { "/" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{cookie, equal, is_loopback_host, is_same_origin, way_back};
+
+    #[test]
+    fn another_site_does_not_act() {
+        assert!(is_same_origin(Some("same-origin"), None, "h", true));
+        for site in ["cross-site", "same-site", "none", ""] {
+            assert!(
+                !is_same_origin(Some(site), Some("https://h"), "h", true),
+                "{site}"
+            );
+        }
+        assert!(is_same_origin(None, Some("https://h:1"), "h:1", true));
+        for origin in ["http://h:1", "https://h", "null", "https://h:1.evil"] {
+            assert!(!is_same_origin(None, Some(origin), "h:1", true), "{origin}");
+        }
+        assert!(!is_same_origin(None, None, "h", true));
+    }
+
+    #[test]
+    fn a_name_that_was_rebound_is_refused() {
+        for host in ["127.0.0.1:80", "localhost:80", "[::1]:80", "127.8.0.1:80"] {
+            assert!(is_loopback_host(host, 80), "{host}");
+        }
+        for host in [
+            "evil.example:80",
+            "127.0.0.1",
+            "127.0.0.1:81",
+            "localhost.evil:80",
+            "",
+        ] {
+            assert!(!is_loopback_host(host, 80), "{host}");
+        }
+    }
+
+    #[test]
+    fn small_things() {
+        assert!(equal("abc", "abc") && !equal("abc", "abd") && !equal("abc", "ab"));
+        assert_eq!(cookie("a=1; b=2", "b"), Some("2"));
+        assert_eq!(cookie("ab=1", "b"), None);
+        assert_eq!(way_back("/env/prod?x=1"), "/env/prod?x=1");
+        for bad in ["//evil", "https://evil", "/\\evil", "", "/a\nb"] {
+            assert_eq!(way_back(bad), "/");
+        }
+    }
+}

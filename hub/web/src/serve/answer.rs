@@ -1,0 +1,277 @@
+//! What is asked of the hub for a page, and the page.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::http::StatusCode;
+use flotilla_proto::v1;
+use flotilla_status::{ApplicationPlan, Cluster, Decisions, Entry, Promotion, Rollout, Step, text};
+use jiff::Timestamp;
+
+use super::{Site, ask};
+use crate::filter::Filter;
+use crate::follow::Seen;
+use crate::pages::{
+    ApplicationPage, Asked, AuditPage, ClusterPage, ClustersPage, EnvironmentPage, Frame, Home,
+    PromotePage, RolloutPage, RolloutsPage, TroublePage,
+};
+
+/// Entries of the audit log on a page.
+const ENTRIES: u32 = 50;
+/// Rollouts on a page.
+const ROLLOUTS: u32 = 20;
+
+/// What a path shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Page {
+    Home,
+    Environment(String),
+    Rollout(String),
+    Cluster(String),
+    Application {
+        cluster: String,
+        application: String,
+        diff: bool,
+    },
+    Clusters(Filter),
+    Promote(String),
+    Rollouts,
+    Audit,
+}
+
+/// A page that was drawn, or the reason why not.
+pub(super) struct Drawn {
+    pub(super) status: StatusCode,
+    pub(super) html: String,
+}
+
+impl Page {
+    /// Whether what is known suffices, so that drawing it asks nothing of the hub.
+    pub(super) fn is_local(&self) -> bool {
+        matches!(self, Self::Home | Self::Clusters(_))
+    }
+
+    fn title(&self) -> String {
+        match self {
+            Self::Home => "Fleet".to_owned(),
+            Self::Environment(name) | Self::Cluster(name) | Self::Rollout(name) => name.clone(),
+            Self::Application {
+                cluster,
+                application,
+                ..
+            } => format!("{application} in {cluster}"),
+            Self::Clusters(_) => "Clusters".to_owned(),
+            Self::Promote(name) => format!("Promotion to {name}"),
+            Self::Rollouts => "Rollouts".to_owned(),
+            Self::Audit => "Audit".to_owned(),
+        }
+    }
+}
+
+impl Site {
+    fn frame(&self, seen: &Seen, title: &str, path: &str, now: Timestamp) -> Frame {
+        let mut frame = Frame::new(&seen.hub, &seen.mirror, path, title, now);
+        frame.token.clone_from(&self.form_token);
+        frame
+    }
+
+    /// Draws a page. `flash` says what the last act came to.
+    pub(super) fn draw<'a>(
+        &'a self,
+        page: &'a Page,
+        path: &'a str,
+        flash: Option<String>,
+    ) -> futures::future::BoxFuture<'a, Drawn> {
+        Box::pin(self.drawn(page, path, flash))
+    }
+
+    async fn drawn(&self, page: &Page, path: &str, flash: Option<String>) -> Drawn {
+        let seen = Arc::clone(&self.seen.borrow());
+        let now = Timestamp::now();
+        let mut frame = self.frame(&seen, &page.title(), path, now);
+        frame.flash = flash;
+        let drawn = self.fill(page, frame.clone(), &seen, now).await;
+        match drawn {
+            Ok(html) => Drawn {
+                status: StatusCode::OK,
+                html,
+            },
+            Err(error) => {
+                let status = match error.code() {
+                    tonic::Code::NotFound => StatusCode::NOT_FOUND,
+                    tonic::Code::InvalidArgument => StatusCode::BAD_REQUEST,
+                    tonic::Code::PermissionDenied | tonic::Code::Unauthenticated => {
+                        StatusCode::FORBIDDEN
+                    }
+                    _ => StatusCode::BAD_GATEWAY,
+                };
+                let html = TroublePage::new(frame, text(error.message())).render();
+                Drawn {
+                    status,
+                    html: html.unwrap_or_default(),
+                }
+            }
+        }
+    }
+
+    async fn fill(
+        &self,
+        page: &Page,
+        frame: Frame,
+        seen: &Seen,
+        now: Timestamp,
+    ) -> Result<String, tonic::Status> {
+        let (hub, mirror) = (&seen.hub, &seen.mirror);
+        let html = match page {
+            Page::Home => Home::new(frame, hub, mirror, now).render(),
+            Page::Clusters(filter) => ClustersPage::new(frame, mirror, filter.clone()).render(),
+            Page::Environment(name) => {
+                let environment = mirror.environment(name).ok_or_else(|| {
+                    tonic::Status::not_found(format!("there is no environment {name:?}"))
+                })?;
+                let asked = Asked {
+                    steps: self.explain(name).await?,
+                    rollouts: self.rollouts(name).await?,
+                    entries: self.audit(name).await?,
+                };
+                EnvironmentPage::new(frame, hub, mirror, environment, asked, now).render()
+            }
+            Page::Rollout(id) => {
+                let request = v1::GetRolloutRequest {
+                    subject: id.clone(),
+                };
+                let answer = ask(&self.api, request, |mut api, request| async move {
+                    api.get_rollout(request).await
+                })
+                .await?;
+                let rollout = answer.rollout.as_ref().map(Rollout::from);
+                let rollout = rollout.ok_or_else(|| {
+                    tonic::Status::not_found(format!("{id:?} has had no rollout"))
+                })?;
+                let decisions = answer
+                    .decisions
+                    .as_ref()
+                    .map(Decisions::from)
+                    .unwrap_or_default();
+                let entries = self.audit(&rollout.environment).await?;
+                RolloutPage::new(frame, hub, rollout, decisions, entries, now).render()
+            }
+            Page::Cluster(name) => {
+                let cluster = self.cluster(name).await?;
+                let mut entries = self.audit(&cluster.environment).await?;
+                entries.retain(|one| one.clusters.iter().any(|one| one == name));
+                let asked = Asked {
+                    steps: self.explain(name).await?,
+                    rollouts: Vec::new(),
+                    entries,
+                };
+                ClusterPage::new(frame, hub, cluster, asked, now).render()
+            }
+            Page::Application {
+                cluster,
+                application,
+                diff,
+            } => {
+                let found = self.cluster(cluster).await?;
+                let mut placements = found.applications.into_iter();
+                let placement = placements
+                    .find(|one| one.application == *application)
+                    .ok_or_else(|| {
+                        tonic::Status::not_found(format!(
+                            "{cluster} runs no application {application:?}"
+                        ))
+                    })?;
+                let plans = if *diff {
+                    Some(self.diff(cluster, application).await?)
+                } else {
+                    None
+                };
+                ApplicationPage::new(frame, placement, plans, now).render()
+            }
+            Page::Promote(name) => {
+                let request = v1::PreviewPromotionRequest {
+                    environment: name.clone(),
+                    ..v1::PreviewPromotionRequest::default()
+                };
+                let answer = ask(&self.api, request, |mut api, request| async move {
+                    api.preview_promotion(request).await
+                })
+                .await?;
+                PromotePage::new(frame, Promotion::from(&answer)).render()
+            }
+            Page::Rollouts => RolloutsPage::new(frame, self.rollouts("").await?).render(),
+            Page::Audit => AuditPage::new(frame, self.audit("").await?).render(),
+        };
+        html.map_err(|error| tonic::Status::internal(format!("the page cannot be drawn: {error}")))
+    }
+
+    async fn cluster(&self, name: &str) -> Result<Cluster, tonic::Status> {
+        let request = v1::GetClusterRequest {
+            name: name.to_owned(),
+        };
+        let answer = ask(&self.api, request, |mut api, request| async move {
+            api.get_cluster(request).await
+        })
+        .await?;
+        let cluster = answer.cluster.as_ref().map(Cluster::from);
+        cluster.ok_or_else(|| tonic::Status::not_found(format!("there is no cluster {name:?}")))
+    }
+
+    async fn explain(&self, subject: &str) -> Result<Vec<Step>, tonic::Status> {
+        let request = v1::ExplainRequest {
+            subject: subject.to_owned(),
+        };
+        let answer = ask(&self.api, request, |mut api, request| async move {
+            api.explain(request).await
+        })
+        .await?;
+        Ok(answer.steps.iter().map(Step::from).collect())
+    }
+
+    async fn rollouts(&self, environment: &str) -> Result<Vec<Rollout>, tonic::Status> {
+        let request = v1::ListRolloutsRequest {
+            environment: environment.to_owned(),
+            limit: ROLLOUTS,
+        };
+        let answer = ask(&self.api, request, |mut api, request| async move {
+            api.list_rollouts(request).await
+        })
+        .await?;
+        Ok(answer.rollouts.iter().map(Rollout::from).collect())
+    }
+
+    async fn audit(&self, environment: &str) -> Result<Vec<Entry>, tonic::Status> {
+        let request = v1::ListAuditRequest {
+            environment: environment.to_owned(),
+            after: 0,
+            limit: ENTRIES,
+        };
+        let answer = ask(&self.api, request, |mut api, request| async move {
+            api.list_audit(request).await
+        })
+        .await?;
+        let mut entries: Vec<Entry> = answer.entries.iter().map(Entry::from).collect();
+        entries.sort_by_key(|one| std::cmp::Reverse(one.seq));
+        Ok(entries)
+    }
+
+    async fn diff(
+        &self,
+        cluster: &str,
+        application: &str,
+    ) -> Result<Vec<ApplicationPlan>, tonic::Status> {
+        let request = v1::DiffRequest {
+            cluster: cluster.to_owned(),
+            application: application.to_owned(),
+        };
+        let answer = ask(&self.api, request, |mut api, request| async move {
+            api.diff(request).await
+        })
+        .await?;
+        Ok(answer
+            .applications
+            .iter()
+            .map(ApplicationPlan::from)
+            .collect())
+    }
+}

@@ -1,0 +1,384 @@
+//! Routes: who may come in, which page a path is, what a form does.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use flotilla_proto::v1;
+use flotilla_shared::revision::Commit;
+
+use super::answer::{Drawn, Page};
+use super::{MAX_FORM, Site, ask};
+use crate::act::{Act, Action, parse};
+use crate::filter::Filter;
+use crate::{assets, security};
+
+/// The session's cookie on loopback, where `__Host-` cannot be: it demands TLS.
+const COOKIE: &str = "flotilla";
+
+type Shared = State<Arc<Site>>;
+type Fields = Query<BTreeMap<String, String>>;
+
+pub(super) fn router(site: Arc<Site>) -> Router {
+    let pages = Router::new()
+        .route(
+            "/",
+            get(|site: Shared, headers: HeaderMap, request: Request| show(site, headers, request)),
+        )
+        .route("/clusters", get(show))
+        .route("/rollouts", get(show))
+        .route("/audit", get(show))
+        .route("/env/{name}", get(show))
+        .route("/rollout/{name}", get(show))
+        .route("/promote/{name}", get(show))
+        .route("/cluster/{name}", get(show))
+        .route("/cluster/{name}/app/{application}", get(show))
+        .route("/events", get(events))
+        .route("/act", post(act))
+        .route_layer(from_fn_with_state(Arc::clone(&site), enter));
+    Router::new()
+        .merge(pages)
+        .route("/assets/{name}", get(asset))
+        .layer(from_fn_with_state(Arc::clone(&site), guard))
+        .with_state(site)
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response {
+    (
+        status,
+        [(header::CONTENT_TYPE, "text/plain; charset=utf-8")],
+        text,
+    )
+        .into_response()
+}
+
+/// For every request: the right host, and headers that bind the browser.
+async fn guard(State(site): Shared, request: Request, next: Next) -> Response {
+    let host = request
+        .headers()
+        .get(header::HOST)
+        .and_then(|one| one.to_str().ok());
+    let mut response = match host.is_some_and(|host| security::is_loopback_host(host, site.port)) {
+        true => next.run(request).await,
+        false => plain(
+            StatusCode::MISDIRECTED_REQUEST,
+            "This page is served to 127.0.0.1, localhost and [::1] only.\n",
+        ),
+    };
+    for (name, value) in security::HEADERS {
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+fn is_in(site: &Site, headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|one| one.to_str().ok())
+        .filter_map(|one| security::cookie(one, COOKIE))
+        .any(|one| security::equal(one, &site.session))
+}
+
+/// Only who has the cookie comes in; the first link, which works once, gives it.
+async fn enter(
+    State(site): Shared,
+    Query(fields): Fields,
+    request: Request,
+    next: Next,
+) -> Response {
+    if is_in(&site, request.headers()) {
+        return next.run(request).await;
+    }
+    if let Some(ticket) = fields.get("ticket")
+        && site.redeem(ticket)
+    {
+        let cookie = format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Lax", site.session);
+        return (
+            StatusCode::SEE_OTHER,
+            [
+                (header::SET_COOKIE, cookie),
+                (header::LOCATION, "/".to_owned()),
+            ],
+        )
+            .into_response();
+    }
+    plain(
+        StatusCode::FORBIDDEN,
+        "Open the link that `flotilla web` printed; it works once. To open the page in another browser, start `flotilla web` again.\n",
+    )
+}
+
+/// Which page a path and its query are.
+fn page_of(path: &str, query: &str) -> Option<Page> {
+    let parts: Vec<String> = path.split('/').skip(1).map(decode).collect::<Option<_>>()?;
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let fields = Query::<BTreeMap<String, String>>::try_from_uri(&uri(query)).ok();
+    Some(match parts.as_slice() {
+        [""] => Page::Home,
+        ["clusters"] => Page::Clusters(Query::<Filter>::try_from_uri(&uri(query)).ok()?.0),
+        ["rollouts"] => Page::Rollouts,
+        ["audit"] => Page::Audit,
+        ["env", name] => Page::Environment((*name).to_owned()),
+        ["rollout", name] => Page::Rollout((*name).to_owned()),
+        ["promote", name] => Page::Promote((*name).to_owned()),
+        ["cluster", name] => Page::Cluster((*name).to_owned()),
+        ["cluster", cluster, "app", application] => Page::Application {
+            cluster: (*cluster).to_owned(),
+            application: (*application).to_owned(),
+            diff: fields.is_some_and(|fields| fields.contains_key("diff")),
+        },
+        _ => return None,
+    })
+}
+
+fn uri(query: &str) -> axum::http::Uri {
+    format!("/?{query}").parse().unwrap_or_default()
+}
+
+/// A part of a path without its percent signs.
+fn decode(part: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(part.len());
+    let mut rest = part.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let digits = [rest.next()?, rest.next()?];
+            let digits = std::str::from_utf8(&digits).ok()?;
+            bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+async fn show(State(site): Shared, headers: HeaderMap, request: Request) -> Response {
+    let uri = request.uri();
+    let query = uri.query().unwrap_or_default();
+    let path = uri
+        .path_and_query()
+        .map_or("/", axum::http::uri::PathAndQuery::as_str);
+    let Some(page) = page_of(uri.path(), query) else {
+        return plain(StatusCode::BAD_REQUEST, "This is no page.\n");
+    };
+    let flash = site.flash.lock().take();
+    let Drawn { status, html } = site.draw(&page, path, flash).await;
+    page_response(status, &headers, html)
+}
+
+/// HTML, compressed where the browser takes that.
+fn page_response(status: StatusCode, headers: &HeaderMap, html: String) -> Response {
+    let takes = headers
+        .get(header::ACCEPT_ENCODING)
+        .and_then(|one| one.to_str().ok());
+    let mut response = match takes.is_some_and(|one| one.contains("gzip")) {
+        true => match compress(html.as_bytes()) {
+            Ok(bytes) => {
+                let mut response = Body::from(bytes).into_response();
+                response
+                    .headers_mut()
+                    .insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+                response
+            }
+            Err(_) => html.into_response(),
+        },
+        false => html.into_response(),
+    };
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/html; charset=utf-8"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    response
+}
+
+fn compress(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes)?;
+    encoder.finish()
+}
+
+async fn asset(Path(name): Path<String>) -> Response {
+    match assets::find(&name) {
+        Some(asset) => (
+            [
+                (header::CONTENT_TYPE, asset.kind),
+                (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+            ],
+            asset.content.as_str(),
+        )
+            .into_response(),
+        None => plain(
+            StatusCode::NOT_FOUND,
+            "There is no such file; reload the page.\n",
+        ),
+    }
+}
+
+async fn events(State(site): Shared, Query(fields): Fields, headers: HeaderMap) -> Response {
+    let path = fields.get("page").map_or("/", String::as_str);
+    let path = security::way_back(path).to_owned();
+    let (plain_path, query) = path.split_once('?').unwrap_or((&path, ""));
+    let Some(page) = page_of(plain_path, query) else {
+        return plain(StatusCode::BAD_REQUEST, "This is no page.\n");
+    };
+    let Ok(place) = Arc::clone(&site.streams).try_acquire_owned() else {
+        return plain(
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too many pages are open; close some.\n",
+        );
+    };
+    let last = headers
+        .get("last-event-id")
+        .and_then(|one| one.to_str().ok());
+    let last = last.unwrap_or_default().to_owned();
+    let mut response = site.events(page, path, last, place).into_response();
+    let no_store = HeaderValue::from_static("no-store");
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, no_store);
+    response
+}
+
+async fn act(State(site): Shared, headers: HeaderMap, request: Request) -> Response {
+    let word = |name: &str| headers.get(name).and_then(|one| one.to_str().ok());
+    let host = word("host").unwrap_or_default();
+    if !security::is_same_origin(word("sec-fetch-site"), word("origin"), host, false) {
+        return plain(
+            StatusCode::FORBIDDEN,
+            "This form was not sent from a page of this site.\n",
+        );
+    }
+    let Ok(body) = axum::body::to_bytes(request.into_body(), MAX_FORM).await else {
+        return plain(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "The form is larger than 64 KiB.\n",
+        );
+    };
+    let fields = std::str::from_utf8(&body).ok();
+    let fields =
+        fields.and_then(|body| Query::<BTreeMap<String, String>>::try_from_uri(&uri(body)).ok());
+    let Some(Query(form)) = fields else {
+        return plain(StatusCode::BAD_REQUEST, "The form cannot be read.\n");
+    };
+    let field = |name: &str| form.get(name).map_or("", String::as_str);
+    if !security::equal(field("token"), &site.form_token) {
+        return plain(
+            StatusCode::FORBIDDEN,
+            "This form is of an older page; reload it.\n",
+        );
+    }
+    let told = match parse(&form) {
+        Err(wrong) => format!("not done: {wrong}"),
+        Ok(_) if !site.is_first(field("key")) => {
+            "this form was sent before; it was done once".to_owned()
+        }
+        Ok(act) => match do_it(&site, &act).await {
+            Ok(detail) if detail.is_empty() => format!("{}: done", act.action.as_str()),
+            Ok(detail) => detail,
+            Err(error) => format!("not done: {}", flotilla_status::text(error.message())),
+        },
+    };
+    *site.flash.lock() = Some(told);
+    let back = security::way_back(field("back")).to_owned();
+    (StatusCode::SEE_OTHER, [(header::LOCATION, back)]).into_response()
+}
+
+/// Sends an act to the hub, which asks for the right, and audits.
+async fn do_it(site: &Site, act: &Act) -> Result<String, tonic::Status> {
+    let action = match act.action {
+        Action::Accept => {
+            let request = v1::AcceptClusterRequest {
+                name: act.cluster.clone(),
+                fingerprint: act.fingerprint.clone(),
+                ..v1::AcceptClusterRequest::default()
+            };
+            ask(&site.api, request, |mut api, request| async move {
+                api.accept_cluster(request).await
+            })
+            .await?;
+            return Ok(format!("{} is accepted", act.cluster));
+        }
+        Action::Refresh => {
+            let request = v1::RefreshRequest {
+                environment: act.environment.clone(),
+            };
+            ask(&site.api, request, |mut api, request| async move {
+                api.refresh(request).await
+            })
+            .await?;
+            return Ok("the branches are being read".to_owned());
+        }
+        Action::Approve => v1::SteerAction::Approve,
+        Action::Pause => v1::SteerAction::Pause,
+        Action::Resume => v1::SteerAction::Resume,
+        Action::Retry => v1::SteerAction::Retry,
+        Action::Pin => v1::SteerAction::Pin,
+        Action::Unpin => v1::SteerAction::Unpin,
+    };
+    if !act.commit.is_empty() && act.commit.parse::<Commit>().is_err() {
+        return Err(tonic::Status::invalid_argument(
+            "the commit is not a whole commit id",
+        ));
+    }
+    let request = v1::SteerRequest {
+        action: action.into(),
+        environment: act.environment.clone(),
+        cluster: act.cluster.clone(),
+        repository: act.repository.clone(),
+        commit: act.commit.clone(),
+        wave: act.wave.clone(),
+        reason: act.reason.clone(),
+        expires_seconds: act.expires,
+        ..v1::SteerRequest::default()
+    };
+    let answer = ask(&site.api, request, |mut api, request| async move {
+        api.steer(request).await
+    })
+    .await?;
+    Ok(flotilla_status::text(&answer.detail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Page, decode, page_of};
+    use crate::filter::Filter;
+
+    #[test]
+    fn paths_are_pages() {
+        assert_eq!(page_of("/", ""), Some(Page::Home));
+        assert_eq!(
+            page_of("/env/prod", ""),
+            Some(Page::Environment("prod".to_owned()))
+        );
+        let filter = Filter {
+            env: "prod".to_owned(),
+            q: "a b".to_owned(),
+            ..Filter::default()
+        };
+        assert_eq!(
+            page_of("/clusters", "env=prod&q=a+b"),
+            Some(Page::Clusters(filter))
+        );
+        assert_eq!(
+            page_of("/cluster/a/app/b", "diff=1").map(|one| one.is_local()),
+            Some(false)
+        );
+        for path in ["/x", "/env", "/env/a/b", "//", "/env/%zz"] {
+            assert_eq!(page_of(path, ""), None, "{path}");
+        }
+        assert_eq!(decode("a%2Fb").as_deref(), Some("a/b"));
+    }
+}
