@@ -1,8 +1,19 @@
-//! Health of one object by the rules of kstatus (sigs.k8s.io/cli-utils, pkg/kstatus/status): a pure
-//! function of the whole live object.
+//! Health of one object: a pure function of the whole live object.
+//!
+//! ```text
+//!   being deleted, or a status of an older generation          -> Terminating, InProgress
+//!   else a rule of the policy for the kind          (rules)    -> CEL
+//!   else a kind kstatus knows                       (builtin)  -> as sigs.k8s.io/cli-utils
+//!   else a rule of the library for the kind         (library)  -> CEL, one file for each kind
+//!   else conditions, states, counts                 (generic)
+//! ```
 
 mod builtin;
+mod cel_rule;
+mod generic;
+mod library;
 mod rules;
+mod words;
 
 pub use rules::{HealthRule, RuleError, Rules};
 
@@ -34,14 +45,28 @@ impl ObjectHealth {
         Self::new(Health::InProgress, message)
     }
 
+    pub(crate) fn suspended(message: impl Into<String>) -> Self {
+        Self::new(Health::Suspended, message)
+    }
+
     pub(crate) fn failed(message: impl Into<String>) -> Self {
         Self::new(Health::Failed, message)
     }
 }
 
-/// Computes the health of a live object.
+/// Computes the health of a live object without anybody's rules: by kstatus where it knows the kind, else
+/// by what conditions and states commonly mean.
 #[must_use]
 pub fn compute(object: &Value) -> ObjectHealth {
+    if let Some(health) = before_all(object) {
+        return health;
+    }
+    builtin::compute(object).unwrap_or_else(|| generic::compute(object))
+}
+
+/// What holds for every kind: what is going away is going away, and a status that speaks of an older
+/// specification says nothing of this one.
+fn before_all(object: &Value) -> Option<ObjectHealth> {
     if object.pointer("/metadata/deletionTimestamp").is_some() {
         let finalizers: Vec<&str> = object
             .pointer("/metadata/finalizers")
@@ -56,38 +81,60 @@ pub fn compute(object: &Value) -> ObjectHealth {
                 finalizers.join(", ")
             )
         };
-        return ObjectHealth::new(Health::Terminating, message);
+        return Some(ObjectHealth::new(Health::Terminating, message));
     }
-    // A status that speaks of an older specification says nothing of this one.
     let generation = integer(object, "/metadata/generation");
     let observed = integer(object, "/status/observedGeneration");
     if let (Some(generation), Some(observed)) = (generation, observed)
         && generation != observed
     {
-        return ObjectHealth::in_progress(format!(
+        return Some(ObjectHealth::in_progress(format!(
             "generation is {generation}, the controller has observed {observed}"
-        ));
+        )));
     }
-    if let Some(health) = builtin::compute(object) {
-        return health;
-    }
-    generic(object)
+    None
 }
 
-/// The conditions that kstatus asks of every other kind: Reconciling and Stalled (abnormal-true), and
-/// Ready.
-fn generic(object: &Value) -> ObjectHealth {
-    if let Some(condition) = condition(object, "Stalled").filter(|c| is_true(c)) {
-        return ObjectHealth::failed(text(condition));
-    }
-    if let Some(condition) = condition(object, "Reconciling").filter(|c| is_true(c)) {
-        return ObjectHealth::in_progress(text(condition));
-    }
-    match condition(object, "Ready").map(|c| (status(c), c)) {
-        Some(("False", condition)) => ObjectHealth::in_progress(text(condition)),
-        Some(("Unknown", condition)) => ObjectHealth::in_progress(text(condition)),
-        _ => ObjectHealth::current(),
-    }
+/// Whether a specification, as Git has it, asks its controller to hold the object: then being suspended is
+/// what was wanted.
+#[must_use]
+pub fn is_held(desired: &Value) -> bool {
+    let is_on = |value: &Value| match value {
+        Value::Bool(on) => *on,
+        Value::String(word) => matches!(word.to_lowercase().as_str(), "true" | "on" | "yes" | "1"),
+        _ => false,
+    };
+    let by_field = generic::PAUSES
+        .iter()
+        .any(|path| desired.pointer(path).is_some_and(is_on));
+    let by_annotation = desired
+        .pointer("/metadata/annotations")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .any(|(name, value)| {
+            let says = |word: &str| name.contains(word);
+            (says("pause") || says("suspend") || says("hibernat"))
+                && (is_on(value) || name.ends_with("paused-replicas"))
+        });
+    let by_word = [
+        ("/spec/running", "false"),
+        ("/spec/runStrategy", "Halted"),
+        ("/spec/job/state", "suspended"),
+        ("/spec/lifecycle/desiredPhase", "Paused"),
+    ];
+    let by_word = by_word.iter().any(|(path, word)| {
+        let value = desired.pointer(path);
+        value.is_some_and(|value| value.as_str() == Some(*word) || value.to_string() == *word)
+    });
+    by_field || by_annotation || by_word
+}
+
+/// Whether a condition speaks of an older specification than the object has.
+pub(crate) fn stale(object: &Value, condition: &Value) -> bool {
+    let observed = integer(condition, "/observedGeneration");
+    let generation = integer(object, "/metadata/generation");
+    matches!((observed, generation), (Some(observed), Some(generation)) if observed < generation)
 }
 
 pub(crate) fn condition<'o>(object: &'o Value, kind: &str) -> Option<&'o Value> {
@@ -99,10 +146,13 @@ pub(crate) fn condition<'o>(object: &'o Value, kind: &str) -> Option<&'o Value> 
 }
 
 pub(crate) fn status(condition: &Value) -> &str {
-    condition
-        .get("status")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
+    match condition.get("status") {
+        Some(Value::String(status)) => status,
+        // Some controllers write a truth where the convention has a word.
+        Some(Value::Bool(true)) => "True",
+        Some(Value::Bool(false)) => "False",
+        _ => "",
+    }
 }
 
 pub(crate) fn is_true(condition: &Value) -> bool {

@@ -242,6 +242,7 @@ impl Metrics {
         let counts = &report.counts;
         for (health, number) in [
             (Health::Current, counts.current),
+            (Health::Suspended, counts.suspended),
             (Health::InProgress, counts.in_progress),
             (Health::Failed, counts.failed),
             (Health::Terminating, counts.terminating),

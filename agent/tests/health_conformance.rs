@@ -1,4 +1,4 @@
-//! Health against cases that others wrote (`shared/conformance/health`).
+//! Health against cases that others wrote (`tests/conformance/health`).
 
 #![allow(
     clippy::unwrap_used,
@@ -10,51 +10,87 @@
 
 use std::path::{Path, PathBuf};
 
-use flotilla_agent::health::compute;
+use flotilla_agent::health::{Rules, compute};
 use flotilla_shared::health::Health;
+use serde_json::Value;
 
-fn cases(set: &str) -> Vec<(String, serde_json::Value, String)> {
-    let directory: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../shared/conformance/health")
-        .join(set);
-    let Ok(entries) = std::fs::read_dir(&directory) else {
-        eprintln!("SKIPPED LOUDLY: {} is not there", directory.display());
-        return Vec::new();
-    };
-    let mut cases = Vec::new();
-    for entry in entries.flatten() {
-        let path = entry.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "yaml")
-        {
-            let text = std::fs::read_to_string(&path).unwrap();
-            // Some of the cases repeat a key; their authors' readers take the last.
-            let limits = flotilla_yaml::Limits {
-                duplicate_keys: flotilla_yaml::DuplicateKeys::LastWins,
-                ..flotilla_yaml::Limits::default()
-            };
-            let documents = flotilla_yaml::parse_documents(&text, &limits);
-            let value = documents.unwrap().remove(0).value;
-            let expected = std::fs::read_to_string(path.with_extension("expected")).unwrap();
-            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-            cases.push((name, value, expected.trim().to_owned()));
+struct Case {
+    name: String,
+    object: Value,
+    expected: String,
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/conformance/health")
+}
+
+fn walk(directory: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(directory).expect("the cases are in the repository") {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            walk(&path, files);
+        } else if path.extension().is_some_and(|ending| ending == "yaml") {
+            files.push(path);
         }
     }
-    cases.sort_by(|a, b| a.0.cmp(&b.0));
-    cases
+}
+
+/// The cases of a set, and the names of those whose YAML cannot be read.
+fn cases(set: &str) -> (Vec<Case>, Vec<String>) {
+    let directory = root().join(set);
+    let mut files = Vec::new();
+    walk(&directory, &mut files);
+    files.sort();
+    assert!(files.len() > 40, "{set} has {} cases", files.len());
+    let (mut cases, mut unreadable) = (Vec::new(), Vec::new());
+    for path in files {
+        let text = std::fs::read_to_string(&path).unwrap();
+        // Some of the cases repeat a key; their authors' readers take the last.
+        let limits = flotilla_yaml::Limits {
+            duplicate_keys: flotilla_yaml::DuplicateKeys::LastWins,
+            ..flotilla_yaml::Limits::default()
+        };
+        let name = path.strip_prefix(&directory).unwrap().with_extension("");
+        let name = name.to_string_lossy().into_owned();
+        match flotilla_yaml::parse_documents(&text, &limits) {
+            Ok(mut documents) => {
+                let expected = std::fs::read_to_string(path.with_extension("expected")).unwrap();
+                cases.push(Case {
+                    name,
+                    object: documents.remove(0).value,
+                    expected: expected.trim().to_owned(),
+                });
+            }
+            Err(error) => unreadable.push(format!("{name}: {error}")),
+        }
+    }
+    (cases, unreadable)
+}
+
+/// Argo CD's word in ours.
+fn of_argo(word: &str) -> Health {
+    match word {
+        "Healthy" => Health::Current,
+        "Progressing" => Health::InProgress,
+        "Degraded" => Health::Failed,
+        "Missing" => Health::NotFound,
+        "Suspended" => Health::Suspended,
+        _ => Health::Unknown,
+    }
 }
 
 #[test]
 fn kstatus_cases() {
+    let rules = Rules::default();
     let mut wrong = Vec::new();
-    for (name, value, expected) in cases("kstatus") {
-        let health = compute(&value);
-        if health.health.as_str() != expected {
-            wrong.push(format!(
-                "{name}: {} ({}), expected {expected}",
-                health.health, health.message
-            ));
+    for case in cases("kstatus").0 {
+        for health in [compute(&case.object), rules.compute(&case.object)] {
+            if health.health.as_str() != case.expected {
+                wrong.push(format!(
+                    "{}: {} ({}), expected {}",
+                    case.name, health.health, health.message, case.expected
+                ));
+            }
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -121,27 +157,148 @@ const KSTATUS_WINS: &[(&str, Health, &str)] = &[
 
 #[test]
 fn argo_cases() {
+    let rules = Rules::default();
     let mut wrong = Vec::new();
-    for (name, value, expected) in cases("argo") {
-        let health = compute(&value);
-        let want = match expected.as_str() {
-            "Healthy" => Health::Current,
-            "Progressing" => Health::InProgress,
-            "Degraded" => Health::Failed,
-            "Missing" => Health::NotFound,
-            "Suspended" => Health::Current,
-            _ => Health::Unknown,
-        };
-        let want = KSTATUS_WINS
-            .iter()
-            .find(|(case, ..)| *case == name)
-            .map_or(want, |(_, h, _)| *h);
+    for case in cases("argo").0 {
+        let health = rules.compute(&case.object);
+        let ours = KSTATUS_WINS.iter().find(|(name, ..)| *name == case.name);
+        let want = ours.map_or_else(|| of_argo(&case.expected), |(_, health, _)| *health);
         if health.health != want {
             wrong.push(format!(
-                "{name}: {} ({}), expected {expected}",
-                health.health, health.message
+                "{}: {} ({}), expected {}",
+                case.name, health.health, health.message, case.expected
             ));
         }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Where we judge otherwise than Argo on purpose.
+const OTHERWISE: &[(&str, Health, &str)] = &[
+    (
+        "apps.kruise.io/CloneSet/healthy",
+        Health::Failed,
+        "FailedScale is True: its own status says that it cannot make its pods",
+    ),
+    (
+        "policy/PodDisruptionBudget/progressing",
+        Health::Current,
+        "kstatus asks nothing of a budget",
+    ),
+    (
+        "projectcontour.io/HTTPProxy/parent-child",
+        Health::Failed,
+        "Valid is False and currentStatus is invalid",
+    ),
+    (
+        "pxc.percona.com/PerconaXtraDBCluster/paused",
+        Health::Suspended,
+        "there is a word for it",
+    ),
+    (
+        "rabbitmq.com/Exchange/healthy",
+        Health::InProgress,
+        "kstatus: the status speaks of generation 1, the object is at 3",
+    ),
+];
+
+/// Kinds whose cases nobody looked at before their rules were written, from documentation. Before that
+/// 88 % of their cases were right (90 % with deletions taken as kstatus does), 3 % wrongly Current.
+const SET_ASIDE: &[&str] = &[
+    "addons.cluster.x-k8s.io/ClusterResourceSet",
+    "apps.kruise.io/DaemonSet",
+    "beat.k8s.elastic.co/Beat",
+    "capabilities.3scale.net/ActiveDoc",
+    "cdi.kubevirt.io/DataVolume",
+    "cluster.x-k8s.io/MachineHealthCheck",
+    "db.atlasgo.io/AtlasSchema",
+    "external-secrets.io/ClusterExternalSecret",
+    "game.kruise.io/GameServer",
+    "gateway.networking.k8s.io/GatewayClass",
+    "gateway.solo.io/RouteOption",
+    "gloo.solo.io/Settings",
+    "install.istio.io/IstioOperator",
+    "k8s.mariadb.com/Grant",
+    "mariadb.mmontes.io/MariaDB",
+    "microgateway.airlock.com/_",
+    "monitoring.coreos.com/Prometheus",
+    "numaplane.numaproj.io/PipelineRollout",
+    "opentelemetry.io/OpenTelemetryCollector",
+    "operator.openshift.io/IngressController",
+    "platform.confluent.io/SchemaRegistry",
+    "promoter.argoproj.io/GitCommitStatus",
+    "services.cloud.sap.com/ServiceInstance",
+    "serving.kserve.io/InferenceService",
+    "snapshot.storage.k8s.io/VolumeSnapshot",
+    "snapshot.storage.k8s.io/VolumeSnapshotContent",
+];
+
+#[derive(Default)]
+struct Score {
+    cases: usize,
+    right: usize,
+    false_current: usize,
+}
+
+impl Score {
+    fn meets_the_bar(&self) -> bool {
+        self.right * 100 >= self.cases * 97 && self.false_current * 100 < self.cases
+    }
+}
+
+impl std::fmt::Display for Score {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (right, cases) = (self.right, self.cases);
+        let percent = right as f64 * 100.0 / cases as f64;
+        let wrong = self.false_current;
+        write!(
+            f,
+            "{right} of {cases} = {percent:.1} %, {wrong} wrongly Current"
+        )
+    }
+}
+
+/// 97 % of all and of those set aside are as Argo says, fewer than 1 % wrongly Current; every other
+/// disagreement fails too, so that none comes unseen.
+#[test]
+fn custom_kinds() {
+    let rules = Rules::default();
+    let (all_cases, unreadable) = cases("argo-kinds");
+    let (mut all, mut aside) = (Score::default(), Score::default());
+    let mut wrong = Vec::new();
+    for case in all_cases {
+        let health = rules.compute(&case.object);
+        // kstatus has a word for what is being deleted.
+        let is_deleted = case.object.pointer("/metadata/deletionTimestamp").is_some();
+        let argo = match is_deleted {
+            true => Health::Terminating,
+            false => of_argo(&case.expected),
+        };
+        let kind = case.name.rsplit_once('/').unwrap().0;
+        let ours = OTHERWISE.iter().find(|(name, ..)| *name == case.name);
+        if health.health != ours.map_or(argo, |(_, health, _)| *health) {
+            wrong.push(format!(
+                "{}: {} ({}), expected {}",
+                case.name, health.health, health.message, case.expected
+            ));
+        }
+        let scores = [(&mut all, true), (&mut aside, SET_ASIDE.contains(&kind))];
+        for (score, _) in scores.into_iter().filter(|(_, counts)| *counts) {
+            score.cases += 1;
+            score.right += usize::from(health.health == argo);
+            let is_false = health.health == Health::Current && argo != Health::Current;
+            score.false_current += usize::from(is_false);
+        }
+    }
+    eprintln!("all: {all}\nset aside: {aside}\nunreadable: {unreadable:#?}");
+    for line in &wrong {
+        eprintln!("{line}");
+    }
+    assert!(all.cases > 560 && all.meets_the_bar(), "all: {all}");
+    assert!(
+        aside.cases > 70 && aside.meets_the_bar(),
+        "set aside: {aside}"
+    );
+    assert!(unreadable.len() <= 2, "{}", unreadable.join("\n"));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 pub enum Health {
     /// The object does what its specification says.
     Current,
+    /// It waits for a person: its specification or its controller holds it.
+    Suspended,
     /// It is on its way there.
     InProgress,
     /// It is being deleted.
@@ -38,6 +40,7 @@ impl Health {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Current => "Current",
+            Self::Suspended => "Suspended",
             Self::InProgress => "InProgress",
             Self::Terminating => "Terminating",
             Self::Unknown => "Unknown",

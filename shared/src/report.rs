@@ -75,6 +75,8 @@ pub struct ObjectCounts {
     pub total: u32,
     /// [`Health::Current`].
     pub current: u32,
+    /// [`Health::Suspended`].
+    pub suspended: u32,
     /// [`Health::InProgress`].
     pub in_progress: u32,
     /// [`Health::Failed`].
@@ -93,6 +95,7 @@ impl ObjectCounts {
         self.total += 1;
         *match health {
             Health::Current => &mut self.current,
+            Health::Suspended => &mut self.suspended,
             Health::InProgress => &mut self.in_progress,
             Health::Failed => &mut self.failed,
             Health::Terminating => &mut self.terminating,

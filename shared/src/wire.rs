@@ -186,6 +186,7 @@ pub fn health_from_wire(health: v1::Health) -> Health {
         v1::Health::Failed => Health::Failed,
         v1::Health::Terminating => Health::Terminating,
         v1::Health::NotFound => Health::NotFound,
+        v1::Health::Suspended => Health::Suspended,
         v1::Health::Unspecified | v1::Health::Unknown => Health::Unknown,
     }
 }
@@ -199,6 +200,7 @@ pub fn health_to_wire(health: Health) -> v1::Health {
         Health::Failed => v1::Health::Failed,
         Health::Terminating => v1::Health::Terminating,
         Health::NotFound => v1::Health::NotFound,
+        Health::Suspended => v1::Health::Suspended,
         Health::Unknown => v1::Health::Unknown,
     }
 }

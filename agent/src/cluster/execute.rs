@@ -240,6 +240,19 @@ impl Turn<'_> {
         }
     }
 
+    /// What an object's health is for the application: what Git itself holds back is as it should be,
+    /// what anybody else holds waits for a person.
+    fn counts_as(&self, status: &ObjectStatus) -> Health {
+        let is_held = || {
+            let desired = self.desired.iter().find(|d| d.object == status.object);
+            desired.is_some_and(|desired| crate::health::is_held(&desired.value()))
+        };
+        match status.health {
+            Health::Suspended if is_held() => Health::Current,
+            health => health,
+        }
+    }
+
     /// Sums up: sync from what could not be done, health from what is.
     pub(super) fn finish(mut self, best: Sync) -> (TurnOutcome, bool) {
         let mut sync = best;
@@ -247,7 +260,7 @@ impl Turn<'_> {
         let mut worst: Option<&ObjectStatus> = None;
         for status in self.statuses.values() {
             if !matches!(status.action, Action::Held | Action::Pruned) {
-                health = health.max(status.health);
+                health = health.max(self.counts_as(status));
             }
             if matches!(status.action, Action::Failed | Action::Skipped) && sync == Sync::Synced {
                 sync = Sync::OutOfSync;
@@ -255,7 +268,7 @@ impl Turn<'_> {
             let is_worse = |other: &ObjectStatus| {
                 (rank(status.action), status.health) > (rank(other.action), other.health)
             };
-            let is_bad = rank(status.action) > 0 || status.health != Health::Current;
+            let is_bad = rank(status.action) > 0 || self.counts_as(status) != Health::Current;
             if is_bad && worst.is_none_or(is_worse) {
                 worst = Some(status);
             }

@@ -26,11 +26,10 @@ pub(super) fn compute(object: &Value) -> Option<ObjectHealth> {
         ("", "Pod") => pod(object),
         ("", "PersistentVolumeClaim") => claim(object),
         ("", "Service") => service(object),
-        ("policy", "PodDisruptionBudget") => ObjectHealth::current(),
+        ("policy", "PodDisruptionBudget") => disruption_budget(object),
         ("apiextensions.k8s.io", "CustomResourceDefinition") => definition(object),
         ("apiregistration.k8s.io", "APIService") => api_service(object),
         ("autoscaling", "HorizontalPodAutoscaler") => autoscaler(object),
-        ("argoproj.io", "Rollout") => rollout(object),
         _ => return None,
     })
 }
@@ -222,7 +221,7 @@ fn job(object: &Value) -> ObjectHealth {
         return ObjectHealth::current();
     }
     if condition(object, "Suspended").is_some_and(is_true) {
-        return ObjectHealth::current();
+        return ObjectHealth::suspended("the job is suspended");
     }
     // kstatus: a job that has started does what it should; completion is not part of health.
     if object.pointer("/status/startTime").is_none() {
@@ -364,15 +363,14 @@ fn autoscaler(object: &Value) -> ObjectHealth {
     ObjectHealth::in_progress("the autoscaler has not acted yet")
 }
 
-fn rollout(object: &Value) -> ObjectHealth {
-    let message = object
-        .pointer("/status/message")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    match object.pointer("/status/phase").and_then(Value::as_str) {
-        Some("Healthy") => ObjectHealth::current(),
-        Some("Degraded") => ObjectHealth::failed(message),
-        Some(phase) => ObjectHealth::in_progress(format!("{phase}: {message}")),
-        None => ObjectHealth::in_progress("the controller has not looked at it yet"),
+/// kstatus asks nothing of a budget but that it was looked at; a controller that cannot work it out says so.
+fn disruption_budget(object: &Value) -> ObjectHealth {
+    let conditions = object
+        .pointer("/status/conditions")
+        .and_then(Value::as_array);
+    let mut all = conditions.into_iter().flatten();
+    match all.find(|c| status(c) == "False" && reason(c) == "SyncFailed") {
+        Some(condition) => ObjectHealth::failed(text(condition)),
+        None => ObjectHealth::current(),
     }
 }

@@ -1,40 +1,46 @@
-//! Health rules of the agent's owner, in CEL, for kinds that neither kstatus nor we know. The words are
-//! those of Flux' `healthCheckExprs`: `failed`, then `inProgress`, then `current`; an object's top-level
-//! fields are variables, and so is `self`, the whole object.
+//! Health rules of the agent's owner, in CEL. They replace the rules of the library for their kinds. The
+//! words are those of Flux' `healthCheckExprs`, and some more; they are asked in this order: `suspended`,
+//! `notFound`, `failed`, `unknown`, `inProgress`, `current`. The first that holds decides.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cel::{Context, Env, Program};
-use flotilla_shared::health::Health;
+use cel::Env;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{ObjectHealth, compute};
+use super::cel_rule::Compiled;
+use super::{ObjectHealth, before_all, builtin, generic, library};
 
 /// One rule of the policy file.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct HealthRule {
     /// API group; empty: the core group.
     #[serde(default)]
     pub group: String,
     /// Kind.
+    #[serde(default)]
     pub kind: String,
+    /// True: what it stands for is gone.
+    #[serde(default)]
+    pub not_found: String,
     /// True: it failed.
     #[serde(default)]
     pub failed: String,
+    /// True: nobody can say.
+    #[serde(default)]
+    pub unknown: String,
+    /// True: it waits for a person.
+    #[serde(default)]
+    pub suspended: String,
     /// True: it is on its way.
     #[serde(default)]
     pub in_progress: String,
-    /// True: it is as its specification says; anything else is still on its way.
+    /// True: it is as its specification says; anything else is still on its way. Empty: what its
+    /// conditions and states say, as for kinds without a rule.
+    #[serde(default)]
     pub current: String,
-}
-
-struct Compiled {
-    failed: Option<Program>,
-    in_progress: Option<Program>,
-    current: Program,
 }
 
 /// All rules, ready to be asked.
@@ -71,22 +77,15 @@ impl Rules {
         let env = Arc::new(Env::stdlib());
         let mut by_kind = BTreeMap::new();
         for rule in rules {
-            let compile = |expression: &str| {
-                env.compile(expression).map_err(|error| RuleError {
-                    kind: rule.kind.clone(),
-                    expression: expression.to_owned(),
-                    cause: flotilla_shared::report::plain_line(&error.to_string(), 300),
-                })
+            let error = |expression: String, cause: String| RuleError {
+                kind: rule.kind.clone(),
+                expression,
+                cause,
             };
-            let optional = |expression: &str| match expression {
-                "" => Ok(None),
-                expression => compile(expression).map(Some),
-            };
-            let compiled = Compiled {
-                failed: optional(&rule.failed)?,
-                in_progress: optional(&rule.in_progress)?,
-                current: compile(&rule.current)?,
-            };
+            if rule.kind.is_empty() {
+                return Err(error(String::new(), "the rule names no kind".to_owned()));
+            }
+            let compiled = Compiled::new(&env, rule).map_err(|(at, cause)| error(at, cause))?;
             by_kind.insert((rule.group.clone(), rule.kind.clone()), compiled);
         }
         Ok(Self {
@@ -95,67 +94,30 @@ impl Rules {
         })
     }
 
-    /// The health of a live object: by a rule for its kind where there is one, else by kstatus.
+    /// The health of a live object: by a rule of the policy for its kind, by kstatus, by a rule of the
+    /// library, or by what its conditions and states commonly mean.
     #[must_use]
     pub fn compute(&self, object: &Value) -> ObjectHealth {
-        let by_kstatus = compute(object);
-        let (Some(env), false) = (&self.env, self.by_kind.is_empty()) else {
-            return by_kstatus;
-        };
+        if let Some(health) = before_all(object) {
+            return health;
+        }
         let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default();
-        let group = text("apiVersion")
-            .split_once('/')
-            .map_or("", |(group, _)| group);
-        let Some(rule) = self
-            .by_kind
-            .get(&(group.to_owned(), text("kind").to_owned()))
-        else {
-            return by_kstatus;
-        };
-        // What is going away is going away, whatever a rule says of its state.
-        if by_kstatus.health == Health::Terminating {
-            return by_kstatus;
-        }
-        rule.compute(env, object)
-    }
-}
-
-impl Compiled {
-    fn compute(&self, env: &Arc<Env>, object: &Value) -> ObjectHealth {
-        let mut context = Context::with_env(Arc::clone(env));
-        let fields = object.as_object().into_iter().flatten();
-        for (name, value) in fields.chain([(&"self".to_owned(), object)]) {
-            if let Ok(value) = cel::to_value(value) {
-                context.add_variable_from_value(name.as_str(), value);
-            }
-        }
-        let holds = |program: &Program| match program.execute(&context) {
-            Ok(value) => Ok(value == cel::Value::Bool(true)),
-            Err(error) => Err(error.to_string()),
-        };
-        if self.failed.as_ref().is_some_and(|p| holds(p) == Ok(true)) {
-            return ObjectHealth::failed("by a health rule of the agent's policy");
-        }
-        if self
-            .in_progress
-            .as_ref()
-            .is_some_and(|p| holds(p) == Ok(true))
+        let (version, kind) = (text("apiVersion"), text("kind"));
+        let group = version.split_once('/').map_or("", |(group, _)| group);
+        if let Some(env) = &self.env
+            && let Some(rule) = self.by_kind.get(&(group.to_owned(), kind.to_owned()))
         {
-            return ObjectHealth::in_progress("by a health rule of the agent's policy");
+            return rule.compute(env, object);
         }
-        match holds(&self.current) {
-            Ok(true) => ObjectHealth::current(),
-            Ok(false) => ObjectHealth::in_progress("its health rule does not hold yet"),
-            // A status that is not there yet is no failure.
-            Err(why) => {
-                ObjectHealth::in_progress(format!("its health rule cannot be asked: {why}"))
-            }
-        }
+        builtin::compute(object)
+            .or_else(|| library::compute(group, kind, object))
+            .unwrap_or_else(|| generic::compute(object))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use flotilla_shared::health::Health;
     use serde_json::json;
 
     use super::*;
@@ -165,8 +127,8 @@ mod tests {
             group: "example.com".to_owned(),
             kind: "Widget".to_owned(),
             failed: "has(self.status) && status.phase == 'Broken'".to_owned(),
-            in_progress: String::new(),
             current: "status.conditions.exists(c, c.type == 'Up' && c.status == 'True')".to_owned(),
+            ..HealthRule::default()
         }])
         .unwrap()
     }
@@ -199,11 +161,9 @@ mod tests {
     #[test]
     fn what_is_not_cel_is_refused_with_the_rule_named() {
         let error = Rules::new(&[HealthRule {
-            group: String::new(),
             kind: "Widget".to_owned(),
-            failed: String::new(),
-            in_progress: String::new(),
             current: "status.phase ==".to_owned(),
+            ..HealthRule::default()
         }])
         .unwrap_err()
         .to_string();

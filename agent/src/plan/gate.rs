@@ -113,6 +113,12 @@ impl<'a> Gates<'a> {
                 fit,
                 ..
             }) if hook.is_some() || *fit == Fit::Equal => Progress::Done,
+            // What Git itself holds back is as far as it is to get.
+            Some(Live {
+                health: Health::Suspended,
+                fit: Fit::Equal,
+                ..
+            }) if crate::health::is_held(&desired.value()) => Progress::Done,
             Some(live) if live.fit == Fit::Equal || hook.is_some() => {
                 Progress::Waiting(format!("{name} is {}", live.health))
             }

@@ -114,7 +114,9 @@ fn health_cell(health: Health) -> Cell {
 fn health_tone(health: Health) -> Tone {
     match health {
         Health::Current => Tone::Good,
-        Health::InProgress | Health::Terminating | Health::Unknown => Tone::Warn,
+        Health::Suspended | Health::InProgress | Health::Terminating | Health::Unknown => {
+            Tone::Warn
+        }
         Health::NotFound | Health::Failed => Tone::Bad,
     }
 }

@@ -93,7 +93,7 @@ fn application(
         let object = report.objects.first().filter(|object| {
             matches!(
                 object.health,
-                Health::Failed | Health::InProgress | Health::NotFound
+                Health::Failed | Health::InProgress | Health::NotFound | Health::Suspended
             )
         });
         match (object, report.message.as_str()) {

@@ -69,6 +69,8 @@ pub struct ObjectCounts {
     pub not_found: u32,
     #[prost(uint32, tag = "7")]
     pub unknown: u32,
+    #[prost(uint32, tag = "8")]
+    pub suspended: u32,
 }
 /// One application in one cluster, as its agent sees it.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -178,6 +180,8 @@ pub enum Health {
     Terminating = 4,
     NotFound = 5,
     Unknown = 6,
+    /// It waits for a person: its specification or its controller holds it.
+    Suspended = 7,
 }
 impl Health {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -193,6 +197,7 @@ impl Health {
             Self::Terminating => "HEALTH_TERMINATING",
             Self::NotFound => "HEALTH_NOT_FOUND",
             Self::Unknown => "HEALTH_UNKNOWN",
+            Self::Suspended => "HEALTH_SUSPENDED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -205,6 +210,7 @@ impl Health {
             "HEALTH_TERMINATING" => Some(Self::Terminating),
             "HEALTH_NOT_FOUND" => Some(Self::NotFound),
             "HEALTH_UNKNOWN" => Some(Self::Unknown),
+            "HEALTH_SUSPENDED" => Some(Self::Suspended),
             _ => None,
         }
     }

@@ -148,6 +148,8 @@ pub struct ObjectCounts {
     pub total: u32,
     /// kstatus Current.
     pub current: u32,
+    /// Waiting for a person.
+    pub suspended: u32,
     /// kstatus InProgress.
     pub in_progress: u32,
     /// kstatus Failed.
@@ -307,6 +309,7 @@ impl From<&v1::ApplicationInCluster> for Placement {
             counts: ObjectCounts {
                 total: counts.total,
                 current: counts.current,
+                suspended: counts.suspended,
                 in_progress: counts.in_progress,
                 failed: counts.failed,
                 terminating: counts.terminating,
