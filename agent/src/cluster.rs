@@ -19,8 +19,10 @@ mod inventory_store;
 mod kinds;
 mod notes;
 mod preview;
+mod prune;
 mod rate;
 mod records;
+mod seal;
 mod stream;
 mod takeover;
 mod turn;
@@ -30,7 +32,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_shared::health::{Health, Sync};
-use flotilla_shared::id::ApplicationName;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::ObjectStatus;
 
@@ -105,6 +106,10 @@ pub struct TurnOutcome {
     pub reason: Option<Reason>,
     /// For a person.
     pub message: String,
+    /// Whether what waits for this application may go on.
+    pub usable: bool,
+    /// Objects that are remembered as applied when it ended.
+    pub remembered: usize,
     /// Objects written.
     pub written: u32,
     /// Objects deleted.
@@ -123,6 +128,8 @@ pub struct Cluster {
     views: Arc<views::Views>,
     events: Events,
     freeze: freeze::Freeze,
+    /// What our own records are sealed with; none: not read yet.
+    seal: Arc<tokio::sync::Mutex<Option<seal::SealKey>>>,
 }
 
 impl Cluster {
@@ -149,6 +156,7 @@ impl Cluster {
             rules: Arc::clone(&options.rules),
             options: Arc::new(options),
             discovery: Arc::default(),
+            seal: Arc::default(),
         }
     }
 
@@ -184,15 +192,18 @@ impl Cluster {
         crate::leader::Elector::new(&self.api, &self.options.namespace, me, fence)
     }
 
-    /// Changes whenever a managed object of the application was changed by somebody.
-    #[must_use]
-    pub fn changes(&self, application: &ApplicationName) -> tokio::sync::watch::Receiver<u64> {
-        self.views.changes(application)
+    /// Changes whenever an object of the application that this memory is of was changed by somebody.
+    pub fn changes(&self, memory: &mut Memory) -> tokio::sync::watch::Receiver<u64> {
+        self.tenure(memory).changes()
     }
 
-    /// Stops following an application's objects.
-    pub fn forget(&self, application: &ApplicationName) {
-        self.views.forget(application);
+    /// The tenure that a memory stands for; it begins with the first use of a fresh memory, and ends with
+    /// the memory.
+    fn tenure(&self, memory: &mut Memory) -> Arc<views::Tenure> {
+        let tenure = memory
+            .tenure
+            .get_or_insert_with(|| Arc::new(self.views.enter()));
+        Arc::clone(tenure)
     }
 
     /// Why the cluster's owner wants nothing written now; none: writing is fine.

@@ -283,6 +283,7 @@ impl Connection {
         let (reply, answer) = oneshot::channel();
         let asked = self.previews.try_send(PreviewRequest {
             application: request.application,
+            removal: request.removal,
             reply,
         });
         let outbound = outbound.clone();

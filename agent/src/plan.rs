@@ -28,8 +28,8 @@ pub use compare::{differences, is_subset};
 pub use contest::Contests;
 pub use gate::DEPENDS_ON_ANNOTATION;
 pub use hook::{DEADLINE_ANNOTATION, HOOK_ANNOTATION, Hook, deadline};
-pub use order::{WAVE_ANNOTATION, weight};
-pub use prune::forbids;
+pub use order::{WAIT_ANNOTATION, WAVE_ANNOTATION, weight};
+pub use prune::{Marks, forbids};
 
 use crate::inventory::Inventory;
 use crate::policy::Policy;
@@ -125,6 +125,8 @@ pub struct Live {
     pub uid: String,
     /// The application that its mark names; empty: none.
     pub application: String,
+    /// Fields of it were applied under the agent's name, which a copy of the object does not have.
+    pub applied_by_us: bool,
     /// `metadata.annotations[flotilla.dev/prune]`; empty: none.
     pub prune: String,
     /// Whether it is being deleted.
@@ -171,6 +173,19 @@ impl Claims {
         }
     }
 
+    /// Whether another application than this one wants an object.
+    #[must_use]
+    pub fn wanted_by_another(&self, object: &ObjectRef, application: &str) -> bool {
+        let claimants = self.owners.get(object).into_iter().flatten();
+        claimants.into_iter().any(|name| **name != *application)
+    }
+
+    /// These, and no others to come.
+    #[must_use]
+    pub fn fixed(self) -> tokio::sync::watch::Receiver<Arc<Self>> {
+        tokio::sync::watch::channel(Arc::new(self)).1
+    }
+
     /// Who of several gets an object: whoever has it, else the first by name. So a newcomer never
     /// takes what runs, and two do not take turns (P19).
     #[must_use]
@@ -179,6 +194,21 @@ impl Claims {
         let holder = claimants.iter().find(|claimant| ***claimant == *mark);
         holder.or_else(|| claimants.first()).map(AsRef::as_ref)
     }
+}
+
+/// What is meant by what is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Intent {
+    /// The application is assigned: what left its commit may go.
+    #[default]
+    Run,
+    /// It was removed on purpose, with its objects.
+    Remove,
+    /// It was removed on purpose, and its objects are to be left to others: nothing remembers them.
+    Release,
+    /// It is not assigned, and nobody said that it is over: its objects are kept and remembered, but for
+    /// those that another application took over.
+    Orphan,
 }
 
 /// One thing to do, or not to do.
@@ -199,6 +229,8 @@ pub enum Step {
     Prune(ObjectRef, String),
     /// Take it out of the inventory: it is gone, or belongs to somebody else now.
     Forget(ObjectRef),
+    /// Take it out of the inventory, and say so: nothing on the live object shows that we applied it.
+    Disown(ObjectRef),
     /// Not applied.
     Skip(ObjectRef, Reason, String),
     /// Not deleted, and kept in the inventory.
@@ -250,15 +282,30 @@ pub struct Inputs<'a> {
     pub contested: &'a BTreeMap<ObjectRef, String>,
     /// Hooks of this content that are through, whether or not their Jobs are still there.
     pub finished_hooks: &'a BTreeSet<ObjectRef>,
-    /// Whether an empty set is meant: the application was removed on purpose, with its objects.
-    pub removed: bool,
+    /// What is meant by what is wanted.
+    pub intent: Intent,
+    /// Whether the inventory is as the agent wrote it; nothing is pruned by one that is not.
+    pub inventory_proven: bool,
+    /// The cluster's own people let this removal go over the delete budget.
+    pub removal_confirmed: bool,
+    /// An application that has to be healthy before anything of this one changes.
+    pub waits_for: Option<&'a str>,
 }
 
 /// Makes the plan.
 #[must_use]
 pub fn plan(inputs: &Inputs<'_>) -> Plan {
     let mut plan = Plan::default();
-    if inputs.desired.is_empty() && !inputs.inventory.is_empty() && !inputs.removed {
+    if let Some((object, count)) = twice(inputs.desired) {
+        plan.refused = Some((
+            Reason::DuplicateObject,
+            format!(
+                "{object} is in the commit {count} times, once its namespace is filled in; keep one"
+            ),
+        ));
+        return plan;
+    }
+    if inputs.desired.is_empty() && !inputs.inventory.is_empty() && inputs.intent == Intent::Run {
         plan.refused = Some((
             Reason::EmptyRender,
             format!(
@@ -283,6 +330,16 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     plan.apply = phases.into_values().collect();
     prune::plan(inputs, &mut plan);
     plan
+}
+
+/// An object that is wanted more than once: written with and without the default namespace, it is two for
+/// the reader of the files, and one for the cluster.
+fn twice(desired: &[Arc<Desired>]) -> Option<(&ObjectRef, usize)> {
+    let mut counts: BTreeMap<&ObjectRef, usize> = BTreeMap::new();
+    for one in desired {
+        *counts.entry(&one.object).or_default() += 1;
+    }
+    counts.into_iter().find(|(_, count)| *count > 1)
 }
 
 /// What is to be done about one desired object; none: nothing is to be said of it.
@@ -356,6 +413,13 @@ fn apply_step(
             };
             return skip(Reason::Drifted, message);
         }
+    }
+    // A gate between applications holds back changes; what somebody undid is set right all the same.
+    if let (Some(other), false) = (inputs.waits_for, is_drift) {
+        return skip(
+            Reason::DependencyNotReady,
+            format!("waits for application {other}"),
+        );
     }
     Some(Step::Apply {
         index,

@@ -14,6 +14,8 @@ use std::time::Duration;
 use flotilla_proto::v1;
 use flotilla_render::Facts;
 use flotilla_shared::approval::{RollbackApproval, SignedApproval};
+use flotilla_shared::assignment::Assignment;
+use flotilla_shared::backoff::Backoff;
 use flotilla_shared::id::ApplicationName;
 use flotilla_shared::report::Report;
 use flotilla_shared::wire::DecodedAssignment;
@@ -23,11 +25,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
 use crate::metrics::Metrics;
+use crate::plan::Intent;
 use crate::policy::Policy;
 use crate::source::{Source, Wanted};
 
 use board::Board;
-use worker::{Preview, Shared, Task, Worker};
+use worker::{Given, Preview, Shared, Task, Worker};
 
 /// Applications whose turns are taken at once; each has its own concurrency towards the API server.
 const TURNS: usize = 4;
@@ -59,15 +62,47 @@ pub struct Reconciler {
 pub struct PreviewRequest {
     /// Of which application; empty: of all.
     pub application: String,
+    /// What its removal with its objects would do; only of one that is named.
+    pub removal: bool,
     /// Where the answer goes.
     pub reply: oneshot::Sender<Vec<v1::ApplicationPlan>>,
 }
 
 struct Running {
-    task: watch::Sender<Task>,
+    /// Tells this worker from an earlier one of the same name.
+    number: u64,
+    given: watch::Sender<Given>,
     previews: mpsc::Sender<Preview>,
     stop: CancellationToken,
     handle: JoinHandle<()>,
+}
+
+/// Says that a worker ended, however it did.
+struct Farewell {
+    name: ApplicationName,
+    number: u64,
+    ended: mpsc::UnboundedSender<(ApplicationName, u64)>,
+}
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        // Who would listen may have ended, too.
+        let _ = self.ended.send((self.name.clone(), self.number));
+    }
+}
+
+/// The workers, one for each application that is assigned or of which objects are remembered. A name has
+/// one worker at a time, and the next one begins when it is over: what it owned is its own to hand over.
+struct Workers {
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+    running: BTreeMap<ApplicationName, Running>,
+    /// Applications that are not assigned, and of which the cluster has a record.
+    recorded: BTreeSet<ApplicationName>,
+    /// Applications that were not to run and of which nothing is left.
+    over: BTreeSet<ApplicationName>,
+    started: u64,
+    ended: mpsc::UnboundedSender<(ApplicationName, u64)>,
 }
 
 impl Reconciler {
@@ -85,37 +120,72 @@ impl Reconciler {
             turns: Semaphore::new(TURNS),
             fetches: Semaphore::new(FETCHES),
         });
-        let mut workers: BTreeMap<ApplicationName, Running> = BTreeMap::new();
+        let (ended, mut endings) = mpsc::unbounded_channel();
+        let mut records = tokio::spawn(find_records(shared.cluster.clone()));
+        let mut is_searching = true;
+        let mut workers = Workers {
+            shared: Arc::clone(&shared),
+            stop: stop.clone(),
+            running: BTreeMap::new(),
+            recorded: BTreeSet::new(),
+            over: BTreeSet::new(),
+            started: 0,
+            ended,
+        };
         loop {
             let assignment = accepted.borrow_and_update().clone();
             if let Some(assignment) = assignment {
                 shared.metrics.generation(assignment.reference.generation.0);
-                fit(&shared, &mut workers, &assignment, &stop);
+                workers.fit(&assignment);
             }
             tokio::select! {
                 changed = accepted.changed() => if changed.is_err() { break },
-                Some(request) = previews.recv() => ask(&workers, request),
+                Some((name, number)) = endings.recv() => workers.ended(&name, number),
+                found = &mut records, if is_searching => {
+                    is_searching = false;
+                    workers.recorded.extend(found.unwrap_or_default());
+                }
+                Some(request) = previews.recv() => ask(&workers.running, request),
                 () = stop.cancelled() => break,
             }
         }
-        for (name, worker) in workers {
+        records.abort();
+        for (name, worker) in workers.running {
             worker.stop.cancel();
-            let ended = tokio::time::timeout(Duration::from_secs(8), worker.handle).await;
+            let mut handle = worker.handle;
+            let ended = tokio::time::timeout(Duration::from_secs(8), &mut handle).await;
             if ended.is_err() {
                 tracing::warn!(application = %name, "did not stop in time");
+                // It would go on beside the next one of its name.
+                handle.abort();
             }
         }
     }
 }
 
+/// The applications of which the cluster has a record; asked until it answers.
+async fn find_records(cluster: Cluster) -> BTreeSet<ApplicationName> {
+    let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+    loop {
+        match cluster.recorded().await {
+            Ok(names) => return names,
+            Err(error) => tracing::warn!(%error, "cannot list the records of what was applied"),
+        }
+        let delay = backoff.next_delay(&mut rand::rng());
+        tokio::time::sleep(delay).await;
+    }
+}
+
 /// Passes a question on to those it is for, and their answers back.
 fn ask(workers: &BTreeMap<ApplicationName, Running>, request: PreviewRequest) {
+    let is_for_all = request.application.is_empty() && !request.removal;
     let asked: Vec<oneshot::Receiver<v1::ApplicationPlan>> = workers
         .iter()
-        .filter(|(name, _)| request.application.is_empty() || name.as_str() == request.application)
+        .filter(|(name, _)| is_for_all || name.as_str() == request.application)
         .filter_map(|(_, worker)| {
             let (reply, answer) = oneshot::channel();
-            worker.previews.try_send(reply).ok()?;
+            let removal = request.removal;
+            worker.previews.try_send(Preview { removal, reply }).ok()?;
             Some(answer)
         })
         .collect();
@@ -129,100 +199,138 @@ fn ask(workers: &BTreeMap<ApplicationName, Running>, request: PreviewRequest) {
     });
 }
 
-/// Starts, changes and stops workers until they are those of the assignment.
-fn fit(
-    shared: &Arc<Shared>,
-    workers: &mut BTreeMap<ApplicationName, Running>,
-    assignment: &DecodedAssignment,
-    stop: &CancellationToken,
-) {
-    let content = &assignment.assignment;
+/// What each application of an assignment is to do.
+fn tasks(content: &Assignment) -> BTreeMap<ApplicationName, Task> {
     let suspended = content.suspended;
-    let mut tasks: BTreeMap<ApplicationName, Task> = content
-        .applications
-        .iter()
-        .map(|(name, application)| {
-            let facts = application.substitute.then(|| {
-                let (cluster, environment) = (&content.cluster, &content.environment);
-                Facts::of_cluster(cluster.as_str(), environment.as_str(), &content.labels)
-            });
-            let is_for_it = |approval: &&SignedApproval| {
-                RollbackApproval::parse(&approval.content)
-                    .is_ok_and(|said| said.repository == application.url)
-            };
-            let wanted = Wanted {
-                name: name.clone(),
-                cluster: content.cluster.clone(),
-                application: (**application).clone(),
-                approvals: content
-                    .approvals
-                    .iter()
-                    .filter(is_for_it)
-                    .cloned()
-                    .collect(),
-                facts,
-            };
-            let task = Task::Run {
-                wanted: Box::new(wanted),
-                suspended,
-            };
-            (name.clone(), task)
-        })
-        .collect();
-    for (name, tombstone) in &content.tombstones {
-        if tombstone.delete_objects {
-            tasks.insert(name.clone(), Task::Remove { suspended });
+    let runs = content.applications.iter().map(|(name, application)| {
+        let facts = application.substitute.then(|| {
+            let (cluster, environment) = (&content.cluster, &content.environment);
+            Facts::of_cluster(cluster.as_str(), environment.as_str(), &content.labels)
+        });
+        let is_for_it = |approval: &&SignedApproval| {
+            RollbackApproval::parse(&approval.content)
+                .is_ok_and(|said| said.repository == application.url)
+        };
+        let wanted = Wanted {
+            name: name.clone(),
+            cluster: content.cluster.clone(),
+            application: (**application).clone(),
+            approvals: content
+                .approvals
+                .iter()
+                .filter(is_for_it)
+                .cloned()
+                .collect(),
+            facts,
+        };
+        let task = Task::Run {
+            wanted: Box::new(wanted),
+            suspended,
+        };
+        (name.clone(), task)
+    });
+    let ends = content.tombstones.iter().map(|(name, tombstone)| {
+        let intent = match tombstone.delete_objects {
+            true => Intent::Remove,
+            false => Intent::Release,
+        };
+        (name.clone(), Task::End { intent, suspended })
+    });
+    ends.chain(runs).collect()
+}
+
+impl Workers {
+    /// A worker ended: it has nothing left to do, or it broke.
+    fn ended(&mut self, name: &ApplicationName, number: u64) {
+        if self
+            .running
+            .get(name)
+            .is_none_or(|own| own.number != number)
+        {
+            return;
+        }
+        let Some(worker) = self.running.remove(name) else {
+            return;
+        };
+        // What it was told while it ended is not done: `fit` begins anew.
+        if worker.given.borrow().task.is_end() {
+            self.over.insert(name.clone());
+            self.recorded.remove(name);
         }
     }
-    let names: BTreeSet<ApplicationName> = tasks.keys().cloned().collect();
-    let changed = tasks
-        .iter()
-        .filter(|(name, task)| {
-            let known = workers
-                .get(*name)
-                .map(|worker| worker.task.borrow().clone());
-            known.as_ref() != Some(*task)
-        })
-        .map(|(name, _)| name.clone())
-        .collect();
-    shared.board.assign(assignment.reference, &names, &changed);
-    workers.retain(|name, worker| {
-        let is_assigned = tasks.contains_key(name);
-        if !is_assigned {
-            // Its objects stay as they are; nobody looks after them any more.
-            worker.stop.cancel();
-            shared.cluster.forget(name);
+
+    /// Starts and changes workers until they are those of the assignment.
+    fn fit(&mut self, assignment: &DecodedAssignment) {
+        let content = &assignment.assignment;
+        let mut tasks = tasks(content);
+        // What is no longer spoken of is kept, shown, and handed over to who wants it (P7, P10).
+        let orphaned = self.running.keys().chain(&self.recorded);
+        for name in orphaned {
+            tasks.entry(name.clone()).or_insert_with(|| Task::End {
+                intent: Intent::Orphan,
+                suspended: content.suspended,
+            });
         }
-        is_assigned
-    });
-    for (name, task) in tasks {
-        match workers.get(&name) {
-            Some(worker) if !worker.handle.is_finished() => {
-                worker.task.send_if_modified(|current| {
-                    let is_new = *current != task;
-                    if is_new {
-                        *current = task;
-                    }
-                    is_new
-                });
+        self.over
+            .retain(|name| tasks.get(name).is_some_and(Task::is_end));
+        tasks.retain(|name, _| !self.over.contains(name));
+        let names: BTreeSet<ApplicationName> = tasks.keys().cloned().collect();
+        let is_new = |name: &ApplicationName, task: &Task| {
+            let known = self.running.get(name);
+            known.is_none_or(|worker| worker.given.borrow().task != *task)
+        };
+        let changed: BTreeMap<ApplicationName, Task> = tasks
+            .into_iter()
+            .filter(|(name, task)| is_new(name, task))
+            .collect();
+        // First what was begun stops counting, then what is wanted is unknown, then the next begins.
+        for name in changed.keys() {
+            if let Some(worker) = self.running.get(name) {
+                worker.given.borrow().standing.cancel();
             }
-            _ => {
-                // A worker that ended had nothing left to do; a removed application stays removed.
-                if matches!(task, Task::Remove { .. }) && workers.contains_key(&name) {
-                    continue;
+        }
+        let moved = changed.keys().cloned().collect();
+        self.shared
+            .board
+            .assign(assignment.reference, &names, &moved);
+        for (name, task) in changed {
+            match self.running.get(&name) {
+                Some(worker) => {
+                    worker.given.send_replace(Given {
+                        task,
+                        standing: worker.stop.child_token(),
+                    });
                 }
-                let (sender, receiver) = watch::channel(task);
-                let (previews, asked) = mpsc::channel(1);
-                let child = stop.child_token();
-                let worker = Worker::new(Arc::clone(shared), name.clone(), receiver, asked);
-                let running = Running {
-                    task: sender,
-                    previews,
-                    handle: tokio::spawn(worker.run(child.clone())),
-                    stop: child,
-                };
-                workers.insert(name, running);
+                None => self.start(name, task),
             }
         }
+    }
+
+    fn start(&mut self, name: ApplicationName, task: Task) {
+        self.started += 1;
+        let stop = self.stop.child_token();
+        let standing = stop.child_token();
+        let (given, receiver) = watch::channel(Given { task, standing });
+        let (previews, asked) = mpsc::channel(1);
+        let farewell = Farewell {
+            name: name.clone(),
+            number: self.started,
+            ended: self.ended.clone(),
+        };
+        let worker = Worker::new(Arc::clone(&self.shared), name.clone(), receiver, asked);
+        let until = stop.clone();
+        let handle = tokio::spawn(async move {
+            // Dropped last: after all that the worker held.
+            let _farewell = farewell;
+            worker.run(until).await;
+        });
+        let running = Running {
+            number: self.started,
+            given,
+            previews,
+            stop,
+            handle,
+        };
+        self.running.insert(name, running);
     }
 }

@@ -15,7 +15,7 @@ use std::sync::{Arc, LazyLock};
 
 use flotilla_agent::inventory::{Entry, Inventory};
 use flotilla_agent::plan::{
-    Claims, Desired, Fit, Inputs, Live, Observed, Plan, Step, forbids, plan,
+    Claims, Desired, Fit, Inputs, Intent, Live, Observed, Plan, Step, forbids, plan,
 };
 use flotilla_agent::policy::{DeleteBudget, Policy};
 use flotilla_shared::assignment::Drift;
@@ -223,6 +223,7 @@ impl World {
             let live = Live {
                 uid: thing.uid.to_string(),
                 application: thing.mark.clone(),
+                applied_by_us: !thing.mark.is_empty(),
                 prune: thing.prune.to_owned(),
                 terminating: false,
                 fit,
@@ -259,7 +260,10 @@ impl World {
             drift: Drift::Correct,
             contested: &BTreeMap::new(),
             finished_hooks: &BTreeSet::new(),
-            removed: false,
+            intent: Intent::Run,
+            inventory_proven: true,
+            removal_confirmed: false,
+            waits_for: None,
         });
         if made.refused.is_some() {
             return Ok(());

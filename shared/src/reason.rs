@@ -209,6 +209,8 @@ reasons! {
     WaitingForFinalizer,
     /// The inventory could not be read or trusted.
     InventoryUnavailable,
+    /// The inventory is not as the agent wrote it: somebody changed it.
+    InventoryChanged,
     // --- waiting, health and drift
     /// An application it depends on is not healthy yet.
     DependencyNotReady,

@@ -28,7 +28,13 @@ use crate::revision::Revision;
 pub const PROTOCOL: std::ops::RangeInclusive<u32> = 1..=1;
 
 /// Abilities that this build has; an assignment that requires another one is refused.
-pub const FEATURES: &[&str] = &["kustomize", "substitute", "depends-on", "tombstones"];
+pub const FEATURES: &[&str] = &[
+    "kustomize",
+    "substitute",
+    "depends-on",
+    "tombstones",
+    "plan-removal",
+];
 
 /// Largest message either side takes, bytes. A report of 1,000 applications fits.
 pub const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;

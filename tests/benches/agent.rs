@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use flotilla_agent::cluster::{Cluster, Memory, Options, TurnInput, TurnOutcome, Wish};
 use flotilla_agent::metrics::Metrics;
-use flotilla_agent::plan::Claims;
+use flotilla_agent::plan::{Claims, Intent};
 use flotilla_agent::policy::Policy;
 use flotilla_render::{MemoryTree, render};
 use flotilla_shared::assignment::SyncPolicy;
@@ -98,7 +98,7 @@ impl Agent {
             self.wish = self.cluster.wish(&self.input).await.unwrap();
         }
         let name = self.input.application.as_str();
-        self.input.claims = Arc::new(Claims::of_one(name, &self.wish.desired));
+        self.input.claims = Claims::of_one(name, &self.wish.desired).fixed();
         let cancel = CancellationToken::new();
         let outcome = self
             .cluster
@@ -127,9 +127,10 @@ fn input(namespace: &str, yaml: &str) -> TurnInput {
         sync_policy: SyncPolicy::default(),
         policy: Arc::new(Policy::default()),
         namespace: namespace.to_owned(),
-        claims: Arc::new(Claims::default()),
+        claims: Claims::default().fixed(),
         frozen: false,
-        removed: false,
+        intent: Intent::Run,
+        waits_for: None,
     }
 }
 

@@ -14,6 +14,7 @@ mod turn {
     pub(crate) mod adopt;
     pub(crate) mod apply;
     pub(crate) mod fault;
+    pub(crate) mod meddler;
     pub(crate) mod order;
     pub(crate) mod prune;
     pub(crate) mod webhook;
@@ -86,6 +87,12 @@ scenarios! {
     prune::p13_over_the_budget_nothing_is_deleted,
     prune::p15_a_damaged_inventory_deletes_nothing_and_is_rebuilt,
     prune::p16_an_object_made_again_by_others_stays,
+    prune::p16_an_object_made_again_between_look_and_delete_stays,
+    prune::p15_no_forged_record_deletes_what_is_not_ours,
+    prune::a_removal_over_the_budget_is_confirmed_in_the_cluster,
+    prune::a_released_application_leaves_its_objects_and_remembers_none,
+    order::a_claim_that_waits_for_its_first_user_holds_up_no_wave,
+    apply::an_object_written_with_and_without_the_default_namespace_is_refused_by_name,
     prune::p17_children_with_our_marks_are_never_pruned,
     prune::p18_finalizers_are_waited_for_by_name,
     prune::a_removed_application_takes_its_objects_along,

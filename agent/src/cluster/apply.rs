@@ -3,22 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flotilla_shared::object::ObjectRef;
 use flotilla_shared::reason::Reason;
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Cluster;
 use super::api::{Api, Error};
-use super::facts::{Fact, annotation};
+use super::facts::Fact;
 use super::fields;
+use super::prune::delete;
 use super::takeover::Takeover;
+use super::views::Tenure;
 use crate::health::ObjectHealth;
-use crate::inventory::Inventory;
-use crate::plan::{
-    APPLICATION_ANNOTATION, Desired, FORCE_ANNOTATION, IMMUTABLE_ANNOTATION, Live,
-    PRUNE_ANNOTATION, forbids,
-};
+use crate::plan::{Desired, FORCE_ANNOTATION, IMMUTABLE_ANNOTATION, Live};
 
 /// etcd refuses more; so do we, by name, before the object is sent (A11).
 const MAX_OBJECT_BYTES: usize = 1_500_000;
@@ -38,24 +35,14 @@ pub(super) struct Request {
     pub(super) is_ours: bool,
     /// Whether it may be deleted to be made anew.
     pub(super) may_recreate: bool,
+    /// Who applies.
+    pub(super) tenure: Arc<Tenure>,
 }
 
 /// What an apply did.
 pub(super) struct Applied {
     pub(super) uid: String,
     pub(super) health: ObjectHealth,
-}
-
-/// What a delete did.
-pub(super) enum Deleted {
-    /// It is gone, or going.
-    Done,
-    /// Going, and waiting for somebody's finalizer.
-    Waiting(String),
-    /// Not ours any more.
-    NotOurs,
-    /// Its own word, or its kind, forbids it by now.
-    Held(Reason, &'static str),
 }
 
 impl Cluster {
@@ -79,11 +66,11 @@ impl Cluster {
         if let Some(fact) = &request.fact {
             let takeover = Takeover {
                 api,
-                views: &self.views,
+                views: &request.tenure,
                 manager: &self.options.field_manager,
                 path: &path,
             };
-            let wanted = self.views.wanted(&desired.object);
+            let wanted = request.tenure.wanted(&desired.object);
             body = takeover.prepare(desired, wanted.as_ref(), fact).await?;
         }
         let bytes = body.map(|body| body.to_string().into_bytes());
@@ -109,7 +96,7 @@ impl Cluster {
             }
             other => other?,
         };
-        self.views.learn(&desired.object, &live, true);
+        request.tenure.learn(&desired.object, &live, true);
         let uid = live.pointer("/metadata/uid").and_then(Value::as_str);
         Ok(Applied {
             uid: uid.unwrap_or_default().to_owned(),
@@ -161,61 +148,6 @@ impl Cluster {
         }
     }
 
-    /// Deletes one object: a live look first, then a delete that only this very object can match.
-    pub(super) async fn prune(
-        &self,
-        api: &Api,
-        object: &ObjectRef,
-        uid: &str,
-        application: &str,
-        is_protected: bool,
-        inventory: &Inventory,
-    ) -> Result<Deleted, Error> {
-        let version = inventory
-            .get(object)
-            .map_or("", |entry| entry.version.as_str());
-        let resource = match self.resource(object, version).await {
-            Ok(resource) => resource,
-            // That version is served no longer; any other shows the same object.
-            Err(_) => self.resource(object, "").await?,
-        };
-        let path = resource.object(&object.namespace, &object.name);
-        let Some(live) = api.find(&path).await? else {
-            self.views.gone(object, uid);
-            return Ok(Deleted::Done);
-        };
-        let mark = annotation(&live, APPLICATION_ANNOTATION);
-        if live.pointer("/metadata/uid").and_then(Value::as_str) != Some(uid)
-            || (!mark.is_empty() && mark != application)
-        {
-            return Ok(Deleted::NotOurs);
-        }
-        let word = annotation(&live, PRUNE_ANNOTATION);
-        if let Some((reason, message)) = forbids(word, is_protected) {
-            return Ok(Deleted::Held(reason, message));
-        }
-        match delete(api, &path, uid, "Background").await {
-            Ok(()) => {}
-            Err(error) if error.is_not_found() => {
-                self.views.gone(object, uid);
-                return Ok(Deleted::Done);
-            }
-            // Made again by somebody in the meantime (P16).
-            Err(error) if error.code == 409 => return Ok(Deleted::NotOurs),
-            Err(error) => return Err(error),
-        }
-        match api.find(&path).await? {
-            Some(live) if live.pointer("/metadata/uid").and_then(Value::as_str) == Some(uid) => {
-                self.views.learn(object, &live, false);
-                Ok(Deleted::Waiting(self.rules.compute(&live).message))
-            }
-            _ => {
-                self.views.gone(object, uid);
-                Ok(Deleted::Done)
-            }
-        }
-    }
-
     /// Waits until new definitions are served, then learns their kinds.
     pub(super) async fn established(&self, names: &[String]) -> Result<(), Error> {
         let deadline = tokio::time::Instant::now() + ESTABLISH_TIMEOUT;
@@ -243,23 +175,12 @@ impl Cluster {
     }
 }
 
-async fn delete(api: &Api, path: &str, uid: &str, propagation: &str) -> Result<(), Error> {
-    let body = json!({
-        "apiVersion": "v1",
-        "kind": "DeleteOptions",
-        "propagationPolicy": propagation,
-        "preconditions": { "uid": uid },
-    });
-    api.send(Method::DELETE, path, "application/json", Some(&body))
-        .await
-        .map(|_| ())
-}
-
 /// A fact as a plan sees it.
 pub(super) fn live_of(fact: &Fact, overdue: bool) -> Live {
     Live {
         uid: fact.uid.clone(),
         application: fact.application.clone(),
+        applied_by_us: fact.applied_by_us,
         prune: fact.prune.clone(),
         terminating: fact.terminating,
         fit: fact.fit.clone(),

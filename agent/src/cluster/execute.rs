@@ -10,13 +10,14 @@ use futures::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
 use super::TurnOutcome;
-use super::apply::{Deleted, Request};
-use super::turn::Turn;
+use super::apply::Request;
+use super::prune::{Deleted, Removal};
+use super::turn::{CHANGED, TOLD, Turn};
 use crate::events::Event;
 use crate::failpoint;
 use crate::health::ObjectHealth;
 use crate::inventory::Entry;
-use crate::plan::{Plan, Step};
+use crate::plan::{Intent, Plan, Step};
 
 impl Turn<'_> {
     pub(super) fn note(
@@ -53,6 +54,7 @@ impl Turn<'_> {
         for step in &plan.rest {
             match step {
                 Step::Forget(object) => self.inventory.remove(object),
+                Step::Disown(object) => self.disown(object),
                 Step::Skip(object, reason, message) => {
                     // How it is stays true while nothing is done about it.
                     let health = match self.facts.get(object) {
@@ -70,12 +72,24 @@ impl Turn<'_> {
                 }
                 Step::Hold(object, reason, message) => {
                     let health = ObjectHealth::current();
-                    self.tell(Event::refused(object, *reason, message));
+                    // What is kept because nobody assigns it is told of once, by the report.
+                    if *reason != Reason::NotAssigned {
+                        self.tell(Event::refused(object, *reason, message));
+                    }
                     self.note(object, Action::Held, health, Some(*reason), message.clone());
                 }
                 Step::Unchanged(_) | Step::Apply { .. } | Step::Prune(..) => {}
             }
         }
+    }
+
+    /// The record says that we applied it, and the object does not.
+    fn disown(&mut self, object: &ObjectRef) {
+        self.inventory.remove(object);
+        let why = "the record of what was applied names it, but nothing on it shows that this agent \
+                   applied it; it is kept, and the record forgets it";
+        self.tell(Event::refused(object, Reason::NotOurs, why));
+        tracing::warn!(%object, application = %self.input.application, "{why}");
     }
 
     pub(super) async fn apply(&mut self, plan: &Plan, cancel: &CancellationToken) {
@@ -124,15 +138,21 @@ impl Turn<'_> {
                 continue;
             };
             let fact = self.facts.get(&desired.object).cloned();
-            let is_ours = fact
-                .as_ref()
-                .is_some_and(|fact| fact.application == self.input.application.as_str());
+            // This application's, or handed over by another one of ours: the plan knows that nobody else
+            // wants it.
+            let is_applied = fact.as_ref().is_some_and(|fact| fact.applied_by_us);
+            let is_ours = is_applied
+                || fact
+                    .as_ref()
+                    .is_some_and(|fact| fact.application == self.input.application.as_str());
+            let may_recreate = is_applied && !self.input.policy.is_protected(&desired.object);
             let request = Request {
                 desired: Arc::clone(desired),
                 fact,
                 force: *drift || self.input.sync_policy.force_conflicts,
                 is_ours,
-                may_recreate: is_ours && !self.input.policy.is_protected(&desired.object),
+                may_recreate,
+                tenure: Arc::clone(&self.tenure),
             };
             requests.push((request, *create));
         }
@@ -191,24 +211,34 @@ impl Turn<'_> {
         definitions
     }
 
-    pub(super) async fn delete(&mut self, plan: &Plan) {
+    pub(super) async fn delete(&mut self, plan: &Plan, cancel: &CancellationToken) {
         for phase in &plan.prune {
             for step in phase {
                 let Step::Prune(object, uid) = step else {
                     continue;
                 };
+                // What was planned before a newer assignment, or before another application wanted the
+                // object, is not done after it.
                 let application = self.input.application.as_str();
-                let deleted = self
-                    .cluster
-                    .prune(
-                        &self.api,
-                        object,
-                        uid,
-                        application,
-                        self.input.policy.is_protected(object),
-                        &self.inventory,
-                    )
-                    .await;
+                let is_wanted = {
+                    let claims = self.input.claims.borrow();
+                    !claims.complete || claims.wanted_by_another(object, application)
+                };
+                if cancel.is_cancelled() || is_wanted {
+                    self.again = false;
+                    return;
+                }
+                let entry = self.inventory.get(object);
+                let version = entry.map(|entry| entry.version.clone());
+                let removal = Removal {
+                    object,
+                    uid,
+                    version: version.as_deref().unwrap_or_default(),
+                    application,
+                    is_protected: self.input.policy.is_protected(object),
+                    tenure: &self.tenure,
+                };
+                let deleted = self.cluster.prune(&self.api, &removal).await;
                 failpoint::reach("pruned");
                 match deleted {
                     Ok(Deleted::Done) => {
@@ -224,6 +254,7 @@ impl Turn<'_> {
                         self.note(object, Action::Pruned, terminating, reason, why);
                     }
                     Ok(Deleted::NotOurs) => self.inventory.remove(object),
+                    Ok(Deleted::Unmarked) => self.disown(object),
                     Ok(Deleted::Held(reason, message)) => {
                         let current = ObjectHealth::current();
                         let message = message.to_owned();
@@ -257,10 +288,18 @@ impl Turn<'_> {
     pub(super) fn finish(mut self, best: Sync) -> (TurnOutcome, bool) {
         let mut sync = best;
         let mut health = Health::Current;
+        let mut usable = true;
         let mut worst: Option<&ObjectStatus> = None;
         for status in self.statuses.values() {
             if !matches!(status.action, Action::Held | Action::Pruned) {
                 health = health.max(self.counts_as(status));
+            }
+            if !matches!(status.action, Action::Held | Action::Pruned) {
+                // A claim is bound by its first user, who may be of an application that waits for this one.
+                let is_unused = status.health == Health::InProgress
+                    && status.object.kind == "PersistentVolumeClaim"
+                    && status.object.group.is_empty();
+                usable &= status.health == Health::Current || is_unused;
             }
             if matches!(status.action, Action::Failed | Action::Skipped) && sync == Sync::Synced {
                 sync = Sync::OutOfSync;
@@ -280,10 +319,33 @@ impl Turn<'_> {
                 self.outcome.reason = Some(reason);
             }
         }
+        self.outcome.remembered = self.inventory.len();
+        if self.input.intent == Intent::Orphan {
+            let message = match self.statuses.is_empty() {
+                true => "no longer assigned; its objects go to other applications",
+                false => "no longer assigned; its objects are kept",
+            };
+            self.outcome.reason = Some(Reason::NotAssigned);
+            message.clone_into(&mut self.outcome.message);
+        }
+        self.told_of_record();
+        self.outcome.usable = usable && sync == Sync::Synced;
         self.outcome.sync = sync;
         self.outcome.health = health;
         self.outcome.objects = self.statuses.into_values().collect();
         (self.outcome, self.again)
+    }
+}
+
+impl Turn<'_> {
+    /// A record that was changed is told of for a while, where there is nothing else to tell.
+    fn told_of_record(&mut self) {
+        if let (None, Some((at, why))) = (self.outcome.reason, self.memory.changed)
+            && at.elapsed() < TOLD
+        {
+            self.outcome.reason = Some(Reason::InventoryChanged);
+            self.outcome.message = format!("{CHANGED}: {why}");
+        }
     }
 }
 

@@ -7,7 +7,6 @@ use flotilla_shared::digest::Digest;
 use flotilla_shared::object::{ObjectNames, ObjectRef};
 use jiff::Timestamp;
 use serde_json::Value;
-use tokio::time::Instant;
 
 use super::fields;
 use crate::health::{ObjectHealth, Rules};
@@ -17,9 +16,10 @@ use crate::plan::{APPLICATION_ANNOTATION, Desired, Fit, PRUNE_ANNOTATION, differ
 #[derive(Debug, Clone)]
 pub(super) struct Fact {
     pub(super) uid: String,
-    pub(super) resource_version: u64,
     pub(super) created: Option<Timestamp>,
     pub(super) application: String,
+    /// Fields of it were applied under our name.
+    pub(super) applied_by_us: bool,
     pub(super) prune: String,
     pub(super) terminating: bool,
     /// What `fit` was computed against.
@@ -32,8 +32,6 @@ pub(super) struct Fact {
     pub(super) owns_replicas: bool,
     /// An autoscaler sets the number of replicas.
     pub(super) is_autoscaled: bool,
-    /// When it was seen, so that an older list does not replace it.
-    pub(super) seen: Instant,
 }
 
 /// What an object is compared with.
@@ -170,11 +168,9 @@ pub(super) fn read(
     };
     Fact {
         uid: text("/metadata/uid").unwrap_or_default().to_owned(),
-        resource_version: text("/metadata/resourceVersion")
-            .and_then(|version| version.parse().ok())
-            .unwrap_or(0),
         created: text("/metadata/creationTimestamp").and_then(|time| time.parse().ok()),
         application: annotation(live, APPLICATION_ANNOTATION).to_owned(),
+        applied_by_us: fields::applied(live, manager).is_some(),
         prune: annotation(live, PRUNE_ANNOTATION).to_owned(),
         terminating: live.pointer("/metadata/deletionTimestamp").is_some(),
         compared: wanted.map(|wanted| wanted.key).unwrap_or_default(),
@@ -183,6 +179,5 @@ pub(super) fn read(
         has_legacy: fields::has_legacy(live, manager),
         owns_replicas: fields::owns_replicas(live, manager),
         is_autoscaled: fields::is_autoscaled(live),
-        seen: Instant::now(),
     }
 }

@@ -3,25 +3,34 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flotilla_shared::digest::Digest;
+use flotilla_shared::id::ApplicationName;
 use flotilla_shared::object::ObjectRef;
+use flotilla_shared::reason::Reason;
 use http::Method;
 use serde_json::{Value, json};
 
 use super::Cluster;
 use super::api::Error;
+use super::seal::SealKey;
 use crate::inventory::{Entry, Inventory};
 
 /// Entries of one ConfigMap: about 300 bytes each, far below 1 MiB.
 const SHARD: usize = 1500;
 const LABEL: &str = "flotilla.dev/inventory";
+/// Where a shard keeps its seal.
+const SEAL: &str = "seal";
+/// On the first shard, set by a person: `confirmed` lets a removal go over the delete budget.
+pub(super) const REMOVE_ANNOTATION: &str = "flotilla.dev/remove";
 
 /// An inventory as it is recorded.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Stored {
     pub(super) inventory: Inventory,
-    /// False where a shard cannot be read as what we wrote: nothing is pruned from such a record, and
-    /// it is written anew (P15).
-    pub(super) trusted: bool,
+    /// Why the record is not as we wrote it; none: it is. Nothing is pruned from a record that is not,
+    /// and it is written anew (P15).
+    pub(super) changed: Option<&'static str>,
+    /// The cluster's own people let a removal go over the delete budget.
+    pub(super) confirmed: bool,
     /// What each shard holds; none: it is not as it should be.
     shards: Vec<Option<Digest>>,
 }
@@ -35,51 +44,91 @@ impl Cluster {
         format!("/api/v1/namespaces/{}/configmaps", self.options.namespace)
     }
 
+    /// The applications of which there is a record.
+    ///
+    /// # Errors
+    /// When the API server cannot be asked.
+    pub async fn recorded(&self) -> Result<BTreeSet<ApplicationName>, Error> {
+        let path = format!(
+            "{}?labelSelector=flotilla.dev%2Finventory",
+            self.config_maps()
+        );
+        let list = self.api.get(&path).await?;
+        let items = list.get("items").and_then(Value::as_array);
+        let label = |item: &Value| {
+            item.pointer("/metadata/labels")?
+                .get(LABEL)?
+                .as_str()?
+                .parse()
+                .ok()
+        };
+        Ok(items.into_iter().flatten().filter_map(label).collect())
+    }
+
     pub(super) async fn read_inventory(&self, application: &str) -> Result<Stored, Error> {
         let path = format!(
             "{}?labelSelector=flotilla.dev%2Finventory%3D{application}",
             self.config_maps()
         );
         let list = self.api.get(&path).await?;
-        let mut entries = Vec::new();
-        let mut finished_hooks = BTreeSet::new();
-        let mut trusted = true;
-        let mut found = 0;
-        let mut total = None;
         let items = list.get("items").and_then(Value::as_array);
-        for item in items.into_iter().flatten() {
+        let items: Vec<&Value> = items.into_iter().flatten().collect();
+        if items.is_empty() {
+            return Ok(Stored::default());
+        }
+        let key = self.seal_key().await?;
+        let mut entries = Vec::new();
+        let mut stored = Stored::default();
+        let mut finished_hooks = BTreeSet::new();
+        let mut total = None;
+        for item in &items {
             let text = |pointer: &str| item.pointer(pointer).and_then(Value::as_str);
             match text("/data/entries").map(serde_json::from_str::<Vec<Entry>>) {
                 Some(Ok(shard)) => entries.extend(shard),
-                _ => trusted = false,
+                _ => stored.changed = Some("a part of it cannot be read"),
             }
             if let Some(text) = text("/data/finishedHooks") {
                 match serde_json::from_str::<BTreeSet<ObjectRef>>(text) {
                     Ok(hooks) => finished_hooks = hooks,
-                    Err(_) => trusted = false,
+                    Err(_) => stored.changed = Some("a part of it cannot be read"),
                 }
             }
-            found += 1;
+            let data: BTreeMap<&str, &str> = item
+                .get("data")
+                .and_then(Value::as_object)
+                .into_iter()
+                .flatten()
+                .filter(|(key, _)| *key != SEAL)
+                .map(|(key, value)| (key.as_str(), value.as_str().unwrap_or_default()))
+                .collect();
+            let made = key.as_ref().map(|key| seal(key, application, &data));
+            if made.is_none() || made.as_deref() != text("/data/seal") {
+                let why = "it is not as this agent wrote it: changed by hand, or by an older agent";
+                stored.changed = stored.changed.or(Some(why));
+            }
+            let annotations = item.pointer("/metadata/annotations");
+            stored.confirmed |= annotations
+                .and_then(|all| all.get(REMOVE_ANNOTATION))
+                .is_some_and(|word| word == "confirmed");
             total = text("/data/shards")
                 .and_then(|text| text.parse::<usize>().ok())
                 .or(total);
         }
         // A shard that somebody deleted took its entries with it; the objects stay.
-        if total.unwrap_or(0) != found {
-            trusted = false;
+        if total.unwrap_or(0) != items.len() {
+            stored.changed = Some("a part of it is missing");
         }
-        let mut inventory = Inventory::new(entries);
-        inventory.finished_hooks = finished_hooks;
-        let shards = match (trusted, found) {
+        stored.inventory = Inventory::new(entries);
+        stored.inventory.finished_hooks = finished_hooks;
+        stored.shards = match (stored.changed, key) {
             // Exactly what we would write.
-            (true, 1..) => render(&inventory).iter().map(|s| Some(digest(s))).collect(),
-            _ => vec![None; found],
+            (None, Some(key)) => {
+                let shards = render(&stored.inventory, application, &key);
+                shards.iter().map(|s| Some(digest(s))).collect()
+            }
+            _ => vec![None; items.len()],
         };
-        Ok(Stored {
-            inventory,
-            trusted,
-            shards,
-        })
+        Ok(stored)
     }
 
     /// Makes the record say what `inventory` says: writes the shards that differ, then takes away what
@@ -90,11 +139,13 @@ impl Cluster {
         inventory: &Inventory,
         stored: &mut Stored,
     ) -> Result<(), Error> {
-        let is_same = stored.trusted && stored.inventory == *inventory && !stored.shards.is_empty();
+        let is_same =
+            stored.changed.is_none() && stored.inventory == *inventory && !stored.shards.is_empty();
         if is_same || (stored.shards.is_empty() && inventory.is_empty()) {
             return Ok(());
         }
-        let shards = render(inventory);
+        let key = self.make_seal_key().await?;
+        let shards = render(inventory, application, &key);
         // The number of shards is in each of them.
         let all = stored.shards.len() != shards.len();
         for (index, data) in shards.iter().enumerate() {
@@ -137,15 +188,19 @@ impl Cluster {
         }
         stored.shards = shards.iter().map(|data| Some(digest(data))).collect();
         stored.inventory = inventory.clone();
-        stored.trusted = true;
+        stored.changed = None;
         Ok(())
     }
 
     /// Takes the record of an application away that has no objects any more.
     pub(crate) async fn drop_inventory(&self, application: &str) -> Result<(), Error> {
         let mut stored = self.read_inventory(application).await?;
-        if !stored.trusted || !stored.inventory.is_empty() {
-            return Ok(());
+        if !stored.inventory.is_empty() {
+            return Err(Error::new(
+                0,
+                Reason::InventoryChanged,
+                "somebody put objects into the record of what was applied",
+            ));
         }
         for index in 0..stored.shards.len() {
             let name = Self::shard_name(application, index);
@@ -160,7 +215,11 @@ impl Cluster {
 }
 
 /// The data of each shard.
-fn render(inventory: &Inventory) -> Vec<BTreeMap<&'static str, String>> {
+fn render(
+    inventory: &Inventory,
+    application: &str,
+    key: &SealKey,
+) -> Vec<BTreeMap<&'static str, String>> {
     let entries: Vec<&Entry> = inventory.entries().collect();
     let shards: Vec<&[&Entry]> = match entries.is_empty() {
         true => vec![&[]],
@@ -178,7 +237,18 @@ fn render(inventory: &Inventory) -> Vec<BTreeMap<&'static str, String>> {
         let hooks = serde_json::to_string(&inventory.finished_hooks).unwrap_or_default();
         first.insert("finishedHooks", hooks);
     }
+    for data in &mut all {
+        let parts = data.iter().map(|(key, text)| (*key, text.as_str()));
+        let made = seal(key, application, &parts.collect());
+        data.insert(SEAL, made);
+    }
     all
+}
+
+/// Over the application's name, too: a record is no other application's.
+fn seal(key: &SealKey, application: &str, data: &BTreeMap<&str, &str>) -> String {
+    let parts = data.iter().flat_map(|(k, v)| [k.as_bytes(), v.as_bytes()]);
+    key.seal(std::iter::once(application.as_bytes()).chain(parts))
 }
 
 fn digest(data: &BTreeMap<&'static str, String>) -> Digest {

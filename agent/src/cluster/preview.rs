@@ -56,6 +56,10 @@ impl Cluster {
             cluster: self,
             api: self.api.as_account(account.map(Arc::from)),
             input,
+            tenure: match &memory.tenure {
+                Some(tenure) => Arc::clone(tenure),
+                None => self.tenure(&mut scratch),
+            },
             desired: Arc::clone(&wish.desired),
             facts: BTreeMap::new(),
             inventory: stored.inventory.clone(),
@@ -111,7 +115,7 @@ impl Turn<'_> {
                 Step::Prune(object, _) => {
                     (object, v1::Action::Pruned, String::new(), String::new())
                 }
-                Step::Forget(_) | Step::Apply { .. } => continue,
+                Step::Forget(_) | Step::Disown(_) | Step::Apply { .. } => continue,
             };
             changes.push(v1::ObjectChange {
                 object: Some(object_to_wire(object)),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::api::{Api, Error};
 use super::facts::{Fact, Wanted};
 use super::fields;
-use super::views::Views;
+use super::views::Tenure;
 use crate::plan::Desired;
 
 /// The manager that holds a value for whoever takes it over (Kubernetes: "transferring ownership").
@@ -16,7 +16,7 @@ const HAND_OVER: &str = "flotilla-hand-over";
 /// What is needed to prepare an apply.
 pub(super) struct Takeover<'a> {
     pub(super) api: &'a Api,
-    pub(super) views: &'a Views,
+    pub(super) views: &'a Tenure,
     pub(super) manager: &'a str,
     /// Path of the object.
     pub(super) path: &'a str,

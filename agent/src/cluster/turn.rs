@@ -10,21 +10,32 @@ use flotilla_shared::digest::Digest;
 use flotilla_shared::health::{Health, Sync};
 use flotilla_shared::id::ApplicationName;
 use flotilla_shared::object::ObjectRef;
+use flotilla_shared::reason::Reason;
 use flotilla_shared::report::ObjectStatus;
 use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::api::{Api, Error};
 use super::apply::live_of;
 use super::facts::Fact;
+use super::inventory_store::Stored;
+use super::views::Tenure;
 use super::{Cluster, TurnOutcome};
+use crate::events::Event;
 use crate::failpoint;
 use crate::inventory::Inventory;
-use crate::plan::{Claims, Contests, Desired, Inputs, Observed, Plan, deadline, plan};
+use crate::plan::{Claims, Contests, Desired, Inputs, Intent, Observed, Plan, deadline, plan};
 use crate::policy::Policy;
 
 /// Rounds of one turn: each wave, and each definition that was waited for, is one.
 const MAX_ROUNDS: usize = 24;
+/// The record of what was applied is read again after so long, so that changes by hand are noticed.
+const LOOK_AGAIN: Duration = Duration::from_secs(600);
+/// How long a changed record is told of in reports.
+pub(super) const TOLD: Duration = Duration::from_secs(3600);
+pub(super) const CHANGED: &str = "the agent's record of what it applied was changed";
 
 /// What an application wants, as objects of this cluster.
 #[derive(Debug, Clone, Default)]
@@ -49,19 +60,27 @@ pub struct TurnInput {
     pub policy: Arc<Policy>,
     /// For namespaced objects that name none; empty: `default`.
     pub namespace: String,
-    /// What all applications want.
-    pub claims: Arc<Claims>,
+    /// What all applications want, as it changes: looked at again before each delete.
+    pub claims: watch::Receiver<Arc<Claims>>,
     /// Look and plan, and write nothing.
     pub frozen: bool,
-    /// The application was removed on purpose, with its objects.
-    pub removed: bool,
+    /// What is meant by what is wanted.
+    pub intent: Intent,
+    /// An application that has to be healthy before anything of this one changes.
+    pub waits_for: Option<ApplicationName>,
 }
 
 /// What is remembered of an application between turns, in memory only.
 #[derive(Debug, Default)]
 pub struct Memory {
     /// The inventory as we wrote it last; none: it is to be read.
-    pub(super) stored: Option<super::inventory_store::Stored>,
+    pub(super) stored: Option<Stored>,
+    /// When it was read, or written, last.
+    stored_at: Option<Instant>,
+    /// When the record was last found to be another than we wrote, and how.
+    pub(super) changed: Option<(Instant, &'static str)>,
+    /// The worker's time as the one that looks after the application; none: it has not begun.
+    pub(super) tenure: Option<Arc<Tenure>>,
     /// How often the API server had gone back in time when it was read.
     restored: u64,
     pub(super) contests: Contests,
@@ -75,6 +94,7 @@ pub(super) struct Turn<'a> {
     pub(super) api: Api,
     pub(super) input: &'a TurnInput,
     pub(super) memory: &'a mut Memory,
+    pub(super) tenure: Arc<Tenure>,
     pub(super) desired: Arc<Vec<Arc<Desired>>>,
     pub(super) facts: BTreeMap<ObjectRef, Arc<Fact>>,
     pub(super) inventory: Inventory,
@@ -133,13 +153,27 @@ impl Cluster {
     ) -> (TurnOutcome, bool) {
         let name = input.application.as_str();
         let restored = self.views.restored();
-        if std::mem::replace(&mut memory.restored, restored) != restored {
+        let is_restored = std::mem::replace(&mut memory.restored, restored) != restored;
+        // What people do to the record is noticed in time; to one that is to go, at once.
+        let is_old = memory.stored_at.is_none_or(|at| at.elapsed() > LOOK_AGAIN);
+        if is_restored || is_old || input.intent != Intent::Run {
             memory.stored = None;
         }
         let stored = match memory.stored.take() {
             Some(stored) => stored,
             None => match self.read_inventory(name).await {
-                Ok(stored) => stored,
+                Ok(stored) => {
+                    memory.stored_at = Some(Instant::now());
+                    if let Some(why) = stored.changed {
+                        memory.changed = Some((Instant::now(), why));
+                        let words = format!(
+                            "{CHANGED}: {why}; what it says is believed only where \
+                            the live objects say so, too"
+                        );
+                        self.tell(name, Event::warning(Reason::InventoryChanged, &words));
+                    }
+                    stored
+                }
                 Err(error) => return (failed(&error), false),
             },
         };
@@ -148,6 +182,7 @@ impl Cluster {
             cluster: self,
             api: self.api.as_account(account.map(Arc::from)),
             input,
+            tenure: self.tenure(memory),
             desired: Arc::clone(&wish.desired),
             facts: BTreeMap::new(),
             inventory: stored.inventory.clone(),
@@ -161,11 +196,7 @@ impl Cluster {
 }
 
 impl Turn<'_> {
-    async fn run(
-        mut self,
-        stored: super::inventory_store::Stored,
-        cancel: &CancellationToken,
-    ) -> (TurnOutcome, bool) {
+    async fn run(mut self, stored: Stored, cancel: &CancellationToken) -> (TurnOutcome, bool) {
         let (made, observed) = match self.observe(&stored).await {
             Ok(found) => found,
             Err(error) => {
@@ -183,31 +214,23 @@ impl Turn<'_> {
         if self.input.frozen {
             self.memory.stored = Some(stored);
             self.skipped(&made);
-            let sync = if made.is_noop() {
-                Sync::Synced
-            } else {
-                Sync::Suspended
+            let best = match self.best() {
+                Sync::Synced if !made.is_noop() => Sync::Suspended,
+                best => best,
             };
-            return self.finish(sync);
+            return self.finish(best);
         }
         self.execute(&made, stored, cancel).await
     }
 
     /// Looks at everything that is wanted or remembered, and plans.
-    pub(super) async fn observe(
-        &mut self,
-        stored: &super::inventory_store::Stored,
-    ) -> Result<(Plan, Observed), Error> {
+    pub(super) async fn observe(&mut self, stored: &Stored) -> Result<(Plan, Observed), Error> {
         let (resources, unknown_kinds, complete) = self
             .cluster
             .resources(&self.desired, &self.inventory)
             .await?;
         let ignore: Arc<Vec<IgnoreRule>> = Arc::new(self.input.sync_policy.ignore.clone());
-        let snapshot = self
-            .cluster
-            .views
-            .observe(&self.input.application, &self.desired, &ignore, resources)
-            .await;
+        let snapshot = self.tenure.observe(&self.desired, &ignore, resources).await;
         let is_complete = snapshot.problem.is_none();
         if let Some(problem) = snapshot.problem
             && snapshot.facts.is_empty()
@@ -217,11 +240,10 @@ impl Turn<'_> {
         self.facts = snapshot.facts;
         let observed = Observed {
             live: self.live(),
-            // An inventory that cannot be trusted proves nothing.
-            complete: complete && is_complete && (stored.trusted || self.inventory.is_empty()),
+            complete: complete && is_complete,
             unknown_kinds,
         };
-        Ok((self.plan(&observed), observed))
+        Ok((self.plan(&observed, stored), observed))
     }
 
     /// Remember, apply, delete, remember less: in this order, so that a crash at any point leaves no
@@ -229,7 +251,7 @@ impl Turn<'_> {
     async fn execute(
         mut self,
         made: &Plan,
-        stored: super::inventory_store::Stored,
+        stored: Stored,
         cancel: &CancellationToken,
     ) -> (TurnOutcome, bool) {
         let mut stored = stored;
@@ -243,16 +265,23 @@ impl Turn<'_> {
         failpoint::reach("journaled");
         self.skipped(made);
         self.apply(made, cancel).await;
-        if !cancel.is_cancelled() {
-            self.delete(made).await;
-        }
+        self.delete(made, cancel).await;
         if let Err(error) = self.cluster.keep(name, &self.inventory, &mut stored).await {
             // The superset stays: too much is remembered, which harms nothing.
             tracing::warn!(application = name, %error, "cannot narrow the inventory");
         }
         failpoint::reach("narrowed");
         self.memory.stored = Some(stored);
-        self.finish(Sync::Synced)
+        let best = self.best();
+        self.finish(best)
+    }
+
+    /// How it is when nothing is wrong.
+    fn best(&self) -> Sync {
+        match self.input.intent {
+            Intent::Orphan => Sync::Orphaned,
+            Intent::Run | Intent::Remove | Intent::Release => Sync::Synced,
+        }
     }
 
     fn live(&self) -> BTreeMap<ObjectRef, crate::plan::Live> {
@@ -270,8 +299,9 @@ impl Turn<'_> {
             .collect()
     }
 
-    fn plan(&mut self, observed: &Observed) -> Plan {
+    fn plan(&mut self, observed: &Observed, stored: &Stored) -> Plan {
         let now = monotonic();
+        let claims = Arc::clone(&self.input.claims.borrow());
         let made = plan(&Inputs {
             application: self.input.application.as_str(),
             desired: &self.desired,
@@ -279,12 +309,16 @@ impl Turn<'_> {
             inventory: &self.inventory,
             policy: &self.input.policy,
             own_namespace: &self.cluster.options.namespace,
-            claims: &self.input.claims,
-            prune_enabled: self.input.removed || self.input.sync_policy.prune == Prune::Enabled,
+            claims: &claims,
+            prune_enabled: self.input.intent == Intent::Remove
+                || self.input.sync_policy.prune == Prune::Enabled,
             drift: self.input.sync_policy.drift,
             contested: &self.memory.contests.held(now),
             finished_hooks: &self.inventory.finished_hooks,
-            removed: self.input.removed,
+            intent: self.input.intent,
+            inventory_proven: stored.changed.is_none(),
+            removal_confirmed: stored.confirmed,
+            waits_for: self.input.waits_for.as_ref().map(ApplicationName::as_str),
         });
         self.note_drift(observed, &made, now);
         made

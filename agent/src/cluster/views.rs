@@ -4,14 +4,14 @@
 //! again; while it cannot, it says so, and nothing is pruned on what it knew before.
 
 mod follow;
+mod register;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use flotilla_shared::assignment::IgnoreRule;
-use flotilla_shared::id::ApplicationName;
 use flotilla_shared::object::ObjectRef;
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -21,9 +21,11 @@ use tokio::time::Instant;
 
 use super::api::{Api, Error};
 use super::discovery::Resource;
-use super::facts::{self, Fact, Proven, Wanted};
+use super::facts::{Fact, Wanted};
 use crate::health::Rules;
-use crate::plan::{Desired, Fit};
+use crate::plan::Desired;
+
+use register::{Register, TenureId};
 
 /// A kind is watched across all namespaces when its objects are in more than so many.
 const MANY_NAMESPACES: usize = 8;
@@ -89,38 +91,14 @@ impl Drop for View {
     }
 }
 
-/// What one application manages.
-struct Scope {
-    objects: BTreeSet<ObjectRef>,
-    keys: BTreeSet<Key>,
-    changed: watch::Sender<u64>,
-}
-
-impl Default for Scope {
-    fn default() -> Self {
-        Self {
-            objects: BTreeSet::new(),
-            keys: BTreeSet::new(),
-            changed: watch::Sender::new(0),
-        }
-    }
-}
-
-#[derive(Default)]
 struct Inner {
-    scopes: BTreeMap<ApplicationName, Scope>,
-    /// What each object is compared with; none: it is only in an inventory.
-    tracked: HashMap<ObjectRef, (ApplicationName, Option<Wanted>)>,
-    facts: HashMap<ObjectRef, Arc<Fact>>,
-    proven: HashMap<ObjectRef, Proven>,
+    register: Register,
     views: BTreeMap<Key, View>,
 }
 
 /// All views of one API server.
 pub(super) struct Views {
     api: Api,
-    manager: String,
-    rules: Arc<Rules>,
     /// Longest silence of a watch, about the interval between two turns.
     patience: Duration,
     inner: Mutex<Inner>,
@@ -136,14 +114,90 @@ pub(super) struct Snapshot {
     pub(super) problem: Option<Error>,
 }
 
+/// One worker's time as the one that looks after an application: what it follows, compares and proves is
+/// its own, and ends when this is dropped, however the worker ended.
+pub(super) struct Tenure {
+    id: TenureId,
+    views: Arc<Views>,
+    changed: watch::Receiver<u64>,
+}
+
+impl std::fmt::Debug for Tenure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Tenure").field(&self.id).finish()
+    }
+}
+
+impl Drop for Tenure {
+    fn drop(&mut self) {
+        let mut inner = self.views.inner.lock();
+        inner.register.leave(self.id);
+        Views::fit_views(&mut inner);
+    }
+}
+
+impl Tenure {
+    /// Changes whenever an object that is followed was changed by somebody else.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.clone()
+    }
+
+    /// Follows what an application wants or has, waits until it is known, and returns it.
+    pub(super) async fn observe(
+        &self,
+        desired: &[Arc<Desired>],
+        ignore: &Arc<Vec<IgnoreRule>>,
+        resources: BTreeMap<ObjectRef, Resource>,
+    ) -> Snapshot {
+        let over = || Snapshot {
+            problem: Some(Error::unavailable("somebody else looks after it by now")),
+            ..Snapshot::default()
+        };
+        let Some(fresh) = self.views.track(self.id, desired, ignore, resources) else {
+            return over();
+        };
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let late = self.views.ready(self.id, deadline).await;
+        let unseen = self.views.fill(self.id, fresh).await;
+        let inner = self.views.inner.lock();
+        match inner.register.snapshot(self.id) {
+            Some(facts) => Snapshot {
+                facts,
+                problem: late.or(unseen),
+            },
+            None => over(),
+        }
+    }
+
+    /// What an object is compared with; none: it is only in an inventory.
+    pub(super) fn wanted(&self, object: &ObjectRef) -> Option<Wanted> {
+        let inner = self.views.inner.lock();
+        inner.register.wanted(self.id, object)
+    }
+
+    /// Takes an object as a write of ours returned it. `applied`: it was the whole apply, and what still
+    /// looks different will not get nearer.
+    pub(super) fn learn(&self, object: &ObjectRef, live: &Value, applied: bool) {
+        let mut inner = self.views.inner.lock();
+        inner.register.learn(self.id, object, live, applied);
+    }
+
+    /// A deleted object is not there any more.
+    pub(super) fn gone(&self, object: &ObjectRef, uid: &str) {
+        let mut inner = self.views.inner.lock();
+        inner.register.gone(object, uid, Some(self.id));
+    }
+}
+
 impl Views {
     pub(super) fn new(api: Api, manager: String, rules: Arc<Rules>, patience: Duration) -> Self {
         Self {
             api,
-            manager,
-            rules,
             patience,
-            inner: Mutex::default(),
+            inner: Mutex::new(Inner {
+                register: Register::new(manager, rules),
+                views: BTreeMap::new(),
+            }),
             restored: AtomicU64::new(0),
         }
     }
@@ -153,178 +207,28 @@ impl Views {
         self.restored.load(Ordering::Relaxed)
     }
 
-    /// Changes whenever an object of the application was changed by somebody.
-    pub(super) fn changes(&self, application: &ApplicationName) -> watch::Receiver<u64> {
-        let mut inner = self.inner.lock();
-        let scope = inner.scopes.entry(application.clone()).or_default();
-        scope.changed.subscribe()
-    }
-
-    /// Forgets an application: nothing of it is watched or remembered any more.
-    pub(super) fn forget(&self, application: &ApplicationName) {
-        let mut inner = self.inner.lock();
-        inner.scopes.remove(application);
-        inner.tracked.retain(|_, (owner, _)| owner != application);
-        let Inner { facts, tracked, .. } = &mut *inner;
-        facts.retain(|object, _| tracked.contains_key(object));
-        Self::fit_views(&mut inner);
-    }
-
-    /// Follows what an application wants or has, waits until it is known, and returns it.
-    pub(super) async fn observe(
-        self: &Arc<Self>,
-        application: &ApplicationName,
-        desired: &[Arc<Desired>],
-        ignore: &Arc<Vec<IgnoreRule>>,
-        resources: BTreeMap<ObjectRef, Resource>,
-    ) -> Snapshot {
-        let fresh = self.track(application, desired, ignore, resources);
-        let deadline = Instant::now() + Duration::from_secs(30);
-        let problem = self.ready(application, deadline).await;
-        self.fill(fresh).await;
-        let inner = self.inner.lock();
-        let mut snapshot = Snapshot {
-            facts: BTreeMap::new(),
-            problem,
-        };
-        let Some(scope) = inner.scopes.get(application) else {
-            return snapshot;
-        };
-        for object in &scope.objects {
-            let Some(mut fact) = inner.facts.get(object).cloned() else {
-                continue;
-            };
-            let wanted = inner
-                .tracked
-                .get(object)
-                .and_then(|(_, wanted)| wanted.as_ref());
-            if wanted.is_none_or(|wanted| wanted.key != fact.compared) {
-                Arc::make_mut(&mut fact).fit = Fit::Unknown;
-            }
-            snapshot.facts.insert(object.clone(), fact);
-        }
-        snapshot
-    }
-
-    /// What an object is compared with; none: it is only in an inventory.
-    pub(super) fn wanted(&self, object: &ObjectRef) -> Option<Wanted> {
-        let inner = self.inner.lock();
-        inner.tracked.get(object)?.1.clone()
-    }
-
-    /// Takes an object as a write of ours returned it, so that the next turn need not wait for the
-    /// watch. `applied`: it was the whole apply, and what still looks different will not get nearer.
-    pub(super) fn learn(&self, object: &ObjectRef, live: &Value, applied: bool) {
-        let mut inner = self.inner.lock();
-        let Some((_, wanted)) = inner.tracked.get(object).cloned() else {
-            return;
-        };
-        let proven = inner.proven.get(object).filter(|_| !applied);
-        let mut fact = facts::read(live, wanted.as_ref(), proven, &self.manager, &self.rules);
-        if let (true, Some(wanted)) = (applied, wanted) {
-            if fact.fit == Fit::Equal {
-                inner.proven.remove(object);
-            } else {
-                let proven = Proven {
-                    key: wanted.key,
-                    content: facts::content(live),
-                };
-                inner.proven.insert(object.clone(), proven);
-                fact.fit = Fit::Equal;
-            }
-        }
-        Self::keep(&mut inner, object, fact);
-    }
-
-    /// A deleted object is not there any more.
-    pub(super) fn gone(&self, object: &ObjectRef, uid: &str) {
-        let mut inner = self.inner.lock();
-        if inner.facts.get(object).is_some_and(|fact| fact.uid == uid) {
-            inner.facts.remove(object);
+    /// Begins a tenure.
+    pub(super) fn enter(self: &Arc<Self>) -> Tenure {
+        let (id, changed) = self.inner.lock().register.enter();
+        Tenure {
+            id,
+            views: Arc::clone(self),
+            changed,
         }
     }
 
-    /// Takes a live object into the facts. Returns whether something that matters changed.
-    fn put(&self, inner: &mut Inner, object: &ObjectRef, live: &Value) -> bool {
-        let Some((_, wanted)) = inner.tracked.get(object) else {
-            return false;
-        };
-        let proven = inner.proven.get(object);
-        let fact = facts::read(live, wanted.as_ref(), proven, &self.manager, &self.rules);
-        Self::keep(inner, object, fact)
-    }
-
-    /// Keeps a fact, unless a newer one is there. Returns whether something that matters changed.
-    fn keep(inner: &mut Inner, object: &ObjectRef, fact: Fact) -> bool {
-        let before = inner.facts.get(object);
-        if before.is_some_and(|b| b.uid == fact.uid && b.resource_version > fact.resource_version) {
-            return false;
-        }
-        let is_same = before.is_some_and(|b| {
-            b.uid == fact.uid
-                && b.fit == fact.fit
-                && b.health == fact.health
-                && b.terminating == fact.terminating
-                && b.application == fact.application
-                && b.prune == fact.prune
-        });
-        // The name that is held anyway, not another copy of it.
-        let object = match inner.tracked.get_key_value(object) {
-            Some((tracked, _)) => tracked.clone(),
-            None => object.clone(),
-        };
-        inner.facts.insert(object, Arc::new(fact));
-        !is_same
-    }
-
-    /// Replaces what an application is known to want and have. Returns the objects that a running view
-    /// was not looking for until now.
+    /// Replaces what a tenure is known to want and have. Returns the objects to look at for it, and none
+    /// where the tenure is over.
     fn track(
         self: &Arc<Self>,
-        application: &ApplicationName,
+        tenure: TenureId,
         desired: &[Arc<Desired>],
         ignore: &Arc<Vec<IgnoreRule>>,
         resources: BTreeMap<ObjectRef, Resource>,
-    ) -> Vec<(Key, ObjectRef)> {
-        let mut inner = self.inner.lock();
+    ) -> Option<Vec<(Key, ObjectRef)>> {
         let wanted: BTreeMap<&ObjectRef, &Arc<Desired>> =
             desired.iter().map(|d| (&d.object, d)).collect();
-        let objects: BTreeSet<ObjectRef> = resources.keys().cloned().collect();
-        let before = std::mem::replace(
-            &mut inner.scopes.entry(application.clone()).or_default().objects,
-            objects.clone(),
-        );
-        for object in before.difference(&objects) {
-            if inner
-                .tracked
-                .get(object)
-                .is_some_and(|(a, _)| a == application)
-            {
-                inner.tracked.remove(object);
-                inner.facts.remove(object);
-                inner.proven.remove(object);
-            }
-        }
-        let mut fresh = Vec::new();
-        for object in &objects {
-            let next = wanted
-                .get(object)
-                .map(|d| Wanted::new(Arc::clone(d), ignore));
-            match inner.tracked.get_mut(object) {
-                // Somebody else's wish is theirs; what we only remember gives way to a wish.
-                Some((owner, known)) => {
-                    if owner == application || (known.is_none() && next.is_some()) {
-                        *owner = application.clone();
-                        *known = next;
-                    }
-                }
-                None => {
-                    let entry = (application.clone(), next);
-                    inner.tracked.insert(object.clone(), entry);
-                    fresh.push(object.clone());
-                }
-            }
-        }
+        let mut objects = BTreeMap::new();
         let mut keys = BTreeSet::new();
         for (object, resource) in resources {
             keys.insert(Key {
@@ -335,16 +239,20 @@ impl Views {
                 namespaced: resource.namespaced,
                 namespace: object.namespace.clone(),
             });
+            let wanted = wanted
+                .get(&object)
+                .map(|d| Wanted::new(Arc::clone(d), ignore));
+            objects.insert(object, wanted);
         }
-        if let Some(scope) = inner.scopes.get_mut(application) {
-            scope.keys = keys;
-        }
+        let mut inner = self.inner.lock();
+        let fresh = inner.register.follow(tenure, objects, keys)?;
         let running: Vec<Key> = Self::fit_views(&mut inner);
         let new: Vec<Key> = running
             .iter()
             .filter(|key| !inner.views.contains_key(key))
             .cloned()
             .collect();
+        // What a new view lists need not be asked for.
         let asked = fresh
             .into_iter()
             .filter_map(|object| {
@@ -356,14 +264,14 @@ impl Views {
             let view = self.start(&key);
             inner.views.insert(key, view);
         }
-        asked
+        Some(asked)
     }
 
     /// Which views all applications together need; those that none needs end.
     fn fit_views(inner: &mut Inner) -> Vec<Key> {
         let mut wanted: BTreeSet<Key> = BTreeSet::new();
         let mut namespaces: BTreeMap<Key, BTreeSet<String>> = BTreeMap::new();
-        for key in inner.scopes.values().flat_map(|scope| &scope.keys) {
+        for key in inner.register.keys() {
             let everywhere = Key {
                 namespace: String::new(),
                 ..key.clone()
@@ -398,18 +306,18 @@ impl Views {
         }
     }
 
-    /// Waits until every view of the application has listed, or could not.
-    async fn ready(&self, application: &ApplicationName, deadline: Instant) -> Option<Error> {
+    /// Waits until every view of a tenure has listed, or could not.
+    async fn ready(&self, tenure: TenureId, deadline: Instant) -> Option<Error> {
         let states: Vec<watch::Receiver<State>> = {
             let inner = self.inner.lock();
-            let scope = inner.scopes.get(application)?;
+            let keys = inner.register.keys_of(tenure)?;
             let needed = |key: &Key| {
                 let mine = |own: &Key| {
                     own.group == key.group
                         && own.kind == key.kind
                         && (key.namespace.is_empty() || own.namespace == key.namespace)
                 };
-                scope.keys.iter().any(mine)
+                keys.iter().any(mine)
             };
             let views = inner.views.iter().filter(|(key, _)| needed(key));
             views.map(|(_, view)| view.state.clone()).collect()
@@ -433,17 +341,19 @@ impl Views {
         problem
     }
 
-    /// Looks at objects that the running views were not looking for.
-    async fn fill(&self, fresh: Vec<(Key, ObjectRef)>) {
+    /// Looks at objects that the running views were not looking for. Returns why not at all of them.
+    async fn fill(&self, tenure: TenureId, fresh: Vec<(Key, ObjectRef)>) -> Option<Error> {
         let mut by_key: BTreeMap<Key, Vec<ObjectRef>> = BTreeMap::new();
         for (key, object) in fresh {
             by_key.entry(key).or_default().push(object);
         }
+        let mut problem = None;
         for (key, objects) in by_key {
             if objects.len() > ASK_ONE_BY_ONE {
                 // The facts of a whole list, without disturbing the watch.
                 if let Err(error) = self.list(&key, "").await {
                     self.fail(&key, &error);
+                    problem = Some(error);
                 }
                 continue;
             }
@@ -451,13 +361,18 @@ impl Views {
                 let path = key.resource().object(&object.namespace, &object.name);
                 match self.api.find(&path).await {
                     Ok(Some(live)) => {
-                        self.put(&mut self.inner.lock(), &object, &live);
+                        let mut inner = self.inner.lock();
+                        inner.register.found(tenure, &object, &live);
                     }
                     Ok(None) => {}
-                    Err(error) => self.fail(&key, &error),
+                    Err(error) => {
+                        self.fail(&key, &error);
+                        problem = Some(error);
+                    }
                 }
             }
         }
+        problem
     }
 
     /// A look that failed: the view is asked to list again, and says until then that it does not know.

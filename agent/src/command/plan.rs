@@ -17,7 +17,7 @@ use crate::app;
 use crate::args::{Plan, PlanOutput};
 use crate::cluster::{Cluster, Memory, Options, TurnInput, access};
 use crate::health::Rules;
-use crate::plan::Claims;
+use crate::plan::{Claims, Intent};
 
 /// Renders, asks the API server, and prints.
 ///
@@ -46,12 +46,13 @@ pub(super) async fn run(args: Plan) -> anyhow::Result<ExitCode> {
         sync_policy: SyncPolicy::default(),
         policy: Arc::new(policy),
         namespace: args.default_namespace,
-        claims: Arc::new(Claims::default()),
+        claims: Claims::default().fixed(),
         frozen: true,
-        removed: false,
+        intent: Intent::Run,
+        waits_for: None,
     };
     let wish = cluster.wish(&input).await.context("cannot plan")?;
-    input.claims = Arc::new(Claims::of_one(input.application.as_str(), &wish.desired));
+    input.claims = Claims::of_one(input.application.as_str(), &wish.desired).fixed();
     let plan = cluster
         .preview(&input, &wish, &Memory::default())
         .await

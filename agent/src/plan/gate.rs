@@ -10,7 +10,7 @@ use flotilla_shared::object::{ObjectNames, ObjectRef};
 use flotilla_shared::reason::Reason;
 
 use super::hook::Hook;
-use super::order::wave;
+use super::order::{Awaited, awaited, wave};
 use super::{Desired, Fit, Inputs, Live};
 
 /// Objects of the same application that must be healthy first: `Kind/name`, `Kind.group/name` or
@@ -61,19 +61,30 @@ impl<'a> Gates<'a> {
             failed: false,
         };
         gates.circular = gates.circles();
+        let mut late_failure = false;
         for desired in inputs.desired {
             if desired.hook() == Some(Hook::OnFailure) {
                 continue;
             }
+            let is_placed = gates.is_placed(desired);
             let (reason, why) = match gates.progress(desired) {
                 Progress::Done => continue,
                 Progress::Waiting(why) => (Reason::DependencyNotReady, why),
+                // Nobody can say that it failed before all is there that it may need.
+                Progress::Failed(why) if is_placed => {
+                    late_failure = true;
+                    (Reason::DependencyNotReady, why)
+                }
                 Progress::Failed(why) => {
                     gates.failed = true;
                     (Reason::HookFailed, why)
                 }
             };
-            let stage = stage(desired);
+            let stage = match is_placed {
+                // Behind every wave, before what comes after all of them.
+                true => (1, i32::MAX),
+                false => stage(desired),
+            };
             let is_first = gates
                 .blocked
                 .as_ref()
@@ -86,7 +97,18 @@ impl<'a> Gates<'a> {
                 gates.blocked = Some((stage, reason, why));
             }
         }
+        let is_last =
+            |((phase, wave), ..): &((u8, i32), Reason, String)| (*phase, *wave) >= (1, i32::MAX);
+        gates.failed |= late_failure && gates.blocked.as_ref().is_none_or(is_last);
         gates
+    }
+
+    /// Whether an object that later waves do not wait for is there as it is wanted.
+    fn is_placed(&self, desired: &Desired) -> bool {
+        let live = self.inputs.observed.live.get(&desired.object);
+        desired.hook().is_none()
+            && awaited(desired) != Awaited::Always
+            && live.is_some_and(|live| live.fit == Fit::Equal)
     }
 
     fn progress(&self, desired: &Desired) -> Progress {
@@ -101,6 +123,9 @@ impl<'a> Gates<'a> {
         };
         match self.inputs.observed.live.get(object) {
             None => Progress::Waiting(format!("{name} is not there yet")),
+            Some(live) if awaited(desired) == Awaited::Never && live.fit == Fit::Equal => {
+                Progress::Done
+            }
             Some(live) if live.health == Health::Failed => {
                 Progress::Failed(format!("{name} failed"))
             }

@@ -38,6 +38,52 @@ const LAST: [&str; 3] = [
     "ValidatingWebhookConfiguration",
 ];
 
+/// `true` on an object in Git: later waves wait until it is healthy, whatever its kind; `false`: they wait
+/// only until it is there.
+pub const WAIT_ANNOTATION: &str = "flotilla.dev/wave-wait";
+
+/// What has to be healthy before something else may come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Awaited {
+    /// By whatever is of a later wave, or depends on it.
+    Always,
+    /// By what names it (`depends-on`) and by hooks after the rest, not by later waves: it may become
+    /// healthy only through what they bring.
+    ByName,
+    /// By nothing: it is bound by whoever uses it first, who would wait for it.
+    Never,
+}
+
+/// What an object's kind, or its own word, says.
+///
+/// | kind | becomes healthy through |
+/// |---|---|
+/// | claims of storage and devices | their first user (`WaitForFirstConsumer`) |
+/// | Service of type LoadBalancer, Ingress, Gateway API | a controller, which may be of a later wave |
+/// | autoscalers | their target and its metrics |
+/// | PodDisruptionBudget | the pods it selects |
+/// | APIService, webhook configurations | the pods that serve them |
+pub(super) fn awaited(desired: &Desired) -> Awaited {
+    match desired.directive(WAIT_ANNOTATION).trim() {
+        "true" => return Awaited::Always,
+        "false" => return Awaited::ByName,
+        _ => {}
+    }
+    match (desired.object.group.as_str(), desired.object.kind.as_str()) {
+        ("", "PersistentVolumeClaim") | ("resource.k8s.io", "ResourceClaim") => Awaited::Never,
+        ("", "Service")
+        | ("networking.k8s.io", "Ingress")
+        | ("gateway.networking.k8s.io", _)
+        | ("autoscaling", "HorizontalPodAutoscaler")
+        | ("autoscaling.k8s.io", "VerticalPodAutoscaler")
+        | ("keda.sh", "ScaledObject" | "ScaledJob")
+        | ("policy", "PodDisruptionBudget")
+        | ("apiregistration.k8s.io", "APIService")
+        | ("admissionregistration.k8s.io", _) => Awaited::ByName,
+        _ => Awaited::Always,
+    }
+}
+
 /// An object's explicit wave; 0 where it names none.
 pub(super) fn wave(desired: &Desired) -> i32 {
     desired

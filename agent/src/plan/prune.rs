@@ -1,4 +1,5 @@
-//! What leaves: by inventory and UID only, each reason not to delete with its own name.
+//! What leaves: by inventory, UID and the live object's own marks, each reason not to delete with its own
+//! name.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +7,7 @@ use flotilla_shared::object::ObjectRef;
 use flotilla_shared::reason::Reason;
 
 use super::order::kind_phase;
-use super::{Inputs, Plan, Step};
+use super::{Inputs, Intent, Plan, Step};
 use crate::inventory::Entry;
 
 pub(super) fn plan(inputs: &Inputs<'_>, plan: &mut Plan) {
@@ -19,19 +20,23 @@ pub(super) fn plan(inputs: &Inputs<'_>, plan: &mut Plan) {
     let mut deletes: Vec<(ObjectRef, String)> = Vec::new();
     for entry in leaving {
         match decide(inputs, entry) {
-            Step::Prune(object, uid) => deletes.push((object, uid)),
-            step => plan.rest.push(step),
+            Some(Step::Prune(object, uid)) => deletes.push((object, uid)),
+            step => plan.rest.extend(step),
         }
     }
-    if inputs
-        .policy
-        .over_budget(deletes.len(), inputs.inventory.len())
-    {
+    if is_over_budget(inputs, deletes.len()) {
         let names: Vec<String> = deletes.iter().take(5).map(|(o, _)| o.to_string()).collect();
         let message = format!(
-            "{} of {} objects would be deleted, more than the agent's policy allows at once: {}{}",
+            "{} of {} objects would be deleted, more than the agent's policy allows at once{}: {}{}",
             deletes.len(),
             inputs.inventory.len(),
+            match inputs.intent {
+                Intent::Remove => {
+                    " (a removal may be confirmed in the cluster, by flotilla.dev/remove=confirmed on \
+                     the application's inventory)"
+                }
+                _ => "",
+            },
             names.join(", "),
             if deletes.len() > names.len() {
                 ", ..."
@@ -55,13 +60,58 @@ pub(super) fn plan(inputs: &Inputs<'_>, plan: &mut Plan) {
     plan.prune = phases.into_values().collect();
 }
 
-/// The filters, in the order of what they know least about.
-fn decide(inputs: &Inputs<'_>, entry: &Entry) -> Step {
+/// A removal takes all there is, so that its share says nothing; its number does.
+fn is_over_budget(inputs: &Inputs<'_>, deletes: usize) -> bool {
+    match inputs.intent {
+        Intent::Remove if inputs.removal_confirmed => false,
+        Intent::Remove => deletes > inputs.policy.delete_budget.count as usize,
+        _ => inputs.policy.over_budget(deletes, inputs.inventory.len()),
+    }
+}
+
+/// What a live object itself shows of whose it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Marks<'a> {
+    /// The application that it names; empty: none.
+    pub application: &'a str,
+    /// Fields of it were applied under the agent's name.
+    pub applied_by_us: bool,
+}
+
+impl Marks<'_> {
+    /// Whether it says that it is another application's.
+    #[must_use]
+    pub fn names_another(&self, application: &str) -> bool {
+        !self.application.is_empty() && self.application != application
+    }
+
+    /// Whether it shows that we applied it for this application. An inventory alone proves nothing: it
+    /// can be written by others.
+    #[must_use]
+    pub fn show(&self, application: &str) -> bool {
+        self.applied_by_us && !self.names_another(application)
+    }
+}
+
+/// The filters, in the order of what they know least about. None: it stays as it is, and nothing is said.
+fn decide(inputs: &Inputs<'_>, entry: &Entry) -> Option<Step> {
     let object = entry.object.clone();
-    let hold = |reason, message: &str| Step::Hold(object.clone(), reason, message.to_owned());
-    if inputs.claims.owners.contains_key(&object) {
-        // Handed over in the same commit: the other application takes it as it stands.
-        return Step::Forget(object);
+    let hold = |reason, message: &str| {
+        let step = Step::Hold(object.clone(), reason, message.to_owned());
+        Some(step)
+    };
+    let live = inputs.observed.live.get(&object);
+    let marks = live.map(|live| Marks {
+        application: &live.application,
+        applied_by_us: live.applied_by_us,
+    });
+    if inputs.claims.wanted_by_another(&object, inputs.application) {
+        // On its way to another application, which takes it as it stands; ours until it did.
+        return match marks {
+            Some(marks) if !marks.names_another(inputs.application) => None,
+            None if !inputs.observed.complete => None,
+            _ => Some(Step::Forget(object)),
+        };
     }
     if !inputs.observed.complete {
         return hold(
@@ -69,23 +119,37 @@ fn decide(inputs: &Inputs<'_>, entry: &Entry) -> Step {
             "the API server could not be read completely; nothing is deleted this turn",
         );
     }
+    let (Some(live), Some(marks)) = (live, marks) else {
+        return Some(Step::Forget(object));
+    };
+    // Made again by somebody else, or marked as another application's: not ours to delete (P16, P17).
+    let is_it = if entry.uid.is_empty() {
+        marks.application == inputs.application
+    } else {
+        live.uid == entry.uid
+    };
+    if !is_it || marks.names_another(inputs.application) {
+        return Some(Step::Forget(object));
+    }
+    if !marks.show(inputs.application) {
+        return Some(Step::Disown(object));
+    }
+    match inputs.intent {
+        Intent::Release => return Some(Step::Forget(object)),
+        Intent::Orphan => return hold(Reason::NotAssigned, "no longer assigned; it is kept"),
+        Intent::Run | Intent::Remove => {}
+    }
     if !inputs.claims.complete {
         return hold(
             Reason::InventoryUnavailable,
             "another application's objects are not known this turn, and this one may have moved there",
         );
     }
-    let Some(live) = inputs.observed.live.get(&object) else {
-        return Step::Forget(object);
-    };
-    // Made again by somebody else, or marked as another application's: not ours to delete (P16, P17).
-    let is_ours = if entry.uid.is_empty() {
-        live.application == inputs.application
-    } else {
-        live.uid == entry.uid
-    };
-    if !is_ours || (!live.application.is_empty() && live.application != inputs.application) {
-        return Step::Forget(object);
+    if !inputs.inventory_proven {
+        return hold(
+            Reason::InventoryChanged,
+            "somebody changed the agent's record of what it applied; nothing is deleted by it",
+        );
     }
     if live.terminating {
         return hold(
@@ -98,6 +162,10 @@ fn decide(inputs: &Inputs<'_>, entry: &Entry) -> Step {
             Reason::PruneDisabled,
             "it left the commit, and pruning is off here",
         );
+    }
+    if let Some(other) = inputs.waits_for {
+        let message = format!("it left the commit, and waits for application {other}");
+        return hold(Reason::DependencyNotReady, &message);
     }
     if inputs
         .policy
@@ -112,7 +180,7 @@ fn decide(inputs: &Inputs<'_>, entry: &Entry) -> Step {
     if let Some((reason, message)) = forbids(&live.prune, inputs.policy.is_protected(&object)) {
         return hold(reason, message);
     }
-    Step::Prune(object, live.uid.clone())
+    Some(Step::Prune(object, live.uid.clone()))
 }
 
 /// Whether an object's own word (`flotilla.dev/prune`), or its kind, keeps it from being deleted. Asked

@@ -3,6 +3,9 @@ use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::json;
 
+mod owning;
+mod waves;
+
 use super::*;
 use crate::inventory::Entry;
 use crate::policy::DeleteBudget;
@@ -50,6 +53,7 @@ fn live(uid: &str) -> Live {
     Live {
         uid: uid.to_owned(),
         application: "app".to_owned(),
+        applied_by_us: true,
         prune: String::new(),
         terminating: false,
         fit: Fit::Equal,
@@ -64,7 +68,10 @@ struct World {
     contested: BTreeMap<ObjectRef, String>,
     finished_hooks: BTreeSet<ObjectRef>,
     drift: Drift,
-    removed: bool,
+    intent: Intent,
+    inventory_proven: bool,
+    removal_confirmed: bool,
+    waits_for: Option<&'static str>,
     inventory: Inventory,
     policy: Policy,
     claims: Claims,
@@ -94,7 +101,10 @@ fn world() -> World {
         contested: BTreeMap::new(),
         finished_hooks: BTreeSet::new(),
         drift: Drift::Correct,
-        removed: false,
+        intent: Intent::Run,
+        inventory_proven: true,
+        removal_confirmed: false,
+        waits_for: None,
     }
 }
 
@@ -113,7 +123,10 @@ impl World {
             drift: self.drift,
             contested: &self.contested,
             finished_hooks: &self.finished_hooks,
-            removed: self.removed,
+            intent: self.intent,
+            inventory_proven: self.inventory_proven,
+            removal_confirmed: self.removal_confirmed,
+            waits_for: self.waits_for,
         })
     }
 
@@ -166,12 +179,14 @@ fn p03_a_hand_over_forgets_instead_of_deleting() {
         .owners
         .insert(object("ConfigMap", "b"), vec!["other".into()]);
     assert!(world.pruned().is_empty());
-    assert!(
-        world
-            .plan()
-            .rest
-            .contains(&Step::Forget(object("ConfigMap", "b")))
-    );
+    let forgets = |world: &World| {
+        let step = Step::Forget(object("ConfigMap", "b"));
+        world.plan().rest.contains(&step)
+    };
+    assert!(!forgets(&world), "remembered until the other one took it");
+    let taken = world.observed.live.get_mut(&object("ConfigMap", "b"));
+    "other".clone_into(&mut taken.unwrap().application);
+    assert!(forgets(&world));
     let mut world = self::world();
     world.claims.complete = false;
     assert!(
@@ -420,7 +435,7 @@ fn p19_of_two_claimants_the_holder_keeps_it() {
 fn a_removed_application_prunes_within_its_budget() {
     let mut world = world();
     world.desired.clear();
-    world.removed = true;
+    world.intent = Intent::Remove;
     assert_eq!(world.pruned(), ["a 1", "b 2"]);
     for number in 0..20 {
         let name = format!("many{number}");

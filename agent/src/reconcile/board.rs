@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use flotilla_shared::assignment::AssignmentRef;
-use flotilla_shared::health::Sync;
 use flotilla_shared::id::ApplicationName;
 use flotilla_shared::object::ObjectRef;
-use flotilla_shared::reason::Reason;
 use flotilla_shared::report::{ApplicationReport, Report};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
 use crate::plan::{Claims, Desired};
@@ -28,15 +27,16 @@ struct Inner {
     reference: AssignmentRef,
     suspended: String,
     reports: BTreeMap<ApplicationName, Box<ApplicationReport>>,
+    /// Applications that were found usable, each in a turn for what is assigned to it now.
+    usable: BTreeSet<ApplicationName>,
     wishes: BTreeMap<ApplicationName, Wish>,
-    claims: Arc<Claims>,
 }
 
 /// Shared by the workers of all applications.
 pub(super) struct Board {
     inner: Mutex<Inner>,
     reports: watch::Sender<Option<Arc<Report>>>,
-    claims_changed: watch::Sender<u64>,
+    claims: watch::Sender<Arc<Claims>>,
     metrics: Metrics,
 }
 
@@ -45,14 +45,15 @@ impl Board {
         Self {
             inner: Mutex::default(),
             reports,
-            claims_changed: watch::Sender::new(0),
+            claims: watch::Sender::default(),
             metrics,
         }
     }
 
-    /// An assignment is in force: these applications, and no others, are spoken of. What those that
+    /// An assignment is in force: these applications, and no others, have a worker. What those that
     /// `changed` want is not known from this moment on, before any of them takes a turn: an object may
-    /// be on its way from one to another (P3).
+    /// be on its way from one to another (P3). What they wanted stays theirs until their own worker says
+    /// what they want now: it hands over, nobody takes.
     pub(super) fn assign(
         &self,
         reference: AssignmentRef,
@@ -66,36 +67,42 @@ impl Board {
             let wish = inner.wishes.entry(name.clone()).or_default();
             wish.exact &= !changed.contains(name);
         }
-        // What is no longer spoken of is kept and shown, never deleted (P7, P10).
-        for (name, report) in &mut inner.reports {
-            if !names.contains(name) {
-                report.sync = Sync::Orphaned;
-                report.reason = Some(Reason::NotAssigned);
-                report.message = "no longer assigned; its objects are kept".to_owned();
-            }
-        }
-        self.settle_claims(&mut inner);
+        inner.reports.retain(|name, _| names.contains(name));
+        inner
+            .usable
+            .retain(|name| names.contains(name) && !changed.contains(name));
+        self.settle_claims(&inner);
         self.publish(&mut inner);
     }
 
-    /// An application was removed with all it had.
+    /// Nothing is left of an application: it has no objects, and its worker ends.
     pub(super) fn remove(&self, name: &ApplicationName) {
         let mut inner = self.inner.lock();
         inner.reports.remove(name);
+        inner.usable.remove(name);
+        inner.wishes.remove(name);
+        self.settle_claims(&inner);
         self.publish(&mut inner);
     }
 
-    pub(super) fn claims_changed(&self) -> watch::Receiver<u64> {
-        self.claims_changed.subscribe()
+    /// What all applications want, as it changes.
+    pub(super) fn claims(&self) -> watch::Receiver<Arc<Claims>> {
+        self.claims.subscribe()
     }
 
-    pub(super) fn claims(&self) -> Arc<Claims> {
-        Arc::clone(&self.inner.lock().claims)
-    }
-
-    /// What an application wants; `exact`: it is what the assigned commit wants.
-    pub(super) fn wish(&self, name: &ApplicationName, desired: &[Arc<Desired>], exact: bool) {
+    /// What an application wants; `exact`: it is what the assigned commit wants. Of a task that stands no
+    /// more, nothing is taken.
+    pub(super) fn wish(
+        &self,
+        name: &ApplicationName,
+        desired: &[Arc<Desired>],
+        exact: bool,
+        standing: &CancellationToken,
+    ) {
         let mut inner = self.inner.lock();
+        if standing.is_cancelled() {
+            return;
+        }
         let Some(wish) = inner.wishes.get_mut(name) else {
             return;
         };
@@ -107,10 +114,10 @@ impl Board {
         }
         wish.exact = exact;
         wish.objects = desired.iter().map(|d| d.object.clone()).collect();
-        self.settle_claims(&mut inner);
+        self.settle_claims(&inner);
     }
 
-    fn settle_claims(&self, inner: &mut Inner) {
+    fn settle_claims(&self, inner: &Inner) {
         let mut claims = Claims {
             owners: BTreeMap::new(),
             complete: inner.wishes.values().all(|wish| wish.exact),
@@ -124,38 +131,52 @@ impl Board {
                 owners.push(Arc::clone(&owner));
             }
         }
-        if *inner.claims != claims {
-            inner.claims = Arc::new(claims);
-            self.claims_changed.send_modify(|version| *version += 1);
-        }
+        self.claims.send_if_modified(|current| {
+            let is_new = **current != claims;
+            if is_new {
+                *current = Arc::new(claims);
+            }
+            is_new
+        });
     }
 
-    /// How another application is, for those that depend on it.
+    /// Whether another application is as those that depend on it need it.
     pub(super) fn is_ready(&self, name: &ApplicationName) -> bool {
-        let inner = self.inner.lock();
-        inner.reports.get(name).is_some_and(|report| {
-            report.sync == Sync::Synced && report.health == flotilla_shared::health::Health::Current
-        })
+        self.inner.lock().usable.contains(name)
     }
 
+    /// How an application is. `usable`: a turn for what is assigned found it so; none: no turn was taken.
     pub(super) fn report(
         &self,
         name: &ApplicationName,
         report: &ApplicationReport,
+        usable: Option<bool>,
         suspended: Option<&str>,
+        standing: &CancellationToken,
     ) {
         let mut inner = self.inner.lock();
-        if !inner.wishes.contains_key(name) {
+        if standing.is_cancelled() || !inner.wishes.contains_key(name) {
             return;
+        }
+        match usable {
+            Some(true) => {
+                inner.usable.insert(name.clone());
+            }
+            Some(false) => {
+                inner.usable.remove(name);
+            }
+            None => {}
         }
         let before = inner.reports.insert(name.clone(), report.clone().into());
         let before = before.map(|b| (b.sync, b.health, b.reason.map(|r| r.to_string())));
         let (sync, health, reason) = before.unwrap_or_default();
         let before = (sync, health, reason.unwrap_or_default());
         self.metrics.application(name.as_str(), before, report);
-        suspended
-            .unwrap_or_default()
-            .clone_into(&mut inner.suspended);
+        if usable.is_some() {
+            suspended
+                .unwrap_or_default()
+                .clone_into(&mut inner.suspended);
+        }
         self.publish(&mut inner);
     }
 

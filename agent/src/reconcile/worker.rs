@@ -25,7 +25,7 @@ use super::board::Board;
 use super::lookout::Lookout;
 use crate::cluster::{Cluster, Memory, TurnInput, TurnOutcome, Wish};
 use crate::metrics::Metrics;
-use crate::plan::Claims;
+use crate::plan::{Claims, Intent};
 use crate::policy::{Policy, Refusal};
 use crate::source::{Rendered, Source, Wanted};
 
@@ -44,15 +44,16 @@ pub(super) enum Task {
         wanted: Box<Wanted>,
         suspended: bool,
     },
-    /// It was removed on purpose, with its objects.
-    Remove { suspended: bool },
+    /// It is not to run: it was removed on purpose, with its objects or without them, or it is no longer
+    /// spoken of.
+    End { intent: Intent, suspended: bool },
 }
 
 impl Task {
     fn wanted(&self) -> Option<&Wanted> {
         match self {
             Self::Run { wanted, .. } => Some(wanted),
-            Self::Remove { .. } => None,
+            Self::End { .. } => None,
         }
     }
 
@@ -62,9 +63,28 @@ impl Task {
 
     fn is_suspended(&self) -> bool {
         match self {
-            Self::Run { suspended, .. } | Self::Remove { suspended } => *suspended,
+            Self::Run { suspended, .. } | Self::End { suspended, .. } => *suspended,
         }
     }
+
+    fn intent(&self) -> Intent {
+        match self {
+            Self::Run { .. } => Intent::Run,
+            Self::End { intent, .. } => *intent,
+        }
+    }
+
+    pub(super) fn is_end(&self) -> bool {
+        matches!(self, Self::End { .. })
+    }
+}
+
+/// A task, and whether it still stands: cancelled before anybody is told of the next one, so that
+/// nothing that was begun for it counts after that.
+#[derive(Debug, Clone)]
+pub(super) struct Given {
+    pub(super) task: Task,
+    pub(super) standing: CancellationToken,
 }
 
 /// What all workers share.
@@ -81,7 +101,11 @@ pub(super) struct Shared {
 }
 
 /// Somebody wants to know what a turn would do now.
-pub(super) type Preview = oneshot::Sender<v1::ApplicationPlan>;
+pub(super) struct Preview {
+    /// As if the application was removed with its objects.
+    pub(super) removal: bool,
+    pub(super) reply: oneshot::Sender<v1::ApplicationPlan>,
+}
 
 type Fetch = JoinHandle<Result<Rendered, Refusal>>;
 
@@ -89,7 +113,9 @@ type Fetch = JoinHandle<Result<Rendered, Refusal>>;
 pub(super) struct Worker {
     shared: Arc<Shared>,
     name: ApplicationName,
-    task: watch::Receiver<Task>,
+    given: watch::Receiver<Given>,
+    /// Of the task that is worked on.
+    standing: CancellationToken,
     previews: mpsc::Receiver<Preview>,
     /// The fetch under way, and what for.
     fetch: Option<(Box<Wanted>, Fetch)>,
@@ -122,13 +148,15 @@ impl Worker {
     pub(super) fn new(
         shared: Arc<Shared>,
         name: ApplicationName,
-        task: watch::Receiver<Task>,
+        given: watch::Receiver<Given>,
         previews: mpsc::Receiver<Preview>,
     ) -> Self {
+        let standing = given.borrow().standing.clone();
         Self {
             shared,
             name,
-            task,
+            given,
+            standing,
             previews,
             fetch: None,
             settled_for: None,
@@ -143,12 +171,14 @@ impl Worker {
         }
     }
 
-    /// Works until stopped, or until there is nothing left of a removed application.
+    /// Works until stopped, or until there is nothing left of an application that is not to run.
     pub(super) async fn run(mut self, stop: CancellationToken) {
-        let mut changes = self.shared.cluster.changes(&self.name);
-        let mut claims = self.shared.board.claims_changed();
+        let shared = Arc::clone(&self.shared);
+        let mut changes = shared.cluster.changes(&mut self.memory);
+        let mut claims = shared.board.claims();
         loop {
-            let task = self.task.borrow_and_update().clone();
+            let Given { task, standing } = self.given.borrow_and_update().clone();
+            self.standing = standing;
             self.begin_fetch(&task);
             let just_begun = self.fetch.is_some();
             if just_begun {
@@ -164,19 +194,19 @@ impl Worker {
             changes.mark_unchanged();
             claims.mark_unchanged();
             if let Some(application) = task.application() {
-                let shared = Arc::clone(&self.shared);
                 self.lookout.look(&shared, &self.name, application).await;
             }
-            let Some(removed) = self.guarded_turn(&task, &stop).await else {
+            let standing = self.standing.clone();
+            let is_gone = self.turn(&task, &standing).await;
+            if standing.is_cancelled() {
                 if stop.is_cancelled() {
                     self.abort_fetch();
                     return;
                 }
                 continue;
-            };
-            if removed {
-                self.shared.cluster.forget(&self.name);
-                self.shared.board.remove(&self.name);
+            }
+            if is_gone {
+                shared.board.remove(&self.name);
                 return;
             }
             let next = Instant::now() + self.until_next();
@@ -192,7 +222,13 @@ impl Worker {
     }
 
     /// Answers what a turn would do now.
-    async fn preview(&mut self, task: &Task, reply: Preview) {
+    async fn preview(&mut self, task: &Task, asked: Preview) {
+        let Preview { removal, reply } = asked;
+        if removal {
+            // Who asked may have gone.
+            let _ = reply.send(self.removal(task.is_suspended()).await);
+            return;
+        }
         let shared = Arc::clone(&self.shared);
         let mut plan = v1::ApplicationPlan {
             application: self.name.to_string(),
@@ -202,8 +238,7 @@ impl Worker {
         let why = refusal.map(|r| format!("{}: {}", r.reason, r.message));
         match self.input(task, true) {
             None => plan.error = why.unwrap_or_else(|| "nothing is rendered yet".to_owned()),
-            Some(mut input) => {
-                input.claims = shared.board.claims();
+            Some(input) => {
                 match shared
                     .cluster
                     .preview(&input, &self.wish, &self.memory)
@@ -221,6 +256,32 @@ impl Worker {
         plan.revision = task.application().map(|a| revision_to_wire(&a.revision));
         // Who asked may have gone.
         let _ = reply.send(plan);
+    }
+
+    /// What the removal of the application with its objects would do now.
+    async fn removal(&self, suspended: bool) -> v1::ApplicationPlan {
+        let nothing = Wish {
+            complete: true,
+            ..Wish::default()
+        };
+        let task = Task::End {
+            intent: Intent::Remove,
+            suspended,
+        };
+        let mut plan = v1::ApplicationPlan {
+            application: self.name.to_string(),
+            ..v1::ApplicationPlan::default()
+        };
+        let Some(input) = self.input(&task, true) else {
+            return plan;
+        };
+        // With a memory of its own: what this worker follows stays as it is.
+        let memory = Memory::default();
+        match self.shared.cluster.preview(&input, &nothing, &memory).await {
+            Ok(made) => plan = made,
+            Err(error) => plan.error = error.message,
+        }
+        plan
     }
 
     /// How long until a turn is due although nothing happened.
@@ -245,10 +306,10 @@ impl Worker {
         &mut self,
         until: Instant,
         changes: Option<&mut watch::Receiver<u64>>,
-        claims: Option<&mut watch::Receiver<u64>>,
+        claims: Option<&mut watch::Receiver<Arc<Claims>>>,
         stop: &CancellationToken,
     ) -> Woken {
-        async fn changed(receiver: Option<&mut watch::Receiver<u64>>) {
+        async fn changed<T>(receiver: Option<&mut watch::Receiver<T>>) {
             let is_changed = match receiver {
                 Some(receiver) => receiver.changed().await.is_ok(),
                 None => false,
@@ -268,7 +329,7 @@ impl Worker {
                 self.abort_fetch();
                 return Woken::Stopped;
             }
-            changed = self.task.changed() => {
+            changed = self.given.changed() => {
                 return if changed.is_ok() { Woken::Task } else { Woken::Stopped };
             }
             result = fetched => result,
@@ -290,24 +351,7 @@ impl Worker {
         Woken::Fetched
     }
 
-    /// A turn that a newer task cancels. None: it was cancelled. Otherwise whether nothing is left of a
-    /// removed application.
-    async fn guarded_turn(&mut self, task: &Task, stop: &CancellationToken) -> Option<bool> {
-        let cancel = stop.child_token();
-        let mut newer = self.task.clone();
-        let mut turn = std::pin::pin!(self.turn(task, &cancel));
-        let removed = loop {
-            tokio::select! {
-                removed = &mut turn => break removed,
-                changed = newer.changed(), if !cancel.is_cancelled() => {
-                    if changed.is_ok() { cancel.cancel() }
-                }
-                () = stop.cancelled(), if !cancel.is_cancelled() => cancel.cancel(),
-            }
-        };
-        (!cancel.is_cancelled()).then_some(removed)
-    }
-
+    /// A turn. Returns whether nothing is left of an application that is not to run.
     async fn turn(&mut self, task: &Task, cancel: &CancellationToken) -> bool {
         let shared = Arc::clone(&self.shared);
         let frozen = shared.cluster.frozen().await;
@@ -315,7 +359,7 @@ impl Worker {
             .is_suspended()
             .then(|| "suspended at the hub".to_owned());
         let suspended = frozen.or(by_hub);
-        let Some(mut input) = self.input(task, suspended.is_some()) else {
+        let Some(input) = self.input(task, suspended.is_some()) else {
             self.settle(task, None, suspended.as_deref());
             return false;
         };
@@ -337,24 +381,10 @@ impl Worker {
         }
         let is_exact = self.refusal.is_none()
             && self.fetch.is_none()
-            && (task.application().is_none() || self.settled_for.as_deref() == task.wanted());
-        shared.board.wish(&self.name, &self.wish.desired, is_exact);
-        input.claims = shared.board.claims();
-        let waits_for = task.application().and_then(|application| {
-            let waits = |name: &&ApplicationName| !shared.board.is_ready(name);
-            application.depends_on.iter().find(waits)
-        });
-        if let Some(dependency) = waits_for {
-            let outcome = TurnOutcome {
-                sync: Sync::OutOfSync,
-                health: Health::Unknown,
-                reason: Some(Reason::DependencyNotReady),
-                message: format!("waits for application {dependency}"),
-                ..TurnOutcome::default()
-            };
-            self.settle(task, Some(outcome), suspended.as_deref());
-            return false;
-        }
+            && (task.is_end() || self.settled_for.as_deref() == task.wanted());
+        shared
+            .board
+            .wish(&self.name, &self.wish.desired, is_exact, cancel);
         let Ok(_slot) = shared.turns.acquire().await else {
             return false;
         };
@@ -375,12 +405,15 @@ impl Worker {
         if cancel.is_cancelled() {
             return false;
         }
-        let is_gone = input.removed && outcome.objects.is_empty() && outcome.sync == Sync::Synced;
-        if is_gone {
+        let is_over = matches!(outcome.sync, Sync::Synced | Sync::Orphaned)
+            && outcome.remembered == 0
+            && outcome.reason != Some(Reason::InventoryChanged);
+        if task.is_end() && !input.frozen && is_over {
             return match shared.cluster.drop_inventory(self.name.as_str()).await {
                 Ok(()) => true,
                 Err(error) => {
                     tracing::warn!(application = %self.name, %error, "cannot drop the inventory");
+                    self.settle(task, Some(outcome), suspended.as_deref());
                     false
                 }
             };
@@ -395,7 +428,7 @@ impl Worker {
                 (Arc::clone(&rendered.manifests), rendered.source_digest)
             }
             (None, Task::Run { .. }) => return None,
-            (_, Task::Remove { .. }) => (Arc::default(), Digest::default()),
+            (_, Task::End { .. }) => (Arc::default(), Digest::default()),
         };
         let application = task.application();
         Some(TurnInput {
@@ -407,9 +440,13 @@ impl Worker {
                 .unwrap_or_default(),
             policy: Arc::clone(&self.shared.policy),
             namespace: application.map(|a| a.namespace.clone()).unwrap_or_default(),
-            claims: Arc::new(Claims::default()),
+            claims: self.shared.board.claims(),
             frozen,
-            removed: matches!(task, Task::Remove { .. }),
+            intent: task.intent(),
+            waits_for: application.and_then(|application| {
+                let waits = |name: &&ApplicationName| !self.shared.board.is_ready(name);
+                application.depends_on.iter().find(waits).cloned()
+            }),
         })
     }
 }

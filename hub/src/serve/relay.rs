@@ -80,6 +80,7 @@ impl Relay {
             let question = v1::PlanRequest {
                 request,
                 application,
+                removal: false,
             };
             if !stream.ask(question) {
                 return Err(Status::resource_exhausted(format!(

@@ -595,6 +595,10 @@ pub struct PlanRequest {
     /// Empty: all.
     #[prost(string, tag = "2")]
     pub application: ::prost::alloc::string::String,
+    /// What the removal of the application with its objects would delete; it has to be named. Agents that
+    /// know this have the feature "plan-removal", others would answer with an ordinary plan.
+    #[prost(bool, tag = "3")]
+    pub removal: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PlanResult {

@@ -52,6 +52,7 @@ pub(crate) async fn c13(world: &mut World) {
         let plan = v1::PlanRequest {
             request,
             application: String::new(),
+            removal: false,
         };
         world.hub.say(Body::PlanRequest(plan)).await.unwrap();
         eventually("a plan", LIMIT, || async {

@@ -288,3 +288,24 @@ pub(crate) async fn a12_an_exceeded_quota_stops_what_is_too_many_until_there_is_
         assert!(Instant::now() < deadline, "there is room for it");
     }
 }
+
+pub(crate) async fn an_object_written_with_and_without_the_default_namespace_is_refused_by_name(
+    mut world: World<'_>,
+) {
+    let once = config_map("same", "a");
+    let twice = once.clone()
+        + &config_map("same", "b").replace(
+            "name: same",
+            &format!("name: same, namespace: {}", world.namespace),
+        );
+    world.synced(&once).await;
+    world.writes();
+    let outcome = world.turn(&twice).await;
+    assert_eq!(
+        (outcome.sync, outcome.reason),
+        (Sync::Refused, Some(Reason::DuplicateObject))
+    );
+    assert!(outcome.message.contains("same"), "{}", outcome.message);
+    assert_eq!(world.writes(), Vec::<String>::new());
+    world.synced(&once).await;
+}

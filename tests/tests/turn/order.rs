@@ -3,7 +3,7 @@
 use flotilla_shared::reason::Reason;
 use serde_json::{Value, json};
 
-use super::world::{World, annotated, config_map, job, reason};
+use super::world::{World, annotated, config_map, deployment, job, reason};
 
 /// What the Job controller does.
 async fn complete(world: &World<'_>, name: &str) {
@@ -143,5 +143,30 @@ pub(crate) async fn waves_wait_for_each_other_in_one_turn(mut world: World<'_>) 
             "patch configmaps/third",
             "patch configmaps/last"
         ]
+    );
+}
+
+pub(crate) async fn a_claim_that_waits_for_its_first_user_holds_up_no_wave(mut world: World<'_>) {
+    let class = format!("{}-late", world.namespace);
+    let yaml = format!(
+        "---\napiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {{name: {class}}}\n\
+         provisioner: example.org/none\nvolumeBindingMode: WaitForFirstConsumer\n\
+         ---\napiVersion: v1\nkind: PersistentVolumeClaim\n\
+         metadata: {{name: data, annotations: {{flotilla.dev/wave: '-1'}}}}\n\
+         spec: {{storageClassName: {class}, accessModes: [ReadWriteOnce], resources: {{requests: {{storage: 1Gi}}}}}}\n"
+    ) + &deployment("user", "replicas: 1")
+        + &annotated(
+            "named",
+            "1",
+            "flotilla.dev/depends-on: PersistentVolumeClaim/data",
+        );
+    let outcome = world.turn(&yaml).await;
+    assert!(
+        world.live("apps/v1:deployments/user").await.is_some(),
+        "{outcome:#?}"
+    );
+    assert!(
+        world.live("configmaps/named").await.is_some(),
+        "{outcome:#?}"
     );
 }

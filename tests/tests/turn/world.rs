@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flotilla_agent::cluster::{Cluster, Memory, Options, TurnInput, TurnOutcome};
-use flotilla_agent::plan::Claims;
+use flotilla_agent::plan::{Claims, Intent};
 use flotilla_agent::policy::Policy;
 use flotilla_apiserver::AuditEvent;
 use flotilla_render::{MemoryTree, render};
@@ -128,21 +128,38 @@ impl<'c> World<'c> {
         self.memory = Memory::default();
     }
 
+    /// An agent that has forgotten everything and speaks through another client.
+    pub(crate) fn agent_over(&mut self, client: kube::Client) {
+        self.agent = Cluster::new(client, Options::default());
+        self.memory = Memory::default();
+    }
+
+    /// The statuses of all answers to such a write of an object of this scenario.
+    pub(crate) fn answers(&self, verb: &str, name: &str) -> Vec<u16> {
+        let audit = self.server.audit().unwrap();
+        audit
+            .iter()
+            .filter(|event| event.namespace == self.namespace)
+            .filter(|event| event.verb == verb && event.name == name && !event.dry_run)
+            .map(|event| event.code)
+            .collect()
+    }
+
     /// A turn for a commit with this one file.
     pub(crate) async fn turn(&mut self, yaml: &str) -> TurnOutcome {
-        self.turn_for(yaml, false).await
+        self.turn_for(yaml, Intent::Run).await
     }
 
     /// A turn for an application that was removed with its objects.
     pub(crate) async fn remove(&mut self) -> TurnOutcome {
-        self.turn_for("", true).await
+        self.turn_for("", Intent::Remove).await
     }
 
-    async fn turn_for(&mut self, yaml: &str, removed: bool) -> TurnOutcome {
+    pub(crate) async fn turn_for(&mut self, yaml: &str, intent: Intent) -> TurnOutcome {
         let mut tree = MemoryTree::new();
         tree.insert_file("app/all.yaml", yaml.as_bytes().to_vec())
             .unwrap();
-        let manifests = if removed {
+        let manifests = if intent != Intent::Run {
             Vec::new()
         } else {
             render(&tree, "app", &flotilla_render::Options::default())
@@ -156,12 +173,13 @@ impl<'c> World<'c> {
             sync_policy: self.sync_policy.clone(),
             policy: Arc::new(self.policy.clone()),
             namespace: self.namespace.clone(),
-            claims: Arc::new(Claims::default()),
+            claims: Claims::default().fixed(),
             frozen: false,
-            removed,
+            intent,
+            waits_for: None,
         };
         let mut wish = self.agent.wish(&input).await.unwrap();
-        input.claims = Arc::new(Claims::of_one(&self.application, &wish.desired));
+        input.claims = Claims::of_one(&self.application, &wish.desired).fixed();
         let cancel = CancellationToken::new();
         self.agent
             .reconcile(&input, &mut wish, &mut self.memory, &cancel)

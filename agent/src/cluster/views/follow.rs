@@ -5,13 +5,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use flotilla_shared::backoff::Backoff;
-use flotilla_shared::id::ApplicationName;
 use flotilla_shared::object::ObjectRef;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{FULL_COMPARE, Inner, Key, PAGE, State, Views};
+use super::register::Read;
+use super::{FULL_COMPARE, Key, PAGE, State, Views};
 use crate::cluster::api::Error;
 use crate::cluster::facts;
 use crate::cluster::stream::{self, Next};
@@ -56,13 +56,8 @@ impl Views {
     }
 
     fn wake(&self, key: &Key) {
-        let inner = self.inner.lock();
-        for scope in inner.scopes.values() {
-            let is_mine = |own: &Key| own.group == key.group && own.kind == key.kind;
-            if scope.keys.iter().any(is_mine) {
-                scope.changed.send_modify(|version| *version += 1);
-            }
-        }
+        let is_needed = |own: &Key| own.group == key.group && own.kind == key.kind;
+        self.inner.lock().register.wake(is_needed);
     }
 
     /// Reads the whole collection; what is tracked and not in it is not there. Returns the resource
@@ -76,16 +71,17 @@ impl Views {
     }
 
     async fn list_by(&self, key: &Key, newest: &str, limit: usize) -> Result<String, Error> {
-        let started = Instant::now();
+        let moment = self.inner.lock().register.moment();
         let mut seen: BTreeSet<ObjectRef> = BTreeSet::new();
-        let mut owners: BTreeSet<ApplicationName> = BTreeSet::new();
         let mut token = String::new();
         let resource_version = loop {
             let collection = key.resource().collection(&key.namespace);
             let path = format!("{collection}?limit={limit}{token}");
             let mut page = self.api.get(&path).await?;
             let went_back = is_older(version_of(&page), newest);
+            let as_of = version_of(&page).parse::<u64>().unwrap_or(0);
             if went_back && token.is_empty() {
+                self.inner.lock().register.went_back(key);
                 self.restored.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!(
                     kind = key.kind,
@@ -98,15 +94,13 @@ impl Views {
             for item in items.into_iter().flatten() {
                 let object = facts::object_of(&key.group, &key.kind, item);
                 let mut inner = self.inner.lock();
-                if inner.tracked.contains_key(&object) {
+                if inner.register.is_tracked(&object) {
                     name_type(item, key);
-                    if went_back {
-                        // What is remembered has a newer version, and is not true any more (A19).
-                        inner.facts.remove(&object);
-                    }
-                    if self.put(&mut inner, &object, item) {
-                        owners.extend(inner.tracked.get(&object).map(|(a, _)| a.clone()));
-                    }
+                    let read = Read::Listed {
+                        version: as_of,
+                        moment,
+                    };
+                    inner.register.put(&object, item, read);
                     seen.insert(object);
                 }
             }
@@ -115,24 +109,9 @@ impl Views {
                 _ => break version_of(&page).to_owned(),
             }
         };
+        let as_of = resource_version.parse::<u64>().unwrap_or(0);
         let mut inner = self.inner.lock();
-        let lost: Vec<ObjectRef> = inner
-            .facts
-            .iter()
-            .filter(|(object, fact)| {
-                key.covers(object) && fact.seen < started && !seen.contains(*object)
-            })
-            .map(|(object, _)| object.clone())
-            .collect();
-        for object in lost {
-            inner.facts.remove(&object);
-            owners.extend(inner.tracked.get(&object).map(|(a, _)| a.clone()));
-        }
-        for owner in owners {
-            if let Some(scope) = inner.scopes.get(&owner) {
-                scope.changed.send_modify(|version| *version += 1);
-            }
-        }
+        inner.register.listed(key, &seen, as_of, moment);
         Ok(resource_version)
     }
 
@@ -198,33 +177,16 @@ impl Views {
     fn changed(&self, key: &Key, live: &mut Value) {
         let object = facts::object_of(&key.group, &key.kind, live);
         let mut inner = self.inner.lock();
-        if !inner.tracked.contains_key(&object) {
-            return;
-        }
-        name_type(live, key);
-        if self.put(&mut inner, &object, live) {
-            Self::tell(&inner, &object);
+        if inner.register.is_tracked(&object) {
+            name_type(live, key);
+            inner.register.put(&object, live, Read::Alone);
         }
     }
 
     fn deleted(&self, key: &Key, live: &Value) {
         let object = facts::object_of(&key.group, &key.kind, live);
-        let uid = live.pointer("/metadata/uid").and_then(Value::as_str);
-        let mut inner = self.inner.lock();
-        let is_it = inner
-            .facts
-            .get(&object)
-            .is_some_and(|fact| Some(fact.uid.as_str()) == uid);
-        if is_it {
-            inner.facts.remove(&object);
-            Self::tell(&inner, &object);
-        }
-    }
-
-    fn tell(inner: &Inner, object: &ObjectRef) {
-        let owner = inner.tracked.get(object).map(|(owner, _)| owner);
-        if let Some(scope) = owner.and_then(|owner| inner.scopes.get(owner)) {
-            scope.changed.send_modify(|version| *version += 1);
+        if let Some(uid) = live.pointer("/metadata/uid").and_then(Value::as_str) {
+            self.inner.lock().register.gone(&object, uid, None);
         }
     }
 }

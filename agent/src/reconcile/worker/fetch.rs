@@ -24,12 +24,16 @@ impl Worker {
     pub(super) fn begin_fetch(&mut self, task: &Task) {
         let Some(wanted) = task.wanted() else {
             self.abort_fetch();
-            // What it wanted while it ran is not wanted any more.
-            if self.settled_for.take().is_some() {
-                self.rendered = None;
-                self.refusal = None;
-                self.wish = Wish::default();
-            }
+            // What it wanted while it ran is not wanted any more; what is wanted now is nothing, and that
+            // is known.
+            self.settled_for = None;
+            self.rendered = None;
+            self.refusal = None;
+            self.retry = None;
+            self.wish = Wish {
+                complete: true,
+                ..Wish::default()
+            };
             return;
         };
         if let Some((under_way, _)) = &self.fetch {
@@ -50,7 +54,7 @@ impl Worker {
             self.waiting_since = None;
             // What is reported of the commit before is not to be read as being of this one.
             self.report.sync = Sync::Applying;
-            self.publish(None);
+            self.publish(None, None);
         }
         if let Some(refusal) = self.shared.policy.source(&wanted.application) {
             self.settled_for = Some(Box::new(wanted.clone()));

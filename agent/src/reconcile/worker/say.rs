@@ -32,6 +32,7 @@ impl Worker {
             tip: rendered.tip.clone(),
         });
         let outcome = outcome.map(|outcome| self.judge_time(task, outcome));
+        let usable = outcome.as_ref().is_some_and(|o| o.usable) && exact;
         // A set that is refused as a whole is told inside the cluster, too (I10); the same word is not
         // repeated within minutes.
         if let Some(outcome) = &outcome
@@ -54,7 +55,7 @@ impl Worker {
             // What runs is the commit before.
             self.report.sync = Sync::Applying;
         }
-        self.publish(suspended);
+        self.publish(Some(usable), suspended);
     }
 
     /// Health that does not come in its time is called so.
@@ -88,9 +89,9 @@ impl Worker {
         outcome
     }
 
-    pub(super) fn publish(&self, suspended: Option<&str>) {
+    pub(super) fn publish(&self, usable: Option<bool>, suspended: Option<&str>) {
         self.shared
             .board
-            .report(&self.name, &self.report, suspended);
+            .report(&self.name, &self.report, usable, suspended, &self.standing);
     }
 }

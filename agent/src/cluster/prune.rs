@@ -1,0 +1,119 @@
+//! Deleting one object: a live look first, then a delete that only this very object can match.
+
+use flotilla_shared::object::ObjectRef;
+use flotilla_shared::reason::Reason;
+use http::Method;
+use serde_json::{Value, json};
+
+use super::Cluster;
+use super::api::{Api, Error};
+use super::facts::annotation;
+use super::fields;
+use super::views::Tenure;
+use crate::plan::{APPLICATION_ANNOTATION, Marks, PRUNE_ANNOTATION, forbids};
+
+/// One delete.
+pub(super) struct Removal<'a> {
+    pub(super) object: &'a ObjectRef,
+    /// The only object of that name that is meant.
+    pub(super) uid: &'a str,
+    /// API version it was applied at.
+    pub(super) version: &'a str,
+    /// Whose it has to be.
+    pub(super) application: &'a str,
+    /// Whether its kind is only deleted after a confirmation.
+    pub(super) is_protected: bool,
+    /// Who deletes.
+    pub(super) tenure: &'a Tenure,
+}
+
+/// What a delete did.
+pub(super) enum Deleted {
+    /// It is gone, or going.
+    Done,
+    /// Going, and waiting for somebody's finalizer.
+    Waiting(String),
+    /// Another object has the name by now, or it went to another application.
+    NotOurs,
+    /// Nothing on it shows that we applied it.
+    Unmarked,
+    /// Its own word, or its kind, forbids it by now.
+    Held(Reason, &'static str),
+}
+
+impl Cluster {
+    /// Deletes one object.
+    pub(super) async fn prune(&self, api: &Api, removal: &Removal<'_>) -> Result<Deleted, Error> {
+        let &Removal {
+            object,
+            uid,
+            tenure,
+            ..
+        } = removal;
+        let resource = match self.resource(object, removal.version).await {
+            Ok(resource) => resource,
+            // That version is served no longer; any other shows the same object.
+            Err(_) => self.resource(object, "").await?,
+        };
+        let path = resource.object(&object.namespace, &object.name);
+        let Some(live) = api.find(&path).await? else {
+            tenure.gone(object, uid);
+            return Ok(Deleted::Done);
+        };
+        if live.pointer("/metadata/uid").and_then(Value::as_str) != Some(uid) {
+            return Ok(Deleted::NotOurs);
+        }
+        let marks = Marks {
+            application: annotation(&live, APPLICATION_ANNOTATION),
+            applied_by_us: fields::applied(&live, &self.options.field_manager).is_some(),
+        };
+        if marks.names_another(removal.application) {
+            return Ok(Deleted::NotOurs);
+        }
+        if !marks.show(removal.application) {
+            return Ok(Deleted::Unmarked);
+        }
+        let word = annotation(&live, PRUNE_ANNOTATION);
+        if let Some((reason, message)) = forbids(word, removal.is_protected) {
+            return Ok(Deleted::Held(reason, message));
+        }
+        match delete(api, &path, uid, "Background").await {
+            Ok(()) => {}
+            Err(error) if error.is_not_found() => {
+                tenure.gone(object, uid);
+                return Ok(Deleted::Done);
+            }
+            // Made again by somebody in the meantime (P16).
+            Err(error) if error.code == 409 => return Ok(Deleted::NotOurs),
+            Err(error) => return Err(error),
+        }
+        match api.find(&path).await? {
+            Some(live) if live.pointer("/metadata/uid").and_then(Value::as_str) == Some(uid) => {
+                tenure.learn(object, &live, false);
+                Ok(Deleted::Waiting(self.rules.compute(&live).message))
+            }
+            _ => {
+                tenure.gone(object, uid);
+                Ok(Deleted::Done)
+            }
+        }
+    }
+}
+
+/// A delete that only the object of this UID can match.
+pub(super) async fn delete(
+    api: &Api,
+    path: &str,
+    uid: &str,
+    propagation: &str,
+) -> Result<(), Error> {
+    let body = json!({
+        "apiVersion": "v1",
+        "kind": "DeleteOptions",
+        "propagationPolicy": propagation,
+        "preconditions": { "uid": uid },
+    });
+    api.send(Method::DELETE, path, "application/json", Some(&body))
+        .await
+        .map(|_| ())
+}

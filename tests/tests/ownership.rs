@@ -1,0 +1,524 @@
+//! Many workers and one cluster: applications are renamed, moved between repositories, removed and
+//! re-added, objects move between them, workers are cancelled wherever they are, the agent crashes, people
+//! edit. Judged by the API server: when all is quiet, what is reported Synced is what Git says, and
+//! nothing that somebody wanted all the time was ever deleted.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test fails by panicking"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use flotilla_agent::cluster::{Cluster, Options};
+use flotilla_agent::metrics::Metrics;
+use flotilla_agent::policy::{DeleteBudget, Policy};
+use flotilla_agent::reconcile::Reconciler;
+use flotilla_agent::source::{Source, Trust};
+use flotilla_apiserver::{Config, Fault, FaultKind};
+use flotilla_shared::assignment::{
+    ApplicationAssignment, Assignment, Renderer, SyncPolicy, Tombstone,
+};
+use flotilla_shared::health::Sync;
+use flotilla_shared::id::{ApplicationName, Epoch, Generation};
+use flotilla_shared::report::Report;
+use flotilla_shared::revision::Revision;
+use flotilla_shared::wire::DecodedAssignment;
+use flotilla_tests::cluster::TestCluster;
+use flotilla_tests::repository::Repository;
+use rand::rngs::StdRng;
+use rand::seq::{IndexedRandom as _, IteratorRandom as _};
+use rand::{Rng as _, SeedableRng as _};
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Sequences of one run; `FLOTILLA_SEQUENCES` says otherwise.
+const SEQUENCES: u64 = 4;
+const ACTIONS: usize = 14;
+const NAMES: [&str; 6] = ["app", "shop", "store", "web", "api", "queue"];
+const NAMESPACE: &str = "web";
+/// Two directories of each of two repositories.
+const PLACES: [(usize, &str); 4] = [(0, "left"), (0, "right"), (1, "left"), (1, "right")];
+
+/// Values by name of a ConfigMap.
+type Content = BTreeMap<String, u32>;
+type Place = (usize, &'static str);
+
+/// An agent's loop.
+struct Agent {
+    accepted: watch::Sender<Option<Arc<DecodedAssignment>>>,
+    reports: watch::Receiver<Option<Arc<Report>>>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+struct World {
+    rng: StdRng,
+    directory: tempfile::TempDir,
+    server: TestCluster,
+    repositories: [Repository; 2],
+    heads: [String; 2],
+    content: BTreeMap<Place, Content>,
+    assigned: BTreeMap<&'static str, Place>,
+    tombstones: BTreeMap<&'static str, bool>,
+    suspended: bool,
+    generation: u64,
+    value: u32,
+    cluster: Cluster,
+    agent: Agent,
+    /// Wanted by somebody in every assignment until now.
+    always: Option<BTreeSet<String>>,
+    done: Vec<String>,
+}
+
+impl World {
+    async fn new(seed: u64) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let server = TestCluster::embedded(Config::default()).await.unwrap();
+        for namespace in [NAMESPACE, "flotilla-system"] {
+            server.create_namespace(namespace).await.unwrap();
+        }
+        let repositories =
+            ["one", "two"].map(|name| Repository::create(directory.path(), name).unwrap());
+        let cluster = Cluster::new(server.client(), Options::default());
+        let agent = Self::start(&cluster, &directory);
+        let mut world = Self {
+            rng: StdRng::seed_from_u64(seed),
+            directory,
+            server,
+            repositories,
+            heads: [String::new(), String::new()],
+            content: BTreeMap::new(),
+            // These two are always there, under some name.
+            assigned: [("app", PLACES[0]), ("web", PLACES[1])].into(),
+            tombstones: BTreeMap::new(),
+            suspended: false,
+            generation: 0,
+            value: 0,
+            cluster,
+            agent,
+            always: None,
+            done: Vec::new(),
+        };
+        for place in PLACES {
+            let own = format!("{}-{}", place.0, place.1);
+            let names = [own.clone(), format!("{own}-more")];
+            world
+                .content
+                .insert(place, names.map(|name| (name, 0)).into());
+        }
+        for name in ["mover-1", "mover-2", "mover-3"] {
+            let left = world.content.get_mut(&PLACES[0]).unwrap();
+            left.insert(name.to_owned(), 0);
+        }
+        world.push(0);
+        world.push(1);
+        world.assign();
+        world
+    }
+
+    fn policy() -> Arc<Policy> {
+        Arc::new(Policy {
+            allow_file: true,
+            delete_budget: DeleteBudget {
+                count: 100,
+                percent: 100,
+            },
+            ..Policy::default()
+        })
+    }
+
+    fn start(cluster: &Cluster, directory: &tempfile::TempDir) -> Agent {
+        let data = directory.path().join("agent");
+        std::fs::create_dir_all(&data).unwrap();
+        let trust = Arc::new(Trust::open(&data, Self::policy(), None).unwrap());
+        let (accepted, accepted_end) = watch::channel(None);
+        let (reports, reports_end) = watch::channel(None);
+        let (_, previews) = mpsc::channel(1);
+        let reconciler = Reconciler {
+            cluster: cluster.clone(),
+            source: Source::new(
+                data.join("git"),
+                flotilla_git::Limits::default(),
+                None,
+                trust,
+            ),
+            policy: Self::policy(),
+            interval: Duration::from_secs(2),
+            accepted: accepted_end,
+            reports,
+            previews,
+            metrics: Metrics::default(),
+        };
+        let stop = CancellationToken::new();
+        Agent {
+            accepted,
+            reports: reports_end,
+            task: tokio::spawn(reconciler.run(stop.clone())),
+            stop,
+        }
+    }
+
+    /// Writes a repository as the model has it, with new values, and commits.
+    fn push(&mut self, repository: usize) {
+        let work = &self.repositories[repository];
+        for (place, content) in &mut self.content {
+            if place.0 != repository {
+                continue;
+            }
+            let folder = work.work.join(place.1);
+            let _ = std::fs::remove_dir_all(&folder);
+            for (name, value) in content.iter_mut() {
+                if self.rng.random_bool(0.5) || *value == 0 {
+                    self.value += 1;
+                    *value = self.value;
+                }
+                let yaml = format!(
+                    "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: {NAMESPACE}}}\n\
+                     data: {{value: '{value}'}}\n"
+                );
+                work.write(&format!("{}/{name}.yaml", place.1), &yaml)
+                    .unwrap();
+            }
+        }
+        self.heads[repository] = work.push("next", &["dev"]).unwrap();
+    }
+
+    fn assignment(&self) -> DecodedAssignment {
+        let one = |place: &Place| ApplicationAssignment {
+            revision: Revision {
+                repository: ["one", "two"][place.0].parse().unwrap(),
+                branch: "dev".parse().unwrap(),
+                commit: self.heads[place.0].parse().unwrap(),
+            },
+            url: format!("file://{}", self.repositories[place.0].bare.display())
+                .parse()
+                .unwrap(),
+            path: place.1.parse().unwrap(),
+            renderer: Renderer::Auto,
+            sync_policy: SyncPolicy::default(),
+            depends_on: Vec::new(),
+            substitute: false,
+            rollout: String::new(),
+            namespace: String::new(),
+        };
+        DecodedAssignment::of(Assignment {
+            epoch: Epoch(1),
+            generation: Generation(self.generation),
+            cluster: "one".parse().unwrap(),
+            environment: "dev".parse().unwrap(),
+            issued_at: jiff::Timestamp::UNIX_EPOCH,
+            applications: self
+                .assigned
+                .iter()
+                .map(|(name, place)| (name.parse().unwrap(), Box::new(one(place))))
+                .collect(),
+            tombstones: self
+                .tombstones
+                .iter()
+                .map(|(name, delete)| {
+                    let delete_objects = *delete;
+                    (name.parse().unwrap(), Tombstone { delete_objects })
+                })
+                .collect(),
+            required_features: Vec::new(),
+            labels: BTreeMap::new(),
+            suspended: self.suspended,
+            approvals: Vec::new(),
+        })
+        .unwrap()
+    }
+
+    fn wanted(&self) -> BTreeSet<String> {
+        let places = self.assigned.values();
+        places
+            .flat_map(|place| self.content[place].keys().cloned())
+            .collect()
+    }
+
+    fn assign(&mut self) {
+        self.generation += 1;
+        let wanted = self.wanted();
+        self.always = Some(match self.always.take() {
+            Some(before) => before.intersection(&wanted).cloned().collect(),
+            None => wanted,
+        });
+        let assignment = Arc::new(self.assignment());
+        self.agent.accepted.send_replace(Some(assignment));
+    }
+
+    fn free_name(&mut self) -> Option<&'static str> {
+        let free = NAMES
+            .iter()
+            .filter(|name| !self.assigned.contains_key(*name));
+        free.choose(&mut self.rng).copied()
+    }
+
+    /// Something happens.
+    async fn act(&mut self) {
+        let name = *self.assigned.keys().choose(&mut self.rng).unwrap();
+        let place = self.assigned[name];
+        let is_always = place == PLACES[0] || place == PLACES[1];
+        let action = self.rng.random_range(0..11);
+        match action {
+            0..=2 => {
+                let Some(next) = self.free_name() else { return };
+                self.done.push(format!("{name} is renamed {next}"));
+                self.assigned.remove(name);
+                self.tombstones.remove(next);
+                self.assigned.insert(next, place);
+            }
+            3 => {
+                self.done
+                    .push(format!("a commit to repository {}", place.0));
+                self.push(place.0);
+            }
+            4 => {
+                // From one directory to the other, in one commit.
+                let (from, to) = match self.rng.random_bool(0.5) {
+                    true => (PLACES[0], PLACES[1]),
+                    false => (PLACES[1], PLACES[0]),
+                };
+                let movers = self.content[&from]
+                    .keys()
+                    .filter(|n| n.starts_with("mover"));
+                let Some(mover) = movers.choose(&mut self.rng).cloned() else {
+                    return;
+                };
+                let value = self.content.get_mut(&from).unwrap().remove(&mover).unwrap();
+                self.content
+                    .get_mut(&to)
+                    .unwrap()
+                    .insert(mover.clone(), value);
+                self.done
+                    .push(format!("{mover} moves from {} to {}", from.1, to.1));
+                self.push(0);
+            }
+            5 if !is_always => {
+                self.done.push(format!("{name} is not assigned any more"));
+                self.assigned.remove(name);
+            }
+            6 => {
+                let (Some(next), Some(place)) = (
+                    self.free_name(),
+                    [PLACES[2], PLACES[3]].choose(&mut self.rng),
+                ) else {
+                    return;
+                };
+                if self.assigned.values().any(|other| other == place) {
+                    return;
+                }
+                self.done.push(format!("{next} is assigned {place:?}"));
+                self.tombstones.remove(next);
+                self.assigned.insert(next, *place);
+            }
+            7 => {
+                self.suspended = !self.suspended;
+                self.done.push(format!("suspended: {}", self.suspended));
+            }
+            8 => {
+                let is_same = self.rng.random_bool(0.5);
+                self.done
+                    .push(format!("the agent dies; its cluster is kept: {is_same}"));
+                self.crash(is_same).await;
+            }
+            9 if !is_always => {
+                let delete = self.rng.random_bool(0.5);
+                self.done
+                    .push(format!("{name} is removed, with its objects: {delete}"));
+                self.assigned.remove(name);
+                self.tombstones.insert(name, delete);
+            }
+            10 => {
+                let object = self.wanted().into_iter().choose(&mut self.rng).unwrap();
+                self.done.push(format!("somebody edits {object}"));
+                let path = format!(
+                    "/api/v1/namespaces/{NAMESPACE}/configmaps/{object}?fieldManager=kubectl-edit"
+                );
+                let body = json!({"data": {"value": "by hand"}});
+                let merge = "application/merge-patch+json";
+                let _ = self
+                    .server
+                    .request("PATCH", &path, merge, Some(&body))
+                    .await;
+            }
+            _ => return,
+        }
+        self.assign();
+    }
+
+    async fn crash(&mut self, is_same: bool) {
+        // Stopped in order, as when the lease is lost, or dead on the spot.
+        if self.rng.random_bool(0.5) {
+            self.agent.stop.cancel();
+            let _ = (&mut self.agent.task).await;
+        } else {
+            self.agent.task.abort();
+            self.agent.stop.cancel();
+        }
+        if !is_same {
+            self.cluster = Cluster::new(self.server.client(), Options::default());
+        }
+        self.agent = Self::start(&self.cluster, &self.directory);
+    }
+
+    fn weather(&mut self) {
+        let kinds = [
+            FaultKind::Hang(Duration::from_millis(30)),
+            FaultKind::HangAfter(Duration::from_millis(60)),
+            FaultKind::AnswerLost,
+            FaultKind::CutAfter,
+            FaultKind::Status(503),
+        ];
+        let kind = kinds.choose(&mut self.rng).unwrap().clone();
+        let verb = *["patch", "list", "get", "delete"]
+            .choose(&mut self.rng)
+            .unwrap();
+        let times = self.rng.random_range(1..3);
+        self.server.server().unwrap().inject(Fault {
+            verb: verb.to_owned(),
+            resource: "configmaps".to_owned(),
+            kind,
+            times,
+        });
+    }
+
+    /// Waits until everything that is assigned is reported Synced at its commit, and then reads the API
+    /// server: is it?
+    async fn quiet(&mut self) {
+        self.server.server().unwrap().heal();
+        let reference = self.assignment().reference;
+        let is_done = |report: &Report| {
+            report.assignment == reference
+                && self.assigned.iter().all(|(name, place)| {
+                    let name: ApplicationName = name.parse().unwrap();
+                    report.applications.get(&name).is_some_and(|one| {
+                        let commit = one.revision.as_ref().map(|r| r.commit.to_string());
+                        one.sync == Sync::Synced && commit.as_ref() == Some(&self.heads[place.0])
+                    })
+                })
+        };
+        let mut reports = self.agent.reports.clone();
+        let reported = reports.wait_for(|report| report.as_ref().is_some_and(|r| is_done(r)));
+        let reported = tokio::time::timeout(Duration::from_secs(60), reported).await;
+        if reported.is_err() {
+            let report = self.agent.reports.borrow().clone();
+            panic!("never quiet: {:#?}\n{report:#?}", self.done);
+        }
+        for (name, place) in &self.assigned {
+            for (object, value) in &self.content[place] {
+                let path = format!("/api/v1/namespaces/{NAMESPACE}/configmaps/{object}");
+                let live = self.server.live(&path).await.unwrap_or_default();
+                let found = live.pointer("/data/value").and_then(Value::as_str);
+                assert_eq!(
+                    found,
+                    Some(value.to_string().as_str()),
+                    "{name} is reported Synced, and {object} is not: {:#?}",
+                    self.done
+                );
+                let mark = live
+                    .pointer("/metadata/annotations/flotilla.dev~1application")
+                    .and_then(Value::as_str);
+                assert_eq!(mark, Some(*name), "{object}: {:#?}", self.done);
+            }
+        }
+        let always = self.always.as_ref().unwrap();
+        for event in self.server.audit().unwrap() {
+            let is_delete = event.verb == "delete" && event.namespace == NAMESPACE;
+            assert!(
+                !(is_delete && event.code < 300 && always.contains(&event.name)),
+                "{} was deleted, and was wanted all the time: {:#?}",
+                event.name,
+                self.done
+            );
+        }
+    }
+
+    /// A name whose objects went to others ends.
+    async fn ended(&self) {
+        let wanted = self.wanted();
+        let is_done = |report: &Report| {
+            report.applications.iter().all(|(name, one)| {
+                self.assigned.contains_key(name.as_str())
+                    || (one.sync == Sync::Orphaned
+                        && one
+                            .objects
+                            .iter()
+                            .all(|o| !wanted.contains(&*o.object.name))
+                        && !one.objects.is_empty())
+            })
+        };
+        let mut reports = self.agent.reports.clone();
+        let reported = reports.wait_for(|report| report.as_ref().is_some_and(|r| is_done(r)));
+        let reported = tokio::time::timeout(Duration::from_secs(60), reported).await;
+        if reported.is_err() {
+            let report = self.agent.reports.borrow().clone();
+            panic!("old names do not end: {:#?}\n{report:#?}", self.done);
+        }
+    }
+
+    async fn pause(&mut self) {
+        let longest = *[1, 20, 150, 1200].choose(&mut self.rng).unwrap();
+        let pause = self.rng.random_range(0..longest);
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+    }
+}
+
+async fn sequence(seed: u64) {
+    let mut world = World::new(seed).await;
+    for _ in 0..ACTIONS {
+        if world.rng.random_bool(0.3) {
+            world.weather();
+        }
+        world.act().await;
+        world.pause().await;
+    }
+    world.suspended = false;
+    world.assign();
+    world.quiet().await;
+    world.ended().await;
+    // Renamed, and then changed.
+    let name = *world.assigned.keys().choose(&mut world.rng).unwrap();
+    let place = world.assigned.remove(name).unwrap();
+    let next = world.free_name().unwrap();
+    world
+        .done
+        .push(format!("{name} is renamed {next}, and then changed"));
+    world.tombstones.remove(next);
+    world.assigned.insert(next, place);
+    world.assign();
+    world.pause().await;
+    for value in world.content.get_mut(&place).unwrap().values_mut() {
+        *value = 0;
+    }
+    world.push(place.0);
+    world.assign();
+    world.quiet().await;
+    world.ended().await;
+    world.agent.stop.cancel();
+    world.agent.task.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p03_what_is_reported_synced_is_what_git_says_whoever_had_it_before() {
+    let seed: u64 = std::env::var("FLOTILLA_SEED")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_else(|| rand::rng().random());
+    let sequences = std::env::var("FLOTILLA_SEQUENCES")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(SEQUENCES);
+    for round in 0..sequences {
+        let seed = seed.wrapping_add(round);
+        eprintln!("seed {seed}");
+        sequence(seed).await;
+    }
+}

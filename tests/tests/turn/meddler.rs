@@ -1,0 +1,51 @@
+//! Somebody who acts between two requests of the agent: right before it deletes a certain object.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use kube::client::Body;
+use serde_json::Value;
+
+type Act = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
+/// A client whose owner is not alone.
+pub(crate) struct Meddler;
+
+impl Meddler {
+    /// Acts whenever the object at a path is about to be deleted through this client.
+    pub(crate) fn before_delete(
+        client: kube::Client,
+        path: String,
+        act: impl Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync + 'static,
+    ) -> kube::Client {
+        let act: Act = Arc::new(act);
+        let service = tower::service_fn(move |request: http::Request<Body>| {
+            let (client, act) = (client.clone(), Arc::clone(&act));
+            let is_it = request.method() == http::Method::DELETE && request.uri().path() == path;
+            async move {
+                if is_it {
+                    act().await;
+                }
+                Ok::<_, Infallible>(client.send(request).await.unwrap())
+            }
+        });
+        kube::Client::new(service, "default")
+    }
+}
+
+/// One request; the status of its answer.
+pub(crate) async fn request(client: &kube::Client, method: &str, path: &str, body: &Value) -> u16 {
+    let bytes = if body.is_null() {
+        Vec::new()
+    } else {
+        body.to_string().into_bytes()
+    };
+    let request = http::Request::builder()
+        .method(method)
+        .uri(path)
+        .header("content-type", "application/json")
+        .body(Body::from(bytes))
+        .unwrap();
+    client.send(request).await.unwrap().status().as_u16()
+}
