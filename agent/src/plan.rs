@@ -180,12 +180,6 @@ impl Claims {
         claimants.into_iter().any(|name| **name != *application)
     }
 
-    /// These, and no others to come.
-    #[must_use]
-    pub fn fixed(self) -> tokio::sync::watch::Receiver<Arc<Self>> {
-        tokio::sync::watch::channel(Arc::new(self)).1
-    }
-
     /// Who of several gets an object: whoever has it, else the first by name. So a newcomer never
     /// takes what runs, and two do not take turns (P19).
     #[must_use]

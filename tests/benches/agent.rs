@@ -98,7 +98,7 @@ impl Agent {
             self.wish = self.cluster.wish(&self.input).await.unwrap();
         }
         let name = self.input.application.as_str();
-        self.input.claims = Claims::of_one(name, &self.wish.desired).fixed();
+        self.input.claims = TurnInput::fixed(Claims::of_one(name, &self.wish.desired));
         let cancel = CancellationToken::new();
         let outcome = self
             .cluster
@@ -127,7 +127,7 @@ fn input(namespace: &str, yaml: &str) -> TurnInput {
         sync_policy: SyncPolicy::default(),
         policy: Arc::new(Policy::default()),
         namespace: namespace.to_owned(),
-        claims: Claims::default().fixed(),
+        claims: TurnInput::fixed(Claims::default()),
         frozen: false,
         intent: Intent::Run,
         waits_for: None,

@@ -29,6 +29,8 @@ pub(super) struct Stored {
     /// Why the record is not as we wrote it; none: it is. Nothing is pruned from a record that is not,
     /// and it is written anew (P15).
     pub(super) changed: Option<&'static str>,
+    /// It is of an older agent: nothing was ever sealed here. No more is believed of it, and nobody told.
+    pub(super) is_older: bool,
     /// The cluster's own people let a removal go over the delete budget.
     pub(super) confirmed: bool,
     /// What each shard holds; none: it is not as it should be.
@@ -118,6 +120,8 @@ impl Cluster {
         if total.unwrap_or(0) != items.len() {
             stored.changed = Some("a part of it is missing");
         }
+        let is_sealed = |item: &&Value| item.pointer("/data/seal").is_some();
+        stored.is_older = key.is_none() && !items.iter().any(is_sealed);
         stored.inventory = Inventory::new(entries);
         stored.inventory.finished_hooks = finished_hooks;
         stored.shards = match (stored.changed, key) {

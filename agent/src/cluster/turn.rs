@@ -70,6 +70,14 @@ pub struct TurnInput {
     pub waits_for: Option<ApplicationName>,
 }
 
+impl TurnInput {
+    /// Claims that stay as they are.
+    #[must_use]
+    pub fn fixed(claims: Claims) -> watch::Receiver<Arc<Claims>> {
+        watch::channel(Arc::new(claims)).1
+    }
+}
+
 /// What is remembered of an application between turns, in memory only.
 #[derive(Debug, Default)]
 pub struct Memory {
@@ -164,7 +172,7 @@ impl Cluster {
             None => match self.read_inventory(name).await {
                 Ok(stored) => {
                     memory.stored_at = Some(Instant::now());
-                    if let Some(why) = stored.changed {
+                    if let (Some(why), false) = (stored.changed, stored.is_older) {
                         memory.changed = Some((Instant::now(), why));
                         let words = format!(
                             "{CHANGED}: {why}; what it says is believed only where \

@@ -46,13 +46,13 @@ pub(super) async fn run(args: Plan) -> anyhow::Result<ExitCode> {
         sync_policy: SyncPolicy::default(),
         policy: Arc::new(policy),
         namespace: args.default_namespace,
-        claims: Claims::default().fixed(),
+        claims: TurnInput::fixed(Claims::default()),
         frozen: true,
         intent: Intent::Run,
         waits_for: None,
     };
     let wish = cluster.wish(&input).await.context("cannot plan")?;
-    input.claims = Claims::of_one(input.application.as_str(), &wish.desired).fixed();
+    input.claims = TurnInput::fixed(Claims::of_one(input.application.as_str(), &wish.desired));
     let plan = cluster
         .preview(&input, &wish, &Memory::default())
         .await

@@ -173,13 +173,13 @@ impl<'c> World<'c> {
             sync_policy: self.sync_policy.clone(),
             policy: Arc::new(self.policy.clone()),
             namespace: self.namespace.clone(),
-            claims: Claims::default().fixed(),
+            claims: TurnInput::fixed(Claims::default()),
             frozen: false,
             intent,
             waits_for: None,
         };
         let mut wish = self.agent.wish(&input).await.unwrap();
-        input.claims = Claims::of_one(&self.application, &wish.desired).fixed();
+        input.claims = TurnInput::fixed(Claims::of_one(&self.application, &wish.desired));
         let cancel = CancellationToken::new();
         self.agent
             .reconcile(&input, &mut wish, &mut self.memory, &cancel)
