@@ -407,8 +407,11 @@ impl World {
         };
         let mut reports = self.agent.reports.clone();
         let reported = reports.wait_for(|report| report.as_ref().is_some_and(|r| is_done(r)));
+        // What is looked at is locked for as long as it is held.
         let reported = tokio::time::timeout(Duration::from_secs(60), reported).await;
-        if reported.is_err() {
+        let is_late = reported.is_err();
+        drop(reported);
+        if is_late {
             let report = self.agent.reports.borrow().clone();
             panic!("never quiet: {:#?}\n{report:#?}", self.done);
         }
@@ -457,8 +460,11 @@ impl World {
         };
         let mut reports = self.agent.reports.clone();
         let reported = reports.wait_for(|report| report.as_ref().is_some_and(|r| is_done(r)));
+        // What is looked at is locked for as long as it is held.
         let reported = tokio::time::timeout(Duration::from_secs(60), reported).await;
-        if reported.is_err() {
+        let is_late = reported.is_err();
+        drop(reported);
+        if is_late {
             let report = self.agent.reports.borrow().clone();
             panic!("old names do not end: {:#?}\n{report:#?}", self.done);
         }
