@@ -77,8 +77,7 @@ fn small() {
 
 /// All directories of the shared repositories that both can render.
 fn repositories() {
-    let repositories =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/conformance/repos");
+    let repositories = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/conformance/repos");
     if !repositories.is_dir() {
         println!(
             "{} is not there: its overlays are not measured",

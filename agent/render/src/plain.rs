@@ -147,7 +147,7 @@ impl Reader<'_> {
             });
         }
         let documents =
-            flotilla_yaml::parse_documents_bytes(content, &self.limits.yaml).map_err(|error| {
+            flotilla_yaml::parse_manifests(content, &self.limits.yaml).map_err(|error| {
                 RenderError::MalformedYaml {
                     file: path.to_owned(),
                     line: error.line,

@@ -1,8 +1,8 @@
 //! Beside the real thing: every overlay below given folders rendered by us and by a `kustomize` or
-//! `kubectl`, and the documents compared.
+//! `kubectl`, and the documents compared, in their order.
 //!
 //! The program is `FLOTILLA_KUSTOMIZE` or one of the search path; folders are `FLOTILLA_OVERLAYS`
-//! (separated by colons) besides those of the shared conformance data. Each folder is a repository.
+//! (separated by colons) besides those of `tests/conformance`. Each folder is a repository.
 
 mod support;
 
@@ -29,7 +29,7 @@ const MAY_REFUSE: [&str; 12] = [
 ];
 
 fn repositories() -> Vec<PathBuf> {
-    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/conformance");
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/conformance");
     let mut all: Vec<PathBuf> = Vec::new();
     for entry in std::fs::read_dir(shared.join("repos"))
         .into_iter()
@@ -49,12 +49,6 @@ fn repositories() -> Vec<PathBuf> {
         all.extend(std::env::split_paths(&more));
     }
     all.retain(|path| path.is_dir());
-    all.sort();
-    all
-}
-
-fn sorted(values: impl Iterator<Item = Value>) -> Vec<String> {
-    let mut all: Vec<String> = values.map(|value| value.to_string()).collect();
     all.sort();
     all
 }
@@ -87,22 +81,20 @@ fn overlays_equal_those_of_kustomize() -> Result<(), Failure> {
                 }
                 (Err(error), Ok(_)) => wrong.push(format!("{place}: {error}")),
                 (Ok(ours), Ok(theirs)) => {
-                    let limits = flotilla_yaml::Limits::default();
-                    let theirs = flotilla_yaml::parse_documents_bytes(&theirs, &limits)?
-                        .into_iter()
-                        .map(|document| document.value)
-                        .filter(|value| !value.is_null());
+                    // In order, and read by another parser than ours.
+                    let theirs = support::other_reader::documents(&theirs)?;
                     let ours = ours.manifests.into_iter().map(|manifest| manifest.value);
-                    let (ours, theirs) = (sorted(ours), sorted(theirs));
+                    let ours: Vec<Value> = ours.collect();
                     if ours == theirs {
                         equal += 1;
                     } else {
-                        let differ: Vec<&String> = ours
-                            .iter()
-                            .filter(|one| !theirs.contains(one))
-                            .chain(theirs.iter().filter(|one| !ours.contains(one)))
+                        let differ: Vec<(Option<&Value>, Option<&Value>)> = (0..)
+                            .map(|at| (ours.get(at), theirs.get(at)))
+                            .take_while(|(ours, theirs)| ours.is_some() || theirs.is_some())
+                            .filter(|(ours, theirs)| ours != theirs)
+                            .take(2)
                             .collect();
-                        wrong.push(format!("{place}: differ in {differ:#?}"));
+                        wrong.push(format!("{place}: ours and theirs differ in {differ:#?}"));
                     }
                 }
             }

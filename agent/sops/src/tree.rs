@@ -1,7 +1,7 @@
 //! A document whose keys keep their order, which the MAC depends on.
 
+use flotilla_yaml::events::{Event, Events, Properties, ScalarStyle};
 use flotilla_yaml::resolve_plain;
-use saphyr_parser::{Event, Parser, ScalarStyle, StrInput};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -67,7 +67,7 @@ pub(crate) fn read(text: &str, scalars: Scalars) -> Result<Vec<Node>, Error> {
         return Err(Error::Syntax(format!("more than {MAX_BYTES} bytes")));
     }
     let mut reader = Reader {
-        parser: Parser::new_from_str(text),
+        events: Events::new(text).map_err(syntax)?,
         nodes: 0,
         scalars,
     };
@@ -75,7 +75,7 @@ pub(crate) fn read(text: &str, scalars: Scalars) -> Result<Vec<Node>, Error> {
     loop {
         match reader.next()? {
             Event::StreamEnd => return Ok(documents),
-            Event::DocumentStart(_) => {
+            Event::DocumentStart => {
                 let first = reader.next()?;
                 documents.push(reader.node(first, 0)?);
             }
@@ -84,23 +84,25 @@ pub(crate) fn read(text: &str, scalars: Scalars) -> Result<Vec<Node>, Error> {
     }
 }
 
+/// Anchors and tags are in no file of SOPS.
+fn bare(properties: &Properties<'_>) -> bool {
+    *properties == Properties::default()
+}
+
+fn syntax(error: flotilla_yaml::YamlError) -> Error {
+    Error::Syntax(format!("line {}: {}", error.line, error.message))
+}
+
 struct Reader<'t> {
-    parser: Parser<'t, StrInput<'t>>,
+    events: Events<'t>,
     nodes: usize,
     scalars: Scalars,
 }
 
 impl<'t> Reader<'t> {
     fn next(&mut self) -> Result<Event<'t>, Error> {
-        match self.parser.next_event() {
-            Some(Ok((event, _))) => Ok(event),
-            Some(Err(error)) => Err(Error::Syntax(format!(
-                "line {}: {}",
-                error.marker().line(),
-                error.info()
-            ))),
-            None => Ok(Event::StreamEnd),
-        }
+        let (event, _) = self.events.next_event().map_err(syntax)?;
+        Ok(event)
     }
 
     fn node(&mut self, event: Event<'t>, depth: usize) -> Result<Node, Error> {
@@ -110,15 +112,15 @@ impl<'t> Reader<'t> {
             return refuse("it has too many values, or they lie too deep");
         }
         match event {
-            Event::Scalar(text, style, 0, None) => {
-                if style != ScalarStyle::Plain {
-                    return Ok(Node::Leaf(Value::String(text.into_owned())));
+            Event::Scalar(scalar) if bare(&scalar.properties) => {
+                if scalar.style != ScalarStyle::Plain {
+                    return Ok(Node::Leaf(Value::String(scalar.text.into_owned())));
                 }
-                let value =
-                    resolve(&text, self.scalars).map_err(|why| Error::Syntax(why.to_owned()))?;
+                let value = resolve(&scalar.text, self.scalars)
+                    .map_err(|why| Error::Syntax(why.to_owned()))?;
                 Ok(Node::Leaf(value))
             }
-            Event::SequenceStart(0, None) => {
+            Event::SequenceStart(properties) if bare(&properties) => {
                 let mut items = Vec::new();
                 loop {
                     match self.next()? {
@@ -127,15 +129,15 @@ impl<'t> Reader<'t> {
                     }
                 }
             }
-            Event::MappingStart(0, None) => {
+            Event::MappingStart(properties) if bare(&properties) => {
                 let mut entries: Vec<(String, Node)> = Vec::new();
                 loop {
                     let key = match self.next()? {
                         Event::MappingEnd => return Ok(Node::Map(entries)),
-                        Event::Scalar(key, _, 0, None) => key.into_owned(),
-                        Event::Scalar(key, _, 0, Some(_)) if key == "<<" => {
+                        Event::Scalar(key) if key.text == "<<" && !bare(&key.properties) => {
                             return refuse("merge keys (`<<`) are not taken in encrypted files");
                         }
+                        Event::Scalar(key) if bare(&key.properties) => key.text.into_owned(),
                         _ => return refuse("a key is no text"),
                     };
                     if entries.iter().any(|(known, _)| *known == key) {

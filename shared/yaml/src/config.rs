@@ -232,7 +232,7 @@ mod tests {
         );
         assert_eq!(
             error("a: [\n"),
-            "fleet.yaml:2:1: while parsing a node, did not find expected node content"
+            "fleet.yaml:2:1: did not find expected node content"
         );
     }
 

@@ -6,6 +6,11 @@ use serde_json::Value;
 
 use crate::scalar;
 
+/// Characters that no reader takes as they are, or that one takes for a line break.
+const ESCAPED: [char; 6] = [
+    '\u{feff}', '\u{85}', '\u{2028}', '\u{2029}', '\u{fffe}', '\u{ffff}',
+];
+
 /// One document, block style, keys in their (sorted) order, a line break at the end.
 #[must_use]
 pub fn to_string(value: &Value) -> String {
@@ -14,7 +19,8 @@ pub fn to_string(value: &Value) -> String {
         Value::Object(map) if !map.is_empty() => emit(&mut out, value, 0, false),
         Value::Array(items) if !items.is_empty() => emit(&mut out, value, 0, false),
         _ => {
-            inline(&mut out, value, 0);
+            // A block text is indented even where nothing is around it.
+            inline(&mut out, value, 1);
             out.push('\n');
         }
     }
@@ -108,7 +114,7 @@ fn is_block(text: &str) -> bool {
     text.contains('\n')
         && !text.starts_with([' ', '\n', '\t'])
         && text.chars().all(|c| c == '\n' || !c.is_control())
-        && !text.contains(['\u{feff}', '\u{85}', '\u{2028}', '\u{2029}'])
+        && !text.contains(ESCAPED)
         && !text
             .lines()
             .any(|line| line.ends_with(' ') && line.trim().is_empty())
@@ -137,10 +143,7 @@ fn block(out: &mut String, text: &str, level: usize) {
 fn scalar_text(out: &mut String, text: &str) {
     if is_plain(text) {
         out.push_str(text);
-    } else if text
-        .chars()
-        .any(|c| c.is_control() || "\u{feff}\u{85}\u{2028}\u{2029}".contains(c))
-    {
+    } else if text.chars().any(|c| c.is_control() || ESCAPED.contains(&c)) {
         double_quoted(out, text);
     } else {
         out.push('\'');
@@ -174,7 +177,7 @@ fn is_plain(text: &str) -> bool {
         && !text.starts_with("...")
         && text
             .chars()
-            .all(|c| !c.is_control() && !"\u{feff}\u{85}\u{2028}\u{2029}".contains(c))
+            .all(|c| !c.is_control() && !ESCAPED.contains(&c))
 }
 
 fn double_quoted(out: &mut String, text: &str) {
@@ -189,7 +192,7 @@ fn double_quoted(out: &mut String, text: &str) {
             c if u32::from(c) < 0x100 && c.is_control() => {
                 let _ = write!(out, "\\x{:02x}", u32::from(c));
             }
-            c if "\u{feff}\u{2028}\u{2029}".contains(c) => {
+            c if ESCAPED.contains(&c) => {
                 let _ = write!(out, "\\u{:04x}", u32::from(c));
             }
             c => out.push(c),

@@ -5,7 +5,7 @@
 //! refuse (duplicate keys, unknown tags) and what could hurt the reader (depth, alias bombs, size).
 //!
 //! ```text
-//!   text --saphyr-parser events--> load (budgets, anchors, merge keys, scalar) --> serde_json::Value
+//!   text --scan--> tokens --events--> load (budgets, anchors, merge keys, scalar) --> serde_json::Value
 //!   serde_json::Value --emit--> text that reads back as the same value
 //!   configuration file --config--> T, or an error with file, line and the nearest valid key
 //! ```
@@ -14,12 +14,14 @@
 
 pub mod config;
 mod emit;
+pub mod events;
 mod load;
 mod scalar;
+mod scan;
 
 pub use emit::{documents_to_string, to_string};
 pub use load::{
     Document, DuplicateKeys, Limits, Positions, YamlError, parse_documents, parse_documents_bytes,
-    parse_spanned,
+    parse_manifests, parse_spanned,
 };
 pub use scalar::resolve_plain;

@@ -1,5 +1,6 @@
 //! From text to values: documents, budgets, anchors, merge keys, duplicate keys.
 
+mod json;
 mod loader;
 
 use std::collections::HashMap;
@@ -93,6 +94,14 @@ impl Positions {
 /// # Errors
 /// At the first thing that is malformed, refused or over a limit.
 pub fn parse_documents(text: &str, limits: &Limits) -> Result<Vec<Document>, YamlError> {
+    // kubectl reads line by line and ends each, so that a block text at the end has a line break.
+    let ended: String;
+    let text = if text.is_empty() || text.ends_with('\n') || text.len() >= limits.bytes {
+        text
+    } else {
+        ended = format!("{text}\n");
+        &ended
+    };
     Loader::new(text, limits, false)?
         .documents()
         .map(|(documents, _)| documents)
@@ -103,16 +112,31 @@ pub fn parse_documents(text: &str, limits: &Limits) -> Result<Vec<Document>, Yam
 /// # Errors
 /// See [`parse_documents`]; also when the bytes are not UTF-8.
 pub fn parse_documents_bytes(bytes: &[u8], limits: &Limits) -> Result<Vec<Document>, YamlError> {
-    let text = std::str::from_utf8(bytes).map_err(|error| {
+    parse_documents(utf8(bytes)?, limits)
+}
+
+/// Reads the objects of a file as kubectl does: JSON objects one after another where it begins with a
+/// brace and is JSON, YAML otherwise.
+///
+/// # Errors
+/// See [`parse_documents_bytes`].
+pub fn parse_manifests(bytes: &[u8], limits: &Limits) -> Result<Vec<Document>, YamlError> {
+    let text = utf8(bytes)?;
+    match json::objects(text, limits) {
+        Some(objects) => objects,
+        None => parse_documents(text, limits),
+    }
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, YamlError> {
+    std::str::from_utf8(bytes).map_err(|error| {
         let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
-        let line = 1 + good.iter().filter(|b| **b == b'\n').count();
         YamlError {
-            line,
+            line: 1 + good.iter().filter(|b| **b == b'\n').count(),
             column: 1,
             message: "the text is not valid UTF-8".to_owned(),
         }
-    })?;
-    parse_documents(text, limits)
+    })
 }
 
 /// Reads a text of one document and where its values were.

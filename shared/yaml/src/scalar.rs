@@ -1,7 +1,18 @@
 //! What a plain scalar means, by the resolver of goyaml.v2 (`resolve.go`), which is YAML 1.1 with
 //! the exceptions that made it useful.
 
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::{GeneralPurpose, general_purpose::PAD};
 use serde_json::{Number, Value};
+
+use crate::events::CORE_TAG;
+
+/// Go's reading: what is behind the last whole byte is not looked at.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    PAD.with_decode_allow_trailing_bits(true),
+);
 
 /// Why a scalar has no JSON value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,7 +137,7 @@ fn float(text: &str) -> Option<Value> {
 
 /// A float as Go's JSON encoder writes it: one without a fraction becomes an integer, as it does on
 /// the way through sigs.k8s.io/yaml.
-fn number(value: f64) -> Option<Value> {
+pub(crate) fn number(value: f64) -> Option<Value> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     if value.fract() == 0.0 && value.abs() < EXACT {
         // In range and whole, so nothing is lost.
@@ -136,33 +147,68 @@ fn number(value: f64) -> Option<Value> {
     Number::from_f64(value).map(Value::Number)
 }
 
-/// Resolves a scalar with an explicit core-schema tag (`!!str` and the like, by suffix).
-pub(crate) fn tagged(suffix: &str, text: &str) -> Result<Value, NotJson> {
+/// A number as sigs.k8s.io/yaml writes it where it is a key: floats in single precision, with an
+/// exponent where Go's `%g` has one.
+pub(crate) fn number_as_key(number: &Number) -> String {
+    if !number.is_f64() {
+        return number.to_string();
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "what Go does here")]
+    let value = number.as_f64().unwrap_or_default() as f32;
+    let scientific = format!("{value:e}");
+    let Some((mantissa, exponent)) = scientific.split_once('e') else {
+        return value.to_string();
+    };
+    match exponent.parse::<i32>() {
+        Ok(exponent) if (-4..21).contains(&exponent) => value.to_string(),
+        Ok(exponent) => {
+            let sign = if exponent < 0 { '-' } else { '+' };
+            format!("{mantissa}e{sign}{:02}", exponent.abs())
+        }
+        Err(_) => value.to_string(),
+    }
+}
+
+/// Resolves a scalar with an explicit tag; a tag that is not YAML's own says nothing and leaves text.
+pub(crate) fn tagged(tag: &str, text: &str) -> Result<Value, NotJson> {
     let resolved = || resolve(text);
-    match suffix {
-        "str" => Ok(Value::String(text.to_owned())),
-        "null" => match resolved()? {
+    match tag.strip_prefix(CORE_TAG) {
+        Some("null") => match resolved()? {
             Value::Null => Ok(Value::Null),
             _ => Err(NotJson("the value is not null")),
         },
-        "bool" => match resolved()? {
+        Some("bool") => match resolved()? {
             value @ Value::Bool(_) => Ok(value),
             _ => Err(NotJson("the value is not a boolean")),
         },
-        "int" => match resolved()? {
+        Some("int") => match resolved()? {
             value @ Value::Number(_) if value.as_f64().is_some_and(|f| f.fract() == 0.0) => {
                 Ok(value)
             }
             _ => Err(NotJson("the value is not an integer")),
         },
-        "float" => match resolved()? {
+        Some("float") => match resolved()? {
             value @ Value::Number(_) => Ok(value),
             _ => Err(NotJson("the value is not a number")),
         },
-        // Timestamps and base64 stay the text they are, as JSON has neither.
-        "timestamp" | "binary" => Ok(Value::String(text.to_owned())),
-        _ => Err(NotJson("the tag is not known to Kubernetes")),
+        Some("binary") => binary(text),
+        // Timestamps stay the text they are, as JSON has none.
+        _ => Ok(Value::String(text.to_owned())),
     }
+}
+
+fn binary(text: &str) -> Result<Value, NotJson> {
+    let plain: String = text.chars().filter(|c| !matches!(c, '\n' | '\r')).collect();
+    let bytes = LENIENT
+        .decode(plain)
+        .map_err(|_| NotJson("the value is not base64"))?;
+    let mut text = String::new();
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        // As Go writes JSON: one replacement for each byte that is no text.
+        text.extend(chunk.invalid().iter().map(|_| '\u{fffd}'));
+    }
+    Ok(Value::String(text))
 }
 
 #[cfg(test)]

@@ -277,6 +277,7 @@ impl Kustomization {
                 kind: read.kind.clone(),
                 ..Self::default()
             })
+            && !has_a_collection(text)
         {
             return Err(here(
                 Reason::RenderFailed,
@@ -333,4 +334,17 @@ impl Kustomization {
         }
         Ok(read)
     }
+}
+
+/// Whether a list or mapping is there, be it an empty one: for Kustomize `resources: []` says something,
+/// `resources:` does not.
+fn has_a_collection(text: &str) -> bool {
+    let documents = flotilla_yaml::parse_documents(text, &flotilla_yaml::Limits::default());
+    documents.is_ok_and(|documents| {
+        documents
+            .iter()
+            .filter_map(|document| document.value.as_object())
+            .flat_map(|map| map.values())
+            .any(|value| value.is_array() || value.is_object())
+    })
 }

@@ -102,13 +102,8 @@ pub(crate) fn generate(
     resource.history.behavior = match args.behavior.as_str() {
         "merge" => Behavior::Merge,
         "replace" => Behavior::Replace,
-        "" | "create" | "unspecified" => Behavior::Create,
-        other => {
-            return Err(Failure::render(format!(
-                "{what} {:?}: behavior {other:?} should be create, merge or replace",
-                args.name
-            )));
-        }
+        // Kustomize takes every other word for create.
+        _ => Behavior::Create,
     };
     Ok(resource)
 }

@@ -104,10 +104,15 @@ pub(crate) fn sort(resources: &mut Resources, options: Option<&SortOptions>) -> 
     }
 }
 
-fn key<S: AsRef<str>>(resource: &Resource, first: &[S], last: &[S]) -> (i64, String, String) {
+type Key = (i64, bool, String, String);
+
+fn key<S: AsRef<str>>(resource: &Resource, first: &[S], last: &[S]) -> Key {
     let id = resource.current_id();
+    // Custom kinds are called Namespace, too; the real ones come before them.
+    let is_other_namespace = id.gvk.kind == "Namespace" && !id.gvk.group.is_empty();
     (
         rank(&id.gvk.kind, first, last),
+        is_other_namespace,
         written(&id.gvk),
         identity(&id),
     )

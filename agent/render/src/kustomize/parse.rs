@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput};
+use flotilla_yaml::YamlError;
+use flotilla_yaml::events::{CORE_TAG, Event, Events, Scalar as ScalarEvent, ScalarStyle, Span};
 
 use super::failure::{Failure, Outcome};
 use super::node::{Key, Map, Node, Scalar, Tag, plain_tag};
@@ -41,10 +42,8 @@ pub(crate) fn documents(
             message: format!("{} bytes are more than {}", text.len(), limits.bytes),
         });
     }
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = Reader {
-        parser: Parser::new_from_str(text),
-        open_end: (!text.ends_with('\n')).then(|| text.chars().count()),
+        events: Events::new(text)?,
         limits,
         budget,
         anchors: HashMap::new(),
@@ -53,10 +52,10 @@ pub(crate) fn documents(
     };
     let mut documents = Vec::new();
     loop {
-        let (event, span) = reader.next()?;
+        let (event, span) = reader.events.next_event()?;
         match event {
             Event::StreamEnd => break,
-            Event::DocumentStart(_) => {
+            Event::DocumentStart => {
                 if documents.len() >= limits.documents {
                     return Err(wrong(
                         span,
@@ -64,12 +63,8 @@ pub(crate) fn documents(
                     ));
                 }
                 reader.anchors.clear();
-                let (event, span) = reader.next()?;
-                let node = if matches!(event, Event::DocumentEnd) {
-                    Node::null()
-                } else {
-                    reader.value(event, span, 0)?
-                };
+                let (event, span) = reader.events.next_event()?;
+                let node = reader.value(event, span, 0)?;
                 documents.push(Document {
                     node,
                     line: span.start.line(),
@@ -96,16 +91,22 @@ pub(crate) fn value(text: &str, limits: &flotilla_yaml::Limits, budget: &Budget)
 }
 
 struct Reader<'t> {
-    parser: Parser<'t, StrInput<'t>>,
-    /// Length in characters of a text whose last line is not ended: a block scalar that goes on to it
-    /// does not end with a line break, though the parser gives it one.
-    open_end: Option<usize>,
+    events: Events<'t>,
     limits: &'t flotilla_yaml::Limits,
     budget: &'t Budget,
     /// Anchored values with the number of values they are made of.
-    anchors: HashMap<usize, (Node, usize)>,
+    anchors: HashMap<&'t str, (Node, usize)>,
     keys: HashSet<Key>,
     nodes: usize,
+}
+
+impl From<YamlError> for Malformed {
+    fn from(error: YamlError) -> Self {
+        Self {
+            line: error.line,
+            message: error.message,
+        }
+    }
 }
 
 fn wrong(span: Span, message: impl Into<String>) -> Malformed {
@@ -116,17 +117,6 @@ fn wrong(span: Span, message: impl Into<String>) -> Malformed {
 }
 
 impl<'t> Reader<'t> {
-    fn next(&mut self) -> Result<(Event<'t>, Span), Malformed> {
-        match self.parser.next_event() {
-            Some(Ok(event)) => Ok(event),
-            Some(Err(error)) => Err(Malformed {
-                line: error.marker().line(),
-                message: error.info().to_owned(),
-            }),
-            None => Ok((Event::StreamEnd, Span::default())),
-        }
-    }
-
     fn count(&mut self, nodes: usize, span: Span) -> Result<(), Malformed> {
         self.nodes = self.nodes.saturating_add(nodes);
         if self.nodes > self.limits.nodes {
@@ -158,9 +148,17 @@ impl<'t> Reader<'t> {
         key
     }
 
-    fn remember(&mut self, id: usize, node: &Node, before: usize) {
-        if id > 0 {
-            self.anchors.insert(id, (node.clone(), self.nodes - before));
+    fn remember(&mut self, name: Option<&'t str>, node: &Node, before: usize) {
+        if let Some(name) = name {
+            self.anchors
+                .insert(name, (node.clone(), self.nodes - before));
+        }
+    }
+
+    /// Within what an anchor names, its name means nothing: a value cannot hold itself.
+    fn forget(&mut self, name: Option<&'t str>) {
+        if let Some(name) = name {
+            self.anchors.remove(name);
         }
     }
 
@@ -171,9 +169,9 @@ impl<'t> Reader<'t> {
         }
         let before = self.nodes;
         self.count(1, span)?;
-        let (node, id) = match event {
-            Event::Alias(id) => {
-                let Some((_, nodes)) = self.anchors.get(&id) else {
+        let (node, anchor) = match event {
+            Event::Alias(name) => {
+                let Some((_, nodes)) = self.anchors.get(name) else {
                     return Err(wrong(
                         span,
                         "the alias names no earlier anchor of this document",
@@ -182,60 +180,71 @@ impl<'t> Reader<'t> {
                 // Counted before it is copied: the copy is the bomb.
                 let nodes = *nodes;
                 self.count(nodes, span)?;
-                let node = self.anchors.get(&id).map(|anchor| anchor.0.clone());
-                (node.unwrap_or_else(Node::null), 0)
+                let node = self.anchors.get(name).map(|anchor| anchor.0.clone());
+                (node.unwrap_or_else(Node::null), None)
             }
-            Event::Scalar(text, style, id, tag) => {
-                let meaning = match tag {
-                    Some(tag) if tag.is_yaml_core_schema() => tagged(&tag.suffix, &text)
-                        .ok_or_else(|| wrong(span, "the value is not what its tag says"))?,
-                    Some(tag) if tag.handle.is_empty() && tag.suffix == "!" => Tag::Text,
-                    Some(_) => return Err(wrong(span, "the tag is not known to Kubernetes")),
-                    None if style == ScalarStyle::Plain => plain_tag(&text),
-                    None => Tag::Text,
-                };
-                let mut text = text.into_owned();
-                let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
-                if block && self.open_end.is_some_and(|end| span.end.index() >= end) {
-                    text.truncate(text.trim_end_matches('\n').len());
-                }
-                let scalar = Scalar {
-                    tag: meaning,
-                    text: text.into_boxed_str(),
-                    quoted: style != ScalarStyle::Plain,
-                };
-                (Node::Scalar(scalar), id)
+            Event::Scalar(scalar) => {
+                let anchor = scalar.properties.anchor;
+                let node = self.scalar(scalar, span)?;
+                (Node::Scalar(node), anchor)
             }
-            Event::SequenceStart(id, _) => {
+            Event::SequenceStart(properties) => {
+                self.forget(properties.anchor);
                 let mut items = Vec::new();
                 loop {
-                    let (event, span) = self.next()?;
+                    let (event, span) = self.events.next_event()?;
                     if matches!(event, Event::SequenceEnd) {
                         break;
                     }
                     items.push(self.value(event, span, depth + 1)?);
                 }
                 items.shrink_to_fit();
-                (Node::Sequence(items), id)
+                (Node::Sequence(items), properties.anchor)
             }
-            Event::MappingStart(id, _) => (Node::Map(self.mapping(span, depth)?), id),
+            Event::MappingStart(properties) => {
+                self.forget(properties.anchor);
+                let map = self.mapping(span, depth)?;
+                (Node::Map(map), properties.anchor)
+            }
             _ => return Err(wrong(span, "a value was expected")),
         };
-        self.remember(id, &node, before);
+        self.remember(anchor, &node, before);
         Ok(node)
+    }
+
+    fn scalar(&self, scalar: ScalarEvent<'t>, span: Span) -> Result<Scalar, Malformed> {
+        let text = scalar.text;
+        let is_plain = scalar.style == ScalarStyle::Plain;
+        let tag = match scalar.properties.tag.as_deref() {
+            Some("!") => Tag::Text,
+            Some(tag) => match tag.strip_prefix(CORE_TAG) {
+                Some(suffix) => tagged(suffix, &text)
+                    .ok_or_else(|| wrong(span, "the value is not what its tag says"))?,
+                None => return Err(wrong(span, "the tag is not known to Kubernetes")),
+            },
+            None if is_plain => plain_tag(&text),
+            None => Tag::Text,
+        };
+        Ok(Scalar {
+            tag,
+            text: text.into_owned().into_boxed_str(),
+            quoted: !is_plain,
+        })
     }
 
     fn mapping(&mut self, start: Span, depth: usize) -> Result<Map, Malformed> {
         let mut entries = Vec::new();
         let mut merged: Vec<Map> = Vec::new();
         loop {
-            let (event, key_span) = self.next()?;
+            let (event, key_span) = self.events.next_event()?;
             if matches!(event, Event::MappingEnd) {
                 break;
             }
             let is_merge = matches!(
                 &event,
-                Event::Scalar(text, ScalarStyle::Plain, _, None) if text == "<<"
+                Event::Scalar(scalar) if scalar.text == "<<"
+                    && scalar.style == ScalarStyle::Plain
+                    && scalar.properties.tag.is_none()
             );
             let Node::Scalar(key) = self.value(event, key_span, depth + 1)? else {
                 return Err(wrong(key_span, "a mapping or sequence cannot be a key"));
@@ -248,7 +257,7 @@ impl<'t> Reader<'t> {
                     format!("key {short} is not text; quote it"),
                 ));
             }
-            let (event, span) = self.next()?;
+            let (event, span) = self.events.next_event()?;
             let value = self.value(event, span, depth + 1)?;
             if is_merge {
                 merge_sources(value, span, &mut merged)?;

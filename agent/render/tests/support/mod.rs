@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each user takes what it needs")]
 
+pub(crate) mod other_reader;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

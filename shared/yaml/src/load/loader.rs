@@ -1,12 +1,12 @@
 //! From events of a parser to values, within limits.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput};
 use serde_json::{Map, Value};
 
 use super::{Document, DuplicateKeys, Limits, Positions, YamlError};
+use crate::events::{Event, Events, Scalar, ScalarStyle, Span};
 use crate::scalar;
 
 /// An anchored value with the number of values it is made of.
@@ -16,12 +16,9 @@ struct Anchor {
 }
 
 pub(super) struct Loader<'t> {
-    parser: Parser<'t, StrInput<'t>>,
-    /// Length in characters of a text whose last line is not ended: a block scalar that goes on to it
-    /// does not end with a line break, though the parser gives it one.
-    open_end: Option<usize>,
+    events: Events<'t>,
     limits: &'t Limits,
-    anchors: HashMap<usize, Anchor>,
+    anchors: HashMap<&'t str, Anchor>,
     nodes: usize,
     positions: Option<Positions>,
     path: String,
@@ -30,7 +27,7 @@ pub(super) struct Loader<'t> {
 fn error_at(span: Span, message: impl Into<String>) -> YamlError {
     YamlError {
         line: span.start.line(),
-        column: span.start.col() + 1,
+        column: span.start.column(),
         message: message.into(),
     }
 }
@@ -49,10 +46,8 @@ impl<'t> Loader<'t> {
                 message,
             });
         }
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         Ok(Self {
-            parser: Parser::new_from_str(text),
-            open_end: (!text.ends_with('\n')).then(|| text.chars().count()),
+            events: Events::new(text)?,
             limits,
             anchors: HashMap::new(),
             nodes: 0,
@@ -61,38 +56,19 @@ impl<'t> Loader<'t> {
         })
     }
 
-    fn next(&mut self) -> Result<(Event<'t>, Span), YamlError> {
-        match self.parser.next_event() {
-            Some(Ok(event)) => Ok(event),
-            Some(Err(error)) => Err(YamlError {
-                line: error.marker().line(),
-                column: error.marker().col() + 1,
-                message: error.info().to_owned(),
-            }),
-            None => Ok((Event::StreamEnd, Span::default())),
-        }
-    }
-
     pub(super) fn documents(mut self) -> Result<(Vec<Document>, Positions), YamlError> {
         let mut documents = Vec::new();
         loop {
-            let (event, span) = self.next()?;
+            let (event, span) = self.events.next_event()?;
             match event {
                 Event::StreamEnd => break,
-                Event::DocumentStart(_) => {
+                Event::DocumentStart => {
                     if documents.len() >= self.limits.documents {
                         let limit = self.limits.documents;
                         return Err(error_at(span, format!("more than {limit} documents")));
                     }
                     self.anchors.clear();
-                    let (event, span) = self.next()?;
-                    if matches!(event, Event::DocumentEnd) {
-                        documents.push(Document {
-                            value: Value::Null,
-                            line: span.start.line(),
-                        });
-                        continue;
-                    }
+                    let (event, span) = self.events.next_event()?;
                     self.mark(span);
                     let value = self.value(event, span, 0)?;
                     documents.push(Document {
@@ -112,7 +88,7 @@ impl<'t> Loader<'t> {
             positions
                 .0
                 .entry(self.path.clone())
-                .or_insert((span.start.line(), span.start.col() + 1));
+                .or_insert((span.start.line(), span.start.column()));
         }
     }
 
@@ -128,16 +104,18 @@ impl<'t> Loader<'t> {
         Ok(())
     }
 
-    fn anchor(&mut self, id: usize, value: &Value, nodes_before: usize) {
-        if id > 0 {
+    fn anchor(&mut self, name: Option<&'t str>, value: &Value, nodes_before: usize) {
+        if let Some(name) = name {
             let nodes = self.nodes - nodes_before;
-            self.anchors.insert(
-                id,
-                Anchor {
-                    value: Rc::new(value.clone()),
-                    nodes,
-                },
-            );
+            let value = Rc::new(value.clone());
+            self.anchors.insert(name, Anchor { value, nodes });
+        }
+    }
+
+    /// Within what an anchor names, its name means nothing: a value cannot hold itself.
+    fn forget(&mut self, name: Option<&'t str>) {
+        if let Some(name) = name {
+            self.anchors.remove(name);
         }
     }
 
@@ -149,8 +127,8 @@ impl<'t> Loader<'t> {
         let nodes_before = self.nodes;
         self.count(1, span)?;
         match event {
-            Event::Alias(id) => {
-                let Some(anchor) = self.anchors.get(&id) else {
+            Event::Alias(name) => {
+                let Some(anchor) = self.anchors.get(name) else {
                     return Err(error_at(
                         span,
                         "the alias names no earlier anchor of this document",
@@ -160,31 +138,17 @@ impl<'t> Loader<'t> {
                 self.count(nodes, span)?;
                 Ok((*value).clone())
             }
-            Event::Scalar(text, style, id, tag) => {
-                let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
-                let text = if block && self.open_end.is_some_and(|end| span.end.index() >= end) {
-                    text.trim_end_matches('\n').to_owned().into()
-                } else {
-                    text
-                };
-                let value = match tag {
-                    Some(tag) if tag.is_yaml_core_schema() => scalar::tagged(&tag.suffix, &text),
-                    // The non-specific tag `!` makes any scalar a string.
-                    Some(tag) if tag.handle.is_empty() && tag.suffix == "!" => {
-                        Ok(Value::String(text.into_owned()))
-                    }
-                    Some(_) => Err(scalar::NotJson("the tag is not known to Kubernetes")),
-                    None if style == ScalarStyle::Plain => scalar::resolve(&text),
-                    None => Ok(Value::String(text.into_owned())),
-                }
-                .map_err(|error| error_at(span, error.0))?;
-                self.anchor(id, &value, nodes_before);
+            Event::Scalar(scalar) => {
+                let anchor = scalar.properties.anchor;
+                let value = meaning(scalar).map_err(|error| error_at(span, error.0))?;
+                self.anchor(anchor, &value, nodes_before);
                 Ok(value)
             }
-            Event::SequenceStart(id, _) => {
+            Event::SequenceStart(properties) => {
+                self.forget(properties.anchor);
                 let mut items = Vec::new();
                 loop {
-                    let (event, span) = self.next()?;
+                    let (event, span) = self.events.next_event()?;
                     if matches!(event, Event::SequenceEnd) {
                         break;
                     }
@@ -197,12 +161,13 @@ impl<'t> Loader<'t> {
                     self.path.truncate(parent);
                 }
                 let value = Value::Array(items);
-                self.anchor(id, &value, nodes_before);
+                self.anchor(properties.anchor, &value, nodes_before);
                 Ok(value)
             }
-            Event::MappingStart(id, _) => {
+            Event::MappingStart(properties) => {
+                self.forget(properties.anchor);
                 let value = Value::Object(self.mapping(depth)?);
-                self.anchor(id, &value, nodes_before);
+                self.anchor(properties.anchor, &value, nodes_before);
                 Ok(value)
             }
             _ => Err(error_at(span, "a value was expected")),
@@ -211,16 +176,14 @@ impl<'t> Loader<'t> {
 
     fn mapping(&mut self, depth: usize) -> Result<Map<String, Value>, YamlError> {
         let mut map = Map::new();
-        let mut merged: Vec<Map<String, Value>> = Vec::new();
+        // Keys that no entry of the mapping itself gave.
+        let mut merged: HashSet<String> = HashSet::new();
         loop {
-            let (event, key_span) = self.next()?;
+            let (event, key_span) = self.events.next_event()?;
             if matches!(event, Event::MappingEnd) {
                 break;
             }
-            let is_merge = matches!(
-                &event,
-                Event::Scalar(text, ScalarStyle::Plain, _, None) if text == "<<"
-            );
+            let is_merge = is_merge_key(&event);
             let key = key_text(self.value(event, key_span, depth + 1)?, key_span)?;
             let parent = self.path.len();
             if self.positions.is_some() {
@@ -230,25 +193,44 @@ impl<'t> Loader<'t> {
                 self.path.push_str(&key);
                 self.mark(key_span);
             }
-            let (event, span) = self.next()?;
+            let (event, span) = self.events.next_event()?;
             let value = self.value(event, span, depth + 1)?;
             self.path.truncate(parent);
             if is_merge {
-                merge_sources(value, span, &mut merged)?;
-            } else if self.limits.duplicate_keys == DuplicateKeys::Refuse && map.contains_key(&key)
-            {
-                return Err(error_at(key_span, format!("key {key:?} is already there")));
+                for (key, value) in merge_sources(value, span)? {
+                    if map.insert(key.clone(), value).is_none() {
+                        merged.insert(key);
+                    }
+                }
             } else {
+                let is_known = map.contains_key(&key) && !merged.remove(&key);
+                if is_known && self.limits.duplicate_keys == DuplicateKeys::Refuse {
+                    return Err(error_at(key_span, format!("key {key:?} is already there")));
+                }
                 map.insert(key, value);
             }
         }
-        // Explicit keys win over merged ones, and earlier merge sources over later ones.
-        for source in merged {
-            for (key, value) in source {
-                map.entry(key).or_insert(value);
-            }
-        }
         Ok(map)
+    }
+}
+
+/// `<<` as such; in quotes it is a key like others.
+fn is_merge_key(event: &Event<'_>) -> bool {
+    let Event::Scalar(scalar) = event else {
+        return false;
+    };
+    let fits = match scalar.properties.tag.as_deref() {
+        None => scalar.style == ScalarStyle::Plain,
+        Some(tag) => tag == "tag:yaml.org,2002:merge",
+    };
+    fits && scalar.text == "<<"
+}
+
+fn meaning(scalar: Scalar<'_>) -> Result<Value, scalar::NotJson> {
+    match scalar.properties.tag {
+        Some(tag) => scalar::tagged(&tag, &scalar.text),
+        None if scalar.style == ScalarStyle::Plain => scalar::resolve(&scalar.text),
+        None => Ok(Value::String(scalar.text.into_owned())),
     }
 }
 
@@ -258,19 +240,20 @@ fn key_text(key: Value, span: Span) -> Result<String, YamlError> {
         Value::String(text) => Ok(text),
         Value::Bool(true) => Ok("true".to_owned()),
         Value::Bool(false) => Ok("false".to_owned()),
-        Value::Number(number) => Ok(number.to_string()),
-        Value::Null => Ok("null".to_owned()),
+        Value::Number(number) => Ok(scalar::number_as_key(&number)),
+        Value::Null => Err(error_at(
+            span,
+            "the key is null, which JSON does not have; quote it if it is a name",
+        )),
         Value::Array(_) | Value::Object(_) => {
             Err(error_at(span, "a mapping or sequence cannot be a key"))
         }
     }
 }
 
-fn merge_sources(
-    value: Value,
-    span: Span,
-    merged: &mut Vec<Map<String, Value>>,
-) -> Result<(), YamlError> {
+/// What a merge key brings, in the order in which go-yaml sets it: what comes later counts, be it
+/// merged or an entry of the mapping itself; of several sources the first.
+fn merge_sources(value: Value, span: Span) -> Result<Vec<(String, Value)>, YamlError> {
     let wrong = || {
         error_at(
             span,
@@ -278,16 +261,17 @@ fn merge_sources(
         )
     };
     match value {
-        Value::Object(map) => merged.push(map),
+        Value::Object(map) => Ok(map.into_iter().collect()),
         Value::Array(items) => {
-            for item in items {
+            let mut all = Vec::new();
+            for item in items.into_iter().rev() {
                 match item {
-                    Value::Object(map) => merged.push(map),
+                    Value::Object(map) => all.extend(map),
                     _ => return Err(wrong()),
                 }
             }
+            Ok(all)
         }
-        _ => return Err(wrong()),
+        _ => Err(wrong()),
     }
-    Ok(())
 }

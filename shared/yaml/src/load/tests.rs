@@ -12,18 +12,97 @@ fn parse(text: &str) -> Result<Vec<Value>, YamlError> {
 }
 
 #[test]
-fn a_block_that_the_text_ends_in_has_no_line_break_of_its_own() {
-    assert_eq!(parse("a: |\n  b").unwrap(), [json!({"a": "b"})]);
+fn a_block_at_the_end_of_a_text_ends_as_with_kubectl() {
+    assert_eq!(parse("a: |\n  b").unwrap(), [json!({"a": "b\n"})]);
     assert_eq!(parse("a: |\n  b\n").unwrap(), [json!({"a": "b\n"})]);
-    assert_eq!(parse("a: >\n  b\n  c").unwrap(), [json!({"a": "b c"})]);
+    assert_eq!(parse("a: |-\n  b").unwrap(), [json!({"a": "b"})]);
+    assert_eq!(parse("a: >\n  b\n  c").unwrap(), [json!({"a": "b c\n"})]);
     assert_eq!(
         parse("a: |\n  b\n---\nc: |\n  ä").unwrap(),
-        [json!({"a": "b\n"}), json!({"c": "ä"})]
+        [json!({"a": "b\n"}), json!({"c": "ä\n"})]
+    );
+}
+
+#[test]
+fn r01_tags_and_keys_mean_what_they_mean_to_kubectl() {
+    for (text, want) in [
+        ("!ruby/object x", json!("x")),
+        ("!!set x", json!("x")),
+        ("!!binary aGVsbG8=", json!("hello")),
+        ("!!binary |\n  aGVs\n  bG8=", json!("hello")),
+        ("!!binary 'aGVsbG8='", json!("hello")),
+        ("!!binary /w==", json!("\u{fffd}")),
+        ("!!int '3'", json!(3)),
+        ("1.5: a", json!({"1.5": "a"})),
+        ("1.23456789: a", json!({"1.2345679": "a"})),
+        ("1e30: a", json!({"1e+30": "a"})),
+        ("010: a", json!({"8": "a"})),
+        ("on: a", json!({"true": "a"})),
+        (
+            "x: &x {a: 1}\nz: {a: 2, <<: *x}",
+            json!({"x": {"a": 1}, "z": {"a": 1}}),
+        ),
+        (
+            "x: &x {a: 1}\nz: {<<: *x, a: 2}",
+            json!({"x": {"a": 1}, "z": {"a": 2}}),
+        ),
+        ("x: {'<<': 1}", json!({"x": {"<<": 1}})),
+    ] {
+        assert_eq!(parse(text), Ok(vec![want]), "{text}");
+    }
+    for refused in [
+        "null: a",
+        "~: a",
+        "? \n: a",
+        "!!binary '*'",
+        "!!int x",
+        "!!bool 1",
+        "&a [*a]",
+        "x: &a 1\ny: &a {z: *a}",
+        "{a: 1, a: 2}",
+    ] {
+        assert!(parse(refused).is_err(), "{refused}");
+    }
+}
+
+#[test]
+fn r01_json_is_read_as_json() {
+    let read = |text: &str| {
+        parse_manifests(text.as_bytes(), &Limits::default()).map(|documents| {
+            let pairs = documents.into_iter().map(|one| (one.line, one.value));
+            pairs.collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(
+        read("{\"a\": \"\\ud83d\\ude00\"}\n\n{\"b\": [1, 1.0, 1.5, null]}{\"c\": \"\\/\"}"),
+        Ok(vec![
+            (1, json!({"a": "😀"})),
+            (3, json!({"b": [1, 1, 1.5, null]})),
+            (3, json!({"c": "/"})),
+        ])
+    );
+    // YAML that begins like JSON, and what follows JSON.
+    assert_eq!(
+        read("{a: b}\n---\nc: d\n"),
+        Ok(vec![(1, json!({"a": "b"})), (3, json!({"c": "d"}))])
     );
     assert_eq!(
-        parse("a: |\n  b\n\nc: d").unwrap(),
-        [json!({"a": "b\n", "c": "d"})]
+        read("{\"a\": 1}\n---\n{\"b\": yes}\n"),
+        Ok(vec![(1, json!({"a": 1})), (3, json!({"b": true}))])
     );
+    let twice = read("{\"a\": 1}\n{\"b\": 1,\n\"b\": 2}").unwrap_err();
+    assert_eq!(
+        (twice.line, twice.message.as_str()),
+        (3, "key \"b\" is already there")
+    );
+    let deep = format!("{{\"a\": {}{}}}", "[".repeat(110), "]".repeat(110));
+    assert!(read(&deep).unwrap_err().message.contains("nested deeper"));
+}
+
+#[test]
+fn positions_count_characters() {
+    let error = parse("ä: 'ö'\nü: ä: b\n").unwrap_err();
+    assert_eq!((error.line, error.column), (2, 5));
 }
 
 #[test]
@@ -103,7 +182,6 @@ fn r01_bad_utf8_tabs_and_tags() {
         2
     );
     assert!(parse("a:\n\t- b\n").is_err());
-    assert!(parse("a: !ruby/object x\n").is_err());
     assert_eq!(
         parse("a: !!str 12\nb: ! 12\n"),
         Ok(vec![json!({"a": "12", "b": "12"})])
