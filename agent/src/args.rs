@@ -11,7 +11,12 @@ use flotilla_shared::telemetry::LogFormat;
 
 /// The Flotilla agent.
 #[derive(Debug, Parser)]
-#[command(name = "flotilla-agent", version, about)]
+#[command(
+    name = "flotilla-agent",
+    version,
+    about,
+    after_help = "Exit codes: 0 as asked, 1 it differs or is not there yet, 2 an error."
+)]
 pub struct Args {
     /// What to log, such as `info` or `flotilla_agent=debug,info`.
     #[arg(
@@ -144,8 +149,8 @@ pub struct Source {
     /// Leave facts that the cluster does not have as they are written.
     #[arg(long, requires = "cluster")]
     pub lenient: bool,
-    /// Directory of Git credentials: for each host a directory with `token`, or `username` and
-    /// `password`, and `ca.crt`; for SSH `ssh-privatekey` and `known_hosts`.
+    /// Directory of Git credentials: for each host (`host:port` where the URL has a port) a
+    /// directory with `token`, or `username` and `password`, and `ca.crt`; for SSH `ssh-privatekey` and `known_hosts`.
     #[arg(long)]
     pub git_credentials: Option<PathBuf>,
     /// File with age keys, or directory of such files, to open what SOPS encrypted.
@@ -195,8 +200,8 @@ pub struct Run {
     /// The agent's own namespace.
     #[arg(long, default_value = "flotilla-system")]
     pub namespace: String,
-    /// Directory of Git credentials: for each host a directory with `token`, or `username` and
-    /// `password`, and `ca.crt`; for SSH `ssh-privatekey` and `known_hosts`.
+    /// Directory of Git credentials: for each host (`host:port` where the URL has a port) a
+    /// directory with `token`, or `username` and `password`, and `ca.crt`; for SSH `ssh-privatekey` and `known_hosts`.
     #[arg(long)]
     pub git_credentials: Option<PathBuf>,
     /// File with age keys, or directory of such files, to open what SOPS encrypted.

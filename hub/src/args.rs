@@ -9,7 +9,12 @@ use flotilla_shared::telemetry::LogFormat;
 
 /// The Flotilla hub.
 #[derive(Debug, Parser)]
-#[command(name = "flotilla-hub", version, about)]
+#[command(
+    name = "flotilla-hub",
+    version,
+    about,
+    after_help = "Exit codes: 0 as asked, 1 it differs or is not there yet, 2 an error."
+)]
 pub struct Args {
     /// What to log, such as `info` or `flotilla_hub=debug,info`.
     #[arg(long, global = true, default_value = "info", env = "FLOTILLA_LOG")]
@@ -158,8 +163,8 @@ pub struct Run {
     /// A file with the secret that Git servers sign webhooks with.
     #[arg(long, value_name = "FILE")]
     pub webhook_secret_file: Option<PathBuf>,
-    /// Directory of Git credentials to read repositories with: for each host a directory with `token`,
-    /// or `username` and `password`, and `ca.crt`; for SSH `ssh-privatekey` and `known_hosts`.
+    /// Directory of Git credentials to read repositories with: for each host (`host:port` where the URL has a port) a
+    /// directory with `token`, or `username` and `password`, and `ca.crt`; for SSH `ssh-privatekey` and `known_hosts`.
     #[arg(long, value_name = "DIRECTORY")]
     pub git_credentials: Option<PathBuf>,
     /// A file in the format of git-credential-store with what the hub may push with, for

@@ -18,6 +18,7 @@ use crate::authority::{Authority, External, Rotation, write_private};
 use crate::promote::Credential;
 use crate::serve::doors::Limits;
 use crate::serve::oidc;
+use crate::spec::can_never_work;
 use crate::store::{self, Store};
 
 /// Runs a command to its end.
@@ -274,6 +275,13 @@ async fn authority(ca: Ca) -> anyhow::Result<ExitCode> {
 fn check(file: &Path) -> anyhow::Result<ExitCode> {
     match app::read_fleet_file(file) {
         Ok((spec, _)) => {
+            let never = can_never_work(&spec);
+            if !never.is_empty() {
+                for (place, wrong) in never {
+                    writeln!(std::io::stderr(), "{}: {place}: {wrong}", file.display())?;
+                }
+                return Ok(ExitCode::from(2));
+            }
             say(&format!(
                 "{}: {} repositories, {} environments, {} applications, {} clusters",
                 file.display(),
@@ -286,7 +294,7 @@ fn check(file: &Path) -> anyhow::Result<ExitCode> {
         }
         Err(errors) => {
             writeln!(std::io::stderr(), "{errors}")?;
-            Ok(ExitCode::from(1))
+            Ok(ExitCode::from(2))
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The fleet file: what a person declares, checked as a whole before any of it is used.
 
 mod file;
+mod never;
 mod selector;
 mod strategy;
 mod template;
@@ -13,6 +14,7 @@ use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName, Reposit
 use flotilla_shared::revision::{BranchName, RepositoryUrl};
 
 pub use file::parse;
+pub use never::can_never_work;
 pub use selector::{Selector, SelectorError};
 pub use strategy::{
     Amount, Budgets, Check, Freeze, Gates, Members, OnFailure, OnNewCommit, Question, Strategy,

@@ -89,10 +89,10 @@ async fn e13_a_person_logs_in_and_stays_in_without_a_secret_in_sight() {
     };
 
     let (code, _, err) = terminal.run(&["hub"]).await;
-    assert_eq!(code, 1);
+    assert_eq!(code, 2);
     assert!(err.contains("flotilla login"), "{err}");
     let (code, _, err) = terminal.run(&["login", &address]).await;
-    assert_eq!(code, 1);
+    assert_eq!(code, 2);
     assert!(err.contains("--trust-bundle"), "{err}");
 
     // Said no to; then to somebody whom the hub does not know; nothing is kept.
@@ -106,13 +106,13 @@ async fn e13_a_person_logs_in_and_stays_in_without_a_secret_in_sight() {
     ];
     issuer.with(|state| state.denies = true);
     let (code, _, err) = terminal.run(&login).await;
-    assert_eq!(code, 1, "{err}");
+    assert_eq!(code, 2, "{err}");
     issuer.with(|state| {
         state.denies = false;
         state.user = "eve@example.org".to_owned();
     });
     let (code, _, err) = terminal.run(&login).await;
-    assert_eq!(code, 1, "{err}");
+    assert_eq!(code, 2, "{err}");
     assert!(!terminal.config.exists());
 
     // Let in after a while, with a token that ends at once: it is refreshed before each use.
@@ -154,7 +154,7 @@ async fn e13_a_person_logs_in_and_stays_in_without_a_secret_in_sight() {
     assert_eq!(code, 0, "{err}");
     assert_eq!(
         issuer.with(|state| state.grants.get("refresh_token").copied()),
-        Some(1)
+        Some(2)
     );
     assert!(
         !std::fs::read_to_string(&terminal.config)
@@ -202,7 +202,7 @@ async fn e13_a_person_logs_in_and_stays_in_without_a_secret_in_sight() {
     assert!(who(&["hub"]).await.contains("bob"));
     who(&["context", "remove", "there"]).await;
     let (code, _, err) = terminal.run(&["hub", "--context", "there"]).await;
-    assert_eq!(code, 1);
+    assert_eq!(code, 2);
     assert!(err.contains("there are: here"), "{err}");
     // Where nobody logs in, that is said.
     let bundle = other.path().join("bundle.pem");
@@ -215,6 +215,6 @@ async fn e13_a_person_logs_in_and_stays_in_without_a_secret_in_sight() {
         bundle.to_str().unwrap(),
     ];
     let (code, _, err) = terminal.run(&login).await;
-    assert_eq!(code, 1);
+    assert_eq!(code, 2);
     assert!(err.contains("have certificates"), "{err}");
 }

@@ -32,6 +32,18 @@ pub struct Manifest {
     pub origin: Origin,
 }
 
+/// A name that YAML reads as something else: `on`, `123` and `null` are text only in quotes.
+fn not_text(what: &str, found: &Value) -> String {
+    let is = match found {
+        Value::Bool(true) => "true (so are `on`, `yes` and `y`)".to_owned(),
+        Value::Bool(false) => "false (so are `off`, `no` and `n`)".to_owned(),
+        Value::Number(number) => format!("the number {number}"),
+        Value::Array(_) => return format!("{what} is a list; it must be text"),
+        _ => return format!("{what} is a mapping; it must be text"),
+    };
+    format!("{what} is not text but {is}; put it in quotes")
+}
+
 impl Manifest {
     /// Checks the shape.
     ///
@@ -72,6 +84,18 @@ impl Manifest {
         let api_version = text("/apiVersion").unwrap_or_default();
         if api_version.matches('/').count() > 1 || api_version.starts_with('/') {
             return Err(refuse("apiVersion must be VERSION or GROUP/VERSION"));
+        }
+        for (pointer, what) in [
+            ("/apiVersion", "apiVersion"),
+            ("/kind", "kind"),
+            ("/metadata/name", "metadata.name"),
+        ] {
+            if let Some(found) = value
+                .pointer(pointer)
+                .filter(|found| !found.is_string() && !found.is_null())
+            {
+                return Err(refuse(&not_text(what, found)));
+            }
         }
         text("/kind").ok_or_else(|| refuse("kind is missing"))?;
         if !value.get("metadata").is_some_and(Value::is_object) {

@@ -26,7 +26,13 @@ pub(crate) use steer::{
 
 /// See and steer a fleet of clusters.
 #[derive(Debug, Parser)]
-#[command(name = "flotilla", version, about, max_term_width = 100)]
+#[command(
+    name = "flotilla",
+    version,
+    about,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 as asked, 1 it differs or is not there yet, 2 an error."
+)]
 pub(crate) struct Args {
     /// Which hub, and as whom [default: ~/.config/flotilla/config.yaml].
     #[arg(
@@ -191,8 +197,16 @@ pub(crate) enum Command {
     History {
         /// Only this environment.
         environment: Option<EnvironmentName>,
+        /// The same, as other lists take it.
+        #[arg(
+            short,
+            long = "env",
+            value_name = "ENV",
+            conflicts_with = "environment"
+        )]
+        env: Option<EnvironmentName>,
         /// At most so many.
-        #[arg(long, default_value_t = 20)]
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
         limit: u32,
         #[command(flatten)]
         output: OutputArgs,

@@ -142,11 +142,13 @@ pub(crate) async fn run(args: Args, printer: &Printer) -> Result<(), Error> {
         }
         Command::History {
             environment,
+            env,
             limit,
             output,
         } => {
             let client = reach.connect().await?;
-            rollout::list(&client, environment.as_ref(), limit, output.output, printer).await
+            let only = environment.or(env);
+            rollout::list(&client, only.as_ref(), limit, output.output, printer).await
         }
         Command::Pause(args) => {
             let (client, name) = (reach.connect().await?, args.environment.to_string());

@@ -131,6 +131,19 @@ pub(crate) fn default_path() -> Result<PathBuf, Error> {
     Ok(directory.join("flotilla").join("config.yaml"))
 }
 
+/// Whether a text has what nobody else may read: a private key, or the tokens of a login.
+fn holds_secret(text: &str) -> bool {
+    [
+        "PRIVATE KEY-----",
+        "idToken:",
+        "\"idToken\"",
+        "refreshToken:",
+        "\"refreshToken\"",
+    ]
+    .iter()
+    .any(|secret| text.contains(secret))
+}
+
 impl Contexts {
     /// Reads the named file, or the default one.
     pub(crate) fn load(named: Option<&Path>) -> Result<Self, Error> {
@@ -146,15 +159,22 @@ impl Contexts {
             },
         };
         let file = std::fs::File::open(&path).map_err(error)?;
-        // The mode of what was opened, so that nobody changes the file in between.
-        let mode = file.metadata().map_err(error)?.permissions().mode();
-        if mode & 0o077 != 0 {
-            return Err(Error::Readable(path));
+        // Of what was opened, so that nobody changes the file in between.
+        let metadata = file.metadata().map_err(error)?;
+        if !metadata.is_file() {
+            return Err(Error::Context(format!(
+                "{} is no file; a context file is what `flotilla login` or `flotilla-hub init` wrote",
+                path.display()
+            )));
         }
         let mut text = String::new();
         file.take(MAX_BYTES)
             .read_to_string(&mut text)
             .map_err(error)?;
+        let is_open = metadata.permissions().mode() & 0o077 != 0;
+        if is_open && holds_secret(&text) {
+            return Err(Error::Readable(path));
+        }
         Self::parse(&path, &text)
     }
 

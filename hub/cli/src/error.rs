@@ -64,6 +64,9 @@ pub(crate) enum Error {
         message: String,
         hint: Option<String>,
     },
+    /// What was waited or asked for is not there yet, or not in this way.
+    #[error("{message}")]
+    NotYet { message: String, hint: String },
     /// `git` failed.
     #[error("git {what} failed{detail}")]
     Git { what: String, detail: String },
@@ -123,14 +126,23 @@ impl Error {
         }
     }
 
+    /// What was asked for is not so (yet), with a way on.
+    pub(crate) fn not_yet(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::NotYet {
+            message: message.into(),
+            hint: hint.into(),
+        }
+    }
+
     fn hint(&self) -> Option<String> {
         match self {
+            Self::NotYet { hint, .. } => Some(hint.clone()),
             Self::NoContext(_) | Self::NoHome => Some(
                 "`flotilla login` makes one; so does `flotilla-hub init` in its data directory under \
                  operator/: name it with --context-file, or take it in with flotilla context import"
                     .to_owned(),
             ),
-            Self::Readable(path) => Some(format!("run: chmod 600 {}", path.display())),
+            Self::Readable(path) => Some(format!("run: chmod 600 '{}'", path.display())),
             Self::Dial(DialError::Connect { cause, .. })
                 if cause.contains("invalid peer certificate") =>
             {
@@ -181,19 +193,11 @@ impl Error {
         }
     }
 
-    /// 1: the user's or the fleet's doing. 2: ours.
+    /// 1: it differs, or is not there yet. 2: the command could not do what it was asked.
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Answer(_)
-            | Self::Local(_)
-            | Self::Output(_)
-            | Self::Runtime(_)
-            | Self::Format(_) => 2,
-            Self::Hub {
-                code: Code::Internal | Code::Unknown | Code::DataLoss,
-                ..
-            } => 2,
-            _ => 1,
+            Self::Differs | Self::NotYet { .. } => 1,
+            _ => 2,
         }
     }
 
@@ -225,7 +229,7 @@ impl Error {
             return ExitCode::SUCCESS;
         }
         if matches!(self, Self::Differs) {
-            return ExitCode::from(1);
+            return ExitCode::from(self.exit_code());
         }
         printer.error(&self.to_string(), self.hint().as_deref());
         ExitCode::from(self.exit_code())

@@ -82,6 +82,22 @@ pub(crate) async fn work_tree(folder: &Path) -> Result<Option<(PathBuf, Vec<Stri
     }
     let root = String::from_utf8_lossy(&output.stdout);
     let root = std::fs::canonicalize(root.trim_end_matches('\n')).map_err(Error::Local)?;
+    // What is in another repository's commit is only the submodule's own commit id.
+    let mut outer = command(&root);
+    outer.args(["rev-parse", "--show-superproject-working-tree"]);
+    let outer = run(outer).await?;
+    let above = String::from_utf8_lossy(&outer.stdout);
+    let above = above.trim_end_matches('\n');
+    if outer.status.success() && !above.is_empty() {
+        return Err(Error::refused(
+            format!(
+                "{} is a submodule of {above}, and agents read no submodules",
+                root.display()
+            ),
+            "copy what is to be rendered into the repository, or name the submodule's own repository in \
+             the fleet file",
+        ));
+    }
     let mut list = command(&root);
     list.args([
         "ls-files",

@@ -32,7 +32,7 @@ pub fn main() -> ExitCode {
     let args = match args::Args::read() {
         Ok(args) => args,
         Err(error) => {
-            let code = if error.use_stderr() { 1 } else { 0 };
+            let code = if error.use_stderr() { 2 } else { 0 };
             // A closed pipe is no news to whoever closed it.
             let _ = error.print();
             return ExitCode::from(code);

@@ -45,14 +45,15 @@ impl FromStr for Selector {
 
     fn from_str(text: &str) -> Result<Self, SelectorError> {
         let mut requirements = Vec::new();
+        if text.trim().is_empty() {
+            return Ok(Self(requirements));
+        }
         let mut depth = 0usize;
         let mut part = String::new();
         for c in text.chars().chain(std::iter::once(',')) {
             match c {
                 ',' if depth == 0 => {
-                    if !part.trim().is_empty() {
-                        requirements.push(requirement(part.trim())?);
-                    }
+                    requirements.push(requirement(part.trim())?);
                     part.clear();
                     continue;
                 }
@@ -137,7 +138,17 @@ mod tests {
                 "{text}"
             );
         }
-        for bad in ["a b", "region in eu", "region in (eu", "=x", "a=b c", "!"] {
+        for bad in [
+            "a b",
+            "region in eu",
+            "region in (eu",
+            "=x",
+            "a=b c",
+            "!",
+            "a=b,,c",
+            "a=b,",
+            ",",
+        ] {
             assert!(bad.parse::<Selector>().is_err(), "{bad}");
         }
     }

@@ -77,6 +77,24 @@ impl PathTemplate {
         })
     }
 
+    /// Whether any cluster can have a directory by it.
+    ///
+    /// # Errors
+    /// When the result is not a path within a repository, whatever the cluster.
+    pub fn check(&self) -> Result<(), TemplateError> {
+        let mut path = String::new();
+        for part in &self.parts {
+            path.push_str(match part {
+                Part::Text(text) => text,
+                _ => "x",
+            });
+        }
+        match path.parse::<TreePath>() {
+            Ok(_) => Ok(()),
+            Err(error) => Err(TemplateError::Path(format!("{error}"))),
+        }
+    }
+
     /// As written.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -160,7 +160,7 @@ impl Error {
         ]) {
             return Self::RepositoryNotFound { url };
         }
-        let cause = one_line(&text);
+        let cause = in_words(&told).map_or_else(|| one_line(&text), ToOwned::to_owned);
         if says(&[
             "status 401",
             "status 403",
@@ -177,6 +177,61 @@ impl Error {
     }
 }
 
+/// What a transport's failure means to who runs the hub or the agent; none: nothing that is known.
+fn in_words(told: &str) -> Option<&'static str> {
+    const KNOWN: [(&[&str], &str); 9] = [
+        (
+            &["-advertisement", "content type", "Content-Type"],
+            "the answer is not that of a Git server but, it seems, a web page, such as a login page; see \
+             that the URL is the one to clone from, and whether the server wants credentials",
+        ),
+        (
+            &[
+                "redirect",
+                "Redirect",
+                "status 301",
+                "status 302",
+                "status 307",
+                "status 308",
+            ],
+            "it sends us elsewhere (a redirect), which is not followed; put the final URL into the fleet file",
+        ),
+        (
+            &["CaUsedAsEndEntity"],
+            "its certificate is one of an authority (CA:TRUE) that serves itself, which cannot be verified; \
+             issue a server certificate from it and put the authority's into ca.crt",
+        ),
+        (
+            &["UnknownIssuer", "unknown issuer", "SelfSigned"],
+            "its certificate comes from no authority that is trusted here; put the authority's certificate \
+             into ca.crt of the credentials for this host",
+        ),
+        (
+            &["NotValidForName", "not valid for name"],
+            "its certificate is for another host name",
+        ),
+        (
+            &["certificate expired", "Expired", "NotValidYet"],
+            "its certificate has expired or is not valid yet; see its dates and this machine's clock",
+        ),
+        (
+            &["dns error", "failed to lookup", "Name or service not known"],
+            "its host name is not known to the name servers",
+        ),
+        (
+            &["Connection refused", "ConnectionRefused"],
+            "nothing listens there (connection refused)",
+        ),
+        (
+            &["timed out", "TimedOut", "deadline has elapsed"],
+            "it did not answer in time",
+        ),
+    ];
+    let says = |needles: &[&str]| needles.iter().any(|needle| told.contains(needle));
+    let known = KNOWN.iter().find(|(needles, _)| says(needles));
+    known.map(|(_, words)| *words)
+}
+
 /// The first telling part of a multi-line error chain.
 pub(crate) fn one_line(text: &str) -> String {
     let joined: Vec<&str> = text
@@ -190,6 +245,35 @@ pub(crate) fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn failures_that_are_known_are_said_in_words() {
+        let url = "https://git.example.com/redirect.git".parse().unwrap();
+        for (text, wanted) in [
+            (
+                "Didn't find 'application/x-git-upload-pack-advertisement' in 'text/html'",
+                "login page",
+            ),
+            (
+                "invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))",
+                "CA:TRUE",
+            ),
+            ("invalid peer certificate: UnknownIssuer", "ca.crt"),
+            ("Received HTTP status 302", "redirect"),
+            (
+                "tcp connect error: Connection refused (os error 111)",
+                "nothing listens",
+            ),
+            (
+                "client error (Connect): dns error: failed to lookup address",
+                "host name",
+            ),
+            ("something new", "something new"),
+        ] {
+            let said = Error::transport(&url, text).to_string();
+            assert!(said.contains(wanted), "{text}: {said}");
+        }
+    }
 
     #[test]
     fn a_port_or_a_path_is_not_taken_for_a_status() {

@@ -104,6 +104,19 @@ fn read<T: DeserializeOwned>(
         path: String::new(),
         message: error.message,
     })?;
+    // `applications:` with nothing behind it is an empty list, as `applications: []` is.
+    if let Value::Object(map) = &mut value {
+        map.retain(|_, value| !value.is_null());
+    }
+    if value.is_array() {
+        return Err(ConfigError {
+            file: file.to_owned(),
+            line: 1,
+            column: 1,
+            path: String::new(),
+            message: "invalid type: list, expected a mapping".to_owned(),
+        });
+    }
     prepare(&mut value);
     match serde_path_to_error::deserialize(value) {
         Ok(value) => Ok(Located {
@@ -114,7 +127,7 @@ fn read<T: DeserializeOwned>(
         Err(error) => {
             let path = error.path().to_string();
             let path = if path == "." { String::new() } else { path };
-            let message = error.into_inner().to_string();
+            let message = in_plain_words(&error.into_inner().to_string());
             // serde names the unknown key only in its text, and serde_path_to_error appends it or not
             // depending on the container.
             let (path, message) = match unknown_field(&message) {
@@ -148,6 +161,63 @@ fn read<T: DeserializeOwned>(
             })
         }
     }
+}
+
+/// Says without words of Rust what serde found; "unknown field" is taken apart elsewhere.
+fn in_plain_words(message: &str) -> String {
+    if message.starts_with("data did not match any variant") {
+        return "this value is of none of the forms that can be here".to_owned();
+    }
+    let message = message.replace("unknown variant `", "unknown value `");
+    let Some((found, expected)) = message.rsplit_once(", expected ") else {
+        return message;
+    };
+    let (kind, found) = match found.split_once(": ") {
+        Some((kind @ ("invalid type" | "invalid value" | "invalid length"), found)) => {
+            (kind, found)
+        }
+        _ => return message,
+    };
+    let starts = |words: &[&str]| words.iter().any(|word| expected.starts_with(word));
+    let expected = if starts(&[
+        "struct",
+        "map",
+        "a map",
+        "internally tagged",
+        "adjacently tagged",
+    ]) {
+        "a mapping"
+    } else if starts(&["sequence", "a sequence", "tuple", "a tuple", "an array"]) {
+        "a list"
+    } else if starts(&["enum", "variant", "string or map", "unit", "newtype"]) {
+        "one of its words"
+    } else if starts(&["u8", "u16", "u32", "u64", "usize"]) {
+        "a whole number that is not negative"
+    } else if starts(&["i8", "i16", "i32", "i64", "isize", "nonzero"]) {
+        "a whole number"
+    } else if starts(&["f32", "f64"]) {
+        "a number"
+    } else if starts(&["a borrowed string", "a string", "str", "string"]) {
+        "a string"
+    } else {
+        expected
+    };
+    let is_text_without_quotes = expected == "a string"
+        && ["integer", "boolean", "floating"]
+            .iter()
+            .any(|one| found.starts_with(one));
+    let found = match found {
+        "map" => "mapping",
+        "sequence" => "list",
+        "null" | "unit value" | "Option value" => "nothing",
+        other => other,
+    };
+    let hint = if is_text_without_quotes {
+        "; put it in quotes"
+    } else {
+        ""
+    };
+    format!("{kind}: {found}, expected {expected}{hint}")
 }
 
 /// `unknown key ...; did you mean ...?`, or the list of valid keys where none is near.
@@ -224,7 +294,7 @@ mod tests {
         );
         assert_eq!(
             error("environments:\n- name: 1\n"),
-            "fleet.yaml:2:3: environments[0].name: invalid type: integer `1`, expected a string"
+            "fleet.yaml:2:3: environments[0].name: invalid type: integer `1`, expected a string; put it in quotes"
         );
         assert_eq!(
             error("environments:\n- promotesFrom: x\n"),
@@ -234,6 +304,62 @@ mod tests {
             error("a: [\n"),
             "fleet.yaml:2:1: did not find expected node content"
         );
+    }
+
+    #[test]
+    fn no_word_of_rust_reaches_people() {
+        #[allow(dead_code, reason = "only what cannot be read is looked at")]
+        #[derive(Debug, Deserialize)]
+        #[serde(untagged)]
+        enum Amount {
+            _Count(u32),
+            _Text(String),
+        }
+        #[derive(Debug, Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        enum Mode {
+            _Halt,
+        }
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields, default, rename_all = "camelCase")]
+        #[derive(Default)]
+        struct Wide {
+            _one: Option<Amount>,
+            _two: Option<Mode>,
+            _three: Vec<u32>,
+            _four: std::collections::BTreeMap<String, bool>,
+            _five: Option<(u8, u8)>,
+            _six: Option<f64>,
+            _seven: Option<File>,
+        }
+        for key in ["One", "Two", "Three", "Four", "Five", "Six", "Seven"] {
+            for value in [
+                "1", "-1", "1.5", "x", "on", "[1]", "{a: 1}", "[[]]", "[x, y]", "{a: [b]}",
+            ] {
+                let text = format!("_{}: {value}\n", key.to_lowercase());
+                let Err(error) = from_str::<Wide>("f", &text) else {
+                    continue;
+                };
+                let error = error.to_string();
+                for word in [
+                    "struct", "enum", "variant", "tuple", "untagged", "Wide", "Amount", "Mode",
+                    "Option", "u32", "u8", "f64", "usize", "sequence", "field",
+                ] {
+                    assert!(!error.contains(word), "{text}{error}");
+                }
+            }
+        }
+        assert!(from_str::<File>("f", "environments:\n").is_ok());
+        let words = [
+            ("[]", "f:1:1: invalid type: list, expected a mapping"),
+            (
+                "environments: {}",
+                "f:1:1: environments: invalid type: mapping, expected a list",
+            ),
+        ];
+        for (text, want) in words {
+            assert_eq!(from_str::<File>("f", text).unwrap_err().to_string(), want);
+        }
     }
 
     #[test]

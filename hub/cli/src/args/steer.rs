@@ -17,7 +17,7 @@ pub(crate) enum RolloutCommand {
         #[arg(short, long = "env", value_name = "ENV")]
         environment: Option<EnvironmentName>,
         /// At most so many.
-        #[arg(long, default_value_t = 20)]
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
         limit: u32,
         #[command(flatten)]
         output: OutputArgs,
@@ -152,7 +152,7 @@ pub(crate) struct AuditArgs {
     #[arg(short, long = "env", value_name = "ENV")]
     pub(crate) environment: Option<EnvironmentName>,
     /// At most so many.
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: u32,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
@@ -178,7 +178,7 @@ pub(crate) struct EventsArgs {
     #[arg(short, long)]
     pub(crate) follow: bool,
     /// The newest so many first.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: u32,
     #[command(flatten)]
     pub(crate) output: OutputArgs,

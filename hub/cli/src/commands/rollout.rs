@@ -192,7 +192,7 @@ fn end(rollout: &Rollout, late: bool) -> Option<Result<(), Error>> {
         ),
         _ => return None,
     };
-    Some(Err(Error::refused(message, hint)))
+    Some(Err(Error::not_yet(message, hint)))
 }
 
 fn line(rollout: &Rollout) -> String {

@@ -49,15 +49,15 @@ fn no_escape_leaves_through_a_pipe_unless_asked_for() {
 fn exit_codes_tell_whose_doing_it_was() {
     let hub = Hub::start(Fake::default());
     let users = hub.run(&["describe", "cluster", "nope"]);
-    assert_eq!(users.status.code(), Some(1));
+    assert_eq!(users.status.code(), Some(2));
     assert!(stderr(&users).contains("error: there is no cluster \"nope\""));
     assert!(stdout(&users).is_empty());
     assert_eq!(hub.run(&["hub"]).status.code(), Some(2));
-    assert_eq!(hub.run(&["nonsense"]).status.code(), Some(1));
+    assert_eq!(hub.run(&["nonsense"]).status.code(), Some(2));
     assert_eq!(hub.run(&["--help"]).status.code(), Some(0));
     assert_eq!(
         hub.run(&["cluster", "remove", "dev-1"]).status.code(),
-        Some(1)
+        Some(2)
     );
 }
 
@@ -67,7 +67,7 @@ fn a_context_that_others_can_read_is_refused_with_the_way_out() {
     let mode = std::fs::Permissions::from_mode(0o644);
     std::fs::set_permissions(hub.context(), mode).unwrap();
     let output = hub.run(&["status"]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     assert!(
         stderr(&output).contains("hint: run: chmod 600"),
         "{}",
@@ -92,7 +92,7 @@ fn a_context_of_another_authority_is_told_apart_from_a_hub_that_is_away() {
             .env("FLOTILLA_CONFIG", path)
             .output();
         let output = output.unwrap();
-        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(output.status.code(), Some(2));
         stderr(&output)
     };
     // As after `ca rotate --finish`, for who did not renew.
@@ -177,7 +177,7 @@ fn what_is_followed_or_verified_is_there_for_programs() {
     assert_eq!(values.len(), 1, "{lines}");
     assert_eq!(values[0]["rollout"]["state"], "succeeded");
     let refused = hub.run(&["rollout", "watch", "prod", "-o", "yaml"]);
-    assert_eq!(refused.status.code(), Some(1), "{}", stderr(&refused));
+    assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
     let verified = stdout(&hub.run(&["audit", "verify", "-o", "json"]));
     let verified: Value = serde_json::from_str(&verified).unwrap();
     assert_eq!(verified["entries"], 0);

@@ -119,7 +119,7 @@ fn a_dry_run_and_a_question_without_answer_move_nothing() {
     let dry = hub.run(&["promote", "prod", "--dry-run", "--repo-dir", &work]);
     assert_eq!(dry.status.code(), Some(0), "{}", stderr(&dry));
     let asked = hub.run(&["promote", "prod"]);
-    assert_eq!(asked.status.code(), Some(1));
+    assert_eq!(asked.status.code(), Some(2));
     assert!(stderr(&asked).contains("--yes"), "{}", stderr(&asked));
     assert_eq!(repository.head("prod"), before);
     // The clone that lent its objects has nothing new.
@@ -144,7 +144,7 @@ fn what_is_not_a_fast_forward_is_refused() {
     let hub = repository.hub(v1::StepState::Ok);
     let forced = ["promote", "prod", "--yes", "--force", "--reason", "now"];
     let output = hub.run(&forced);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     assert!(
         stderr(&output).contains("cannot be fast-forwarded")
             && stderr(&output).contains("git merge -s ours origin/prod"),
@@ -171,7 +171,7 @@ fn a_commit_that_the_source_branch_lacks_is_refused() {
         ..Fake::default()
     })
     .run(&["promote", "prod", "--yes"]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     assert!(
         stderr(&output).contains("is not on branch dev"),
         "{}",
@@ -186,7 +186,7 @@ fn a_failed_gate_holds_until_it_is_overruled_with_a_reason() {
     let before = repository.head("prod");
     let hub = repository.hub(v1::StepState::Failed);
     let held = hub.run(&["promote", "prod", "--yes"]);
-    assert_eq!(held.status.code(), Some(1));
+    assert_eq!(held.status.code(), Some(2));
     assert!(
         stderr(&held).contains("held back by health dev-1"),
         "{}",
@@ -196,7 +196,7 @@ fn a_failed_gate_holds_until_it_is_overruled_with_a_reason() {
         hub.run(&["promote", "prod", "--yes", "--force"])
             .status
             .code(),
-        Some(1)
+        Some(2)
     );
     assert_eq!(repository.head("prod"), before);
     let forced = hub.run(&[
@@ -223,7 +223,7 @@ fn nothing_to_promote_is_a_refusal() {
         ..Fake::default()
     })
     .run(&["promote", "prod", "--yes"]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     assert!(
         stderr(&output).contains("nothing to promote"),
         "{}",
@@ -248,7 +248,7 @@ fn a_url_or_branch_that_git_could_take_for_an_option_is_refused() {
             ..Fake::default()
         })
         .run(&["promote", "prod", "--yes"]);
-        assert_eq!(output.status.code(), Some(1), "{url}");
+        assert_eq!(output.status.code(), Some(2), "{url}");
         assert!(
             stderr(&output).contains("is not valid"),
             "{}",
@@ -262,7 +262,7 @@ fn waiting_ends_in_time_and_names_who_is_missing() {
     let repository = Repository::new();
     let hub = repository.hub(v1::StepState::Ok);
     let output = hub.run(&["promote", "prod", "--yes", "--wait", "--wait-timeout", "1s"]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     let said = stderr(&output);
     assert!(
         said.contains("not there yet: dev-1, prod-1, prod-2"),
@@ -433,7 +433,7 @@ fn a_commit_may_be_named_by_its_first_digits() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_eq!(repository.head("prod"), head);
     let output = hub.run(&["promote", "prod", "--commit", "0000000", "--yes"]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     let said = stderr(&output);
     assert!(
         said.contains("no commit 0000000 is known in prod"),
@@ -463,7 +463,7 @@ fn a_pin_names_its_commit_and_end_and_a_commit_that_agents_refuse_is_refused_her
     };
     let refused = pin(&elsewhere);
     let said = stderr(&refused);
-    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert_eq!(refused.status.code(), Some(2), "{said}");
     assert!(
         said.contains("1234567 is not on the branch of prod"),
         "{said}"
@@ -576,7 +576,7 @@ fn promote_waits_for_gates_that_time_or_people_open() {
     let hub = Hub::start(fake);
     let refused = hub.run(&["promote", "prod", "--yes"]);
     let said = stderr(&refused);
-    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert_eq!(refused.status.code(), Some(2), "{said}");
     assert!(said.contains("as --wait does"), "{said}");
     assert_eq!(repository.head("prod"), before);
     let output = hub.run(&["promote", "prod", "--yes", "--wait", "-o", "json"]);
@@ -626,7 +626,7 @@ fn promote_does_not_wait_for_what_waiting_does_not_open() {
         let began = std::time::Instant::now();
         let output = hub.run(&wait);
         let said = stderr(&output);
-        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(
             said.contains("what waiting does not open: quarantine prod-6 (it crashed)"),
             "{said}"
@@ -647,7 +647,7 @@ fn waiting_for_gates_ends_in_time_and_moves_nothing() {
     let hub = repository.hub(v1::StepState::Waiting);
     let output = hub.run(&["promote", "prod", "--yes", "--wait", "--wait-timeout", "1s"]);
     let said = stderr(&output);
-    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(
         said.contains("nothing was moved: still held back by health dev-1 (as it is)"),
         "{said}"

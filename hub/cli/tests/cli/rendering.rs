@@ -72,14 +72,14 @@ fn a_work_tree_renders_as_it_would_be_committed() {
     let text = out(root.path(), &with(&["--label", "region=eu"]));
     assert!(text.contains("at: eu\n"), "{text}");
     assert_eq!(out(root.path(), &with(&["--lenient"])), expected);
-    // What is refused is refused as the agent refuses it, with exit code 1.
+    // What is refused is refused as the agent refuses it, with exit code 2.
     for (arguments, reason) in [
         (with(&[]), "SubstitutionFailed"),
         (vec!["broken"], "PathNotFound"),
     ] {
         let output = run(root.path(), &arguments);
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(1), "{errors}");
+        assert_eq!(output.status.code(), Some(2), "{errors}");
         assert!(errors.contains(&format!("refused ({reason})")), "{errors}");
         assert!(output.stdout.is_empty());
     }

@@ -164,7 +164,7 @@ fn a_hub_that_is_not_there_from_the_beginning_is_not_waited_for() {
         ..Fake::default()
     });
     let output = hub.run(&["rollout", "watch", "prod"]);
-    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn events_go_on_after_the_hub_was_away_and_tell_nothing_twice() {
         .filter_map(|line| Some(line.rsplit_once("  ")?.1.to_owned()))
         .collect();
     assert_eq!(told, ["reason 1", "reason 2", "reason 3"]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     let said = stderr(&output);
     assert!(said.contains("trying again"), "{said}");
     assert!(said.contains("answers again"), "{said}");
@@ -283,7 +283,7 @@ fn an_approval_is_for_what_waits() {
     );
     assert_eq!(steered.lock()[0].wave, "half");
     let output = hub.run(&["approve", "prod"]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     let said = stderr(&output);
     assert!(said.contains("nothing of prod-7 waits"), "{said}");
     assert_eq!(steered.lock().len(), 1);

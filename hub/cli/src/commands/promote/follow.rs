@@ -56,7 +56,7 @@ pub(super) async fn begun(
                         one.commits.iter().any(same)
                     })
                 }) {
-                    return Err(Error::refused(
+                    return Err(Error::not_yet(
                         format!(
                             "the branch moved, and its commit is not tried again since {}: {}",
                             one.rollout, one.reason
@@ -73,7 +73,7 @@ pub(super) async fn begun(
             Err(error) => patience.wait(error, true, printer).await?,
         }
         if Instant::now() >= deadline {
-            return Err(Error::refused(
+            return Err(Error::not_yet(
                 "the branch moved, and its rollout has not begun",
                 format!("`flotilla explain {}` says why", args.environment),
             ));
@@ -135,7 +135,7 @@ pub(super) async fn follow(
                 }
                 if Instant::now() >= deadline {
                     let names: Vec<&str> = missing.iter().map(|one| one.name.as_str()).collect();
-                    return Err(Error::refused(
+                    return Err(Error::not_yet(
                         format!(
                             "the branch moved, and these clusters are not there yet: {}",
                             names.join(", ")

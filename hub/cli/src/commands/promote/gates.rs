@@ -52,7 +52,7 @@ pub(super) fn judge(promotion: &Promotion, args: &Promote, printer: &Printer) ->
         return Ok(Go::Later);
     }
     let way = approving(promotion, args).map_or(String::new(), |way| format!("{way}; "));
-    Err(Error::refused(
+    Err(Error::not_yet(
         format!("the promotion is held back by {}", names(&held)),
         format!(
             "{way}wait until they are open, as --wait does, or overrule them with --force --reason \
@@ -84,7 +84,7 @@ pub(super) async fn wait(
             return Ok(Opened::Gates);
         }
         if Instant::now() >= deadline {
-            return Err(Error::refused(
+            return Err(Error::not_yet(
                 format!(
                     "nothing was moved: still held back by {}",
                     with_evidence(&held)
@@ -139,7 +139,7 @@ fn refuse_lasting(held: &[&Step]) -> Result<(), Error> {
     if lasting.is_empty() {
         return Ok(());
     }
-    Err(Error::refused(
+    Err(Error::not_yet(
         format!(
             "the promotion is held back by what waiting does not open: {}",
             with_evidence(&lasting)
