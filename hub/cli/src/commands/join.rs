@@ -109,12 +109,6 @@ pub(super) async fn run(
             values.hub
         ));
     }
-    if join.workload == Workload::DaemonSet {
-        printer.warn(
-            "the pod that enrols keeps its identity only as long as it lives: after an upgrade or a \
-             drain, remove the cluster and join anew, or take --workload stateful-set",
-        );
-    }
     printer.out(&manifests(&values, join.workload))?;
     printer.say(&format!(
         "apply it in the cluster with kubectl apply -f -; then: flotilla cluster list --pending; \
