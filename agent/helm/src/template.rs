@@ -3,7 +3,24 @@
 //! The shell around it (chart order, notes, partials) is the release's business: parse all files in Helm's
 //! order (shallowest and alphabetically first file last, so that its `define`s win), then `execute` each.
 
-use crate::value::{Str, Value};
+mod engine;
+mod evaluate;
+mod execute;
+mod fault;
+mod lexer;
+mod meter;
+mod node;
+mod number;
+mod parser;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+pub use engine::Engine;
+pub(crate) use engine::Place;
+pub(crate) use execute::truth;
+pub(crate) use fault::Fault;
+use node::Tree;
 
 /// Whether functions that draw on time or randomness may run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,7 +41,7 @@ pub enum Generated {
 pub struct Limits {
     /// Nodes executed and elements walked, over all templates of a release.
     pub steps: u64,
-    /// How deep `include`, `tpl` and `template` nest.
+    /// How deep templates, lists of actions and parentheses nest, all together.
     pub depth: usize,
     /// Bytes of output and of any one value, over all templates of a release.
     pub output: usize,
@@ -37,8 +54,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            steps: 50_000_000,
-            depth: 200,
+            steps: 20_000_000,
+            depth: 1_000,
             output: 64 << 20,
             regexp: 16 << 10,
             expansion: 8 << 20,
@@ -79,7 +96,7 @@ pub struct Error {
 /// Parsed templates by name. Cheap to clone, free of `Rc`, so that it may be kept between renders.
 #[derive(Clone, Debug, Default)]
 pub struct Templates {
-    names: Vec<String>,
+    names: HashMap<Arc<str>, Arc<Tree>>,
 }
 
 impl Templates {
@@ -96,47 +113,39 @@ impl Templates {
     ///
     /// Helm's words for what is wrong with the text, with its place.
     pub fn parse(&mut self, name: &str, text: &str) -> Result<(), Error> {
-        let _ = text;
-        self.names.push(name.to_owned());
+        let file = Parsed::new(name, text)?;
+        self.add(&file);
         Ok(())
     }
-}
 
-/// Executes templates of one release, and keeps count of what they use up.
-#[derive(Debug)]
-pub struct Engine<'a> {
-    templates: &'a Templates,
-    options: &'a Options,
-    warnings: Vec<Warning>,
-}
-
-impl<'a> Engine<'a> {
-    /// For one release.
-    #[must_use]
-    pub fn new(templates: &'a Templates, options: &'a Options) -> Self {
-        Self {
-            templates,
-            options,
-            warnings: Vec::new(),
+    /// Adds what a file defines. An empty definition replaces no other.
+    pub fn add(&mut self, file: &Parsed) {
+        for tree in file.trees.iter() {
+            if !(tree.is_empty() && self.names.contains_key(&tree.name)) {
+                self.names.insert(tree.name.clone(), tree.clone());
+            }
         }
     }
+}
 
-    /// Executes one template with this dot (the map with `Values`, `Release`, `Chart`, `Template`, …).
-    /// `<no value>` is already deleted from what comes back, as Helm does.
+/// One file, parsed: to be kept between renders and added to the [`Templates`] of each.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    trees: Arc<[Arc<Tree>]>,
+}
+
+impl Parsed {
+    /// Parses a file under this name (`chart/templates/x.yaml`).
     ///
     /// # Errors
     ///
-    /// Helm's words for what went wrong, with its place, or which bound was reached where.
-    pub fn execute(&mut self, name: &str, dot: &Value) -> Result<Str, Error> {
-        let _ = (dot, self.options, &self.templates.names);
-        Err(Error {
-            message: format!("template: no template {name:?}"),
-        })
-    }
-
-    /// What was noticed so far, in the order of execution.
-    #[must_use]
-    pub fn warnings(&self) -> &[Warning] {
-        &self.warnings
+    /// Helm's words for what is wrong with the text, with its place.
+    pub fn new(name: &str, text: &str) -> Result<Self, Error> {
+        match parser::parse(name, text) {
+            Ok(trees) => Ok(Self {
+                trees: trees.into(),
+            }),
+            Err(message) => Err(fault::parse_error(name, &message)),
+        }
     }
 }

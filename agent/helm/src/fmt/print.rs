@@ -1,0 +1,206 @@
+//! Go's default formats, and what a verb makes of each kind of value.
+
+use super::flags::Formatter;
+use super::types::type_name;
+use crate::value::{ListKind, MapKind, Value};
+
+/// `fmt.Sprint`: a space between two operands of which none is a string.
+#[must_use]
+pub fn sprint(values: &[Value]) -> Vec<u8> {
+    let mut out = Vec::new();
+    append_all(&mut out, values);
+    out
+}
+
+/// As [`sprint`], onto what is there.
+pub fn append_all(out: &mut Vec<u8>, values: &[Value]) {
+    let mut string_before = false;
+    for (index, value) in values.iter().enumerate() {
+        let string = matches!(value, Value::Str(_));
+        if index > 0 && !string && !string_before {
+            out.push(b' ');
+        }
+        append(out, value);
+        string_before = string;
+    }
+}
+
+/// `fmt.Sprintln`.
+#[must_use]
+pub fn sprintln(values: &[Value]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (index, value) in values.iter().enumerate() {
+        if index > 0 {
+            out.push(b' ');
+        }
+        append(&mut out, value);
+    }
+    out.push(b'\n');
+    out
+}
+
+/// Appends `%v` of a value.
+pub fn append(out: &mut Vec<u8>, value: &Value) {
+    match value {
+        Value::Str(text) => out.extend_from_slice(text.as_bytes()),
+        other => {
+            let mut formatter = Formatter {
+                out: std::mem::take(out),
+                ..Formatter::default()
+            };
+            formatter.value(other, 'v');
+            *out = formatter.out;
+        }
+    }
+}
+
+impl Formatter {
+    /// One operand under one verb.
+    pub(super) fn value(&mut self, value: &Value, verb: char) {
+        match (verb, value) {
+            ('T', _) => self.string(type_name(value).as_bytes()),
+            (_, Value::Nil) => match verb {
+                'v' => self.pad(b"<nil>"),
+                _ => self.bad_verb(value, verb),
+            },
+            ('p', _) => self.bad_verb(value, verb),
+            (_, Value::Bool(value)) if matches!(verb, 't' | 'v') => self.boolean(*value),
+            (_, Value::Int(number, _)) => self.number(value, number.cast_unsigned(), true, verb),
+            (_, Value::Uint(number, _)) => self.number(value, *number, false, verb),
+            (_, Value::Float(number)) => self.real(value, *number, verb),
+            (_, Value::Str(text)) => self.characters(value, text.as_bytes(), verb),
+            (_, Value::List(list)) if list.kind() == ListKind::Bytes => self.bytes(value, verb),
+            (_, Value::List(list)) => {
+                self.sequence(type_name(value), &list.items(), verb);
+            }
+            (_, Value::Map(map)) => {
+                if self.sharp_v {
+                    self.text(type_name(value));
+                    self.text("{");
+                } else {
+                    self.text("map[");
+                }
+                for (index, (key, element)) in map.entries().iter().enumerate() {
+                    if index > 0 {
+                        self.text(if self.sharp_v { ", " } else { " " });
+                    }
+                    self.value(&Value::Str(key.clone()), verb);
+                    self.text(":");
+                    self.element(element, verb, map.kind() != MapKind::Str);
+                }
+                self.text(if self.sharp_v { "}" } else { "]" });
+            }
+            (_, Value::Host(host)) => {
+                if let ('v' | 's' | 'x' | 'X' | 'q', text) = (verb, host.display()) {
+                    let verb = if self.sharp_v { 's' } else { verb };
+                    self.characters(value, text.as_bytes(), verb);
+                } else {
+                    self.bad_verb(value, verb);
+                }
+            }
+            _ => self.bad_verb(value, verb),
+        }
+    }
+
+    /// A value inside another, whose nil is one of an interface.
+    fn element(&mut self, value: &Value, verb: char, interface: bool) {
+        match value {
+            Value::Nil if self.sharp_v && interface => self.text("interface {}(nil)"),
+            Value::Nil => self.text("<nil>"),
+            other => self.value(other, verb),
+        }
+    }
+
+    fn sequence(&mut self, name: &str, items: &[Value], verb: char) {
+        if self.sharp_v {
+            self.text(name);
+            self.text("{");
+        } else {
+            self.text("[");
+        }
+        for (index, item) in items.iter().enumerate() {
+            if index > 0 {
+                self.text(if self.sharp_v { ", " } else { " " });
+            }
+            self.element(item, verb, true);
+        }
+        self.text(if self.sharp_v { "}" } else { "]" });
+    }
+
+    fn bytes(&mut self, value: &Value, verb: char) {
+        let Value::List(list) = value else { return };
+        let items = list.items();
+        let bytes: Vec<u8> = items
+            .iter()
+            .map(|item| match item {
+                Value::Uint(byte, _) => u8::try_from(*byte).unwrap_or(0),
+                _ => 0,
+            })
+            .collect();
+        match verb {
+            's' => self.string(&bytes),
+            'q' => self.quoted(&bytes),
+            'x' => self.hexadecimal(&bytes, false),
+            'X' => self.hexadecimal(&bytes, true),
+            'v' if self.sharp_v => {
+                let name = type_name(value).replace("uint8", "byte");
+                self.sequence(&name, &items, 'v');
+            }
+            _ => self.sequence(type_name(value), &items, verb),
+        }
+    }
+
+    pub(super) fn bad_verb(&mut self, value: &Value, verb: char) {
+        self.text("%!");
+        self.letter(verb);
+        self.text("(");
+        if value.is_nil() {
+            self.text("<nil>");
+        } else {
+            self.text(type_name(value));
+            self.text("=");
+            self.value(value, 'v');
+        }
+        self.text(")");
+    }
+
+    fn number(&mut self, value: &Value, number: u64, signed: bool, verb: char) {
+        match verb {
+            'v' if self.sharp_v && !signed => {
+                let sharp = std::mem::replace(&mut self.sharp, true);
+                self.integer(number, 16, signed, verb, false);
+                self.sharp = sharp;
+            }
+            'v' | 'd' => self.integer(number, 10, signed, verb, false),
+            'b' => self.integer(number, 2, signed, verb, false),
+            'o' | 'O' => self.integer(number, 8, signed, verb, false),
+            'x' => self.integer(number, 16, signed, verb, false),
+            'X' => self.integer(number, 16, signed, verb, true),
+            'c' => self.character(number),
+            'q' => self.quoted_character(number),
+            'U' => self.unicode(number),
+            _ => self.bad_verb(value, verb),
+        }
+    }
+
+    fn real(&mut self, value: &Value, number: f64, verb: char) {
+        match verb {
+            'v' => self.float(number, 'g', None),
+            'b' | 'g' | 'G' | 'x' | 'X' => self.float(number, verb, None),
+            'f' | 'e' | 'E' => self.float(number, verb, Some(6)),
+            'F' => self.float(number, 'f', Some(6)),
+            _ => self.bad_verb(value, verb),
+        }
+    }
+
+    fn characters(&mut self, value: &Value, text: &[u8], verb: char) {
+        match verb {
+            'v' if self.sharp_v => self.quoted(text),
+            'v' | 's' => self.string(text),
+            'x' => self.hexadecimal(text, false),
+            'X' => self.hexadecimal(text, true),
+            'q' => self.quoted(text),
+            _ => self.bad_verb(value, verb),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! `merge` and its kin, as the mergo library merges maps: into the first, which changes.
+
+use super::dicts::reaches;
+use super::equal::empty;
+use super::{Function, Type, many, map};
+use crate::value::{Map, Value};
+
+use Type::Map as M;
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    many("merge", &[M], M, |a| merge_all(a, false)),
+    many("mustMerge", &[M], M, |a| merge_all(a, false)),
+    many("mergeOverwrite", &[M], M, |a| merge_all(a, true)),
+    many("mustMergeOverwrite", &[M], M, |a| merge_all(a, true)),
+];
+
+/// How deep maps are merged.
+const DEEPEST: usize = 500;
+
+fn merge_all(arguments: &[Value], overwrite: bool) -> Result<Value, String> {
+    let target = map(arguments, 0);
+    for index in 1..arguments.len() {
+        merge(&target, &map(arguments, index), overwrite, 0)?;
+    }
+    Ok(Value::Map(target))
+}
+
+fn merge(target: &Map, source: &Map, overwrite: bool, depth: usize) -> Result<(), String> {
+    if depth > DEEPEST {
+        return Err(format!("maps nest deeper than {DEEPEST}"));
+    }
+    if target.same(source) {
+        return Ok(());
+    }
+    for (key, new) in source.entries() {
+        let old = target.get(&key);
+        if new.is_nil() {
+            if overwrite {
+                target.insert(key, new);
+            }
+            continue;
+        }
+        let filled = old.as_ref().is_some_and(|old| !empty(old));
+        match (&old, &new) {
+            (Some(Value::Map(old)), Value::Map(new)) => {
+                merge(old, new, overwrite, depth + 1)?;
+                if filled {
+                    continue;
+                }
+            }
+            // A list where a list is: without overwriting, the old one stays.
+            (_, Value::List(_)) if filled => {
+                if overwrite {
+                    put(target, key, new)?;
+                }
+                continue;
+            }
+            _ => {}
+        }
+        if overwrite || !filled {
+            put(target, key, new)?;
+        }
+    }
+    Ok(())
+}
+
+fn put(target: &Map, key: crate::value::Str, value: Value) -> Result<(), String> {
+    if reaches(&value, target) {
+        let key = crate::fmt::quote(key.as_bytes());
+        return Err(format!("a map cannot hold itself (merge {key})"));
+    }
+    target.insert(key, value);
+    Ok(())
+}

@@ -1,0 +1,391 @@
+//! Regular expressions with Go's meaning, on an engine that like Go's takes linear time.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use regex::bytes::{Captures, Regex, RegexBuilder};
+
+use super::{Function, Type, bytes, int, lossy, pure, shared};
+use crate::template::{Engine, Fault};
+use crate::value::{Str, Value};
+
+use Type::{Int, Str as S};
+
+/// What was compiled before in this release.
+#[derive(Default)]
+pub(crate) struct Memory {
+    compiled: HashMap<Str, Result<Rc<Regex>, String>>,
+}
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    shared("regexMatch", &[S, S], |engine, a| {
+        // A pattern that is none matches nothing, quietly.
+        let matched = compile(engine, &a[0]).is_ok_and(|regex| regex.is_match(bytes(a, 1)));
+        Ok(Value::Bool(matched))
+    }),
+    shared("mustRegexMatch", &[S, S], |engine, a| {
+        Ok(Value::Bool(must(engine, &a[0])?.is_match(bytes(a, 1))))
+    }),
+    shared("regexFind", &[S, S], |engine, a| {
+        Ok(find(&*compile(engine, &a[0])?, a))
+    }),
+    shared("mustRegexFind", &[S, S], |engine, a| {
+        Ok(find(&*must(engine, &a[0])?, a))
+    }),
+    shared("regexFindAll", &[S, S, Int], |engine, a| {
+        Ok(find_all(&*compile(engine, &a[0])?, a))
+    }),
+    shared("mustRegexFindAll", &[S, S, Int], |engine, a| {
+        Ok(find_all(&*must(engine, &a[0])?, a))
+    }),
+    shared("regexReplaceAll", &[S, S, S], |engine, a| {
+        Ok(replace(&*compile(engine, &a[0])?, a, false))
+    }),
+    shared("mustRegexReplaceAll", &[S, S, S], |engine, a| {
+        Ok(replace(&*must(engine, &a[0])?, a, false))
+    }),
+    shared("regexReplaceAllLiteral", &[S, S, S], |engine, a| {
+        Ok(replace(&*compile(engine, &a[0])?, a, true))
+    }),
+    shared("mustRegexReplaceAllLiteral", &[S, S, S], |engine, a| {
+        Ok(replace(&*must(engine, &a[0])?, a, true))
+    }),
+    shared("regexSplit", &[S, S, Int], |engine, a| {
+        Ok(split(&*compile(engine, &a[0])?, a))
+    }),
+    shared("mustRegexSplit", &[S, S, Int], |engine, a| {
+        Ok(split(&*must(engine, &a[0])?, a))
+    }),
+    pure("regexQuoteMeta", &[S], |a| {
+        let mut out = String::new();
+        for letter in lossy(a, 0).chars() {
+            if "\\.+*?()|[]{}^$".contains(letter) {
+                out.push('\\');
+            }
+            out.push(letter);
+        }
+        Ok(Value::from(out))
+    }),
+];
+
+/// As [`compile`], with the words of `regexp.Compile` rather than of `regexp.MustCompile`.
+fn must(engine: &mut Engine<'_>, pattern: &Value) -> Result<Rc<Regex>, Fault> {
+    compiled(engine, pattern).map_err(|message| Fault::plain(message))
+}
+
+fn compile(engine: &mut Engine<'_>, pattern: &Value) -> Result<Rc<Regex>, Fault> {
+    compiled(engine, pattern).map_err(|message| {
+        let shown = pattern
+            .as_str()
+            .map(|text| crate::fmt::quote(text.as_bytes()));
+        let shown = shown.unwrap_or_default().replace('"', "`");
+        Fault::plain(format!("regexp: Compile({shown}): {message}"))
+    })
+}
+
+fn compiled(engine: &mut Engine<'_>, pattern: &Value) -> Result<Rc<Regex>, String> {
+    let Value::Str(pattern) = pattern else {
+        return Err("no pattern".to_owned());
+    };
+    if let Some(known) = engine.memory.compiled.get(pattern) {
+        return known.clone();
+    }
+    let most = engine.meter.limits().regexp;
+    let result = if pattern.len() > most {
+        let size = pattern.len();
+        Err(format!(
+            "a pattern of {size} bytes is more than the {most} that are allowed"
+        ))
+    } else {
+        build(&pattern.lossy()).map(Rc::new)
+    };
+    engine
+        .memory
+        .compiled
+        .insert(pattern.clone(), result.clone());
+    result
+}
+
+fn build(pattern: &str) -> Result<Regex, String> {
+    let translated = translate(pattern)?;
+    RegexBuilder::new(&translated)
+        .size_limit(4 << 20)
+        .dfa_size_limit(4 << 20)
+        .nest_limit(200)
+        .build()
+        .map_err(|error| {
+            let text = error.to_string();
+            let reason = text
+                .lines()
+                .rev()
+                .find_map(|line| line.trim().strip_prefix("error: "))
+                .unwrap_or("invalid or too large");
+            format!("error parsing regexp: {reason}: `{pattern}`")
+        })
+}
+
+/// What Go spells otherwise: `\z`, `\Q…\E`, ASCII classes `\d`, `\s`, `\w`, `\b`, and a brace that counts
+/// nothing, which is a brace.
+fn translate(pattern: &str) -> Result<String, String> {
+    let wrong = |what: &str, text: &str| Err(format!("error parsing regexp: {what}: `{text}`"));
+    let letters: Vec<char> = pattern.chars().collect();
+    let mut out = String::with_capacity(pattern.len() + 16);
+    let mut at = 0;
+    let mut class = false;
+    while at < letters.len() {
+        let letter = letters[at];
+        at += 1;
+        match letter {
+            '\\' => {
+                let Some(escaped) = letters.get(at).copied() else {
+                    return wrong("trailing backslash at end of expression", "");
+                };
+                at += 1;
+                match escaped {
+                    'd' | 's' | 'w' | 'D' | 'S' | 'W' => out.push_str(ascii_class(escaped, class)),
+                    'b' | 'B' if !class => {
+                        out.push_str(if escaped == 'b' {
+                            "(?-u:\\b)"
+                        } else {
+                            "(?-u:\\B)"
+                        });
+                    }
+                    'Q' => {
+                        while at < letters.len() {
+                            if letters[at] == '\\' && letters.get(at + 1) == Some(&'E') {
+                                at += 2;
+                                break;
+                            }
+                            out.push_str(&regex::escape(&letters[at].to_string()));
+                            at += 1;
+                        }
+                    }
+                    'C' => out.push_str("(?-u:.)"),
+                    'A' | 'z' | 'a' | 'f' | 't' | 'n' | 'r' | 'v' | 'x' | 'p' | 'P' => {
+                        out.push('\\');
+                        out.push(escaped);
+                        if matches!(escaped, 'x' | 'p' | 'P') && letters.get(at) == Some(&'{') {
+                            while let Some(letter) = letters.get(at).copied() {
+                                out.push(letter);
+                                at += 1;
+                                if letter == '}' {
+                                    break;
+                                }
+                            }
+                        }
+                    }
+                    '0'..='7'
+                        if escaped == '0'
+                            || letters
+                                .get(at)
+                                .is_some_and(|next| ('0'..='7').contains(next)) =>
+                    {
+                        let mut code = escaped.to_digit(8).unwrap_or(0);
+                        for _ in 0..2 {
+                            let Some(digit) = letters.get(at).and_then(|next| next.to_digit(8))
+                            else {
+                                break;
+                            };
+                            code = code * 8 + digit;
+                            at += 1;
+                        }
+                        out.push_str(&format!("\\x{{{code:x}}}"));
+                    }
+                    other if other.is_ascii_punctuation() => {
+                        out.push('\\');
+                        out.push(other);
+                    }
+                    other => return wrong("invalid escape sequence", &format!("\\{other}")),
+                }
+            }
+            '[' if !class => {
+                class = true;
+                out.push('[');
+                if letters.get(at) == Some(&'^') {
+                    out.push('^');
+                    at += 1;
+                }
+                // A bracket that comes first is one of the class.
+                if letters.get(at) == Some(&']') {
+                    out.push_str("\\]");
+                    at += 1;
+                }
+            }
+            '[' if letters.get(at) == Some(&':') => out.push('['),
+            '[' => out.push_str("\\["),
+            ']' if class => {
+                // The end of `[:alpha:]` is not the end of the class.
+                if letters.get(at.wrapping_sub(2)) == Some(&':') && out_has_open_name(&out) {
+                    out.push(']');
+                } else {
+                    class = false;
+                    out.push(']');
+                }
+            }
+            // These mean set operations here, and nothing in Go.
+            '&' | '~' | '-' if class && letters.get(at) == Some(&letter) => {
+                out.push('\\');
+                out.push(letter);
+            }
+            '{' if !class => {
+                let close = letters[at..].iter().position(|letter| *letter == '}');
+                let inside: String = close
+                    .map(|close| letters[at..at + close].iter().collect())
+                    .unwrap_or_default();
+                if counts(&inside) {
+                    out.push_str(&format!("{{{inside}}}"));
+                    at += inside.len() + 1;
+                } else {
+                    out.push_str("\\{");
+                }
+            }
+            '}' if !class => out.push_str("\\}"),
+            other => out.push(other),
+        }
+    }
+    Ok(out)
+}
+
+fn out_has_open_name(out: &str) -> bool {
+    out.rfind("[:")
+        .is_some_and(|open| !out[open + 2..].contains(']'))
+}
+
+/// Whether what stands in braces counts repetitions.
+fn counts(inside: &str) -> bool {
+    let (least, most) = inside.split_once(',').unwrap_or((inside, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    !least.is_empty() && digits(least) && digits(most)
+}
+
+fn ascii_class(letter: char, inside: bool) -> &'static str {
+    match (letter, inside) {
+        ('d', true) => "0-9",
+        ('d', false) => "[0-9]",
+        ('s', true) => "\\t\\n\\x0c\\r ",
+        ('s', false) => "[\\t\\n\\x0c\\r ]",
+        ('w', true) => "0-9A-Za-z_",
+        ('w', false) => "[0-9A-Za-z_]",
+        ('D', _) => "[^0-9]",
+        ('S', _) => "[^\\t\\n\\x0c\\r ]",
+        _ => "[^0-9A-Za-z_]",
+    }
+}
+
+fn find(regex: &Regex, arguments: &[Value]) -> Value {
+    match regex.find(bytes(arguments, 1)) {
+        Some(found) => Value::str(found.as_bytes()),
+        None => Value::from(""),
+    }
+}
+
+/// Go's matches: none that is empty right after another.
+fn matches<'t>(regex: &Regex, text: &'t [u8], most: i64) -> Vec<Captures<'t>> {
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    regex.captures_iter(text).take(most).collect()
+}
+
+fn span(captures: &Captures<'_>) -> (usize, usize) {
+    captures
+        .get(0)
+        .map_or((0, 0), |all| (all.start(), all.end()))
+}
+
+fn find_all(regex: &Regex, arguments: &[Value]) -> Value {
+    let text = bytes(arguments, 1);
+    let found = matches(regex, text, int(arguments, 2));
+    Value::strings(found.iter().map(|captures| {
+        let (start, end) = span(captures);
+        Str::from(&text[start..end])
+    }))
+}
+
+fn replace(regex: &Regex, arguments: &[Value], literal: bool) -> Value {
+    let text = bytes(arguments, 1);
+    let template = bytes(arguments, 2);
+    let found = matches(regex, text, -1);
+    if found.is_empty() {
+        return arguments[1].clone();
+    }
+    let mut out = Vec::with_capacity(text.len());
+    let mut from = 0;
+    for captures in found {
+        let (start, end) = span(&captures);
+        out.extend_from_slice(&text[from..start]);
+        if literal {
+            out.extend_from_slice(template);
+        } else {
+            expand(&mut out, template, &captures);
+        }
+        from = end;
+    }
+    out.extend_from_slice(&text[from..]);
+    Value::str(out)
+}
+
+/// `$1`, `${name}` and `$$`; a name without braces is as long as it can be.
+fn expand(out: &mut Vec<u8>, template: &[u8], captures: &Captures<'_>) {
+    let mut rest = template;
+    while let Some(dollar) = rest.iter().position(|byte| *byte == b'$') {
+        out.extend_from_slice(&rest[..dollar]);
+        rest = &rest[dollar + 1..];
+        if let Some(after) = rest.strip_prefix(b"$") {
+            out.push(b'$');
+            rest = after;
+            continue;
+        }
+        let braced = rest.first() == Some(&b'{');
+        let name_from = usize::from(braced);
+        let text = String::from_utf8_lossy(&rest[name_from..]).into_owned();
+        let length: usize = text
+            .chars()
+            .take_while(|letter| letter.is_alphanumeric() || *letter == '_')
+            .map(char::len_utf8)
+            .sum();
+        let closed = !braced || text[length..].starts_with('}');
+        if length == 0 || !closed {
+            out.push(b'$');
+            continue;
+        }
+        let name = &text[..length];
+        rest = &rest[name_from + length + usize::from(braced)..];
+        let group = match name.parse::<usize>() {
+            Ok(number) if name.bytes().all(|byte| byte.is_ascii_digit()) => captures.get(number),
+            _ => captures.name(name),
+        };
+        if let Some(group) = group {
+            out.extend_from_slice(group.as_bytes());
+        }
+    }
+    out.extend_from_slice(rest);
+}
+
+/// `Regexp.Split`
+fn split(regex: &Regex, arguments: &[Value]) -> Value {
+    let text = bytes(arguments, 1);
+    let count = int(arguments, 2);
+    if count == 0 {
+        return Value::strings(Vec::<Str>::new());
+    }
+    if !regex.as_str().is_empty() && text.is_empty() {
+        return Value::strings([""]);
+    }
+    let most = usize::try_from(count).unwrap_or(usize::MAX);
+    let mut parts = Vec::new();
+    let (mut from, mut end) = (0, 0);
+    for captures in matches(regex, text, count) {
+        if parts.len() + 1 == most {
+            break;
+        }
+        let (start, stop) = span(&captures);
+        end = start;
+        if stop != 0 {
+            parts.push(Str::from(&text[from..end]));
+        }
+        from = stop;
+    }
+    if end != text.len() {
+        parts.push(Str::from(&text[from..]));
+    }
+    Value::strings(parts)
+}
