@@ -92,6 +92,7 @@ impl Type {
             (Self::Map, Value::Map(map)) => map.kind() != MapKind::Str,
             (Self::List, Value::List(list)) => list.kind() == ListKind::Any,
             (Self::Time, Value::Host(host)) => host.type_name() == "time.Time",
+            (Self::Certificate, Value::Host(host)) => host.type_name() == "sprig.certificate",
             _ => false,
         }
     }

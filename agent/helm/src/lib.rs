@@ -5,12 +5,18 @@
 //!
 //! Rooms: [`value`] is data as Go's templates see it; [`template`] is Go's `text/template`; [`fmt`] is Go's
 //! `fmt` and `strconv`; [`functions`] is what Helm and sprig add; [`yaml`] reads and writes text formats byte
-//! for byte as Helm's libraries do.
+//! for byte as Helm's libraries do; [`chart`] loads charts and picks their subcharts; [`values`] brings values
+//! together; [`release`] makes the manifests of all that.
 
+pub mod capabilities;
+pub mod chart;
 pub mod fmt;
 pub mod functions;
+pub mod release;
+mod schema;
 pub mod template;
 pub mod value;
+pub mod values;
 pub mod yaml;
 
 pub use template::{Engine, Error, Generated, Limits, Options, Templates, Warning};

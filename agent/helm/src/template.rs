@@ -34,6 +34,9 @@ pub enum Generated {
         /// What tells this application on this cluster from all others.
         seed: String,
     },
+    /// They give something that never changes, certificates and keys included: good for looking at a render,
+    /// never for applying it.
+    Display,
 }
 
 /// What one release may use up. All are generous for real charts.

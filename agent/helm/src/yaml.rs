@@ -45,5 +45,13 @@ pub fn emit_pretty(value: &Value) -> Result<Str, String> {
 ///
 /// The library's message.
 pub fn parse(text: &[u8]) -> Result<Value, String> {
-    decode::decode(text)
+    decode::decode(text, decode::Numbers::Floats)
 }
+
+/// As [`parse`], but whole numbers stay integers: where Helm wants text, it writes the number that stood
+/// there.
+pub(crate) fn parse_typed(text: &[u8]) -> Result<Value, String> {
+    decode::decode(text, decode::Numbers::Typed)
+}
+
+pub(crate) use number::{float_text as float64_text, float32_text};

@@ -80,13 +80,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
         let text = super::crypto::encrypt_aes(super::bytes(a, 0), super::bytes(a, 1), vector);
         Ok(Value::from(text))
     }),
-    placed("bcrypt", &[S], |_, _, _| never("bcrypt")),
-    placed("htpasswd", &[S, S], |_, _, a| {
+    placed("bcrypt", &[S], |engine, _, _| never(engine, "bcrypt")),
+    placed("htpasswd", &[S, S], |engine, _, a| {
         let user = lossy(a, 0);
         if user.contains(':') {
             return Ok(Value::from(format!("invalid username: {user}")));
         }
-        never("htpasswd")
+        never(engine, "htpasswd")
     }),
 ];
 
@@ -98,8 +98,11 @@ pub(super) fn now(engine: &mut Engine<'_>, name: &str) -> Result<Time, Fault> {
     Ok(Time::unix(946_684_800 + offset))
 }
 
-/// What is refused whatever was asked for: a secret that anybody could derive again is none.
-pub(super) fn never(name: &str) -> Result<Value, Fault> {
+/// What is refused for whatever is applied: a secret that anybody could derive again is none.
+pub(super) fn never(engine: &Engine<'_>, name: &str) -> Result<Value, Fault> {
+    if engine.options.generated == Generated::Display {
+        return Ok(Value::from(format!("(a placeholder for {name})")));
+    }
     Err(Fault::plain(format!(
         "{name} gives another result at each render, and is not derived either: give the value in the \
          chart's values or in a Secret of your own"
@@ -144,11 +147,15 @@ struct Stream {
 
 impl Stream {
     fn new(engine: &mut Engine<'_>, name: &str) -> Result<Self, Fault> {
-        let Generated::Derive { seed } = &engine.options.generated else {
-            return Err(Fault::plain(format!(
-                "{name} draws on time or chance, and each render would differ: give the value in the \
+        let seed = match &engine.options.generated {
+            Generated::Derive { seed } => seed.as_str(),
+            Generated::Display => "display",
+            Generated::Refuse => {
+                return Err(Fault::plain(format!(
+                    "{name} draws on time or chance, and each render would differ: give the value in the \
                  chart's values, or set `generated: derived` for the application"
-            )));
+                )));
+            }
         };
         let file = &engine.file;
         let call = engine.generated;

@@ -142,7 +142,14 @@ fn translate(pattern: &str) -> Result<String, String> {
                 };
                 at += 1;
                 match escaped {
-                    'd' | 's' | 'w' | 'D' | 'S' | 'W' => out.push_str(ascii_class(escaped, class)),
+                    'd' | 's' | 'w' | 'D' | 'S' | 'W' => {
+                        out.push_str(ascii_class(escaped, class));
+                        // A dash after a class begins no range.
+                        if class && letters.get(at) == Some(&'-') {
+                            out.push_str("\\-");
+                            at += 1;
+                        }
+                    }
                     'b' | 'B' if !class => {
                         out.push_str(if escaped == 'b' {
                             "(?-u:\\b)"

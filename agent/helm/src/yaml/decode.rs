@@ -10,20 +10,32 @@ use super::resolve::{PREFIX, Scalar, resolve, resolve_tagged};
 use super::scan::{Problem, check_characters};
 use crate::value::{Map, MapKind, Str, Value};
 
+/// What becomes of whole numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Numbers {
+    /// They are `float64`, as all numbers of JSON are to Go.
+    #[default]
+    Floats,
+    /// They stay integers.
+    Typed,
+}
+
 /// `sigs.k8s.io/yaml.Unmarshal` into an empty interface.
-pub(super) fn decode(text: &[u8]) -> Result<Value, String> {
+pub(super) fn decode(text: &[u8], numbers: Numbers) -> Result<Value, String> {
     let convert = |error: String| format!("error converting YAML to JSON: {error}");
     check_characters(text).map_err(|problem| convert(problem.to_string()))?;
     let document = first_document(text).map_err(|problem| convert(problem.to_string()))?;
     let Some(node) = document else {
         return Ok(Value::Nil);
     };
-    Decoder::default()
-        .value(&node)
-        .map_err(|failure| match failure {
-            Failure::Yaml(problem) => convert(problem.to_string()),
-            Failure::Json(message) => convert(message),
-        })
+    let mut decoder = Decoder {
+        numbers,
+        ..Decoder::default()
+    };
+    decoder.value(&node).map_err(|failure| match failure {
+        Failure::Yaml(problem) => convert(problem.to_string()),
+        Failure::Json(message) => convert(message),
+    })
 }
 
 enum Failure {
@@ -43,6 +55,7 @@ struct Decoder {
     decoded: u64,
     by_alias: u64,
     alias_depth: u32,
+    numbers: Numbers,
 }
 
 impl Decoder {
@@ -77,6 +90,9 @@ impl Decoder {
                     "json: unsupported value: {}",
                     infinite(number)
                 ))),
+                (Scalar::Int(number), _) if self.numbers == Numbers::Typed => {
+                    Ok(Value::int64(number))
+                }
                 (meaning, text) => Ok(as_value(meaning, text)),
             },
             Node::Sequence(items) => {

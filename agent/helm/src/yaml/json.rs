@@ -4,5 +4,6 @@ mod parse;
 mod write;
 
 pub use parse::parse;
+pub(crate) use parse::parse_first;
 pub(super) use write::{as_yaml_reads, bytes, check_key, cycle, number};
 pub use write::{emit, emit_pretty};

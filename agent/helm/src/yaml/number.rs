@@ -1,7 +1,7 @@
 //! Floats as Go's libraries write them. All begin from the shortest digits that read back as the same value.
 
 /// `strconv.FormatFloat(value, 'g', -1, 64)`, which YAML uses; an exponent from 6 on.
-pub(super) fn float_text(value: f64) -> String {
+pub(crate) fn float_text(value: f64) -> String {
     general(&format!("{value:e}"), 6)
 }
 
@@ -10,7 +10,7 @@ pub(super) fn float_text(value: f64) -> String {
     clippy::cast_possible_truncation,
     reason = "Go writes them as float32, too"
 )]
-pub(super) fn float32_text(value: f64) -> String {
+pub(crate) fn float32_text(value: f64) -> String {
     if value.is_nan() {
         return ".nan".to_owned();
     }

@@ -32,6 +32,17 @@ pub fn parse(text: &[u8]) -> Result<Value, String> {
     }
 }
 
+/// The first value of a text, and where it ends.
+pub(crate) fn parse_first(text: &[u8]) -> Result<(Value, usize), String> {
+    let mut parser = Parser {
+        text,
+        at: 0,
+        out_of_range: None,
+    };
+    let value = parser.value("looking for beginning of value", 0)?;
+    Ok((value, parser.at))
+}
+
 struct Parser<'a> {
     text: &'a [u8],
     at: usize,

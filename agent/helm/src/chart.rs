@@ -1,0 +1,156 @@
+//! Charts as they stand in a tree of files, or in an archive.
+//!
+//! ```text
+//!   files --ignore--> load (metadata, archive for .tgz in charts/) --> Chart --dependencies--> Chart with
+//!                                                             the subcharts that its values ask for
+//! ```
+
+mod archive;
+mod dependencies;
+mod files;
+mod glob;
+mod ignore;
+mod load;
+mod metadata;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use crate::value::{Map, Value};
+
+pub(crate) use dependencies::{compatible, process as process_dependencies};
+pub use files::Files;
+pub use glob::path_match;
+pub use metadata::{Dependency, Maintainer, Metadata};
+pub(crate) use metadata::{Fields, json_kind};
+
+/// A file with its path from the chart's folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// With `/` between its parts.
+    pub name: String,
+    /// As it is.
+    pub data: Arc<[u8]>,
+}
+
+impl File {
+    /// A file.
+    pub fn new(name: impl Into<String>, data: impl Into<Arc<[u8]>>) -> Self {
+        Self {
+            name: name.into(),
+            data: data.into(),
+        }
+    }
+}
+
+/// Why a chart cannot be loaded: Helm's own text.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct LoadError(pub(crate) String);
+
+/// A chart with the charts below it.
+#[derive(Clone, Debug)]
+pub struct Chart {
+    /// `Chart.yaml`.
+    pub metadata: Metadata,
+    /// What is in `templates/`.
+    pub templates: Vec<File>,
+    /// What is nowhere else.
+    pub files: Vec<File>,
+    /// `values.yaml`, after import of values from subcharts.
+    pub values: Map,
+    /// `values.schema.json`.
+    pub schema: Option<Arc<[u8]>>,
+    /// What is in `charts/`.
+    pub dependencies: Vec<Chart>,
+}
+
+impl Chart {
+    /// Loads a chart's folder. `.helmignore` is obeyed.
+    ///
+    /// # Errors
+    ///
+    /// What is malformed or missing, in Helm's words.
+    pub fn from_folder(files: Vec<File>) -> Result<Self, LoadError> {
+        load::folder(files)
+    }
+
+    /// Loads a `.tgz`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Chart::from_folder`], and what makes an archive unusable: paths that leave it, sizes beyond
+    /// Helm's own limits.
+    pub fn from_archive(archive: &[u8]) -> Result<Self, LoadError> {
+        load::archive(archive)
+    }
+
+    /// Its name, which is the alias where it is used under one.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.metadata.name
+    }
+
+    /// A chart of definitions only, which renders nothing itself.
+    #[must_use]
+    pub fn is_library(&self) -> bool {
+        self.metadata.kind.eq_ignore_ascii_case("library")
+    }
+
+    /// What `.Chart` is in its templates.
+    pub(crate) fn as_value(&self, root: bool) -> Value {
+        let map = self.metadata.as_map();
+        map.insert("IsRoot", root);
+        Value::Map(map)
+    }
+
+    /// Declared dependencies that are not in `charts/`.
+    ///
+    /// # Errors
+    ///
+    /// Their names, and the command that brings them.
+    pub fn check_dependencies(&self) -> Result<(), String> {
+        let missing: Vec<&str> = self
+            .metadata
+            .dependencies
+            .iter()
+            .map(|dependency| dependency.name.as_str())
+            .filter(|name| !self.dependencies.iter().any(|chart| chart.name() == *name))
+            .collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(format!(
+            "an error occurred while checking for chart dependencies. You may need to run `helm dependency \
+             build` to fetch missing dependencies: found in Chart.yaml, but missing in charts/ directory: {}",
+            missing.join(", ")
+        ))
+    }
+
+    /// The files of `crds/`, here and below, with their paths from `path`.
+    pub(crate) fn crds(&self, path: &str, into: &mut Vec<File>) {
+        let manifest = |name: &str| {
+            let extension = name
+                .rsplit('/')
+                .next()
+                .and_then(|base| base.rsplit_once('.'));
+            extension.is_some_and(|(_, extension)| {
+                ["yaml", "yml", "json"]
+                    .iter()
+                    .any(|known| extension.eq_ignore_ascii_case(known))
+            })
+        };
+        for file in &self.files {
+            if file.name.starts_with("crds/") && manifest(&file.name) {
+                into.push(File {
+                    name: format!("{path}/{}", file.name),
+                    data: Arc::clone(&file.data),
+                });
+            }
+        }
+        for chart in &self.dependencies {
+            chart.crds(&format!("{path}/charts/{}", chart.name()), into);
+        }
+    }
+}

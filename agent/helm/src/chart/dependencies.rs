@@ -1,0 +1,165 @@
+//! Which subcharts are used, under which names, and what they lend their parent.
+
+use super::{Chart, Dependency};
+use crate::functions::semver::{Constraint, Version};
+use crate::value::{Map, MapKind, Str, Value};
+use crate::values::{self, Mode, path};
+
+/// Leaves the subcharts that the values enable, under their aliases, and imports what they export.
+pub(crate) fn process(chart: &mut Chart, values: &Map) -> Result<(), String> {
+    enable(chart, values, "")?;
+    import_all(chart)
+}
+
+/// Whether the version is in the range; a malformed one of either is in none.
+pub(crate) fn compatible(range: &str, version: &str) -> bool {
+    match (Constraint::parse(range), Version::parse(version)) {
+        (Ok(range), Ok(version)) => range.matches(&version),
+        _ => false,
+    }
+}
+
+fn by_conditions(dependencies: &mut [Dependency], values: &Map, prefix: &str) {
+    for dependency in dependencies {
+        for condition in dependency.condition.trim().split(',') {
+            if condition.is_empty() {
+                continue;
+            }
+            let found = path::value(values, &format!("{prefix}{condition}"));
+            if let Some(Value::Bool(enabled)) = found {
+                dependency.enabled = enabled;
+                break;
+            }
+        }
+    }
+}
+
+fn by_tags(dependencies: &mut [Dependency], values: &Map) {
+    let Some(tags) = path::table(values, "tags") else {
+        return;
+    };
+    for dependency in dependencies {
+        let mut seen = dependency
+            .tags
+            .iter()
+            .filter_map(|tag| match tags.get(tag) {
+                Some(Value::Bool(value)) => Some(value),
+                _ => None,
+            });
+        // One that is on is enough; one that is off only counts where none is on.
+        let first = seen.next();
+        let on = first == Some(true) || seen.any(|value| value);
+        dependency.enabled = on || first.is_none();
+    }
+}
+
+/// The chart that a dependency asks for, under its alias.
+fn wanted(charts: &[Chart], dependency: &Dependency) -> Option<Chart> {
+    let found = charts.iter().find(|chart| {
+        chart.name() == dependency.name && compatible(&dependency.version, &chart.metadata.version)
+    })?;
+    let mut chart = found.clone();
+    if !dependency.alias.is_empty() {
+        chart.metadata.name.clone_from(&dependency.alias);
+    }
+    Some(chart)
+}
+
+fn enable(chart: &mut Chart, values: &Map, prefix: &str) -> Result<(), String> {
+    if chart.metadata.dependencies.is_empty() {
+        return Ok(());
+    }
+    let present = std::mem::take(&mut chart.dependencies);
+    // What nobody has declared is used all the same.
+    let undeclared = present.iter().filter(|existing| {
+        !chart.metadata.dependencies.iter().any(|dependency| {
+            existing.name() == dependency.name
+                && compatible(&dependency.version, &existing.metadata.version)
+        })
+    });
+    let mut used: Vec<Chart> = undeclared.cloned().collect();
+    for dependency in &mut chart.metadata.dependencies {
+        used.extend(wanted(&present, dependency));
+        if !dependency.alias.is_empty() {
+            dependency.name.clone_from(&dependency.alias);
+        }
+        dependency.enabled = true;
+    }
+    chart.dependencies = used;
+    let coalesced = values::coalesce(chart, values, Mode::Coalesce)?;
+    by_tags(&mut chart.metadata.dependencies, &coalesced);
+    by_conditions(&mut chart.metadata.dependencies, &coalesced, prefix);
+    let declared = &mut chart.metadata.dependencies;
+    let disabled: Vec<String> = declared
+        .iter()
+        .filter(|dependency| !dependency.enabled)
+        .map(|dependency| dependency.name.clone())
+        .collect();
+    declared.retain(|dependency| !disabled.contains(&dependency.name));
+    chart
+        .dependencies
+        .retain(|subchart| !disabled.contains(&subchart.metadata.name));
+    for subchart in &mut chart.dependencies {
+        let prefix = format!("{prefix}{}.", subchart.metadata.name);
+        enable(subchart, &coalesced, &prefix)?;
+    }
+    Ok(())
+}
+
+fn import_all(chart: &mut Chart) -> Result<(), String> {
+    for subchart in &mut chart.dependencies {
+        import_all(subchart)?;
+    }
+    import(chart)
+}
+
+fn import(chart: &mut Chart) -> Result<(), String> {
+    if chart.metadata.dependencies.is_empty() {
+        return Ok(());
+    }
+    let merged = values::coalesce(chart, &Map::new(), Mode::Merge)?;
+    let imported = Map::new();
+    for dependency in &mut chart.metadata.dependencies {
+        let mut recorded = Vec::new();
+        for import in &dependency.import_values {
+            let (child, parent) = match import {
+                Value::Map(pair) => {
+                    let text = |key: &str| match pair.get(key) {
+                        Some(Value::Str(text)) => text.lossy().into_owned(),
+                        Some(other) => format!("{other:?}"),
+                        None => "<nil>".to_owned(),
+                    };
+                    (text("child"), text("parent"))
+                }
+                Value::Str(name) => (format!("exports.{name}"), ".".to_owned()),
+                _ => continue,
+            };
+            recorded.push(Value::Map(Map::of(
+                MapKind::Str,
+                [
+                    (Str::from("child"), child.as_str().into()),
+                    (Str::from("parent"), parent.as_str().into()),
+                ]
+                .into(),
+            )));
+            // A table that is not there is passed over, as Helm does with a warning.
+            let Some(table) = path::table(&merged, &format!("{}.{child}", dependency.name)) else {
+                continue;
+            };
+            let placed = if parent == "." {
+                table
+            } else {
+                parent.rsplit('.').fold(table, |inner, key| {
+                    std::iter::once((Str::from(key), Value::Map(inner))).collect()
+                })
+            };
+            values::merge_tables(&imported, &placed);
+        }
+        dependency.import_values = recorded;
+    }
+    // The parent's own values win over what it imports.
+    let own = merged.deep_copy();
+    values::merge_tables(&own, &imported);
+    chart.values = own;
+    Ok(())
+}

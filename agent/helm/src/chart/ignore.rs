@@ -1,0 +1,91 @@
+//! `.helmignore`.
+
+use super::glob::path_match;
+
+#[derive(Clone, Debug)]
+struct Rule {
+    pattern: String,
+    negated: bool,
+    folders_only: bool,
+    /// Whether it speaks of whole paths, not of names alone.
+    whole_path: bool,
+}
+
+/// Which files of a folder are not part of the chart.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rules(Vec<Rule>);
+
+impl Rules {
+    pub(super) fn parse(text: &[u8]) -> Result<Self, String> {
+        let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
+        let text = String::from_utf8_lossy(text);
+        let mut rules = Self::default();
+        for line in text.lines() {
+            rules.add(line)?;
+        }
+        Ok(rules)
+    }
+
+    /// Hidden files in `templates/` are no templates.
+    pub(super) fn with_defaults(mut self) -> Self {
+        // A pattern that is known to be good.
+        let _ = self.add("templates/.?*");
+        self
+    }
+
+    fn add(&mut self, line: &str) -> Result<(), String> {
+        let rule = line.trim();
+        if rule.is_empty() || rule.starts_with('#') {
+            return Ok(());
+        }
+        if rule.contains("**") {
+            return Err("double-star (**) syntax is not supported".to_owned());
+        }
+        path_match(rule, "abc").map_err(|_| "syntax error in pattern".to_owned())?;
+        let (negated, rule) = match rule.strip_prefix('!') {
+            Some(rest) => (true, rest),
+            None => (false, rule),
+        };
+        let (folders_only, rule) = match rule.strip_suffix('/') {
+            Some(rest) => (true, rest),
+            None => (false, rule),
+        };
+        let (pattern, whole_path) = match rule.strip_prefix('/') {
+            Some(rest) => (rest, true),
+            None => (rule, rule.contains('/')),
+        };
+        self.0.push(Rule {
+            pattern: pattern.to_owned(),
+            negated,
+            folders_only,
+            whole_path,
+        });
+        Ok(())
+    }
+
+    /// Whether this file, or a folder that it is in, is left out.
+    pub(super) fn ignores(&self, path: &str) -> bool {
+        let folders = path.match_indices('/').map(|(at, _)| &path[..at]);
+        folders.into_iter().any(|folder| self.one(folder, true)) || self.one(path, false)
+    }
+
+    fn one(&self, path: &str, folder: bool) -> bool {
+        for rule in &self.0 {
+            let subject = if rule.whole_path {
+                path
+            } else {
+                path.rsplit('/').next().unwrap_or(path)
+            };
+            let matches = path_match(&rule.pattern, subject).unwrap_or(false);
+            // In Helm a negated rule leaves out all that it does not name.
+            if rule.negated {
+                if (rule.folders_only && !folder) || !matches {
+                    return true;
+                }
+            } else if matches && (folder || !rule.folders_only) {
+                return true;
+            }
+        }
+        false
+    }
+}

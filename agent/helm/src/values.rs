@@ -1,0 +1,98 @@
+//! Values: read from files, merged, and brought together over a chart and its subcharts.
+
+mod coalesce;
+pub(crate) mod path;
+pub mod strvals;
+#[cfg(test)]
+mod tests;
+
+use crate::chart::Chart;
+use crate::value::{Map, Value};
+use crate::yaml;
+
+/// What becomes of `null`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// It takes a default away.
+    Coalesce,
+    /// It stays, for a later coalescing.
+    Merge,
+}
+
+/// The values that a chart's templates see: what was given over what the charts have as defaults.
+pub(crate) fn coalesce(chart: &Chart, given: &Map, mode: Mode) -> Result<Map, String> {
+    let values = given.deep_copy();
+    coalesce::chart(chart, &values, mode)?;
+    Ok(values)
+}
+
+/// Puts into `into` what it does not have yet; `null`s stay.
+pub(crate) fn merge_tables(into: &Map, from: &Map) {
+    coalesce::tables(into, from, Mode::Merge);
+}
+
+/// Reads a values file. Several documents are merged, the later over the earlier.
+///
+/// # Errors
+///
+/// Helm's words for what is wrong with the text.
+pub fn load(text: &[u8]) -> Result<Map, String> {
+    let mut values = Map::new();
+    for document in documents(text) {
+        let value = yaml::parse(&document)
+            .map_err(|error| format!("cannot unmarshal yaml document: {error}"))?;
+        let map = match value {
+            Value::Nil => continue,
+            Value::Map(map) => map,
+            other => {
+                return Err(format!(
+                    "cannot unmarshal yaml document: error unmarshaling JSON: while decoding JSON: json: \
+                     cannot unmarshal {} into Go value of type map[string]interface {{}}",
+                    crate::chart::json_kind(&other)
+                ));
+            }
+        };
+        values = if values.is_empty() {
+            map
+        } else {
+            merge(&values, &map)
+        };
+    }
+    Ok(values)
+}
+
+/// Kubernetes' reader of several documents: a line that begins with `---` ends one.
+fn documents(text: &[u8]) -> Vec<Vec<u8>> {
+    let mut documents = Vec::new();
+    let mut current = Vec::new();
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        let separator = line.strip_prefix(b"---").is_some_and(|rest| {
+            let rest = rest.trim_ascii();
+            rest.is_empty() || rest.starts_with(b"#")
+        });
+        // One at the beginning stays, so that lines are counted from there.
+        if separator && !current.is_empty() {
+            documents.push(std::mem::take(&mut current));
+        } else {
+            current.extend_from_slice(line);
+        }
+    }
+    if !current.is_empty() {
+        documents.push(current);
+    }
+    documents
+}
+
+/// The second over the first, tables merged.
+#[must_use]
+pub fn merge(first: &Map, second: &Map) -> Map {
+    let out: Map = first.entries().into_iter().collect();
+    for (key, value) in second.entries() {
+        let value = match (out.get(&key), value) {
+            (Some(Value::Map(below)), Value::Map(above)) => Value::Map(merge(&below, &above)),
+            (_, value) => value,
+        };
+        out.insert(key, value);
+    }
+    out
+}
