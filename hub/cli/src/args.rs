@@ -18,7 +18,7 @@ pub(crate) use commit::CommitPrefix;
 pub(crate) use context::{ContextCommand, LoginArgs};
 pub(crate) use join::{ClusterCommand, JoinManifest, TokenCommand, Workload};
 pub(crate) use promote::Promote;
-pub(crate) use render::RenderArgs;
+pub(crate) use render::{ChartArgs, GeneratedChoice, RenderArgs, Renderer};
 pub(crate) use steer::{
     ApproveArgs, AuditArgs, AuditCommand, EventsArgs, OperatorCommand, PinArgs, Reasoned,
     RollbackArgs, RolloutCommand, SubjectArgs,

@@ -12,6 +12,7 @@ mod overrule;
 mod patience;
 mod promote;
 mod render;
+mod render_chart;
 mod rollback;
 mod rollout;
 mod show;

@@ -46,8 +46,13 @@ impl Printer {
 
     /// Writes data.
     pub(crate) fn out(&self, text: &str) -> Result<(), Error> {
+        self.out_bytes(text.as_bytes())
+    }
+
+    /// Writes data that need not be text.
+    pub(crate) fn out_bytes(&self, bytes: &[u8]) -> Result<(), Error> {
         let mut out = std::io::stdout().lock();
-        out.write_all(text.as_bytes())
+        out.write_all(bytes)
             .and_then(|()| out.flush())
             .map_err(Error::Output)
     }

@@ -1,6 +1,7 @@
 //! Arguments of rendering.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use flotilla_shared::id::{ClusterName, EnvironmentName};
 
@@ -10,9 +11,9 @@ pub(crate) struct RenderArgs {
     /// The directory, or the single file.
     #[arg(default_value = ".")]
     pub(crate) directory: PathBuf,
-    /// How: auto, plain or kustomize.
+    /// How: auto, plain, kustomize or helm.
     #[arg(long, value_name = "RENDERER", default_value = "auto")]
-    pub(crate) renderer: flotilla_render::Renderer,
+    pub(crate) renderer: Renderer,
     /// How to show the result: yaml, json, or files-read for the files it depends on.
     #[arg(short, long, value_name = "FORMAT", default_value = "yaml")]
     pub(crate) output: flotilla_render::Output,
@@ -28,6 +29,99 @@ pub(crate) struct RenderArgs {
     /// Leave facts that the cluster does not have as they are written.
     #[arg(long, requires = "cluster")]
     pub(crate) lenient: bool,
+    /// For a chart.
+    #[command(flatten)]
+    pub(crate) chart: ChartArgs,
+}
+
+/// Who renders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Renderer {
+    /// What an agent does with a directory.
+    Tree(flotilla_render::Renderer),
+    /// A chart, printed as `helm template` prints it.
+    Helm,
+}
+
+impl FromStr for Renderer {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "helm" {
+            return Ok(Self::Helm);
+        }
+        let known = |_| "known are auto, plain, kustomize and helm".to_owned();
+        text.parse().map(Self::Tree).map_err(known)
+    }
+}
+
+/// What `helm template` takes, with Helm's names and meaning. Given with another renderer they are an error.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "With --renderer helm, as for helm template")]
+pub(crate) struct ChartArgs {
+    /// The release's name.
+    #[arg(long, value_name = "NAME", default_value = "release-name")]
+    pub(crate) release_name: String,
+    /// The release's namespace.
+    #[arg(short, long, value_name = "NAMESPACE", default_value = "default")]
+    pub(crate) namespace: String,
+    /// A file of values, `-` for standard input; may be repeated, the last wins.
+    #[arg(short = 'f', long, value_name = "FILE")]
+    pub(crate) values: Vec<PathBuf>,
+    /// `key=value`, the value read as a number or a word where it is one; may be repeated.
+    #[arg(long, value_name = "EXPRESSION")]
+    pub(crate) set: Vec<String>,
+    /// `key=value`, the value always text; may be repeated.
+    #[arg(long, value_name = "EXPRESSION")]
+    pub(crate) set_string: Vec<String>,
+    /// `key=file`, the value being the file's content; may be repeated.
+    #[arg(long, value_name = "EXPRESSION")]
+    pub(crate) set_file: Vec<String>,
+    /// `key=JSON`, or a whole JSON object; may be repeated.
+    #[arg(long, value_name = "EXPRESSION")]
+    pub(crate) set_json: Vec<String>,
+    /// `key=value`, the value all that follows, as it is; may be repeated.
+    #[arg(long, value_name = "EXPRESSION")]
+    pub(crate) set_literal: Vec<String>,
+    /// The version of Kubernetes that the chart is told.
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) kube_version: Option<String>,
+    /// API versions that the chart is told besides Helm's own; may be repeated.
+    #[arg(short, long, value_name = "VERSION", value_delimiter = ',')]
+    pub(crate) api_versions: Vec<String>,
+    /// Print `crds/`, too.
+    #[arg(long)]
+    pub(crate) include_crds: bool,
+    /// Leave hooks out.
+    #[arg(long)]
+    pub(crate) no_hooks: bool,
+    /// Leave hooks of `helm test` out.
+    #[arg(long)]
+    pub(crate) skip_tests: bool,
+    /// Say that it is an upgrade, not an installation.
+    #[arg(long)]
+    pub(crate) is_upgrade: bool,
+    /// Show only what comes of this template of the chart; may be repeated.
+    #[arg(short, long, value_name = "TEMPLATE")]
+    pub(crate) show_only: Vec<String>,
+    /// Leave `values.schema.json` aside.
+    #[arg(long)]
+    pub(crate) skip_schema_validation: bool,
+    /// Functions of chance and time: `refuse`, or `allow-for-display` for placeholders that never change.
+    #[arg(long, value_name = "HOW", default_value = "refuse")]
+    pub(crate) generated: GeneratedChoice,
+    /// `lookup` is an error instead of empty.
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+/// What becomes of functions of chance and time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum GeneratedChoice {
+    /// They are errors.
+    Refuse,
+    /// They give something, which is good for looking at only.
+    AllowForDisplay,
 }
 
 fn fact(text: &str) -> Result<(String, String), String> {

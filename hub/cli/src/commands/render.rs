@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 
 use flotilla_render::{Facts, Missing, Options, render};
 
-use crate::args::RenderArgs;
+use crate::args::{RenderArgs, Renderer};
 use crate::error::Error;
 use crate::git;
 use crate::printer::Printer;
 use crate::work_tree::WorkTree;
 
 pub(super) async fn run(args: RenderArgs, printer: &Printer) -> Result<(), Error> {
+    let Renderer::Tree(renderer) = args.renderer else {
+        return super::render_chart::run(&args, printer);
+    };
     let file = |cause| Error::File {
         path: args.directory.clone(),
         cause,
@@ -39,7 +42,7 @@ pub(super) async fn run(args: RenderArgs, printer: &Printer) -> Result<(), Error
         |path| path.to_string_lossy().into_owned(),
     );
     let options = Options {
-        renderer: args.renderer,
+        renderer,
         facts: facts(&args),
         ..Options::default()
     };
