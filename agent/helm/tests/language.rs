@@ -143,3 +143,8 @@ fn go_templates_print_what_helm_prints() {
 fn functions_give_what_helm_gives() {
     run("sprig/sprig.json", 0.1);
 }
+
+#[test]
+fn yaml_json_and_toml_are_byte_for_byte() {
+    run("yaml/yaml.json", 0.1);
+}
