@@ -29,7 +29,7 @@ impl Failures {
             }
             (Some(_), _, Err(error)) => self.0.push(format!("{name}: fails: {error}")),
             (None, Some(expected), Ok(_)) => {
-                self.0.push(format!("{name}: should fail: {expected}"))
+                self.0.push(format!("{name}: should fail: {expected}"));
             }
             (None, Some(_), Err(_)) => {}
             (None, None, _) => self.0.push(format!("{name}: a case without expectation")),

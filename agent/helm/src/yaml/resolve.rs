@@ -173,9 +173,8 @@ fn is_timestamp(text: &str) -> bool {
         if !(1..=12).contains(&month) || day < 1 || day > days(year, month) {
             return None;
         }
-        let (separator, after) = match rest.split_first() {
-            None => return Some(true),
-            Some(split) => split,
+        let Some((separator, after)) = rest.split_first() else {
+            return Some(true);
         };
         if !matches!(separator, b'T' | b't' | b' ') {
             return None;

@@ -182,7 +182,7 @@ impl<'a> Scanner<'a> {
             self.push(TokenKind::StreamStart, self.cursor.mark);
             return Ok(());
         }
-        self.to_next_token();
+        self.skip_to_token();
         self.unroll_indent(self.cursor.column());
         let first = self.cursor.at(0);
         if first == 0 {
@@ -354,7 +354,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Over spaces, comments and line breaks.
-    fn to_next_token(&mut self) {
+    fn skip_to_token(&mut self) {
         loop {
             if self.cursor.mark.column == 0 && self.cursor.is_bom() {
                 self.cursor.skip();
