@@ -299,7 +299,7 @@ impl Turn<'_> {
                 let is_unused = status.health == Health::InProgress
                     && status.object.kind == "PersistentVolumeClaim"
                     && status.object.group.is_empty();
-                usable &= status.health == Health::Current || is_unused;
+                usable &= self.counts_as(status) == Health::Current || is_unused;
             }
             if matches!(status.action, Action::Failed | Action::Skipped) && sync == Sync::Synced {
                 sync = Sync::OutOfSync;
