@@ -68,6 +68,7 @@ pub fn update(
         report.source_paths = sources.paths;
         report.observed_tip = Some(sources.tip);
     }
+    report.attempted = revision.map(|revision| revision.commit.clone());
     if let Some(refusal) = refusal {
         report.sync = Sync::Refused;
         report.reason = Some(refusal.reason);

@@ -182,8 +182,14 @@ reasons! {
     NamespaceTerminating,
     /// The namespace is not there.
     NamespaceNotFound,
-    /// An admission webhook said no, or did not answer.
+    /// An admission webhook or policy said no.
     AdmissionDenied,
+    /// A webhook of the cluster could not be reached, so the API server let nothing through.
+    WebhookUnavailable,
+    /// The API server does not know the agent's credentials.
+    Unauthorized,
+    /// Somebody else wrote the object at the same moment; it is looked at again.
+    ChangedMeanwhile,
     /// A quota is exceeded.
     QuotaExceeded,
     /// The object is too large for the API server.
@@ -262,6 +268,28 @@ reasons! {
     Pinned,
     /// A person stopped it.
     Paused,
+}
+
+impl Reason {
+    /// Whether the passing of time alone cures nothing: a cluster that says so of the commit that it is
+    /// to run counts as failed at once, not at the end of a deadline.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        matches!(
+            self,
+            Self::Invalid
+                | Self::ImmutableField
+                | Self::ObjectTooLarge
+                | Self::AdmissionDenied
+                | Self::Forbidden
+                | Self::Conflict
+                | Self::KindNotAllowed
+                | Self::NamespaceNotAllowed
+                | Self::ProtectedObject
+                | Self::HookFailed
+                | Self::Cycle
+        )
+    }
 }
 
 impl fmt::Display for Reason {

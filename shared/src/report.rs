@@ -65,6 +65,8 @@ pub struct ApplicationReport {
     pub source_digest: Digest,
     /// The directories that decide over what the render read, in the commit that `source_digest` is of.
     pub source_paths: SourcePaths,
+    /// The commit that the last turn worked on, whether or not all of it could be applied.
+    pub attempted: Option<Commit>,
 }
 
 /// Objects by health.

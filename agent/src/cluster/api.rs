@@ -8,6 +8,7 @@ use flotilla_shared::reason::Reason;
 use http::{Method, Request};
 use serde_json::Value;
 
+use super::answer;
 use super::rate::Rate;
 use crate::leader::Fence;
 use crate::metrics::Metrics;
@@ -33,14 +34,17 @@ pub struct Error {
     pub retry_after: Option<u64>,
     /// Of a conflict: the other managers.
     pub managers: Vec<String>,
+    /// Whether the same request may succeed a moment later.
+    pub retry: bool,
+    /// Fields (`spec.ports[1].name`) whose value another item of their list has already.
+    pub duplicates: Vec<String>,
 }
 
 impl Error {
     /// Whether the same request may succeed later without a change of ours.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self.code, 0 | 408 | 429 | 500 | 502 | 503 | 504)
-            && self.reason != Reason::NotLeader
+        self.retry
     }
 
     /// Whether the object is not there.
@@ -62,6 +66,8 @@ impl Error {
             message: message.into(),
             retry_after: None,
             managers: Vec::new(),
+            retry: code == 0 && reason == Reason::ClusterUnavailable,
+            duplicates: Vec::new(),
         }
     }
 
@@ -76,35 +82,18 @@ impl Error {
             let message = flotilla_shared::report::plain_line(&text, 300);
             return Self::new(0, Reason::ClusterUnavailable, message);
         };
+        let meaning = answer::read(status);
         let details = status.details.as_ref();
-        let says = |text: &str| status.message.contains(text);
-        let reason = match status.code {
-            401 | 403 if says("is being terminated") || says("being terminated") => {
-                Reason::NamespaceTerminating
-            }
-            403 if says("exceeded quota") => Reason::QuotaExceeded,
-            400 | 403 if says("denied the request") => Reason::AdmissionDenied,
-            401 | 403 => Reason::Forbidden,
-            404 if says("namespaces \"") => Reason::NamespaceNotFound,
-            409 if says("Apply failed with") => Reason::Conflict,
-            413 => Reason::ObjectTooLarge,
-            422 if says("field is immutable") || says("updates to statefulset spec") => {
-                Reason::ImmutableField
-            }
-            400 | 422 => Reason::Invalid,
-            429 => Reason::Throttled,
-            500 if says("failed calling webhook") => Reason::AdmissionDenied,
-            500..=599 => Reason::ClusterUnavailable,
-            _ => Reason::ApplyFailed,
-        };
         Self {
             code: status.code,
-            reason,
-            message: flotilla_shared::report::plain_line(&status.message, 600),
+            reason: meaning.reason,
+            retry: meaning.retry,
+            message: meaning.message,
             retry_after: details
                 .map(|details| u64::from(details.retry_after_seconds))
                 .filter(|seconds| *seconds > 0),
             managers: managers(&status.message),
+            duplicates: meaning.duplicates,
         }
     }
 }
@@ -224,13 +213,11 @@ impl Api {
         self.rate.wait().await;
         // Asked last, so that a pod that lost its lease while it waited (or was stopped) writes no more.
         if method != Method::GET && !self.fence.is_held() {
-            return Err(Error {
-                code: 0,
-                reason: Reason::NotLeader,
-                message: "this pod is not the leader any more; nothing was written".to_owned(),
-                retry_after: Some(MAX_RETRY_AFTER.as_secs() + 1),
-                managers: Vec::new(),
-            });
+            return Err(Error::new(
+                0,
+                Reason::NotLeader,
+                "this pod is not the leader any more; nothing was written",
+            ));
         }
         let request = self
             .request(method, path, content_type)

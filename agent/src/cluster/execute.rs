@@ -304,9 +304,11 @@ impl Turn<'_> {
             if matches!(status.action, Action::Failed | Action::Skipped) && sync == Sync::Synced {
                 sync = Sync::OutOfSync;
             }
-            let is_worse = |other: &ObjectStatus| {
-                (rank(status.action), status.health) > (rank(other.action), other.health)
+            let badness = |status: &ObjectStatus| {
+                let is_final = status.reason.is_some_and(Reason::is_final);
+                (rank(status.action), is_final, status.health)
             };
+            let is_worse = |other: &ObjectStatus| badness(status) > badness(other);
             let is_bad = rank(status.action) > 0 || self.counts_as(status) != Health::Current;
             if is_bad && worst.is_none_or(is_worse) {
                 worst = Some(status);

@@ -67,6 +67,12 @@ impl Board {
             let wish = inner.wishes.entry(name.clone()).or_default();
             wish.exact &= !changed.contains(name);
         }
+        // What was said of the last wish is said of no other.
+        for name in changed {
+            if let Some(report) = inner.reports.get_mut(name) {
+                report.attempted = None;
+            }
+        }
         inner.reports.retain(|name, _| names.contains(name));
         inner
             .usable

@@ -117,6 +117,11 @@ fn application(
     if report.sync == Sync::Refused && !PASSING.contains(&reason) {
         return Verdict::Failed(reason, text("refused"));
     }
+    // What the API server refuses for good needs no deadline to be called a failure.
+    let attempted = report.attempted.as_ref() == Some(&assigned.revision.commit);
+    if attempted && report.sync == Sync::OutOfSync && reason.is_final() {
+        return Verdict::Failed(reason, format!("{name}: {}", report.message));
+    }
     let exact = report
         .revision
         .as_ref()

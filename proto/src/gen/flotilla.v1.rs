@@ -115,6 +115,9 @@ pub struct ApplicationReport {
     /// the root; at most 32 and 4 KiB. Empty: not known.
     #[prost(string, repeated, tag = "15")]
     pub source_paths: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The commit that the last turn worked on, in full or not; empty: none, or not told.
+    #[prost(string, tag = "16")]
+    pub attempted_commit: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Label {

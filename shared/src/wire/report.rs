@@ -94,6 +94,11 @@ pub fn application_report_to_wire(name: &str, report: &ApplicationReport) -> v1:
         pruned: report.pruned,
         source_digest: digest_to_wire(report.source_digest),
         source_paths: report.source_paths.iter().map(str::to_owned).collect(),
+        attempted_commit: report
+            .attempted
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
     }
 }
 
@@ -134,6 +139,10 @@ fn application_report_from_wire(
         source_digest: digest_from_wire("source_digest", &wire.source_digest)?,
         // A hint that spares time: one that makes no sense is none.
         source_paths: SourcePaths::from_wire(&wire.source_paths),
+        attempted: match wire.attempted_commit.as_str() {
+            "" => None,
+            commit => Some(commit.parse()?),
+        },
     })
 }
 
