@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Run;
+use crate::cluster::Managers;
 use crate::cluster::{Cluster, Options, access};
 use crate::health::Rules;
 use crate::leader::{Elector, Fence};
@@ -104,6 +105,7 @@ pub async fn start(run: Run) -> anyhow::Result<Running> {
         rate: policy.requests_per_second,
         patience: interval,
         rules: Arc::new(Rules::new(&policy.health_rules)?),
+        managers: Arc::new(Managers::from(&policy.managers)),
         fence: Fence::closed(),
         metrics: metrics.clone(),
         ..Options::default()

@@ -10,20 +10,24 @@ pub mod access;
 mod answer;
 mod api;
 mod apply;
+mod autoscalers;
 mod desired;
 mod discovery;
 mod execute;
 mod facts;
 mod fields;
+mod foreign;
 mod freeze;
 mod inventory_store;
 mod kinds;
+mod managers;
 mod notes;
 mod preview;
 mod prune;
 mod rate;
 mod records;
 mod seal;
+mod share;
 mod stream;
 mod takeover;
 mod turn;
@@ -38,6 +42,7 @@ use flotilla_shared::report::ObjectStatus;
 
 pub use api::Error;
 pub use desired::{Setting, autoscaled, desired};
+pub use managers::{Managers, Who, Writer};
 pub use turn::{Memory, TurnInput, Wish};
 
 pub(crate) use api::Api;
@@ -64,6 +69,8 @@ pub struct Options {
     pub patience: Duration,
     /// Health rules of the agent's own.
     pub rules: Arc<Rules>,
+    /// Who other field managers are, besides what is known anyway.
+    pub managers: Arc<Managers>,
     /// Whether this process may write at all.
     pub fence: Fence,
     /// What is counted.
@@ -79,6 +86,7 @@ impl Default for Options {
             rate: 2000,
             patience: Duration::from_secs(180),
             rules: Arc::default(),
+            managers: Arc::default(),
             fence: Fence::open(),
             metrics: Metrics::default(),
         }
@@ -117,6 +125,8 @@ pub struct TurnOutcome {
     pub pruned: u32,
     /// Objects that somebody had changed and that were set right.
     pub drifted: u32,
+    /// Objects that somebody changed and that are left so: reported only, or fought over.
+    pub differing: u32,
 }
 
 /// One API server. Cheap to clone.
@@ -146,6 +156,7 @@ impl Cluster {
         let views = views::Views::new(
             api.clone(),
             options.field_manager.clone(),
+            Arc::clone(&options.managers),
             Arc::clone(&options.rules),
             options.patience,
         );
@@ -179,6 +190,15 @@ impl Cluster {
             uid: text(&system, "/metadata/uid"),
             kubernetes_version: text(&version, "/gitVersion"),
         })
+    }
+
+    /// By whose eyes live objects are read.
+    fn reader(&self) -> facts::Reader<'_> {
+        facts::Reader {
+            manager: &self.options.field_manager,
+            managers: &self.options.managers,
+            rules: &self.rules,
+        }
     }
 
     /// Whether this process may write.

@@ -50,6 +50,7 @@ struct Inner {
     written: Family<Application, Counter>,
     pruned: Family<Application, Counter>,
     drifted: Family<Application, Counter>,
+    differing: Family<Application, Gauge>,
     behind: Family<Application, Gauge>,
     connected: Gauge,
     leader: Gauge,
@@ -78,6 +79,7 @@ impl Default for Metrics {
                 written: Family::default(),
                 pruned: Family::default(),
                 drifted: Family::default(),
+                differing: Family::default(),
                 behind: Family::default(),
                 connected: Gauge::default(),
                 leader: Gauge::default(),
@@ -134,6 +136,11 @@ impl Metrics {
             "drift_corrections",
             "Objects set right after somebody changed them",
             m.drifted.clone(),
+        );
+        registry.register(
+            "drifted_objects",
+            "Objects that somebody changed and that are left so: only reported, or fought over",
+            m.differing.clone(),
         );
         registry.register(
             "source_behind_seconds",
@@ -214,6 +221,9 @@ impl Metrics {
         count(&m.written, outcome.written);
         count(&m.pruned, outcome.pruned);
         count(&m.drifted, outcome.drifted);
+        m.differing
+            .get_or_create(&labels)
+            .set(i64::from(outcome.differing));
     }
 
     /// How an application is now; what it was before is forgotten.

@@ -49,6 +49,8 @@ pub struct Policy {
     pub requests_per_second: u32,
     /// Health of kinds that are not known otherwise.
     pub health_rules: Vec<HealthRule>,
+    /// Field managers of this cluster whom nobody else knows.
+    pub managers: ManagerNames,
     /// Seconds after which a branch that is ahead of what is assigned is called frozen (V6).
     pub freeze_alarm_seconds: u32,
     /// Keys that rules name.
@@ -57,6 +59,16 @@ pub struct Policy {
     pub signatures: Vec<SignatureRule>,
     /// Going back in history.
     pub rollback: RollbackRule,
+}
+
+/// Names of field managers; `*` at either end stands for anything.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct ManagerNames {
+    /// People: what they add to managed objects is drift.
+    pub people: Vec<String>,
+    /// Controllers: what they add is left to them.
+    pub controllers: Vec<String>,
 }
 
 /// How much one turn of one application may delete. Over it, nothing is deleted at all.
@@ -101,6 +113,7 @@ impl Default for Policy {
             service_accounts: BTreeMap::new(),
             requests_per_second: 2000,
             health_rules: Vec::new(),
+            managers: ManagerNames::default(),
             freeze_alarm_seconds: 3600,
             keys: Vec::new(),
             signatures: Vec::new(),

@@ -13,7 +13,9 @@
 mod turn {
     pub(crate) mod adopt;
     pub(crate) mod apply;
+    pub(crate) mod drift;
     pub(crate) mod fault;
+    pub(crate) mod lists;
     pub(crate) mod meddler;
     pub(crate) mod order;
     pub(crate) mod prune;
@@ -80,6 +82,17 @@ scenarios! {
     adopt::a05_fields_of_kubectl_apply_become_ours_and_go_when_git_drops_them,
     adopt::ignored_fields_are_left_to_others_and_the_rest_is_corrected,
     adopt::drift_is_reported_with_its_manager_and_not_touched,
+    drift::a14_a_port_changed_by_hand_is_changed_back,
+    drift::a14_what_people_add_is_taken_away,
+    drift::a14_what_controllers_add_and_people_order_is_left,
+    drift::a14_additions_are_reported_or_allowed_as_the_policy_says,
+    drift::a03_replicas_are_gits_again_when_the_autoscaler_is_gone,
+    drift::a14_rules_of_an_aggregating_role_are_the_aggregators,
+    drift::a01_every_immutable_field_is_made_anew_where_git_says_so,
+    drift::a08_wrong_types_and_doubled_items_are_invalid_at_once,
+    drift::a16_what_git_dropped_while_the_agent_was_away_goes,
+    lists::a14_lists_changed_by_hand_are_gits_again,
+    lists::a14_lists_changed_by_git_are_gits,
     order::hooks_run_before_and_after_once,
     order::waves_wait_for_each_other_in_one_turn,
     prune::p01_p05_an_empty_set_is_refused_and_clears_itself,

@@ -10,7 +10,6 @@ use serde_json::Value;
 use super::Cluster;
 use super::api::{Api, Error};
 use super::facts::Fact;
-use super::fields;
 use super::prune::delete;
 use super::takeover::Takeover;
 use super::views::Tenure;
@@ -33,8 +32,10 @@ pub(super) struct Request {
     pub(super) force: bool,
     /// The object was ours before this apply.
     pub(super) is_ours: bool,
-    /// Whether it may be deleted to be made anew.
-    pub(super) may_recreate: bool,
+    /// What people added is taken away.
+    pub(super) correct: bool,
+    /// Why it may not be deleted to be made anew; none: it may.
+    pub(super) held_back: Option<&'static str>,
     /// Who applies.
     pub(super) tenure: Arc<Tenure>,
 }
@@ -63,34 +64,58 @@ impl Cluster {
         let resource = self.resource(&desired.object, &desired.version).await?;
         let path = resource.object(&desired.object.namespace, &desired.object.name);
         let mut body = None;
+        let takeover = Takeover {
+            api,
+            views: &request.tenure,
+            reader: self.reader(),
+            path: &path,
+        };
         if let Some(fact) = &request.fact {
-            let takeover = Takeover {
-                api,
-                views: &request.tenure,
-                manager: &self.options.field_manager,
-                path: &path,
-            };
             let wanted = request.tenure.wanted(&desired.object);
-            body = takeover.prepare(desired, wanted.as_ref(), fact).await?;
+            let correct = request.correct;
+            body = takeover
+                .prepare(desired, wanted.as_ref(), fact, correct)
+                .await?;
         }
         let bytes = body.map(|body| body.to_string().into_bytes());
         let bytes = bytes.as_deref().unwrap_or(&desired.body);
         let force = request.force || desired.directive(FORCE_ANNOTATION) == "true";
-        let live = match self.patch(api, &path, bytes, force).await {
-            // A person's edit by hand of what was ours before is drift, and Git has the last word.
-            Err(error)
-                if error.reason == Reason::Conflict
-                    && request.is_ours
-                    && !error.managers.is_empty()
-                    && error.managers.iter().all(|name| fields::is_by_hand(name)) =>
-            {
-                self.patch(api, &path, bytes, true).await?
-            }
-            Err(error)
-                if error.reason == Reason::ImmutableField
-                    && request.may_recreate
-                    && desired.directive(IMMUTABLE_ANNOTATION) == "recreate" =>
-            {
+        let mut answer = self.patch(api, &path, bytes, force).await;
+        // A person's edit by hand of what was ours before is drift, and Git has the last word.
+        if let Err(error) = &answer
+            && error.reason == Reason::Conflict
+            && request.is_ours
+            && !error.managers.is_empty()
+            && error
+                .managers
+                .iter()
+                .all(|name| self.options.managers.is_person(name))
+        {
+            answer = self.patch(api, &path, bytes, true).await;
+        }
+        // An item that is not in Git has the name of one that is.
+        if let Err(error) = &answer
+            && !error.duplicates.is_empty()
+            && request.is_ours
+            && request.correct
+            && takeover.clear(desired, &error.duplicates).await?
+        {
+            answer = self.patch(api, &path, bytes, true).await;
+        }
+        let live = match answer {
+            Err(mut error) if error.reason == Reason::ImmutableField => {
+                let asks = desired.directive(IMMUTABLE_ANNOTATION) == "recreate";
+                let held_back = match (asks, request.held_back) {
+                    (true, None) => None,
+                    (true, Some(why)) => Some(why),
+                    (false, _) => Some(
+                        "with flotilla.dev/on-immutable: recreate in Git it would be deleted and made anew",
+                    ),
+                };
+                if let Some(why) = held_back {
+                    error.message = format!("{} ({why})", error.message);
+                    return Err(error);
+                }
                 self.remove_to_recreate(api, &path, request).await?;
                 self.patch(api, &path, bytes, force).await?
             }

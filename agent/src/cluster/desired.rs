@@ -55,6 +55,7 @@ pub fn desired(manifest: &Manifest, setting: &Setting<'_>, namespaced: Option<bo
         namespace,
         ..manifest.object().into()
     });
+    let is_aggregating = is_aggregating(&value);
     if let Value::Object(root) = &mut value {
         root.remove("status");
         if object.kind == "Secret" && object.group.is_empty() {
@@ -64,6 +65,10 @@ pub fn desired(manifest: &Manifest, setting: &Setting<'_>, namespaced: Option<bo
             && let Some(Value::Object(spec)) = root.get_mut("spec")
         {
             spec.remove("replicas");
+        }
+        if is_aggregating {
+            // Kubernetes puts the rules together itself, and takes away what anybody else writes there.
+            root.remove("rules");
         }
         if let Some(Value::Object(metadata)) = root.get_mut("metadata") {
             let is_hook = metadata
@@ -80,6 +85,14 @@ pub fn desired(manifest: &Manifest, setting: &Setting<'_>, namespaced: Option<bo
         }
     }
     Desired::new(object, manifest.version().to_owned(), &value)
+}
+
+/// Whether an object is a ClusterRole whose rules are those of others.
+pub(super) fn is_aggregating(value: &Value) -> bool {
+    value
+        .pointer("/aggregationRule/clusterRoleSelectors")
+        .and_then(Value::as_array)
+        .is_some_and(|selectors| !selectors.is_empty())
 }
 
 fn mark(metadata: &mut Map<String, Value>, namespace: &str, application: &str) {
@@ -137,31 +150,44 @@ fn encode_string_data(root: &mut Map<String, Value>) {
 /// Workloads that an autoscaler among `manifests` scales: their number of replicas is its to set (A3).
 #[must_use]
 pub fn autoscaled(manifests: &[Manifest], default_namespace: &str) -> BTreeSet<ObjectRef> {
-    let scalers = manifests.iter().filter(|manifest| {
-        matches!(
-            (manifest.group(), manifest.kind()),
-            ("autoscaling", "HorizontalPodAutoscaler") | ("keda.sh", "ScaledObject")
-        )
-    });
+    let scalers = manifests
+        .iter()
+        .filter(|manifest| is_scaler(manifest.group(), manifest.kind()));
     scalers
         .filter_map(|scaler| {
-            let target = scaler.value.pointer("/spec/scaleTargetRef")?;
-            let text = |key: &str| target.get(key).and_then(Value::as_str);
-            let is_keda = scaler.group() == "keda.sh";
-            let api_version = text("apiVersion").or(is_keda.then_some("apps/v1"))?;
             let namespace = match scaler.namespace() {
                 "" => default_namespace,
                 namespace => namespace,
             };
-            Some(ObjectRef::from(ObjectNames {
-                group: api_version
-                    .split_once('/')
-                    .map_or("", |(group, _)| group)
-                    .to_owned(),
-                kind: text("kind").or(is_keda.then_some("Deployment"))?.to_owned(),
-                namespace: namespace.to_owned(),
-                name: text("name")?.to_owned(),
-            }))
+            scale_target(scaler.group(), namespace, &scaler.value)
         })
         .collect()
+}
+
+/// Kinds of autoscalers, by group and kind.
+pub(super) const SCALERS: [(&str, &str); 2] = [
+    ("autoscaling", "HorizontalPodAutoscaler"),
+    ("keda.sh", "ScaledObject"),
+];
+
+/// Whether objects of a kind set others' number of replicas.
+pub(super) fn is_scaler(group: &str, kind: &str) -> bool {
+    SCALERS.contains(&(group, kind))
+}
+
+/// What an autoscaler of a namespace scales.
+pub(super) fn scale_target(group: &str, namespace: &str, scaler: &Value) -> Option<ObjectRef> {
+    let target = scaler.pointer("/spec/scaleTargetRef")?;
+    let text = |key: &str| target.get(key).and_then(Value::as_str);
+    let is_keda = group == "keda.sh";
+    let api_version = text("apiVersion").or(is_keda.then_some("apps/v1"))?;
+    Some(ObjectRef::from(ObjectNames {
+        group: api_version
+            .split_once('/')
+            .map_or("", |(group, _)| group)
+            .to_owned(),
+        kind: text("kind").or(is_keda.then_some("Deployment"))?.to_owned(),
+        namespace: namespace.to_owned(),
+        name: text("name")?.to_owned(),
+    }))
 }

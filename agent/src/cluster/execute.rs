@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use flotilla_shared::assignment::Drift;
 use flotilla_shared::health::{Health, Sync};
 use flotilla_shared::object::{Action, ObjectRef};
 use flotilla_shared::reason::Reason;
@@ -11,13 +12,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::TurnOutcome;
 use super::apply::Request;
+use super::desired::is_scaler;
 use super::prune::{Deleted, Removal};
 use super::turn::{CHANGED, TOLD, Turn};
 use crate::events::Event;
 use crate::failpoint;
 use crate::health::ObjectHealth;
 use crate::inventory::Entry;
-use crate::plan::{Intent, Plan, Step};
+use crate::plan::{Intent, Plan, Step, forbids};
 
 impl Turn<'_> {
     pub(super) fn note(
@@ -145,14 +147,18 @@ impl Turn<'_> {
                 || fact
                     .as_ref()
                     .is_some_and(|fact| fact.application == self.input.application.as_str());
-            let may_recreate = is_applied && !self.input.policy.is_protected(&desired.object);
             let request = Request {
                 desired: Arc::clone(desired),
                 fact,
                 force: *drift || self.input.sync_policy.force_conflicts,
                 is_ours,
-                may_recreate,
+                correct: self.input.sync_policy.drift == Drift::Correct,
+                held_back: None,
                 tenure: Arc::clone(&self.tenure),
+            };
+            let request = Request {
+                held_back: self.held_back(&request, is_applied),
+                ..request
             };
             requests.push((request, *create));
         }
@@ -211,6 +217,26 @@ impl Turn<'_> {
         definitions
     }
 
+    /// Why an object may not be deleted to be made anew, in words for its owner; none: it may.
+    fn held_back(&self, request: &Request, is_applied: bool) -> Option<&'static str> {
+        let word = request.fact.as_ref().map_or("", |fact| fact.prune.as_str());
+        let is_protected = self.input.policy.is_protected(&request.desired.object);
+        match forbids(word, is_protected) {
+            _ if !is_applied => Some("it is not made anew: it does not show that it is ours"),
+            None => None,
+            Some((Reason::PruneDisabled, _)) => {
+                Some("it is not made anew: it says flotilla.dev/prune: disabled")
+            }
+            Some((Reason::ProtectedKind, _)) => Some(
+                "it is not made anew: its kind is protected by the agent's policy; annotate the live \
+                 object flotilla.dev/prune=confirmed to allow it",
+            ),
+            Some(_) => Some(
+                "it is not made anew: annotate the live object flotilla.dev/prune=confirmed to allow it",
+            ),
+        }
+    }
+
     pub(super) async fn delete(&mut self, plan: &Plan, cancel: &CancellationToken) {
         for phase in &plan.prune {
             for step in phase {
@@ -244,6 +270,8 @@ impl Turn<'_> {
                     Ok(Deleted::Done) => {
                         self.outcome.pruned += 1;
                         self.inventory.remove(object);
+                        // Without its autoscaler, a workload's number of replicas is Git's again.
+                        self.again |= is_scaler(&object.group, &object.kind);
                         tracing::info!(%object, application, "pruned");
                         self.tell(Event::done(object, Action::Pruned));
                     }

@@ -8,9 +8,26 @@ use flotilla_shared::object::{ObjectNames, ObjectRef};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::fields;
+use super::desired::is_aggregating;
+use super::managers::Managers;
+use super::{fields, foreign};
 use crate::health::{ObjectHealth, Rules};
 use crate::plan::{APPLICATION_ANNOTATION, Desired, Fit, PRUNE_ANNOTATION, differences};
+
+/// The number of replicas.
+const REPLICAS: &str = "/spec/replicas";
+/// Most additions that are remembered of one object.
+const MAX_FOREIGN: usize = 8;
+
+/// By whose eyes live objects are read.
+pub(super) struct Reader<'a> {
+    /// Our field manager.
+    pub(super) manager: &'a str,
+    /// Who others are.
+    pub(super) managers: &'a Managers,
+    /// What health is.
+    pub(super) rules: &'a Rules,
+}
 
 /// What is remembered of a live object.
 #[derive(Debug, Clone)]
@@ -30,8 +47,17 @@ pub(super) struct Fact {
     pub(super) has_legacy: bool,
     /// We own the number of replicas.
     pub(super) owns_replicas: bool,
-    /// An autoscaler sets the number of replicas.
+    /// An autoscaler set the number of replicas once.
+    pub(super) was_autoscaled: bool,
+    /// The number of replicas is not Git's. Whether that is drift depends on whether an autoscaler
+    /// targets the object now, which a turn asks.
+    pub(super) replicas_differ: bool,
+    /// An autoscaler targets the object now.
     pub(super) is_autoscaled: bool,
+    /// Who set the number of replicas last; empty: we did, or nobody knows.
+    pub(super) scaled_by: String,
+    /// People added to it what Git does not have.
+    pub(super) has_foreign: bool,
 }
 
 /// What an object is compared with.
@@ -61,9 +87,6 @@ impl Wanted {
     /// Whether the field at a pointer is not ours to compare or correct.
     pub(super) fn skips(&self, live: &Value, wanted: &Value, pointer: &str) -> bool {
         let object = &self.desired.object;
-        if pointer == "/spec/replicas" && fields::is_autoscaled(live) {
-            return true;
-        }
         self.ignore
             .iter()
             .filter(|rule| rule.matches(object))
@@ -81,18 +104,107 @@ impl Wanted {
             .any(|rule| rule.matches(&self.desired.object))
     }
 
-    fn fit(&self, live: &Value, manager: &str) -> Fit {
+    /// What people added, and what earlier commits left; pointers into `live`, at most `limit`.
+    pub(super) fn foreign(
+        &self,
+        live: &Value,
+        wanted: &Value,
+        reader: &Reader<'_>,
+        limit: usize,
+    ) -> Option<foreign::Found> {
+        self.judged(wanted, reader, |judge| judge.find(live, wanted, limit))
+    }
+
+    /// `metadata.managedFields` in which what people added is ours; none: nothing is.
+    pub(super) fn claim(
+        &self,
+        live: &Value,
+        wanted: &Value,
+        reader: &Reader<'_>,
+    ) -> Option<Vec<Value>> {
+        self.judged(wanted, reader, |judge| judge.claim(live, wanted))
+    }
+
+    fn judged<T>(
+        &self,
+        wanted: &Value,
+        reader: &Reader<'_>,
+        run: impl FnOnce(&foreign::Judge<'_>) -> T,
+    ) -> T {
+        let object = &self.desired.object;
+        let rules: Vec<&IgnoreRule> = self.ignore.iter().filter(|r| r.matches(object)).collect();
+        let is_left = |path: &str| {
+            let pointers = rules.iter().flat_map(|rule| &rule.json_pointers);
+            pointers.into_iter().any(|pointer| pointer == path)
+                || (path == "/rules" && is_aggregating(wanted))
+        };
+        let managers = rules.iter().flat_map(|rule| &rule.field_managers);
+        let left_managers: Vec<&str> = managers.map(String::as_str).collect();
+        run(&foreign::Judge {
+            ours: reader.manager,
+            managers: reader.managers,
+            is_left: &is_left,
+            left_managers: &left_managers,
+        })
+    }
+
+    fn fit(&self, live: &Value, reader: &Reader<'_>) -> (Fit, bool, bool) {
         let wanted = self.desired.value();
-        let owned = fields::applied(live, manager);
-        let found = differences(&wanted, live, owned, &|pointer| {
-            self.skips(live, &wanted, pointer)
+        let owned = fields::applied(live, reader.manager);
+        let mut found = differences(&wanted, live, owned, &|pointer| {
+            pointer == REPLICAS || self.skips(live, &wanted, pointer)
         });
-        if found.is_empty() {
-            return Fit::Equal;
+        let mut manager = match found.is_empty() {
+            true => String::new(),
+            false => fields::last_writer(live, &wanted, &found, reader.manager),
+        };
+        let foreign = self.foreign(live, &wanted, reader, MAX_FOREIGN);
+        let has_foreign = foreign.is_some();
+        if let Some(foreign) = foreign {
+            if manager.is_empty() {
+                manager = foreign.manager;
+            }
+            for pointer in foreign.pointers {
+                if !found.contains(&pointer) {
+                    found.push(pointer);
+                }
+            }
         }
-        Fit::Differs {
-            manager: fields::last_writer(live, &wanted, &found, manager),
-            fields: found,
+        if owned.is_none() && !annotation(live, APPLICATION_ANNOTATION).is_empty() {
+            // Somebody took the record of what is ours away.
+            found.push("/metadata/managedFields".to_owned());
+        }
+        let replicas_differ = wanted.pointer(REPLICAS).is_some_and(|replicas| {
+            live.pointer(REPLICAS) != Some(replicas) && !self.skips(live, &wanted, REPLICAS)
+        });
+        let fit = match found.is_empty() {
+            true => Fit::Equal,
+            false => Fit::Differs {
+                fields: found,
+                manager,
+            },
+        };
+        (fit, has_foreign, replicas_differ)
+    }
+}
+
+impl Fact {
+    /// The fact when it is known whether an autoscaler targets the object: where none does, Git's number of
+    /// replicas counts like any field.
+    pub(super) fn settle_replicas(&mut self, is_autoscaled: bool) {
+        self.is_autoscaled = is_autoscaled;
+        if is_autoscaled || !self.replicas_differ {
+            return;
+        }
+        match &mut self.fit {
+            Fit::Differs { fields, .. } => fields.push(REPLICAS.to_owned()),
+            Fit::Equal => {
+                self.fit = Fit::Differs {
+                    fields: vec![REPLICAS.to_owned()],
+                    manager: self.scaled_by.clone(),
+                }
+            }
+            Fit::Unknown => {}
         }
     }
 }
@@ -151,20 +263,26 @@ pub(super) fn read(
     live: &Value,
     wanted: Option<&Wanted>,
     proven: Option<&Proven>,
-    manager: &str,
-    rules: &Rules,
+    reader: &Reader<'_>,
 ) -> Fact {
     let text = |pointer: &str| live.pointer(pointer).and_then(Value::as_str);
-    let fit = match wanted {
-        None => Fit::Unknown,
-        Some(wanted) => match (wanted.fit(live, manager), proven) {
-            (Fit::Differs { .. }, Some(proven))
-                if proven.key == wanted.key && proven.content == content(live) =>
-            {
-                Fit::Equal
-            }
-            (fit, _) => fit,
-        },
+    let manager = reader.manager;
+    let (mut fit, mut has_foreign, replicas_differ) = match wanted {
+        None => (Fit::Unknown, false, false),
+        Some(wanted) => wanted.fit(live, reader),
+    };
+    let is_proven = || {
+        proven.zip(wanted).is_some_and(|(proven, wanted)| {
+            proven.key == wanted.key && proven.content == content(live)
+        })
+    };
+    if matches!(fit, Fit::Differs { .. }) && is_proven() {
+        (fit, has_foreign) = (Fit::Equal, false);
+    }
+    let pointers = [REPLICAS.to_owned()];
+    let scaled_by = match replicas_differ {
+        true => fields::last_writer(live, &Value::Null, &pointers, manager),
+        false => String::new(),
     };
     Fact {
         uid: text("/metadata/uid").unwrap_or_default().to_owned(),
@@ -175,9 +293,13 @@ pub(super) fn read(
         terminating: live.pointer("/metadata/deletionTimestamp").is_some(),
         compared: wanted.map(|wanted| wanted.key).unwrap_or_default(),
         fit,
-        health: rules.compute(live),
+        health: reader.rules.compute(live),
         has_legacy: fields::has_legacy(live, manager),
         owns_replicas: fields::owns_replicas(live, manager),
-        is_autoscaled: fields::is_autoscaled(live),
+        was_autoscaled: fields::is_autoscaled(live),
+        replicas_differ,
+        is_autoscaled: false,
+        scaled_by,
+        has_foreign,
     }
 }

@@ -16,30 +16,17 @@ const LEGACY: [&str; 8] = [
     "argocd-application-controller",
 ];
 
-/// Managers by which a person edits by hand; on an object of ours, that is drift.
-const BY_HAND: [&str; 9] = [
-    "kubectl-edit",
-    "kubectl-patch",
-    "kubectl-label",
-    "kubectl-annotate",
-    "kubectl-scale",
-    "kubectl-set",
-    "kubectl-rollout",
-    "kubectl",
-    "k9s",
-];
-
 /// The manager by which the horizontal pod autoscaler writes.
 const AUTOSCALER: &str = "kube-controller-manager";
 
-fn entries(live: &Value) -> impl Iterator<Item = &Value> {
+pub(super) fn entries(live: &Value) -> impl Iterator<Item = &Value> {
     live.pointer("/metadata/managedFields")
         .and_then(Value::as_array)
         .into_iter()
         .flatten()
 }
 
-fn text<'v>(entry: &'v Value, key: &str) -> &'v str {
+pub(super) fn text<'v>(entry: &'v Value, key: &str) -> &'v str {
     entry.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
@@ -67,18 +54,15 @@ pub(super) fn is_legacy(entry: &Value, manager: &str) -> bool {
         && LEGACY.contains(&name)
 }
 
-/// Whether a conflict with this manager is a person's edit by hand.
-pub(super) fn is_by_hand(manager: &str) -> bool {
-    BY_HAND.contains(&manager)
+/// Whether the autoscaler set the number of replicas, some time.
+pub(super) fn is_autoscaled(live: &Value) -> bool {
+    entries(live).any(|entry| text(entry, "manager") == AUTOSCALER && is_scaled(entry))
 }
 
-/// Whether the autoscaler set the number of replicas.
-pub(super) fn is_autoscaled(live: &Value) -> bool {
-    entries(live).any(|entry| {
-        text(entry, "manager") == AUTOSCALER
-            && text(entry, "subresource") == "scale"
-            && entry.pointer("/fieldsV1/f:spec/f:replicas").is_some()
-    })
+/// Whether somebody set the number of replicas through the sub-resource for it: an autoscaler, or a person
+/// with `kubectl scale`.
+pub(super) fn is_scaled(entry: &Value) -> bool {
+    text(entry, "subresource") == "scale" && entry.pointer("/fieldsV1/f:spec/f:replicas").is_some()
 }
 
 /// Whether `manager` owns the number of replicas by server-side apply.

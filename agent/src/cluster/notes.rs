@@ -44,10 +44,12 @@ impl Turn<'_> {
             }
             drifting.insert(desired.object.clone());
         }
+        let corrected = drifting.len();
         drifting.extend(made.rest.iter().filter_map(|step| match step {
             Step::Skip(object, Reason::Drifted | Reason::Contested, _) => Some(object.clone()),
             _ => None,
         }));
+        self.outcome.differing = u32::try_from(drifting.len() - corrected).unwrap_or(u32::MAX);
         let at = Timestamp::now();
         self.memory
             .drifted

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use flotilla_proto::v1;
+use flotilla_shared::assignment::Drift;
 use flotilla_shared::object::ObjectRef;
+use flotilla_shared::reason::Reason;
 use flotilla_shared::report::plain_line;
 use flotilla_shared::wire::object_to_wire;
 use futures::StreamExt as _;
@@ -16,7 +18,7 @@ use super::Cluster;
 use super::api::Error;
 use super::inventory_store::Stored;
 use super::turn::{Memory, Turn, TurnInput, Wish};
-use crate::plan::{Desired, Step};
+use crate::plan::{Desired, Fit, Step};
 
 /// Most objects of one application that are shown.
 const MAX_CHANGES: usize = 200;
@@ -94,12 +96,24 @@ impl Turn<'_> {
             }
         }
         let mut changes: Vec<v1::ObjectChange> = Vec::new();
+        // What is only reported, or fought over, is shown with its fields, too.
+        let mut shown_only: BTreeMap<ObjectRef, (Reason, String)> = BTreeMap::new();
+        for step in &made.rest {
+            if let Step::Skip(object, reason @ (Reason::Drifted | Reason::Contested), message) =
+                step
+                && let Some(desired) = self.desired.iter().find(|d| d.object == *object)
+            {
+                asked.push(Arc::clone(desired));
+                shown_only.insert(object.clone(), (*reason, message.clone()));
+            }
+        }
         for step in made.rest.iter().chain(made.prune.iter().flatten()) {
             let (object, action, reason, message) = match step {
                 Step::Unchanged(_) => {
                     result.unchanged += 1;
                     continue;
                 }
+                Step::Skip(object, ..) if shown_only.contains_key(object) => continue,
                 Step::Skip(object, reason, message) => (
                     object,
                     v1::Action::Skipped,
@@ -127,8 +141,18 @@ impl Turn<'_> {
         }
         result.truncated = asked.len() + changes.len() > MAX_CHANGES;
         asked.truncate(MAX_CHANGES);
+        let (turn, only) = (&self, &shown_only);
         let shown: Vec<v1::ObjectChange> = futures::stream::iter(asked)
-            .map(|desired| self.change(desired))
+            .map(|desired| async move {
+                let reported = only.get(&desired.object);
+                let mut change = turn.change(desired).await;
+                if let Some((reason, message)) = reported {
+                    change.action = v1::Action::Skipped.into();
+                    change.reason = reason.to_string();
+                    change.message = plain_line(message, 300);
+                }
+                change
+            })
             .buffered(8)
             .collect()
             .await;
@@ -155,13 +179,21 @@ impl Turn<'_> {
             action: v1::Action::Updated.into(),
             ..v1::ObjectChange::default()
         };
+        let is_secret = desired.object.kind == "Secret" && desired.object.group.is_empty();
         match self.dry_run(&desired).await {
             Ok((None, _)) => change.action = v1::Action::Created.into(),
-            Ok((Some(live), next)) => {
-                let is_secret = desired.object.kind == "Secret" && desired.object.group.is_empty();
+            Ok((Some(live), mut next)) => {
+                self.without_foreign(&desired, &mut next);
                 change.fields = differences(&live, &next, is_secret);
                 if change.fields.is_empty() {
                     change.action = v1::Action::Unchanged.into();
+                }
+            }
+            // Somebody's item has the name of one in Git: the apply clears it first, a dry run cannot.
+            Err(error) if !error.duplicates.is_empty() && self.differs(&desired).is_some() => {
+                match self.compared(&desired, is_secret).await {
+                    Ok(fields) => change.fields = fields,
+                    Err(error) => change.message = plain_line(&error.message, 300),
                 }
             }
             Err(error) => {
@@ -171,6 +203,51 @@ impl Turn<'_> {
             }
         }
         change
+    }
+
+    /// Takes away what people added, as an apply would.
+    fn without_foreign(&self, desired: &Desired, next: &mut Value) {
+        if self.input.sync_policy.drift != Drift::Correct && self.differs(desired).is_none() {
+            return;
+        }
+        let Some(wanted) = self.tenure.wanted(&desired.object) else {
+            return;
+        };
+        let found = wanted.foreign(next, &desired.value(), &self.cluster.reader(), MAX_FIELDS);
+        for pointer in found.into_iter().flat_map(|found| found.pointers).rev() {
+            remove(next, &pointer);
+        }
+    }
+
+    /// The fields in which an object is known to differ.
+    fn differs(&self, desired: &Desired) -> Option<&[String]> {
+        match &self.facts.get(&desired.object)?.fit {
+            Fit::Differs { fields, .. } => Some(fields),
+            Fit::Equal | Fit::Unknown => None,
+        }
+    }
+
+    /// Those fields with their values, without asking the API server what it would make of them.
+    async fn compared(
+        &self,
+        desired: &Desired,
+        is_secret: bool,
+    ) -> Result<Vec<v1::FieldChange>, Error> {
+        let resource = self
+            .cluster
+            .resource(&desired.object, &desired.version)
+            .await?;
+        let path = resource.object(&desired.object.namespace, &desired.object.name);
+        let live = self.api.find(&path).await?.unwrap_or_default();
+        let wanted = desired.value();
+        let mut found = Found {
+            is_secret,
+            fields: Vec::new(),
+        };
+        for pointer in self.differs(desired).unwrap_or_default() {
+            found.push(pointer, live.pointer(pointer), wanted.pointer(pointer));
+        }
+        Ok(found.fields)
     }
 
     async fn dry_run(&self, desired: &Desired) -> Result<(Option<Value>, Value), Error> {
@@ -190,6 +267,24 @@ impl Turn<'_> {
             .send_bytes(Method::PATCH, &path, kind, &desired.body)
             .await?;
         Ok((live, next))
+    }
+}
+
+/// Takes the value at a pointer out of an object.
+fn remove(value: &mut Value, pointer: &str) {
+    let Some((parent, last)) = pointer.rsplit_once('/') else {
+        return;
+    };
+    match value.pointer_mut(parent) {
+        Some(Value::Object(map)) => {
+            map.remove(&last.replace("~1", "/").replace("~0", "~"));
+        }
+        Some(Value::Array(items)) => {
+            if let Some(index) = last.parse::<usize>().ok().filter(|i| *i < items.len()) {
+                items.remove(index);
+            }
+        }
+        _ => {}
     }
 }
 

@@ -1,29 +1,39 @@
 //! Before an apply, where the live object needs it: fields of earlier tools become ours, a number of
 //! replicas is handed over, fields that are left to others keep their value.
 
+use flotilla_shared::reason::Reason;
 use http::Method;
 use serde_json::{Value, json};
 
 use super::api::{Api, Error};
+use super::facts::Reader;
 use super::facts::{Fact, Wanted};
-use super::fields;
+use super::share::Share;
 use super::views::Tenure;
+use super::{fields, foreign};
 use crate::plan::Desired;
 
 /// The manager that holds a value for whoever takes it over (Kubernetes: "transferring ownership").
 const HAND_OVER: &str = "flotilla-hand-over";
 
+/// The number of replicas.
+const REPLICAS: &str = "/spec/replicas";
+/// How often an object that others write meanwhile is looked at again.
+const MAX_ATTEMPTS: usize = 3;
+
 /// What is needed to prepare an apply.
 pub(super) struct Takeover<'a> {
     pub(super) api: &'a Api,
     pub(super) views: &'a Tenure,
-    pub(super) manager: &'a str,
+    /// By whose eyes live objects are read.
+    pub(super) reader: Reader<'a>,
     /// Path of the object.
     pub(super) path: &'a str,
 }
 
 impl Takeover<'_> {
     /// Prepares an apply. Returns the body to apply where it is not the desired object as it stands.
+    /// `correct`: what people added becomes ours, so that the apply takes it away.
     ///
     /// # Errors
     /// When the API server refuses one of the steps; then nothing is applied.
@@ -32,27 +42,39 @@ impl Takeover<'_> {
         desired: &Desired,
         wanted: Option<&Wanted>,
         fact: &Fact,
+        correct: bool,
     ) -> Result<Option<Value>, Error> {
         let rules = wanted.filter(|wanted| wanted.has_rules());
-        let about_replicas = fact.owns_replicas || fact.is_autoscaled;
-        if !fact.has_legacy && !about_replicas && rules.is_none() {
-            return Ok(None);
-        }
+        let takes_people = correct && fact.has_foreign;
         let value = desired.value();
-        let names_replicas = value.pointer("/spec/replicas").is_some();
-        let leaves_replicas = about_replicas && (fact.is_autoscaled || !names_replicas);
-        if !fact.has_legacy && !leaves_replicas && rules.is_none() {
+        let leaves_replicas = fact.is_autoscaled || value.pointer(REPLICAS).is_none();
+        let takes_replicas = fact.was_autoscaled && !leaves_replicas;
+        let hands_over = leaves_replicas && (fact.owns_replicas || fact.is_autoscaled);
+        if !fact.has_legacy && !takes_people && !takes_replicas && !hands_over && rules.is_none() {
             return Ok(None);
         }
         let Some(mut live) = self.api.find(self.path).await? else {
             return Ok(None);
         };
-        if fields::has_legacy(&live, self.manager) {
-            live = self.migrate(&live).await?;
-        }
+        live = self
+            .claim(live, &|live| {
+                let people = wanted.filter(|_| takes_people);
+                let people = people.and_then(|w| w.claim(live, &value, &self.reader));
+                let with_people = replaced(live, people);
+                let rest = foreign::moved(&with_people, self.reader.manager, &|entry| {
+                    self.earlier(entry, takes_replicas)
+                });
+                let fields = rest.or_else(|| {
+                    let fields = with_people.pointer("/metadata/managedFields")?;
+                    fields.as_array().cloned()
+                })?;
+                let before = live.pointer("/metadata/managedFields");
+                (before.and_then(Value::as_array) != Some(&fields)).then_some(fields)
+            })
+            .await?;
         let mut body = value.clone();
-        if fields::is_autoscaled(&live) || !names_replicas {
-            if fields::owns_replicas(&live, self.manager) {
+        if leaves_replicas {
+            if fields::owns_replicas(&live, self.reader.manager) {
                 self.hand_over(desired, &live).await?;
             }
             if let Some(Value::Object(spec)) = body.get_mut("spec") {
@@ -66,60 +88,79 @@ impl Takeover<'_> {
         Ok(Some(body))
     }
 
-    /// Makes the fields of earlier tools ours (A5), as kubectl's csaupgrade does: their entries of
-    /// managedFields are merged into one of server-side apply, under a test of the resource version.
-    async fn migrate(&self, live: &Value) -> Result<Value, Error> {
-        let entries = live
-            .pointer("/metadata/managedFields")
-            .and_then(Value::as_array)
-            .cloned()
-            .unwrap_or_default();
-        let (legacy, mut rest): (Vec<Value>, Vec<Value>) = entries
-            .into_iter()
-            .partition(|entry| fields::is_legacy(entry, self.manager));
-        let mut owned = Value::Null;
-        for entry in &legacy {
-            fields::union(&mut owned, entry.get("fieldsV1").unwrap_or(&Value::Null));
+    /// Makes ours what is in the way of what Git wants: items of lists that have a name which an item in
+    /// Git needs, whoever has them. Returns whether there was any.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub(super) async fn clear(
+        &self,
+        desired: &Desired,
+        duplicates: &[String],
+    ) -> Result<bool, Error> {
+        let Some(live) = self.api.find(self.path).await? else {
+            return Ok(false);
+        };
+        let value = desired.value();
+        let clear = |live: &Value| foreign::clear(live, &value, self.reader.manager, duplicates);
+        let is_any = clear(&live).is_some();
+        self.claim(live, &clear).await?;
+        Ok(is_any)
+    }
+
+    /// An entry of an earlier tool is ours as a whole (A5), as in kubectl's csaupgrade; and so is a number of
+    /// replicas that an autoscaler set which is gone.
+    fn earlier(&self, entry: &Value, takes_replicas: bool) -> Option<Share> {
+        let is_legacy = fields::is_legacy(entry, self.reader.manager);
+        if !is_legacy && !(takes_replicas && fields::is_scaled(entry)) {
+            return None;
         }
+        let mut owned = entry.get("fieldsV1").cloned()?;
         // kubectl's own note is not a field that anybody wants to keep.
         if let Some(Value::Object(annotations)) = owned.pointer_mut("/f:metadata/f:annotations") {
             annotations.remove("f:kubectl.kubernetes.io/last-applied-configuration");
         }
-        let ours = rest.iter_mut().find(|entry| {
-            entry.get("manager").and_then(Value::as_str) == Some(self.manager)
-                && entry.get("operation").and_then(Value::as_str) == Some("Apply")
-        });
-        match ours {
-            Some(entry) => {
-                if let Some(known) = entry.get_mut("fieldsV1") {
-                    fields::union(known, &owned);
-                }
-            }
-            None => rest.push(json!({
-                "manager": self.manager,
-                "operation": "Apply",
-                "apiVersion": live.get("apiVersion"),
-                "time": legacy.last().and_then(|entry| entry.get("time")),
-                "fieldsType": "FieldsV1",
-                "fieldsV1": owned,
-            })),
-        }
-        let patch = json!([
-            {"op": "replace", "path": "/metadata/managedFields", "value": rest},
+        Some(Share {
+            taken: Some(owned),
+            rest: None,
+        })
+    }
+
+    /// Writes who manages what, under a test of the resource version; what changed meanwhile is looked at
+    /// again. Returns the object as it is then.
+    async fn claim(
+        &self,
+        mut live: Value,
+        fields: &(dyn Fn(&Value) -> Option<Vec<Value>> + Sync),
+    ) -> Result<Value, Error> {
+        for attempt in 0.. {
+            let Some(fields) = fields(&live) else {
+                break;
+            };
+            let patch = json!([
+                {"op": "replace", "path": "/metadata/managedFields", "value": fields},
+                {
+                    "op": "replace",
+                    "path": "/metadata/resourceVersion",
+                    "value": live.pointer("/metadata/resourceVersion"),
+                },
+            ]);
+            let kind = "application/json-patch+json";
+            match self
+                .api
+                .send(Method::PATCH, self.path, kind, Some(&patch))
+                .await
             {
-                "op": "replace",
-                "path": "/metadata/resourceVersion",
-                "value": live.pointer("/metadata/resourceVersion"),
-            },
-        ]);
-        self.api
-            .send(
-                Method::PATCH,
-                self.path,
-                "application/json-patch+json",
-                Some(&patch),
-            )
-            .await
+                Ok(next) => return Ok(next),
+                Err(error)
+                    if error.reason == Reason::ChangedMeanwhile && attempt < MAX_ATTEMPTS =>
+                {
+                    live = self.api.get(self.path).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(live)
     }
 
     /// Keeps the number of replicas as it is while it stops being ours (A4): without this the field
@@ -150,6 +191,15 @@ impl Takeover<'_> {
         self.views.learn(&desired.object, &live, false);
         Ok(())
     }
+}
+
+/// The object with other managers; none: as it is.
+fn replaced(live: &Value, managers: Option<Vec<Value>>) -> Value {
+    let mut live = live.clone();
+    if let (Some(managers), Some(place)) = (managers, live.pointer_mut("/metadata/managedFields")) {
+        *place = Value::Array(managers);
+    }
+    live
 }
 
 /// Gives fields that are left to others the value they have, or takes them out where they have none:

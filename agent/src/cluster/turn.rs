@@ -246,6 +246,7 @@ impl Turn<'_> {
             return Err(problem);
         }
         self.facts = snapshot.facts;
+        self.settle_replicas().await;
         let observed = Observed {
             live: self.live(),
             complete: complete && is_complete,

@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use super::api::{Api, Error};
 use super::discovery::Resource;
 use super::facts::{Fact, Wanted};
+use super::managers::Managers;
 use crate::health::Rules;
 use crate::plan::Desired;
 
@@ -190,12 +191,18 @@ impl Tenure {
 }
 
 impl Views {
-    pub(super) fn new(api: Api, manager: String, rules: Arc<Rules>, patience: Duration) -> Self {
+    pub(super) fn new(
+        api: Api,
+        manager: String,
+        managers: Arc<Managers>,
+        rules: Arc<Rules>,
+        patience: Duration,
+    ) -> Self {
         Self {
             api,
             patience,
             inner: Mutex::new(Inner {
-                register: Register::new(manager, rules),
+                register: Register::new(manager, managers, rules),
                 views: BTreeMap::new(),
             }),
             restored: AtomicU64::new(0),

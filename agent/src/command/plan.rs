@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::render::rendered;
 use crate::app;
 use crate::args::{Plan, PlanOutput};
+use crate::cluster::Managers;
 use crate::cluster::{Cluster, Memory, Options, TurnInput, access};
 use crate::health::Rules;
 use crate::plan::{Claims, Intent};
@@ -36,6 +37,7 @@ pub(super) async fn run(args: Plan) -> anyhow::Result<ExitCode> {
     let options = Options {
         namespace: args.namespace,
         rules: Arc::new(Rules::new(&policy.health_rules)?),
+        managers: Arc::new(Managers::from(&policy.managers)),
         ..Options::default()
     };
     let cluster = Cluster::new(client, options);

@@ -121,6 +121,7 @@ impl Walk<'_> {
                 Some((key, owned))
             })
             .collect();
+        let mut places = Vec::with_capacity(wanted.len());
         for (index, item) in wanted.iter().enumerate() {
             // Every key field that the item itself names has to agree; one that it leaves to the
             // server's default (a port's protocol) is in the key only.
@@ -138,13 +139,19 @@ impl Walk<'_> {
                 .and_then(|(key, owned)| {
                     let is_it =
                         |l: &&Value| key.iter().all(|(field, value)| l.get(field) == Some(value));
-                    Some((live.iter().find(is_it)?, *owned))
+                    let place = live.iter().position(|item| is_it(&item))?;
+                    places.push(place);
+                    Some((live.get(place)?, *owned))
                 });
             match found {
                 Some((live, owned)) => self.value(item, live, Some(owned), path),
                 None => self.differs(path),
             }
             path.truncate(length);
+        }
+        // Containers that start one after another, and variables that refer to each other, have an order.
+        if !places.is_sorted() {
+            self.differs(path);
         }
     }
 }

@@ -27,6 +27,9 @@ const PASSING: &[Reason] = &[
     Reason::DependencyNotReady,
     Reason::LedgerUnavailable,
     Reason::HeldAfterRestore,
+    Reason::WebhookUnavailable,
+    Reason::Unauthorized,
+    Reason::ChangedMeanwhile,
 ];
 
 /// What a cluster says of exactly these commits. Only a report of the present assignment counts, and
@@ -191,7 +194,55 @@ impl<'m, V> Lookup<'m, V> {
 
 #[cfg(test)]
 mod tests {
+    use flotilla_shared::assignment::{Renderer, SyncPolicy};
+    use flotilla_shared::revision::{Commit, Revision};
+
     use super::*;
+
+    #[test]
+    fn a08_what_time_does_not_cure_fails_at_once_and_only_for_the_commit_that_was_tried() {
+        let commit = |digit: &str| -> Commit { digit.repeat(40).parse().unwrap() };
+        let name: ApplicationName = "web".parse().unwrap();
+        let assigned = ApplicationAssignment {
+            revision: Revision {
+                repository: "fleet".parse().unwrap(),
+                branch: "prod".parse().unwrap(),
+                commit: commit("a"),
+            },
+            url: "https://git.example.com/fleet.git".parse().unwrap(),
+            path: "app".parse().unwrap(),
+            renderer: Renderer::Auto,
+            sync_policy: SyncPolicy::default(),
+            depends_on: Vec::new(),
+            substitute: false,
+            rollout: String::new(),
+            namespace: String::new(),
+        };
+        let judge = |reason, attempted| {
+            let report = ApplicationReport {
+                sync: Sync::OutOfSync,
+                reason: Some(reason),
+                message: "ConfigMap shop/a: .data.port: expected string, got 8080".to_owned(),
+                attempted,
+                ..ApplicationReport::default()
+            };
+            application(&name, &assigned, &report)
+        };
+        let failed = judge(Reason::Invalid, Some(commit("a")));
+        assert!(
+            matches!(&failed, Verdict::Failed(Reason::Invalid, text) if text.contains(".data.port")),
+            "{failed:?}"
+        );
+        for (reason, attempted) in [
+            (Reason::Invalid, None),
+            (Reason::Invalid, Some(commit("b"))),
+            (Reason::WebhookUnavailable, Some(commit("a"))),
+            (Reason::Drifted, Some(commit("a"))),
+        ] {
+            let verdict = judge(reason, attempted);
+            assert!(matches!(verdict, Verdict::Progressing(..)), "{verdict:?}");
+        }
+    }
 
     #[test]
     fn both_ways_to_look_names_up_find_the_same() {

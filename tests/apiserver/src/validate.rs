@@ -137,8 +137,15 @@ fn service(object: &Value, causes: &mut Vec<Cause>) {
     }
     for (index, port) in ports.iter().enumerate() {
         let number = port.get("port").and_then(Value::as_i64).unwrap_or(0);
-        if ports.len() > 1 && text(port, "/name").is_empty() {
+        let name = text(port, "/name");
+        if ports.len() > 1 && name.is_empty() {
             causes.push(Cause::required(format!("spec.ports[{index}].name"), ""));
+        }
+        if !name.is_empty() && ports.iter().take(index).any(|p| text(p, "/name") == name) {
+            causes.push(Cause::duplicate(
+                format!("spec.ports[{index}].name"),
+                &json!(name),
+            ));
         }
         if !(1..=65535).contains(&number) {
             causes.push(Cause::invalid(

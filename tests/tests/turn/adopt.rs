@@ -25,9 +25,13 @@ async fn scale(world: &mut World<'_>, replicas: u32) {
 pub(crate) async fn a03_an_autoscaler_keeps_its_replicas(mut world: World<'_>) {
     let yaml = deployment("web", "replicas: 2");
     world.synced(&yaml).await;
+    // The autoscaler is not in Git: it is looked for in the cluster.
+    let theirs = json!({"metadata": {"name": "theirs"}, "spec": {"maxReplicas": 9,
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}}});
+    let path = world.path("autoscaling/v2:horizontalpodautoscalers");
+    assert_eq!(world.send("POST", &path, &theirs).await.0, 201);
     scale(&mut world, 5).await;
     world.writes();
-    // The autoscaler is not in Git: the server's own record says who wrote the field.
     assert_eq!(world.synced(&yaml).await.written, 0);
     world.synced(&yaml.replace("main:1", "main:2")).await;
     assert_eq!(

@@ -203,7 +203,7 @@ pub(crate) async fn a02_a_webhook_that_does_not_answer_stops_what_it_judges_and_
     let before = webhook.asked.load(Ordering::Relaxed);
     let outcome = world.turn(&(config_map("held", "1") + secret)).await;
     assert_eq!(outcome.sync, Sync::OutOfSync, "{outcome:#?}");
-    assert_eq!(reason(&outcome, "held"), Some(Reason::AdmissionDenied));
+    assert_eq!(reason(&outcome, "held"), Some(Reason::WebhookUnavailable));
     assert!(
         world.live("secrets/free").await.is_some(),
         "the rest goes on"

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flotilla_agent::cluster::{Cluster, Memory, Options, TurnInput, TurnOutcome};
+use flotilla_agent::cluster::{Cluster, Managers, Memory, Options, TurnInput, TurnOutcome};
 use flotilla_agent::plan::{Claims, Intent};
 use flotilla_agent::policy::Policy;
 use flotilla_apiserver::AuditEvent;
@@ -122,9 +122,39 @@ impl<'c> World<'c> {
         self.restart();
     }
 
+    /// The same with a JSON patch.
+    pub(crate) async fn patch(&mut self, manager: &str, rest: &str, patch: &Value) {
+        let (code, value) = self.try_patch(manager, rest, patch).await;
+        assert_eq!(code, 200, "{value}");
+    }
+
+    /// The same where the API server may refuse it.
+    pub(crate) async fn try_patch(
+        &mut self,
+        manager: &str,
+        rest: &str,
+        patch: &Value,
+    ) -> (u16, Value) {
+        let path = format!("{}?fieldManager={manager}", self.path(rest));
+        let answer = self
+            .send_as("PATCH", &path, "application/json-patch+json", patch)
+            .await;
+        self.restart();
+        answer
+    }
+
     /// An agent that has forgotten everything, as after a restart.
     pub(crate) fn restart(&mut self) {
-        self.agent = Cluster::new(self.client.clone(), Options::default());
+        self.restart_with(Managers::default());
+    }
+
+    /// An agent whose policy names field managers.
+    pub(crate) fn restart_with(&mut self, managers: Managers) {
+        let options = Options {
+            managers: Arc::new(managers),
+            ..Options::default()
+        };
+        self.agent = Cluster::new(self.client.clone(), options);
         self.memory = Memory::default();
     }
 

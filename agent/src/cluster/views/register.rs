@@ -12,7 +12,8 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::Key;
-use crate::cluster::facts::{self, Fact, Proven, Wanted};
+use crate::cluster::facts::{self, Fact, Proven, Reader, Wanted};
+use crate::cluster::managers::Managers;
 use crate::health::Rules;
 use crate::plan::Fit;
 
@@ -67,6 +68,7 @@ pub(super) enum Read {
 /// The register of one API server.
 pub(super) struct Register {
     manager: String,
+    managers: Arc<Managers>,
     rules: Arc<Rules>,
     last: TenureId,
     /// Counts changes of what is followed.
@@ -76,9 +78,10 @@ pub(super) struct Register {
 }
 
 impl Register {
-    pub(super) fn new(manager: String, rules: Arc<Rules>) -> Self {
+    pub(super) fn new(manager: String, managers: Arc<Managers>, rules: Arc<Rules>) -> Self {
         Self {
             manager,
+            managers,
             rules,
             last: 0,
             change: 0,
@@ -263,6 +266,11 @@ impl Register {
             return;
         }
         tracked.newest = version;
+        let reader = Reader {
+            manager: &self.manager,
+            managers: &self.managers,
+            rules: &self.rules,
+        };
         for own in tracked
             .interests
             .iter_mut()
@@ -272,13 +280,17 @@ impl Register {
             let is_applied = by.is_some_and(|(_, applied)| applied) && is_writer;
             let proven = own.proven.as_ref().filter(|_| !is_applied);
             let wanted = own.wanted.as_ref();
-            let mut fact = facts::read(live, wanted, proven, &self.manager, &self.rules);
+            let mut fact = facts::read(live, wanted, proven, &reader);
+            // What people added and an apply left is no proof of anything.
             if let (true, Some(wanted)) = (is_applied, wanted) {
-                own.proven = (fact.fit != Fit::Equal).then(|| Proven {
+                let is_proof = fact.fit != Fit::Equal && !fact.has_foreign;
+                own.proven = is_proof.then(|| Proven {
                     key: wanted.key,
                     content: facts::content(live),
                 });
-                fact.fit = Fit::Equal;
+                if is_proof {
+                    fact.fit = Fit::Equal;
+                }
             }
             let is_same = own.fact.as_ref().is_some_and(|b| is_same(b, &fact));
             own.fact = Some(Arc::new(fact));
@@ -364,6 +376,7 @@ impl Register {
 fn is_same(a: &Fact, b: &Fact) -> bool {
     a.uid == b.uid
         && a.fit == b.fit
+        && a.replicas_differ == b.replicas_differ
         && a.health == b.health
         && a.terminating == b.terminating
         && a.application == b.application

@@ -67,11 +67,7 @@ pub(super) fn template(object: &Value, pointer: &str, path: &str, causes: &mut V
             if name.is_empty() {
                 causes.push(Cause::required(format!("{place}.name"), ""));
             } else if !names.insert(name) {
-                causes.push(Cause {
-                    reason: "FieldValueDuplicate",
-                    field: format!("{place}.name"),
-                    message: format!("Duplicate value: \"{name}\""),
-                });
+                causes.push(Cause::duplicate(format!("{place}.name"), &json!(name)));
             }
             if text(container, "/image").is_empty() {
                 causes.push(Cause::required(format!("{place}.image"), ""));
@@ -96,6 +92,12 @@ pub(super) fn template(object: &Value, pointer: &str, path: &str, causes: &mut V
 fn ports(container: &Value, place: &str, causes: &mut Vec<Cause>) {
     for (at, port) in list(container, "/ports").iter().enumerate() {
         let number = port.get("containerPort").and_then(Value::as_i64);
+        let name = text(port, "/name");
+        let mut before = list(container, "/ports").iter().take(at);
+        if !name.is_empty() && before.any(|port| text(port, "/name") == name) {
+            let field = format!("{place}.ports[{at}].name");
+            causes.push(Cause::duplicate(field, &json!(name)));
+        }
         let field = format!("{place}.ports[{at}].containerPort");
         match number.unwrap_or(0) {
             0 => causes.push(Cause::required(field, "")),

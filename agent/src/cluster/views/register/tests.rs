@@ -82,7 +82,7 @@ impl World {
     fn new(seed: u64) -> Self {
         Self {
             rng: StdRng::seed_from_u64(seed),
-            register: Register::new("flotilla".to_owned(), Arc::default()),
+            register: Register::new("flotilla".to_owned(), Arc::default(), Arc::default()),
             things: BTreeMap::new(),
             version: 10,
             answers: Vec::new(),
@@ -279,7 +279,7 @@ fn p03_no_order_of_answers_and_events_makes_a_tenure_believe_what_is_not() {
 
 #[test]
 fn what_one_tenure_compared_is_no_other_ones() {
-    let mut register = Register::new("flotilla".to_owned(), Arc::default());
+    let mut register = Register::new("flotilla".to_owned(), Arc::default(), Arc::default());
     let one = |content| BTreeMap::from([(object(0), Some(wanted(0, content)))]);
     let thing = Thing {
         uid: 1,

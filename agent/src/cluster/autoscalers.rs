@@ -1,0 +1,71 @@
+//! Which objects an autoscaler targets now. Asked only for those whose number of replicas is not Git's.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use flotilla_shared::object::ObjectRef;
+use flotilla_shared::reason::Reason;
+use serde_json::Value;
+
+use super::desired::{SCALERS, scale_target};
+use super::facts::Fact;
+use super::turn::Turn;
+
+impl Turn<'_> {
+    /// Tells for every object whose number of replicas is in question whether an autoscaler sets it.
+    pub(super) async fn settle_replicas(&mut self) {
+        let asked: BTreeSet<ObjectRef> = self
+            .facts
+            .iter()
+            .filter(|(_, fact)| fact.replicas_differ || fact.was_autoscaled)
+            .map(|(object, _)| object.clone())
+            .collect();
+        if asked.is_empty() {
+            return;
+        }
+        let namespaces: BTreeSet<&str> = asked.iter().map(|o| o.namespace.as_str()).collect();
+        let mut targets: BTreeMap<&str, Option<BTreeSet<ObjectRef>>> = BTreeMap::new();
+        for namespace in namespaces {
+            targets.insert(namespace, self.targets(namespace).await);
+        }
+        for object in &asked {
+            let Some(fact) = self.facts.get_mut(object) else {
+                continue;
+            };
+            let is_target = match targets.get(object.namespace.as_str()) {
+                Some(Some(targets)) => targets.contains(object),
+                // It cannot be known: what an autoscaler set once may be its still.
+                Some(None) | None => fact.was_autoscaled,
+            };
+            Fact::settle_replicas(Arc::make_mut(fact), is_target);
+        }
+    }
+
+    /// What the autoscalers of a namespace target; none: they cannot be looked at.
+    async fn targets(&self, namespace: &str) -> Option<BTreeSet<ObjectRef>> {
+        let mut targets = BTreeSet::new();
+        for (group, kind) in SCALERS {
+            let resource = {
+                let discovery = self.cluster.discovery.lock().await;
+                discovery.find(group, "", kind).cloned()
+            };
+            let Some(resource) = resource else {
+                continue;
+            };
+            match self.cluster.api.get(&resource.collection(namespace)).await {
+                Ok(list) => {
+                    let items = list.get("items").and_then(Value::as_array);
+                    let items = items.into_iter().flatten();
+                    targets.extend(items.filter_map(|item| scale_target(group, namespace, item)));
+                }
+                // KEDA scales through an autoscaler of Kubernetes' own, which was seen.
+                Err(error) if error.reason == Reason::Forbidden && group == "keda.sh" => {}
+                Err(error) => {
+                    tracing::warn!(kind, namespace, %error, "cannot look at autoscalers");
+                    return None;
+                }
+            }
+        }
+        Some(targets)
+    }
+}
