@@ -30,13 +30,18 @@ pub const MARGIN: Duration = Duration::from_secs(2);
 pub struct Fence {
     /// None: there is no lease, and nobody else writes.
     until: Option<Arc<Mutex<Option<Instant>>>>,
+    /// Why the lease cannot be renewed; empty: nothing is known against it.
+    why: Arc<Mutex<String>>,
 }
 
 impl Fence {
     /// Always held: for tools that run once, by hand.
     #[must_use]
     pub fn open() -> Self {
-        Self { until: None }
+        Self {
+            until: None,
+            why: Arc::default(),
+        }
     }
 
     /// Not held until a lease is.
@@ -44,6 +49,7 @@ impl Fence {
     pub fn closed() -> Self {
         Self {
             until: Some(Arc::default()),
+            why: Arc::default(),
         }
     }
 
@@ -61,6 +67,20 @@ impl Fence {
         while !self.is_held() {
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
+    }
+
+    /// Why the lease cannot be renewed; empty: nothing is known against it.
+    #[must_use]
+    pub fn why(&self) -> String {
+        self.why.lock().clone()
+    }
+
+    /// Notes why. True: that is news.
+    fn fails(&self, why: &str) -> bool {
+        let mut known = self.why.lock();
+        let is_news = *known != why;
+        why.clone_into(&mut known);
+        is_news
     }
 
     fn hold_until(&self, at: Option<Instant>) {
@@ -204,13 +224,19 @@ impl Elector {
             }
             let attempt = tokio::time::timeout(DURATION / 3, self.attempt());
             wait = match attempt.await {
-                Ok(Ok(None)) => RENEW,
+                Ok(Ok(None)) => {
+                    self.fence.fails("");
+                    RENEW
+                }
                 Ok(Ok(Some(holder))) => {
                     tracing::warn!(holder, "another pod leads now");
                     break;
                 }
                 Ok(Err(error)) => {
-                    tracing::warn!(%error, "cannot renew the lease");
+                    // Tried twice a second, told once.
+                    if self.fence.fails(&error.message) {
+                        tracing::warn!(%error, "cannot renew the lease");
+                    }
                     Duration::from_millis(500)
                 }
                 Err(_) => Duration::from_millis(500),
@@ -324,10 +350,21 @@ impl Elector {
             Some(_) => (Method::PUT, format!("{}/{LEASE}", self.path)),
             None => (Method::POST, self.path.clone()),
         };
-        self.api
+        let sent = self
+            .api
             .send(method, &path, "application/json", Some(&body))
-            .await
-            .map(|_| ())
+            .await;
+        sent.map(|_| ()).map_err(|mut error| {
+            // A Lease that is made cannot be missing, so that what is missing is where it belongs.
+            if error.code == 404 && version.is_none() {
+                error.message = format!(
+                    "the agent's own namespace {} is not there: make it again, with its roles and its \
+                     inventory; until then nothing is written ({})",
+                    self.namespace, error.message
+                );
+            }
+            error
+        })
     }
 }
 
@@ -393,5 +430,16 @@ mod tests {
     fn a_holder_stops_before_another_may_begin() {
         assert!(RENEW * 2 < DURATION - MARGIN);
         assert!(DURATION + RENEW < Duration::from_secs(15), "the promise");
+    }
+
+    #[test]
+    fn why_nothing_is_written_is_told_once_and_forgotten_when_it_is_over() {
+        let fence = Fence::closed();
+        let seen_elsewhere = fence.clone();
+        assert!(fence.fails("the agent's own namespace flotilla-system is not there"));
+        assert!(!fence.fails("the agent's own namespace flotilla-system is not there"));
+        assert!(seen_elsewhere.why().contains("flotilla-system"));
+        fence.fails("");
+        assert_eq!(seen_elsewhere.why(), "");
     }
 }

@@ -3,7 +3,6 @@
 //!
 //! Written whole or not at all, and synced, before the ack is sent (V4).
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use flotilla_proto::v1;
@@ -141,22 +140,7 @@ impl Ledger {
     /// When it could not be made durable; then it may not be acted on.
     pub fn store(&self, assignment: &DecodedAssignment) -> Result<(), Error> {
         let bytes = Self::encode(assignment);
-        let temporary = self.path.with_extension("tmp");
-        let write = || {
-            if let Some(parent) = self.path.parent() {
-                std::fs::create_dir_all(parent)?;
-            }
-            let mut file = std::fs::File::create(&temporary)?;
-            file.write_all(&bytes)?;
-            file.sync_all()?;
-            std::fs::rename(&temporary, &self.path)?;
-            // The rename itself is only durable with its directory.
-            match self.path.parent() {
-                Some(parent) => std::fs::File::open(parent)?.sync_all(),
-                None => Ok(()),
-            }
-        };
-        write().map_err(self.error())
+        flotilla_disk::replace(&self.path, &bytes).map_err(self.error())
     }
 }
 

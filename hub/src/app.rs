@@ -65,6 +65,8 @@ pub struct Config {
     pub external: Option<External>,
     /// An issuer whose people may come in; none: operators have certificates.
     pub oidc: Option<oidc::Config>,
+    /// The file that it was read from, which is read again when it changes; none: it stays as it is.
+    pub oidc_file: Option<PathBuf>,
     /// A directory with what the hub reads repositories with; none: only what anybody may read.
     pub git_credentials: Option<PathBuf>,
     /// What the hub may push with; none: it only reads.
@@ -295,6 +297,10 @@ async fn decide(start: Start) -> anyhow::Result<Vec<JoinHandle<()>>> {
         )),
     ];
     if let Some(oidc) = oidc {
+        if let Some(path) = config.oidc_file {
+            let follows = Arc::clone(&oidc).follow(path, stop.clone());
+            tasks.push(tokio::spawn(follows));
+        }
         tasks.push(tokio::spawn(oidc.run(stop.clone())));
     }
     if let Some(listener) = probes {

@@ -41,6 +41,10 @@ pub enum Command {
         /// `host:port` that operators dial, for the context file.
         #[arg(long, default_value = "127.0.0.1:8443")]
         address: String,
+        /// This pod's name in a StatefulSet. Only the first pod (NAME-0) makes an authority; any other has
+        /// to be given the same one.
+        #[arg(long, value_name = "NAME")]
+        pod_name: Option<String>,
     },
     /// Serve.
     Run(Box<Run>),

@@ -33,7 +33,11 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             data_dir,
             operator,
             address,
-        } => init(&data_dir, &operator, &address),
+            pod_name,
+        } => {
+            may_make_authority(&data_dir, pod_name.as_deref())?;
+            init(&data_dir, &operator, &address)
+        }
         Command::Check { file } => check(&file),
         Command::Run(run) => {
             let optional = |path: Option<PathBuf>| path.as_deref().map(secret).transpose();
@@ -53,6 +57,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
                     .transpose()
                     .map_err(anyhow::Error::msg)?,
                 external,
+                oidc_file: run.oidc_config_file,
                 data_dir: run.data_dir,
                 fleet: run.fleet,
                 listen: run.listen,
@@ -161,6 +166,22 @@ fn say(line: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}")?;
     out.flush()
+}
+
+/// Two authorities in one StatefulSet are two hubs behind one address: each refuses the other's agents
+/// and operators.
+fn may_make_authority(data_dir: &Path, pod: Option<&str>) -> anyhow::Result<()> {
+    let Some(pod) = pod.filter(|_| !data_dir.join("ca.crt").exists()) else {
+        return Ok(());
+    };
+    anyhow::ensure!(
+        pod.rsplit('-').next() == Some("0"),
+        "{pod} is not the first pod and has no authority: it must not make one of its own. A hub on SQLite \
+         has one replica. For several, keep the store in PostgreSQL (--store-url-file) and give every pod \
+         the first one's ca.crt and ca.key in {}",
+        data_dir.display()
+    );
+    Ok(())
 }
 
 fn init(data_dir: &Path, operator: &OperatorName, address: &str) -> anyhow::Result<ExitCode> {
@@ -296,5 +317,21 @@ fn check(file: &Path) -> anyhow::Result<ExitCode> {
             writeln!(std::io::stderr(), "{errors}")?;
             Ok(ExitCode::from(2))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_first_pod_of_a_set_makes_an_authority() {
+        let directory = tempfile::tempdir().unwrap();
+        let may = |pod: Option<&str>| may_make_authority(directory.path(), pod).is_ok();
+        assert!(may(None) && may(Some("flotilla-hub-0")));
+        assert!(!may(Some("flotilla-hub-1")) && !may(Some("flotilla-hub-10")));
+        // Given the same one it only makes what is missing beside it.
+        std::fs::write(directory.path().join("ca.crt"), "given").unwrap();
+        assert!(may(Some("flotilla-hub-1")));
     }
 }

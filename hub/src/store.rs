@@ -19,6 +19,7 @@ mod schema;
 mod tokens;
 mod write;
 
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -66,6 +67,8 @@ pub struct Store {
     url: Option<Arc<str>>,
     /// For messages: the file, or the URL without its password.
     name: Arc<str>,
+    /// The end of the audit log as this process wrote or found it.
+    tail: Arc<parking_lot::Mutex<Option<audit::Tail>>>,
     /// The term in which this process decides; -1: it does not.
     term: Arc<AtomicI64>,
     /// Held as long as the store is open; the lock goes with it.
@@ -81,6 +84,7 @@ impl Store {
     pub async fn open(data_dir: &Path) -> Result<Self, Error> {
         let path = data_dir.join("hub.db");
         let lock = lock(&path)?;
+        backup::for_owner_only(&path)?;
         let store = Self::sqlite(&path, Some(Arc::new(lock))).await?;
         store.check_version().await?;
         store.check_integrity().await?;
@@ -126,6 +130,7 @@ impl Store {
             engine: Engine::Sqlite,
             url: None,
             name,
+            tail: Arc::default(),
             term: Arc::new(AtomicI64::new(-1)),
             _lock: lock,
         })
@@ -164,6 +169,7 @@ impl Store {
             engine: Engine::Postgres,
             url: Some(url.into()),
             name,
+            tail: Arc::default(),
             term: Arc::new(AtomicI64::new(-1)),
             _lock: None,
         };
@@ -286,12 +292,13 @@ fn lock(path: &Path) -> Result<std::fs::File, Error> {
     let name = path.display().to_string();
     let error = |source: std::io::Error| Error::at(&name)(sqlx::Error::Io(source));
     if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent).map_err(error)?;
+        flotilla_disk::private_directory(parent).map_err(error)?;
     }
     let file = std::fs::OpenOptions::new()
         .create(true)
         .truncate(false)
         .write(true)
+        .mode(0o600)
         .open(path.with_extension("lock"))
         .map_err(error)?;
     match file.try_lock() {

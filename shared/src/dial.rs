@@ -104,6 +104,10 @@ pub async fn dial(address: &str, tls: Arc<ClientConfig>) -> Result<Channel, Dial
         })
 }
 
+/// In an answer of a hub's replica: the call was not passed on to the one that decides, so that nothing
+/// came of it.
+pub const NOT_PASSED_ON: &str = "x-flotilla-not-passed-on";
+
 /// What the clock has to do with an error; none: nothing (catalogue E11).
 #[must_use]
 pub fn clock(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {

@@ -19,6 +19,7 @@ pub mod health;
 pub mod id;
 pub mod identity;
 pub mod object;
+pub mod rate;
 pub mod reason;
 pub mod report;
 pub mod revision;

@@ -21,6 +21,7 @@ pub async fn start_hub(config: Config) -> anyhow::Result<(Running, Operator)> {
             data_dir: data_dir.clone(),
             operator: "admin".parse()?,
             address: String::new(),
+            pod_name: None,
         },
     };
     flotilla_hub::command::run(init).await?;

@@ -213,11 +213,11 @@ impl Api {
         self.rate.wait().await;
         // Asked last, so that a pod that lost its lease while it waited (or was stopped) writes no more.
         if method != Method::GET && !self.fence.is_held() {
-            return Err(Error::new(
-                0,
-                Reason::NotLeader,
-                "this pod is not the leader any more; nothing was written",
-            ));
+            let text = match self.fence.why().as_str() {
+                "" => "this pod is not the leader any more; nothing was written".to_owned(),
+                why => format!("nothing was written: the lease cannot be renewed: {why}"),
+            };
+            return Err(Error::new(0, Reason::NotLeader, text));
         }
         let request = self
             .request(method, path, content_type)

@@ -1,39 +1,35 @@
-//! A token bucket over requests, so that an agent never asks more of its API server than its owner
+//! A limit on requests, so that an agent never asks more of its API server than its owner
 //! allows.
 
 use std::time::Duration;
 
+use flotilla_shared::rate::{self, Bucket};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// Requests a second, with a burst of as many.
 #[derive(Debug)]
 pub(crate) struct Rate {
-    per_second: f64,
-    state: Mutex<(f64, Instant)>,
+    rate: rate::Rate,
+    bucket: Mutex<Bucket>,
 }
 
 impl Rate {
     pub(crate) fn new(per_second: u32) -> Self {
         let per_second = f64::from(per_second.max(1));
-        Self {
+        let rate = rate::Rate {
             per_second,
-            state: Mutex::new((per_second, Instant::now())),
+            burst: per_second,
+        };
+        Self {
+            rate,
+            bucket: Mutex::new(Bucket::full(rate, Instant::now())),
         }
     }
 
     /// Takes one token, and returns how long its request has to wait.
     fn take(&self, now: Instant) -> Duration {
-        let mut state = self.state.lock();
-        let (tokens, at) = *state;
-        let refilled = now.saturating_duration_since(at).as_secs_f64() * self.per_second;
-        let tokens = (tokens + refilled).min(self.per_second) - 1.0;
-        *state = (tokens, now);
-        if tokens >= 0.0 {
-            Duration::ZERO
-        } else {
-            Duration::from_secs_f64(-tokens / self.per_second)
-        }
+        self.bucket.lock().take(self.rate, 1.0, now)
     }
 
     pub(crate) async fn wait(&self) {

@@ -1,6 +1,6 @@
 //! Files that only we read and write.
 
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::Error;
@@ -28,24 +28,8 @@ pub fn read_private(path: &Path) -> Result<String, Error> {
 }
 
 pub(super) fn write_private(path: &Path, content: &str) -> Result<(), Error> {
-    use std::io::Write as _;
-    let error = |cause| Error::File {
+    flotilla_disk::replace(path, content.as_bytes()).map_err(|cause| Error::File {
         path: path.to_owned(),
         cause,
-    };
-    if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent).map_err(error)?;
-    }
-    let temporary = path.with_extension("tmp");
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&temporary)
-        .map_err(error)?;
-    file.write_all(content.as_bytes())
-        .and_then(|()| file.sync_all())
-        .map_err(error)?;
-    std::fs::rename(&temporary, path).map_err(error)
+    })
 }

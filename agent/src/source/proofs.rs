@@ -1,6 +1,5 @@
 //! Which commits of a cache were proven to be on their branch (V2), remembered beside it.
 
-use std::io::Write as _;
 use std::path::Path;
 
 use flotilla_shared::revision::{BranchName, Commit};
@@ -61,15 +60,11 @@ impl Proofs {
         if self.known.len() > MAX {
             self.known.remove(0);
         }
-        let write = || {
-            let temporary = directory.join("flotilla-proven.tmp");
-            let mut file = std::fs::File::create(&temporary)?;
-            for (branch, commit, tip) in &self.known {
-                writeln!(file, "{commit} {tip} {branch}")?;
-            }
-            std::fs::rename(&temporary, directory.join(FILE))
-        };
-        if let Err(error) = write() {
+        let lines = self.known.iter();
+        let text: String = lines
+            .map(|(branch, commit, tip)| format!("{commit} {tip} {branch}\n"))
+            .collect();
+        if let Err(error) = flotilla_disk::replace(&directory.join(FILE), text.as_bytes()) {
             tracing::warn!(%error, "cannot remember that a commit is on its branch");
         }
     }

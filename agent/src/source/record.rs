@@ -5,7 +5,6 @@
 //! cluster, so that a lost disk or another node does not forget it (N4).
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use flotilla_shared::digest::Digest;
@@ -220,21 +219,7 @@ impl Record {
 
     /// Writes it, whole and synced.
     pub(super) fn store(&self, path: &Path) -> Result<(), Error> {
-        let write = || {
-            if let Some(parent) = path.parent() {
-                std::fs::create_dir_all(parent)?;
-            }
-            let temporary = path.with_extension("tmp");
-            let mut file = std::fs::File::create(&temporary)?;
-            file.write_all(&self.encode())?;
-            file.sync_all()?;
-            std::fs::rename(&temporary, path)?;
-            match path.parent() {
-                Some(parent) => std::fs::File::open(parent)?.sync_all(),
-                None => Ok(()),
-            }
-        };
-        write().map_err(|cause| Error::Io {
+        flotilla_disk::replace(path, &self.encode()).map_err(|cause| Error::Io {
             path: path.to_owned(),
             cause,
         })

@@ -18,6 +18,7 @@ use tower::util::BoxCloneSyncService;
 
 use crate::context::Context;
 use crate::error::Error;
+use crate::patient::Patient;
 
 /// Largest answer taken: a page of 100 clusters with their objects fits many times.
 const MAX_MESSAGE: usize = 64 << 20;
@@ -42,7 +43,7 @@ impl Interceptor for Bearer {
 }
 
 /// The generated client.
-pub(crate) type Api = FleetServiceClient<InterceptedService<Channel, Bearer>>;
+pub(crate) type Api = FleetServiceClient<InterceptedService<Patient, Bearer>>;
 
 /// A connection to a hub that shows a certificate of `trust_bundle`.
 pub(crate) async fn channel(
@@ -59,7 +60,7 @@ pub(crate) async fn channel(
 #[derive(Clone)]
 pub(crate) struct Client {
     api: Api,
-    service: InterceptedService<Channel, Bearer>,
+    service: InterceptedService<Patient, Bearer>,
     timeout: Duration,
 }
 
@@ -83,7 +84,7 @@ impl Client {
             }
             None => None,
         };
-        let service = InterceptedService::new(channel, Bearer(bearer));
+        let service = InterceptedService::new(Patient::new(channel, timeout), Bearer(bearer));
         Ok(Self {
             api: FleetServiceClient::new(service.clone()).max_decoding_message_size(MAX_MESSAGE),
             service,

@@ -29,6 +29,7 @@ use flotilla_proto::v1;
 use jiff::Timestamp;
 
 use crate::args::{Args, ClusterCommand, Command, Describe, FilterArgs, Get};
+use crate::checkpoint::Checkpoints;
 use crate::client::Client;
 use crate::context::{Context, Contexts};
 use crate::error::Error;
@@ -175,7 +176,13 @@ pub(crate) async fn run(args: Args, printer: &Printer) -> Result<(), Error> {
         Command::Pin(args) => steer::pin(&reach.connect().await?, args, printer).await,
         Command::Unpin(args) => steer::unpin(&reach.connect().await?, &args, printer).await,
         Command::Approve(args) => steer::approve(&reach.connect().await?, args, printer).await,
-        Command::Audit(args) => audit::audit(&reach.connect().await?, args, printer).await,
+        Command::Audit(args) => {
+            let file = reach.context_file.as_deref().map(Path::new);
+            let remembered = Checkpoints::beside(Contexts::load(file)?.path());
+            let hub = reach.context().await?.hub;
+            let client = reach.connect().await?;
+            audit::audit(&client, args, Some((&hub, remembered)), printer).await
+        }
         Command::Events(args) => audit::events(&reach.connect().await?, args, printer).await,
         Command::Operator { command } => {
             let hub = reach.context().await?.hub;

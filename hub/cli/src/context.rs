@@ -1,7 +1,7 @@
 //! The context file: which hubs there are, which one is meant, and as whom.
 
-use std::io::{Read as _, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use flotilla_shared::tls::TlsIdentity;
@@ -145,6 +145,11 @@ fn holds_secret(text: &str) -> bool {
 }
 
 impl Contexts {
+    /// Where they are kept.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Reads the named file, or the default one.
     pub(crate) fn load(named: Option<&Path>) -> Result<Self, Error> {
         let path = match named {
@@ -268,28 +273,7 @@ impl Contexts {
             contexts: self.all.clone(),
         };
         let text = flotilla_yaml::to_string(&serde_json::to_value(&file)?);
-        if let Some(parent) = self.path.parent() {
-            std::fs::create_dir_all(parent).map_err(error)?;
-        }
-        // Two commands at once write two files, of which one is the last.
-        let temporary = self
-            .path
-            .with_extension(format!("{:08x}", rand::random::<u32>()));
-        let written = std::fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&temporary)
-            .and_then(|mut file| {
-                file.write_all(text.as_bytes())?;
-                file.sync_all()
-            })
-            .and_then(|()| std::fs::rename(&temporary, &self.path));
-        if written.is_err() {
-            // It holds a key; the error is told all the same.
-            let _ = std::fs::remove_file(&temporary);
-        }
-        written.map_err(error)
+        flotilla_disk::replace(&self.path, text.as_bytes()).map_err(error)
     }
 }
 

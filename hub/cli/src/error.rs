@@ -148,8 +148,9 @@ impl Error {
             {
                 Some(
                     "the hub's certificate does not come from the roots in this context: its authority \
-                     was changed, the context is another hub's, or somebody is in between; get a new \
-                     context file from who runs the hub"
+                     was changed, the context is another hub's, or somebody is in between; an admin makes a \
+                     new context file with flotilla operator set NAME --role ROLE --write-context FILE; on \
+                     the hub's own host flotilla-hub init --operator NAME makes one"
                         .to_owned(),
                 )
             }
@@ -179,7 +180,8 @@ impl Error {
             ),
             Self::NotTaken(_) => Some(
                 "its authority was changed, or it is another hub's: an admin makes a new context file with \
-                 flotilla operator set NAME --role ROLE --write-context FILE"
+                 flotilla operator set NAME --role ROLE --write-context FILE; on the hub's own host \
+                 flotilla-hub init --operator NAME makes one"
                     .to_owned(),
             ),
             Self::Expired { .. } => Some(

@@ -12,6 +12,7 @@
 //! a Git library; branches are moved by the user's own `git`.
 
 mod args;
+mod checkpoint;
 mod client;
 mod commands;
 mod context;
@@ -19,6 +20,7 @@ mod error;
 mod forge;
 mod git;
 mod oidc;
+mod patient;
 mod printer;
 pub mod render;
 pub use flotilla_status as view;

@@ -29,25 +29,8 @@ pub(super) fn read_private(path: &Path) -> Result<String, Error> {
 /// # Errors
 /// When it cannot be written.
 pub fn write_private(path: &Path, content: &str) -> Result<(), Error> {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let error = |cause| Error::File {
+    flotilla_disk::replace(path, content.as_bytes()).map_err(|cause| Error::File {
         path: path.to_owned(),
         cause,
-    };
-    if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent).map_err(error)?;
-    }
-    let temporary = path.with_extension("tmp");
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&temporary)
-        .map_err(error)?;
-    file.write_all(content.as_bytes())
-        .and_then(|()| file.sync_all())
-        .map_err(error)?;
-    std::fs::rename(&temporary, path).map_err(error)
+    })
 }

@@ -311,7 +311,10 @@ impl Fleet {
         }
         // A lost assignment heals here: the agent says what it runs on, and it is not what it should.
         // What it refused is not pushed at it again and again.
-        let lost = cluster.refusal.is_none() && cluster.assigned_ref() != accepted;
+        // But for one that its disk had no room for: there may be room now.
+        let refused = cluster.refusal.as_ref().map(|(reason, _)| *reason);
+        let passes = matches!(refused, None | Some(Reason::LedgerUnavailable));
+        let lost = passes && cluster.assigned_ref() != accepted;
         if cluster.accepted != accepted {
             cluster.accepted = accepted;
             cluster.note_current(now);

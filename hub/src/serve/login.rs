@@ -19,11 +19,14 @@ impl LoginService for Login {
     ) -> Result<Response<v1::GetLoginResponse>, Status> {
         let response = match self.0.access.oidc() {
             None => v1::GetLoginResponse::default(),
-            Some(oidc) => v1::GetLoginResponse {
-                issuer: oidc.config().issuer.clone(),
-                client_id: oidc.config().client_id.clone(),
-                scopes: oidc.config().scopes.clone(),
-            },
+            Some(oidc) => {
+                let config = oidc.config();
+                v1::GetLoginResponse {
+                    issuer: config.issuer.clone(),
+                    client_id: config.client_id.clone(),
+                    scopes: config.scopes.clone(),
+                }
+            }
         };
         Ok(Response::new(response))
     }

@@ -25,6 +25,8 @@ use crate::store::Role;
 const INTERVAL: Duration = Duration::from_secs(600);
 /// How soon again, where a token names a key that is not known, or the last try failed.
 const SOON: Duration = Duration::from_secs(15);
+/// How often the configuration file is looked at.
+const LOOK: Duration = Duration::from_secs(1);
 /// Longest wait for one answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest answer read.
@@ -166,7 +168,7 @@ fn is_secure(url: &str) -> bool {
 
 /// The issuer as the hub knows it.
 pub struct Oidc {
-    config: Config,
+    config: ArcSwap<Config>,
     keys: ArcSwap<Keys>,
     wish: Notify,
 }
@@ -176,16 +178,58 @@ impl Oidc {
     #[must_use]
     pub fn new(config: Config) -> Self {
         Self {
-            config,
+            config: ArcSwap::from_pointee(config),
             keys: ArcSwap::default(),
             wish: Notify::new(),
         }
     }
 
-    /// The configuration.
+    /// The configuration that is in force.
     #[must_use]
-    pub fn config(&self) -> &Config {
-        &self.config
+    pub fn config(&self) -> Arc<Config> {
+        self.config.load_full()
+    }
+
+    /// Keeps the configuration as its file says, until stopped: who is taken out of it may do nothing from
+    /// then on. While the file is no good the last good one stays in force, and the log says why.
+    pub async fn follow(self: Arc<Self>, path: PathBuf, stop: CancellationToken) {
+        let mut problem = String::new();
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                () = stop.cancelled() => return,
+            }
+            match Config::read(&path) {
+                Ok(config) => {
+                    problem.clear();
+                    self.take(config);
+                }
+                Err(error) if error != problem => {
+                    tracing::error!(
+                        error,
+                        "the file of the issuer is refused; the last good one stays in force"
+                    );
+                    problem = error;
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Puts another configuration in force.
+    fn take(&self, config: Config) {
+        let before = self.config.load_full();
+        if *before == config {
+            return;
+        }
+        tracing::info!(issuer = config.issuer, "the file of the issuer changed");
+        let is_another = before.issuer != config.issuer;
+        self.config.store(Arc::new(config));
+        if is_another {
+            // Keys of the former one prove nothing here.
+            self.keys.store(Arc::default());
+            self.wish.notify_one();
+        }
     }
 
     /// Who a token speaks of.
@@ -194,7 +238,7 @@ impl Oidc {
     /// When it is not good.
     pub fn person(&self, token: &str, now: Timestamp) -> Result<Person, TokenError> {
         let keys = self.keys.load();
-        let person = verify(token, &keys, &self.config.wanted(), now.as_second());
+        let person = verify(token, &keys, &self.config().wanted(), now.as_second());
         if person == Err(TokenError::UnknownKey) {
             self.wish.notify_one();
         }
@@ -212,7 +256,7 @@ impl Oidc {
                 Err(error) => {
                     tracing::warn!(
                         error,
-                        issuer = self.config.issuer,
+                        issuer = self.config().issuer,
                         "cannot fetch the issuer's keys"
                     );
                     SOON
@@ -238,23 +282,24 @@ impl Oidc {
             issuer: String,
             jwks_uri: String,
         }
+        let config = self.config();
         let mut client = reqwest::Client::builder()
             .timeout(TIMEOUT)
             .redirect(reqwest::redirect::Policy::none());
-        if let Some(path) = &self.config.trust_bundle_file {
+        if let Some(path) = &config.trust_bundle_file {
             let pem =
                 std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
             let roots = reqwest::Certificate::from_pem_bundle(&pem).map_err(|e| e.to_string())?;
             client = client.tls_certs_only(roots);
         }
         let client = client.build().map_err(|error| error.to_string())?;
-        let issuer = self.config.issuer.trim_end_matches('/');
+        let issuer = config.issuer.trim_end_matches('/');
         let place = format!("{issuer}/.well-known/openid-configuration");
         let body = get(&client, &place).await?;
         let discovery: Discovery =
             serde_json::from_slice(&body).map_err(|error| format!("{place}: {error}"))?;
         // OpenID Connect Discovery 1.0, section 4.3.
-        if discovery.issuer != self.config.issuer {
+        if discovery.issuer != config.issuer {
             return Err(format!("{place} speaks for {:?}", discovery.issuer));
         }
         if !is_secure(&discovery.jwks_uri) {
@@ -277,4 +322,44 @@ async fn get(client: &reqwest::Client, place: &str) -> Result<Vec<u8>, String> {
         }
     }
     Ok(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "issuer: https://id.example.org
+clientId: flotilla
+grants:
+- {user: ada, role: admin}
+";
+
+    #[tokio::test]
+    async fn who_is_taken_out_of_the_file_may_do_nothing_from_then_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("oidc.yaml");
+        std::fs::write(&path, FILE).unwrap();
+        let oidc = Arc::new(Oidc::new(Config::read(&path).unwrap()));
+        let ada = Person {
+            user: "ada".to_owned(),
+            groups: Vec::new(),
+        };
+        assert_eq!(oidc.config().role(&ada, None), Role::Admin);
+        let stop = CancellationToken::new();
+        let follows = tokio::spawn(Arc::clone(&oidc).follow(path.clone(), stop.clone()));
+        // No file that can be read: the last good one stays in force.
+        std::fs::write(&path, "issuer: [").unwrap();
+        tokio::time::sleep(LOOK * 2).await;
+        assert_eq!(oidc.config().role(&ada, None), Role::Admin);
+        std::fs::write(&path, FILE.replace("ada", "bob")).unwrap();
+        for _ in 0..100 {
+            if oidc.config().role(&ada, None) == Role::None {
+                break;
+            }
+            tokio::time::sleep(LOOK / 10).await;
+        }
+        assert_eq!(oidc.config().role(&ada, None), Role::None);
+        stop.cancel();
+        follows.await.unwrap();
+    }
 }

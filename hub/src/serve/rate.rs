@@ -1,4 +1,4 @@
-//! How often somebody may do something: token buckets, of which there are never more than a fixed
+//! How often each caller may do something: token buckets, of which there are never more than a fixed
 //! number. Pure but for the lock around them.
 
 use std::collections::HashMap;
@@ -7,67 +7,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use flotilla_shared::identity::Identity;
+pub use flotilla_shared::rate::{Bucket, Rate};
 use parking_lot::Mutex;
 use tokio::time::Instant;
-
-/// A token bucket.
-#[derive(Debug, Clone, Copy)]
-pub struct Bucket {
-    left: f64,
-    at: Instant,
-}
-
-/// How fast a bucket fills, and how much it holds.
-#[derive(Debug, Clone, Copy)]
-pub struct Rate {
-    /// In a second.
-    pub per_second: f64,
-    /// At once.
-    pub burst: f64,
-}
-
-impl Bucket {
-    /// A full one.
-    #[must_use]
-    pub fn full(rate: Rate, now: Instant) -> Self {
-        Self {
-            left: rate.burst,
-            at: now,
-        }
-    }
-
-    /// Takes out `amount`, also what is not there; gives how long to wait until it is.
-    pub fn take(&mut self, rate: Rate, amount: f64, now: Instant) -> Duration {
-        self.fill(rate, now);
-        self.left -= amount;
-        if self.left >= 0.0 {
-            return Duration::ZERO;
-        }
-        Duration::from_secs_f64((-self.left / rate.per_second).min(3600.0))
-    }
-
-    /// Takes one out if it is there.
-    pub fn try_take(&mut self, rate: Rate, now: Instant) -> bool {
-        self.fill(rate, now);
-        if self.left < 1.0 {
-            return false;
-        }
-        self.left -= 1.0;
-        true
-    }
-
-    fn fill(&mut self, rate: Rate, now: Instant) {
-        let passed = now.saturating_duration_since(self.at).as_secs_f64();
-        self.left = (self.left + passed * rate.per_second).min(rate.burst);
-        self.at = now;
-    }
-
-    fn is_full(&self, rate: Rate, now: Instant) -> bool {
-        let mut copy = *self;
-        copy.fill(rate, now);
-        copy.left >= rate.burst
-    }
-}
 
 /// A bucket for each of many.
 #[derive(Debug)]
@@ -109,7 +51,7 @@ impl<K: Eq + Hash + Clone> Buckets<K> {
     /// Takes `amount` out, also what is not there; gives how long to wait until it is.
     pub fn take(&self, key: &K, amount: f64, now: Instant) -> Duration {
         // Whoever cannot be remembered has nothing in hand.
-        let mut forgotten = Bucket { left: 0.0, at: now };
+        let mut forgotten = Bucket::empty(now);
         self.with(key, now, |bucket| {
             bucket
                 .unwrap_or(&mut forgotten)
@@ -185,19 +127,6 @@ mod tests {
         per_second: 2.0,
         burst: 4.0,
     };
-
-    #[test]
-    fn a_bucket_gives_its_burst_and_then_its_rate() {
-        let start = Instant::now();
-        let mut bucket = Bucket::full(RATE, start);
-        let taken = (0..10).filter(|_| bucket.try_take(RATE, start)).count();
-        assert_eq!(taken, 4);
-        let later = start + Duration::from_secs(1);
-        assert_eq!((0..10).filter(|_| bucket.try_take(RATE, later)).count(), 2);
-        let mut bucket = Bucket::full(RATE, start);
-        assert_eq!(bucket.take(RATE, 4.0, start), Duration::ZERO);
-        assert_eq!(bucket.take(RATE, 6.0, start), Duration::from_secs(3));
-    }
 
     #[test]
     fn h01_what_a_caller_used_up_stays_used_up_when_it_dials_again() {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::http::{HeaderValue, Request, Response};
-use flotilla_shared::dial::dial;
+use flotilla_shared::dial::{NOT_PASSED_ON, dial};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tonic::Status;
@@ -63,13 +63,11 @@ impl PassOn {
             return Ok(channel);
         }
         if address.is_empty() {
-            return Err(Status::unavailable(
-                "no hub process decides just now; try again",
-            ));
+            return Err(not_passed_on("no hub process decides just now; try again"));
         }
         let made = dial(&address, self.trust.client()).await.map_err(|error| {
             tracing::warn!(%error, "cannot reach the hub process that decides");
-            Status::unavailable("the hub process that decides cannot be reached; try again")
+            not_passed_on("the hub process that decides cannot be reached; try again")
         })?;
         let mut target = self.target.lock();
         if target.0 == address {
@@ -98,12 +96,20 @@ impl PassOn {
         let mut channel = self.channel().await?;
         std::future::poll_fn(|cx| channel.poll_ready(cx))
             .await
-            .map_err(|_| Status::unavailable("the hub process that decides is gone; try again"))?;
+            .map_err(|_| not_passed_on("the hub process that decides is gone; try again"))?;
         channel
             .call(request)
             .await
             .map_err(|_| Status::unavailable("the hub process that decides is gone; try again"))
     }
+}
+
+/// Nothing came of the call, so that it may be tried again, whatever it is.
+fn not_passed_on(text: &str) -> Status {
+    let mut status = Status::unavailable(text);
+    let mark = tonic::metadata::MetadataValue::from_static("1");
+    status.metadata_mut().insert(NOT_PASSED_ON, mark);
+    status
 }
 
 impl Service<Request<Body>> for PassOn {

@@ -36,7 +36,7 @@ pub struct BrokenChain {
 }
 
 /// The end of the chain, known within a transaction.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Tail {
     seq: i64,
     hash: String,
@@ -81,8 +81,32 @@ impl Store {
         let mut transaction = self.pool.begin().await.map_err(self.error())?;
         self.fence(&mut transaction, &super::tokens::random_hex(12))
             .await?;
-        self.append(&mut transaction, &mut None, entry).await?;
-        transaction.commit().await.map_err(self.error())
+        let mut tail = None;
+        self.append(&mut transaction, &mut tail, entry).await?;
+        transaction.commit().await.map_err(self.error())?;
+        self.remember(tail);
+        Ok(())
+    }
+
+    /// The end of the log as this process knows it, once that is on disk.
+    pub(super) fn remember(&self, tail: Option<Tail>) {
+        let Some(tail) = tail else { return };
+        let mut known = self.tail.lock();
+        if known.as_ref().is_none_or(|known| known.seq < tail.seq) {
+            *known = Some(tail);
+        }
+    }
+
+    /// Remembers the end of the log as it is found at the start.
+    pub(super) async fn remember_end(&self) -> Result<(), Error> {
+        let end = self.audit_end().await?;
+        if end.entries > 0 {
+            self.remember(Some(Tail {
+                seq: end.entries,
+                hash: end.hash,
+            }));
+        }
+        Ok(())
     }
 
     pub(super) async fn append(
@@ -199,17 +223,25 @@ impl Store {
         })
     }
 
-    /// Checks the whole chain: how many entries hold and the hash of the last, which a person may
-    /// note elsewhere, since a chain cannot show that its end was cut off.
+    /// Checks the whole chain, and against what this process has seen of it: how many entries hold and the
+    /// hash of the last, which people remember elsewhere.
     ///
     /// # Errors
     /// When the log cannot be read; the inner error is the first place where the chain breaks.
     pub async fn verify_audit(&self) -> Result<Result<(i64, String), BrokenChain>, Error> {
         let (mut seq, mut last) = (0i64, String::new());
+        // What this process wrote is there, and as it was: a chain made anew holds in itself.
+        let known = self.tail.lock().clone();
         loop {
             let rows = self.audit_after(seq, "", PAGE).await?;
             if rows.is_empty() {
-                return Ok(Ok((seq, last)));
+                return Ok(match known {
+                    Some(known) if known.seq > seq => Err(BrokenChain {
+                        seq: known.seq,
+                        why: format!("is gone, though this hub has seen it: only {seq} are left"),
+                    }),
+                    _ => Ok((seq, last)),
+                });
             }
             for row in rows {
                 let broken = |why: &str| {
@@ -224,6 +256,14 @@ impl Store {
                 let clusters = row.entry.clusters.join(" ");
                 if hash(&last, row.seq, &row.entry, &clusters) != row.hash {
                     return broken("was changed, or the one before it was");
+                }
+                if known
+                    .as_ref()
+                    .is_some_and(|known| known.seq == row.seq && known.hash != row.hash)
+                {
+                    return broken(
+                        "is another one than this hub has seen: the log was written anew",
+                    );
                 }
                 seq = row.seq;
                 last = row.hash;

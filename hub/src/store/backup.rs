@@ -64,6 +64,19 @@ fn owner_only(path: &Path) -> std::io::Result<()> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
 }
 
+/// Makes the file of a store that is not there yet, for its owner alone; one that an older hub made open
+/// to others is closed. What SQLite makes beside it takes its mode.
+pub(super) fn for_owner_only(path: &Path) -> Result<(), Error> {
+    let made = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path);
+    made.and_then(|_| owner_only(path))
+        .map_err(|error| Error::at(&path.display().to_string())(sqlx::Error::Io(error)))
+}
+
 /// Raises the epoch of a data directory's store. No hub may serve from it meanwhile.
 ///
 /// # Errors
@@ -158,7 +171,7 @@ pub async fn restore(data_dir: &Path, from: &Path, now: Timestamp) -> Result<Epo
             }
         }
         std::fs::rename(&copy, &path)?;
-        std::fs::File::open(data_dir)?.sync_all()
+        flotilla_disk::sync_directory(data_dir)
     };
     put().map_err(|error| refused(error.to_string()))?;
     drop(held);

@@ -21,6 +21,7 @@ impl Store {
     /// # Errors
     /// When a row cannot be read back: serving from half a memory would be worse than not serving.
     pub async fn load(&self) -> Result<Event, Error> {
+        self.remember_end().await?;
         let mut heads = Vec::new();
         for row in self
             .rows("SELECT repository, branch, commit_id, seen_at FROM heads")

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::enrolment::{NewToken, Redeemer};
-use crate::fleet::{ClusterRecord, Effect, Event, Fleet};
+use crate::fleet::{AuditEntry, ClusterRecord, Effect, Event, Fleet};
 use crate::spec;
 
 fn now() -> Timestamp {
@@ -166,6 +166,162 @@ async fn s13_an_audit_entry_that_was_changed_removed_or_moved_is_named() {
         let broken = store.verify_audit().await.unwrap().unwrap_err();
         assert_eq!(broken.seq, place, "{sql}: {broken}");
     }
+}
+
+#[tokio::test]
+async fn s13_an_end_that_was_cut_off_or_a_chain_made_anew_is_found_by_who_wrote_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).await.unwrap();
+    let entries: Vec<Effect> = (0..5).map(|index| audit(&format!("{index}"))).collect();
+    store.apply("1", &entries, now()).await.unwrap();
+    assert_eq!(store.verify_audit().await.unwrap().unwrap().0, 5);
+    let delete = |after: i64| {
+        let statement = format!("DELETE FROM audit WHERE seq > {after}");
+        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&store.pool)
+    };
+    delete(4).await.unwrap();
+    let broken = store.verify_audit().await.unwrap().unwrap_err();
+    assert!(broken.to_string().contains("5 is gone"), "{broken}");
+    // The chain holds in itself again, with another fifth entry.
+    let mut transaction = store.pool.begin().await.unwrap();
+    let forged = AuditEntry::default();
+    store
+        .append(&mut transaction, &mut None, &forged)
+        .await
+        .unwrap();
+    transaction.commit().await.unwrap();
+    let broken = store.verify_audit().await.unwrap().unwrap_err();
+    assert!(broken.to_string().contains("written anew"), "{broken}");
+    delete(0).await.unwrap();
+    assert!(store.verify_audit().await.unwrap().is_err(), "all of it");
+}
+
+#[tokio::test]
+async fn p08_a_restore_and_a_raised_epoch_are_in_the_log_with_what_they_replaced() {
+    let directory = tempfile::tempdir().unwrap();
+    let (data, copy) = (
+        directory.path().join("hub"),
+        directory.path().join("backup.db"),
+    );
+    let store = Store::open(&data).await.unwrap();
+    store.apply("1", &effects(), now()).await.unwrap();
+    store.apply("2", &[audit("kept")], now()).await.unwrap();
+    let kept = store.audit_end().await.unwrap();
+    backup(&data, &copy).await.unwrap();
+    store.apply("3", &[audit("lost")], now()).await.unwrap();
+    let lost = store.audit_end().await.unwrap();
+    let refused = raise_epoch(&data, "x", now()).await.unwrap_err();
+    assert!(refused.to_string().contains("in use"), "{refused}");
+    store.close().await;
+    drop(store);
+    assert_eq!(restore(&data, &copy, now()).await.unwrap(), Epoch(2));
+    assert_eq!(
+        raise_epoch(&data, "a snapshot", now()).await.unwrap(),
+        Epoch(3)
+    );
+    let store = Store::open(&data).await.unwrap();
+    assert_eq!(store.epoch_since().await.unwrap(), Some(now()));
+    let entries = store.audit_newest("", 10).await.unwrap();
+    let [.., restored, raised] = entries.as_slice() else {
+        panic!("{entries:?}")
+    };
+    let text = &restored.entry.detail;
+    assert_eq!(restored.entry.action, "hub restore");
+    for said in ["backup.db", &kept.hash, &lost.hash, "the epoch is 2"] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+    assert_eq!(raised.entry.action, "epoch raise");
+    assert_eq!(raised.entry.reason, "a snapshot");
+    assert!(raised.entry.detail.contains("epoch 2 to 3"));
+    assert!(store.verify_audit().await.unwrap().is_ok());
+    // Branches are read anew before anything follows from them.
+    let heads = store.row("SELECT COUNT(*) FROM heads").await.unwrap();
+    assert_eq!(heads.try_get::<i64, _>(0).unwrap(), 0);
+}
+
+#[tokio::test]
+async fn s04_a_process_with_another_authority_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).await.unwrap();
+    let roots = |all: &[&str]| -> Vec<String> { all.iter().map(ToString::to_string).collect() };
+    store.prove_authority(&roots(&["a"])).await.unwrap();
+    store.prove_authority(&roots(&["a"])).await.unwrap();
+    let refused = store.prove_authority(&roots(&["b"])).await.unwrap_err();
+    assert!(matches!(refused, Error::OtherAuthority { .. }), "{refused}");
+    // While it changes both roots are known; afterwards the old one alone opens nothing.
+    store.name_authority(&roots(&["b", "a"])).await.unwrap();
+    store.prove_authority(&roots(&["b"])).await.unwrap();
+    store.prove_authority(&roots(&["a"])).await.unwrap();
+    store.name_authority(&roots(&["b"])).await.unwrap();
+    assert!(store.prove_authority(&roots(&["a"])).await.is_err());
+    store.adopt_authority(&roots(&["c"]), now()).await.unwrap();
+    store.prove_authority(&roots(&["c"])).await.unwrap();
+    let entries = store.audit_newest("", 1).await.unwrap();
+    assert_eq!(entries[0].entry.action, "authority adopt");
+}
+
+#[tokio::test]
+async fn e15_a_store_and_its_directory_are_their_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("hub");
+    let store = Store::open(&data).await.unwrap();
+    store.apply("1", &[audit("x")], now()).await.unwrap();
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&data), 0o700);
+    for file in std::fs::read_dir(&data).unwrap() {
+        let path = file.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+}
+
+/// What could not be stored may be gone after a crash: nobody is shown it.
+#[tokio::test]
+async fn s01_what_is_not_stored_is_not_shown_and_the_hub_is_not_ready() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).await.unwrap();
+    let mut fleet = Fleet::new(Epoch(1));
+    let spec = spec::parse("f", include_str!("../../examples/fleet.yaml")).unwrap();
+    fleet.step(Event::SpecChanged(Arc::new(spec)), now());
+    fleet.step(Event::ClusterPut(name(), ClusterRecord::default()), now());
+    let health = crate::driver::Health::default();
+    let stop = tokio_util::sync::CancellationToken::new();
+    let (handle, driver) = crate::driver::spawn(
+        fleet,
+        store.clone(),
+        crate::metrics::Metrics::new(),
+        health.clone(),
+        stop.clone(),
+    );
+    let pages = store.row("PRAGMA page_count").await.unwrap();
+    let full = |more: i64| {
+        let pages: i64 = pages.try_get::<i64, _>(0).unwrap() + more;
+        let limit = format!("PRAGMA max_page_count = {pages}");
+        sqlx::query(sqlx::AssertSqlSafe(limit)).execute(&store.pool)
+    };
+    full(0).await.unwrap();
+    let label = |text: String| {
+        let record = ClusterRecord {
+            labels: [("size".to_owned(), text)].into(),
+            ..ClusterRecord::default()
+        };
+        Event::ClusterPut(name(), record)
+    };
+    let large = "x".repeat(100_000);
+    let refused = handle.commit(label(large), AuditEntry::default()).await;
+    assert_eq!(refused.unwrap(), Err(crate::driver::Refused::Store));
+    assert!(health.is_failing());
+    let shown = || handle.query(|fleet| fleet.labels_of(&name()).contains_key("size"));
+    assert!(!shown().await.unwrap(), "it is not stored");
+    // There is room again: what was decided is stored, and then it is shown.
+    full(1000).await.unwrap();
+    while health.is_failing() {
+        tokio::task::yield_now().await;
+    }
+    assert!(shown().await.unwrap());
+    stop.cancel();
+    drop(handle);
+    driver.await.unwrap();
 }
 
 #[tokio::test]

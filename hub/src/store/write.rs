@@ -156,7 +156,9 @@ impl Store {
             }
         }
         self.flush(&mut transaction, waiting, now).await?;
-        transaction.commit().await.map_err(self.error())
+        transaction.commit().await.map_err(self.error())?;
+        self.remember(chain);
+        Ok(())
     }
 
     async fn flush(

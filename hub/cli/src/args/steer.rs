@@ -162,7 +162,12 @@ pub(crate) struct AuditArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
     /// Check that no entry was changed, taken out or put elsewhere.
+    ///
+    /// Nor the end cut off since you looked last: the place is remembered beside the context file.
     Verify {
+        /// Begin anew from what is there, where a restore explains what is gone.
+        #[arg(long)]
+        accept: bool,
         #[command(flatten)]
         output: OutputArgs,
     },

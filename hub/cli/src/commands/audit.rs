@@ -4,6 +4,7 @@ use flotilla_proto::v1;
 
 use super::patience::Patience;
 use crate::args::{AuditArgs, AuditCommand, EventsArgs, Output};
+use crate::checkpoint::{self, Checkpoint, Checkpoints, Fault};
 use crate::client::Client;
 use crate::error::Error;
 use crate::printer::Printer;
@@ -13,38 +14,21 @@ use crate::view::Entry;
 /// Entries asked for after the hub was away.
 const MISSED: u32 = 1000;
 
+/// Most entries that a hub gives at once.
+const MOST: usize = 1000;
+
+/// `remembered`: what this person knows of which hub's log.
 pub(super) async fn audit(
     client: &Client,
     args: AuditArgs,
+    remembered: Option<(&str, Result<Checkpoints, Error>)>,
     printer: &Printer,
 ) -> Result<(), Error> {
-    if let Some(AuditCommand::Verify { output }) = args.command {
-        let request = client.request(v1::VerifyAuditRequest {});
-        let answer = client.api().verify_audit(request).await?.into_inner();
-        if !answer.broken.is_empty() {
-            return Err(Error::refused(
-                format!(
-                    "the audit log was tampered with: {}",
-                    crate::view::text(&answer.broken)
-                ),
-                format!(
-                    "{} entries before it hold; compare with a backup",
-                    answer.entries
-                ),
-            ));
-        }
-        if output.output.is_structured() {
-            let value = serde_json::json!({
-                "entries": answer.entries,
-                "lastHash": crate::view::text(&answer.last_hash),
-            });
-            return printer.value(output.output, &value);
-        }
-        return printer.out(&format!(
-            "{} entries hold, the last hash is {}\n",
-            answer.entries,
-            crate::view::text(&answer.last_hash)
-        ));
+    if let Some(AuditCommand::Verify { accept, output }) = args.command {
+        let Some((hub, remembered)) = remembered else {
+            return Err(Error::Answer("a place to remember it at"));
+        };
+        return verify(client, hub, remembered?, accept, output.output, printer).await;
     }
     let request = client.request(v1::ListAuditRequest {
         environment: args
@@ -56,10 +40,116 @@ pub(super) async fn audit(
     });
     let wire = client.api().list_audit(request).await?.into_inner();
     let entries: Vec<Entry> = wire.entries.iter().map(Entry::from).collect();
+    if entries.len() >= MOST && usize::try_from(args.limit).is_ok_and(|limit| limit > entries.len())
+    {
+        printer.warn(&format!(
+            "these are the newest {}, which is all that the hub gives at once; older ones are left out",
+            entries.len()
+        ));
+    }
     if args.output.output.is_structured() {
         return printer.value(args.output.output, &entries);
     }
     printer.out(&render::entries(&entries, printer.paint, printer.columns()))
+}
+
+async fn verify(
+    client: &Client,
+    hub: &str,
+    mut remembered: Checkpoints,
+    accept: bool,
+    output: Output,
+    printer: &Printer,
+) -> Result<(), Error> {
+    let request = client.request(v1::VerifyAuditRequest {});
+    let answer = client.api().verify_audit(request).await?.into_inner();
+    let plain = crate::view::text;
+    if !answer.broken.is_empty() {
+        return Err(Error::refused(
+            format!("the audit log was tampered with: {}", plain(&answer.broken)),
+            format!(
+                "{} entries before it hold; compare with a backup",
+                answer.entries
+            ),
+        ));
+    }
+    if let Some(known) = remembered.of(hub).filter(|_| !accept) {
+        let there = hash_at(client, known.entries, &answer).await?;
+        if let Some(fault) = checkpoint::compare(known, answer.entries, there.as_deref()) {
+            let what = match fault {
+                Fault::Cut => format!("its end was cut off, {} are left", answer.entries),
+                Fault::Rewritten => "another entry stands there now".to_owned(),
+            };
+            return Err(Error::refused(
+                format!(
+                    "the audit log is not the one that you saw on {}: it had {} entries then, the last \
+                     with hash {}; {what}",
+                    known.seen_at, known.entries, known.last_hash
+                ),
+                "a restore does that, and says so in the log (flotilla audit: \"hub restore\", \"epoch \
+                 raise\"). If that explains it: flotilla audit verify --accept; otherwise somebody wrote \
+                 to the store: compare with a backup",
+            ));
+        }
+    }
+    let since = remembered.of(hub).cloned();
+    // The first entry alone cannot be asked for, and is nothing to hold on to.
+    if answer.entries > 1 {
+        let checkpoint = Checkpoint {
+            entries: answer.entries,
+            last_hash: plain(&answer.last_hash),
+            seen_at: jiff::Timestamp::now()
+                .strftime("%Y-%m-%d %H:%M UTC")
+                .to_string(),
+        };
+        // The log holds all the same.
+        if let Err(error) = remembered.keep(hub, checkpoint) {
+            printer.warn(&format!("cannot remember this for the next time: {error}"));
+        }
+    }
+    if output.is_structured() {
+        let value = serde_json::json!({
+            "entries": answer.entries,
+            "lastHash": plain(&answer.last_hash),
+            "comparedWith": since,
+        });
+        return printer.value(output, &value);
+    }
+    let compared = match since {
+        Some(_) if accept => "; what you saw before is forgotten".to_owned(),
+        Some(since) => format!(
+            "; the {} that you saw on {} are there",
+            since.entries, since.seen_at
+        ),
+        None => String::new(),
+    };
+    printer.out(&format!(
+        "{} entries hold, the last hash is {}{compared}\n",
+        answer.entries,
+        plain(&answer.last_hash)
+    ))
+}
+
+/// The hash of an entry; none: there is no such entry.
+async fn hash_at(
+    client: &Client,
+    seq: u64,
+    verified: &v1::VerifyAuditResponse,
+) -> Result<Option<String>, Error> {
+    if seq == verified.entries {
+        return Ok(Some(verified.last_hash.clone()));
+    }
+    if seq > verified.entries {
+        return Ok(None);
+    }
+    let request = client.request(v1::ListAuditRequest {
+        environment: String::new(),
+        after: seq.saturating_sub(1).max(1),
+        limit: 1,
+    });
+    let wire = client.api().list_audit(request).await?.into_inner();
+    let entry = wire.entries.into_iter().find(|entry| entry.seq == seq);
+    Ok(entry.map(|entry| entry.hash))
 }
 
 pub(super) async fn events(
@@ -74,7 +164,7 @@ pub(super) async fn events(
             limit: args.limit,
             output: args.output,
         };
-        return audit(client, list, printer).await;
+        return audit(client, list, None, printer).await;
     }
     if args.output.output == Output::Yaml {
         return Err(Error::refused(

@@ -92,7 +92,24 @@ pub(super) async fn login(
     // Whether the hub takes it, too, before it is kept.
     let hub = Client::connect(&context, timeout).await?;
     let request = hub.request(v1::GetHubRequest {});
-    let who = hub.api().get_hub(request).await?.into_inner().operator;
+    let answer = hub.api().get_hub(request).await.map_err(Error::from);
+    let who = match answer {
+        Ok(answer) => answer.into_inner().operator,
+        // The hint for it would be to log in, which is what was just done.
+        Err(Error::Hub {
+            code: tonic::Code::Unauthenticated,
+            message,
+        }) => {
+            return Err(Error::refused(
+                format!(
+                    "you are logged in at {}, and the hub does not take it: {message}",
+                    way.issuer
+                ),
+                "who runs the hub sees in its log why, and which issuer, client and claims it takes",
+            ));
+        }
+        Err(other) => return Err(other),
+    };
     contexts.put(context);
     contexts.current.clone_from(&name);
     contexts.save()?;

@@ -1,9 +1,5 @@
 //! `operator`.
 
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
-
 use flotilla_proto::v1;
 use jiff::Timestamp;
 
@@ -74,7 +70,8 @@ pub(super) async fn run(
                     "certificate": answer.certificate_chain,
                     "key": key,
                 });
-                write(&path, &flotilla_yaml::to_string(&context)).map_err(|cause| Error::File {
+                let text = flotilla_yaml::to_string(&context);
+                flotilla_disk::create(&path, text.as_bytes()).map_err(|cause| Error::File {
                     path: path.clone(),
                     cause,
                 })?;
@@ -93,14 +90,4 @@ pub(super) fn request_key() -> Result<(String, Vec<u8>), Error> {
         .serialize_request(&key)
         .map_err(failed)?;
     Ok((key.serialize_pem(), csr.der().to_vec()))
-}
-
-fn write(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
 }

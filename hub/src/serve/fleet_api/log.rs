@@ -14,6 +14,8 @@ use super::Operators;
 use crate::serve::{Context, store_error};
 use crate::store::AuditRow;
 
+/// Most entries of one answer; who gets fewer than it asked for sees it by their numbers.
+const MAX_ENTRIES: u32 = 1000;
 /// Entries sent at once.
 const PAGE: i64 = 200;
 
@@ -25,7 +27,7 @@ pub(super) async fn list_audit(
     let request = request.into_inner();
     let limit = match request.limit {
         0 => 50,
-        limit => i64::from(limit.min(1000)),
+        limit => i64::from(limit.min(MAX_ENTRIES)),
     };
     let rows = match i64::try_from(request.after).unwrap_or(i64::MAX) {
         0 => api.0.store.audit_newest(&request.environment, limit).await,

@@ -1,0 +1,172 @@
+//! Files that are there whole or not at all, also after a power cut, and that nobody but their owner
+//! reads: keys, accepted assignments, records. One way to write them, so that none forgets a step.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{Error, ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// Makes a directory and those above it for the owner alone; what is there stays as it is.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn private_directory(path: &Path) -> Result<(), Error> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Writes a file in the place of an older one. When this returns well, the content is on disk under its
+/// name; when it does not, the older file is as it was, and nothing is left beside it.
+///
+/// # Errors
+/// When a step failed: no room, no right.
+pub fn replace(path: &Path, content: &[u8]) -> Result<(), Error> {
+    let directory = directory_of(path)?;
+    private_directory(directory)?;
+    let temporary = beside(path)?;
+    let written = write_new(&temporary, content).and_then(|()| std::fs::rename(&temporary, path));
+    if let Err(error) = written {
+        // It may hold a key. Where it cannot be removed, the first error is the one that helps.
+        let _ = std::fs::remove_file(&temporary);
+        return Err(error);
+    }
+    sync_directory(directory)
+}
+
+/// Writes a file that is not there yet.
+///
+/// # Errors
+/// When it is there already, or a step failed; then what was written of it is removed.
+pub fn create(path: &Path, content: &[u8]) -> Result<(), Error> {
+    let directory = directory_of(path)?;
+    match write_new(path, content) {
+        Ok(()) => sync_directory(directory),
+        Err(error) => {
+            if error.kind() != ErrorKind::AlreadyExists {
+                // Half a file is no file; see above.
+                let _ = std::fs::remove_file(path);
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Makes what was renamed, made or removed in a directory durable.
+///
+/// # Errors
+/// When the directory cannot be synced.
+pub fn sync_directory(directory: &Path) -> Result<(), Error> {
+    File::open(directory)?.sync_all()
+}
+
+fn write_new(path: &Path, content: &[u8]) -> Result<(), Error> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+/// The directory that holds a file; that of a bare name is the present one.
+fn directory_of(path: &Path) -> Result<&Path, Error> {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Ok(Path::new(".")),
+        Some(parent) => Ok(parent),
+        None => Err(Error::new(
+            ErrorKind::InvalidInput,
+            "this is no file's path",
+        )),
+    }
+}
+
+/// A name of its own beside the file, so that two writers at once write two files, of which one is last.
+fn beside(path: &Path) -> Result<PathBuf, Error> {
+    let name = path
+        .file_name()
+        .ok_or_else(|| Error::new(ErrorKind::InvalidInput, "this is no file's path"))?;
+    let mut temporary = std::ffi::OsString::from(".");
+    temporary.push(name);
+    temporary.push(format!(".{:016x}", rand::random::<u64>()));
+    Ok(path.with_file_name(temporary))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    fn names(directory: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(directory).unwrap();
+        entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn e15_a_file_and_the_directories_made_for_it_are_the_owners_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("a/b/key");
+        replace(&path, b"one").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"one");
+        assert_eq!(mode(&path), 0o600);
+        for directory in ["a", "a/b"] {
+            assert_eq!(mode(&root.path().join(directory)), 0o700, "{directory}");
+        }
+        // Also where an older one was open to others.
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        replace(&path, b"two").unwrap();
+        assert_eq!(
+            (std::fs::read(&path).unwrap().as_slice(), mode(&path)),
+            (&b"two"[..], 0o600)
+        );
+        assert_eq!(
+            names(path.parent().unwrap()),
+            ["key"],
+            "nothing is left beside it"
+        );
+    }
+
+    #[test]
+    fn n01_what_cannot_be_written_leaves_the_older_file_and_nothing_else() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("taken");
+        std::fs::create_dir(&path).unwrap();
+        std::fs::write(path.join("inside"), "x").unwrap();
+        replace(&path, b"new").unwrap_err();
+        assert_eq!(names(root.path()), ["taken"]);
+        assert_eq!(names(&path), ["inside"]);
+    }
+
+    #[test]
+    fn what_is_there_already_is_not_made_anew() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("context.yaml");
+        create(&path, b"one").unwrap();
+        let refused = create(&path, b"two").unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read(&path).unwrap(), b"one");
+        assert_eq!(mode(&path), 0o600);
+    }
+
+    #[test]
+    fn many_writers_at_once_leave_one_whole_file() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("file");
+        std::thread::scope(|scope| {
+            for number in 0..8u8 {
+                let path = &path;
+                scope.spawn(move || replace(path, &[number; 4096]).unwrap());
+            }
+        });
+        let content = std::fs::read(&path).unwrap();
+        assert_eq!(content.len(), 4096);
+        assert!(content.iter().all(|byte| *byte == content[0]));
+        assert_eq!(names(root.path()), ["file"]);
+    }
+}
