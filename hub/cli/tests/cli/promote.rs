@@ -186,7 +186,7 @@ fn a_failed_gate_holds_until_it_is_overruled_with_a_reason() {
     let before = repository.head("prod");
     let hub = repository.hub(v1::StepState::Failed);
     let held = hub.run(&["promote", "prod", "--yes"]);
-    assert_eq!(held.status.code(), Some(2));
+    assert_eq!(held.status.code(), Some(1));
     assert!(
         stderr(&held).contains("held back by health dev-1"),
         "{}",
@@ -262,7 +262,7 @@ fn waiting_ends_in_time_and_names_who_is_missing() {
     let repository = Repository::new();
     let hub = repository.hub(v1::StepState::Ok);
     let output = hub.run(&["promote", "prod", "--yes", "--wait", "--wait-timeout", "1s"]);
-    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(output.status.code(), Some(1));
     let said = stderr(&output);
     assert!(
         said.contains("not there yet: dev-1, prod-1, prod-2"),
@@ -576,7 +576,7 @@ fn promote_waits_for_gates_that_time_or_people_open() {
     let hub = Hub::start(fake);
     let refused = hub.run(&["promote", "prod", "--yes"]);
     let said = stderr(&refused);
-    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert_eq!(refused.status.code(), Some(1), "{said}");
     assert!(said.contains("as --wait does"), "{said}");
     assert_eq!(repository.head("prod"), before);
     let output = hub.run(&["promote", "prod", "--yes", "--wait", "-o", "json"]);
@@ -626,7 +626,7 @@ fn promote_does_not_wait_for_what_waiting_does_not_open() {
         let began = std::time::Instant::now();
         let output = hub.run(&wait);
         let said = stderr(&output);
-        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(
             said.contains("what waiting does not open: quarantine prod-6 (it crashed)"),
             "{said}"
@@ -647,7 +647,7 @@ fn waiting_for_gates_ends_in_time_and_moves_nothing() {
     let hub = repository.hub(v1::StepState::Waiting);
     let output = hub.run(&["promote", "prod", "--yes", "--wait", "--wait-timeout", "1s"]);
     let said = stderr(&output);
-    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(
         said.contains("nothing was moved: still held back by health dev-1 (as it is)"),
         "{said}"
