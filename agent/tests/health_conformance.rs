@@ -202,8 +202,10 @@ const OTHERWISE: &[(&str, Health, &str)] = &[
     ),
 ];
 
-/// Kinds whose cases nobody looked at before their rules were written, from documentation. Before that
-/// 88 % of their cases were right (90 % with deletions taken as kstatus does), 3 % wrongly Current.
+/// Kinds whose cases were not looked at before their rules were first written. The one blind measurement was
+/// 64 of 73 = 88 % (66 with deletions taken as kstatus does) and 2 wrongly Current: below the bar. Their
+/// rules were mended after that with the cases in view, so that what is asked here guards against falling
+/// back and says nothing of states that nobody has seen.
 const SET_ASIDE: &[&str] = &[
     "addons.cluster.x-k8s.io/ClusterResourceSet",
     "apps.kruise.io/DaemonSet",

@@ -1,5 +1,6 @@
 //! The rules that come with the program, one file for each kind: `rules/GROUP/KIND.yaml`. `_` stands for
-//! any kind, and `_.SUFFIX` for any group with that end.
+//! any kind, and `_.SUFFIX` for any group with that end. The first line of a file says where the operator's
+//! words are documented, to check the rule against; few were checked there when they were written.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, OnceLock};
