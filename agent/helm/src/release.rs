@@ -87,11 +87,7 @@ pub fn render(mut chart: Chart, values: &Map, release: &Release) -> Result<Rende
         .remove(&format!("{}/templates/NOTES.txt", chart.name()))
         .unwrap_or_default();
     files.retain(|name, _| !name.ends_with("NOTES.txt"));
-    let (manifests, hooks) = manifest::sort(&files).map_err(|error| {
-        failed(format!(
-            "{error}\n\nUse --debug flag to render out invalid YAML"
-        ))
-    })?;
+    let (manifests, hooks) = manifest::sort(&files).map_err(failed)?;
     let mut crds = Vec::new();
     chart.crds(chart.name(), &mut crds);
     Ok(Rendered {

@@ -1,5 +1,7 @@
 //! How a case of the conformance data is run.
 
+mod differential;
+
 use std::path::{Path, PathBuf};
 
 use flotilla_helm::capabilities::{Capabilities, KubeVersion};

@@ -55,7 +55,7 @@ impl FromStr for Renderer {
     }
 }
 
-/// What `helm template` takes, with Helm's names and meaning. Given with another renderer they are an error.
+/// What `helm template` takes, with Helm's names and meaning.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "With --renderer helm, as for helm template")]
 pub(crate) struct ChartArgs {
@@ -113,6 +113,35 @@ pub(crate) struct ChartArgs {
     /// `lookup` is an error instead of empty.
     #[arg(long)]
     pub(crate) strict: bool,
+}
+
+impl ChartArgs {
+    /// Whether any of them was given, besides names.
+    pub(crate) fn given(&self) -> bool {
+        let lists = [
+            &self.set,
+            &self.set_string,
+            &self.set_file,
+            &self.set_json,
+            &self.set_literal,
+        ];
+        let more = [&self.api_versions, &self.show_only];
+        let flags = [
+            self.include_crds,
+            self.no_hooks,
+            self.skip_tests,
+            self.is_upgrade,
+            self.skip_schema_validation,
+            self.strict,
+        ];
+        !self.values.is_empty()
+            || lists.iter().chain(&more).any(|list| !list.is_empty())
+            || flags.contains(&true)
+            || self.kube_version.is_some()
+            || self.generated != GeneratedChoice::Refuse
+            || self.release_name != "release-name"
+            || self.namespace != "default"
+    }
 }
 
 /// What becomes of functions of chance and time.

@@ -14,6 +14,13 @@ pub(super) async fn run(args: RenderArgs, printer: &Printer) -> Result<(), Error
     let Renderer::Tree(renderer) = args.renderer else {
         return super::render_chart::run(&args, printer);
     };
+    if args.chart.given() {
+        return Err(Error::Refused {
+            message: "release, values and the other arguments of charts mean nothing here"
+                .to_owned(),
+            hint: Some("render a chart with --renderer helm".to_owned()),
+        });
+    }
     let file = |cause| Error::File {
         path: args.directory.clone(),
         cause,

@@ -1,0 +1,155 @@
+//! What charts cost, beside their goals and beside Helm: `cargo bench -p flotilla-helm`.
+//!
+//! Everything is measured in one run on one machine, and what is compared is compared in that run. Ratios
+//! to Helm need `FLOTILLA_HELM`, a `helm`; those of whole processes `FLOTILLA_CLI` as well, a `flotilla`
+//! of a release build.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    missing_docs,
+    reason = "a benchmark prints, and fails by panicking"
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use flotilla_helm::capabilities::Capabilities;
+use flotilla_helm::chart::{Chart, File};
+use flotilla_helm::release::{Print, Release, render};
+use flotilla_helm::{Generated, Map, Options};
+
+/// The middle of an odd number of runs.
+fn median(runs: usize, mut run: impl FnMut()) -> Duration {
+    run();
+    let mut times: Vec<Duration> = (0..runs)
+        .map(|_| {
+            let start = Instant::now();
+            run();
+            start.elapsed()
+        })
+        .collect();
+    times.sort();
+    times[runs / 2]
+}
+
+fn line(what: &str, measured: &str, goal: &str, met: bool) {
+    let verdict = if met { "met" } else { "MISSED" };
+    println!("{what:<58} {measured:>12}  goal {goal:<10} {verdict}");
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+fn folder(root: &Path, at: &Path, into: &mut Vec<File>) {
+    for entry in std::fs::read_dir(at).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            folder(root, &path, into);
+        } else {
+            let name = path
+                .strip_prefix(root)
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned();
+            into.push(File::new(name, std::fs::read(&path).unwrap()));
+        }
+    }
+}
+
+fn release() -> Release {
+    Release {
+        name: "r".to_owned(),
+        namespace: "ns".to_owned(),
+        revision: 1,
+        is_upgrade: false,
+        capabilities: Capabilities::default(),
+        skip_schema: false,
+        template: Options {
+            generated: Generated::Display,
+            ..Options::default()
+        },
+    }
+}
+
+fn process(program: &Path, arguments: &[&str]) -> Duration {
+    median(5, || {
+        let status = Command::new(program)
+            .args(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        assert!(status.unwrap().success());
+    })
+}
+
+fn main() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/conformance/helm/charts");
+    let named = |variable: &str| std::env::var_os(variable).map(PathBuf::from);
+    let (helm, ours) = (named("FLOTILLA_HELM"), named("FLOTILLA_CLI"));
+    for (name, chart, goal) in [
+        ("podinfo", "podinfo", 1.5),
+        ("cert-manager", "cert-manager", 15.0),
+        (
+            "kube-prometheus-stack",
+            "prometheus-community--kube-prometheus-stack",
+            100.0,
+        ),
+    ] {
+        let path = data.join(chart).join("chart");
+        let mut files = Vec::new();
+        folder(&path, &path, &mut files);
+        let release = release();
+        let whole = median(15, || {
+            let chart = Chart::from_folder(files.clone()).unwrap();
+            let rendered = render(chart, &Map::new(), &release).unwrap();
+            rendered.print(&Print::default()).unwrap();
+        });
+        let goal_text = format!("{goal} ms");
+        let text = format!("{:.2} ms", milliseconds(whole));
+        line(
+            &format!("{name}: load and render"),
+            &text,
+            &goal_text,
+            milliseconds(whole) < goal,
+        );
+        let loaded = Chart::from_folder(files.clone()).unwrap();
+        let again = median(15, || {
+            let rendered = render(loaded.clone(), &Map::new(), &release).unwrap();
+            rendered.print(&Print::default()).unwrap();
+        });
+        let text = format!("{:.2} ms", milliseconds(again));
+        let share = again.as_secs_f64() / whole.as_secs_f64();
+        line(
+            &format!("{name}: render again, {:.0} % of that", share * 100.0),
+            &text,
+            "50 %",
+            share < 0.5,
+        );
+        if let (Some(helm), Some(ours)) = (&helm, &ours) {
+            let path = path.to_str().unwrap();
+            let theirs = process(helm, &["template", "r", path]);
+            let ours = process(
+                ours,
+                &[
+                    "render",
+                    path,
+                    "--renderer",
+                    "helm",
+                    "--generated",
+                    "allow-for-display",
+                ],
+            );
+            let ratio = theirs.as_secs_f64() / ours.as_secs_f64();
+            let what = format!(
+                "{name}: process, {:.0} ms of Helm to {:.1} ms",
+                milliseconds(theirs),
+                milliseconds(ours)
+            );
+            line(&what, &format!("{ratio:.1}"), "15", ratio >= 15.0);
+        }
+    }
+}
