@@ -1,18 +1,26 @@
-//! Asks the outside what gates want to know: HTTP and Prometheus. One task, one question at a time;
-//! answers are events like any other.
+//! Asks the outside what gates want to know: HTTP and Prometheus. One task, some questions side by side;
+//! answers are events like any other, each for the rollout that it was asked for.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use flotilla_shared::id::EnvironmentName;
 use flotilla_shared::report::plain_line;
+use futures::{StreamExt as _, stream};
 use serde_json::Value;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::driver::Handle;
-use crate::fleet::Event;
+use crate::fleet::{Event, Fleet};
 use crate::spec::{Check, Question};
 
 /// Time between two rounds.
 const INTERVAL: Duration = Duration::from_secs(15);
+/// Time between two looks for rollouts that have just begun.
+const LOOK: Duration = Duration::from_secs(1);
+/// Questions that are asked at once.
+const AT_ONCE: usize = 8;
 /// Longest wait for one answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest answer read.
@@ -32,44 +40,73 @@ pub async fn run(handle: Handle, stop: CancellationToken) {
             return;
         }
     };
+    let (mut asked, mut due) = (BTreeSet::new(), Instant::now());
     loop {
-        let Ok(checks) = handle
-            .query(|fleet| {
-                let all = fleet.spec().environments.iter();
-                all.flat_map(|environment| {
-                    let checks = environment.gates.checks.iter();
-                    checks.map(|check| (environment.name.clone(), check.clone()))
-                })
-                .collect::<Vec<_>>()
-            })
-            .await
-        else {
+        let Ok(checks) = handle.query(questions).await else {
             return;
         };
-        for (environment, check) in checks {
-            let asked = tokio::select! {
-                asked = ask(&client, &check) => asked,
+        // A rollout that just began waits for no round: what was answered before says nothing of it.
+        let all = due <= Instant::now();
+        if all {
+            due = Instant::now() + INTERVAL;
+        }
+        let round: BTreeSet<_> = checks
+            .iter()
+            .map(|one| (one.0.clone(), one.1.clone()))
+            .collect();
+        let new = |environment: &EnvironmentName, rollout: &String| {
+            all || !asked.contains(&(environment.clone(), rollout.clone()))
+        };
+        let due_now: Vec<_> = checks
+            .into_iter()
+            .filter(|(environment, rollout, _)| new(environment, rollout))
+            .collect();
+        let mut wait = stream::iter(due_now)
+            .map(|(environment, rollout, check)| {
+                let client = client.clone();
+                async move {
+                    let (good, text) = match ask(&client, &check).await {
+                        Ok((good, text)) => (good, text),
+                        Err(error) => (false, format!("no answer: {error}")),
+                    };
+                    Event::Checked {
+                        environment,
+                        check: check.name,
+                        rollout,
+                        good,
+                        text: plain_line(&text, 500),
+                    }
+                }
+            })
+            // One that hangs holds up none of the others.
+            .buffer_unordered(AT_ONCE);
+        loop {
+            let event = tokio::select! {
+                event = wait.next() => event,
                 () = stop.cancelled() => return,
             };
-            let (good, text) = match asked {
-                Ok((good, text)) => (good, text),
-                Err(error) => (false, format!("no answer: {error}")),
-            };
-            let event = Event::Checked {
-                environment,
-                check: check.name,
-                good,
-                text: plain_line(&text, 500),
-            };
+            let Some(event) = event else { break };
             if handle.event(event).await.is_err() {
                 return;
             }
         }
+        asked = round;
         tokio::select! {
-            () = tokio::time::sleep(INTERVAL) => {}
+            () = tokio::time::sleep(LOOK) => {}
             () = stop.cancelled() => return,
         }
     }
+}
+
+/// What is to be asked: for which environment, and for which of its rollouts.
+fn questions(fleet: &Fleet) -> Vec<(EnvironmentName, String, Check)> {
+    let all = fleet.spec().environments.iter();
+    all.flat_map(|environment| {
+        let rollout = fleet.asking_for(&environment.name).to_owned();
+        let checks = environment.gates.checks.iter();
+        checks.map(move |check| (environment.name.clone(), rollout.clone(), check.clone()))
+    })
+    .collect()
 }
 
 async fn ask(client: &reqwest::Client, check: &Check) -> Result<(bool, String), String> {

@@ -9,11 +9,13 @@
 mod action;
 mod assign;
 mod cluster;
+mod declared;
 mod enrol;
 mod environment;
 mod epoch;
 mod event;
 pub mod gates;
+mod heard;
 mod identity;
 mod members;
 mod observe;
@@ -110,6 +112,8 @@ pub struct Fleet {
     turn: usize,
     /// What the clusters of each environment were given last while no rollout ran.
     followed: BTreeMap<EnvironmentName, settle::Followed>,
+    /// When anything was looked at last.
+    looked_at: Option<Timestamp>,
     /// Clusters whose pin ends by itself.
     expiring_pins: usize,
     /// Grows with each visible change; each cluster remembers its last one.

@@ -18,7 +18,7 @@ pub use never::can_never_work;
 pub use selector::{Selector, SelectorError};
 pub use strategy::{
     Amount, Budgets, Check, Freeze, Gates, Members, OnFailure, OnNewCommit, Question, Strategy,
-    Wave, Window,
+    Wave, WhenEmpty, Window,
 };
 pub use template::{PathTemplate, TemplateError};
 

@@ -3,6 +3,7 @@
 
 mod approval;
 mod pin;
+mod rollback;
 mod rollout;
 
 use flotilla_shared::approval::SignedApproval;
@@ -11,9 +12,8 @@ use flotilla_shared::revision::Commit;
 use jiff::Timestamp;
 
 use super::Fleet;
-use super::environment::{Approval, Hold, MAX_APPROVALS, Mark, Pin, Scope, push};
+use super::environment::{Mark, Pin, Scope};
 use super::event::{AuditEntry, Effect};
-use super::rollout::title;
 use crate::near::missing;
 use crate::spec::Strategy;
 
@@ -49,6 +49,8 @@ pub enum Action {
         expires_at: Option<Timestamp>,
         /// A signed approval to go back, for the agents.
         approval: Option<Box<SignedApproval>>,
+        /// Whoever pins may overrule gates.
+        admin: bool,
     },
     /// End a pin.
     Unpin(Subject),
@@ -56,6 +58,8 @@ pub enum Action {
     Approve {
         /// Where.
         environment: EnvironmentName,
+        /// Of which repository; none: the one that has it.
+        repository: Option<RepositoryName>,
         /// Which.
         commit: Commit,
         /// In what way.
@@ -68,17 +72,33 @@ pub enum Action {
         /// Which.
         commit: Commit,
     },
-    /// A commit that goes back was made: it comes in whatever the gates say, and what it undoes is
-    /// quarantined.
+    /// A commit that goes back was made: it comes in whatever the gates say, once the hub has seen that it
+    /// holds what a good commit held. An admin's word is enough.
     Rollback {
         /// Where.
         environment: EnvironmentName,
+        /// Of which repository; none: the one that has it.
+        repository: Option<RepositoryName>,
         /// The commit that goes back.
         commit: Commit,
+        /// The commit whose content it has; none: any that was good.
+        to: Option<Commit>,
+        /// Whoever goes back may overrule gates.
+        admin: bool,
     },
 }
 
 impl Action {
+    /// Notes whether whoever takes it may overrule gates where it acts: some actions do, and which ones is
+    /// known only where they are taken.
+    #[must_use]
+    pub fn by_admin(mut self, administers: bool) -> Self {
+        if let Self::Pin { admin, .. } | Self::Rollback { admin, .. } = &mut self {
+            *admin = administers;
+        }
+        self
+    }
+
     /// The word for it.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
@@ -118,6 +138,9 @@ pub enum ActionError {
     /// Nothing to act on.
     #[error("{0}")]
     Nothing(String),
+    /// It lets a commit past the gates.
+    #[error("{0}")]
+    NeedsAdmin(String),
 }
 
 impl Fleet {
@@ -167,6 +190,7 @@ impl Fleet {
             reason: reason.to_owned(),
             at: now,
         };
+        self.pass(now);
         let mut effects = Vec::new();
         let detail = match action {
             Action::Pause(name) => {
@@ -191,14 +215,18 @@ impl Fleet {
                 repository,
                 expires_at,
                 approval,
+                admin,
             } => {
                 let commits = self.pinned_commits(subject, commit.as_ref(), repository.as_ref())?;
-                let text = title(&commits);
+                let unproven = commit.is_some() && self.is_unproven(subject, &commits);
+                let text = self.admit_pin(subject, &commits, unproven.then_some(*admin), &mark)?;
                 let pin = Pin {
                     commits,
                     mark: mark.clone(),
                     expires_at: *expires_at,
                     approval: approval.clone(),
+                    unproven,
+                    in_place: commit.is_none(),
                 };
                 self.set_pin(subject, Some(pin), now, &mut effects)?;
                 text
@@ -209,22 +237,12 @@ impl Fleet {
             }
             Action::Approve {
                 environment,
+                repository,
                 commit,
                 scope,
             } => {
-                self.is_asked_for(environment, scope)?;
-                let approval = Approval {
-                    commit: commit.clone(),
-                    scope: scope.clone(),
-                    mark: mark.clone(),
-                };
-                let state = self.environments.entry(environment.clone()).or_default();
-                push(&mut state.approvals, MAX_APPROVALS, approval);
-                self.touched(environment, &mut effects);
-                match scope {
-                    Scope::Wave(wave) => format!("wave {wave}"),
-                    Scope::Commit | Scope::Override => String::new(),
-                }
+                let asked = (repository.as_ref(), commit);
+                self.approve(environment, asked, scope, mark.clone(), &mut effects)?
             }
             Action::Promote { environment, .. } => {
                 self.known(environment)?;
@@ -232,21 +250,13 @@ impl Fleet {
             }
             Action::Rollback {
                 environment,
+                repository,
                 commit,
+                to,
+                admin,
             } => {
-                self.known(environment)?;
-                let approval = Approval {
-                    commit: commit.clone(),
-                    scope: Scope::Override,
-                    mark: mark.clone(),
-                };
-                let state = self.environments.entry(environment.clone()).or_default();
-                push(&mut state.approvals, MAX_APPROVALS, approval);
-                state.hold = Some(Hold {
-                    mark: mark.clone(),
-                    rolled_back: String::new(),
-                });
-                self.touched(environment, &mut effects)
+                let going = (repository.as_ref(), commit, to.as_ref());
+                self.go_back(environment, going, *admin, mark.clone(), &mut effects)?
             }
         };
         let (clusters, commit) = match action {

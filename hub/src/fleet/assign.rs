@@ -295,6 +295,8 @@ impl Fleet {
         let state = self.environments.get(&environment.name);
         let all = state.and_then(|state| state.pin.as_ref());
         // A cluster's own pin wins over its environment's.
+        let by_rollout = self.has_waves(environment);
+        let all = all.filter(|pin| !by_rollout || !(pin.unproven || pin.in_place));
         for pin in [all, own]
             .into_iter()
             .flatten()
@@ -328,9 +330,9 @@ impl Fleet {
     }
 
     fn rolled_out(&self, name: &ClusterName, environment: &Environment) -> Plan {
-        if environment.strategy.is_none() {
+        if !self.has_waves(environment) {
             return Plan {
-                commits: self.head_commits(environment),
+                commits: self.good(environment),
                 rollout: String::new(),
             };
         }

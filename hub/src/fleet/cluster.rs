@@ -87,6 +87,8 @@ pub struct Cluster {
     pub report: Option<Report>,
     /// When that came.
     pub reported_at: Option<Timestamp>,
+    /// When its agent last said, on its present stream, that the report is how it still is.
+    pub vouched_at: Option<Timestamp>,
     /// Since when its agent says that it runs exactly what is assigned, synced and healthy. Over a
     /// restart of the hub this goes on only if the agent still has the same report: what nobody watched
     /// proves nothing, unless nothing happened.
@@ -127,7 +129,7 @@ impl Cluster {
             return Connection::Pending;
         }
         match (self.session, self.last_seen) {
-            (Some((_, since)), Some(seen)) if now.duration_since(seen) <= offline_after => {
+            (Some((_, since)), Some(seen)) if now.duration_since(seen).abs() <= offline_after => {
                 Connection::Online { since }
             }
             (_, Some(_)) => Connection::Offline,
@@ -209,6 +211,12 @@ impl Cluster {
     /// Whether it knows as much of who is there.
     pub(super) fn hears(&self, other: &Self) -> bool {
         (self.session, self.last_seen) == (other.session, other.last_seen)
+    }
+
+    /// So much of the time since it is current was none, or was counted twice.
+    pub(super) fn lose(&mut self, lost: jiff::SignedDuration) {
+        let moved = self.current_since.map(|since| since.saturating_add(lost));
+        self.current_since = moved.map(|moved| moved.unwrap_or(Timestamp::MAX));
     }
 
     /// Notes since when it is current.

@@ -16,6 +16,8 @@ pub(super) const MAX_HISTORY: usize = 20;
 pub(super) const MAX_QUARANTINED: usize = 32;
 /// Approvals that are remembered.
 pub(super) const MAX_APPROVALS: usize = 128;
+/// Commits that are said to go back and were not compared yet.
+pub(super) const MAX_GOING_BACK: usize = 16;
 /// Commits that may wait for their turn; one more takes the place of the last.
 pub(super) const MAX_QUEUE: usize = 16;
 
@@ -58,6 +60,13 @@ pub struct Pin {
     /// A person's signed word that agents may go back for it; the hub only passes it on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Box<SignedApproval>>,
+    /// The commit has not been through the gates: it comes by a rollout, in waves, and an admin answers for
+    /// it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unproven: bool,
+    /// Everybody is kept where they are, in the middle of a rollout, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_place: bool,
 }
 
 impl Pin {
@@ -104,9 +113,20 @@ pub enum Scope {
     Override,
 }
 
+impl Approval {
+    fn is_for(&self, repository: &RepositoryName, commit: &Commit, scope: &Scope) -> bool {
+        self.scope == *scope
+            && self.commit == *commit
+            && self.repository.as_ref().is_none_or(|own| own == repository)
+    }
+}
+
 /// Somebody stands for a commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approval {
+    /// Of which repository; none: an older hub wrote this, when a commit's name was all that counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<RepositoryName>,
     /// For which commit.
     pub commit: Commit,
     /// In what way.
@@ -115,9 +135,24 @@ pub struct Approval {
     pub mark: Mark,
 }
 
+/// A commit that is said to go back: it passes the gates once the hub has seen that it does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WayBack {
+    /// Of which repository.
+    pub repository: RepositoryName,
+    /// Which.
+    pub commit: Commit,
+    /// It has the content of one of these.
+    pub to: Vec<Commit>,
+    /// Who, why, when.
+    pub mark: Mark,
+}
+
 /// An answer of an external check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckResult {
+    /// For which rollout it was asked; empty: none ran.
+    pub rollout: String,
     /// Whether it is good.
     pub good: bool,
     /// What was answered.
@@ -146,8 +181,15 @@ pub struct EnvironmentState {
     pub pin: Option<Pin>,
     /// Not tried again.
     pub quarantined: VecDeque<Quarantine>,
+    /// Commits that failed together with commits of other repositories: each is tried alone, so that none is
+    /// quarantined for another.
+    #[serde(skip_serializing_if = "Commits::is_empty")]
+    pub suspects: Commits,
     /// Approvals, oldest first.
     pub approvals: VecDeque<Approval>,
+    /// Commits that are said to go back.
+    #[serde(skip_serializing_if = "VecDeque::is_empty")]
+    pub going_back: VecDeque<WayBack>,
     /// Commits that wait for their turn.
     pub queue: VecDeque<Commits>,
     /// Commits that the environment before has proven for as long as the gate demands.
@@ -155,42 +197,105 @@ pub struct EnvironmentState {
 }
 
 impl EnvironmentState {
-    /// The quarantine that holds these commits back, if any. Who overrules the gates for a commit that
-    /// failed before means to try it again.
+    /// The quarantine that holds a commit back, if any. Who overrules the gates for a commit that failed
+    /// before means to try it again; what is good is not held back by what failed beside it.
     #[must_use]
-    pub fn quarantine(&self, commits: &Commits) -> Option<&Quarantine> {
+    pub fn quarantine_of(
+        &self,
+        repository: &RepositoryName,
+        commit: &Commit,
+    ) -> Option<&Quarantine> {
+        if self.approved.get(repository) == Some(commit) {
+            return None;
+        }
         let mut all = self.quarantined.iter();
-        let last = all.rfind(|one| one.commits == *commits);
+        let last = all.rfind(|one| one.commits.get(repository) == Some(commit));
         last.filter(|one| {
-            self.overruled(commits)
+            self.overrule(repository, commit)
                 .is_none_or(|overrule| overrule.mark.at <= one.at)
         })
     }
 
-    /// The override for any of these commits, if any.
+    /// The first quarantine that holds one of these commits back.
     #[must_use]
-    pub fn overruled(&self, commits: &Commits) -> Option<&Approval> {
-        self.approvals.iter().rev().find(|approval| {
-            approval.scope == Scope::Override
-                && commits.values().any(|commit| *commit == approval.commit)
-        })
+    pub fn quarantine(&self, commits: &Commits) -> Option<&Quarantine> {
+        let mut all = commits.iter();
+        all.find_map(|(repository, commit)| self.quarantine_of(repository, commit))
     }
 
-    /// Who approved any of these commits in a scope; each person once.
+    /// The override for a commit, if any.
     #[must_use]
-    pub fn approvers(&self, commits: &Commits, scope: &Scope) -> Vec<&str> {
+    pub fn overrule(&self, repository: &RepositoryName, commit: &Commit) -> Option<&Approval> {
+        let mut all = self.approvals.iter();
+        all.rfind(|approval| approval.is_for(repository, commit, &Scope::Override))
+    }
+
+    /// Whether somebody overruled the gates for each of these commits, of which there is one.
+    #[must_use]
+    pub fn overruled(&self, changed: &Commits) -> bool {
+        let mut all = changed.iter();
+        !changed.is_empty()
+            && all.all(|(repository, commit)| self.overrule(repository, commit).is_some())
+    }
+
+    /// Who approved a commit in a scope; each person once.
+    #[must_use]
+    pub fn approvers(
+        &self,
+        repository: &RepositoryName,
+        commit: &Commit,
+        scope: &Scope,
+    ) -> Vec<&str> {
         let mut people: Vec<&str> = self
             .approvals
             .iter()
-            .filter(|approval| {
-                approval.scope == *scope
-                    && commits.values().any(|commit| *commit == approval.commit)
-            })
+            .filter(|approval| approval.is_for(repository, commit, scope))
             .map(|approval| approval.mark.by.as_str())
             .collect();
         people.sort_unstable();
         people.dedup();
         people
+    }
+
+    /// Who approved the one of these commits that fewest people stand for; none: there is no commit to
+    /// stand for.
+    #[must_use]
+    pub fn approvers_of_all(&self, changed: &Commits, scope: &Scope) -> Option<Vec<&str>> {
+        let all = changed.iter();
+        all.map(|(repository, commit)| self.approvers(repository, commit, scope))
+            .min_by_key(Vec::len)
+    }
+
+    /// Whether a commit was good here.
+    #[must_use]
+    pub fn was_good(&self, repository: &RepositoryName, commit: &Commit) -> bool {
+        self.approved.get(repository) == Some(commit)
+            || self
+                .history
+                .iter()
+                .any(|good| good.commits.get(repository) == Some(commit))
+    }
+
+    /// The last commits of a repository that were good here, the newest first.
+    pub(super) fn good_of(&self, repository: &RepositoryName, limit: usize) -> Vec<Commit> {
+        let mut all: Vec<Commit> = Vec::new();
+        let history = self.history.iter().rev().map(|good| &good.commits);
+        for commits in std::iter::once(&self.approved).chain(history) {
+            if let Some(commit) = commits.get(repository)
+                && all.len() < limit
+                && !all.contains(commit)
+            {
+                all.push(commit.clone());
+            }
+        }
+        all
+    }
+
+    /// When the environment before had proven a commit.
+    #[must_use]
+    pub fn proof_of(&self, repository: &RepositoryName, commit: &Commit) -> Option<&Good> {
+        let mut all = self.proven.iter();
+        all.rfind(|good| good.commits.get(repository) == Some(commit))
     }
 
     /// Takes commits as good.
@@ -205,6 +310,8 @@ impl EnvironmentState {
                 at: now,
             });
         }
+        self.suspects
+            .retain(|repository, commit| commits.get(repository) != Some(commit));
         self.approved = commits;
         self.approved_by = rollout;
     }

@@ -137,6 +137,8 @@ pub enum Event {
         environment: EnvironmentName,
         /// Which check of it.
         check: String,
+        /// For which rollout; empty: none ran when it was asked.
+        rollout: String,
         /// Whether the answer is good.
         good: bool,
         /// What was answered.
@@ -188,6 +190,8 @@ pub enum Event {
     Issued(ClusterName, IssuedCertificate),
     /// A cluster's identity was shown by somebody who has an old copy of it.
     Cloned(ClusterName, String),
+    /// Somebody may not approve in these environments any more.
+    Demoted(String, Vec<EnvironmentName>),
     /// A person unlocked a cluster.
     Unlocked(ClusterName),
     /// Another certificate signs from now on (SHA-256 of it).

@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
-use flotilla_shared::id::EnvironmentName;
+use flotilla_shared::id::{EnvironmentName, RepositoryName};
 use flotilla_shared::reason::Reason;
+use flotilla_shared::revision::Commit;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Fleet;
 use super::cluster::{Cluster, Connection, OFFLINE_AFTER};
-use super::environment::Scope;
-use super::rollout::Commits;
+use super::environment::{CheckResult, EnvironmentState, Good, MAX_HISTORY, Scope, push};
+use super::rollout::{Commits, changed};
 use crate::spec::Environment;
 
 /// An answer of a check is believed for so long.
-const FRESH: SignedDuration = SignedDuration::from_secs(120);
+const FRESH: SignedDuration = SignedDuration::from_secs(60);
 
 /// Whether a gate is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +52,7 @@ impl Gate {
     fn new(gate: &'static str, subject: impl Into<String>, open: Open, text: String) -> Self {
         let reason = match (gate, open) {
             (_, Open::Yes | Open::Skipped) => None,
-            ("health", _) => Some(Reason::NotProven),
+            ("health" | "rollback", _) => Some(Reason::NotProven),
             ("approval", _) => Some(Reason::ApprovalNeeded),
             ("check", _) => Some(Reason::CheckFailed),
             _ => Some(Reason::WindowClosed),
@@ -92,41 +93,68 @@ pub fn closed(gates: &[Gate]) -> Option<String> {
 }
 
 impl Fleet {
-    /// Every gate between an environment and these commits.
+    /// Every gate between an environment and these commits. Gates belong to a repository and its commit:
+    /// each commit that changes needs its own proof, approvals or override.
     #[must_use]
     pub fn gates(&self, environment: &Environment, target: &Commits, now: Timestamp) -> Vec<Gate> {
         let mut gates = Vec::new();
-        let state = self.environments.get(&environment.name);
-        if let Some(overrule) = state.and_then(|state| state.overruled(target)) {
-            let mark = &overrule.mark;
-            let text = format!("{} overruled all gates: {}", mark.by, mark.reason);
-            let mut gate = Gate::new("override", mark.by.clone(), Open::Skipped, text);
-            gate.at = Some(mark.at);
-            gates.push(gate);
-            return gates;
-        }
-        if let Some(source) = &environment.promotes_from {
-            gates.extend(self.proof(environment, source, target, now));
-        }
-        let needed = environment.gates.approvals as usize;
-        if needed > 0 {
-            let people = state
-                .map(|state| state.approvers(target, &Scope::Commit))
-                .unwrap_or_default();
-            let open = if people.len() >= needed {
-                Open::Yes
+        let empty = EnvironmentState::default();
+        let state = self.environments.get(&environment.name).unwrap_or(&empty);
+        let changed = changed(&state.approved, target);
+        for (repository, commit) in &changed {
+            // With one repository nobody needs to be told which.
+            let subject = if changed.len() > 1 {
+                repository.as_str()
             } else {
-                Open::NotYet
+                ""
             };
-            let by = if people.is_empty() {
-                String::new()
-            } else {
-                format!(" ({})", people.join(", "))
-            };
-            let text = format!("{} of {needed} approvals{by}", people.len());
-            gates.push(Gate::new("approval", "", open, text));
+            if let Some(overrule) = state.overrule(repository, commit) {
+                let mark = &overrule.mark;
+                let text = format!(
+                    "{} overruled all gates for {}: {}",
+                    mark.by,
+                    commit.short(),
+                    mark.reason
+                );
+                let mut gate = Gate::new("override", mark.by.clone(), Open::Skipped, text);
+                gate.at = Some(mark.at);
+                gates.push(gate);
+                continue;
+            }
+            let way = state.going_back.iter().rev();
+            let mut way = way.filter(|one| one.commit == *commit && one.repository == *repository);
+            if let Some(way) = way.next() {
+                let why = self.unread(repository).map(|(_, why)| format!(" ({why})"));
+                let text = format!(
+                    "{} says that it goes back, and the hub has not seen yet what it holds{}",
+                    way.mark.by,
+                    why.unwrap_or_default()
+                );
+                gates.push(Gate::new("rollback", subject, Open::NotYet, text));
+            }
+            if let Some(source) = &environment.promotes_from {
+                gates.extend(self.proof(environment, source, (repository, commit), now));
+            }
+            let needed = environment.gates.approvals as usize;
+            if needed > 0 {
+                let people = state.approvers(repository, commit, &Scope::Commit);
+                let open = if people.len() >= needed {
+                    Open::Yes
+                } else {
+                    Open::NotYet
+                };
+                let by = if people.is_empty() {
+                    String::new()
+                } else {
+                    format!(" ({})", people.join(", "))
+                };
+                let text = format!("{} of {needed} approvals{by}", people.len());
+                gates.push(Gate::new("approval", subject, open, text));
+            }
         }
-        gates.extend(self.standing_gates(environment, now));
+        if !state.overruled(&changed) {
+            gates.extend(self.standing_gates(environment, now));
+        }
         gates
     }
 
@@ -174,10 +202,14 @@ impl Fleet {
             };
             gates.push(Gate::new("window", "", open, text));
         }
+        let rollout = self.asking_for(&environment.name);
         for check in &rules.checks {
             let key = (environment.name.clone(), check.name.clone());
             let result = self.checks.get(&key);
-            let fresh = result.filter(|result| now.duration_since(result.at) <= FRESH);
+            // What was answered before a commit came says nothing of it.
+            let fresh = result.filter(|result| {
+                now.duration_since(result.at).abs() <= FRESH && result.rollout == rollout
+            });
             let (open, text) = match fresh {
                 Some(result) if result.good => (Open::Yes, result.text.clone()),
                 Some(result) => (Open::No, result.text.clone()),
@@ -190,43 +222,64 @@ impl Fleet {
         gates
     }
 
-    /// Whether the environment before is healthy at exactly these commits, and was for the soak.
+    /// An external check was answered.
+    pub(super) fn checked(
+        &mut self,
+        environment: EnvironmentName,
+        check: String,
+        result: CheckResult,
+    ) {
+        self.checks.insert((environment.clone(), check), result);
+        self.dirty.insert(environment);
+    }
+
+    /// The rollout that external checks are asked for now; empty: none runs.
+    #[must_use]
+    pub fn asking_for(&self, environment: &EnvironmentName) -> &str {
+        let rollout = self.rollouts.get(environment);
+        let rollout = rollout.filter(|rollout| !rollout.state.is_over());
+        rollout.map_or("", |rollout| rollout.id.as_str())
+    }
+
+    /// Whether the environment before is healthy at exactly this commit, and was for the soak. Only
+    /// clusters that run something of the repository say anything about it.
     fn proof(
         &self,
         environment: &Environment,
         source: &EnvironmentName,
-        target: &Commits,
+        (repository, commit): (&RepositoryName, &Commit),
         now: Timestamp,
     ) -> Vec<Gate> {
         let soak = environment.gates.proof.unwrap_or_default();
         let state = self.environments.get(&environment.name);
-        let changed: Commits = target
-            .iter()
-            .filter(|(repository, commit)| {
-                state.and_then(|state| state.approved.get(*repository)) != Some(*commit)
-            })
-            .map(|(repository, commit)| (repository.clone(), commit.clone()))
-            .collect();
-        let proven = state.and_then(|state| {
-            state.proven.iter().rev().find(|good| {
-                changed
-                    .iter()
-                    .all(|(repository, commit)| good.commits.get(repository) == Some(commit))
-            })
-        });
-        if let Some(proven) = proven {
+        if let Some(proven) = state.and_then(|state| state.proof_of(repository, commit)) {
             let text = format!("{source} proved it");
             let mut gate = Gate::new("health", source.to_string(), Open::Yes, text);
             gate.at = Some(proven.at);
             return vec![gate];
         }
+        let never = |text: String| {
+            let mut gate = Gate::new("health", source.to_string(), Open::No, text);
+            gate.lasting = true;
+            vec![gate]
+        };
+        let declared = self.spec.environment(source);
+        if declared.is_some_and(|source| !self.uses(source, repository)) {
+            return never(format!(
+                "no application of {source} is from repository {repository}, so that {source} can never                  prove it; place one there, or let an admin overrule it"
+            ));
+        }
         let mut gates = Vec::new();
-        let on_its_way = self.is_on_its_way(source, &changed);
+        let on_its_way = self.is_on_its_way(source, repository, commit);
         let (mut total, mut offline) = (0usize, Vec::new());
         for (name, cluster) in &self.clusters {
             if cluster.record.pending.is_some()
                 || self.environment_of(name).as_ref() != Some(source)
             {
+                continue;
+            }
+            let runs = self.runs(cluster, repository, commit);
+            if runs == Runs::NothingOfIt {
                 continue;
             }
             total += 1;
@@ -238,8 +291,8 @@ impl Fleet {
                 offline.push(name.to_string());
                 continue;
             }
-            let mut gate = evidence(name.as_str(), cluster, &changed, soak, now);
-            gate.lasting = !on_its_way && !runs(cluster, &changed);
+            let mut gate = evidence(name.as_str(), cluster, runs == Runs::It, soak, now);
+            gate.lasting = !on_its_way && runs != Runs::It;
             gates.push(gate);
         }
         // What is offline proves nothing, and is no proof against it either: it has its own budget.
@@ -267,31 +320,54 @@ impl Fleet {
             gates.push(gate);
         }
         if total == 0 {
-            let text = format!("no cluster of {source} has proven anything");
-            let mut gate = Gate::new("health", source.to_string(), Open::No, text);
-            gate.lasting = true;
-            gates.push(gate);
+            return never(format!("no cluster of {source} has proven anything"));
         }
         gates
     }
 
-    /// Whether clusters of an environment that do not run commits yet may still come to them.
-    fn is_on_its_way(&self, environment: &EnvironmentName, commits: &Commits) -> bool {
+    /// Whether clusters of an environment that do not run a commit yet may still come to it.
+    fn is_on_its_way(
+        &self,
+        environment: &EnvironmentName,
+        repository: &RepositoryName,
+        commit: &Commit,
+    ) -> bool {
         let Some(environment) = self.spec.environment(environment) else {
             return false;
         };
-        let has = |all: &Commits| {
-            let mut commits = commits.iter();
-            commits.all(|(repository, commit)| all.get(repository) == Some(commit))
-        };
+        let has = |all: &Commits| all.get(repository) == Some(commit);
         let (heads, name) = (self.head_commits(environment), &environment.name);
         let state = self.environments.get(name);
-        let given_up = state.is_some_and(|state| state.quarantine(&heads).is_some());
+        let given_up = state.is_some_and(|state| state.quarantine_of(repository, commit).is_some());
         let rollout = self.rollouts.get(name);
         has(&self.good(environment))
             || (has(&heads) && !given_up)
             || rollout.is_some_and(|one| !one.state.is_over() && has(&one.target))
             || state.is_some_and(|state| state.queue.iter().any(has))
+    }
+
+    fn runs(&self, cluster: &Cluster, repository: &RepositoryName, commit: &Commit) -> Runs {
+        let assigned = cluster.assigned.as_ref();
+        let assigned = assigned.map(|assigned| &assigned.assignment.applications);
+        let missing = cluster.placed.keys().any(|name| {
+            let application = self.spec.applications.get(name);
+            application.is_some_and(|one| one.repository == *repository)
+                && assigned.is_none_or(|assigned| !assigned.contains_key(name))
+        });
+        if missing {
+            return Runs::Another;
+        }
+        let mut found = Runs::NothingOfIt;
+        for app in assigned.into_iter().flat_map(|all| all.values()) {
+            if app.revision.repository != *repository {
+                continue;
+            }
+            if app.revision.commit != *commit {
+                return Runs::Another;
+            }
+            found = Runs::It;
+        }
+        found
     }
 
     /// Notes commits that the environment before has proven by now, so that they stay proven when it
@@ -308,20 +384,20 @@ impl Fleet {
         let Some(source) = self.spec.environment(source).cloned() else {
             return;
         };
-        let commits = self.good(&source);
-        let state = self
-            .environments
-            .entry(environment.name.clone())
-            .or_default();
-        if commits.is_empty() || state.proven.iter().any(|good| good.commits == commits) {
+        let state = self.environments.get(&environment.name);
+        let mut proven = self.good(&source);
+        proven.retain(|repository, commit| {
+            if state.is_some_and(|state| state.proof_of(repository, commit).is_some()) {
+                return false;
+            }
+            let gates = self.proof(environment, &source.name, (repository, commit), now);
+            !gates.is_empty() && !gates.iter().any(Gate::holds_back)
+        });
+        if proven.is_empty() {
             return;
         }
-        let gates = self.proof(environment, &source.name, &commits, now);
-        if gates.is_empty() || gates.iter().any(Gate::holds_back) {
-            return;
-        }
-        let good = super::environment::Good {
-            commits,
+        let good = Good {
+            commits: proven,
             rollout: String::new(),
             at: now,
         };
@@ -329,7 +405,7 @@ impl Fleet {
             .environments
             .entry(environment.name.clone())
             .or_default();
-        super::environment::push(&mut state.proven, super::environment::MAX_HISTORY, good);
+        push(&mut state.proven, MAX_HISTORY, good);
         let state = state.clone();
         effects.push(super::Effect::StoreEnvironment(
             environment.name.clone(),
@@ -338,26 +414,18 @@ impl Fleet {
     }
 }
 
-/// Whether a cluster is assigned exactly these commits.
-fn runs(cluster: &Cluster, commits: &Commits) -> bool {
-    cluster.assigned.as_ref().is_some_and(|assigned| {
-        assigned.assignment.applications.values().all(|app| {
-            commits
-                .get(&app.revision.repository)
-                .is_none_or(|commit| *commit == app.revision.commit)
-        })
-    })
+/// What a cluster is assigned of a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Runs {
+    NothingOfIt,
+    /// All of it at exactly this commit.
+    It,
+    Another,
 }
 
-fn evidence(
-    name: &str,
-    cluster: &Cluster,
-    changed: &Commits,
-    soak: Duration,
-    now: Timestamp,
-) -> Gate {
+fn evidence(name: &str, cluster: &Cluster, runs: bool, soak: Duration, now: Timestamp) -> Gate {
     let gate = |open, text: &str| Gate::new("health", name, open, text.to_owned());
-    if !runs(cluster, changed) {
+    if !runs {
         return gate(Open::No, "does not run this commit");
     }
     let mut gate = match cluster.current_since {

@@ -67,6 +67,7 @@ impl Fleet {
                 Connection::Online { .. }
             );
             let pin = cluster.record.pin.as_ref();
+            let was_good = begun.is_none() && runs_good(cluster, rollout);
             let observation = Observation {
                 wave: *wave,
                 sort_key: Arc::clone(sort_key),
@@ -79,9 +80,16 @@ impl Fleet {
                     }
                     None => Verdict::NotYet,
                 },
-                rendered_from: cluster.rendered_from,
+                heard_at: cluster.vouched_at,
+                rendered_from: if was_good {
+                    cluster.rendered_from
+                } else {
+                    flotilla_shared::digest::Digest::default()
+                },
                 change: match answers.as_deref_mut() {
-                    Some(answers) if begun.is_none() => self.trees.change(cluster, answers),
+                    Some(answers) if begun.is_none() && was_good => {
+                        self.trees.change(cluster, answers)
+                    }
                     _ => Change::Unknown,
                 },
                 carried: !rollout.carried.is_empty() && self.carried(cluster, rollout),
@@ -100,6 +108,21 @@ impl Fleet {
                 .any(|app| rollout.carried.contains(&app.rollout))
         })
     }
+}
+
+/// Whether a cluster runs exactly what was last good, by its own word.
+fn runs_good(cluster: &super::Cluster, rollout: &Rollout) -> bool {
+    let Some(assigned) = &cluster.assigned else {
+        return false;
+    };
+    let mut applications = assigned.assignment.applications.values();
+    cluster.current_since.is_some()
+        && cluster
+            .report
+            .as_ref()
+            .is_some_and(|report| report.assignment == assigned.reference)
+        && applications
+            .all(|app| rollout.from.get(&app.revision.repository) == Some(&app.revision.commit))
 }
 
 /// What was reported before a cluster was started, or tried again, failed another try: this one has the

@@ -2,13 +2,20 @@
 //! by what it is shown of them, and nothing of Git, streams or stores.
 //!
 //! Laws, checked by the tests below it:
-//! - a cluster is done only on a report of exactly this rollout's commits, healthy for the soak;
+//! - it goes by the waves and numbers that it began with, whatever the fleet file says meanwhile;
+//! - a cluster is done only on a report of exactly this rollout's commits, healthy for the soak, which
+//!   counts the time in which the cluster was heard from, and given anew when the soak is over;
+//! - nothing has changed only against what was last good: a newer commit with the content of one that
+//!   soaks takes over how far that was, and skips nothing;
+//! - a wave is complete when somebody in it has proven the change, or nothing changes there; one that
+//!   nobody can prove any more ends the rollout, and one without clusters asks a person;
 //! - an offline cluster is never started, and never holds a wave back beyond its own budget;
 //! - no cluster of a later wave is started before the waves before it are complete, unless it is known
 //!   beforehand that nothing changes there; that proves nothing, and if its report says otherwise it
 //!   soaks like any other.
 
 mod advance;
+mod complete;
 mod judge;
 mod members;
 mod start;
@@ -17,6 +24,7 @@ mod tests;
 mod world;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use flotilla_shared::digest::Digest;
 use flotilla_shared::id::{ClusterName, EnvironmentName, RepositoryName};
@@ -27,6 +35,8 @@ use serde::{Deserialize, Serialize};
 
 pub use members::wave_of_each;
 pub use world::{Change, Changes, Observation, Verdict, World};
+
+use crate::spec::Strategy;
 
 /// One commit of each repository.
 pub type Commits = BTreeMap<RepositoryName, Commit>;
@@ -148,8 +158,8 @@ pub struct Progress {
     pub since: Timestamp,
     /// When it was given the new commits.
     pub started_at: Option<Timestamp>,
-    /// What its applications rendered from before; where nothing of it changes, there is nothing to
-    /// soak.
+    /// What its applications rendered from when it last ran what was good, known only if it did; where
+    /// nothing of it changes, there is nothing to soak.
     pub rendered_from: Digest,
     /// Why it failed or waits.
     pub reason: Option<Reason>,
@@ -158,6 +168,29 @@ pub struct Progress {
     /// The commits change nothing of what it renders, by its own report or by what is known of them.
     #[serde(default)]
     pub unchanged: bool,
+    /// Time in this phase in which it was heard from: what soaks and deadlines count. It is in the
+    /// store as of some moments ago.
+    #[serde(default)]
+    pub counted: Duration,
+    /// What it renders from on the new commits.
+    #[serde(default)]
+    pub content: Digest,
+    /// When its soak was over and one more word of it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_at: Option<Timestamp>,
+    /// How far another content had come in rollouts that this one took over from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carried: Option<Carried>,
+}
+
+/// A soak that a newer commit with the same content goes on with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Carried {
+    /// What soaked; none: nothing did.
+    pub content: Digest,
+    /// For how long.
+    pub counted: Duration,
 }
 
 impl Progress {
@@ -171,7 +204,38 @@ impl Progress {
             reason: None,
             message: String::new(),
             unchanged: false,
+            counted: Duration::ZERO,
+            content: Digest::default(),
+            asked_at: None,
+            carried: None,
         }
+    }
+
+    /// What a newer rollout begins from, where this one never became good.
+    fn carry(&self, now: Timestamp) -> Option<Self> {
+        if !self.phase.is_touched() {
+            return self.carried.is_some().then(|| Self {
+                phase: Phase::Waiting,
+                since: now,
+                unchanged: false,
+                ..self.clone()
+            });
+        }
+        let carried = match self.phase {
+            Phase::Soaking | Phase::Done => Carried {
+                content: self.content,
+                counted: self.counted,
+            },
+            _ => Carried {
+                content: Digest::default(),
+                counted: Duration::ZERO,
+            },
+        };
+        Some(Self {
+            rendered_from: self.rendered_from,
+            carried: Some(carried),
+            ..Self::waiting(self.wave, now)
+        })
     }
 
     /// It is given the new commits.
@@ -180,16 +244,25 @@ impl Progress {
         self.started_at = Some(now);
     }
 
+    /// What it ran before: what was good, unless a rollout that never became good was there in between.
+    fn begin_from(&mut self, rendered_from: Digest) {
+        if self.carried.is_none() {
+            self.rendered_from = rendered_from;
+        }
+    }
+
     fn enter(&mut self, phase: Phase, now: Timestamp) {
         self.phase = phase;
         self.since = now;
+        self.counted = Duration::ZERO;
+        self.asked_at = None;
         self.reason = None;
         self.message.clear();
     }
 }
 
 /// A rollout.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Rollout {
     /// `<environment>-<number>`.
@@ -218,9 +291,16 @@ pub struct Rollout {
     pub ended_at: Option<Timestamp>,
     /// Why it stands as it does.
     pub note: String,
+    /// How it goes about it, as the fleet file said when it was created; none: an older hub began it,
+    /// and it takes what the fleet file says next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<Box<Strategy>>,
     /// By cluster; kept row by row.
     #[serde(skip)]
     pub clusters: BTreeMap<ClusterName, Progress>,
+    /// When it was looked at last, by this process.
+    #[serde(skip)]
+    pub stepped_at: Option<Timestamp>,
 }
 
 impl Rollout {
@@ -239,11 +319,33 @@ impl Rollout {
             .is_some_and(|progress| progress.phase.is_touched())
     }
 
+    /// What its clusters had come to, for a rollout that takes over.
+    pub(super) fn carry(&self, now: Timestamp) -> BTreeMap<ClusterName, Progress> {
+        let all = self.clusters.iter();
+        all.filter_map(|(name, progress)| Some((name.clone(), progress.carry(now)?)))
+            .collect()
+    }
+
+    /// The commits that it changes.
+    #[must_use]
+    pub fn changed(&self) -> Commits {
+        changed(&self.from, &self.target)
+    }
+
     /// Its commits, shortened, for a line of text.
     #[must_use]
     pub fn title(&self) -> String {
         title(&self.target)
     }
+}
+
+/// The commits of a target that are other ones than before.
+#[must_use]
+pub fn changed(from: &Commits, target: &Commits) -> Commits {
+    let all = target.iter();
+    all.filter(|(repository, commit)| from.get(*repository) != Some(*commit))
+        .map(|(repository, commit)| (repository.clone(), commit.clone()))
+        .collect()
 }
 
 /// Commits, shortened, for a line of text.

@@ -1,16 +1,19 @@
 //! After events, the decisions that follow: rollouts begin, advance and end, and clusters get what
 //! that means for them.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod advance;
+mod begin;
+mod conclude;
 
-use flotilla_shared::id::EnvironmentName;
+use std::collections::BTreeSet;
+
+use flotilla_shared::id::{EnvironmentName, RepositoryName};
 use jiff::Timestamp;
 
-use super::environment::{MAX_QUARANTINED, MAX_QUEUE, Quarantine, Scope, push};
+use super::Fleet;
 use super::event::{AuditEntry, Effect};
-use super::rollout::{Commits, Phase, Rollout, State, World, title};
-use super::{Fleet, gates};
-use crate::spec::{Environment, OnNewCommit, Strategy};
+use super::rollout::{Commits, Rollout, State, title};
+use crate::spec::{Environment, Strategy};
 
 /// Rounds of one settling; what is left then waits for the next tick.
 const ROUNDS: usize = 4;
@@ -25,12 +28,13 @@ pub(super) struct Followed {
 }
 
 /// Who did what the hub does by itself.
-pub(super) const HUB: &str = "hub";
+pub(in crate::fleet) const HUB: &str = "hub";
 
 impl Fleet {
     /// Draws the consequences of everything absorbed since the last time. Deterministic.
     pub fn settle(&mut self, now: Timestamp) -> Vec<Effect> {
         let mut effects = Vec::new();
+        self.pass(now);
         // The end of one rollout may be the beginning of the next.
         for _ in 0..ROUNDS {
             for name in std::mem::take(&mut self.dirty) {
@@ -46,16 +50,53 @@ impl Fleet {
 
     fn settle_one(&mut self, name: &EnvironmentName, now: Timestamp, effects: &mut Vec<Effect>) {
         let Some(environment) = self.spec.environment(name).cloned() else {
+            self.abandon(name, now, effects);
             return;
         };
         self.note_proof(&environment, now, effects);
-        match &environment.strategy {
+        self.judge_ways_back(name, now, effects);
+        // A rollout that runs ends by the strategy it began with, if the file has none any more, too.
+        match self.strategy_of(&environment) {
             None => self.follow_heads(&environment, now, effects),
             Some(strategy) => {
-                self.begin(&environment, strategy, now, effects);
+                self.begin(&environment, &strategy, now, effects);
                 self.advance(&environment, strategy, now, effects);
             }
         }
+    }
+
+    /// By what an environment takes commits: what the fleet file says, or what its rollout began with.
+    fn strategy_of(&self, environment: &Environment) -> Option<Strategy> {
+        environment.strategy.clone().or_else(|| {
+            let rollout = self.rollouts.get(&environment.name);
+            let rollout = rollout.filter(|rollout| !rollout.state.is_over())?;
+            rollout.strategy.as_deref().cloned()
+        })
+    }
+
+    /// Whether commits come to an environment's clusters by rollouts.
+    pub(super) fn has_waves(&self, environment: &Environment) -> bool {
+        environment.strategy.is_some()
+            || self
+                .rollouts
+                .get(&environment.name)
+                .is_some_and(|rollout| !rollout.state.is_over() && rollout.strategy.is_some())
+    }
+
+    /// Whether an environment runs something of a repository: what nobody there uses, starts, proves and
+    /// holds up nothing there.
+    #[must_use]
+    pub fn uses(&self, environment: &Environment, repository: &RepositoryName) -> bool {
+        self.spec.applications.values().any(|application| {
+            let placement = &application.placement;
+            application.repository == *repository
+                && (placement.environments.is_empty()
+                    || placement.environments.contains(&environment.name))
+                && (placement.clusters.is_empty()
+                    || placement.clusters.iter().any(|cluster| {
+                        self.environment_of(cluster).as_ref() == Some(&environment.name)
+                    }))
+        })
     }
 
     /// Whether time alone may change something, so that ticks are worth their while.
@@ -108,6 +149,7 @@ impl Fleet {
         self.spec
             .repositories
             .keys()
+            .filter(|repository| self.uses(environment, repository))
             .filter_map(|repository| {
                 let head = self.head(repository, &environment.branch)?;
                 Some((repository.clone(), head.commit.clone()?))
@@ -118,11 +160,12 @@ impl Fleet {
     /// The last commits that were good for an environment; its heads, where it has no strategy.
     #[must_use]
     pub fn good(&self, environment: &Environment) -> Commits {
-        if environment.strategy.is_none() {
-            return self.head_commits(environment);
+        let state = self.environments.get(&environment.name);
+        if !self.has_waves(environment) {
+            let heads = self.head_commits(environment);
+            return state.map_or_else(|| heads.clone(), |state| state.without_failed(&heads));
         }
-        self.environments
-            .get(&environment.name)
+        state
             .map(|state| state.approved.clone())
             .unwrap_or_default()
     }
@@ -135,7 +178,8 @@ impl Fleet {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
-        let heads = self.head_commits(environment);
+        let heads = self.good(environment);
+        // One of an older hub, which did not keep its strategy.
         if let Some(mut rollout) = self.rollouts.remove(&environment.name)
             && !rollout.state.is_over()
         {
@@ -158,215 +202,6 @@ impl Fleet {
         effects.push(Effect::StoreEnvironment(environment.name.clone(), state));
     }
 
-    /// Begins a rollout where the heads ask for one.
-    fn begin(
-        &mut self,
-        environment: &Environment,
-        strategy: &Strategy,
-        now: Timestamp,
-        effects: &mut Vec<Effect>,
-    ) {
-        let heads = self.head_commits(environment);
-        let name = &environment.name;
-        let mut state = self.environments.remove(name).unwrap_or_default();
-        let before = state.clone();
-        let running = self
-            .rollouts
-            .get(name)
-            .filter(|rollout| !rollout.state.is_over());
-        let newest = state
-            .queue
-            .back()
-            .or(running.map(|rollout| &rollout.target));
-        let mut next = None;
-        if !heads.is_empty() && newest.unwrap_or(&state.approved) != &heads {
-            match (running, strategy.on_new_commit) {
-                // What was halted must not stand in the way of its own repair.
-                (Some(rollout), OnNewCommit::Queue) if rollout.state != State::Halted => {
-                    if state.queue.len() >= MAX_QUEUE {
-                        state.queue.pop_back();
-                    }
-                    state.queue.push_back(heads);
-                }
-                (Some(rollout), OnNewCommit::Finish) if rollout.state != State::Halted => {
-                    state.queue = [heads].into();
-                }
-                _ => {
-                    state.queue.clear();
-                    next = Some(heads);
-                }
-            }
-        }
-        if next.is_none() && running.is_none() {
-            next = state.queue.pop_front();
-        }
-        let next = next.filter(|next| {
-            let same = running.is_some_and(|rollout| rollout.target == *next);
-            // Going back to what is good while something else runs is a rollout like any other.
-            let idle = running.is_none() && state.approved == *next;
-            !same && !idle && state.quarantine(next).is_none()
-        });
-        if let Some(target) = next {
-            state.last_number += 1;
-            let mut carried = Vec::new();
-            if let Some(mut old) = self.rollouts.remove(name)
-                && !old.state.is_over()
-            {
-                let id = format!("{name}-{}", state.last_number);
-                carried.append(&mut old.carried);
-                carried.push(old.id.clone());
-                old.end(State::Superseded, format!("{id} took over"), now);
-                effects.push(Effect::Audit(audit(&old, "rollout superseded", now)));
-                effects.push(Effect::StoreRollout(Box::new(old)));
-            }
-            let rollout = Rollout {
-                id: format!("{name}-{}", state.last_number),
-                environment: name.clone(),
-                target,
-                from: state.approved.clone(),
-                from_id: state.approved_by.clone(),
-                state: State::Pending,
-                carried,
-                waves: strategy
-                    .waves
-                    .iter()
-                    .map(|wave| wave.name.clone())
-                    .collect(),
-                wave: 0,
-                created_at: now,
-                started_at: None,
-                ended_at: None,
-                note: String::new(),
-                clusters: BTreeMap::new(),
-            };
-            effects.push(Effect::Audit(audit(&rollout, "rollout created", now)));
-            effects.push(Effect::StoreRollout(Box::new(rollout.clone())));
-            self.rollouts.insert(name.clone(), rollout);
-            self.touch_environments();
-        }
-        if state != before {
-            effects.push(Effect::StoreEnvironment(
-                name.clone(),
-                Box::new(state.clone()),
-            ));
-        }
-        self.environments.insert(name.clone(), state);
-    }
-
-    /// Advances an environment's rollout, and gives clusters what follows from it.
-    fn advance(
-        &mut self,
-        environment: &Environment,
-        strategy: &Strategy,
-        now: Timestamp,
-        effects: &mut Vec<Effect>,
-    ) {
-        let name = &environment.name;
-        if self
-            .rollouts
-            .get(name)
-            .is_none_or(|rollout| rollout.state.is_over())
-        {
-            self.follow_approved(environment);
-            return;
-        }
-        let members = self.members(environment, strategy);
-        let Some(mut rollout) = self.rollouts.remove(name) else {
-            return;
-        };
-        let before = (rollout.state, rollout.wave);
-        let mut answers = self.trees.take_answers(name, &rollout.target);
-        let clusters = self.observe(&rollout, &members, answers.as_mut(), now);
-        self.trees.put_answers(name, answers);
-        let state = self.environments.get(name).cloned().unwrap_or_default();
-        let paused = state
-            .paused
-            .as_ref()
-            .map(|mark| format!("{}: {}", mark.by, mark.reason));
-        let pinned = state.pin.as_ref().filter(|pin| pin.holds(now));
-        let pinned = pinned.map(|pin| format!("the environment is pinned: {}", pin.mark.reason));
-        let closed = match rollout.started_at {
-            None => gates::closed(&self.enforced_gates(environment, &rollout.target, now)),
-            Some(_) => None,
-        };
-        let held = match state.overruled(&rollout.target) {
-            Some(_) => None,
-            None => gates::closed(&self.standing_gates(environment, now)),
-        };
-        let approvals = strategy
-            .waves
-            .iter()
-            .map(|wave| {
-                let scope = Scope::Wave(wave.name.clone());
-                let people = state.approvers(&rollout.target, &scope).len();
-                (wave.name.clone(), u32::try_from(people).unwrap_or(u32::MAX))
-            })
-            .collect();
-        let world = World {
-            strategy,
-            clusters: &clusters,
-            closed,
-            held,
-            paused: paused.or(pinned),
-            approvals: &approvals,
-        };
-        rollout.waves = strategy
-            .waves
-            .iter()
-            .map(|wave| wave.name.clone())
-            .collect();
-        let changes = rollout.advance(&world, now);
-        for cluster in &changes.left {
-            effects.push(Effect::DeleteProgress(rollout.id.clone(), cluster.clone()));
-        }
-        let mut given = BTreeSet::new();
-        for cluster in &changes.clusters {
-            if let Some(progress) = rollout.clusters.get(cluster) {
-                effects.push(Effect::StoreProgress(
-                    rollout.id.clone(),
-                    cluster.clone(),
-                    Box::new(progress.clone()),
-                ));
-                if progress.phase == Phase::Started {
-                    given.insert(cluster.clone());
-                }
-            }
-            self.touch(cluster);
-        }
-        if changes.rollout {
-            effects.push(Effect::StoreRollout(Box::new(rollout.clone())));
-        }
-        if before != (rollout.state, rollout.wave) {
-            let action = match rollout.state {
-                State::Running if before.0 != State::Pending => "rollout wave",
-                State::Running => "rollout started",
-                State::Pending => "rollout waits",
-                State::Soaking => "rollout soaks",
-                State::Paused => "rollout paused",
-                State::Halted => "rollout halted",
-                State::RolledBack => "rollout rolled back",
-                State::Succeeded => "rollout succeeded",
-                State::Superseded => "rollout superseded",
-            };
-            effects.push(Effect::Audit(audit(&rollout, action, now)));
-        }
-        let over = rollout.state.is_over();
-        if changes.rollout || !changes.clusters.is_empty() || !changes.left.is_empty() {
-            self.touch_environments();
-        }
-        if over {
-            self.conclude(&rollout, now, effects);
-        }
-        self.rollouts.insert(name.clone(), rollout);
-        if over {
-            self.follow_approved(environment);
-            // What waits in the queue, or came meanwhile, has its turn at the next step.
-            self.dirty.insert(name.clone());
-        } else {
-            self.assign_again(given);
-        }
-    }
-
     /// Gives all clusters of an environment in which no rollout runs what is good there, unless that is
     /// what they were given last.
     fn follow_approved(&mut self, environment: &Environment) {
@@ -386,46 +221,6 @@ impl Fleet {
             self.assign_later(|environment| environment.name == *name);
             self.followed.insert(name.clone(), follow);
         }
-    }
-
-    /// What the end of a rollout means for its environment.
-    pub(super) fn conclude(
-        &mut self,
-        rollout: &Rollout,
-        now: Timestamp,
-        effects: &mut Vec<Effect>,
-    ) {
-        let state = self
-            .environments
-            .entry(rollout.environment.clone())
-            .or_default();
-        match rollout.state {
-            State::Succeeded => {
-                state.approve(rollout.target.clone(), rollout.id.clone(), now);
-                state.hold = None;
-            }
-            State::RolledBack => {
-                let quarantine = Quarantine {
-                    commits: rollout.target.clone(),
-                    rollout: rollout.id.clone(),
-                    reason: rollout.note.clone(),
-                    at: now,
-                };
-                push(&mut state.quarantined, MAX_QUARANTINED, quarantine);
-                let mark = super::environment::Mark {
-                    by: HUB.to_owned(),
-                    reason: format!("{} was rolled back: {}", rollout.id, rollout.note),
-                    at: now,
-                };
-                state.hold = Some(super::environment::Hold {
-                    mark,
-                    rolled_back: rollout.id.clone(),
-                });
-            }
-            _ => return,
-        }
-        let state = Box::new(state.clone());
-        effects.push(Effect::StoreEnvironment(rollout.environment.clone(), state));
     }
 }
 

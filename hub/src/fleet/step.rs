@@ -37,6 +37,7 @@ impl Fleet {
     /// rollouts, which look at whole environments.
     pub fn absorb(&mut self, event: Event, now: Timestamp) -> Vec<Effect> {
         let mut effects = Vec::new();
+        self.pass(now);
         match event {
             Event::Restored {
                 heads,
@@ -75,27 +76,19 @@ impl Fleet {
             Event::Checked {
                 environment,
                 check,
+                rollout,
                 good,
                 text,
             } => {
                 let result = CheckResult {
+                    rollout,
                     good,
                     text,
                     at: now,
                 };
-                self.checks.insert((environment.clone(), check), result);
-                self.dirty.insert(environment);
+                self.checked(environment, check, result);
             }
-            Event::SpecChanged(spec) => {
-                let before = std::mem::replace(&mut self.spec, spec);
-                self.keep_trees(&before);
-                self.members.clear();
-                self.adopt(now, &mut effects);
-                self.dirty
-                    .extend(self.spec.environments.iter().map(|one| one.name.clone()));
-                self.touch_environments();
-                self.assign_later(|_| true);
-            }
+            Event::SpecChanged(spec) => self.spec_changed(spec, now, &mut effects),
             Event::HeadsRead {
                 repository,
                 asked,
@@ -141,6 +134,9 @@ impl Fleet {
                 self.assign(&name, now, &mut effects);
             }
             Event::Issued(name, certificate) => self.issued(&name, certificate, &mut effects),
+            Event::Demoted(person, environments) => {
+                self.demoted(&person, &environments, now, &mut effects);
+            }
             Event::Cloned(name, why) => self.lock(&name, why, now, &mut effects),
             Event::Unlocked(name) => self.unlock(&name, now, &mut effects),
             Event::AuthorityChanged(issuer) => self.authority_changed(issuer, &mut effects),
@@ -188,6 +184,7 @@ impl Fleet {
                 }
                 cluster.session = Some((session, now));
                 cluster.last_seen = Some(now);
+                cluster.vouched_at = None;
                 cluster.accepted = hello.accepted;
                 cluster.refusal = None;
                 // A person let it in again under its name: no older world, but a new beginning (P8).
@@ -216,6 +213,7 @@ impl Fleet {
             Event::Disconnected(name, session) => {
                 if let Some(cluster) = self.live(&name, session) {
                     cluster.session = None;
+                    cluster.vouched_at = None;
                     self.stir(&name);
                     self.touch(&name);
                     self.touch_environments();
@@ -241,33 +239,7 @@ impl Fleet {
                 }
             }
             Event::Reported(name, session, report, digest) => {
-                if let Some(cluster) = self.live(&name, session) {
-                    cluster.last_seen = Some(now);
-                    cluster.reported_at = Some(now);
-                    cluster.report_digest = digest;
-                    cluster.note_report(Some(report.clone()));
-                    cluster.note_current(now);
-                    if let Some((since, same)) = cluster.resumable.take()
-                        && same == digest
-                        && cluster.current_since.is_some()
-                    {
-                        cluster.current_since = Some(since);
-                    }
-                    let current_since = cluster.current_since;
-                    if self
-                        .clusters
-                        .get(&name)
-                        .is_some_and(|one| self.is_unsettled(one))
-                    {
-                        // Only now is it known what it runs.
-                        self.assign_again(BTreeSet::from([name.clone()]));
-                    }
-                    self.measure(&name, now, &mut effects);
-                    self.stir(&name);
-                    self.touch(&name);
-                    self.touch_environments();
-                    effects.push(Effect::StoreReport(name, report, current_since));
-                }
+                self.reported(name, session, report, digest, now, &mut effects);
             }
             Event::Heartbeat {
                 cluster: name,
@@ -282,7 +254,7 @@ impl Fleet {
     }
 
     /// The cluster, if `session` is its present stream; a word from an older one is not listened to.
-    fn live(&mut self, name: &ClusterName, session: SessionId) -> Option<&mut Cluster> {
+    pub(super) fn live(&mut self, name: &ClusterName, session: SessionId) -> Option<&mut Cluster> {
         self.clusters
             .get_mut(name)
             .map(|cluster| &mut **cluster)
@@ -291,39 +263,6 @@ impl Fleet {
                     .session
                     .is_some_and(|(current, _)| current == session)
             })
-    }
-
-    fn heartbeat(
-        &mut self,
-        name: &ClusterName,
-        session: SessionId,
-        accepted: flotilla_shared::assignment::AssignmentRef,
-        report: flotilla_shared::digest::Digest,
-        now: Timestamp,
-        effects: &mut Vec<Effect>,
-    ) {
-        let Some(cluster) = self.live(name, session) else {
-            return;
-        };
-        cluster.last_seen = Some(now);
-        if !report.is_none() && cluster.report_digest != report {
-            effects.push(Effect::RequestReport(name.clone(), session));
-        }
-        // A lost assignment heals here: the agent says what it runs on, and it is not what it should.
-        // What it refused is not pushed at it again and again.
-        // But for one that its disk had no room for: there may be room now.
-        let refused = cluster.refusal.as_ref().map(|(reason, _)| *reason);
-        let passes = matches!(refused, None | Some(Reason::LedgerUnavailable));
-        let lost = passes && cluster.assigned_ref() != accepted;
-        if cluster.accepted != accepted {
-            cluster.accepted = accepted;
-            cluster.note_current(now);
-            self.stir(name);
-            self.touch(name);
-        }
-        if lost {
-            self.offer(name, effects);
-        }
     }
 
     fn heads_read(
@@ -409,45 +348,6 @@ impl Fleet {
         self.assign_later(|environment| branches.contains(&environment.branch));
     }
 
-    /// Measures, once for each assignment, how long its newest commit took to run here.
-    fn measure(&mut self, name: &ClusterName, now: Timestamp, effects: &mut Vec<Effect>) {
-        let Some(cluster) = self
-            .clusters
-            .get(name)
-            .filter(|one| one.current_since.is_some())
-        else {
-            return;
-        };
-        let Some(assigned) = &cluster.assigned else {
-            return;
-        };
-        let reference = assigned.reference;
-        let pushed = assigned
-            .assignment
-            .applications
-            .values()
-            .filter_map(|app| {
-                let revision = &app.revision;
-                let head = self.head(&revision.repository, &revision.branch)?;
-                head.seen_at
-                    .filter(|_| head.commit.as_ref() == Some(&revision.commit))
-            })
-            .max();
-        let environment = assigned.assignment.environment.clone();
-        let issued = assigned.assignment.issued_at;
-        let Some(cluster) = self.clusters.get_mut(name) else {
-            return;
-        };
-        // An assignment older than the push was not made for it.
-        if let Some(pushed) = pushed
-            && std::mem::replace(&mut cluster.measured, reference) != reference
-            && issued >= pushed
-        {
-            let took = now.duration_since(pushed).unsigned_abs();
-            effects.push(Effect::Measure(environment, took));
-        }
-    }
-
     fn tick(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         let ticking = self.ticking();
         self.dirty.extend(ticking);
@@ -481,31 +381,6 @@ impl Fleet {
         if !ended.is_empty() {
             self.touch_environments();
             self.assign_later(|environment| ended.contains(&environment.name));
-        }
-    }
-
-    /// An environment that is given a strategy begins from what its clusters run, not from nothing:
-    /// that is what was noted while it had none, or the heads of a store older than strategies.
-    fn adopt(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        let spec = std::sync::Arc::clone(&self.spec);
-        for environment in &spec.environments {
-            if environment.strategy.is_none() || self.environments.contains_key(&environment.name) {
-                continue;
-            }
-            let runs = self.clusters.values().any(|cluster| {
-                let assigned = cluster.assigned.as_ref();
-                assigned.is_some_and(|one| one.assignment.environment == environment.name)
-            });
-            let heads = self.head_commits(environment);
-            if runs && !heads.is_empty() {
-                let state = self
-                    .environments
-                    .entry(environment.name.clone())
-                    .or_default();
-                state.approve(heads, String::new(), now);
-                let state = Box::new(state.clone());
-                effects.push(Effect::StoreEnvironment(environment.name.clone(), state));
-            }
         }
     }
 }

@@ -1,5 +1,6 @@
 mod delivery;
 mod proof;
+mod roll;
 mod scale;
 mod unchanged;
 

@@ -9,7 +9,7 @@ use flotilla_shared::id::{EnvironmentName, RepositoryName};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::Report;
 use flotilla_shared::revision::Commit;
-use flotilla_shared::source::Directories;
+use flotilla_shared::source::{Directories, ROOT};
 
 use super::rollout::{Change, Commits};
 use super::{Cluster, Fleet};
@@ -41,6 +41,17 @@ impl Trees {
     fn get(&self, repository: &RepositoryName, commit: &Commit) -> Option<&Directories> {
         let known = self.known.get(repository)?;
         known.get(commit).map(AsRef::as_ref)
+    }
+
+    /// Whether two commits hold the same; none: that is not known.
+    pub(super) fn same(
+        &self,
+        repository: &RepositoryName,
+        one: &Commit,
+        other: &Commit,
+    ) -> Option<bool> {
+        let root = |commit| self.get(repository, commit)?.get(ROOT);
+        Some(root(one)? == root(other)?)
     }
 
     /// The answers for an environment's rollout; none where nothing is known that could give one.
@@ -153,6 +164,17 @@ impl Fleet {
         for environment in &self.spec.environments {
             if environment.strategy.is_none() {
                 continue;
+            }
+            let head = self.head(repository, &environment.branch);
+            let head = head.and_then(|head| head.commit.as_ref());
+            let state = self.environments.get(&environment.name);
+            let ways = state.into_iter().flat_map(|state| &state.going_back);
+            for way in ways.filter(|way| way.repository == *repository) {
+                // Before it is on the branch there is nothing to read.
+                if head == Some(&way.commit) {
+                    targets.push(&way.commit);
+                    targets.extend(&way.to);
+                }
             }
             let rollout = self.rollouts.get(&environment.name);
             let rollout = rollout.filter(|rollout| !rollout.state.is_over());

@@ -39,6 +39,9 @@ fn refused_status(refused: &Refused) -> Status {
         Refused::Action(error @ (ActionError::NoCluster(_) | ActionError::NoEnvironment(_))) => {
             Status::not_found(error.to_string())
         }
+        Refused::Action(error @ ActionError::NeedsAdmin(_)) => {
+            Status::permission_denied(error.to_string())
+        }
         Refused::Action(error) => Status::failed_precondition(error.to_string()),
         Refused::Store => Status::unavailable(refused.to_string()),
     }

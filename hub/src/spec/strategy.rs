@@ -14,7 +14,8 @@ pub use window::{Freeze, Window};
 use super::Selector;
 
 /// A number of clusters, or a share of those that take part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Amount {
     /// That many.
     Count(u32),
@@ -53,7 +54,8 @@ impl std::fmt::Display for Amount {
 }
 
 /// Which clusters a wave takes.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Members {
     /// By labels.
     Selector(Selector),
@@ -66,7 +68,8 @@ pub enum Members {
 }
 
 /// Clusters that are stepped together.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Wave {
     /// Its name.
     pub name: String,
@@ -78,10 +81,25 @@ pub struct Wave {
     pub soak: Option<Duration>,
     /// People who must approve before this wave begins.
     pub approvals: u32,
+    /// What happens where it has no cluster.
+    #[serde(default)]
+    pub when_empty: WhenEmpty,
+}
+
+/// What a rollout does at a wave without clusters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WhenEmpty {
+    /// A person lets it go on: nobody has proven anything there.
+    #[default]
+    Ask,
+    /// It goes on.
+    Skip,
 }
 
 /// What may be wrong before a rollout waits or halts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Budgets {
     /// Clusters that failed; one more halts the rollout.
     pub failed: Amount,
@@ -93,7 +111,7 @@ pub struct Budgets {
 }
 
 /// What a new commit does to a rollout that runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnNewCommit {
     /// It takes over, from the first wave.
@@ -106,7 +124,7 @@ pub enum OnNewCommit {
 }
 
 /// What a rollout does when its budget of failures is spent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnFailure {
     /// Stops; clusters stay where they are.
@@ -117,7 +135,8 @@ pub enum OnFailure {
 }
 
 /// How a commit moves through an environment.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Strategy {
     /// In order; the last one takes [`Members::Rest`].
     pub waves: Vec<Wave>,
@@ -166,6 +185,7 @@ impl Wave {
             max_concurrent: None,
             soak: None,
             approvals: 0,
+            when_empty: WhenEmpty::Skip,
         }
     }
 }

@@ -23,7 +23,10 @@ fn commits(commits: &Commits) -> Vec<v1::RepositoryCommit> {
 pub fn rollout(fleet: &Fleet, rollout: &Rollout, with_clusters: bool) -> v1::RolloutStatus {
     let mut status = past_rollout(rollout, with_clusters);
     let environment = fleet.spec().environment(&rollout.environment);
-    let strategy = environment.and_then(|environment| environment.strategy.as_ref());
+    let strategy = rollout
+        .strategy
+        .as_deref()
+        .or(environment.and_then(|environment| environment.strategy.as_ref()));
     let state = fleet.environments().get(&rollout.environment);
     for (index, shown) in status.waves.iter_mut().enumerate() {
         let Some((strategy, wave)) = strategy.and_then(|all| Some((all, all.waves.get(index)?)))
@@ -34,7 +37,7 @@ pub fn rollout(fleet: &Fleet, rollout: &Rollout, with_clusters: bool) -> v1::Rol
         shown.soak_seconds = u32::try_from(soak).unwrap_or(u32::MAX);
         shown.approvals = wave.approvals;
         let scope = Scope::Wave(wave.name.clone());
-        let people = state.map(|state| state.approvers(&rollout.target, &scope));
+        let people = state.and_then(|state| state.approvers_of_all(&rollout.changed(), &scope));
         let people = people.unwrap_or_default();
         shown.approved_by = people.into_iter().map(ToOwned::to_owned).collect();
     }
@@ -139,6 +142,7 @@ pub(super) fn pin(cluster: &str, pin: &Pin) -> v1::Pin {
         commits: commits(&pin.commits),
         mark: Some(mark(&pin.mark)),
         expires_at: pin.expires_at.map(timestamp_to_wire),
+        unproven: pin.unproven,
     }
 }
 
@@ -184,6 +188,11 @@ pub fn decisions(fleet: &Fleet, environment: &Environment) -> v1::EnvironmentDec
             .iter()
             .map(|approval| v1::Approval {
                 commit: approval.commit.to_string(),
+                repository: approval
+                    .repository
+                    .as_ref()
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
                 wave: match &approval.scope {
                     Scope::Wave(wave) => wave.clone(),
                     Scope::Commit | Scope::Override => String::new(),

@@ -157,6 +157,7 @@ fn waiting() -> Fleet {
 
 fn approve(fleet: &mut Fleet, scope: Scope, second: i64) -> Result<(), ActionError> {
     let action = Action::Approve {
+        repository: None,
         environment: "prod".parse().unwrap(),
         commit: "a".repeat(40).parse().unwrap(),
         scope,
@@ -248,6 +249,7 @@ fn what_cannot_be_steered_is_not_said_to_be() {
         assert!(text.contains("flotilla pin --env prod"), "{text}");
     }
     let pin = |cluster: &str| Action::Pin {
+        admin: true,
         subject: Subject::Cluster(cluster.parse().unwrap()),
         commit: None,
         repository: None,

@@ -483,6 +483,8 @@ async fn s14_a_year_of_rollouts_is_forgotten_and_the_audit_log_is_not() {
     for n in 0..1500i64 {
         let at = day(n / 3);
         let rollout = crate::fleet::rollout::Rollout {
+            strategy: None,
+            stepped_at: None,
             id: format!("prod-{n}"),
             environment: "prod".parse().unwrap(),
             target: std::collections::BTreeMap::new(),

@@ -2245,6 +2245,9 @@ pub struct Pin {
     pub mark: ::core::option::Option<Mark>,
     #[prost(message, optional, tag = "4")]
     pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Its commits have not been through the gates: an admin overruled them.
+    #[prost(bool, tag = "5")]
+    pub unproven: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Quarantine {
@@ -2278,6 +2281,9 @@ pub struct Approval {
     pub r#override: bool,
     #[prost(message, optional, tag = "4")]
     pub mark: ::core::option::Option<Mark>,
+    /// Of which repository; empty: an older hub wrote it.
+    #[prost(string, tag = "5")]
+    pub repository: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SteerRequest {
@@ -2303,6 +2309,9 @@ pub struct SteerRequest {
     /// For pins that go back in history: relayed to the agents as it is.
     #[prost(message, optional, tag = "9")]
     pub approval: ::core::option::Option<SignedApproval>,
+    /// For rollbacks: the good commit whose content the commit has. The hub compares them itself.
+    #[prost(string, tag = "10")]
+    pub to_commit: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SteerResponse {

@@ -11,10 +11,24 @@ use crate::error::Error;
 use crate::printer::Printer;
 use crate::view::digits;
 
+/// Whether the commit that was named is at the head of the environment's own branch.
+pub(super) async fn is_there(client: &Client, args: &Promote) -> Result<bool, Error> {
+    let Some(named) = &args.commit else {
+        return Ok(false);
+    };
+    let environments = client.environments().await?;
+    let mut heads = environments
+        .iter()
+        .filter(|one| one.name == args.environment.to_string())
+        .flat_map(|one| &one.branches)
+        .filter_map(|branch| branch.revision.as_ref());
+    Ok(heads.any(|head| head.commit.starts_with(named.as_str())))
+}
+
 pub(super) async fn run(client: &Client, args: &Promote, printer: &Printer) -> Result<(), Error> {
     let name = args.environment.to_string();
     let environments = client.environments().await?;
-    let heads: Vec<String> = environments
+    let heads: Vec<(String, String)> = environments
         .iter()
         .filter(|one| one.name == name)
         .flat_map(|one| &one.branches)
@@ -23,7 +37,7 @@ pub(super) async fn run(client: &Client, args: &Promote, printer: &Printer) -> R
             let only = args.repository.as_ref();
             only.is_none_or(|only| *only == head.repository)
         })
-        .map(|head| head.commit.clone())
+        .map(|head| (head.repository.clone(), head.commit.clone()))
         .collect();
     let (last, decisions) = rollout::get(client, &name).await?;
     let waits = last.filter(|rollout| !rollout.is_over());
@@ -34,11 +48,11 @@ pub(super) async fn run(client: &Client, args: &Promote, printer: &Printer) -> R
             .filter(|one| !rollout.from.contains(one))
     });
     let failed = decisions.quarantined.iter().flat_map(|one| &one.commits);
-    let mut commits: Vec<String> = targets
+    let mut commits: Vec<(String, String)> = targets
         .chain(failed)
-        .map(|one| one.commit.clone())
-        .filter(|commit| heads.contains(commit))
-        .filter(|commit| {
+        .map(|one| (one.repository.clone(), one.commit.clone()))
+        .filter(|held| heads.contains(held))
+        .filter(|(_, commit)| {
             let only = args.commit.as_ref();
             only.is_none_or(|only| commit.starts_with(only.as_str()))
         })
@@ -51,7 +65,7 @@ pub(super) async fn run(client: &Client, args: &Promote, printer: &Printer) -> R
             format!("`flotilla explain {name}` says why it is where it is"),
         ));
     }
-    let short: Vec<&str> = commits.iter().map(|commit| digits(commit)).collect();
+    let short: Vec<&str> = commits.iter().map(|(_, commit)| digits(commit)).collect();
     let what = format!("the gates of {name} for {}", short.join(", "));
     if args.dry_run {
         printer.say(&format!("this would overrule {what}"));
@@ -63,10 +77,11 @@ pub(super) async fn run(client: &Client, args: &Promote, printer: &Printer) -> R
             hint: None,
         });
     }
-    for commit in &commits {
+    for (repository, commit) in &commits {
         let request = v1::SteerRequest {
             action: v1::SteerAction::Override.into(),
             environment: name.clone(),
+            repository: repository.clone(),
             commit: commit.clone(),
             reason: args.reason.clone().unwrap_or_default(),
             ..v1::SteerRequest::default()

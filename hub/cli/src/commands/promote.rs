@@ -32,6 +32,10 @@ struct Checked {
 }
 
 pub(super) async fn run(client: &Client, args: Promote, printer: &Printer) -> Result<(), Error> {
+    // A hotfix that is on the branch already has nothing to move.
+    if args.force && overrule::is_there(client, &args).await? {
+        return overrule::run(client, &args, printer).await;
+    }
     let mut promotion = preview(client, &args).await?;
     if promotion.moves.is_empty() {
         if args.force {
@@ -83,7 +87,7 @@ pub(super) async fn run(client: &Client, args: Promote, printer: &Printer) -> Re
             }
         }
     }
-    announce(client, &checked, &args, printer).await?;
+    announce(client, &promotion, &checked, &args, printer).await?;
     for (one, shown) in checked.iter().zip(&promotion.moves) {
         one.workspace.push(&one.url, &one.to, &one.target).await?;
         printer.say(&format!(
@@ -176,12 +180,13 @@ async fn propose(
 /// overruled commit through its own gates.
 async fn announce(
     client: &Client,
+    promotion: &Promotion,
     checked: &[Checked],
     args: &Promote,
     printer: &Printer,
 ) -> Result<(), Error> {
     let reason = args.reason.clone().unwrap_or_default();
-    for one in checked {
+    for (one, repository) in checked.iter().zip(&promotion.moves) {
         let mut actions = vec![v1::SteerAction::Promote];
         if args.force {
             actions.push(v1::SteerAction::Override);
@@ -190,6 +195,7 @@ async fn announce(
             let request = v1::SteerRequest {
                 action: action.into(),
                 environment: args.environment.to_string(),
+                repository: repository.repository.clone(),
                 commit: one.to.to_string(),
                 reason: reason.clone(),
                 ..v1::SteerRequest::default()
@@ -301,7 +307,16 @@ async fn check(one: &mut Move, args: &Promote) -> Result<Checked, Error> {
                     from.short(),
                     to.short()
                 ),
-                forward(&target, &source),
+                match (args.force, &args.commit) {
+                    (true, None) => format!(
+                        "to let in what is on {target} already: flotilla promote {} --force --commit {} \
+                         --reason TEXT; otherwise {}",
+                        args.environment,
+                        from.short(),
+                        forward(&target, &source)
+                    ),
+                    _ => forward(&target, &source),
+                },
             ));
         }
     }

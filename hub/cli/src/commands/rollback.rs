@@ -138,7 +138,9 @@ pub(super) async fn run(
     let request = v1::SteerRequest {
         action: v1::SteerAction::Rollback.into(),
         environment: name.clone(),
+        repository: revision.repository.clone(),
         commit: commit.to_string(),
+        to_commit: to.to_string(),
         reason: args.reason.clone(),
         ..v1::SteerRequest::default()
     };

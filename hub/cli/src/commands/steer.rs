@@ -157,7 +157,8 @@ pub(super) async fn approve(
                 environment: &environment,
                 repository: None,
             };
-            vec![commit::whole(client, &place, prefix).await?.to_string()]
+            let whole = commit::whole(client, &place, prefix).await?;
+            vec![(String::new(), whole.to_string())]
         }
         None => {
             let (rollout, _) = rollout::get(client, &environment).await?;
@@ -182,13 +183,15 @@ pub(super) async fn approve(
                 .target
                 .iter()
                 .filter(|one| !rollout.from.contains(one));
-            new.map(|one| one.commit.clone()).collect()
+            new.map(|one| (one.repository.clone(), one.commit.clone()))
+                .collect()
         }
     };
-    for commit in commits {
+    for (repository, commit) in commits {
         let request = v1::SteerRequest {
             action: v1::SteerAction::Approve.into(),
             environment: environment.clone(),
+            repository,
             commit: commit.clone(),
             wave: wave.clone().unwrap_or_default(),
             reason: args.reason.clone(),

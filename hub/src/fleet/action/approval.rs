@@ -1,13 +1,134 @@
-//! Which approvals anything asks for.
+//! Approvals: for which commit of which repository they are, and which anything asks for.
 
-use flotilla_shared::id::EnvironmentName;
+use flotilla_shared::id::{EnvironmentName, RepositoryName};
+use flotilla_shared::revision::Commit;
+use jiff::Timestamp;
 
 use super::super::Fleet;
-use super::super::environment::Scope;
+use super::super::environment::{Approval, MAX_APPROVALS, Mark, Scope, push};
+use super::super::event::{AuditEntry, Effect};
+use super::super::rollout::{Phase, Rollout};
+use super::super::settle::HUB;
 use super::ActionError;
 use crate::near::missing;
+use crate::spec::{Members, WhenEmpty};
 
 impl Fleet {
+    /// Notes that somebody stands for a commit.
+    pub(super) fn approve(
+        &mut self,
+        environment: &EnvironmentName,
+        (repository, commit): (Option<&RepositoryName>, &Commit),
+        scope: &Scope,
+        mark: Mark,
+        effects: &mut Vec<Effect>,
+    ) -> Result<String, ActionError> {
+        self.is_asked_for(environment, scope)?;
+        let repository = self.repository_of(environment, repository, commit)?;
+        let approval = Approval {
+            repository: Some(repository.clone()),
+            commit: commit.clone(),
+            scope: scope.clone(),
+            mark,
+        };
+        let state = self.environments.entry(environment.clone()).or_default();
+        push(&mut state.approvals, MAX_APPROVALS, approval);
+        self.touched(environment, effects);
+        Ok(match scope {
+            Scope::Wave(wave) => format!("{repository}, wave {wave}"),
+            Scope::Commit | Scope::Override => repository.to_string(),
+        })
+    }
+
+    /// The repository that a commit is of: the one that was named, or the only one that can be meant.
+    pub(super) fn repository_of(
+        &self,
+        name: &EnvironmentName,
+        named: Option<&RepositoryName>,
+        commit: &Commit,
+    ) -> Result<RepositoryName, ActionError> {
+        self.known(name)?;
+        let names = || self.spec.repositories.keys();
+        if let Some(named) = named {
+            if names().any(|one| one == named) {
+                return Ok(named.clone());
+            }
+            let text = missing(
+                "repository",
+                named.as_str(),
+                names().map(RepositoryName::as_str),
+            );
+            return Err(ActionError::Nothing(text));
+        }
+        let environment = self.spec.environment(name);
+        let used: Vec<&RepositoryName> = names()
+            .filter(|one| environment.is_some_and(|environment| self.uses(environment, one)))
+            .collect();
+        let state = self.environments.get(name);
+        let has = |repository: &RepositoryName| {
+            let head = environment.and_then(|one| self.head(repository, &one.branch));
+            let target = self.rollouts.get(name).map(|rollout| &rollout.target);
+            let queued = state.into_iter().flat_map(|state| &state.queue);
+            let failed = state.into_iter().flat_map(|state| &state.quarantined);
+            head.is_some_and(|head| head.commit.as_ref() == Some(commit))
+                || target
+                    .into_iter()
+                    .chain(queued)
+                    .chain(failed.map(|one| &one.commits))
+                    .any(|commits| commits.get(repository) == Some(commit))
+        };
+        let having: Vec<&RepositoryName> = used.iter().copied().filter(|one| has(one)).collect();
+        match (having.as_slice(), used.as_slice()) {
+            ([one], _) | ([], [one]) => Ok((*one).clone()),
+            _ => Err(ActionError::Nothing(format!(
+                "nobody can tell which repository of {name} has commit {}: name it with --repository",
+                commit.short()
+            ))),
+        }
+    }
+
+    /// What somebody approved who may not any more counts no longer.
+    pub(in crate::fleet) fn demoted(
+        &mut self,
+        person: &str,
+        environments: &[EnvironmentName],
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        for name in environments {
+            let Some(state) = self.environments.get_mut(name) else {
+                continue;
+            };
+            let before = state.approvals.len();
+            state
+                .approvals
+                .retain(|approval| approval.mark.by != person || approval.scope == Scope::Override);
+            let gone = before - state.approvals.len();
+            if gone == 0 {
+                continue;
+            }
+            self.touched(name, effects);
+            effects.push(Effect::Audit(AuditEntry {
+                at: now,
+                actor: HUB.to_owned(),
+                action: "approvals withdrawn".to_owned(),
+                environment: name.to_string(),
+                detail: format!("{gone} of {person}, who may not approve there any more"),
+                ..AuditEntry::default()
+            }));
+        }
+    }
+
+    /// Whether a rollout stands before a wave in which nobody takes part.
+    fn asks_without_clusters(rollout: &Rollout, wave: &str) -> bool {
+        let index = rollout.waves.iter().position(|one| one == wave);
+        !rollout.state.is_over()
+            && index.is_some_and(|index| {
+                let mut all = rollout.clusters.values();
+                !all.any(|one| one.wave == index && one.phase != Phase::Pinned)
+            })
+    }
+
     /// Refuses an approval that nothing would ever ask for: whoever gave it would think that something
     /// goes on now.
     pub(super) fn is_asked_for(
@@ -17,8 +138,11 @@ impl Fleet {
     ) -> Result<(), ActionError> {
         self.known(name)?;
         let environment = self.spec.environment(name);
-        let waves = environment
-            .and_then(|one| one.strategy.as_ref())
+        let rollout = self.rollouts.get(name).filter(|one| !one.state.is_over());
+        // A rollout asks by the waves that it began with.
+        let strategy = rollout.and_then(|rollout| rollout.strategy.as_deref());
+        let waves = strategy
+            .or(environment.and_then(|one| one.strategy.as_ref()))
             .map(|strategy| strategy.waves.as_slice())
             .unwrap_or_default();
         let asking: Vec<&str> = waves
@@ -35,6 +159,13 @@ impl Fleet {
             Scope::Override => return Ok(()),
             Scope::Wave(wave) => match waves.iter().find(|one| one.name == *wave) {
                 Some(one) if one.approvals > 0 => return Ok(()),
+                Some(one)
+                    if one.when_empty == WhenEmpty::Ask
+                        && one.members != Members::Rest
+                        && rollout.is_some_and(|one| Self::asks_without_clusters(one, wave)) =>
+                {
+                    return Ok(());
+                }
                 Some(_) => format!("wave {wave} of {name} asks for no approval{others}"),
                 None => {
                     let names = waves.iter().map(|wave| wave.name.as_str());

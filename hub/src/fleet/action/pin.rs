@@ -5,9 +5,9 @@ use flotilla_shared::revision::Commit;
 use jiff::Timestamp;
 
 use super::super::Fleet;
-use super::super::environment::Pin;
+use super::super::environment::{Approval, MAX_APPROVALS, Mark, Pin, Scope, push};
 use super::super::event::Effect;
-use super::super::rollout::Commits;
+use super::super::rollout::{Commits, title};
 use super::{ActionError, Subject};
 use crate::near::missing;
 
@@ -71,6 +71,79 @@ impl Fleet {
             ));
         }
         Ok(present)
+    }
+
+    /// Whether a pin names a commit that has not been through the gates where it would run.
+    pub(super) fn is_unproven(&self, subject: &Subject, commits: &Commits) -> bool {
+        let name = match subject {
+            Subject::Environment(name) => Some(name.clone()),
+            Subject::Cluster(name) => self.environment_of(name),
+        };
+        let environment = name.as_ref().and_then(|name| self.spec.environment(name));
+        // Without waves there are no gates, either.
+        let Some(environment) = environment.filter(|one| self.has_waves(one)) else {
+            return false;
+        };
+        let state = self.environments.get(&environment.name);
+        let runs = |repository: &RepositoryName, commit: &Commit| match subject {
+            Subject::Environment(_) => false,
+            Subject::Cluster(name) => {
+                let cluster = self.clusters.get(name);
+                let assigned = cluster.and_then(|one| one.assigned.as_ref());
+                let mut applications = assigned
+                    .into_iter()
+                    .flat_map(|one| one.assignment.applications.values());
+                applications.any(|app| {
+                    app.revision.repository == *repository && app.revision.commit == *commit
+                })
+            }
+        };
+        !commits.iter().all(|(repository, commit)| {
+            state.is_some_and(|state| state.was_good(repository, commit))
+                || runs(repository, commit)
+        })
+    }
+
+    /// Lets a pin in, or says what it needs; `past_gates`: it lets commits past the gates, and whether
+    /// whoever pins may do that. Says what the pin means.
+    pub(super) fn admit_pin(
+        &mut self,
+        subject: &Subject,
+        commits: &Commits,
+        past_gates: Option<bool>,
+        mark: &Mark,
+    ) -> Result<String, ActionError> {
+        let text = title(commits);
+        match (past_gates, subject) {
+            (None, _) => Ok(text),
+            (Some(false), subject) => {
+                let (name, flag) = match subject {
+                    Subject::Environment(name) => (name.to_string(), "--env"),
+                    Subject::Cluster(name) => (name.to_string(), "--cluster"),
+                };
+                Err(ActionError::NeedsAdmin(format!(
+                    "{text} has not been through the gates of {name}, so that pinning it overrules them:                      that takes an admin (a commit that was good there, or none, does not:                      flotilla pin {flag} {name})"
+                )))
+            }
+            (Some(true), Subject::Environment(name)) => {
+                let state = self.environments.entry(name.clone()).or_default();
+                for (repository, commit) in commits {
+                    let approval = Approval {
+                        repository: Some(repository.clone()),
+                        commit: commit.clone(),
+                        scope: Scope::Override,
+                        mark: mark.clone(),
+                    };
+                    push(&mut state.approvals, MAX_APPROVALS, approval);
+                }
+                Ok(format!(
+                    "{text}, which has not been through the gates: they are overruled, and it comes in waves"
+                ))
+            }
+            (Some(true), Subject::Cluster(_)) => Ok(format!(
+                "{text}, which has not been through the gates: they are overruled for this cluster"
+            )),
+        }
     }
 
     pub(super) fn set_pin(

@@ -30,6 +30,9 @@ impl Fleet {
         if again.is_empty() && !halted {
             return Err(nothing());
         }
+        // What spoke against it is asked once more.
+        self.checks
+            .retain(|(environment, _), _| environment != name);
         effects.push(Effect::StoreRollout(Box::new(rollout.clone())));
         for cluster in &again {
             if let Some(progress) = rollout.clusters.get(cluster) {
@@ -75,7 +78,7 @@ impl Fleet {
             "rollout rolled back",
             now,
         )));
-        self.conclude(&rollout, now, effects);
+        self.conclude(&rollout, true, now, effects);
         self.dirty.insert(name.clone());
         self.touch_environments();
         Ok(rollout.id)

@@ -1,16 +1,21 @@
 //! One step of a rollout: judge every cluster, then start what may be started.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use flotilla_shared::id::ClusterName;
 use jiff::Timestamp;
 
+use super::complete::Standing;
 use super::start::passes;
 use super::{Change, Changes, Observation, Phase, Progress, Rollout, State, World};
 use crate::spec::OnFailure;
 
 /// Clusters that a note names at most; the rest is counted.
 const NAMED: usize = 5;
+
+/// The longest time that counts between two steps: a running rollout is looked at each second.
+const STRIDE: Duration = Duration::from_secs(5);
 
 impl Rollout {
     /// Takes one step. Deterministic.
@@ -20,8 +25,9 @@ impl Rollout {
             return changes;
         }
         let before = (self.state, self.wave, self.note.clone(), self.started_at);
+        let passed = self.passed(now);
         let passing = self.meet(world, now, &mut changes);
-        self.judge(world, now, &mut changes);
+        self.judge(world, passed, now, &mut changes);
         let total = self.clusters.len() - self.count(Phase::Pinned);
         if self.goes_on(world, total, now) {
             if passing && world.held.is_none() {
@@ -31,6 +37,14 @@ impl Rollout {
         }
         changes.rollout = before != (self.state, self.wave, self.note.clone(), self.started_at);
         changes
+    }
+
+    /// Time since the last step, by a clock that neither jumps nor goes on while nobody looked: a hub that
+    /// was away heard nothing, and blames and praises nobody for that time.
+    fn passed(&mut self, now: Timestamp) -> Duration {
+        let last = self.stepped_at.replace(now).unwrap_or(now);
+        let passed = now.duration_since(last);
+        Duration::try_from(passed).unwrap_or_default().min(STRIDE)
     }
 
     /// Takes in clusters that joined, lets go of those that left, and moves those that have not
@@ -58,7 +72,8 @@ impl Rollout {
             let mut changed = before != (progress.wave, progress.phase);
             // What is not known now may have been known before a restart, and is still so.
             if seen.change != Change::Unknown && !progress.phase.is_touched() {
-                let unchanged = seen.change == Change::Nothing;
+                // What a rollout before this one gave it is not what was last good.
+                let unchanged = seen.change == Change::Nothing && progress.carried.is_none();
                 changed |= std::mem::replace(&mut progress.unchanged, unchanged) != unchanged;
                 passing |= passes(progress, seen);
             }
@@ -93,27 +108,29 @@ impl Rollout {
         pairs.map(|((name, progress), (_, seen))| (name, progress, seen))
     }
 
-    /// Whether nothing stops it: no failures over the budget, no person, no gate at its start.
+    /// Whether nothing stops it: no failures over the budget, nothing that speaks against it outside, no
+    /// person, no gate at its start, and somebody there.
     fn goes_on(&mut self, world: &World<'_>, total: usize, now: Timestamp) -> bool {
         let budgets = &world.strategy.budgets;
         let failed = self.names(|progress, _| progress.phase == Phase::Failed, world);
-        if failed.len() > budgets.failed.at_most(total) {
-            if self.state == State::Halted {
-                return false;
-            }
+        let over = failed.len() > budgets.failed.at_most(total);
+        if self.state == State::Halted {
+            return false;
+        }
+        if over {
             let note = format!(
                 "{} failed, and the budget is {}: {}",
                 failed.len(),
                 budgets.failed,
                 self.blame(&failed)
             );
-            match world.strategy.on_failure {
-                OnFailure::Halt => self.halt(note),
-                OnFailure::Rollback => self.end(State::RolledBack, note, now),
-            }
+            self.fail(note, world, now);
             return false;
         }
-        if self.state == State::Halted {
+        if let Some(why) = &world.failing
+            && self.is_in_doubt()
+        {
+            self.fail(why.clone(), world, now);
             return false;
         }
         if let Some(why) = &world.paused {
@@ -122,7 +139,9 @@ impl Rollout {
             return false;
         }
         if self.started_at.is_none() {
-            if let Some(why) = world.closed.as_ref().or(world.held.as_ref()) {
+            let nobody = (total == 0).then(|| self.nobody());
+            let closed = world.closed.as_ref().or(world.held.as_ref());
+            if let Some(why) = nobody.as_ref().or(closed) {
                 self.state = State::Pending;
                 self.note.clone_from(why);
                 return false;
@@ -130,6 +149,20 @@ impl Rollout {
             self.started_at = Some(now);
         }
         true
+    }
+
+    /// Whether it has changed anything anywhere that could be at fault.
+    fn is_in_doubt(&self) -> bool {
+        let mut all = self.clusters.values();
+        all.any(|progress| progress.phase.is_touched() && !progress.unchanged)
+    }
+
+    /// It stops, or returns what it touched, as it was told to.
+    fn fail(&mut self, note: String, world: &World<'_>, now: Timestamp) {
+        match world.strategy.on_failure {
+            OnFailure::Halt => self.halt(note),
+            OnFailure::Rollback => self.end(State::RolledBack, note, now),
+        }
     }
 
     /// Completes waves, and starts clusters of the first that is not complete.
@@ -141,16 +174,31 @@ impl Rollout {
         changes: &mut Changes,
     ) {
         while self.wave < world.strategy.waves.len() {
-            if !self.wave_is_complete(world, total) {
-                self.state = self.wave_state(world);
-                self.start(world, total, now, changes);
-                return;
+            match self.standing(world, total) {
+                Standing::Complete => {
+                    let last = self.wave + 1 == world.strategy.waves.len();
+                    if let Some(why) = world.unanswered.as_ref().filter(|_| last) {
+                        self.note.clone_from(why);
+                        return;
+                    }
+                    self.wave += 1;
+                }
+                Standing::Dead(note) => return self.fail(note, world, now),
+                Standing::Waits(note) => {
+                    self.state = State::Running;
+                    self.note = note;
+                    return;
+                }
+                Standing::Open => {
+                    self.state = self.wave_state(world);
+                    self.start(world, total, now, changes);
+                    return;
+                }
             }
-            self.wave += 1;
         }
         let done = self.count(Phase::Done);
         let behind = total - done;
-        let mut note = format!("{done} clusters");
+        let mut note = counted(done, "cluster");
         let unchanged = self
             .clusters
             .values()
@@ -160,37 +208,20 @@ impl Rollout {
             unchanged => note.push_str(&format!(", nothing changed in {unchanged} of them")),
         }
         if behind > 0 {
-            note.push_str(&format!("; {behind} left behind follow when they can"));
+            let names = self.names(
+                |progress, _| !matches!(progress.phase, Phase::Done | Phase::Pinned),
+                world,
+            );
+            note.push_str(&format!(
+                "; {behind} left behind follow when they can: {}",
+                listed(&names)
+            ));
+        }
+        let pinned = self.names(|progress, _| progress.phase == Phase::Pinned, world);
+        if !pinned.is_empty() {
+            note.push_str(&format!("; left out by pins: {}", listed(&pinned)));
         }
         self.end(State::Succeeded, note, now);
-    }
-
-    /// Whether the present wave holds nothing back: each of its clusters is done, or counts against a
-    /// budget that still has room, and somebody has proven the commits.
-    fn wave_is_complete(&self, world: &World<'_>, total: usize) -> bool {
-        let mut members = 0usize;
-        let mut done = 0usize;
-        for (_, progress, seen) in self.pairs(world) {
-            if progress.wave != self.wave || progress.phase == Phase::Pinned {
-                continue;
-            }
-            members += 1;
-            match progress.phase {
-                Phase::Done => done += 1,
-                Phase::Failed => {}
-                _ if !seen.online => {}
-                _ => return false,
-            }
-        }
-        let offline = self.names(
-            |progress, seen| {
-                progress.wave <= self.wave
-                    && !seen.online
-                    && !matches!(progress.phase, Phase::Done | Phase::Failed | Phase::Pinned)
-            },
-            world,
-        );
-        members == 0 || (done > 0 && offline.len() <= world.strategy.budgets.offline.at_most(total))
     }
 
     fn wave_state(&self, world: &World<'_>) -> State {
@@ -224,7 +255,7 @@ impl Rollout {
     }
 
     /// Who failed and why, for the note.
-    fn blame(&self, failed: &[ClusterName]) -> String {
+    pub(super) fn blame(&self, failed: &[ClusterName]) -> String {
         let mut lines = Vec::new();
         for name in failed.iter().take(NAMED) {
             let progress = self.clusters.get(name);
@@ -264,6 +295,12 @@ impl Rollout {
         }
         again
     }
+}
+
+/// A number of things, in words.
+pub(super) fn counted(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
 }
 
 pub(super) fn listed(names: &[ClusterName]) -> String {

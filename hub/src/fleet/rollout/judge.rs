@@ -1,5 +1,7 @@
 //! What a cluster's word means for its part.
 
+use std::time::Duration;
+
 use flotilla_shared::reason::Reason;
 use jiff::Timestamp;
 
@@ -7,25 +9,53 @@ use super::{Changes, Observation, Phase, Progress, Rollout, Verdict, World};
 use crate::spec::Strategy;
 
 impl Rollout {
-    pub(super) fn judge(&mut self, world: &World<'_>, now: Timestamp, changes: &mut Changes) {
+    /// Judges each cluster by what it says; `passed` since the last time.
+    pub(super) fn judge(
+        &mut self,
+        world: &World<'_>,
+        passed: Duration,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) {
         for ((name, progress), (_, seen)) in self.clusters.iter_mut().zip(world.clusters) {
-            // An offline cluster says nothing, neither good nor bad.
+            // An offline cluster says nothing, neither good nor bad, and its time does not count.
             if !progress.phase.is_touched() || !seen.online {
                 continue;
             }
+            let stored = marked(progress, world.strategy);
+            count(progress, seen, passed);
             let before = progress.clone();
             step(progress, seen, world.strategy, now);
-            if *progress != before {
+            if progress.asked_at.is_some() && before.asked_at.is_none() {
+                changes.asked.insert(name.clone());
+            }
+            if *progress != before || marked(progress, world.strategy) != stored {
                 changes.clusters.insert(name.clone());
             }
         }
     }
 }
 
+/// How many marks the counted time has passed; at each of them it is stored, so that a hub that dies loses
+/// little of a long soak.
+fn marked(progress: &Progress, strategy: &Strategy) -> u64 {
+    let mark = (strategy.soak(progress.wave).as_secs() / 8).max(60);
+    progress.counted.as_secs() / mark
+}
+
+fn count(progress: &mut Progress, seen: &Observation, passed: Duration) {
+    let counts = match progress.phase {
+        Phase::Started | Phase::Unavailable => true,
+        Phase::Soaking => seen.heard_at.is_some() && matches!(seen.verdict, Verdict::Healthy(_)),
+        _ => false,
+    };
+    if counts {
+        progress.counted = progress.counted.saturating_add(passed);
+    }
+}
+
 /// One touched, online cluster.
 fn step(progress: &mut Progress, seen: &Observation, strategy: &Strategy, now: Timestamp) {
-    let waited = |since: Timestamp| now.duration_since(since).unsigned_abs();
-    let late = |since: Timestamp| now > since && waited(since) > strategy.progress_deadline;
     let fail = |progress: &mut Progress, reason: Reason, message: String| {
         if progress.phase != Phase::Failed {
             progress.enter(Phase::Failed, now);
@@ -40,12 +70,27 @@ fn step(progress: &mut Progress, seen: &Observation, strategy: &Strategy, now: T
             // The commit changes nothing that this cluster renders: there is nothing to watch.
             progress.enter(Phase::Done, now);
             progress.unchanged = true;
+            progress.content = *from;
             progress.message = "renders from the same files as before".to_owned();
         }
-        (Verdict::Healthy(_), Phase::Started | Phase::Unavailable | Phase::Failed) => {
+        (Verdict::Healthy(from), Phase::Started | Phase::Unavailable | Phase::Failed) => {
             // Something changed after all, or it fell ill meanwhile: it is watched like any other.
+            let begun = progress.phase == Phase::Started;
+            let carried = progress
+                .carried
+                .as_ref()
+                .filter(|carried| begun && carried.content == *from && !carried.content.is_none());
+            let counted = carried.map(|carried| carried.counted);
             progress.unchanged = false;
             progress.enter(Phase::Soaking, now);
+            progress.counted = counted.unwrap_or_default();
+            progress.content = *from;
+        }
+        // What it renders from is something else than what soaked.
+        (Verdict::Healthy(from), Phase::Soaking | Phase::Done) if *from != progress.content => {
+            progress.unchanged = false;
+            progress.enter(Phase::Soaking, now);
+            progress.content = *from;
         }
         (Verdict::Healthy(_), _) => {}
         (Verdict::Failed(reason, message), _) => {
@@ -65,7 +110,7 @@ fn step(progress: &mut Progress, seen: &Observation, strategy: &Strategy, now: T
                 Verdict::Progressing(_, text) if !text.is_empty() => text.clone(),
                 _ => "no report of these commits".to_owned(),
             };
-            if late(progress.since) {
+            if progress.counted > strategy.progress_deadline {
                 let seconds = strategy.progress_deadline.as_secs();
                 let message = format!("not healthy within {seconds} s: {text}");
                 fail(progress, Reason::ProgressDeadline, message);
@@ -73,10 +118,25 @@ fn step(progress: &mut Progress, seen: &Observation, strategy: &Strategy, now: T
         }
         (Verdict::NotYet | Verdict::Progressing(..), _) => {}
     }
-    if progress.phase == Phase::Soaking
-        && now >= progress.since
-        && waited(progress.since) >= strategy.soak(progress.wave)
-    {
+    let soak = strategy.soak(progress.wave);
+    if progress.phase == Phase::Soaking && progress.counted >= soak {
+        finish(progress, seen, soak, now);
+    }
+}
+
+/// The soak is over; the cluster is done if it still says so now.
+fn finish(progress: &mut Progress, seen: &Observation, soak: Duration, now: Timestamp) {
+    let asked = progress.asked_at.filter(|asked| *asked <= now);
+    let heard = match asked {
+        _ if soak.is_zero() => true,
+        Some(asked) => seen.heard_at.is_some_and(|heard| heard >= asked),
+        None => seen.heard_at.is_some_and(|heard| heard >= now),
+    };
+    if heard {
+        let counted = progress.counted;
         progress.enter(Phase::Done, now);
+        progress.counted = counted;
+    } else if asked.is_none() {
+        progress.asked_at = Some(now);
     }
 }

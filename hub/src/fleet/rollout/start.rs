@@ -13,7 +13,7 @@ impl Rollout {
         for ((name, progress), (_, seen)) in self.clusters.iter_mut().zip(world.clusters) {
             if passes(progress, seen) {
                 progress.start(now);
-                progress.rendered_from = seen.rendered_from;
+                progress.begin_from(seen.rendered_from);
                 progress.message = "changes nothing here, so it waits for no wave".to_owned();
                 changes.clusters.insert(name.clone());
             }
@@ -29,22 +29,21 @@ impl Rollout {
         changes: &mut Changes,
     ) {
         let mut waiting = Vec::new();
-        let (mut members, mut running, mut touched) = (0usize, 0usize, false);
+        let (mut members, mut running) = (0usize, 0usize);
         for (name, progress, seen) in self.pairs(world) {
             if progress.wave != self.wave || progress.phase == Phase::Pinned {
                 continue;
             }
             members += 1;
-            // That clusters were let through is no word on the wave, and they take nobody's place.
-            touched |= progress.phase.is_touched() && !progress.unchanged;
             match progress.phase {
                 Phase::Waiting if seen.online => waiting.push((name, seen)),
+                // Who was let through takes nobody's place.
                 Phase::Started if seen.online && !progress.unchanged => running += 1,
-                Phase::Unavailable if seen.online => running += 1,
+                Phase::Soaking | Phase::Unavailable if seen.online => running += 1,
                 _ => {}
             }
         }
-        let mut note = self.waits_for(world, total, touched).unwrap_or_default();
+        let mut note = self.waits_for(world, total).unwrap_or_default();
         if !note.is_empty() || waiting.is_empty() {
             if note.is_empty() && running == 0 && self.state == State::Running {
                 note = self.offline_note(world, total);
@@ -71,18 +70,13 @@ impl Rollout {
                 continue;
             };
             progress.start(now);
-            progress.rendered_from = rendered_from;
+            progress.begin_from(rendered_from);
             changes.clusters.insert(name);
         }
     }
 
     /// Why no further cluster may be started, if so.
-    pub(super) fn waits_for(
-        &self,
-        world: &World<'_>,
-        total: usize,
-        touched: bool,
-    ) -> Option<String> {
+    pub(super) fn waits_for(&self, world: &World<'_>, total: usize) -> Option<String> {
         if let Some(why) = &world.held {
             return Some(why.clone());
         }
@@ -101,7 +95,7 @@ impl Rollout {
         }
         let wave = world.strategy.waves.get(self.wave)?;
         let given = world.approvals.get(&wave.name).copied().unwrap_or_default();
-        if !touched && given < wave.approvals {
+        if given < wave.approvals {
             return Some(format!(
                 "wave {} waits for approval: {given} of {}",
                 wave.name, wave.approvals
@@ -130,5 +124,8 @@ impl Rollout {
 
 /// Whether a cluster need not wait for its wave.
 pub(super) fn passes(progress: &Progress, seen: &Observation) -> bool {
-    progress.phase == Phase::Waiting && seen.online && seen.change == Change::Nothing
+    progress.phase == Phase::Waiting
+        && seen.online
+        && seen.change == Change::Nothing
+        && progress.carried.is_none()
 }

@@ -1,3 +1,4 @@
+mod cases;
 mod failure;
 mod laws;
 mod offline;
@@ -37,6 +38,8 @@ struct Bench {
     paused: Option<String>,
     closed: Option<String>,
     held: Option<String>,
+    failing: Option<String>,
+    unanswered: Option<String>,
     approvals: BTreeMap<String, u32>,
 }
 
@@ -57,7 +60,9 @@ impl Bench {
             started_at: None,
             ended_at: None,
             note: String::new(),
+            strategy: None,
             clusters: BTreeMap::new(),
+            stepped_at: None,
         };
         let mut bench = Self {
             strategy,
@@ -66,6 +71,8 @@ impl Bench {
             paused: None,
             closed: None,
             held: None,
+            failing: None,
+            unanswered: None,
             approvals: BTreeMap::new(),
         };
         bench.fleet(clusters);
@@ -90,6 +97,7 @@ impl Bench {
                 pinned: false,
                 online: true,
                 verdict: Verdict::NotYet,
+                heard_at: None,
                 rendered_from: Digest::of(b"before"),
                 change: Change::Unknown,
                 carried: false,
@@ -99,22 +107,68 @@ impl Bench {
         }
     }
 
+    /// Goes on to a second, as a hub does that looks each second.
     fn step(&mut self, second: i64) -> Vec<String> {
         let before: Vec<ClusterName> = self.touched();
+        let last = self
+            .rollout
+            .stepped_at
+            .map(|last| last.as_second() - at(0).as_second());
+        let first = last
+            .filter(|last| *last < second)
+            .map_or(second, |last| last + 1);
+        for second in first..=second {
+            self.look(second);
+        }
+        self.touched()
+            .into_iter()
+            .filter(|name| !before.contains(name))
+            .map(|name| name.to_string())
+            .collect()
+    }
+
+    /// One step; who is online says at once how it is.
+    fn look(&mut self, second: i64) -> Changes {
+        for seen in self.seen.values_mut().filter(|seen| seen.online) {
+            seen.heard_at = Some(at(second));
+        }
+        self.look_silently(second)
+    }
+
+    fn look_silently(&mut self, second: i64) -> Changes {
         let world = World {
             strategy: &self.strategy,
             clusters: &Vec::from_iter(self.seen.clone()),
             closed: self.closed.clone(),
             held: self.held.clone(),
             paused: self.paused.clone(),
+            failing: self.failing.clone(),
+            unanswered: self.unanswered.clone(),
             approvals: &self.approvals,
         };
-        self.rollout.advance(&world, at(second));
-        self.touched()
-            .into_iter()
-            .filter(|name| !before.contains(name))
-            .map(|name| name.to_string())
-            .collect()
+        self.rollout.advance(&world, at(second))
+    }
+
+    fn phase(&self, cluster: &str) -> Phase {
+        self.rollout.clusters[&name(cluster)].phase
+    }
+
+    /// A newer commit takes over.
+    fn supersede(&mut self, second: i64) {
+        let clusters = self.rollout.carry(at(second));
+        self.rollout = Rollout {
+            state: State::Pending,
+            wave: 0,
+            started_at: None,
+            ended_at: None,
+            note: String::new(),
+            clusters,
+            stepped_at: None,
+            ..self.rollout.clone()
+        };
+        for seen in self.seen.values_mut() {
+            seen.verdict = Verdict::NotYet;
+        }
     }
 
     fn touched(&self) -> Vec<ClusterName> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use flotilla_shared::digest::Digest;
 use flotilla_shared::id::ClusterName;
 use flotilla_shared::reason::Reason;
+use jiff::Timestamp;
 
 use crate::spec::Strategy;
 
@@ -46,9 +47,11 @@ pub struct Observation {
     pub online: bool,
     /// What it says.
     pub verdict: Verdict,
-    /// What its applications render from now.
+    /// When it last vouched for what it says; none: not since it connected.
+    pub heard_at: Option<Timestamp>,
+    /// What its applications render from, where they run what was last good; otherwise nothing.
     pub rendered_from: Digest,
-    /// What would change there.
+    /// What would change there, likewise.
     pub change: Change,
     /// It stands on commits of a rollout that this one took over from: first in its wave, since what
     /// it has is in doubt.
@@ -68,6 +71,10 @@ pub struct World<'w> {
     pub held: Option<String>,
     /// Why a person stopped it; none: nobody did.
     pub paused: Option<String>,
+    /// What the outside says against it; none: nothing does.
+    pub failing: Option<String>,
+    /// What the outside was asked and has not answered; none: nothing.
+    pub unanswered: Option<String>,
     /// Approvals given, by wave.
     pub approvals: &'w BTreeMap<String, u32>,
 }
@@ -77,6 +84,8 @@ pub struct World<'w> {
 pub struct Changes {
     /// Clusters whose progress changed.
     pub clusters: BTreeSet<ClusterName>,
+    /// Clusters whose soak is over, if they say so once more.
+    pub asked: BTreeSet<ClusterName>,
     /// Clusters that left.
     pub left: BTreeSet<ClusterName>,
     /// Whether anything else of the rollout changed.

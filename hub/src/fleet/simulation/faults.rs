@@ -248,6 +248,7 @@ impl Simulation {
                         repository: None,
                         expires_at: None,
                         approval: None,
+                        admin: false,
                     },
                     _ => Action::Unpin(Subject::Environment(environment)),
                 };

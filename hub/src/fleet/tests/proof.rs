@@ -87,6 +87,7 @@ fn a_proof_that_may_still_come_is_told_from_one_that_does_not() {
         repository: None,
         expires_at: None,
         approval: None,
+        admin: false,
     };
     fleet.act(&pin, "ada", "why", at(4)).unwrap();
     fleet.step(heads(Some(2), Some(0)), at(5));

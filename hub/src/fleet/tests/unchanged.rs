@@ -12,7 +12,7 @@ repositories:
 environments:
 - name: prod
   branch: prod
-  strategy: {waves: [{name: canary, clusters: [a]}, {name: rest}], maxConcurrent: 1, soak: 1h}
+  strategy: {waves: [{name: canary, clusters: [a]}, {name: rest}], maxConcurrent: 1, soak: 60s}
 applications:
 - {name: web, repository: fleet, path: 'apps/{labels.app}'}
 ";
@@ -42,10 +42,14 @@ impl World {
             world.step(connect(cluster, index as u64 + 1, AssignmentRef::default()));
         }
         world.push(1);
-        for _ in 0..5 {
-            world.report_all();
-            world.second += 3600;
-            world.step(Event::Tick);
+        for _ in 0..400 {
+            if !world.fleet.rollouts()[&"prod".parse().unwrap()]
+                .state
+                .is_over()
+            {
+                world.report_all();
+                world.step(Event::Tick);
+            }
         }
         assert_eq!(world.rollout().state, State::Succeeded);
         world
@@ -57,6 +61,7 @@ impl World {
         let now = at(self.second);
         for cluster in self.fleet.clusters.values_mut() {
             cluster.last_seen = Some(now);
+            cluster.vouched_at = Some(now);
         }
         self.fleet.step(event, now)
     }

@@ -11,7 +11,7 @@ use super::super::access::{Caller, Need};
 use super::super::store_error;
 use super::{Operators, bad_name, entry};
 use crate::authority::{Error, OPERATOR_LIFE, Request as KeyRequest};
-use crate::fleet::AuditEntry;
+use crate::fleet::{AuditEntry, Event};
 use crate::store::{Grant, Role};
 
 pub(super) async fn list_operators(
@@ -77,7 +77,24 @@ pub(super) async fn set_operator(
             ..entry(&caller, "operator set")
         })
         .await?;
+        let caller = Caller::Operator(one.name.clone());
         api.0.access.put(one);
+        // What they approved where they may not any more is taken back.
+        let environments = api
+            .ask(|fleet, _| {
+                let all = fleet.spec().environments.iter();
+                all.map(|one| one.name.clone()).collect::<Vec<_>>()
+            })
+            .await?;
+        let lost = environments.into_iter().filter(|environment| {
+            let check = api
+                .0
+                .access
+                .check(&caller, Need::Approve, Some(environment));
+            check.is_err()
+        });
+        let event = Event::Demoted(caller.to_string(), lost.collect());
+        api.0.handle.event(event).await?;
     }
     let certificate_chain = match key {
         Some(key) => {

@@ -46,8 +46,16 @@ pub(super) fn preview(
         let names = spec.repositories.keys().map(RepositoryName::as_str);
         return Err(missing("repository", only, names));
     }
+    let home = wanted.as_ref().and_then(|commit| home(fleet, commit));
     for (repository_name, repository) in &spec.repositories {
         if !only.is_empty() && repository_name.as_str() != only {
+            continue;
+        }
+        // What nobody uses there, and repositories that lack the commit, have nothing to move.
+        if only.is_empty()
+            && (!fleet.uses(target, repository_name)
+                || home.is_some_and(|home| home != repository_name))
+        {
             continue;
         }
         let commit = |branch| {
@@ -110,6 +118,21 @@ pub(super) fn preview(
         }
     }
     Ok(response)
+}
+
+/// The repository that has a commit at the head of a branch, if only one has.
+fn home<'f>(fleet: &'f Fleet, commit: &Commit) -> Option<&'f RepositoryName> {
+    let mut having: Vec<&RepositoryName> = fleet
+        .heads()
+        .iter()
+        .filter(|(_, head)| head.commit.as_ref() == Some(commit))
+        .map(|((repository, _), _)| repository)
+        .collect();
+    having.dedup();
+    match having.as_slice() {
+        [one] => Some(one),
+        _ => None,
+    }
 }
 
 pub(super) fn step(gate: Gate) -> v1::ExplainStep {

@@ -89,10 +89,19 @@ pub(super) async fn steer(
     api.0
         .access
         .check(&operator, steer.need, environment.as_ref())?;
+    let administers = api
+        .0
+        .access
+        .check(&operator, Need::Administer, environment.as_ref())
+        .is_ok();
     let detail = api
         .0
         .handle
-        .act(steer.action, &operator.to_string(), &steer.reason)
+        .act(
+            steer.action.by_admin(administers),
+            &operator.to_string(),
+            &steer.reason,
+        )
         .await?
         .map_err(|refused| refused_status(&refused))?;
     Ok(Response::new(v1::SteerResponse { detail }))

@@ -37,9 +37,16 @@ pub(super) fn read(request: &v1::SteerRequest, now: Timestamp) -> Result<Steer, 
             Ok(Subject::Cluster(parse(&request.cluster)?))
         }
     };
+    let optional = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let repository = || {
+        optional(&request.repository)
+            .map(|name| parse(&name))
+            .transpose()
+    };
     let approve = |scope| -> Result<Action, Status> {
         Ok(Action::Approve {
             environment: environment()?,
+            repository: repository()?,
             commit: commit()?,
             scope,
         })
@@ -51,14 +58,12 @@ pub(super) fn read(request: &v1::SteerRequest, now: Timestamp) -> Result<Steer, 
         Wire::Retry => (Action::Retry(environment()?), Need::Promote),
         Wire::Abort => (Action::Abort(environment()?), Need::Promote),
         Wire::Pin => {
-            let optional = |text: &str| (!text.is_empty()).then(|| text.to_owned());
             let life = Duration::from_secs(u64::from(request.expires_seconds));
             let action = Action::Pin {
                 subject: subject()?,
                 commit: optional(&request.commit).map(|c| parse(&c)).transpose()?,
-                repository: optional(&request.repository)
-                    .map(|r| parse(&r))
-                    .transpose()?,
+                repository: repository()?,
+                admin: false,
                 expires_at: (!life.is_zero())
                     .then(|| now.saturating_add(life).unwrap_or(Timestamp::MAX)),
                 approval: request
@@ -78,7 +83,12 @@ pub(super) fn read(request: &v1::SteerRequest, now: Timestamp) -> Result<Steer, 
         Wire::Rollback => {
             let action = Action::Rollback {
                 environment: environment()?,
+                repository: repository()?,
                 commit: commit()?,
+                to: optional(&request.to_commit)
+                    .map(|commit| parse(&commit))
+                    .transpose()?,
+                admin: false,
             };
             (action, Need::Promote)
         }

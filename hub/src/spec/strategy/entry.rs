@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::window::{weekday, zone};
 use super::{
     Amount, Budgets, Check, Freeze, Gates, Members, OnFailure, OnNewCommit, Question, Strategy,
-    Wave, Window,
+    Wave, WhenEmpty, Window,
 };
 use crate::spec::file::duration;
 
@@ -73,6 +73,8 @@ struct WaveEntry {
     soak: Option<String>,
     #[serde(default)]
     approvals: u32,
+    #[serde(default)]
+    when_empty: WhenEmpty,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -297,6 +299,7 @@ impl WaveEntry {
                 .as_ref()
                 .map(|text| time(Some(text), &format!("{key}.soak"), Duration::ZERO, problems)),
             approvals: self.approvals,
+            when_empty: self.when_empty,
         }
     }
 }

@@ -152,7 +152,10 @@ fn progress(rollout: &Rollout) -> String {
 
 /// Whether people let the present wave begin.
 fn wave_approval(fleet: &Fleet, environment: &Environment, rollout: &Rollout, steps: &mut Steps) {
-    let strategy = environment.strategy.as_ref();
+    let strategy = rollout
+        .strategy
+        .as_deref()
+        .or(environment.strategy.as_ref());
     let Some(wave) = strategy.and_then(|strategy| strategy.waves.get(rollout.wave)) else {
         return;
     };
@@ -163,7 +166,7 @@ fn wave_approval(fleet: &Fleet, environment: &Environment, rollout: &Rollout, st
     let people = fleet
         .environments()
         .get(&environment.name)
-        .map(|state| state.approvers(&rollout.target, &scope))
+        .and_then(|state| state.approvers_of_all(&rollout.changed(), &scope))
         .unwrap_or_default();
     let text = format!("{} of {} approvals", people.len(), wave.approvals);
     if people.len() >= wave.approvals as usize {

@@ -1,0 +1,166 @@
+//! What agents say of themselves while they run.
+
+use std::collections::BTreeSet;
+
+use flotilla_shared::assignment::AssignmentRef;
+use flotilla_shared::digest::Digest;
+use flotilla_shared::id::ClusterName;
+use flotilla_shared::reason::Reason;
+use flotilla_shared::report::Report;
+use jiff::{SignedDuration, Timestamp};
+
+use super::Fleet;
+use super::cluster::OFFLINE_AFTER;
+use super::event::{Effect, SessionId};
+
+impl Fleet {
+    /// Notes how late it is. What jumped, or passed while nobody was listening, is no time in which anybody
+    /// was healthy.
+    pub(super) fn pass(&mut self, now: Timestamp) {
+        let Some(last) = self.looked_at.replace(now) else {
+            return;
+        };
+        let passed = now.duration_since(last);
+        let lost = if passed.is_negative() {
+            passed
+        } else {
+            passed
+                .saturating_sub(OFFLINE_AFTER)
+                .max(SignedDuration::ZERO)
+        };
+        if lost.is_zero() {
+            return;
+        }
+        for cluster in self.clusters.values_mut() {
+            cluster.lose(lost);
+        }
+    }
+
+    pub(super) fn reported(
+        &mut self,
+        name: ClusterName,
+        session: SessionId,
+        report: Report,
+        digest: Digest,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(cluster) = self.live(&name, session) else {
+            return;
+        };
+        cluster.last_seen = Some(now);
+        cluster.vouched_at = Some(now);
+        cluster.reported_at = Some(now);
+        cluster.report_digest = digest;
+        cluster.note_report(Some(report.clone()));
+        cluster.note_current(now);
+        if let Some((since, same)) = cluster.resumable.take()
+            && same == digest
+            && cluster.current_since.is_some()
+        {
+            cluster.current_since = Some(since);
+        }
+        let current_since = cluster.current_since;
+        let unsettled = self.clusters.get(&name);
+        if unsettled.is_some_and(|one| self.is_unsettled(one)) {
+            // Only now is it known what it runs.
+            self.assign_again(BTreeSet::from([name.clone()]));
+        }
+        self.measure(&name, now, effects);
+        self.stir(&name);
+        self.touch(&name);
+        self.touch_environments();
+        effects.push(Effect::StoreReport(name, report, current_since));
+    }
+
+    /// Whether a rollout waits for one more word of a cluster.
+    fn is_asked(&self, name: &ClusterName) -> bool {
+        let environment = self.environment_of(name);
+        let rollout = environment.and_then(|environment| self.rollouts.get(&environment));
+        let progress = rollout.and_then(|rollout| rollout.clusters.get(name));
+        progress.is_some_and(|progress| progress.asked_at.is_some())
+    }
+
+    pub(super) fn heartbeat(
+        &mut self,
+        name: &ClusterName,
+        session: SessionId,
+        accepted: AssignmentRef,
+        report: Digest,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(cluster) = self.live(name, session) else {
+            return;
+        };
+        cluster.last_seen = Some(now);
+        // It vouches for the report that is known, or for one that is to come.
+        if !report.is_none() && cluster.report_digest == report {
+            let first = cluster.vouched_at.replace(now).is_none();
+            let name = name.clone();
+            if first || self.is_asked(&name) {
+                self.stir(&name);
+            }
+        }
+        let Some(cluster) = self.live(name, session) else {
+            return;
+        };
+        if !report.is_none() && cluster.report_digest != report {
+            effects.push(Effect::RequestReport(name.clone(), session));
+        }
+        // A lost assignment heals here: the agent says what it runs on, and it is not what it should.
+        // What it refused is not pushed at it again and again.
+        // But for one that its disk had no room for: there may be room now.
+        let refused = cluster.refusal.as_ref().map(|(reason, _)| *reason);
+        let passes = matches!(refused, None | Some(Reason::LedgerUnavailable));
+        let lost = passes && cluster.assigned_ref() != accepted;
+        if cluster.accepted != accepted {
+            cluster.accepted = accepted;
+            cluster.note_current(now);
+            self.stir(name);
+            self.touch(name);
+        }
+        if lost {
+            self.offer(name, effects);
+        }
+    }
+
+    /// Measures, once for each assignment, how long its newest commit took to run here.
+    fn measure(&mut self, name: &ClusterName, now: Timestamp, effects: &mut Vec<Effect>) {
+        let Some(cluster) = self
+            .clusters
+            .get(name)
+            .filter(|one| one.current_since.is_some())
+        else {
+            return;
+        };
+        let Some(assigned) = &cluster.assigned else {
+            return;
+        };
+        let reference = assigned.reference;
+        let pushed = assigned
+            .assignment
+            .applications
+            .values()
+            .filter_map(|app| {
+                let revision = &app.revision;
+                let head = self.head(&revision.repository, &revision.branch)?;
+                head.seen_at
+                    .filter(|_| head.commit.as_ref() == Some(&revision.commit))
+            })
+            .max();
+        let environment = assigned.assignment.environment.clone();
+        let issued = assigned.assignment.issued_at;
+        let Some(cluster) = self.clusters.get_mut(name) else {
+            return;
+        };
+        // An assignment older than the push was not made for it.
+        if let Some(pushed) = pushed
+            && std::mem::replace(&mut cluster.measured, reference) != reference
+            && issued >= pushed
+        {
+            let took = now.duration_since(pushed).unsigned_abs();
+            effects.push(Effect::Measure(environment, took));
+        }
+    }
+}

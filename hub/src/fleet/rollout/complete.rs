@@ -1,0 +1,194 @@
+//! When a wave is complete, and what it waits for where it is not.
+
+use flotilla_shared::id::ClusterName;
+
+use super::advance::{counted, listed};
+use super::{Phase, Rollout, World};
+use crate::spec::{Members, WhenEmpty};
+
+/// How the present wave stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It holds nothing back.
+    Complete,
+    /// Clusters of it are on their way, or wait for their turn.
+    Open,
+    /// Nothing of it will move by itself; what does it is in words.
+    Waits(String),
+    /// Nobody in it can prove the commits any more.
+    Dead(String),
+}
+
+/// The clusters of a wave that take part.
+#[derive(Debug, Default)]
+struct Tally {
+    members: usize,
+    /// Healthy for the whole soak on what differs from what was good.
+    proven: usize,
+    failed: Vec<ClusterName>,
+    offline: Vec<ClusterName>,
+    /// Offline, and not known to be left as they are.
+    in_doubt: bool,
+    open: bool,
+    pinned: Vec<ClusterName>,
+}
+
+impl Rollout {
+    /// How the present wave stands: it is complete when each of its clusters is done, or counts against a
+    /// budget that still has room, and somebody has proven the commits, if they change anything there.
+    pub(super) fn standing(&self, world: &World<'_>, total: usize) -> Standing {
+        let tally = self.tally(world);
+        if tally.members == 0 {
+            return self.empty(world, &tally);
+        }
+        if tally.open || self.is_unsettled(world) {
+            return Standing::Open;
+        }
+        let budgets = &world.strategy.budgets;
+        let offline = self.names(
+            |progress, seen| {
+                progress.wave <= self.wave
+                    && !seen.online
+                    && !matches!(progress.phase, Phase::Done | Phase::Failed | Phase::Pinned)
+            },
+            world,
+        );
+        let unavailable = self.names(
+            |progress, seen| progress.phase == Phase::Unavailable && seen.online,
+            world,
+        );
+        if offline.len() > budgets.offline.at_most(total)
+            || unavailable.len() > budgets.unavailable.at_most(total)
+        {
+            return Standing::Open;
+        }
+        if tally.proven > 0 {
+            return Standing::Complete;
+        }
+        let name = world.strategy.waves.get(self.wave);
+        let name = name.map_or("", |wave| wave.name.as_str());
+        match (tally.failed.is_empty(), tally.offline.is_empty()) {
+            // Nothing changes for any of them.
+            (true, true) => Standing::Complete,
+            (true, false) if !tally.in_doubt => Standing::Complete,
+            (false, true) => Standing::Dead(format!(
+                "no cluster of wave {name} has proven it, and none is left that could: {}",
+                self.blame(&tally.failed)
+            )),
+            _ => Standing::Waits(format!(
+                "no cluster of wave {name} has proven it; waits for offline clusters: {}",
+                listed(&tally.offline)
+            )),
+        }
+    }
+
+    fn tally(&self, world: &World<'_>) -> Tally {
+        let mut tally = Tally::default();
+        for (name, progress, seen) in self.pairs(world) {
+            if progress.wave != self.wave {
+                continue;
+            }
+            if progress.phase == Phase::Pinned {
+                tally.pinned.push(name.clone());
+                continue;
+            }
+            tally.members += 1;
+            match progress.phase {
+                Phase::Done if progress.unchanged => {}
+                Phase::Done => tally.proven += 1,
+                Phase::Failed => tally.failed.push(name.clone()),
+                _ if !seen.online => {
+                    tally.in_doubt |= !progress.unchanged;
+                    tally.offline.push(name.clone());
+                }
+                _ => tally.open = true,
+            }
+        }
+        tally
+    }
+
+    /// Whether somebody of an earlier wave is on the way again when the last one would be complete.
+    fn is_unsettled(&self, world: &World<'_>) -> bool {
+        if self.wave + 1 < world.strategy.waves.len() {
+            return false;
+        }
+        self.pairs(world).any(|(_, progress, seen)| {
+            seen.online && matches!(progress.phase, Phase::Started | Phase::Soaking)
+        })
+    }
+
+    /// A wave in which nobody takes part proves nothing to those that come after it.
+    fn empty(&self, world: &World<'_>, tally: &Tally) -> Standing {
+        let Some(wave) = world.strategy.waves.get(self.wave) else {
+            return Standing::Complete;
+        };
+        let others = |phase: &dyn Fn(Phase) -> bool| {
+            let mut all = self.clusters.values();
+            all.any(|progress| phase(progress.phase))
+        };
+        // The last word is said over all clusters, not over the last wave's.
+        if self.wave + 1 >= world.strategy.waves.len() {
+            if self.is_unsettled(world) || self.is_ill(world) {
+                return Standing::Open;
+            }
+            if !others(&|phase| phase == Phase::Done) {
+                return Standing::Waits(self.nobody());
+            }
+        }
+        if !others(&|phase| phase == Phase::Waiting) {
+            return Standing::Complete;
+        }
+        let given = world.approvals.get(&wave.name).copied().unwrap_or_default();
+        let skipped = wave.members == Members::Rest || wave.when_empty == WhenEmpty::Skip;
+        let needed = match wave.approvals {
+            0 if skipped => 0,
+            asked => asked.max(1),
+        };
+        if given >= needed {
+            return Standing::Complete;
+        }
+        let why = match tally.pinned.as_slice() {
+            [] => "has no cluster".to_owned(),
+            pinned => format!("is pinned away ({})", listed(pinned)),
+        };
+        Standing::Waits(format!(
+            "wave {} {why}, so that nothing is proven there: {given} of {} to go on without it              (flotilla approve {} --wave {})",
+            wave.name,
+            counted(needed as usize, "approval"),
+            self.environment,
+            wave.name
+        ))
+    }
+
+    fn is_ill(&self, world: &World<'_>) -> bool {
+        let total = self.clusters.len() - self.count(Phase::Pinned);
+        let unavailable = self.names(
+            |progress, seen| progress.phase == Phase::Unavailable && seen.online,
+            world,
+        );
+        unavailable.len() > world.strategy.budgets.unavailable.at_most(total)
+    }
+
+    /// Why nobody is there to prove anything, and what helps.
+    pub(super) fn nobody(&self) -> String {
+        let pinned: Vec<ClusterName> = self
+            .clusters
+            .iter()
+            .filter(|(_, progress)| progress.phase == Phase::Pinned)
+            .map(|(name, _)| name.clone())
+            .collect();
+        if self.clusters.is_empty() {
+            return format!(
+                "{} has no cluster that could run it; it begins with the first",
+                self.environment
+            );
+        }
+        if pinned.len() == self.clusters.len() {
+            return format!(
+                "every cluster is pinned: {}; it begins when one is unpinned (flotilla unpin --cluster NAME)",
+                listed(&pinned)
+            );
+        }
+        "no cluster has come to it; it waits for one that is online".to_owned()
+    }
+}

@@ -1,0 +1,253 @@
+//! Which commits an environment goes to next, and the rollout that brings them.
+
+use std::collections::BTreeMap;
+
+use flotilla_shared::id::EnvironmentName;
+use jiff::Timestamp;
+
+use super::super::environment::{EnvironmentState, MAX_QUEUE};
+use super::super::event::Effect;
+use super::super::rollout::{Commits, Rollout, State, changed};
+use super::super::{Fleet, gates::Gate};
+use super::audit;
+use crate::spec::{Environment, OnNewCommit, Strategy};
+
+impl EnvironmentState {
+    /// Commits with what is good in the place of what failed.
+    pub(in crate::fleet) fn without_failed(&self, commits: &Commits) -> Commits {
+        let mut all = commits.clone();
+        for (repository, commit) in commits {
+            if self.quarantine_of(repository, commit).is_some() {
+                self.hold(&mut all, repository);
+            }
+        }
+        all
+    }
+
+    /// Leaves a repository where it is good.
+    fn hold(&self, commits: &mut Commits, repository: &flotilla_shared::id::RepositoryName) {
+        match self.approved.get(repository) {
+            Some(good) => commits.insert(repository.clone(), good.clone()),
+            None => commits.remove(repository),
+        };
+    }
+
+    /// What of these commits may be tried next: nothing that failed, and of those that failed together
+    /// one at a time, when all others are in.
+    pub(in crate::fleet) fn triable(&self, commits: &Commits) -> Commits {
+        let mut next = self.without_failed(commits);
+        let is_suspect = |repository, commit| self.suspects.get(repository) == Some(commit);
+        let news = changed(&self.approved, &next);
+        let sure = news.iter().any(|(name, commit)| !is_suspect(name, commit));
+        let suspects = news
+            .iter()
+            .filter(|(name, commit)| is_suspect(name, commit));
+        for (repository, _) in suspects.skip(usize::from(!sure)) {
+            self.hold(&mut next, repository);
+        }
+        next
+    }
+}
+
+impl Fleet {
+    /// The commits that an environment should go to by its heads, its pin and what failed there.
+    fn wanted(
+        &self,
+        environment: &Environment,
+        state: &EnvironmentState,
+        now: Timestamp,
+    ) -> Commits {
+        let heads = self.head_commits(environment);
+        if let Some(pin) = &state.pin
+            && pin.unproven
+            && pin.holds(now)
+        {
+            // It lets in what it names, and nothing beside it.
+            let mut wanted = state.approved.clone();
+            wanted.extend(pin.commits.clone());
+            return state.without_failed(&wanted);
+        }
+        // A hub that has not read all its branches yet knows only half of what should run.
+        let unread = self.spec.repositories.keys().any(|repository| {
+            let head = self.head(repository, &environment.branch);
+            self.uses(environment, repository)
+                && head.is_none_or(|head| head.commit.is_none() && head.problem.is_none())
+        });
+        if state.approved.is_empty() && unread {
+            return Commits::new();
+        }
+        state.triable(&heads)
+    }
+
+    /// Begins a rollout where the heads ask for one.
+    pub(super) fn begin(
+        &mut self,
+        environment: &Environment,
+        strategy: &Strategy,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        let name = &environment.name;
+        let mut state = self.environments.remove(name).unwrap_or_default();
+        let before = state.clone();
+        self.environments.insert(name.clone(), state.clone());
+        let running = self
+            .rollouts
+            .get(name)
+            .filter(|rollout| !rollout.state.is_over());
+        let mut wanted = self.wanted(environment, &state, now);
+        let newest = state
+            .queue
+            .back()
+            .or(running.map(|rollout| &rollout.target));
+        let mut next = None;
+        let news = !wanted.is_empty() && newest.unwrap_or(&state.approved) != &wanted;
+        // What cannot go on must not stand in the way of its own repair.
+        let yields = running.is_none_or(|rollout| self.yields(environment, rollout, now));
+        if news {
+            match (running, strategy.on_new_commit) {
+                (Some(_), OnNewCommit::Queue) if !yields => {
+                    if state.queue.len() >= MAX_QUEUE {
+                        state.queue.pop_back();
+                    }
+                    state.queue.push_back(wanted.clone());
+                }
+                (Some(_), OnNewCommit::Finish) if !yields => {
+                    state.queue = [wanted.clone()].into();
+                }
+                (Some(rollout), OnNewCommit::Queue | OnNewCommit::Finish)
+                    if !state.queue.is_empty() =>
+                {
+                    debug_assert!(!rollout.state.is_over());
+                    state.queue.push_back(wanted.clone());
+                    next = state.queue.pop_front();
+                }
+                _ => {
+                    state.queue.clear();
+                    next = Some(wanted.clone());
+                }
+            }
+        }
+        if next.is_none() && yields {
+            next = state.queue.pop_front();
+        }
+        if let (Some(rollout), Some(_)) = (running, &next)
+            && rollout.state == State::Halted
+        {
+            // It takes over because of another repository: what failed there is not tried on and on.
+            blame(&mut state, rollout, &wanted, now);
+            self.environments.insert(name.clone(), state.clone());
+            wanted = self.wanted(environment, &state, now);
+            next = next.map(|next| {
+                let mut next = next;
+                for (repository, commit) in &rollout.changed() {
+                    if next.get(repository) == Some(commit)
+                        && let Some(instead) = wanted.get(repository)
+                    {
+                        next.insert(repository.clone(), instead.clone());
+                    }
+                }
+                next
+            });
+        }
+        let next = next.map(|next| state.triable(&next)).filter(|next| {
+            let same = running.is_some_and(|rollout| rollout.target == *next);
+            // Going back to what is good while something else runs is a rollout like any other.
+            let idle = running.is_none() && state.approved == *next;
+            !same && !idle && !next.is_empty()
+        });
+        if let Some(target) = next {
+            state.last_number += 1;
+            let rollout = self.take_over(name, &state, target, strategy, now, effects);
+            effects.push(Effect::Audit(audit(&rollout, "rollout created", now)));
+            effects.push(Effect::StoreRollout(Box::new(rollout.clone())));
+            for (cluster, progress) in &rollout.clusters {
+                effects.push(Effect::StoreProgress(
+                    rollout.id.clone(),
+                    cluster.clone(),
+                    Box::new(progress.clone()),
+                ));
+            }
+            self.rollouts.insert(name.clone(), rollout);
+            self.members.remove(name);
+            self.touch_environments();
+        }
+        if state != before {
+            effects.push(Effect::StoreEnvironment(
+                name.clone(),
+                Box::new(state.clone()),
+            ));
+        }
+        self.environments.insert(name.clone(), state);
+    }
+
+    /// Whether a newer commit takes over from a rollout in every mode: it has failed, or will not begin.
+    fn yields(&self, environment: &Environment, rollout: &Rollout, now: Timestamp) -> bool {
+        let hopeless = |gate: &Gate| gate.holds_back() && gate.lasting;
+        rollout.state == State::Halted
+            || (rollout.started_at.is_none()
+                && self
+                    .enforced_gates(environment, &rollout.target, now)
+                    .iter()
+                    .any(hopeless))
+    }
+
+    /// A rollout that goes on from where the one before it stands.
+    fn take_over(
+        &mut self,
+        name: &EnvironmentName,
+        state: &EnvironmentState,
+        target: Commits,
+        strategy: &Strategy,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) -> Rollout {
+        let id = format!("{name}-{}", state.last_number);
+        let mut carried = Vec::new();
+        let mut clusters = BTreeMap::new();
+        if let Some(mut old) = self.rollouts.remove(name)
+            && (!old.state.is_over() || old.state == State::Superseded)
+        {
+            carried.append(&mut old.carried);
+            carried.push(old.id.clone());
+            clusters = old.carry(now);
+            if !old.state.is_over() {
+                old.end(State::Superseded, format!("{id} took over"), now);
+                effects.push(Effect::Audit(audit(&old, "rollout superseded", now)));
+                effects.push(Effect::StoreRollout(Box::new(old)));
+            }
+        }
+        Rollout {
+            id,
+            environment: name.clone(),
+            target,
+            from: state.approved.clone(),
+            from_id: state.approved_by.clone(),
+            state: State::Pending,
+            carried,
+            waves: strategy
+                .waves
+                .iter()
+                .map(|wave| wave.name.clone())
+                .collect(),
+            wave: 0,
+            created_at: now,
+            started_at: None,
+            ended_at: None,
+            note: String::new(),
+            strategy: Some(Box::new(strategy.clone())),
+            clusters,
+            stepped_at: None,
+        }
+    }
+}
+
+/// Commits of a halted rollout that the heads still name, when a commit of another repository takes over.
+fn blame(state: &mut EnvironmentState, rollout: &Rollout, wanted: &Commits, now: Timestamp) {
+    let failed = rollout.changed();
+    let mut still = failed.clone();
+    still.retain(|repository, commit| wanted.get(repository) == Some(commit));
+    if !still.is_empty() {
+        state.condemn(&failed, still, rollout, now);
+    }
+}
