@@ -36,7 +36,7 @@ impl Fleet {
         }
     }
 
-    pub(super) fn reported(
+    pub(super) fn hear_report(
         &mut self,
         name: ClusterName,
         session: SessionId,

@@ -239,7 +239,7 @@ impl Fleet {
                 }
             }
             Event::Reported(name, session, report, digest) => {
-                self.reported(name, session, report, digest, now, &mut effects);
+                self.hear_report(name, session, report, digest, now, &mut effects);
             }
             Event::Heartbeat {
                 cluster: name,

@@ -189,7 +189,7 @@ impl World {
         assert_eq!(
             world.rollout().state,
             State::Succeeded,
-            "",
+            "{}",
             world.rollout().note
         );
         world
@@ -232,7 +232,7 @@ fn roll_04_06_an_approval_lets_in_nothing_of_another_repository() {
     assert!(world.having(&of_second(2)).is_empty(), "nobody approved it");
     assert!(
         world.rollout().note.contains("approval second"),
-        "",
+        "{}",
         world.rollout().note
     );
     world
@@ -346,7 +346,7 @@ fn promise_5_of_two_commits_that_failed_together_the_good_one_comes_in() {
     assert_eq!(
         world.having(&of_second(2)).len(),
         3,
-        "",
+        "{}",
         world.rollout().note
     );
     assert!(world.having(&commit(2)).is_empty());
@@ -368,7 +368,7 @@ fn promise_5_what_was_halted_holds_up_no_other_repository() {
     assert_eq!(
         world.rollout().state,
         State::Succeeded,
-        "",
+        "{}",
         world.rollout().note
     );
     assert_eq!(world.having(&of_second(2)).len(), 3);
@@ -418,7 +418,7 @@ fn roll_12_a_pin_of_what_did_not_pass_the_gates_takes_an_admin_and_goes_in_waves
         .unwrap();
     assert!(
         entry.detail.contains("not been through the gates"),
-        "",
+        "{}",
         entry.detail
     );
     world.pass(20);
@@ -480,19 +480,19 @@ fn roll_10_22_a_rollout_keeps_the_waves_that_it_began_with() {
         assert_eq!(
             world.rollout().state,
             State::Succeeded,
-            "",
+            "{}",
             world.rollout().note
         );
         world.push("fleet", "prod", 2);
         world.pass(10);
         assert!(
             world.rollout().note.contains("waits for approval"),
-            "",
+            "{}",
             world.rollout().note
         );
         world.declare(&edited);
         world.pass(20);
-        assert_eq!(world.having(&commit(2)), ["p1"], "", world.rollout().note);
+        assert_eq!(world.having(&commit(2)), ["p1"], "{}", world.rollout().note);
         world
             .act(&approve("fleet", &commit(2), Scope::Wave("two".to_owned())))
             .unwrap();
@@ -509,7 +509,7 @@ fn roll_23_a_repository_that_the_environment_before_does_not_use_is_proven_by_no
     assert!(world.having(&of_second(2)).is_empty());
     assert!(
         world.rollout().note.contains("can never"),
-        "",
+        "{}",
         world.rollout().note
     );
     // It holds up no repair of the other repository, and an admin has a way in.
@@ -545,7 +545,7 @@ fn roll_32_an_environment_that_is_gone_ends_its_rollout_and_a_new_one_proves_not
     assert_eq!(world.rollout().state, State::Superseded);
     assert!(world.rollout().note.contains("not in the fleet file"));
     let live = &world.fleet.rollouts()[&"live".parse::<EnvironmentName>().unwrap()];
-    assert_eq!(live.state, State::Pending, "", live.note);
+    assert_eq!(live.state, State::Pending, "{}", live.note);
     assert_eq!(world.having(&commit(2)), ["p1"], "all stay where they are");
     world.declare(&text);
     world.pass(20);
@@ -561,7 +561,7 @@ fn an_approval_of_somebody_who_may_not_any_more_counts_no_longer() {
         .unwrap();
     assert!(
         world.rollout().note.contains("1 of 2"),
-        "",
+        "{}",
         world.rollout().note
     );
     world.step(Event::Demoted(
@@ -570,7 +570,7 @@ fn an_approval_of_somebody_who_may_not_any_more_counts_no_longer() {
     ));
     assert!(
         world.rollout().note.contains("0 of 2"),
-        "",
+        "{}",
         world.rollout().note
     );
     assert!(
