@@ -185,7 +185,7 @@ impl World {
         for (repository, commit) in first {
             let _ = world.act(&overrule(&repository, &commit));
         }
-        world.pass(20);
+        world.pass(40);
         assert_eq!(
             world.rollout().state,
             State::Succeeded,

@@ -43,10 +43,7 @@ impl World {
         }
         world.push(1);
         for _ in 0..400 {
-            if !world.fleet.rollouts()[&"prod".parse().unwrap()]
-                .state
-                .is_over()
-            {
+            if !world.rollout().state.is_over() {
                 world.report_all();
                 world.step(Event::Tick);
             }

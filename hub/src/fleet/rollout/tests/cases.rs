@@ -187,7 +187,7 @@ fn roll_27_time_in_which_the_hub_was_away_is_nobodys_fault() {
     // The hub comes back after an hour.
     bench.look(3605);
     assert_eq!(bench.rollout.state, State::Running);
-    bench.step(3619);
+    bench.step(3614);
     assert_eq!(bench.rollout.state, State::Running);
     bench.step(3640);
     assert_eq!(bench.rollout.state, State::Halted);
