@@ -38,9 +38,8 @@ async fn behind_a_proxy(world: &mut World<'_>) -> Proxy {
 }
 
 /// Somebody edits an object, and the agent hears of it by its watch; returns after how long.
-async fn heard_of(world: &World<'_>, value: &str) -> Duration {
-    let application = world.application();
-    let mut changes = world.agent.changes(&application);
+async fn heard_of(world: &mut World<'_>, value: &str) -> Duration {
+    let mut changes = world.agent.changes(&mut world.memory);
     changes.borrow_and_update();
     let path = world.path("configmaps/a?fieldManager=somebody");
     let patch = json!({"data": {"value": value}});
@@ -115,13 +114,13 @@ pub(crate) async fn a18_watches_that_were_cut_or_fell_silent_are_noticed(mut wor
     let proxy = behind_a_proxy(&mut world).await;
     let yaml = config_map("a", "git");
     world.synced(&yaml).await;
-    let quick = heard_of(&world, "first").await;
+    let quick = heard_of(&mut world, "first").await;
     world.synced(&yaml).await;
     proxy.cut_once();
-    let cut = heard_of(&world, "second").await;
+    let cut = heard_of(&mut world, "second").await;
     world.synced(&yaml).await;
     proxy.bury();
-    let silent = heard_of(&world, "third").await;
+    let silent = heard_of(&mut world, "third").await;
     world.synced(&yaml).await;
     eprintln!("an edit is heard of after {quick:?}, cut {cut:?}, silent {silent:?}");
     assert!(quick < Duration::from_secs(5));
@@ -135,8 +134,7 @@ pub(crate) async fn a18_a_watch_from_a_forgotten_version_looks_at_the_whole(mut 
     let proxy = behind_a_proxy(&mut world).await;
     let yaml = config_map("a", "git") + &config_map("b", "git");
     world.synced(&yaml).await;
-    let application = world.application();
-    let mut changes = world.agent.changes(&application);
+    let mut changes = world.agent.changes(&mut world.memory);
     changes.borrow_and_update();
     proxy.set(flotilla_tests::proxy::Weather::Cut);
     // While nobody watches: one is edited, one is gone, and the history of both is forgotten.
@@ -168,8 +166,7 @@ pub(crate) async fn a19_a_restored_etcd_is_compared_anew_and_nothing_is_deleted(
     let second = config_map("a", "2") + &config_map("b", "1") + &config_map("c", "2");
     world.synced(&second).await;
     world.writes();
-    let application = world.application();
-    let mut changes = world.agent.changes(&application);
+    let mut changes = world.agent.changes(&mut world.memory);
     changes.borrow_and_update();
     server.restore(&backup);
     assert_eq!(
