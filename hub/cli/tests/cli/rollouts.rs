@@ -78,7 +78,7 @@ fn a_rollout_shows_waves_the_failed_cluster_and_what_was_decided() {
             cluster: "prod-9".to_owned(),
             commits: commit(NEW),
             mark: Some(mark),
-            expires_at: None,
+            ..v1::Pin::default()
         }],
         ..v1::EnvironmentDecisions::default()
     });
