@@ -1,6 +1,7 @@
 //! What outside bytes may not do, one function for each parser. They say more than "no panic": what is
 //! taken is taken the same way twice, stays inside its bounds, and proves what it should.
 
+mod helm;
 mod said;
 
 use std::str::FromStr;
@@ -76,6 +77,8 @@ pub(crate) fn yaml(data: &[u8]) {
         assert_eq!(again[0].value, document.value, "{text}");
     }
 }
+
+pub(crate) use helm::{helm_semver, helm_template};
 
 /// The fleet file.
 pub(crate) fn fleet(data: &[u8]) {

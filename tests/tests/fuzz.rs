@@ -20,7 +20,11 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
 /// What parsers often stumble over.
-const WORDS: [&[u8]; 14] = [
+const WORDS: [&[u8]; 18] = [
+    b"{{",
+    b"}}",
+    b"{{- end -}}",
+    b" | ",
     b"\0",
     b"\xff\xfe",
     b"\r\n",
@@ -186,6 +190,16 @@ fn e16_webhooks() {
 #[test]
 fn g10_answers_about_directories() {
     check("trees", 4, targets::trees);
+}
+
+#[test]
+fn templates_of_helm() {
+    check("helm_template", 4, targets::helm_template);
+}
+
+#[test]
+fn versions_and_constraints_of_helm() {
+    check("helm_semver", 1, targets::helm_semver);
 }
 
 #[test]

@@ -19,5 +19,6 @@ pub mod value;
 pub mod values;
 pub mod yaml;
 
+pub use functions::semver;
 pub use template::{Engine, Error, Generated, Limits, Options, Templates, Warning};
 pub use value::{Host, IntKind, List, ListKind, Map, MapKind, Str, UintKind, Value};

@@ -41,6 +41,12 @@ pub enum UintKind {
     Uint64,
 }
 
+/// How deep values are walked.
+pub(crate) const DEEPEST: usize = 400;
+
+/// How many values are walked at once: maps that share maps may be endless to walk.
+pub(crate) const LARGEST: usize = 2_000_000;
+
 /// One value of a template.
 #[derive(Clone, Debug, Default)]
 pub enum Value {
@@ -134,14 +140,40 @@ impl Value {
     }
 
     /// A copy that shares no map with this value; host objects are shared, since nothing changes them.
+    /// What nests deeper or is larger than any document is shared, too.
     #[must_use]
     pub fn deep_copy(&self) -> Self {
+        self.copy(0, &mut LARGEST.clone())
+    }
+
+    /// As [`Value::deep_copy`], where all of it could be copied.
+    pub(crate) fn whole_copy(&self) -> Option<Self> {
+        let mut left = LARGEST;
+        let copy = self.copy(0, &mut left);
+        (left > 0).then_some(copy)
+    }
+
+    fn copy(&self, depth: usize, left: &mut usize) -> Self {
+        *left = if depth < DEEPEST {
+            left.saturating_sub(1)
+        } else {
+            0
+        };
         match self {
-            Self::List(list) => Self::List(List::new(
+            Self::List(list) if *left > 0 => Self::List(List::new(
                 list.kind(),
-                list.items().iter().map(Self::deep_copy).collect::<Vec<_>>(),
+                list.items()
+                    .iter()
+                    .map(|item| item.copy(depth + 1, left))
+                    .collect::<Vec<_>>(),
             )),
-            Self::Map(map) => Self::Map(map.deep_copy()),
+            Self::Map(map) if *left > 0 => Self::Map(Map::of(
+                map.kind(),
+                map.entries()
+                    .into_iter()
+                    .map(|(key, value)| (key, value.copy(depth + 1, left)))
+                    .collect(),
+            )),
             other => other.clone(),
         }
     }
@@ -163,6 +195,26 @@ impl Value {
                     .map(|(key, value)| (Str::from(key.as_str()), Self::from_json(value)))
                     .collect(),
             ),
+        }
+    }
+}
+
+fn is_container(value: &Value) -> bool {
+    matches!(value, Value::Map(_) | Value::List(_))
+}
+
+/// Drops values that may nest as deep as a template cared to nest them, without a stack as deep.
+fn release(values: impl Iterator<Item = Value>) {
+    let mut left: Vec<Value> = values.filter(is_container).collect();
+    while let Some(value) = left.pop() {
+        match value {
+            Value::Map(mut map) => {
+                if let Some(own) = map.take_own() {
+                    left.extend(own.into_values().filter(is_container));
+                }
+            }
+            Value::List(mut list) => left.extend(list.take_own().into_iter().filter(is_container)),
+            _ => {}
         }
     }
 }

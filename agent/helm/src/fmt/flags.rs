@@ -18,6 +18,7 @@ pub(super) struct Formatter {
     pub(super) plus_v: bool,
     /// `%#v`
     pub(super) sharp_v: bool,
+    pub(super) depth: usize,
 }
 
 impl Formatter {

@@ -2,7 +2,10 @@
 
 use super::flags::Formatter;
 use super::types::type_name;
-use crate::value::{ListKind, MapKind, Value};
+use crate::value::{DEEPEST, ListKind, MapKind, Value};
+
+/// Beyond this a value's text is cut; no release may write as much.
+const LONGEST: usize = 32 << 20;
 
 /// `fmt.Sprint`: a space between two operands of which none is a string.
 #[must_use]
@@ -107,7 +110,14 @@ impl Formatter {
         match value {
             Value::Nil if self.sharp_v && interface => self.text("interface {}(nil)"),
             Value::Nil => self.text("<nil>"),
-            other => self.value(other, verb),
+            Value::Map(_) | Value::List(_) if self.depth >= DEEPEST => self.text("..."),
+            // What doubles with each level soon fills all memory.
+            Value::Map(_) | Value::List(_) if self.out.len() > LONGEST => self.text("..."),
+            other => {
+                self.depth += 1;
+                self.value(other, verb);
+                self.depth -= 1;
+            }
         }
     }
 

@@ -10,26 +10,22 @@ use crate::yaml::{self, json, toml};
 use Type::{Any, Str as S};
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    pure("toYaml", &[Any], |a| Ok(quiet(yaml::emit(&a[0])))),
+    pure("toYaml", &[Any], |a| quiet(yaml::emit(&a[0]))),
     pure("mustToYaml", &[Any], |a| {
         yaml::emit(&a[0]).map(without_newline)
     }),
-    pure("toYamlPretty", &[Any], |a| {
-        Ok(quiet(yaml::emit_pretty(&a[0])))
-    }),
+    pure("toYamlPretty", &[Any], |a| quiet(yaml::emit_pretty(&a[0]))),
     pure("fromYaml", &[S], |a| {
         Ok(mapped(yaml::parse(bytes(a, 0)), YAML))
     }),
     pure("fromYamlArray", &[S], |a| {
         Ok(listed(yaml::parse(bytes(a, 0)), YAML))
     }),
-    pure("toJson", &[Any], |a| Ok(quiet(json::emit(&a[0], true)))),
+    pure("toJson", &[Any], |a| quiet(json::emit(&a[0], true))),
     pure("mustToJson", &[Any], |a| {
         json::emit(&a[0], true).map(Value::Str)
     }),
-    pure("toPrettyJson", &[Any], |a| {
-        Ok(quiet(json::emit_pretty(&a[0])))
-    }),
+    pure("toPrettyJson", &[Any], |a| quiet(json::emit_pretty(&a[0]))),
     pure("mustToPrettyJson", &[Any], |a| {
         json::emit_pretty(&a[0]).map(Value::Str)
     }),
@@ -94,8 +90,13 @@ fn without_newline(text: Str) -> Value {
 }
 
 /// An error inside a template is swallowed: the text is empty.
-fn quiet(text: Result<Str, String>) -> Value {
-    text.map_or_else(|_| Value::from(""), without_newline)
+fn quiet(text: Result<Str, String>) -> Result<Value, String> {
+    match text {
+        Ok(text) => Ok(without_newline(text)),
+        // Helm has no such bound, and no chart should see it as an empty text.
+        Err(message) if message.starts_with(json::TOO_LARGE) => Err(message),
+        Err(_) => Ok(Value::from("")),
+    }
 }
 
 fn failed(message: String) -> Value {

@@ -1,5 +1,7 @@
 //! Maps, which are shared and change in place; and what stands in for a missing value.
 
+use std::collections::HashSet;
+
 use super::equal::empty;
 use super::{Function, Type, bytes, many, map, pure, strval};
 use crate::fmt::type_name;
@@ -95,7 +97,8 @@ fn any(value: &Value) -> Value {
 
 fn copy(value: &Value) -> Result<Value, String> {
     super::data::present(value)?;
-    Ok(value.deep_copy())
+    let copy = value.whole_copy();
+    copy.ok_or_else(|| "the value is too deep or too large to copy".to_owned())
 }
 
 fn set(arguments: &[Value]) -> Result<Value, String> {
@@ -115,22 +118,31 @@ fn set(arguments: &[Value]) -> Result<Value, String> {
 
 /// Whether the map is anywhere in the value: a circle could not be printed, and would never be freed.
 pub(super) fn reaches(value: &Value, target: &Map) -> bool {
+    let nested = |value: &Value| match value {
+        Value::Map(map) => !map.is_empty() || map.same(target),
+        Value::List(list) => !list.is_empty(),
+        _ => false,
+    };
+    if !nested(value) {
+        return false;
+    }
     let mut left = vec![value.clone()];
+    // Each is looked at once, however often it is held.
+    let mut seen = HashSet::new();
     while let Some(value) = left.pop() {
         match value {
             Value::Map(map) if map.same(target) => return true,
-            Value::Map(map) => left.extend(
-                map.entries()
-                    .into_iter()
-                    .map(|entry| entry.1)
-                    .filter(|value| matches!(value, Value::Map(_) | Value::List(_))),
-            ),
-            Value::List(list) => left.extend(
-                list.items()
-                    .iter()
-                    .filter(|value| matches!(value, Value::Map(_) | Value::List(_)))
-                    .cloned(),
-            ),
+            Value::Map(map) if seen.insert(map.identity()) => {
+                left.extend(
+                    map.entries()
+                        .into_iter()
+                        .map(|entry| entry.1)
+                        .filter(nested),
+                );
+            }
+            Value::List(list) if seen.insert(list.identity()) => {
+                left.extend(list.items().iter().filter(|value| nested(value)).cloned());
+            }
             _ => {}
         }
     }

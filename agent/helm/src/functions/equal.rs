@@ -2,17 +2,16 @@
 
 use super::Value;
 use crate::fmt::type_name;
-
-/// How deep two values are compared.
-const DEEPEST: usize = 500;
+use crate::value::{DEEPEST, LARGEST};
 
 /// Equal in value and in Go type, all the way down.
 pub(super) fn deep_equal(one: &Value, other: &Value) -> bool {
-    equal(one, other, 0)
+    equal(one, other, 0, &mut LARGEST.clone())
 }
 
-fn equal(one: &Value, other: &Value, depth: usize) -> bool {
-    if depth > DEEPEST || type_name(one) != type_name(other) {
+fn equal(one: &Value, other: &Value, depth: usize, left: &mut usize) -> bool {
+    *left = left.saturating_sub(1);
+    if *left == 0 || depth > DEEPEST || type_name(one) != type_name(other) {
         return false;
     }
     match (one, other) {
@@ -24,12 +23,13 @@ fn equal(one: &Value, other: &Value, depth: usize) -> bool {
         (Value::Float(one), Value::Float(other)) => one == other,
         (Value::Str(one), Value::Str(other)) => one == other,
         (Value::List(one), Value::List(other)) => {
+            let same = one.same(other);
             let (one, other) = (one.items(), other.items());
-            one.len() == other.len()
+            same || one.len() == other.len()
                 && one
                     .iter()
                     .zip(other.iter())
-                    .all(|(one, other)| equal(one, other, depth + 1))
+                    .all(|(one, other)| equal(one, other, depth + 1, left))
         }
         (Value::Map(one), Value::Map(other)) => {
             one.same(other)
@@ -37,7 +37,7 @@ fn equal(one: &Value, other: &Value, depth: usize) -> bool {
                     && one.entries().iter().all(|(key, value)| {
                         other
                             .get(key)
-                            .is_some_and(|other| equal(value, &other, depth + 1))
+                            .is_some_and(|other| equal(value, &other, depth + 1, left))
                     })
         }
         (Value::Host(one), Value::Host(other)) => one.display() == other.display(),

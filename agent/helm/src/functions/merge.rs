@@ -3,7 +3,7 @@
 use super::dicts::reaches;
 use super::equal::empty;
 use super::{Function, Type, many, map};
-use crate::value::{Map, Value};
+use crate::value::{DEEPEST, LARGEST, Map, Value};
 
 use Type::Map as M;
 
@@ -14,18 +14,22 @@ pub(super) const FUNCTIONS: &[Function] = &[
     many("mustMergeOverwrite", &[M], M, |a| merge_all(a, true)),
 ];
 
-/// How deep maps are merged.
-const DEEPEST: usize = 500;
-
 fn merge_all(arguments: &[Value], overwrite: bool) -> Result<Value, String> {
     let target = map(arguments, 0);
+    let mut left = LARGEST;
     for index in 1..arguments.len() {
-        merge(&target, &map(arguments, index), overwrite, 0)?;
+        merge(&target, &map(arguments, index), overwrite, 0, &mut left)?;
     }
     Ok(Value::Map(target))
 }
 
-fn merge(target: &Map, source: &Map, overwrite: bool, depth: usize) -> Result<(), String> {
+fn merge(
+    target: &Map,
+    source: &Map,
+    overwrite: bool,
+    depth: usize,
+    left: &mut usize,
+) -> Result<(), String> {
     if depth > DEEPEST {
         return Err(format!("maps nest deeper than {DEEPEST}"));
     }
@@ -33,6 +37,10 @@ fn merge(target: &Map, source: &Map, overwrite: bool, depth: usize) -> Result<()
         return Ok(());
     }
     for (key, new) in source.entries() {
+        *left = left.saturating_sub(1);
+        if *left == 0 {
+            return Err(format!("the maps have more than {LARGEST} entries"));
+        }
         let old = target.get(&key);
         if new.is_nil() {
             if overwrite {
@@ -43,7 +51,7 @@ fn merge(target: &Map, source: &Map, overwrite: bool, depth: usize) -> Result<()
         let filled = old.as_ref().is_some_and(|old| !empty(old));
         match (&old, &new) {
             (Some(Value::Map(old)), Value::Map(new)) => {
-                merge(old, new, overwrite, depth + 1)?;
+                merge(old, new, overwrite, depth + 1, left)?;
                 if filled {
                     continue;
                 }

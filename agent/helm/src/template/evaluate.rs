@@ -365,7 +365,11 @@ impl<'t> Run<'t, '_, '_> {
     /// The value, if a parameter of this type takes it.
     fn fitting(&self, got: Got, kind: Type) -> Result<Value, Fault> {
         if kind.accepts(&got.value) {
-            return Ok(got.value);
+            return Ok(match got.value {
+                // A parameter's type is what the function knows of the map.
+                Value::Map(map) if kind == Type::Map => Value::Map(map.with_kind(MapKind::Any)),
+                value => value,
+            });
         }
         let name = kind.name();
         if got.value.is_nil() && !got.boxed {

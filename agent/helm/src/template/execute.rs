@@ -1,6 +1,6 @@
 //! Walks trees and writes output.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::engine::Engine;
 use super::fault::Fault;
@@ -69,7 +69,7 @@ impl<'t, 'e, 'a> Run<'t, 'e, 'a> {
             engine,
             tree,
             at: At::Start,
-            variables: vec![("$".into(), dot)],
+            variables: vec![(root(), dot)],
         }
     }
 
@@ -400,6 +400,12 @@ impl<'t, 'e, 'a> Run<'t, 'e, 'a> {
         self.engine.meter.leave();
         Ok(value)
     }
+}
+
+/// The name of the first variable of every template.
+fn root() -> Arc<str> {
+    static ROOT: OnceLock<Arc<str>> = OnceLock::new();
+    ROOT.get_or_init(|| Arc::from("$")).clone()
 }
 
 /// `%v`, for an error.

@@ -1,7 +1,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::Value;
+use super::{Value, is_container, release};
 
 /// A slice's Go type, which `typeOf`, `%T` and `%#v` print and some functions ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,23 @@ pub enum ListKind {
 struct Inner {
     kind: ListKind,
     items: RefCell<Rc<[Value]>>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let nested = self.items.get_mut().iter().any(is_container);
+        if nested {
+            release(own(&mut self.items).into_iter());
+        }
+    }
+}
+
+/// The elements that nobody else holds.
+fn own(items: &mut RefCell<Rc<[Value]>>) -> Vec<Value> {
+    match Rc::get_mut(items.get_mut()) {
+        Some(items) => items.iter_mut().map(std::mem::take).collect(),
+        None => Vec::new(),
+    }
 }
 
 /// A shared slice. Elements never change under a holder of [`List::items`]; the one thing that changes a
@@ -72,6 +89,17 @@ impl List {
     /// Puts other elements in place, for all who hold this list.
     pub(crate) fn replace(&self, items: impl Into<Rc<[Value]>>) {
         *self.0.items.borrow_mut() = items.into();
+    }
+
+    /// What only this holder has, taken out of it.
+    pub(super) fn take_own(&mut self) -> Vec<Value> {
+        Rc::get_mut(&mut self.0).map_or_else(Vec::new, |inner| own(&mut inner.items))
+    }
+
+    /// A number that tells this list from every other that is alive.
+    #[must_use]
+    pub fn identity(&self) -> usize {
+        Rc::as_ptr(&self.0).addr()
     }
 
     /// Whether both are the same list, not only equal ones.

@@ -2,7 +2,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::{Str, Value};
+use super::{Str, Value, release};
 
 /// A map's Go type, which `typeOf`, `%T` and `%#v` print and some functions ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,15 +16,23 @@ pub enum MapKind {
 }
 
 struct Inner {
-    kind: MapKind,
     entries: RefCell<BTreeMap<Str, Value>>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        release(std::mem::take(self.entries.get_mut()).into_values());
+    }
 }
 
 /// A shared mutable map with string keys, in the order of their bytes.
 ///
 /// A clone is the same map. Nothing here keeps a borrow beyond a call, so no use of it can panic.
 #[derive(Clone)]
-pub struct Map(Rc<Inner>);
+pub struct Map {
+    kind: MapKind,
+    inner: Rc<Inner>,
+}
 
 impl Map {
     /// An empty `map[string]interface {}`.
@@ -36,44 +44,58 @@ impl Map {
     /// A map of this kind with these entries.
     #[must_use]
     pub fn of(kind: MapKind, entries: BTreeMap<Str, Value>) -> Self {
-        Self(Rc::new(Inner {
+        Self {
             kind,
-            entries: RefCell::new(entries),
-        }))
+            inner: Rc::new(Inner {
+                entries: RefCell::new(entries),
+            }),
+        }
     }
 
     /// Its Go type.
     #[must_use]
     pub fn kind(&self) -> MapKind {
-        self.0.kind
+        self.kind
+    }
+
+    /// The same map under another Go type, as when a function's parameter names one.
+    #[must_use]
+    pub fn with_kind(&self, kind: MapKind) -> Self {
+        Self {
+            kind,
+            inner: self.inner.clone(),
+        }
     }
 
     /// What is at this key; `Some(Value::Nil)` for a `null`.
     #[must_use]
     pub fn get(&self, key: impl AsRef<[u8]>) -> Option<Value> {
-        self.0.entries.borrow().get(key.as_ref()).cloned()
+        self.inner.entries.borrow().get(key.as_ref()).cloned()
     }
 
     /// Whether the key is there.
     #[must_use]
     pub fn contains(&self, key: impl AsRef<[u8]>) -> bool {
-        self.0.entries.borrow().contains_key(key.as_ref())
+        self.inner.entries.borrow().contains_key(key.as_ref())
     }
 
     /// Writes an entry, for all who hold this map.
     pub fn insert(&self, key: impl Into<Str>, value: impl Into<Value>) {
-        self.0.entries.borrow_mut().insert(key.into(), value.into());
+        self.inner
+            .entries
+            .borrow_mut()
+            .insert(key.into(), value.into());
     }
 
     /// Takes an entry out, for all who hold this map.
     pub fn remove(&self, key: impl AsRef<[u8]>) -> Option<Value> {
-        self.0.entries.borrow_mut().remove(key.as_ref())
+        self.inner.entries.borrow_mut().remove(key.as_ref())
     }
 
     /// How many entries.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.entries.borrow().len()
+        self.inner.entries.borrow().len()
     }
 
     /// Whether there is none.
@@ -85,13 +107,13 @@ impl Map {
     /// The keys as they are now, sorted.
     #[must_use]
     pub fn keys(&self) -> Vec<Str> {
-        self.0.entries.borrow().keys().cloned().collect()
+        self.inner.entries.borrow().keys().cloned().collect()
     }
 
     /// The entries as they are now, sorted by key: safe to keep while the map changes.
     #[must_use]
     pub fn entries(&self) -> Vec<(Str, Value)> {
-        let entries = self.0.entries.borrow();
+        let entries = self.inner.entries.borrow();
         entries
             .iter()
             .map(|(key, value)| (key.clone(), value.clone()))
@@ -101,25 +123,28 @@ impl Map {
     /// Whether both are the same map, not only equal ones.
     #[must_use]
     pub fn same(&self, other: &Self) -> bool {
-        Rc::ptr_eq(&self.0, &other.0)
+        Rc::ptr_eq(&self.inner, &other.inner)
     }
 
     /// A number that tells this map from every other that is alive.
     #[must_use]
     pub fn identity(&self) -> usize {
-        Rc::as_ptr(&self.0).addr()
+        Rc::as_ptr(&self.inner).addr()
     }
 
-    /// A copy that shares no map with this one.
+    /// A copy that shares no map with this one; see [`Value::deep_copy`].
     #[must_use]
     pub fn deep_copy(&self) -> Self {
-        let entries = self.entries().into_iter();
-        Self::of(
-            self.kind(),
-            entries
-                .map(|(key, value)| (key, value.deep_copy()))
-                .collect(),
-        )
+        match Value::Map(self.clone()).deep_copy() {
+            Value::Map(copy) => copy,
+            _ => self.clone(),
+        }
+    }
+
+    /// What only this holder has, taken out of it.
+    pub(super) fn take_own(&mut self) -> Option<BTreeMap<Str, Value>> {
+        let inner = Rc::get_mut(&mut self.inner)?;
+        Some(std::mem::take(inner.entries.get_mut()))
     }
 }
 

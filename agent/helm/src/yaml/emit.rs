@@ -14,6 +14,9 @@ use style::Analysis;
 /// Deeper values are cycles that `set` made.
 pub(super) const MAX_NESTING: usize = 250;
 
+/// No release may write as much; maps that share maps may be endless to write.
+pub(super) const MAX_SIZE: usize = 32 << 20;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialect {
     /// By way of JSON, which goyaml.v2 then reads: what that does to a value shows.
@@ -68,6 +71,9 @@ impl Emitter {
     ) -> Result<(), String> {
         if depth > MAX_NESTING {
             return Err(json::cycle());
+        }
+        if self.out.len() > MAX_SIZE {
+            return Err(json::too_large());
         }
         match value {
             Value::Nil => self.plain("null", indent, place),

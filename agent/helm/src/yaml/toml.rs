@@ -2,7 +2,7 @@
 
 mod parse;
 
-use super::emit::MAX_NESTING;
+use super::emit::{MAX_NESTING, MAX_SIZE};
 use super::number::float_text;
 use crate::value::{List, Map, Str, Value};
 
@@ -57,6 +57,9 @@ impl Writer {
     }
 
     fn entry(&mut self, key: &[Str], value: &Value) -> Result<(), String> {
+        if self.out.len() > MAX_SIZE {
+            return Err(super::json::too_large());
+        }
         if key.len() > MAX_NESTING {
             return Err("toml: nested too deep".to_owned());
         }
@@ -142,6 +145,9 @@ impl Writer {
     }
 
     fn element(&mut self, value: &Value, depth: usize) -> Result<(), String> {
+        if self.out.len() > MAX_SIZE {
+            return Err(super::json::too_large());
+        }
         if depth > MAX_NESTING {
             return Err("toml: nested too deep".to_owned());
         }

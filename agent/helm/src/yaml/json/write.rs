@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use crate::value::{ListKind, Str, Value};
-use crate::yaml::emit::MAX_NESTING;
+use crate::yaml::emit::{MAX_NESTING, MAX_SIZE};
 use crate::yaml::node::{Node, first_document};
 use crate::yaml::number::json_text;
 
@@ -44,6 +44,14 @@ pub fn emit_pretty(value: &Value) -> Result<Str, String> {
 pub(in crate::yaml) fn cycle() -> String {
     "json: unsupported value: encountered a cycle via map[string]interface {}".to_owned()
 }
+
+/// A bound of ours, which `toYaml` and its kin do not swallow.
+pub(in crate::yaml) fn too_large() -> String {
+    format!("{TOO_LARGE} than {} MiB", MAX_SIZE >> 20)
+}
+
+/// How the message of a bound begins.
+pub(crate) const TOO_LARGE: &str = "the value as text is larger";
 
 /// A number, where JSON has it.
 pub(in crate::yaml) fn number(value: f64) -> Result<String, String> {
@@ -125,6 +133,9 @@ impl Writer {
     fn value(&mut self, value: &Value, depth: usize) -> Result<(), String> {
         if depth > MAX_NESTING {
             return Err(cycle());
+        }
+        if self.out.len() > MAX_SIZE {
+            return Err(too_large());
         }
         match value {
             Value::Nil => self.out.push_str("null"),
