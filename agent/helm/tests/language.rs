@@ -21,7 +21,6 @@ const OTHERWISE: &[(&str, &str)] = &[
         "encryptAES",
         "draws on chance, though it is decrypted again",
     ),
-    ("fromToml", "TOML is not read yet"),
 ];
 
 /// Complex numbers: no chart has any.

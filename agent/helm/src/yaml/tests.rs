@@ -132,5 +132,39 @@ proptest! {
     fn no_text_makes_the_readers_panic(text in "[-?:,\\[\\]{}#&*!|>'\"%@` \t\na0.~<\\\\x]{0,60}") {
         let _ = parse(text.as_bytes());
         let _ = json::parse(text.as_bytes());
+        let _ = super::toml::parse(text.as_bytes());
+    }
+}
+
+#[test]
+fn toml_is_read() {
+    let text = "# c\ntitle = 'a\"b'\n[a.\"b c\"]\nx = 1_000\ny = [1, 0x1F, # c\n 3.5,]\nz.w = true\n\
+                [[list]]\nn = 1\n[[list]]\nn = 2\ni = {p = \"\\u00e9\", q = \"\"\"\nl\\\n  m\"\"\"}\n";
+    let value = super::toml::parse(text.as_bytes()).map(|value| as_json(&value));
+    assert_eq!(
+        value.as_deref(),
+        Ok(
+            r#"{"a":{"b c":{"x":1000,"y":[1,31,3.5],"z":{"w":true}}},"list":[{"n":1},{"i":{"p":"é","q":"lm"},"n":2}],"title":"a\"b"}"#
+        )
+    );
+    for bad in [
+        "a",
+        "a = ",
+        "a = x",
+        "[a",
+        "a = 1\na = 2",
+        "a = [1",
+        "a = \"x",
+        "a = {b = 1",
+        "= 1",
+    ] {
+        assert!(super::toml::parse(bad.as_bytes()).is_err(), "{bad}");
+    }
+    for deep in [
+        "[".repeat(100_000),
+        format!("a = {}", "[".repeat(100_000)),
+        "a.".repeat(100_000),
+    ] {
+        assert!(super::toml::parse(deep.as_bytes()).is_err());
     }
 }
