@@ -118,7 +118,7 @@ impl Directives<'_> {
     fn width(&mut self) {
         if self.peek() == Some(b'*') {
             self.at += 1;
-            match self.from_argument() {
+            match self.take_number() {
                 Some(width) => {
                     if width < 0 {
                         self.formatter.minus = true;
@@ -148,7 +148,7 @@ impl Directives<'_> {
         self.index();
         if self.peek() == Some(b'*') {
             self.at += 1;
-            let given = self.from_argument();
+            let given = self.take_number();
             self.formatter.precision = given.and_then(|given| usize::try_from(given).ok());
             if self.formatter.precision.is_none() {
                 self.formatter.text("%!(BADPREC)");
@@ -160,7 +160,7 @@ impl Directives<'_> {
     }
 
     /// An integer operand that says a width or precision.
-    fn from_argument(&mut self) -> Option<i64> {
+    fn take_number(&mut self) -> Option<i64> {
         let value = self.values.get(self.next)?;
         self.next += 1;
         let number = match value {

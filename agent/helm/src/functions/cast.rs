@@ -6,13 +6,11 @@ use crate::fmt::{parse_float, parse_int};
 /// Go's conversion of a float on amd64: out of range is the smallest number.
 #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
 pub(super) fn truncate(value: f64) -> i64 {
-    if value.is_nan()
-        || value >= 9_223_372_036_854_775_808.0
-        || value < -9_223_372_036_854_775_808.0
-    {
-        i64::MIN
-    } else {
+    const LIMIT: f64 = 9_223_372_036_854_775_808.0;
+    if (-LIMIT..LIMIT).contains(&value) {
         value as i64
+    } else {
+        i64::MIN
     }
 }
 

@@ -241,11 +241,12 @@ fn base32_decode(text: &[u8]) -> Result<Vec<u8>, String> {
             .position(|byte| *byte == b'=')
             .unwrap_or(chunk.len());
         for at in 0..8 {
-            let digit = if at < digits {
-                let digit = BASE32.iter().position(|known| *known == chunk[at]);
-                digit.ok_or_else(|| wrong(start + at))?
-            } else {
-                0
+            let digit = match chunk.get(at).filter(|_| at < digits) {
+                Some(byte) => {
+                    let digit = BASE32.iter().position(|known| known == byte);
+                    digit.ok_or_else(|| wrong(start + at))?
+                }
+                None => 0,
             };
             bits = bits << 5 | digit as u64;
         }

@@ -200,7 +200,7 @@ fn write(out: &mut String, element: Element, time: &Civil) {
             let minutes = time.offset / 60;
             let sign = if minutes < 0 { '-' } else { '+' };
             let minutes = minutes.unsigned_abs();
-            if minutes % 60 == 0 {
+            if minutes.is_multiple_of(60) {
                 format!("{sign}{:02}", minutes / 60)
             } else {
                 format!("{sign}{:02}{:02}", minutes / 60, minutes % 60)

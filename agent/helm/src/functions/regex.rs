@@ -70,7 +70,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
 
 /// As [`compile`], with the words of `regexp.Compile` rather than of `regexp.MustCompile`.
 fn must(engine: &mut Engine<'_>, pattern: &Value) -> Result<Rc<Regex>, Fault> {
-    compiled(engine, pattern).map_err(|message| Fault::plain(message))
+    compiled(engine, pattern).map_err(Fault::plain)
 }
 
 fn compile(engine: &mut Engine<'_>, pattern: &Value) -> Result<Rc<Regex>, Fault> {

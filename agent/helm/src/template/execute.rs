@@ -238,7 +238,7 @@ impl<'t, 'e, 'a> Run<'t, 'e, 'a> {
                         value: item.clone(),
                         boxed,
                     };
-                    if !self.iteration(pipe, body, Value::int(key), element)? {
+                    if !self.iteration(pipe, body, Value::int(key), &element)? {
                         break;
                     }
                 }
@@ -249,7 +249,7 @@ impl<'t, 'e, 'a> Run<'t, 'e, 'a> {
                 let boxed = map.kind() != MapKind::Str;
                 let any = !entries.is_empty();
                 for (key, value) in entries {
-                    if !self.iteration(pipe, body, Value::Str(key), Got { value, boxed })? {
+                    if !self.iteration(pipe, body, Value::Str(key), &Got { value, boxed })? {
                         break;
                     }
                 }
@@ -268,7 +268,7 @@ impl<'t, 'e, 'a> Run<'t, 'e, 'a> {
                 Some(entries) => {
                     let any = !entries.is_empty();
                     for (key, element) in entries {
-                        if !self.iteration(pipe, body, key, Got::plain(element))? {
+                        if !self.iteration(pipe, body, key, &Got::plain(element))? {
                             break;
                         }
                     }
@@ -298,7 +298,7 @@ impl<'t, 'e, 'a> Run<'t, 'e, 'a> {
             _ => 0,
         };
         for number in 0..limit {
-            if !self.iteration(pipe, body, Value::Nil, Got::plain(make(number)))? {
+            if !self.iteration(pipe, body, Value::Nil, &Got::plain(make(number)))? {
                 break;
             }
         }
@@ -311,7 +311,7 @@ impl<'t, 'e, 'a> Run<'t, 'e, 'a> {
         pipe: &'t Pipe,
         body: &'t [Node],
         index: Value,
-        element: Got,
+        element: &Got,
     ) -> Result<bool, Fault> {
         self.step(1)?;
         let index = Got::plain(index);
@@ -329,7 +329,7 @@ impl<'t, 'e, 'a> Run<'t, 'e, 'a> {
             }
         }
         let mark = self.variables.len();
-        let flow = self.walk(&element, body)?;
+        let flow = self.walk(element, body)?;
         self.variables.truncate(mark);
         Ok(flow != Flow::Break)
     }

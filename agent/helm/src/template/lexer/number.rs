@@ -25,7 +25,7 @@ impl<'t> Lexer<'t> {
         if good {
             return self.token(kind);
         }
-        let text = crate::fmt::quote(self.input[self.start..self.at].as_bytes());
+        let text = crate::fmt::quote(&self.input.as_bytes()[self.start..self.at]);
         self.error(format!("bad number syntax: {text}"))
     }
 
