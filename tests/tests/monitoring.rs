@@ -86,7 +86,9 @@ fn the_operators_rules_are_the_plain_ones() {
 }
 
 fn yaml(text: &str) -> Value {
-    flotilla_yaml::from_str("deploy/monitoring", text).unwrap()
+    let mut documents =
+        flotilla_yaml::parse_documents(text, &flotilla_yaml::Limits::default()).unwrap();
+    documents.remove(0).value
 }
 
 #[test]
