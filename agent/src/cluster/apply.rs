@@ -70,8 +70,8 @@ impl Cluster {
             reader: self.reader(),
             path: &path,
         };
+        let wanted = request.tenure.wanted(&desired.object);
         if let Some(fact) = &request.fact {
-            let wanted = request.tenure.wanted(&desired.object);
             let correct = request.correct;
             body = takeover
                 .prepare(desired, wanted.as_ref(), fact, correct)
@@ -121,7 +121,11 @@ impl Cluster {
             }
             other => other?,
         };
-        request.tenure.learn(&desired.object, &live, true);
+        // While it was on its way, the tenure may have come to want something else.
+        let applied = wanted
+            .filter(|wanted| wanted.desired.digest == desired.digest)
+            .map(|wanted| wanted.key);
+        request.tenure.learn(&desired.object, &live, applied);
         let uid = live.pointer("/metadata/uid").and_then(Value::as_str);
         Ok(Applied {
             uid: uid.unwrap_or_default().to_owned(),

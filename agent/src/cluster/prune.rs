@@ -89,7 +89,7 @@ impl Cluster {
         }
         match api.find(&path).await? {
             Some(live) if live.pointer("/metadata/uid").and_then(Value::as_str) == Some(uid) => {
-                tenure.learn(object, &live, false);
+                tenure.learn(object, &live, None);
                 Ok(Deleted::Waiting(self.rules.compute(&live).message))
             }
             _ => {

@@ -188,7 +188,7 @@ impl Takeover<'_> {
                 Some(&body),
             )
             .await?;
-        self.views.learn(&desired.object, &live, false);
+        self.views.learn(&desired.object, &live, None);
         Ok(())
     }
 }

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use flotilla_shared::assignment::IgnoreRule;
+use flotilla_shared::digest::Digest;
 use flotilla_shared::object::ObjectRef;
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -176,9 +177,9 @@ impl Tenure {
         inner.register.wanted(self.id, object)
     }
 
-    /// Takes an object as a write of ours returned it. `applied`: it was the whole apply, and what still
-    /// looks different will not get nearer.
-    pub(super) fn learn(&self, object: &ObjectRef, live: &Value, applied: bool) {
+    /// Takes an object as a write of ours returned it. `applied`: it was the whole apply of the wish with
+    /// this key, and what still looks different will not get nearer.
+    pub(super) fn learn(&self, object: &ObjectRef, live: &Value, applied: Option<Digest>) {
         let mut inner = self.views.inner.lock();
         inner.register.learn(self.id, object, live, applied);
     }

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use flotilla_shared::digest::Digest;
 use flotilla_shared::object::ObjectRef;
 use serde_json::Value;
 use tokio::sync::watch;
@@ -235,20 +236,27 @@ impl Register {
     }
 
     /// Takes an object as a write of a tenure's own returned it, so that its next turn need not wait for
-    /// the watch. `applied`: it was the whole apply, and what still looks different will not get nearer.
+    /// the watch. `applied`: it was the whole apply of the wish with this key, and what still looks different
+    /// from that wish will not get nearer; of a later wish it proves nothing.
     pub(super) fn learn(
         &mut self,
         tenure: TenureId,
         object: &ObjectRef,
         live: &Value,
-        applied: bool,
+        applied: Option<Digest>,
     ) {
         if self.scopes.contains_key(&tenure) {
             self.take(object, live, Read::Alone, Some((tenure, applied)));
         }
     }
 
-    fn take(&mut self, object: &ObjectRef, live: &Value, read: Read, by: Option<(TenureId, bool)>) {
+    fn take(
+        &mut self,
+        object: &ObjectRef,
+        live: &Value,
+        read: Read,
+        by: Option<(TenureId, Option<Digest>)>,
+    ) {
         let Some(tracked) = self.tracked.get_mut(object) else {
             return;
         };
@@ -276,10 +284,15 @@ impl Register {
             .iter_mut()
             .filter(|own| own.since <= moment)
         {
-            let is_writer = by.is_some_and(|(tenure, _)| tenure == own.tenure);
-            let is_applied = by.is_some_and(|(_, applied)| applied) && is_writer;
-            let proven = own.proven.as_ref().filter(|_| !is_applied);
             let wanted = own.wanted.as_ref();
+            let applied = by
+                .filter(|(tenure, _)| *tenure == own.tenure)
+                .map(|(_, applied)| applied);
+            let is_current = |key| wanted.is_some_and(|wanted| wanted.key == key);
+            let is_applied = applied.flatten().is_some_and(is_current);
+            // The answer to a write of an earlier wish is news to the tenure, like anybody else's write.
+            let is_writer = is_applied || applied == Some(None);
+            let proven = own.proven.as_ref().filter(|_| !is_applied);
             let mut fact = facts::read(live, wanted, proven, &reader);
             // What people added and an apply left is no proof of anything.
             if let (true, Some(wanted)) = (is_applied, wanted) {

@@ -13,10 +13,22 @@ fn p15_a_record_alone_deletes_nothing() {
     // Not even with a copied mark, nor with an unknown UID.
     world.inventory = Inventory::new([entry("ConfigMap", "a", "1"), entry("ConfigMap", "b", "")]);
     assert!(world.pruned().is_empty());
+    world.desired.clear();
     for intent in [Intent::Remove, Intent::Release, Intent::Orphan] {
         world.intent = intent;
-        world.desired.clear();
+        let marked: &[&str] = match intent {
+            // The other object shows our marks, and goes with its application.
+            Intent::Remove => &["a 1"],
+            _ => &[],
+        };
+        assert_eq!(world.pruned(), marked, "{intent:?}");
+    }
+    let a = object("ConfigMap", "a");
+    world.observed.live.get_mut(&a).unwrap().applied_by_us = false;
+    for intent in [Intent::Remove, Intent::Release, Intent::Orphan] {
+        world.intent = intent;
         assert!(world.pruned().is_empty(), "{intent:?}");
+        assert!(world.plan().rest.contains(&Step::Disown(a.clone())));
     }
 }
 

@@ -192,7 +192,8 @@ impl World {
             }
             Answer::Wrote(tenure, number, thing) => {
                 let live = thing.live(number);
-                self.register.learn(tenure, &object(number), &live, true);
+                let applied = Some(wanted(number, thing.content).key);
+                self.register.learn(tenure, &object(number), &live, applied);
             }
             Answer::List(things, version, moment) => {
                 let mut seen = BTreeSet::new();
@@ -288,7 +289,8 @@ fn what_one_tenure_compared_is_no_other_ones() {
     };
     let (old, _) = register.enter();
     register.follow(old, one(1), [key()].into());
-    register.learn(old, &object(0), &thing.live(0), true);
+    let applied = Some(wanted(0, 1).key);
+    register.learn(old, &object(0), &thing.live(0), applied);
     // The application has another name by now, and then another content; the old worker comes late.
     let (new, _) = register.enter();
     register.follow(new, one(1), [key()].into());
@@ -299,4 +301,31 @@ fn what_one_tenure_compared_is_no_other_ones() {
     register.leave(old);
     assert!(register.follow(old, one(1), [key()].into()).is_none());
     assert!(register.snapshot(old).is_none());
+}
+
+#[test]
+fn p03_an_apply_proves_nothing_about_what_is_wanted_by_the_time_it_is_answered() {
+    let mut register = Register::new("flotilla".to_owned(), Arc::default(), Arc::default());
+    let one = |content| BTreeMap::from([(object(0), Some(wanted(0, content)))]);
+    // As the server keeps it, the applied object looks different from what was applied.
+    let thing = Thing {
+        uid: 1,
+        version: 5,
+        content: 7,
+    };
+    let (tenure, changed) = register.enter();
+    register.follow(tenure, one(1), [key()].into());
+    let applied = Some(wanted(0, 1).key);
+    register.follow(tenure, one(2), [key()].into());
+    register.learn(tenure, &object(0), &thing.live(0), applied);
+    let fit = |register: &Register| register.snapshot(tenure).unwrap()[&object(0)].fit.clone();
+    assert_ne!(fit(&register), Fit::Equal);
+    assert!(
+        changed.has_changed().unwrap(),
+        "its next turn has to see it"
+    );
+    // The same answer to what is wanted is as near as it gets.
+    register.follow(tenure, one(1), [key()].into());
+    register.learn(tenure, &object(0), &thing.live(0), applied);
+    assert_eq!(fit(&register), Fit::Equal);
 }
