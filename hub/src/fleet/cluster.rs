@@ -55,6 +55,15 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// Whether it is only that no commit of its repository may be given here: the application itself can
+    /// be assigned.
+    pub(super) fn lacks_commit(&self) -> bool {
+        !matches!(
+            self.reason,
+            Reason::RepositoryNotFound | Reason::TemplateFailed
+        )
+    }
+
     /// What it means for the application. One that waits for its first commit was not refused.
     #[must_use]
     pub fn sync(&self) -> Sync {

@@ -75,7 +75,7 @@ impl Fleet {
                 online,
                 verdict: match begun {
                     Some(progress) => {
-                        let verdict = observe::verdict(cluster, &rollout.target);
+                        let verdict = observe::verdict(cluster, &rollout.target, &self.spec);
                         since_started(verdict, cluster, progress)
                     }
                     None => Verdict::NotYet,

@@ -12,6 +12,7 @@ use flotilla_shared::report::{ApplicationReport, Report};
 
 use super::cluster::Cluster;
 use super::rollout::{Commits, Verdict};
+use crate::spec::Spec;
 
 /// Refusals that the passing of time may cure: an agent that cannot reach Git, or reads a branch that
 /// has not moved yet where it looks.
@@ -33,20 +34,24 @@ const PASSING: &[Reason] = &[
 ];
 
 /// What a cluster says of exactly these commits. Only a report of the present assignment counts, and
-/// of that only what it says of commits that are in it.
-pub(super) fn verdict(cluster: &Cluster, target: &Commits) -> Verdict {
+/// of that only what it says of commits that are in it: an application that waits for a commit of a
+/// repository that is none of them is another rollout's matter.
+pub(super) fn verdict(cluster: &Cluster, target: &Commits, spec: &Spec) -> Verdict {
     let Some(assigned) = &cluster.assigned else {
         return Verdict::NotYet;
     };
-    if let Some(problem) = cluster
-        .placed
-        .values()
-        .find_map(|placed| placed.problem.as_ref())
-    {
-        if problem.reason == Reason::WaitsForRollout {
+    for (name, placed) in &cluster.placed {
+        let Some(problem) = &placed.problem else {
+            continue;
+        };
+        if !problem.lacks_commit() {
+            return Verdict::Failed(problem.reason, problem.message.clone());
+        }
+        // What the target brings it has yet to be given.
+        let application = spec.applications.get(name);
+        if application.is_some_and(|one| target.contains_key(&one.repository)) {
             return Verdict::NotYet;
         }
-        return Verdict::Failed(problem.reason, problem.message.clone());
     }
     let applications = &assigned.assignment.applications;
     let on_target = |app: &ApplicationAssignment| {

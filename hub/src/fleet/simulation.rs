@@ -138,12 +138,6 @@ impl Simulation {
 
     /// A step of the hub: stored, then sent; or a crash somewhere in between.
     fn feed(&mut self, event: Event) {
-        let before: BTreeMap<ClusterName, AssignmentRef> = self
-            .disk
-            .assignments
-            .iter()
-            .map(|(name, stored)| (name.clone(), stored.decoded.reference))
-            .collect();
         let effects = self.hub.step(event, self.now);
         self.check_passed();
         let stored = effects
@@ -156,15 +150,7 @@ impl Simulation {
                 .all(|effect| !matches!(effect, Effect::StoreAssignment(..))),
             "stores come first"
         );
-        self.disk.apply(&effects);
-        for (name, stored) in &self.disk.assignments {
-            let reference = stored.decoded.reference;
-            let last = before.get(name).copied().unwrap_or_default();
-            assert!(
-                reference == last || reference.place() > last.place(),
-                "generations only grow"
-            );
-        }
+        self.store(&effects);
         // H14: stored, and dies before anything is sent.
         if !self.calm && self.rng.random_bool(0.002) {
             self.crash();
@@ -193,6 +179,23 @@ impl Simulation {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// Takes what is to be stored to disk; what is assigned there only goes forward.
+    fn store(&mut self, effects: &[Effect]) {
+        let before = self.disk.assignments.clone();
+        self.disk.apply(effects);
+        for (name, stored) in &self.disk.assignments {
+            let Some(last) = before.get(name) else {
+                continue;
+            };
+            let (last, next) = (&last.decoded, &stored.decoded);
+            assert!(
+                next.reference == last.reference || next.reference.place() > last.reference.place(),
+                "generations only grow"
+            );
+            self.check_kept(name, last, next);
         }
     }
 

@@ -33,6 +33,15 @@ impl Simulation {
                     return;
                 }
                 self.check_not_taken_back(&name, &decoded);
+                let had = self
+                    .agents
+                    .get(&name)
+                    .and_then(|one| one.assignment.clone());
+                if let Some(had) = had
+                    && had.reference.place() < decoded.reference.place()
+                {
+                    self.check_kept(&name, &had, &decoded);
+                }
                 let Some(agent) = self.agents.get_mut(&name) else {
                     return;
                 };
@@ -125,10 +134,16 @@ impl Simulation {
             .iter()
             .map(|branch| branch.parse().unwrap())
             .collect();
+        let mut found = self.branches.clone();
+        // Now and then a branch is gone, which takes nothing away (P6).
+        if !self.calm && self.rng.random_bool(0.1) {
+            let gone = asked.choose(&mut self.rng);
+            found.retain(|branch, _| Some(branch) != gone);
+        }
         self.feed(Event::HeadsRead {
             repository: "fleet".parse().unwrap(),
             asked,
-            found: self.branches.clone(),
+            found,
         });
     }
 
@@ -285,7 +300,7 @@ impl Simulation {
         self.check_passed();
         settle_order(&mut effects);
         let before = self.disk.audit.len();
-        self.disk.apply(&effects);
+        self.store(&effects);
         assert_eq!(self.disk.audit.len(), before + audits(&effects));
         for effect in effects {
             if let Effect::Send(name, session, decoded) = effect {

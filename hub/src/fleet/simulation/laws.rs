@@ -13,16 +13,6 @@ impl Simulation {
                 .map(|one| one.decoded.reference);
             let held = cluster.assigned.as_ref().map(|one| one.reference);
             assert_eq!(stored, held, "memory and disk agree on {name}");
-            let Some(environment) = self.hub.environment_of(name) else {
-                continue;
-            };
-            // I3: what ran is never taken out of an assignment by a rollout or a failure.
-            if let Some(assigned) = &cluster.assigned {
-                assert!(assigned.assignment.tombstones.is_empty());
-                let had = cluster.placed.len();
-                assert!(assigned.assignment.applications.len() <= had.max(2));
-            }
-            let _ = environment;
         }
         for rollout in self.hub.rollouts().values() {
             for (name, progress) in &rollout.clusters {
@@ -51,6 +41,28 @@ impl Simulation {
                 .cloned()
                 .unwrap_or_default();
             assert_eq!(stored, *state, "the state of {name} is on disk");
+        }
+    }
+
+    /// I3: what was assigned is assigned after, unless the fleet file does not place it there any more, by
+    /// a change of the file or because a person moved the cluster or changed its labels.
+    pub(super) fn check_kept(
+        &self,
+        name: &ClusterName,
+        before: &DecodedAssignment,
+        after: &DecodedAssignment,
+    ) {
+        let after = &after.assignment;
+        for app in before.assignment.applications.keys() {
+            let application = self.hub.spec.applications.get(app);
+            let placed = application.is_some_and(|application| {
+                let placement = &application.placement;
+                placement.matches(name, &after.environment, &after.labels)
+            });
+            assert!(
+                !placed || after.applications.contains_key(app),
+                "I3: {app} was taken out of what is assigned to {name}"
+            );
         }
     }
 
