@@ -59,7 +59,7 @@ pub fn read_policy(path: Option<&Path>) -> anyhow::Result<Policy> {
     };
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path).with_context(|| name.clone())?;
-    let policy: Policy = flotilla_yaml::config::from_str(&name, &text)?;
+    let policy: Policy = flotilla_yaml::config::mapping(&name, &text, &[])?.value;
     policy
         .check()
         .map_err(anyhow::Error::msg)

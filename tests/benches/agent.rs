@@ -266,7 +266,7 @@ async fn drift(server: &TestCluster) {
     namespace(&client, "drift").await;
     let mut agent = Agent::new(client.clone(), "drift", &config_maps(1000));
     agent.turn().await;
-    let mut changes = agent.cluster.changes(&agent.input.application);
+    let mut changes = agent.cluster.changes(&mut agent.memory);
     let mut slowest = Duration::ZERO;
     for round in 0..9 {
         changes.mark_unchanged();

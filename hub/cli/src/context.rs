@@ -197,7 +197,9 @@ impl Contexts {
     fn parse(path: &Path, text: &str) -> Result<Self, Error> {
         let name = path.display().to_string();
         let wrong = |error: flotilla_yaml::config::ConfigError| Error::Context(error.to_string());
-        let head: Head = flotilla_yaml::config::from_str(&name, text).map_err(wrong)?;
+        let head: Head = flotilla_yaml::config::mapping(&name, text, &[])
+            .map_err(wrong)?
+            .value;
         match (head.api_version.as_str(), head.kind.as_str()) {
             (API_VERSION, "Context") => {
                 let one: Single = flotilla_yaml::config::from_str(&name, text).map_err(wrong)?;

@@ -95,8 +95,9 @@ impl Config {
     pub fn read(path: &Path) -> Result<Self, String> {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))?;
-        let config: Self =
-            flotilla_yaml::config::from_str(&name, &text).map_err(|error| error.to_string())?;
+        let config: Self = flotilla_yaml::config::mapping(&name, &text, &[])
+            .map_err(|error| error.to_string())?
+            .value;
         config.check().map_err(|error| format!("{name}: {error}"))?;
         Ok(config)
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use flotilla_shared::assignment::{Drift, IgnoreRule, Prune, Renderer, SyncPolicy};
 use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName, RepositoryName};
 use flotilla_shared::revision::{BranchName, RepositoryUrl};
-use flotilla_yaml::config::{ConfigError, Located, located};
+use flotilla_yaml::config::{ConfigError, Located, mapping};
 use serde::Deserialize;
 
 use super::strategy::{GatesEntry, Strategy, StrategyEntry};
@@ -111,7 +111,12 @@ struct SyncPolicyEntry {
 /// # Errors
 /// Every problem that was found, each with file, line and key; a file with one is not used at all.
 pub fn parse(name: &str, text: &str) -> Result<Spec, Vec<ConfigError>> {
-    let file: Located<FleetFile> = located(name, text).map_err(|error| vec![error])?;
+    let file: Located<FleetFile> = mapping(
+        name,
+        text,
+        &["repositories", "environments", "clusters", "applications"],
+    )
+    .map_err(|error| vec![error])?;
     let mut checker = Checker {
         file: &file,
         errors: Vec::new(),

@@ -61,7 +61,37 @@ impl<T> Located<T> {
 /// # Errors
 /// When it is not YAML, or a key or value is not what `T` takes.
 pub fn from_str<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, ConfigError> {
-    located(file, text).map(|located| located.value)
+    read(file, text, DuplicateKeys::Refuse, |_| {}).map(|located| located.value)
+}
+
+/// Like [`from_str`], of a file whose whole is a mapping. A key with nothing behind it counts as not
+/// there where it is one of `lists`, so that `applications:` is as empty as `applications: []`.
+///
+/// # Errors
+/// See [`from_str`]; and when it is a list.
+pub fn mapping<T: DeserializeOwned>(
+    file: &str,
+    text: &str,
+    lists: &[&str],
+) -> Result<Located<T>, ConfigError> {
+    let mut listed = false;
+    let result = read(file, text, DuplicateKeys::Refuse, |value| {
+        listed = value.is_array();
+        if let Value::Object(map) = value {
+            map.retain(|key, value| !value.is_null() || !lists.contains(&key.as_str()));
+        }
+    });
+    if listed {
+        // A list would be taken for the fields of `T` in their order.
+        return Err(ConfigError {
+            file: file.to_owned(),
+            line: 1,
+            column: 1,
+            path: String::new(),
+            message: "this is a list, and a mapping of keys to values is expected".to_owned(),
+        });
+    }
+    result
 }
 
 /// Like [`from_str`], after the value was brought into the form that `T` takes, and with a choice of
@@ -76,14 +106,6 @@ pub fn from_str_with<T: DeserializeOwned>(
     prepare: impl FnOnce(&mut Value),
 ) -> Result<T, ConfigError> {
     read(file, text, duplicate_keys, prepare).map(|located| located.value)
-}
-
-/// Like [`from_str`], and keeps the positions.
-///
-/// # Errors
-/// See [`from_str`].
-pub fn located<T: DeserializeOwned>(file: &str, text: &str) -> Result<Located<T>, ConfigError> {
-    read(file, text, DuplicateKeys::Refuse, |_| {})
 }
 
 fn read<T: DeserializeOwned>(
@@ -104,19 +126,6 @@ fn read<T: DeserializeOwned>(
         path: String::new(),
         message: error.message,
     })?;
-    // `applications:` with nothing behind it is an empty list, as `applications: []` is.
-    if let Value::Object(map) = &mut value {
-        map.retain(|_, value| !value.is_null());
-    }
-    if value.is_array() {
-        return Err(ConfigError {
-            file: file.to_owned(),
-            line: 1,
-            column: 1,
-            path: String::new(),
-            message: "invalid type: list, expected a mapping".to_owned(),
-        });
-    }
     prepare(&mut value);
     match serde_path_to_error::deserialize(value) {
         Ok(value) => Ok(Located {
@@ -349,22 +358,29 @@ mod tests {
                 }
             }
         }
-        assert!(from_str::<File>("f", "environments:\n").is_ok());
+        let lists = ["environments"];
+        assert!(mapping::<File>("f", "environments:\n", &lists).is_ok());
+        assert!(mapping::<File>("f", "environmets:\n", &lists).is_err());
         let words = [
-            ("[]", "f:1:1: invalid type: list, expected a mapping"),
+            (
+                "[]",
+                "f:1:1: this is a list, and a mapping of keys to values is expected",
+            ),
             (
                 "environments: {}",
                 "f:1:1: environments: invalid type: mapping, expected a list",
             ),
         ];
         for (text, want) in words {
-            assert_eq!(from_str::<File>("f", text).unwrap_err().to_string(), want);
+            let error = mapping::<File>("f", text, &lists).unwrap_err();
+            assert_eq!(error.to_string(), want);
         }
     }
 
     #[test]
     fn later_checks_find_their_line() {
-        let located = located::<File>("f", "environments:\n- name: a\n- name: b\n").unwrap();
+        let text = "environments:\n- name: a\n- name: b\n";
+        let located = mapping::<File>("f", text, &[]).unwrap();
         assert_eq!(located.value.environments.len(), 2);
         assert_eq!(
             located.error("environments[1].name", "no").to_string(),

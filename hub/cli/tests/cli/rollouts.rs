@@ -152,7 +152,7 @@ fn a_watched_rollout_outlives_its_hub_and_says_what_it_waits_for() {
     assert_eq!(
         stderr(&output),
         "next: flotilla approve prod --wave half\n\
-         warning: the hub does not answer (starting); trying again until it does\n\
+         warning: the hub does not answer (busy); trying again until it does\n\
          the hub answers again\n"
     );
 }
