@@ -125,7 +125,10 @@ pub fn is_held(desired: &Value) -> bool {
     ];
     let by_word = by_word.iter().any(|(path, word)| {
         let value = desired.pointer(path);
-        value.is_some_and(|value| value.as_str() == Some(*word) || value.to_string() == *word)
+        value.is_some_and(|value| match value.as_str() {
+            Some(text) => text == *word,
+            None => *value.to_string() == **word,
+        })
     });
     by_field || by_annotation || by_word
 }

@@ -218,7 +218,7 @@ fn find<'a>(value: &'a mut Json, path: &str) -> Option<&'a mut Json> {
     }
 }
 
-fn real_case(options: &Json, values: String) -> Case {
+fn real_case(options: &Json, values: &str) -> Case {
     let text = |key: &str| options[key].as_str().map(str::to_owned);
     let mut case = Case::read(&serde_json::json!({}), &serde_json::json!([values]));
     case.name = text("release");
@@ -240,7 +240,7 @@ fn check_real(name: &str, chart: &[File], case: &std::path::Path, failures: &mut
     let options = std::fs::read(case.join("options.json")).unwrap();
     let options: Json = serde_json::from_slice(&options).unwrap();
     let values = std::fs::read_to_string(case.join("values.yaml")).unwrap_or_default();
-    let got = real_case(&options, values).run(chart.to_vec());
+    let got = real_case(&options, &values).run(chart.to_vec());
     let expected = std::fs::read_to_string(case.join("expected.yaml"));
     let changing = &options["nondeterministic"];
     match (expected, got) {

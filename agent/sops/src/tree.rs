@@ -89,6 +89,10 @@ fn bare(properties: &Properties<'_>) -> bool {
     *properties == Properties::default()
 }
 
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "it is handed to map_err, which passes values"
+)]
 fn syntax(error: flotilla_yaml::YamlError) -> Error {
     Error::Syntax(format!("line {}: {}", error.line, error.message))
 }

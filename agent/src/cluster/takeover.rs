@@ -112,7 +112,8 @@ impl Takeover<'_> {
     /// replicas that an autoscaler set which is gone.
     fn earlier(&self, entry: &Value, takes_replicas: bool) -> Option<Share> {
         let is_legacy = fields::is_legacy(entry, self.reader.manager);
-        if !is_legacy && !(takes_replicas && fields::is_scaled(entry)) {
+        let is_ours = is_legacy || (takes_replicas && fields::is_scaled(entry));
+        if !is_ours {
             return None;
         }
         let mut owned = entry.get("fieldsV1").cloned()?;

@@ -124,7 +124,7 @@ impl Compiled {
                 context.add_variable_from_value(name.as_str(), value);
             }
         }
-        functions(&mut context, Arc::new(object.clone()));
+        functions(&mut context, &Arc::new(object.clone()));
         context
     }
 }
@@ -187,11 +187,11 @@ fn is_filled(value: Option<&Value>) -> bool {
     }
 }
 
-fn functions(context: &mut Context<'_, '_>, object: Arc<Value>) {
+fn functions(context: &mut Context<'_, '_>, object: &Arc<Value>) {
     type Text = Arc<String>;
     macro_rules! function {
         ($name:literal, |$object:ident, $($argument:ident: $type:ty),+| $body:expr) => {{
-            let $object = Arc::clone(&object);
+            let $object = Arc::clone(object);
             // The names are ours and clash with nothing; a test calls each.
             let _ = context.add_function($name, move |$($argument: $type),+| $body);
         }};

@@ -108,6 +108,10 @@ pub struct AuditEntry {
 
 /// Something happened.
 #[derive(Debug, Clone)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "events are taken one by one and kept nowhere in numbers"
+)]
 pub enum Event {
     /// State from the store, at start-up, before any other event.
     Restored {

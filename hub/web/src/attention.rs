@@ -1,5 +1,7 @@
 //! What waits for a person: the answer to "does anybody have to do something?", oldest first.
 
+use std::collections::BTreeMap;
+
 use flotilla_status::{Cluster, Connection, Environment, digits};
 use jiff::Timestamp;
 
@@ -225,10 +227,9 @@ const HELD: [&str; 2] = ["DeleteBudget", "ConfirmationRequired"];
 
 /// Deletes that agents hold, gathered by environment and application.
 fn held(mirror: &Mirror, all: &mut Vec<Need>) {
-    let mut groups: std::collections::BTreeMap<
-        (&str, &str, &str),
-        (usize, &str, Option<Timestamp>),
-    > = std::collections::BTreeMap::new();
+    /// How many clusters, the first of them, since when.
+    type Group<'m> = (usize, &'m str, Option<Timestamp>);
+    let mut groups: BTreeMap<(&str, &str, &str), Group<'_>> = BTreeMap::new();
     for cluster in mirror.clusters.values() {
         for one in &cluster.applications {
             if HELD.contains(&one.reason.as_str()) {

@@ -181,11 +181,10 @@ fn in_plain_words(message: &str) -> String {
     let Some((found, expected)) = message.rsplit_once(", expected ") else {
         return message;
     };
-    let (kind, found) = match found.split_once(": ") {
-        Some((kind @ ("invalid type" | "invalid value" | "invalid length"), found)) => {
-            (kind, found)
-        }
-        _ => return message,
+    let Some((kind @ ("invalid type" | "invalid value" | "invalid length"), found)) =
+        found.split_once(": ")
+    else {
+        return message;
     };
     let starts = |words: &[&str]| words.iter().any(|word| expected.starts_with(word));
     let expected = if starts(&[

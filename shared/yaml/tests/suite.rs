@@ -1,5 +1,7 @@
 //! The YAML test suite: what go-yaml v2 or libyaml reads is read, with equal values and events.
 
+#![allow(clippy::print_stderr, reason = "says how much was compared")]
+
 use std::collections::BTreeSet;
 use std::path::Path;
 

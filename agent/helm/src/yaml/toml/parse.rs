@@ -22,7 +22,7 @@ pub fn parse(text: &[u8]) -> Result<Value, String> {
     };
     parser
         .document()
-        .map(|table| table.into_value())
+        .map(Table::into_value)
         .map_err(|message| parser.failure(&message))
 }
 
@@ -324,13 +324,34 @@ impl Parser<'_> {
         };
         self.rest = &self.rest[letter.len_utf8()..];
         let digits = match letter {
-            'b' => return Ok(out.push('\u{8}')),
-            't' => return Ok(out.push('\t')),
-            'n' => return Ok(out.push('\n')),
-            'f' => return Ok(out.push('\u{c}')),
-            'r' => return Ok(out.push('\r')),
-            'e' => return Ok(out.push('\u{1b}')),
-            '"' | '\\' => return Ok(out.push(letter)),
+            'b' => {
+                out.push('\u{8}');
+                return Ok(());
+            }
+            't' => {
+                out.push('\t');
+                return Ok(());
+            }
+            'n' => {
+                out.push('\n');
+                return Ok(());
+            }
+            'f' => {
+                out.push('\u{c}');
+                return Ok(());
+            }
+            'r' => {
+                out.push('\r');
+                return Ok(());
+            }
+            'e' => {
+                out.push('\u{1b}');
+                return Ok(());
+            }
+            '"' | '\\' => {
+                out.push(letter);
+                return Ok(());
+            }
             ' ' | '\t' | '\n' | '\r' if lines => {
                 self.rest = self.rest.trim_start();
                 return Ok(());
