@@ -154,7 +154,7 @@ async fn e13_a_person_logs_in_and_stays_in_without_a_secret_in_sight() {
     assert_eq!(code, 0, "{err}");
     assert_eq!(
         issuer.with(|state| state.grants.get("refresh_token").copied()),
-        Some(2)
+        Some(1)
     );
     assert!(
         !std::fs::read_to_string(&terminal.config)
