@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use flotilla_disk::Lock;
 use rand::Rng as _;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -67,15 +68,13 @@ pub fn read_policy(path: Option<&Path>) -> anyhow::Result<Policy> {
     Ok(policy)
 }
 
-/// Only one process may use a data directory. The lock goes with the process, however it ends.
-fn lock(directory: &Path) -> anyhow::Result<std::fs::File> {
-    std::fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
-    let path = directory.join("lock");
-    let file = std::fs::File::create(&path).with_context(|| path.display().to_string())?;
-    file.try_lock().map_err(|_| {
-        anyhow::anyhow!("{}: another agent uses this directory", directory.display())
-    })?;
-    Ok(file)
+/// Only one process may use a data directory.
+fn lock(directory: &Path) -> anyhow::Result<Lock> {
+    let name = || directory.display().to_string();
+    std::fs::create_dir_all(directory).with_context(name)?;
+    Lock::take(&directory.join("lock"))
+        .with_context(name)?
+        .with_context(|| format!("{}: another agent uses this directory", directory.display()))
 }
 
 /// The name of this process in the election. A pod's name is its own; elsewhere the machine's name and
@@ -162,7 +161,7 @@ struct Supervisor {
     work: work::Shared,
     readiness: watch::Sender<Readiness>,
     metrics: Metrics,
-    _lock: std::fs::File,
+    _lock: Lock,
 }
 
 impl Supervisor {

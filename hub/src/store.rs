@@ -19,12 +19,12 @@ mod schema;
 mod tokens;
 mod write;
 
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use flotilla_disk::Lock;
 use sqlx::any::{AnyPoolOptions, AnyRow};
 use sqlx::{AnyConnection, AnyPool, Connection as _, Executor as _, Row as _};
 
@@ -71,8 +71,8 @@ pub struct Store {
     tail: Arc<parking_lot::Mutex<Option<audit::Tail>>>,
     /// The term in which this process decides; -1: it does not.
     term: Arc<AtomicI64>,
-    /// Held as long as the store is open; the lock goes with it.
-    _lock: Option<Arc<std::fs::File>>,
+    /// Held until the store is closed.
+    lock: Option<Arc<Lock>>,
 }
 
 impl Store {
@@ -93,7 +93,7 @@ impl Store {
         Ok(store)
     }
 
-    async fn sqlite(path: &Path, lock: Option<Arc<std::fs::File>>) -> Result<Self, Error> {
+    async fn sqlite(path: &Path, lock: Option<Arc<Lock>>) -> Result<Self, Error> {
         sqlx::any::install_default_drivers();
         let name: Arc<str> = path.display().to_string().into();
         let url = format!("sqlite://{}?mode=rwc", escaped(&name));
@@ -132,7 +132,7 @@ impl Store {
             name,
             tail: Arc::default(),
             term: Arc::new(AtomicI64::new(-1)),
-            _lock: lock,
+            lock,
         })
     }
 
@@ -171,7 +171,7 @@ impl Store {
             name,
             tail: Arc::default(),
             term: Arc::new(AtomicI64::new(-1)),
-            _lock: None,
+            lock: None,
         };
         store.migrate().await?;
         Ok(store)
@@ -240,6 +240,10 @@ impl Store {
     /// Closes the store; SQLite's WAL is folded into the file.
     pub async fn close(&self) {
         self.pool.close().await;
+        // Tasks that outlive their time hold clones, which can write no more.
+        if let Some(lock) = &self.lock {
+            lock.release();
+        }
     }
 }
 
@@ -287,25 +291,16 @@ fn without_password(url: &str) -> String {
     }
 }
 
-/// Takes the store for this process (catalogue S4); the kernel lets it go when the process ends.
-fn lock(path: &Path) -> Result<std::fs::File, Error> {
+/// Takes the store for this process (catalogue S4).
+fn lock(path: &Path) -> Result<Lock, Error> {
     let name = path.display().to_string();
     let error = |source: std::io::Error| Error::at(&name)(sqlx::Error::Io(source));
     if let Some(parent) = path.parent() {
         flotilla_disk::private_directory(parent).map_err(error)?;
     }
-    let file = std::fs::OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(path.with_extension("lock"))
-        .map_err(error)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(Error::InUse(PathBuf::from(path))),
-        Err(std::fs::TryLockError::Error(cause)) => Err(error(cause)),
-    }
+    Lock::take(&path.with_extension("lock"))
+        .map_err(error)?
+        .ok_or_else(|| Error::InUse(PathBuf::from(path)))
 }
 
 #[cfg(test)]

@@ -79,6 +79,23 @@ async fn s04_a_second_hub_on_the_same_store_is_refused() {
     ));
 }
 
+/// A task that outlived a shutdown held a clone, and the hub's successor was refused.
+#[tokio::test]
+async fn s04_a_store_that_was_closed_is_free_though_a_task_still_holds_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).await.unwrap();
+    let held = store.clone();
+    store.close().await;
+    let next = Store::open(directory.path()).await.unwrap();
+    assert!(held.epoch().await.is_err(), "it writes and reads no more");
+    drop((store, held));
+    assert!(matches!(
+        Store::open(directory.path()).await,
+        Err(Error::InUse(_))
+    ));
+    next.close().await;
+}
+
 #[tokio::test]
 async fn s05_a_newer_schema_is_refused_untouched() {
     let directory = tempfile::tempdir().unwrap();

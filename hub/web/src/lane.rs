@@ -114,26 +114,27 @@ pub struct Cell {
     pub applications: Vec<(String, String)>,
 }
 
-/// All lanes, in the order of promotion.
+/// All lanes, in the order of promotion, with clusters where an environment has few.
 #[must_use]
 pub fn lanes(mirror: &Mirror, now: Timestamp) -> Vec<Lane> {
     mirror
         .in_promotion_order()
         .into_iter()
-        .map(|one| lane(mirror, one, now))
+        .map(|one| lane(mirror, one, ROWS, now))
         .collect()
 }
 
-/// One lane.
+/// One lane, with its clusters where there are at most so many.
 #[must_use]
-pub fn lane(mirror: &Mirror, environment: &Environment, now: Timestamp) -> Lane {
+pub fn lane(mirror: &Mirror, environment: &Environment, most: usize, now: Timestamp) -> Lane {
     let count = usize::try_from(environment.clusters).unwrap_or(usize::MAX);
-    let cells = match count {
-        ..=CELLS => mirror
+    let cells = if count <= most {
+        mirror
             .clusters_of(&environment.name)
             .map(|one| cell(one, count <= ROWS))
-            .collect(),
-        _ => Vec::new(),
+            .collect()
+    } else {
+        Vec::new()
     };
     Lane {
         name: environment.name.clone(),

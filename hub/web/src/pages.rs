@@ -12,7 +12,7 @@ use crate::act::{Action, Offer};
 use crate::attention::{MOST, Need, needs};
 use crate::difference::{Group, groups};
 use crate::filter::Filter;
-use crate::lane::{Lane, Progress, lane, lanes, progress, state};
+use crate::lane::{CELLS, Lane, Progress, lane, lanes, progress, state};
 use crate::mirror::Mirror;
 use crate::text;
 
@@ -50,8 +50,6 @@ pub struct Frame {
     pub css: &'static str,
     /// Likewise.
     pub js: &'static str,
-    /// Signing out is possible.
-    pub can_leave: bool,
 }
 
 impl Frame {
@@ -89,7 +87,6 @@ impl Frame {
             path: path.to_owned(),
             css: crate::assets::css(),
             js: crate::assets::js(),
-            can_leave: false,
         }
     }
 }
@@ -120,10 +117,6 @@ impl Home {
         let mut lanes = lanes(mirror, now);
         for one in &mut lanes {
             one.offers.retain(|offer| offer.is_for(hub));
-            if !one.rows {
-                // A cell each belongs to the environment's own page; here there are bars.
-                one.cells.clear();
-            }
         }
         let total = mirror.clusters.len();
         let groups = groups(mirror);
@@ -165,7 +158,7 @@ impl EnvironmentPage {
         asked: Asked,
         now: Timestamp,
     ) -> Self {
-        let mut lane = lane(mirror, environment, now);
+        let mut lane = lane(mirror, environment, CELLS, now);
         lane.offers.retain(|offer| offer.is_for(hub));
         let mut groups = groups(mirror);
         groups.retain(|one| one.environment == environment.name);

@@ -66,7 +66,7 @@ pub struct Listening {
     pub address: SocketAddr,
     listener: TcpListener,
     site: Arc<Site>,
-    follow: Option<watch::Sender<Arc<Seen>>>,
+    follow: watch::Sender<Arc<Seen>>,
 }
 
 impl Listening {
@@ -109,7 +109,7 @@ impl Listening {
                 streams: Arc::new(tokio::sync::Semaphore::new(MAX_STREAMS)),
                 cache: Mutex::new(events::Cache::default()),
             }),
-            follow: Some(sender),
+            follow: sender,
         })
     }
 
@@ -117,14 +117,8 @@ impl Listening {
     ///
     /// # Errors
     /// When the listener fails for good.
-    pub async fn run(
-        mut self,
-        stop: impl Future<Output = ()> + Send + 'static,
-    ) -> std::io::Result<()> {
-        let Some(sender) = self.follow.take() else {
-            return Ok(());
-        };
-        let follow = tokio::spawn(crate::follow::follow(self.site.api.clone(), sender));
+    pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+        let follow = tokio::spawn(crate::follow::follow(self.site.api.clone(), self.follow));
         let router = routes::router(Arc::clone(&self.site));
         let served = tokio::select! {
             served = async { axum::serve(self.listener, router).await } => served,

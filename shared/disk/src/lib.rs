@@ -1,10 +1,14 @@
 //! Files that are there whole or not at all, also after a power cut, and that nobody but their owner
 //! reads: keys, accepted assignments, records. One way to write them, so that none forgets a step.
 
+mod lock;
+
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Error, ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+
+pub use lock::Lock;
 
 /// Makes a directory and those above it for the owner alone; what is there stays as it is.
 ///

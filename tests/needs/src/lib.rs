@@ -95,17 +95,16 @@ pub fn skip(tool: &str) {
     }
 }
 
-/// Whether a program of the search path, or the one that `variable` names, is there; skips where not.
+/// The program that `variable` names, or one of the search path; skips where there is none. One that is
+/// named is taken as it is, so that a wrong name fails loudly.
 #[must_use]
 pub fn program(tool: &str, variable: Option<&str>, names: &[&str]) -> Option<PathBuf> {
     let named = variable.and_then(std::env::var_os).map(PathBuf::from);
-    let found = named.filter(|file| file.is_file()).or_else(|| {
+    let found = named.or_else(|| {
         let path = std::env::var_os("PATH")?;
-        names.iter().find_map(|name| {
-            std::env::split_paths(&path)
-                .map(|directory| directory.join(name))
-                .find(|candidate| candidate.is_file())
-        })
+        std::env::split_paths(&path)
+            .flat_map(|directory| names.iter().map(move |name| directory.join(name)))
+            .find(|candidate| candidate.is_file())
     });
     if found.is_none() {
         skip(tool);

@@ -9,15 +9,6 @@ use std::process::{Command, Output};
 
 use super::{Case, data, folder};
 
-fn helm() -> Option<PathBuf> {
-    let named = std::env::var_os("FLOTILLA_HELM").map(PathBuf::from);
-    let paths = std::env::var_os("PATH").unwrap_or_default();
-    named
-        .into_iter()
-        .chain(std::env::split_paths(&paths).map(|path| path.join("helm")))
-        .find(|path| path.is_file())
-}
-
 /// Folders with a `Chart.yaml`, here or one level down; a chart's own subcharts are its business.
 fn charts() -> Vec<PathBuf> {
     let mut roots = Vec::new();
@@ -57,8 +48,7 @@ fn theirs(helm: &Path, chart: &Path, home: &Path) -> Output {
 
 #[test]
 fn charts_equal_those_of_helm() {
-    let Some(helm) = helm() else {
-        eprintln!("SKIPPED: neither FLOTILLA_HELM, nor helm on the search path");
+    let Some(helm) = flotilla_needs::program("helm", Some("FLOTILLA_HELM"), &["helm"]) else {
         return;
     };
     let home = std::env::temp_dir();

@@ -74,13 +74,8 @@ pub(crate) struct Binary {
 
 /// The one that `FLOTILLA_KUSTOMIZE` names, or one of the search path.
 pub(crate) fn binary() -> Option<Binary> {
-    if let Some(path) = std::env::var_os("FLOTILLA_KUSTOMIZE") {
-        return Some(Binary { path: path.into() });
-    }
-    let search = std::env::var_os("PATH")?;
-    std::env::split_paths(&search)
-        .flat_map(|folder| ["kustomize", "kubectl"].map(|name| folder.join(name)))
-        .find(|path| path.is_file())
+    let names = ["kustomize", "kubectl"];
+    flotilla_needs::program("kustomize", Some("FLOTILLA_KUSTOMIZE"), &names)
         .map(|path| Binary { path })
 }
 

@@ -95,7 +95,6 @@ impl Site {
                             .event("page")
                             .id(&picture.hash)
                             .data(&picture.html);
-                        pause(&page).await;
                         return Some((Ok(event), (site, page, path, last, seen, place, end)));
                     }
                     let waited = tokio::time::timeout_at(end, wait(&page, &mut seen)).await;
@@ -109,16 +108,6 @@ impl Site {
     }
 }
 
-/// Pages that ask the hub wait longer between two drawings.
-async fn pause(page: &Page) {
-    let pause = if page.is_local() {
-        Duration::ZERO
-    } else {
-        ASKS
-    };
-    tokio::time::sleep(pause).await;
-}
-
 /// Until something may have changed; false: nothing will any more.
 async fn wait(
     page: &Page,
@@ -127,6 +116,8 @@ async fn wait(
     if seen.changed().await.is_err() {
         return false;
     }
-    pause(page).await;
+    if !page.is_local() {
+        tokio::time::sleep(ASKS).await;
+    }
     true
 }

@@ -28,10 +28,7 @@ type Fields = Query<BTreeMap<String, String>>;
 
 pub(super) fn router(site: Arc<Site>) -> Router {
     let pages = Router::new()
-        .route(
-            "/",
-            get(|site: Shared, headers: HeaderMap, request: Request| show(site, headers, request)),
-        )
+        .route("/", get(show))
         .route("/clusters", get(show))
         .route("/rollouts", get(show))
         .route("/audit", get(show))
