@@ -155,7 +155,7 @@ async fn e03_guessing_tokens_is_cut_off_and_others_are_not() {
         .get_hub(v1::GetHubRequest {})
         .await
         .unwrap();
-    assert!(began.elapsed() < Duration::from_secs(1));
+    assert!(began.elapsed() < Duration::from_secs(10));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
