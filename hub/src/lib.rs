@@ -25,6 +25,6 @@ mod outbox;
 pub mod poll;
 pub mod promote;
 pub mod serve;
-pub mod spec;
+pub use flotilla_spec as spec;
 pub mod status;
 pub mod store;

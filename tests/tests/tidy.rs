@@ -42,8 +42,6 @@ const PURE: &[&str] = &[
     "hub/src/fleet",
     "hub/src/fleet.rs",
     "hub/src/near.rs",
-    "hub/src/spec",
-    "hub/src/spec.rs",
     "hub/src/status",
     "hub/src/status.rs",
     "hub/src/serve/fleet_api/promotion.rs",
@@ -60,6 +58,7 @@ const PURE: &[&str] = &[
     "shared/src/revision.rs",
     "shared/src/source.rs",
     "shared/src/wire",
+    "shared/spec/src",
     "shared/yaml/src",
 ];
 

@@ -12,7 +12,7 @@ use super::{
     Amount, Budgets, Check, Freeze, Gates, Members, OnFailure, OnNewCommit, Question, Strategy,
     Wave, WhenEmpty, Window,
 };
-use crate::spec::file::duration;
+use crate::file::duration;
 
 /// Most waves of one strategy: each is walked through on every step.
 const MAX_WAVES: usize = 64;
@@ -27,7 +27,7 @@ enum AmountEntry {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(in crate::spec) struct StrategyEntry {
+pub(crate) struct StrategyEntry {
     #[serde(default)]
     waves: Vec<WaveEntry>,
     #[serde(default)]
@@ -79,7 +79,7 @@ struct WaveEntry {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(in crate::spec) struct GatesEntry {
+pub(crate) struct GatesEntry {
     #[serde(default)]
     proof: Option<ProofEntry>,
     #[serde(default)]
@@ -182,7 +182,7 @@ fn time(text: Option<&String>, key: &str, default: Duration, problems: &mut Prob
 
 impl StrategyEntry {
     /// Reads it; what is wrong is added to `problems`.
-    pub(in crate::spec) fn read(&self, problems: &mut Problems) -> Strategy {
+    pub(crate) fn read(&self, problems: &mut Problems) -> Strategy {
         let defaults = Strategy::default();
         let mut waves = Vec::new();
         for (index, entry) in self.waves.iter().enumerate() {
@@ -306,7 +306,7 @@ impl WaveEntry {
 
 impl GatesEntry {
     /// Reads them; what is wrong is added to `problems`.
-    pub(in crate::spec) fn read(&self, problems: &mut Problems) -> Gates {
+    pub(crate) fn read(&self, problems: &mut Problems) -> Gates {
         let mut gates = Gates {
             approvals: self.approvals,
             ..Gates::default()

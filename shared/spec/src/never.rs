@@ -98,7 +98,7 @@ fn waves(spec: &Spec, environment: &Environment, found: &mut Vec<(String, String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::parse;
+    use crate::parse;
 
     fn found(rest: &str) -> Vec<String> {
         let text = format!(

@@ -420,7 +420,7 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    const EXAMPLE: &str = include_str!("../../examples/fleet.yaml");
+    const EXAMPLE: &str = include_str!("../../../hub/examples/fleet.yaml");
 
     #[test]
     fn the_example_is_valid() {
