@@ -58,6 +58,7 @@ const PURE: &[&str] = &[
     "shared/src/revision.rs",
     "shared/src/source.rs",
     "shared/src/wire",
+    "shared/forge/src",
     "shared/spec/src",
     "shared/yaml/src",
 ];

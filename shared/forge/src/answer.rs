@@ -1,0 +1,261 @@
+//! What came back, judged by its status before anybody reads its body.
+
+use flotilla_shared::report::plain_line;
+use jiff::{SignedDuration, Timestamp};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::error::Error;
+
+/// The largest answer that is read; a sender stops there.
+pub const MAX_ANSWER: usize = 4 << 20;
+
+/// An answer. Header names are lower case.
+#[derive(Debug, Clone, Default)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// What the headers say that matters here.
+    pub headers: Vec<(String, String)>,
+    /// The body, cut at [`MAX_ANSWER`].
+    pub body: Vec<u8>,
+    /// When it came.
+    pub at: Timestamp,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    fn number(&self, name: &str) -> Option<i64> {
+        self.header(name)?.trim().parse().ok()
+    }
+
+    /// How many entries a list has on all its pages, where the forge says so.
+    pub(crate) fn total(&self) -> Option<usize> {
+        self.number("x-total-count")
+            .and_then(|count| usize::try_from(count).ok())
+    }
+
+    /// Calls that are left until the limit begins anew, where the forge says so.
+    #[must_use]
+    pub fn remaining(&self) -> Option<i64> {
+        self.number("x-ratelimit-remaining")
+            .or_else(|| self.number("ratelimit-remaining"))
+    }
+
+    /// When the limit begins anew.
+    #[must_use]
+    pub fn resets_at(&self) -> Option<Timestamp> {
+        let seconds = self
+            .number("x-ratelimit-reset")
+            .or_else(|| self.number("ratelimit-reset"))?;
+        // GitHub and GitLab write a moment; some others how many seconds from now.
+        if seconds < 1_000_000_000 {
+            return self.at.checked_add(bounded(seconds)).ok();
+        }
+        Timestamp::from_second(seconds).ok()
+    }
+
+    /// How long the forge asks us to wait.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<SignedDuration> {
+        let text = self.header("retry-after")?.trim();
+        if let Ok(seconds) = text.parse::<i64>() {
+            return Some(bounded(seconds));
+        }
+        let date = jiff::fmt::rfc2822::parse(text).ok()?;
+        let wait = date.timestamp().duration_since(self.at);
+        Some(bounded(wait.as_secs()))
+    }
+
+    /// Whether it is an answer at all, and which failure if not.
+    pub(crate) fn judge(&self) -> Result<(), Error> {
+        match self.status {
+            200..=299 => Ok(()),
+            300..=399 => Err(Error::Redirected),
+            401 => Err(Error::Unauthorized(self.said())),
+            403 if self.is_limit() => Err(self.limited()),
+            403 => Err(Error::Forbidden(self.said())),
+            404 | 410 => Err(Error::NotFound(self.said())),
+            405 | 409 | 412 => Err(Error::Conflict(self.said())),
+            429 => Err(self.limited()),
+            // GitHub says so when a reference would not be moved forward.
+            422 if self.said().contains("fast forward") => Err(Error::Conflict(self.said())),
+            400..=499 => Err(Error::Refused {
+                status: self.status,
+                text: self.said(),
+            }),
+            _ => Err(Error::Server(self.status)),
+        }
+    }
+
+    /// GitHub limits with 403, too.
+    fn is_limit(&self) -> bool {
+        self.remaining() == Some(0)
+            || self.retry_after().is_some()
+            || self.said().to_ascii_lowercase().contains("rate limit")
+    }
+
+    fn limited(&self) -> Error {
+        let reset = self
+            .resets_at()
+            .map(|at| bounded(at.duration_since(self.at).as_secs()));
+        let wait = self.retry_after().or(reset);
+        Error::RateLimited {
+            wait: wait.unwrap_or(SignedDuration::from_secs(60)),
+        }
+    }
+
+    /// What the forge says about a failure, as one short line.
+    pub(crate) fn said(&self) -> String {
+        let value: Value = serde_json::from_slice(&self.body).unwrap_or(Value::Null);
+        let text = |value: &Value| match value {
+            Value::String(text) => text.clone(),
+            Value::Null => String::new(),
+            other => other.to_string(),
+        };
+        let first = ["/message", "/error/message", "/error"]
+            .iter()
+            .filter_map(|place| value.pointer(place))
+            .map(text)
+            .find(|text| !text.is_empty())
+            .unwrap_or_default();
+        let more = value
+            .pointer("/errors")
+            .map(|errors| match errors {
+                Value::Array(all) => all
+                    .iter()
+                    .take(3)
+                    .map(|one| one.get("message").map_or_else(|| text(one), text))
+                    .collect::<Vec<_>>()
+                    .join("; "),
+                other => text(other),
+            })
+            .filter(|more| !more.is_empty());
+        let whole = match more {
+            Some(more) if first.is_empty() => more,
+            Some(more) => format!("{first}: {more}"),
+            None => first,
+        };
+        plain_line(&whole, 300)
+    }
+
+    /// The body as JSON of a form.
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        if self.body.len() >= MAX_ANSWER {
+            return Err(Error::TooLarge);
+        }
+        serde_json::from_slice(&self.body).map_err(|error| {
+            if error.is_data() {
+                Error::Unreadable(plain_line(&error.to_string(), 200))
+            } else {
+                Error::NotJson
+            }
+        })
+    }
+}
+
+/// At least a second, at most an hour: no forge stops us for days by a number.
+fn bounded(seconds: i64) -> SignedDuration {
+    SignedDuration::from_secs(seconds.clamp(1, 3600))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
+        Answer {
+            status,
+            headers: headers
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
+            body: body.as_bytes().to_vec(),
+            at: "2026-11-27T07:00:00Z".parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn every_status_has_its_meaning() {
+        let judged = |status, headers: &[(&str, &str)], body: &str| {
+            answer(status, headers, body).judge().unwrap_err()
+        };
+        let said = r#"{"message":"no"}"#;
+        assert_eq!(judged(401, &[], said), Error::Unauthorized("no".into()));
+        assert_eq!(judged(403, &[], said), Error::Forbidden("no".into()));
+        assert_eq!(judged(404, &[], said), Error::NotFound("no".into()));
+        assert_eq!(judged(409, &[], said), Error::Conflict("no".into()));
+        assert_eq!(judged(405, &[], said), Error::Conflict("no".into()));
+        assert_eq!(
+            judged(302, &[("location", "https://evil")], ""),
+            Error::Redirected
+        );
+        for status in [500, 502, 503, 504, 599, 0, 100] {
+            assert_eq!(judged(status, &[], "<html>"), Error::Server(status));
+        }
+        let refused = judged(
+            422,
+            &[],
+            r#"{"message":"Validation Failed","errors":[{"message":"x"}]}"#,
+        );
+        let text = "Validation Failed: x".to_owned();
+        assert_eq!(refused, Error::Refused { status: 422, text });
+        let behind = judged(422, &[], r#"{"message":"Update is not a fast forward"}"#);
+        assert!(matches!(behind, Error::Conflict(_)));
+    }
+
+    #[test]
+    fn limits_are_told_from_refusals_and_say_how_long() {
+        let wait =
+            |status, headers: &[(&str, &str)], body: &str| match answer(status, headers, body)
+                .judge()
+                .unwrap_err()
+            {
+                Error::RateLimited { wait } => wait.as_secs(),
+                other => panic!("{other}"),
+            };
+        assert_eq!(wait(429, &[("retry-after", "7")], ""), 7);
+        assert_eq!(wait(429, &[], ""), 60);
+        assert_eq!(wait(403, &[("retry-after", "30")], "{}"), 30);
+        // 2026-11-27T07:02:00Z.
+        let reset = [
+            ("x-ratelimit-remaining", "0"),
+            ("x-ratelimit-reset", "1795762920"),
+        ];
+        assert_eq!(wait(403, &reset, "{}"), 120);
+        assert_eq!(wait(429, &[("ratelimit-reset", "45")], ""), 45);
+        assert_eq!(
+            wait(429, &[("retry-after", "Fri, 27 Nov 2026 07:00:30 GMT")], ""),
+            30
+        );
+        let secondary = r#"{"message":"You have exceeded a secondary rate limit"}"#;
+        assert_eq!(wait(403, &[], secondary), 60);
+        // Nobody stops us for a year, or makes us spin.
+        assert_eq!(wait(429, &[("retry-after", "31536000")], ""), 3600);
+        assert_eq!(wait(429, &[("retry-after", "-5")], ""), 1);
+        assert_eq!(
+            wait(429, &[("retry-after", "99999999999999999999")], ""),
+            60
+        );
+    }
+
+    #[test]
+    fn what_a_forge_says_is_one_plain_line() {
+        for (body, want) in [
+            (r#"{"message":"a\u001b[31m\nb"}"#, "a [31m b"),
+            (r#"{"message":{"base":["x"]}}"#, r#"{"base":["x"]}"#),
+            (r#"{"error":"invalid_token"}"#, "invalid_token"),
+            (r#"{"type":"error","error":{"message":"gone"}}"#, "gone"),
+            ("<html>no</html>", ""),
+            ("", ""),
+        ] {
+            assert_eq!(answer(400, &[], body).said(), want, "{body}");
+        }
+        let long = format!(r#"{{"message":"{}"}}"#, "x".repeat(100_000));
+        assert_eq!(answer(400, &[], &long).said().len(), 300);
+    }
+}

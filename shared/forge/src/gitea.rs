@@ -1,0 +1,348 @@
+//! Gitea and Forgejo, which share an API (<https://docs.gitea.com/api/>,
+//! <https://forgejo.org/docs/latest/user/api-usage/>).
+
+use flotilla_shared::revision::{BranchName, Commit};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::answer::Answer;
+use crate::error::Error;
+use crate::github::standing;
+use crate::place::{Repository, segment};
+use crate::pull::{Approval, Check, Comment, NewPull, Page, PullRequest, Required};
+use crate::request::{Call, Method, done};
+use crate::status::{CommitStatus, State};
+use crate::text::line;
+
+/// Entries of one page; more than fifty are cut by the server's own settings.
+const PAGE: usize = 50;
+/// Longest description of a status.
+const DESCRIPTION: usize = 255;
+
+fn call<T>(
+    at: &Repository,
+    name: &'static str,
+    method: Method,
+    rest: &str,
+    body: Option<Value>,
+    read: fn(&Answer) -> Result<T, Error>,
+) -> Call<T> {
+    Call::new(at, name, method, at.below("repos", rest), body, read)
+}
+
+#[derive(Deserialize)]
+struct User {
+    #[serde(default)]
+    login: String,
+}
+
+fn login(user: Option<User>) -> String {
+    user.map(|user| user.login).unwrap_or_default()
+}
+
+#[derive(Deserialize)]
+struct Named {
+    #[serde(default)]
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct End {
+    #[serde(default, rename = "ref")]
+    branch: String,
+    #[serde(default)]
+    sha: String,
+    #[serde(default)]
+    repo_id: i64,
+}
+
+#[derive(Deserialize)]
+struct Pull {
+    number: u64,
+    #[serde(default)]
+    html_url: String,
+    #[serde(default)]
+    title: String,
+    #[serde(default)]
+    body: String,
+    state: String,
+    #[serde(default)]
+    draft: bool,
+    #[serde(default)]
+    merged: bool,
+    mergeable: Option<bool>,
+    head: End,
+    base: End,
+    user: Option<User>,
+    labels: Option<Vec<Named>>,
+}
+
+impl From<Pull> for PullRequest {
+    fn from(pull: Pull) -> Self {
+        let labels = pull.labels.unwrap_or_default();
+        Self {
+            number: pull.number,
+            link: pull.html_url,
+            title: pull.title,
+            body: pull.body,
+            from_fork: pull.head.repo_id != pull.base.repo_id,
+            head: pull.head.branch,
+            head_commit: pull.head.sha,
+            base: pull.base.branch,
+            open: pull.state == "open",
+            merged: pull.merged,
+            draft: pull.draft,
+            mergeable: pull.mergeable,
+            author: login(pull.user),
+            labels: labels.into_iter().map(|label| label.name).collect(),
+        }
+    }
+}
+
+fn read_pull(answer: &Answer) -> Result<PullRequest, Error> {
+    answer.json::<Pull>().map(PullRequest::from)
+}
+
+pub(crate) fn set_status(at: &Repository, commit: &Commit, status: &CommitStatus) -> Call<()> {
+    let state = match status.state {
+        State::Pending => "pending",
+        State::Success => "success",
+        State::Failure => "failure",
+    };
+    let body = json!({
+        "state": state,
+        "context": status.context,
+        "description": line(&status.description, DESCRIPTION),
+        "target_url": status.link,
+    });
+    let rest = format!("/statuses/{commit}");
+    call(at, "setStatus", Method::Post, &rest, Some(body), done)
+}
+
+/// The one that is open between two branches; there is at most one.
+pub(crate) fn find_pulls(
+    at: &Repository,
+    head: &BranchName,
+    base: &BranchName,
+) -> Call<Vec<PullRequest>> {
+    let rest = format!(
+        "/pulls/{}/{}",
+        segment(base.as_str()),
+        segment(head.as_str())
+    );
+    let find = call(at, "findPulls", Method::Get, &rest, None, |answer| {
+        if answer.status == 404 {
+            return Ok(Vec::new());
+        }
+        let pull = read_pull(answer)?;
+        Ok(Vec::from_iter(pull.open.then_some(pull)))
+    });
+    find.or_when(|answer| answer.status == 404)
+}
+
+pub(crate) fn pull(at: &Repository, number: u64) -> Call<PullRequest> {
+    let rest = format!("/pulls/{number}");
+    call(at, "readPull", Method::Get, &rest, None, read_pull)
+}
+
+pub(crate) fn create_pull(at: &Repository, new: &NewPull) -> Call<PullRequest> {
+    let body = json!({
+        "title": new.title,
+        "head": new.head,
+        "base": new.base,
+        "body": new.body,
+    });
+    call(
+        at,
+        "createPull",
+        Method::Post,
+        "/pulls",
+        Some(body),
+        read_pull,
+    )
+}
+
+pub(crate) fn update_pull(
+    at: &Repository,
+    number: u64,
+    title: &str,
+    text: &str,
+) -> Call<PullRequest> {
+    let rest = format!("/pulls/{number}");
+    let body = json!({"title": title, "body": text});
+    call(
+        at,
+        "updatePull",
+        Method::Patch,
+        &rest,
+        Some(body),
+        read_pull,
+    )
+}
+
+#[derive(Deserialize)]
+struct Said {
+    id: u64,
+    #[serde(default)]
+    body: String,
+    user: Option<User>,
+}
+
+impl From<Said> for Comment {
+    fn from(said: Said) -> Self {
+        Self {
+            id: said.id,
+            body: said.body,
+            author: login(said.user),
+        }
+    }
+}
+
+fn read_comment(answer: &Answer) -> Result<Comment, Error> {
+    answer.json::<Said>().map(Comment::from)
+}
+
+/// All at once: the API has no pages here.
+pub(crate) fn comments(at: &Repository, number: u64) -> Call<Page<Comment>> {
+    let rest = format!("/issues/{number}/comments");
+    call(at, "readComments", Method::Get, &rest, None, |answer| {
+        let all: Vec<Said> = answer.json()?;
+        Ok(Page {
+            more: false,
+            items: all.into_iter().map(Comment::from).collect(),
+        })
+    })
+}
+
+pub(crate) fn create_comment(at: &Repository, number: u64, text: &str) -> Call<Comment> {
+    let rest = format!("/issues/{number}/comments");
+    let body = Some(json!({"body": text}));
+    call(at, "createComment", Method::Post, &rest, body, read_comment)
+}
+
+pub(crate) fn update_comment(at: &Repository, comment: u64, text: &str) -> Call<Comment> {
+    let rest = format!("/issues/comments/{comment}");
+    let body = Some(json!({"body": text}));
+    call(
+        at,
+        "updateComment",
+        Method::Patch,
+        &rest,
+        body,
+        read_comment,
+    )
+}
+
+pub(crate) fn merge(at: &Repository, number: u64, head: &Commit) -> Call<()> {
+    let rest = format!("/pulls/{number}/merge");
+    let body = json!({
+        "Do": "fast-forward-only",
+        "head_commit_id": head.as_str(),
+        "force_merge": false,
+    });
+    call(at, "merge", Method::Post, &rest, Some(body), done)
+}
+
+pub(crate) fn approvals(at: &Repository, number: u64) -> Call<Vec<Approval>> {
+    #[derive(Deserialize)]
+    struct Review {
+        user: Option<User>,
+        #[serde(default)]
+        state: String,
+        #[serde(default)]
+        dismissed: bool,
+        #[serde(default)]
+        stale: bool,
+        #[serde(default)]
+        commit_id: String,
+    }
+    let rest = format!("/pulls/{number}/reviews?limit={PAGE}");
+    call(at, "readApprovals", Method::Get, &rest, None, |answer| {
+        let all: Vec<Review> = answer.json()?;
+        if answer.total().is_some_and(|total| total > all.len()) {
+            // The newest are on a later page, and one of them may take an older one back.
+            return Err(Error::Unreadable("more reviews than it shows".to_owned()));
+        }
+        Ok(standing(all.into_iter().map(|review| {
+            let state = if review.dismissed || review.stale && review.state == "APPROVED" {
+                "DISMISSED".to_owned()
+            } else {
+                review.state
+            };
+            let approval = Approval {
+                by: login(review.user),
+                commit: review.commit_id,
+            };
+            (state, approval)
+        })))
+    })
+}
+
+pub(crate) fn required(at: &Repository, branch: &BranchName) -> Call<Required> {
+    #[derive(Deserialize)]
+    struct Protection {
+        #[serde(default)]
+        enable_status_check: bool,
+        status_check_contexts: Option<Vec<String>>,
+        #[serde(default)]
+        required_approvals: u32,
+        #[serde(default)]
+        dismiss_stale_approvals: bool,
+    }
+    let rest = format!("/branch_protections/{}", segment(branch.as_str()));
+    let read = call(at, "readRules", Method::Get, &rest, None, |answer| {
+        if answer.status == 404 {
+            return Ok(Required::default());
+        }
+        let rules: Protection = answer.json()?;
+        let checks = rules.status_check_contexts.unwrap_or_default();
+        Ok(Required {
+            checks: if rules.enable_status_check {
+                checks
+            } else {
+                Vec::new()
+            },
+            approvals: rules.required_approvals,
+            fresh: rules.dismiss_stale_approvals,
+        })
+    });
+    read.or_when(|answer| answer.status == 404)
+}
+
+pub(crate) fn checks(at: &Repository, commit: &Commit) -> Call<Vec<Check>> {
+    #[derive(Deserialize)]
+    struct Combined {
+        statuses: Option<Vec<One>>,
+        #[serde(default)]
+        total_count: usize,
+    }
+    #[derive(Deserialize)]
+    struct One {
+        context: String,
+        status: String,
+    }
+    let rest = format!("/commits/{commit}/status?limit={PAGE}");
+    call(at, "readStatuses", Method::Get, &rest, None, |answer| {
+        let all: Combined = answer.json()?;
+        let statuses = all.statuses.unwrap_or_default();
+        if all.total_count > statuses.len() {
+            let text = format!(
+                "{} checks, of which {} were shown",
+                all.total_count,
+                statuses.len()
+            );
+            return Err(Error::Unreadable(text));
+        }
+        Ok(statuses
+            .into_iter()
+            .map(|one| Check {
+                name: one.context,
+                state: match one.status.as_str() {
+                    "success" => State::Success,
+                    "pending" => State::Pending,
+                    _ => State::Failure,
+                },
+            })
+            .collect())
+    })
+}

@@ -1,0 +1,279 @@
+//! GitLab (<https://docs.gitlab.com/api/>).
+
+use flotilla_shared::revision::{BranchName, Commit};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::answer::Answer;
+use crate::error::Error;
+use crate::place::{Repository, segment};
+use crate::pull::{Approval, Check, Comment, NewPull, Page, PullRequest};
+use crate::request::{Call, Method, done};
+use crate::status::{CommitStatus, State};
+use crate::text::line;
+
+/// Entries of one page; GitLab's own twenty have cost others duplicates.
+const PAGE: usize = 100;
+/// Longest description of a status.
+const DESCRIPTION: usize = 255;
+
+fn call<T>(
+    at: &Repository,
+    name: &'static str,
+    method: Method,
+    rest: &str,
+    body: Option<Value>,
+    read: fn(&Answer) -> Result<T, Error>,
+) -> Call<T> {
+    let project = segment(&at.full_name());
+    let url = format!("{}/projects/{project}{rest}", at.api());
+    Call::new(at, name, method, url, body, read)
+}
+
+#[derive(Deserialize)]
+struct User {
+    #[serde(default)]
+    username: String,
+}
+
+fn username(user: Option<User>) -> String {
+    user.map(|user| user.username).unwrap_or_default()
+}
+
+#[derive(Deserialize)]
+struct Merge {
+    iid: u64,
+    #[serde(default)]
+    web_url: String,
+    title: Option<String>,
+    description: Option<String>,
+    state: String,
+    #[serde(default)]
+    draft: bool,
+    source_branch: String,
+    target_branch: String,
+    source_project_id: Option<u64>,
+    target_project_id: Option<u64>,
+    sha: Option<String>,
+    detailed_merge_status: Option<String>,
+    author: Option<User>,
+    #[serde(default)]
+    labels: Vec<String>,
+}
+
+impl From<Merge> for PullRequest {
+    fn from(merge: Merge) -> Self {
+        Self {
+            number: merge.iid,
+            link: merge.web_url,
+            title: merge.title.unwrap_or_default(),
+            body: merge.description.unwrap_or_default(),
+            from_fork: merge.source_project_id != merge.target_project_id,
+            head: merge.source_branch,
+            head_commit: merge.sha.unwrap_or_default(),
+            base: merge.target_branch,
+            open: merge.state == "opened",
+            merged: merge.state == "merged",
+            draft: merge.draft,
+            // It says all that the project asks: pipelines, approvals, threads.
+            mergeable: match merge.detailed_merge_status.as_deref() {
+                None | Some("unchecked" | "checking" | "preparing") => None,
+                Some(status) => Some(status == "mergeable"),
+            },
+            author: username(merge.author),
+            labels: merge.labels,
+        }
+    }
+}
+
+fn read_merge(answer: &Answer) -> Result<PullRequest, Error> {
+    answer.json::<Merge>().map(PullRequest::from)
+}
+
+pub(crate) fn set_status(at: &Repository, commit: &Commit, status: &CommitStatus) -> Call<()> {
+    let state = match status.state {
+        State::Pending => "running",
+        State::Success => "success",
+        State::Failure => "failed",
+    };
+    let mut body = json!({
+        "state": state,
+        "name": status.context,
+        "description": line(&status.description, DESCRIPTION),
+    });
+    if !status.link.is_empty() {
+        body["target_url"] = json!(status.link);
+    }
+    let rest = format!("/statuses/{commit}");
+    let set = call(at, "setStatus", Method::Post, &rest, Some(body), done);
+    // The same state again cannot be entered; it is there, which is all that was asked.
+    set.or_when(|answer| {
+        matches!(answer.status, 400 | 422) && answer.said().contains("Cannot transition status")
+    })
+}
+
+pub(crate) fn find_pulls(
+    at: &Repository,
+    head: &BranchName,
+    base: &BranchName,
+) -> Call<Vec<PullRequest>> {
+    let rest = format!(
+        "/merge_requests?state=opened&per_page={PAGE}&source_branch={}&target_branch={}",
+        segment(head.as_str()),
+        segment(base.as_str())
+    );
+    call(at, "findPulls", Method::Get, &rest, None, |answer| {
+        let all: Vec<Merge> = answer.json()?;
+        Ok(all.into_iter().map(PullRequest::from).collect())
+    })
+}
+
+pub(crate) fn pull(at: &Repository, number: u64) -> Call<PullRequest> {
+    let rest = format!("/merge_requests/{number}");
+    call(at, "readPull", Method::Get, &rest, None, read_merge)
+}
+
+pub(crate) fn create_pull(at: &Repository, new: &NewPull) -> Call<PullRequest> {
+    let body = json!({
+        "title": new.title,
+        "source_branch": new.head,
+        "target_branch": new.base,
+        "description": new.body,
+        "squash": false,
+    });
+    let rest = "/merge_requests";
+    call(at, "createPull", Method::Post, rest, Some(body), read_merge)
+}
+
+pub(crate) fn update_pull(
+    at: &Repository,
+    number: u64,
+    title: &str,
+    text: &str,
+) -> Call<PullRequest> {
+    let rest = format!("/merge_requests/{number}");
+    let body = json!({"title": title, "description": text});
+    call(at, "updatePull", Method::Put, &rest, Some(body), read_merge)
+}
+
+#[derive(Deserialize)]
+struct Note {
+    id: u64,
+    body: Option<String>,
+    author: Option<User>,
+}
+
+impl From<Note> for Comment {
+    fn from(note: Note) -> Self {
+        Self {
+            id: note.id,
+            body: note.body.unwrap_or_default(),
+            author: username(note.author),
+        }
+    }
+}
+
+fn read_note(answer: &Answer) -> Result<Comment, Error> {
+    answer.json::<Note>().map(Comment::from)
+}
+
+pub(crate) fn comments(at: &Repository, number: u64, page: u32) -> Call<Page<Comment>> {
+    let rest = format!("/merge_requests/{number}/notes?sort=asc&per_page={PAGE}&page={page}");
+    call(at, "readComments", Method::Get, &rest, None, |answer| {
+        let all: Vec<Note> = answer.json()?;
+        Ok(Page {
+            more: all.len() >= PAGE,
+            items: all.into_iter().map(Comment::from).collect(),
+        })
+    })
+}
+
+pub(crate) fn create_comment(at: &Repository, number: u64, text: &str) -> Call<Comment> {
+    let rest = format!("/merge_requests/{number}/notes");
+    let body = Some(json!({"body": text}));
+    call(at, "createComment", Method::Post, &rest, body, read_note)
+}
+
+pub(crate) fn update_comment(
+    at: &Repository,
+    number: u64,
+    comment: u64,
+    text: &str,
+) -> Call<Comment> {
+    let rest = format!("/merge_requests/{number}/notes/{comment}");
+    let body = Some(json!({"body": text}));
+    call(at, "updateComment", Method::Put, &rest, body, read_note)
+}
+
+pub(crate) fn merges_by_fast_forward(at: &Repository) -> Call<bool> {
+    #[derive(Deserialize)]
+    struct Project {
+        merge_method: Option<String>,
+        squash_option: Option<String>,
+    }
+    call(at, "readProject", Method::Get, "", None, |answer| {
+        let project: Project = answer.json()?;
+        Ok(project.merge_method.as_deref() == Some("ff")
+            && project.squash_option.as_deref() != Some("always"))
+    })
+}
+
+/// As the project merges, which [`merges_by_fast_forward`] has to have said is by fast-forward; refused
+/// where the request's head is another commit by now.
+pub(crate) fn merge(at: &Repository, number: u64, head: &Commit) -> Call<()> {
+    let rest = format!("/merge_requests/{number}/merge");
+    let body = json!({"sha": head.as_str(), "squash": false});
+    call(at, "merge", Method::Put, &rest, Some(body), done)
+}
+
+pub(crate) fn approvals(at: &Repository, number: u64) -> Call<Vec<Approval>> {
+    #[derive(Deserialize)]
+    struct Approvals {
+        #[serde(default)]
+        approved_by: Vec<By>,
+    }
+    #[derive(Deserialize)]
+    struct By {
+        user: Option<User>,
+    }
+    let rest = format!("/merge_requests/{number}/approvals");
+    call(at, "readApprovals", Method::Get, &rest, None, |answer| {
+        let all: Approvals = answer.json()?;
+        let people = all.approved_by.into_iter().map(|one| username(one.user));
+        Ok(people
+            .filter(|name| !name.is_empty())
+            .map(|by| Approval {
+                by,
+                commit: String::new(),
+            })
+            .collect())
+    })
+}
+
+pub(crate) fn checks(at: &Repository, commit: &Commit) -> Call<Vec<Check>> {
+    #[derive(Deserialize)]
+    struct One {
+        name: String,
+        status: String,
+        #[serde(default)]
+        allow_failure: bool,
+    }
+    let rest = format!("/repository/commits/{commit}/statuses?per_page={PAGE}");
+    call(at, "readStatuses", Method::Get, &rest, None, |answer| {
+        let all: Vec<One> = answer.json()?;
+        if all.len() >= PAGE {
+            return Err(Error::Unreadable(format!("{PAGE} statuses or more")));
+        }
+        let counted = all.into_iter().filter(|one| !one.allow_failure);
+        Ok(counted
+            .map(|one| Check {
+                name: one.name,
+                state: match one.status.as_str() {
+                    "success" | "skipped" => State::Success,
+                    "failed" | "canceled" => State::Failure,
+                    _ => State::Pending,
+                },
+            })
+            .collect())
+    })
+}

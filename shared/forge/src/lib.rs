@@ -1,0 +1,191 @@
+//! What forges are asked, and what their answers mean. Pure: a [`Call`] is a request and the way to read
+//! its answer; who sends it is somebody else's business.
+//!
+//! ```text
+//!   Repository --github|gitlab|gitea|bitbucket--> Call<T> { Request, read }
+//!                 (the program's sender: one host, bounded, no redirect)  |
+//!                                     T or Error  <-- Call::read(&Answer) -+--> Pace (when to ask again)
+//! ```
+
+mod answer;
+mod app;
+mod bitbucket;
+mod error;
+mod gitea;
+mod github;
+mod gitlab;
+mod pace;
+mod place;
+mod pull;
+mod ready;
+mod request;
+mod status;
+mod text;
+
+use flotilla_shared::revision::{BranchName, Commit};
+
+pub use answer::{Answer, MAX_ANSWER};
+pub use app::{AppKey, AppKeyError, AppToken};
+pub use error::Error;
+pub use pace::Pace;
+pub use place::{Kind, PlaceError, Repository};
+pub use pull::{Approval, Check, Comment, NewPull, Page, PullRequest, Required};
+pub use ready::{NotReady, ready};
+pub use request::{Call, Credential, Method, Request, Secret};
+pub use status::{CommitStatus, State};
+pub use text::{Section, comment, marker};
+
+impl Repository {
+    /// Sets a status on a commit; the same again is no failure.
+    #[must_use]
+    pub fn set_status(&self, commit: &Commit, status: &CommitStatus) -> Call<()> {
+        match self.kind() {
+            Kind::Github => github::set_status(self, commit, status),
+            Kind::Gitlab => gitlab::set_status(self, commit, status),
+            Kind::Gitea => gitea::set_status(self, commit, status),
+            Kind::Bitbucket => bitbucket::set_status(self, commit, status),
+        }
+    }
+
+    /// Open pull requests from one branch of this repository into another.
+    #[must_use]
+    pub fn find_pulls(&self, head: &BranchName, base: &BranchName) -> Call<Vec<PullRequest>> {
+        match self.kind() {
+            Kind::Github => github::find_pulls(self, head, base),
+            Kind::Gitlab => gitlab::find_pulls(self, head, base),
+            Kind::Gitea => gitea::find_pulls(self, head, base),
+            Kind::Bitbucket => bitbucket::find_pulls(self, head, base),
+        }
+    }
+
+    /// One pull request.
+    #[must_use]
+    pub fn pull(&self, number: u64) -> Call<PullRequest> {
+        match self.kind() {
+            Kind::Github => github::pull(self, number),
+            Kind::Gitlab => gitlab::pull(self, number),
+            Kind::Gitea => gitea::pull(self, number),
+            Kind::Bitbucket => bitbucket::pull(self, number),
+        }
+    }
+
+    /// Opens a pull request.
+    #[must_use]
+    pub fn create_pull(&self, new: &NewPull) -> Call<PullRequest> {
+        match self.kind() {
+            Kind::Github => github::create_pull(self, new),
+            Kind::Gitlab => gitlab::create_pull(self, new),
+            Kind::Gitea => gitea::create_pull(self, new),
+            Kind::Bitbucket => bitbucket::create_pull(self, new),
+        }
+    }
+
+    /// Writes title and text of a pull request anew.
+    #[must_use]
+    pub fn update_pull(&self, number: u64, title: &str, body: &str) -> Call<PullRequest> {
+        match self.kind() {
+            Kind::Github => github::update_pull(self, number, title, body),
+            Kind::Gitlab => gitlab::update_pull(self, number, title, body),
+            Kind::Gitea => gitea::update_pull(self, number, title, body),
+            Kind::Bitbucket => bitbucket::update_pull(self, number, title, body),
+        }
+    }
+
+    /// A page of a pull request's comments, the first being 1.
+    #[must_use]
+    pub fn comments(&self, number: u64, page: u32) -> Call<Page<Comment>> {
+        match self.kind() {
+            Kind::Github => github::comments(self, number, page),
+            Kind::Gitlab => gitlab::comments(self, number, page),
+            Kind::Gitea => gitea::comments(self, number),
+            Kind::Bitbucket => bitbucket::comments(self, number, page),
+        }
+    }
+
+    /// Says something about a pull request.
+    #[must_use]
+    pub fn create_comment(&self, number: u64, body: &str) -> Call<Comment> {
+        match self.kind() {
+            Kind::Github => github::create_comment(self, number, body),
+            Kind::Gitlab => gitlab::create_comment(self, number, body),
+            Kind::Gitea => gitea::create_comment(self, number, body),
+            Kind::Bitbucket => bitbucket::create_comment(self, number, body),
+        }
+    }
+
+    /// Writes a comment anew, where it is.
+    #[must_use]
+    pub fn update_comment(&self, number: u64, comment: u64, body: &str) -> Call<Comment> {
+        match self.kind() {
+            Kind::Github => github::update_comment(self, comment, body),
+            Kind::Gitlab => gitlab::update_comment(self, number, comment, body),
+            Kind::Gitea => gitea::update_comment(self, comment, body),
+            Kind::Bitbucket => bitbucket::update_comment(self, number, comment, body),
+        }
+    }
+
+    /// Whether a merge of a pull request can only be a fast-forward; none: the call of
+    /// [`Repository::fast_forward`] says so itself.
+    #[must_use]
+    pub fn merges_by_fast_forward(&self) -> Option<Call<bool>> {
+        (self.kind() == Kind::Gitlab).then(|| gitlab::merges_by_fast_forward(self))
+    }
+
+    /// Moves a pull request's base to exactly this commit, which is its head; what would not be a
+    /// fast-forward is refused. GitHub has no such merge: there the reference itself is moved, by which the
+    /// pull request counts as merged.
+    #[must_use]
+    pub fn fast_forward(&self, pull: &PullRequest, head: &Commit) -> Call<()> {
+        match self.kind() {
+            Kind::Github => github::move_branch(self, &pull.base, head),
+            Kind::Gitlab => gitlab::merge(self, pull.number, head),
+            Kind::Gitea => gitea::merge(self, pull.number, head),
+            Kind::Bitbucket => bitbucket::merge(self, pull.number),
+        }
+    }
+
+    /// Who approved a pull request, and at which commit where the forge says so.
+    #[must_use]
+    pub fn approvals(&self, number: u64) -> Call<Vec<Approval>> {
+        match self.kind() {
+            Kind::Github => github::approvals(self, number),
+            Kind::Gitlab => gitlab::approvals(self, number),
+            Kind::Gitea => gitea::approvals(self, number),
+            Kind::Bitbucket => bitbucket::approvals(self, number),
+        }
+    }
+
+    /// What a branch asks of a pull request; the answers add up.
+    #[must_use]
+    pub fn required(&self, branch: &BranchName) -> Vec<Call<Required>> {
+        match self.kind() {
+            Kind::Github => github::required(self, branch),
+            Kind::Gitlab => Vec::new(),
+            Kind::Gitea => vec![gitea::required(self, branch)],
+            Kind::Bitbucket => Vec::new(),
+        }
+    }
+
+    /// Checks of a commit; the answers add up.
+    #[must_use]
+    pub fn checks(&self, commit: &Commit) -> Vec<Call<Vec<Check>>> {
+        match self.kind() {
+            Kind::Github => github::checks(self, commit),
+            Kind::Gitlab => vec![gitlab::checks(self, commit)],
+            Kind::Gitea => vec![gitea::checks(self, commit)],
+            Kind::Bitbucket => vec![bitbucket::checks(self, commit)],
+        }
+    }
+
+    /// The installation of a GitHub App on this repository; its number. Asked with the App's own token.
+    #[must_use]
+    pub fn installation(&self) -> Call<u64> {
+        github::installation(self)
+    }
+
+    /// A token of an installation, for this repository only.
+    #[must_use]
+    pub fn installation_token(&self, installation: u64) -> Call<AppToken> {
+        github::installation_token(self, installation)
+    }
+}

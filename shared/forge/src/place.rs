@@ -1,0 +1,295 @@
+//! Which forge a repository is on, where its API is, and what the repository is called there.
+
+use flotilla_shared::revision::RepositoryUrl;
+use serde::Deserialize;
+
+/// What serves a repository to people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Kind {
+    /// GitHub, also on a company's own host.
+    Github,
+    /// GitLab.
+    Gitlab,
+    /// Gitea and Forgejo.
+    Gitea,
+    /// Bitbucket Cloud.
+    Bitbucket,
+}
+
+impl Kind {
+    /// By the host's name, where it says so.
+    #[must_use]
+    pub fn guess(host: &str) -> Option<Self> {
+        let host = host.to_ascii_lowercase();
+        let says = |word: &str| host.split(['.', '-', ':']).any(|part| part == word);
+        if says("github") {
+            Some(Self::Github)
+        } else if says("gitlab") {
+            Some(Self::Gitlab)
+        } else if says("gitea") || says("forgejo") || host == "codeberg.org" {
+            Some(Self::Gitea)
+        } else if says("bitbucket") {
+            Some(Self::Bitbucket)
+        } else {
+            None
+        }
+    }
+
+    /// The largest comment it takes, with room for what counts differently.
+    #[must_use]
+    pub fn comment_limit(self) -> usize {
+        match self {
+            Self::Github | Self::Gitea => 65_000,
+            Self::Gitlab => 900_000,
+            Self::Bitbucket => 32_000,
+        }
+    }
+}
+
+/// A repository cannot be found on a forge.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlaceError {
+    /// No host, or not `owner/name`.
+    #[error("{0} is not a repository on a forge: it takes a host, an owner and a name")]
+    NoForge(String),
+    /// The host does not say.
+    #[error("what serves {0} is not known by its name: say github, gitlab, gitea or bitbucket")]
+    Unknown(String),
+    /// Credentials would go over the net for everybody to read.
+    #[error("{0} is neither https nor on this machine: a credential is not sent there")]
+    Plain(String),
+}
+
+/// A repository on a forge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repository {
+    kind: Kind,
+    /// Without a slash at its end.
+    api: String,
+    /// Everything before the name.
+    owner: String,
+    name: String,
+}
+
+impl Repository {
+    /// From the URL that Git pulls from. `kind` and `api` are what somebody said in place of what the host
+    /// tells.
+    ///
+    /// # Errors
+    /// When there is no such thing on a forge.
+    pub fn at(
+        url: &RepositoryUrl,
+        kind: Option<Kind>,
+        api: Option<&str>,
+    ) -> Result<Self, PlaceError> {
+        let none = || PlaceError::NoForge(url.to_string());
+        let text = url.as_str();
+        let path = text.split_once("://").and_then(|(_, rest)| {
+            let (_, path) = rest.split_once('/')?;
+            Some(path)
+        });
+        let path = path.filter(|_| url.scheme() != "file").ok_or_else(none)?;
+        let path = path.strip_suffix(".git").unwrap_or(path);
+        let (owner, name) = path.rsplit_once('/').ok_or_else(none)?;
+        let authority = url.authority();
+        // The port of ssh is not that of the API.
+        let host = match url.scheme() {
+            "ssh" => authority
+                .rsplit_once(':')
+                .map_or(authority, |(host, _)| host),
+            _ => authority,
+        };
+        let kind = kind
+            .or_else(|| Kind::guess(host))
+            .ok_or_else(|| PlaceError::Unknown(host.to_owned()))?;
+        // Only GitLab has folders in folders.
+        if kind != Kind::Gitlab && owner.contains('/') {
+            return Err(none());
+        }
+        let scheme = match url.scheme() {
+            "http" => "http",
+            _ => "https",
+        };
+        let api = match (api, kind) {
+            (Some(api), _) => api.trim_end_matches('/').to_owned(),
+            (None, Kind::Github) if host == "github.com" || host == "ssh.github.com" => {
+                "https://api.github.com".to_owned()
+            }
+            (None, Kind::Github) => format!("{scheme}://{host}/api/v3"),
+            (None, Kind::Gitlab) => format!("{scheme}://{host}/api/v4"),
+            (None, Kind::Gitea) => format!("{scheme}://{host}/api/v1"),
+            (None, Kind::Bitbucket) => "https://api.bitbucket.org/2.0".to_owned(),
+        };
+        if !is_private(&api) {
+            return Err(PlaceError::Plain(api));
+        }
+        Ok(Self {
+            kind,
+            api,
+            owner: owner.to_owned(),
+            name: name.to_owned(),
+        })
+    }
+
+    /// Which forge.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Where its API is.
+    #[must_use]
+    pub fn api(&self) -> &str {
+        &self.api
+    }
+
+    /// The API's host, for metrics and messages.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        let rest = self.api.split_once("://").map_or("", |(_, rest)| rest);
+        rest.split('/').next().unwrap_or_default()
+    }
+
+    /// Who has it.
+    #[must_use]
+    pub fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    /// `owner/name`.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.owner, self.name)
+    }
+
+    /// A URL below the repository's own resource, where it is `PREFIX/owner/name`.
+    pub(crate) fn below(&self, prefix: &str, rest: &str) -> String {
+        let (owner, name) = (segment(&self.owner), segment(&self.name));
+        format!("{}/{prefix}/{owner}/{name}{rest}", self.api)
+    }
+}
+
+/// Whether nobody on the way can read along.
+fn is_private(api: &str) -> bool {
+    let Some((scheme, rest)) = api.split_once("://") else {
+        return false;
+    };
+    let authority = rest.split('/').next().unwrap_or_default();
+    if authority.is_empty() || authority.contains('@') {
+        return false;
+    }
+    let host = match authority.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => authority.split(':').next().unwrap_or_default(),
+    };
+    match scheme {
+        "https" => true,
+        "http" => matches!(host, "localhost" | "127.0.0.1" | "::1"),
+        _ => false,
+    }
+}
+
+/// As one part of a path or as a value of a query; a slash does not stay.
+pub(crate) fn segment(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut out, byte| {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                out.push(char::from(byte));
+            }
+            byte => out.push_str(&format!("%{byte:02X}")),
+        }
+        out
+    })
+}
+
+/// As several parts of a path; a slash stays.
+pub(crate) fn path(text: &str) -> String {
+    let parts: Vec<String> = text.split('/').map(segment).collect();
+    parts.join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(url: &str, kind: Option<Kind>) -> Result<(String, String), PlaceError> {
+        let place = Repository::at(&url.parse().unwrap(), kind, None)?;
+        Ok((place.api().to_owned(), place.full_name()))
+    }
+
+    #[test]
+    fn apis_are_found_by_the_repository() {
+        for (url, kind, api, name) in [
+            (
+                "https://github.com/acme/fleet.git",
+                None,
+                "https://api.github.com",
+                "acme/fleet",
+            ),
+            (
+                "ssh://git@github.com/acme/fleet",
+                None,
+                "https://api.github.com",
+                "acme/fleet",
+            ),
+            (
+                "https://github.acme.example:8443/acme/fleet",
+                None,
+                "https://github.acme.example:8443/api/v3",
+                "acme/fleet",
+            ),
+            (
+                "https://gitlab.com/group/sub/fleet.git",
+                None,
+                "https://gitlab.com/api/v4",
+                "group/sub/fleet",
+            ),
+            (
+                "ssh://git@codeberg.org:2222/acme/fleet.git",
+                None,
+                "https://codeberg.org/api/v1",
+                "acme/fleet",
+            ),
+            (
+                "https://bitbucket.org/acme/fleet",
+                None,
+                "https://api.bitbucket.org/2.0",
+                "acme/fleet",
+            ),
+            (
+                "https://git.acme.example/acme/fleet",
+                Some(Kind::Gitea),
+                "https://git.acme.example/api/v1",
+                "acme/fleet",
+            ),
+            (
+                "http://127.0.0.1:3000/acme/fleet",
+                Some(Kind::Gitea),
+                "http://127.0.0.1:3000/api/v1",
+                "acme/fleet",
+            ),
+        ] {
+            let want = Ok((api.to_owned(), name.to_owned()));
+            assert_eq!(at(url, kind), want, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_is_on_no_forge_is_refused() {
+        for url in [
+            "file:///srv/github/fleet.git",
+            "https://github.com/fleet",
+            "https://github.com/a/b/fleet",
+            "https://notgithub.com/acme/fleet",
+        ] {
+            assert!(at(url, None).is_err(), "{url}");
+        }
+        let plain = at("http://gitlab.example.org/acme/fleet", None).unwrap_err();
+        assert!(matches!(plain, PlaceError::Plain(_)), "{plain}");
+        for api in ["http://h/api", "ftp://h/x", "https://", "https://u:p@h/x"] {
+            let url = "https://github.com/acme/fleet".parse().unwrap();
+            assert!(Repository::at(&url, None, Some(api)).is_err(), "{api}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Pull requests, whatever a forge calls them.
+
+/// A pull request.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PullRequest {
+    /// Its number in the repository.
+    pub number: u64,
+    /// Its page.
+    pub link: String,
+    /// Its title.
+    pub title: String,
+    /// Its text.
+    pub body: String,
+    /// The branch that asks.
+    pub head: String,
+    /// The commit at its end; empty: the forge did not say, or only in part.
+    pub head_commit: String,
+    /// Whether the branch that asks is in another repository, which anybody may have made.
+    pub from_fork: bool,
+    /// The branch that takes.
+    pub base: String,
+    /// Whether it is open.
+    pub open: bool,
+    /// Whether it was taken.
+    pub merged: bool,
+    /// Whether its author says that it is not finished.
+    pub draft: bool,
+    /// What the forge itself says about merging it: none where it does not say.
+    pub mergeable: Option<bool>,
+    /// Who opened it.
+    pub author: String,
+    /// What it is marked with.
+    pub labels: Vec<String>,
+}
+
+/// What a pull request is opened with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewPull {
+    /// The branch that asks.
+    pub head: String,
+    /// The branch that takes.
+    pub base: String,
+    /// Its title.
+    pub title: String,
+    /// Its text.
+    pub body: String,
+}
+
+/// Something said about a pull request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Comment {
+    /// Its number.
+    pub id: u64,
+    /// What it says.
+    pub body: String,
+    /// Who said it.
+    pub author: String,
+}
+
+/// A part of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// What is on it.
+    pub items: Vec<T>,
+    /// Whether there is another one.
+    pub more: bool,
+}
+
+/// Somebody stands for a pull request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Approval {
+    /// Who.
+    pub by: String,
+    /// At which commit; empty: the forge does not say, and takes approvals back by itself where it is told
+    /// to.
+    pub commit: String,
+}
+
+/// Something that looked at a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// Its name.
+    pub name: String,
+    /// How it stands.
+    pub state: crate::State,
+}
+
+/// What a branch asks of a pull request.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Required {
+    /// Checks that must be green.
+    pub checks: Vec<String>,
+    /// People that must approve.
+    pub approvals: u32,
+    /// Whether an approval of an older commit does not count.
+    pub fresh: bool,
+}
+
+impl Required {
+    /// Both at once.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.checks.extend(other.checks);
+        self.checks.sort();
+        self.checks.dedup();
+        self.approvals = self.approvals.max(other.approvals);
+        self.fresh |= other.fresh;
+        self
+    }
+}
