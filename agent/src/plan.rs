@@ -149,6 +149,10 @@ pub struct Observed {
     pub complete: bool,
     /// Kinds that the API server does not serve.
     pub unknown_kinds: BTreeSet<ObjectRef>,
+    /// Objects that could not be looked at: they may be there or not.
+    pub unseen: BTreeSet<ObjectRef>,
+    /// Why not.
+    pub problem: Option<(Reason, String)>,
 }
 
 /// What all applications of the cluster want, for hand-over between them (P3).
@@ -368,6 +372,18 @@ fn apply_step(
                 "the API server does not serve {} {}",
                 desired.version, object
             ),
+        );
+    }
+    // What may be there is not made: it may have been changed, or be scaled, by somebody else.
+    if inputs.observed.unseen.contains(object) {
+        let (reason, why) = inputs
+            .observed
+            .problem
+            .clone()
+            .unwrap_or((Reason::ClusterUnavailable, "no answer".to_owned()));
+        return skip(
+            reason,
+            format!("not applied, as it cannot be looked at: {why}"),
         );
     }
     if let Some(hook) = desired.hook() {

@@ -211,6 +211,7 @@ impl World {
         ids.extend(desired.iter().map(|d| d.object.clone()));
         for id in ids {
             if !complete && self.rng.random_bool(0.5) {
+                observed.unseen.insert(id);
                 continue;
             }
             let Some(thing) = self.live.get(&id) else {

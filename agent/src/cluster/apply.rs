@@ -70,6 +70,7 @@ impl Cluster {
             reader: self.reader(),
             path: &path,
         };
+        let asked = request.tenure.moment();
         let wanted = request.tenure.wanted(&desired.object);
         if let Some(fact) = &request.fact {
             let correct = request.correct;
@@ -125,7 +126,7 @@ impl Cluster {
         let applied = wanted
             .filter(|wanted| wanted.desired.digest == desired.digest)
             .map(|wanted| wanted.key);
-        request.tenure.learn(&desired.object, &live, applied);
+        request.tenure.learn(&desired.object, &live, asked, applied);
         let uid = live.pointer("/metadata/uid").and_then(Value::as_str);
         Ok(Applied {
             uid: uid.unwrap_or_default().to_owned(),

@@ -87,9 +87,10 @@ impl Cluster {
             Err(error) if error.code == 409 => return Ok(Deleted::NotOurs),
             Err(error) => return Err(error),
         }
+        let asked = tenure.moment();
         match api.find(&path).await? {
             Some(live) if live.pointer("/metadata/uid").and_then(Value::as_str) == Some(uid) => {
-                tenure.learn(object, &live, None);
+                tenure.learn(object, &live, asked, None);
                 Ok(Deleted::Waiting(self.rules.compute(&live).message))
             }
             _ => {

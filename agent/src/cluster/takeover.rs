@@ -180,6 +180,7 @@ impl Takeover<'_> {
             "spec": {"replicas": replicas},
         });
         let path = format!("{}?fieldManager={HAND_OVER}&force=true", self.path);
+        let asked = self.views.moment();
         let live = self
             .api
             .send(
@@ -189,7 +190,7 @@ impl Takeover<'_> {
                 Some(&body),
             )
             .await?;
-        self.views.learn(&desired.object, &live, None);
+        self.views.learn(&desired.object, &live, asked, None);
         Ok(())
     }
 }

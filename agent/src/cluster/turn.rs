@@ -240,17 +240,18 @@ impl Turn<'_> {
         let ignore: Arc<Vec<IgnoreRule>> = Arc::new(self.input.sync_policy.ignore.clone());
         let snapshot = self.tenure.observe(&self.desired, &ignore, resources).await;
         let is_complete = snapshot.problem.is_none();
-        if let Some(problem) = snapshot.problem
-            && snapshot.facts.is_empty()
-        {
-            return Err(problem);
-        }
+        let problem = match snapshot.problem {
+            Some(problem) if snapshot.facts.is_empty() => return Err(problem),
+            problem => problem.map(|problem| (problem.reason, problem.message)),
+        };
         self.facts = snapshot.facts;
         self.settle_replicas().await;
         let observed = Observed {
             live: self.live(),
             complete: complete && is_complete,
             unknown_kinds,
+            unseen: snapshot.unseen,
+            problem,
         };
         Ok((self.plan(&observed, stored), observed))
     }

@@ -4,6 +4,7 @@
 //! again; while it cannot, it says so, and nothing is pruned on what it knew before.
 
 mod follow;
+mod look;
 mod register;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,7 +28,7 @@ use super::managers::Managers;
 use crate::health::Rules;
 use crate::plan::Desired;
 
-use register::{Register, TenureId};
+use register::{Moment, Register, TenureId};
 
 /// A kind is watched across all namespaces when its objects are in more than so many.
 const MANY_NAMESPACES: usize = 8;
@@ -35,8 +36,6 @@ const MANY_NAMESPACES: usize = 8;
 const PAGE: usize = 250;
 /// Watches are trusted this long; then the whole is compared again.
 const FULL_COMPARE: Duration = Duration::from_secs(900);
-/// More new objects of one view than this are listed, fewer are asked for one by one.
-const ASK_ONE_BY_ONE: usize = 12;
 
 /// Which collection a view is of; an empty namespace: all.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -112,6 +111,8 @@ pub(super) struct Views {
 #[derive(Debug, Default)]
 pub(super) struct Snapshot {
     pub(super) facts: BTreeMap<ObjectRef, Arc<Fact>>,
+    /// What could not be looked at: it may be there or not.
+    pub(super) unseen: BTreeSet<ObjectRef>,
     /// Why it is not complete.
     pub(super) problem: Option<Error>,
 }
@@ -155,17 +156,21 @@ impl Tenure {
             problem: Some(Error::unavailable("somebody else looks after it by now")),
             ..Snapshot::default()
         };
-        let Some(fresh) = self.views.track(self.id, desired, ignore, resources) else {
+        if !self.views.track(self.id, desired, ignore, resources) {
             return over();
-        };
+        }
         let deadline = Instant::now() + Duration::from_secs(30);
         let late = self.views.ready(self.id, deadline).await;
-        let unseen = self.views.fill(self.id, fresh).await;
-        let inner = self.views.inner.lock();
-        match inner.register.snapshot(self.id) {
-            Some(facts) => Snapshot {
-                facts,
-                problem: late.or(unseen),
+        let unseen = self.views.look(self.id).await;
+        let known = self.views.inner.lock().register.snapshot(self.id);
+        match known {
+            Some(known) => Snapshot {
+                problem: late.or(unseen).or_else(|| {
+                    let words = "lists of the API server begin again and again";
+                    (!known.unseen.is_empty()).then(|| Error::unavailable(words))
+                }),
+                facts: known.facts,
+                unseen: known.unseen,
             },
             None => over(),
         }
@@ -177,17 +182,28 @@ impl Tenure {
         inner.register.wanted(self.id, object)
     }
 
-    /// Takes an object as a write of ours returned it. `applied`: it was the whole apply of the wish with
-    /// this key, and what still looks different will not get nearer.
-    pub(super) fn learn(&self, object: &ObjectRef, live: &Value, applied: Option<Digest>) {
+    /// The moment at which a request begins now.
+    pub(super) fn moment(&self) -> Moment {
+        self.views.inner.lock().register.moment()
+    }
+
+    /// Takes an object as a request of ours that began at a moment returned it. `applied`: it was the
+    /// whole apply of the wish with this key, and what still looks different will not get nearer.
+    pub(super) fn learn(
+        &self,
+        object: &ObjectRef,
+        live: &Value,
+        asked: Moment,
+        applied: Option<Digest>,
+    ) {
         let mut inner = self.views.inner.lock();
-        inner.register.learn(self.id, object, live, applied);
+        inner.register.learn(self.id, object, live, asked, applied);
     }
 
     /// A deleted object is not there any more.
     pub(super) fn gone(&self, object: &ObjectRef, uid: &str) {
         let mut inner = self.views.inner.lock();
-        inner.register.gone(object, uid, Some(self.id));
+        inner.register.gone(object, uid, 0, Some(self.id));
     }
 }
 
@@ -225,15 +241,14 @@ impl Views {
         }
     }
 
-    /// Replaces what a tenure is known to want and have. Returns the objects to look at for it, and none
-    /// where the tenure is over.
+    /// Replaces what a tenure is known to want and have. False: the tenure is over.
     fn track(
         self: &Arc<Self>,
         tenure: TenureId,
         desired: &[Arc<Desired>],
         ignore: &Arc<Vec<IgnoreRule>>,
         resources: BTreeMap<ObjectRef, Resource>,
-    ) -> Option<Vec<(Key, ObjectRef)>> {
+    ) -> bool {
         let wanted: BTreeMap<&ObjectRef, &Arc<Desired>> =
             desired.iter().map(|d| (&d.object, d)).collect();
         let mut objects = BTreeMap::new();
@@ -253,26 +268,16 @@ impl Views {
             objects.insert(object, wanted);
         }
         let mut inner = self.inner.lock();
-        let fresh = inner.register.follow(tenure, objects, keys)?;
-        let running: Vec<Key> = Self::fit_views(&mut inner);
-        let new: Vec<Key> = running
-            .iter()
-            .filter(|key| !inner.views.contains_key(key))
-            .cloned()
-            .collect();
-        // What a new view lists need not be asked for.
-        let asked = fresh
-            .into_iter()
-            .filter_map(|object| {
-                let key = inner.views.keys().find(|key| key.covers(&object))?;
-                Some((key.clone(), object))
-            })
-            .collect();
-        for key in new {
-            let view = self.start(&key);
-            inner.views.insert(key, view);
+        if !inner.register.follow(tenure, objects, keys) {
+            return false;
         }
-        Some(asked)
+        for key in Self::fit_views(&mut inner) {
+            if !inner.views.contains_key(&key) {
+                let view = self.start(&key);
+                inner.views.insert(key, view);
+            }
+        }
+        true
     }
 
     /// Which views all applications together need; those that none needs end.
@@ -311,83 +316,6 @@ impl Views {
             state,
             task: task.abort_handle(),
             again,
-        }
-    }
-
-    /// Waits until every view of a tenure has listed, or could not.
-    async fn ready(&self, tenure: TenureId, deadline: Instant) -> Option<Error> {
-        let states: Vec<watch::Receiver<State>> = {
-            let inner = self.inner.lock();
-            let keys = inner.register.keys_of(tenure)?;
-            let needed = |key: &Key| {
-                let mine = |own: &Key| {
-                    own.group == key.group
-                        && own.kind == key.kind
-                        && (key.namespace.is_empty() || own.namespace == key.namespace)
-                };
-                keys.iter().any(mine)
-            };
-            let views = inner.views.iter().filter(|(key, _)| needed(key));
-            views.map(|(_, view)| view.state.clone()).collect()
-        };
-        let mut problem = None;
-        for mut state in states {
-            let settled = state.wait_for(|state| !matches!(state, State::Starting));
-            match tokio::time::timeout_at(deadline, settled).await {
-                Ok(Ok(state)) => {
-                    if let State::Failed(error) = &*state {
-                        problem = Some(error.clone());
-                    }
-                }
-                Ok(Err(_)) | Err(_) => {
-                    problem = Some(Error::unavailable(
-                        "a list of the API server took over 30 seconds",
-                    ));
-                }
-            }
-        }
-        problem
-    }
-
-    /// Looks at objects that the running views were not looking for. Returns why not at all of them.
-    async fn fill(&self, tenure: TenureId, fresh: Vec<(Key, ObjectRef)>) -> Option<Error> {
-        let mut by_key: BTreeMap<Key, Vec<ObjectRef>> = BTreeMap::new();
-        for (key, object) in fresh {
-            by_key.entry(key).or_default().push(object);
-        }
-        let mut problem = None;
-        for (key, objects) in by_key {
-            if objects.len() > ASK_ONE_BY_ONE {
-                // The facts of a whole list, without disturbing the watch.
-                if let Err(error) = self.list(&key, "").await {
-                    self.fail(&key, &error);
-                    problem = Some(error);
-                }
-                continue;
-            }
-            for object in objects {
-                let path = key.resource().object(&object.namespace, &object.name);
-                match self.api.find(&path).await {
-                    Ok(Some(live)) => {
-                        let mut inner = self.inner.lock();
-                        inner.register.found(tenure, &object, &live);
-                    }
-                    Ok(None) => {}
-                    Err(error) => {
-                        self.fail(&key, &error);
-                        problem = Some(error);
-                    }
-                }
-            }
-        }
-        problem
-    }
-
-    /// A look that failed: the view is asked to list again, and says until then that it does not know.
-    fn fail(&self, key: &Key, error: &Error) {
-        tracing::warn!(kind = key.kind, %error, "cannot look at a managed kind");
-        if let Some(view) = self.inner.lock().views.get(key) {
-            view.again.notify_one();
         }
     }
 }

@@ -90,6 +90,7 @@ fn world() -> World {
             .into(),
             complete: true,
             unknown_kinds: BTreeSet::new(),
+            ..Observed::default()
         },
         inventory: Inventory::new([entry("ConfigMap", "a", "1"), entry("ConfigMap", "b", "2")]),
         policy: Policy::default(),
@@ -320,6 +321,27 @@ fn phases_put_namespaces_and_definitions_first() {
 
 /// Whatever the world: a delete is of an object in the inventory, with the live object's UID, that is
 /// neither desired nor claimed, and never on partial knowledge or over the budget.
+#[test]
+fn p14_what_cannot_be_looked_at_is_neither_made_nor_forgotten() {
+    let mut world = world();
+    world.observed.live.clear();
+    world.observed.complete = false;
+    world.observed.unseen = [object("ConfigMap", "a"), object("ConfigMap", "b")].into();
+    world.observed.problem = Some((Reason::Forbidden, "configmaps is forbidden".to_owned()));
+    let made = world.plan();
+    assert!(made.is_noop(), "{made:?}");
+    let [
+        Step::Skip(skipped, Reason::Forbidden, why),
+        Step::Hold(held, ..),
+    ] = &made.rest[..]
+    else {
+        panic!("{made:?}");
+    };
+    assert_eq!(skipped, &object("ConfigMap", "a"));
+    assert_eq!(held, &object("ConfigMap", "b"));
+    assert!(why.ends_with("configmaps is forbidden"), "{why}");
+}
+
 #[test]
 fn p21_no_plan_deletes_without_proof() {
     let seed: u64 = rand::rng().random();

@@ -27,7 +27,7 @@ impl Views {
         let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
         let mut newest = String::new();
         loop {
-            match self.list(key, &newest).await {
+            match self.list(key, &newest, true).await {
                 Ok(resource_version) => {
                     newest.clone_from(&resource_version);
                     let was_failed = matches!(&*state.borrow(), State::Failed(_));
@@ -46,6 +46,7 @@ impl Views {
                 Err(error) => {
                     tracing::warn!(kind = key.kind, namespace = key.namespace, %error,
                         "cannot list a managed kind; nothing is pruned meanwhile");
+                    self.inner.lock().register.lost(key);
                     state.send_replace(State::Failed(error));
                     self.wake(key);
                     let delay = backoff.next_delay(&mut rand::rng());
@@ -61,17 +62,29 @@ impl Views {
     }
 
     /// Reads the whole collection; what is tracked and not in it is not there. Returns the resource
-    /// version to follow from. `newest` is the last one that was seen before; empty: none.
-    pub(super) async fn list(&self, key: &Key, newest: &str) -> Result<String, Error> {
-        match self.list_by(key, newest, PAGE).await {
+    /// version to follow from, and `is_followed`: a watch does. `newest` is the last one that was seen
+    /// before; empty: none.
+    pub(super) async fn list(
+        &self,
+        key: &Key,
+        newest: &str,
+        is_followed: bool,
+    ) -> Result<String, Error> {
+        match self.list_by(key, newest, PAGE, is_followed).await {
             // The history that the next page needs is gone, as with a slow server (A21): all at once.
-            Err(error) if error.code == 410 => self.list_by(key, newest, 0).await,
+            Err(error) if error.code == 410 => self.list_by(key, newest, 0, is_followed).await,
             other => other,
         }
     }
 
-    async fn list_by(&self, key: &Key, newest: &str, limit: usize) -> Result<String, Error> {
-        let moment = self.inner.lock().register.moment();
+    async fn list_by(
+        &self,
+        key: &Key,
+        newest: &str,
+        limit: usize,
+        is_followed: bool,
+    ) -> Result<String, Error> {
+        let asked = self.inner.lock().register.moment();
         let mut seen: BTreeSet<ObjectRef> = BTreeSet::new();
         let mut token = String::new();
         let resource_version = loop {
@@ -98,7 +111,7 @@ impl Views {
                     name_type(item, key);
                     let read = Read::Listed {
                         version: as_of,
-                        moment,
+                        asked,
                     };
                     inner.register.put(&object, item, read);
                     seen.insert(object);
@@ -111,7 +124,7 @@ impl Views {
         };
         let as_of = resource_version.parse::<u64>().unwrap_or(0);
         let mut inner = self.inner.lock();
-        inner.register.listed(key, &seen, as_of, moment);
+        inner.register.listed(key, &seen, as_of, asked, is_followed);
         Ok(resource_version)
     }
 
@@ -158,7 +171,7 @@ impl Views {
                         backoff.reset();
                     }
                     Next::Deleted(version, live) => {
-                        self.deleted(key, &live);
+                        self.deleted(key, &version, &live);
                         resource_version = version;
                     }
                     Next::Bookmark(version) => resource_version = version,
@@ -179,14 +192,16 @@ impl Views {
         let mut inner = self.inner.lock();
         if inner.register.is_tracked(&object) {
             name_type(live, key);
-            inner.register.put(&object, live, Read::Alone);
+            inner.register.put(&object, live, Read::Event);
         }
     }
 
-    fn deleted(&self, key: &Key, live: &Value) {
+    fn deleted(&self, key: &Key, version: &str, live: &Value) {
         let object = facts::object_of(&key.group, &key.kind, live);
         if let Some(uid) = live.pointer("/metadata/uid").and_then(Value::as_str) {
-            self.inner.lock().register.gone(&object, uid, None);
+            let version = version.parse::<u64>().unwrap_or(0);
+            let mut inner = self.inner.lock();
+            inner.register.gone(&object, uid, version, None);
         }
     }
 }

@@ -7,19 +7,25 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use flotilla_shared::digest::Digest;
 use flotilla_shared::object::ObjectRef;
-use serde_json::Value;
 use tokio::sync::watch;
 
 use super::Key;
-use crate::cluster::facts::{self, Fact, Proven, Reader, Wanted};
+use crate::cluster::facts::{Fact, Proven, Wanted};
 use crate::cluster::managers::Managers;
 use crate::health::Rules;
 use crate::plan::Fit;
 
+mod news;
+
+pub(super) use news::Read;
+
 /// One worker's time as the one that looks after an application.
 pub(super) type TenureId = u64;
+
+/// A moment of the register; whatever it learns, and whatever is followed, has one of its own. An answer
+/// tells of the time after the moment at which its question was asked.
+pub(super) type Moment = u64;
 
 /// What one tenure follows.
 struct Scope {
@@ -37,33 +43,35 @@ impl Scope {
 /// One tenure's view of an object.
 struct Interest {
     tenure: TenureId,
-    /// Which change of the register began it: a list that began before proves nothing about it.
-    since: u64,
+    /// What was asked before this moment answers nothing here: what happened between may have gone unseen.
+    since: Moment,
+    /// Whether it was looked for since; without, no fact says nothing.
+    is_known: bool,
     /// What it is compared with; none: it is only in an inventory.
     wanted: Option<Wanted>,
-    /// None: it was looked for and is not there, or not yet looked for.
+    /// None: it is not there, or not known.
     fact: Option<Arc<Fact>>,
+    /// When the fact came.
+    taken: Moment,
+    /// Resource version as of which this is known; 0: none. Nothing older is news.
+    newest: u64,
     proven: Option<Proven>,
 }
 
 #[derive(Default)]
 struct Tracked {
-    /// Resource version of the newest state that was taken in; 0: none.
-    newest: u64,
     /// UID of the object that was seen to go: no late answer brings it back.
     gone: String,
     /// Nearly always one.
     interests: Vec<Interest>,
 }
 
-/// Where a live object was read, for what may replace what.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Read {
-    /// Alone, or as an event: as of its own version.
-    Alone,
-    /// In a list of this version, which says how everything was at that moment, begun at a moment of the
-    /// register: it is no news to whoever came later and looked by themselves.
-    Listed { version: u64, moment: u64 },
+/// What a tenure knows.
+#[derive(Default)]
+pub(super) struct Known {
+    pub(super) facts: BTreeMap<ObjectRef, Arc<Fact>>,
+    /// Followed, and not looked at: they may be there or not.
+    pub(super) unseen: BTreeSet<ObjectRef>,
 }
 
 /// The register of one API server.
@@ -72,8 +80,7 @@ pub(super) struct Register {
     managers: Arc<Managers>,
     rules: Arc<Rules>,
     last: TenureId,
-    /// Counts changes of what is followed.
-    change: u64,
+    now: Moment,
     scopes: BTreeMap<TenureId, Scope>,
     tracked: HashMap<ObjectRef, Tracked>,
 }
@@ -85,7 +92,7 @@ impl Register {
             managers,
             rules,
             last: 0,
-            change: 0,
+            now: 0,
             scopes: BTreeMap::new(),
             tracked: HashMap::new(),
         }
@@ -123,17 +130,18 @@ impl Register {
         }
     }
 
-    /// Replaces what a tenure follows. Returns the objects that have to be looked at for it; none: the
-    /// tenure is over, and nothing is followed for it.
+    /// Replaces what a tenure follows. What is new in it is unseen, and so is what is compared by other
+    /// rules. False: the tenure is over, and nothing is followed for it.
     pub(super) fn follow(
         &mut self,
         tenure: TenureId,
         objects: BTreeMap<ObjectRef, Option<Wanted>>,
         keys: BTreeSet<Key>,
-    ) -> Option<Vec<ObjectRef>> {
-        self.change += 1;
-        let since = self.change;
-        let scope = self.scopes.get_mut(&tenure)?;
+    ) -> bool {
+        let since = self.tick();
+        let Some(scope) = self.scopes.get_mut(&tenure) else {
+            return false;
+        };
         scope.keys = keys;
         let names: BTreeSet<ObjectRef> = objects.keys().cloned().collect();
         let before = std::mem::replace(&mut scope.objects, names);
@@ -143,7 +151,6 @@ impl Register {
         {
             self.drop_interest(tenure, object);
         }
-        let mut fresh = Vec::new();
         for (object, wanted) in objects {
             let tracked = self.tracked.entry(object.clone()).or_default();
             match tracked.interests.iter_mut().find(|i| i.tenure == tenure) {
@@ -155,7 +162,7 @@ impl Register {
                     if let (Some(a), Some(b)) = (&own.wanted, &wanted)
                         && same(a, b)
                     {
-                        fresh.push(object.clone());
+                        own.is_known = false;
                     }
                     own.wanted = wanted;
                 }
@@ -163,15 +170,27 @@ impl Register {
                     tracked.interests.push(Interest {
                         tenure,
                         since,
+                        is_known: false,
                         wanted,
                         fact: None,
+                        taken: 0,
+                        newest: 0,
                         proven: None,
                     });
-                    fresh.push(object);
                 }
             }
         }
-        Some(fresh)
+        true
+    }
+
+    /// The moment at which a question is asked now.
+    pub(super) fn moment(&self) -> Moment {
+        self.now
+    }
+
+    fn tick(&mut self) -> Moment {
+        self.now += 1;
+        self.now
     }
 
     pub(super) fn is_tracked(&self, object: &ObjectRef) -> bool {
@@ -199,15 +218,17 @@ impl Register {
     }
 
     /// What a tenure knows; none: it is over.
-    pub(super) fn snapshot(&self, tenure: TenureId) -> Option<BTreeMap<ObjectRef, Arc<Fact>>> {
+    pub(super) fn snapshot(&self, tenure: TenureId) -> Option<Known> {
         let scope = self.scopes.get(&tenure)?;
-        let mut facts = BTreeMap::new();
+        let mut known = Known::default();
         for object in &scope.objects {
             let interests = self.tracked.get(object).map(|tracked| &tracked.interests);
             let own = interests.and_then(|all| all.iter().find(|own| own.tenure == tenure));
-            let Some((own, fact)) = own.and_then(|own| Some((own, own.fact.as_ref()?))) else {
-                continue;
-            };
+            let Some(own) = own else { continue };
+            if !own.is_known {
+                known.unseen.insert(object.clone());
+            }
+            let Some(fact) = &own.fact else { continue };
             let mut fact = Arc::clone(fact);
             let is_compared = own
                 .wanted
@@ -216,163 +237,9 @@ impl Register {
             if !is_compared {
                 Arc::make_mut(&mut fact).fit = Fit::Unknown;
             }
-            facts.insert(object.clone(), fact);
+            known.facts.insert(object.clone(), fact);
         }
-        Some(facts)
-    }
-
-    /// Takes a live object in for everybody who follows it, and wakes those for whom something that
-    /// matters changed.
-    pub(super) fn put(&mut self, object: &ObjectRef, live: &Value, read: Read) {
-        self.take(object, live, read, None);
-    }
-
-    /// Takes an object that was looked for on behalf of a tenure, if it is not over: while nobody followed
-    /// the object, it may have gone unseen.
-    pub(super) fn found(&mut self, tenure: TenureId, object: &ObjectRef, live: &Value) {
-        if self.scopes.contains_key(&tenure) {
-            self.take(object, live, Read::Alone, None);
-        }
-    }
-
-    /// Takes an object as a write of a tenure's own returned it, so that its next turn need not wait for
-    /// the watch. `applied`: it was the whole apply of the wish with this key, and what still looks different
-    /// from that wish will not get nearer; of a later wish it proves nothing.
-    pub(super) fn learn(
-        &mut self,
-        tenure: TenureId,
-        object: &ObjectRef,
-        live: &Value,
-        applied: Option<Digest>,
-    ) {
-        if self.scopes.contains_key(&tenure) {
-            self.take(object, live, Read::Alone, Some((tenure, applied)));
-        }
-    }
-
-    fn take(
-        &mut self,
-        object: &ObjectRef,
-        live: &Value,
-        read: Read,
-        by: Option<(TenureId, Option<Digest>)>,
-    ) {
-        let Some(tracked) = self.tracked.get_mut(object) else {
-            return;
-        };
-        let text = |pointer: &str| live.pointer(pointer).and_then(Value::as_str);
-        let uid = text("/metadata/uid").unwrap_or_default();
-        let version = text("/metadata/resourceVersion");
-        let version = version.and_then(|v| v.parse::<u64>().ok()).unwrap_or(0);
-        // A list says how all was at its moment; one object's own version says only how new it is.
-        let (as_of, moment) = match read {
-            Read::Alone => (version, u64::MAX),
-            Read::Listed { version, moment } => (version, moment),
-        };
-        let is_late = as_of != 0 && as_of < tracked.newest;
-        if is_late || (!uid.is_empty() && tracked.gone == uid) {
-            return;
-        }
-        tracked.newest = version;
-        let reader = Reader {
-            manager: &self.manager,
-            managers: &self.managers,
-            rules: &self.rules,
-        };
-        for own in tracked
-            .interests
-            .iter_mut()
-            .filter(|own| own.since <= moment)
-        {
-            let wanted = own.wanted.as_ref();
-            let applied = by
-                .filter(|(tenure, _)| *tenure == own.tenure)
-                .map(|(_, applied)| applied);
-            let is_current = |key| wanted.is_some_and(|wanted| wanted.key == key);
-            let is_applied = applied.flatten().is_some_and(is_current);
-            // The answer to a write of an earlier wish is news to the tenure, like anybody else's write.
-            let is_writer = is_applied || applied == Some(None);
-            let proven = own.proven.as_ref().filter(|_| !is_applied);
-            let mut fact = facts::read(live, wanted, proven, &reader);
-            // What people added and an apply left is no proof of anything.
-            if let (true, Some(wanted)) = (is_applied, wanted) {
-                let is_proof = fact.fit != Fit::Equal && !fact.has_foreign;
-                own.proven = is_proof.then(|| Proven {
-                    key: wanted.key,
-                    content: facts::content(live),
-                });
-                if is_proof {
-                    fact.fit = Fit::Equal;
-                }
-            }
-            let is_same = own.fact.as_ref().is_some_and(|b| is_same(b, &fact));
-            own.fact = Some(Arc::new(fact));
-            if !is_same
-                && !is_writer
-                && let Some(scope) = self.scopes.get(&own.tenure)
-            {
-                scope.wake();
-            }
-        }
-    }
-
-    /// An object of this UID is not there any more, and never comes back.
-    pub(super) fn gone(&mut self, object: &ObjectRef, uid: &str, by: Option<TenureId>) {
-        let Some(tracked) = self.tracked.get_mut(object) else {
-            return;
-        };
-        uid.clone_into(&mut tracked.gone);
-        for own in &mut tracked.interests {
-            if own.fact.as_ref().is_some_and(|fact| fact.uid == uid) {
-                own.fact = None;
-                if by != Some(own.tenure)
-                    && let Some(scope) = self.scopes.get(&own.tenure)
-                {
-                    scope.wake();
-                }
-            }
-        }
-    }
-
-    /// The moment of the register at which a list begins.
-    pub(super) fn moment(&self) -> u64 {
-        self.change
-    }
-
-    /// A list of this version, begun at a moment, shows everything that a view covers; what is not in it
-    /// is not there.
-    pub(super) fn listed(
-        &mut self,
-        key: &Key,
-        seen: &BTreeSet<ObjectRef>,
-        version: u64,
-        moment: u64,
-    ) {
-        for (object, tracked) in &mut self.tracked {
-            let is_newer = version != 0 && tracked.newest > version;
-            if is_newer || seen.contains(object) || !key.covers(object) {
-                continue;
-            }
-            for own in &mut tracked.interests {
-                if own.since <= moment
-                    && own.fact.take().is_some()
-                    && let Some(scope) = self.scopes.get(&own.tenure)
-                {
-                    scope.wake();
-                }
-            }
-        }
-    }
-
-    /// The API server went back in time: what is remembered of a view has newer versions than what is
-    /// true, and what was gone may be there again (A19).
-    pub(super) fn went_back(&mut self, key: &Key) {
-        for (object, tracked) in &mut self.tracked {
-            if key.covers(object) {
-                tracked.newest = 0;
-                tracked.gone.clear();
-            }
-        }
+        Some(known)
     }
 
     /// Wakes everybody who needs a view.
@@ -383,17 +250,6 @@ impl Register {
             }
         }
     }
-}
-
-/// Whether nothing that matters differs.
-fn is_same(a: &Fact, b: &Fact) -> bool {
-    a.uid == b.uid
-        && a.fit == b.fit
-        && a.replicas_differ == b.replicas_differ
-        && a.health == b.health
-        && a.terminating == b.terminating
-        && a.application == b.application
-        && a.prune == b.prune
 }
 
 #[cfg(test)]
