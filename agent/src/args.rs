@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use flotilla_render::{Output, Renderer};
 use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName};
-use flotilla_shared::revision::{BranchName, Commit, TreePath};
+use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl, TreePath};
 use flotilla_shared::telemetry::LogFormat;
 
 /// The Flotilla agent.
@@ -44,6 +44,11 @@ pub enum Command {
     /// Print what a turn would change for a commit, by the API server's dry run; needs no hub, changes
     /// nothing. Exit code 1: something differs.
     Plan(Box<Plan>),
+    /// Look whether the agent has what it needs: rights, namespace, lease, disk, Git, keys, policy.
+    ///
+    /// Marks: what is well, what somebody should look at (!), what is wrong, and what could not be found out
+    /// (?). Exit code 1: something is wrong; 2: nothing that was seen is, and not all could be seen.
+    Check(Box<Check>),
     /// Work with the agent's policy file.
     Policy {
         /// What to do with it.
@@ -105,6 +110,41 @@ pub struct Plan {
     /// The agent's own namespace.
     #[arg(long, default_value = "flotilla-system")]
     pub namespace: String,
+    /// text or json.
+    #[arg(short, long, default_value = "text")]
+    pub output: PlanOutput,
+}
+
+/// What to check.
+#[derive(Debug, clap::Args)]
+pub struct Check {
+    /// Before the agent is installed, and with the rights of whoever will: what installing needs.
+    #[arg(long)]
+    pub pre: bool,
+    /// The agent's own rules; without a file the defaults hold.
+    #[arg(long)]
+    pub policy: Option<PathBuf>,
+    /// A kubeconfig file; default: the pod's own service account.
+    #[arg(long)]
+    pub kubeconfig: Option<PathBuf>,
+    /// The kubeconfig's context.
+    #[arg(long)]
+    pub context: Option<String>,
+    /// The agent's own namespace.
+    #[arg(long, default_value = "flotilla-system")]
+    pub namespace: String,
+    /// Where identity, ledger and Git caches are kept.
+    #[arg(long)]
+    pub data_dir: Option<PathBuf>,
+    /// Directory of Git credentials, as `run` takes it.
+    #[arg(long)]
+    pub git_credentials: Option<PathBuf>,
+    /// File with age keys, or directory of such files.
+    #[arg(long)]
+    pub sops_age_keys: Option<PathBuf>,
+    /// A repository to ask besides those of the policy and of what was accepted; may be repeated.
+    #[arg(long, value_name = "URL")]
+    pub repo: Vec<RepositoryUrl>,
     /// text or json.
     #[arg(short, long, default_value = "text")]
     pub output: PlanOutput,

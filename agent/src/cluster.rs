@@ -46,8 +46,7 @@ pub use managers::{Managers, Who, Writer};
 pub use turn::{Memory, TurnInput, Wish};
 
 pub(crate) use api::Api;
-
-use discovery::Discovery;
+pub(crate) use discovery::Discovery;
 
 use crate::events::Events;
 use crate::health::Rules;

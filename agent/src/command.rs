@@ -1,5 +1,6 @@
 //! What each subcommand does.
 
+mod check;
 mod plan;
 mod render;
 
@@ -32,6 +33,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
         Command::Render(args) => render::run(*args).await?,
         Command::Plan(args) => return plan::run(*args).await,
+        Command::Check(args) => return check::run(*args).await,
         Command::Policy {
             command: PolicyCommand::Check { file },
         } => {

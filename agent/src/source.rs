@@ -27,7 +27,7 @@ use crate::policy::Refusal;
 use crate::source::proofs::Proofs;
 use crate::source::sealed::Closed;
 
-pub(crate) use sealed::open_all;
+pub(crate) use sealed::{count_keys, open_all};
 pub use trust::Trust;
 
 /// Longest whole fetch and read of one application.

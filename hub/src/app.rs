@@ -262,6 +262,7 @@ async fn decide(start: Start) -> anyhow::Result<Vec<JoinHandle<()>>> {
         rates: Rates::default(),
         access: Access::new(store.grants().await?, oidc.clone()),
         metrics: metrics.clone(),
+        health: health.clone(),
         epoch,
         address,
         started_at,

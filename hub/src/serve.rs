@@ -48,6 +48,8 @@ pub struct Context {
     pub access: access::Access,
     /// What is measured.
     pub metrics: crate::metrics::Metrics,
+    /// Whether what is decided can be stored.
+    pub health: crate::driver::Health,
     /// The store's epoch.
     pub epoch: Epoch,
     /// `host:port` that agents and operators should dial.

@@ -76,6 +76,15 @@ pub struct Store {
 }
 
 impl Store {
+    /// Which engine keeps it, in a word.
+    #[must_use]
+    pub fn engine_name(&self) -> &'static str {
+        match self.engine {
+            Engine::Sqlite => "sqlite",
+            Engine::Postgres => "postgresql",
+        }
+    }
+
     /// Opens the store in a data directory, brings its schema up to date, and takes the right to
     /// decide.
     ///

@@ -15,6 +15,7 @@ pub mod assignment;
 pub mod backoff;
 pub mod dial;
 pub mod digest;
+pub mod findings;
 pub mod health;
 pub mod id;
 pub mod identity;

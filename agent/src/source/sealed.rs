@@ -60,6 +60,11 @@ pub(crate) fn open_all(entries: &mut [TreeEntry], keys: Option<&Path>) -> Closed
     closed
 }
 
+/// How many age keys there are.
+pub(crate) fn count_keys(path: &Path) -> Result<usize, String> {
+    read_keys(Some(path)).map(|keys| keys.len())
+}
+
 fn read_keys(path: Option<&Path>) -> Result<Vec<Identity>, String> {
     let none = || "the agent has no age key (--sops-age-keys)".to_owned();
     let path = path.ok_or_else(none)?;

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod check;
 mod commit;
 mod context;
 mod join;
@@ -7,16 +8,18 @@ mod promote;
 mod render;
 mod steer;
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::Resettable;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName};
 
+pub(crate) use check::{BundleArgs, CheckArgs};
 pub(crate) use commit::CommitPrefix;
 pub(crate) use context::{ContextCommand, LoginArgs};
-pub(crate) use join::{ClusterCommand, JoinManifest, TokenCommand, Workload};
+pub(crate) use join::{ClusterCommand, JoinManifest, JoinOutput, TokenCommand, Workload};
 pub(crate) use promote::Promote;
 pub(crate) use render::{ChartArgs, GeneratedChoice, RenderArgs, Renderer};
 pub(crate) use steer::{
@@ -67,9 +70,18 @@ impl Args {
                 false => arg,
             }
         });
+        if is_plugin(std::env::args_os().next().as_deref()) {
+            command = command.bin_name("kubectl flotilla");
+        }
         let matches = command.try_get_matches_from_mut(std::env::args_os())?;
         Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
     }
+}
+
+/// Whether kubectl started us, which runs `kubectl-flotilla` for `kubectl flotilla`.
+fn is_plugin(program: Option<&OsStr>) -> bool {
+    let stem = program.and_then(|program| Path::new(program).file_stem());
+    stem.is_some_and(|stem| stem == "kubectl-flotilla" || stem == "kubectl_flotilla")
 }
 
 /// When to use colours.
@@ -255,6 +267,13 @@ pub(crate) enum Command {
         #[command(flatten)]
         output: OutputArgs,
     },
+    /// Look over the whole way to the fleet: context, clock, certificates, versions, hub, rights, clusters.
+    ///
+    /// Marks: what is well, what somebody should look at (!), what is wrong, and what could not be found out
+    /// (?). Exit code 1: something is wrong; 2: nothing that was seen is, and not all could be seen.
+    Check(CheckArgs),
+    /// Write what somebody who helps wants to see to a file, without secrets; says first what is in it.
+    SupportBundle(BundleArgs),
     /// Serve the fleet's pages to this machine's browser, with your own context.
     ///
     /// The link that is printed lets one browser in, once. Nothing but loopback can reach the pages.
@@ -277,6 +296,12 @@ pub(crate) enum Command {
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
+    },
+    /// Write the manual's pages, one for each command.
+    #[command(hide = true)]
+    Man {
+        /// An existing directory.
+        directory: PathBuf,
     },
 }
 
@@ -349,6 +374,19 @@ mod tests {
         for bad in ["", "0s", "m", "1w", "99999999999999999999s", "366d", "-1s"] {
             assert!(duration(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn kubectl_finds_us_by_name() {
+        for (program, plugin) in [
+            ("/usr/bin/flotilla", false),
+            ("/home/a/.krew/bin/kubectl-flotilla", true),
+            ("kubectl-flotilla.exe", true),
+            ("", false),
+        ] {
+            assert_eq!(is_plugin(Some(OsStr::new(program))), plugin, "{program}");
+        }
+        assert!(!is_plugin(None));
     }
 
     /// The whole help, so that a change of it is seen in review.

@@ -2,6 +2,8 @@
 
 mod approval;
 mod audit;
+mod bundle;
+mod check;
 mod cluster;
 mod commit;
 mod context;
@@ -75,6 +77,15 @@ pub(crate) async fn run(args: Args, printer: &Printer) -> Result<(), Error> {
         timeout: args.timeout,
     };
     match args.command {
+        Command::Check(args) => check::run(&reach, args, printer).await,
+        Command::SupportBundle(args) => bundle::run(&reach, args, printer).await,
+        Command::Man { directory } => {
+            let made = clap_mangen::generate_to(Args::command(), &directory);
+            made.map_err(|cause| Error::File {
+                path: directory,
+                cause,
+            })
+        }
         Command::Render(args) => render::run(args, printer).await,
         Command::Version { output } if output.output.is_structured() => {
             let version = serde_json::json!({ "version": env!("CARGO_PKG_VERSION") });

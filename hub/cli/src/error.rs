@@ -85,6 +85,9 @@ pub(crate) enum Error {
     /// What was asked for differs; it was shown.
     #[error("something differs")]
     Differs,
+    /// Not all that should be looked at could be; it was shown.
+    #[error("not everything could be found out")]
+    Unseen,
     /// A result cannot be written as JSON or YAML.
     #[error("cannot write the result: {0}")]
     Format(#[from] serde_json::Error),
@@ -134,7 +137,8 @@ impl Error {
         }
     }
 
-    fn hint(&self) -> Option<String> {
+    /// What the user may do.
+    pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::NotYet { hint, .. } => Some(hint.clone()),
             Self::NoContext(_) | Self::NoHome => Some(
@@ -230,7 +234,7 @@ impl Error {
         if self.is_broken_pipe() {
             return ExitCode::SUCCESS;
         }
-        if matches!(self, Self::Differs) {
+        if matches!(self, Self::Differs | Self::Unseen) {
             return ExitCode::from(self.exit_code());
         }
         printer.error(&self.to_string(), self.hint().as_deref());

@@ -12,6 +12,8 @@
 //! a Git library; branches are moved by the user's own `git`.
 
 mod args;
+mod bundle;
+mod check;
 mod checkpoint;
 mod client;
 mod commands;

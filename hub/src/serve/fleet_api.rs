@@ -340,6 +340,8 @@ impl FleetService for Operators {
     ) -> Result<Response<v1::GetHubResponse>, Status> {
         let operator = self.allow(&request, Need::See)?;
         let file = self.0.fleet_file.read().clone();
+        // Who cannot be asked does not decide for long, and what is known is told all the same.
+        let standing = self.0.store.standing().await.ok();
         Ok(Response::new(v1::GetHubResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             epoch: self.0.epoch.0,
@@ -351,6 +353,13 @@ impl FleetService for Operators {
             fleet_loaded_at: file.loaded_at.map(timestamp_to_wire),
             fleet_error: file.error,
             rights: self.0.access.rights(&operator),
+            now: Some(timestamp_to_wire(Timestamp::now())),
+            store: self.0.store.engine_name().to_owned(),
+            store_failing: self.0.health.is_failing() || standing.is_none(),
+            term: standing
+                .as_ref()
+                .map_or(0, |one| u64::try_from(one.term).unwrap_or_default()),
+            decider: standing.map(|one| one.address).unwrap_or_default(),
         }))
     }
 }

@@ -2066,6 +2066,21 @@ pub struct GetHubResponse {
     /// What the caller may do.
     #[prost(message, repeated, tag = "10")]
     pub rights: ::prost::alloc::vec::Vec<OperatorRight>,
+    /// The hub's clock when it answered; none: an older hub.
+    #[prost(message, optional, tag = "11")]
+    pub now: ::core::option::Option<::prost_types::Timestamp>,
+    /// Bounded: sqlite, postgresql; empty: an older hub.
+    #[prost(string, tag = "12")]
+    pub store: ::prost::alloc::string::String,
+    /// Whether the last write to the store failed.
+    #[prost(bool, tag = "13")]
+    pub store_failing: bool,
+    /// Of several replicas: where the others reach the one that decides, which is the one that answers.
+    #[prost(string, tag = "14")]
+    pub decider: ::prost::alloc::string::String,
+    /// How often the right to decide has changed hands.
+    #[prost(uint64, tag = "15")]
+    pub term: u64,
 }
 /// A role, and where it holds.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -33,6 +33,16 @@ pub struct Hub {
     /// Why the fleet file on disk is not in force, line by line.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fleet_errors: Vec<String>,
+    /// Its clock when it answered; none: an older hub.
+    pub now: Option<Timestamp>,
+    /// `sqlite` or `postgresql`; empty: an older hub.
+    pub store: String,
+    /// Whether the last write to the store failed.
+    pub store_failing: bool,
+    /// Of several replicas, where the one that decides is reached by the others.
+    pub decider: String,
+    /// How often the right to decide has changed hands.
+    pub term: u64,
 }
 
 /// A role, and where it holds.
@@ -193,6 +203,11 @@ impl From<&v1::GetHubResponse> for Hub {
             fleet_digest: text(&wire.fleet_digest),
             fleet_loaded_at: moment(wire.fleet_loaded_at.as_ref()),
             fleet_errors: wire.fleet_error.lines().take(100).map(text).collect(),
+            now: moment(wire.now.as_ref()),
+            store: text(&wire.store),
+            store_failing: wire.store_failing,
+            decider: text(&wire.decider),
+            term: wire.term,
         }
     }
 }

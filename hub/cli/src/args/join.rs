@@ -132,6 +132,18 @@ pub(crate) struct JoinManifest {
     /// The agent gets the right to impersonate it, and no other.
     #[arg(long, value_name = "ACCOUNT", value_parser = account)]
     pub(crate) impersonate: Vec<(String, String)>,
+    /// What to print: manifests for `kubectl apply`, or values for the chart flotilla-agent.
+    #[arg(short, long, value_name = "FORMAT", default_value = "manifests")]
+    pub(crate) output: JoinOutput,
+}
+
+/// What `join-manifest` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum JoinOutput {
+    /// Everything that the agent needs.
+    Manifests,
+    /// What the chart flotilla-agent wants to know; the chart has the rest.
+    HelmValues,
 }
 
 fn account(text: &str) -> Result<(String, String), String> {

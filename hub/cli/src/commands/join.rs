@@ -3,9 +3,10 @@
 //! The manifests are the files of `deploy/agent`, so that what a person reads there is what is printed.
 
 use flotilla_proto::v1;
+use serde_json::json;
 
 use super::{labels, token};
-use crate::args::{JoinManifest, Workload};
+use crate::args::{JoinManifest, JoinOutput, Workload};
 use crate::client::Client;
 use crate::error::Error;
 use crate::printer::Printer;
@@ -92,6 +93,12 @@ pub(super) async fn run(
             (created.token, created.trust_bundle, created.hub_address)
         }
     };
+    if join.output == JoinOutput::HelmValues && !join.impersonate.is_empty() {
+        return Err(Error::refused(
+            "the chart has no place for --impersonate",
+            "print manifests, and take the Roles and RoleBindings at their end beside the chart",
+        ));
+    }
     let values = Values {
         cluster: join.name.to_string(),
         hub: join.hub.unwrap_or(address),
@@ -109,10 +116,19 @@ pub(super) async fn run(
             values.hub
         ));
     }
-    printer.out(&manifests(&values, join.workload))?;
+    let next = match join.output {
+        JoinOutput::Manifests => {
+            printer.out(&manifests(&values, join.workload))?;
+            "apply it in the cluster with kubectl apply -f -"
+        }
+        JoinOutput::HelmValues => {
+            printer.out(&helm_values(&values, join.workload)?)?;
+            "it holds a token: keep it as a secret; install with helm install flotilla-agent \
+             deploy/charts/flotilla-agent --namespace flotilla-system --create-namespace --values FILE"
+        }
+    };
     printer.say(&format!(
-        "apply it in the cluster with kubectl apply -f -; then: flotilla cluster list --pending; \
-         flotilla cluster accept {}",
+        "{next}; then: flotilla cluster list --pending; flotilla cluster accept {}",
         join.name
     ));
     Ok(())
@@ -138,6 +154,42 @@ fn manifests(values: &Values, workload: Workload) -> String {
         + &impersonation(&values.impersonate)
 }
 
+/// What the chart wants to know of this cluster.
+fn helm_values(values: &Values, workload: Workload) -> Result<String, Error> {
+    let image = match values.image.split_once('@') {
+        Some((name, digest)) => json!({"repository": without_tag(name).0, "digest": digest}),
+        None => match without_tag(&values.image) {
+            (repository, "") => {
+                return Err(Error::refused(
+                    format!("the image {repository} has neither tag nor digest"),
+                    "name one: --image REPOSITORY:TAG",
+                ));
+            }
+            (repository, tag) => json!({"repository": repository, "tag": tag}),
+        },
+    };
+    let all = json!({
+        "hub": values.hub,
+        "cluster": values.cluster,
+        "trustBundle": values.trust_bundle,
+        "token": values.token,
+        "image": image,
+        "workload": match workload {
+            Workload::DaemonSet => "DaemonSet",
+            Workload::StatefulSet => "StatefulSet",
+        },
+    });
+    Ok(flotilla_yaml::to_string(&all))
+}
+
+/// An image's name, and its tag; a port is none.
+fn without_tag(image: &str) -> (&str, &str) {
+    image
+        .rsplit_once(':')
+        .filter(|(_, tag)| !tag.contains('/'))
+        .unwrap_or((image, ""))
+}
+
 /// The right to write as exactly these service accounts, which `serviceAccounts` of the agent's policy
 /// names.
 fn impersonation(accounts: &[(String, String)]) -> String {
@@ -157,16 +209,19 @@ mod tests {
 
     use super::*;
 
-    fn documents(workload: Workload) -> Vec<Value> {
-        let values = Values {
+    fn values(image: &str) -> Values {
+        Values {
             cluster: "prod-eu-1".to_owned(),
             hub: "hub.example.org:8443".to_owned(),
             trust_bundle: "-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n".to_owned(),
             token: "ab\"c: ${HUB}".to_owned(),
-            image: "example.org/agent:1".to_owned(),
+            image: image.to_owned(),
             impersonate: Vec::new(),
-        };
-        let text = manifests(&values, workload);
+        }
+    }
+
+    fn documents(workload: Workload) -> Vec<Value> {
+        let text = manifests(&values("example.org/agent:1"), workload);
         parse_documents(&text, &Limits::default())
             .unwrap()
             .into_iter()
@@ -202,6 +257,31 @@ mod tests {
                 assert!(!rest.contains("${"), "{rest}");
             }
         }
+    }
+
+    #[test]
+    fn the_charts_values_are_those_of_the_cluster() {
+        let digest = format!("sha256:{}", "a".repeat(64));
+        for (image, expected) in [
+            (
+                "example.org:5000/agent:1".to_owned(),
+                json!({"repository": "example.org:5000/agent", "tag": "1"}),
+            ),
+            (
+                format!("example.org/agent:1@{digest}"),
+                json!({"repository": "example.org/agent", "digest": digest}),
+            ),
+        ] {
+            let text = helm_values(&values(&image), Workload::StatefulSet).unwrap();
+            let read = parse_documents(&text, &Limits::default()).unwrap();
+            let read = &read[0].value;
+            assert_eq!(read["image"], expected, "{text}");
+            assert_eq!(read["token"], "ab\"c: ${HUB}");
+            assert_eq!(read["cluster"], "prod-eu-1");
+            assert_eq!(read["workload"], "StatefulSet");
+            assert!(read["trustBundle"].as_str().unwrap().contains("\nAA\n"));
+        }
+        assert!(helm_values(&values("example.org:5000/agent"), Workload::DaemonSet).is_err());
     }
 
     /// What Kubernetes' pod security standard "restricted" asks of a pod.

@@ -25,6 +25,8 @@ type Events = (Vec<v1::AuditEntry>, Status);
 #[derive(Default, Clone)]
 pub(crate) struct Fake {
     pub(crate) promotion: v1::PreviewPromotionResponse,
+    /// What it says of itself; none: it fails.
+    pub(crate) hub: Option<v1::GetHubResponse>,
     /// Answers about promotions before that one, one for each call.
     pub(crate) promotions: Arc<Mutex<VecDeque<v1::PreviewPromotionResponse>>>,
     /// What was asked about promotions.
@@ -264,7 +266,8 @@ impl FleetService for Fake {
     }
 
     async fn get_hub(&self, _: Request<v1::GetHubRequest>) -> Answer<v1::GetHubResponse> {
-        Err(Status::internal("broken on purpose"))
+        let hub = self.hub.clone().map(Response::new);
+        hub.ok_or(Status::internal("broken on purpose"))
     }
 }
 

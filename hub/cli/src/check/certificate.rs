@@ -1,0 +1,46 @@
+//! How long certificates live.
+
+use flotilla_shared::digest::Digest;
+use jiff::Timestamp;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+/// Most certificates of one text.
+const MOST: usize = 32;
+
+/// From when until when a certificate is good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Validity {
+    /// SHA-256 of the certificate.
+    pub(crate) fingerprint: String,
+    /// Its first moment.
+    pub(crate) begin: Timestamp,
+    /// Its last.
+    pub(crate) end: Timestamp,
+}
+
+impl Validity {
+    /// Whether less than a fifth of its life is left.
+    pub(crate) fn is_in_its_last_fifth(&self, now: Timestamp) -> bool {
+        let life = self.end.duration_since(self.begin).as_secs();
+        self.end.duration_since(now).as_secs() < life / 5
+    }
+}
+
+/// The certificates of a PEM text, in its order; what cannot be read is left out.
+pub(crate) fn validities(pem: &str) -> Vec<Validity> {
+    CertificateDer::pem_slice_iter(pem.as_bytes())
+        .take(MOST)
+        .filter_map(|der| {
+            let der = der.ok()?;
+            let (_, parsed) = X509Certificate::from_der(&der).ok()?;
+            let moment = |time: i64| Timestamp::from_second(time).ok();
+            Some(Validity {
+                fingerprint: Digest::of(&der).to_string(),
+                begin: moment(parsed.validity().not_before.timestamp())?,
+                end: moment(parsed.validity().not_after.timestamp())?,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,438 @@
+//! From facts to findings.
+
+use std::collections::BTreeMap;
+
+use flotilla_shared::findings::{Findings, Group, Skew, skew};
+use jiff::Timestamp;
+
+use super::{ContextFacts, Fact, Facts, FleetFile, HubFacts, Missing, Validity};
+use crate::view::{Cluster, Connection, Environment, Hub};
+
+/// Clocks that differ by more make soaks, windows and new certificates go wrong.
+const CLOCK_LOOK: i64 = 5;
+/// By more: new certificates are refused.
+const CLOCK_WRONG: i64 = 60;
+/// A branch that was not read for so long is not followed.
+const UNREAD: i64 = 600;
+/// Names that are listed before it says how many more there are.
+const NAMES: usize = 5;
+
+/// Judges everything.
+pub(crate) fn judge(facts: &Facts) -> Findings {
+    let mut groups = vec![context(&facts.context, facts.now)];
+    match &facts.hub {
+        None => {}
+        Some(Err(missing)) => {
+            let mut group = Group::new("hub");
+            group.wrong(missing.why.clone(), missing.hint.clone());
+            groups.push(group);
+        }
+        Some(Ok(hub)) => {
+            groups.push(clock(hub));
+            groups.push(about_hub(hub, facts.version));
+            groups.push(authority(hub, facts.context.as_ref().ok(), facts.now));
+            groups.push(rights(&hub.hub));
+        }
+    }
+    let hub = facts.hub.as_ref().and_then(|hub| hub.as_ref().ok());
+    groups.push(fleet_file(hub, facts.fleet_file.as_ref()));
+    if let Some(environments) = &facts.environments {
+        groups.push(known("environments", environments, |group, all| {
+            about_environments(group, all, facts.now);
+        }));
+    }
+    if let Some(clusters) = &facts.clusters {
+        let version = hub.map(|hub| hub.hub.version.as_str());
+        groups.push(known("clusters", clusters, |group, all| {
+            about_clusters(group, all, version, facts.now);
+        }));
+    }
+    Findings::from(groups)
+}
+
+/// A group about what could be had, or the finding that it could not.
+fn known<T>(name: &'static str, fact: &Fact<T>, judge: impl FnOnce(&mut Group, &T)) -> Group {
+    let mut group = Group::new(name);
+    match fact {
+        Ok(fact) => judge(&mut group, fact),
+        Err(missing) => missing.unknown(&mut group),
+    }
+    group
+}
+
+impl Missing {
+    fn unknown(&self, group: &mut Group) {
+        group.unknown(self.why.clone(), self.hint.clone());
+    }
+}
+
+fn day(moment: Timestamp) -> String {
+    moment.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+/// Some names, and how many more.
+fn names<'n>(names: impl Iterator<Item = &'n str> + Clone) -> String {
+    let all = names.clone().count();
+    let some: Vec<&str> = names.take(NAMES).collect();
+    match all.saturating_sub(some.len()) {
+        0 => some.join(", "),
+        more => format!("{} and {more} more", some.join(", ")),
+    }
+}
+
+/// How long a certificate lives on.
+fn life(group: &mut Group, what: &str, validity: &Validity, now: Timestamp, hint: &str) {
+    let end = day(validity.end);
+    if now < validity.begin {
+        let text = format!("{what} begins on {}", day(validity.begin));
+        group.wrong(text, "set this machine's clock right");
+    } else if now >= validity.end {
+        group.wrong(format!("{what} ended on {end}"), hint);
+    } else if validity.is_in_its_last_fifth(now) {
+        let text = format!("{what} ends on {end}: less than a fifth of its life is left");
+        group.look(text, hint);
+    } else {
+        group.well(format!("{what} is good until {end}"));
+    }
+}
+
+fn context(fact: &Fact<ContextFacts>, now: Timestamp) -> Group {
+    let mut group = Group::new("context");
+    let facts = match fact {
+        Ok(facts) => facts,
+        Err(missing) => {
+            group.wrong(missing.why.clone(), missing.hint.clone());
+            return group;
+        }
+    };
+    group.well(format!("{} names the hub {}", facts.name, facts.hub));
+    match &facts.certificate {
+        Some(validity) => {
+            let hint = "renew it: flotilla context renew; after its end an admin makes a new context file \
+                        with flotilla operator set NAME --role ROLE --write-context FILE";
+            life(&mut group, "your certificate", validity, now, hint);
+        }
+        None => group.well("you are logged in at an issuer"),
+    }
+    group
+}
+
+fn clock(facts: &HubFacts) -> Group {
+    let mut group = Group::new("clock");
+    let Some(theirs) = facts.hub.now else {
+        let text = "the hub does not say what time it has: it is older than this program";
+        group.unknown(text, "");
+        return group;
+    };
+    let (before, after) = facts.asked;
+    // It was some time between question and answer.
+    let off = if theirs < before {
+        before.duration_since(theirs)
+    } else if theirs > after {
+        theirs.duration_since(after)
+    } else {
+        jiff::SignedDuration::ZERO
+    }
+    .as_secs();
+    let which = if theirs < before {
+        "behind"
+    } else {
+        "ahead of"
+    };
+    let hint = "let both run NTP: certificates, soaks and change windows go by the clock";
+    match off {
+        0 => group.well("this machine's and the hub's agree"),
+        1..=CLOCK_LOOK => group.well(format!("the hub's is {off}s {which} this machine's")),
+        _ if off <= CLOCK_WRONG => {
+            group.look(format!("the hub's is {off}s {which} this machine's"), hint);
+        }
+        _ => group.wrong(format!("the hub's is {off}s {which} this machine's"), hint),
+    }
+    group
+}
+
+fn about_hub(facts: &HubFacts, version: &str) -> Group {
+    let mut group = Group::new("hub");
+    let hub = &facts.hub;
+    let upgrade = "the hub comes first, then agents, the command line at any time";
+    let text = format!("it runs {}, this program is {version}", hub.version);
+    match skew(&hub.version, version) {
+        Skew::Same => group.well(text),
+        Skew::Older => group.look(format!("{text}: the hub is older"), upgrade),
+        Skew::Newer => group.look(
+            format!("{text}: this program is older"),
+            "take the command line of the hub's version",
+        ),
+        Skew::Unreadable => group.unknown(text, ""),
+    }
+    match (hub.store.as_str(), hub.store_failing) {
+        ("", _) => group.unknown("it does not say how it keeps its store: it is older", ""),
+        (store, true) => group.wrong(
+            format!("its store ({store}) does not take what is decided"),
+            "the hub's log says why: a full disk, a database that is away, a lost lease",
+        ),
+        (store, false) => group.well(format!("its store ({store}) takes what is decided")),
+    }
+    if hub.store == "postgresql" {
+        match hub.decider.as_str() {
+            "" => group.look(
+                "no replica is written down as the one that decides",
+                "wait for a takeover (six seconds); then look into the replicas' logs",
+            ),
+            decider => group.well(format!(
+                "the replica at {decider} decides, for the {} time the right changed hands",
+                ordinal(hub.term)
+            )),
+        }
+    } else if hub.store == "sqlite" {
+        group.well("one process decides, without replicas");
+    }
+    match hub.fleet_errors.first() {
+        None => group.well(format!(
+            "the fleet file {} is in force",
+            hub.fleet_digest.get(..12).unwrap_or(&hub.fleet_digest)
+        )),
+        Some(first) => group.wrong(
+            format!("the fleet file on its disk is not in force: {first}"),
+            "mend it; flotilla-hub check FILE says everything that is wrong with it",
+        ),
+    }
+    group
+}
+
+fn ordinal(number: u64) -> String {
+    let ending = match (number % 10, number % 100) {
+        (1, rest) if rest != 11 => "st",
+        (2, rest) if rest != 12 => "nd",
+        (3, rest) if rest != 13 => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
+}
+
+fn authority(facts: &HubFacts, context: Option<&ContextFacts>, now: Timestamp) -> Group {
+    let mut group = Group::new("authority");
+    let hint = "change it while it is good: flotilla-hub ca rotate, and later --finish";
+    if facts.roots.is_empty() {
+        group.unknown("the hub hands out no roots that can be read", "");
+    }
+    for root in &facts.roots {
+        let short = root.fingerprint.get(..12).unwrap_or(&root.fingerprint);
+        let age = now.duration_since(root.begin).as_secs() / 86_400;
+        let what = format!("root {short}, {} days old,", age.max(0));
+        life(&mut group, &what, root, now, hint);
+    }
+    if facts.roots.len() > 1 {
+        group.look(
+            format!(
+                "{} roots are trusted: a change is under way",
+                facts.roots.len()
+            ),
+            "finish it once every agent has a certificate of the new one: flotilla-hub ca status",
+        );
+    }
+    if let Some(context) = context {
+        let known = |root: &Validity| {
+            context
+                .roots
+                .iter()
+                .any(|one| one.fingerprint == root.fingerprint)
+        };
+        if facts.roots.iter().all(known) {
+            group.well("this context trusts the same");
+        } else {
+            group.look(
+                "this context does not have all of them, and loses the hub when the old one goes",
+                "flotilla context renew",
+            );
+        }
+    }
+    group
+}
+
+fn rights(hub: &Hub) -> Group {
+    let mut group = Group::new("rights");
+    let mut any = false;
+    for right in hub.rights.iter().filter(|right| right.role != "none") {
+        any = true;
+        let place = match right.environments.as_slice() {
+            [] => "everywhere".to_owned(),
+            some => format!("in {}", some.join(", ")),
+        };
+        group.well(format!("{} is {} {place}", hub.operator, right.role));
+    }
+    if !any {
+        group.wrong(
+            format!("{} may do nothing here", hub.operator),
+            "an admin gives a role: flotilla operator set NAME --role viewer",
+        );
+    }
+    group
+}
+
+fn fleet_file(hub: Option<&HubFacts>, file: Option<&Fact<FleetFile>>) -> Group {
+    let mut group = Group::new("fleet file");
+    let file = match file {
+        None => return group,
+        Some(Ok(file)) => file,
+        Some(Err(missing)) => {
+            group.wrong(missing.why.clone(), missing.hint.clone());
+            return group;
+        }
+    };
+    match hub {
+        None => group.unknown(format!("{} cannot be compared", file.path), ""),
+        Some(hub) if hub.hub.fleet_digest == file.digest => {
+            group.well(format!("{} is what the hub has in force", file.path));
+        }
+        Some(_) => group.wrong(
+            format!("{} is not what the hub has in force", file.path),
+            "bring it to the hub (it reads the file again by itself), or take the newer one; a ConfigMap \
+             takes up to a minute to arrive",
+        ),
+    }
+    group
+}
+
+fn about_environments(group: &mut Group, all: &[Environment], now: Timestamp) {
+    if all.is_empty() {
+        group.look(
+            "there is none",
+            "name one under environments: in the fleet file",
+        );
+    }
+    for environment in all {
+        let name = &environment.name;
+        let count = group.findings.len();
+        for branch in &environment.branches {
+            let what = format!(
+                "{name}: branch {} of {}",
+                environment.branch, branch.repository
+            );
+            let unread = branch
+                .checked_at
+                .is_none_or(|at| now.duration_since(at).as_secs() > UNREAD);
+            if !branch.reason.is_empty() {
+                let text = format!(
+                    "{what} cannot be read: {}: {}",
+                    branch.reason, branch.message
+                );
+                group.wrong(text, "the hub's credentials, the URL, or the Git server");
+            } else if unread {
+                let text = format!("{what} was not read for ten minutes");
+                group.wrong(text, "look into the hub's log");
+            }
+        }
+        let says = |text: String| (text, format!("flotilla explain {name}"));
+        let mut look = |text: String| {
+            let (text, hint) = says(text);
+            group.look(text, hint);
+        };
+        if let Some(mark) = &environment.paused {
+            look(format!("{name} is paused by {}: {}", mark.by, mark.reason));
+        }
+        if let Some(mark) = &environment.hold {
+            look(format!(
+                "{name} takes no automatic promotion: {}",
+                mark.reason
+            ));
+        }
+        if environment.pin.is_some() {
+            look(format!("{name} is pinned"));
+        }
+        if environment.quarantine.is_some() {
+            look(format!("{name} has a head in quarantine"));
+        }
+        if let Some(rollout) = &environment.rollout
+            && rollout.state == "halted"
+        {
+            let (text, hint) = says(format!(
+                "{name}: rollout {} halted: {}",
+                rollout.id, rollout.note
+            ));
+            group.wrong(text, hint);
+        }
+        if group.findings.len() == count {
+            group.well(format!("{name} follows its branch {}", environment.branch));
+        }
+    }
+}
+
+fn about_clusters(group: &mut Group, all: &[Cluster], hub: Option<&str>, now: Timestamp) {
+    let of = |wanted: &dyn Fn(&Cluster) -> bool| -> Option<(usize, String)> {
+        let found: Vec<&str> = all
+            .iter()
+            .filter(|one| wanted(one))
+            .map(|one| one.name.as_str())
+            .collect();
+        (!found.is_empty()).then(|| (found.len(), names(found.iter().copied())))
+    };
+    let accepted = |one: &Cluster| one.connection != Connection::Pending;
+    let count = all.iter().filter(|one| accepted(one)).count();
+    let online = all
+        .iter()
+        .filter(|one| one.connection == Connection::Online)
+        .count();
+    group.well(format!("{count} in the fleet, {online} online"));
+    if let Some((_, who)) = of(&|one| one.connection == Connection::Pending) {
+        let hint =
+            "compare its key and let it in: flotilla cluster accept NAME --fingerprint SHA256";
+        group.look(format!("waiting to be accepted: {who}"), hint);
+    }
+    if let Some((_, who)) = of(&|one| !one.locked.is_empty()) {
+        let hint = "two agents use one identity: find out which, then flotilla cluster unlock NAME";
+        group.wrong(format!("locked: {who}"), hint);
+    }
+    if let Some((_, who)) = of(&|one| matches!(one.connection, Connection::Offline)) {
+        let hint =
+            "what runs there goes on; look at the agent's log, or flotilla-agent check there";
+        group.look(format!("offline: {who}"), hint);
+    }
+    if let Some((_, who)) = of(&|one| one.connection == Connection::NeverSeen) {
+        group.look(format!("accepted and never connected: {who}"), "");
+    }
+    if let Some((_, who)) = of(&|one| one.refused) {
+        let hint = "flotilla explain NAME says why";
+        group.wrong(format!("refuse what they are assigned: {who}"), hint);
+    }
+    if let Some((_, who)) = of(&|one| !one.suspended.is_empty()) {
+        group.look(format!("frozen by their own people: {who}"), "");
+    }
+    // An agent renews at two thirds of its certificate's life, so that one in its end renews no more.
+    let ended =
+        |one: &Cluster| accepted(one) && one.certificate_expires_at.is_some_and(|end| end <= now);
+    if let Some((_, who)) = of(&ended) {
+        let hint = "they come back by their key when they connect; look at their agents' logs";
+        group.wrong(format!("the agent's certificate ended: {who}"), hint);
+    }
+    versions(group, all, hub);
+}
+
+fn versions(group: &mut Group, all: &[Cluster], hub: Option<&str>) {
+    let mut by_version: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let seen = all.iter().filter(|one| !one.agent_version.is_empty());
+    for cluster in seen {
+        by_version
+            .entry(&cluster.agent_version)
+            .or_default()
+            .push(&cluster.name);
+    }
+    let Some(hub) = hub else { return };
+    for (version, who) in by_version {
+        let text = format!("agents run {version}: {}", names(who.iter().copied()));
+        match skew(version, hub) {
+            Skew::Same => group.well(text),
+            Skew::Older => {
+                group.look(
+                    format!("{text}; the hub is {hub}"),
+                    "upgrade them, in waves as with any change",
+                );
+            }
+            Skew::Newer => group.look(
+                format!("{text}; the hub is only {hub}"),
+                "upgrade the hub: it comes first",
+            ),
+            Skew::Unreadable => group.unknown(text, ""),
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! `support-bundle`: what somebody who helps wants to see, without secrets.
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use flotilla_proto::v1;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::json;
+
+use super::{Reach, check};
+use crate::args::BundleArgs;
+use crate::bundle::{Part, archive, contents};
+use crate::check::{Facts, judge};
+use crate::client::Client;
+use crate::error::Error;
+use crate::printer::Printer;
+use crate::view::{Application, Cluster, Connection, Entry, Operator, Rollout, Step, text};
+
+/// Most subjects that are explained.
+const EXPLAINED: usize = 50;
+/// Longest text of metrics.
+const MAX_METRICS: usize = 8 << 20;
+/// Everything in the archive lies below this.
+const ROOT: &str = "flotilla-support";
+
+/// Gathers, says what it has, asks, writes.
+pub(super) async fn run(reach: &Reach, args: BundleArgs, printer: &Printer) -> Result<(), Error> {
+    let parts = gather(reach, &args).await;
+    let list = contents(&parts);
+    printer.out(&list)?;
+    let Some(file) = args.file.as_deref().filter(|_| !args.dry_run) else {
+        return Ok(());
+    };
+    if !args.yes && !printer.ask(&format!("Write this to {}?", file.display()))? {
+        return Err(Error::Refused {
+            message: "nothing was written".to_owned(),
+            hint: None,
+        });
+    }
+    write(file, &parts, &list)?;
+    printer.say(&format!(
+        "wrote {}; names of clusters, repositories and people are in it: look before you pass it on",
+        file.display()
+    ));
+    Ok(())
+}
+
+fn write(file: &Path, parts: &[Part], list: &str) -> Result<(), Error> {
+    let names: Vec<String> = parts
+        .iter()
+        .map(|part| format!("{ROOT}/{}", part.name))
+        .collect();
+    let texts = names.iter().zip(parts);
+    let texts =
+        texts.filter_map(|(name, part)| Some((name.as_str(), part.text.as_ref().ok()?.as_bytes())));
+    let contents = format!("{ROOT}/contents.txt");
+    let all = std::iter::once((contents.as_str(), list.as_bytes())).chain(texts);
+    let bytes = archive(all, Timestamp::now().as_second());
+    let failed = |cause| Error::File {
+        path: file.to_owned(),
+        cause,
+    };
+    let out = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file)
+        .map_err(failed)?;
+    let mut zip = GzEncoder::new(out, Compression::default());
+    zip.write_all(&bytes).map_err(failed)?;
+    zip.finish().and_then(|out| out.sync_all()).map_err(failed)
+}
+
+/// A value as a part, or why it could not be had.
+fn part<T: Serialize>(name: &str, what: &'static str, value: Result<T, Error>) -> Part {
+    match value.and_then(|value| Ok(serde_json::to_string_pretty(&value)?)) {
+        Ok(text) => Part::new(name, what, &(text + "\n")),
+        Err(error) => Part::missing(name, what, &error.to_string()),
+    }
+}
+
+async fn gather(reach: &Reach, args: &BundleArgs) -> Vec<Part> {
+    let facts = check::gather(reach, None).await;
+    let mut parts = vec![
+        part(
+            "versions.json",
+            "versions of this program, the hub and agents",
+            Ok(versions(&facts)),
+        ),
+        part("check.json", "what flotilla check finds", Ok(judge(&facts))),
+    ];
+    if let Some(Ok(clusters)) = &facts.clusters {
+        let what = "clusters and what runs there, as the hub shows them";
+        parts.push(part("clusters.json", what, Ok(clusters)));
+    }
+    if let Some(Ok(environments)) = &facts.environments {
+        let what = "environments of the fleet file, and their branches";
+        parts.push(part("fleet/environments.json", what, Ok(environments)));
+    }
+    if let Some(Ok(hub)) = &facts.hub {
+        parts.push(part(
+            "hub.json",
+            "what the hub says of itself",
+            Ok(&hub.hub),
+        ));
+    }
+    if matches!(facts.hub, Some(Ok(_))) {
+        match reach.connect().await {
+            Ok(client) => asked(&client, &facts, args, &mut parts).await,
+            Err(error) => parts.push(Part::missing("audit.jsonl", "the hub", &error.to_string())),
+        }
+    }
+    for (index, url) in args.metrics.iter().enumerate() {
+        let name = format!("metrics-{index}.txt");
+        parts.push(match metrics(url, reach.timeout).await {
+            Ok(text) => Part::new(name, "metrics", &text),
+            Err(why) => Part::missing(name, "metrics", &why),
+        });
+    }
+    parts
+}
+
+/// What the hub is asked for.
+async fn asked(client: &Client, facts: &Facts, args: &BundleArgs, parts: &mut Vec<Part>) {
+    let request = client.request(v1::ListRepositoriesRequest {});
+    let repositories = client.api().list_repositories(request).await;
+    let repositories = repositories.map(|answer| {
+        let all = answer.into_inner().repositories;
+        let all = all.iter();
+        all.map(|one| json!({"name": text(&one.name), "url": text(&one.url)}))
+            .collect::<Vec<_>>()
+    });
+    let what = "repositories of the fleet file";
+    parts.push(part(
+        "fleet/repositories.json",
+        what,
+        repositories.map_err(Error::from),
+    ));
+    let request = client.request(v1::ListApplicationsRequest::default());
+    let applications = client.api().list_applications(request).await;
+    let applications = applications.map(|answer| {
+        let all = answer.into_inner().applications;
+        all.iter().map(Application::from).collect::<Vec<_>>()
+    });
+    let what = "applications of the fleet file, and where they are";
+    parts.push(part(
+        "fleet/applications.json",
+        what,
+        applications.map_err(Error::from),
+    ));
+    let request = client.request(v1::ListOperatorsRequest {});
+    let operators = client.api().list_operators(request).await;
+    let operators = operators.map(|answer| {
+        let all = answer.into_inner().operators;
+        all.iter().map(Operator::from).collect::<Vec<_>>()
+    });
+    let what = "who may do what";
+    parts.push(part("operators.json", what, operators.map_err(Error::from)));
+    let request = client.request(v1::ListRolloutsRequest {
+        environment: String::new(),
+        limit: 50,
+    });
+    let rollouts = client.api().list_rollouts(request).await;
+    let rollouts = rollouts.map(|answer| {
+        let all = answer.into_inner().rollouts;
+        all.iter().map(Rollout::from).collect::<Vec<_>>()
+    });
+    parts.push(part(
+        "rollouts.json",
+        "the last rollouts",
+        rollouts.map_err(Error::from),
+    ));
+    let request = client.request(v1::ListAuditRequest {
+        environment: String::new(),
+        after: 0,
+        limit: args.audit,
+    });
+    let what = "the end of the audit log, one entry a line";
+    parts.push(match client.api().list_audit(request).await {
+        Ok(answer) => {
+            let entries = answer.into_inner().entries;
+            let lines = entries.iter().map(Entry::from);
+            let lines = lines.filter_map(|entry| serde_json::to_string(&entry).ok());
+            let lines: String = lines.map(|line| line + "\n").collect();
+            Part::new("audit.jsonl", what, &lines)
+        }
+        Err(status) => Part::missing("audit.jsonl", what, &Error::from(status).to_string()),
+    });
+    for subject in not_well(facts) {
+        let request = client.request(v1::ExplainRequest {
+            subject: subject.clone(),
+        });
+        let steps = client.api().explain(request).await;
+        let steps = steps.map(|answer| {
+            let all = answer.into_inner().steps;
+            all.iter().map(Step::from).collect::<Vec<_>>()
+        });
+        let name = format!("explain/{subject}.json");
+        parts.push(part(
+            &name,
+            "why it is as it is",
+            steps.map_err(Error::from),
+        ));
+    }
+}
+
+/// Environments, and clusters that are not as they should be.
+fn not_well(facts: &Facts) -> Vec<String> {
+    let environments = facts.environments.iter().flatten().flatten();
+    let clusters = facts.clusters.iter().flatten().flatten();
+    let clusters = clusters
+        .filter(|one| one.connection != Connection::Pending && !one.is_current())
+        .map(|one| one.name.clone());
+    let names = environments.map(|one| one.name.clone()).chain(clusters);
+    // A name becomes a file's.
+    let is_plain = |name: &String| {
+        let is_good = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        name.len() <= 63 && !name.is_empty() && name.bytes().all(is_good)
+    };
+    names.filter(is_plain).take(EXPLAINED).collect()
+}
+
+fn versions(facts: &Facts) -> serde_json::Value {
+    let agents = facts.clusters.iter().flatten().flatten();
+    let agents: Vec<_> = agents
+        .map(|one: &Cluster| {
+            json!({
+                "cluster": one.name,
+                "agent": one.agent_version,
+                "kubernetes": one.kubernetes_version,
+            })
+        })
+        .collect();
+    let hub = facts.hub.as_ref().and_then(|hub| hub.as_ref().ok());
+    json!({
+        "flotilla": facts.version,
+        "os": std::env::consts::OS,
+        "architecture": std::env::consts::ARCH,
+        "writtenAt": facts.now,
+        "hub": hub.map(|hub| hub.hub.version.clone()),
+        "agents": agents,
+    })
+}
+
+/// Metrics over plain HTTP, as probes and Prometheus read them.
+async fn metrics(url: &str, timeout: Duration) -> Result<String, String> {
+    flotilla_shared::tls::install_provider();
+    let client = reqwest::Client::builder()
+        .timeout(timeout)
+        .build()
+        .map_err(|error| error.to_string())?;
+    let why = |error: reqwest::Error| error.without_url().to_string();
+    let answer = client.get(url).send().await.map_err(why)?;
+    let mut answer = answer.error_for_status().map_err(why)?;
+    let mut bytes = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(why)? {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > MAX_METRICS {
+            return Err("more than 8 MiB".to_owned());
+        }
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

@@ -1,0 +1,147 @@
+//! `check`: gathers what is judged. Everything that cannot be had is a fact, too.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use flotilla_proto::v1;
+use flotilla_shared::digest::Digest;
+use flotilla_shared::findings::{Findings, Outcome};
+use jiff::Timestamp;
+
+use super::Reach;
+use crate::args::CheckArgs;
+use crate::check::{self, ContextFacts, Fact, Facts, FleetFile, HubFacts, Missing, validities};
+use crate::client::Client;
+use crate::context::{Context, Contexts};
+use crate::error::Error;
+use crate::printer::Printer;
+use crate::render::Tone;
+use crate::view::{Cluster, Environment, Hub};
+
+/// Largest fleet file, as the hub takes it.
+const MAX_FLEET_FILE: u64 = 8 << 20;
+
+/// Looks, prints, and says by the exit code how it stands.
+pub(super) async fn run(reach: &Reach, args: CheckArgs, printer: &Printer) -> Result<(), Error> {
+    let findings = check::judge(&gather(reach, args.fleet.as_deref()).await);
+    print(&findings, &args, printer)?;
+    match findings.exit_code() {
+        0 => Ok(()),
+        1 => Err(Error::Differs),
+        _ => Err(Error::Unseen),
+    }
+}
+
+fn print(findings: &Findings, args: &CheckArgs, printer: &Printer) -> Result<(), Error> {
+    let output = args.output.output;
+    if output.is_structured() {
+        return printer.value(output, findings);
+    }
+    let paint = |outcome: Outcome, mark: &str| {
+        let tone = match outcome {
+            Outcome::Well => Tone::Good,
+            Outcome::Look | Outcome::Unknown => Tone::Warn,
+            Outcome::Wrong => Tone::Bad,
+        };
+        printer.paint.paint(tone, mark)
+    };
+    printer.out(&findings.to_text(&paint))
+}
+
+fn missing(error: &Error) -> Missing {
+    Missing {
+        why: error.to_string(),
+        hint: error.hint().unwrap_or_default(),
+    }
+}
+
+/// All facts that can be had.
+pub(super) async fn gather(reach: &Reach, fleet: Option<&Path>) -> Facts {
+    let mut facts = Facts {
+        now: Timestamp::now(),
+        version: env!("CARGO_PKG_VERSION"),
+        context: context(reach),
+        hub: None,
+        environments: None,
+        clusters: None,
+        fleet_file: fleet.map(fleet_file),
+    };
+    if facts.context.is_err() {
+        return facts;
+    }
+    let client = match reach.connect().await {
+        Ok(client) => client,
+        // What ended is told where the context is.
+        Err(Error::Expired { .. }) => return facts,
+        Err(error) => {
+            facts.hub = Some(Err(missing(&error)));
+            return facts;
+        }
+    };
+    let hub = hub(&client).await;
+    let answers = hub.is_ok();
+    facts.hub = Some(hub.map_err(|error| missing(&error)));
+    if answers {
+        let environments = client.environments().await;
+        facts.environments = Some(
+            environments
+                .map(|all| all.iter().map(Environment::from).collect())
+                .map_err(|error| missing(&error)),
+        );
+        let clusters = client.clusters(&v1::ClusterFilter::default(), true).await;
+        facts.clusters = Some(
+            clusters
+                .map(|all| all.iter().map(Cluster::from).collect())
+                .map_err(|error| missing(&error)),
+        );
+    }
+    facts
+}
+
+fn context(reach: &Reach) -> Fact<ContextFacts> {
+    let chosen = || -> Result<Context, Error> {
+        let contexts = Contexts::load(reach.context_file.as_deref())?;
+        Ok(contexts.choose(reach.context.as_deref())?.clone())
+    };
+    let context = chosen().map_err(|error| missing(&error))?;
+    Ok(ContextFacts {
+        certificate: validities(&context.certificate).into_iter().next(),
+        roots: validities(&context.trust_bundle),
+        name: context.name,
+        hub: context.hub,
+    })
+}
+
+/// What the hub says of itself.
+pub(super) async fn hub(client: &Client) -> Result<HubFacts, Error> {
+    let before = Timestamp::now();
+    let request = client.request(v1::GetHubRequest {});
+    let answer = client.api().get_hub(request).await?.into_inner();
+    let after = Timestamp::now();
+    Ok(HubFacts {
+        roots: validities(&answer.trust_bundle),
+        hub: Hub::from(&answer),
+        asked: (before, after),
+    })
+}
+
+fn fleet_file(path: &Path) -> Fact<FleetFile> {
+    let name = path.display().to_string();
+    let mut text = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_FLEET_FILE + 1).read_to_end(&mut text))
+        .map_err(|error| Missing {
+            why: format!("{name}: {error}"),
+            hint: String::new(),
+        })?;
+    if text.len() as u64 > MAX_FLEET_FILE {
+        return Err(Missing {
+            why: format!("{name}: larger than the 8 MiB that a hub takes"),
+            hint: String::new(),
+        });
+    }
+    Ok(FleetFile {
+        digest: Digest::of(&text).to_string(),
+        path: name,
+    })
+}

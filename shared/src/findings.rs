@@ -1,0 +1,240 @@
+//! What a check found: groups of findings, each with a hint of what to do. Pure.
+//!
+//! `flotilla check` and `flotilla-agent check` share the shape, the marks and the exit codes.
+
+use serde::Serialize;
+
+/// How one thing stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Outcome {
+    /// As it should be.
+    Well,
+    /// Nothing is broken yet, or it may be meant so; somebody should look.
+    Look,
+    /// It could not be found out.
+    Unknown,
+    /// Something is wrong.
+    Wrong,
+}
+
+impl Outcome {
+    /// The mark that people see.
+    #[must_use]
+    pub fn mark(self) -> &'static str {
+        match self {
+            Self::Well => "✓",
+            Self::Look => "!",
+            Self::Unknown => "?",
+            Self::Wrong => "✗",
+        }
+    }
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// How it stands.
+    pub outcome: Outcome,
+    /// What was found.
+    pub text: String,
+    /// What to do; empty: nothing.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub hint: String,
+}
+
+/// Findings that belong together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Group {
+    /// Of what.
+    pub name: &'static str,
+    /// In the order in which they were looked at.
+    pub findings: Vec<Finding>,
+}
+
+impl Group {
+    /// Without findings.
+    #[must_use]
+    pub fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            findings: Vec::new(),
+        }
+    }
+
+    /// Something is as it should be.
+    pub fn well(&mut self, text: impl Into<String>) {
+        self.add(Outcome::Well, text, "");
+    }
+
+    /// Somebody should look.
+    pub fn look(&mut self, text: impl Into<String>, hint: impl Into<String>) {
+        self.add(Outcome::Look, text, hint);
+    }
+
+    /// It could not be found out.
+    pub fn unknown(&mut self, text: impl Into<String>, hint: impl Into<String>) {
+        self.add(Outcome::Unknown, text, hint);
+    }
+
+    /// Something is wrong.
+    pub fn wrong(&mut self, text: impl Into<String>, hint: impl Into<String>) {
+        self.add(Outcome::Wrong, text, hint);
+    }
+
+    fn add(&mut self, outcome: Outcome, text: impl Into<String>, hint: impl Into<String>) {
+        self.findings.push(Finding {
+            outcome,
+            text: text.into(),
+            hint: hint.into(),
+        });
+    }
+}
+
+/// Everything that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Findings {
+    /// The worst of all.
+    pub outcome: Outcome,
+    /// Group by group; those without findings are left out.
+    pub groups: Vec<Group>,
+}
+
+impl From<Vec<Group>> for Findings {
+    fn from(mut groups: Vec<Group>) -> Self {
+        groups.retain(|group| !group.findings.is_empty());
+        let outcomes = groups.iter().flat_map(|group| &group.findings);
+        Self {
+            outcome: outcomes
+                .map(|one| one.outcome)
+                .max()
+                .unwrap_or(Outcome::Well),
+            groups,
+        }
+    }
+}
+
+impl Findings {
+    /// 0: all is well (what only wants a look counts as that), 1: something is wrong, 2: nothing that was
+    /// seen is wrong, and not all could be seen.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self.outcome {
+            Outcome::Well | Outcome::Look => 0,
+            Outcome::Wrong => 1,
+            Outcome::Unknown => 2,
+        }
+    }
+
+    /// For people; `paint` colours a mark.
+    #[must_use]
+    pub fn to_text(&self, paint: &dyn Fn(Outcome, &str) -> String) -> String {
+        let mut out = String::new();
+        for group in &self.groups {
+            out += &format!("{}\n", group.name);
+            for one in &group.findings {
+                let mark = paint(one.outcome, one.outcome.mark());
+                out += &format!("  {mark} {}\n", one.text);
+                if !one.hint.is_empty() {
+                    out += &format!("      {}\n", one.hint);
+                }
+            }
+        }
+        let count = |outcome| {
+            let all = self.groups.iter().flat_map(|group| &group.findings);
+            all.filter(|one| one.outcome == outcome).count()
+        };
+        let parts = [
+            (Outcome::Wrong, "wrong"),
+            (Outcome::Unknown, "not to be found out"),
+            (Outcome::Look, "to look at"),
+            (Outcome::Well, "well"),
+        ]
+        .map(|(outcome, word)| (count(outcome), word));
+        let words: Vec<String> = parts
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, word)| format!("{count} {word}"))
+            .collect();
+        out + &format!("\n{}\n", words.join(", "))
+    }
+}
+
+/// How one version stands to another, by the numbers before the third.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Skew {
+    /// The same minor version.
+    Same,
+    /// The first is older.
+    Older,
+    /// The first is newer.
+    Newer,
+    /// One of both is no version.
+    Unreadable,
+}
+
+/// How `one` stands to `other`: same minor version, older or newer.
+#[must_use]
+pub fn skew(one: &str, other: &str) -> Skew {
+    let read = |text: &str| -> Option<(u64, u64)> {
+        let mut parts = text.trim_start_matches('v').split('.');
+        let major = parts.next()?.parse().ok()?;
+        Some((major, parts.next()?.parse().ok()?))
+    };
+    match (read(one), read(other)) {
+        (Some(one), Some(other)) if one == other => Skew::Same,
+        (Some(one), Some(other)) if one < other => Skew::Older,
+        (Some(_), Some(_)) => Skew::Newer,
+        _ => Skew::Unreadable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn findings(outcomes: &[Outcome]) -> Findings {
+        let mut group = Group::new("things");
+        for outcome in outcomes {
+            group.add(*outcome, "text", "");
+        }
+        Findings::from(vec![Group::new("empty"), group])
+    }
+
+    #[test]
+    fn what_is_wrong_counts_before_what_is_unknown_and_a_look_counts_as_well() {
+        use Outcome::{Look, Unknown, Well, Wrong};
+        for (outcomes, code) in [
+            (&[][..], 0),
+            (&[Well, Look], 0),
+            (&[Well, Unknown, Look], 2),
+            (&[Unknown, Wrong, Well], 1),
+        ] {
+            assert_eq!(findings(outcomes).exit_code(), code, "{outcomes:?}");
+        }
+    }
+
+    #[test]
+    fn people_see_marks_hints_and_a_sum() {
+        let mut group = Group::new("clock");
+        group.well("the same as the hub's");
+        group.wrong("the store fails", "look into the hub's log");
+        let all = Findings::from(vec![Group::new("empty"), group]);
+        let text = all.to_text(&|_, mark| mark.to_owned());
+        assert_eq!(
+            text,
+            "clock\n  ✓ the same as the hub's\n  ✗ the store fails\n      look into the hub's log\n\n\
+             1 wrong, 1 well\n"
+        );
+    }
+
+    #[test]
+    fn skew_is_told_by_minor_versions() {
+        assert_eq!(skew("0.1.3", "0.1.0"), Skew::Same);
+        assert_eq!(skew("v0.1.3", "0.2.0"), Skew::Older);
+        assert_eq!(skew("1.0.0", "0.9.9"), Skew::Newer);
+        assert_eq!(skew("0.10.0", "0.9.0"), Skew::Newer);
+        assert_eq!(skew("", "0.9.9"), Skew::Unreadable);
+        assert_eq!(skew("dev", "0.9.9"), Skew::Unreadable);
+    }
+}
