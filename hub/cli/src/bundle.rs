@@ -72,7 +72,7 @@ mod tests {
         ];
         assert_eq!(
             contents(&parts),
-            "hub.json        the hub; 18 bytes, 1 redacted\n\
+            "hub.json        the hub; 16 bytes, 1 redacted\n\
              operators.json  who may what; not there: refused\n"
         );
     }

@@ -154,7 +154,11 @@ fn values(line: &str, count: &mut usize) -> String {
             .find(|c: char| c.is_whitespace() || "\"',;}&".contains(c))
             .unwrap_or(value.len());
         // Nothing, or taken out before.
-        if end == 0 || value.starts_with(GONE) || matches!(&value[..end], "null" | "true" | "false")
+        if end == 0
+            || [GONE, "Bearer ", "Basic "]
+                .iter()
+                .any(|one| value.starts_with(one))
+            || matches!(&value[..end], "null" | "true" | "false")
         {
             continue;
         }
