@@ -139,13 +139,15 @@ impl Walk<'_> {
                 .and_then(|(key, owned)| {
                     let is_it =
                         |l: &&Value| key.iter().all(|(field, value)| l.get(field) == Some(value));
-                    let place = live.iter().position(|item| is_it(&item))?;
+                    let mut all = live.iter().enumerate().filter(|(_, item)| is_it(item));
+                    let (place, first) = all.next()?;
                     places.push(place);
-                    Some((live.get(place)?, *owned))
+                    Some((first, *owned, all.next().is_some()))
                 });
             match found {
-                Some((live, owned)) => self.value(item, live, Some(owned), path),
-                None => self.differs(path),
+                Some((live, owned, false)) => self.value(item, live, Some(owned), path),
+                // Not there, or twice: which of them counts is the reader's choice.
+                Some((.., true)) | None => self.differs(path),
             }
             path.truncate(length);
         }
@@ -195,6 +197,18 @@ mod tests {
         assert!(!is_subset(&json!({"spec": {"replicas": 2}}), &live));
         assert!(!is_subset(&json!({"spec": {"list": []}}), &live));
         assert!(!is_subset(&json!({"spec": {"new": "z"}}), &live));
+    }
+
+    #[test]
+    fn an_item_whose_key_is_there_twice_differs() {
+        let wanted = json!({"env": [{"name": "A", "value": "1"}]});
+        let owned =
+            json!({"f:env": {"k:{\"name\":\"A\"}": {".": {}, "f:name": {}, "f:value": {}}}});
+        let twice = |second: &str| json!({"env": [{"name": "A", "value": "1"}, {"name": "A", "value": second}]});
+        for second in ["1", "2"] {
+            let found = differences(&wanted, &twice(second), Some(&owned), &|_| false);
+            assert_eq!(found, ["/env/0"]);
+        }
     }
 
     #[test]

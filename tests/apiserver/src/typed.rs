@@ -152,10 +152,18 @@ fn walk(
                 path.push(element.clone());
                 let is_double = |list: Option<&Vec<Value>>| list.is_some_and(|l| l.len() > 1);
                 if is_double(l) || is_double(r) {
+                    // Doubled items are one field as a whole; a single one before or after is all of its own.
+                    let single = |list: Option<&Vec<Value>>| list?.first().cloned();
                     match (is_double(l), is_double(r)) {
                         (true, true) if l != r => found.modified.insert(path),
-                        (true, false) => found.removed.insert(path),
-                        (false, true) => found.added.insert(path),
+                        (true, false) => {
+                            found.removed.insert(path);
+                            walk(schema.items(), None, single(r).as_ref(), path, found);
+                        }
+                        (false, true) => {
+                            walk(schema.items(), single(l).as_ref(), None, path, found);
+                            found.added.insert(path);
+                        }
                         _ => {}
                     }
                 } else {

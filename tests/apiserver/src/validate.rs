@@ -4,6 +4,8 @@ mod change;
 mod metadata;
 mod workload;
 
+pub(crate) use workload::hidden_variables;
+
 use serde_json::{Value, json};
 
 use crate::kinds::Kind;

@@ -89,6 +89,27 @@ pub(super) fn template(object: &Value, pointer: &str, path: &str, causes: &mut V
     }
 }
 
+/// Warnings of variables of a pod template that are there twice.
+pub(crate) fn hidden_variables(object: &Value) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for field in ["initContainers", "containers"] {
+        let containers = list(object, &format!("/spec/template/spec/{field}"));
+        for (index, container) in containers.iter().enumerate() {
+            let mut seen = BTreeSet::new();
+            for (at, variable) in list(container, "/env").iter().enumerate() {
+                let name = text(variable, "/name");
+                if !seen.insert(name) {
+                    warnings.push(format!(
+                        "spec.template.spec.{field}[{index}].env[{at}]: hides previous definition of \
+                         \"{name}\", which may be dropped when using apply"
+                    ));
+                }
+            }
+        }
+    }
+    warnings
+}
+
 fn ports(container: &Value, place: &str, causes: &mut Vec<Cause>) {
     for (at, port) in list(container, "/ports").iter().enumerate() {
         let number = port.get("containerPort").and_then(Value::as_i64);

@@ -182,7 +182,7 @@ pub(super) fn admit_creation(
     call: &Call,
     key: &Key,
     mut object: Value,
-    warnings: Vec<String>,
+    mut warnings: Vec<String>,
 ) -> Result<Done, Failure> {
     let version = &call.target.version;
     let schema = schema(kind, version);
@@ -199,6 +199,7 @@ pub(super) fn admit_creation(
     prepare::create(store, kind, version, &schema, &mut object);
     escalation(store, kind, call, &object)?;
     validate::object(kind, &schema, &object, None).map_err(|failure| failure.warned(&warnings))?;
+    warnings.extend(validate::hidden_variables(&object));
     if call.stop == Some(Stop::Validating) {
         store.given = given;
         return Ok(Done::seen(None, object));
@@ -364,7 +365,7 @@ pub(super) fn store_change(
     key: &Key,
     before: &Arc<Value>,
     mut after: Value,
-    warnings: Vec<String>,
+    mut warnings: Vec<String>,
 ) -> Result<Done, Failure> {
     let target = &call.target;
     let version = &target.version;
@@ -400,6 +401,7 @@ pub(super) fn store_change(
         return Ok(done);
     }
     if prepare::has_generation(kind) && prepare::is_new_generation(kind, version, &live, &after) {
+        warnings.extend(validate::hidden_variables(&after));
         let generation = live.pointer("/metadata/generation").and_then(Value::as_i64);
         if let Some(metadata) = metadata(&mut after) {
             let next = generation.unwrap_or(0) + 1;
