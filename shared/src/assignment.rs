@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::approval::SignedApproval;
+use crate::chart::ChartOptions;
 use crate::digest::Digest;
 use crate::id::{ApplicationName, ClusterName, EnvironmentName, Epoch, Generation};
 use crate::object::ObjectRef;
@@ -82,6 +83,8 @@ pub struct ApplicationAssignment {
     pub rollout: String,
     /// For namespaced objects that name none; empty: `default`.
     pub namespace: String,
+    /// What is said of its chart, where it is one; none: all by default.
+    pub helm: Option<Box<ChartOptions>>,
 }
 
 /// How a directory becomes manifests.
@@ -90,13 +93,15 @@ pub struct ApplicationAssignment {
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Renderer {
-    /// Kustomize where a kustomization file is present, plain YAML otherwise.
+    /// Kustomize where a kustomization file is present, Helm where a `Chart.yaml` is, plain YAML otherwise.
     #[default]
     Auto,
     /// Every YAML and JSON file below the directory.
     Plain,
     /// Kustomize, natively.
     Kustomize,
+    /// A Helm chart, natively.
+    Helm,
 }
 
 /// How an application is kept in sync.

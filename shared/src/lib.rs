@@ -13,6 +13,7 @@
 pub mod approval;
 pub mod assignment;
 pub mod backoff;
+pub mod chart;
 pub mod dial;
 pub mod digest;
 pub mod findings;

@@ -141,8 +141,12 @@ reasons! {
     RemoteReference,
     /// Something that would run a program.
     ExecRefused,
-    /// A Helm chart, which is not rendered yet.
+    /// Something of Helm that is not rendered.
     HelmRefused,
+    /// A chart does something that its author may not expect here; it is rendered all the same.
+    ChartWarning,
+    /// A hook of a chart that agents do not run.
+    HookNotRun,
     /// A reference cycle.
     Cycle,
     /// A reference out of the allowed root.

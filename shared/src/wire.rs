@@ -34,6 +34,7 @@ pub const FEATURES: &[&str] = &[
     "depends-on",
     "tombstones",
     "plan-removal",
+    "helm",
 ];
 
 /// Largest message either side takes, bytes. A report of 1,000 applications fits.
@@ -248,6 +249,7 @@ pub fn renderer_from_wire(renderer: i32) -> Result<Renderer, WireError> {
         Ok(v1::Renderer::Unspecified | v1::Renderer::Auto) => Ok(Renderer::Auto),
         Ok(v1::Renderer::Plain) => Ok(Renderer::Plain),
         Ok(v1::Renderer::Kustomize) => Ok(Renderer::Kustomize),
+        Ok(v1::Renderer::Helm) => Ok(Renderer::Helm),
         Err(_) => Err(WireError::Invalid {
             field: "renderer",
             why: format!("{renderer} is not known to this version; upgrade it"),
@@ -262,6 +264,7 @@ pub fn renderer_to_wire(renderer: Renderer) -> v1::Renderer {
         Renderer::Auto => v1::Renderer::Auto,
         Renderer::Plain => v1::Renderer::Plain,
         Renderer::Kustomize => v1::Renderer::Kustomize,
+        Renderer::Helm => v1::Renderer::Helm,
     }
 }
 

@@ -229,6 +229,7 @@ fn the_corpus_of_assignments_is_ours() {
         substitute: true,
         rollout: "r1".to_owned(),
         namespace: "web".to_owned(),
+        helm: None,
     };
     let assignment = Assignment {
         epoch: Epoch(2),

@@ -208,6 +208,7 @@ impl World {
             substitute: false,
             rollout: String::new(),
             namespace: String::new(),
+            helm: None,
         };
         DecodedAssignment::of(Assignment {
             epoch: Epoch(1),

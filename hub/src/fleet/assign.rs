@@ -249,6 +249,12 @@ impl Fleet {
             .path
             .fill(name, &environment.name, labels)
             .map_err(|error| problem(Reason::TemplateFailed, error.to_string()))?;
+        let helm = application
+            .helm
+            .as_ref()
+            .map(|helm| helm.fill(&path, name, &environment.name, labels))
+            .transpose()
+            .map_err(|error| problem(Reason::TemplateFailed, error.to_string()))?;
         let commit = plan
             .commits
             .get(&application.repository)
@@ -281,6 +287,7 @@ impl Fleet {
             substitute: application.substitute,
             rollout: plan.rollout.clone(),
             namespace: application.namespace.clone(),
+            helm: helm.map(Box::new),
         })
     }
 
@@ -393,6 +400,9 @@ fn required_features<'a>(
         }
         if application.renderer == Renderer::Kustomize {
             features.insert("kustomize");
+        }
+        if application.renderer == Renderer::Helm || application.helm.is_some() {
+            features.insert("helm");
         }
         if !application.depends_on.is_empty() {
             features.insert("depends-on");

@@ -222,6 +222,7 @@ mod tests {
             substitute: false,
             rollout: String::new(),
             namespace: String::new(),
+            helm: None,
         };
         let judge = |reason, attempted| {
             let report = ApplicationReport {

@@ -483,6 +483,41 @@ pub struct ApplicationAssignment {
     /// Namespace for namespaced objects that name none; empty: "default".
     #[prost(string, tag = "12")]
     pub namespace: ::prost::alloc::string::String,
+    /// What is said of its Helm chart, where it is one. Agents that know this have the feature "helm".
+    #[prost(message, optional, tag = "13")]
+    pub helm: ::core::option::Option<HelmOptions>,
+}
+/// How a Helm chart is rendered.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HelmOptions {
+    /// Empty: the application's name.
+    #[prost(string, tag = "1")]
+    pub release_name: ::prost::alloc::string::String,
+    /// Over the chart's own values, each over those before it; at most 32.
+    #[prost(message, repeated, tag = "2")]
+    pub values_files: ::prost::alloc::vec::Vec<ValuesFile>,
+    /// Over all files: a JSON object, at most 64 KiB; empty: none.
+    #[prost(string, tag = "3")]
+    pub values: ::prost::alloc::string::String,
+    #[prost(enumeration = "Crds", tag = "4")]
+    pub crds: i32,
+    /// `lookup` is an error instead of empty with a warning.
+    #[prost(bool, tag = "5")]
+    pub strict: bool,
+    #[prost(enumeration = "Generated", tag = "6")]
+    pub generated: i32,
+    /// values.schema.json is left aside.
+    #[prost(bool, tag = "7")]
+    pub skip_schema: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ValuesFile {
+    /// From the repository's root.
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+    /// It may be missing.
+    #[prost(bool, tag = "2")]
+    pub optional: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SyncPolicy {
@@ -613,14 +648,82 @@ pub struct PlanResult {
     #[prost(string, tag = "3")]
     pub error: ::prost::alloc::string::String,
 }
+/// A chart's crds/, of which nothing is ever deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Crds {
+    Unspecified = 0,
+    /// Created, and kept as the chart has them.
+    Apply = 1,
+    /// Created where they are missing.
+    Create = 2,
+    Skip = 3,
+}
+impl Crds {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "CRDS_UNSPECIFIED",
+            Self::Apply => "CRDS_APPLY",
+            Self::Create => "CRDS_CREATE",
+            Self::Skip => "CRDS_SKIP",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CRDS_UNSPECIFIED" => Some(Self::Unspecified),
+            "CRDS_APPLY" => Some(Self::Apply),
+            "CRDS_CREATE" => Some(Self::Create),
+            "CRDS_SKIP" => Some(Self::Skip),
+            _ => None,
+        }
+    }
+}
+/// A chart's functions of chance and time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Generated {
+    Unspecified = 0,
+    /// They are errors.
+    Refuse = 1,
+    /// They are functions of application, cluster, template and call.
+    Derived = 2,
+}
+impl Generated {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "GENERATED_UNSPECIFIED",
+            Self::Refuse => "GENERATED_REFUSE",
+            Self::Derived => "GENERATED_DERIVED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "GENERATED_UNSPECIFIED" => Some(Self::Unspecified),
+            "GENERATED_REFUSE" => Some(Self::Refuse),
+            "GENERATED_DERIVED" => Some(Self::Derived),
+            _ => None,
+        }
+    }
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Renderer {
     Unspecified = 0,
-    /// Kustomize where a kustomization file is present, plain YAML otherwise.
+    /// Kustomize where a kustomization file is present, Helm where a Chart.yaml is, plain YAML otherwise.
     Auto = 1,
     Plain = 2,
     Kustomize = 3,
+    Helm = 4,
 }
 impl Renderer {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -633,6 +736,7 @@ impl Renderer {
             Self::Auto => "RENDERER_AUTO",
             Self::Plain => "RENDERER_PLAIN",
             Self::Kustomize => "RENDERER_KUSTOMIZE",
+            Self::Helm => "RENDERER_HELM",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -642,6 +746,7 @@ impl Renderer {
             "RENDERER_AUTO" => Some(Self::Auto),
             "RENDERER_PLAIN" => Some(Self::Plain),
             "RENDERER_KUSTOMIZE" => Some(Self::Kustomize),
+            "RENDERER_HELM" => Some(Self::Helm),
             _ => None,
         }
     }

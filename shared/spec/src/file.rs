@@ -9,6 +9,7 @@ use flotilla_shared::revision::{BranchName, RepositoryUrl};
 use flotilla_yaml::config::{ConfigError, Located, mapping};
 use serde::Deserialize;
 
+use super::helm::HelmEntry;
 use super::strategy::{GatesEntry, Strategy, StrategyEntry};
 use super::{Application, ClusterSpec, Environment, PathTemplate, Placement, Repository, Spec};
 
@@ -68,6 +69,8 @@ struct ApplicationEntry {
     path: String,
     #[serde(default)]
     renderer: Renderer,
+    #[serde(default)]
+    helm: Option<HelmEntry>,
     #[serde(default)]
     placement: PlacementEntry,
     #[serde(default)]
@@ -297,6 +300,10 @@ impl<'f> Checker<'f> {
                 return self.error(&format!("{path}.placement.selector"), format!("{error}"));
             }
         };
+        let mut problems = Vec::new();
+        let helm = entry.helm.as_ref();
+        let helm = helm.map(|helm| helm.read(entry.renderer, &mut problems));
+        self.problems(path, &mut problems);
         let policy = &entry.sync_policy;
         let health_timeout = self.duration(
             &format!("{path}.syncPolicy.healthTimeout"),
@@ -307,6 +314,7 @@ impl<'f> Checker<'f> {
             repository: entry.repository.clone(),
             path: template,
             renderer: entry.renderer,
+            helm,
             placement: Placement {
                 environments: entry.placement.environments.clone(),
                 clusters: entry.placement.clusters.clone(),

@@ -1,6 +1,7 @@
 //! The fleet file: what a person declares, checked as a whole before any of it is used.
 
 mod file;
+mod helm;
 mod never;
 mod selector;
 mod strategy;
@@ -14,6 +15,7 @@ use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName, Reposit
 use flotilla_shared::revision::{BranchName, RepositoryUrl};
 
 pub use file::parse;
+pub use helm::Helm;
 pub use never::can_never_work;
 pub use selector::{Selector, SelectorError};
 pub use strategy::{
@@ -110,6 +112,8 @@ pub struct Application {
     pub path: PathTemplate,
     /// How it is rendered.
     pub renderer: Renderer,
+    /// What is said of its Helm chart, where it is one.
+    pub helm: Option<Helm>,
     /// Which clusters run it.
     pub placement: Placement,
     /// What must be healthy first.

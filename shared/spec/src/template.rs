@@ -82,6 +82,14 @@ impl PathTemplate {
     /// # Errors
     /// When the result is not a path within a repository, whatever the cluster.
     pub fn check(&self) -> Result<(), TemplateError> {
+        match self.example().parse::<TreePath>() {
+            Ok(_) => Ok(()),
+            Err(error) => Err(TemplateError::Path(format!("{error}"))),
+        }
+    }
+
+    /// For a cluster of which everything is called `x`.
+    pub(super) fn example(&self) -> String {
         let mut path = String::new();
         for part in &self.parts {
             path.push_str(match part {
@@ -89,10 +97,7 @@ impl PathTemplate {
                 _ => "x",
             });
         }
-        match path.parse::<TreePath>() {
-            Ok(_) => Ok(()),
-            Err(error) => Err(TemplateError::Path(format!("{error}"))),
-        }
+        path
     }
 
     /// As written.
@@ -111,6 +116,18 @@ impl PathTemplate {
         environment: &EnvironmentName,
         labels: &BTreeMap<String, String>,
     ) -> Result<TreePath, TemplateError> {
+        self.text(cluster, environment, labels)?
+            .parse()
+            .map_err(|error| TemplateError::Path(format!("{error}")))
+    }
+
+    /// The same before it is read as a path.
+    pub(super) fn text(
+        &self,
+        cluster: &ClusterName,
+        environment: &EnvironmentName,
+        labels: &BTreeMap<String, String>,
+    ) -> Result<String, TemplateError> {
         let mut path = String::new();
         for part in &self.parts {
             path.push_str(match part {
@@ -123,8 +140,7 @@ impl PathTemplate {
                     .ok_or_else(|| TemplateError::NoLabel(name.clone()))?,
             });
         }
-        path.parse()
-            .map_err(|error| TemplateError::Path(format!("{error}")))
+        Ok(path)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Assignments: encoded once by the hub, hashed and kept as exactly those bytes by the agent.
 
+mod chart;
 mod limits;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use crate::assignment::{
 use crate::digest::Digest;
 use crate::id::{ApplicationName, Epoch, Generation};
 use crate::revision::Revision;
+use chart::{chart_from_wire, chart_to_wire};
 use limits::{
     application_within_limits, approval_within_limits, label_within_limits, rule_within_limits,
     within_limits,
@@ -186,6 +188,7 @@ fn application_to_wire(
         substitute: application.substitute,
         rollout: application.rollout.clone(),
         namespace: application.namespace.clone(),
+        helm: application.helm.as_deref().map(chart_to_wire),
     }
 }
 
@@ -292,6 +295,10 @@ fn application_from_wire(
         substitute: wire.substitute,
         rollout: wire.rollout,
         namespace: wire.namespace,
+        helm: wire
+            .helm
+            .map(|helm| chart_from_wire(helm).map(Box::new))
+            .transpose()?,
     })
 }
 

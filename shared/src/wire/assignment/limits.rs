@@ -4,6 +4,7 @@ use super::super::{
     MAX_APPLICATIONS, MAX_LABELS, MAX_SMALL_LIST, MAX_TOKEN_BYTES, WireError, bounded,
 };
 use super::assigned_and_removed;
+use super::chart::chart_within_limits;
 use crate::approval;
 use crate::assignment::{Assignment, IgnoreRule};
 
@@ -49,6 +50,10 @@ pub(super) fn within_limits(assignment: &Assignment) -> Result<(), WireError> {
         let ignore = &application.sync_policy.ignore;
         bounded("ignore", ignore.len(), MAX_SMALL_LIST)?;
         ignore.iter().try_for_each(rule_within_limits)?;
+        application
+            .helm
+            .as_deref()
+            .map_or(Ok(()), chart_within_limits)?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 use super::super::MAX_TOKEN_BYTES;
 use super::*;
 use crate::assignment::Renderer;
+use crate::chart::{ChartOptions, Crds, Generated, MAX_VALUES_BYTES, ValuesFile};
 
 fn assignment() -> Assignment {
     let application = ApplicationAssignment {
@@ -27,6 +28,18 @@ fn assignment() -> Assignment {
         substitute: true,
         rollout: "prod-7".to_owned(),
         namespace: "guestbook".to_owned(),
+        helm: Some(Box::new(ChartOptions {
+            release_name: "guest".to_owned(),
+            values_files: vec![ValuesFile {
+                path: "apps/guestbook/prod.yaml".parse().unwrap(),
+                optional: true,
+            }],
+            values: r#"{"a":1}"#.into(),
+            crds: Crds::Create,
+            strict: true,
+            generated: Generated::Derived,
+            skip_schema: true,
+        })),
     };
     Assignment {
         epoch: Epoch(2),
@@ -72,7 +85,7 @@ fn what_is_made_here_is_what_its_bytes_decode_to() {
         Ok(made)
     );
     type Change = fn(&mut Assignment, &mut ApplicationAssignment);
-    let over: [Change; 8] = [
+    let over: [Change; 10] = [
         |all, _| all.required_features = vec![String::new(); MAX_SMALL_LIST + 1],
         |all, _| all.labels = [("k".to_owned(), "v".repeat(64))].into(),
         |all, _| all.labels = [("k".repeat(318), String::new())].into(),
@@ -80,6 +93,8 @@ fn what_is_made_here_is_what_its_bytes_decode_to() {
         |_, one| one.depends_on = vec!["a".parse().unwrap(); MAX_SMALL_LIST + 1],
         |_, one| one.rollout = "r".repeat(MAX_TOKEN_BYTES + 1),
         |_, one| one.namespace = "n".repeat(64),
+        |_, one| one.helm.as_mut().unwrap().release_name = "n".repeat(54),
+        |_, one| one.helm.as_mut().unwrap().values = "v".repeat(MAX_VALUES_BYTES + 1).into(),
         |_, one| one.sync_policy.ignore[0].kind = "k".repeat(MAX_TOKEN_BYTES + 1),
     ];
     for change in over {
@@ -129,8 +144,30 @@ fn c12_floods_and_nonsense_are_refused_whole() {
     refused(|c| c.applications[0].commit = "main".to_owned());
     refused(|c| c.applications[0].branch = "refs/pull/1/head".to_owned());
     refused(|c| c.applications[0].renderer = 77);
+    let helm = |c: &mut v1::AssignmentContent, path: &str| {
+        let helm = c.applications[0].helm.as_mut().unwrap();
+        helm.values_files[0].path = path.to_owned();
+    };
+    refused(|c| helm(c, "../x.yaml"));
+    refused(|c| {
+        let helm = c.applications[0].helm.as_mut().unwrap();
+        helm.values_files = vec![helm.values_files[0].clone(); 33];
+    });
     refused(|c| c.tombstones[0].application = "guestbook".to_owned());
     refused(|c| c.issued_at = None);
+}
+
+#[test]
+fn h12_unknown_words_for_a_chart_write_less() {
+    let mut content = content_to_wire(&assignment());
+    if let Some(helm) = content.applications[0].helm.as_mut() {
+        helm.crds = 42;
+        helm.generated = 42;
+    }
+    let decoded = content_from_wire(content).unwrap();
+    let helm = decoded.applications.values().next().unwrap().helm.clone();
+    let helm = helm.unwrap();
+    assert_eq!((helm.crds, helm.generated), (Crds::Skip, Generated::Refuse));
 }
 
 #[test]
