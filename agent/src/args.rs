@@ -95,9 +95,6 @@ pub struct Plan {
     /// The application's name; what it applied before is pruned by its inventory.
     #[arg(long, default_value = "plan")]
     pub application: ApplicationName,
-    /// Namespace of objects that name none.
-    #[arg(long, default_value = "default")]
-    pub default_namespace: String,
     /// The agent's own rules; without a file the defaults hold.
     #[arg(long)]
     pub policy: Option<PathBuf>,
@@ -174,9 +171,34 @@ pub struct Source {
     /// The directory, or the single file.
     #[arg(long, default_value = ".")]
     pub path: TreePath,
-    /// auto, plain or kustomize.
+    /// auto, plain, kustomize or helm.
     #[arg(long, default_value = "auto")]
     pub renderer: Renderer,
+    /// Namespace of objects that name none, and of a chart's release.
+    #[arg(long, default_value = "default")]
+    pub default_namespace: String,
+    /// Of a chart: the release's name.
+    #[arg(long, default_value = "release-name")]
+    pub release_name: String,
+    /// Of a chart: a values file of the repository, from its root; `?` at its end: it may be missing. May be
+    /// repeated, the last wins.
+    #[arg(long)]
+    pub values: Vec<String>,
+    /// Of a chart: values over all files, as JSON.
+    #[arg(long, value_name = "JSON")]
+    pub set_json: Option<String>,
+    /// Of a chart: its `crds/` are left out.
+    #[arg(long)]
+    pub skip_crds: bool,
+    /// Of a chart: the cluster ran it before.
+    #[arg(long)]
+    pub is_upgrade: bool,
+    /// Of a chart: `lookup` is an error.
+    #[arg(long)]
+    pub strict: bool,
+    /// Say on standard error which template made which object, and what else people should know.
+    #[arg(long)]
+    pub debug: bool,
     /// Put facts of this cluster into the texts, as for an application with `substitute: true`.
     #[arg(long, requires = "environment")]
     pub cluster: Option<ClusterName>,

@@ -11,6 +11,7 @@ mod answer;
 mod api;
 mod apply;
 mod autoscalers;
+mod charts;
 mod desired;
 mod discovery;
 mod execute;

@@ -27,7 +27,10 @@ use serde_json::Value;
 pub use compare::{differences, is_subset};
 pub use contest::Contests;
 pub use gate::DEPENDS_ON_ANNOTATION;
-pub use hook::{DEADLINE_ANNOTATION, HOOK_ANNOTATION, Hook, deadline};
+pub use hook::{
+    CREATE_ONLY_ANNOTATION, DEADLINE_ANNOTATION, HELPER_ANNOTATION, HOOK_ANNOTATION,
+    HOOK_DELETE_ANNOTATION, Hook, deadline,
+};
 pub use order::{WAIT_ANNOTATION, WAVE_ANNOTATION, weight};
 pub use prune::{Marks, forbids};
 
@@ -316,7 +319,12 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     }
     let gates = gate::Gates::new(inputs);
     let mut phases: BTreeMap<i64, Vec<Step>> = BTreeMap::new();
+    let mut through = Vec::new();
     for (index, desired) in inputs.desired.iter().enumerate() {
+        if gates.is_over(desired) {
+            through.extend(prune::over(inputs, desired));
+            continue;
+        }
         match apply_step(inputs, &gates, index, desired) {
             Some(step @ Step::Apply { .. }) => {
                 phases.entry(weight(desired)).or_default().push(step);
@@ -327,6 +335,9 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     }
     plan.apply = phases.into_values().collect();
     prune::plan(inputs, &mut plan);
+    if !through.is_empty() {
+        plan.prune.insert(0, through);
+    }
     plan
 }
 
@@ -397,8 +408,7 @@ fn apply_step(
     }
     let is_ours = mark == inputs.application;
     if let Some(live) = live
-        && live.fit == Fit::Equal
-        && is_ours
+        && ((live.fit == Fit::Equal && is_ours) || desired.is_create_only())
     {
         return Some(Step::Unchanged(object.clone()));
     }

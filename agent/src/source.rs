@@ -2,6 +2,7 @@
 
 mod proofs;
 mod record;
+mod release;
 mod sealed;
 mod trust;
 
@@ -11,7 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_git::{Access, Blob, Limits, Remote, TreeEntry};
-use flotilla_render::{Facts, Manifest, MemoryTree, Options, Renderer};
+use flotilla_render::{
+    Answers, Facts, Manifest, MemoryTree, Note, Options, RenderError, Renderer, chart_files,
+};
 use flotilla_shared::approval::SignedApproval;
 use flotilla_shared::assignment::{ApplicationAssignment, Renderer as AssignedRenderer};
 use flotilla_shared::digest::Digest;
@@ -25,8 +28,11 @@ use parking_lot::Mutex;
 use crate::failpoint;
 use crate::policy::Refusal;
 use crate::source::proofs::Proofs;
+use crate::source::release::Standing;
 use crate::source::sealed::Closed;
 
+pub use release::Ground;
+pub(crate) use release::{namespace, release_name};
 pub(crate) use sealed::{count_keys, open_all};
 pub use trust::Trust;
 
@@ -38,14 +44,21 @@ const TIMEOUT: Duration = Duration::from_secs(300);
 pub struct Rendered {
     /// The objects.
     pub manifests: Arc<Vec<Manifest>>,
-    /// Over path and blob id of each file that was read, and over facts that were put in.
+    /// Over path and blob id of each file that was read, and over facts that were put in; of a chart also
+    /// over what it asked of the cluster.
     pub source_digest: Digest,
+    /// The same without the cluster: hooks run once for each.
+    pub content: Digest,
+    /// What a chart asked of the cluster, answered.
+    pub answers: Option<Answers>,
     /// The directories that decide over what was read.
     pub source_paths: SourcePaths,
     /// The branch's tip as we saw it.
     pub tip: Commit,
     /// What the cluster's own people should hear of it.
     pub notes: Vec<(Reason, String)>,
+    /// What people should know for as long as it runs.
+    pub warnings: Vec<Note>,
 }
 
 /// An application's assignment with what else decides over its manifests.
@@ -105,9 +118,9 @@ impl Source {
     ///
     /// # Errors
     /// Why the commit cannot be used; what runs goes on running.
-    pub async fn render(&self, wanted: &Wanted) -> Result<Rendered, Refusal> {
+    pub async fn render(&self, wanted: &Wanted, ground: Ground) -> Result<Rendered, Refusal> {
         let (source, wanted) = (self.clone(), wanted.clone());
-        let work = tokio::task::spawn_blocking(move || source.render_blocking(&wanted));
+        let work = tokio::task::spawn_blocking(move || source.render_blocking(&wanted, &ground));
         match tokio::time::timeout(TIMEOUT, work).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(Refusal::new(
@@ -136,7 +149,23 @@ impl Source {
         tokio::time::timeout(TIMEOUT, work).await.ok()?.ok()?
     }
 
-    fn render_blocking(&self, wanted: &Wanted) -> Result<Rendered, Refusal> {
+    /// Whether the record says which releases of an application ran here.
+    #[must_use]
+    pub(crate) fn has_release(&self, name: &ApplicationName) -> bool {
+        self.trust.standing(name).is_some()
+    }
+
+    /// An application's chart was applied in full.
+    pub(crate) fn ran(&self, name: &ApplicationName, content: Digest) {
+        self.trust.ran(name, content);
+    }
+
+    /// An application was removed with its objects: what comes next under its name is installed anew.
+    pub(crate) fn forget(&self, name: &ApplicationName) {
+        self.trust.forget(name);
+    }
+
+    fn render_blocking(&self, wanted: &Wanted, ground: &Ground) -> Result<Rendered, Refusal> {
         let application = &wanted.application;
         let git = |error: flotilla_git::Error| Refusal::new(error.reason(), error.to_string());
         let url = application.url.clone();
@@ -175,11 +204,16 @@ impl Source {
         };
         let mut entries = remote.read_tree(commit, below).map_err(git)?;
         let closed = open_all(&mut entries, self.age_keys.as_deref());
-        let mut rendered = render_tree(entries, wanted, tip, &closed)?;
+        let last = self.trust.standing(&wanted.name);
+        let (mut rendered, standing) =
+            render_tree(entries, wanted, tip, &closed, ground, last.as_ref())?;
         // What cannot be rendered never ran, and is nothing to go on from; nor does an empty set, which
         // the plan refuses.
         if !rendered.manifests.is_empty() {
             rendered.notes = self.trust.accept(wanted, admitted)?;
+            if let Some(standing) = standing {
+                self.trust.release(&wanted.name, standing)?;
+            }
         }
         failpoint::reach("rendered");
         Ok(rendered)
@@ -205,40 +239,71 @@ pub(crate) fn tree(
     Ok((tree, ids))
 }
 
-/// Builds the tree and renders it.
+/// Builds the tree and renders it. Of a chart, with what is to be recorded of it.
 fn render_tree(
     entries: Vec<TreeEntry>,
     wanted: &Wanted,
     tip: Commit,
     closed: &Closed,
-) -> Result<Rendered, Refusal> {
+    ground: &Ground,
+    last: Option<&Standing>,
+) -> Result<(Rendered, Option<Standing>), Refusal> {
     let application = &wanted.application;
+    let path = application.path.as_str();
+    let refused = |error: RenderError| Refusal::new(error.reason(), error.to_string());
     let (tree, ids) = tree(entries)?;
-    let options = Options {
+    let mut options = Options {
         renderer: match application.renderer {
             AssignedRenderer::Auto => Renderer::Auto,
             AssignedRenderer::Plain => Renderer::Plain,
             AssignedRenderer::Kustomize => Renderer::Kustomize,
+            AssignedRenderer::Helm => Renderer::Helm,
         },
         facts: wanted.facts.clone(),
+        release: release::said(wanted, closed.opened()),
         ..Options::default()
     };
-    let rendered = flotilla_render::render(&tree, application.path.as_str(), &options)
-        .map_err(|error| Refusal::new(error.reason(), error.to_string()))?;
+    let chart = match chart_files(&tree, path, &options).map_err(refused)? {
+        None => None,
+        Some(files) => {
+            if let Some(refusal) = closed.read_by(&files) {
+                return Err(refusal);
+            }
+            let key = release::key(wanted, &files, &ids);
+            let standing = Standing::next(last, key, ground.before);
+            let asked = release::on(&mut options.release, wanted, ground, &standing)?;
+            Some((standing, asked))
+        }
+    };
+    let rendered = flotilla_render::render(&tree, path, &options).map_err(refused)?;
     if let Some(refusal) = closed.read_by(&rendered.files_read) {
         return Err(refusal);
     }
-    let parts = rendered.files_read.iter().flat_map(|path| {
-        let id = ids.get(path).map(String::as_str).unwrap_or_default();
-        [path.as_bytes(), id.as_bytes()]
-    });
-    let facts = wanted.facts.iter().flat_map(Facts::parts);
-    let parts = parts.chain(facts.map(str::as_bytes));
-    Ok(Rendered {
-        source_digest: Digest::of_parts(parts),
+    let (source_digest, content, answers) = match &chart {
+        Some((standing, (capabilities, asked))) => {
+            let answers = capabilities.answers(asked);
+            let digest = release::source_digest(standing, &answers);
+            (digest, standing.key, Some(answers))
+        }
+        None => {
+            let parts = rendered.files_read.iter().flat_map(|path| {
+                let id = ids.get(path).map(String::as_str).unwrap_or_default();
+                [path.as_bytes(), id.as_bytes()]
+            });
+            let facts = wanted.facts.iter().flat_map(Facts::parts);
+            let digest = Digest::of_parts(parts.chain(facts.map(str::as_bytes)));
+            (digest, digest, None)
+        }
+    };
+    let rendered = Rendered {
+        source_digest,
+        content,
+        answers,
         source_paths: rendered.source_paths,
         manifests: Arc::new(rendered.manifests),
         tip,
         notes: Vec::new(),
-    })
+        warnings: rendered.notes,
+    };
+    Ok((rendered, chart.map(|(standing, _)| standing)))
 }

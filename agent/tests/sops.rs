@@ -11,7 +11,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use flotilla_agent::policy::{Policy, Refusal};
-use flotilla_agent::source::{Source, Trust, Wanted};
+use flotilla_agent::source::{Ground, Source, Trust, Wanted};
 use flotilla_git::Limits;
 use flotilla_shared::assignment::{ApplicationAssignment, Renderer, SyncPolicy};
 use flotilla_shared::reason::Reason;
@@ -67,11 +67,12 @@ async fn render(root: &Path, path: &str, keys: Option<&Path>) -> Result<String, 
             substitute: false,
             rollout: String::new(),
             namespace: String::new(),
+            helm: None,
         },
         approvals: Vec::new(),
         facts: None,
     };
-    let rendered = source.render(&wanted).await?;
+    let rendered = source.render(&wanted, Ground::default()).await?;
     Ok(format!("{:?}", rendered.manifests))
 }
 

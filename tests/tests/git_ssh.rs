@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_agent::policy::{Policy, Refusal};
-use flotilla_agent::source::{Source, Trust, Wanted};
+use flotilla_agent::source::{Ground, Source, Trust, Wanted};
 use flotilla_git::{Access, Error, Limits, Remote, SshKey};
 use flotilla_proto::v1;
 use flotilla_shared::assignment::{ApplicationAssignment, Renderer, SyncPolicy};
@@ -106,11 +106,12 @@ impl World {
                 substitute: false,
                 rollout: String::new(),
                 namespace: String::new(),
+                helm: None,
             },
             approvals: Vec::new(),
             facts: None,
         };
-        let rendered = self.source.render(&wanted).await?;
+        let rendered = self.source.render(&wanted, Ground::default()).await?;
         Ok(format!("{:?}", rendered.manifests))
     }
 

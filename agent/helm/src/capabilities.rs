@@ -1,9 +1,13 @@
 //! `.Capabilities`: what the cluster can do, as far as a chart may ask.
 
+mod asked;
+
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::value::{Host, Str, Value};
+
+pub use asked::{Answers, Asked};
 
 /// What Helm 4.1.4 knows without a cluster.
 const KNOWN: [&str; 57] = [
@@ -181,7 +185,7 @@ fn no_arguments(name: &str, arguments: &[Value]) -> Result<(), String> {
 
 /// API versions, with or without kinds: `apps/v1`, `apps/v1/Deployment`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct ApiVersions(Arc<[String]>);
+struct ApiVersions(Arc<[String]>, Asked);
 
 impl Host for ApiVersions {
     fn type_name(&self) -> &'static str {
@@ -198,9 +202,11 @@ impl Host for ApiVersions {
 
     fn call(&self, name: &str, arguments: &[Value]) -> Result<Value, String> {
         match arguments {
-            [Value::Str(version)] => Ok(Value::Bool(
-                self.0.iter().any(|known| version == known.as_str()),
-            )),
+            [Value::Str(version)] => {
+                let has = self.0.iter().any(|known| version == known.as_str());
+                self.1.has(&version.lossy());
+                Ok(Value::Bool(has))
+            }
             [_] => Err("wrong type for value; expected string".to_owned()),
             _ => Err(format!(
                 "wrong number of args for {name}: want 1 got {}",
@@ -210,6 +216,7 @@ impl Host for ApiVersions {
     }
 
     fn display(&self) -> String {
+        self.1.all();
         format!("[{}]", self.0.join(" "))
     }
 
@@ -218,6 +225,7 @@ impl Host for ApiVersions {
     }
 
     fn entries(&self) -> Option<Vec<(Value, Value)>> {
+        self.1.all();
         let items = (0..).zip(self.0.iter());
         Some(
             items
@@ -227,6 +235,7 @@ impl Host for ApiVersions {
     }
 
     fn to_data(&self) -> Value {
+        self.1.all();
         Value::list(
             self.0
                 .iter()
@@ -297,7 +306,10 @@ impl Default for Capabilities {
                 major: "1".to_owned(),
                 minor: "35".to_owned(),
             },
-            api_versions: ApiVersions(KNOWN.iter().map(|known| (*known).to_owned()).collect()),
+            api_versions: ApiVersions(
+                KNOWN.iter().map(|known| (*known).to_owned()).collect(),
+                Asked::default(),
+            ),
         }
     }
 }
@@ -311,7 +323,7 @@ impl Capabilities {
     ) -> Self {
         Self {
             kube_version,
-            api_versions: ApiVersions(api_versions.into_iter().collect()),
+            api_versions: ApiVersions(api_versions.into_iter().collect(), Asked::default()),
         }
     }
 
@@ -326,7 +338,8 @@ impl Capabilities {
     #[must_use]
     pub fn and_api_versions(mut self, more: impl IntoIterator<Item = String>) -> Self {
         let known = self.api_versions.0.iter().cloned();
-        self.api_versions = ApiVersions(known.chain(more).collect());
+        let asked = self.api_versions.1.clone();
+        self.api_versions = ApiVersions(known.chain(more).collect(), asked);
         self
     }
 
@@ -334,6 +347,33 @@ impl Capabilities {
     #[must_use]
     pub fn kube_version(&self) -> &KubeVersion {
         &self.kube_version
+    }
+
+    /// The same, which notes what is asked of it; together with the notes.
+    #[must_use]
+    pub fn noting(mut self) -> (Self, Asked) {
+        let asked = Asked::default();
+        self.api_versions.1 = asked.clone();
+        (self, asked)
+    }
+
+    /// Notes that the version of Kubernetes decided over something.
+    pub(crate) fn note_version(&self) {
+        self.api_versions.1.version();
+    }
+
+    /// What is noted as asked, answered by this cluster.
+    #[must_use]
+    pub fn answers(&self, asked: &Asked) -> Answers {
+        let has = |version: &str| self.api_versions.0.iter().any(|known| known == version);
+        asked.answered(self.kube_version.version(), &self.api_versions.0, has)
+    }
+
+    /// Whether a cluster of these capabilities would have answered the same.
+    #[must_use]
+    pub fn agrees(&self, answers: &Answers) -> bool {
+        let has = |version: &str| self.api_versions.0.iter().any(|known| known == version);
+        answers.hold(self.kube_version.version(), &self.api_versions.0, has)
     }
 }
 
@@ -348,7 +388,10 @@ impl Host for Capabilities {
 
     fn field(&self, name: &str) -> Option<Value> {
         match name {
-            "KubeVersion" => Some(Value::host(self.kube_version.clone())),
+            "KubeVersion" => {
+                self.note_version();
+                Some(Value::host(self.kube_version.clone()))
+            }
             "APIVersions" => Some(Value::host(self.api_versions.clone())),
             "HelmVersion" => Some(Value::host(HelmVersion)),
             _ => None,
@@ -356,6 +399,7 @@ impl Host for Capabilities {
     }
 
     fn display(&self) -> String {
+        self.note_version();
         let mut text = String::new();
         let version = &self.kube_version;
         // Writing to a string cannot fail.
@@ -373,6 +417,7 @@ impl Host for Capabilities {
     }
 
     fn to_data(&self) -> Value {
+        self.note_version();
         let hosts = [
             ("KubeVersion", self.kube_version.to_data()),
             ("APIVersions", self.api_versions.to_data()),

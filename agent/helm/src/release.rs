@@ -76,6 +76,9 @@ pub fn render(mut chart: Chart, values: &Map, release: &Release) -> Result<Rende
     }
     let kube_version = release.capabilities.kube_version();
     let wanted = &chart.metadata.kube_version;
+    if !wanted.is_empty() {
+        release.capabilities.note_version();
+    }
     if !wanted.is_empty() && !compatible(wanted, kube_version.normalized()) {
         return Err(failed(format!(
             "chart requires kubeVersion: {wanted} which is incompatible with Kubernetes {}",

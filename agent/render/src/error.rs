@@ -97,6 +97,25 @@ pub enum RenderError {
         /// What is wrong and what to do.
         message: String,
     },
+    /// A Helm chart that cannot be loaded or rendered, mostly in Helm's own words.
+    #[error("{path}: {message}")]
+    Chart {
+        /// The chart, or the values file.
+        path: String,
+        /// What is wrong and what to do.
+        message: String,
+    },
+    /// A values file that is not there.
+    #[error(
+        "values file {path:?} is not in this commit{}; end its name with `?` where it may be missing",
+        hint(nearest.as_deref())
+    )]
+    ValuesNotFound {
+        /// What was looked for.
+        path: String,
+        /// The part of it that does exist.
+        nearest: Option<String>,
+    },
     /// Kustomize content that is wrong, or that this version refuses to render.
     #[error("{file}: {message}")]
     Kustomize {
@@ -122,7 +141,8 @@ impl RenderError {
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self {
-            Self::PathNotFound { .. } => Reason::PathNotFound,
+            Self::PathNotFound { .. } | Self::ValuesNotFound { .. } => Reason::PathNotFound,
+            Self::Chart { .. } => Reason::RenderFailed,
             Self::MalformedYaml { .. } => Reason::MalformedYaml,
             Self::NotAManifest { .. } => Reason::NotAManifest,
             Self::DuplicateObject { .. } => Reason::DuplicateObject,

@@ -42,8 +42,6 @@ mod workload;
 
 use std::collections::HashMap;
 
-use flotilla_shared::source::SourcePaths;
-
 use self::failure::Outcome;
 use self::session::Session;
 use self::target::{Accumulated, Target};
@@ -103,7 +101,7 @@ pub(crate) fn render(
     Ok(Rendered {
         manifests,
         files_read: session.into_files_read(),
-        source_paths: SourcePaths::default(),
+        ..Rendered::default()
     })
 }
 

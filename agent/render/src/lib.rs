@@ -1,7 +1,7 @@
 //! Renders configuration as a pure function of an in-memory Git tree.
 //!
 //! ```text
-//!   Tree + path + Options  --plain, or kustomize-->  --facts of the cluster, if asked for-->
+//!   Tree + path + Options  --plain, kustomize or helm-->  --facts of the cluster, if asked for-->
 //!                                     Rendered { manifests with origins, files read }
 //! ```
 //!
@@ -9,6 +9,7 @@
 //! everywhere, and content from Git can at worst cost its own budget. Kustomize is rendered
 //! natively with kustomize's own results; what cannot be is refused with a reason, never approximated.
 
+mod chart;
 mod error;
 mod kustomize;
 mod limits;
@@ -21,9 +22,13 @@ mod tree;
 
 use std::collections::BTreeSet;
 
+use flotilla_shared::reason::Reason;
 use flotilla_shared::source::SourcePaths;
 
+pub use chart::Release;
 pub use error::RenderError;
+/// What the engine of charts takes from the cluster.
+pub use flotilla_helm::capabilities::{Answers, Asked, Capabilities, KubeVersion};
 pub use limits::Limits;
 pub use manifest::{Manifest, Origin};
 pub use output::Output;
@@ -33,13 +38,15 @@ pub use tree::{Entry, EntryKind, MemoryTree, PathError, Tree};
 /// How a directory becomes manifests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Renderer {
-    /// Kustomize where a kustomization file is present, plain YAML otherwise.
+    /// Kustomize where a kustomization file is present, Helm where a `Chart.yaml` is, plain YAML otherwise.
     #[default]
     Auto,
     /// Every YAML and JSON file below the directory.
     Plain,
     /// Kustomize.
     Kustomize,
+    /// A Helm chart: a directory or a `.tgz`.
+    Helm,
 }
 
 /// How to render.
@@ -51,10 +58,21 @@ pub struct Options {
     pub limits: Limits,
     /// The cluster's facts, where the application asks for them.
     pub facts: Option<Facts>,
+    /// What a chart is rendered for.
+    pub release: Release,
+}
+
+/// Something that people should hear of a render that went well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// The bounded code.
+    pub reason: Reason,
+    /// What, with file and line.
+    pub message: String,
 }
 
 /// What a commit says should be.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Rendered {
     /// In the order of files and documents; no object twice. May be empty: whether that is acceptable
     /// is the caller's decision.
@@ -63,6 +81,8 @@ pub struct Rendered {
     pub files_read: BTreeSet<String>,
     /// Directories that decide over the result, with what was looked for in them and was not there.
     pub source_paths: SourcePaths,
+    /// What people should hear.
+    pub notes: Vec<Note>,
 }
 
 /// Names of a kustomization file, as kustomize knows them.
@@ -82,26 +102,60 @@ pub fn render(tree: &dyn Tree, path: &str, options: &Options) -> Result<Rendered
 
 fn render_from(tree: &dyn Tree, path: &str, options: &Options) -> Result<Rendered, RenderError> {
     let resolved = tree::resolve(tree, path)?;
-    let kustomization = KUSTOMIZATION_FILES
-        .into_iter()
-        .map(|name| tree::join(&resolved, name))
-        .find(|file| tree.get(file).is_some());
-    let mut rendered = match (options.renderer, kustomization) {
-        (Renderer::Plain, _) | (Renderer::Auto, None) => {
-            plain::render(tree, &resolved, &options.limits)?
-        }
-        (Renderer::Kustomize, None) => {
-            return Err(RenderError::PathNotFound {
-                path: tree::join(&resolved, KUSTOMIZATION_FILES[0]),
-                nearest: None,
-            });
-        }
-        (Renderer::Auto | Renderer::Kustomize, Some(_)) => {
-            kustomize::render(tree, &resolved, &options.limits)?
-        }
+    let limits = &options.limits;
+    let mut rendered = match decide(tree, &resolved, options.renderer)? {
+        Decided::Plain => plain::render(tree, &resolved, limits)?,
+        Decided::Kustomize => kustomize::render(tree, &resolved, limits)?,
+        Decided::Chart => chart::render(tree, &resolved, &options.release, limits)?,
     };
     if let Some(facts) = &options.facts {
         rendered.manifests = substitute::apply(rendered.manifests, facts, &options.limits)?;
     }
     Ok(rendered)
+}
+
+/// Who renders.
+enum Decided {
+    Plain,
+    Kustomize,
+    Chart,
+}
+
+fn decide(tree: &dyn Tree, path: &str, renderer: Renderer) -> Result<Decided, RenderError> {
+    let is_kustomization = || {
+        let mut names = KUSTOMIZATION_FILES.into_iter();
+        names.any(|name| tree.get(&tree::join(path, name)).is_some())
+    };
+    let missing = |name: &str| RenderError::PathNotFound {
+        path: tree::join(path, name),
+        nearest: None,
+    };
+    match renderer {
+        Renderer::Plain => Ok(Decided::Plain),
+        Renderer::Kustomize if is_kustomization() => Ok(Decided::Kustomize),
+        Renderer::Kustomize => Err(missing(KUSTOMIZATION_FILES[0])),
+        Renderer::Helm if chart::is_chart(tree, path) => Ok(Decided::Chart),
+        Renderer::Helm => Err(missing(chart::CHART_FILE)),
+        Renderer::Auto if is_kustomization() => Ok(Decided::Kustomize),
+        Renderer::Auto if chart::is_chart(tree, path) => Ok(Decided::Chart),
+        Renderer::Auto => Ok(Decided::Plain),
+    }
+}
+
+/// The files that decide over a render, where it is one of a chart; none: it is not.
+///
+/// # Errors
+/// See [`render`]: what cannot be read, or is over a limit.
+pub fn chart_files(
+    tree: &dyn Tree,
+    path: &str,
+    options: &Options,
+) -> Result<Option<BTreeSet<String>>, RenderError> {
+    let path = tree::resolve(tree, path)?;
+    match decide(tree, &path, options.renderer)? {
+        Decided::Chart => {
+            chart::files_read(tree, &path, &options.release, &options.limits).map(Some)
+        }
+        Decided::Plain | Decided::Kustomize => Ok(None),
+    }
 }

@@ -39,7 +39,8 @@ impl FromStr for Renderer {
             "auto" => Ok(Self::Auto),
             "plain" => Ok(Self::Plain),
             "kustomize" => Ok(Self::Kustomize),
-            _ => Err("known are auto, plain and kustomize".to_owned()),
+            "helm" => Ok(Self::Helm),
+            _ => Err("known are auto, plain, kustomize and helm".to_owned()),
         }
     }
 }
@@ -88,6 +89,6 @@ mod tests {
              ConfigMap\nmetadata:\n  name: b\n"
         );
         assert_eq!("files-read".parse(), Ok(Output::FilesRead));
-        assert!("xml".parse::<Output>().is_err() && "helm".parse::<Renderer>().is_err());
+        assert!("xml".parse::<Output>().is_err() && "cue".parse::<Renderer>().is_err());
     }
 }

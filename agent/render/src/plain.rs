@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flotilla_shared::object::ObjectRef;
-use flotilla_shared::source::SourcePaths;
 use serde_json::Value;
 
 use crate::tree::{self, Entry, EntryKind, Tree};
@@ -35,7 +34,7 @@ pub(crate) fn render(
     Ok(Rendered {
         manifests: reader.manifests,
         files_read: reader.files_read,
-        source_paths: SourcePaths::default(),
+        ..Rendered::default()
     })
 }
 

@@ -1,8 +1,9 @@
 //! Which kinds the API server serves, by aggregated discovery (KEP-3352).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use flotilla_render::{Capabilities, KubeVersion};
 use serde_json::Value;
 
 use super::api::{Api, Error};
@@ -62,6 +63,9 @@ pub(crate) struct Discovery {
     read_at: Option<Instant>,
     /// Groups that the aggregator could not refresh.
     stale: Vec<String>,
+    /// The same as charts ask for it: `apps/v1` and `apps/v1/Deployment`, sorted; none: the API server
+    /// says of no version that it has.
+    pub(crate) capabilities: Option<Capabilities>,
 }
 
 impl Discovery {
@@ -96,6 +100,8 @@ impl Discovery {
     pub(crate) async fn read(&mut self, api: &Api) -> Result<(), Error> {
         let core = api.get("/api").await?;
         let groups = api.get("/apis").await?;
+        let version = text(&api.get("/version").await?, "/gitVersion");
+        let mut api_versions = BTreeSet::new();
         let mut kinds: BTreeMap<_, Vec<Resource>> = BTreeMap::new();
         let mut stale = Vec::new();
         for item in items(&core).iter().chain(items(&groups)) {
@@ -104,8 +110,18 @@ impl Discovery {
                 if text(version, "/freshness") == "Stale" {
                     stale.push(group.clone());
                 }
+                let name = text(version, "/version");
+                let served = match group.as_str() {
+                    "" => name,
+                    group => format!("{group}/{name}"),
+                };
                 for resource in list(version, "/resources") {
                     let kind = text(resource, "/responseKind/kind");
+                    api_versions.insert(format!("{served}/{kind}"));
+                    for below in list(resource, "/subresources") {
+                        let kind = text(below, "/responseKind/kind");
+                        api_versions.insert(format!("{served}/{kind}"));
+                    }
                     kinds
                         .entry((group.clone(), kind))
                         .or_default()
@@ -116,10 +132,13 @@ impl Discovery {
                             namespaced: text(resource, "/scope") == "Namespaced",
                         });
                 }
+                api_versions.insert(served);
             }
         }
         self.kinds = kinds;
         self.stale = stale;
+        let version = KubeVersion::parse(&version).ok();
+        self.capabilities = version.map(|version| Capabilities::of_cluster(version, api_versions));
         self.read_at = Some(Instant::now());
         Ok(())
     }

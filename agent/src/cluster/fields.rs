@@ -48,10 +48,13 @@ pub(super) fn has_legacy(live: &Value, manager: &str) -> bool {
 
 pub(super) fn is_legacy(entry: &Value, manager: &str) -> bool {
     let name = text(entry, "manager");
-    name != manager
-        && text(entry, "operation") == "Update"
-        && text(entry, "subresource").is_empty()
-        && LEGACY.contains(&name)
+    let is_earlier = match text(entry, "operation") {
+        "Update" => LEGACY.contains(&name),
+        // Helm 4 applies server-side by itself.
+        "Apply" => name == "helm",
+        _ => false,
+    };
+    name != manager && is_earlier && text(entry, "subresource").is_empty()
 }
 
 /// Whether the autoscaler set the number of replicas, some time.

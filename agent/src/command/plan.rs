@@ -12,7 +12,7 @@ use flotilla_shared::digest::Digest;
 use flotilla_shared::wire::{object_from_wire, planned_word};
 use serde_json::{Value, json};
 
-use super::render::rendered;
+use super::render::{rendered, tell};
 use crate::app;
 use crate::args::{Plan, PlanOutput};
 use crate::cluster::Managers;
@@ -32,8 +32,6 @@ pub(super) async fn run(args: Plan) -> anyhow::Result<ExitCode> {
         access::CHECK_INTERVAL,
     )
     .await?;
-    let source = args.source;
-    let rendered = tokio::task::spawn_blocking(move || rendered(&source)).await??;
     let options = Options {
         namespace: args.namespace,
         rules: Arc::new(Rules::new(&policy.health_rules)?),
@@ -41,13 +39,20 @@ pub(super) async fn run(args: Plan) -> anyhow::Result<ExitCode> {
         ..Options::default()
     };
     let cluster = Cluster::new(client, options);
+    let capabilities = cluster.capabilities().await.context("cannot plan")?;
+    let is_debug = args.source.debug;
+    let source = args.source;
+    let namespace = source.default_namespace.clone();
+    let rendered =
+        tokio::task::spawn_blocking(move || rendered(&source, Some(capabilities))).await??;
+    tell(&rendered, is_debug)?;
     let mut input = TurnInput {
         application: args.application,
         content: Digest::of_parts(rendered.files_read.iter().map(String::as_bytes)),
         manifests: Arc::new(rendered.manifests),
         sync_policy: SyncPolicy::default(),
         policy: Arc::new(policy),
-        namespace: args.default_namespace,
+        namespace,
         claims: TurnInput::fixed(Claims::default()),
         frozen: true,
         intent: Intent::Run,

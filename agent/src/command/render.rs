@@ -1,11 +1,15 @@
 //! `flotilla-agent render`: what this agent would apply for a commit, without a cluster and a hub.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::Write as _;
 
 use anyhow::Context as _;
 use flotilla_git::{Access, Limits, Remote};
-use flotilla_render::{Facts, Missing, Options, Rendered, render};
+use flotilla_render::{
+    Capabilities, Facts, Missing, Options, Release, Rendered, chart_files, render,
+};
+use flotilla_shared::chart::Crds;
 use flotilla_shared::revision::{Commit, RepositoryUrl};
 
 use crate::args::{Render, Source};
@@ -18,17 +22,38 @@ use crate::source;
 /// When the commit cannot be fetched or rendered, or the output not be written.
 pub(super) async fn run(args: Render) -> anyhow::Result<()> {
     let output = args.output;
-    let rendered = tokio::task::spawn_blocking(move || rendered(&args.source)).await??;
+    let is_debug = args.source.debug;
+    let rendered = tokio::task::spawn_blocking(move || rendered(&args.source, None)).await??;
+    tell(&rendered, is_debug)?;
     std::io::stdout()
         .write_all(rendered.text(output).as_bytes())
         .context("the output cannot be written")
 }
 
-/// Fetches and renders.
+/// What people should know of a render, on standard error.
+///
+/// # Errors
+/// When that cannot be written.
+pub(super) fn tell(rendered: &Rendered, is_debug: bool) -> anyhow::Result<()> {
+    let mut text = String::new();
+    for note in &rendered.notes {
+        let _ = writeln!(text, "{}: {}", note.reason, note.message);
+    }
+    for manifest in rendered.manifests.iter().filter(|_| is_debug) {
+        let _ = writeln!(text, "{} made {}", manifest.origin, manifest.object());
+    }
+    let written = std::io::stderr().write_all(text.as_bytes());
+    written.context("the warnings cannot be written")
+}
+
+/// Fetches and renders; a chart for what this cluster serves, or for Helm's own idea of one.
 ///
 /// # Errors
 /// When the commit cannot be fetched or rendered.
-pub(super) fn rendered(args: &Source) -> anyhow::Result<Rendered> {
+pub(super) fn rendered(
+    args: &Source,
+    capabilities: Option<Capabilities>,
+) -> anyhow::Result<Rendered> {
     let url = url(&args.repo)?;
     let cache = tempfile::tempdir().context("there is no room for a temporary repository")?;
     let access = Access::read(args.git_credentials.as_deref(), &url)?;
@@ -46,8 +71,31 @@ pub(super) fn rendered(args: &Source) -> anyhow::Result<Rendered> {
     let options = Options {
         renderer: args.renderer,
         facts: facts(args),
+        release: Release {
+            name: args.release_name.clone(),
+            namespace: args.default_namespace.clone(),
+            is_upgrade: args.is_upgrade,
+            capabilities: capabilities.unwrap_or_default(),
+            values_files: args.values.iter().map(|file| values_file(file)).collect(),
+            values: args.set_json.clone().unwrap_or_default(),
+            crds: if args.skip_crds {
+                Crds::Skip
+            } else {
+                Crds::Apply
+            },
+            strict: args.strict,
+            sealed: closed.opened().clone(),
+            ..Release::default()
+        },
         ..Options::default()
     };
+    if let Some(files) = chart_files(&tree, args.path.as_str(), &options)
+        .ok()
+        .flatten()
+        && let Some(refusal) = closed.read_by(&files)
+    {
+        return Err(refused(refusal));
+    }
     let rendered = render(&tree, args.path.as_str(), &options)
         .map_err(|error| anyhow::anyhow!("refused ({}): {error}", error.reason()))?;
     match closed.read_by(&rendered.files_read) {
@@ -70,6 +118,13 @@ fn tip(remote: &Remote, args: &Source) -> anyhow::Result<Commit> {
         .tips(std::slice::from_ref(&args.branch))?
         .remove(&args.branch)
         .with_context(|| format!("{} has no branch {}", args.repo, args.branch))
+}
+
+fn values_file(text: &str) -> (String, bool) {
+    match text.strip_suffix('?') {
+        Some(path) => (path.to_owned(), true),
+        None => (text.to_owned(), false),
+    }
 }
 
 fn facts(args: &Source) -> Option<Facts> {

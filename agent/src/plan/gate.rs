@@ -9,7 +9,7 @@ use flotilla_shared::health::Health;
 use flotilla_shared::object::{ObjectNames, ObjectRef};
 use flotilla_shared::reason::Reason;
 
-use super::hook::Hook;
+use super::hook::{Helper, Hook};
 use super::order::{Awaited, awaited, wave};
 use super::{Desired, Fit, Inputs, Live};
 
@@ -37,10 +37,11 @@ pub(super) struct Gates<'a> {
 }
 
 fn stage(desired: &Desired) -> (u8, i32) {
-    let phase = match desired.hook() {
-        Some(Hook::PreSync) => 0,
-        Some(Hook::PostSync | Hook::OnFailure) => 2,
-        None => 1,
+    let phase = match (desired.hook(), desired.helper()) {
+        (None, Some(Helper::First)) => return (0, i32::MIN),
+        (Some(Hook::PreSync), _) | (None, Some(Helper::Both | Helper::Of(Hook::PreSync))) => 0,
+        (Some(Hook::PostSync | Hook::OnFailure), _) | (None, Some(Helper::Of(_))) => 2,
+        (None, None) => 1,
     };
     (phase, wave(desired))
 }
@@ -63,7 +64,7 @@ impl<'a> Gates<'a> {
         gates.circular = gates.circles();
         let mut late_failure = false;
         for desired in inputs.desired {
-            if desired.hook() == Some(Hook::OnFailure) {
+            if desired.hook() == Some(Hook::OnFailure) || gates.is_over(desired) {
                 continue;
             }
             let is_placed = gates.is_placed(desired);
@@ -111,6 +112,25 @@ impl<'a> Gates<'a> {
             && live.is_some_and(|live| live.fit == Fit::Equal)
     }
 
+    /// Whether an object is a hook that is through, or a helper of hooks that all are, and is to go then.
+    pub(super) fn is_over(&self, desired: &Desired) -> bool {
+        if !desired.goes_after() {
+            return false;
+        }
+        let is_through = |hook: &Desired| self.progress(hook) == Progress::Done;
+        match (desired.hook(), desired.helper()) {
+            (Some(_), _) => is_through(desired),
+            (None, Some(helper)) => {
+                let desired = self.inputs.desired.iter();
+                let mut hooks = desired
+                    .filter(|one| one.hook().is_some_and(|hook| helper.is_with(hook)))
+                    .peekable();
+                hooks.peek().is_some() && hooks.all(|hook| is_through(hook))
+            }
+            (None, None) => false,
+        }
+    }
+
     fn progress(&self, desired: &Desired) -> Progress {
         let object = &desired.object;
         let hook = desired.hook();
@@ -124,6 +144,12 @@ impl<'a> Gates<'a> {
         match self.inputs.observed.live.get(object) {
             None => Progress::Waiting(format!("{name} is not there yet")),
             Some(live) if awaited(desired) == Awaited::Never && live.fit == Fit::Equal => {
+                Progress::Done
+            }
+            // As Helm does with what is neither a Job nor a Pod among its hooks.
+            Some(live) if is_placed_helper(desired) && live.fit == Fit::Equal => Progress::Done,
+            // What somebody else keeps in shape is as far as it gets by us.
+            Some(live) if desired.is_create_only() && live.health == Health::Current => {
                 Progress::Done
             }
             Some(live) if live.health == Health::Failed => {
@@ -233,6 +259,12 @@ impl<'a> Gates<'a> {
         }
         (0..needs.len()).filter(|i| needs[*i] > 0).collect()
     }
+}
+
+/// Whether an object is waited for only until it is there. Definitions are of no use before they are
+/// established.
+fn is_placed_helper(desired: &Desired) -> bool {
+    matches!(desired.helper(), Some(Helper::Of(_) | Helper::Both)) && desired.hook().is_none()
 }
 
 /// What an object says it depends on; a name that cannot be read comes back as it stands.

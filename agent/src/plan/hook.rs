@@ -7,6 +7,14 @@ use super::Desired;
 
 /// `pre-sync`, `post-sync` or `on-failure`.
 pub const HOOK_ANNOTATION: &str = "flotilla.dev/hook";
+/// On any kind: it comes with the hooks of a phase (`pre-sync`, `post-sync`, or `both`), such as the
+/// account that their Jobs run as; `first`: before everything else. It is there once it is applied, and no
+/// name of its own is made for each content.
+pub const HELPER_ANNOTATION: &str = "flotilla.dev/hook-helper";
+/// `succeeded`: a hook goes once it is through, and a helper once all hooks of its phase are.
+pub const HOOK_DELETE_ANNOTATION: &str = "flotilla.dev/hook-delete";
+/// `true` on an object in Git: it is made where it is missing, and left alone where it is there.
+pub const CREATE_ONLY_ANNOTATION: &str = "flotilla.dev/create-only";
 /// Longest time a hook may take, such as `300s`, `5m` or `1h`.
 pub const DEADLINE_ANNOTATION: &str = "flotilla.dev/hook-deadline";
 /// A hook without a deadline of its own.
@@ -23,12 +31,48 @@ pub enum Hook {
     OnFailure,
 }
 
+/// Whose hooks an object comes with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Helper {
+    /// Nobody's: it is there before all else.
+    First,
+    /// Those of one phase.
+    Of(Hook),
+    /// Those before and those after the rest.
+    Both,
+}
+
+impl Helper {
+    fn of(desired: &Desired) -> Result<Option<Self>, String> {
+        match desired.directive(HELPER_ANNOTATION) {
+            "" => Ok(None),
+            "first" => Ok(Some(Self::First)),
+            "pre-sync" => Ok(Some(Self::Of(Hook::PreSync))),
+            "post-sync" => Ok(Some(Self::Of(Hook::PostSync))),
+            "both" => Ok(Some(Self::Both)),
+            other => Err(format!(
+                "{HELPER_ANNOTATION}: {other:?} is not pre-sync, post-sync, both or first"
+            )),
+        }
+    }
+
+    /// Whether it comes with hooks of this phase.
+    pub(super) fn is_with(self, hook: Hook) -> bool {
+        match self {
+            Self::First => false,
+            Self::Of(own) => own == hook,
+            Self::Both => hook != Hook::OnFailure,
+        }
+    }
+}
+
 impl Hook {
     /// What an object's annotation says; none: it is no hook.
     ///
     /// # Errors
     /// When the annotation or the kind is not one that is known; the text is for the operator.
     pub fn of(desired: &Desired) -> Result<Option<Self>, String> {
+        Helper::of(desired)?;
         let hook = match desired.directive(HOOK_ANNOTATION) {
             "" => return Ok(None),
             "pre-sync" => Self::PreSync,
@@ -91,6 +135,21 @@ impl Desired {
     #[must_use]
     pub fn hook(&self) -> Option<Hook> {
         Hook::of(self).ok().flatten()
+    }
+
+    /// Whose hooks this object comes with; none: it is no helper.
+    pub(super) fn helper(&self) -> Option<Helper> {
+        Helper::of(self).ok().flatten()
+    }
+
+    /// Whether it goes when what it is for is through.
+    pub(super) fn goes_after(&self) -> bool {
+        self.directive(HOOK_DELETE_ANNOTATION) == "succeeded"
+    }
+
+    /// Whether it is left alone where it is there.
+    pub(super) fn is_create_only(&self) -> bool {
+        self.directive(CREATE_ONLY_ANNOTATION) == "true"
     }
 }
 

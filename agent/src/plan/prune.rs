@@ -7,7 +7,7 @@ use flotilla_shared::object::ObjectRef;
 use flotilla_shared::reason::Reason;
 
 use super::order::kind_phase;
-use super::{Inputs, Intent, Plan, Step};
+use super::{Desired, Inputs, Intent, Plan, Step};
 use crate::inventory::Entry;
 
 pub(super) fn plan(inputs: &Inputs<'_>, plan: &mut Plan) {
@@ -58,6 +58,16 @@ pub(super) fn plan(inputs: &Inputs<'_>, plan: &mut Plan) {
             .push(Step::Prune(object, uid));
     }
     plan.prune = phases.into_values().collect();
+}
+
+/// A hook, or a helper of hooks, that is through and is to go then: by the same marks as what leaves the
+/// commit. None: it is gone already, or may not be deleted; then it stays as it is.
+pub(super) fn over(inputs: &Inputs<'_>, desired: &Desired) -> Option<Step> {
+    let entry = inputs.inventory.get(&desired.object)?;
+    match decide(inputs, entry)? {
+        step @ Step::Prune(..) => Some(step),
+        _ => None,
+    }
 }
 
 /// A removal takes all there is, so that its share says nothing; its number does.

@@ -3,6 +3,7 @@ use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::json;
 
+mod helpers;
 mod owning;
 mod waves;
 

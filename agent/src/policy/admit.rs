@@ -112,7 +112,19 @@ impl Policy {
             let message = format!("branch {branch} is not in the agent's policy");
             return Some(Refusal::new(Reason::BranchNotAllowed, message));
         }
-        let path = application.path.as_str();
+        // A values file is content as much as the chart is.
+        let chart = application.helm.as_deref();
+        let values = chart.into_iter().flat_map(|chart| &chart.values_files);
+        let mut paths = std::iter::once(&application.path).chain(values.map(|file| &file.path));
+        let outside = paths.find(|path| !self.is_path_allowed(path.as_str()));
+        outside.map(|path| {
+            let path = path.as_str();
+            let message = format!("path {path:?} is not below one in the agent's policy");
+            Refusal::new(Reason::PathNotAllowed, message)
+        })
+    }
+
+    fn is_path_allowed(&self, path: &str) -> bool {
         let below = |allowed: &str| {
             allowed.is_empty()
                 || path == allowed
@@ -120,11 +132,7 @@ impl Policy {
                     .strip_prefix(allowed)
                     .is_some_and(|rest| rest.starts_with('/'))
         };
-        if !self.paths.is_empty() && !self.paths.iter().any(|allowed| below(allowed.as_str())) {
-            let message = format!("path {path:?} is not below one in the agent's policy");
-            return Some(Refusal::new(Reason::PathNotAllowed, message));
-        }
-        None
+        self.paths.is_empty() || self.paths.iter().any(|allowed| below(allowed.as_str()))
     }
 
     fn url(&self, url: &RepositoryUrl) -> Option<Refusal> {
@@ -236,6 +244,7 @@ mod tests {
             substitute: false,
             rollout: String::new(),
             namespace: String::new(),
+            helm: None,
         }
     }
 

@@ -179,6 +179,9 @@ impl Worker {
         loop {
             let Given { task, standing } = self.given.borrow_and_update().clone();
             self.standing = standing;
+            if self.fetch.is_none() && self.is_on_other_ground().await {
+                self.settled_for = None;
+            }
             self.begin_fetch(&task);
             let just_begun = self.fetch.is_some();
             if just_begun {
@@ -410,13 +413,24 @@ impl Worker {
             && outcome.reason != Some(Reason::InventoryChanged);
         if task.is_end() && !input.frozen && is_over {
             return match shared.cluster.drop_inventory(self.name.as_str()).await {
-                Ok(()) => true,
+                Ok(()) => {
+                    if task.intent() == Intent::Remove {
+                        shared.source.forget(&self.name);
+                    }
+                    true
+                }
                 Err(error) => {
                     tracing::warn!(application = %self.name, %error, "cannot drop the inventory");
                     self.settle(task, Some(outcome), suspended.as_deref());
                     false
                 }
             };
+        }
+        if is_exact
+            && outcome.sync == Sync::Synced
+            && let Some(rendered) = self.rendered.as_ref().filter(|one| one.answers.is_some())
+        {
+            shared.source.ran(&self.name, rendered.content);
         }
         self.settle(task, Some(outcome), suspended.as_deref());
         false
@@ -425,7 +439,7 @@ impl Worker {
     fn input(&self, task: &Task, frozen: bool) -> Option<TurnInput> {
         let (manifests, content) = match (&self.rendered, task) {
             (Some(rendered), Task::Run { .. }) => {
-                (Arc::clone(&rendered.manifests), rendered.source_digest)
+                (Arc::clone(&rendered.manifests), rendered.content)
             }
             (None, Task::Run { .. }) => return None,
             (_, Task::End { .. }) => (Arc::default(), Digest::default()),

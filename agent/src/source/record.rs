@@ -13,6 +13,7 @@ use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::release::Standing;
 use crate::policy::SignatureMode;
 
 /// Most branches that are remembered. A branch has a place for good, so that a hub that names many
@@ -62,6 +63,9 @@ pub(super) struct Record {
     pub(super) seen: BTreeMap<Commit, Timestamp>,
     /// Nonces of approvals that were used, until they expire.
     pub(super) used: BTreeMap<String, Timestamp>,
+    /// By application: the release of its chart that was rendered last.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) releases: BTreeMap<ApplicationName, Standing>,
 }
 
 /// The record cannot be used.
@@ -151,6 +155,15 @@ impl Record {
             self.applications.remove(&oldest);
         }
         Ok(())
+    }
+
+    /// Takes in which release of an application is about to run. Applications that were forgotten have
+    /// none.
+    pub(super) fn release(&mut self, name: &ApplicationName, standing: Standing) {
+        let applications = &self.applications;
+        self.releases
+            .retain(|name, _| applications.contains_key(name));
+        self.releases.insert(name.clone(), standing);
     }
 
     /// Uses an approval up.

@@ -1,7 +1,7 @@
 //! Files that SOPS encrypted: opened in memory, before anything is rendered, so that generators and
 //! patches see what was meant and each file's MAC is over the file as it is in Git.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use flotilla_git::{Blob, TreeEntry};
@@ -16,7 +16,10 @@ const MAX_KEYS: u64 = 1 << 20;
 /// Files that stayed closed, and why. They matter only where a render reads them: a repository may hold
 /// what is for other clusters.
 #[derive(Debug, Default)]
-pub(crate) struct Closed(BTreeMap<String, String>);
+pub(crate) struct Closed {
+    why: BTreeMap<String, String>,
+    opened: BTreeSet<String>,
+}
 
 impl Closed {
     /// Why a render that read these files is not used.
@@ -25,9 +28,14 @@ impl Closed {
         files: impl IntoIterator<Item = &'f String>,
     ) -> Option<Refusal> {
         let mut read = files.into_iter();
-        let (path, why) = read.find_map(|path| self.0.get_key_value(path))?;
+        let (path, why) = read.find_map(|path| self.why.get_key_value(path))?;
         let message = format!("{path} is encrypted with SOPS, and stays closed: {why}");
         Some(Refusal::new(Reason::DecryptionFailed, message))
+    }
+
+    /// The files that were opened: nothing that is told to anybody may have a value of theirs.
+    pub(crate) fn opened(&self) -> &BTreeSet<String> {
+        &self.opened
     }
 }
 
@@ -51,9 +59,12 @@ pub(crate) fn open_all(entries: &mut [TreeEntry], keys: Option<&Path>) -> Closed
             Err(why) => Err(why.clone()),
         };
         match opened {
-            Ok(plain) => *content = plain.to_vec(),
+            Ok(plain) => {
+                *content = plain.to_vec();
+                closed.opened.insert(entry.path.clone());
+            }
             Err(why) => {
-                closed.0.insert(entry.path.clone(), why);
+                closed.why.insert(entry.path.clone(), why);
             }
         }
     }

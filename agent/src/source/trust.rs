@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use flotilla_git::{End, Remote};
 use flotilla_shared::approval::{NAMESPACE, RollbackApproval, SignedApproval};
+use flotilla_shared::digest::Digest;
+use flotilla_shared::id::ApplicationName;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::Commit;
 use flotilla_trust::Keyring;
@@ -15,6 +17,7 @@ use tokio::sync::watch;
 
 use super::Wanted;
 use super::record::{Accepted, Error, Record, branch_key, rule_text};
+use super::release::Standing;
 use crate::policy::{Policy, Refusal, RollbackMode, SignatureMode, SignatureRule};
 
 /// The judge, with its memory.
@@ -220,6 +223,59 @@ impl Trust {
             .into_iter()
             .map(|note| (Reason::WentBack, note))
             .collect())
+    }
+
+    /// The release of an application's chart that was rendered last.
+    pub(super) fn standing(&self, name: &ApplicationName) -> Option<Standing> {
+        self.record.lock().releases.get(name).cloned()
+    }
+
+    /// Remembers, durably, that a release is about to run.
+    ///
+    /// # Errors
+    /// When it could not be made durable; then it may not run, since its hooks would run again.
+    pub(super) fn release(
+        &self,
+        name: &ApplicationName,
+        standing: Standing,
+    ) -> Result<(), Refusal> {
+        let mut record = self.record.lock();
+        if record.releases.get(name) == Some(&standing) {
+            return Ok(());
+        }
+        let mut next = record.clone();
+        next.release(name, standing);
+        self.save(&mut next).map_err(|error| kept(&error))?;
+        *record = next;
+        Ok(())
+    }
+
+    /// A release was applied in full.
+    pub(super) fn ran(&self, name: &ApplicationName, content: Digest) {
+        self.note_release(|record| {
+            let standing = record.releases.get_mut(name);
+            let is_news = |one: &&mut Standing| one.key == content && !one.ran;
+            standing.filter(is_news).map(|one| one.ran = true).is_some()
+        });
+    }
+
+    /// There is nothing left of an application.
+    pub(super) fn forget(&self, name: &ApplicationName) {
+        self.note_release(|record| record.releases.remove(name).is_some());
+    }
+
+    /// What is not kept is noted again: at the next turn, or never, which makes an upgrade of what could
+    /// have been an installation.
+    fn note_release(&self, note: impl FnOnce(&mut Record) -> bool) {
+        let mut record = self.record.lock();
+        let mut next = record.clone();
+        if !note(&mut next) {
+            return;
+        }
+        match self.save(&mut next) {
+            Ok(()) => *record = next,
+            Err(error) => tracing::warn!(%error, "cannot remember which release ran"),
+        }
     }
 
     fn save(&self, record: &mut Record) -> Result<(), Error> {

@@ -17,7 +17,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use flotilla_agent::policy::Policy;
-use flotilla_agent::source::{Source, Trust, Wanted};
+use flotilla_agent::source::{Ground, Source, Trust, Wanted};
 use flotilla_git::Limits;
 use flotilla_shared::approval::{RollbackApproval, SignedApproval};
 use flotilla_shared::assignment::{ApplicationAssignment, Renderer, SyncPolicy};
@@ -192,6 +192,7 @@ impl Agent<'_> {
                 substitute: false,
                 rollout: String::new(),
                 namespace: String::new(),
+                helm: None,
             },
             approvals: approvals.to_vec(),
             facts: None,
@@ -206,7 +207,7 @@ impl Agent<'_> {
     ) -> Result<Vec<Reason>, Reason> {
         let rendered = self
             .source
-            .render(&self.wanted(name, commit, approvals))
+            .render(&self.wanted(name, commit, approvals), Ground::default())
             .await;
         match rendered {
             Ok(rendered) => Ok(rendered.notes.iter().map(|(reason, _)| *reason).collect()),

@@ -14,6 +14,7 @@
 mod agent;
 
 mod away;
+mod charts;
 mod commits;
 mod drift;
 

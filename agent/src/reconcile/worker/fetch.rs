@@ -3,17 +3,48 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use flotilla_shared::assignment::Renderer;
 use flotilla_shared::backoff::Backoff;
+use flotilla_shared::chart::Generated;
 use flotilla_shared::health::Sync;
 use tokio::time::Instant;
 
-use super::{Task, Worker};
+use super::{Shared, Task, Worker};
 use crate::cluster::Wish;
 use crate::events::Event;
 use crate::policy::Refusal;
-use crate::source::Rendered;
+use crate::source::{self, Ground, Rendered, Wanted};
+
+/// What a chart has to know of the cluster; of what cannot be a chart nothing is asked.
+async fn ground(shared: &Shared, wanted: &Wanted) -> Ground {
+    let application = &wanted.application;
+    if matches!(application.renderer, Renderer::Plain | Renderer::Kustomize) {
+        return Ground::default();
+    }
+    let said = application.helm.as_deref();
+    let derives = said.is_some_and(|said| said.generated == Generated::Derived);
+    let release = (source::release_name(wanted), source::namespace(wanted));
+    let is_recorded = shared.source.has_release(&wanted.name);
+    let name = wanted.name.as_str();
+    shared
+        .cluster
+        .ground(name, release, is_recorded, derives)
+        .await
+}
 
 impl Worker {
+    /// Whether the cluster serves something else by now than what the chart was told.
+    pub(super) async fn is_on_other_ground(&self) -> bool {
+        let Some(answers) = self.rendered.as_ref().and_then(|r| r.answers.as_ref()) else {
+            return false;
+        };
+        match self.shared.cluster.capabilities().await {
+            Ok(capabilities) => !capabilities.agrees(answers),
+            // Not knowing is no news.
+            Err(_) => false,
+        }
+    }
+
     pub(super) fn abort_fetch(&mut self) {
         if let Some((_, fetch)) = self.fetch.take() {
             fetch.abort();
@@ -65,8 +96,9 @@ impl Worker {
         let work = wanted.clone();
         let fetch = tokio::spawn(async move {
             let _slot = shared.fetches.acquire().await;
+            let ground = ground(&shared, &work).await;
             let started = std::time::Instant::now();
-            let result = shared.source.render(&work).await;
+            let result = shared.source.render(&work, ground).await;
             shared.metrics.rendered(started.elapsed());
             result
         });
@@ -80,7 +112,12 @@ impl Worker {
         self.settled_for = Some(application);
         match result {
             Ok(mut rendered) => {
-                for (reason, message) in std::mem::take(&mut rendered.notes) {
+                let warnings = rendered.warnings.iter();
+                let warnings: Vec<_> = warnings
+                    .map(|note| (note.reason, note.message.clone()))
+                    .collect();
+                let notes = std::mem::take(&mut rendered.notes);
+                for (reason, message) in notes.into_iter().chain(warnings) {
                     tracing::warn!(application = %self.name, %reason, message);
                     let event = Event::warning(reason, &message);
                     self.shared.cluster.tell(self.name.as_str(), event);

@@ -32,6 +32,7 @@ impl Worker {
             tip: rendered.tip.clone(),
         });
         let outcome = outcome.map(|outcome| self.judge_time(task, outcome));
+        let outcome = outcome.map(|outcome| self.warn(outcome));
         let usable = outcome.as_ref().is_some_and(|o| o.usable) && exact;
         // A set that is refused as a whole is told inside the cluster, too (I10); the same word is not
         // repeated within minutes.
@@ -85,6 +86,19 @@ impl Worker {
                 limit.as_secs(),
                 slowest.unwrap_or_default()
             );
+        }
+        outcome
+    }
+
+    /// What people should know of the render, where there is nothing else to say.
+    fn warn(&self, mut outcome: TurnOutcome) -> TurnOutcome {
+        let warnings = self.rendered.as_ref().map(|one| one.warnings.as_slice());
+        if let (None, Some([first, more @ ..])) = (outcome.reason, warnings) {
+            outcome.reason = Some(first.reason);
+            outcome.message = match more.len() {
+                0 => first.message.clone(),
+                more => format!("{} (and {more} more)", first.message),
+            };
         }
         outcome
     }

@@ -1,0 +1,431 @@
+//! A Helm chart of the tree, rendered by [`flotilla_helm`], as manifests of ours.
+//!
+//! ```text
+//!   tree --files of the chart, values files--> Chart, values --engine--> documents --hooks--> manifests
+//! ```
+
+mod hooks;
+mod refusal;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flotilla_helm::capabilities::Capabilities;
+use flotilla_helm::chart::{Chart, File};
+use flotilla_helm::{Generated, Map, Options as TemplateOptions, release, values};
+use flotilla_shared::chart::Crds;
+use flotilla_shared::object::ObjectRef;
+use flotilla_shared::reason::Reason;
+use serde_json::Value;
+
+use crate::plain::LFS_HEADER;
+use crate::tree::{self, Entry, EntryKind, Tree};
+use crate::{Limits, Manifest, Note, Origin, RenderError, Rendered};
+use refusal::Teller;
+
+/// The file that makes a directory a chart.
+pub(crate) const CHART_FILE: &str = "Chart.yaml";
+
+/// What a chart is rendered for, besides itself.
+#[derive(Debug, Clone)]
+pub struct Release {
+    /// `.Release.Name`.
+    pub name: String,
+    /// `.Release.Namespace`.
+    pub namespace: String,
+    /// `.Release.Revision`.
+    pub revision: i64,
+    /// Whether the cluster ran the application before: `.Release.IsUpgrade`, and which hooks there are.
+    pub is_upgrade: bool,
+    /// What the cluster serves.
+    pub capabilities: Capabilities,
+    /// Paths in the tree, in order; and whether each may be missing.
+    pub values_files: Vec<(String, bool)>,
+    /// Over all files: JSON or YAML; empty: none.
+    pub values: String,
+    /// What becomes of `crds/`.
+    pub crds: Crds,
+    /// `lookup` is an error.
+    pub strict: bool,
+    /// What functions of chance are derived from; none: they are refused.
+    pub seed: Option<String>,
+    /// Leave schemas aside.
+    pub skip_schema: bool,
+    /// Files that are secret in Git: where one of them is read, errors tell places only.
+    pub sealed: BTreeSet<String>,
+}
+
+impl Default for Release {
+    fn default() -> Self {
+        Self {
+            name: "release-name".to_owned(),
+            namespace: "default".to_owned(),
+            revision: 1,
+            is_upgrade: false,
+            capabilities: Capabilities::default(),
+            values_files: Vec::new(),
+            values: String::new(),
+            crds: Crds::default(),
+            strict: false,
+            seed: None,
+            skip_schema: false,
+            sealed: BTreeSet::new(),
+        }
+    }
+}
+
+/// Whether what is at a path, which is no link, is a chart.
+pub(crate) fn is_chart(tree: &dyn Tree, path: &str) -> bool {
+    match tree.get(path) {
+        Some(Entry::Directory) => tree.get(&tree::join(path, CHART_FILE)).is_some(),
+        Some(_) => path.ends_with(".tgz"),
+        None => false,
+    }
+}
+
+/// A chart's files, and the values files, as the tree has them.
+struct Sources {
+    files: Vec<File>,
+    values: Vec<(String, Vec<u8>)>,
+    read: BTreeSet<String>,
+}
+
+/// Every file that decides over a render of the chart at `path`.
+pub(crate) fn files_read(
+    tree: &dyn Tree,
+    path: &str,
+    release: &Release,
+    limits: &Limits,
+) -> Result<BTreeSet<String>, RenderError> {
+    Gatherer::new(tree, limits)
+        .sources(path, release)
+        .map(|sources| sources.read)
+}
+
+/// Renders the chart at `path`, which exists and is no link.
+pub(crate) fn render(
+    tree: &dyn Tree,
+    path: &str,
+    release: &Release,
+    limits: &Limits,
+) -> Result<Rendered, RenderError> {
+    let sources = Gatherer::new(tree, limits).sources(path, release)?;
+    let is_sealed = sources
+        .read
+        .iter()
+        .any(|file| release.sealed.contains(file));
+    let teller = Teller { path, is_sealed };
+    let chart = match tree.get(path) {
+        Some(Entry::File(archive)) => Chart::from_archive(archive),
+        _ => Chart::from_folder(sources.files),
+    };
+    let chart = chart.map_err(|error| teller.refused(&error.to_string()))?;
+    let name = chart.name().to_owned();
+    let given = given(&sources.values, release, &teller)?;
+    let engine = flotilla_helm::release::Release {
+        name: release.name.clone(),
+        namespace: release.namespace.clone(),
+        revision: release.revision,
+        is_upgrade: release.is_upgrade,
+        capabilities: release.capabilities.clone(),
+        skip_schema: release.skip_schema,
+        template: TemplateOptions {
+            generated: match &release.seed {
+                Some(seed) => Generated::Derive { seed: seed.clone() },
+                None => Generated::Refuse,
+            },
+            strict: release.strict,
+            ..TemplateOptions::default()
+        },
+    };
+    let made = release::render(chart, &given, &engine)
+        .map_err(|error| teller.refused(&error.to_string()))?;
+    let mut reader = Reader {
+        limits,
+        teller: &teller,
+        chart: &name,
+        seen: BTreeMap::new(),
+        manifests: Vec::new(),
+        bytes: 0,
+    };
+    if release.crds != Crds::Skip {
+        for file in &made.crds {
+            let mark = |value: &mut Value| hooks::definition(value, release.crds);
+            reader.document(&file.name, &file.data, mark)?;
+        }
+    }
+    let mut notes = Vec::new();
+    for hook in &made.hooks {
+        match hooks::phase(hook, release.is_upgrade) {
+            hooks::Phase::None => {}
+            hooks::Phase::NotRun(why) => {
+                let file = teller.file(&name, &hook.manifest.path);
+                notes.push(Note {
+                    reason: Reason::HookNotRun,
+                    message: format!("{file}: {} {} {why}", hook.manifest.kind, hook.name),
+                });
+            }
+            hooks::Phase::Runs(phase) => {
+                let mark = |value: &mut Value| hooks::mark(value, hook, phase);
+                reader.document(&hook.manifest.path, hook.manifest.text.as_bytes(), mark)?;
+            }
+        }
+    }
+    for manifest in &made.manifests {
+        reader.document(&manifest.path, manifest.text.as_bytes(), hooks::keep)?;
+    }
+    notes.extend(made.warnings.iter().map(|warning| {
+        let file = teller.file(&name, &warning.template);
+        Note {
+            reason: Reason::ChartWarning,
+            message: format!("{file}:{}: {}", warning.line, warning.message),
+        }
+    }));
+    Ok(Rendered {
+        manifests: reader.manifests,
+        files_read: sources.read,
+        notes,
+        ..Rendered::default()
+    })
+}
+
+/// The values of all files and those of the application itself, in their order.
+fn given(
+    files: &[(String, Vec<u8>)],
+    release: &Release,
+    teller: &Teller<'_>,
+) -> Result<Map, RenderError> {
+    let own = (!release.values.is_empty()).then(|| {
+        (
+            "the application's values".to_owned(),
+            release.values.as_bytes(),
+        )
+    });
+    let files = files
+        .iter()
+        .map(|(path, text)| (path.clone(), text.as_slice()));
+    let mut given = Map::new();
+    for (path, text) in files.chain(own) {
+        let values = values::load(text).map_err(|error| teller.values(&path, &error))?;
+        given = values::merge(&given, &values);
+    }
+    Ok(given)
+}
+
+/// Collects files, within limits.
+struct Gatherer<'t> {
+    tree: &'t dyn Tree,
+    limits: &'t Limits,
+    sources: Sources,
+    bytes: usize,
+}
+
+impl<'t> Gatherer<'t> {
+    fn new(tree: &'t dyn Tree, limits: &'t Limits) -> Self {
+        Self {
+            tree,
+            limits,
+            sources: Sources {
+                files: Vec::new(),
+                values: Vec::new(),
+                read: BTreeSet::new(),
+            },
+            bytes: 0,
+        }
+    }
+
+    fn sources(mut self, path: &str, release: &Release) -> Result<Sources, RenderError> {
+        match self.tree.get(path) {
+            Some(Entry::Directory) => self.folder(path, "", 0)?,
+            // An archive is read as a whole.
+            _ => drop(self.file(path)?),
+        }
+        for (file, optional) in &release.values_files {
+            let found = tree::resolve(self.tree, file);
+            let found = match found {
+                Err(RenderError::PathNotFound { .. }) if *optional => continue,
+                Err(RenderError::PathNotFound { nearest, .. }) => {
+                    return Err(RenderError::ValuesNotFound {
+                        path: file.clone(),
+                        nearest,
+                    });
+                }
+                found => found?,
+            };
+            let content = self.file(&found)?.to_vec();
+            self.sources.values.push((file.clone(), content));
+        }
+        Ok(self.sources)
+    }
+
+    fn exceeded(path: &str, what: &'static str, limit: usize) -> RenderError {
+        RenderError::LimitExceeded {
+            path: path.to_owned(),
+            what,
+            limit,
+        }
+    }
+
+    /// All files below a directory, links followed as Helm does, by their names from the chart.
+    fn folder(&mut self, path: &str, below: &str, depth: usize) -> Result<(), RenderError> {
+        if depth > self.limits.depth {
+            let what = "levels of directories";
+            return Err(Self::exceeded(path, what, self.limits.depth));
+        }
+        for (name, kind) in self.tree.list(path).unwrap_or_default() {
+            let child = tree::join(path, name);
+            let inside = tree::join(below, name);
+            match kind {
+                EntryKind::Directory => self.folder(&child, &inside, depth + 1)?,
+                EntryKind::Submodule => return Err(RenderError::Submodule { path: child }),
+                EntryKind::File => self.add(&child, inside)?,
+                EntryKind::Symlink => {
+                    let target = tree::resolve(self.tree, &child)?;
+                    match self.tree.get(&target) {
+                        Some(Entry::Directory) => self.folder(&target, &inside, depth + 1)?,
+                        _ => self.add(&target, inside)?,
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, path: &str, name: String) -> Result<(), RenderError> {
+        let content = self.file(path)?;
+        if self.sources.files.len() >= self.limits.files {
+            return Err(Self::exceeded(path, "files", self.limits.files));
+        }
+        self.sources.files.push(File::new(name, content));
+        Ok(())
+    }
+
+    fn file(&mut self, path: &str) -> Result<&'t [u8], RenderError> {
+        let too_large = |bytes| RenderError::FileTooLarge {
+            file: path.to_owned(),
+            bytes,
+            limit: self.limits.file_bytes,
+        };
+        let content = match self.tree.get(path) {
+            Some(Entry::File(content)) if content.len() > self.limits.file_bytes => {
+                return Err(too_large(content.len() as u64));
+            }
+            Some(Entry::File(content)) => content,
+            Some(Entry::TooLarge { bytes }) => return Err(too_large(bytes)),
+            Some(Entry::Submodule) => {
+                return Err(RenderError::Submodule {
+                    path: path.to_owned(),
+                });
+            }
+            _ => {
+                return Err(RenderError::PathNotFound {
+                    path: path.to_owned(),
+                    nearest: None,
+                });
+            }
+        };
+        // A link that leads to a file many times over is read many times over.
+        self.bytes = self.bytes.saturating_add(content.len());
+        if self.bytes > self.limits.total_bytes {
+            let what = "bytes of a chart";
+            return Err(Self::exceeded(path, what, self.limits.total_bytes));
+        }
+        if content.starts_with(LFS_HEADER) {
+            return Err(RenderError::LfsPointer {
+                file: path.to_owned(),
+            });
+        }
+        self.sources.read.insert(path.to_owned());
+        Ok(content)
+    }
+}
+
+/// Reads the documents that the engine made.
+struct Reader<'a> {
+    limits: &'a Limits,
+    teller: &'a Teller<'a>,
+    chart: &'a str,
+    seen: BTreeMap<ObjectRef, Origin>,
+    manifests: Vec<Manifest>,
+    bytes: usize,
+}
+
+impl Reader<'_> {
+    /// Adds the objects of one document, each marked.
+    fn document(
+        &mut self,
+        name: &str,
+        text: &[u8],
+        mark: impl Fn(&mut Value),
+    ) -> Result<(), RenderError> {
+        let file = self.teller.file(self.chart, name);
+        self.bytes = self.bytes.saturating_add(text.len());
+        if self.bytes > self.limits.total_bytes {
+            let what = "bytes of manifests";
+            return Err(Gatherer::exceeded(&file, what, self.limits.total_bytes));
+        }
+        // Helm takes the last of two equal keys.
+        let limits = flotilla_yaml::Limits {
+            duplicate_keys: flotilla_yaml::DuplicateKeys::LastWins,
+            ..self.limits.yaml.clone()
+        };
+        let documents = flotilla_yaml::parse_manifests(text, &limits)
+            .map_err(|error| self.teller.document(&file, error.line, &error.message))?;
+        for (index, document) in documents.into_iter().enumerate() {
+            let origin = Origin {
+                file: file.clone(),
+                document: index,
+                line: document.line,
+            };
+            self.value(document.value, &origin, 0, &mark)?;
+        }
+        Ok(())
+    }
+
+    fn value(
+        &mut self,
+        value: Value,
+        origin: &Origin,
+        depth: usize,
+        mark: &impl Fn(&mut Value),
+    ) -> Result<(), RenderError> {
+        if value.is_null() {
+            return Ok(());
+        }
+        if depth > 8 {
+            return Err(Gatherer::exceeded(&origin.file, "nested lists", 8));
+        }
+        let is_list = value
+            .get("kind")
+            .and_then(Value::as_str)
+            .is_some_and(|kind| kind.ends_with("List"))
+            && value.get("items").is_some_and(Value::is_array);
+        let mut value = value;
+        if is_list {
+            if let Some(Value::Array(items)) = value.get_mut("items").map(Value::take) {
+                for item in items {
+                    self.value(item, origin, depth + 1, mark)?;
+                }
+            }
+            return Ok(());
+        }
+        mark(&mut value);
+        let manifest = Manifest::new(value, origin.clone())?;
+        if self.manifests.len() >= self.limits.manifests {
+            let limit = self.limits.manifests;
+            return Err(Gatherer::exceeded(&origin.file, "objects", limit));
+        }
+        let object = manifest.object();
+        if let Some(first) = self.seen.get(&object) {
+            return Err(RenderError::DuplicateObject {
+                object: object.to_string(),
+                first: first.to_string(),
+                second: origin.to_string(),
+            });
+        }
+        self.seen.insert(object, origin.clone());
+        self.manifests.push(manifest);
+        Ok(())
+    }
+}

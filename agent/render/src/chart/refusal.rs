@@ -1,0 +1,112 @@
+//! Helm's errors, told with files of the tree; and without what is secret.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use crate::RenderError;
+use crate::tree;
+
+/// Longest error that is told; Helm's own nest once for each `include`.
+const MAX_BYTES: usize = 2000;
+
+/// `web/templates/x.yaml:12:7`, with or without line and column.
+static PLACE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r"[A-Za-z0-9_.-]+(?:/charts/[A-Za-z0-9_.-]+)*/templates/[A-Za-z0-9_./-]+(?::[0-9]+)*",
+    )
+    .ok()
+});
+
+/// Tells what went wrong with one chart.
+pub(super) struct Teller<'a> {
+    /// The chart's path in the tree.
+    pub(super) path: &'a str,
+    /// A file that is secret in Git was read: whatever Helm says may have a value of it.
+    pub(super) is_sealed: bool,
+}
+
+impl Teller<'_> {
+    /// The file in the tree that Helm's name for a template means.
+    pub(super) fn file(&self, chart: &str, name: &str) -> String {
+        let inside = name
+            .strip_prefix(chart)
+            .and_then(|rest| rest.strip_prefix('/'));
+        match inside {
+            Some(inside) if !self.path.ends_with(".tgz") => tree::join(self.path, inside),
+            _ => name.to_owned(),
+        }
+    }
+
+    /// What the engine says.
+    pub(super) fn refused(&self, message: &str) -> RenderError {
+        let message = if self.is_sealed {
+            self.places(message)
+        } else {
+            cut(message)
+        };
+        RenderError::Chart {
+            path: self.path.to_owned(),
+            message,
+        }
+    }
+
+    /// A values file that cannot be read.
+    pub(super) fn values(&self, file: &str, message: &str) -> RenderError {
+        let message = if self.is_sealed {
+            "it is no YAML mapping, and more is not told since values are secret here".to_owned()
+        } else {
+            cut(message)
+        };
+        RenderError::Chart {
+            path: file.to_owned(),
+            message,
+        }
+    }
+
+    /// A document that is no YAML.
+    pub(super) fn document(&self, file: &str, line: usize, message: &str) -> RenderError {
+        let message = if self.is_sealed {
+            "what it renders to is no YAML; more is not told since values are secret here"
+        } else {
+            message
+        };
+        RenderError::MalformedYaml {
+            file: file.to_owned(),
+            line,
+            message: cut(message),
+        }
+    }
+
+    /// Where it was, and nothing else: what Helm says of it may be made of values.
+    fn places(&self, message: &str) -> String {
+        let mut places: Vec<&str> = Vec::new();
+        for found in PLACE.iter().flat_map(|place| place.find_iter(message)) {
+            if !places.contains(&found.as_str()) && places.len() < 5 {
+                places.push(found.as_str());
+            }
+        }
+        let at = match places.as_slice() {
+            [] => String::new(),
+            places => format!(" at {}", places.join(", ")),
+        };
+        format!(
+            "it fails{at}; Helm's own words are not shown, since values of a file that SOPS encrypts may be \
+             among them (`flotilla render` shows them where you have the key)"
+        )
+    }
+}
+
+fn cut(message: &str) -> String {
+    let message = message.trim();
+    if message.len() <= MAX_BYTES {
+        return message.to_owned();
+    }
+    // The first place and the last words are what people look for.
+    let half = MAX_BYTES / 2;
+    let head = message.floor_char_boundary(half);
+    let tail = message.ceil_char_boundary(message.len() - half);
+    let head = message.get(..head).unwrap_or_default();
+    let tail = message.get(tail..).unwrap_or_default();
+    format!("{head} ... {tail}")
+}

@@ -1,0 +1,80 @@
+//! What charts have to know of the cluster: what it serves, and what it ran before.
+
+use flotilla_render::Capabilities;
+use flotilla_shared::reason::Reason;
+use serde_json::Value;
+
+use super::Cluster;
+use super::api::Error;
+use crate::source::Ground;
+
+impl Cluster {
+    /// What the cluster serves, as charts ask for it.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub async fn capabilities(&self) -> Result<Capabilities, Error> {
+        let mut discovery = self.discovery.lock().await;
+        discovery.refresh(&self.api, false).await?;
+        let why = "the API server does not say which version of Kubernetes it is";
+        let capabilities = discovery.capabilities.clone();
+        capabilities.ok_or_else(|| Error::new(0, Reason::ClusterUnavailable, why))
+    }
+
+    /// What a chart has to know. `is_recorded`: the agent's own record says what ran before; `derives`:
+    /// the chart may have generated values.
+    pub(crate) async fn ground(
+        &self,
+        application: &str,
+        release: (&str, &str),
+        is_recorded: bool,
+        derives: bool,
+    ) -> Ground {
+        let mut ground = Ground::default();
+        let asked = async {
+            ground.capabilities = Ok(self.capabilities().await?);
+            if !is_recorded {
+                ground.before = self.before(application, release).await?;
+            }
+            if derives {
+                let key = self.make_seal_key().await?;
+                let parts = [b"generated".as_slice(), application.as_bytes()];
+                ground.seed = Some(key.seal(parts));
+            }
+            Ok::<(), Error>(())
+        };
+        if let Err(error) = asked.await {
+            ground.capabilities = Err(error.message);
+        }
+        ground
+    }
+
+    /// The revision of what ran before: of Helm's newest release of that name, or 0 where objects of the
+    /// application were applied otherwise.
+    async fn before(
+        &self,
+        application: &str,
+        (name, namespace): (&str, &str),
+    ) -> Result<Option<u64>, Error> {
+        let path = format!(
+            "/api/v1/namespaces/{namespace}/secrets?labelSelector=owner%3Dhelm%2Cname%3D{name}"
+        );
+        // Without the right to list Secrets there, there is none to be found.
+        let list = match self.api.find(&path).await {
+            Ok(list) => list.unwrap_or_default(),
+            Err(error) if error.code == 403 => Value::Null,
+            Err(error) => return Err(error),
+        };
+        let items = list.get("items").and_then(Value::as_array);
+        let revision = |item: &Value| {
+            let version = item.pointer("/metadata/labels/version")?;
+            version.as_str()?.parse::<u64>().ok()
+        };
+        let newest = items.into_iter().flatten().filter_map(revision).max();
+        if newest.is_some() {
+            return Ok(newest);
+        }
+        let stored = self.read_inventory(application).await?;
+        Ok((!stored.inventory.is_empty()).then_some(0))
+    }
+}

@@ -1,0 +1,221 @@
+//! What a chart is rendered for: the application's own words, what the cluster serves, and what it ran
+//! before. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flotilla_render::{Answers, Asked, Capabilities, Facts, Release};
+use flotilla_shared::chart::{ChartOptions, Crds, Generated};
+use flotilla_shared::digest::Digest;
+use flotilla_shared::reason::Reason;
+
+use super::Wanted;
+use crate::policy::Refusal;
+
+/// What a chart has to know of the cluster.
+#[derive(Debug, Clone)]
+pub struct Ground {
+    /// What it serves, or why that is not known.
+    pub capabilities: Result<Capabilities, String>,
+    /// The revision of what was there before this agent's own record of releases began: a release that
+    /// Helm made, or 0 for objects of the application that were applied otherwise. None: nothing was.
+    pub before: Option<u64>,
+    /// What functions of chance are derived from; nobody outside the cluster can know it.
+    pub seed: Option<String>,
+}
+
+impl Default for Ground {
+    fn default() -> Self {
+        Self {
+            capabilities: Err("the cluster was not asked what it serves".to_owned()),
+            before: None,
+            seed: None,
+        }
+    }
+}
+
+/// A release as the agent's own record has it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Standing {
+    /// What was rendered: all of its inputs but the cluster.
+    pub(super) key: Digest,
+    /// `.Release.Revision`
+    pub(super) revision: u64,
+    /// Whether something of the application ran before it.
+    pub(super) is_upgrade: bool,
+    /// Whether it was applied in full.
+    pub(super) ran: bool,
+}
+
+impl Standing {
+    /// Of what is to be rendered now, after what was recorded last.
+    pub(super) fn next(last: Option<&Self>, key: Digest, before: Option<u64>) -> Self {
+        let (revision, is_upgrade) = match (last, before) {
+            (Some(last), _) if last.key == key => return last.clone(),
+            (Some(last), _) => (last.revision, last.ran || last.is_upgrade),
+            (None, Some(before)) => (before, true),
+            (None, None) => (0, false),
+        };
+        Self {
+            key,
+            revision: revision.saturating_add(1),
+            is_upgrade,
+            ran: false,
+        }
+    }
+}
+
+/// The seal of what an application's chart is made from, besides the cluster: equal keys are one release.
+pub(super) fn key(
+    wanted: &Wanted,
+    files: &BTreeSet<String>,
+    ids: &BTreeMap<String, String>,
+) -> Digest {
+    let application = &wanted.application;
+    let default = ChartOptions::default();
+    let said = application.helm.as_deref().unwrap_or(&default);
+    let crds = match said.crds {
+        Crds::Apply => "apply",
+        Crds::Create => "create",
+        Crds::Skip => "skip",
+    };
+    let generated = match said.generated {
+        Generated::Refuse => "refuse",
+        Generated::Derived => "derived",
+    };
+    let word = |flag: bool| if flag { "yes" } else { "no" };
+    let mut parts: Vec<&str> = vec![
+        "chart",
+        application.path.as_str(),
+        release_name(wanted),
+        namespace(wanted),
+        &said.values,
+        crds,
+        generated,
+        word(said.strict),
+        word(said.skip_schema),
+    ];
+    parts.extend(said.values_files.iter().map(|file| file.path.as_str()));
+    parts.push("files");
+    for file in files {
+        let id = ids.get(file).map(String::as_str).unwrap_or_default();
+        parts.extend([file.as_str(), id]);
+    }
+    parts.push("facts");
+    parts.extend(wanted.facts.iter().flat_map(Facts::parts));
+    Digest::of_parts(parts.into_iter().map(str::as_bytes))
+}
+
+/// The same together with what the cluster answered: equal digests are equal renders.
+pub(super) fn source_digest(standing: &Standing, answers: &Answers) -> Digest {
+    let revision = standing.revision.to_string();
+    let kind = match standing.is_upgrade {
+        true => "upgrade",
+        false => "install",
+    };
+    let key = standing.key.to_string();
+    let parts = [key.as_str(), kind, &revision]
+        .into_iter()
+        .chain(answers.parts());
+    Digest::of_parts(parts.map(str::as_bytes))
+}
+
+/// The release's name: the application's own word, or the application.
+pub(crate) fn release_name(wanted: &Wanted) -> &str {
+    let said = wanted.application.helm.as_deref();
+    match said.map_or("", |said| said.release_name.as_str()) {
+        "" => wanted.name.as_str(),
+        name => name,
+    }
+}
+
+/// The release's namespace.
+pub(crate) fn namespace(wanted: &Wanted) -> &str {
+    match wanted.application.namespace.as_str() {
+        "" => "default",
+        namespace => namespace,
+    }
+}
+
+/// What the application says of its chart; the cluster's part is filled in by [`on`].
+pub(super) fn said(wanted: &Wanted, sealed: &BTreeSet<String>) -> Release {
+    let default = ChartOptions::default();
+    let said = wanted.application.helm.as_deref().unwrap_or(&default);
+    Release {
+        name: release_name(wanted).to_owned(),
+        namespace: namespace(wanted).to_owned(),
+        values_files: said
+            .values_files
+            .iter()
+            .map(|file| (file.path.to_string(), file.optional))
+            .collect(),
+        values: said.values.to_string(),
+        crds: said.crds,
+        strict: said.strict,
+        skip_schema: said.skip_schema,
+        sealed: sealed.clone(),
+        ..Release::default()
+    }
+}
+
+/// Fills in what the cluster says; together with the notes of what is asked of it.
+///
+/// # Errors
+/// When the cluster could not be asked.
+pub(super) fn on(
+    release: &mut Release,
+    wanted: &Wanted,
+    ground: &Ground,
+    standing: &Standing,
+) -> Result<(Capabilities, Asked), Refusal> {
+    let unknown =
+        |why: &String| Refusal::new(Reason::ClusterUnavailable, format!("for its chart: {why}"));
+    let capabilities = ground.capabilities.as_ref().map_err(unknown)?;
+    let (noting, asked) = capabilities.clone().noting();
+    release.capabilities = noting;
+    release.revision = i64::try_from(standing.revision).unwrap_or(i64::MAX);
+    release.is_upgrade = standing.is_upgrade;
+    let said = wanted.application.helm.as_deref();
+    if said.is_some_and(|said| said.generated == Generated::Derived) {
+        let seed = ground.seed.clone();
+        let why =
+            "the agent's own secret, which generated values are derived from, is not there yet";
+        release.seed = Some(seed.ok_or_else(|| Refusal::new(Reason::ClusterUnavailable, why))?);
+    }
+    Ok((capabilities.clone(), asked))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upgrade_is_what_comes_after_something_that_ran() {
+        let (one, two) = (Digest::of(b"1"), Digest::of(b"2"));
+        let first = Standing::next(None, one, None);
+        assert_eq!((first.revision, first.is_upgrade), (1, false));
+        // Rendered again, by whatever process.
+        assert_eq!(Standing::next(Some(&first), one, None), first);
+        // The first one never came through: what mends it still installs.
+        let mended = Standing::next(Some(&first), two, None);
+        assert_eq!((mended.revision, mended.is_upgrade), (2, false));
+        let ran = Standing { ran: true, ..first };
+        let second = Standing::next(Some(&ran), two, None);
+        assert_eq!((second.revision, second.is_upgrade), (2, true));
+        // An upgrade that failed leaves what ran before it.
+        let third = Standing::next(Some(&second), one, None);
+        assert_eq!((third.revision, third.is_upgrade), (3, true));
+    }
+
+    #[test]
+    fn a_release_of_helm_or_older_objects_are_upgraded() {
+        let key = Digest::of(b"1");
+        let taken = Standing::next(None, key, Some(7));
+        assert_eq!((taken.revision, taken.is_upgrade), (8, true));
+        let older = Standing::next(None, key, Some(0));
+        assert_eq!((older.revision, older.is_upgrade), (1, true));
+        // What we know ourselves counts more than what is found.
+        let own = Standing::next(Some(&older), Digest::of(b"2"), Some(7));
+        assert_eq!(own.revision, 2);
+    }
+}
