@@ -187,7 +187,7 @@ fn what_is_wrong_is_told_with_its_place() {
 }
 
 #[test]
-fn g04_nothing_of_a_sealed_values_file_is_told() {
+fn r12_nothing_of_a_sealed_values_file_is_told() {
     const SECRET: &str = "hunter2";
     let failing = [
         "{{ fail (printf \"bad %s\" .Values.password) }}\n",
@@ -404,7 +404,7 @@ fn what_was_asked_of_the_cluster_is_known_afterwards() {
 }
 
 #[test]
-fn r06_hostile_trees_are_refused() {
+fn r05_hostile_trees_are_refused() {
     let big = "x".repeat(9 << 20);
     let error = rendered(&[("charts/web/files/big", &big)], Release::default()).unwrap_err();
     assert_eq!(error.reason(), Reason::FileTooLarge);
