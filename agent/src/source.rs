@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use flotilla_git::{Access, Blob, Limits, Remote, TreeEntry};
 use flotilla_render::{
-    Answers, Facts, Manifest, MemoryTree, Note, Options, RenderError, Renderer, chart_files,
+    Answers, Facts, Manifest, MemoryTree, Note, Options, ParsedCharts, RenderError, Renderer,
+    chart_files,
 };
 use flotilla_shared::approval::SignedApproval;
 use flotilla_shared::assignment::{ApplicationAssignment, Renderer as AssignedRenderer};
@@ -84,6 +85,8 @@ pub struct Source {
     credentials: Option<PathBuf>,
     trust: Arc<Trust>,
     age_keys: Option<PathBuf>,
+    /// Templates of charts, as far as they were parsed.
+    parsed: ParsedCharts,
     caches: Arc<Mutex<BTreeMap<PathBuf, Arc<Mutex<Proofs>>>>>,
 }
 
@@ -103,6 +106,7 @@ impl Source {
             credentials,
             trust,
             age_keys: None,
+            parsed: ParsedCharts::default(),
             caches: Arc::default(),
         }
     }
@@ -205,8 +209,14 @@ impl Source {
         let mut entries = remote.read_tree(commit, below).map_err(git)?;
         let closed = open_all(&mut entries, self.age_keys.as_deref());
         let last = self.trust.standing(&wanted.name);
-        let (mut rendered, standing) =
-            render_tree(entries, wanted, tip, &closed, ground, last.as_ref())?;
+        let (mut rendered, standing) = render_tree(
+            entries,
+            wanted,
+            tip,
+            &closed,
+            (ground, &self.parsed),
+            last.as_ref(),
+        )?;
         // What cannot be rendered never ran, and is nothing to go on from; nor does an empty set, which
         // the plan refuses.
         if !rendered.manifests.is_empty() {
@@ -245,7 +255,7 @@ fn render_tree(
     wanted: &Wanted,
     tip: Commit,
     closed: &Closed,
-    ground: &Ground,
+    (ground, parsed): (&Ground, &ParsedCharts),
     last: Option<&Standing>,
 ) -> Result<(Rendered, Option<Standing>), Refusal> {
     let application = &wanted.application;
@@ -263,6 +273,7 @@ fn render_tree(
         release: release::said(wanted, closed.opened()),
         ..Options::default()
     };
+    options.release.parsed = Some(parsed.clone());
     let chart = match chart_files(&tree, path, &options).map_err(refused)? {
         None => None,
         Some(files) => {

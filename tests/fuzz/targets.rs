@@ -78,7 +78,7 @@ pub(crate) fn yaml(data: &[u8]) {
     }
 }
 
-pub(crate) use helm::{helm_semver, helm_template};
+pub(crate) use helm::{helm_archive, helm_schema, helm_semver, helm_template, helm_values};
 
 /// The fleet file.
 pub(crate) fn fleet(data: &[u8]) {

@@ -203,6 +203,21 @@ fn versions_and_constraints_of_helm() {
 }
 
 #[test]
+fn values_files_of_helm() {
+    check("helm_values", 2, targets::helm_values);
+}
+
+#[test]
+fn archives_of_charts() {
+    check("helm_archive", 4, targets::helm_archive);
+}
+
+#[test]
+fn schemas_of_charts() {
+    check("helm_schema", 8, targets::helm_schema);
+}
+
+#[test]
 fn sops_files() {
     check("sops", 20, targets::sops);
 }

@@ -20,5 +20,5 @@ pub mod values;
 pub mod yaml;
 
 pub use functions::semver;
-pub use template::{Engine, Error, Generated, Limits, Options, Templates, Warning};
+pub use template::{Cache, Engine, Error, Generated, Limits, Options, Templates, Warning};
 pub use value::{Host, IntKind, List, ListKind, Map, MapKind, Str, UintKind, Value};

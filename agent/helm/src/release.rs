@@ -128,7 +128,10 @@ fn execute(
     order.sort_by_key(|(name, _)| std::cmp::Reverse((name.matches('/').count(), *name)));
     let mut templates = Templates::new();
     for (name, renderable) in &order {
-        templates.parse(name, &renderable.text)?;
+        match &release.template.parsed {
+            Some(cache) => templates.add(&cache.parse(name, &renderable.text)?),
+            None => templates.parse(name, &renderable.text)?,
+        }
     }
     let mut engine = Engine::new(&templates, &release.template);
     let mut files = BTreeMap::new();

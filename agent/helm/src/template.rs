@@ -3,6 +3,7 @@
 //! The shell around it (chart order, notes, partials) is the release's business: parse all files in Helm's
 //! order (shallowest and alphabetically first file last, so that its `define`s win), then `execute` each.
 
+mod cache;
 mod engine;
 mod evaluate;
 mod execute;
@@ -16,6 +17,7 @@ mod parser;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+pub use cache::Cache;
 pub use engine::Engine;
 pub(crate) use engine::Place;
 pub(crate) use execute::truth;
@@ -75,6 +77,8 @@ pub struct Options {
     pub strict: bool,
     /// Bounds.
     pub limits: Limits,
+    /// Where parsed files are kept for the next render; none: nowhere.
+    pub parsed: Option<Cache>,
 }
 
 /// What a template did that its author may not expect, with its place.

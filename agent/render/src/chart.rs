@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flotilla_helm::capabilities::Capabilities;
 use flotilla_helm::chart::{Chart, File};
-use flotilla_helm::{Generated, Map, Options as TemplateOptions, release, values};
+use flotilla_helm::{Cache, Generated, Map, Options as TemplateOptions, release, values};
 use flotilla_shared::chart::Crds;
 use flotilla_shared::object::ObjectRef;
 use flotilla_shared::reason::Reason;
@@ -22,7 +22,7 @@ use serde_json::Value;
 use crate::plain::LFS_HEADER;
 use crate::tree::{self, Entry, EntryKind, Tree};
 use crate::{Limits, Manifest, Note, Origin, RenderError, Rendered};
-use refusal::Teller;
+pub(crate) use refusal::Teller;
 
 /// The file that makes a directory a chart.
 pub(crate) const CHART_FILE: &str = "Chart.yaml";
@@ -54,6 +54,8 @@ pub struct Release {
     pub skip_schema: bool,
     /// Files that are secret in Git: where one of them is read, errors tell places only.
     pub sealed: BTreeSet<String>,
+    /// Templates that were parsed before.
+    pub parsed: Option<Cache>,
 }
 
 impl Default for Release {
@@ -71,8 +73,24 @@ impl Default for Release {
             seed: None,
             skip_schema: false,
             sealed: BTreeSet::new(),
+            parsed: None,
         }
     }
+}
+
+/// The chart in a folder that exists and is no link, with the files it is made of.
+pub(crate) fn load(
+    tree: &dyn Tree,
+    path: &str,
+    limits: &Limits,
+) -> Result<(Chart, BTreeSet<String>), RenderError> {
+    let none = Release::default();
+    let sources = Gatherer::new(tree, limits).sources(path, &none)?;
+    let chart = Chart::from_folder(sources.files).map_err(|error| RenderError::Chart {
+        path: path.to_owned(),
+        message: error.to_string(),
+    })?;
+    Ok((chart, sources.read))
 }
 
 /// Whether what is at a path, which is no link, is a chart.
@@ -136,6 +154,7 @@ pub(crate) fn render(
                 None => Generated::Refuse,
             },
             strict: release.strict,
+            parsed: release.parsed.clone(),
             ..TemplateOptions::default()
         },
     };

@@ -16,6 +16,7 @@ mod fieldspec;
 mod file;
 mod generator;
 mod hash;
+mod helm;
 mod identity;
 mod json_patch;
 mod load;
@@ -40,7 +41,7 @@ mod value_add;
 mod vars;
 mod workload;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use self::failure::Outcome;
 use self::session::Session;
@@ -63,8 +64,9 @@ pub(crate) fn render(
     tree: &dyn Tree,
     path: &str,
     limits: &Limits,
+    sealed: &BTreeSet<String>,
 ) -> Result<Rendered, RenderError> {
-    let session = Session::new(tree, limits);
+    let session = Session::new(tree, limits, sealed);
     let root = Target::root(&session, session.root(path))?;
     let accumulated = root.accumulate(Accumulated::default())?;
     let at = root.path.clone();

@@ -27,6 +27,8 @@ use flotilla_shared::source::SourcePaths;
 
 pub use chart::Release;
 pub use error::RenderError;
+/// Templates of charts that are parsed once and kept.
+pub use flotilla_helm::Cache as ParsedCharts;
 /// What the engine of charts takes from the cluster.
 pub use flotilla_helm::capabilities::{Answers, Asked, Capabilities, KubeVersion};
 pub use limits::Limits;
@@ -105,7 +107,7 @@ fn render_from(tree: &dyn Tree, path: &str, options: &Options) -> Result<Rendere
     let limits = &options.limits;
     let mut rendered = match decide(tree, &resolved, options.renderer)? {
         Decided::Plain => plain::render(tree, &resolved, limits)?,
-        Decided::Kustomize => kustomize::render(tree, &resolved, limits)?,
+        Decided::Kustomize => kustomize::render(tree, &resolved, limits, &options.release.sealed)?,
         Decided::Chart => chart::render(tree, &resolved, &options.release, limits)?,
     };
     if let Some(facts) = &options.facts {

@@ -107,3 +107,147 @@ fn r05_what_is_not_rendered_is_refused_by_name() {
     );
     assert_eq!(reason("namePrefx: x"), Some("UnknownField"));
 }
+
+/// Charts of the tree, as `kustomize build --enable-helm` has them from `helm template`.
+fn with_chart(helm: &str, more: &[(&str, &str)]) -> Result<Rendered, RenderError> {
+    let kustomization = format!("namePrefix: my-\n{helm}");
+    let mut tree = MemoryTree::new();
+    let template = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}\n  namespace: {{ \
+                    .Release.Namespace }}\ndata:\n  value: '{{ .Values.a }} {{ .Values.b }} {{ .Values.c }} {{ \
+                    .Capabilities.KubeVersion }}'\n";
+    let hook = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: check\n  annotations: {helm.sh/hook: test}\n";
+    let crd = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: a.b}\n";
+    for (path, content) in [
+        ("prod/kustomization.yaml", kustomization.as_str()),
+        (
+            "prod/charts/c/Chart.yaml",
+            "apiVersion: v2\nname: c\nversion: 1.0.0\n",
+        ),
+        (
+            "prod/charts/c/values.yaml",
+            "a: chart\nb: chart\nc: chart\n",
+        ),
+        ("prod/charts/c/templates/a.yaml", template),
+        ("prod/charts/c/templates/hook.yaml", hook),
+        ("prod/charts/c/crds/crd.yaml", crd),
+    ]
+    .iter()
+    .chain(more)
+    {
+        assert_eq!(tree.insert_file(path, content.as_bytes().to_vec()), Ok(()));
+    }
+    render(&tree, "prod", &Options::default())
+}
+
+#[test]
+fn charts_of_the_tree_are_rendered_and_changed_like_all_else() -> Result<(), RenderError> {
+    let value = |rendered: &Rendered| {
+        let config = rendered
+            .manifests
+            .iter()
+            .find(|one| one.kind() == "ConfigMap");
+        let value = config.and_then(|one| {
+            one.value
+                .pointer("/data/value")?
+                .as_str()
+                .map(str::to_owned)
+        });
+        value.unwrap_or_default()
+    };
+    let plain = with_chart(
+        "helmCharts: [{name: c, releaseName: web, namespace: front, valuesInline: {b: own}, kubeVersion: \
+         v1.31.0, skipTests: true}]\n",
+        &[],
+    )?;
+    assert_eq!(value(&plain), "chart own chart v1.31.0");
+    let names: Vec<String> = plain
+        .manifests
+        .iter()
+        .map(|one| one.object().to_string())
+        .collect();
+    assert_eq!(names, ["ConfigMap front/my-web"]);
+    assert!(plain.files_read.contains("prod/charts/c/templates/a.yaml"));
+    let all = with_chart(
+        "helmCharts: [{name: c, releaseName: web, includeCRDs: true}]\n",
+        &[],
+    )?;
+    assert_eq!(all.manifests.len(), 3, "with its definition and its test");
+    // How files and the entry's own values come together.
+    let files = [
+        ("prod/v.yaml", "b: file\nc: file\n"),
+        ("prod/w.yaml", "c: last\n"),
+    ];
+    for (merge, wanted) in [
+        ("override", "own own last"),
+        ("merge", "own file last"),
+        ("replace", "own own last"),
+    ] {
+        let helm = format!(
+            "helmGlobals: {{chartHome: charts}}\nhelmCharts:\n- {{name: c, releaseName: web, valuesFile: v.yaml, \
+             additionalValuesFiles: [w.yaml], valuesMerge: {merge}, valuesInline: {{a: own, b: own}}}}\n"
+        );
+        let rendered = with_chart(&helm, &files)?;
+        assert!(
+            value(&rendered).starts_with(wanted),
+            "{merge}: {}",
+            value(&rendered)
+        );
+    }
+    // Where kustomize itself would have pulled it to.
+    let pulled = [
+        (
+            "prod/charts/d-2.0.0/d/Chart.yaml",
+            "apiVersion: v2\nname: d\nversion: 2.0.0\n",
+        ),
+        (
+            "prod/charts/d-2.0.0/d/templates/a.yaml",
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: d}\n",
+        ),
+    ];
+    let entry = "helmCharts: [{name: d, repo: 'https://h/r', version: 2.0.0, releaseName: d}]\n";
+    assert_eq!(with_chart(entry, &pulled)?.manifests.len(), 1);
+    Ok(())
+}
+
+#[test]
+fn r04_charts_that_are_not_in_the_tree_are_not_fetched() {
+    for (helm, reason, words) in [
+        (
+            "helmCharts: [{name: x, repo: 'https://h/r', version: 1.0.0, releaseName: x}]",
+            "HelmRefused",
+            "helm pull --untar",
+        ),
+        ("helmCharts: [{name: c}]", "HelmRefused", "releaseName"),
+        (
+            "helmCharts: [{name: ../../x, releaseName: x}]",
+            "HelmRefused",
+            "no chart",
+        ),
+        (
+            "helmCharts: [{name: c, releaseName: x, valuesFile: /etc/passwd}]",
+            "OutsideRoot",
+            "",
+        ),
+        (
+            "helmCharts: [{name: c, releaseName: x, valuesFile: none.yaml}]",
+            "PathNotFound",
+            "",
+        ),
+        (
+            "helmCharts: [{name: c, releaseName: x, valuesMerge: mix}]",
+            "RenderFailed",
+            "mix",
+        ),
+        (
+            "helmCharts: [{name: c, releasename: x}]",
+            "UnknownField",
+            "",
+        ),
+    ] {
+        let Err(error) = with_chart(&format!("{helm}\n"), &[]) else {
+            unreachable!("{helm}")
+        };
+        assert_eq!(error.reason().as_str(), reason, "{helm}: {error}");
+        assert!(error.to_string().contains(words), "{helm}: {error}");
+    }
+}

@@ -19,11 +19,11 @@ static PLACE: LazyLock<Option<Regex>> = LazyLock::new(|| {
 });
 
 /// Tells what went wrong with one chart.
-pub(super) struct Teller<'a> {
+pub(crate) struct Teller<'a> {
     /// The chart's path in the tree.
-    pub(super) path: &'a str,
+    pub(crate) path: &'a str,
     /// A file that is secret in Git was read: whatever Helm says may have a value of it.
-    pub(super) is_sealed: bool,
+    pub(crate) is_sealed: bool,
 }
 
 impl Teller<'_> {
@@ -40,14 +40,18 @@ impl Teller<'_> {
 
     /// What the engine says.
     pub(super) fn refused(&self, message: &str) -> RenderError {
-        let message = if self.is_sealed {
-            self.places(message)
-        } else {
-            cut(message)
-        };
         RenderError::Chart {
             path: self.path.to_owned(),
-            message,
+            message: self.words(message),
+        }
+    }
+
+    /// The engine's words as far as they may be told.
+    pub(crate) fn words(&self, message: &str) -> String {
+        if self.is_sealed {
+            places(message)
+        } else {
+            cut(message)
         }
     }
 
@@ -77,24 +81,24 @@ impl Teller<'_> {
             message: cut(message),
         }
     }
+}
 
-    /// Where it was, and nothing else: what Helm says of it may be made of values.
-    fn places(&self, message: &str) -> String {
-        let mut places: Vec<&str> = Vec::new();
-        for found in PLACE.iter().flat_map(|place| place.find_iter(message)) {
-            if !places.contains(&found.as_str()) && places.len() < 5 {
-                places.push(found.as_str());
-            }
+/// Where it was, and nothing else: what Helm says of it may be made of values.
+fn places(message: &str) -> String {
+    let mut places: Vec<&str> = Vec::new();
+    for found in PLACE.iter().flat_map(|place| place.find_iter(message)) {
+        if !places.contains(&found.as_str()) && places.len() < 5 {
+            places.push(found.as_str());
         }
-        let at = match places.as_slice() {
-            [] => String::new(),
-            places => format!(" at {}", places.join(", ")),
-        };
-        format!(
-            "it fails{at}; Helm's own words are not shown, since values of a file that SOPS encrypts may be \
-             among them (`flotilla render` shows them where you have the key)"
-        )
     }
+    let at = match places.as_slice() {
+        [] => String::new(),
+        places => format!(" at {}", places.join(", ")),
+    };
+    format!(
+        "it fails{at}; Helm's own words are not shown, since values of a file that SOPS encrypts may be \
+             among them (`flotilla render` shows them where you have the key)"
+    )
 }
 
 fn cut(message: &str) -> String {

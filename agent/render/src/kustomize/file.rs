@@ -11,6 +11,7 @@ use serde_json::Value;
 pub(crate) use self::read::{typed, typed_strict};
 use super::failure::{Failure, Outcome};
 use super::fieldspec::FieldSpec;
+use super::helm::{HelmChart, HelmGlobals};
 
 /// Names and values.
 pub(crate) type Pairs = BTreeMap<String, String>;
@@ -47,8 +48,8 @@ pub(crate) struct Kustomization {
     pub(crate) bases: Vec<String>,
     pub(crate) config_map_generator: Vec<GeneratorArgs>,
     pub(crate) secret_generator: Vec<GeneratorArgs>,
-    pub(crate) helm_globals: Option<Value>,
-    pub(crate) helm_charts: Vec<Value>,
+    pub(crate) helm_globals: Option<HelmGlobals>,
+    pub(crate) helm_charts: Vec<HelmChart>,
     pub(crate) helm_chart_inflation_generator: Vec<Value>,
     pub(crate) generator_options: Option<GeneratorOptions>,
     pub(crate) configurations: Vec<String>,
@@ -255,13 +256,21 @@ impl Kustomization {
     pub(crate) fn read(file: &str, text: &str) -> Outcome<Self> {
         let mut read: Self = typed(file, text)?;
         let here = |reason, message: String| Failure::new(reason, message);
-        if !read.helm_charts.is_empty()
-            || !read.helm_chart_inflation_generator.is_empty()
-            || read.helm_globals.is_some()
+        if !read.helm_chart_inflation_generator.is_empty() {
+            return Err(here(
+                Reason::HelmRefused,
+                "helmChartInflationGenerator is of older kustomizes; use helmCharts".to_owned(),
+            ));
+        }
+        if read
+            .helm_globals
+            .as_ref()
+            .is_some_and(HelmGlobals::has_config)
         {
             return Err(here(
                 Reason::HelmRefused,
-                "Helm charts are not rendered; commit what `helm template` prints".to_owned(),
+                "helmGlobals.configHome is a folder of Helm's own settings, and none are read; remove it"
+                    .to_owned(),
             ));
         }
         if !read.validators.is_empty() {

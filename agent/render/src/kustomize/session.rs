@@ -6,6 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use flotilla_helm::chart::Chart;
 use flotilla_shared::reason::Reason;
 
 use self::reference::{clean, display, is_below, is_remote};
@@ -15,6 +16,9 @@ use super::schema::Schema;
 use crate::plain::LFS_HEADER;
 use crate::tree::{self, Entry, Tree};
 use crate::{KUSTOMIZATION_FILES, Limits, RenderError};
+
+/// Most charts of one render: each has bounds of its own.
+const MAX_CHARTS: usize = 32;
 
 /// What a render may still cost. Counted, not timed: the same commit fails everywhere or nowhere.
 #[derive(Debug)]
@@ -101,6 +105,9 @@ pub(crate) struct Session<'t> {
     /// Of texts that are read as JSON values, which are larger than ours.
     json_limits: flotilla_yaml::Limits,
     files_read: RefCell<BTreeSet<String>>,
+    /// Files that are secret in Git.
+    sealed: &'t BTreeSet<String>,
+    charts: Cell<usize>,
     loads: Cell<usize>,
     bytes: Cell<usize>,
     /// See [`Budget`].
@@ -119,7 +126,11 @@ pub(crate) enum Target<'t> {
 
 impl<'t> Session<'t> {
     /// A render that has read nothing yet.
-    pub(crate) fn new(tree: &'t dyn Tree, limits: &'t Limits) -> Self {
+    pub(crate) fn new(
+        tree: &'t dyn Tree,
+        limits: &'t Limits,
+        sealed: &'t BTreeSet<String>,
+    ) -> Self {
         Self {
             tree,
             limits,
@@ -128,6 +139,8 @@ impl<'t> Session<'t> {
                 ..limits.yaml.clone()
             },
             files_read: RefCell::default(),
+            sealed,
+            charts: Cell::new(0),
             loads: Cell::new(0),
             bytes: Cell::new(0),
             budget: Budget::new(limits),
@@ -148,6 +161,35 @@ impl<'t> Session<'t> {
     /// Every file that was read.
     pub(crate) fn into_files_read(self) -> BTreeSet<String> {
         self.files_read.into_inner()
+    }
+
+    /// Whether something that was read so far is secret in Git.
+    pub(crate) fn has_read_secrets(&self) -> bool {
+        let read = self.files_read.borrow();
+        self.sealed.iter().any(|path| read.contains(path))
+    }
+
+    /// Whether there is something at a reference.
+    pub(crate) fn has(&self, directory: &Directory, reference: &str) -> bool {
+        self.resolve(directory, reference).is_ok()
+    }
+
+    /// A chart that a kustomization names: a folder anywhere in the tree, as Helm would read it.
+    ///
+    /// # Errors
+    /// When it is missing, no chart, or over a limit.
+    pub(crate) fn chart(&self, directory: &Directory, reference: &str) -> Outcome<Chart> {
+        self.charts.set(self.charts.get() + 1);
+        if self.charts.get() > MAX_CHARTS {
+            return Err(Failure::new(
+                Reason::LimitExceeded,
+                format!("a render has more than {MAX_CHARTS} entries of helmCharts"),
+            ));
+        }
+        let path = self.resolve(directory, reference)?;
+        let (chart, read) = crate::chart::load(self.tree, &path, self.limits)?;
+        self.files_read.borrow_mut().extend(read);
+        Ok(chart)
     }
 
     /// The directory a render begins in.

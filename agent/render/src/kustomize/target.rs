@@ -10,6 +10,7 @@ use super::crds;
 use super::failure::{Failure, Outcome};
 use super::file::{COMPONENT, Kustomization};
 use super::generator::{self, Made};
+use super::helm;
 use super::load;
 use super::parse;
 use super::provenance::{self, Configured, ORIGIN};
@@ -264,6 +265,16 @@ impl<'s, 't> Target<'s, 't> {
                     origin,
                 ))?;
                 if let Some(configured) = self.configured(kind) {
+                    configured.note_generated(&mut resource);
+                }
+                self.at(all.resources.absorb(resource))?;
+            }
+        }
+        for chart in &self.file.helm_charts {
+            let globals = self.file.helm_globals.as_ref();
+            let made = self.at(helm::inflate(chart, globals, self.session, &self.directory))?;
+            for mut resource in made {
+                if let Some(configured) = self.configured("HelmChartInflationGenerator") {
                     configured.note_generated(&mut resource);
                 }
                 self.at(all.resources.absorb(resource))?;

@@ -1,0 +1,117 @@
+//! Parsed files, kept between renders: most of what a second render would do again.
+
+use std::collections::hash_map::{DefaultHasher, Entry};
+use std::collections::{HashMap, VecDeque};
+use std::hash::{Hash as _, Hasher as _};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{Error, Parsed};
+
+/// Text of all files that are kept, bytes; what is parsed takes some times as much.
+const MAX_BYTES: usize = 8 << 20;
+
+/// Copies share what is kept. It decides nothing: a file that is kept is what parsing it would give.
+#[derive(Clone, Debug, Default)]
+pub struct Cache(Arc<Mutex<Kept>>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    files: HashMap<u64, File>,
+    /// The first to come is the first to go.
+    order: VecDeque<u64>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct File {
+    name: Box<str>,
+    text: Box<str>,
+    parsed: Parsed,
+}
+
+impl Cache {
+    /// Parses a file under this name, unless that was done before.
+    ///
+    /// # Errors
+    ///
+    /// As [`Parsed::new`].
+    pub fn parse(&self, name: &str, text: &str) -> Result<Parsed, Error> {
+        let mut hasher = DefaultHasher::new();
+        (name, text).hash(&mut hasher);
+        let key = hasher.finish();
+        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = |file: &File| *file.name == *name && *file.text == *text;
+        if let Some(file) = lock().files.get(&key).filter(|file| known(file)) {
+            return Ok(file.parsed.clone());
+        }
+        let parsed = Parsed::new(name, text)?;
+        lock().keep(
+            key,
+            File {
+                name: name.into(),
+                text: text.into(),
+                parsed: parsed.clone(),
+            },
+        );
+        Ok(parsed)
+    }
+}
+
+impl File {
+    fn bytes(&self) -> usize {
+        self.name.len() + self.text.len()
+    }
+}
+
+impl Kept {
+    fn keep(&mut self, key: u64, file: File) {
+        let bytes = file.bytes();
+        if bytes > MAX_BYTES / 4 {
+            return;
+        }
+        // Another file of this key stays: the chance of two is no reason for more.
+        let Entry::Vacant(place) = self.files.entry(key) else {
+            return;
+        };
+        place.insert(file);
+        self.order.push_back(key);
+        self.bytes += bytes;
+        while self.bytes > MAX_BYTES {
+            let Some(oldest) = self.order.pop_front() else {
+                return;
+            };
+            if let Some(file) = self.files.remove(&oldest) {
+                self.bytes -= file.bytes();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_bounded_and_the_same() {
+        let cache = Cache::default();
+        let first = cache.parse("c/templates/a.yaml", "{{ .a }}").unwrap();
+        let again = cache.parse("c/templates/a.yaml", "{{ .a }}").unwrap();
+        assert!(Arc::ptr_eq(&first.trees, &again.trees));
+        let other = cache.parse("c/templates/b.yaml", "{{ .a }}").unwrap();
+        assert!(
+            !Arc::ptr_eq(&first.trees, &other.trees),
+            "places have names"
+        );
+        assert!(cache.parse("c/templates/a.yaml", "{{ .a").is_err());
+        let large = "x".repeat(1 << 20);
+        for number in 0..20 {
+            let text = format!("{number}{large}");
+            cache.parse("c/templates/large.yaml", &text).unwrap();
+        }
+        let kept = cache.0.lock().unwrap();
+        assert!(kept.bytes <= MAX_BYTES, "{}", kept.bytes);
+        assert_eq!(kept.files.len(), kept.order.len());
+        let sum: usize = kept.files.values().map(File::bytes).sum();
+        assert_eq!(sum, kept.bytes);
+    }
+}
