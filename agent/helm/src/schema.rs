@@ -1,5 +1,7 @@
 //! `values.schema.json`: JSON schema from draft 4 to 2020-12, with nothing loaded from anywhere.
 
+mod cost;
+
 use std::error::Error;
 
 use boon::{Compiler, ErrorKind, Schemas, UrlLoader, ValidationError};
@@ -59,16 +61,17 @@ fn one(schema: &[u8], values: &Map) -> Result<(), String> {
         "unexpected end of JSON input" => "unexpected EOF".to_owned(),
         _ => error,
     })?;
+    let (schema, values) = (as_json(&schema), as_json(&Value::Map(values.clone())));
+    cost::check(&schema, &values)?;
     let mut compiler = Compiler::new();
     compiler.use_loader(Box::new(Nowhere));
     compiler
-        .add_resource(LOCATION, as_json(&schema))
+        .add_resource(LOCATION, schema)
         .map_err(|error| error.to_string())?;
     let mut schemas = Schemas::new();
     let index = compiler
         .compile(LOCATION, &mut schemas)
         .map_err(|error| compile_error(&error))?;
-    let values = as_json(&Value::Map(values.clone()));
     schemas.validate(&values, index).map_err(|error| {
         let mut text = String::new();
         for cause in sorted(&error) {

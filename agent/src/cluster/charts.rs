@@ -21,12 +21,13 @@ impl Cluster {
         capabilities.ok_or_else(|| Error::new(0, Reason::ClusterUnavailable, why))
     }
 
-    /// What a chart has to know. `is_recorded`: the agent's own record says what ran before; `derives`:
+    /// What a chart has to know. `release`: under which name and in which namespace Helm may have installed
+    /// it; `is_recorded`: the agent's own record says what ran before; `derives`:
     /// the chart may have generated values.
     pub(crate) async fn ground(
         &self,
         application: &str,
-        release: (&str, &str),
+        release: Option<(&str, &str)>,
         is_recorded: bool,
         derives: bool,
     ) -> Ground {
@@ -54,8 +55,19 @@ impl Cluster {
     async fn before(
         &self,
         application: &str,
-        (name, namespace): (&str, &str),
+        release: Option<(&str, &str)>,
     ) -> Result<Option<u64>, Error> {
+        if let Some(release) = release
+            && let Some(revision) = self.helm_revision(release).await?
+        {
+            return Ok(Some(revision));
+        }
+        let stored = self.read_inventory(application).await?;
+        Ok((!stored.inventory.is_empty()).then_some(0))
+    }
+
+    /// The revision of Helm's newest release of a name.
+    async fn helm_revision(&self, (name, namespace): (&str, &str)) -> Result<Option<u64>, Error> {
         let path = format!(
             "/api/v1/namespaces/{namespace}/secrets?labelSelector=owner%3Dhelm%2Cname%3D{name}"
         );
@@ -70,11 +82,6 @@ impl Cluster {
             let version = item.pointer("/metadata/labels/version")?;
             version.as_str()?.parse::<u64>().ok()
         };
-        let newest = items.into_iter().flatten().filter_map(revision).max();
-        if newest.is_some() {
-            return Ok(newest);
-        }
-        let stored = self.read_inventory(application).await?;
-        Ok((!stored.inventory.is_empty()).then_some(0))
+        Ok(items.into_iter().flatten().filter_map(revision).max())
     }
 }

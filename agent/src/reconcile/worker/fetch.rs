@@ -23,7 +23,9 @@ async fn ground(shared: &Shared, wanted: &Wanted) -> Ground {
     }
     let said = application.helm.as_deref();
     let derives = said.is_some_and(|said| said.generated == Generated::Derived);
-    let release = (source::release_name(wanted), source::namespace(wanted));
+    // Nobody's Secrets are listed for what may be no chart at all.
+    let is_chart = application.renderer == Renderer::Helm || said.is_some();
+    let release = is_chart.then(|| (source::release_name(wanted), source::namespace(wanted)));
     let is_recorded = shared.source.has_release(&wanted.name);
     let name = wanted.name.as_str();
     shared

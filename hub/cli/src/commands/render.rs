@@ -57,6 +57,9 @@ pub(super) async fn run(args: RenderArgs, printer: &Printer) -> Result<(), Error
         message: format!("refused ({}): {error}", error.reason()),
         hint: None,
     })?;
+    for note in &rendered.notes {
+        printer.warn(&format!("{}: {}", note.reason, note.message));
+    }
     printer.out(&rendered.text(args.output))
 }
 
