@@ -28,6 +28,7 @@ use crate::serve::http::{self, Duty, Probe};
 use crate::serve::oidc::{self, Oidc};
 use crate::serve::rate::Rates;
 use crate::serve::trust::{self, Source, Trust};
+use crate::serve::web;
 use crate::serve::webhook::{self, Hooks};
 use crate::serve::{Context, FleetFileStatus, server};
 use crate::store::Store;
@@ -71,6 +72,8 @@ pub struct Config {
     pub git_credentials: Option<PathBuf>,
     /// What the hub may push with; none: it only reads.
     pub push: Option<crate::promote::Credential>,
+    /// How pages are served; none: not at all.
+    pub web: Option<web::Config>,
 }
 
 /// A hub that serves, or stands by.
@@ -81,6 +84,8 @@ pub struct Running {
     pub metrics_address: Option<std::net::SocketAddr>,
     /// Where webhooks are taken.
     pub webhook_address: Option<std::net::SocketAddr>,
+    /// Where people find the pages.
+    pub web: Option<String>,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
     store: Store,
@@ -131,9 +136,56 @@ struct Start {
     trust: Arc<Trust>,
     address: String,
     replica_address: String,
+    pages: Option<Pages>,
+    oidc: Option<Arc<Oidc>>,
     metrics: Metrics,
     started_at: Timestamp,
     stop: CancellationToken,
+}
+
+/// The listener of pages, with whatever this process is there for.
+#[derive(Clone)]
+struct Pages {
+    listener: Arc<TcpListener>,
+    config: web::Config,
+    place: web::Place,
+    oidc: Arc<Oidc>,
+    store: Store,
+}
+
+impl Pages {
+    async fn bind(
+        config: &web::Config,
+        oidc: Option<&Arc<Oidc>>,
+        store: &Store,
+    ) -> anyhow::Result<Self> {
+        let oidc = oidc
+            .context("pages are for people of an OpenID Connect issuer: give --oidc-config-file")?;
+        let listener = bind(&config.listen).await?;
+        let bound = listener.local_addr()?;
+        let has_certificate = config.certificate.is_some();
+        let place = web::Place::new(&config.url, bound, has_certificate, config.behind_proxy);
+        Ok(Self {
+            listener: Arc::new(listener),
+            config: config.clone(),
+            place: place.map_err(anyhow::Error::msg)?,
+            oidc: Arc::clone(oidc),
+            store: store.clone(),
+        })
+    }
+
+    /// Serves them until stopped, from the fleet behind `carrier`.
+    fn serve(self, carrier: flotilla_web::Carrier, stop: CancellationToken) -> JoinHandle<()> {
+        let serving = web::Serving {
+            listener: self.listener,
+            config: self.config,
+            place: self.place,
+            oidc: self.oidc,
+            store: self.store,
+            carrier,
+        };
+        tokio::spawn(web::serve(serving, stop))
+    }
 }
 
 /// Starts a hub.
@@ -161,6 +213,14 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     let address = listener.local_addr()?;
     let hooks = optional(config.webhook_listen.as_deref()).await?;
     let probes = optional(config.metrics_listen.as_deref()).await?;
+    let oidc = config
+        .oidc
+        .clone()
+        .map(|config| Arc::new(Oidc::new(config)));
+    let pages = match &config.web {
+        Some(web) => Some(Pages::bind(web, oidc.as_ref(), &store).await?),
+        None => None,
+    };
     let named = |text: &str| {
         if text.is_empty() {
             address.to_string()
@@ -174,6 +234,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         address,
         metrics_address: bound(&probes).transpose()?,
         webhook_address: bound(&hooks).transpose()?,
+        web: pages.as_ref().map(|pages| pages.place.origin().to_owned()),
         stop: stop.clone(),
         tasks: Vec::new(),
         store: store.clone(),
@@ -187,10 +248,19 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         listener: Arc::new(listener),
         hooks,
         probes,
+        pages,
+        oidc: oidc.clone(),
         metrics: Metrics::new(),
         started_at: now,
         stop: stop.clone(),
     };
+    let mut side = Vec::new();
+    if let Some(oidc) = oidc {
+        if let Some(path) = start.config.oidc_file.clone() {
+            side.push(tokio::spawn(Arc::clone(&oidc).follow(path, stop.clone())));
+        }
+        side.push(tokio::spawn(oidc.run(stop.clone())));
+    }
     if start.config.store_url.is_none() {
         running.tasks = decide(start).await?;
     } else {
@@ -203,6 +273,8 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
             }
         }));
     }
+    // The driver's end waits for everybody's handle, so what has none comes first.
+    running.tasks.splice(0..0, side);
     Ok(running)
 }
 
@@ -229,6 +301,8 @@ async fn decide(start: Start) -> anyhow::Result<Vec<JoinHandle<()>>> {
         probes,
         trust,
         address,
+        pages,
+        oidc,
         metrics,
         started_at,
         stop,
@@ -253,14 +327,13 @@ async fn decide(start: Start) -> anyhow::Result<Vec<JoinHandle<()>>> {
         loaded_at: Some(now),
         error: String::new(),
     }));
-    let oidc = config.oidc.map(|config| Arc::new(Oidc::new(config)));
     let context = Arc::new(Context {
         stop: stop.clone(),
         handle: handle.clone(),
         store: store.clone(),
         trust: Arc::clone(&trust),
         rates: Rates::default(),
-        access: Access::new(store.grants().await?, oidc.clone()),
+        access: Access::new(store.grants().await?, oidc),
         metrics: metrics.clone(),
         health: health.clone(),
         epoch,
@@ -297,12 +370,9 @@ async fn decide(start: Start) -> anyhow::Result<Vec<JoinHandle<()>>> {
             stop.clone(),
         )),
     ];
-    if let Some(oidc) = oidc {
-        if let Some(path) = config.oidc_file {
-            let follows = Arc::clone(&oidc).follow(path, stop.clone());
-            tasks.push(tokio::spawn(follows));
-        }
-        tasks.push(tokio::spawn(oidc.run(stop.clone())));
+    if let Some(pages) = pages {
+        let carrier = web::in_process(Arc::clone(&context));
+        tasks.push(pages.serve(carrier, stop.clone()));
     }
     if let Some(listener) = probes {
         let probe = Probe {

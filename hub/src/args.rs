@@ -178,6 +178,33 @@ pub struct Run {
     /// A file that names an OpenID Connect issuer whose people may log in, and gives them roles.
     #[arg(long, value_name = "FILE")]
     pub oidc_config_file: Option<PathBuf>,
+    /// Serve the fleet's pages here, to people of that issuer.
+    #[arg(long, value_name = "HOST:PORT", requires = "oidc_config_file")]
+    pub web_listen: Option<String>,
+    /// What people type to get there, such as `https://flotilla.example.org`; the issuer must let logins come back to
+    /// /login/callback below it [default: the address that was bound, on loopback].
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "",
+        hide_default_value = true,
+        requires = "web_listen"
+    )]
+    pub web_url: String,
+    /// Certificate chain for the pages; it is read again when it changes. Without it they are served on loopback only.
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "web_key_file",
+        requires = "web_listen"
+    )]
+    pub web_certificate_file: Option<PathBuf>,
+    /// Its key.
+    #[arg(long, value_name = "FILE", requires = "web_certificate_file")]
+    pub web_key_file: Option<PathBuf>,
+    /// Serve the pages over plain HTTP: whatever ends TLS stands in front, and nobody else reaches the listener.
+    #[arg(long, requires = "web_listen", conflicts_with = "web_certificate_file")]
+    pub web_behind_proxy: bool,
     /// Roots of an authority that is somebody else's, instead of the one in the data directory. They
     /// and the files below are read again when they change.
     #[arg(long, value_name = "FILE")]

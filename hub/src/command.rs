@@ -17,7 +17,7 @@ use crate::args::{Args, Ca, Command};
 use crate::authority::{Authority, External, Rotation, write_private};
 use crate::promote::Credential;
 use crate::serve::doors::Limits;
-use crate::serve::oidc;
+use crate::serve::{oidc, web};
 use crate::spec::can_never_work;
 use crate::store::{self, Store};
 
@@ -71,10 +71,19 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
                 webhook_secret: optional(run.webhook_secret_file)?.map(String::into_bytes),
                 git_credentials: run.git_credentials,
                 push: push.transpose()?,
+                web: run.web_listen.map(|listen| web::Config {
+                    listen,
+                    url: run.web_url,
+                    certificate: run.web_certificate_file.zip(run.web_key_file),
+                    behind_proxy: run.web_behind_proxy,
+                }),
             };
             let running = app::start(config).await?;
             // One line for whoever started us, such as the demo and the tests.
             say(&format!("hub listens on {}", running.address))?;
+            if let Some(link) = &running.web {
+                say(&format!("pages at {link}"))?;
+            }
             let mut terminate = signal(SignalKind::terminate())?;
             let mut code = ExitCode::SUCCESS;
             tokio::select! {

@@ -21,6 +21,7 @@ pub mod relay;
 pub mod server;
 pub mod standby;
 pub mod trust;
+pub mod web;
 pub mod webhook;
 
 use std::sync::Arc;

@@ -16,6 +16,7 @@ mod lease;
 mod load;
 mod operators;
 mod schema;
+mod sessions;
 mod tokens;
 mod write;
 
@@ -36,6 +37,7 @@ pub use history::RolloutRow;
 pub use issuers::issuers;
 pub use lease::{LEASE, Lease, Standing};
 pub use operators::{Grant, Role};
+pub use sessions::SessionRow;
 
 /// SQLite's WAL-reset bug is fixed from here on (reliability, section 2).
 const MIN_SQLITE: (u32, u32, u32) = (3, 51, 3);

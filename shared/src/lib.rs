@@ -25,6 +25,7 @@ pub mod rate;
 pub mod reason;
 pub mod report;
 pub mod revision;
+pub mod role;
 pub mod source;
 pub mod telemetry;
 pub mod tls;

@@ -121,6 +121,24 @@ pub fn client_config(
     Ok(config)
 }
 
+/// An end for browsers: shows `identity` and asks for nothing. HTTP/2 where the browser speaks it.
+///
+/// # Errors
+/// When the certificate or the key cannot be used.
+pub fn browser_config(identity: &TlsIdentity) -> Result<ServerConfig, TlsError> {
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(|error| TlsError::Setup(error.to_string()))?
+        .with_no_client_auth()
+        .with_single_cert(
+            certificates("certificate chain", &identity.chain_pem)?,
+            private_key(&identity.key_pem)?,
+        )
+        .map_err(|error| TlsError::Setup(error.to_string()))?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
 /// The hub's end: shows `identity`, and verifies a client's certificate against `trust_bundle` where
 /// the client shows one. A client without one gets no further than enrolment; that is decided per
 /// method, not here.

@@ -1,11 +1,13 @@
-//! An OpenID Connect issuer with the device flow (RFC 8628), for tests of logging in.
+//! An OpenID Connect issuer with the device flow (RFC 8628) and codes with PKCE (RFC 7636), for tests of
+//! logging in.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use axum::extract::State;
-use axum::http::StatusCode;
+use axum::extract::{RawQuery, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use base64::Engine as _;
@@ -45,6 +47,12 @@ pub struct Asked {
     pub pending: usize,
     /// Requests of the token endpoint, by grant.
     pub grants: BTreeMap<String, usize>,
+    /// Whether there is nothing to refresh a login with.
+    pub without_refresh: bool,
+    /// Whether a login that is refreshed has ended.
+    pub ended: bool,
+    /// Codes that were not used yet, with what their login was begun with.
+    codes: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl Drop for Issuer {
@@ -83,6 +91,7 @@ impl Issuer {
             .route("/keys", get(keys))
             .route("/device", post(device))
             .route("/token", post(token))
+            .route("/authorize", get(authorize))
             .with_state(Arc::clone(&inner));
         let task = tokio::spawn(async move {
             // Ends with the test.
@@ -126,12 +135,18 @@ impl Inner {
         format!("{signed}.{}", signature.unwrap_or_default())
     }
 
-    fn tokens(&self, state: &Asked) -> Value {
-        let claims = self.claims(&state.user, &state.groups, state.life);
-        json!({
-            "access_token": "unused", "token_type": "Bearer",
-            "id_token": self.sign(&claims), "refresh_token": "again",
-        })
+    fn tokens(&self, state: &Asked, nonce: Option<&str>) -> Value {
+        let mut claims = self.claims(&state.user, &state.groups, state.life);
+        if let Some(nonce) = nonce {
+            claims["nonce"] = nonce.into();
+        }
+        let mut tokens = json!({
+            "access_token": "unused", "token_type": "Bearer", "id_token": self.sign(&claims),
+        });
+        if !state.without_refresh {
+            tokens["refresh_token"] = "again".into();
+        }
+        tokens
     }
 }
 
@@ -140,6 +155,7 @@ async fn discovery(State(inner): State<Arc<Inner>>) -> Json<Value> {
     Json(json!({
         "issuer": url, "jwks_uri": format!("{url}/keys"), "token_endpoint": format!("{url}/token"),
         "device_authorization_endpoint": format!("{url}/device"),
+        "authorization_endpoint": format!("{url}/authorize"),
     }))
 }
 
@@ -185,6 +201,29 @@ async fn device(State(inner): State<Arc<Inner>>, body: String) -> Json<Value> {
     }))
 }
 
+/// The person is logged in here already, so that the browser goes straight back.
+async fn authorize(State(inner): State<Arc<Inner>>, RawQuery(query): RawQuery) -> Response {
+    let asked = fields(&query.unwrap_or_default());
+    let field = |name: &str| asked.get(name).map(String::as_str).unwrap_or_default();
+    let whole = field("response_type") == "code"
+        && field("client_id") == "flotilla"
+        && field("code_challenge_method") == "S256"
+        && !field("nonce").is_empty();
+    if !whole {
+        return (StatusCode::BAD_REQUEST, "not asked as it should be").into_response();
+    }
+    let mut state = inner.state.lock();
+    let back = format!("{}?state={}", field("redirect_uri"), field("state"));
+    let to = if state.denies {
+        format!("{back}&error=access_denied")
+    } else {
+        let code = format!("code-{:032x}", rand::random::<u128>());
+        state.codes.insert(code.clone(), asked.clone());
+        format!("{back}&code={code}")
+    };
+    (StatusCode::FOUND, [(header::LOCATION, to)]).into_response()
+}
+
 async fn token(State(inner): State<Arc<Inner>>, body: String) -> (StatusCode, Json<Value>) {
     let form = fields(&body);
     let field = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
@@ -207,8 +246,21 @@ async fn token(State(inner): State<Arc<Inner>>, body: String) -> (StatusCode, Js
                 return error("authorization_pending");
             }
         }
-        "refresh_token" if field("refresh_token") == "again" => {}
+        "authorization_code" => {
+            let Some(asked) = state.codes.remove(field("code")) else {
+                return error("invalid_grant");
+            };
+            let digest =
+                ring::digest::digest(&ring::digest::SHA256, field("code_verifier").as_bytes());
+            let proven = asked.get("code_challenge") == Some(&URL_SAFE_NO_PAD.encode(digest));
+            if !proven || asked.get("redirect_uri") != form.get("redirect_uri") {
+                return error("invalid_grant");
+            }
+            let nonce = asked.get("nonce").map(String::as_str);
+            return (StatusCode::OK, Json(inner.tokens(&state, nonce)));
+        }
+        "refresh_token" if field("refresh_token") == "again" && !state.ended => {}
         _ => return error("invalid_grant"),
     }
-    (StatusCode::OK, Json(inner.tokens(&state)))
+    (StatusCode::OK, Json(inner.tokens(&state, None)))
 }

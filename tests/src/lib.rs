@@ -1,6 +1,8 @@
 //! What cross-process tests and the demo share: real Git over smart HTTP, real processes, embedded
 //! clusters, and waiting for a condition with a deadline.
 
+pub mod browser;
+pub mod browser;
 pub mod cluster;
 pub mod envtest;
 pub mod fleet;
@@ -20,6 +22,7 @@ pub mod repository;
 pub mod script;
 pub mod simulated;
 pub mod ssh_server;
+pub mod tab;
 
 use std::path::Path;
 use std::time::Duration;

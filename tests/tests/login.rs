@@ -1,4 +1,4 @@
-//! A person logs in from a terminal: real programs against an issuer that speaks the device flow.
+//! A person logs in, from a terminal (real programs) and with a browser (the hub's pages), at an issuer.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,10 +12,11 @@ use std::path::{Path, PathBuf};
 
 use flotilla_hub::app::{self, Config};
 use flotilla_hub::authority::Authority;
-use flotilla_hub::serve::oidc;
+use flotilla_hub::serve::{oidc, web};
 use flotilla_shared::tls;
 use flotilla_tests::issuer::Issuer;
-use flotilla_tests::programs;
+use flotilla_tests::tab::Tab;
+use flotilla_tests::{eventually, programs};
 use jiff::Timestamp;
 
 struct Terminal {
@@ -42,17 +43,28 @@ impl Terminal {
     }
 }
 
+/// What people type who come to the pages through a proxy.
+const SITE: &str = "https://flotilla.example";
+
 async fn hub(directory: &Path, issuer: Option<&Issuer>) -> app::Running {
+    hub_with(directory, issuer, None).await
+}
+
+async fn hub_with(
+    directory: &Path,
+    issuer: Option<&Issuer>,
+    web: Option<web::Config>,
+) -> app::Running {
     let fleet = directory.join("fleet.yaml");
     std::fs::write(
         &fleet,
-        "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nenvironments: [{name: prod, branch: prod}]\n",
+        "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nenvironments: [{name: prod, branch: prod, strategy: {soak: 1s}}]\n",
     )
     .unwrap();
     let oidc = issuer.map(|issuer| {
         let path = directory.join("oidc.yaml");
         let text = format!(
-            "issuer: {}\nclientId: flotilla\ngrants: [{{group: sre, role: admin}}]\n",
+            "issuer: {}\nclientId: flotilla\ngrants: [{{group: sre, role: admin}}, {{user: vi@example.org, role: viewer}}]\n",
             issuer.url
         );
         std::fs::write(&path, text).unwrap();
@@ -62,7 +74,9 @@ async fn hub(directory: &Path, issuer: Option<&Issuer>) -> app::Running {
         data_dir: directory.to_owned(),
         fleet,
         listen: "127.0.0.1:0".to_owned(),
+        oidc_file: oidc.as_ref().map(|_| directory.join("oidc.yaml")),
         oidc,
+        web,
         ..Config::default()
     })
     .await
@@ -217,4 +231,257 @@ async fn e13_a_person_logs_in_and_stays_in_without_a_secret_in_sight() {
     let (code, _, err) = terminal.run(&login).await;
     assert_eq!(code, 2);
     assert!(err.contains("have certificates"), "{err}");
+}
+
+/// A hub with pages, on a port that is free now, and a tab of somebody.
+async fn pages(issuer: &Issuer, directory: &Path) -> (app::Running, Tab) {
+    Authority::init(directory, Timestamp::now()).unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = free.local_addr().unwrap().to_string();
+    drop(free);
+    let web = web::Config {
+        listen: listen.clone(),
+        url: SITE.to_owned(),
+        behind_proxy: true,
+        ..web::Config::default()
+    };
+    let running = hub_with(directory, Some(issuer), Some(web)).await;
+    (running, Tab::new(SITE, &listen).unwrap())
+}
+
+/// Opens a page once the hub knows the issuer, which it asks beside.
+async fn logged_in(tab: &mut Tab, path: &str) -> flotilla_tests::tab::Answer {
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
+    loop {
+        let answer = tab.open(path).await.unwrap();
+        if answer.status != 503 || tokio::time::Instant::now() > deadline {
+            return answer;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e13_pages_are_for_whom_the_issuer_names_and_nobody_else() {
+    tls::install_provider();
+    let issuer = Issuer::start().await.unwrap();
+    issuer.with(|state| {
+        state.user = "ada@example.org".to_owned();
+        state.groups = vec!["sre".to_owned()];
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let (running, mut tab) = pages(&issuer, directory.path()).await;
+
+    // Strangers: sent to the issuer from a page, refused elsewhere; never a word of the fleet.
+    for path in ["/", "/env/prod", "/clusters", "/audit", "/promote/prod"] {
+        let request = tab.request(reqwest::Method::GET, path);
+        let answer = tab.send(request).await.unwrap();
+        assert_eq!(answer.status, 303, "{path}");
+        assert!(
+            answer.location().unwrap().starts_with("/login?back="),
+            "{path}"
+        );
+        assert!(answer.text.is_empty(), "{path}");
+    }
+    for path in ["/events?page=/", "/act"] {
+        let method = if path == "/act" {
+            reqwest::Method::POST
+        } else {
+            reqwest::Method::GET
+        };
+        let request = tab.request(method, path);
+        assert_eq!(tab.send(request).await.unwrap().status, 401, "{path}");
+    }
+    let mut elsewhere = Tab::new("https://evil.example", &tab.address).unwrap();
+    assert_eq!(elsewhere.open("/").await.unwrap().status, 421);
+
+    // Logged in: back at the page that was asked for, with headers that bind the browser.
+    let page = logged_in(&mut tab, "/env/prod").await;
+    assert_eq!(page.status, 200, "{page:?}");
+    assert!(page.text.contains("<h1>prod</h1>"), "{}", page.text);
+    assert!(
+        page.text.contains("oidc:ada@example.org (admin)"),
+        "{}",
+        page.text
+    );
+    assert!(page.header("strict-transport-security").is_some());
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(
+        policy.starts_with("default-src 'none'; script-src 'self';"),
+        "{policy}"
+    );
+    let cookie = tab.cookies["__Host-flotilla-hub"].clone();
+    assert_eq!(tab.cookies.len(), 1, "the login's own cookie is gone");
+
+    // Nothing in the store lets anybody in, or tells who refreshes what.
+    let kept = std::fs::read(directory.path().join("hub.db")).unwrap();
+    let log = std::fs::read(directory.path().join("hub.db-wal")).unwrap_or_default();
+    let holds = |word: &str| {
+        let word = word.as_bytes();
+        [&kept, &log]
+            .iter()
+            .any(|file| file.windows(word.len()).any(|at| at == word))
+    };
+    assert!(
+        holds("ada@example.org"),
+        "the session is not in these files"
+    );
+    assert!(!holds(&cookie) && !holds("eyJ"));
+
+    // An act, by the same code as a call, in the person's name; a form of elsewhere is refused.
+    let token = page.field("token").unwrap().to_owned();
+    let pause = [
+        ("token", token.as_str()),
+        ("action", "pause"),
+        ("environment", "prod"),
+        ("reason", "lunch"),
+        ("key", "k1"),
+        ("back", "/env/prod"),
+    ];
+    for (header, value) in [
+        ("sec-fetch-site", "cross-site"),
+        ("origin", "https://evil.example"),
+    ] {
+        let request = tab
+            .request(reqwest::Method::POST, "/act")
+            .header(header, value)
+            .body(oidc::code_fields(&pause));
+        assert_eq!(tab.send(request).await.unwrap().status, 403, "{header}");
+    }
+    let mut forged = pause;
+    forged[0].1 = "guessed";
+    assert_eq!(tab.post("/act", &forged).await.unwrap().status, 403);
+    for _ in 0..2 {
+        let done = tab.post("/act", &pause).await.unwrap();
+        assert_eq!(done.location(), Some("/env/prod"), "{done:?}");
+    }
+    let told = tab.open("/audit").await.unwrap();
+    assert!(told.text.contains("done once"), "{}", told.text);
+    let acts = told
+        .text
+        .matches("<td>oidc:ada@example.org</td><td>pause</td>")
+        .count();
+    assert_eq!(acts, 1, "{}", told.text);
+
+    // A second browser of the same person has a session of its own; the first one's end leaves it.
+    let mut second = Tab::new(SITE, &tab.address).unwrap();
+    assert_eq!(second.open("/").await.unwrap().status, 200);
+    let out = tab
+        .post("/sign-out", &[("token", "guessed")])
+        .await
+        .unwrap();
+    assert_eq!(out.status, 403);
+    let out = tab.post("/sign-out", &[("token", &token)]).await.unwrap();
+    assert_eq!(out.location(), Some("/signed-out"));
+    assert!(tab.cookies.is_empty());
+    tab.cookies.insert("__Host-flotilla-hub".to_owned(), cookie);
+    let request = tab.request(reqwest::Method::GET, "/");
+    assert_eq!(
+        tab.send(request).await.unwrap().status,
+        303,
+        "the copied cookie is worth nothing"
+    );
+    assert_eq!(second.open("/").await.unwrap().status, 200);
+
+    // Revoked where roles are given: at once, and with the way to see why.
+    let file = directory.path().join("oidc.yaml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("group: sre", "group: ops")).unwrap();
+    eventually(
+        "the role is gone",
+        std::time::Duration::from_secs(30),
+        || {
+            let request = second.request(reqwest::Method::GET, "/");
+            async move { (request.send().await.ok()?.status() == 403).then_some(()) }
+        },
+    )
+    .await
+    .unwrap();
+    // Somebody who may only look has no button; one whom nobody named does not get in.
+    issuer.with(|state| {
+        state.user = "vi@example.org".to_owned();
+        state.groups.clear();
+    });
+    let mut viewer = Tab::new(SITE, &tab.address).unwrap();
+    let page = viewer.open("/env/prod").await.unwrap();
+    assert_eq!(page.status, 200, "{page:?}");
+    assert!(page.text.contains("(viewer)") && !page.text.contains(">Pin to what"));
+    issuer.with(|state| state.user = "eve@example.org".to_owned());
+    let mut stranger = Tab::new(SITE, &tab.address).unwrap();
+    assert_eq!(stranger.open("/").await.unwrap().status, 403);
+    assert!(!stranger.cookies.contains_key("__Host-flotilla-hub"));
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e13_a_login_is_ended_by_the_browser_that_began_it_and_a_session_by_its_token() {
+    tls::install_provider();
+    let issuer = Issuer::start().await.unwrap();
+    issuer.with(|state| {
+        state.user = "ada@example.org".to_owned();
+        state.groups = vec!["sre".to_owned()];
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let (running, mut tab) = pages(&issuer, directory.path()).await;
+    assert_eq!(logged_in(&mut tab, "/").await.status, 200);
+
+    // Somebody sends a link that would log others in as them (login CSRF), or replays an answer.
+    let mut evil = Tab::new(SITE, &tab.address).unwrap();
+    let request = evil.request(reqwest::Method::GET, "/login");
+    let to_issuer = evil
+        .send(request)
+        .await
+        .unwrap()
+        .location()
+        .unwrap()
+        .to_owned();
+    let client = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap();
+    let back = client.get(&to_issuer).send().await.unwrap();
+    let back = back.headers()["location"].to_str().unwrap().to_owned();
+    let back = back.strip_prefix(SITE).unwrap().to_owned();
+    let mut victim = Tab::new(SITE, &tab.address).unwrap();
+    assert_eq!(victim.open(&back).await.unwrap().status, 403);
+    assert!(victim.cookies.is_empty());
+    let cookies = evil.cookies.clone();
+    assert_eq!(evil.open(&back).await.unwrap().status, 200);
+    evil.cookies = cookies;
+    assert_eq!(
+        evil.open(&back).await.unwrap().status,
+        403,
+        "a code works once"
+    );
+    let error = back.replace("code=", "error=access_denied&x=");
+    assert_eq!(evil.open(&error).await.unwrap().status, 403);
+    let other = format!("{back}&iss=https%3A%2F%2Fother.example");
+    assert_eq!(evil.open(&other).await.unwrap().status, 403);
+
+    // A token that ends soon is refreshed by whichever page is opened first, once.
+    issuer.with(|state| state.life = 30);
+    let mut brief = Tab::new(SITE, &tab.address).unwrap();
+    assert_eq!(brief.open("/").await.unwrap().status, 200);
+    let refreshed = || issuer.with(|state| state.grants.get("refresh_token").copied());
+    issuer.with(|state| state.life = 3600);
+    assert_eq!(brief.open("/").await.unwrap().status, 200);
+    let so_far = refreshed();
+    assert!(so_far.is_some());
+    assert_eq!(brief.open("/clusters").await.unwrap().status, 200);
+    assert_eq!(refreshed(), so_far, "a fresh token is not refreshed again");
+    // The issuer ends the login: so does the session.
+    issuer.with(|state| state.life = 30);
+    let mut ended = Tab::new(SITE, &tab.address).unwrap();
+    assert_eq!(ended.open("/").await.unwrap().status, 200);
+    issuer.with(|state| state.ended = true);
+    let request = ended.request(reqwest::Method::GET, "/");
+    assert_eq!(ended.send(request).await.unwrap().status, 303);
+    issuer.with(|state| (state.ended, state.without_refresh) = (false, true));
+    // Without a refresh token it ends with the token, which is taken for some seconds more.
+    issuer.with(|state| state.life = -30);
+    let mut last = Tab::new(SITE, &tab.address).unwrap();
+    last.open("/").await.ok();
+    let request = last.request(reqwest::Method::GET, "/");
+    assert_eq!(last.send(request).await.unwrap().status, 303);
+    running.shutdown().await;
 }

@@ -11,6 +11,7 @@ use crate::serve::doors::Limits;
 use crate::serve::http::{self, Duty, Probe};
 use crate::serve::standby::PassOn;
 use crate::serve::trust::{self, Trust};
+use crate::serve::web;
 use crate::serve::{http2, listen};
 use crate::store::{LEASE, Lease, Store, Wait};
 
@@ -39,6 +40,10 @@ pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
             standing_by.clone(),
         )));
         tracing::debug!(%bound, address, "probes while standing by");
+    }
+    if let Some(pages) = start.pages.clone() {
+        let carrier = web::passed_on(pass_on.clone());
+        side.push(pages.serve(carrier, standing_by.clone()));
     }
     side.push(tokio::spawn(trust::watch(
         Arc::clone(&start.trust),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use flotilla_proto::v1;
 use flotilla_shared::id::{EnvironmentName, OperatorName};
+pub use flotilla_shared::role::Need;
 use jiff::Timestamp;
 use parking_lot::RwLock;
 use tokio::time::Instant;
@@ -15,42 +16,6 @@ use super::oidc::{Oidc, Person};
 use super::peer;
 use super::rate::Rates;
 use crate::store::{Grant, Role};
-
-/// What a method asks of whoever calls it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Need {
-    /// To look.
-    See,
-    /// To stand for a commit.
-    Approve,
-    /// To move, stop and pin.
-    Promote,
-    /// To let clusters and operators in, and to overrule gates.
-    Administer,
-}
-
-impl Need {
-    /// Whether a role is enough. Who brings commits does not approve them: that takes two people,
-    /// unless one of them may do everything.
-    #[must_use]
-    pub fn is_met_by(self, role: Role) -> bool {
-        match self {
-            Self::See => role != Role::None,
-            Self::Approve => matches!(role, Role::Approver | Role::Admin),
-            Self::Promote => matches!(role, Role::Promoter | Role::Admin),
-            Self::Administer => role == Role::Admin,
-        }
-    }
-
-    fn role(self) -> Role {
-        match self {
-            Self::See => Role::Viewer,
-            Self::Approve => Role::Approver,
-            Self::Promote => Role::Promoter,
-            Self::Administer => Role::Admin,
-        }
-    }
-}
 
 /// The grants in force.
 #[derive(Default)]
@@ -94,7 +59,7 @@ impl Access {
     pub fn role(&self, operator: &OperatorName, environment: Option<&EnvironmentName>) -> Role {
         let given = self.given(operator);
         given.map_or(Role::None, |(role, environments)| {
-            within(role, &environments, environment)
+            role.within(&environments, environment)
         })
     }
 
@@ -131,6 +96,9 @@ impl Access {
 
     /// Who calls: by certificate or, where the caller shows none, by an issuer's token.
     fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
+        if peer::is_itself(request) {
+            return Ok(Caller::Hub);
+        }
         let token = match (&self.oidc, peer::token(request)?) {
             (Some(oidc), Some(token)) => oidc.person(token, Timestamp::now()),
             _ => return peer::operator(request).map(Caller::Operator),
@@ -161,7 +129,7 @@ impl Access {
                 .grants_of(person)
                 .map(|(role, environments)| right(role, environments))
                 .collect(),
-            (Caller::Person(_), None) => Vec::new(),
+            (Caller::Hub | Caller::Person(_), _) => Vec::new(),
         }
     }
 
@@ -179,6 +147,7 @@ impl Access {
             (Caller::Operator(operator), _) => self.role(operator, environment),
             (Caller::Person(person), Some(oidc)) => oidc.config().role(person, environment),
             (Caller::Person(_), None) => Role::None,
+            (Caller::Hub, _) => Role::Viewer,
         };
         if need.is_met_by(role) {
             return Ok(());
@@ -210,6 +179,7 @@ impl Access {
                     "an admin may run: flotilla operator set {operator} --role {needed}{places}"
                 )
             }
+            Caller::Hub => "the hub itself only looks".to_owned(),
             Caller::Person(_) => {
                 "the hub's OIDC configuration gives roles to people and groups".to_owned()
             }
@@ -228,6 +198,8 @@ pub enum Caller {
     Operator(OperatorName),
     /// By an issuer's token.
     Person(Person),
+    /// The hub itself, which follows the fleet for its own pages and may look, no more.
+    Hub,
 }
 
 impl fmt::Display for Caller {
@@ -236,23 +208,8 @@ impl fmt::Display for Caller {
         match self {
             Self::Operator(name) => write!(f, "{name}"),
             Self::Person(person) => write!(f, "oidc:{}", person.user),
+            Self::Hub => f.write_str("hub"),
         }
-    }
-}
-
-/// What a role that was given for environments (none at all: everywhere) is worth in one.
-#[must_use]
-pub fn within(
-    role: Role,
-    given: &BTreeSet<EnvironmentName>,
-    environment: Option<&EnvironmentName>,
-) -> Role {
-    let everywhere = given.is_empty();
-    match environment {
-        Some(environment) if everywhere || given.contains(environment) => role,
-        // What concerns no one environment takes a grant for all of them.
-        None if everywhere => role,
-        _ => role.min(Role::Viewer),
     }
 }
 

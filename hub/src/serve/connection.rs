@@ -68,8 +68,8 @@ impl Ingress {
 
 /// A connection after its handshake. Handed on in a box: it is moved about, and each place that it passes
 /// through would keep room for all of it as long as it lives.
-pub struct Connection {
-    stream: TlsStream<TcpStream>,
+pub struct Connection<S = TlsStream<TcpStream>> {
+    stream: S,
     peer: Arc<Peer>,
     ingress: Option<(Ingress, Caller)>,
     offences: Offences,
@@ -79,9 +79,9 @@ pub struct Connection {
     _places: Places,
 }
 
-impl Connection {
+impl<S> Connection<S> {
     pub(super) fn new(
-        stream: TlsStream<TcpStream>,
+        stream: S,
         peer: Peer,
         ingress: Option<(Ingress, Caller)>,
         offences: Offences,
@@ -109,7 +109,7 @@ impl Connection {
     }
 }
 
-impl AsyncRead for Connection {
+impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -139,7 +139,7 @@ impl AsyncRead for Connection {
     }
 }
 
-impl AsyncWrite for Connection {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

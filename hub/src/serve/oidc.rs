@@ -3,6 +3,7 @@
 //! Each call carries an ID token. It is verified against the issuer's published keys, which are fetched
 //! beside, never within a call: no caller makes the hub ask anybody anything more than once a while.
 
+mod code;
 mod token;
 
 use std::collections::BTreeSet;
@@ -17,7 +18,8 @@ use serde::Deserialize;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-pub use token::{Keys, Person, TokenError, Wanted, verify};
+pub use code::{Endpoints, Failure, Tokens, fields as code_fields};
+pub use token::{Keys, Person, TokenError, Verified, Wanted, verify};
 
 use crate::store::Role;
 
@@ -134,9 +136,7 @@ impl Config {
     #[must_use]
     pub fn role(&self, person: &Person, environment: Option<&EnvironmentName>) -> Role {
         self.grants_of(person)
-            .map(|(role, environments)| {
-                crate::serve::access::within(role, environments, environment)
-            })
+            .map(|(role, environments)| role.within(environments, environment))
             .max_by_key(|role| *role)
             .unwrap_or(Role::None)
     }
@@ -171,6 +171,7 @@ fn is_secure(url: &str) -> bool {
 pub struct Oidc {
     config: ArcSwap<Config>,
     keys: ArcSwap<Keys>,
+    endpoints: ArcSwap<Endpoints>,
     wish: Notify,
 }
 
@@ -181,6 +182,7 @@ impl Oidc {
         Self {
             config: ArcSwap::from_pointee(config),
             keys: ArcSwap::default(),
+            endpoints: ArcSwap::default(),
             wish: Notify::new(),
         }
     }
@@ -229,6 +231,7 @@ impl Oidc {
         if is_another {
             // Keys of the former one prove nothing here.
             self.keys.store(Arc::default());
+            self.endpoints.store(Arc::default());
             self.wish.notify_one();
         }
     }
@@ -238,12 +241,20 @@ impl Oidc {
     /// # Errors
     /// When it is not good.
     pub fn person(&self, token: &str, now: Timestamp) -> Result<Person, TokenError> {
+        self.verified(token, now).map(|verified| verified.person)
+    }
+
+    /// As [`Oidc::person`], with when the token ends and which login it answers.
+    ///
+    /// # Errors
+    /// When it is not good.
+    pub fn verified(&self, token: &str, now: Timestamp) -> Result<Verified, TokenError> {
         let keys = self.keys.load();
-        let person = verify(token, &keys, &self.config().wanted(), now.as_second());
-        if person == Err(TokenError::UnknownKey) {
+        let verified = token::read(token, &keys, &self.config().wanted(), now.as_second());
+        if verified == Err(TokenError::UnknownKey) {
             self.wish.notify_one();
         }
-        person
+        verified
     }
 
     /// Keeps the keys fresh until stopped. Where they cannot be fetched the last ones stay.
@@ -277,13 +288,7 @@ impl Oidc {
         }
     }
 
-    async fn fetch(&self) -> Result<Keys, String> {
-        #[derive(Deserialize)]
-        struct Discovery {
-            issuer: String,
-            jwks_uri: String,
-        }
-        let config = self.config();
+    fn client(config: &Config) -> Result<reqwest::Client, String> {
         let mut client = reqwest::Client::builder()
             .timeout(TIMEOUT)
             .redirect(reqwest::redirect::Policy::none());
@@ -293,7 +298,21 @@ impl Oidc {
             let roots = reqwest::Certificate::from_pem_bundle(&pem).map_err(|e| e.to_string())?;
             client = client.tls_certs_only(roots);
         }
-        let client = client.build().map_err(|error| error.to_string())?;
+        client.build().map_err(|error| error.to_string())
+    }
+
+    async fn fetch(&self) -> Result<Keys, String> {
+        #[derive(Deserialize)]
+        struct Discovery {
+            issuer: String,
+            jwks_uri: String,
+            #[serde(default)]
+            authorization_endpoint: String,
+            #[serde(default)]
+            token_endpoint: String,
+        }
+        let config = self.config();
+        let client = Self::client(&config)?;
         let issuer = config.issuer.trim_end_matches('/');
         let place = format!("{issuer}/.well-known/openid-configuration");
         let body = get(&client, &place).await?;
@@ -307,14 +326,28 @@ impl Oidc {
             return Err(format!("{place} names keys at {:?}", discovery.jwks_uri));
         }
         let body = get(&client, &discovery.jwks_uri).await?;
-        Keys::from_json(&body).ok_or_else(|| format!("{} is no key set", discovery.jwks_uri))
+        let keys = Keys::from_json(&body)
+            .ok_or_else(|| format!("{} is no key set", discovery.jwks_uri))?;
+        if is_secure(&discovery.authorization_endpoint) && is_secure(&discovery.token_endpoint) {
+            self.endpoints.store(Arc::new(Endpoints {
+                authorization: discovery.authorization_endpoint,
+                token: discovery.token_endpoint,
+            }));
+        }
+        Ok(keys)
     }
 }
 
 async fn get(client: &reqwest::Client, place: &str) -> Result<Vec<u8>, String> {
     let text = |error: reqwest::Error| error.to_string();
     let answer = client.get(place).send().await.map_err(text)?;
-    let mut answer = answer.error_for_status().map_err(text)?;
+    let answer = answer.error_for_status().map_err(text)?;
+    whole(answer, place).await
+}
+
+/// A whole answer, if it is not too large.
+async fn whole(mut answer: reqwest::Response, place: &str) -> Result<Vec<u8>, String> {
+    let text = |error: reqwest::Error| error.to_string();
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(text)? {
         body.extend_from_slice(&chunk);

@@ -16,6 +16,10 @@ pub struct Peer {
     pub certificate: Option<PeerCertificate>,
 }
 
+/// On a request that the hub makes of itself, in this process, to look at its own fleet. No header makes it.
+#[derive(Debug, Clone, Copy)]
+pub struct Itself;
+
 /// On whose behalf another hub process calls.
 pub const BEHALF: &str = "x-flotilla-on-behalf-of";
 /// The serial number of that caller's certificate.
@@ -63,6 +67,12 @@ fn is_hub<T>(request: &Request<T>) -> bool {
 fn header<'r, T>(request: &'r Request<T>, name: &str) -> Option<&'r str> {
     let value = request.metadata().get(name)?;
     value.to_str().ok()
+}
+
+/// Whether the hub asks itself, or one of its other processes does: on nobody's behalf.
+pub fn is_itself<T>(request: &Request<T>) -> bool {
+    request.extensions().get::<Itself>().is_some()
+        || (is_hub(request) && request.metadata().get(BEHALF).is_none())
 }
 
 /// How many certificates the caller has had; 0: not known.

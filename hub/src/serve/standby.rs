@@ -17,7 +17,7 @@ use tonic::body::Body;
 use tonic::transport::Channel;
 use tower::Service;
 
-use super::peer::{BEHALF, BEHALF_ADDRESS, BEHALF_SERIAL, NOBODY, Peer};
+use super::peer::{BEHALF, BEHALF_ADDRESS, BEHALF_SERIAL, Itself, NOBODY, Peer};
 use super::trust::Trust;
 
 /// Where calls go.
@@ -83,12 +83,17 @@ impl PassOn {
             Some(certificate) => (certificate.identity.to_string(), certificate.serial.clone()),
             None => (NOBODY.to_owned(), String::new()),
         };
+        let ours = request.extensions().get::<Itself>().is_some();
         // Whatever the caller wrote there is overwritten.
         for (name, value) in [
             (BEHALF, behalf),
             (BEHALF_SERIAL, serial),
             (BEHALF_ADDRESS, address.unwrap_or_default()),
         ] {
+            if ours {
+                request.headers_mut().remove(name);
+                continue;
+            }
             let value = HeaderValue::from_str(&value)
                 .map_err(|_| Status::internal("an identity that is no header"))?;
             request.headers_mut().insert(name, value);

@@ -154,10 +154,13 @@ impl Store {
             .await
             .map_err(error())?;
         }
-        sqlx::query("DELETE FROM heads")
-            .execute(&mut **transaction)
-            .await
-            .map_err(error())?;
+        // Who signed out since would be in again.
+        for statement in ["DELETE FROM heads", "DELETE FROM sessions"] {
+            sqlx::query(statement)
+                .execute(&mut **transaction)
+                .await
+                .map_err(error())?;
+        }
         let rows = sqlx::query("SELECT content FROM rollouts WHERE ended_at IS NULL")
             .fetch_all(&mut **transaction)
             .await

@@ -3,63 +3,11 @@
 use std::collections::BTreeSet;
 
 use flotilla_shared::id::{EnvironmentName, OperatorName};
+pub use flotilla_shared::role::Role;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
 
 use super::{Error, Store};
-
-/// What an operator may do; each includes seeing everything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Nothing: the operator was removed.
-    None,
-    /// See.
-    Viewer,
-    /// Stand for commits and waves that others bring.
-    Approver,
-    /// Bring commits, and stop, resume, pin and roll back.
-    Promoter,
-    /// Everything.
-    Admin,
-}
-
-impl Role {
-    /// Every role.
-    pub const ALL: [Self; 5] = [
-        Self::None,
-        Self::Viewer,
-        Self::Approver,
-        Self::Promoter,
-        Self::Admin,
-    ];
-
-    /// The word.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Viewer => "viewer",
-            Self::Approver => "approver",
-            Self::Promoter => "promoter",
-            Self::Admin => "admin",
-        }
-    }
-}
-
-impl std::str::FromStr for Role {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|role| role.as_str() == text)
-            .ok_or_else(|| {
-                format!("{text:?} is not a role: write viewer, approver, promoter, admin or none")
-            })
-    }
-}
 
 /// What one operator may do, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]

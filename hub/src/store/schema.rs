@@ -47,6 +47,10 @@ const MIGRATIONS: &[&[&str]] = &[
         "CREATE TABLE retired (name TEXT PRIMARY KEY, counter INTEGER NOT NULL)",
         "CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
     ],
+    &[
+        "CREATE TABLE sessions (hash TEXT PRIMARY KEY, person TEXT NOT NULL, sealed BLOB NOT NULL, \
+         version INTEGER NOT NULL, created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL)",
+    ],
 ];
 
 /// The version this hub knows.

@@ -3,12 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use flotilla_status::Hub;
+use flotilla_shared::revision::Commit;
+use flotilla_shared::role::{Need, Role};
+use flotilla_status::{Hub, Rollout};
 
 /// Longest field of a form.
 const MAX_FIELD: usize = 512;
 /// Longest reason.
 const MAX_REASON: usize = 1024;
+/// Longest list of commits.
+const MAX_COMMITS: usize = 4096;
 
 /// One act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,51 +65,30 @@ impl Action {
         matches!(self, Self::Pause | Self::Pin)
     }
 
-    /// The least role that may do it. The hub asks again; this only decides what is drawn.
+    /// What it asks of whoever does it. The hub asks again; this only decides what is drawn.
     #[must_use]
-    pub fn needs(self) -> Role {
+    pub fn needs(self) -> Need {
         match self {
-            Self::Refresh => Role::Viewer,
-            Self::Approve => Role::Approver,
-            Self::Pause | Self::Resume | Self::Retry | Self::Pin | Self::Unpin => Role::Promoter,
-            Self::Accept => Role::Admin,
+            Self::Refresh => Need::See,
+            Self::Approve => Need::Approve,
+            Self::Pause | Self::Resume | Self::Retry | Self::Pin | Self::Unpin => Need::Promote,
+            Self::Accept => Need::Administer,
         }
     }
 }
 
-/// Roles, each of which may do what those before it may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
-    /// Sees.
-    Viewer,
-    /// Approves.
-    Approver,
-    /// Steers rollouts.
-    Promoter,
-    /// Everything.
-    Admin,
-}
-
-impl Role {
-    fn parse(word: &str) -> Option<Self> {
-        Some(match word {
-            "viewer" => Self::Viewer,
-            "approver" => Self::Approver,
-            "promoter" => Self::Promoter,
-            "admin" => Self::Admin,
-            _ => return None,
-        })
-    }
-}
-
-/// Whether the caller may do something in an environment (empty: in none of them in particular).
+/// Whether the caller may do something in an environment (empty: in none of them in particular), by the
+/// hub's own table.
 #[must_use]
 pub fn may(hub: &Hub, action: Action, environment: &str) -> bool {
-    hub.rights.iter().any(|right| {
-        let within = right.environments.is_empty()
-            || right.environments.iter().any(|one| one == environment);
-        within && Role::parse(&right.role).is_some_and(|role| role >= action.needs())
-    })
+    let place = (!environment.is_empty()).then_some(environment);
+    let role = hub.rights.iter().map(|right| {
+        // A newer hub's word gives nothing.
+        let role: Role = right.role.parse().unwrap_or(Role::None);
+        let given = right.environments.iter().map(String::as_str).collect();
+        role.within(&given, place.as_ref())
+    });
+    action.needs().is_met_by(role.max().unwrap_or(Role::None))
 }
 
 /// A button: what its form carries.
@@ -121,10 +104,8 @@ pub struct Offer {
     pub cluster: String,
     /// Which wave, of approvals.
     pub wave: String,
-    /// Of which repository, for commits.
-    pub repository: String,
-    /// Which commit, of approvals.
-    pub commit: String,
+    /// Which commits, of approvals: `repository@commit`, one blank between two.
+    pub commits: String,
     /// The key that waits, of acceptances.
     pub fingerprint: String,
     /// How many clusters it is about; 0: not counted.
@@ -158,6 +139,23 @@ impl Offer {
         }
     }
 
+    /// An approval of what a rollout brings; of its wave, or empty: of the commits themselves.
+    #[must_use]
+    pub fn approval(rollout: &Rollout, wave: &str, label: &'static str) -> Self {
+        let new = rollout
+            .target
+            .iter()
+            .filter(|one| !rollout.from.contains(one));
+        let commits: Vec<String> = new
+            .map(|one| format!("{}@{}", one.repository, one.commit))
+            .collect();
+        Self {
+            wave: wave.to_owned(),
+            commits: commits.join(" "),
+            ..Self::environment(Action::Approve, label, &rollout.environment)
+        }
+    }
+
     /// Whether the caller may press it.
     #[must_use]
     pub fn is_for(&self, hub: &Hub) -> bool {
@@ -174,10 +172,8 @@ pub struct Act {
     pub environment: String,
     /// Which cluster.
     pub cluster: String,
-    /// Which repository.
-    pub repository: String,
-    /// Which commit.
-    pub commit: String,
+    /// Which commits, of approvals, each of which repository.
+    pub commits: Vec<(String, String)>,
     /// Which wave.
     pub wave: String,
     /// Why.
@@ -195,10 +191,10 @@ pub struct Act {
 pub fn parse(form: &BTreeMap<String, String>) -> Result<Act, String> {
     let field = |name: &str| -> Result<String, String> {
         let value = form.get(name).map(|one| one.trim()).unwrap_or_default();
-        let most = if name == "reason" {
-            MAX_REASON
-        } else {
-            MAX_FIELD
+        let most = match name {
+            "reason" => MAX_REASON,
+            "commits" => MAX_COMMITS,
+            _ => MAX_FIELD,
         };
         if value.len() > most {
             return Err(format!("{name} is longer than {most} characters"));
@@ -212,8 +208,7 @@ pub fn parse(form: &BTreeMap<String, String>) -> Result<Act, String> {
         action,
         environment: field("environment")?,
         cluster: field("cluster")?,
-        repository: field("repository")?,
-        commit: field("commit")?,
+        commits: commits(&field("commits")?)?,
         wave: field("wave")?,
         reason: field("reason")?,
         expires: expiry(&field("expires")?)?,
@@ -225,10 +220,24 @@ pub fn parse(form: &BTreeMap<String, String>) -> Result<Act, String> {
     if action.takes_reason() && act.reason.is_empty() {
         return Err(format!("say why: {} takes a reason", action.as_str()));
     }
+    if action == Action::Approve && act.commits.is_empty() {
+        return Err("an approval names the commits that it stands for".to_owned());
+    }
     if action == Action::Accept && act.fingerprint.is_empty() {
         return Err("a cluster is accepted by the fingerprint of its key".to_owned());
     }
     Ok(act)
+}
+
+/// `repository@commit`, one blank between two.
+fn commits(text: &str) -> Result<Vec<(String, String)>, String> {
+    let parts = text.split_whitespace().map(|part| {
+        let wrong = || format!("{part:?} is not a repository and a whole commit id");
+        let (repository, commit) = part.split_once('@').ok_or_else(wrong)?;
+        let commit: Commit = commit.parse().map_err(|_| wrong())?;
+        Ok((repository.to_owned(), commit.to_string()))
+    });
+    parts.collect()
 }
 
 /// Hours or days, such as `2h` or `3d`; empty: until it is taken away.
@@ -296,6 +305,26 @@ mod tests {
     }
 
     #[test]
+    fn an_approval_stands_for_commits() {
+        let commit = "3f2a9c1d".repeat(5);
+        let read = |commits: &str| {
+            let fields = [
+                ("action", "approve"),
+                ("environment", "prod"),
+                ("wave", "rest"),
+                ("commits", commits),
+            ];
+            parse(&form(&fields)).map(|act| act.commits)
+        };
+        let two = read(&format!("fleet@{commit} apps@{commit}")).unwrap();
+        assert_eq!(two.len(), 2);
+        assert_eq!(two[1], ("apps".to_owned(), commit));
+        for text in ["", "fleet", "fleet@3f2a", "@", "fleet@main"] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn an_end_is_minutes_hours_or_days() {
         let ends = |text: &str| {
             let fields = [
@@ -320,6 +349,12 @@ mod tests {
         assert!(!may(&hub, Action::Pause, "prod"));
         assert!(!may(&hub, Action::Accept, "stage"));
         assert!(!may(&with_role("viewer", &[]), Action::Approve, "prod"));
+        assert!(
+            !may(&with_role("promoter", &[]), Action::Approve, "prod"),
+            "who brings commits does not approve them"
+        );
+        assert!(may(&with_role("approver", &[]), Action::Approve, "prod"));
+        assert!(!may(&with_role("approver", &[]), Action::Pause, "prod"));
         assert!(may(&with_role("admin", &[]), Action::Accept, ""));
         assert!(
             !may(&with_role("owner", &[]), Action::Refresh, ""),

@@ -71,8 +71,7 @@ fn of_environment(environment: &Environment, mirror: &Mirror, all: &mut Vec<Need
     }
     if let Some(rollout) = &environment.rollout {
         if let Some(wave) = rollout.wants_approval() {
-            let mut offer = Offer::environment(Action::Approve, "Approve wave", name);
-            offer.wave.clone_from(&wave.name);
+            let mut offer = Offer::approval(rollout, &wave.name, "Approve wave");
             offer.clusters = wave.total();
             all.push(need(
                 "approval",
@@ -105,13 +104,21 @@ fn of_environment(environment: &Environment, mirror: &Mirror, all: &mut Vec<Need
                 format!("flotilla retry {name}"),
                 Some(Offer::environment(Action::Retry, "Try again", name)),
             )),
-            "pending" => all.push(need(
-                "gate",
-                rollout.created_at,
-                format!("{} has not begun{}", rollout.id, note()),
-                format!("flotilla explain {name}"),
-                None,
-            )),
+            "pending" => {
+                // The hub's note names each closed gate.
+                let by_people = rollout.note.contains("approvals");
+                let offer = Offer::approval(rollout, "", "Approve these commits");
+                all.push(need(
+                    "gate",
+                    rollout.created_at,
+                    format!("{} has not begun{}", rollout.id, note()),
+                    match by_people {
+                        true => format!("flotilla approve {name}"),
+                        false => format!("flotilla explain {name}"),
+                    },
+                    by_people.then_some(offer),
+                ));
+            }
             _ => {}
         }
     }

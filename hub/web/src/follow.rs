@@ -26,14 +26,14 @@ const ASK: Duration = Duration::from_secs(15);
 pub struct Seen {
     /// The fleet.
     pub mirror: Mirror,
-    /// The hub, and what the caller may do.
-    pub hub: Hub,
+    /// The hub, and what whoever follows it may do.
+    pub hub: Arc<Hub>,
 }
 
 /// Follows a hub until nobody reads any more.
 pub async fn follow(api: Api, seen: watch::Sender<Arc<Seen>>) {
     let current = Arc::new(Mutex::new(seen.borrow().mirror.clone()));
-    let hub = Arc::new(Mutex::new(seen.borrow().hub.clone()));
+    let hub = Arc::new(Mutex::new(Arc::clone(&seen.borrow().hub)));
     let tell = {
         let (current, hub) = (Arc::clone(&current), Arc::clone(&hub));
         async move {
@@ -43,7 +43,7 @@ pub async fn follow(api: Api, seen: watch::Sender<Arc<Seen>>) {
             while !seen.is_closed() {
                 pace.tick().await;
                 let mirror = current.lock().clone();
-                let hub = hub.lock().clone();
+                let hub = Arc::clone(&hub.lock());
                 if mirror.revision != told || seen.borrow().hub != hub {
                     told = mirror.revision;
                     seen.send_replace(Arc::new(Seen { mirror, hub }));
@@ -65,13 +65,8 @@ pub async fn follow(api: Api, seen: watch::Sender<Arc<Seen>>) {
     let ask = async {
         loop {
             tokio::time::sleep(ASK).await;
-            if let Ok(answer) =
-                crate::serve::ask(&api, v1::GetHubRequest {}, |mut api, request| async move {
-                    api.get_hub(request).await
-                })
-                .await
-            {
-                *hub.lock() = Hub::from(&answer);
+            if let Ok(answer) = crate::serve::hub(&api).await {
+                *hub.lock() = Arc::new(answer);
             }
         }
     };

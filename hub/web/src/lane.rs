@@ -160,11 +160,13 @@ fn offers(environment: &Environment) -> Vec<Offer> {
     )];
     match &environment.paused {
         Some(_) => all.push(Offer::environment(Action::Resume, "Resume", name)),
-        None => {
+        // Without a strategy there are no rollouts to pause.
+        None if environment.rollout.is_some() => {
             let mut pause = Offer::environment(Action::Pause, "Pause", name);
             pause.clusters = environment.clusters;
             all.push(pause);
         }
+        None => {}
     }
     all
 }

@@ -12,6 +12,7 @@ pub mod act;
 pub mod assets;
 pub mod attention;
 pub mod difference;
+pub mod entrance;
 pub mod filter;
 pub mod follow;
 pub mod lane;

@@ -42,6 +42,8 @@ pub struct Frame {
     pub fleet_errors: Vec<String>,
     /// Of the form of each act.
     pub token: String,
+    /// Whether there is a session to end.
+    pub signs_out: bool,
     /// What the last act came to.
     pub flash: Option<String>,
     /// The path of the page, to come back to.
@@ -83,6 +85,7 @@ impl Frame {
             stale,
             fleet_errors: hub.fleet_errors.clone(),
             token: String::new(),
+            signs_out: false,
             flash: None,
             path: path.to_owned(),
             css: crate::assets::css(),
@@ -228,8 +231,7 @@ impl RolloutPage {
         let mut offers = Vec::new();
         let name = rollout.environment.as_str();
         if let Some(wave) = rollout.wants_approval() {
-            let mut offer = Offer::environment(Action::Approve, "Approve wave", name);
-            offer.wave.clone_from(&wave.name);
+            let mut offer = Offer::approval(&rollout, &wave.name, "Approve wave");
             offer.clusters = wave.total();
             offers.push(offer);
         }
@@ -504,5 +506,34 @@ impl TroublePage {
     #[must_use]
     pub fn new(frame: Frame, message: String) -> Self {
         Self { frame, message }
+    }
+}
+
+/// What stands before the fleet: nothing of it is on this page.
+#[derive(Template)]
+#[template(path = "door.html")]
+pub struct DoorPage {
+    title: String,
+    text: String,
+    way: String,
+    css: &'static str,
+}
+
+impl DoorPage {
+    /// Says why somebody is not in, with the way to try again.
+    #[must_use]
+    pub fn new(title: &str, text: &str, way: &str) -> Self {
+        Self {
+            title: title.to_owned(),
+            text: text.to_owned(),
+            way: way.to_owned(),
+            css: crate::assets::css(),
+        }
+    }
+
+    /// The page.
+    #[must_use]
+    pub fn html(&self) -> String {
+        self.render().unwrap_or_default()
     }
 }

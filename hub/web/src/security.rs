@@ -2,6 +2,9 @@
 
 use std::net::IpAddr;
 
+use http::HeaderMap;
+use http::header::COOKIE;
+
 /// Headers of every answer. No script, style, picture or connection but our own, no frame around us.
 pub const HEADERS: [(&str, &str); 6] = [
     (
@@ -18,6 +21,9 @@ pub const HEADERS: [(&str, &str); 6] = [
         "camera=(), microphone=(), geolocation=()",
     ),
 ];
+
+/// For a year, by TLS alone.
+pub const HSTS: &str = "max-age=31536000";
 
 /// Whether a request that acts comes from one of our own pages: the browser says so itself
 /// (`Sec-Fetch-Site`); one that does not say has to show an `Origin` that is ours.
@@ -69,6 +75,15 @@ pub fn cookie<'h>(header: &'h str, name: &str) -> Option<&'h str> {
         let (key, value) = one.trim().split_once('=')?;
         (key == name).then_some(value)
     })
+}
+
+/// Every value of a cookie that a request carries.
+pub fn cookies<'h>(headers: &'h HeaderMap, name: &'h str) -> impl Iterator<Item = &'h str> {
+    headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|one| one.to_str().ok())
+        .filter_map(move |one| cookie(one, name))
 }
 
 /// A path of ours to come back to; anything else is the first screen.

@@ -1,7 +1,8 @@
-//! Serves the pages: routes, sessions of one reader, and nothing that decides.
+//! Serves the pages: routes, forms that are done once, and nothing that decides.
 
 mod answer;
 mod events;
+mod loopback;
 mod routes;
 
 use std::collections::VecDeque;
@@ -9,13 +10,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use flotilla_proto::v1;
 use flotilla_status::Hub;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+pub use routes::{form, page_response, plain};
+
 use crate::Api;
+use crate::entrance::Entrance;
 use crate::follow::Seen;
 use crate::mirror::Mirror;
 
@@ -23,10 +28,10 @@ use crate::mirror::Mirror;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Largest form.
 const MAX_FORM: usize = 64 << 10;
-/// Pages that are followed at once.
-const MAX_STREAMS: usize = 64;
 /// Forms that are remembered, so that a double click is one act.
-const MAX_KEYS: usize = 256;
+const MAX_KEYS: usize = 4096;
+/// Outcomes of acts that wait for their page.
+const MAX_FLASHES: usize = 256;
 
 /// A random word of 128 bits, for the key of a form.
 #[must_use]
@@ -35,7 +40,8 @@ pub fn fresh_key() -> String {
 }
 
 /// A random word of 256 bits.
-fn secret() -> String {
+#[must_use]
+pub fn secret() -> String {
     format!(
         "{:032x}{:032x}",
         rand::random::<u128>(),
@@ -43,22 +49,73 @@ fn secret() -> String {
     )
 }
 
-/// One reader's site on loopback: whoever has the link is the operator of the context.
+/// The pages of one listener.
 pub struct Site {
-    api: Api,
+    entrance: Arc<dyn Entrance>,
     seen: watch::Receiver<Arc<Seen>>,
-    port: u16,
-    /// In the first URL, once; then in the cookie.
-    ticket: Mutex<Option<String>>,
-    session: String,
-    form_token: String,
-    flash: Mutex<Option<String>>,
-    keys: Mutex<VecDeque<String>>,
+    flashes: Mutex<VecDeque<(String, String)>>,
+    keys: Mutex<VecDeque<(String, String)>>,
     streams: Arc<tokio::sync::Semaphore>,
     cache: Mutex<events::Cache>,
 }
 
-/// A site that listens, and the link that lets its reader in.
+impl Site {
+    /// Pages of what is seen, for whom the entrance lets in; so many of them are followed at once.
+    #[must_use]
+    pub fn new(
+        entrance: Arc<dyn Entrance>,
+        seen: watch::Receiver<Arc<Seen>>,
+        streams: usize,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            entrance,
+            seen,
+            flashes: Mutex::new(VecDeque::new()),
+            keys: Mutex::new(VecDeque::new()),
+            streams: Arc::new(tokio::sync::Semaphore::new(streams)),
+            cache: Mutex::new(events::Cache::default()),
+        })
+    }
+
+    /// Every page, and `more` beside them (such as ways to come in), behind the same checks of `Host` and
+    /// under the same headers.
+    #[must_use]
+    pub fn router(self: &Arc<Self>, more: Router) -> Router {
+        routes::router(Arc::clone(self), more)
+    }
+
+    /// Whether a form of a session with this key is sent for the first time.
+    fn is_first(&self, session: &str, key: &str) -> bool {
+        let mut keys = self.keys.lock();
+        if key.is_empty() || keys.iter().any(|(of, one)| one == key && of == session) {
+            return false;
+        }
+        push(&mut keys, MAX_KEYS, (session.to_owned(), key.to_owned()));
+        true
+    }
+
+    /// Keeps what an act came to for the session's next page.
+    fn leave(&self, session: &str, told: String) {
+        let mut flashes = self.flashes.lock();
+        push(&mut flashes, MAX_FLASHES, (session.to_owned(), told));
+    }
+
+    /// What the session's last act came to, once.
+    fn flash(&self, session: &str) -> Option<String> {
+        let mut flashes = self.flashes.lock();
+        let at = flashes.iter().rposition(|(of, _)| of == session)?;
+        flashes.remove(at).map(|(_, told)| told)
+    }
+}
+
+fn push<T>(queue: &mut VecDeque<T>, most: usize, one: T) {
+    if queue.len() >= most {
+        queue.pop_front();
+    }
+    queue.push_back(one);
+}
+
+/// A site on loopback, and the link that lets its reader in.
 pub struct Listening {
     /// With the ticket, which works once.
     pub link: String,
@@ -66,8 +123,12 @@ pub struct Listening {
     pub address: SocketAddr,
     listener: TcpListener,
     site: Arc<Site>,
+    api: Api,
     follow: watch::Sender<Arc<Seen>>,
 }
+
+/// Pages that one reader follows at once.
+const STREAMS: usize = 64;
 
 impl Listening {
     /// Prepares a site. The listener must be on loopback: there is no TLS and one reader.
@@ -83,32 +144,18 @@ impl Listening {
                 "{address} is not a loopback address: pages without TLS are served on 127.0.0.1 or [::1] only"
             )));
         }
-        let answer = ask(&api, v1::GetHubRequest {}, |mut api, request| async move {
-            api.get_hub(request).await
-        })
-        .await?;
         let first = Seen {
             mirror: Mirror::default(),
-            hub: Hub::from(&answer),
+            hub: Arc::new(hub(&api).await?),
         };
         let (sender, seen) = watch::channel(Arc::new(first));
-        let ticket = secret();
+        let (door, ticket) = loopback::Loopback::new(api.clone(), seen.clone(), address.port());
         Ok(Self {
             link: format!("http://{address}/?ticket={ticket}"),
             address,
             listener,
-            site: Arc::new(Site {
-                api,
-                seen,
-                port: address.port(),
-                ticket: Mutex::new(Some(ticket)),
-                session: secret(),
-                form_token: secret(),
-                flash: Mutex::new(None),
-                keys: Mutex::new(VecDeque::new()),
-                streams: Arc::new(tokio::sync::Semaphore::new(MAX_STREAMS)),
-                cache: Mutex::new(events::Cache::default()),
-            }),
+            site: Site::new(Arc::new(door), seen, STREAMS),
+            api,
             follow: sender,
         })
     }
@@ -118,8 +165,8 @@ impl Listening {
     /// # Errors
     /// When the listener fails for good.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
-        let follow = tokio::spawn(crate::follow::follow(self.site.api.clone(), self.follow));
-        let router = routes::router(Arc::clone(&self.site));
+        let follow = tokio::spawn(crate::follow::follow(self.api, self.follow));
+        let router = self.site.router(Router::new());
         let served = tokio::select! {
             served = async { axum::serve(self.listener, router).await } => served,
             () = stop => Ok(()),
@@ -129,31 +176,16 @@ impl Listening {
     }
 }
 
-impl Site {
-    /// Whether a form with this key is sent for the first time.
-    fn is_first(&self, key: &str) -> bool {
-        let mut keys = self.keys.lock();
-        if key.is_empty() || keys.iter().any(|one| one == key) {
-            return false;
-        }
-        if keys.len() >= MAX_KEYS {
-            keys.pop_front();
-        }
-        keys.push_back(key.to_owned());
-        true
-    }
-
-    /// Takes the ticket of the first URL; it works once.
-    fn redeem(&self, ticket: &str) -> bool {
-        let mut own = self.ticket.lock();
-        let good = own
-            .as_ref()
-            .is_some_and(|one| crate::security::equal(one, ticket));
-        if good {
-            *own = None;
-        }
-        good
-    }
+/// The hub as it answers a caller.
+///
+/// # Errors
+/// When it does not answer, or the caller may not look.
+pub async fn hub(api: &Api) -> Result<Hub, tonic::Status> {
+    let answer = ask(api, v1::GetHubRequest {}, |mut api, request| async move {
+        api.get_hub(request).await
+    })
+    .await?;
+    Ok(Hub::from(&answer))
 }
 
 /// Asks the hub something, within [`PATIENCE`].

@@ -47,7 +47,7 @@ pub(super) async fn set_operator(
     }
     let own = match &caller {
         Caller::Operator(name) => Some(name),
-        Caller::Person(_) => None,
+        Caller::Person(_) | Caller::Hub => None,
     };
     if own == Some(&grant.name) && grant.role != Role::Admin {
         return Err(Status::failed_precondition(

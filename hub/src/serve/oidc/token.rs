@@ -160,11 +160,35 @@ pub struct Person {
     pub groups: Vec<String>,
 }
 
+/// What a good token says beside the person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// Who.
+    pub person: Person,
+    /// When it ends, seconds since the epoch.
+    pub expires: i64,
+    /// What the login that it answers was given; empty: none.
+    pub nonce: String,
+}
+
 /// Verifies a token at `now` (seconds since the epoch).
 ///
 /// # Errors
 /// When anything about it is not as it should be.
 pub fn verify(token: &str, keys: &Keys, wanted: &Wanted, now: i64) -> Result<Person, TokenError> {
+    read(token, keys, wanted, now).map(|verified| verified.person)
+}
+
+/// As [`verify`], with the rest.
+///
+/// # Errors
+/// Likewise.
+pub(super) fn read(
+    token: &str,
+    keys: &Keys,
+    wanted: &Wanted,
+    now: i64,
+) -> Result<Verified, TokenError> {
     if token.len() > MAX_TOKEN {
         return Err(TokenError::Malformed);
     }
@@ -187,7 +211,12 @@ pub fn verify(token: &str, keys: &Keys, wanted: &Wanted, now: i64) -> Result<Per
     let key = keys.0.get(id).ok_or(TokenError::UnknownKey)?;
     let signature = decode(signature).ok_or(TokenError::Malformed)?;
     key.verify(algorithm, signed.as_bytes(), &signature)?;
-    judge(&json(claims)?, wanted, now)
+    let claims = json(claims)?;
+    Ok(Verified {
+        person: judge(&claims, wanted, now)?,
+        expires: claims["exp"].as_f64().map_or(0, |exp| exp as i64),
+        nonce: claims["nonce"].as_str().unwrap_or_default().to_owned(),
+    })
 }
 
 fn judge(claims: &Value, wanted: &Wanted, now: i64) -> Result<Person, TokenError> {

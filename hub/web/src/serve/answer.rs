@@ -5,12 +5,15 @@ use std::sync::Arc;
 use askama::Template;
 use axum::http::StatusCode;
 use flotilla_proto::v1;
-use flotilla_status::{ApplicationPlan, Cluster, Decisions, Entry, Promotion, Rollout, Step, text};
+use flotilla_status::{
+    ApplicationPlan, Cluster, Decisions, Entry, Hub, Promotion, Rollout, Step, text,
+};
 use jiff::Timestamp;
 
 use super::{Site, ask};
+use crate::entrance::Reader;
 use crate::filter::Filter;
-use crate::follow::Seen;
+use crate::mirror::Mirror;
 use crate::pages::{
     ApplicationPage, Asked, AuditPage, ClusterPage, ClustersPage, EnvironmentPage, Frame, Home,
     PromotePage, RolloutPage, RolloutsPage, TroublePage,
@@ -69,29 +72,31 @@ impl Page {
 }
 
 impl Site {
-    fn frame(&self, seen: &Seen, title: &str, path: &str, now: Timestamp) -> Frame {
-        let mut frame = Frame::new(&seen.hub, &seen.mirror, path, title, now);
-        frame.token.clone_from(&self.form_token);
-        frame
-    }
-
-    /// Draws a page. `flash` says what the last act came to.
+    /// Draws a page for its reader. `flash` says what the last act came to.
     pub(super) fn draw<'a>(
         &'a self,
+        reader: &'a Reader,
         page: &'a Page,
         path: &'a str,
         flash: Option<String>,
     ) -> futures::future::BoxFuture<'a, Drawn> {
-        Box::pin(self.drawn(page, path, flash))
+        Box::pin(self.drawn(reader, page, path, flash))
     }
 
-    async fn drawn(&self, page: &Page, path: &str, flash: Option<String>) -> Drawn {
+    async fn drawn(
+        &self,
+        reader: &Reader,
+        page: &Page,
+        path: &str,
+        flash: Option<String>,
+    ) -> Drawn {
         let seen = Arc::clone(&self.seen.borrow());
         let now = Timestamp::now();
-        let mut frame = self.frame(&seen, &page.title(), path, now);
+        let mut frame = Frame::new(&reader.hub, &seen.mirror, path, &page.title(), now);
+        frame.token.clone_from(&reader.form_token);
+        frame.signs_out = reader.signs_out;
         frame.flash = flash;
-        let drawn = self.fill(page, frame.clone(), &seen, now).await;
-        match drawn {
+        match reader.fill(page, frame.clone(), &seen.mirror, now).await {
             Ok(html) => Drawn {
                 status: StatusCode::OK,
                 html,
@@ -113,15 +118,17 @@ impl Site {
             }
         }
     }
+}
 
+impl Reader {
     async fn fill(
         &self,
         page: &Page,
         frame: Frame,
-        seen: &Seen,
+        mirror: &Mirror,
         now: Timestamp,
     ) -> Result<String, tonic::Status> {
-        let (hub, mirror) = (&seen.hub, &seen.mirror);
+        let hub: &Hub = &self.hub;
         let html = match page {
             Page::Home => Home::new(frame, hub, mirror, now).render(),
             Page::Clusters(filter) => ClustersPage::new(frame, mirror, filter.clone()).render(),

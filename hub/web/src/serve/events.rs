@@ -5,16 +5,24 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::{HeaderMap, Uri};
 use axum::response::sse::{Event, KeepAlive, Sse};
+use flotilla_status::Hub;
 use futures::Stream;
 use sha2::{Digest as _, Sha256};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::Instant;
 
 use super::Site;
 use super::answer::Page;
+use crate::entrance::Reader;
+use crate::follow::Seen;
 
 /// A page that asks the hub for what it shows is drawn again so often at most.
 const ASKS: Duration = Duration::from_secs(3);
-/// A stream ends after so long; the browser begins it again, which also asks anew who reads.
+/// A page is looked at again so often though nothing changed: ages grow, and a session may have ended.
+const AGES: Duration = Duration::from_secs(15);
+/// A stream ends after so long; the browser begins it again.
 const LIFE: Duration = Duration::from_secs(3600);
 /// Pages that are kept drawn.
 const MOST: usize = 64;
@@ -22,7 +30,15 @@ const MOST: usize = 64;
 /// Pages as they were drawn last, so that many readers of one page cost one drawing.
 #[derive(Default)]
 pub(super) struct Cache {
-    pages: BTreeMap<String, (u64, Arc<Picture>)>,
+    /// By session and path.
+    pages: BTreeMap<(String, String), Kept>,
+}
+
+struct Kept {
+    revision: u64,
+    hub: Arc<Hub>,
+    at: Instant,
+    picture: Arc<Picture>,
 }
 
 /// A page and what it hashes to.
@@ -40,15 +56,38 @@ fn without_keys(html: &str) -> Vec<u8> {
     hasher.finalize().to_vec()
 }
 
+/// What a stream goes on with.
+struct Following {
+    site: Arc<Site>,
+    page: Page,
+    path: String,
+    headers: HeaderMap,
+    /// What the reader has.
+    last: String,
+    seen: watch::Receiver<Arc<Seen>>,
+    end: Instant,
+    over: bool,
+    _place: OwnedSemaphorePermit,
+}
+
 impl Site {
-    async fn picture(&self, page: &Page, path: &str, revision: u64) -> Arc<Picture> {
+    async fn picture(
+        &self,
+        reader: &Reader,
+        page: &Page,
+        path: &str,
+        revision: u64,
+    ) -> Arc<Picture> {
+        let key = (reader.session.clone(), path.to_owned());
         if page.is_local()
-            && let Some((of, picture)) = self.cache.lock().pages.get(path)
-            && *of == revision
+            && let Some(kept) = self.cache.lock().pages.get(&key)
+            && kept.revision == revision
+            && kept.at.elapsed() < AGES
+            && *kept.hub == *reader.hub
         {
-            return Arc::clone(picture);
+            return Arc::clone(&kept.picture);
         }
-        let html = self.draw(page, path, None).await.html;
+        let html = self.draw(reader, page, path, None).await.html;
         let hash = without_keys(&html)
             .iter()
             .take(8)
@@ -59,65 +98,79 @@ impl Site {
         if cache.pages.len() >= MOST {
             cache.pages.clear();
         }
-        cache
-            .pages
-            .insert(path.to_owned(), (revision, Arc::clone(&picture)));
+        let kept = Kept {
+            revision,
+            hub: Arc::clone(&reader.hub),
+            at: Instant::now(),
+            picture: Arc::clone(&picture),
+        };
+        cache.pages.insert(key, kept);
         picture
     }
 
-    /// Follows a page. `last` is what the reader has; equal content is not sent again.
+    /// Follows a page. Equal content is not sent again; whoever is not let in any more is sent away.
     pub(super) fn events(
         self: Arc<Self>,
         page: Page,
         path: String,
-        last: String,
-        place: tokio::sync::OwnedSemaphorePermit,
+        headers: HeaderMap,
+        place: OwnedSemaphorePermit,
     ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-        let seen = self.seen.clone();
-        let state = (
-            self,
+        let last = headers
+            .get("last-event-id")
+            .and_then(|one| one.to_str().ok())
+            .unwrap_or_default()
+            .to_owned();
+        let following = Following {
+            seen: self.seen.clone(),
+            site: self,
             page,
             path,
+            headers,
             last,
-            seen,
-            place,
-            tokio::time::Instant::now() + LIFE,
-        );
-        let stream = futures::stream::unfold(
-            state,
-            |(site, page, path, mut last, mut seen, place, end)| async move {
-                loop {
-                    let revision = seen.borrow_and_update().mirror.revision;
-                    let picture = site.picture(&page, &path, revision).await;
-                    if picture.hash != last {
-                        last.clone_from(&picture.hash);
-                        let event = Event::default()
-                            .event("page")
-                            .id(&picture.hash)
-                            .data(&picture.html);
-                        return Some((Ok(event), (site, page, path, last, seen, place, end)));
-                    }
-                    let waited = tokio::time::timeout_at(end, wait(&page, &mut seen)).await;
-                    if !matches!(waited, Ok(true)) {
-                        return None;
-                    }
-                }
-            },
-        );
+            end: Instant::now() + LIFE,
+            over: false,
+            _place: place,
+        };
+        let stream = futures::stream::unfold(following, |mut following| async move {
+            let event = following.next().await?;
+            Some((Ok(event), following))
+        });
         Sse::new(stream).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))
     }
 }
 
-/// Until something may have changed; false: nothing will any more.
-async fn wait(
-    page: &Page,
-    seen: &mut tokio::sync::watch::Receiver<Arc<crate::follow::Seen>>,
-) -> bool {
-    if seen.changed().await.is_err() {
-        return false;
+impl Following {
+    async fn next(&mut self) -> Option<Event> {
+        while !self.over && Instant::now() < self.end {
+            let revision = self.seen.borrow_and_update().mirror.revision;
+            let nowhere = Uri::default();
+            let entered = self.site.entrance.enter(&self.headers, &nowhere);
+            let Ok(reader) = entered.await else {
+                self.over = true;
+                return Some(Event::default().event("gone").data("the session ended"));
+            };
+            let picture = self.site.picture(&reader, &self.page, &self.path, revision);
+            let picture = picture.await;
+            if picture.hash != self.last {
+                self.last.clone_from(&picture.hash);
+                let event = Event::default().event("page");
+                return Some(event.id(&picture.hash).data(&picture.html));
+            }
+            self.wait().await?;
+        }
+        None
     }
-    if !page.is_local() {
-        tokio::time::sleep(ASKS).await;
+
+    /// Until something may have changed; none: nothing will any more.
+    async fn wait(&mut self) -> Option<()> {
+        match tokio::time::timeout(AGES, self.seen.changed()).await {
+            Ok(Err(_)) => None,
+            Ok(Ok(())) if !self.page.is_local() => {
+                tokio::time::sleep(ASKS).await;
+                Some(())
+            }
+            Ok(Ok(())) | Err(_) => Some(()),
+        }
     }
-    true
 }

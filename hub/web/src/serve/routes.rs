@@ -6,27 +6,23 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Extension, Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use flotilla_proto::v1;
-use flotilla_shared::revision::Commit;
 
 use super::answer::{Drawn, Page};
 use super::{MAX_FORM, Site, ask};
 use crate::act::{Act, Action, parse};
+use crate::entrance::Reader;
 use crate::filter::Filter;
-use crate::{assets, security};
-
-/// The session's cookie on loopback, where `__Host-` cannot be: it demands TLS.
-const COOKIE: &str = "flotilla";
+use crate::{Api, assets, security};
 
 type Shared = State<Arc<Site>>;
-type Fields = Query<BTreeMap<String, String>>;
 
-pub(super) fn router(site: Arc<Site>) -> Router {
+pub(super) fn router(site: Arc<Site>, more: Router) -> Router {
     let pages = Router::new()
         .route("/", get(show))
         .route("/clusters", get(show))
@@ -39,15 +35,18 @@ pub(super) fn router(site: Arc<Site>) -> Router {
         .route("/cluster/{name}/app/{application}", get(show))
         .route("/events", get(events))
         .route("/act", post(act))
-        .route_layer(from_fn_with_state(Arc::clone(&site), enter));
+        .route_layer(from_fn_with_state(Arc::clone(&site), enter))
+        .with_state(Arc::clone(&site));
     Router::new()
         .merge(pages)
         .route("/assets/{name}", get(asset))
-        .layer(from_fn_with_state(Arc::clone(&site), guard))
-        .with_state(site)
+        .merge(more)
+        .layer(from_fn_with_state(site, guard))
 }
 
-fn plain(status: StatusCode, text: &'static str) -> Response {
+/// An answer in words.
+#[must_use]
+pub fn plain(status: StatusCode, text: &'static str) -> Response {
     (
         status,
         [(header::CONTENT_TYPE, "text/plain; charset=utf-8")],
@@ -58,15 +57,19 @@ fn plain(status: StatusCode, text: &'static str) -> Response {
 
 /// For every request: the right host, and headers that bind the browser.
 async fn guard(State(site): Shared, request: Request, next: Next) -> Response {
-    let host = request
-        .headers()
-        .get(header::HOST)
-        .and_then(|one| one.to_str().ok());
-    let mut response = match host.is_some_and(|host| security::is_loopback_host(host, site.port)) {
+    // HTTP/2 has the name in the URI.
+    let host = match request.uri().authority() {
+        Some(authority) => Some(authority.as_str()),
+        None => request
+            .headers()
+            .get(header::HOST)
+            .and_then(|one| one.to_str().ok()),
+    };
+    let mut response = match host.is_some_and(|host| site.entrance.is_ours(host)) {
         true => next.run(request).await,
         false => plain(
             StatusCode::MISDIRECTED_REQUEST,
-            "This page is served to 127.0.0.1, localhost and [::1] only.\n",
+            "This site is not served under that name.\n",
         ),
     };
     for (name, value) in security::HEADERS {
@@ -74,45 +77,30 @@ async fn guard(State(site): Shared, request: Request, next: Next) -> Response {
             .headers_mut()
             .insert(name, HeaderValue::from_static(value));
     }
+    if site.entrance.is_secure() {
+        response.headers_mut().insert(
+            header::STRICT_TRANSPORT_SECURITY,
+            HeaderValue::from_static(security::HSTS),
+        );
+    }
     response
 }
 
-fn is_in(site: &Site, headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|one| one.to_str().ok())
-        .filter_map(|one| security::cookie(one, COOKIE))
-        .any(|one| security::equal(one, &site.session))
+/// Only whom the entrance lets in comes to a page.
+async fn enter(State(site): Shared, mut request: Request, next: Next) -> Response {
+    match site.entrance.enter(request.headers(), request.uri()).await {
+        Ok(reader) => {
+            request.extensions_mut().insert(reader);
+            next.run(request).await
+        }
+        Err(response) => *response,
+    }
 }
 
-/// Only who has the cookie comes in; the first link, which works once, gives it.
-async fn enter(
-    State(site): Shared,
-    Query(fields): Fields,
-    request: Request,
-    next: Next,
-) -> Response {
-    if is_in(&site, request.headers()) {
-        return next.run(request).await;
-    }
-    if let Some(ticket) = fields.get("ticket")
-        && site.redeem(ticket)
-    {
-        let cookie = format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Lax", site.session);
-        return (
-            StatusCode::SEE_OTHER,
-            [
-                (header::SET_COOKIE, cookie),
-                (header::LOCATION, "/".to_owned()),
-            ],
-        )
-            .into_response();
-    }
-    plain(
-        StatusCode::FORBIDDEN,
-        "Open the link that `flotilla web` printed; it works once. To open the page in another browser, start `flotilla web` again.\n",
-    )
+/// A field of a query.
+pub(super) fn field(uri: &axum::http::Uri, name: &str) -> Option<String> {
+    let Query(mut fields) = Query::<BTreeMap<String, String>>::try_from_uri(uri).ok()?;
+    fields.remove(name)
 }
 
 /// Which page a path and its query are.
@@ -158,7 +146,12 @@ fn decode(part: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-async fn show(State(site): Shared, headers: HeaderMap, request: Request) -> Response {
+async fn show(
+    State(site): Shared,
+    Extension(reader): Extension<Reader>,
+    headers: HeaderMap,
+    request: Request,
+) -> Response {
     let uri = request.uri();
     let query = uri.query().unwrap_or_default();
     let path = uri
@@ -167,13 +160,14 @@ async fn show(State(site): Shared, headers: HeaderMap, request: Request) -> Resp
     let Some(page) = page_of(uri.path(), query) else {
         return plain(StatusCode::BAD_REQUEST, "This is no page.\n");
     };
-    let flash = site.flash.lock().take();
-    let Drawn { status, html } = site.draw(&page, path, flash).await;
+    let flash = site.flash(&reader.session);
+    let Drawn { status, html } = site.draw(&reader, &page, path, flash).await;
     page_response(status, &headers, html)
 }
 
 /// HTML, compressed where the browser takes that.
-fn page_response(status: StatusCode, headers: &HeaderMap, html: String) -> Response {
+#[must_use]
+pub fn page_response(status: StatusCode, headers: &HeaderMap, html: String) -> Response {
     let takes = headers
         .get(header::ACCEPT_ENCODING)
         .and_then(|one| one.to_str().ok());
@@ -224,9 +218,9 @@ async fn asset(Path(name): Path<String>) -> Response {
     }
 }
 
-async fn events(State(site): Shared, Query(fields): Fields, headers: HeaderMap) -> Response {
-    let path = fields.get("page").map_or("/", String::as_str);
-    let path = security::way_back(path).to_owned();
+async fn events(State(site): Shared, headers: HeaderMap, uri: axum::http::Uri) -> Response {
+    let path = field(&uri, "page").unwrap_or_else(|| "/".to_owned());
+    let path = security::way_back(&path).to_owned();
     let (plain_path, query) = path.split_once('?').unwrap_or((&path, ""));
     let Some(page) = page_of(plain_path, query) else {
         return plain(StatusCode::BAD_REQUEST, "This is no page.\n");
@@ -237,11 +231,7 @@ async fn events(State(site): Shared, Query(fields): Fields, headers: HeaderMap) 
             "Too many pages are open; close some.\n",
         );
     };
-    let last = headers
-        .get("last-event-id")
-        .and_then(|one| one.to_str().ok());
-    let last = last.unwrap_or_default().to_owned();
-    let mut response = site.events(page, path, last, place).into_response();
+    let mut response = site.events(page, path, headers, place).into_response();
     let no_store = HeaderValue::from_static("no-store");
     response
         .headers_mut()
@@ -249,17 +239,30 @@ async fn events(State(site): Shared, Query(fields): Fields, headers: HeaderMap) 
     response
 }
 
-async fn act(State(site): Shared, headers: HeaderMap, request: Request) -> Response {
-    let word = |name: &str| headers.get(name).and_then(|one| one.to_str().ok());
-    let host = word("host").unwrap_or_default();
-    if !security::is_same_origin(word("sec-fetch-site"), word("origin"), host, false) {
-        return plain(
+/// The fields of a form that one of our own pages sent, for the session that the page was drawn for.
+///
+/// # Errors
+/// What to answer instead.
+pub async fn form(
+    request: Request,
+    form_token: &str,
+    secure: bool,
+) -> Result<BTreeMap<String, String>, Box<Response>> {
+    let refuse = |status, text| Err(Box::new(plain(status, text)));
+    let (parts, body) = request.into_parts();
+    let word = |name: &str| parts.headers.get(name).and_then(|one| one.to_str().ok());
+    let host = match parts.uri.authority() {
+        Some(authority) => authority.as_str(),
+        None => word("host").unwrap_or_default(),
+    };
+    if !security::is_same_origin(word("sec-fetch-site"), word("origin"), host, secure) {
+        return refuse(
             StatusCode::FORBIDDEN,
             "This form was not sent from a page of this site.\n",
         );
     }
-    let Ok(body) = axum::body::to_bytes(request.into_body(), MAX_FORM).await else {
-        return plain(
+    let Ok(body) = axum::body::to_bytes(body, MAX_FORM).await else {
+        return refuse(
             StatusCode::PAYLOAD_TOO_LARGE,
             "The form is larger than 64 KiB.\n",
         );
@@ -268,33 +271,45 @@ async fn act(State(site): Shared, headers: HeaderMap, request: Request) -> Respo
     let fields =
         fields.and_then(|body| Query::<BTreeMap<String, String>>::try_from_uri(&uri(body)).ok());
     let Some(Query(form)) = fields else {
-        return plain(StatusCode::BAD_REQUEST, "The form cannot be read.\n");
+        return refuse(StatusCode::BAD_REQUEST, "The form cannot be read.\n");
     };
-    let field = |name: &str| form.get(name).map_or("", String::as_str);
-    if !security::equal(field("token"), &site.form_token) {
-        return plain(
+    if !security::equal(form.get("token").map_or("", String::as_str), form_token) {
+        return refuse(
             StatusCode::FORBIDDEN,
             "This form is of an older page; reload it.\n",
         );
     }
+    Ok(form)
+}
+
+async fn act(
+    State(site): Shared,
+    Extension(reader): Extension<Reader>,
+    request: Request,
+) -> Response {
+    let form = match form(request, &reader.form_token, site.entrance.is_secure()).await {
+        Ok(form) => form,
+        Err(response) => return *response,
+    };
+    let field = |name: &str| form.get(name).map_or("", String::as_str);
     let told = match parse(&form) {
         Err(wrong) => format!("not done: {wrong}"),
-        Ok(_) if !site.is_first(field("key")) => {
+        Ok(_) if !site.is_first(&reader.session, field("key")) => {
             "this form was sent before; it was done once".to_owned()
         }
-        Ok(act) => match do_it(&site, &act).await {
+        Ok(act) => match do_it(&reader.api, &act).await {
             Ok(detail) if detail.is_empty() => format!("{}: done", act.action.as_str()),
             Ok(detail) => detail,
             Err(error) => format!("not done: {}", flotilla_status::text(error.message())),
         },
     };
-    *site.flash.lock() = Some(told);
+    site.leave(&reader.session, told);
     let back = security::way_back(field("back")).to_owned();
     (StatusCode::SEE_OTHER, [(header::LOCATION, back)]).into_response()
 }
 
 /// Sends an act to the hub, which asks for the right, and audits.
-async fn do_it(site: &Site, act: &Act) -> Result<String, tonic::Status> {
+async fn do_it(api: &Api, act: &Act) -> Result<String, tonic::Status> {
     let action = match act.action {
         Action::Accept => {
             let request = v1::AcceptClusterRequest {
@@ -302,7 +317,7 @@ async fn do_it(site: &Site, act: &Act) -> Result<String, tonic::Status> {
                 fingerprint: act.fingerprint.clone(),
                 ..v1::AcceptClusterRequest::default()
             };
-            ask(&site.api, request, |mut api, request| async move {
+            ask(api, request, |mut api, request| async move {
                 api.accept_cluster(request).await
             })
             .await?;
@@ -312,7 +327,7 @@ async fn do_it(site: &Site, act: &Act) -> Result<String, tonic::Status> {
             let request = v1::RefreshRequest {
                 environment: act.environment.clone(),
             };
-            ask(&site.api, request, |mut api, request| async move {
+            ask(api, request, |mut api, request| async move {
                 api.refresh(request).await
             })
             .await?;
@@ -325,27 +340,33 @@ async fn do_it(site: &Site, act: &Act) -> Result<String, tonic::Status> {
         Action::Pin => v1::SteerAction::Pin,
         Action::Unpin => v1::SteerAction::Unpin,
     };
-    if !act.commit.is_empty() && act.commit.parse::<Commit>().is_err() {
-        return Err(tonic::Status::invalid_argument(
-            "the commit is not a whole commit id",
-        ));
-    }
-    let request = v1::SteerRequest {
-        action: action.into(),
-        environment: act.environment.clone(),
-        cluster: act.cluster.clone(),
-        repository: act.repository.clone(),
-        commit: act.commit.clone(),
-        wave: act.wave.clone(),
-        reason: act.reason.clone(),
-        expires_seconds: act.expires,
-        ..v1::SteerRequest::default()
+    let mut told = String::new();
+    // An approval stands for each commit that a rollout brings; anything else is one act.
+    let none = [(String::new(), String::new())];
+    let commits = if act.commits.is_empty() {
+        &none[..]
+    } else {
+        &act.commits[..]
     };
-    let answer = ask(&site.api, request, |mut api, request| async move {
-        api.steer(request).await
-    })
-    .await?;
-    Ok(flotilla_status::text(&answer.detail))
+    for (repository, commit) in commits {
+        let request = v1::SteerRequest {
+            action: action.into(),
+            environment: act.environment.clone(),
+            cluster: act.cluster.clone(),
+            repository: repository.clone(),
+            commit: commit.clone(),
+            wave: act.wave.clone(),
+            reason: act.reason.clone(),
+            expires_seconds: act.expires,
+            ..v1::SteerRequest::default()
+        };
+        let answer = ask(api, request, |mut api, request| async move {
+            api.steer(request).await
+        })
+        .await?;
+        told = flotilla_status::text(&answer.detail);
+    }
+    Ok(told)
 }
 
 #[cfg(test)]

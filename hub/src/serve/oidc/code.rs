@@ -1,0 +1,160 @@
+//! The authorization code grant with PKCE (RFC 6749 section 4.1, RFC 7636) and fresh tokens (section 6), as
+//! a public client: the same one as `flotilla login`. Tokens go to the issuer and nowhere else.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::{Oidc, whole};
+
+/// Where the issuer is asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Endpoints {
+    /// By the person's browser.
+    pub authorization: String,
+    /// By us.
+    pub token: String,
+}
+
+/// What the issuer gave.
+#[derive(Clone, Deserialize, PartialEq, Eq)]
+pub struct Tokens {
+    /// Says who it is.
+    #[serde(default)]
+    pub id_token: String,
+    /// For the next one; empty: none.
+    #[serde(default)]
+    pub refresh_token: String,
+}
+
+impl std::fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tokens(..)")
+    }
+}
+
+/// Why there are no tokens.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The issuer says no: the code or the login is over.
+    #[error("the issuer says no: {0}")]
+    Refused(String),
+    /// Nobody said anything that can be used.
+    #[error("the issuer cannot be asked: {0}")]
+    Unreachable(String),
+}
+
+impl Oidc {
+    /// Where to send people; none: the issuer has not been reached yet, or lets nobody in by a browser.
+    #[must_use]
+    pub fn endpoints(&self) -> Option<Arc<Endpoints>> {
+        let endpoints = self.endpoints.load_full();
+        if endpoints.authorization.is_empty() {
+            self.wish.notify_one();
+            return None;
+        }
+        Some(endpoints)
+    }
+
+    /// Tokens for a code.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub async fn redeem(&self, code: &str, verifier: &str, back: &str) -> Result<Tokens, Failure> {
+        let client = self.config().client_id.clone();
+        self.ask(&[
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", back),
+            ("client_id", &client),
+            ("code_verifier", verifier),
+        ])
+        .await
+    }
+
+    /// Fresh tokens.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub async fn refresh(&self, token: &str) -> Result<Tokens, Failure> {
+        let client = self.config().client_id.clone();
+        let form = [
+            ("grant_type", "refresh_token"),
+            ("refresh_token", token),
+            ("client_id", &client),
+        ];
+        let fresh = self.ask(&form).await?;
+        Ok(Tokens {
+            // An issuer that rotates them gives a new one.
+            refresh_token: match fresh.refresh_token.is_empty() {
+                true => token.to_owned(),
+                false => fresh.refresh_token,
+            },
+            id_token: fresh.id_token,
+        })
+    }
+
+    async fn ask(&self, form: &[(&str, &str)]) -> Result<Tokens, Failure> {
+        #[derive(Deserialize)]
+        struct Trouble {
+            error: String,
+            #[serde(default)]
+            error_description: String,
+        }
+        let endpoints = self
+            .endpoints()
+            .ok_or_else(|| Failure::Unreachable("it has not been reached yet".to_owned()))?;
+        let client = Self::client(&self.config()).map_err(Failure::Unreachable)?;
+        let answer = client
+            .post(&endpoints.token)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("accept", "application/json")
+            .body(fields(form))
+            .send()
+            .await
+            .map_err(|error| Failure::Unreachable(error.to_string()))?;
+        let status = answer.status();
+        let body = whole(answer, &endpoints.token)
+            .await
+            .map_err(Failure::Unreachable)?;
+        if let Ok(trouble) = serde_json::from_slice::<Trouble>(&body)
+            && status.is_client_error()
+        {
+            let text = format!("{} {}", trouble.error, trouble.error_description);
+            let text = flotilla_shared::report::plain_line(text.trim(), 300);
+            return Err(Failure::Refused(text));
+        }
+        if !status.is_success() {
+            let text = format!("it answers with HTTP {}", status.as_u16());
+            return Err(Failure::Unreachable(text));
+        }
+        match serde_json::from_slice::<Tokens>(&body) {
+            Ok(tokens) if !tokens.id_token.is_empty() => Ok(tokens),
+            _ => Err(Failure::Refused(
+                "it gives no ID token; is the scope openid asked for?".to_owned(),
+            )),
+        }
+    }
+}
+
+/// A form, or a query string (RFC 3986, section 2.1).
+#[must_use]
+pub fn fields(all: &[(&str, &str)]) -> String {
+    let mut body = String::new();
+    for (name, value) in all {
+        if !body.is_empty() {
+            body.push('&');
+        }
+        body.push_str(name);
+        body.push('=');
+        for byte in value.bytes() {
+            match byte {
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                    body.push(char::from(byte));
+                }
+                byte => body.push_str(&format!("%{byte:02X}")),
+            }
+        }
+    }
+    body
+}

@@ -1,0 +1,126 @@
+//! The hub's own pages, for people of an issuer: a listener of its own, sessions in the store, and the
+//! Fleet API in this process (or that of the replica that decides) called with each reader's own token.
+//!
+//! ```text
+//! browser --TLS--> listen --> entrance (cookie -> store -> token) --> flotilla-web's pages
+//!                                                                        | as the reader
+//!                                  Fleet API of this process, or PassOn <-+
+//! ```
+
+mod entrance;
+mod listen;
+mod login;
+mod place;
+mod session;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use flotilla_proto::v1::fleet_service_client::FleetServiceClient;
+use flotilla_proto::v1::fleet_service_server::FleetServiceServer;
+use flotilla_web::follow::{Seen, follow};
+use flotilla_web::mirror::Mirror;
+use flotilla_web::serve::Site;
+use flotilla_web::{Api, Carrier};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceBuilder;
+
+pub use place::Place;
+
+use super::Context;
+use super::fleet_api::Operators;
+use super::oidc::Oidc;
+use super::peer::Itself;
+use super::standby::PassOn;
+use crate::store::Store;
+
+/// Pages that are followed at once.
+const STREAMS: usize = 512;
+/// Largest answer of the Fleet API.
+const MAX_MESSAGE: usize = 64 << 20;
+
+/// How pages are served.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: String,
+    /// What people type, such as `https://flotilla.example.org`; empty: the loopback address that was bound.
+    pub url: String,
+    /// Certificate chain and key, PEM; none: plain HTTP.
+    pub certificate: Option<(PathBuf, PathBuf)>,
+    /// Whatever ends TLS stands in front.
+    pub behind_proxy: bool,
+}
+
+/// What it takes to serve them.
+pub struct Serving {
+    /// Where it listens.
+    pub listener: Arc<TcpListener>,
+    /// How.
+    pub config: Config,
+    /// Under which name.
+    pub place: Place,
+    /// Whose people.
+    pub oidc: Arc<Oidc>,
+    /// Where sessions are.
+    pub store: Store,
+    /// The way to the Fleet API.
+    pub carrier: Carrier,
+}
+
+/// The Fleet API of this process.
+#[must_use]
+pub fn in_process(context: Arc<Context>) -> Carrier {
+    let service = FleetServiceServer::new(Operators(context))
+        .max_decoding_message_size(64 << 10)
+        .max_encoding_message_size(MAX_MESSAGE);
+    let service = ServiceBuilder::new()
+        .map_err(|never: std::convert::Infallible| match never {})
+        .service(service);
+    Carrier::new(service)
+}
+
+/// The Fleet API of the replica that decides.
+#[must_use]
+pub fn passed_on(pass_on: PassOn) -> Carrier {
+    let service = ServiceBuilder::new()
+        .map_err(|never: std::convert::Infallible| match never {})
+        .service(pass_on);
+    Carrier::new(service)
+}
+
+/// The Fleet API, each request changed first.
+fn api<F>(carrier: &Carrier, change: F) -> Api
+where
+    F: Fn(&mut http::Request<tonic::body::Body>) + Clone + Send + Sync + 'static,
+{
+    let service = ServiceBuilder::new()
+        .map_request(move |mut request: http::Request<tonic::body::Body>| {
+            change(&mut request);
+            request
+        })
+        .service(carrier.clone());
+    FleetServiceClient::new(Carrier::new(service)).max_decoding_message_size(MAX_MESSAGE)
+}
+
+/// Serves until stopped.
+pub async fn serve(serving: Serving, stop: CancellationToken) {
+    let itself = api(&serving.carrier, |request| {
+        request.extensions_mut().insert(Itself);
+    });
+    let unknown = flotilla_proto::v1::GetHubResponse::default();
+    let (sender, seen) = watch::channel(Arc::new(Seen {
+        mirror: Mirror::default(),
+        hub: Arc::new(flotilla_status::Hub::from(&unknown)),
+    }));
+    let following = tokio::spawn(follow(itself, sender));
+    let entrance = Arc::new(entrance::Sessions::new(&serving));
+    let ways_in = login::router(Arc::clone(&entrance));
+    let router = Site::new(entrance, seen, STREAMS).router(ways_in);
+    if let Err(error) = listen::serve(serving, router, stop).await {
+        tracing::error!(error, "the pages are not served");
+    }
+    following.abort();
+}

@@ -1,0 +1,318 @@
+//! From a cookie to a reader: the session in the store, the token sealed in it, and what the hub says of
+//! whom the token speaks of.
+
+use std::sync::Arc;
+
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse as _, Response};
+use flotilla_web::Carrier;
+use flotilla_web::entrance::{Entrance, Reader};
+use flotilla_web::pages::DoorPage;
+use flotilla_web::security::{cookies, way_back};
+use flotilla_web::serve::plain;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Mutex;
+use tonic::Code;
+
+use super::session::{Secret, nonce};
+use super::{Place, Serving, api};
+use crate::serve::oidc::{Failure, Oidc, TokenError, Tokens, code_fields};
+use crate::store::{SessionRow, Store};
+
+/// The session's cookie.
+pub(super) const SESSION: &str = "flotilla-hub";
+/// A token that ends this soon is renewed first, seconds.
+const SOON: i64 = 60;
+/// However often its token is renewed, a session ends after so long.
+const LONGEST: SignedDuration = SignedDuration::from_hours(12);
+/// Sessions that may be renewed at once; two of one session never are.
+const LOCKS: usize = 16;
+
+/// The door of the hub's pages.
+pub(super) struct Sessions {
+    pub(super) place: Place,
+    pub(super) oidc: Arc<Oidc>,
+    pub(super) store: Store,
+    carrier: Carrier,
+    renewals: [Mutex<()>; LOCKS],
+    pub(super) behind_proxy: bool,
+}
+
+/// A door that stays closed.
+pub(super) fn door(status: StatusCode, title: &str, text: &str, way: Option<&str>) -> Response {
+    let page = DoorPage::new(title, text, way.unwrap_or_default());
+    flotilla_web::serve::page_response(status, &HeaderMap::new(), page.html())
+}
+
+type Refusal = Box<Response>;
+
+fn store_failed(error: &crate::store::Error) -> Refusal {
+    tracing::error!(%error, "the store of sessions failed");
+    Box::new(door(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Not now",
+        "The hub's store failed; its log says why.",
+        Some("/"),
+    ))
+}
+
+impl Sessions {
+    pub(super) fn new(serving: &Serving) -> Self {
+        Self {
+            place: serving.place.clone(),
+            oidc: Arc::clone(&serving.oidc),
+            store: serving.store.clone(),
+            carrier: serving.carrier.clone(),
+            renewals: std::array::from_fn(|_| Mutex::new(())),
+            behind_proxy: serving.config.behind_proxy,
+        }
+    }
+
+    /// The session's secret that a browser shows.
+    pub(super) fn secret(&self, headers: &HeaderMap) -> Option<Secret> {
+        let name = self.place.cookie(SESSION);
+        cookies(headers, &name).next().and_then(Secret::parse)
+    }
+
+    /// What somebody without a session gets: the way to one.
+    fn stranger(&self, uri: &Uri) -> Refusal {
+        let path = uri.path();
+        if path == "/events" || path == "/act" {
+            return Box::new(plain(
+                StatusCode::UNAUTHORIZED,
+                "Your session is over; reload the page to log in again.\n",
+            ));
+        }
+        let back = uri.path_and_query().map_or("/", |one| one.as_str());
+        let to = format!("/login?{}", code_fields(&[("back", way_back(back))]));
+        Box::new((StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response())
+    }
+
+    /// A reader with these tokens.
+    pub(super) async fn reader(
+        &self,
+        secret: &Secret,
+        tokens: &Tokens,
+    ) -> Result<Reader, tonic::Status> {
+        let value = HeaderValue::from_str(&format!("Bearer {}", tokens.id_token))
+            .map_err(|_| tonic::Status::unauthenticated("the token is no token"))?;
+        let api = api(&self.carrier, move |request| {
+            let headers = request.headers_mut();
+            headers.insert(header::AUTHORIZATION, value.clone());
+        });
+        let hub = flotilla_web::serve::hub(&api).await?;
+        let session = secret.hash();
+        Ok(Reader {
+            api,
+            hub: Arc::new(hub),
+            session: session.get(..16).unwrap_or_default().to_owned(),
+            form_token: secret.word("form"),
+            signs_out: true,
+        })
+    }
+
+    /// Begins a session. Gives its cookie.
+    pub(super) async fn begin(&self, tokens: &Tokens, now: Timestamp) -> Result<String, Refusal> {
+        let refused = |text: &str| {
+            let text = flotilla_status::text(text);
+            Box::new(door(StatusCode::FORBIDDEN, "Not let in", &text, Some("/")))
+        };
+        let verified = self
+            .oidc
+            .verified(&tokens.id_token, now)
+            .map_err(|error| refused(&format!("The issuer's token is not taken: {error}.")))?;
+        let secret = Secret::fresh();
+        if let Err(error) = self.reader(&secret, tokens).await {
+            return Err(match error.code() {
+                Code::PermissionDenied => refused(error.message()),
+                _ => unavailable(&error),
+            });
+        }
+        let longest = now.saturating_add(LONGEST).unwrap_or(now);
+        let expires_at = match tokens.refresh_token.is_empty() {
+            true => Timestamp::from_second(verified.expires)
+                .unwrap_or(now)
+                .min(longest),
+            false => longest,
+        };
+        let row = SessionRow {
+            hash: secret.hash(),
+            person: verified.person.user.clone(),
+            sealed: secret
+                .seal(tokens, nonce())
+                .ok_or_else(|| refused("The session cannot be kept."))?,
+            version: 0,
+            expires_at,
+        };
+        let kept = self.store.open_session(&row, now).await;
+        kept.map_err(|error| store_failed(&error))?;
+        tracing::info!(person = row.person, "logged in by a browser");
+        Ok(self.place.set_cookie(SESSION, secret.text(), None))
+    }
+
+    /// Ends the session that a browser shows, everywhere.
+    pub(super) async fn end(&self, secret: &Secret) -> Result<(), Refusal> {
+        let ended = self.store.end_session(&secret.hash()).await;
+        ended.map_err(|error| store_failed(&error))
+    }
+
+    /// The reader of a session; none: there is no such session any more.
+    async fn of_session(&self, secret: &Secret) -> Result<Option<Reader>, Refusal> {
+        let now = Timestamp::now();
+        let hash = secret.hash();
+        let row = self.store.session(&hash, now).await;
+        let Some(row) = row.map_err(|error| store_failed(&error))? else {
+            return Ok(None);
+        };
+        let Some(tokens) = secret.open(&row.sealed) else {
+            return Ok(None);
+        };
+        let tokens = match self.left(&tokens, now) {
+            left if left > SOON => tokens,
+            left => match self.renewed(secret, row, left > 0).await? {
+                Some(tokens) => tokens,
+                None => return Ok(None),
+            },
+        };
+        match self.reader(secret, &tokens).await {
+            Ok(reader) => Ok(Some(reader)),
+            Err(error) if error.code() == Code::Unauthenticated => Ok(None),
+            Err(error) if error.code() == Code::PermissionDenied => Err(Box::new(door(
+                StatusCode::FORBIDDEN,
+                "Not let in",
+                &flotilla_status::text(error.message()),
+                Some("/"),
+            ))),
+            Err(error) => Err(unavailable(&error)),
+        }
+    }
+
+    /// Seconds until a token ends; 0: it has, or is not taken.
+    fn left(&self, tokens: &Tokens, now: Timestamp) -> i64 {
+        match self.oidc.verified(&tokens.id_token, now) {
+            Ok(verified) => (verified.expires - now.as_second()).max(0),
+            // The issuer's keys are fetched again; until then the hub says no by itself.
+            Err(TokenError::UnknownKey) => i64::MAX,
+            Err(_) => 0,
+        }
+    }
+
+    /// Fresh tokens for a session whose own end; the old ones where the issuer is away and they are still
+    /// `good`. None: the session is over, and ended.
+    async fn renewed(
+        &self,
+        secret: &Secret,
+        row: SessionRow,
+        good: bool,
+    ) -> Result<Option<Tokens>, Refusal> {
+        let first = usize::from(row.hash.bytes().next().unwrap_or(0)) % LOCKS;
+        let _only_one = match self.renewals.get(first) {
+            Some(lock) => Some(lock.lock().await),
+            None => None,
+        };
+        // Another request, or another replica, may have been first.
+        let now = Timestamp::now();
+        let found = self.store.session(&row.hash, now).await;
+        let Some(row) = found.map_err(|error| store_failed(&error))? else {
+            return Ok(None);
+        };
+        let Some(tokens) = secret.open(&row.sealed) else {
+            return Ok(None);
+        };
+        if self.left(&tokens, now) > SOON {
+            return Ok(Some(tokens));
+        }
+        if tokens.refresh_token.is_empty() {
+            return Ok(good.then_some(tokens));
+        }
+        match self.oidc.refresh(&tokens.refresh_token).await {
+            Ok(fresh) if self.is_of(&fresh, &row.person) => {
+                let sealed = secret.seal(&fresh, nonce()).unwrap_or_default();
+                let row = SessionRow { sealed, ..row };
+                let renewed = self.store.renew_session(&row).await;
+                match renewed.map_err(|error| store_failed(&error))? {
+                    true => Ok(Some(fresh)),
+                    false => self.another(secret).await,
+                }
+            }
+            Ok(_) => {
+                self.end(secret).await?;
+                Ok(None)
+            }
+            Err(Failure::Refused(why)) => {
+                // An issuer that rotates its tokens gives each one once: the other replica has the next.
+                let next = self.another(secret).await?;
+                if next.is_none() {
+                    tracing::info!(person = row.person, why, "a session is not renewed");
+                    self.end(secret).await?;
+                }
+                Ok(next)
+            }
+            Err(Failure::Unreachable(why)) => {
+                tracing::warn!(why, "a session cannot be renewed just now");
+                if good {
+                    return Ok(Some(tokens));
+                }
+                Err(Box::new(door(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "Not now",
+                    "The issuer that you logged in at cannot be reached, and your login has to be renewed.",
+                    Some("/"),
+                )))
+            }
+        }
+    }
+
+    /// Whether fresh tokens are good, and of the same person.
+    fn is_of(&self, tokens: &Tokens, person: &str) -> bool {
+        let verified = self.oidc.verified(&tokens.id_token, Timestamp::now());
+        verified.is_ok_and(|verified| verified.person.user == person)
+    }
+
+    /// The tokens that somebody else renewed meanwhile.
+    async fn another(&self, secret: &Secret) -> Result<Option<Tokens>, Refusal> {
+        let now = Timestamp::now();
+        let row = self.store.session(&secret.hash(), now).await;
+        let row = row.map_err(|error| store_failed(&error))?;
+        let tokens = row.and_then(|row| secret.open(&row.sealed));
+        Ok(tokens.filter(|tokens| self.left(tokens, now) > SOON))
+    }
+}
+
+fn unavailable(error: &tonic::Status) -> Refusal {
+    Box::new(door(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Not now",
+        &flotilla_status::text(error.message()),
+        Some("/"),
+    ))
+}
+
+impl Entrance for Sessions {
+    fn is_ours(&self, host: &str) -> bool {
+        self.place.is_ours(host)
+    }
+
+    fn is_secure(&self) -> bool {
+        self.place.is_secure()
+    }
+
+    fn enter<'a>(
+        &'a self,
+        headers: &'a HeaderMap,
+        uri: &'a Uri,
+    ) -> BoxFuture<'a, Result<Reader, Refusal>> {
+        async move {
+            match self.secret(headers) {
+                None => Err(self.stranger(uri)),
+                Some(secret) => match self.of_session(&secret).await? {
+                    Some(reader) => Ok(reader),
+                    None => Err(self.stranger(uri)),
+                },
+            }
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,229 @@
+//! Ways in and out: to the issuer, back from it with a code (RFC 6749 section 4.1, RFC 7636, OpenID
+//! Connect Core 1.0 section 3.1), and the end of a session.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Extension, Query, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{AppendHeaders, IntoResponse as _, Response};
+use axum::routing::{get, post};
+use flotilla_web::security::{cookies, equal, way_back};
+use flotilla_web::serve::form;
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use super::entrance::{SESSION, Sessions, door};
+use super::session::{Attempt, Secret};
+use crate::serve::oidc::{Oidc, code_fields};
+use crate::serve::rate::{Buckets, Rate, source};
+
+/// The cookie of a login under way.
+const LOGIN: &str = "flotilla-hub-login";
+/// How long a login may take, seconds.
+const LIFE: u32 = 600;
+/// Questions to the issuer at once.
+const AT_ONCE: usize = 8;
+/// Longest page to come back to.
+const MAX_BACK: usize = 1024;
+
+/// Where somebody comes from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct From(pub(super) IpAddr);
+
+struct Ways {
+    sessions: Arc<Sessions>,
+    /// Codes that each source may bring. Behind a proxy all have one source.
+    guesses: Buckets<IpAddr>,
+    asking: Semaphore,
+}
+
+type Shared = State<Arc<Ways>>;
+type Fields = Query<BTreeMap<String, String>>;
+
+/// The routes.
+pub(super) fn router(sessions: Arc<Sessions>) -> Router {
+    let rate = match sessions.behind_proxy {
+        true => Rate {
+            per_second: 10.0,
+            burst: 200.0,
+        },
+        false => Rate {
+            per_second: 0.5,
+            burst: 20.0,
+        },
+    };
+    Router::new()
+        .route("/login", get(begin))
+        .route("/login/callback", get(callback))
+        .route("/sign-out", post(sign_out))
+        .route("/signed-out", get(signed_out))
+        .with_state(Arc::new(Ways {
+            sessions,
+            guesses: Buckets::new(rate, 16_384),
+            asking: Semaphore::new(AT_ONCE),
+        }))
+}
+
+fn go(to: String, cookies: Vec<String>) -> Response {
+    let cookies = cookies.into_iter().map(|one| (header::SET_COOKIE, one));
+    let headers = [
+        (header::LOCATION, to),
+        (header::CACHE_CONTROL, "no-store".to_owned()),
+    ];
+    (
+        StatusCode::SEE_OTHER,
+        headers,
+        AppendHeaders(cookies.collect::<Vec<_>>()),
+    )
+        .into_response()
+}
+
+/// Where the issuer is asked to let somebody in.
+fn question(oidc: &Oidc, endpoint: &str, attempt: &Attempt, callback: &str) -> String {
+    let config = oidc.config();
+    let query = code_fields(&[
+        ("response_type", "code"),
+        ("client_id", &config.client_id),
+        ("redirect_uri", callback),
+        ("scope", &config.scopes.join(" ")),
+        ("state", &attempt.state()),
+        ("nonce", &attempt.nonce()),
+        ("code_challenge", &attempt.challenge()),
+        ("code_challenge_method", "S256"),
+    ]);
+    let separator = if endpoint.contains('?') { '&' } else { '?' };
+    format!("{endpoint}{separator}{query}")
+}
+
+async fn begin(State(ways): Shared, Query(fields): Fields) -> Response {
+    let sessions = &ways.sessions;
+    let Some(endpoints) = sessions.oidc.endpoints() else {
+        return door(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Not now",
+            "The issuer has not been reached yet, or it lets nobody in by a browser; the hub's log says which.",
+            Some("/"),
+        );
+    };
+    let back = fields.get("back").map_or("/", |back| way_back(back));
+    let attempt = Attempt {
+        secret: Secret::fresh(),
+        back: if back.len() > MAX_BACK { "/" } else { back }.to_owned(),
+    };
+    let place = &sessions.place;
+    let to = question(
+        &sessions.oidc,
+        &endpoints.authorization,
+        &attempt,
+        &place.callback(),
+    );
+    go(
+        to,
+        vec![place.set_cookie(LOGIN, &attempt.text(), Some(LIFE))],
+    )
+}
+
+fn failed(text: &str) -> Response {
+    door(StatusCode::FORBIDDEN, "Not let in", text, Some("/"))
+}
+
+async fn callback(
+    State(ways): Shared,
+    Extension(From(address)): Extension<From>,
+    Query(fields): Fields,
+    headers: HeaderMap,
+) -> Response {
+    let sessions = &ways.sessions;
+    let place = &sessions.place;
+    let field = |name: &str| fields.get(name).map_or("", String::as_str);
+    let name = place.cookie(LOGIN);
+    // Only the browser that began a login ends it: no link of somebody else's makes it theirs.
+    let attempt = cookies(&headers, &name)
+        .filter_map(Attempt::parse)
+        .find(|attempt| equal(&attempt.state(), field("state")));
+    let Some(attempt) = attempt else {
+        return failed("This login was not begun in this browser, or took too long. Begin again.");
+    };
+    let issuer = sessions.oidc.config().issuer.clone();
+    // RFC 9207: another issuer's answer is not taken for ours.
+    if !matches!(field("iss"), one if one.is_empty() || one == issuer) {
+        return failed("The answer is of another issuer.");
+    }
+    if !field("error").is_empty() {
+        let text = format!("{} {}", field("error"), field("error_description"));
+        let text = flotilla_shared::report::plain_line(text.trim(), 300);
+        return failed(&format!("The issuer says no: {text}"));
+    }
+    if !ways.guesses.allow(&source(address), Instant::now()) {
+        return door(
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too often",
+            "Too many logins from where you are; wait some seconds.",
+            Some("/"),
+        );
+    }
+    let Ok(_asking) = ways.asking.try_acquire() else {
+        return door(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Not now",
+            "Many people log in just now; try again.",
+            Some("/"),
+        );
+    };
+    let (verifier, callback) = (attempt.verifier(), place.callback());
+    let redeemed = sessions.oidc.redeem(field("code"), &verifier, &callback);
+    let tokens = match redeemed.await {
+        Ok(tokens) => tokens,
+        Err(error) => return failed(&format!("You are not logged in: {error}.")),
+    };
+    let now = Timestamp::now();
+    match sessions.oidc.verified(&tokens.id_token, now) {
+        Ok(verified) if equal(&verified.nonce, &attempt.nonce()) => {}
+        Ok(_) => return failed("The issuer's token answers another login."),
+        Err(error) => return failed(&format!("The issuer's token is not taken: {error}.")),
+    }
+    // Whatever session this browser had is over.
+    if let Some(before) = sessions.secret(&headers)
+        && let Err(refused) = sessions.end(&before).await
+    {
+        return *refused;
+    }
+    match sessions.begin(&tokens, now).await {
+        Ok(cookie) => go(
+            attempt.back.clone(),
+            vec![cookie, place.set_cookie(LOGIN, "", Some(0))],
+        ),
+        Err(refused) => *refused,
+    }
+}
+
+async fn sign_out(State(ways): Shared, request: Request) -> Response {
+    let sessions = &ways.sessions;
+    let place = &sessions.place;
+    if let Some(secret) = sessions.secret(request.headers()) {
+        let form = form(request, &secret.word("form"), place.is_secure()).await;
+        if let Err(refused) = form {
+            return *refused;
+        }
+        if let Err(refused) = sessions.end(&secret).await {
+            return *refused;
+        }
+    }
+    go(
+        "/signed-out".to_owned(),
+        vec![place.set_cookie(SESSION, "", Some(0))],
+    )
+}
+
+async fn signed_out() -> Response {
+    door(
+        StatusCode::OK,
+        "Signed out",
+        "Your session is over, on every page and every replica. You may still be logged in at the issuer.",
+        Some("/"),
+    )
+}

@@ -1,0 +1,188 @@
+//! The name under which pages are served: which `Host` is ours, where the issuer sends people back, and
+//! what cookies are called. Pure.
+
+use std::net::SocketAddr;
+
+/// Where browsers find us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// `https://host[:port]`, as in `Origin`.
+    origin: String,
+    /// `host[:port]`.
+    authority: String,
+    secure: bool,
+}
+
+impl Place {
+    /// From what was configured and what was bound.
+    ///
+    /// # Errors
+    /// Why that would serve pages in the open, or to nobody.
+    pub fn new(
+        url: &str,
+        bound: SocketAddr,
+        has_certificate: bool,
+        behind_proxy: bool,
+    ) -> Result<Self, String> {
+        let loopback = bound.ip().is_loopback();
+        if has_certificate && behind_proxy {
+            return Err(
+                "--web-behind-proxy is for plain HTTP: leave out --web-certificate-file and --web-key-file"
+                    .to_owned(),
+            );
+        }
+        if !has_certificate && !behind_proxy && !loopback {
+            return Err(format!(
+                "pages on {bound} need TLS: give --web-certificate-file and --web-key-file, or \
+                 --web-behind-proxy where something in front ends TLS"
+            ));
+        }
+        if url.is_empty() {
+            if !loopback || has_certificate || behind_proxy {
+                return Err(
+                    "give --web-url: what people type, such as https://flotilla.example.org"
+                        .to_owned(),
+                );
+            }
+            return Ok(Self {
+                origin: format!("http://{bound}"),
+                authority: bound.to_string(),
+                secure: false,
+            });
+        }
+        let (secure, authority) = match (url.strip_prefix("https://"), url.strip_prefix("http://"))
+        {
+            (Some(rest), _) => (true, rest),
+            (_, Some(rest)) => (false, rest),
+            _ => return Err(format!("--web-url {url:?} is no https URL")),
+        };
+        let authority = authority.trim_end_matches('/').to_ascii_lowercase();
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+        if authority.is_empty() || !authority.bytes().all(is_plain) {
+            return Err(format!(
+                "--web-url {url:?} must be a scheme and a host, such as https://flotilla.example.org"
+            ));
+        }
+        if secure == (loopback && !has_certificate && !behind_proxy) {
+            return Err(match secure {
+                true => format!(
+                    "--web-url {url:?} promises TLS: give --web-certificate-file and --web-key-file, or \
+                     --web-behind-proxy"
+                ),
+                false => format!("--web-url {url:?} must begin with https://"),
+            });
+        }
+        let scheme = if secure { "https" } else { "http" };
+        let default = if secure { ":443" } else { ":80" };
+        let authority = authority.strip_suffix(default).unwrap_or(&authority);
+        Ok(Self {
+            origin: format!("{scheme}://{authority}"),
+            authority: authority.to_owned(),
+            secure,
+        })
+    }
+
+    /// As people type it.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// Whether browsers come by TLS.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// Whether a `Host` is ours.
+    #[must_use]
+    pub fn is_ours(&self, host: &str) -> bool {
+        let default = if self.secure { ":443" } else { ":80" };
+        host.strip_suffix(default)
+            .unwrap_or(host)
+            .eq_ignore_ascii_case(&self.authority)
+    }
+
+    /// Where the issuer sends people back.
+    #[must_use]
+    pub fn callback(&self) -> String {
+        format!("{}/login/callback", self.origin)
+    }
+
+    /// A cookie's name. `__Host-` binds it to this very host and to TLS; on plain loopback, where it cannot
+    /// be, the port keeps several hubs apart.
+    #[must_use]
+    pub fn cookie(&self, name: &str) -> String {
+        match self.secure {
+            true => format!("__Host-{name}"),
+            false => format!("{name}-{}", self.authority.rsplit(':').next().unwrap_or("")),
+        }
+    }
+
+    /// What sets a cookie; `life` in seconds: none is until the browser ends.
+    #[must_use]
+    pub fn set_cookie(&self, name: &str, value: &str, life: Option<u32>) -> String {
+        let secure = if self.secure { "; Secure" } else { "" };
+        let life = life.map_or(String::new(), |life| format!("; Max-Age={life}"));
+        let name = self.cookie(name);
+        format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax{secure}{life}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Place;
+
+    fn place(url: &str, bound: &str, tls: bool, proxy: bool) -> Result<Place, String> {
+        Place::new(url, bound.parse().unwrap(), tls, proxy)
+    }
+
+    #[test]
+    fn no_page_is_served_in_the_open() {
+        for (url, bound, tls, proxy) in [
+            ("", "0.0.0.0:80", false, false),
+            ("http://a.example", "0.0.0.0:80", false, false),
+            ("https://a.example", "0.0.0.0:80", false, false),
+            ("http://a.example", "0.0.0.0:80", false, true),
+            ("http://a.example", "0.0.0.0:443", true, false),
+            ("", "0.0.0.0:443", true, false),
+            ("", "127.0.0.1:443", true, false),
+            ("https://a.example", "127.0.0.1:80", false, false),
+            ("https://a.example", "0.0.0.0:443", true, true),
+            ("https://a.example/pages", "0.0.0.0:443", true, false),
+            ("https://u@a.example", "0.0.0.0:443", true, false),
+            ("a.example", "0.0.0.0:443", true, false),
+        ] {
+            let refused = place(url, bound, tls, proxy);
+            assert!(refused.is_err(), "{url} {bound} {tls} {proxy}: {refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_one_host_and_cookies_are_bound_to_it() {
+        let tls = place("https://Flotilla.example/", "0.0.0.0:443", true, false).unwrap();
+        assert_eq!(tls.callback(), "https://flotilla.example/login/callback");
+        for host in ["flotilla.example", "FLOTILLA.example:443"] {
+            assert!(tls.is_ours(host), "{host}");
+        }
+        for host in [
+            "evil.example",
+            "flotilla.example:80",
+            "",
+            "flotilla.example.",
+        ] {
+            assert!(!tls.is_ours(host), "{host}");
+        }
+        assert_eq!(
+            tls.set_cookie("flotilla", "x", Some(60)),
+            "__Host-flotilla=x; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=60"
+        );
+        let proxied = place("https://a.example", "0.0.0.0:80", false, true).unwrap();
+        assert!(proxied.is_secure());
+        let own = place("", "127.0.0.1:8080", false, false).unwrap();
+        assert!(own.is_ours("127.0.0.1:8080") && !own.is_ours("localhost:8080"));
+        assert_eq!(own.cookie("flotilla"), "flotilla-8080");
+        let named = place("http://localhost:81", "127.0.0.1:81", false, false).unwrap();
+        assert!(named.is_ours("localhost:81"));
+    }
+}

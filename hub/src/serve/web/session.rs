@@ -1,0 +1,202 @@
+//! What a session's cookie is worth: everything is drawn from its random secret, and the store has only
+//! a hash of it and what is sealed with it. Pure: randomness comes as an argument.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use flotilla_shared::digest::Digest;
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hmac;
+use serde::{Deserialize, Serialize};
+
+use crate::serve::oidc::Tokens;
+
+/// A secret that a browser keeps.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Secret(String);
+
+/// What is sealed.
+#[derive(Clone, Serialize, Deserialize)]
+struct Sealed {
+    id_token: String,
+    refresh_token: String,
+}
+
+impl Secret {
+    /// Of a cookie; none: it is no secret of ours.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let is_ours = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_ours.then(|| Self(text.to_owned()))
+    }
+
+    /// A new one.
+    pub(super) fn fresh() -> Self {
+        Self(flotilla_web::serve::secret())
+    }
+
+    /// As in the cookie.
+    pub(super) fn text(&self) -> &str {
+        &self.0
+    }
+
+    /// As in the store.
+    pub(super) fn hash(&self) -> String {
+        Digest::of(self.0.as_bytes()).to_string()
+    }
+
+    /// A word that only this secret gives, for one purpose.
+    pub(super) fn word(&self, purpose: &str) -> String {
+        URL_SAFE_NO_PAD.encode(self.derive(purpose))
+    }
+
+    fn derive(&self, purpose: &str) -> impl AsRef<[u8]> {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.0.as_bytes());
+        hmac::sign(&key, format!("flotilla web: {purpose}").as_bytes())
+    }
+
+    fn key(&self) -> Option<LessSafeKey> {
+        UnboundKey::new(&AES_256_GCM, self.derive("seal").as_ref())
+            .ok()
+            .map(LessSafeKey::new)
+    }
+
+    /// Tokens as the store keeps them; the nonce must be new.
+    pub(super) fn seal(&self, tokens: &Tokens, nonce: [u8; NONCE_LEN]) -> Option<Vec<u8>> {
+        let mut text = serde_json::to_vec(&Sealed {
+            id_token: tokens.id_token.clone(),
+            refresh_token: tokens.refresh_token.clone(),
+        })
+        .ok()?;
+        let whole = Nonce::assume_unique_for_key(nonce);
+        self.key()?
+            .seal_in_place_append_tag(whole, Aad::empty(), &mut text)
+            .ok()?;
+        let mut sealed = nonce.to_vec();
+        sealed.append(&mut text);
+        Some(sealed)
+    }
+
+    /// Tokens from the store; none: they were sealed with another secret, or changed.
+    pub(super) fn open(&self, sealed: &[u8]) -> Option<Tokens> {
+        let (nonce, text) = sealed.split_at_checked(NONCE_LEN)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let mut text = text.to_vec();
+        let open = self
+            .key()?
+            .open_in_place(nonce, Aad::empty(), &mut text)
+            .ok()?;
+        let sealed: Sealed = serde_json::from_slice(open).ok()?;
+        Some(Tokens {
+            id_token: sealed.id_token,
+            refresh_token: sealed.refresh_token,
+        })
+    }
+}
+
+/// A new nonce.
+pub(super) fn nonce() -> [u8; NONCE_LEN] {
+    rand::random()
+}
+
+/// A login under way: what its cookie carries. The issuer's answer counts only in the browser that began
+/// it, whichever replica it comes back to.
+pub(super) struct Attempt {
+    /// Gives state, nonce and verifier.
+    pub(super) secret: Secret,
+    /// The page to come back to.
+    pub(super) back: String,
+}
+
+impl Attempt {
+    pub(super) fn text(&self) -> String {
+        let back = URL_SAFE_NO_PAD.encode(&self.back);
+        format!("{}.{back}", self.secret.text())
+    }
+
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (secret, back) = text.split_once('.')?;
+        let back = URL_SAFE_NO_PAD.decode(back).ok()?;
+        let back = String::from_utf8(back).ok()?;
+        Some(Self {
+            secret: Secret::parse(secret)?,
+            back: flotilla_web::security::way_back(&back).to_owned(),
+        })
+    }
+
+    pub(super) fn state(&self) -> String {
+        self.secret.word("state")
+    }
+
+    pub(super) fn nonce(&self) -> String {
+        self.secret.word("nonce")
+    }
+
+    /// RFC 7636, section 4.1: 43 characters.
+    pub(super) fn verifier(&self) -> String {
+        self.secret.word("verifier")
+    }
+
+    /// RFC 7636, section 4.2: S256.
+    pub(super) fn challenge(&self) -> String {
+        let digest = ring::digest::digest(&ring::digest::SHA256, self.verifier().as_bytes());
+        URL_SAFE_NO_PAD.encode(digest.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Attempt, Secret};
+    use crate::serve::oidc::Tokens;
+
+    fn secret(letter: char) -> Secret {
+        Secret::parse(&letter.to_string().repeat(64)).unwrap()
+    }
+
+    #[test]
+    fn what_is_sealed_opens_with_its_own_cookie_alone() {
+        let tokens = Tokens {
+            id_token: "a.b.c".to_owned(),
+            refresh_token: "again".to_owned(),
+        };
+        let sealed = secret('a').seal(&tokens, [7; 12]).unwrap();
+        assert_eq!(secret('a').open(&sealed), Some(tokens));
+        assert_eq!(secret('b').open(&sealed), None);
+        for at in [0, 12, sealed.len() - 1] {
+            let mut changed = sealed.clone();
+            changed[at] ^= 1;
+            assert_eq!(secret('a').open(&changed), None, "{at}");
+        }
+        assert_eq!(secret('a').open(&sealed[..5]), None);
+        let text = String::from_utf8_lossy(&sealed);
+        assert!(!text.contains("again"));
+    }
+
+    #[test]
+    fn each_purpose_has_a_word_of_its_own_and_none_tells_the_secret() {
+        let attempt = Attempt {
+            secret: secret('a'),
+            back: "/env/prod?x=1".to_owned(),
+        };
+        let words = [attempt.state(), attempt.nonce(), attempt.verifier()];
+        assert!(words.iter().all(|word| word.len() == 43));
+        assert!(words[0] != words[1] && words[1] != words[2] && words[0] != words[2]);
+        assert_ne!(attempt.challenge(), attempt.verifier());
+        let again = Attempt::parse(&attempt.text()).unwrap();
+        assert_eq!(
+            (again.state(), again.back),
+            (attempt.state(), attempt.back.clone())
+        );
+        assert_eq!(secret('a').hash().len(), 64);
+    }
+
+    #[test]
+    fn a_cookie_that_is_none_of_ours_is_nothing() {
+        for text in ["", "a", &"g".repeat(64), &"a".repeat(65)] {
+            assert!(Secret::parse(text).is_none(), "{text}");
+        }
+        let evil = format!("{}.Ly9ldmls", "a".repeat(64));
+        assert_eq!(Attempt::parse(&evil).unwrap().back, "/", "//evil");
+        for text in ["", "a.b", &"a".repeat(64)] {
+            assert!(Attempt::parse(text).is_none(), "{text}");
+        }
+    }
+}

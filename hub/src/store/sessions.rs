@@ -1,0 +1,195 @@
+//! Sessions of people's browsers: hashes of their cookies, and what is sealed with a key that only the
+//! cookie gives, so that who reads the store gets in as nobody.
+
+use jiff::Timestamp;
+use sqlx::Row as _;
+
+use super::{Error, Store};
+
+/// Sessions of one person; the oldest goes.
+const OF_PERSON: i64 = 16;
+/// Sessions in all; the oldest goes.
+const IN_ALL: i64 = 10_000;
+
+/// A session as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionRow {
+    /// SHA-256 of the cookie.
+    pub hash: String,
+    /// Whose.
+    pub person: String,
+    /// The person's tokens, sealed.
+    pub sealed: Vec<u8>,
+    /// Grows with each change.
+    pub version: i64,
+    /// When it is over.
+    pub expires_at: Timestamp,
+}
+
+impl Store {
+    /// Keeps a new session. What is over goes, and the oldest of whoever has too many.
+    ///
+    /// # Errors
+    /// When it cannot be kept.
+    pub async fn open_session(&self, row: &SessionRow, now: Timestamp) -> Result<(), Error> {
+        let mut transaction = self.pool.begin().await.map_err(self.error())?;
+        sqlx::query("DELETE FROM sessions WHERE expires_at <= $1")
+            .bind(now.as_millisecond())
+            .execute(&mut *transaction)
+            .await
+            .map_err(self.error())?;
+        sqlx::query(
+            "DELETE FROM sessions WHERE hash IN (SELECT hash FROM sessions WHERE person = $1 \
+             ORDER BY created_at DESC, hash LIMIT 100000 OFFSET $2)",
+        )
+        .bind(row.person.clone())
+        .bind(OF_PERSON - 1)
+        .execute(&mut *transaction)
+        .await
+        .map_err(self.error())?;
+        sqlx::query(
+            "DELETE FROM sessions WHERE hash IN (SELECT hash FROM sessions \
+             ORDER BY created_at DESC, hash LIMIT 100000 OFFSET $1)",
+        )
+        .bind(IN_ALL - 1)
+        .execute(&mut *transaction)
+        .await
+        .map_err(self.error())?;
+        sqlx::query(
+            "INSERT INTO sessions (hash, person, sealed, version, created_at, expires_at) \
+             VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(row.hash.clone())
+        .bind(row.person.clone())
+        .bind(row.sealed.clone())
+        .bind(row.version)
+        .bind(now.as_millisecond())
+        .bind(row.expires_at.as_millisecond())
+        .execute(&mut *transaction)
+        .await
+        .map_err(self.error())?;
+        transaction.commit().await.map_err(self.error())
+    }
+
+    /// A session that is not over; none: there is none such.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn session(&self, hash: &str, now: Timestamp) -> Result<Option<SessionRow>, Error> {
+        let row = sqlx::query(
+            "SELECT person, sealed, version, expires_at FROM sessions WHERE hash = $1 \
+             AND expires_at > $2",
+        )
+        .bind(hash.to_owned())
+        .bind(now.as_millisecond())
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(self.error())?;
+        let Some(row) = row else { return Ok(None) };
+        let expires_at: i64 = row.try_get(3).map_err(self.error())?;
+        Ok(Some(SessionRow {
+            hash: hash.to_owned(),
+            person: row.try_get(0).map_err(self.error())?,
+            sealed: row.try_get(1).map_err(self.error())?,
+            version: row.try_get(2).map_err(self.error())?,
+            expires_at: Timestamp::from_millisecond(expires_at)
+                .map_err(|_| self.damaged("a session"))?,
+        }))
+    }
+
+    /// Keeps what a session holds now; false: somebody else changed or ended it first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn renew_session(&self, row: &SessionRow) -> Result<bool, Error> {
+        let done = sqlx::query(
+            "UPDATE sessions SET sealed = $1, version = version + 1 WHERE hash = $2 AND version = $3",
+        )
+        .bind(row.sealed.clone())
+        .bind(row.hash.clone())
+        .bind(row.version)
+        .execute(&self.pool)
+        .await
+        .map_err(self.error())?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Ends a session, on every replica at once.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn end_session(&self, hash: &str) -> Result<(), Error> {
+        sqlx::query("DELETE FROM sessions WHERE hash = $1")
+            .bind(hash.to_owned())
+            .execute(&self.pool)
+            .await
+            .map_err(self.error())?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::{SignedDuration, Timestamp};
+
+    use super::{OF_PERSON, SessionRow};
+    use crate::store::Store;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_790_000_000 + seconds).unwrap()
+    }
+
+    fn row(hash: &str, person: &str) -> SessionRow {
+        SessionRow {
+            hash: hash.to_owned(),
+            person: person.to_owned(),
+            sealed: vec![1, 2, 3],
+            version: 0,
+            expires_at: at(3600),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_session_lasts_until_it_is_over_or_ended() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).await.unwrap();
+        store.open_session(&row("a", "ada"), at(0)).await.unwrap();
+        store.open_session(&row("b", "bob"), at(0)).await.unwrap();
+        let found = store.session("a", at(1)).await.unwrap().unwrap();
+        assert_eq!(found, row("a", "ada"));
+        assert_eq!(store.session("a", at(3600)).await.unwrap(), None);
+        store.end_session("a").await.unwrap();
+        assert_eq!(store.session("a", at(1)).await.unwrap(), None);
+        assert!(store.session("b", at(1)).await.unwrap().is_some());
+        // Restored from older data, who signed out since is not in again.
+        store.raise_epoch("test", at(2)).await.unwrap();
+        assert_eq!(store.session("b", at(3)).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn of_two_that_renew_one_session_one_wins() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).await.unwrap();
+        store.open_session(&row("a", "ada"), at(0)).await.unwrap();
+        assert!(store.renew_session(&row("a", "ada")).await.unwrap());
+        assert!(!store.renew_session(&row("a", "ada")).await.unwrap());
+        assert_eq!(store.session("a", at(1)).await.unwrap().unwrap().version, 1);
+    }
+
+    #[tokio::test]
+    async fn nobody_fills_the_store_with_sessions() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).await.unwrap();
+        store.open_session(&row("b", "bob"), at(0)).await.unwrap();
+        for number in 0..OF_PERSON + 3 {
+            let now = at(0) + SignedDuration::from_secs(number);
+            let own = row(&format!("a{number}"), "ada");
+            store.open_session(&own, now).await.unwrap();
+        }
+        let rows = store.rows("SELECT hash FROM sessions").await.unwrap();
+        assert_eq!(i64::try_from(rows.len()).unwrap(), OF_PERSON + 1);
+        assert_eq!(store.session("a0", at(60)).await.unwrap(), None);
+        assert!(store.session("a18", at(60)).await.unwrap().is_some());
+        assert!(store.session("b", at(60)).await.unwrap().is_some());
+    }
+}

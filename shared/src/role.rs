@@ -1,0 +1,144 @@
+//! Who may do what: the one table of roles. The hub decides by it, and pages draw by it what their reader
+//! may press.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+/// What an operator may do; each includes seeing everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Nothing: the operator was removed.
+    None,
+    /// See.
+    Viewer,
+    /// Stand for commits and waves that others bring.
+    Approver,
+    /// Bring commits, and stop, resume, pin and roll back.
+    Promoter,
+    /// Everything.
+    Admin,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 5] = [
+        Self::None,
+        Self::Viewer,
+        Self::Approver,
+        Self::Promoter,
+        Self::Admin,
+    ];
+
+    /// The word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Viewer => "viewer",
+            Self::Approver => "approver",
+            Self::Promoter => "promoter",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// What a role that was given for environments (none at all: everywhere) is worth in one.
+    #[must_use]
+    pub fn within<E: Ord>(self, given: &BTreeSet<E>, environment: Option<&E>) -> Self {
+        let everywhere = given.is_empty();
+        match environment {
+            Some(environment) if everywhere || given.contains(environment) => self,
+            // What concerns no one environment takes a grant for all of them.
+            None if everywhere => self,
+            _ => self.min(Self::Viewer),
+        }
+    }
+}
+
+impl std::str::FromStr for Role {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|role| role.as_str() == text)
+            .ok_or_else(|| {
+                format!("{text:?} is not a role: write viewer, approver, promoter, admin or none")
+            })
+    }
+}
+
+/// What an act asks of whoever does it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Need {
+    /// To look.
+    See,
+    /// To stand for a commit.
+    Approve,
+    /// To move, stop and pin.
+    Promote,
+    /// To let clusters and operators in, and to overrule gates.
+    Administer,
+}
+
+impl Need {
+    /// Whether a role is enough. Who brings commits does not approve them: that takes two people,
+    /// unless one of them may do everything.
+    #[must_use]
+    pub fn is_met_by(self, role: Role) -> bool {
+        match self {
+            Self::See => role != Role::None,
+            Self::Approve => matches!(role, Role::Approver | Role::Admin),
+            Self::Promote => matches!(role, Role::Promoter | Role::Admin),
+            Self::Administer => role == Role::Admin,
+        }
+    }
+
+    /// The least role that is enough.
+    #[must_use]
+    pub fn role(self) -> Role {
+        match self {
+            Self::See => Role::Viewer,
+            Self::Approve => Role::Approver,
+            Self::Promote => Role::Promoter,
+            Self::Administer => Role::Admin,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{Need, Role};
+
+    #[test]
+    fn who_brings_commits_does_not_approve_them() {
+        let may = |role| {
+            [Need::See, Need::Approve, Need::Promote, Need::Administer]
+                .map(|need| need.is_met_by(role))
+        };
+        assert_eq!(may(Role::None), [false; 4]);
+        assert_eq!(may(Role::Viewer), [true, false, false, false]);
+        assert_eq!(may(Role::Approver), [true, true, false, false]);
+        assert_eq!(may(Role::Promoter), [true, false, true, false]);
+        assert_eq!(may(Role::Admin), [true; 4]);
+        for need in [Need::See, Need::Approve, Need::Promote, Need::Administer] {
+            assert!(need.is_met_by(need.role()), "{need:?}");
+        }
+    }
+
+    #[test]
+    fn a_role_is_worth_something_where_it_was_given() {
+        let given = BTreeSet::from(["stage"]);
+        assert_eq!(Role::Admin.within(&given, Some(&"stage")), Role::Admin);
+        assert_eq!(Role::Admin.within(&given, Some(&"prod")), Role::Viewer);
+        assert_eq!(Role::Admin.within(&given, None), Role::Viewer);
+        assert_eq!(Role::None.within(&given, Some(&"prod")), Role::None);
+        assert_eq!(
+            Role::Promoter.within(&BTreeSet::new(), None::<&&str>),
+            Role::Promoter
+        );
+    }
+}
