@@ -86,6 +86,8 @@ pub struct Running {
     pub webhook_address: Option<std::net::SocketAddr>,
     /// Where people find the pages.
     pub web: Option<String>,
+    /// Where those are served.
+    pub web_address: Option<std::net::SocketAddr>,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
     store: Store,
@@ -235,6 +237,10 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         metrics_address: bound(&probes).transpose()?,
         webhook_address: bound(&hooks).transpose()?,
         web: pages.as_ref().map(|pages| pages.place.origin().to_owned()),
+        web_address: pages
+            .as_ref()
+            .map(|pages| pages.listener.local_addr())
+            .transpose()?,
         stop: stop.clone(),
         tasks: Vec::new(),
         store: store.clone(),

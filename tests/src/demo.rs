@@ -89,6 +89,8 @@ struct Demo {
     repository: Repository,
     git: GitServer,
     hub: Child,
+    /// The pages, as `flotilla web` serves them.
+    web: Child,
     operator: Operator,
     agents: Vec<Child>,
     clusters: Vec<String>,
@@ -117,13 +119,17 @@ impl Demo {
             .await?;
         anyhow::ensure!(status.success(), "flotilla-hub init failed");
         let hub = start_hub(&hub_binary, directory, &address).await?;
-        let operator = Operator::connect(&data.join("operator/admin.yaml"), &address).await?;
+        let context = data.join("operator/admin.yaml");
+        let operator = Operator::connect(&context, &address).await?;
+        let (web, link) = start_web(&binaries.join("flotilla"), &context).await?;
+        say(&format!("open the fleet in a browser: {link}"));
         let mut demo = Self {
             directory: directory.to_owned(),
             binaries: binaries.to_owned(),
             repository,
             git,
             hub,
+            web,
             operator,
             agents: Vec::new(),
             clusters: Vec::new(),
@@ -206,7 +212,7 @@ impl Demo {
     async fn wait_current(&self, name: &str, commit: Option<&str>) -> anyhow::Result<()> {
         eventually(
             &format!("{name} is current"),
-            Duration::from_secs(60),
+            Duration::from_secs(120),
             || {
                 let mut operator = self.operator.clone();
                 async move {
@@ -298,14 +304,29 @@ impl Demo {
         say(&format!("  export FLOTILLA_CONFIG={context}"));
         say(&format!("  {flotilla} status"));
         say(&format!("  {flotilla} explain prod-eu-1"));
-        say("\n  promote dev to stage, then stage to prod:");
-        say(&format!("  {flotilla} promote stage"));
-        say("\n  break a deployment, then mend it:");
         say(&format!(
-            "  cd {work} && sed -i 's/web:1/web:broken/' apps/guestbook/deployment.yaml && git commit -qam break && git push origin HEAD:dev"
+            "  {flotilla} web --open        # the same in another browser"
+        ));
+        say("\n  promote dev to stage:");
+        say(&format!("  {flotilla} promote stage"));
+        say(
+            "\n  prod takes it in waves: prod-eu-1 first, the others once that was healthy for five seconds;",
+        );
+        say("  its gate opens when stage was healthy at exactly this commit for five seconds:");
+        say(&format!("  {flotilla} promote prod --wait"));
+        say(
+            "\n  a commit that fails in prod only: prod-eu-1 takes it, the others never do, and prod goes",
+        );
+        say("  back by itself; then mend it:");
+        say(&format!(
+            "  cd {work} && sed -i 's/probe:1/probe:broken/' clusters/prod/probe.yaml && git commit -qam 'Break prod' && git push origin HEAD:dev"
         ));
         say(&format!(
-            "  cd {work} && git revert --no-edit HEAD && git push origin HEAD:dev"
+            "  {flotilla} promote stage --wait --yes && {flotilla} promote prod --wait --yes"
+        ));
+        say(&format!("  {flotilla} rollout show prod"));
+        say(&format!(
+            "  cd {work} && git revert --no-edit HEAD && git push origin HEAD:dev && {flotilla} promote stage --wait --yes && {flotilla} promote prod --wait --yes"
         ));
         say("\n  cause drift, and see it undone:");
         let kubeconfig = self.directory.join("dev-1.kubeconfig");
@@ -370,10 +391,25 @@ impl Demo {
         for agent in &mut self.agents {
             agent.kill().await?;
         }
+        let _ = self.web.kill().await;
         // It may have been killed on purpose.
         let _ = self.hub.kill().await;
         Ok(())
     }
+}
+
+/// Serves the pages with the operator's own context, and gives the link that lets one browser in.
+async fn start_web(binary: &Path, context: &Path) -> anyhow::Result<(Child, String)> {
+    let mut web = Command::new(binary)
+        .args(["web", "--listen", "127.0.0.1:0", "--context-file"])
+        .arg(context)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()?;
+    let out = web.stdout.take().context("stdout")?;
+    let link = BufReader::new(out).lines().next_line().await?;
+    Ok((web, link.context("the pages are not served")?))
 }
 
 async fn start_hub(binary: &Path, directory: &Path, address: &str) -> anyhow::Result<Child> {
@@ -468,6 +504,19 @@ environments:
   - name: prod
     branch: prod
     promotesFrom: stage
+    strategy:
+      waves:
+        - name: canary
+          selector: tier=canary
+      soak: 5s
+      progressDeadline: 2m
+      onFailure: rollback
+    gates:
+      proof: {{soak: 5s}}
+clusters:
+  - name: prod-eu-1
+    environment: prod
+    labels: {{tier: canary}}
 applications:
   - name: platform
     repository: fleet
@@ -490,6 +539,24 @@ fn config(greeting: &str) -> String {
         "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: greeting\ndata:\n  text: {greeting}\n"
     )
 }
+
+/// What each environment may set by itself.
+const PROBE: &str = "apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: probe
+  namespace: default
+spec:
+  selector:
+    matchLabels: {app: probe}
+  template:
+    metadata:
+      labels: {app: probe}
+    spec:
+      containers:
+        - name: probe
+          image: example.com/probe:1
+";
 
 fn configuration(repository: &Repository) -> anyhow::Result<()> {
     let namespace =
@@ -535,6 +602,7 @@ spec:
              data:\n  name: {environment}\n"
         );
         repository.write(&format!("clusters/{environment}/facts.yaml"), &facts)?;
+        repository.write(&format!("clusters/{environment}/probe.yaml"), PROBE)?;
     }
     Ok(())
 }

@@ -233,20 +233,18 @@ async fn e13_a_person_logs_in_and_stays_in_without_a_secret_in_sight() {
     assert!(err.contains("have certificates"), "{err}");
 }
 
-/// A hub with pages, on a port that is free now, and a tab of somebody.
+/// A hub with pages, and a tab of somebody.
 async fn pages(issuer: &Issuer, directory: &Path) -> (app::Running, Tab) {
     Authority::init(directory, Timestamp::now()).unwrap();
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let listen = free.local_addr().unwrap().to_string();
-    drop(free);
     let web = web::Config {
-        listen: listen.clone(),
+        listen: "127.0.0.1:0".to_owned(),
         url: SITE.to_owned(),
         behind_proxy: true,
         ..web::Config::default()
     };
     let running = hub_with(directory, Some(issuer), Some(web)).await;
-    (running, Tab::new(SITE, &listen).unwrap())
+    let address = running.web_address.unwrap().to_string();
+    (running, Tab::new(SITE, &address).unwrap())
 }
 
 /// Opens a page once the hub knows the issuer, which it asks beside.

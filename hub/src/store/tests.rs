@@ -398,6 +398,7 @@ async fn s05_a_migration_that_was_cut_short_is_not_there_at_all() {
         "ALTER TABLE tokens DROP COLUMN revoked_at",
         "DROP TABLE retired",
         "DROP TABLE facts",
+        "DROP TABLE sessions",
         "ALTER TABLE reports DROP COLUMN current_since",
         "DROP TABLE environments",
         "DROP TABLE rollouts",

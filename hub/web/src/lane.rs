@@ -68,7 +68,7 @@ pub struct Progress {
 }
 
 /// How many clusters of a wave are how far.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bar {
     /// Of the wave.
     pub name: String,

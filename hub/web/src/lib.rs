@@ -15,6 +15,7 @@ pub mod difference;
 pub mod entrance;
 pub mod filter;
 pub mod follow;
+pub mod grouping;
 pub mod lane;
 pub mod mirror;
 pub mod pages;

@@ -12,6 +12,7 @@ use crate::act::{Action, Offer};
 use crate::attention::{MOST, Need, needs};
 use crate::difference::{Group, groups};
 use crate::filter::Filter;
+use crate::grouping::{Grouping, group};
 use crate::lane::{CELLS, Lane, Progress, lane, lanes, progress, state};
 use crate::mirror::Mirror;
 use crate::text;
@@ -142,6 +143,7 @@ impl Home {
 pub struct EnvironmentPage {
     frame: Frame,
     lane: Lane,
+    grouping: Grouping,
     groups: Vec<Group>,
     steps: Vec<Step>,
     rollouts: Vec<Rollout>,
@@ -176,6 +178,7 @@ impl EnvironmentPage {
         };
         Self {
             may_pin: pin.is_for(hub),
+            grouping: group(mirror, &environment.name, &asked.group),
             frame,
             lane,
             groups,
@@ -196,6 +199,8 @@ pub struct Asked {
     pub rollouts: Vec<Rollout>,
     /// The audit log.
     pub entries: Vec<Entry>,
+    /// The label that clusters are grouped by; empty: none.
+    pub group: String,
 }
 
 /// One rollout.

@@ -28,7 +28,10 @@ const ROLLOUTS: u32 = 20;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Page {
     Home,
-    Environment(String),
+    Environment {
+        name: String,
+        group: String,
+    },
     Rollout(String),
     Cluster(String),
     Application {
@@ -57,7 +60,9 @@ impl Page {
     fn title(&self) -> String {
         match self {
             Self::Home => "Fleet".to_owned(),
-            Self::Environment(name) | Self::Cluster(name) | Self::Rollout(name) => name.clone(),
+            Self::Environment { name, .. } | Self::Cluster(name) | Self::Rollout(name) => {
+                name.clone()
+            }
             Self::Application {
                 cluster,
                 application,
@@ -108,6 +113,7 @@ impl Site {
                     tonic::Code::PermissionDenied | tonic::Code::Unauthenticated => {
                         StatusCode::FORBIDDEN
                     }
+                    tonic::Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
                     _ => StatusCode::BAD_GATEWAY,
                 };
                 let html = TroublePage::new(frame, text(error.message())).render();
@@ -132,7 +138,12 @@ impl Reader {
         let html = match page {
             Page::Home => Home::new(frame, hub, mirror, now).render(),
             Page::Clusters(filter) => ClustersPage::new(frame, mirror, filter.clone()).render(),
-            Page::Environment(name) => {
+            Page::Environment { name, group } => {
+                if !mirror.known {
+                    return Err(tonic::Status::unavailable(
+                        "the fleet is being read; reload in a moment",
+                    ));
+                }
                 let environment = mirror.environment(name).ok_or_else(|| {
                     tonic::Status::not_found(format!("there is no environment {name:?}"))
                 })?;
@@ -140,6 +151,7 @@ impl Reader {
                     steps: self.explain(name).await?,
                     rollouts: self.rollouts(name).await?,
                     entries: self.audit(name).await?,
+                    group: group.clone(),
                 };
                 EnvironmentPage::new(frame, hub, mirror, environment, asked, now).render()
             }
@@ -169,8 +181,8 @@ impl Reader {
                 entries.retain(|one| one.clusters.iter().any(|one| one == name));
                 let asked = Asked {
                     steps: self.explain(name).await?,
-                    rollouts: Vec::new(),
                     entries,
+                    ..Asked::default()
                 };
                 ClusterPage::new(frame, hub, cluster, asked, now).render()
             }

@@ -113,7 +113,12 @@ fn page_of(path: &str, query: &str) -> Option<Page> {
         ["clusters"] => Page::Clusters(Query::<Filter>::try_from_uri(&uri(query)).ok()?.0),
         ["rollouts"] => Page::Rollouts,
         ["audit"] => Page::Audit,
-        ["env", name] => Page::Environment((*name).to_owned()),
+        ["env", name] => Page::Environment {
+            name: (*name).to_owned(),
+            group: fields
+                .and_then(|Query(mut fields)| fields.remove("group"))
+                .unwrap_or_default(),
+        },
         ["rollout", name] => Page::Rollout((*name).to_owned()),
         ["promote", name] => Page::Promote((*name).to_owned()),
         ["cluster", name] => Page::Cluster((*name).to_owned()),
@@ -378,8 +383,11 @@ mod tests {
     fn paths_are_pages() {
         assert_eq!(page_of("/", ""), Some(Page::Home));
         assert_eq!(
-            page_of("/env/prod", ""),
-            Some(Page::Environment("prod".to_owned()))
+            page_of("/env/prod", "group=region"),
+            Some(Page::Environment {
+                name: "prod".to_owned(),
+                group: "region".to_owned(),
+            })
         );
         let filter = Filter {
             env: "prod".to_owned(),
