@@ -193,6 +193,12 @@ fn charts_of_the_tree_are_rendered_and_changed_like_all_else() -> Result<(), Ren
             value(&rendered)
         );
     }
+    // Without a file of its own, the chart's values are the file.
+    let merged = with_chart(
+        "helmCharts: [{name: c, releaseName: web, valuesMerge: merge, valuesInline: {b: own, d: own}}]\n",
+        &[],
+    )?;
+    assert!(value(&merged).starts_with("chart chart chart"));
     // Where kustomize itself would have pulled it to.
     let pulled = [
         (

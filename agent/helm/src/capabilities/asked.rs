@@ -1,7 +1,9 @@
 //! What charts asked of the cluster: inputs of a render, and nothing else of the cluster is one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 /// Notes that are taken while a chart is rendered. Copies share them; equality leaves them aside.
 #[derive(Clone, Debug, Default)]
@@ -27,8 +29,7 @@ const MAX_QUESTIONS: usize = 1000;
 
 impl Asked {
     fn note(&self, note: impl FnOnce(&mut Notes)) {
-        // Plain sets: a panic elsewhere leaves them whole.
-        note(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        note(&mut self.0.lock());
     }
 
     pub(super) fn version(&self) {
@@ -55,7 +56,7 @@ impl Asked {
         all: &[String],
         has: impl Fn(&str) -> bool,
     ) -> Answers {
-        let notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let notes = self.0.lock();
         Answers {
             version: notes.version.then(|| version.to_owned()),
             all: notes.all.then(|| all.to_vec()),

@@ -3,7 +3,9 @@
 use std::collections::hash_map::{DefaultHasher, Entry};
 use std::collections::{HashMap, VecDeque};
 use std::hash::{Hash as _, Hasher as _};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::{Error, Parsed};
 
@@ -39,13 +41,12 @@ impl Cache {
         let mut hasher = DefaultHasher::new();
         (name, text).hash(&mut hasher);
         let key = hasher.finish();
-        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = |file: &File| *file.name == *name && *file.text == *text;
-        if let Some(file) = lock().files.get(&key).filter(|file| known(file)) {
+        if let Some(file) = self.0.lock().files.get(&key).filter(|file| known(file)) {
             return Ok(file.parsed.clone());
         }
         let parsed = Parsed::new(name, text)?;
-        lock().keep(
+        self.0.lock().keep(
             key,
             File {
                 name: name.into(),
@@ -108,7 +109,7 @@ mod tests {
             let text = format!("{number}{large}");
             cache.parse("c/templates/large.yaml", &text).unwrap();
         }
-        let kept = cache.0.lock().unwrap();
+        let kept = cache.0.lock();
         assert!(kept.bytes <= MAX_BYTES, "{}", kept.bytes);
         assert_eq!(kept.files.len(), kept.order.len());
         let sum: usize = kept.files.values().map(File::bytes).sum();

@@ -257,7 +257,11 @@ fn hooks_are_those_of_this_kind_of_release() {
         assert_eq!(found, pairs(wanted), "{key}");
     };
     let names = |rendered: &Rendered| {
-        let mut names: Vec<&str> = rendered.manifests.iter().map(|one| one.name()).collect();
+        let mut names: Vec<&str> = rendered
+            .manifests
+            .iter()
+            .map(crate::Manifest::name)
+            .collect();
         names.sort_unstable();
         names.join(" ")
     };

@@ -107,7 +107,7 @@ fn render(
         )));
     }
     let chart = session.chart(directory, &reference)?;
-    let values = values_of(entry, session, directory)?;
+    let values = values_of(entry, &chart.values, session, directory)?;
     let mut capabilities = Capabilities::default();
     if !entry.kube_version.is_empty() {
         let version = KubeVersion::parse(&entry.kube_version).map_err(Failure::render)?;
@@ -148,7 +148,12 @@ fn render(
 }
 
 /// The values of files and those of the entry itself, brought together as it says.
-fn values_of(entry: &HelmChart, session: &Session<'_>, directory: &Directory) -> Outcome<Map> {
+fn values_of(
+    entry: &HelmChart,
+    own: &Map,
+    session: &Session<'_>,
+    directory: &Directory,
+) -> Outcome<Map> {
     let read = |file: &str| {
         let loaded = session.load(directory, file)?;
         values::load(loaded.content).map_err(|error| {
@@ -160,7 +165,9 @@ fn values_of(entry: &HelmChart, session: &Session<'_>, directory: &Directory) ->
         })
     };
     let file = match entry.values_file.as_str() {
-        // The chart's own values, which are below everything anyway.
+        // The chart's own values count here only where they come over the entry's: they are below
+        // everything anyway.
+        "" if entry.values_merge == "merge" => own.deep_copy(),
         "" => Map::new(),
         file => read(file)?,
     };
