@@ -49,6 +49,12 @@ pub enum Command {
     /// Marks: what is well, what somebody should look at (!), what is wrong, and what could not be found out
     /// (?). Exit code 1: something is wrong; 2: nothing that was seen is, and not all could be seen.
     Check(Box<Check>),
+    /// Write the manual's pages, one for each command.
+    #[command(hide = true)]
+    Man {
+        /// An existing directory.
+        directory: PathBuf,
+    },
     /// Work with the agent's policy file.
     Policy {
         /// What to do with it.
@@ -60,12 +66,12 @@ pub enum Command {
 /// What to do with a policy file.
 #[derive(Debug, Subcommand)]
 pub enum PolicyCommand {
-    /// Check it.
+    /// Check a policy file.
     Check {
         /// The file.
         file: PathBuf,
     },
-    /// Say what it allows, in sentences; what it leaves open is marked.
+    /// Say what a policy file allows, in sentences; what it leaves open is marked.
     Explain {
         /// The file.
         file: PathBuf,

@@ -7,13 +7,20 @@ mod rights;
 #[cfg(test)]
 mod tests;
 
+use flotilla_shared::findings::Findings;
 use jiff::Timestamp;
 
-pub(crate) use gather::gather;
-pub(crate) use judge::judge;
+use gather::gather;
+use judge::judge;
 pub(crate) use rights::{Kind, Right, wanted};
 
+use crate::args::Check;
 use crate::policy::Policy;
+
+/// Looks at everything that the arguments name.
+pub async fn look(args: &Check) -> Findings {
+    judge(&gather(args).await)
+}
 
 /// What a thing is, or why it could not be had.
 pub(crate) type Fact<T> = Result<T, String>;

@@ -7,6 +7,8 @@ mod render;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
+use clap::CommandFactory as _;
 use flotilla_shared::{telemetry, tls};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -33,6 +35,10 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
         Command::Render(args) => render::run(*args).await?,
         Command::Plan(args) => return plan::run(*args).await,
+        Command::Man { directory } => {
+            clap_mangen::generate_to(Args::command(), &directory)
+                .with_context(|| directory.display().to_string())?;
+        }
         Command::Check(args) => return check::run(*args).await,
         Command::Policy {
             command: PolicyCommand::Check { file },

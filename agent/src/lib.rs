@@ -14,7 +14,7 @@
 
 pub mod app;
 pub mod args;
-mod check;
+pub mod check;
 pub mod cluster;
 pub mod command;
 pub mod connection;

@@ -83,6 +83,12 @@ pub enum Command {
     /// The certificate authority.
     #[command(subcommand)]
     Ca(Ca),
+    /// Write the manual's pages, one for each command.
+    #[command(hide = true)]
+    Man {
+        /// An existing directory.
+        directory: PathBuf,
+    },
     /// Check a fleet file and say what is wrong with it.
     Check {
         /// The file.

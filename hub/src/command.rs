@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use clap::CommandFactory as _;
 use flotilla_shared::id::OperatorName;
 use flotilla_shared::identity::Identity;
 use flotilla_shared::{telemetry, tls};
@@ -37,6 +38,11 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         } => {
             may_make_authority(&data_dir, pod_name.as_deref())?;
             init(&data_dir, &operator, &address)
+        }
+        Command::Man { directory } => {
+            clap_mangen::generate_to(Args::command(), &directory)
+                .with_context(|| directory.display().to_string())?;
+            Ok(ExitCode::SUCCESS)
         }
         Command::Check { file } => check(&file),
         Command::Run(run) => {

@@ -1,6 +1,6 @@
 //! Each fault has its finding, and what is well has none.
 
-use flotilla_shared::findings::{Findings, Outcome};
+use flotilla_shared::findings::Outcome;
 
 use super::*;
 

@@ -6,14 +6,14 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use crate::args::{Check, PlanOutput};
-use crate::check::{gather, judge};
+use crate::check::look;
 
 /// Looks, prints, and says by the exit code how it stands.
 ///
 /// # Errors
 /// When the output cannot be written.
 pub(super) async fn run(args: Check) -> anyhow::Result<ExitCode> {
-    let findings = judge(&gather(&args).await);
+    let findings = look(&args).await;
     let text = match args.output {
         PlanOutput::Json => serde_json::to_string_pretty(&findings)? + "\n",
         PlanOutput::Text => findings.to_text(&|_, mark| mark.to_owned()),

@@ -42,7 +42,8 @@ subjects:
     namespace: flotilla-system
 ";
 const DAEMON_SET: &str = include_str!("../../../../deploy/agent/daemonset.yaml");
-const STATEFUL_SET: &str = include_str!("../../../../deploy/agent/statefulset.yaml");
+const STATEFUL_SET: &str =
+    include_str!("../../../../deploy/agent/components/stateful-set/statefulset.yaml");
 
 /// What the files leave open.
 struct Values {

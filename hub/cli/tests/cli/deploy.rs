@@ -5,11 +5,21 @@ use std::path::{Path, PathBuf};
 use flotilla_yaml::{Limits, parse_documents};
 use serde_json::Value;
 
+use crate::service::{Fake, Hub, stderr, stdout};
+
 fn manifests(directory: &str) -> Vec<(PathBuf, Value)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy");
     let mut all = Vec::new();
-    for entry in std::fs::read_dir(root.join(directory)).unwrap() {
-        let path = entry.unwrap().path();
+    let mut open = vec![root.join(directory)];
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(
+                std::fs::read_dir(&path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
+            continue;
+        }
         if path.ends_with("kustomization.yaml") {
             // It is read by kustomize, and becomes no object.
             continue;
@@ -58,4 +68,40 @@ fn every_pod_is_restricted() {
         }
     }
     assert_eq!(seen, 5);
+}
+
+#[test]
+fn the_agents_chart_takes_what_join_manifest_prints_for_it() {
+    let hub = Hub::start(Fake::default());
+    let made = hub.run(&[
+        "cluster",
+        "join-manifest",
+        "prod-1",
+        "--workload",
+        "stateful-set",
+        "-o",
+        "helm-values",
+    ]);
+    assert_eq!(made.status.code(), Some(0), "{}", stderr(&made));
+    let values = hub.directory().join("values.yaml");
+    std::fs::write(&values, made.stdout).unwrap();
+    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/charts/flotilla-agent");
+    let rendered = hub.run(&[
+        "render",
+        chart.to_str().unwrap(),
+        "--renderer",
+        "helm",
+        "--values",
+        values.to_str().unwrap(),
+    ]);
+    assert_eq!(rendered.status.code(), Some(0), "{}", stderr(&rendered));
+    let text = stdout(&rendered);
+    for wanted in [
+        "kind: StatefulSet",
+        "flt_id_secret",
+        "hub.example.org:8443",
+        "prod-1",
+    ] {
+        assert!(text.contains(wanted), "{wanted}\n{text}");
+    }
 }

@@ -1,0 +1,8 @@
+# The agent from a static program that was built before, for each architecture of a release:
+#   docker buildx build --platform linux/amd64,linux/arm64 -f deploy/images/agent.release.Dockerfile dist/image
+# The context has one directory for each architecture, as deploy/release makes it.
+FROM gcr.io/distroless/static-debian12:nonroot
+ARG TARGETARCH
+COPY ${TARGETARCH}/flotilla-agent /usr/local/bin/flotilla-agent
+USER 65532:65532
+ENTRYPOINT ["/usr/local/bin/flotilla-agent"]

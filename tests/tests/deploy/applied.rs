@@ -1,0 +1,188 @@
+//! API servers take all of it, and the agent's rights suffice.
+
+use std::time::Duration;
+
+use clap::Parser as _;
+use flotilla_agent::args::{Args, Command};
+use flotilla_agent::check;
+use flotilla_apiserver::{Config, User};
+use flotilla_shared::findings::{Finding, Outcome};
+use flotilla_tests::cluster::TestCluster;
+use flotilla_tests::eventually;
+use serde_json::{Value, json};
+
+use crate::rendered::{OVERLAYS, Objects, charts, ours};
+
+const ACCOUNT: &str = "system:serviceaccount:flotilla-system:flotilla-agent";
+
+/// Where objects of a kind are, and whether in a namespace.
+fn collection(value: &Value) -> String {
+    let (version, kind) = (value["apiVersion"].as_str(), value["kind"].as_str());
+    let (version, kind) = (version.unwrap(), kind.unwrap());
+    let root = match version {
+        "v1" => "/api/v1".to_owned(),
+        version => format!("/apis/{version}"),
+    };
+    let plural = match kind {
+        "NetworkPolicy" => "networkpolicies".to_owned(),
+        kind => format!("{}s", kind.to_lowercase()),
+    };
+    match value["metadata"]["namespace"].as_str() {
+        Some(namespace) => format!("{root}/namespaces/{namespace}/{plural}"),
+        None => format!("{root}/{plural}"),
+    }
+}
+
+async fn apply(cluster: &TestCluster, value: &Value) -> Result<(), String> {
+    let name = value["metadata"]["name"].as_str().unwrap();
+    let path = format!("{}/{name}?fieldManager=test&force=true", collection(value));
+    let kind = "application/apply-patch+yaml";
+    let answer = cluster.request("PATCH", &path, kind, Some(value)).await;
+    let (code, answer) = answer.map_err(|error| error.to_string())?;
+    if code < 300 {
+        return Ok(());
+    }
+    Err(format!("{path}: {code} {answer}"))
+}
+
+/// The Prometheus operator's kinds, as far as an API server needs to know them.
+async fn define(cluster: &TestCluster, kind: &str) {
+    let plural = format!("{}s", kind.to_lowercase());
+    let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": format!("{plural}.monitoring.coreos.com")},
+        "spec": {
+            "group": "monitoring.coreos.com",
+            "scope": "Namespaced",
+            "names": {"kind": kind, "plural": plural},
+            "versions": [{"name": "v1", "served": true, "storage": true,
+                          "schema": {"openAPIV3Schema": schema}}],
+        },
+    });
+    apply(cluster, &definition).await.unwrap();
+}
+
+/// Namespaces first; a definition takes a moment to be served.
+async fn apply_all(cluster: &TestCluster, name: &str, objects: &Objects) {
+    let is_namespace = |key: &&String| key.starts_with("Namespace ");
+    let (first, rest): (Vec<_>, Vec<_>) = objects.keys().partition(is_namespace);
+    for key in first.into_iter().chain(rest) {
+        let what = format!("{name}: {key} is taken");
+        let mut last = String::new();
+        let limit = Duration::from_secs(60);
+        let taken = eventually(&what, limit, async || {
+            apply(cluster, &objects[key]).await.ok()
+        })
+        .await;
+        if taken.is_err() {
+            last = apply(cluster, &objects[key])
+                .await
+                .err()
+                .unwrap_or_default();
+        }
+        assert!(taken.is_ok(), "{what}: {last}");
+    }
+}
+
+/// What a controller does with the aggregated role.
+async fn aggregate(cluster: &TestCluster) {
+    let path = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
+    let builtin = cluster
+        .live(&format!("{path}/flotilla-agent-builtin"))
+        .await;
+    let mut role = cluster
+        .live(&format!("{path}/flotilla-agent"))
+        .await
+        .unwrap();
+    role["rules"] = builtin.unwrap()["rules"].clone();
+    let path = format!("{path}/flotilla-agent");
+    let answer = cluster
+        .request("PUT", &path, "application/json", Some(&role))
+        .await;
+    let (code, answer) = answer.unwrap();
+    assert_eq!(code, 200, "{answer}");
+}
+
+async fn everything_is_taken(cluster: &TestCluster) {
+    define(cluster, "PodMonitor").await;
+    define(cluster, "PrometheusRule").await;
+    for (name, ..) in OVERLAYS {
+        apply_all(cluster, name, &ours(name)).await;
+    }
+    for chart in ["flotilla-hub", "flotilla-agent"] {
+        apply_all(cluster, chart, &charts(chart, &json!({})).unwrap()).await;
+    }
+}
+
+/// `flotilla-agent check` with the service account's rights, against each kind of the built-in role.
+async fn rights_suffice(cluster: &TestCluster) {
+    aggregate(cluster).await;
+    let kinds = [
+        "ConfigMap",
+        "Secret",
+        "Service",
+        "Deployment.apps",
+        "StatefulSet.apps",
+        "CronJob.batch",
+    ];
+    let directory = tempfile::tempdir().unwrap();
+    let policy = directory.path().join("policy.yaml");
+    std::fs::write(&policy, json!({"kinds": kinds}).to_string()).unwrap();
+    let groups = [
+        "system:serviceaccounts",
+        "system:serviceaccounts:flotilla-system",
+    ];
+    let kubeconfig = cluster.kubeconfig_of(&User::new(ACCOUNT, &groups)).unwrap();
+    let look = async || {
+        let arguments = [
+            "flotilla-agent",
+            "check",
+            "--policy",
+            policy.to_str().unwrap(),
+        ];
+        let kubeconfig = ["--kubeconfig", kubeconfig.to_str().unwrap()];
+        let args = Args::try_parse_from(arguments.into_iter().chain(kubeconfig)).unwrap();
+        let Command::Check(args) = args.command else {
+            panic!("it is a check");
+        };
+        let findings = check::look(&args).await;
+        let rights = findings
+            .groups
+            .iter()
+            .filter(|group| group.name == "rights");
+        let rights: Vec<Finding> = rights.flat_map(|group| &group.findings).cloned().collect();
+        (findings.exit_code(), rights)
+    };
+    let (code, findings) = look().await;
+    assert_eq!(findings.len(), kinds.len() + 3, "{findings:#?}");
+    for finding in &findings {
+        assert_eq!(finding.outcome, Outcome::Well, "{finding:?}");
+    }
+    assert_eq!(code, 0);
+    // A kind of somebody else's is told with what to do.
+    std::fs::write(&policy, json!({"kinds": ["Node"]}).to_string()).unwrap();
+    let (code, findings) = look().await;
+    let wrong = findings.iter().find(|one| one.outcome == Outcome::Wrong);
+    let wrong = wrong.unwrap_or_else(|| panic!("{findings:#?}"));
+    assert!(wrong.text.starts_with("applying nodes: lacks"), "{wrong:?}");
+    assert!(wrong.hint.contains("agent-may-apply"), "{wrong:?}");
+    assert_eq!(code, 1);
+}
+
+#[tokio::test]
+async fn the_embedded_api_server_takes_everything_and_the_agents_rights_suffice() {
+    let cluster = TestCluster::embedded(Config::default()).await.unwrap();
+    everything_is_taken(&cluster).await;
+    rights_suffice(&cluster).await;
+}
+
+#[tokio::test]
+async fn a_real_api_server_takes_everything_and_the_agents_rights_suffice() {
+    let Some(cluster) = TestCluster::real().await.unwrap() else {
+        return;
+    };
+    everything_is_taken(&cluster).await;
+    rights_suffice(&cluster).await;
+}
