@@ -150,3 +150,178 @@ fn prometheus_itself_takes_the_rules_and_their_tests() {
         );
     }
 }
+
+/// What a fleet that is well shows, for six hours.
+const WELL: [(&str, &str); 17] = [
+    (
+        "flotilla_hub_store_errors_total{instance=\"hub\"}",
+        "0+0x400",
+    ),
+    (
+        "flotilla_hub_branch_read_age_seconds{repository=\"fleet\",branch=\"prod\"}",
+        "30+0x400",
+    ),
+    (
+        "flotilla_hub_rollouts{environment=\"prod\",state=\"running\"}",
+        "1+0x400",
+    ),
+    (
+        "flotilla_hub_rollouts{environment=\"prod\",state=\"halted\"}",
+        "0+0x400",
+    ),
+    (
+        "flotilla_hub_rollouts{environment=\"prod\",state=\"pending\"}",
+        "0+0x400",
+    ),
+    (
+        "flotilla_hub_rollouts{environment=\"prod\",state=\"paused\"}",
+        "0+0x400",
+    ),
+    (
+        "flotilla_hub_clusters{environment=\"prod\",state=\"online\"}",
+        "100+0x400",
+    ),
+    (
+        "flotilla_hub_clusters{environment=\"prod\",state=\"offline\"}",
+        "2+0x400",
+    ),
+    (
+        "flotilla_hub_clusters{environment=\"prod\",state=\"failed\"}",
+        "0+0x400",
+    ),
+    ("flotilla_agent_leader{job=\"prod-1\",pod=\"a\"}", "1+0x400"),
+    ("flotilla_agent_leader{job=\"prod-1\",pod=\"b\"}", "0+0x400"),
+    (
+        "flotilla_agent_connection_status{job=\"prod-1\",pod=\"a\"}",
+        "1+0x400",
+    ),
+    (
+        "flotilla_agent_connection_status{job=\"prod-1\",pod=\"b\"}",
+        "0+0x400",
+    ),
+    (
+        "flotilla_agent_certificate_expires_timestamp_seconds{job=\"prod-1\",instance=\"a\"}",
+        "90000+0x400",
+    ),
+    (
+        "flotilla_agent_app_info{job=\"prod-1\",application=\"web\",reason=\"DeleteBudget\"}",
+        "0+0x400",
+    ),
+    (
+        "flotilla_agent_drift_corrections_total{job=\"prod-1\",application=\"web\"}",
+        "0+0x400",
+    ),
+    (
+        "flotilla_agent_source_behind_seconds{job=\"prod-1\"}",
+        "0+0x400",
+    ),
+];
+
+/// A fault of each alert: where its series differ from those of a fleet that is well, by a part of its name.
+const FAULTS: [(&str, &[(&str, &str)]); 12] = [
+    ("FlotillaHubNotStoring", &[("store_errors", "0+1x400")]),
+    ("FlotillaBranchUnread", &[("branch_read_age", "700+0x400")]),
+    (
+        "FlotillaRolloutHalted",
+        &[
+            ("state=\"halted\"", "1+0x400"),
+            ("state=\"running\"", "0+0x400"),
+        ],
+    ),
+    (
+        "FlotillaRolloutWaits",
+        &[
+            ("state=\"paused\"", "1+0x400"),
+            ("state=\"running\"", "0+0x400"),
+        ],
+    ),
+    ("FlotillaClustersFailed", &[("state=\"failed\"", "1+0x400")]),
+    (
+        "FlotillaClustersOffline",
+        &[("state=\"offline\"", "20+0x400")],
+    ),
+    (
+        "FlotillaNoLeader",
+        &[("leader{job=\"prod-1\",pod=\"a\"", "0+0x400")],
+    ),
+    (
+        "FlotillaAgentDisconnected",
+        &[("connection_status{job=\"prod-1\",pod=\"a\"", "0+0x400")],
+    ),
+    (
+        "FlotillaCertificateEnds",
+        &[("certificate_expires", "25200+0x400")],
+    ),
+    ("FlotillaDeletesHeld", &[("app_info", "1+0x400")]),
+    ("FlotillaFight", &[("drift_corrections", "0+2x400")]),
+    (
+        "FlotillaAssignmentBehind",
+        &[("source_behind", "90000+0x400")],
+    ),
+];
+
+/// One of promtool's tests: these series, and after six hours these alerts and no others.
+fn staged(faults: &[(&str, &str)], alert: Option<&str>) -> Value {
+    let mut used = 0;
+    let series: Vec<Value> = WELL
+        .iter()
+        .map(|(name, well)| {
+            let fault = faults.iter().find(|(part, _)| name.contains(part));
+            used += usize::from(fault.is_some());
+            let values = fault.map_or(*well, |(_, values)| values);
+            serde_json::json!({"series": name, "values": values})
+        })
+        .collect();
+    assert_eq!(used, faults.len(), "{faults:?}: each is about one series");
+    let fires = alert
+        .map(|name| serde_json::json!({"labels": format!("{{alertname=\"{name}\"}}"), "value": 1}));
+    serde_json::json!({
+        "interval": "1m",
+        "input_series": series,
+        "promql_expr_test": [{
+            "expr": "count by (alertname) (ALERTS{alertstate=\"firing\"})",
+            "eval_time": "6h",
+            "exp_samples": fires.into_iter().collect::<Vec<_>>(),
+        }],
+    })
+}
+
+#[test]
+fn every_alert_fires_on_its_fault_and_no_other_one_does() {
+    let rules: Value = yaml(&read("deploy/monitoring/rules.yaml"));
+    let groups = rules["groups"].as_array().unwrap().iter();
+    let rules = groups.flat_map(|group| group["rules"].as_array().unwrap());
+    let alerts: BTreeSet<&str> = rules.map(|rule| rule["alert"].as_str().unwrap()).collect();
+    let faults: BTreeSet<&str> = FAULTS.iter().map(|(alert, _)| *alert).collect();
+    assert_eq!(alerts, faults, "each alert has its fault");
+    let Some(promtool) = flotilla_needs::program("prometheus", None, &["promtool"]) else {
+        return;
+    };
+    let mut tests = vec![staged(&[], None)];
+    tests.extend(
+        FAULTS
+            .iter()
+            .map(|(alert, faults)| staged(faults, Some(alert))),
+    );
+    let file = serde_json::json!({
+        "rule_files": [root().join("deploy/monitoring/rules.yaml").canonicalize().unwrap()],
+        "evaluation_interval": "1m",
+        "tests": tests,
+    });
+    let directory = std::env::temp_dir().join(format!("flotilla-rules-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let path = directory.join("staged.yaml");
+    std::fs::write(&path, file.to_string()).unwrap();
+    let output = Command::new(&promtool)
+        .args(["test", "rules"])
+        .arg(&path)
+        .output()
+        .unwrap();
+    std::fs::remove_dir_all(&directory).unwrap();
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{told}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}

@@ -7,8 +7,6 @@ mod join;
 mod promote;
 mod render;
 mod steer;
-#[cfg(test)]
-mod tests;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -362,5 +360,51 @@ fn duration(text: &str) -> Result<Duration, String> {
     match number.checked_mul(unit) {
         Some(seconds @ 1..=31_536_000) => Ok(Duration::from_secs(seconds)),
         _ => Err("give a time from 1s to 365d".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_and_bounded() {
+        assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("10m"), Ok(Duration::from_secs(600)));
+        for bad in ["", "0s", "m", "1w", "99999999999999999999s", "366d", "-1s"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn kubectl_finds_us_by_name() {
+        for (program, plugin) in [
+            ("/usr/bin/flotilla", false),
+            ("/home/a/.krew/bin/kubectl-flotilla", true),
+            ("kubectl-flotilla.exe", true),
+            ("", false),
+        ] {
+            assert_eq!(is_plugin(Some(OsStr::new(program))), plugin, "{program}");
+        }
+        assert!(!is_plugin(None));
+    }
+
+    /// The whole help, so that a change of it is seen in review.
+    #[test]
+    fn the_help_of_every_command() {
+        fn add(command: &mut clap::Command, path: &str, out: &mut String) {
+            let path = format!("{path} {}", command.get_name());
+            out.push_str(&format!("===={path}\n{}\n", command.render_help()));
+            for sub in command.get_subcommands_mut() {
+                if sub.get_name() != "help" {
+                    add(sub, &path, out);
+                }
+            }
+        }
+        let mut command = Args::command().term_width(100);
+        command.build();
+        let mut out = String::new();
+        add(&mut command, "", &mut out);
+        insta::assert_snapshot!(out);
     }
 }

@@ -6,6 +6,8 @@
     reason = "a test that cannot go on has failed"
 )]
 
+#[path = "cli/book.rs"]
+mod book;
 #[path = "cli/check.rs"]
 mod check;
 #[path = "cli/commands.rs"]

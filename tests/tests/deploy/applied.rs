@@ -64,8 +64,29 @@ async fn define(cluster: &TestCluster, kind: &str) {
     apply(cluster, &definition).await.unwrap();
 }
 
+/// A StatefulSet cannot become one of another form.
+async fn clear(cluster: &TestCluster) {
+    for (namespace, name) in [
+        ("flotilla-hub", "flotilla-hub"),
+        ("flotilla-system", "flotilla-agent"),
+    ] {
+        for plural in ["statefulsets", "daemonsets"] {
+            let path = format!("/apis/apps/v1/namespaces/{namespace}/{plural}/{name}");
+            let answer = cluster
+                .request("DELETE", &path, "application/json", None)
+                .await;
+            answer.unwrap();
+            let gone = "the workload is gone";
+            let limit = Duration::from_secs(60);
+            let look = async || cluster.live(&path).await.is_none().then_some(());
+            eventually(gone, limit, look).await.unwrap();
+        }
+    }
+}
+
 /// Namespaces first; a definition takes a moment to be served.
 async fn apply_all(cluster: &TestCluster, name: &str, objects: &Objects) {
+    clear(cluster).await;
     let is_namespace = |key: &&String| key.starts_with("Namespace ");
     let (first, rest): (Vec<_>, Vec<_>) = objects.keys().partition(is_namespace);
     for key in first.into_iter().chain(rest) {
@@ -108,7 +129,8 @@ async fn aggregate(cluster: &TestCluster) {
 async fn everything_is_taken(cluster: &TestCluster) {
     define(cluster, "PodMonitor").await;
     define(cluster, "PrometheusRule").await;
-    for (name, ..) in OVERLAYS {
+    // The bases last: rights are looked at as they are there.
+    for (name, ..) in OVERLAYS.iter().rev() {
         apply_all(cluster, name, &ours(name)).await;
     }
     for chart in ["flotilla-hub", "flotilla-agent"] {

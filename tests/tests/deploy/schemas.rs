@@ -166,6 +166,7 @@ fn the_schemas_know_every_key_that_the_programs_read() {
             &[
                 ("shared/spec/src/file.rs", "(?:FleetFile|[A-Za-z]+Entry)"),
                 ("shared/spec/src/strategy/entry.rs", "[A-Za-z]+Entry"),
+                ("shared/spec/src/helm.rs", "HelmEntry"),
                 ("shared/src/assignment.rs", "IgnoreRule"),
             ][..],
         ),

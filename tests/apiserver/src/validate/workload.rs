@@ -52,9 +52,12 @@ pub(super) fn template(object: &Value, pointer: &str, path: &str, causes: &mut V
     let Some(spec) = object.pointer(pointer) else {
         return;
     };
+    // A StatefulSet's claims become volumes of its pods.
+    let claims = list(object, "/spec/volumeClaimTemplates").iter();
     let volumes: BTreeSet<&str> = list(spec, "/volumes")
         .iter()
         .map(|v| text(v, "/name"))
+        .chain(claims.map(|claim| text(claim, "/metadata/name")))
         .collect();
     if list(spec, "/containers").is_empty() {
         causes.push(Cause::required(format!("{path}.containers"), ""));
