@@ -18,6 +18,29 @@ const STATES: &[&str] = &[
     "/status/syncState",
     "/status/conditions/phase",
     "/status/sync/status",
+    "/status/health/status",
+    "/status/lifecycleState",
+    "/status/provisioningState",
+    "/status/provisioning/state",
+    "/status/clusterStatus",
+    "/status/clusterPhase",
+    "/status/deploymentState",
+    "/status/deploymentStatus",
+    "/status/jobStatus",
+    "/status/jobState",
+    "/status/instanceStatus",
+    "/status/instanceState",
+    "/status/overallStatus",
+    "/status/reconcileStatus",
+    "/status/reconciliationStatus",
+    "/status/syncStatus",
+    "/status/resourceStatus",
+    "/status/connectionState",
+    "/status/connectionStatus",
+    "/status/operationState",
+    "/status/lastOperation/state",
+    "/status/stage",
+    "/status/step",
 ];
 
 /// Where they put an error in words.
@@ -36,6 +59,39 @@ const FLAGS: &[&str] = &[
     "/status/available",
     "/status/synced",
     "/status/isReady",
+    "/status/initialized",
+    "/status/provisioned",
+    "/status/reconciled",
+    "/status/running",
+    "/status/succeeded",
+    "/status/connected",
+];
+
+/// What a specification asks for, and where the status says how much of it is there.
+const COUNTS: &[(&str, &[&str])] = &[
+    (
+        "/spec/replicas",
+        &["readyReplicas", "availableReplicas", "updatedReplicas"],
+    ),
+    ("/spec/instances", &["readyInstances"]),
+    (
+        "/spec/size",
+        &["readyReplicas", "readyNodes", "readyMembers"],
+    ),
+    ("/spec/members", &["readyMembers", "readyReplicas"]),
+    ("/spec/nodes", &["readyNodes"]),
+    (
+        "/status/replicas",
+        &["readyReplicas", "availableReplicas", "updatedReplicas"],
+    ),
+    (
+        "/status/desiredReplicas",
+        &["currentReplicas", "readyReplicas"],
+    ),
+    (
+        "/status/desiredNumberScheduled",
+        &["numberReady", "numberAvailable", "updatedNumberScheduled"],
+    ),
 ];
 
 /// Where a specification asks its controller to leave the object alone.
@@ -114,12 +170,16 @@ fn said(object: &Value) -> Vec<(Sense, String)> {
             said.push((Sense::Going, format!("{name} is false")));
         }
     }
-    let wanted = integer(object, "/spec/replicas");
-    for name in ["readyReplicas", "availableReplicas", "updatedReplicas"] {
-        if let (Some(wanted), Some(have)) = (wanted, integer(object, &format!("/status/{name}")))
-            && have < wanted
-        {
-            said.push((Sense::Going, format!("{name} is {have} of {wanted}")));
+    for (asked, parts) in COUNTS {
+        let Some(wanted) = integer(object, asked) else {
+            continue;
+        };
+        for name in *parts {
+            if let Some(have) = integer(object, &format!("/status/{name}"))
+                && have < wanted
+            {
+                said.push((Sense::Going, format!("{name} is {have} of {wanted}")));
+            }
         }
     }
     said
@@ -166,7 +226,12 @@ fn conditions(object: &Value, said: &mut Vec<(Sense, String)>) {
 fn sense(kind: &str, condition: &Value, is_whole: bool) -> Sense {
     let holds = status(condition);
     let Some(meaning) = of_type(kind) else {
-        return Sense::Good;
+        // Whether it should hold is not known; a reason that names a failure is one either way.
+        return match (holds, of_reason(reason(condition))) {
+            ("True" | "False", Sense::Bad) if !is_whole => Sense::Bad,
+            ("Unknown", _) if !is_whole => Sense::Going,
+            _ => Sense::Good,
+        };
     };
     let blame = || match of_reason(reason(condition)) {
         Sense::Bad => Sense::Bad,

@@ -233,7 +233,13 @@ pub(super) fn of_reason(text: &str) -> Sense {
 pub(super) fn of_type(text: &str) -> Option<Sense> {
     const GOOD: &[&str] = &[
         "accepted",
+        "active",
+        "admitted",
+        "alive",
+        "allocated",
         "applied",
+        "approved",
+        "attached",
         "available",
         "bound",
         "complete",
@@ -242,23 +248,37 @@ pub(super) fn of_type(text: &str) -> Option<Sense> {
         "connected",
         "created",
         "deployed",
+        "ensured",
         "established",
         "exists",
+        "finished",
         "found",
+        "granted",
         "healthy",
+        "imported",
         "initialized",
         "installed",
+        "issued",
+        "joined",
         "loaded",
         "online",
+        "operational",
+        "passed",
         "programmed",
         "promoted",
+        "propagated",
         "provisioned",
+        "published",
         "ready",
         "reachable",
         "reconciled",
         "registered",
         "resolved",
         "running",
+        "satisfied",
+        "scheduled",
+        "serving",
+        "stable",
         "started",
         "succeeded",
         "success",
@@ -271,7 +291,20 @@ pub(super) fn of_type(text: &str) -> Option<Sense> {
         "verified",
         "ok",
     ];
-    let words = split(text);
+    let mut words = split(text);
+    // UpToDate and InSync are said of the whole; of what follows these words, the word before says it:
+    // ReadyForTraffic, AvailableInRegion.
+    if matches!(words.as_slice(), [.., a, b, c] if a == "up" && b == "to" && c == "date")
+        || matches!(words.as_slice(), [.., a, b] if a == "in" && b == "sync")
+    {
+        return Some(Sense::Good);
+    }
+    const JOINTS: &[&str] = &["for", "by", "in", "on", "to", "with"];
+    if let Some(at) = words.iter().position(|w| JOINTS.contains(&w.as_str()))
+        && at > 0
+    {
+        words.truncate(at);
+    }
     let (last, rest) = words.split_last()?;
     let negated = rest.last().is_some_and(|w| NOT.contains(&w.as_str()));
     let last = last.as_str();
