@@ -63,6 +63,8 @@ pub struct Head {
     pub commit: Option<Commit>,
     /// When this commit was first seen.
     pub seen_at: Option<Timestamp>,
+    /// The branch was seen to move: heads are forgotten when an epoch begins, so it did in this one.
+    pub moved: bool,
     /// The last look that succeeded.
     pub checked_at: Option<Timestamp>,
     /// Why the last look failed; none: it did not. The commit stays.
@@ -88,8 +90,6 @@ pub struct Fleet {
     epoch: Epoch,
     /// When the epoch was raised; none: it is the first.
     epoch_since: Option<Timestamp>,
-    /// Branches that moved since this process read them first.
-    pushed: BTreeSet<(RepositoryName, BranchName)>,
     spec: Arc<Spec>,
     heads: Heads,
     clusters: Clusters,

@@ -223,6 +223,7 @@ impl Fleet {
                 let pin = Pin {
                     commits,
                     mark: mark.clone(),
+                    epoch: self.epoch.0,
                     expires_at: *expires_at,
                     approval: approval.clone(),
                     unproven,

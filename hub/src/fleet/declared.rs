@@ -45,7 +45,7 @@ impl Fleet {
                     .environments
                     .entry(environment.name.clone())
                     .or_default();
-                state.approve(heads, String::new(), now);
+                state.approve(heads, String::new(), self.epoch.0, now);
                 let state = Box::new(state.clone());
                 effects.push(Effect::StoreEnvironment(environment.name.clone(), state));
             }

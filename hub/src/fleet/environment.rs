@@ -55,6 +55,9 @@ pub struct Pin {
     pub commits: Commits,
     /// Who, why, when.
     pub mark: Mark,
+    /// In which epoch; 0: an older hub did not note it.
+    #[serde(default)]
+    pub epoch: u64,
     /// End by itself; none: until a person ends it.
     pub expires_at: Option<Timestamp>,
     /// A person's signed word that agents may go back for it; the hub only passes it on.
@@ -86,6 +89,9 @@ pub struct Good {
     pub rollout: String,
     /// Since when.
     pub at: Timestamp,
+    /// In which epoch that was decided; 0: an older hub did not note it.
+    #[serde(default)]
+    pub epoch: u64,
 }
 
 /// Commits that failed.
@@ -298,8 +304,14 @@ impl EnvironmentState {
         all.rfind(|good| good.commits.get(repository) == Some(commit))
     }
 
-    /// Takes commits as good.
-    pub(super) fn approve(&mut self, commits: Commits, rollout: String, now: Timestamp) {
+    /// Takes commits as good, as decided in an epoch.
+    pub(super) fn approve(
+        &mut self,
+        commits: Commits,
+        rollout: String,
+        epoch: u64,
+        now: Timestamp,
+    ) {
         if self.approved != commits {
             if self.history.len() >= MAX_HISTORY {
                 self.history.pop_front();
@@ -308,6 +320,7 @@ impl EnvironmentState {
                 commits: commits.clone(),
                 rollout: rollout.clone(),
                 at: now,
+                epoch,
             });
         }
         self.suspects

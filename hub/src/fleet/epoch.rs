@@ -107,31 +107,33 @@ impl Fleet {
         plan: &Plan,
         now: Timestamp,
     ) -> bool {
-        let Some(since) = self.epoch_since else {
+        if self.epoch_since.is_none() {
             // It was raised by an older hub, which did not note when.
             return true;
-        };
+        }
+        // By the epoch and not by the time: clocks jump, and what they said before a restore proves nothing.
+        let is_present = |epoch: u64| epoch == self.epoch.0;
         let state = self.environments.get(&environment.name);
         let own = self.clusters.get(name);
         let own = own.and_then(|cluster| cluster.record.pin.as_ref());
         let all = state.and_then(|state| state.pin.as_ref());
-        let new = |pin: &Pin| pin.holds(now) && pin.mark.at >= since;
+        let new = |pin: &Pin| pin.holds(now) && is_present(pin.epoch);
         if [own, all].into_iter().flatten().any(new) {
             return true;
         }
         if environment.strategy.is_none() {
             let pushed = |repository| {
                 let head = (repository, environment.branch.clone());
-                self.pushed.contains(&head)
+                self.heads.get(&head).is_some_and(|head| head.moved)
             };
             return plan.commits.keys().cloned().any(pushed);
         }
         let rollout = self.rollouts.get(&environment.name);
         let running = rollout.is_some_and(|rollout| {
-            rollout.id == plan.rollout && rollout.created_at >= since && rollout.touches(name)
+            rollout.id == plan.rollout && is_present(rollout.epoch) && rollout.touches(name)
         });
         let good = state.and_then(|state| state.history.back());
-        running || good.is_some_and(|good| good.rollout == plan.rollout && good.at >= since)
+        running || good.is_some_and(|good| good.rollout == plan.rollout && is_present(good.epoch))
     }
 
     /// Shows that a cluster is held; an empty text is no news for anybody.

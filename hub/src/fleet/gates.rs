@@ -400,6 +400,7 @@ impl Fleet {
             commits: proven,
             rollout: String::new(),
             at: now,
+            epoch: self.epoch.0,
         };
         let state = self
             .environments

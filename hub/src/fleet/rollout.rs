@@ -285,6 +285,9 @@ pub struct Rollout {
     pub wave: usize,
     /// When its commits were first seen.
     pub created_at: Timestamp,
+    /// In which epoch; 0: an older hub did not note it.
+    #[serde(default)]
+    pub epoch: u64,
     /// When its first cluster could be started.
     pub started_at: Option<Timestamp>,
     /// When it was over.

@@ -197,7 +197,7 @@ impl Fleet {
         if heads.is_empty() || state.approved == heads {
             return;
         }
-        state.approve(heads, String::new(), now);
+        state.approve(heads, String::new(), self.epoch.0, now);
         let state = Box::new(state.clone());
         effects.push(Effect::StoreEnvironment(environment.name.clone(), state));
     }

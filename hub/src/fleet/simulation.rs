@@ -25,7 +25,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
-use super::rollout::{Progress, Rollout, State};
+use super::rollout::{Phase, Progress, Rollout, State};
 use super::*;
 use crate::spec;
 
@@ -82,6 +82,9 @@ struct Simulation {
     highest: BTreeMap<ClusterName, AssignmentRef>,
     /// Clusters that were started before the time of their wave.
     passed: BTreeSet<(String, ClusterName)>,
+    /// Clusters that count as done.
+    done: BTreeSet<(String, ClusterName)>,
+    judges_done: bool,
     backups: Backups,
 }
 
@@ -104,6 +107,8 @@ impl Simulation {
             calm: false,
             highest: BTreeMap::new(),
             passed: BTreeSet::new(),
+            done: BTreeSet::new(),
+            judges_done: true,
             backups: Backups::default(),
         };
         simulation.boot();
@@ -118,7 +123,10 @@ impl Simulation {
         // Most fleets of a simulation are smaller than a real turn.
         self.hub.turn = self.rng.random_range(1..8);
         let restored = self.disk.restore();
+        self.judges_done = false;
         self.feed(restored);
+        // What the store says of them was judged when it came to be so.
+        self.judges_done = true;
         let spec = spec::parse("f", &self.text).unwrap();
         self.feed(Event::SpecChanged(Arc::new(spec)));
     }
@@ -140,6 +148,7 @@ impl Simulation {
     fn feed(&mut self, event: Event) {
         let effects = self.hub.step(event, self.now);
         self.check_passed();
+        self.check_done();
         let stored = effects
             .iter()
             .take_while(|effect| effect.is_stored())
@@ -261,8 +270,9 @@ fn i07_whole_fleets_converge_after_any_faults_and_keep_i01_to_i04() {
         held += result.2;
     }
     eprintln!("{restored} backups were put back, {held} times a cluster stayed where it was");
-    let judged = std::env::var_os("FLOTILLA_RESTORE_LAW").is_some();
-    assert!(runs < 50 || restored > 20 && (held > 5 || !judged));
+    assert!(runs < 50 || restored > 20);
+    // A rare thing: about one restore in ten.
+    assert!(runs < 200 || held > 0);
     eprintln!("{passed} clusters were let through before their waves");
     assert!(runs < 50 || passed > 0);
 }

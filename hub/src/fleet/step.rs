@@ -288,10 +288,8 @@ impl Fleet {
                 Some(commit) => {
                     head.problem = None;
                     if head.commit.as_ref() != Some(commit) {
-                        if head.commit.is_some() {
-                            self.pushed.insert((repository.clone(), branch.clone()));
-                        }
                         *head = Head {
+                            moved: head.commit.is_some(),
                             commit: Some(commit.clone()),
                             seen_at: Some(pushed.unwrap_or(now)),
                             checked_at: Some(now),

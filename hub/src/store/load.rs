@@ -24,14 +24,16 @@ impl Store {
         self.remember_end().await?;
         let mut heads = Vec::new();
         for row in self
-            .rows("SELECT repository, branch, commit_id, seen_at FROM heads")
+            .rows("SELECT repository, branch, commit_id, seen_at, moved FROM heads")
             .await?
         {
             let damaged = || self.damaged("a branch head");
             let text = |index: usize| row.try_get::<String, _>(index).map_err(self.error());
             let commit: Option<String> = row.try_get(2).map_err(self.error())?;
             let seen_at: Option<i64> = row.try_get(3).map_err(self.error())?;
+            let moved: i64 = row.try_get(4).map_err(self.error())?;
             let head = Head {
+                moved: moved != 0,
                 commit: commit
                     .map(|c| c.parse())
                     .transpose()

@@ -51,6 +51,7 @@ const MIGRATIONS: &[&[&str]] = &[
         "CREATE TABLE sessions (hash TEXT PRIMARY KEY, person TEXT NOT NULL, sealed BLOB NOT NULL, \
          version INTEGER NOT NULL, created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL)",
     ],
+    &["ALTER TABLE heads ADD COLUMN moved INTEGER NOT NULL DEFAULT 0"],
 ];
 
 /// The version this hub knows.

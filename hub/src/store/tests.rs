@@ -399,6 +399,7 @@ async fn s05_a_migration_that_was_cut_short_is_not_there_at_all() {
         "DROP TABLE retired",
         "DROP TABLE facts",
         "DROP TABLE sessions",
+        "ALTER TABLE heads DROP COLUMN moved",
         "ALTER TABLE reports DROP COLUMN current_since",
         "DROP TABLE environments",
         "DROP TABLE rollouts",
@@ -512,6 +513,7 @@ async fn s14_a_year_of_rollouts_is_forgotten_and_the_audit_log_is_not() {
             carried: Vec::new(),
             waves: Vec::new(),
             wave: 0,
+            epoch: 1,
             created_at: at
                 .saturating_add(jiff::SignedDuration::from_secs(n % 3))
                 .unwrap(),

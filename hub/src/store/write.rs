@@ -246,14 +246,15 @@ impl Store {
             | Effect::StoreReport(..)
             | Effect::StoreProgress(..) => return Ok(()),
             Effect::StoreHead(repository, branch, head) => sqlx::query(
-                "INSERT INTO heads (repository, branch, commit_id, seen_at) VALUES ($1, $2, $3, $4) \
-                 ON CONFLICT (repository, branch) DO UPDATE SET commit_id = excluded.commit_id, \
-                 seen_at = excluded.seen_at",
+                "INSERT INTO heads (repository, branch, commit_id, seen_at, moved) \
+                 VALUES ($1, $2, $3, $4, $5) ON CONFLICT (repository, branch) DO UPDATE SET \
+                 commit_id = excluded.commit_id, seen_at = excluded.seen_at, moved = excluded.moved",
             )
             .bind(repository.to_string())
             .bind(branch.to_string())
             .bind(head.commit.as_ref().map(ToString::to_string))
-            .bind(head.seen_at.map(Timestamp::as_millisecond)),
+            .bind(head.seen_at.map(Timestamp::as_millisecond))
+            .bind(i64::from(head.moved)),
             Effect::DeleteCluster(name) => {
                 for sql in [
                     "DELETE FROM assignments WHERE cluster = $1",

@@ -57,6 +57,7 @@ impl Bench {
             waves: Vec::new(),
             wave: 0,
             created_at: at(0),
+            epoch: 1,
             started_at: None,
             ended_at: None,
             note: String::new(),

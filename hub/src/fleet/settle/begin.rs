@@ -232,6 +232,7 @@ impl Fleet {
                 .collect(),
             wave: 0,
             created_at: now,
+            epoch: self.epoch.0,
             started_at: None,
             ended_at: None,
             note: String::new(),

@@ -55,7 +55,12 @@ impl Fleet {
             .or_default();
         match rollout.state {
             State::Succeeded => {
-                state.approve(rollout.target.clone(), rollout.id.clone(), now);
+                state.approve(
+                    rollout.target.clone(),
+                    rollout.id.clone(),
+                    rollout.epoch,
+                    now,
+                );
                 state.hold = None;
             }
             State::RolledBack => {

@@ -9,6 +9,8 @@ pub(super) struct Agent {
     pub(super) accepted: AssignmentRef,
     pub(super) assignment: Option<Arc<DecodedAssignment>>,
     pub(super) applied_at: Option<Timestamp>,
+    /// Assignments that it ran, all of it healthy.
+    pub(super) ran: BTreeSet<AssignmentRef>,
     pub(super) report: Report,
     pub(super) digest: Digest,
     /// The network between it and the hub is cut.
@@ -45,6 +47,13 @@ impl Agent {
         });
         let applications: BTreeMap<ApplicationName, Box<ApplicationReport>> =
             applications.collect();
+        if ready
+            && applications
+                .values()
+                .all(|app| app.health == Health::Current)
+        {
+            self.ran.insert(decoded.reference);
+        }
         if applications != self.report.applications || self.report.assignment != decoded.reference {
             self.report = Report {
                 sequence: self.report.sequence + 1,

@@ -140,6 +140,7 @@ impl Simulation {
             let gone = asked.choose(&mut self.rng);
             found.retain(|branch, _| Some(branch) != gone);
         }
+        self.note_moved(&found);
         self.feed(Event::HeadsRead {
             repository: "fleet".parse().unwrap(),
             asked,
@@ -286,7 +287,12 @@ impl Simulation {
         let Ok(mut effects) = self.hub.act(action, "ada", "why not", self.now) else {
             return;
         };
-        if let Action::Unpin(Subject::Environment(name)) = action {
+        if let Action::Unpin(Subject::Environment(name))
+        | Action::Pin {
+            subject: Subject::Environment(name),
+            ..
+        } = action
+        {
             self.note_let_go(name);
         }
         let audits = |effects: &[Effect]| {
@@ -298,6 +304,7 @@ impl Simulation {
         assert!(audits(&effects) >= 1, "I2: no act without an entry");
         effects.extend(self.hub.settle(self.now));
         self.check_passed();
+        self.check_done();
         settle_order(&mut effects);
         let before = self.disk.audit.len();
         self.store(&effects);

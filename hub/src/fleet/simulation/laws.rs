@@ -66,6 +66,48 @@ impl Simulation {
         }
     }
 
+    /// Clusters that the hub counts as done, by the rollout in which they are.
+    pub(super) fn counted_as_done(&self) -> BTreeSet<(String, ClusterName)> {
+        let of = |rollout: &Rollout| {
+            let done = rollout.clusters.iter();
+            let done = done.filter(|(_, progress)| progress.phase == Phase::Done);
+            let id = rollout.id.clone();
+            done.map(move |(name, _)| (id.clone(), name.clone()))
+                .collect::<Vec<_>>()
+        };
+        self.hub.rollouts().values().flat_map(of).collect()
+    }
+
+    /// Reported done is true (promise 4): whoever comes to count as done has run exactly what is assigned
+    /// to it, all of it healthy, and that is the rollout's commit.
+    pub(super) fn check_done(&mut self) {
+        let done = self.counted_as_done();
+        let new = done.difference(&self.done).filter(|_| self.judges_done);
+        for (id, name) in new {
+            let (Some(agent), Some(cluster)) =
+                (self.agents.get(name), self.hub.clusters().get(name))
+            else {
+                continue;
+            };
+            let assigned = cluster.assigned.as_ref().expect("something is assigned");
+            assert!(
+                agent.ran.contains(&assigned.reference),
+                "{name} counts as done in {id} and never ran {:?}",
+                assigned.reference
+            );
+            let rollouts = self.hub.rollouts();
+            let rollout = rollouts.values().find(|rollout| rollout.id == *id);
+            for app in assigned.assignment.applications.values() {
+                assert_eq!(
+                    rollout.and_then(|rollout| rollout.target.get(&app.revision.repository)),
+                    Some(&app.revision.commit),
+                    "{name} counts as done in {id} on another commit"
+                );
+            }
+        }
+        self.done = done;
+    }
+
     /// Faults stop; everything must come to rest where the heads say, by itself.
     pub(super) fn converge(&mut self) {
         self.calm = true;

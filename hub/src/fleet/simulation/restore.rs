@@ -12,6 +12,8 @@ pub(super) struct Backups {
     pub(super) since: Option<Timestamp>,
     /// Clusters that have seen more than the store that was put back.
     ahead: BTreeSet<ClusterName>,
+    /// Branches that moved since the last restore, as far as the hub has read them.
+    moved: BTreeSet<BranchName>,
     /// A person let these go.
     let_go: BTreeSet<ClusterName>,
     pub(super) restored: usize,
@@ -45,6 +47,7 @@ impl Simulation {
         self.backups.since = Some(self.now);
         self.backups.restored += 1;
         self.backups.let_go.clear();
+        self.backups.moved.clear();
         // Whoever waits for its first word of a newer epoch still runs what no store of it knows.
         self.backups.ahead.retain(|name| {
             let accepted = self.agents[name].accepted;
@@ -80,6 +83,17 @@ impl Simulation {
         self.crash();
     }
 
+    /// What the hub is about to read of the branches.
+    pub(super) fn note_moved(&mut self, found: &BTreeMap<BranchName, Commit>) {
+        for ((_, branch), head) in self.hub.heads() {
+            if let (Some(commit), Some(before)) = (found.get(branch), &head.commit)
+                && commit != before
+            {
+                self.backups.moved.insert(branch.clone());
+            }
+        }
+    }
+
     pub(super) fn note_let_go(&mut self, environment: &EnvironmentName) {
         for name in self.agents.keys() {
             if self.hub.environment_of(name).as_ref() == Some(environment) {
@@ -90,10 +104,6 @@ impl Simulation {
 
     /// The law, as an assignment arrives.
     pub(super) fn check_not_taken_back(&mut self, name: &ClusterName, next: &DecodedAssignment) {
-        // Open: it fails on some seeds, perhaps since it compares times although clocks jump here.
-        if std::env::var_os("FLOTILLA_RESTORE_LAW").is_none() {
-            return;
-        }
         let agent = &self.agents[name];
         if !self.backups.ahead.contains(name) || next.reference.place() <= agent.accepted.place() {
             return;
@@ -102,7 +112,7 @@ impl Simulation {
         let Some(before) = &agent.assignment else {
             return;
         };
-        let since = self.backups.since.unwrap();
+        let epoch = self.backups.epoch + 1;
         for (app, one) in &before.assignment.applications {
             let given = &next.assignment.applications[app];
             if given.revision.commit == one.revision.commit {
@@ -113,17 +123,13 @@ impl Simulation {
             let environment = &next.assignment.environment;
             let state = self.hub.environments().get(environment);
             let pinned = state.and_then(|state| state.pin.as_ref());
-            let decided = rollout.is_some_and(|rollout| rollout.created_at >= since)
+            let decided = rollout.is_some_and(|rollout| rollout.epoch == epoch)
                 || state.is_some_and(|state| {
-                    let good = |good: &Good| good.at >= since;
+                    let good = |good: &Good| good.epoch == epoch;
                     state.history.back().is_some_and(good)
                 })
-                || pinned.is_some_and(|pin| pin.mark.at >= since)
-                || self
-                    .hub
-                    .pushed
-                    .iter()
-                    .any(|(_, branch)| *branch == given.revision.branch)
+                || pinned.is_some_and(|pin| pin.epoch == epoch)
+                || self.backups.moved.contains(&given.revision.branch)
                 || self.backups.let_go.contains(name);
             assert!(
                 decided,
