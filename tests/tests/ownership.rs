@@ -81,7 +81,7 @@ struct World {
 impl World {
     async fn new(seed: u64) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let server = TestCluster::embedded(Config::default()).await.unwrap();
+        let server = TestCluster::start(Config::default()).await.unwrap();
         for namespace in [NAMESPACE, "flotilla-system"] {
             server.create_namespace(namespace).await.unwrap();
         }
@@ -383,7 +383,10 @@ impl World {
             .choose(&mut self.rng)
             .unwrap();
         let times = self.rng.random_range(1..3);
-        self.server.server().unwrap().inject(Fault {
+        let Some(server) = self.server.server() else {
+            return;
+        };
+        server.inject(Fault {
             verb: verb.to_owned(),
             resource: "configmaps".to_owned(),
             kind,
@@ -394,7 +397,9 @@ impl World {
     /// Waits until everything that is assigned is reported Synced at its commit, and then reads the API
     /// server: is it?
     async fn quiet(&mut self) {
-        self.server.server().unwrap().heal();
+        if let Some(server) = self.server.server() {
+            server.heal();
+        }
         let reference = self.assignment().reference;
         let is_done = |report: &Report| {
             report.assignment == reference

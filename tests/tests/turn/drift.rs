@@ -244,7 +244,7 @@ pub(crate) async fn a01_every_immutable_field_is_made_anew_where_git_says_so(mut
     let yaml = |ip: &str, role: &str, kind: &str, label: &str| {
         let note = "annotations: {flotilla.dev/on-immutable: recreate}";
         format!(
-            "---\napiVersion: v1\nkind: Service\nmetadata: {{name: svc, {note}}}\nspec: {{clusterIP: {ip}, ports: [{{port: 80}}]}}\n\
+            "---\napiVersion: v1\nkind: Service\nmetadata: {{name: svc, {note}}}\nspec: {{clusterIP: {ip}, selector: {{app: db}}, ports: [{{port: 80}}]}}\n\
              ---\napiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {{name: rb, {note}}}\nroleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: {role}}}\nsubjects: [{{kind: User, name: alice, apiGroup: rbac.authorization.k8s.io}}]\n\
              ---\napiVersion: v1\nkind: Secret\nmetadata: {{name: sec, {note}}}\ntype: {kind}\n\
              ---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: locked, {note}}}\nimmutable: true\ndata: {{v: {label}}}\n\
