@@ -366,6 +366,8 @@ impl Driver {
             | Effect::Retire(..)
             | Effect::StoreReport(..)
             | Effect::StoreEnvironment(..)
+            | Effect::StoreSpecification(..)
+            | Effect::DeleteSpecification(..)
             | Effect::StoreRollout(..)
             | Effect::StoreProgress(..)
             | Effect::DeleteProgress(..) => {}

@@ -19,9 +19,12 @@ mod heard;
 mod identity;
 mod members;
 mod observe;
+mod plan;
+mod proof;
 pub mod rollout;
 mod settle;
 mod shared;
+mod specify;
 mod step;
 mod trees;
 
@@ -54,7 +57,7 @@ use rollout::Rollout;
 pub use shared::Shared;
 
 use crate::enrolment::Uses;
-use crate::spec::Spec;
+use crate::spec::{Spec, Specification};
 
 /// A branch's head as the hub last read it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -91,6 +94,10 @@ pub struct Fleet {
     /// When the epoch was raised; none: it is the first.
     epoch_since: Option<Timestamp>,
     spec: Arc<Spec>,
+    /// What the fleet file says of each environment, by its digest.
+    declared: BTreeMap<EnvironmentName, (Commit, Arc<Specification>)>,
+    /// Specifications that are in force, on their way, or were before what is on its way.
+    specifications: BTreeMap<Commit, Arc<Specification>>,
     heads: Heads,
     clusters: Clusters,
     environments: BTreeMap<EnvironmentName, EnvironmentState>,

@@ -283,9 +283,7 @@ fn environment(fleet: &Fleet, environment: &Environment, now: Timestamp) -> v1::
             .as_ref()
             .filter(|one| one.holds(now))
             .map(|one| pin("", one));
-        status.quarantine = state
-            .quarantine(&fleet.head_commits(environment))
-            .map(quarantine);
+        status.quarantine = state.quarantine(&fleet.newest(environment)).map(quarantine);
     }
     status
 }

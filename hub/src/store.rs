@@ -17,6 +17,7 @@ mod load;
 mod operators;
 mod schema;
 mod sessions;
+mod specifications;
 mod tokens;
 mod write;
 

@@ -104,8 +104,10 @@ pub enum Renderer {
     Helm,
 }
 
-/// How an application is kept in sync.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// How an application is kept in sync. In a hub's store as part of what is declared: a new field is to be
+/// left out of it where it has its default, so that what was declared before keeps its digest.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct SyncPolicy {
     /// Whether objects that leave the rendered set are deleted.
     pub prune: Prune,
@@ -142,7 +144,9 @@ pub enum Drift {
 }
 
 /// Fields of matching objects that are not ours to correct. An empty matcher matches any.
-#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, serde::Serialize, serde::Deserialize,
+)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct IgnoreRule {
     /// API group.

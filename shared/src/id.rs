@@ -121,6 +121,25 @@ name!(
     RepositoryName,
     "repository name"
 );
+/// The name under which the fleet file itself is a source of revisions, beside the repositories: what an
+/// environment's applications are declared as has a digest, which comes to clusters like a commit.
+static FLEET_FILE: std::sync::LazyLock<RepositoryName> =
+    std::sync::LazyLock::new(|| RepositoryName("fleet-file".into()));
+
+impl RepositoryName {
+    /// The fleet file as a source of revisions. No repository may be called like it.
+    #[must_use]
+    pub fn fleet_file() -> &'static Self {
+        &FLEET_FILE
+    }
+
+    /// Whether this is the fleet file, and no repository.
+    #[must_use]
+    pub fn is_fleet_file(&self) -> bool {
+        *self == *FLEET_FILE
+    }
+}
+
 name!(
     /// A person or program that steers the fleet. An RFC 1123 label.
     OperatorName,

@@ -8,6 +8,7 @@ mod report;
 
 pub use assignment::{
     DecodedAssignment, approval_from_wire, decode_assignment, encode_assignment, labels_from_wire,
+    specified,
 };
 pub use report::{
     application_report_to_wire, decode_report, encode_report, object_from_wire, object_to_wire,

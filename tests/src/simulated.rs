@@ -39,6 +39,10 @@ pub struct Seen {
     pub slowest_connect: Mutex<Duration>,
     /// Agents whose reports say failed.
     pub failing: AtomicBool,
+    /// A directory from which nothing becomes healthy.
+    pub bad_path: Mutex<String>,
+    /// From which directories each agent was last told to apply.
+    pub paths: Mutex<BTreeMap<ClusterName, Vec<String>>>,
 }
 
 /// Makes rows and certificates for clusters, before the hub starts.
@@ -212,7 +216,8 @@ impl Agent {
                 }
                 () = tokio::time::sleep_until(timer), if due.is_some() => {
                     due = None;
-                    state.finish(seen.failing.load(Ordering::Relaxed));
+                    let failing = seen.failing.load(Ordering::Relaxed);
+                    state.finish(failing, &seen.bad_path.lock().clone());
                     let body = v1::agent_message::Body::Report(state.report.clone());
                     if outbound.send(message(body)).await.is_err() { break; }
                     continue;
@@ -235,6 +240,9 @@ impl Agent {
                     let Ok(decoded) = decode_assignment(&wire) else {
                         break;
                     };
+                    let applications = decoded.assignment.applications.values();
+                    let paths = applications.map(|app| app.path.to_string()).collect();
+                    seen.paths.lock().insert(self.name.clone(), paths);
                     let reference = decoded.reference;
                     let stale = reference.place() < state.accepted.place();
                     if !stale {
@@ -301,7 +309,7 @@ impl State {
     }
 
     /// Everything assigned is applied.
-    fn finish(&mut self, failing: bool) {
+    fn finish(&mut self, failing: bool, bad_path: &str) {
         let now = Timestamp::now();
         let Some(assignment) = &self.assignment else {
             return;
@@ -312,7 +320,7 @@ impl State {
             let report = ApplicationReport {
                 revision: Some(app.revision.clone()),
                 sync: Sync::Synced,
-                health: if failing {
+                health: if failing || app.path.as_str() == bad_path {
                     Health::Failed
                 } else {
                     Health::Current

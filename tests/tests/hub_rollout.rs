@@ -29,6 +29,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::watch;
 use tonic::transport::Channel;
 
+#[path = "hub_rollout/declared.rs"]
+mod declared;
+
 const LIMIT: Duration = Duration::from_secs(60);
 const SECRET: &str = "a secret of two";
 

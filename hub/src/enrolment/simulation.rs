@@ -112,6 +112,7 @@ impl World {
             environments: Vec::new(),
             rollouts: Vec::new(),
             retired: self.disk.retired.clone().into_iter().collect(),
+            specifications: Vec::new(),
         };
         self.fleet.step(restored, self.now);
         let spec = Arc::new(spec::parse("f", FILE).unwrap());

@@ -2,18 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flotilla_shared::approval::SignedApproval;
 use flotilla_shared::assignment::{ApplicationAssignment, Assignment, Renderer};
 use flotilla_shared::id::{ApplicationName, ClusterName, Generation};
 use flotilla_shared::reason::Reason;
-use flotilla_shared::revision::Revision;
+use flotilla_shared::revision::{BranchName, Revision};
 use flotilla_shared::wire::DecodedAssignment;
 use jiff::Timestamp;
 
 use super::cluster::{Placed, Problem};
-use super::rollout::Commits;
+use super::plan::{Declares, Plan};
 use super::{Effect, Fleet, StoredAssignment, place};
-use crate::spec::{Application, Environment};
+use crate::spec::{Declared, Environment};
 
 impl Fleet {
     /// Whether there are clusters whose assignment is still to be worked out anew: settling does that for
@@ -84,14 +83,16 @@ impl Fleet {
         let Some(environment) = environment else {
             return;
         };
-        let labels = self.labels_of(name);
         let plan = self.plan(name, environment, now);
-        let (applications, placed) = self.applications(name, environment, &labels, &plan, |app| {
-            previous
-                .as_ref()
-                .and_then(|p| p.assignment.applications.get(app))
-                .cloned()
-        });
+        let before = previous.as_ref().map(|one| &one.assignment);
+        let nothing = BTreeMap::new();
+        let ran = before.map_or(&nothing, |before| &before.applications);
+        let labels = match (&plan.specification, before) {
+            (Declares::As(_, specification), _) => self.labels_under(specification, name),
+            (Declares::Kept, Some(before)) => before.labels.clone(),
+            (Declares::Kept, None) => self.labels_of(name),
+        };
+        let (applications, placed) = self.applications(name, environment, &labels, &plan, ran);
         if let Some(why) = self.held(name, environment, &plan, &applications, &placed, now) {
             self.hold(name, why);
             return;
@@ -110,6 +111,9 @@ impl Fleet {
             approvals: self.approvals(name, environment, now),
         };
         let changed_placement = self.clusters.get_mut(name).is_some_and(|cluster| {
+            if let Declares::As(revision, _) = &plan.specification {
+                cluster.specified = Some(revision.clone());
+            }
             std::mem::replace(&mut cluster.placed, placed.clone()) != placed
         });
         if changed_placement {
@@ -181,42 +185,74 @@ impl Fleet {
         effects.push(Effect::Send(name.clone(), session, assigned));
     }
 
-    /// The applications placed on a cluster, with what is wrong with those that cannot be assigned.
+    /// The applications placed on a cluster, with what is wrong with those that cannot be assigned: those of
+    /// the specification that is in force there, as far as the fleet file still places them. What it takes
+    /// away, it takes at once; what it adds or changes waits for its rollout.
     fn applications(
         &self,
         name: &ClusterName,
         environment: &Environment,
         labels: &BTreeMap<String, String>,
         plan: &Plan,
-        previous: impl Fn(&ApplicationName) -> Option<Box<ApplicationAssignment>>,
+        previous: &BTreeMap<ApplicationName, Box<ApplicationAssignment>>,
     ) -> (
         BTreeMap<ApplicationName, Box<ApplicationAssignment>>,
         BTreeMap<ApplicationName, Placed>,
     ) {
         let mut applications = BTreeMap::new();
         let mut placed = BTreeMap::new();
-        for (app_name, application) in &self.spec.applications {
-            if !application
-                .placement
-                .matches(name, &environment.name, labels)
-            {
-                continue;
-            }
-            let problem = match self.application(name, environment, labels, plan, application) {
+        let here = (name, environment);
+        let current = self.labels_of(name);
+        let stays = |app: &ApplicationName| {
+            self.spec
+                .applications
+                .get(app)
+                .is_some_and(|one| one.placement.matches(name, &environment.name, &current))
+        };
+        let mut take = |app_name: &ApplicationName, result| {
+            let problem = match result {
                 Ok(assignment) => {
                     applications.insert(app_name.clone(), Box::new(assignment));
                     None
                 }
                 Err(problem) => {
                     // Absence is no instruction: what ran goes on running as it was.
-                    if let Some(before) = previous(app_name) {
-                        applications.insert(app_name.clone(), before);
+                    if let Some(before) = previous.get(app_name) {
+                        applications.insert(app_name.clone(), before.clone());
                     }
-                    Some(problem)
+                    Some(Box::new(problem))
                 }
             };
-            let problem = problem.map(Box::new);
             placed.insert(app_name.clone(), Placed { problem });
+        };
+        match &plan.specification {
+            Declares::Kept => {
+                for (app_name, before) in previous.iter().filter(|(app, _)| stays(app)) {
+                    let mut kept = (**before).clone();
+                    let repository = kept.revision.repository.clone();
+                    kept.rollout.clone_from(&plan.rollout);
+                    if let Some(commit) = plan.commits.get(&repository) {
+                        kept.revision.commit = commit.clone();
+                    }
+                    take(app_name, Ok(kept));
+                }
+            }
+            Declares::As(_, specification) => {
+                for (app_name, declared) in &specification.applications {
+                    let application = &declared.application;
+                    if stays(app_name)
+                        && application
+                            .placement
+                            .matches(name, &environment.name, labels)
+                    {
+                        let branch = &specification.branch;
+                        take(
+                            app_name,
+                            self.application(here, labels, plan, (branch, declared)),
+                        );
+                    }
+                }
+            }
         }
         for assignment in applications.values_mut() {
             assignment
@@ -228,23 +264,13 @@ impl Fleet {
 
     fn application(
         &self,
-        name: &ClusterName,
-        environment: &Environment,
+        (name, environment): (&ClusterName, &Environment),
         labels: &BTreeMap<String, String>,
         plan: &Plan,
-        application: &Application,
+        (branch, declared): (&BranchName, &Declared),
     ) -> Result<ApplicationAssignment, Problem> {
         let problem = |reason, message| Problem { reason, message };
-        let repository = self
-            .spec
-            .repositories
-            .get(&application.repository)
-            .ok_or_else(|| {
-                problem(
-                    Reason::RepositoryNotFound,
-                    "the repository is not declared".to_owned(),
-                )
-            })?;
+        let application = &declared.application;
         let path = application
             .path
             .fill(name, &environment.name, labels)
@@ -260,7 +286,7 @@ impl Fleet {
             .get(&application.repository)
             .cloned()
             .ok_or_else(|| {
-                let head = self.head(&application.repository, &environment.branch);
+                let head = self.head(&application.repository, branch);
                 match head.and_then(|head| head.problem.clone()) {
                     Some((reason, message)) => problem(reason, message),
                     None if head.is_some_and(|head| head.commit.is_some()) => problem(
@@ -269,17 +295,17 @@ impl Fleet {
                     ),
                     None => problem(
                         Reason::NoRevision,
-                        format!("branch {} has not been read yet", environment.branch),
+                        format!("branch {branch} has not been read yet"),
                     ),
                 }
             })?;
         Ok(ApplicationAssignment {
             revision: Revision {
                 repository: application.repository.clone(),
-                branch: environment.branch.clone(),
+                branch: branch.clone(),
                 commit,
             },
-            url: repository.url.clone(),
+            url: declared.url.clone(),
             path,
             renderer: application.renderer,
             sync_policy: application.sync_policy.clone(),
@@ -290,103 +316,6 @@ impl Fleet {
             helm: helm.map(Box::new),
         })
     }
-
-    /// Which commits a cluster should run, and which rollout says so.
-    #[must_use]
-    pub fn plan(&self, name: &ClusterName, environment: &Environment, now: Timestamp) -> Plan {
-        let mut plan = self.rolled_out(name, environment);
-        let own = self
-            .clusters
-            .get(name)
-            .and_then(|one| one.record.pin.as_ref());
-        let state = self.environments.get(&environment.name);
-        let all = state.and_then(|state| state.pin.as_ref());
-        // A cluster's own pin wins over its environment's.
-        let by_rollout = self.has_waves(environment);
-        let all = all.filter(|pin| !by_rollout || !(pin.unproven || pin.in_place));
-        for pin in [all, own]
-            .into_iter()
-            .flatten()
-            .filter(|pin| pin.holds(now))
-        {
-            plan.commits.extend(pin.commits.clone());
-            plan.rollout = String::new();
-        }
-        plan
-    }
-
-    /// What people signed for the pins that hold here.
-    fn approvals(
-        &self,
-        name: &ClusterName,
-        environment: &Environment,
-        now: Timestamp,
-    ) -> Vec<SignedApproval> {
-        let own = self.clusters.get(name).map(|one| &one.record.pin);
-        let all = self
-            .environments
-            .get(&environment.name)
-            .map(|state| &state.pin);
-        [all, own]
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter(|pin| pin.holds(now))
-            .filter_map(|pin| pin.approval.as_deref().cloned())
-            .collect()
-    }
-
-    fn rolled_out(&self, name: &ClusterName, environment: &Environment) -> Plan {
-        if !self.has_waves(environment) {
-            return Plan {
-                commits: self.good(environment),
-                rollout: String::new(),
-            };
-        }
-        let state = self.environments.get(&environment.name);
-        let mut approved = state.map_or_else(Plan::default, |state| Plan {
-            commits: state.approved.clone(),
-            rollout: state.approved_by.clone(),
-        });
-        let rollout = self.rollouts.get(&environment.name);
-        let Some(rollout) = rollout.filter(|rollout| !rollout.state.is_over()) else {
-            return approved;
-        };
-        if rollout.touches(name) {
-            return Plan {
-                commits: rollout.target.clone(),
-                rollout: rollout.id.clone(),
-            };
-        }
-        // What an older rollout gave it stays until this one comes to it: nothing jumps back and
-        // forth because a newer commit was pushed.
-        let assigned = self
-            .clusters
-            .get(name)
-            .and_then(|one| one.assigned.as_ref());
-        for app in assigned
-            .iter()
-            .flat_map(|one| one.assignment.applications.values())
-        {
-            if rollout.carried.contains(&app.rollout) && app.revision.branch == environment.branch {
-                let revision = &app.revision;
-                approved
-                    .commits
-                    .insert(revision.repository.clone(), revision.commit.clone());
-                approved.rollout.clone_from(&app.rollout);
-            }
-        }
-        approved
-    }
-}
-
-/// Which commits a cluster should run, and which rollout says so.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Plan {
-    /// By repository.
-    pub commits: Commits,
-    /// Empty: none.
-    pub rollout: String,
 }
 
 /// What an agent must be able to do to understand the assignment safely.

@@ -9,6 +9,7 @@ use flotilla_shared::health::{Health, Sync};
 use flotilla_shared::id::ApplicationName;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::Report;
+use flotilla_shared::revision::Commit;
 use flotilla_shared::wire::DecodedAssignment;
 use jiff::Timestamp;
 
@@ -124,6 +125,8 @@ pub struct Cluster {
     /// From before a restart: since when it was current, and by which report. Gone with the first
     /// other one.
     pub(super) resumable: Option<(Timestamp, Digest)>,
+    /// By which specification its assignment was worked out last; none: that is not known, since a restart.
+    pub(super) specified: Option<Commit>,
     /// Its assignment is to be worked out anew, see [`super::Fleet::has_due`].
     pub(super) due: bool,
     /// The assignment whose way here was measured.
@@ -185,6 +188,12 @@ impl Cluster {
         if self.accepted != self.assigned_ref() || self.refusal.is_some() {
             return false;
         }
+        // What it said of another assignment of the same commits is no word of this one.
+        let report = self.report.as_ref();
+        let of_this = report.is_some_and(|report| report.assignment == self.accepted);
+        if !of_this && !self.placed.is_empty() {
+            return false;
+        }
         self.placed.iter().all(|(name, placed)| {
             let report = self.report.as_ref().and_then(|r| r.applications.get(name));
             let assigned = self
@@ -205,7 +214,7 @@ impl Cluster {
     pub(super) fn note_report(&mut self, report: Option<Report>) {
         self.rendered_from = report
             .as_ref()
-            .map(observe::rendered_from)
+            .map(|report| observe::rendered_from(report, self.assigned.as_deref()))
             .unwrap_or_default();
         self.reads = report.as_ref().and_then(trees::reads);
         self.report = report;

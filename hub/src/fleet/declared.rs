@@ -18,6 +18,7 @@ impl Fleet {
         let before = std::mem::replace(&mut self.spec, spec);
         self.keep_trees(&before);
         self.members.clear();
+        self.declare();
         self.adopt(now, effects);
         self.dirty
             .extend(self.spec.environments.iter().map(|one| one.name.clone()));

@@ -91,7 +91,7 @@ impl Fleet {
             ..AuditEntry::default()
         }));
         self.clusters.entry(name.clone()).or_default().record = record.clone();
-        self.members.clear();
+        self.membership_changed();
         self.stir(name);
         self.touch(name);
         self.touch_environments();

@@ -11,9 +11,9 @@ use flotilla_shared::reason::Reason;
 use jiff::Timestamp;
 
 use super::Fleet;
-use super::assign::Plan;
 use super::cluster::{Cluster, Placed};
 use super::environment::{EnvironmentState, Pin};
+use super::plan::Plan;
 use super::rollout::{Commits, Rollout, State};
 use crate::spec::Environment;
 

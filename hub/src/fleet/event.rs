@@ -19,7 +19,7 @@ use super::identity::{Credential, IssuedCertificate};
 use super::rollout::{Progress, Rollout};
 use crate::enrolment::Redeemer;
 use crate::fleet::Head;
-use crate::spec::Spec;
+use crate::spec::{Spec, Specification};
 
 /// One stream of one agent. A later stream of a cluster has a greater id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -125,6 +125,8 @@ pub enum Event {
         rollouts: Vec<Rollout>,
         /// The last certificate's number under each name that was given up.
         retired: Vec<(ClusterName, u64)>,
+        /// What environments' applications were declared as, by digest.
+        specifications: Vec<(Commit, Specification)>,
     },
     /// A Git server says that somebody pushed. Only a hint: what is there is read from the branch.
     Hinted {
@@ -255,6 +257,10 @@ pub enum Effect {
     StoreReport(ClusterName, Report, Option<Timestamp>),
     /// Keep what was decided about an environment.
     StoreEnvironment(EnvironmentName, Box<EnvironmentState>),
+    /// Keep what an environment's applications are declared as.
+    StoreSpecification(Commit, Arc<Specification>),
+    /// Forget it.
+    DeleteSpecification(Commit),
     /// Keep a rollout, without its clusters.
     StoreRollout(Box<Rollout>),
     /// Keep a cluster's part in a rollout.

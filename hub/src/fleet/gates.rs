@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Fleet;
 use super::cluster::{Cluster, Connection, OFFLINE_AFTER};
-use super::environment::{CheckResult, EnvironmentState, Good, MAX_HISTORY, Scope, push};
+use super::environment::{CheckResult, EnvironmentState, Scope};
 use super::rollout::{Commits, changed};
 use crate::spec::Environment;
 
@@ -49,7 +49,12 @@ pub struct Gate {
 }
 
 impl Gate {
-    fn new(gate: &'static str, subject: impl Into<String>, open: Open, text: String) -> Self {
+    pub(super) fn new(
+        gate: &'static str,
+        subject: impl Into<String>,
+        open: Open,
+        text: String,
+    ) -> Self {
         let reason = match (gate, open) {
             (_, Open::Yes | Open::Skipped) => None,
             ("health" | "rollback", _) => Some(Reason::NotProven),
@@ -66,6 +71,13 @@ impl Gate {
             reason,
             at: None,
         }
+    }
+
+    /// The environment before will never prove it.
+    pub(super) fn never(source: &EnvironmentName, text: String) -> Self {
+        let mut gate = Self::new("health", source.to_string(), Open::No, text);
+        gate.lasting = true;
+        gate
     }
 
     /// Whether it holds the commits back.
@@ -103,7 +115,7 @@ impl Fleet {
         let changed = changed(&state.approved, target);
         for (repository, commit) in &changed {
             // With one repository nobody needs to be told which.
-            let subject = if changed.len() > 1 {
+            let subject = if changed.len() > 1 || repository.is_fleet_file() {
                 repository.as_str()
             } else {
                 ""
@@ -133,7 +145,11 @@ impl Fleet {
                 gates.push(Gate::new("rollback", subject, Open::NotYet, text));
             }
             if let Some(source) = &environment.promotes_from {
-                gates.extend(self.proof(environment, source, (repository, commit), now));
+                gates.extend(if repository.is_fleet_file() {
+                    self.proof_of_declared(environment, source, commit, now)
+                } else {
+                    self.proof(environment, source, (repository, commit), now)
+                });
             }
             let needed = environment.gates.approvals as usize;
             if needed > 0 {
@@ -243,7 +259,7 @@ impl Fleet {
 
     /// Whether the environment before is healthy at exactly this commit, and was for the soak. Only
     /// clusters that run something of the repository say anything about it.
-    fn proof(
+    pub(super) fn proof(
         &self,
         environment: &Environment,
         source: &EnvironmentName,
@@ -258,19 +274,28 @@ impl Fleet {
             gate.at = Some(proven.at);
             return vec![gate];
         }
-        let never = |text: String| {
-            let mut gate = Gate::new("health", source.to_string(), Open::No, text);
-            gate.lasting = true;
-            vec![gate]
-        };
         let declared = self.spec.environment(source);
         if declared.is_some_and(|source| !self.uses(source, repository)) {
-            return never(format!(
+            let text = format!(
                 "no application of {source} is from repository {repository}, so that {source} can never                  prove it; place one there, or let an admin overrule it"
-            ));
+            );
+            return vec![Gate::never(source, text)];
         }
-        let mut gates = Vec::new();
         let on_its_way = self.is_on_its_way(source, repository, commit);
+        let runs = |cluster: &Cluster| self.runs(cluster, repository, commit);
+        self.evidence(environment, source, (soak, on_its_way), runs, now)
+    }
+
+    /// What the clusters of the environment before say for what `runs` judges them by.
+    pub(super) fn evidence(
+        &self,
+        environment: &Environment,
+        source: &EnvironmentName,
+        (soak, on_its_way): (Duration, bool),
+        runs: impl Fn(&Cluster) -> Runs,
+        now: Timestamp,
+    ) -> Vec<Gate> {
+        let mut gates = Vec::new();
         let (mut total, mut offline) = (0usize, Vec::new());
         for (name, cluster) in &self.clusters {
             if cluster.record.pending.is_some()
@@ -278,7 +303,7 @@ impl Fleet {
             {
                 continue;
             }
-            let runs = self.runs(cluster, repository, commit);
+            let runs = runs(cluster);
             if runs == Runs::NothingOfIt {
                 continue;
             }
@@ -320,7 +345,8 @@ impl Fleet {
             gates.push(gate);
         }
         if total == 0 {
-            return never(format!("no cluster of {source} has proven anything"));
+            let text = format!("no cluster of {source} has proven anything");
+            return vec![Gate::never(source, text)];
         }
         gates
     }
@@ -369,57 +395,13 @@ impl Fleet {
         }
         found
     }
-
-    /// Notes commits that the environment before has proven by now, so that they stay proven when it
-    /// has moved on.
-    pub(super) fn note_proof(
-        &mut self,
-        environment: &Environment,
-        now: Timestamp,
-        effects: &mut Vec<super::Effect>,
-    ) {
-        let (Some(source), Some(_)) = (&environment.promotes_from, environment.gates.proof) else {
-            return;
-        };
-        let Some(source) = self.spec.environment(source).cloned() else {
-            return;
-        };
-        let state = self.environments.get(&environment.name);
-        let mut proven = self.good(&source);
-        proven.retain(|repository, commit| {
-            if state.is_some_and(|state| state.proof_of(repository, commit).is_some()) {
-                return false;
-            }
-            let gates = self.proof(environment, &source.name, (repository, commit), now);
-            !gates.is_empty() && !gates.iter().any(Gate::holds_back)
-        });
-        if proven.is_empty() {
-            return;
-        }
-        let good = Good {
-            commits: proven,
-            rollout: String::new(),
-            at: now,
-            epoch: self.epoch.0,
-        };
-        let state = self
-            .environments
-            .entry(environment.name.clone())
-            .or_default();
-        push(&mut state.proven, MAX_HISTORY, good);
-        let state = state.clone();
-        effects.push(super::Effect::StoreEnvironment(
-            environment.name.clone(),
-            Box::new(state),
-        ));
-    }
 }
 
-/// What a cluster is assigned of a repository.
+/// What a cluster is assigned of a repository, or of what is declared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Runs {
+pub(super) enum Runs {
     NothingOfIt,
-    /// All of it at exactly this commit.
+    /// All of it at exactly this commit, or as exactly this.
     It,
     Another,
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flotilla_shared::id::ClusterName;
+use flotilla_shared::id::{ClusterName, RepositoryName};
 use jiff::Timestamp;
 
 use super::cluster::{Connection, OFFLINE_AFTER};
@@ -11,7 +11,7 @@ use super::observe::{self, Lookup};
 use super::rollout::{Change, Observation, Phase, Progress, Rollout, Verdict};
 use super::trees::Answers;
 use super::{Fleet, Members};
-use crate::spec::{Environment, Strategy};
+use crate::spec::{Difference, Environment, Strategy, Touch};
 
 impl Fleet {
     /// The clusters of an environment with their waves; worked out anew when membership changed.
@@ -56,6 +56,14 @@ impl Fleet {
         let mut clusters = Lookup::new(&self.clusters, members);
         let mut progress = Lookup::new(&rollout.clusters, members);
         let mut all = Vec::with_capacity(members.len());
+        let source = RepositoryName::fleet_file();
+        let respecifies = rollout.from.get(source) != rollout.target.get(source);
+        let before = self.specification_among(&rollout.from);
+        let after = self.specification_among(&rollout.target);
+        let difference = before.as_deref().zip(after.as_deref());
+        let difference = difference.filter(|_| respecifies);
+        let difference =
+            difference.map(|(before, after)| (Difference::between(before, after), before, after));
         for (name, (wave, sort_key)) in members {
             let (cluster, progress) = (clusters.get(name), progress.get(name));
             let Some(cluster) = cluster else {
@@ -74,8 +82,12 @@ impl Fleet {
                 pinned: pin.is_some_and(|pin| pin.holds(now)),
                 online,
                 verdict: match begun {
+                    // What it is to be assigned is not worked out yet.
+                    Some(progress) if cluster.due && progress.phase == Phase::Started => {
+                        Verdict::NotYet
+                    }
                     Some(progress) => {
-                        let verdict = observe::verdict(cluster, &rollout.target, &self.spec);
+                        let verdict = observe::verdict(cluster, rollout, &self.spec);
                         since_started(verdict, cluster, progress)
                     }
                     None => Verdict::NotYet,
@@ -87,9 +99,20 @@ impl Fleet {
                     flotilla_shared::digest::Digest::default()
                 },
                 change: match answers.as_deref_mut() {
-                    Some(answers) if begun.is_none() && was_good => {
-                        self.trees.change(cluster, answers)
+                    _ if begun.is_some() || !was_good => Change::Unknown,
+                    _ if difference
+                        .as_ref()
+                        .is_some_and(|(difference, before, after)| {
+                            let place = (name, &rollout.environment);
+                            let touches = self.touches(difference, (before, after), place);
+                            // What is taken away has gone already.
+                            touches.into_values().any(|touch| touch != Touch::Loses)
+                        }) =>
+                    {
+                        Change::Something
                     }
+                    _ if respecifies && difference.is_none() => Change::Unknown,
+                    Some(answers) => self.trees.change(cluster, answers),
                     _ => Change::Unknown,
                 },
                 carried: !rollout.carried.is_empty() && self.carried(cluster, rollout),
@@ -116,7 +139,9 @@ fn runs_good(cluster: &super::Cluster, rollout: &Rollout) -> bool {
         return false;
     };
     let mut applications = assigned.assignment.applications.values();
+    let specified = rollout.from.get(RepositoryName::fleet_file());
     cluster.current_since.is_some()
+        && cluster.specified.as_ref() == specified
         && cluster
             .report
             .as_ref()

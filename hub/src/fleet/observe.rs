@@ -9,9 +9,10 @@ use flotilla_shared::health::{Health, Sync};
 use flotilla_shared::id::{ApplicationName, ClusterName};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::{ApplicationReport, Report};
+use flotilla_shared::wire::{DecodedAssignment, specified};
 
 use super::cluster::Cluster;
-use super::rollout::{Commits, Verdict};
+use super::rollout::{Rollout, Verdict};
 use crate::spec::Spec;
 
 /// Refusals that the passing of time may cure: an agent that cannot reach Git, or reads a branch that
@@ -36,7 +37,8 @@ const PASSING: &[Reason] = &[
 /// What a cluster says of exactly these commits. Only a report of the present assignment counts, and
 /// of that only what it says of commits that are in it: an application that waits for a commit of a
 /// repository that is none of them is another rollout's matter.
-pub(super) fn verdict(cluster: &Cluster, target: &Commits, spec: &Spec) -> Verdict {
+pub(super) fn verdict(cluster: &Cluster, rollout: &Rollout, spec: &Spec) -> Verdict {
+    let target = &rollout.target;
     let Some(assigned) = &cluster.assigned else {
         return Verdict::NotYet;
     };
@@ -60,6 +62,15 @@ pub(super) fn verdict(cluster: &Cluster, target: &Commits, spec: &Spec) -> Verdi
             .is_none_or(|commit| *commit == app.revision.commit)
     };
     if !applications.values().all(|app| on_target(app)) {
+        return Verdict::NotYet;
+    }
+    // The same commits may have been assigned before, by another specification.
+    let by_this = |(name, app): (&ApplicationName, &Box<ApplicationAssignment>)| {
+        let placed = cluster.placed.get(name);
+        let kept = placed.is_none_or(|placed| placed.problem.is_some());
+        kept || app.rollout.is_empty() || app.rollout == rollout.id
+    };
+    if !applications.iter().all(by_this) {
         return Verdict::NotYet;
     }
     if let Some((reason, message)) = &cluster.refusal {
@@ -143,10 +154,14 @@ fn application(
     Verdict::Progressing(reason, text("is not ready"))
 }
 
-/// Over the files that all of a report's applications were rendered from; of nothing where one of them
-/// did not say.
-pub(super) fn rendered_from(report: &Report) -> Digest {
-    let mut parts: Vec<&[u8]> = Vec::new();
+/// Over what all of a report's applications were rendered from and applied as; of nothing where one of them
+/// did not say, or where the report is of another assignment.
+pub(super) fn rendered_from(report: &Report, assigned: Option<&DecodedAssignment>) -> Digest {
+    let Some(assigned) = assigned.filter(|one| one.reference == report.assignment) else {
+        return Digest::default();
+    };
+    let specified = specified(&assigned.assignment.applications);
+    let mut parts: Vec<&[u8]> = vec![specified.as_bytes()];
     for (name, app) in &report.applications {
         if app.source_digest.is_none() {
             return Digest::default();
@@ -154,7 +169,7 @@ pub(super) fn rendered_from(report: &Report) -> Digest {
         parts.push(name.as_str().as_bytes());
         parts.push(app.source_digest.as_bytes());
     }
-    if parts.is_empty() {
+    if report.applications.is_empty() {
         return Digest::default();
     }
     Digest::of_parts(parts)

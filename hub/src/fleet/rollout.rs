@@ -38,7 +38,8 @@ pub use world::{Change, Changes, Observation, Verdict, World};
 
 use crate::spec::Strategy;
 
-/// One commit of each repository.
+/// One commit of each repository; and of the fleet file, which is a source of revisions like them, the digest
+/// of what the environment's applications are declared as.
 pub type Commits = BTreeMap<RepositoryName, Commit>;
 
 /// How a rollout stands.
@@ -298,6 +299,9 @@ pub struct Rollout {
     /// and it takes what the fleet file says next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<Box<Strategy>>,
+    /// What it changes of what the fleet file declares: which application, which field, before and after.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<String>,
     /// By cluster; kept row by row.
     #[serde(skip)]
     pub clusters: BTreeMap<ClusterName, Progress>,
@@ -335,10 +339,45 @@ impl Rollout {
         changed(&self.from, &self.target)
     }
 
+    /// The revision of the fleet file that it brings, if that is another one than before.
+    #[must_use]
+    pub fn specification(&self) -> Option<&Commit> {
+        let source = RepositoryName::fleet_file();
+        let target = self.target.get(source);
+        target.filter(|target| self.from.get(source) != Some(*target))
+    }
+
+    /// Its commits; the fleet file's revision is among them where it changes that.
+    #[must_use]
+    pub fn shown(&self) -> Commits {
+        let mut shown = self.target.clone();
+        if self.specification().is_none() {
+            shown.remove(RepositoryName::fleet_file());
+        }
+        shown
+    }
+
+    /// The commits that were good before, likewise.
+    #[must_use]
+    pub fn shown_from(&self) -> Commits {
+        let mut shown = self.from.clone();
+        if self.specification().is_none() {
+            shown.remove(RepositoryName::fleet_file());
+        }
+        shown
+    }
+
     /// Its commits, shortened, for a line of text.
     #[must_use]
     pub fn title(&self) -> String {
-        title(&self.target)
+        match self.specification() {
+            None => title(&self.target),
+            Some(revision) => format!(
+                "{} as of fleet file {}",
+                title(&self.target),
+                revision.short()
+            ),
+        }
     }
 }
 
@@ -354,10 +393,11 @@ pub fn changed(from: &Commits, target: &Commits) -> Commits {
 /// Commits, shortened, for a line of text.
 #[must_use]
 pub fn title(commits: &Commits) -> String {
-    let all: Vec<&str> = commits.values().map(Commit::short).collect();
-    if all.is_empty() {
-        "nothing".to_owned()
-    } else {
-        all.join("+")
+    let of_repositories = commits.iter().filter(|(source, _)| !source.is_fleet_file());
+    let all: Vec<&str> = of_repositories.map(|(_, commit)| commit.short()).collect();
+    match (all.as_slice(), commits.get(RepositoryName::fleet_file())) {
+        ([], None) => "nothing".to_owned(),
+        ([], Some(revision)) => format!("fleet file {}", revision.short()),
+        (all, _) => all.join("+"),
     }
 }

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::Fleet;
 use super::event::{AuditEntry, Effect};
-use super::rollout::{Commits, Rollout, State, title};
+use super::rollout::{Commits, Rollout, State};
 use crate::spec::{Environment, Strategy};
 
 /// Rounds of one settling; what is left then waits for the next tick.
@@ -45,6 +45,7 @@ impl Fleet {
             }
         }
         self.assign_due(now, &mut effects);
+        self.forget_specifications(&mut effects);
         effects
     }
 
@@ -55,6 +56,9 @@ impl Fleet {
         };
         self.note_proof(&environment, now, effects);
         self.judge_ways_back(name, now, effects);
+        if self.has_waves(&environment) {
+            self.adopt_specification(&environment, now, effects);
+        }
         // A rollout that runs ends by the strategy it began with, if the file has none any more, too.
         match self.strategy_of(&environment) {
             None => self.follow_heads(&environment, now, effects),
@@ -157,6 +161,14 @@ impl Fleet {
             .collect()
     }
 
+    /// What an environment's branches and the fleet file ask for.
+    #[must_use]
+    pub fn newest(&self, environment: &Environment) -> Commits {
+        let mut newest = self.head_commits(environment);
+        newest.extend(self.declared_revision(&environment.name));
+        newest
+    }
+
     /// The last commits that were good for an environment; its heads, where it has no strategy.
     #[must_use]
     pub fn good(&self, environment: &Environment) -> Commits {
@@ -165,9 +177,11 @@ impl Fleet {
             let heads = self.head_commits(environment);
             return state.map_or_else(|| heads.clone(), |state| state.without_failed(&heads));
         }
-        state
+        let mut good = state
             .map(|state| state.approved.clone())
-            .unwrap_or_default()
+            .unwrap_or_default();
+        good.remove(RepositoryName::fleet_file());
+        good
     }
 
     /// Without a strategy the heads are good as they come. They are noted, so that a strategy that is
@@ -178,7 +192,7 @@ impl Fleet {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
-        let heads = self.good(environment);
+        let mut heads = self.good(environment);
         // One of an older hub, which did not keep its strategy.
         if let Some(mut rollout) = self.rollouts.remove(&environment.name)
             && !rollout.state.is_over()
@@ -190,15 +204,21 @@ impl Fleet {
             );
             effects.push(Effect::StoreRollout(Box::new(rollout)));
         }
+        let declared = self.declared_revision(&environment.name);
         let state = self
             .environments
             .entry(environment.name.clone())
             .or_default();
-        if heads.is_empty() || state.approved == heads {
+        if heads.is_empty() {
             return;
         }
-        state.approve(heads, String::new(), self.epoch.0, now);
+        heads.extend(declared);
+        if state.approved == heads {
+            return;
+        }
+        state.approve(heads.clone(), String::new(), self.epoch.0, now);
         let state = Box::new(state.clone());
+        self.keep_specifications([&heads], effects);
         effects.push(Effect::StoreEnvironment(environment.name.clone(), state));
     }
 
@@ -238,18 +258,22 @@ pub(super) fn audit(rollout: &Rollout, action: &'static str, now: Timestamp) -> 
             .map(|(name, _)| name.to_string())
             .collect(),
         commit: rollout
-            .target
+            .shown()
             .values()
             .map(ToString::to_string)
             .collect::<Vec<_>>()
             .join(" "),
         reason: rollout.note.clone(),
         detail: format!(
-            "{} to {}, wave {} of {}",
+            "{} to {}, wave {} of {}{}",
             rollout.id,
-            title(&rollout.target),
+            rollout.title(),
             (rollout.wave + 1).min(rollout.waves.len()),
-            rollout.waves.len()
+            rollout.waves.len(),
+            match rollout.changes.as_slice() {
+                [] => String::new(),
+                changes => format!("; fleet file: {}", changes.join("; ")),
+            }
         ),
     }
 }

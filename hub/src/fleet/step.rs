@@ -1,6 +1,7 @@
 //! The step: one event, its consequences.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use flotilla_shared::digest::Digest;
 use flotilla_shared::id::{ClusterName, RepositoryName};
@@ -45,8 +46,12 @@ impl Fleet {
                 environments,
                 rollouts,
                 retired,
+                specifications,
             } => {
                 self.retired.extend(retired);
+                let kept = specifications.into_iter();
+                self.specifications
+                    .extend(kept.map(|(revision, one)| (revision, Arc::new(one))));
                 self.heads.extend(heads);
                 self.environments.extend(environments);
                 for rollout in rollouts {
@@ -126,7 +131,7 @@ impl Fleet {
                     record.credential.key = key;
                 }
                 cluster.record = record.clone();
-                self.members.clear();
+                self.membership_changed();
                 self.stir(&name);
                 self.touch(&name);
                 self.touch_environments();
@@ -142,9 +147,10 @@ impl Fleet {
             Event::AuthorityChanged(issuer) => self.authority_changed(issuer, &mut effects),
             Event::ClusterRemoved(name) => {
                 self.stir(&name);
-                self.members.clear();
                 self.retire(&name, &mut effects);
-                if let Some(cluster) = self.clusters.remove(&name) {
+                let removed = self.clusters.remove(&name);
+                self.membership_changed();
+                if let Some(cluster) = removed {
                     if let Some((session, _)) = cluster.session {
                         let text =
                             "the cluster was removed from the fleet; its objects stay".into();

@@ -1,3 +1,4 @@
+mod declared;
 mod delivery;
 mod proof;
 mod roll;

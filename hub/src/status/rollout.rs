@@ -1,6 +1,7 @@
 //! Rollouts and decisions as operators see them.
 
 use flotilla_proto::v1;
+use flotilla_shared::id::RepositoryName;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::wire::{reason_to_wire, timestamp_to_wire};
 
@@ -16,6 +17,14 @@ fn commits(commits: &Commits) -> Vec<v1::RepositoryCommit> {
             commit: commit.to_string(),
         })
         .collect()
+}
+
+/// Without the digest of what is declared.
+fn of_repositories(commits: &Commits) -> Vec<v1::RepositoryCommit> {
+    let mut all = self::commits(commits);
+    let fleet_file = RepositoryName::fleet_file().as_str();
+    all.retain(|one| one.repository != fleet_file);
+    all
 }
 
 /// A rollout of the present, with what its waves ask for; its clusters only where asked for.
@@ -91,8 +100,8 @@ pub fn past_rollout(rollout: &Rollout, with_clusters: bool) -> v1::RolloutStatus
         id: rollout.id.clone(),
         environment: rollout.environment.to_string(),
         state: rollout.state.as_str().to_owned(),
-        target: commits(&rollout.target),
-        from: commits(&rollout.from),
+        target: commits(&rollout.shown()),
+        from: commits(&rollout.shown_from()),
         waves,
         wave: u32::try_from(rollout.wave).unwrap_or(u32::MAX),
         created_at: Some(timestamp_to_wire(rollout.created_at)),
@@ -105,6 +114,7 @@ pub fn past_rollout(rollout: &Rollout, with_clusters: bool) -> v1::RolloutStatus
             Vec::new()
         },
         unread: String::new(),
+        changes: rollout.changes.clone(),
     }
 }
 
@@ -178,7 +188,7 @@ pub fn decisions(fleet: &Fleet, environment: &Environment) -> v1::EnvironmentDec
             .history
             .iter()
             .map(|good| v1::GoodCommits {
-                commits: commits(&good.commits),
+                commits: of_repositories(&good.commits),
                 rollout: good.rollout.clone(),
                 at: Some(timestamp_to_wire(good.at)),
             })

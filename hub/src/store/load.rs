@@ -73,6 +73,7 @@ impl Store {
             environments,
             rollouts: self.last_rollouts().await?,
             retired: self.retired().await?,
+            specifications: self.specifications().await?,
         })
     }
 

@@ -52,6 +52,7 @@ const MIGRATIONS: &[&[&str]] = &[
          version INTEGER NOT NULL, created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL)",
     ],
     &["ALTER TABLE heads ADD COLUMN moved INTEGER NOT NULL DEFAULT 0"],
+    &["CREATE TABLE specifications (revision TEXT PRIMARY KEY, content TEXT NOT NULL)"],
 ];
 
 /// The version this hub knows.

@@ -400,6 +400,7 @@ async fn s05_a_migration_that_was_cut_short_is_not_there_at_all() {
         "DROP TABLE facts",
         "DROP TABLE sessions",
         "ALTER TABLE heads DROP COLUMN moved",
+        "DROP TABLE specifications",
         "ALTER TABLE reports DROP COLUMN current_since",
         "DROP TABLE environments",
         "DROP TABLE rollouts",
@@ -504,6 +505,7 @@ async fn s14_a_year_of_rollouts_is_forgotten_and_the_audit_log_is_not() {
         let rollout = crate::fleet::rollout::Rollout {
             strategy: None,
             stepped_at: None,
+            changes: Vec::new(),
             id: format!("prod-{n}"),
             environment: "prod".parse().unwrap(),
             target: std::collections::BTreeMap::new(),

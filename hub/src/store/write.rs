@@ -274,6 +274,16 @@ impl Store {
             )
             .bind(name.to_string())
             .bind(json(state)?),
+            Effect::StoreSpecification(revision, specification) => sqlx::query(
+                "INSERT INTO specifications (revision, content) VALUES ($1, $2) \
+                 ON CONFLICT (revision) DO NOTHING",
+            )
+            .bind(revision.to_string())
+            .bind(json(&**specification)?),
+            Effect::DeleteSpecification(revision) => {
+                sqlx::query("DELETE FROM specifications WHERE revision = $1")
+                    .bind(revision.to_string())
+            }
             Effect::StoreRollout(rollout) => sqlx::query(
                 "INSERT INTO rollouts (id, environment, state, created_at, ended_at, content) \
                  VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO UPDATE SET \

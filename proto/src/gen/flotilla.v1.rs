@@ -2237,6 +2237,10 @@ pub struct RolloutStatus {
     /// Why the hub cannot tell beforehand whom the commits change, in words; empty: it can, or it is over.
     #[prost(string, tag = "13")]
     pub unread: ::prost::alloc::string::String,
+    /// What it changes of what the fleet file declares, a line for each field: application, field, before and
+    /// after. Then `target` has the digest of what is declared as the commit of `fleet-file`.
+    #[prost(string, repeated, tag = "14")]
+    pub changes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// How many clusters of a wave are how far.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

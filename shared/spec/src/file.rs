@@ -192,6 +192,10 @@ impl<'f> Checker<'f> {
         if poll_interval < Duration::from_secs(1) {
             self.error(&format!("{path}.pollInterval"), "it must be at least 1s");
         }
+        if entry.name.is_fleet_file() {
+            let message = "fleet-file stands for this file itself: choose another name";
+            self.error(&format!("{path}.name"), message);
+        }
         let repository = Repository {
             url: entry.url.clone(),
             poll_interval,

@@ -4,6 +4,7 @@ mod file;
 mod helm;
 mod never;
 mod selector;
+mod specification;
 mod strategy;
 mod template;
 
@@ -13,11 +14,13 @@ use std::time::Duration;
 use flotilla_shared::assignment::{Renderer, SyncPolicy};
 use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName, RepositoryName};
 use flotilla_shared::revision::{BranchName, RepositoryUrl};
+use serde::{Deserialize, Serialize};
 
 pub use file::parse;
 pub use helm::Helm;
 pub use never::can_never_work;
 pub use selector::{Selector, SelectorError};
+pub use specification::{Declared, Difference, Specification, Touch};
 pub use strategy::{
     Amount, Budgets, Check, Freeze, Gates, Members, OnFailure, OnNewCommit, Question, Strategy,
     Wave, WhenEmpty, Window,
@@ -103,8 +106,11 @@ pub struct ClusterSpec {
     pub labels: BTreeMap<String, String>,
 }
 
-/// An application: what to run, and where.
-#[derive(Debug, Clone, PartialEq)]
+/// An application: what to run, and where. All of it is part of its environments' specification, whose
+/// changes are rolled out: a new field needs `#[serde(default, skip_serializing_if = ...)]`, so that what
+/// a store holds can be read and keeps its digest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Application {
     /// Which repository.
     pub repository: RepositoryName,
@@ -127,7 +133,8 @@ pub struct Application {
 }
 
 /// Which clusters run an application; empty parts match all, and all parts must match.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Placement {
     /// Any of these environments.
     pub environments: BTreeSet<EnvironmentName>,

@@ -7,7 +7,8 @@ use flotilla_shared::id::{ClusterName, EnvironmentName};
 use flotilla_shared::revision::TreePath;
 
 /// A directory per cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct PathTemplate {
     text: String,
     parts: Vec<Part>,
@@ -38,6 +39,20 @@ pub enum TemplateError {
     /// What comes out is not a path in a repository.
     #[error("path template gives {0}")]
     Path(String),
+}
+
+impl TryFrom<String> for PathTemplate {
+    type Error = TemplateError;
+
+    fn try_from(text: String) -> Result<Self, TemplateError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<PathTemplate> for String {
+    fn from(template: PathTemplate) -> Self {
+        template.text
+    }
 }
 
 impl PathTemplate {

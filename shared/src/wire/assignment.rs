@@ -141,6 +141,21 @@ fn content_to_wire(assignment: &Assignment) -> v1::AssignmentContent {
     }
 }
 
+/// Over what applications are assigned as, apart from their commits and the rollouts that brought these.
+#[must_use]
+pub fn specified(applications: &BTreeMap<ApplicationName, Box<ApplicationAssignment>>) -> Digest {
+    let all: Vec<Vec<u8>> = applications
+        .iter()
+        .map(|(name, application)| {
+            let mut wire = application_to_wire(name.as_str(), application);
+            wire.commit.clear();
+            wire.rollout.clear();
+            wire.encode_to_vec()
+        })
+        .collect();
+    Digest::of_parts(all.iter().map(Vec::as_slice))
+}
+
 fn application_to_wire(
     name: &str,
     application: &ApplicationAssignment,

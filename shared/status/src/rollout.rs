@@ -1,6 +1,7 @@
 //! Rollouts, their waves and clusters.
 
 use flotilla_proto::v1;
+use flotilla_shared::id::RepositoryName;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -35,6 +36,9 @@ pub struct Rollout {
     /// Why nobody can tell beforehand whom the commits change; empty: it can be told, or it is over.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub unread: String,
+    /// What it changes of what the fleet file declares: application, field, before and after.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<String>,
     /// Its clusters, where they were asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub clusters: Vec<Progress>,
@@ -56,6 +60,8 @@ pub struct RolloutSummary<'r> {
     started_at: Option<Timestamp>,
     ended_at: Option<Timestamp>,
     note: &'r str,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    changes: &'r [String],
 }
 
 impl<'r> From<&'r Rollout> for RolloutSummary<'r> {
@@ -76,6 +82,7 @@ impl<'r> From<&'r Rollout> for RolloutSummary<'r> {
             started_at: rollout.started_at,
             ended_at: rollout.ended_at,
             note: &rollout.note,
+            changes: &rollout.changes,
         }
     }
 }
@@ -165,6 +172,14 @@ pub(super) fn commits(wire: &[v1::RepositoryCommit]) -> Vec<RepositoryCommit> {
         .collect()
 }
 
+impl RepositoryCommit {
+    /// Whether it is the digest of what the fleet file declares, and no commit of a repository.
+    #[must_use]
+    pub fn is_fleet_file(&self) -> bool {
+        self.repository == RepositoryName::fleet_file().as_str()
+    }
+}
+
 impl From<&v1::RolloutStatus> for Rollout {
     fn from(wire: &v1::RolloutStatus) -> Self {
         Self {
@@ -210,6 +225,7 @@ impl From<&v1::RolloutStatus> for Rollout {
                 })
                 .collect(),
             unread: text(&wire.unread),
+            changes: wire.changes.iter().map(|line| text(line)).collect(),
         }
     }
 }

@@ -50,8 +50,11 @@ pub(super) async fn run(client: &Client, args: &Promote, printer: &Printer) -> R
     let failed = decisions.quarantined.iter().flat_map(|one| &one.commits);
     let mut commits: Vec<(String, String)> = targets
         .chain(failed)
+        .filter(|one| {
+            let held = (one.repository.clone(), one.commit.clone());
+            one.is_fleet_file() || heads.contains(&held)
+        })
         .map(|one| (one.repository.clone(), one.commit.clone()))
-        .filter(|held| heads.contains(held))
         .filter(|(_, commit)| {
             let only = args.commit.as_ref();
             only.is_none_or(|only| commit.starts_with(only.as_str()))

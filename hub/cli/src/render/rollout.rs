@@ -13,7 +13,11 @@ const BAR: usize = 24;
 const MAX_CLUSTERS: usize = 50;
 
 pub(super) fn short(commits: &[RepositoryCommit]) -> String {
-    let all: Vec<&str> = commits.iter().map(|one| digits(&one.commit)).collect();
+    let one = |one: &RepositoryCommit| match one.is_fleet_file() {
+        true => format!("fleet file {}", digits(&one.commit)),
+        false => digits(&one.commit).to_owned(),
+    };
+    let all: Vec<String> = commits.iter().map(one).collect();
     if all.is_empty() {
         "-".to_owned()
     } else {
@@ -168,6 +172,9 @@ fn changes(rollout: &Rollout) -> String {
     let unchanged: u32 = rollout.waves.iter().map(|wave| wave.unchanged).sum();
     let all: u32 = rollout.waves.iter().map(Wave::total).sum();
     let mut out = String::new();
+    for change in &rollout.changes {
+        out.push_str(&format!("  fleet file: {change}\n"));
+    }
     if unchanged > 0 {
         let changed = all.saturating_sub(unchanged);
         out.push_str(&format!("  changes {changed} of {all} clusters; "));

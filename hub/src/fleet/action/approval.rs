@@ -48,7 +48,8 @@ impl Fleet {
         commit: &Commit,
     ) -> Result<RepositoryName, ActionError> {
         self.known(name)?;
-        let names = || self.spec.repositories.keys();
+        let fleet_file = std::iter::once(RepositoryName::fleet_file());
+        let names = || self.spec.repositories.keys().chain(fleet_file.clone());
         if let Some(named) = named {
             if names().any(|one| one == named) {
                 return Ok(named.clone());
@@ -62,7 +63,10 @@ impl Fleet {
         }
         let environment = self.spec.environment(name);
         let used: Vec<&RepositoryName> = names()
-            .filter(|one| environment.is_some_and(|environment| self.uses(environment, one)))
+            .filter(|one| {
+                one.is_fleet_file()
+                    || environment.is_some_and(|environment| self.uses(environment, one))
+            })
             .collect();
         let state = self.environments.get(name);
         let has = |repository: &RepositoryName| {
@@ -79,7 +83,8 @@ impl Fleet {
         };
         let having: Vec<&RepositoryName> = used.iter().copied().filter(|one| has(one)).collect();
         match (having.as_slice(), used.as_slice()) {
-            ([one], _) | ([], [one]) => Ok((*one).clone()),
+            // With one repository any commit that the hub does not know can only be of that.
+            ([one], _) | ([], [one, _]) => Ok((*one).clone()),
             _ => Err(ActionError::Nothing(format!(
                 "nobody can tell which repository of {name} has commit {}: name it with --repository",
                 commit.short()

@@ -61,6 +61,7 @@ impl Bench {
             started_at: None,
             ended_at: None,
             note: String::new(),
+            changes: Vec::new(),
             strategy: None,
             clusters: BTreeMap::new(),
             stepped_at: None,

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use flotilla_shared::id::EnvironmentName;
+use flotilla_shared::id::{EnvironmentName, RepositoryName};
 use jiff::Timestamp;
 
 use super::super::environment::{EnvironmentState, MAX_QUEUE};
 use super::super::event::Effect;
 use super::super::rollout::{Commits, Rollout, State, changed};
+use super::super::specify::has_commits;
 use super::super::{Fleet, gates::Gate};
 use super::audit;
 use crate::spec::{Environment, OnNewCommit, Strategy};
@@ -25,7 +26,7 @@ impl EnvironmentState {
     }
 
     /// Leaves a repository where it is good.
-    fn hold(&self, commits: &mut Commits, repository: &flotilla_shared::id::RepositoryName) {
+    fn hold(&self, commits: &mut Commits, repository: &RepositoryName) {
         match self.approved.get(repository) {
             Some(good) => commits.insert(repository.clone(), good.clone()),
             None => commits.remove(repository),
@@ -55,9 +56,10 @@ impl Fleet {
         &self,
         environment: &Environment,
         state: &EnvironmentState,
+        newest: &Commits,
         now: Timestamp,
     ) -> Commits {
-        let heads = self.head_commits(environment);
+        let mut heads = self.head_commits(environment);
         if let Some(pin) = &state.pin
             && pin.unproven
             && pin.holds(now)
@@ -73,10 +75,17 @@ impl Fleet {
             self.uses(environment, repository)
                 && head.is_none_or(|head| head.commit.is_none() && head.problem.is_none())
         });
-        if state.approved.is_empty() && unread {
+        if !has_commits(&state.approved) && unread {
             return Commits::new();
         }
-        state.triable(&heads)
+        // Likewise of a fleet file that takes something from a repository that was never read.
+        let source = RepositoryName::fleet_file();
+        let declared = match state.approved.get(source) {
+            Some(present) if unread => Some((source.clone(), present.clone())),
+            _ => self.asked_revision(&environment.name, state, newest),
+        };
+        heads.extend(declared);
+        self.completed(state, state.triable(&heads))
     }
 
     /// Begins a rollout where the heads ask for one.
@@ -95,13 +104,15 @@ impl Fleet {
             .rollouts
             .get(name)
             .filter(|rollout| !rollout.state.is_over());
-        let mut wanted = self.wanted(environment, &state, now);
         let newest = state
             .queue
             .back()
-            .or(running.map(|rollout| &rollout.target));
+            .or(running.map(|rollout| &rollout.target))
+            .unwrap_or(&state.approved)
+            .clone();
+        let mut wanted = self.wanted(environment, &state, &newest, now);
         let mut next = None;
-        let news = !wanted.is_empty() && newest.unwrap_or(&state.approved) != &wanted;
+        let news = has_commits(&wanted) && newest != wanted;
         // What cannot go on must not stand in the way of its own repair.
         let yields = running.is_none_or(|rollout| self.yields(environment, rollout, now));
         if news {
@@ -137,7 +148,7 @@ impl Fleet {
             // It takes over because of another repository: what failed there is not tried on and on.
             blame(&mut state, rollout, &wanted, now);
             self.environments.insert(name.clone(), state.clone());
-            wanted = self.wanted(environment, &state, now);
+            wanted = self.wanted(environment, &state, &newest, now);
             next = next.map(|next| {
                 let mut next = next;
                 for (repository, commit) in &rollout.changed() {
@@ -150,15 +161,17 @@ impl Fleet {
                 next
             });
         }
-        let next = next.map(|next| state.triable(&next)).filter(|next| {
+        let next = next.map(|next| self.completed(&state, state.triable(&next)));
+        let next = next.filter(|next| {
             let same = running.is_some_and(|rollout| rollout.target == *next);
             // Going back to what is good while something else runs is a rollout like any other.
             let idle = running.is_none() && state.approved == *next;
-            !same && !idle && !next.is_empty()
+            !same && !idle && has_commits(next)
         });
         if let Some(target) = next {
             state.last_number += 1;
             let rollout = self.take_over(name, &state, target, strategy, now, effects);
+            self.keep_specifications([&rollout.target, &rollout.from], effects);
             effects.push(Effect::Audit(audit(&rollout, "rollout created", now)));
             effects.push(Effect::StoreRollout(Box::new(rollout.clone())));
             for (cluster, progress) in &rollout.clusters {
@@ -173,6 +186,7 @@ impl Fleet {
             self.touch_environments();
         }
         if state != before {
+            self.keep_specifications(&state.queue, effects);
             effects.push(Effect::StoreEnvironment(
                 name.clone(),
                 Box::new(state.clone()),
@@ -220,6 +234,7 @@ impl Fleet {
         Rollout {
             id,
             environment: name.clone(),
+            changes: self.declared_changes(&state.approved, &target),
             target,
             from: state.approved.clone(),
             from_id: state.approved_by.clone(),

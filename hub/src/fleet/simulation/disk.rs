@@ -14,6 +14,7 @@ pub(super) struct Disk {
     pub(super) progress: BTreeMap<(String, ClusterName), Progress>,
     pub(super) audit: Vec<AuditEntry>,
     pub(super) retired: BTreeMap<ClusterName, u64>,
+    pub(super) specifications: BTreeMap<Commit, crate::spec::Specification>,
 }
 
 impl Disk {
@@ -48,6 +49,12 @@ impl Disk {
                 }
                 Effect::DeleteProgress(rollout, cluster) => {
                     self.progress.remove(&(rollout, cluster));
+                }
+                Effect::StoreSpecification(revision, one) => {
+                    self.specifications.insert(revision, (*one).clone());
+                }
+                Effect::DeleteSpecification(revision) => {
+                    self.specifications.remove(&revision);
                 }
                 Effect::Audit(entry) => self.audit.push(entry),
                 Effect::Retire(name, counter) => {
@@ -100,6 +107,7 @@ impl Disk {
             environments: self.environments.clone().into_iter().collect(),
             rollouts: last.into_values().collect(),
             retired: self.retired.clone().into_iter().collect(),
+            specifications: self.specifications.clone().into_iter().collect(),
         }
     }
 }

@@ -198,9 +198,10 @@ impl Simulation {
                 });
                 let rendered = Report {
                     applications: rendered.collect(),
+                    assignment: assigned.reference,
                     ..Report::default()
                 };
-                let from = super::observe::rendered_from(&rendered);
+                let from = super::observe::rendered_from(&rendered, Some(assigned));
                 assert_eq!(progress.rendered_from, from, "{name} in {}", rollout.id);
             }
         }

@@ -37,6 +37,7 @@ fn a_soak_goes_on_over_a_restart_where_nothing_happened() {
                 }],
                 environments: Vec::new(),
                 retired: Vec::new(),
+                specifications: Vec::new(),
                 rollouts: Vec::new(),
             },
             at(50),

@@ -20,33 +20,39 @@ applications:
 - {name: b, repository: second, path: b, placement: {environments: [PLACED]}}
 ";
 
-fn file(strategy: &str, gates: &str, placed: &str) -> String {
+pub(super) fn file(strategy: &str, gates: &str, placed: &str) -> String {
     TWO.replace("STRATEGY", strategy)
         .replace("GATES", gates)
         .replace("PLACED", placed)
 }
 
-struct World {
-    fleet: Fleet,
+pub(super) struct World {
+    pub(super) fleet: Fleet,
     second: i64,
     branches: BTreeMap<(String, String), u64>,
     bad: Vec<Commit>,
-    audit: Vec<AuditEntry>,
+    /// Directories in which nothing becomes healthy.
+    pub(super) bad_paths: Vec<String>,
+    pub(super) audit: Vec<AuditEntry>,
+    /// What is in the store of environments' specifications.
+    pub(super) kept: BTreeMap<Commit, crate::spec::Specification>,
 }
 
 /// Commits of `second` are told from those of `fleet` by their numbers.
-fn of_second(n: u64) -> Commit {
+pub(super) fn of_second(n: u64) -> Commit {
     commit(n + 1000)
 }
 
 impl World {
-    fn new(text: &str) -> Self {
+    pub(super) fn new(text: &str) -> Self {
         let mut world = Self {
             fleet: Fleet::new(Epoch(1)),
             second: 0,
             branches: BTreeMap::new(),
             bad: Vec::new(),
+            bad_paths: Vec::new(),
             audit: Vec::new(),
+            kept: BTreeMap::new(),
         };
         world.declare(text);
         for (index, cluster) in ["d1", "p1", "p2", "p3"].into_iter().enumerate() {
@@ -57,20 +63,27 @@ impl World {
         world
     }
 
-    fn declare(&mut self, text: &str) {
+    pub(super) fn declare(&mut self, text: &str) {
         let spec = spec::parse("f", text).unwrap();
         self.step(Event::SpecChanged(Arc::new(spec)));
     }
 
     fn note(&mut self, effects: Vec<Effect>) {
         for effect in effects {
-            if let Effect::Audit(entry) = effect {
-                self.audit.push(entry);
+            match effect {
+                Effect::Audit(entry) => self.audit.push(entry),
+                Effect::StoreSpecification(revision, one) => {
+                    self.kept.insert(revision, (*one).clone());
+                }
+                Effect::DeleteSpecification(revision) => {
+                    self.kept.remove(&revision);
+                }
+                _ => {}
             }
         }
     }
 
-    fn step(&mut self, event: Event) {
+    pub(super) fn step(&mut self, event: Event) {
         let now = at(self.second);
         let effects = self.fleet.step(event, now);
         self.note(effects);
@@ -80,7 +93,7 @@ impl World {
         }
     }
 
-    fn act(&mut self, action: &Action) -> Result<(), ActionError> {
+    pub(super) fn act(&mut self, action: &Action) -> Result<(), ActionError> {
         let now = at(self.second);
         let effects = self.fleet.act(action, "bob", "why", now)?;
         self.note(effects);
@@ -90,7 +103,7 @@ impl World {
     }
 
     /// Moves branches; `second`'s commits count from a thousand.
-    fn push(&mut self, repository: &str, branch: &str, n: u64) {
+    pub(super) fn push(&mut self, repository: &str, branch: &str, n: u64) {
         let key = (repository.to_owned(), branch.to_owned());
         self.branches.insert(key, n);
         let number = |n: u64| {
@@ -113,7 +126,7 @@ impl World {
     }
 
     /// Some seconds, in each of which every agent does what it was told and says so.
-    fn pass(&mut self, seconds: i64) {
+    pub(super) fn pass(&mut self, seconds: i64) {
         for _ in 0..seconds {
             self.second += 1;
             for cluster in ["d1", "p1", "p2", "p3"] {
@@ -129,10 +142,11 @@ impl World {
             return;
         };
         let mut report = current(&assigned);
-        for app in report.applications.values_mut() {
+        for (name, app) in &mut report.applications {
             let commit = app.revision.as_ref().unwrap().commit.clone();
+            let path = assigned.assignment.applications[name].path.to_string();
             app.source_digest = Digest::of(commit.as_str().as_bytes());
-            if self.bad.contains(&commit) {
+            if self.bad.contains(&commit) || self.bad_paths.contains(&path) {
                 app.health = Health::Failed;
             }
         }
@@ -147,16 +161,16 @@ impl World {
         self.step(Event::Reported(name(cluster), session, report, digest));
     }
 
-    fn rollout(&self) -> &rollout::Rollout {
+    pub(super) fn rollout(&self) -> &rollout::Rollout {
         &self.fleet.rollouts()[&"prod".parse::<EnvironmentName>().unwrap()]
     }
 
-    fn state(&self) -> &EnvironmentState {
+    pub(super) fn state(&self) -> &EnvironmentState {
         &self.fleet.environments()[&"prod".parse::<EnvironmentName>().unwrap()]
     }
 
     /// Who was given a commit.
-    fn having(&self, commit: &Commit) -> Vec<&str> {
+    pub(super) fn having(&self, commit: &Commit) -> Vec<&str> {
         let all = self.fleet.clusters().iter();
         let having = all.filter(|(_, cluster)| {
             let assigned = cluster.assigned.iter();
@@ -170,7 +184,7 @@ impl World {
     }
 
     /// Both repositories are good at their first commits.
-    fn settled(text: &str) -> Self {
+    pub(super) fn settled(text: &str) -> Self {
         let mut world = Self::new(text);
         for repository in ["fleet", "second"] {
             world.push(repository, "dev", 1);
@@ -196,7 +210,7 @@ impl World {
     }
 }
 
-fn approve(repository: &str, commit: &Commit, scope: Scope) -> Action {
+pub(super) fn approve(repository: &str, commit: &Commit, scope: Scope) -> Action {
     Action::Approve {
         environment: "prod".parse().unwrap(),
         repository: Some(repository.parse().unwrap()),
@@ -205,11 +219,11 @@ fn approve(repository: &str, commit: &Commit, scope: Scope) -> Action {
     }
 }
 
-fn overrule(repository: &str, commit: &Commit) -> Action {
+pub(super) fn overrule(repository: &str, commit: &Commit) -> Action {
     approve(repository, commit, Scope::Override)
 }
 
-fn pin(commit: Option<&Commit>, admin: bool) -> Action {
+pub(super) fn pin(commit: Option<&Commit>, admin: bool) -> Action {
     Action::Pin {
         subject: Subject::Environment("prod".parse().unwrap()),
         commit: commit.cloned(),
@@ -587,5 +601,5 @@ fn a_hub_that_has_read_half_of_its_branches_begins_nothing() {
     world.push("fleet", "prod", 1);
     assert!(world.fleet.rollouts().is_empty());
     world.push("second", "prod", 1);
-    assert_eq!(world.rollout().target.len(), 2);
+    assert_eq!(world.rollout().target.len(), 3, "with the fleet file");
 }

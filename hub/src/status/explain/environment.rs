@@ -3,7 +3,7 @@
 
 use flotilla_proto::v1;
 use flotilla_shared::health::{Health, Sync};
-use flotilla_shared::id::ClusterName;
+use flotilla_shared::id::{ClusterName, RepositoryName};
 use flotilla_shared::reason::Reason;
 use jiff::Timestamp;
 
@@ -21,10 +21,19 @@ pub(super) fn rollout(fleet: &Fleet, environment: &Environment, now: Timestamp, 
     use v1::StepState::{Failed, Ok, Skipped, Waiting};
     let state = fleet.environments().get(&environment.name);
     let heads = fleet.head_commits(environment);
-    if let Some(quarantine) = state.and_then(|state| state.quarantine(&heads)) {
+    let newest = fleet.newest(environment);
+    if let Some(quarantine) = state.and_then(|state| state.quarantine(&newest)) {
+        let newer = if quarantine
+            .commits
+            .contains_key(RepositoryName::fleet_file())
+        {
+            "another change of the fleet file"
+        } else {
+            "a newer commit"
+        };
         let text = format!(
-            "{} failed and is not tried again, only a newer commit is: {}",
-            title(&heads),
+            "{} failed and is not tried again, only {newer} is: {}",
+            title(&quarantine.commits),
             quarantine.reason
         );
         let (reason, at) = (Some(Reason::Quarantined), Some(quarantine.at));
@@ -46,8 +55,15 @@ pub(super) fn rollout(fleet: &Fleet, environment: &Environment, now: Timestamp, 
         steps
             .0
             .extend(gates(fleet, environment, rollout, now).map(gate_step));
-        if !rollout.state.is_over() && rollout.target != heads && !heads.is_empty() {
-            let text = format!("{} waits until {} is over", title(&heads), rollout.id);
+        let waits = match state.and_then(|state| state.queue.back()) {
+            Some(waiting) => Some(waiting),
+            None => Some(&heads).filter(|heads| {
+                let mut all = heads.iter();
+                !heads.is_empty() && !all.all(|(name, one)| rollout.target.get(name) == Some(one))
+            }),
+        };
+        if let Some(waits) = waits.filter(|_| !rollout.state.is_over()) {
+            let text = format!("{} waits until {} is over", title(waits), rollout.id);
             let reason = Some(Reason::WaitsForRollout);
             steps.add("queue", "", Waiting, text, reason, None);
         }
@@ -123,8 +139,12 @@ fn progress(rollout: &Rollout) -> String {
         state => state.as_str(),
     };
     let mut text = format!("{word}: {}", rollout.title());
-    if !rollout.from.is_empty() && rollout.from != rollout.target {
+    let from = rollout.from.iter().any(|(name, _)| !name.is_fleet_file());
+    if from && rollout.from != rollout.target {
         text.push_str(&format!(" over {}", title(&rollout.from)));
+    }
+    for change in &rollout.changes {
+        text.push_str(&format!("; {change}"));
     }
     if !rollout.state.is_over() {
         let total = rollout.clusters.len() - rollout.count(Phase::Pinned);

@@ -1,0 +1,137 @@
+//! Which commits and which specification a cluster should run, and what says so.
+
+use std::sync::Arc;
+
+use flotilla_shared::approval::SignedApproval;
+use flotilla_shared::id::{ClusterName, RepositoryName};
+use flotilla_shared::revision::Commit;
+use jiff::Timestamp;
+
+use super::Fleet;
+use super::rollout::Commits;
+use crate::spec::{Environment, Specification};
+
+/// Which commits a cluster should run, and which rollout says so.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Plan {
+    /// By repository.
+    pub commits: Commits,
+    /// Empty: none.
+    pub rollout: String,
+    /// What they are applied as.
+    pub(super) specification: Declares,
+}
+
+/// What a cluster's applications are declared as.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) enum Declares {
+    /// As it was assigned last.
+    #[default]
+    Kept,
+    /// As this revision of the fleet file says.
+    As(Commit, Arc<Specification>),
+}
+
+impl Fleet {
+    /// Which commits a cluster should run, and which rollout says so.
+    #[must_use]
+    pub fn plan(&self, name: &ClusterName, environment: &Environment, now: Timestamp) -> Plan {
+        let mut plan = self.rolled_out(name, environment);
+        let own = self
+            .clusters
+            .get(name)
+            .and_then(|one| one.record.pin.as_ref());
+        let state = self.environments.get(&environment.name);
+        let all = state.and_then(|state| state.pin.as_ref());
+        // A cluster's own pin wins over its environment's.
+        let by_rollout = self.has_waves(environment);
+        let all = all.filter(|pin| !by_rollout || !(pin.unproven || pin.in_place));
+        for pin in [all, own]
+            .into_iter()
+            .flatten()
+            .filter(|pin| pin.holds(now))
+        {
+            plan.commits.extend(pin.commits.clone());
+            plan.rollout = String::new();
+        }
+        plan
+    }
+
+    /// What people signed for the pins that hold here.
+    pub(super) fn approvals(
+        &self,
+        name: &ClusterName,
+        environment: &Environment,
+        now: Timestamp,
+    ) -> Vec<SignedApproval> {
+        let own = self.clusters.get(name).map(|one| &one.record.pin);
+        let all = self
+            .environments
+            .get(&environment.name)
+            .map(|state| &state.pin);
+        [all, own]
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter(|pin| pin.holds(now))
+            .filter_map(|pin| pin.approval.as_deref().cloned())
+            .collect()
+    }
+
+    /// These commits with the specification among them; of one that is not known any more, what was assigned
+    /// stays.
+    fn planned(&self, commits: &Commits, rollout: &str) -> Plan {
+        let mut commits = commits.clone();
+        let revision = commits.remove(RepositoryName::fleet_file());
+        let specification = revision
+            .and_then(|revision| Some((self.specification(&revision)?, revision)))
+            .map_or(Declares::Kept, |(specification, revision)| {
+                Declares::As(revision, specification)
+            });
+        Plan {
+            commits,
+            rollout: rollout.to_owned(),
+            specification,
+        }
+    }
+
+    fn rolled_out(&self, name: &ClusterName, environment: &Environment) -> Plan {
+        if !self.has_waves(environment) {
+            let mut commits = self.good(environment);
+            commits.extend(self.declared_revision(&environment.name));
+            return self.planned(&commits, "");
+        }
+        let Some(state) = self.environments.get(&environment.name) else {
+            return Plan::default();
+        };
+        let mut approved = self.planned(&state.approved, &state.approved_by);
+        let rollout = self.rollouts.get(&environment.name);
+        let Some(rollout) = rollout.filter(|rollout| !rollout.state.is_over()) else {
+            return approved;
+        };
+        if rollout.touches(name) {
+            return self.planned(&rollout.target, &rollout.id);
+        }
+        // What an older rollout gave it stays until this one comes to it: nothing jumps back and
+        // forth because a newer commit was pushed, or the fleet file edited.
+        let assigned = self
+            .clusters
+            .get(name)
+            .and_then(|one| one.assigned.as_ref());
+        for app in assigned
+            .iter()
+            .filter(|one| one.assignment.environment == environment.name)
+            .flat_map(|one| one.assignment.applications.values())
+        {
+            if rollout.carried.contains(&app.rollout) {
+                let revision = &app.revision;
+                approved
+                    .commits
+                    .insert(revision.repository.clone(), revision.commit.clone());
+                approved.rollout.clone_from(&app.rollout);
+                approved.specification = Declares::Kept;
+            }
+        }
+        approved
+    }
+}

@@ -1,0 +1,144 @@
+//! What the environment before has proven, of commits and of what is declared.
+
+use flotilla_shared::id::{EnvironmentName, RepositoryName};
+use flotilla_shared::revision::Commit;
+use jiff::Timestamp;
+
+use super::cluster::Cluster;
+use super::environment::{Good, MAX_HISTORY, push};
+use super::gates::{Gate, Open, Runs};
+use super::{Effect, Fleet};
+use crate::spec::{Difference, Environment, Specification};
+
+impl Fleet {
+    /// Whether the environment before runs the applications that a revision of the fleet file changes as it
+    /// declares them, healthy, and did for the soak. Directories and names of clusters differ between
+    /// environments by their templates; the templates are what is the same.
+    pub(super) fn proof_of_declared(
+        &self,
+        environment: &Environment,
+        source: &EnvironmentName,
+        revision: &Commit,
+        now: Timestamp,
+    ) -> Vec<Gate> {
+        let fleet_file = RepositoryName::fleet_file();
+        let state = self.environments.get(&environment.name);
+        if let Some(proven) = state.and_then(|state| state.proof_of(fleet_file, revision)) {
+            let text = format!("{source} proved what it declares");
+            let mut gate = Gate::new("health", source.to_string(), Open::Yes, text);
+            gate.at = Some(proven.at);
+            return vec![gate];
+        }
+        let before = state.and_then(|state| self.specification_among(&state.approved));
+        let (Some(before), Some(after)) = (before, self.specification(revision)) else {
+            let text = "what it declares is not known any more".to_owned();
+            return vec![Gate::never(source, text)];
+        };
+        let difference = Difference::between(&before, &after);
+        let changed: Vec<_> = difference.to_prove().collect();
+        let Some(from) = self
+            .spec
+            .environment(source)
+            .filter(|_| !changed.is_empty())
+        else {
+            // A branch, labels: nothing that another environment could prove.
+            return Vec::new();
+        };
+        // What is in force there, and what will be.
+        let coming = self.declared.get(source);
+        let good = if self.has_waves(from) {
+            let state = self.environments.get(source);
+            state.and_then(|state| state.approved.get(fleet_file).cloned())
+        } else {
+            coming.map(|(revision, _)| revision.clone())
+        };
+        let known = good.as_ref().and_then(|good| self.specification(good));
+        for name in &changed {
+            let alike = |other: &Specification| {
+                other.applications.contains_key(*name)
+                    && Difference::between(other, &after).same_definition(name)
+            };
+            if !coming.is_some_and(|(_, coming)| alike(coming)) {
+                let text = format!(
+                    "{name} is not declared like this in {source}, so that {source} can never prove it; \
+                     place it there, or let an admin overrule it"
+                );
+                return vec![Gate::never(source, text)];
+            }
+            if !known.as_deref().is_some_and(alike) {
+                let text = format!("{source} does not run {name} like this yet");
+                let subject = source.to_string();
+                return vec![Gate::new("health", subject, Open::NotYet, text)];
+            }
+        }
+        let runs = |cluster: &Cluster| {
+            let assigned = cluster.assigned.as_ref();
+            let assigned = assigned.map(|assigned| &assigned.assignment.applications);
+            let any = changed
+                .iter()
+                .any(|name| assigned.is_some_and(|all| all.contains_key(*name)));
+            match (any, cluster.specified == good) {
+                (false, _) => Runs::NothingOfIt,
+                (true, true) => Runs::It,
+                (true, false) => Runs::Another,
+            }
+        };
+        let soak = environment.gates.proof.unwrap_or_default();
+        self.evidence(environment, source, (soak, true), runs, now)
+    }
+
+    /// Notes commits that the environment before has proven by now, so that they stay proven when it
+    /// has moved on.
+    pub(super) fn note_proof(
+        &mut self,
+        environment: &Environment,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        let (Some(source), Some(_)) = (&environment.promotes_from, environment.gates.proof) else {
+            return;
+        };
+        let Some(source) = self.spec.environment(source).cloned() else {
+            return;
+        };
+        let state = self.environments.get(&environment.name);
+        let mut proven = self.good(&source);
+        proven.retain(|repository, commit| {
+            if state.is_some_and(|state| state.proof_of(repository, commit).is_some()) {
+                return false;
+            }
+            let gates = self.proof(environment, &source.name, (repository, commit), now);
+            !gates.is_empty() && !gates.iter().any(Gate::holds_back)
+        });
+        if let Some((fleet_file, revision)) = self.declared_revision(&environment.name)
+            && state.is_none_or(|state| {
+                state.proof_of(&fleet_file, &revision).is_none()
+                    && state.approved.get(&fleet_file) != Some(&revision)
+            })
+        {
+            let gates = self.proof_of_declared(environment, &source.name, &revision, now);
+            if !gates.is_empty() && !gates.iter().any(Gate::holds_back) {
+                proven.insert(fleet_file, revision);
+            }
+        }
+        if proven.is_empty() {
+            return;
+        }
+        let good = Good {
+            commits: proven,
+            rollout: String::new(),
+            at: now,
+            epoch: self.epoch.0,
+        };
+        let state = self
+            .environments
+            .entry(environment.name.clone())
+            .or_default();
+        push(&mut state.proven, MAX_HISTORY, good);
+        let state = state.clone();
+        effects.push(Effect::StoreEnvironment(
+            environment.name.clone(),
+            Box::new(state),
+        ));
+    }
+}

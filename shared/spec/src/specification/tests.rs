@@ -1,0 +1,181 @@
+use super::*;
+use crate::parse;
+
+const FILE: &str = "apiVersion: flotilla.dev/v1alpha1
+kind: Fleet
+repositories:
+- {name: fleet, url: 'https://git.example.com/fleet.git'}
+- {name: second, url: 'https://git.example.com/second.git'}
+environments:
+- {name: stage, branch: stage}
+- {name: prod, branch: prod}
+clusters:
+- {name: p1, environment: prod, labels: {region: eu, size: s}}
+- {name: p2, environment: prod, labels: {region: us, size: s}}
+- {name: s1, environment: stage}
+applications:
+- name: web
+  repository: fleet
+  path: 'app/{labels.region}'
+  placement: {environments: [prod]}
+  dependsOn: [db, log]
+- {name: db, repository: fleet, path: db}
+- {name: log, repository: fleet, path: log, placement: {selector: size=s}}
+- {name: only, repository: fleet, path: only, placement: {clusters: [s1]}}
+";
+
+fn read(text: &str) -> Specification {
+    of(text, "prod")
+}
+
+fn of(text: &str, environment: &str) -> Specification {
+    let spec = parse("f", text).unwrap();
+    let place = |name: &ClusterName| spec.clusters.get(name).map(|one| one.environment.clone());
+    Specification::of(&spec, &environment.parse().unwrap(), place).unwrap()
+}
+
+fn touches(before: &Specification, after: &Specification, cluster: &str) -> Vec<String> {
+    let cluster: ClusterName = cluster.parse().unwrap();
+    let empty = Labels::new();
+    let labels =
+        |spec: &'_ Specification| spec.labels.get(&cluster).cloned().unwrap_or(empty.clone());
+    let (old, new) = (labels(before), labels(after));
+    let prod: EnvironmentName = "prod".parse().unwrap();
+    let difference = Difference::between(before, after);
+    let touches = difference.touches((&cluster, &prod), (&old, &new));
+    touches
+        .into_iter()
+        .map(|(name, touch)| format!("{name} {touch:?}"))
+        .collect()
+}
+
+#[test]
+fn form_and_order_are_no_revision() {
+    let one = read(FILE).revision().unwrap();
+    let mut lines: Vec<&str> = FILE.lines().collect();
+    // The repositories, clusters and applications in another order, with comments.
+    lines.swap(3, 4);
+    lines.swap(9, 10);
+    let text = format!("# said anew\n{}\n", lines.join("\n"))
+        .replace(
+            "dependsOn: [db, log]",
+            "dependsOn:\n  - log\n  - db\n  - log",
+        )
+        .replace(
+            "path: log, placement: {selector: size=s}",
+            "placement: {selector: size=s}, path: log",
+        );
+    assert_eq!(read(&text).revision().unwrap(), one);
+    // Waves, gates, poll intervals and other environments are none either.
+    let text = FILE
+        .replace(
+            "{name: prod, branch: prod}",
+            "{name: prod, branch: prod, gates: {approvals: 2}}",
+        )
+        .replace("second.git'}", "second.git', pollInterval: 5m}")
+        .replace("path: only", "path: elsewhere")
+        .replace("clusters: [s1]", "clusters: [s1, s2]")
+        .replace(
+            "{name: stage, branch: stage}",
+            "{name: stage, branch: other}",
+        );
+    // Of s2 nobody knows that it will not be prod's.
+    let text = text.replace(
+        "- {name: s1, environment: stage}",
+        "- {name: s1, environment: stage}\n- {name: s2, environment: stage}",
+    );
+    assert_eq!(read(&text).revision().unwrap(), one);
+}
+
+/// What is in stores out there: whoever changes this begins a rollout everywhere.
+#[test]
+fn a_specification_keeps_its_digest_and_is_read_back() {
+    let specification = read(FILE);
+    let text = serde_json::to_string(&specification).unwrap();
+    let again: Specification = serde_json::from_str(&text).unwrap();
+    assert_eq!(again, specification);
+    assert_eq!(again.revision(), specification.revision());
+    assert_eq!(
+        specification.revision().unwrap().as_str(),
+        "be722f59363f8d2325cca5e6211169583f2888f98d743ad2bf20444802ad39ff"
+    );
+}
+
+/// Every field of an application is part of it, without anybody having listed it.
+#[test]
+fn each_field_of_an_application_is_part_of_the_revision() {
+    let before = read(FILE);
+    let db = "- {name: db, repository: fleet, path: db";
+    for (field, line) in [
+        ("path: dbx", "db path: db → dbx"),
+        ("path: db, renderer: plain", "db renderer: auto → plain"),
+        ("path: db, namespace: x", "db namespace: \"\" → x"),
+        ("path: db, substitute: true", "db substitute: false → true"),
+        (
+            "path: db, syncPolicy: {prune: disabled}",
+            "db syncPolicy.prune: enabled → disabled",
+        ),
+        (
+            "path: db, syncPolicy: {drift: report}",
+            "db syncPolicy.drift: correct → report",
+        ),
+        (
+            "path: db, syncPolicy: {healthTimeout: 5m}",
+            "db syncPolicy.healthTimeoutSeconds: 0 → 300",
+        ),
+        ("path: db, dependsOn: [log]", "db dependsOn: [] → [\"log\"]"),
+    ] {
+        let text = FILE.replace(db, &db.replace("path: db", field));
+        let after = read(&text);
+        assert_ne!(before.revision(), after.revision(), "{field}");
+        let difference = Difference::between(&before, &after);
+        assert_eq!(difference.describe(), [line], "{field}");
+        assert!(difference.defines_anew(), "{field}");
+        for cluster in ["p1", "p2"] {
+            assert_eq!(touches(&before, &after, cluster), ["db Changes"], "{field}");
+        }
+    }
+    let text = FILE.replace(
+        "{name: db, repository: fleet",
+        "{name: db, repository: second",
+    );
+    let difference = read(&text);
+    let difference = Difference::between(&before, &difference);
+    assert_eq!(
+        difference.describe(),
+        [
+            "db repository: fleet → second",
+            "db url: https://git.example.com/fleet.git → https://git.example.com/second.git"
+        ]
+    );
+}
+
+#[test]
+fn what_it_means_for_a_cluster_is_told_by_what_that_cluster_gets() {
+    let before = read(FILE);
+    // Of a label only what decides where an application goes, or from which directory.
+    let region = read(&FILE.replace("region: us", "region: eu"));
+    assert_eq!(touches(&before, &region, "p2"), ["web Changes"]);
+    assert!(touches(&before, &region, "p1").is_empty());
+    assert!(!Difference::between(&before, &region).defines_anew());
+    let size = read(&FILE.replace("region: us, size: s", "region: us, size: l"));
+    assert_eq!(touches(&before, &size, "p2"), ["log Loses"]);
+    assert_eq!(touches(&size, &before, "p2"), ["log Gains"]);
+    let other = read(&FILE.replace("region: us,", "region: us, tier: x,"));
+    assert!(touches(&before, &other, "p2").is_empty());
+    // Unless the text of its manifests may speak of it.
+    let with = |text: &str| read(&text.replace("path: db}", "path: db, substitute: true}"));
+    let (one, two) = (
+        with(FILE),
+        with(&FILE.replace("region: us,", "region: us, tier: x,")),
+    );
+    assert_eq!(touches(&one, &two, "p2"), ["db Changes"]);
+    // Another template for the same directory.
+    let same = read(&FILE.replace("path: db}", "path: 'db'}"));
+    assert!(touches(&before, &same, "p1").is_empty());
+    let branch = read(&FILE.replace("name: prod, branch: prod", "name: prod, branch: main"));
+    assert_eq!(touches(&before, &branch, "p1").len(), 3);
+    // A template that cannot be filled is another one than before.
+    let broken = read(&FILE.replace("app/{labels.region}", "app/{labels.zone}"));
+    assert_eq!(touches(&before, &broken, "p1"), ["web Changes"]);
+}
