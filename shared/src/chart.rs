@@ -7,8 +7,10 @@ pub const MAX_VALUES_FILES: usize = 32;
 /// Longest inline values, bytes of JSON.
 pub const MAX_VALUES_BYTES: usize = 64 << 10;
 
-/// What an application says of its chart; all of it has a default.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+/// What an application says of its chart; all of it has a default. In a hub's store like the rest of what is
+/// declared: a new field is to be left out of it where it has its default.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct ChartOptions {
     /// `.Release.Name`; empty: the application's name.
     pub release_name: String,
@@ -27,7 +29,8 @@ pub struct ChartOptions {
 }
 
 /// One file of values.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ValuesFile {
     /// From the repository's root.
     pub path: TreePath,

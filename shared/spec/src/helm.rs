@@ -8,7 +8,7 @@ use flotilla_shared::chart::{
 };
 use flotilla_shared::id::{ClusterName, EnvironmentName};
 use flotilla_shared::revision::TreePath;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::template::{PathTemplate, TemplateError};
 
@@ -28,7 +28,8 @@ pub(super) struct HelmEntry {
 }
 
 /// How an application's chart is rendered, for any cluster.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Helm {
     values_files: Vec<ValuesTemplate>,
     /// All but the files.
@@ -37,7 +38,8 @@ pub struct Helm {
 
 /// A values file for each cluster: `values-{environment}.yaml` beside the chart, `/shared/{cluster}.yaml`
 /// from the repository's root, either with `?` at its end where it may be missing.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct ValuesTemplate {
     template: PathTemplate,
     optional: bool,

@@ -119,6 +119,7 @@ pub struct Application {
     /// How it is rendered.
     pub renderer: Renderer,
     /// What is said of its Helm chart, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub helm: Option<Helm>,
     /// Which clusters run it.
     pub placement: Placement,

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use flotilla_shared::chart::ChartOptions;
 use flotilla_shared::digest::Digest;
 use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName, RepositoryName};
 use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl, TreePath};
@@ -101,19 +102,23 @@ impl Specification {
         all.map(|one| &one.application.repository).collect()
     }
 
-    /// The directory of an application on a cluster; none: it is not placed there.
+    /// The directory of an application on a cluster, and what its chart is rendered with; none: it is not
+    /// placed there.
     #[must_use]
     pub fn place(
         &self,
         application: &ApplicationName,
         (cluster, environment): (&ClusterName, &EnvironmentName),
         labels: &Labels,
-    ) -> Option<Result<TreePath, TemplateError>> {
+    ) -> Option<Result<(TreePath, Option<ChartOptions>), TemplateError>> {
         let application = &self.applications.get(application)?.application;
         let placement = &application.placement;
-        placement
-            .matches(cluster, environment, labels)
-            .then(|| application.path.fill(cluster, environment, labels))
+        placement.matches(cluster, environment, labels).then(|| {
+            let path = application.path.fill(cluster, environment, labels)?;
+            let helm = application.helm.as_ref();
+            let helm = helm.map(|helm| helm.fill(&path, cluster, environment, labels));
+            Ok((path, helm.transpose()?))
+        })
     }
 }
 
@@ -329,6 +334,17 @@ fn fields(
             fields(&format!("{place}{dot}{key}"), &old, &new, lines);
         }
         return;
+    }
+    // Values of a chart are kept as text.
+    let object = |value: &Value| {
+        let text = value.as_str().filter(|text| text.starts_with('{'))?;
+        serde_json::from_str::<Value>(text).ok()
+    };
+    let (old, new) = (object(before), object(after));
+    if old.is_some() || new.is_some() {
+        let empty = || serde_json::json!({});
+        let (old, new) = (old.unwrap_or_else(empty), new.unwrap_or_else(empty));
+        return fields(place, &old, &new, lines);
     }
     lines.push(format!("{place}: {} → {}", shown(before), shown(after)));
 }

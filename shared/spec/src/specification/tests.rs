@@ -150,6 +150,32 @@ fn each_field_of_an_application_is_part_of_the_revision() {
     );
 }
 
+/// Values of a chart one by one, and files of values by what a cluster gets.
+#[test]
+fn what_is_said_of_a_chart_is_part_of_the_revision() {
+    let with = |helm: &str| read(&FILE.replace("path: db}", &format!("path: db, helm: {helm}}}")));
+    let before =
+        with("{values: {replicas: 2, image: {tag: a}}, valuesFiles: ['{labels.size}.yaml']}");
+    let after =
+        with("{values: {replicas: 2, image: {tag: b}}, valuesFiles: ['{labels.size}.yaml']}");
+    let difference = Difference::between(&before, &after);
+    assert_eq!(
+        difference.describe(),
+        ["db helm.options.values.image.tag: a → b"]
+    );
+    assert_ne!(before.revision(), after.revision());
+    assert_eq!(touches(&before, &after, "p1"), ["db Changes"]);
+    let text = serde_json::to_string(&before).unwrap();
+    assert_eq!(
+        serde_json::from_str::<Specification>(&text).unwrap(),
+        before
+    );
+    let mut other = before.clone();
+    let labels = other.labels.get_mut("p2").unwrap();
+    labels.insert("size".to_owned(), "l".to_owned());
+    assert!(touches(&before, &other, "p2").contains(&"db Changes".to_owned()));
+}
+
 #[test]
 fn what_it_means_for_a_cluster_is_told_by_what_that_cluster_gets() {
     let before = read(FILE);
