@@ -247,7 +247,8 @@ impl Fleet {
             }
             Action::Promote { environment, .. } => {
                 self.known(environment)?;
-                String::new()
+                "announced: it has happened once the branch has moved, which the Git server may refuse"
+                    .to_owned()
             }
             Action::Rollback {
                 environment,
