@@ -233,15 +233,13 @@ impl Fleet {
         if let Some(present) = &present {
             let state = self.environments.get(name);
             let idle = !running && state.is_none_or(|state| state.queue.is_empty());
-            // Nothing runs yet: there is nothing that could change.
-            let empty = state.is_none_or(|state| !has_commits(&state.approved));
             let before = self.specification(present);
             let takes = || {
                 before
                     .as_ref()
                     .is_none_or(|before| self.only_takes(before, &wanted, name))
             };
-            if !idle || !(empty || takes()) {
+            if !idle || !takes() {
                 return;
             }
             audit = before.and_then(|before| self.taken(&before, &wanted, name));
