@@ -66,7 +66,7 @@ impl Enrolled {
         let store = Store::open(data_dir).await?;
         let effects: Vec<Effect> = clusters
             .iter()
-            .map(|(name, record)| Effect::StoreCluster(name.clone(), record.clone()))
+            .map(|(name, record)| Effect::StoreCluster(name.clone(), Box::new(record.clone())))
             .collect();
         store.apply("enrolled", &effects, Timestamp::now()).await?;
         store.close().await;

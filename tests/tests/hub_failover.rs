@@ -113,7 +113,10 @@ async fn s08_what_an_asynchronous_standby_lacks_is_noticed_and_a_higher_epoch_go
     };
     let store = Store::connect(&primary.url()).await.unwrap();
     store.acquire("seed", "").await.unwrap().unwrap();
-    let seed = [Effect::StoreCluster("c0".parse().unwrap(), record)];
+    let seed = [Effect::StoreCluster(
+        "c0".parse().unwrap(),
+        Box::new(record),
+    )];
     store.apply("seed", &seed, Timestamp::now()).await.unwrap();
     store.release().await.unwrap();
     store.close().await;

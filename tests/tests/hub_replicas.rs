@@ -100,7 +100,7 @@ impl World {
                     environment: Some("prod".parse().unwrap()),
                     ..ClusterRecord::default()
                 };
-                Effect::StoreCluster(format!("c{index}").parse().unwrap(), record)
+                Effect::StoreCluster(format!("c{index}").parse().unwrap(), Box::new(record))
             })
             .collect();
         store

@@ -270,7 +270,7 @@ async fn repositories(args: &Check, policy: Option<&Policy>) -> Vec<RepositoryFa
         let name = url.to_string();
         async move {
             let work =
-                tokio::task::spawn_blocking(move || ask(url, &branches, credentials.as_deref()));
+                tokio::task::spawn_blocking(move || ask(&url, &branches, credentials.as_deref()));
             work.await.unwrap_or_else(|error| RepositoryFacts {
                 url: name,
                 with: String::new(),
@@ -281,32 +281,43 @@ async fn repositories(args: &Check, policy: Option<&Policy>) -> Vec<RepositoryFa
     futures::stream::iter(work).buffered(4).collect().await
 }
 
-fn ask(url: RepositoryUrl, branches: &[BranchName], credentials: Option<&Path>) -> RepositoryFacts {
-    let mut facts = RepositoryFacts {
+fn ask(
+    url: &RepositoryUrl,
+    branches: &[BranchName],
+    credentials: Option<&Path>,
+) -> RepositoryFacts {
+    let mut with = String::new();
+    let answer = missing(url, branches, credentials, &mut with);
+    RepositoryFacts {
         url: url.to_string(),
-        with: String::new(),
-        answer: Ok(Vec::new()),
+        with,
+        answer,
+    }
+}
+
+/// Branches that the repository does not have. `with`: what it is asked with, also where it refuses.
+fn missing(
+    url: &RepositoryUrl,
+    branches: &[BranchName],
+    credentials: Option<&Path>,
+    with: &mut String,
+) -> Result<Vec<String>, String> {
+    let plain = |error: flotilla_git::Error| error.to_string();
+    let access = Access::read(credentials, url).map_err(plain)?;
+    let mut means = Vec::new();
+    means.extend(access.credentials.as_ref().map(|_| "a token or password"));
+    means.extend(access.ssh.as_ref().map(|_| "an SSH key"));
+    means.extend(access.roots.as_ref().map(|_| "roots of its own"));
+    *with = means.join(" and ");
+    let cache = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let remote =
+        Remote::open(cache.path(), url.clone(), Limits::default(), access).map_err(plain)?;
+    // A server that answers at all answers for a branch that is not there.
+    let probe: Vec<BranchName> = match branches {
+        [] => "main".parse().into_iter().collect(),
+        some => some.to_vec(),
     };
-    let mut asked = || -> Result<Vec<String>, String> {
-        let plain = |error: flotilla_git::Error| error.to_string();
-        let access = Access::read(credentials, &url).map_err(plain)?;
-        let mut with = Vec::new();
-        with.extend(access.credentials.as_ref().map(|_| "a token or password"));
-        with.extend(access.ssh.as_ref().map(|_| "an SSH key"));
-        with.extend(access.roots.as_ref().map(|_| "roots of its own"));
-        facts.with = with.join(" and ");
-        let cache = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let remote =
-            Remote::open(cache.path(), url.clone(), Limits::default(), access).map_err(plain)?;
-        // A server that answers at all answers for a branch that is not there.
-        let probe: Vec<BranchName> = match branches {
-            [] => "main".parse().into_iter().collect(),
-            some => some.to_vec(),
-        };
-        let tips = remote.tips(&probe).map_err(plain)?;
-        let missing = branches.iter().filter(|branch| !tips.contains_key(branch));
-        Ok(missing.map(ToString::to_string).collect())
-    };
-    facts.answer = asked();
-    facts
+    let tips = remote.tips(&probe).map_err(plain)?;
+    let missing = branches.iter().filter(|branch| !tips.contains_key(branch));
+    Ok(missing.map(ToString::to_string).collect())
 }

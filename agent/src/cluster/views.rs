@@ -7,6 +7,7 @@ mod follow;
 mod look;
 mod register;
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -272,9 +273,9 @@ impl Views {
             return false;
         }
         for key in Self::fit_views(&mut inner) {
-            if !inner.views.contains_key(&key) {
-                let view = self.start(&key);
-                inner.views.insert(key, view);
+            if let Entry::Vacant(entry) = inner.views.entry(key) {
+                let view = self.start(entry.key());
+                entry.insert(view);
             }
         }
         true

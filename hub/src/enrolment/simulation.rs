@@ -123,7 +123,7 @@ impl World {
         for effect in effects {
             match effect {
                 Effect::StoreCluster(name, record) => {
-                    self.disk.clusters.insert(name.clone(), record.clone());
+                    self.disk.clusters.insert(name.clone(), (**record).clone());
                 }
                 Effect::DeleteCluster(name) => {
                     self.disk.clusters.remove(name);

@@ -95,7 +95,7 @@ impl Fleet {
         self.stir(name);
         self.touch(name);
         self.touch_environments();
-        effects.push(Effect::StoreCluster(name.clone(), record));
+        effects.push(Effect::StoreCluster(name.clone(), Box::new(record)));
         self.assign(name, now, effects);
     }
 

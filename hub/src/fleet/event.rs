@@ -242,7 +242,7 @@ pub enum Effect {
     /// Keep a head.
     StoreHead(RepositoryName, BranchName, Head),
     /// Keep a cluster's record.
-    StoreCluster(ClusterName, ClusterRecord),
+    StoreCluster(ClusterName, Box<ClusterRecord>),
     /// A token let somebody in.
     RedeemToken(String, Redeemer),
     /// A person revoked a token.

@@ -136,7 +136,7 @@ impl Fleet {
         record.credential.issuer = certificate.issuer;
         record.credential.key = certificate.key;
         record.certificate_expires_at = Some(certificate.expires_at);
-        effects.push(Effect::StoreCluster(name.clone(), record.clone()));
+        effects.push(Effect::StoreCluster(name.clone(), Box::new(record.clone())));
         self.touch(name);
     }
 
@@ -170,7 +170,7 @@ impl Fleet {
             changed = true;
         }
         if changed {
-            effects.push(Effect::StoreCluster(name.clone(), record.clone()));
+            effects.push(Effect::StoreCluster(name.clone(), Box::new(record.clone())));
         }
         true
     }
@@ -193,7 +193,10 @@ impl Fleet {
             at: now,
             why: why.clone(),
         });
-        effects.push(Effect::StoreCluster(name.clone(), cluster.record.clone()));
+        effects.push(Effect::StoreCluster(
+            name.clone(),
+            Box::new(cluster.record.clone()),
+        ));
         effects.push(Effect::Audit(super::AuditEntry {
             at: now,
             actor: "hub".to_owned(),
@@ -215,7 +218,10 @@ impl Fleet {
             return;
         };
         if cluster.record.credential.locked.take().is_some() {
-            effects.push(Effect::StoreCluster(name.clone(), cluster.record.clone()));
+            effects.push(Effect::StoreCluster(
+                name.clone(),
+                Box::new(cluster.record.clone()),
+            ));
             self.stir(name);
             self.touch(name);
             self.assign(name, now, effects);

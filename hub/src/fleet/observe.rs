@@ -65,12 +65,12 @@ pub(super) fn verdict(cluster: &Cluster, rollout: &Rollout, spec: &Spec) -> Verd
         return Verdict::NotYet;
     }
     // The same commits may have been assigned before, by another specification.
-    let by_this = |(name, app): (&ApplicationName, &Box<ApplicationAssignment>)| {
+    let by_this = |name: &ApplicationName, app: &ApplicationAssignment| {
         let placed = cluster.placed.get(name);
         let kept = placed.is_none_or(|placed| placed.problem.is_some());
         kept || app.rollout.is_empty() || app.rollout == rollout.id
     };
-    if !applications.iter().all(by_this) {
+    if !applications.iter().all(|(name, app)| by_this(name, app)) {
         return Verdict::NotYet;
     }
     if let Some((reason, message)) = &cluster.refusal {

@@ -135,7 +135,7 @@ impl Fleet {
                 self.stir(&name);
                 self.touch(&name);
                 self.touch_environments();
-                effects.push(Effect::StoreCluster(name.clone(), record));
+                effects.push(Effect::StoreCluster(name.clone(), Box::new(record)));
                 self.assign(&name, now, &mut effects);
             }
             Event::Issued(name, certificate) => self.issued(&name, certificate, &mut effects),
@@ -364,7 +364,10 @@ impl Fleet {
         for name in ended {
             if let Some(cluster) = self.clusters.get_mut(&name) {
                 cluster.record.pin = None;
-                effects.push(Effect::StoreCluster(name.clone(), cluster.record.clone()));
+                effects.push(Effect::StoreCluster(
+                    name.clone(),
+                    Box::new(cluster.record.clone()),
+                ));
             }
             self.stir(&name);
             self.touch(&name);

@@ -553,13 +553,13 @@ async fn of_many_rows_in_one_batch_the_newest_counts_and_a_deletion_takes_what_c
     let mut effects = Vec::new();
     // Odd numbers of rows: full statements and the rest in powers of two.
     for index in 0..777 {
-        effects.push(Effect::StoreCluster(name(index), ClusterRecord::default()));
+        effects.push(Effect::StoreCluster(name(index), Box::default()));
         effects.push(Effect::StoreReport(name(index), report(1), None));
         effects.push(Effect::StoreReport(name(index), report(2), Some(now())));
     }
     effects.push(Effect::DeleteCluster(name(5)));
     effects.push(Effect::DeleteCluster(name(6)));
-    effects.push(Effect::StoreCluster(name(6), ClusterRecord::default()));
+    effects.push(Effect::StoreCluster(name(6), Box::default()));
     store.apply("1", &effects, now()).await.unwrap();
     let mut fleet = Fleet::new(store.epoch().await.unwrap());
     fleet.step(store.load().await.unwrap(), now());

@@ -79,7 +79,6 @@ impl Site {
 
     /// Every page, and `more` beside them (such as ways to come in), behind the same checks of `Host` and
     /// under the same headers.
-    #[must_use]
     pub fn router(self: &Arc<Self>, more: Router) -> Router {
         routes::router(Arc::clone(self), more)
     }

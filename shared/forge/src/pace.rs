@@ -25,7 +25,7 @@ impl Pace {
         let low = answer.remaining().is_some_and(|left| left < FLOOR);
         let reset = answer.resets_at().filter(|_| low);
         let reset = reset.map(|at| at.duration_since(answer.at));
-        let Some(wait) = limited.or(reset).filter(|wait| wait.is_positive()) else {
+        let Some(wait) = limited.or(reset).filter(SignedDuration::is_positive) else {
             return;
         };
         let wait = wait.min(SignedDuration::from_hours(1));

@@ -124,10 +124,7 @@ impl Description {
         let operation = self.operation(call);
         let status = operation["status"].as_u64().unwrap_or(204);
         let body = answer
-            .map(|answer| {
-                fits(call.name, &operation["response"], &answer);
-                answer
-            })
+            .inspect(|answer| fits(call.name, &operation["response"], answer))
             .or_else(|| operation.get("example").cloned());
         let answer = Answer {
             status: u16::try_from(status).unwrap(),

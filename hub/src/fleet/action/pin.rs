@@ -165,7 +165,10 @@ impl Fleet {
                     return Err(unpinned(name.to_string()));
                 }
                 cluster.record.pin = pin;
-                effects.push(Effect::StoreCluster(name.clone(), cluster.record.clone()));
+                effects.push(Effect::StoreCluster(
+                    name.clone(),
+                    Box::new(cluster.record.clone()),
+                ));
                 self.count_pins();
                 self.touch(name);
                 self.touch_environments();

@@ -25,7 +25,7 @@ impl Disk {
                     self.heads.insert((repository, branch), head);
                 }
                 Effect::StoreCluster(name, record) => {
-                    self.clusters.insert(name, record);
+                    self.clusters.insert(name, *record);
                 }
                 Effect::DeleteCluster(name) => {
                     self.clusters.remove(&name);
