@@ -1,0 +1,85 @@
+//! For programs: CloudEvents 1.0 (<https://github.com/cloudevents/spec>), and Grafana's annotations.
+
+use serde_json::json;
+
+use super::{Known, Post, Sign};
+use crate::event::{Kind, Notice};
+use crate::text::{detail, headline};
+
+/// In structured mode. The id stays the same when it is told twice, so that a receiver can tell.
+pub(super) fn cloud_event(notice: &Notice) -> Post {
+    let event = &notice.event;
+    let mut body = json!({
+        "specversion": "1.0",
+        "id": notice.id.to_string(),
+        "source": "/flotilla",
+        "type": format!("dev.flotilla.{}", event.kind.as_str()),
+        "subject": event.subject(),
+        "time": event.at.to_string(),
+        "datacontenttype": "application/json",
+        "data": {
+            "severity": event.kind.severity().as_str(),
+            "environment": event.environment,
+            "rollout": event.rollout,
+            "commit": event.commit,
+            "clusters": event.clusters,
+            "count": event.count,
+            "actor": event.actor,
+            "reason": event.reason,
+            "text": headline(notice),
+            "command": event.command(),
+            "link": notice.link,
+        },
+    });
+    if notice.repeated {
+        body["repeated"] = json!(true);
+    }
+    Post {
+        content_type: "application/cloudevents+json; charset=utf-8",
+        ..Post::json("", body, Sign::Hmac)
+    }
+}
+
+/// A region over a rollout: it begins with it, and gets its end with its end. What is no step of a rollout
+/// is a moment.
+pub(super) fn grafana(notice: &Notice, known: &Known) -> Vec<Post> {
+    let event = &notice.event;
+    let at = event.at.as_millisecond();
+    let mut tags = vec!["flotilla".to_owned(), event.kind.as_str().to_owned()];
+    if !event.environment.is_empty() {
+        tags.push(format!("environment:{}", event.environment));
+    }
+    let text = [headline(notice), detail(notice)].join("\n");
+    let text = html(text.trim_end());
+    if event.kind.ends() && !known.message.is_empty() {
+        let body = json!({"timeEnd": at, "text": text, "tags": tags});
+        let path = format!("/api/annotations/{}", known.message);
+        return vec![Post {
+            method: "PATCH",
+            ..Post::json(&path, body, Sign::Bearer)
+        }];
+    }
+    let begins = event.kind == Kind::RolloutStarted;
+    if event.kind.is_of_rollout() && (!begins || !known.message.is_empty()) && !event.kind.ends() {
+        return Vec::new();
+    }
+    let body = json!({"time": at, "text": text, "tags": tags});
+    let mut post = Post::json("/api/annotations", body, Sign::Bearer);
+    post.names = begins;
+    vec![post]
+}
+
+/// Grafana shows annotations as HTML.
+fn html(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            c => out.push(c),
+        }
+    }
+    out
+}

@@ -1,0 +1,187 @@
+//! What happens to clusters, gathered for a minute and by reason: a site that loses its network is one
+//! message, not two hundred.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::event::{Event, Kind};
+
+/// How long it is gathered, from the first on.
+const MINUTE: SignedDuration = SignedDuration::from_secs(60);
+/// Names that are kept of one kind and reason.
+const NAMES: usize = 20;
+/// Kinds, environments and reasons that are gathered at a time.
+const KEYS: usize = 256;
+
+/// What happened to one cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Happening {
+    /// What.
+    pub kind: Kind,
+    /// Its environment.
+    pub environment: String,
+    /// It.
+    pub cluster: String,
+    /// Why, in words that others share.
+    pub reason: Reason,
+}
+
+/// A reason that several clusters may share.
+pub type Reason = String;
+
+/// See the module.
+#[derive(Debug, Clone, Default)]
+pub struct Gather {
+    waiting: BTreeMap<(Kind, String, Reason), Bunch>,
+}
+
+#[derive(Debug, Clone)]
+struct Bunch {
+    since: Timestamp,
+    clusters: BTreeSet<String>,
+    /// Those that found no room.
+    more: usize,
+}
+
+impl Gather {
+    /// Something happened to a cluster. One that comes back before it was told to be away was never away.
+    pub fn add(&mut self, happening: Happening, now: Timestamp) {
+        let opposite = match happening.kind {
+            Kind::ClusterBack => Some(Kind::ClusterOffline),
+            Kind::ClusterOffline => Some(Kind::ClusterBack),
+            _ => None,
+        };
+        if let Some(opposite) = opposite {
+            let mut undone = false;
+            for ((kind, environment, _), bunch) in &mut self.waiting {
+                if *kind == opposite && *environment == happening.environment {
+                    undone |= bunch.clusters.remove(&happening.cluster);
+                }
+            }
+            self.waiting
+                .retain(|_, bunch| !bunch.clusters.is_empty() || bunch.more > 0);
+            if undone {
+                return;
+            }
+        }
+        let key = (happening.kind, happening.environment, happening.reason);
+        if self.waiting.len() >= KEYS && !self.waiting.contains_key(&key) {
+            return self.squeeze(key.0, &key.1, now);
+        }
+        let bunch = self.waiting.entry(key).or_insert_with(|| Bunch {
+            since: now,
+            clusters: BTreeSet::new(),
+            more: 0,
+        });
+        // Every one is known by name, so that one that comes back is found; names are short.
+        bunch.clusters.insert(happening.cluster);
+    }
+
+    /// Too many reasons at a time: what is left is counted without one.
+    fn squeeze(&mut self, kind: Kind, environment: &str, now: Timestamp) {
+        let key = (kind, environment.to_owned(), String::new());
+        let bunch = self.waiting.entry(key).or_insert_with(|| Bunch {
+            since: now,
+            clusters: BTreeSet::new(),
+            more: 0,
+        });
+        bunch.more += 1;
+    }
+
+    /// What has been gathered for its minute.
+    pub fn ripe(&mut self, now: Timestamp) -> Vec<Event> {
+        let mut ripe = Vec::new();
+        self.waiting.retain(|(kind, environment, reason), bunch| {
+            // A clock that goes back holds nothing up for ever.
+            if now.duration_since(bunch.since).abs() < MINUTE {
+                return true;
+            }
+            ripe.push(Event {
+                kind: *kind,
+                at: now,
+                environment: environment.clone(),
+                rollout: String::new(),
+                commit: String::new(),
+                count: bunch.clusters.len() + bunch.more,
+                clusters: bunch.clusters.iter().take(NAMES).cloned().collect(),
+                actor: String::new(),
+                reason: reason.clone(),
+            });
+            false
+        });
+        ripe
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::new(1_790_000_000 + second, 0).unwrap()
+    }
+
+    fn happens(kind: Kind, cluster: usize, reason: &str) -> Happening {
+        Happening {
+            kind,
+            environment: "prod".to_owned(),
+            cluster: format!("c{cluster}"),
+            reason: reason.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_site_that_goes_away_is_one_message() {
+        let mut gather = Gather::default();
+        for cluster in 0..200 {
+            gather.add(
+                happens(Kind::ClusterOffline, cluster, "not heard from"),
+                at(cluster as i64 / 10),
+            );
+        }
+        gather.add(
+            happens(Kind::ClusterLocked, 7, "an old copy of its identity"),
+            at(5),
+        );
+        assert!(gather.ripe(at(59)).is_empty());
+        let ripe = gather.ripe(at(66));
+        let told: Vec<_> = ripe
+            .iter()
+            .map(|one| (one.kind, one.count, one.clusters.len()))
+            .collect();
+        assert_eq!(
+            told,
+            [(Kind::ClusterOffline, 200, 20), (Kind::ClusterLocked, 1, 1)]
+        );
+        assert!(gather.ripe(at(1000)).is_empty(), "nothing is told twice");
+    }
+
+    #[test]
+    fn who_comes_back_at_once_was_never_away() {
+        let mut gather = Gather::default();
+        for cluster in 0..3 {
+            gather.add(happens(Kind::ClusterOffline, cluster, "x"), at(0));
+        }
+        gather.add(happens(Kind::ClusterBack, 1, ""), at(10));
+        let ripe = gather.ripe(at(61));
+        assert_eq!((ripe.len(), ripe[0].count), (1, 2));
+        // Told to be away, and back: both are told.
+        gather.add(happens(Kind::ClusterBack, 0, ""), at(70));
+        assert_eq!(gather.ripe(at(200))[0].kind, Kind::ClusterBack);
+    }
+
+    #[test]
+    fn ten_thousand_reasons_cost_little_and_lose_nobody() {
+        let mut gather = Gather::default();
+        for cluster in 0..10_000 {
+            gather.add(
+                happens(Kind::Fight, cluster, &format!("reason {cluster}")),
+                at(0),
+            );
+        }
+        let ripe = gather.ripe(at(61));
+        assert!(ripe.len() <= KEYS + 1, "{}", ripe.len());
+        assert_eq!(ripe.iter().map(|one| one.count).sum::<usize>(), 10_000);
+    }
+}
