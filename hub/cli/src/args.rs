@@ -3,6 +3,7 @@
 mod check;
 mod commit;
 mod context;
+mod diff;
 mod join;
 mod promote;
 mod render;
@@ -19,6 +20,7 @@ use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName};
 pub(crate) use check::{BundleArgs, CheckArgs};
 pub(crate) use commit::CommitPrefix;
 pub(crate) use context::{ContextCommand, LoginArgs};
+pub(crate) use diff::{DiffArgs, DiffOutput};
 pub(crate) use join::{ClusterCommand, JoinManifest, JoinOutput, TokenCommand, Workload};
 pub(crate) use promote::Promote;
 pub(crate) use render::{ChartArgs, GeneratedChoice, RenderArgs, Renderer};
@@ -186,16 +188,10 @@ pub(crate) enum Command {
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// Show what a cluster's agent would change now: its pending plan and its drift. Values of Secrets
-    /// are masked. Exit code 1: something differs.
-    Diff {
-        /// The cluster.
-        cluster: ClusterName,
-        /// Of this application only.
-        application: Option<ApplicationName>,
-        #[command(flatten)]
-        output: OutputArgs,
-    },
+    /// Show what a cluster's agent would change now: its pending plan and its drift; with --base, what a
+    /// change of the repository does to the whole fleet. Values of Secrets are masked. Exit code 1:
+    /// something differs.
+    Diff(DiffArgs),
     /// Promote into an environment: show what moves, ask, fast-forward its branch with your own git.
     Promote(Promote),
     /// Go back: commit the content of the last good commit on top of the branch with your own git.

@@ -136,14 +136,18 @@ pub(crate) async fn run(args: Args, printer: &Printer) -> Result<(), Error> {
         Command::Explain { subject, output } => {
             show::explain(&reach.connect().await?, subject, output.output, printer).await
         }
-        Command::Diff {
-            cluster,
-            application,
-            output,
-        } => {
-            let client = reach.connect().await?;
-            diff::run(&client, &cluster, application, output.output, printer).await
-        }
+        Command::Diff(args) => match (&args.base, &args.cluster) {
+            (Some(base), _) => diff::offline(base, &args, printer).await,
+            (None, Some(cluster)) => {
+                let client = reach.connect().await?;
+                let application = args.application.clone();
+                diff::run(&client, cluster, application, args.output, printer).await
+            }
+            (None, None) => Err(Error::refused(
+                "there is nothing to compare",
+                "name a cluster, or --base",
+            )),
+        },
         Command::Web { listen, open } => {
             web::run(&reach.connect().await?, listen, open, printer).await
         }

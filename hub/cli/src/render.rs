@@ -2,6 +2,7 @@
 
 mod cluster;
 mod diff;
+mod difference;
 mod list;
 mod log;
 mod promotion;
@@ -11,6 +12,7 @@ mod table;
 
 pub use cluster::{describe, explain};
 pub use diff::diff;
+pub(crate) use difference::{markdown as difference_markdown, text as difference};
 pub use list::{applications, clusters, environments, hub, tokens};
 pub use log::{entries, entry, operators};
 pub use promotion::{promotion, waiting};

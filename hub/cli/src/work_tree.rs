@@ -1,21 +1,41 @@
 //! The user's work tree as rendering sees a commit: what git knows or would add, read when it is asked
-//! for.
+//! for; and a commit itself, read the same way.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use flotilla_render::{Entry, EntryKind, Limits, Tree};
 
+use crate::error::Error;
+use crate::objects::Objects;
+
 /// See the module.
 pub(crate) struct WorkTree {
-    root: PathBuf,
+    source: Source,
     nodes: BTreeMap<String, Node>,
     directories: BTreeMap<String, BTreeMap<String, EntryKind>>,
 }
 
+/// Where the content of files comes from.
+enum Source {
+    Folder(PathBuf),
+    Commit(RefCell<Objects>),
+}
+
+/// An entry of a commit, as `git ls-tree` tells it.
+pub(crate) struct Listed {
+    pub(crate) path: String,
+    pub(crate) kind: EntryKind,
+    pub(crate) id: String,
+    pub(crate) bytes: u64,
+}
+
 enum Node {
     File(OnceLock<Content>),
+    /// A file of a commit: its id and size.
+    Blob(String, u64, OnceLock<Content>),
     Symlink(String),
     Submodule,
 }
@@ -31,7 +51,7 @@ impl WorkTree {
     /// From the paths that git lists, relative to the root.
     pub(crate) fn of_paths(root: &Path, paths: impl IntoIterator<Item = String>) -> Self {
         let mut tree = Self {
-            root: root.to_owned(),
+            source: Source::Folder(root.to_owned()),
             nodes: BTreeMap::new(),
             directories: BTreeMap::from([(String::new(), BTreeMap::new())]),
         };
@@ -53,6 +73,31 @@ impl WorkTree {
             tree.insert(path, node, kind);
         }
         tree
+    }
+
+    /// From the entries of a commit, whose objects are read when they are asked for.
+    pub(crate) fn of_commit(mut objects: Objects, entries: Vec<Listed>) -> Result<Self, Error> {
+        let mut nodes = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let node = match entry.kind {
+                EntryKind::Symlink => {
+                    let target = objects.read(&entry.id)?;
+                    Node::Symlink(String::from_utf8_lossy(&target).into_owned())
+                }
+                EntryKind::Submodule => Node::Submodule,
+                _ => Node::Blob(entry.id, entry.bytes, OnceLock::new()),
+            };
+            nodes.push((entry.path, node, entry.kind));
+        }
+        let mut tree = Self {
+            source: Source::Commit(RefCell::new(objects)),
+            nodes: BTreeMap::new(),
+            directories: BTreeMap::from([(String::new(), BTreeMap::new())]),
+        };
+        for (path, node, kind) in nodes {
+            tree.insert(path, node, kind);
+        }
+        Ok(tree)
     }
 
     /// From all files of a folder that is in no repository.
@@ -101,23 +146,46 @@ impl WorkTree {
     }
 
     fn read(&self, path: &str) -> Content {
-        let path = self.root.join(path);
+        let Source::Folder(root) = &self.source else {
+            return Content::Gone;
+        };
+        let path = root.join(path);
         let bytes = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
         if bytes > Limits::default().file_bytes as u64 {
             return Content::TooLarge(bytes);
         }
         std::fs::read(&path).map_or(Content::Gone, Content::Bytes)
     }
+
+    fn read_object(&self, id: &str, bytes: u64) -> Content {
+        if bytes > Limits::default().file_bytes as u64 {
+            return Content::TooLarge(bytes);
+        }
+        let Source::Commit(objects) = &self.source else {
+            return Content::Gone;
+        };
+        let read = objects.borrow_mut().read(id);
+        read.map_or(Content::Gone, Content::Bytes)
+    }
+}
+
+impl Content {
+    fn entry(&self) -> Option<Entry<'_>> {
+        match self {
+            Self::Bytes(bytes) => Some(Entry::File(bytes)),
+            Self::TooLarge(bytes) => Some(Entry::TooLarge { bytes: *bytes }),
+            Self::Gone => None,
+        }
+    }
 }
 
 impl Tree for WorkTree {
     fn get(&self, path: &str) -> Option<Entry<'_>> {
         match self.nodes.get(path) {
-            Some(Node::File(content)) => match content.get_or_init(|| self.read(path)) {
-                Content::Bytes(bytes) => Some(Entry::File(bytes)),
-                Content::TooLarge(bytes) => Some(Entry::TooLarge { bytes: *bytes }),
-                Content::Gone => None,
-            },
+            Some(Node::File(content)) => content.get_or_init(|| self.read(path)).entry(),
+            Some(Node::Blob(id, bytes, content)) => {
+                content.get_or_init(|| self.read_object(id, *bytes)).entry()
+            }
             Some(Node::Symlink(target)) => Some(Entry::Symlink(target)),
             Some(Node::Submodule) => Some(Entry::Submodule),
             None => self

@@ -1,22 +1,39 @@
-//! `flotilla diff`: what an agent would change now.
+//! `flotilla diff`: what an agent would change now; with `--base`, what a change of the repository does to
+//! the fleet, without asking anybody.
 
+use std::path::{Path, PathBuf};
+
+use flotilla_forge::Kind;
 use flotilla_proto::v1;
-use flotilla_shared::id::{ApplicationName, ClusterName};
+use flotilla_render::{Entry, Tree as _};
+use flotilla_shared::id::{ApplicationName, ClusterName, RepositoryName};
+use flotilla_spec::Spec;
 
-use crate::args::Output;
+use crate::args::{DiffArgs, DiffOutput, Output};
 use crate::client::Client;
+use crate::difference::{self, Side};
 use crate::error::Error;
 use crate::printer::Printer;
-use crate::render;
 use crate::view::ApplicationPlan;
+use crate::work_tree::WorkTree;
+use crate::{git, objects, render};
+
+/// The fleet file, where none is named.
+const FLEET: &str = "fleet.yaml";
 
 pub(super) async fn run(
     client: &Client,
     cluster: &ClusterName,
     application: Option<ApplicationName>,
-    output: Output,
+    output: DiffOutput,
     printer: &Printer,
 ) -> Result<(), Error> {
+    let output = output.plain().ok_or_else(|| {
+        Error::refused(
+            "what an agent would change is not shown as Markdown",
+            "markdown goes with --base",
+        )
+    })?;
     let request = client.request(v1::DiffRequest {
         cluster: cluster.to_string(),
         application: application.map(|name| name.to_string()).unwrap_or_default(),
@@ -36,4 +53,158 @@ pub(super) async fn run(
         return Err(Error::Differs);
     }
     Ok(())
+}
+
+/// Compares two trees of the repository that the current folder is in.
+pub(super) async fn offline(base: &str, args: &DiffArgs, printer: &Printer) -> Result<(), Error> {
+    let here = std::env::current_dir().map_err(Error::Local)?;
+    let Some((root, paths)) = git::work_tree(&here).await? else {
+        return Err(Error::refused(
+            "this folder is in no Git work tree",
+            "run it in a clone of the repository that is to be compared",
+        ));
+    };
+    let name = args.head.as_deref().unwrap_or("HEAD");
+    let head = objects::commit(&root, name)?;
+    let base = objects::commit(&root, base)?;
+    let base = match objects::parted(&root, &base, &head) {
+        Some(parted) => parted,
+        None => {
+            printer
+                .warn("the two have no history in common here, so they are compared as they are");
+            base
+        }
+    };
+    let old_tree = objects::tree(&root, &base)?;
+    let new_tree = match &args.head {
+        Some(_) => objects::tree(&root, &head)?,
+        None => WorkTree::of_paths(&root, paths),
+    };
+    let place = match &args.fleet {
+        Some(place) => place.clone(),
+        None => root.join(FLEET),
+    };
+    let (old_spec, new_spec) = specs(&root, &place, &old_tree, &new_tree, args.head.is_some())?;
+    let repository = match &args.repository {
+        Some(name) => name.clone(),
+        None => repository(&root, &new_spec)?,
+    };
+    let all = difference::compare(
+        &Side {
+            spec: &old_spec,
+            tree: &old_tree,
+        },
+        &Side {
+            spec: &new_spec,
+            tree: &new_tree,
+        },
+        &repository,
+    );
+    match args.output.plain() {
+        None => printer.out(&render::difference_markdown(
+            &all,
+            Kind::Github.comment_limit(),
+        ))?,
+        Some(output @ (Output::Json | Output::Yaml)) => printer.value(output, &all)?,
+        Some(_) => printer.out(&render::difference(&all, printer.paint))?,
+    }
+    if all.fails() {
+        return Err(Error::Refused {
+            message: "some of it does not render".to_owned(),
+            hint: None,
+        });
+    }
+    if all.differs() {
+        return Err(Error::Differs);
+    }
+    Ok(())
+}
+
+/// The fleet file on both sides; one that is not in the repository is the same on both.
+fn specs(
+    root: &Path,
+    place: &Path,
+    old: &WorkTree,
+    new: &WorkTree,
+    of_commit: bool,
+) -> Result<(Spec, Spec), Error> {
+    let file = |cause| Error::File {
+        path: place.to_owned(),
+        cause,
+    };
+    let whole = std::fs::canonicalize(place);
+    // A commit may have a file that the work tree does not have.
+    let whole = match whole {
+        Ok(whole) => whole,
+        Err(_) if of_commit && place.starts_with(root) => PathBuf::from(place),
+        Err(cause) => return Err(file(cause)),
+    };
+    let inside = whole.strip_prefix(root).ok();
+    let Some(inside) = inside.map(|path| path.to_string_lossy().into_owned()) else {
+        let text = std::fs::read_to_string(&whole).map_err(file)?;
+        let spec = parse(&place.display().to_string(), &text)?;
+        return Ok((spec.clone(), spec));
+    };
+    let of = |tree: &WorkTree| match tree.get(&inside) {
+        Some(Entry::File(bytes)) => Some(String::from_utf8_lossy(bytes).into_owned()),
+        _ => None,
+    };
+    let text = of(new).ok_or_else(|| {
+        file(std::io::Error::new(
+            std::io::ErrorKind::NotFound,
+            "it is not in the tree that is compared",
+        ))
+    })?;
+    let new_spec = parse(&inside, &text)?;
+    let old_spec = match of(old) {
+        // What was wrong before is not this change's fault, and nothing was placed by it.
+        Some(text) => flotilla_spec::parse(&inside, &text).unwrap_or_default(),
+        None => Spec::default(),
+    };
+    Ok((old_spec, new_spec))
+}
+
+fn parse(name: &str, text: &str) -> Result<Spec, Error> {
+    flotilla_spec::parse(name, text).map_err(|errors| {
+        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        Error::Refused {
+            message: format!("the fleet file is not valid:\n  {}", lines.join("\n  ")),
+            hint: None,
+        }
+    })
+}
+
+/// Which of the fleet file's repositories this one is.
+fn repository(root: &Path, spec: &Spec) -> Result<RepositoryName, Error> {
+    let remotes: Vec<String> = objects::remotes(root).iter().map(|url| bare(url)).collect();
+    let mut found = spec
+        .repositories
+        .iter()
+        .filter(|(_, one)| remotes.contains(&bare(one.url.as_str())));
+    if let (Some((name, _)), None) = (found.next(), found.next()) {
+        return Ok(name.clone());
+    }
+    let mut all = spec.repositories.keys();
+    if let (Some(only), None) = (all.next(), all.next()) {
+        return Ok(only.clone());
+    }
+    Err(Error::refused(
+        "which of the fleet file's repositories this is cannot be told by its remotes",
+        "name it with --repository",
+    ))
+}
+
+/// Host and path of a URL, however people write it.
+fn bare(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+    let rest = rest.trim_end_matches('/');
+    let rest = rest.strip_suffix(".git").unwrap_or(rest);
+    // `host:path` is `host/path`, and a port is not a part of either.
+    let (host, path) = rest.split_once(['/', ':']).unwrap_or((rest, ""));
+    let path = match path.split_once('/') {
+        Some((port, path)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => path,
+        _ => path,
+    };
+    format!("{}/{path}", host.to_ascii_lowercase())
 }

@@ -94,3 +94,140 @@ fn a_folder_in_no_repository_renders_alone() {
     let output = run(&root.path().join("prod"), &[]);
     assert!(String::from_utf8_lossy(&output.stderr).contains("OutsideRoot"));
 }
+
+const FLEET: &str = "apiVersion: flotilla.dev/v1alpha1
+kind: Fleet
+repositories: [{name: fleet, url: 'https://github.com/acme/fleet'}]
+environments: [{name: dev, branch: dev}, {name: prod, branch: prod, promotesFrom: dev}]
+clusters: [{name: eu-1, environment: prod, labels: {region: eu}}]
+applications:
+- {name: web, repository: fleet, path: prod}
+- {name: base, repository: fleet, path: base, substitute: true, placement: {environments: [prod]}}
+";
+
+fn git(root: &Path, arguments: &[&str]) {
+    let identity = [
+        "-c",
+        "user.name=t",
+        "-c",
+        "user.email=t@example.org",
+        "-c",
+        "commit.gpgSign=false",
+    ];
+    let git = Command::new("git")
+        .args(identity)
+        .args(arguments)
+        .current_dir(root)
+        .output()
+        .unwrap();
+    assert!(git.status.success(), "{arguments:?}: {git:?}");
+}
+
+fn diff(root: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_flotilla"))
+        .arg("diff")
+        .args(arguments)
+        .current_dir(root)
+        .env_remove("GIT_DIR")
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+#[test]
+fn a_change_is_shown_for_the_whole_fleet_without_a_hub() {
+    let root = work_tree();
+    let root = root.path();
+    write(root, "fleet.yaml", FLEET);
+    // What agents would do with it: a broken directory that nothing is placed from breaks nothing.
+    git(root, &["init", "-q", "-b", "main"]);
+    git(root, &["add", "-A"]);
+    git(root, &["commit", "-q", "-m", "one"]);
+    let (code, out, errors) = diff(root, &["--base", "main"]);
+    assert_eq!((code, errors.as_str()), (Some(0), ""), "{out}");
+    assert_eq!(out, "nothing differs (2 renders the same)\n");
+
+    // Others go on meanwhile, which is none of this change.
+    git(root, &["checkout", "-q", "-b", "topic"]);
+    git(root, &["checkout", "-q", "main"]);
+    write(
+        root,
+        "prod/kustomization.yaml",
+        "resources: [../base]\nnamePrefix: other-\n",
+    );
+    git(root, &["commit", "-q", "-a", "-m", "other"]);
+    git(root, &["checkout", "-q", "topic"]);
+    let text = std::fs::read_to_string(root.join("base/x.yaml")).unwrap();
+    write(
+        root,
+        "base/x.yaml",
+        &text.replace("{at:", "{more: '1', at:"),
+    );
+    let (code, out, errors) = diff(root, &["--base", "main"]);
+    assert_eq!((code, errors.as_str()), (Some(1), ""), "{out}");
+    assert!(
+        out.contains("web in dev: every cluster\nweb in prod: eu-1\n  ~ update ConfigMap prod-web"),
+        "{out}"
+    );
+    assert!(
+        out.contains("base in prod: eu-1\n  ~ update ConfigMap web"),
+        "{out}"
+    );
+    assert!(
+        out.contains("+   more: '1'") && !out.contains("other-"),
+        "{out}"
+    );
+    // From a folder below, of a commit, for a program.
+    git(root, &["commit", "-q", "-a", "-m", "two"]);
+    let (code, out, _) = diff(
+        &root.join("base"),
+        &["--base", "main", "--head", "topic", "-o", "json"],
+    );
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (code, json["changes"].as_array().unwrap().len()),
+        (Some(1), 2),
+        "{out}"
+    );
+    let (code, out, _) = diff(root, &["--base", "main", "-o", "markdown"]);
+    assert!(
+        code == Some(1) && out.starts_with("<!-- flotilla:diff -->\n"),
+        "{out}"
+    );
+
+    // The fleet file itself.
+    write(
+        root,
+        "fleet.yaml",
+        &FLEET.replace("name: eu-1", "name: eu-9"),
+    );
+    let (code, out, _) = diff(root, &["--base", "main"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        out.contains("+ web in prod comes to eu-9") && out.contains("no longer placed on eu-1"),
+        "{out}"
+    );
+
+    // What cannot be said is an error, not nothing.
+    write(root, "base/x.yaml", "kind: [");
+    let (code, out, errors) = diff(root, &["--base", "main"]);
+    assert_eq!(code, Some(2), "{out}{errors}");
+    assert!(out.contains("does not render: ") && errors.contains("some of it does not render"));
+    for (arguments, wanted) in [
+        (vec!["--base", "nowhere"], "there is no commit nowhere"),
+        (vec!["--base=--output=x"], "there is no commit --output=x"),
+        (vec!["--base", "main", "--fleet", "none.yaml"], "none.yaml"),
+        (vec![], "required"),
+    ] {
+        let (code, _, errors) = diff(root, &arguments);
+        assert!(
+            code == Some(2) && errors.contains(wanted),
+            "{arguments:?}: {errors}"
+        );
+    }
+}

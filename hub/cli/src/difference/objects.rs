@@ -1,0 +1,171 @@
+//! Objects of two renders, side by side. What a Secret holds is never shown.
+
+use std::collections::BTreeMap;
+
+use flotilla_render::Manifest;
+use serde::Serialize;
+use serde_json::Value;
+use similar::{Algorithm, TextDiff};
+
+/// Longest difference of one object that is shown.
+const MAX_LINES: usize = 400;
+
+/// One object's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ObjectChange {
+    /// `Deployment.apps web/frontend`.
+    pub(crate) object: String,
+    /// create, update or delete.
+    pub(crate) action: &'static str,
+    /// Lines that differ, with some around them; folded for what is long and hardly read.
+    pub(crate) lines: Vec<String>,
+}
+
+/// What differs, in the order of names.
+pub(super) fn changes(was: &[Manifest], is: &[Manifest]) -> Vec<ObjectChange> {
+    let by_name = |all: &[Manifest]| -> BTreeMap<String, Value> {
+        let named = all.iter().map(|one| (name(&one.value), one.value.clone()));
+        named.collect()
+    };
+    let (was, is) = (by_name(was), by_name(is));
+    let mut all = Vec::new();
+    for (object, value) in &is {
+        match was.get(object) {
+            None => all.push(change(object, "create", None, Some(value))),
+            Some(old) if old != value => {
+                all.push(change(object, "update", Some(old), Some(value)));
+            }
+            Some(_) => {}
+        }
+    }
+    for (object, value) in &was {
+        if !is.contains_key(object) {
+            all.push(change(object, "delete", Some(value), None));
+        }
+    }
+    all.sort_by(|one, other| one.object.cmp(&other.object));
+    all
+}
+
+fn text<'v>(value: &'v Value, place: &str) -> &'v str {
+    value
+        .pointer(place)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+}
+
+fn name(value: &Value) -> String {
+    let group = text(value, "/apiVersion");
+    let group = group.split_once('/').map_or("", |(group, _)| group);
+    let dot = if group.is_empty() { "" } else { "." };
+    let namespace = text(value, "/metadata/namespace");
+    let slash = if namespace.is_empty() { "" } else { "/" };
+    let (kind, name) = (text(value, "/kind"), text(value, "/metadata/name"));
+    format!("{kind}{dot}{group} {namespace}{slash}{name}")
+}
+
+fn change(
+    object: &str,
+    action: &'static str,
+    old: Option<&Value>,
+    new: Option<&Value>,
+) -> ObjectChange {
+    let lines = if object.starts_with("CustomResourceDefinition.") {
+        folded(old, new)
+    } else {
+        let (old_shown, new_shown) = if object.starts_with("Secret ") {
+            masked(old, new)
+        } else {
+            (old.cloned(), new.cloned())
+        };
+        lines(old_shown.as_ref(), new_shown.as_ref())
+    };
+    ObjectChange {
+        object: object.to_owned(),
+        action,
+        lines,
+    }
+}
+
+/// Nobody reads the schemas of a definition in a comment.
+fn folded(old: Option<&Value>, new: Option<&Value>) -> Vec<String> {
+    let versions = |value: Option<&Value>| -> Vec<String> {
+        let all = value.and_then(|value| value.pointer("/spec/versions"));
+        let all = all.and_then(Value::as_array).into_iter().flatten();
+        all.map(|one| text(one, "/name").to_owned()).collect()
+    };
+    let (was, is) = (versions(old), versions(new));
+    let mut lines = vec!["  (folded: a definition of a kind)".to_owned()];
+    if was != is {
+        lines.push(format!("- versions: {}", was.join(", ")));
+        lines.push(format!("+ versions: {}", is.join(", ")));
+    }
+    lines
+}
+
+/// Which keys differ is told, and no value.
+fn masked(old: Option<&Value>, new: Option<&Value>) -> (Option<Value>, Option<Value>) {
+    let (mut was, mut is) = (old.cloned(), new.cloned());
+    for field in ["data", "stringData"] {
+        let place = format!("/{field}");
+        let of = |value: Option<&Value>| {
+            value
+                .and_then(|value| value.pointer(&place))
+                .and_then(Value::as_object)
+                .cloned()
+                .unwrap_or_default()
+        };
+        let (old, new) = (of(old), of(new));
+        let mask =
+            |value: &mut Option<Value>, other: &serde_json::Map<String, Value>, word: &str| {
+                let data = value.as_mut().and_then(|value| value.pointer_mut(&place));
+                match data {
+                    Some(Value::Object(data)) => {
+                        for (key, value) in data {
+                            let same = other.get(key) == Some(value);
+                            let word = if same { "(masked)" } else { word };
+                            *value = Value::String(word.to_owned());
+                        }
+                    }
+                    Some(other) => *other = Value::String("(masked)".to_owned()),
+                    None => {}
+                }
+            };
+        mask(&mut was, &new, "(masked, as it was)");
+        mask(&mut is, &old, "(masked, as it will be)");
+    }
+    // kubectl puts the whole object there.
+    for value in [&mut was, &mut is] {
+        let place = "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration";
+        if let Some(copy) = value.as_mut().and_then(|value| value.pointer_mut(place)) {
+            *copy = Value::String("(masked)".to_owned());
+        }
+    }
+    (was, is)
+}
+
+fn lines(old: Option<&Value>, new: Option<&Value>) -> Vec<String> {
+    let text = |value: Option<&Value>| value.map(flotilla_yaml::to_string).unwrap_or_default();
+    let (old, new) = (text(old), text(new));
+    let diff = TextDiff::configure()
+        .algorithm(Algorithm::Myers)
+        .timeout(std::time::Duration::from_millis(200))
+        .diff_lines(&old, &new);
+    let mut out = Vec::new();
+    for (index, group) in diff.grouped_ops(2).iter().enumerate() {
+        if index > 0 {
+            out.push("  ...".to_owned());
+        }
+        for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
+            let line = change.value().trim_end_matches('\n');
+            out.push(format!("{} {line}", change.tag()));
+        }
+    }
+    if out.len() > MAX_LINES {
+        let more = out.len() - MAX_LINES;
+        out.truncate(MAX_LINES);
+        out.push(format!("  ({more} lines more)"));
+    }
+    out
+}

@@ -1,0 +1,167 @@
+//! Objects of the user's own Git repository: what a name means there, what a commit lists, and one process
+//! that reads contents as they are asked for.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use flotilla_render::EntryKind;
+use flotilla_shared::report::plain_line;
+
+use crate::error::Error;
+use crate::work_tree::{Listed, WorkTree};
+
+/// Largest object that is read: more than any file that a render takes.
+const MAX_OBJECT: u64 = 64 << 20;
+
+/// A `git cat-file --batch` that answers.
+pub(crate) struct Objects {
+    child: Child,
+    ask: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Drop for Objects {
+    fn drop(&mut self) {
+        // It only reads; whoever waits for it is gone.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn git(root: &Path) -> Command {
+    let mut command = Command::new("git");
+    command
+        .arg("-C")
+        .arg(root)
+        .env("LC_ALL", "C")
+        .env("GIT_NO_LAZY_FETCH", "1")
+        .stdin(Stdio::null());
+    for name in [
+        "GIT_DIR",
+        "GIT_WORK_TREE",
+        "GIT_INDEX_FILE",
+        "GIT_OBJECT_DIRECTORY",
+    ] {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn run(root: &Path, arguments: &[&str]) -> Result<Vec<u8>, Error> {
+    let output = git(root).args(arguments).output().map_err(Error::NoGit)?;
+    if !output.status.success() {
+        let text = String::from_utf8_lossy(&output.stderr);
+        return Err(Error::Git {
+            what: arguments.first().copied().unwrap_or_default().to_owned(),
+            detail: format!(": {}", plain_line(text.trim(), 400)),
+        });
+    }
+    Ok(output.stdout)
+}
+
+/// The commit that a name means.
+pub(crate) fn commit(root: &Path, name: &str) -> Result<String, Error> {
+    let spec = format!("{name}^{{commit}}");
+    let found = run(
+        root,
+        &[
+            "rev-parse",
+            "--verify",
+            "--quiet",
+            "--end-of-options",
+            &spec,
+        ],
+    );
+    let found = found.map_err(|error| match error {
+        Error::Git { .. } => Error::refused(
+            format!("there is no commit {}", plain_line(name, 100)),
+            "in CI, fetch it first: a shallow clone holds one commit only",
+        ),
+        other => other,
+    })?;
+    Ok(String::from_utf8_lossy(&found).trim().to_owned())
+}
+
+/// Where two commits parted; none: their histories have nothing in common that is here.
+pub(crate) fn parted(root: &Path, one: &str, other: &str) -> Option<String> {
+    let found = run(root, &["merge-base", one, other]).ok()?;
+    let found = String::from_utf8_lossy(&found).trim().to_owned();
+    (!found.is_empty()).then_some(found)
+}
+
+/// URLs of the repository's remotes.
+pub(crate) fn remotes(root: &Path) -> Vec<String> {
+    let list = ["config", "--get-regexp", "^remote\\..*\\.url$"];
+    let found = run(root, &list).unwrap_or_default();
+    let found = String::from_utf8_lossy(&found).into_owned();
+    let urls = found.lines().filter_map(|line| line.split_once(' '));
+    urls.map(|(_, url)| url.trim().to_owned()).collect()
+}
+
+/// A commit as a tree.
+pub(crate) fn tree(root: &Path, commit: &str) -> Result<WorkTree, Error> {
+    let listed = run(root, &["ls-tree", "-r", "-z", "-l", "--full-tree", commit])?;
+    let entries = listed
+        .split(|byte| *byte == 0)
+        .filter_map(|entry| entry_of(&String::from_utf8_lossy(entry)))
+        .collect();
+    WorkTree::of_commit(Objects::open(root)?, entries)
+}
+
+/// `MODE TYPE ID SIZE<tab>PATH`.
+fn entry_of(line: &str) -> Option<Listed> {
+    let (head, path) = line.split_once('\t')?;
+    let mut words = head.split_ascii_whitespace();
+    let (mode, _, id, size) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    let kind = match mode {
+        "120000" => EntryKind::Symlink,
+        "160000" => EntryKind::Submodule,
+        _ => EntryKind::File,
+    };
+    Some(Listed {
+        path: path.to_owned(),
+        kind,
+        id: id.to_owned(),
+        bytes: size.parse().unwrap_or_default(),
+    })
+}
+
+impl Objects {
+    fn open(root: &Path) -> Result<Self, Error> {
+        let mut child = git(root)
+            .args(["cat-file", "--batch"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(Error::NoGit)?;
+        let closed = || Error::Local(std::io::Error::other("git has no streams"));
+        let ask = child.stdin.take().ok_or_else(closed)?;
+        let answers = BufReader::new(child.stdout.take().ok_or_else(closed)?);
+        Ok(Self {
+            child,
+            ask,
+            answers,
+        })
+    }
+
+    /// An object's content.
+    pub(crate) fn read(&mut self, id: &str) -> Result<Vec<u8>, Error> {
+        self.ask
+            .write_all(format!("{id}\n").as_bytes())
+            .map_err(Error::Local)?;
+        let mut head = String::new();
+        self.answers.read_line(&mut head).map_err(Error::Local)?;
+        let size = head.split_ascii_whitespace().nth(2);
+        let size = size.and_then(|size| size.parse::<u64>().ok());
+        let size = size.filter(|size| *size <= MAX_OBJECT).ok_or_else(|| {
+            Error::Local(std::io::Error::other(format!("git has no object {id}")))
+        })?;
+        let mut content = Vec::new();
+        let mut rest = (&mut self.answers).take(size + 1);
+        rest.read_to_end(&mut content).map_err(Error::Local)?;
+        content.pop();
+        Ok(content)
+    }
+}
