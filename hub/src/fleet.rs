@@ -45,7 +45,7 @@ pub use action::{Action, ActionError, Subject};
 pub use cluster::{Cluster, Connection, Facts, OFFLINE_AFTER, Placed, Problem};
 pub use enrol::NoCertificate;
 pub use environment::{
-    Approval, CheckResult, EnvironmentState, Good, Mark, Pin, Quarantine, Scope,
+    Approval, CheckResult, EnvironmentState, Good, Hold, Mark, Pin, Quarantine, Scope,
 };
 pub use epoch::{forget_queue, leave_behind};
 pub use event::{

@@ -304,6 +304,12 @@ impl EnvironmentState {
         all.rfind(|good| good.commits.get(repository) == Some(commit))
     }
 
+    /// Commits of a repository that the environment before had proven, the newest first.
+    pub(super) fn proven_of(&self, repository: &RepositoryName) -> impl Iterator<Item = &Commit> {
+        let all = self.proven.iter().rev();
+        all.filter_map(move |good| good.commits.get(repository))
+    }
+
     /// Takes commits as good, as decided in an epoch.
     pub(super) fn approve(
         &mut self,

@@ -274,6 +274,15 @@ impl Fleet {
             gate.at = Some(proven.at);
             return vec![gate];
         }
+        if let Some((twin, at)) = state.and_then(|state| self.twin(state, repository, commit)) {
+            let text = format!(
+                "{source} proved {}, which holds exactly the same files (proof by tree)",
+                twin.short()
+            );
+            let mut gate = Gate::new("health", source.to_string(), Open::Yes, text);
+            gate.at = Some(at);
+            return vec![gate];
+        }
         let declared = self.spec.environment(source);
         if declared.is_some_and(|source| !self.uses(source, repository)) {
             let text = format!(

@@ -10,12 +10,17 @@ use flotilla_shared::reason::Reason;
 use flotilla_shared::report::Report;
 use flotilla_shared::revision::Commit;
 use flotilla_shared::source::{Directories, ROOT};
+use jiff::Timestamp;
 
+use super::environment::EnvironmentState;
 use super::rollout::{Change, Commits};
 use super::{Cluster, Fleet};
 
 /// Commits of one repository whose directories are kept. One of 20,000 directories costs 2 MiB.
 const MAX_COMMITS: usize = 8;
+
+/// Proven commits that one without a proof is compared with, the newest first.
+const MAX_TWINS: usize = 3;
 
 /// Answers kept for one environment; more than that, and they are worked out anew.
 const MAX_ANSWERS: usize = 50_000;
@@ -181,6 +186,13 @@ impl Fleet {
             let target = rollout.and_then(|rollout| rollout.target.get(repository));
             if let (Some(rollout), Some(target)) = (rollout, target) {
                 targets.push(target);
+                if let Some(state) = state
+                    && environment.gates.proof.is_some()
+                    && state.proof_of(repository, target).is_none()
+                {
+                    // One of them may hold the same files.
+                    targets.extend(state.proven_of(repository).take(MAX_TWINS));
+                }
                 let waiting = rollout.clusters.iter();
                 let waiting = waiting.filter(|(_, progress)| !progress.phase.is_touched());
                 for (name, _) in waiting {
@@ -211,6 +223,22 @@ impl Fleet {
             }
         }
         wanted
+    }
+
+    /// A commit that the environment before has proven and that holds the same files as this one: renders
+    /// depend on files alone, so that a merge of what was proven is proven, too.
+    pub(super) fn twin<'s>(
+        &self,
+        state: &'s EnvironmentState,
+        repository: &RepositoryName,
+        commit: &Commit,
+    ) -> Option<(&'s Commit, Timestamp)> {
+        let mut all = state.proven.iter().rev();
+        all.find_map(|good| {
+            let proven = good.commits.get(repository)?;
+            let same = self.trees.same(repository, proven, commit) == Some(true);
+            same.then_some((proven, good.at))
+        })
     }
 
     /// Why nobody can tell whom a repository's commits change; none: it can be told, or was not tried.

@@ -94,3 +94,129 @@ fn a_proof_that_may_still_come_is_told_from_one_that_does_not() {
     fleet.step(heads(Some(2), Some(0)), at(5));
     assert_eq!(closed(&fleet, 2), [(Open::No, false)], "it may be let go");
 }
+
+const PROVING: &str = "apiVersion: flotilla.dev/v1alpha1
+kind: Fleet
+repositories:
+- {name: fleet, url: 'https://git.example.com/fleet.git'}
+environments:
+- {name: dev, branch: dev}
+- {name: prod, branch: prod, promotesFrom: dev, gates: {proof: {soak: 10s}}}
+applications:
+- {name: web, repository: fleet, path: apps/web}
+";
+
+/// The file's worlds, in which dev has proven commit 1 and somebody clicked Merge, which made commit 2.
+fn merged() -> (Fleet, i64) {
+    let mut fleet = Fleet::new(Epoch(1));
+    let spec = spec::parse("f", PROVING).unwrap();
+    fleet.step(Event::SpecChanged(Arc::new(spec)), at(0));
+    fleet.step(put("d", "dev", None), at(1));
+    fleet.step(put("p", "prod", None), at(1));
+    fleet.step(heads(Some(1), Some(0)), at(2));
+    let mut second = 2;
+    for (session, cluster) in [(1, "d"), (2, "p")] {
+        fleet.step(connect(cluster, session, AssignmentRef::default()), at(3));
+    }
+    let assigned = fleet.clusters()[&name("d")].assigned.clone().unwrap();
+    fleet.step(connect("d", 3, assigned.reference), at(3));
+    let report = current(&assigned);
+    let digest = Digest::of(&encode_report(&report).encode_to_vec());
+    fleet.step(
+        Event::Reported(name("d"), SessionId(3), report, digest),
+        at(4),
+    );
+    for _ in 0..20 {
+        second += 1;
+        heard(&mut fleet, second);
+        fleet.step(Event::Tick, at(second));
+    }
+    fleet.step(heads(Some(1), Some(2)), at(second));
+    (fleet, second)
+}
+
+fn heard(fleet: &mut Fleet, second: i64) {
+    for cluster in fleet.clusters.values_mut() {
+        cluster.last_seen = Some(at(second));
+        cluster.vouched_at = Some(at(second));
+    }
+}
+
+fn read(fleet: &mut Fleet, roots: &[(u64, u8)], second: i64) {
+    let repository: RepositoryName = "fleet".parse().unwrap();
+    for wanted in fleet.missing_trees(&repository) {
+        let root = roots
+            .iter()
+            .find(|(n, _)| commit(*n) == wanted)
+            .map(|(_, root)| *root);
+        let root = root.unwrap_or_else(|| panic!("nobody needs {wanted}"));
+        let directories = flotilla_shared::source::Directories::new([(".".to_owned(), [root; 20])]);
+        let event = Event::TreesRead {
+            repository: repository.clone(),
+            commit: wanted,
+            directories: Arc::new(directories),
+        };
+        fleet.step(event, at(second));
+    }
+}
+
+fn health_gates(fleet: &Fleet, n: u64, second: i64) -> Vec<gates::Gate> {
+    let prod = fleet.spec().environment(&"prod".parse().unwrap());
+    let target = [("fleet".parse().unwrap(), commit(n))].into();
+    let mut gates = fleet.gates(prod.unwrap(), &target, at(second));
+    gates.retain(|gate| gate.gate == "health");
+    gates
+}
+
+/// GitHub's button never gives the commit that was tested.
+#[test]
+fn a_merge_of_what_was_proven_is_proven_by_its_tree() {
+    let (mut fleet, second) = merged();
+    let prod: EnvironmentName = "prod".parse().unwrap();
+    assert!(
+        health_gates(&fleet, 2, second)
+            .iter()
+            .any(gates::Gate::holds_back)
+    );
+    read(&mut fleet, &[(0, 9), (1, 7), (2, 7)], second);
+    let gates = health_gates(&fleet, 2, second);
+    let said: Vec<&str> = gates.iter().map(|gate| gate.text.as_str()).collect();
+    let short = commit(1).short().to_owned();
+    assert_eq!(
+        said,
+        [format!(
+            "dev proved {short}, which holds exactly the same files (proof by tree)"
+        )]
+    );
+    assert!(!gates.iter().any(gates::Gate::holds_back));
+    // And it is let in, under its own name.
+    heard(&mut fleet, second + 1);
+    fleet.step(Event::Tick, at(second + 1));
+    let rollout = &fleet.rollouts()[&prod];
+    assert!(rollout.started_at.is_some(), "{rollout:?}");
+    assert_eq!(rollout.target.values().next(), Some(&commit(2)));
+    let assigned = fleet.clusters()[&name("p")].assigned.clone().unwrap();
+    let revision = &assigned
+        .assignment
+        .applications
+        .values()
+        .next()
+        .unwrap()
+        .revision;
+    assert_eq!(revision.commit, commit(2));
+}
+
+#[test]
+fn one_other_file_and_the_tree_proves_nothing() {
+    let (mut fleet, second) = merged();
+    read(&mut fleet, &[(0, 9), (1, 7), (2, 8)], second);
+    assert!(
+        health_gates(&fleet, 2, second)
+            .iter()
+            .any(gates::Gate::holds_back)
+    );
+    heard(&mut fleet, second + 1);
+    fleet.step(Event::Tick, at(second + 1));
+    let prod: EnvironmentName = "prod".parse().unwrap();
+    assert!(fleet.rollouts()[&prod].started_at.is_none());
+}
