@@ -19,6 +19,7 @@ use crate::authority::External;
 use crate::check;
 use crate::driver;
 use crate::fleet::{Event, Fleet};
+use crate::forge;
 use crate::metrics::Metrics;
 use crate::poll::Pollers;
 use crate::promote;
@@ -70,6 +71,8 @@ pub struct Config {
     pub oidc_file: Option<PathBuf>,
     /// A directory with what the hub reads repositories with; none: only what anybody may read.
     pub git_credentials: Option<PathBuf>,
+    /// What forges are told, and with which credentials; none: nothing.
+    pub forges: Option<crate::forge::config::Forges>,
     /// What the hub may push with; none: it only reads.
     pub push: Option<crate::promote::Credential>,
     /// How pages are served; none: not at all.
@@ -349,6 +352,10 @@ async fn decide(start: Start) -> anyhow::Result<Vec<JoinHandle<()>>> {
         refresh: Arc::clone(&refresh),
         fleet_file: Arc::clone(&fleet_file),
     });
+    let telling = config.forges.map(|forges| {
+        let (store, metrics) = (store.clone(), metrics.clone());
+        forge::run(handle.clone(), store, forges, metrics, stop.clone())
+    });
     let spec = Arc::new(spec);
     handle.event(Event::SpecChanged(Arc::clone(&spec))).await?;
     let pollers = Pollers::new(
@@ -400,6 +407,7 @@ async fn decide(start: Start) -> anyhow::Result<Vec<JoinHandle<()>>> {
         let promoter = promote::run(handle.clone(), credential, refresh, stop.clone());
         tasks.push(tokio::spawn(promoter));
     }
+    tasks.extend(telling.map(tokio::spawn));
     tracing::info!(epoch = epoch.0, "hub serves");
     tasks.push(tokio::spawn(server::serve(
         context,

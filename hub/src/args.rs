@@ -181,6 +181,10 @@ pub struct Run {
     /// environments with `autoPromote`; without it the hub only reads.
     #[arg(long, value_name = "FILE")]
     pub push_credentials_file: Option<PathBuf>,
+    /// A file that says with what the hub may speak to the forges of repositories: it sets one status for
+    /// each environment on the commit that it goes to. It is read at the start.
+    #[arg(long, value_name = "FILE")]
+    pub forge_file: Option<PathBuf>,
     /// A file that names an OpenID Connect issuer whose people may log in, and gives them roles.
     #[arg(long, value_name = "FILE")]
     pub oidc_config_file: Option<PathBuf>,

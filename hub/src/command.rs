@@ -76,6 +76,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
                 webhook_listen: run.webhook_listen,
                 webhook_secret: optional(run.webhook_secret_file)?.map(String::into_bytes),
                 git_credentials: run.git_credentials,
+                forges: run.forge_file.as_deref().map(forges).transpose()?,
                 push: push.transpose()?,
                 web: run.web_listen.map(|listen| web::Config {
                     listen,
@@ -349,4 +350,14 @@ mod tests {
         std::fs::write(directory.path().join("ca.crt"), "given").unwrap();
         assert!(may(Some("flotilla-hub-1")));
     }
+}
+
+/// Reads what the hub may speak to forges with.
+fn forges(path: &Path) -> anyhow::Result<crate::forge::config::Forges> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).with_context(|| name.clone())?;
+    crate::forge::config::parse(&name, &text).map_err(|errors| {
+        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        anyhow::Error::msg(lines.join("\n"))
+    })
 }

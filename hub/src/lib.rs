@@ -19,6 +19,7 @@ pub mod command;
 pub mod driver;
 pub mod enrolment;
 pub mod fleet;
+pub mod forge;
 pub mod metrics;
 mod near;
 mod outbox;

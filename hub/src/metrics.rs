@@ -47,6 +47,7 @@ pub struct Metrics {
     look_time: Histogram,
     tree_reads: Family<Labels, Counter>,
     hooks: Family<Labels, Counter>,
+    forge_calls: Family<Labels, Counter>,
     push_to_applied: Family<Labels, Histogram, fn() -> Histogram>,
 }
 
@@ -77,6 +78,7 @@ impl Metrics {
             look_time: seconds(),
             tree_reads: Family::default(),
             hooks: Family::default(),
+            forge_calls: Family::default(),
             push_to_applied: Family::new_with_constructor(long_seconds),
         };
         let m = &metrics;
@@ -153,6 +155,11 @@ impl Metrics {
             "Webhook calls by provider and outcome",
             m.hooks.clone(),
         );
+        registry.register(
+            "forge_calls",
+            "Calls of forges by host, call and outcome",
+            m.forge_calls.clone(),
+        );
         registry.register_with_unit(
             "push_to_applied",
             "From the push (or the first sight of the commit) to a cluster's report of it healthy",
@@ -209,6 +216,16 @@ impl Metrics {
             ("outcome", outcome.to_owned()),
         ];
         self.tree_reads.get_or_create(&labels).inc();
+    }
+
+    /// A forge was asked.
+    pub fn forge_asked(&self, host: &str, call: &'static str, outcome: &'static str) {
+        let labels = vec![
+            ("host", host.to_owned()),
+            ("call", call.to_owned()),
+            ("outcome", outcome.to_owned()),
+        ];
+        self.forge_calls.get_or_create(&labels).inc();
     }
 
     /// A webhook called.

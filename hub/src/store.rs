@@ -18,6 +18,7 @@ mod operators;
 mod schema;
 mod sessions;
 mod specifications;
+mod statuses;
 mod tokens;
 mod write;
 

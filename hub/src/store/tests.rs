@@ -571,3 +571,37 @@ async fn of_many_rows_in_one_batch_the_newest_counts_and_a_deletion_takes_what_c
         assert_eq!(sequence, want, "{cluster}");
     }
 }
+
+#[tokio::test]
+async fn what_forges_were_told_last_is_known_after_a_restart() {
+    use crate::forge::status::{Key, Sent};
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).await.unwrap();
+    let key = |digit: &str| Key {
+        environment: "prod".parse().unwrap(),
+        repository: "fleet".parse().unwrap(),
+        commit: digit.repeat(40).parse().unwrap(),
+    };
+    let sent = |change: &str, second| Sent {
+        change: change.to_owned(),
+        at: Timestamp::from_second(second).unwrap(),
+    };
+    store
+        .put_status(&key("a"), &sent("running/0", 1))
+        .await
+        .unwrap();
+    store
+        .put_status(&key("a"), &sent("succeeded", 2))
+        .await
+        .unwrap();
+    store
+        .put_status(&key("b"), &sent("running/0", 3))
+        .await
+        .unwrap();
+    store.close().await;
+    let store = Store::open(directory.path()).await.unwrap();
+    let all = store.statuses().await.unwrap();
+    assert_eq!(all.len(), 2);
+    assert_eq!(all[&key("a")], sent("succeeded", 2));
+    store.close().await;
+}

@@ -1,0 +1,203 @@
+//! The file that says with what the hub may speak to forges. Credentials are in files of their own, which
+//! are read again each time.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use flotilla_forge::{Kind, Repository};
+use flotilla_shared::id::RepositoryName;
+use flotilla_shared::revision::RepositoryUrl;
+use flotilla_yaml::config::{ConfigError, mapping};
+use serde::Deserialize;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct File {
+    api_version: String,
+    kind: String,
+    #[serde(default)]
+    link: String,
+    #[serde(default)]
+    forges: Vec<Entry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Entry {
+    repository: RepositoryName,
+    #[serde(default)]
+    kind: Option<Kind>,
+    #[serde(default)]
+    api: Option<String>,
+    #[serde(default)]
+    token_file: Option<PathBuf>,
+    #[serde(default)]
+    app: Option<App>,
+}
+
+/// A GitHub App.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct App {
+    /// Its id or client id.
+    pub id: String,
+    /// A file with its private key.
+    pub private_key_file: PathBuf,
+}
+
+/// Where a credential is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Access {
+    /// A file with a token.
+    Token(PathBuf),
+    /// A GitHub App.
+    App(App),
+}
+
+/// How to speak to a repository's forge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Forge {
+    kind: Option<Kind>,
+    api: Option<String>,
+    access: Access,
+}
+
+/// A repository on its forge, with what lets us in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Where.
+    pub at: Repository,
+    /// With what.
+    pub access: Access,
+}
+
+/// Everything the file says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Forges {
+    /// Where pages about environments are; empty: nowhere.
+    pub link: String,
+    forges: BTreeMap<RepositoryName, Forge>,
+}
+
+impl Forges {
+    /// A repository's forge; none: nobody said anything of it, or it is on none.
+    #[must_use]
+    pub fn of(&self, name: &RepositoryName, url: &RepositoryUrl) -> Option<Place> {
+        let forge = self.forges.get(name)?;
+        let at = Repository::at(url, forge.kind, forge.api.as_deref()).ok()?;
+        Some(Place {
+            at,
+            access: forge.access.clone(),
+        })
+    }
+}
+
+/// Reads the file.
+///
+/// # Errors
+/// Every problem that was found, with file, line and key.
+pub fn parse(name: &str, text: &str) -> Result<Forges, Vec<ConfigError>> {
+    let located = mapping::<File>(name, text, &["forges"]).map_err(|error| vec![error])?;
+    let mut errors = Vec::new();
+    let mut wrong = |path: String, message: String| errors.push(located.error(&path, message));
+    let file = &located.value;
+    if file.api_version != "flotilla.dev/v1alpha1" {
+        wrong(
+            "apiVersion".to_owned(),
+            "it must be flotilla.dev/v1alpha1".to_owned(),
+        );
+    }
+    if file.kind != "Forges" {
+        wrong("kind".to_owned(), "it must be Forges".to_owned());
+    }
+    if !file.link.is_empty() && !file.link.starts_with("https://") {
+        wrong("link".to_owned(), "it must begin with https://".to_owned());
+    }
+    let mut forges = BTreeMap::new();
+    for (index, entry) in file.forges.iter().enumerate() {
+        let path = format!("forges[{index}]");
+        let access = match (&entry.token_file, &entry.app) {
+            (Some(file), None) => Access::Token(file.clone()),
+            (None, Some(app)) => Access::App(app.clone()),
+            _ => {
+                wrong(path, "give either tokenFile or app".to_owned());
+                continue;
+            }
+        };
+        if entry.app.is_some() && entry.kind.is_some_and(|kind| kind != Kind::Github) {
+            wrong(format!("{path}.app"), "only GitHub has Apps".to_owned());
+        }
+        let forge = Forge {
+            kind: entry.kind,
+            api: entry.api.clone(),
+            access,
+        };
+        if forges.insert(entry.repository.clone(), forge).is_some() {
+            let message = format!("repository {} is already there", entry.repository);
+            wrong(format!("{path}.repository"), message);
+        }
+    }
+    if errors.is_empty() {
+        let link = file.link.clone();
+        Ok(Forges { link, forges })
+    } else {
+        Err(errors)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mistakes_are_named_with_their_place() {
+        let errors = |rest: &str| -> Vec<String> {
+            let text = format!("apiVersion: flotilla.dev/v1alpha1\nkind: Forges\n{rest}");
+            match parse("forges.yaml", &text) {
+                Ok(_) => Vec::new(),
+                Err(errors) => errors.iter().map(ToString::to_string).collect(),
+            }
+        };
+        let good = "forges:\n- {repository: fleet, tokenFile: /run/token}\n- {repository: other, app: \
+                    {id: '1', privateKeyFile: /run/key}}\n";
+        assert_eq!(errors(good), Vec::<String>::new());
+        for (text, wanted) in [
+            (
+                "forges:\n- {repository: fleet}\n",
+                "give either tokenFile or app",
+            ),
+            (
+                "forges:\n- {repository: fleet, token: abc}\n",
+                "unknown key",
+            ),
+            (
+                "forges:\n- {repository: fleet, tokenFile: /a}\n- {repository: fleet, tokenFile: /a}\n",
+                "already there",
+            ),
+            (
+                "forges:\n- {repository: f, kind: gitlab, app: {id: '1', privateKeyFile: /k}}\n",
+                "only GitHub",
+            ),
+            ("link: http://x\n", "https://"),
+        ] {
+            let found = errors(text);
+            assert!(
+                found.len() == 1 && found[0].contains(wanted),
+                "{text}: {found:?}"
+            );
+            assert!(found[0].starts_with("forges.yaml:"), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_repository_is_found_by_its_name_alone() {
+        let text = "apiVersion: flotilla.dev/v1alpha1\nkind: Forges\nforges:\n- {repository: fleet, \
+                    tokenFile: /run/token}\n";
+        let forges = parse("f", text).unwrap();
+        let url = "https://github.com/acme/fleet".parse().unwrap();
+        assert!(forges.of(&"fleet".parse().unwrap(), &url).is_some());
+        assert!(forges.of(&"other".parse().unwrap(), &url).is_none());
+        let nowhere = "file:///srv/fleet".parse().unwrap();
+        assert!(forges.of(&"fleet".parse().unwrap(), &nowhere).is_none());
+    }
+}

@@ -1,0 +1,170 @@
+//! Which status each environment has on which commit. Pure.
+
+use std::collections::BTreeMap;
+
+use flotilla_forge::{CommitStatus, State};
+use flotilla_shared::id::{EnvironmentName, RepositoryName};
+use flotilla_shared::revision::Commit;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::fleet::rollout::{Phase, Rollout, State as Stands};
+use crate::fleet::{EnvironmentState, Fleet};
+
+/// At least so long between two statuses of one commit.
+const APART: SignedDuration = SignedDuration::from_secs(10);
+/// Statuses sent at one look; the others follow.
+const AT_ONCE: usize = 32;
+
+/// Whose status it is, and where.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key {
+    /// The environment.
+    pub environment: EnvironmentName,
+    /// The repository.
+    pub repository: RepositoryName,
+    /// The commit.
+    pub commit: Commit,
+}
+
+/// What a commit should show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// It.
+    pub status: CommitStatus,
+    /// It is sent when this is another one than the last time: text alone is no news. Bounded by waves and
+    /// states.
+    pub change: String,
+}
+
+/// What a forge was told last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// See [`Wanted::change`].
+    pub change: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What every environment's commits should show. `link` is where its pages are; empty: nowhere.
+#[must_use]
+pub fn desired(fleet: &Fleet, link: &str) -> BTreeMap<Key, Wanted> {
+    let mut all = BTreeMap::new();
+    for environment in &fleet.spec().environments {
+        let name = &environment.name;
+        let page = match link {
+            "" => String::new(),
+            link => format!("{}/env/{name}", link.trim_end_matches('/')),
+        };
+        let mut put =
+            |repository: &RepositoryName, commit: &Commit, (state, change, text): Word| {
+                let key = Key {
+                    environment: name.clone(),
+                    repository: repository.clone(),
+                    commit: commit.clone(),
+                };
+                let status = CommitStatus {
+                    context: format!("flotilla/{name}"),
+                    state,
+                    description: text,
+                    link: page.clone(),
+                };
+                all.insert(key, Wanted { status, change });
+            };
+        let Some(rollout) = fleet.rollouts().get(name) else {
+            continue;
+        };
+        let state = fleet.environments().get(name);
+        for (repository, commit) in &rollout.changed() {
+            put(repository, commit, word(rollout, state));
+        }
+        let Some(state) = state else { continue };
+        // Green once is not green for ever: what a person rolled back turns red.
+        if let Some(hold) = &state.hold
+            && hold.rolled_back.is_empty()
+            && !rollout.state.is_over()
+        {
+            for repository in rollout.changed().keys() {
+                if let Some(left) = rollout.from.get(repository) {
+                    let text = format!("rolled back by {}: {}", hold.mark.by, hold.mark.reason);
+                    put(
+                        repository,
+                        left,
+                        (State::Failure, "rolledBack".to_owned(), text),
+                    );
+                }
+            }
+        }
+        for quarantine in &state.quarantined {
+            for (repository, commit) in &quarantine.commits {
+                let good = state.approved.get(repository) == Some(commit);
+                let tried = rollout.target.get(repository) == Some(commit);
+                if !good && !(tried && !rollout.state.is_over()) {
+                    let text = format!("rolled back: {}", quarantine.reason);
+                    put(
+                        repository,
+                        commit,
+                        (State::Failure, "rolledBack".to_owned(), text),
+                    );
+                }
+            }
+        }
+    }
+    all
+}
+
+type Word = (State, String, String);
+
+/// How a rollout stands, in a status' words.
+fn word(rollout: &Rollout, state: Option<&EnvironmentState>) -> Word {
+    let total = rollout.clusters.len() - rollout.count(Phase::Pinned);
+    let done = rollout.count(Phase::Done);
+    let wave = match rollout.waves.len() {
+        0 | 1 => String::new(),
+        waves => format!("wave {} of {waves}, ", (rollout.wave + 1).min(waves)),
+    };
+    let note = |text: String| match rollout.note.as_str() {
+        "" => text,
+        note => format!("{text}: {note}"),
+    };
+    let (status, text) = match rollout.state {
+        Stands::Pending => (State::Pending, note("waits".to_owned())),
+        Stands::Running => (State::Pending, format!("{wave}{done} of {total}")),
+        Stands::Soaking => (State::Pending, format!("{wave}{done} of {total}, soaking")),
+        Stands::Paused => {
+            let by = state.and_then(|state| state.paused.as_ref());
+            let by = by.map(|mark| format!(" by {}: {}", mark.by, mark.reason));
+            let by = by.unwrap_or_default();
+            (State::Pending, format!("paused{by}"))
+        }
+        Stands::Halted => (State::Failure, note("halted".to_owned())),
+        Stands::RolledBack => (State::Failure, note("rolled back".to_owned())),
+        Stands::Succeeded => (State::Success, format!("{done} of {total} healthy")),
+        Stands::Superseded => (State::Pending, note("a newer commit took over".to_owned())),
+    };
+    let change = match rollout.state {
+        // The last of a kind are one, whichever the wave.
+        stands if stands.is_over() => stands.as_str().to_owned(),
+        stands => format!("{}/{}", stands.as_str(), rollout.wave),
+    };
+    (status, change, text)
+}
+
+/// What is to be sent now: what changed, not too soon after the last.
+#[must_use]
+pub fn due(
+    sent: &BTreeMap<Key, Sent>,
+    wanted: &BTreeMap<Key, Wanted>,
+    now: Timestamp,
+) -> Vec<(Key, Wanted)> {
+    let news = wanted.iter().filter(|(key, wanted)| {
+        sent.get(*key).is_none_or(|last| {
+            last.change != wanted.change && now.duration_since(last.at).abs() >= APART
+        })
+    });
+    news.take(AT_ONCE)
+        .map(|(key, wanted)| (key.clone(), wanted.clone()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;
