@@ -3,11 +3,11 @@
 
 mod objects;
 mod placement;
+mod ways;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flotilla_render::{Facts, Missing, Options, Rendered, Tree, render};
-use flotilla_shared::assignment::Renderer;
+use flotilla_render::{Options, Rendered, Tree, render};
 use flotilla_shared::id::{ApplicationName, EnvironmentName, RepositoryName};
 use flotilla_spec::{Application, Spec};
 use serde::Serialize;
@@ -115,6 +115,8 @@ struct Key {
     path: String,
     /// A number of its own for each.
     renderer: u8,
+    /// All that is said of a chart, as text.
+    chart: String,
     /// Only where the application asks for them.
     facts: Option<(String, String, BTreeMap<String, String>)>,
 }
@@ -128,42 +130,13 @@ struct Renders<'t> {
 }
 
 impl Renders<'_> {
-    fn get(&mut self, key: &Key, renderer: Renderer) -> &Outcome {
-        if !self.done.contains_key(key) {
-            let outcome = self.render(key, renderer);
-            self.done.insert(key.clone(), outcome);
-        }
-        self.done
-            .entry(key.clone())
-            .or_insert_with(|| Err(String::new()))
-    }
-
-    fn render(&self, key: &Key, renderer: Renderer) -> Outcome {
-        let facts = key.facts.as_ref().map(|(name, environment, labels)| {
-            let facts = Facts::of_cluster(name, environment, labels);
-            // Of a cluster that nobody declares nothing is known, and so nothing is missing.
-            facts.with_missing(if name == UNKNOWN {
-                Missing::Keep
-            } else {
-                Missing::Refuse
-            })
-        });
-        let options = Options {
-            renderer: match renderer {
-                Renderer::Auto => flotilla_render::Renderer::Auto,
-                Renderer::Plain => flotilla_render::Renderer::Plain,
-                Renderer::Kustomize => flotilla_render::Renderer::Kustomize,
-            },
-            facts,
-            ..Options::default()
-        };
-        render(self.tree, &key.path, &options)
-            .map_err(|error| format!("{}: {error}", error.reason()))
+    fn get(&mut self, key: &Key, options: &Options) -> &Outcome {
+        let tree = self.tree;
+        self.done.entry(key.clone()).or_insert_with(|| {
+            render(tree, &key.path, options).map_err(|error| format!("{}: {error}", error.reason()))
+        })
     }
 }
-
-/// Stands for the name of a cluster that nobody declares: what is substituted stays as it is written.
-const UNKNOWN: &str = "${cluster.name}";
 
 /// Compares two sides of one repository.
 pub(crate) fn compare(old: &Side<'_>, new: &Side<'_>, repository: &RepositoryName) -> Difference {
@@ -187,7 +160,7 @@ pub(crate) fn compare(old: &Side<'_>, new: &Side<'_>, repository: &RepositoryNam
     // What each pair of renders comes to, and where it comes.
     let mut pairs: BTreeMap<(Key, Key), BTreeMap<(ApplicationName, EnvironmentName), Vec<String>>> =
         BTreeMap::new();
-    let mut renderers: BTreeMap<Key, Renderer> = BTreeMap::new();
+    let mut options: BTreeMap<Key, Options> = BTreeMap::new();
     for name in names {
         let (was, is) = (
             old.spec.applications.get(name),
@@ -244,10 +217,21 @@ pub(crate) fn compare(old: &Side<'_>, new: &Side<'_>, repository: &RepositoryNam
                 }
                 continue;
             };
-            let old_key = key(old.spec, was, place, old_path);
-            let new_key = key(new.spec, is, place, new_path);
-            renderers.insert(old_key.clone(), was.renderer);
-            renderers.insert(new_key.clone(), is.renderer);
+            let sides = ways::way(old.spec, (name, was), place, old_path)
+                .and_then(|old| Ok((old, ways::way(new.spec, (name, is), place, new_path)?)));
+            let ((old_key, old_way), (new_key, new_way)) = match sides {
+                Ok(sides) => sides,
+                Err(why) => {
+                    all.left_out.push(LeftOut {
+                        application: name.to_string(),
+                        environment: place.environment.to_string(),
+                        why,
+                    });
+                    continue;
+                }
+            };
+            options.insert(old_key.clone(), old_way);
+            options.insert(new_key.clone(), new_way);
             pairs
                 .entry((old_key, new_key))
                 .or_default()
@@ -256,7 +240,8 @@ pub(crate) fn compare(old: &Side<'_>, new: &Side<'_>, repository: &RepositoryNam
                 .push(place.cluster.clone());
         }
     }
-    let of = |key: &Key| renderers.get(key).copied().unwrap_or_default();
+    let none = Options::default();
+    let of = |key: &Key| options.get(key).unwrap_or(&none);
     for ((old_key, new_key), at) in pairs {
         let was = before.get(&old_key, of(&old_key));
         let is = after.get(&new_key, of(&new_key));
@@ -315,31 +300,6 @@ fn gather(at: &mut Vec<At>) {
     *at = gathered;
 }
 
-fn key(spec: &Spec, application: &Application, place: &Place, path: &str) -> Key {
-    let facts = application.substitute.then(|| {
-        let declared = spec
-            .clusters
-            .iter()
-            .find(|(name, _)| name.as_str() == place.cluster);
-        let name = match place.cluster.as_str() {
-            "" => UNKNOWN,
-            name => name,
-        };
-        (
-            name.to_owned(),
-            place.environment.to_string(),
-            declared
-                .map(|(_, cluster)| cluster.labels.clone())
-                .unwrap_or_default(),
-        )
-    });
-    Key {
-        path: path.to_owned(),
-        renderer: application.renderer as u8,
-        facts,
-    }
-}
-
 fn difference(was: &Outcome, is: &Outcome) -> Option<Group> {
     let group = |objects, error: &str, error_before: &str| Group {
         objects,
@@ -362,6 +322,7 @@ fn settings(was: &Application, is: &Application) -> Vec<&'static str> {
     let differs = [
         ("repository", was.repository != is.repository),
         ("renderer", was.renderer != is.renderer),
+        ("helm", was.helm != is.helm),
         ("dependsOn", was.depends_on != is.depends_on),
         ("namespace", was.namespace != is.namespace),
         ("substitute", was.substitute != is.substitute),

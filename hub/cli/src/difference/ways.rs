@@ -1,0 +1,106 @@
+//! How an application is rendered for a cluster, as its agent would.
+
+use std::collections::BTreeMap;
+
+use flotilla_render::{Facts, Missing, Options, Release};
+use flotilla_shared::assignment::Renderer;
+use flotilla_shared::chart::{ChartOptions, Generated};
+use flotilla_shared::id::{ApplicationName, ClusterName};
+use flotilla_spec::{Application, Spec};
+
+use super::Key;
+use super::placement::Place;
+
+/// Stands for the name of a cluster that nobody declares: what is substituted stays as it is written.
+const UNKNOWN: &str = "${cluster.name}";
+/// The same where a name must be one, as in those of values files.
+const ANY: &str = "any-cluster";
+/// What generated values are derived from here: any will do, since both sides have the same.
+const SEED: &str = "for comparison";
+
+/// Everything that decides over a render besides the tree, and the options that follow.
+pub(super) fn way(
+    spec: &Spec,
+    (name, application): (&ApplicationName, &Application),
+    place: &Place,
+    path: &str,
+) -> Result<(Key, Options), String> {
+    let declared = spec
+        .clusters
+        .iter()
+        .find(|(name, _)| name.as_str() == place.cluster);
+    let none = BTreeMap::new();
+    let labels = declared.map_or(&none, |(_, cluster)| &cluster.labels);
+    let facts = application.substitute.then(|| {
+        let cluster = match place.cluster.as_str() {
+            "" => UNKNOWN,
+            cluster => cluster,
+        };
+        (cluster.to_owned(), place.environment.to_string(), labels.clone())
+    });
+    let release = release((name, application), place, path, labels)?;
+    let key = Key {
+        path: path.to_owned(),
+        renderer: application.renderer as u8,
+        chart: format!("{release:?}"),
+        facts: facts.clone(),
+    };
+    let options = Options {
+        renderer: match application.renderer {
+            Renderer::Auto => flotilla_render::Renderer::Auto,
+            Renderer::Plain => flotilla_render::Renderer::Plain,
+            Renderer::Kustomize => flotilla_render::Renderer::Kustomize,
+            Renderer::Helm => flotilla_render::Renderer::Helm,
+        },
+        facts: facts.map(|(cluster, environment, labels)| {
+            let facts = Facts::of_cluster(&cluster, &environment, &labels);
+            // Of a cluster that nobody declares nothing is known, and so nothing is missing.
+            facts.with_missing(if cluster == UNKNOWN {
+                Missing::Keep
+            } else {
+                Missing::Refuse
+            })
+        }),
+        release,
+        ..Options::default()
+    };
+    Ok((key, options))
+}
+
+/// What a chart is told, with what a cluster of the present serves, before its first release.
+fn release(
+    (name, application): (&ApplicationName, &Application),
+    place: &Place,
+    path: &str,
+    labels: &BTreeMap<String, String>,
+) -> Result<Release, String> {
+    let said = match &application.helm {
+        None => ChartOptions::default(),
+        Some(helm) => {
+            let cluster = match place.cluster.as_str() {
+                "" => ANY,
+                cluster => cluster,
+            };
+            let cluster: ClusterName = cluster.parse().map_err(|error| format!("{error}"))?;
+            let chart = path.parse().map_err(|error| format!("{error}"))?;
+            helm.fill(&chart, &cluster, &place.environment, labels)
+                .map_err(|error| error.to_string())?
+        }
+    };
+    let or = |text: &str, other: &str| if text.is_empty() { other.to_owned() } else { text.to_owned() };
+    Ok(Release {
+        name: or(&said.release_name, name.as_str()),
+        namespace: or(&application.namespace, "default"),
+        values_files: said
+            .values_files
+            .iter()
+            .map(|file| (file.path.to_string(), file.optional))
+            .collect(),
+        values: said.values.to_string(),
+        crds: said.crds,
+        strict: said.strict,
+        skip_schema: said.skip_schema,
+        seed: (said.generated == Generated::Derived).then(|| SEED.to_owned()),
+        ..Release::default()
+    })
+}
