@@ -21,6 +21,7 @@ use crate::driver;
 use crate::fleet::{Event, Fleet};
 use crate::forge;
 use crate::metrics::Metrics;
+use crate::notify;
 use crate::poll::Pollers;
 use crate::promote;
 use crate::serve::access::Access;
@@ -73,6 +74,8 @@ pub struct Config {
     pub git_credentials: Option<PathBuf>,
     /// What forges are told, and with which credentials; none: nothing.
     pub forges: Option<crate::forge::config::Forges>,
+    /// The file that says who is told what; none: nobody is told anything.
+    pub notifications: Option<PathBuf>,
     /// What the hub may push with; none: it only reads.
     pub push: Option<crate::promote::Credential>,
     /// How pages are served; none: not at all.
@@ -205,6 +208,9 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     };
     let trust = Arc::new(Trust::open(source, config.hostnames.clone(), now)?);
     read_fleet_file(&config.fleet).map_err(anyhow::Error::msg)?;
+    if let Some(path) = &config.notifications {
+        notify::read(path).map_err(anyhow::Error::msg)?;
+    }
     anyhow::ensure!(
         config.webhook_listen.is_none() || config.webhook_secret.is_some(),
         "webhooks need a secret: give --webhook-secret-file"
@@ -356,6 +362,20 @@ async fn decide(start: Start) -> anyhow::Result<Vec<JoinHandle<()>>> {
         let (store, metrics) = (store.clone(), metrics.clone());
         forge::run(handle.clone(), store, forges, metrics, stop.clone())
     });
+    let notified = match config.notifications {
+        Some(path) => Some(notify::run(
+            notify::Telling {
+                config: notify::read(&path).map_err(anyhow::Error::msg)?.0,
+                path,
+                handle: handle.clone(),
+                store: store.clone(),
+                fleet_file: Arc::clone(&fleet_file),
+                metrics: metrics.clone(),
+            },
+            stop.clone(),
+        )),
+        None => None,
+    };
     let spec = Arc::new(spec);
     handle.event(Event::SpecChanged(Arc::clone(&spec))).await?;
     let pollers = Pollers::new(
@@ -408,6 +428,7 @@ async fn decide(start: Start) -> anyhow::Result<Vec<JoinHandle<()>>> {
         tasks.push(tokio::spawn(promoter));
     }
     tasks.extend(telling.map(tokio::spawn));
+    tasks.extend(notified.map(tokio::spawn));
     tracing::info!(epoch = epoch.0, "hub serves");
     tasks.push(tokio::spawn(server::serve(
         context,

@@ -89,10 +89,26 @@ pub enum Command {
         /// An existing directory.
         directory: PathBuf,
     },
+    /// Who is told what.
+    #[command(subcommand)]
+    Notify(Notify),
     /// Check a fleet file and say what is wrong with it.
     Check {
         /// The file.
         file: PathBuf,
+    },
+}
+
+/// Who is told what.
+#[derive(Debug, Subcommand)]
+pub enum Notify {
+    /// Send a message to one target as it would be sent, and take it back.
+    Test {
+        /// The target's name.
+        target: String,
+        /// The file that names it.
+        #[arg(long, value_name = "FILE")]
+        notifications_file: PathBuf,
     },
 }
 
@@ -185,6 +201,10 @@ pub struct Run {
     /// each environment on the commit that it goes to. It is read at the start.
     #[arg(long, value_name = "FILE")]
     pub forge_file: Option<PathBuf>,
+    /// A file that says who is told what, and how (Slack, Teams, Discord, PagerDuty, Alertmanager, Grafana,
+    /// webhooks); it is read again when it changes.
+    #[arg(long, value_name = "FILE")]
+    pub notifications_file: Option<PathBuf>,
     /// A file that names an OpenID Connect issuer whose people may log in, and gives them roles.
     #[arg(long, value_name = "FILE")]
     pub oidc_config_file: Option<PathBuf>,

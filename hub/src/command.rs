@@ -14,8 +14,9 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::{self, Config};
-use crate::args::{Args, Ca, Command};
+use crate::args::{Args, Ca, Command, Notify};
 use crate::authority::{Authority, External, Rotation, write_private};
+use crate::notify;
 use crate::promote::Credential;
 use crate::serve::doors::Limits;
 use crate::serve::{oidc, web};
@@ -77,6 +78,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
                 webhook_secret: optional(run.webhook_secret_file)?.map(String::into_bytes),
                 git_credentials: run.git_credentials,
                 forges: run.forge_file.as_deref().map(forges).transpose()?,
+                notifications: run.notifications_file,
                 push: push.transpose()?,
                 web: run.web_listen.map(|listen| web::Config {
                     listen,
@@ -102,6 +104,15 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             tracing::info!("stopping");
             running.shutdown().await;
             Ok(code)
+        }
+        Command::Notify(Notify::Test {
+            target,
+            notifications_file,
+        }) => {
+            let read = notify::read(&notifications_file).map_err(anyhow::Error::msg)?;
+            notify::test(&read.0, &target).await?;
+            say(&format!("{target} was told, and told that it is over"))?;
+            Ok(ExitCode::SUCCESS)
         }
         Command::Ca(ca) => authority(ca).await,
         Command::Backup { data_dir, to } => {

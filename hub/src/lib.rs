@@ -22,6 +22,7 @@ pub mod fleet;
 pub mod forge;
 pub mod metrics;
 mod near;
+pub mod notify;
 mod outbox;
 pub mod poll;
 pub mod promote;

@@ -48,6 +48,7 @@ pub struct Metrics {
     tree_reads: Family<Labels, Counter>,
     hooks: Family<Labels, Counter>,
     forge_calls: Family<Labels, Counter>,
+    notifications: Family<Labels, Counter>,
     push_to_applied: Family<Labels, Histogram, fn() -> Histogram>,
 }
 
@@ -79,6 +80,7 @@ impl Metrics {
             tree_reads: Family::default(),
             hooks: Family::default(),
             forge_calls: Family::default(),
+            notifications: Family::default(),
             push_to_applied: Family::new_with_constructor(long_seconds),
         };
         let m = &metrics;
@@ -160,6 +162,11 @@ impl Metrics {
             "Calls of forges by host, call and outcome",
             m.forge_calls.clone(),
         );
+        registry.register(
+            "notifications",
+            "Messages to targets by outcome: ok, failed (tried again), dead (given up)",
+            m.notifications.clone(),
+        );
         registry.register_with_unit(
             "push_to_applied",
             "From the push (or the first sight of the commit) to a cluster's report of it healthy",
@@ -216,6 +223,15 @@ impl Metrics {
             ("outcome", outcome.to_owned()),
         ];
         self.tree_reads.get_or_create(&labels).inc();
+    }
+
+    /// A target was told, or not.
+    pub fn notified(&self, target: &str, outcome: &'static str) {
+        let labels = vec![
+            ("target", target.to_owned()),
+            ("outcome", outcome.to_owned()),
+        ];
+        self.notifications.get_or_create(&labels).inc();
     }
 
     /// A forge was asked.

@@ -15,6 +15,7 @@ mod issuers;
 mod lease;
 mod load;
 mod operators;
+mod outbox;
 mod schema;
 mod sessions;
 mod specifications;

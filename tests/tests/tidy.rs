@@ -49,6 +49,8 @@ const PURE: &[&str] = &[
     "hub/src/forge/config.rs",
     "hub/src/forge/status.rs",
     "hub/src/near.rs",
+    "hub/src/notify/conditions.rs",
+    "hub/src/notify/entry.rs",
     "hub/src/status",
     "hub/src/status.rs",
     "hub/src/serve/fleet_api/promotion.rs",

@@ -17,6 +17,17 @@ pub(crate) enum Forge {
     Bitbucket,
 }
 
+impl From<Forge> for flotilla_forge::Kind {
+    fn from(forge: Forge) -> Self {
+        match forge {
+            Forge::Github => Self::Github,
+            Forge::Gitlab => Self::Gitlab,
+            Forge::Gitea => Self::Gitea,
+            Forge::Bitbucket => Self::Bitbucket,
+        }
+    }
+}
+
 impl Forge {
     /// By the host's name, where it says so.
     pub(crate) fn guess(url: &str) -> Option<Self> {

@@ -302,6 +302,21 @@ impl Workspace {
         Ok(succeed("commit-tree", make).await?.trim().parse()?)
     }
 
+    /// Puts a commit into a branch that only carries a pull request, whatever was there before.
+    pub(crate) async fn replace(
+        &self,
+        url: &RepositoryUrl,
+        commit: &Commit,
+        branch: &BranchName,
+    ) -> Result<(), Error> {
+        let mut push = self.git();
+        push.args(["push", "--quiet", "--no-follow-tags", "--"])
+            .arg(url.as_str())
+            .arg(format!("+{commit}:{}", branch.full_ref()));
+        succeed("push", push).await?;
+        Ok(())
+    }
+
     /// Moves a branch forward. Never forced: the server refuses what is not a fast-forward, whatever
     /// happened since we looked.
     pub(crate) async fn push(

@@ -26,6 +26,7 @@ mod objects;
 mod oidc;
 mod patient;
 mod printer;
+mod pulls;
 pub mod render;
 pub use flotilla_status as view;
 mod work_tree;

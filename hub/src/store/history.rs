@@ -115,6 +115,7 @@ impl Store {
             .execute(&mut *transaction)
             .await
             .map_err(self.error())?;
+        self.retain_events(&mut transaction, now).await?;
         transaction.commit().await.map_err(self.error())
     }
 }

@@ -59,6 +59,9 @@ const MIGRATIONS: &[&[&str]] = &[
         "CREATE TABLE commit_statuses (environment TEXT NOT NULL, repository TEXT NOT NULL, \
          commit_id TEXT NOT NULL, change TEXT NOT NULL, sent_at INTEGER NOT NULL, \
          PRIMARY KEY (environment, repository, commit_id))",
+        "CREATE TABLE outbox (id INTEGER PRIMARY KEY, happened_at INTEGER NOT NULL, \
+         event TEXT NOT NULL)",
+        "CREATE TABLE told (target TEXT PRIMARY KEY, state TEXT NOT NULL)",
     ],
 ];
 

@@ -133,6 +133,9 @@ impl Store {
             match effect {
                 Effect::Audit(entry) => {
                     self.append(&mut transaction, &mut chain, entry).await?;
+                    if let Some(event) = crate::notify::entry::of_entry(entry) {
+                        self.push_event(&mut transaction, &event).await?;
+                    }
                 }
                 Effect::StoreCluster(name, record) => {
                     waiting.clusters.insert(name, record);

@@ -36,12 +36,24 @@ pub(crate) struct Promote {
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
     /// Do not move the branch: push the commit as a branch of its own, and print where to open a pull
-    /// request for it.
+    /// request for it; with --forge-token-file the pull request is opened, or the one that is open for
+    /// this environment is written anew.
     #[arg(long, conflicts_with_all = ["wait", "force"])]
     pub(crate) pull_request: bool,
     /// What serves the repository, where its host's name does not say.
     #[arg(long, requires = "pull_request")]
     pub(crate) forge: Option<Forge>,
+    /// A file with a token that may write pull requests there.
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "pull_request",
+        env = "FLOTILLA_FORGE_TOKEN_FILE"
+    )]
+    pub(crate) forge_token_file: Option<PathBuf>,
+    /// The address of the forge's API, where its host's name does not say.
+    #[arg(long, value_name = "URL", requires = "forge_token_file")]
+    pub(crate) forge_api: Option<String>,
     /// Wait for gates that time or other people may open, then until the environment's clusters run the
     /// commit, healthy.
     #[arg(short, long)]

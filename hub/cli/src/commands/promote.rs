@@ -3,8 +3,10 @@
 mod follow;
 mod gates;
 
+use std::path::Path;
 use std::time::Duration;
 
+use flotilla_forge::Repository;
 use flotilla_proto::v1;
 use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
 use tokio::time::Instant;
@@ -17,6 +19,7 @@ use crate::error::Error;
 use crate::forge::Forge;
 use crate::git::Workspace;
 use crate::printer::Printer;
+use crate::pulls;
 use crate::render;
 use crate::view::{Move, Promotion};
 
@@ -150,6 +153,10 @@ async fn propose(
     printer: &Printer,
 ) -> Result<(), Error> {
     for (one, shown) in checked.iter().zip(&promotion.moves) {
+        if let Some(token) = &args.forge_token_file {
+            open(one, shown, token, promotion, args, printer).await?;
+            continue;
+        }
         let url = one.url.to_string();
         let forge = args.forge.or_else(|| Forge::guess(&url)).ok_or_else(|| {
             Error::refused(
@@ -170,10 +177,39 @@ async fn propose(
         printer.out(&format!("{page}\n"))?;
     }
     printer.warn(
-        "merge it by fast-forward: a merge, squash or rebase makes another commit, which nothing has \
-         proven",
+        "merge it by fast-forward where the forge can: another commit counts as proven only where it holds \
+         exactly the same files",
     );
     Ok(())
+}
+
+/// Opens the environment's pull request by the forge's API, or writes it anew.
+async fn open(
+    one: &Checked,
+    shown: &Move,
+    token: &Path,
+    promotion: &Promotion,
+    args: &Promote,
+    printer: &Printer,
+) -> Result<(), Error> {
+    let kind = args.forge.map(Into::into);
+    let at = Repository::at(&one.url, kind, args.forge_api.as_deref());
+    let at = at.map_err(|error| {
+        Error::refused(error.to_string(), "say more with --forge and --forge-api")
+    })?;
+    let forge = pulls::Forge::open(at, token)?;
+    // One for each environment: the branch stays the same, so that the pull request does, too.
+    let branch: BranchName = format!("flotilla/promote-{}", args.environment).parse()?;
+    one.workspace.replace(&one.url, &one.to, &branch).await?;
+    let (pull, new) = forge
+        .propose(&branch, &one.target, promotion, shown)
+        .await?;
+    let word = if new { "opened" } else { "updated" };
+    printer.say(&format!(
+        "{word} pull request {} of {}",
+        pull.number, shown.repository
+    ));
+    printer.out(&format!("{}\n", pull.link))
 }
 
 /// Tells the hub before the branch moves: it knows who may do this, keeps who did it, and lets an

@@ -36,13 +36,17 @@ pub(super) fn way(
             "" => UNKNOWN,
             cluster => cluster,
         };
-        (cluster.to_owned(), place.environment.to_string(), labels.clone())
+        (
+            cluster.to_owned(),
+            place.environment.to_string(),
+            labels.clone(),
+        )
     });
-    let release = release((name, application), place, path, labels)?;
+    let (release, chart) = release((name, application), place, path, labels)?;
     let key = Key {
         path: path.to_owned(),
         renderer: application.renderer as u8,
-        chart: format!("{release:?}"),
+        chart,
         facts: facts.clone(),
     };
     let options = Options {
@@ -67,13 +71,14 @@ pub(super) fn way(
     Ok((key, options))
 }
 
-/// What a chart is told, with what a cluster of the present serves, before its first release.
+/// What a chart is told, with what a cluster of the present serves, before its first release; and all that
+/// was said of it, as text.
 fn release(
     (name, application): (&ApplicationName, &Application),
     place: &Place,
     path: &str,
     labels: &BTreeMap<String, String>,
-) -> Result<Release, String> {
+) -> Result<(Release, String), String> {
     let said = match &application.helm {
         None => ChartOptions::default(),
         Some(helm) => {
@@ -87,10 +92,21 @@ fn release(
                 .map_err(|error| error.to_string())?
         }
     };
-    let or = |text: &str, other: &str| if text.is_empty() { other.to_owned() } else { text.to_owned() };
-    Ok(Release {
-        name: or(&said.release_name, name.as_str()),
-        namespace: or(&application.namespace, "default"),
+    let or = |text: &str, other: &str| {
+        if text.is_empty() {
+            other.to_owned()
+        } else {
+            text.to_owned()
+        }
+    };
+    let (name, namespace) = (
+        or(&said.release_name, name.as_str()),
+        or(&application.namespace, "default"),
+    );
+    let key = format!("{name} {namespace} {said:?}");
+    let release = Release {
+        name,
+        namespace,
         values_files: said
             .values_files
             .iter()
@@ -102,5 +118,6 @@ fn release(
         skip_schema: said.skip_schema,
         seed: (said.generated == Generated::Derived).then(|| SEED.to_owned()),
         ..Release::default()
-    })
+    };
+    Ok((release, key))
 }

@@ -1,0 +1,171 @@
+//! Telling people: events are rows of an outbox, written in the transaction of the audit entry that they
+//! come with, and sent by the replica that decides.
+//!
+//! ```text
+//!   audit entry --of_entry (PURE)--> outbox row, in one transaction --+
+//!   the fleet --conditions (PURE)--> Gather (PURE) --> outbox row ----+--> deliver: each target at its own place
+//! ```
+//!
+//! A target's place is noted before and after each message, so that a crash loses nothing and repeats at most
+//! one message, which says so.
+
+pub mod conditions;
+mod deliver;
+pub mod entry;
+mod send;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use flotilla_notify::{Config, Event, Kind, Notice};
+use jiff::Timestamp;
+use parking_lot::RwLock;
+use tokio_util::sync::CancellationToken;
+
+use crate::driver::Handle;
+use crate::metrics::Metrics;
+use crate::serve::FleetFileStatus;
+use crate::store::Store;
+
+use conditions::Watcher;
+use deliver::Deliveries;
+pub use deliver::Place;
+use send::Sender;
+
+/// Time between two looks.
+const INTERVAL: Duration = Duration::from_secs(2);
+/// Largest file of targets.
+const MAX_FILE: u64 = 1 << 20;
+
+/// Reads the file of targets.
+///
+/// # Errors
+/// Every problem, one a line.
+pub fn read(path: &Path) -> Result<(Config, String), String> {
+    let name = path.display().to_string();
+    let metadata = std::fs::metadata(path).map_err(|error| format!("{name}: {error}"))?;
+    if metadata.len() > MAX_FILE {
+        return Err(format!("{name}: it is larger than {MAX_FILE} bytes"));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))?;
+    match flotilla_notify::parse(&name, &text) {
+        Ok(config) => Ok((config, text)),
+        Err(errors) => {
+            let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            Err(lines.join("\n"))
+        }
+    }
+}
+
+/// What telling takes.
+pub struct Telling {
+    /// The fleet.
+    pub handle: Handle,
+    /// Where events and places are.
+    pub store: Store,
+    /// Who is told.
+    pub config: Config,
+    /// The file that it was read from, which is read again when it changes.
+    pub path: PathBuf,
+    /// What is wrong with the fleet file.
+    pub fleet_file: Arc<RwLock<FleetFileStatus>>,
+    /// What is counted.
+    pub metrics: Metrics,
+}
+
+/// Tells until stopped.
+pub async fn run(telling: Telling, stop: CancellationToken) {
+    let Telling {
+        handle,
+        store,
+        mut config,
+        path,
+        fleet_file,
+        metrics,
+    } = telling;
+    let sender = match Sender::new() {
+        Ok(sender) => sender,
+        Err(error) => {
+            tracing::error!(%error, "nobody is told anything");
+            return;
+        }
+    };
+    let mut deliveries = Deliveries::new(store.clone(), sender, metrics);
+    let mut watcher = Watcher::new(Timestamp::now());
+    let (mut text, mut refused) = (String::new(), String::new());
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(INTERVAL) => {}
+            () = stop.cancelled() => return,
+        }
+        match read(&path) {
+            Ok((read, new)) if new != text => {
+                (config, text) = (read, new);
+                refused.clear();
+            }
+            Ok(_) => refused.clear(),
+            Err(error) if error != refused => {
+                tracing::error!(error, "targets refused; the last good ones stay in force");
+                refused = error;
+            }
+            Err(_) => {}
+        }
+        let now = Timestamp::now();
+        let file = fleet_file.read().error.clone();
+        let seen = handle.query(move |fleet| conditions::conditions(fleet, &file, now));
+        let Ok(seen) = seen.await else { return };
+        for event in watcher.look(seen, now) {
+            if let Err(error) = store.put_event(&event).await {
+                tracing::warn!(%error, "cannot keep an event that people should be told of");
+            }
+        }
+        tokio::select! {
+            () = deliveries.step(&config, now) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// Sends one message to a target, as it would be sent, and says what came of it.
+///
+/// # Errors
+/// When there is no such target, or it refuses.
+pub async fn test(config: &Config, name: &str) -> anyhow::Result<()> {
+    let target = config.targets.iter().find(|target| target.name == name);
+    let target = target.ok_or_else(|| {
+        let names: Vec<&str> = config.targets.iter().map(|one| one.name.as_str()).collect();
+        anyhow::anyhow!("there is no target {name}; there are {}", names.join(", "))
+    })?;
+    let event = Event {
+        kind: Kind::RolloutHalted,
+        at: Timestamp::now(),
+        environment: "test".to_owned(),
+        rollout: "test-0".to_owned(),
+        commit: String::new(),
+        clusters: Vec::new(),
+        count: 0,
+        actor: String::new(),
+        reason: "this is a test: somebody ran flotilla-hub notify test".to_owned(),
+    };
+    let notice = Notice {
+        id: 0,
+        link: config.page(&event),
+        event,
+        repeated: false,
+    };
+    let sender = Sender::new()?;
+    let mut known = flotilla_notify::Known::default();
+    for kind in [Kind::RolloutHalted, Kind::RolloutSuperseded] {
+        let mut notice = notice.clone();
+        notice.event.kind = kind;
+        for post in flotilla_notify::compose(target, &notice, &known) {
+            let sent = sender.post(target, &post).await;
+            match sent.map_err(|(text, _)| anyhow::Error::msg(text))? {
+                Some(new) => known = new,
+                None => continue,
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,222 @@
+//! Each target at its own place in the outbox: one that is slow or gone holds up no other.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use flotilla_notify::{Config, Known, Notice, Target, compose};
+use flotilla_shared::backoff::Backoff;
+use futures::future::join_all;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::send::Sender;
+use crate::fleet::AuditEntry;
+use crate::metrics::Metrics;
+use crate::store::Store;
+
+/// Events read at a time for one target.
+const AT_ONCE: i64 = 100;
+/// Subjects whose messages are remembered at one target.
+const SUBJECTS: usize = 200;
+/// A message that cannot be sent for so long is given up.
+const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
+/// A target that fails is tried again after this, and ever less often up to [`RARELY`].
+const RETRY: Duration = Duration::from_secs(5);
+/// See [`RETRY`].
+const RARELY: Duration = Duration::from_secs(600);
+
+/// How far a target is; kept in the store.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Place {
+    /// The last event that it is done with.
+    pub cursor: i64,
+    /// The event that is on its way; after a restart it may have been told.
+    pub sending: Option<i64>,
+    /// Since when it fails.
+    pub failing_since: Option<Timestamp>,
+    /// Messages that were given up.
+    pub dead: u64,
+    /// Why the last of them was.
+    pub last_fault: String,
+    /// What it calls its messages, by subject; the newest last.
+    pub known: Vec<(String, Known)>,
+}
+
+impl Place {
+    fn known(&self, subject: &str) -> Known {
+        let found = self.known.iter().find(|(name, _)| name == subject);
+        found.map(|(_, known)| known.clone()).unwrap_or_default()
+    }
+
+    fn remember(&mut self, subject: &str, known: Known) {
+        self.known.retain(|(name, _)| name != subject);
+        if self.known.len() >= SUBJECTS {
+            self.known.remove(0);
+        }
+        self.known.push((subject.to_owned(), known));
+    }
+}
+
+/// A target in memory.
+struct Line {
+    place: Place,
+    /// What was on its way when another process had it.
+    doubtful: Option<i64>,
+    wait: Option<Instant>,
+    backoff: Backoff,
+}
+
+/// See the module.
+pub(super) struct Deliveries {
+    store: Store,
+    sender: Sender,
+    metrics: Metrics,
+    lines: BTreeMap<String, Line>,
+}
+
+impl Deliveries {
+    pub(super) fn new(store: Store, sender: Sender, metrics: Metrics) -> Self {
+        Self {
+            store,
+            sender,
+            metrics,
+            lines: BTreeMap::new(),
+        }
+    }
+
+    /// Tells every target what it was not told yet.
+    pub(super) async fn step(&mut self, config: &Config, now: Timestamp) {
+        self.lines
+            .retain(|name, _| config.targets.iter().any(|target| target.name == *name));
+        for target in &config.targets {
+            if self.lines.contains_key(&target.name) {
+                continue;
+            }
+            match self.store.place(&target.name).await {
+                Ok(place) => {
+                    let line = Line {
+                        doubtful: place.sending,
+                        place,
+                        wait: None,
+                        backoff: Backoff::new(RETRY, RARELY),
+                    };
+                    self.lines.insert(target.name.clone(), line);
+                }
+                Err(error) => tracing::warn!(%error, "cannot read how far a target is"),
+            }
+        }
+        let (store, sender, metrics) = (&self.store, &self.sender, &self.metrics);
+        let all = self.lines.iter_mut().filter_map(|(name, line)| {
+            let target = config.targets.iter().find(|target| target.name == *name)?;
+            Some(line.step(config, target, (store, sender, metrics), now))
+        });
+        join_all(all).await;
+    }
+}
+
+impl Line {
+    async fn step(
+        &mut self,
+        config: &Config,
+        target: &Target,
+        (store, sender, metrics): (&Store, &Sender, &Metrics),
+        now: Timestamp,
+    ) {
+        if self.wait.is_some_and(|until| until > Instant::now()) {
+            return;
+        }
+        let rows = match store.events_after(self.place.cursor, AT_ONCE).await {
+            Ok(rows) => rows,
+            Err(error) => return tracing::warn!(%error, "cannot read what people should be told"),
+        };
+        for (id, event) in rows {
+            let Some(event) = event.filter(|event| target.wants(event)) else {
+                self.place.cursor = id;
+                continue;
+            };
+            let subject = event.subject();
+            let notice = Notice {
+                id,
+                link: config.page(&event),
+                repeated: self.doubtful == Some(id),
+                event,
+            };
+            let posts = compose(target, &notice, &self.place.known(&subject));
+            if posts.is_empty() {
+                self.place.cursor = id;
+                continue;
+            }
+            // Noted before: whoever finds this after a crash says that it may be told twice.
+            self.place.sending = Some(id);
+            if let Err(error) = store.put_place(&target.name, &self.place).await {
+                return tracing::warn!(%error, "cannot note how far a target is; it waits");
+            }
+            let mut fault = None;
+            for post in &posts {
+                match sender.post(target, post).await {
+                    Ok(Some(known)) => self.place.remember(&subject, known),
+                    Ok(None) => {}
+                    Err(error) => {
+                        fault = Some(error);
+                        break;
+                    }
+                }
+            }
+            let name = target.name.as_str();
+            match fault {
+                None => {
+                    metrics.notified(name, "ok");
+                    self.done(id);
+                }
+                Some((why, passing)) => {
+                    let since = *self.place.failing_since.get_or_insert(now);
+                    if passing && now.duration_since(since) < PATIENCE {
+                        metrics.notified(name, "failed");
+                        if self.backoff.attempts() == 0 {
+                            tracing::warn!(target = name, why, "cannot tell; will try again");
+                        }
+                        // Told in part, or not at all: the next try may repeat it.
+                        self.doubtful = (posts.len() > 1 || notice.repeated).then_some(id);
+                        self.wait =
+                            Some(Instant::now() + self.backoff.next_delay(&mut rand::rng()));
+                        let _ = store.put_place(name, &self.place).await;
+                        return;
+                    }
+                    metrics.notified(name, "dead");
+                    tracing::error!(target = name, why, "a message was given up");
+                    self.place.dead += 1;
+                    self.place.last_fault.clone_from(&why);
+                    self.done(id);
+                    let entry = AuditEntry {
+                        at: now,
+                        actor: "hub".to_owned(),
+                        action: "notification given up".to_owned(),
+                        environment: notice.event.environment.clone(),
+                        detail: format!("target {name}, {}: {why}", notice.event.kind.as_str()),
+                        ..AuditEntry::default()
+                    };
+                    if let Err(error) = store.record(&entry).await {
+                        tracing::warn!(%error, "cannot note that a message was given up");
+                    }
+                }
+            }
+            if let Err(error) = store.put_place(&target.name, &self.place).await {
+                return tracing::warn!(%error, "cannot note how far a target is");
+            }
+        }
+    }
+
+    fn done(&mut self, id: i64) {
+        self.place.cursor = id;
+        self.place.sending = None;
+        self.place.failing_since = None;
+        self.doubtful = None;
+        self.wait = None;
+        self.backoff.reset();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! A thin shell that sends what was composed. Secrets are read from their files each time.
+
+use std::path::Path;
+use std::time::Duration;
+
+use flotilla_notify::{Format, Known, Post, Sign, Target, resolved};
+use flotilla_shared::report::plain_line;
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
+
+/// Longest wait for one answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest answer that is read.
+const MAX_ANSWER: usize = 1 << 20;
+/// Largest secret.
+const MAX_SECRET: u64 = 64 << 10;
+
+/// Why something was not sent, and whether another try may help.
+pub(super) type Fault = (String, bool);
+
+/// See the module.
+pub(super) struct Sender {
+    client: reqwest::Client,
+}
+
+impl Sender {
+    pub(super) fn new() -> Result<Self, reqwest::Error> {
+        Self::within(TIMEOUT)
+    }
+
+    pub(super) fn within(timeout: Duration) -> Result<Self, reqwest::Error> {
+        let client = reqwest::Client::builder()
+            .timeout(timeout)
+            // A secret goes to the host that was named and to no other.
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("flotilla-hub/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Self { client })
+    }
+
+    /// Sends one post; what is known of the message from then on, where the target says so.
+    pub(super) async fn post(&self, target: &Target, post: &Post) -> Result<Option<Known>, Fault> {
+        let url = format!("{}{}", base(target).await?.trim_end_matches('/'), post.path);
+        let token = match &target.token_file {
+            Some(path) => Some(secret(path).await?),
+            None => None,
+        };
+        let mut content = post.body.clone();
+        if target.format == Format::PagerDuty
+            && let Some(key) = &token
+        {
+            content["routing_key"] = serde_json::Value::String(key.clone());
+        }
+        let body = content.to_string();
+        let method = match post.method {
+            "PUT" => reqwest::Method::PUT,
+            "PATCH" => reqwest::Method::PATCH,
+            _ => reqwest::Method::POST,
+        };
+        let mut request = self
+            .client
+            .request(method, &url)
+            .header("content-type", post.content_type);
+        match (post.sign, &token) {
+            (Sign::Bearer, Some(token)) => request = request.bearer_auth(token),
+            (Sign::Hmac, token) => {
+                if let Some(token) = token {
+                    request = request.bearer_auth(token);
+                }
+                if let Some(path) = &target.secret_file {
+                    let key = secret(path).await?;
+                    request = request.header("x-signature", signature(&key, &body)?);
+                }
+            }
+            _ => {}
+        }
+        let mut response = request.body(body).send().await.map_err(no_answer)?;
+        let status = response.status().as_u16();
+        let mut answer = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(no_answer)? {
+            answer.extend_from_slice(&chunk);
+            if answer.len() > MAX_ANSWER {
+                return Err(("the answer has no end".to_owned(), false));
+            }
+        }
+        resolved(target, post, status, &answer)
+    }
+}
+
+fn no_answer(error: reqwest::Error) -> Fault {
+    // A URL may be a secret itself.
+    let text = match error.is_timeout() {
+        true => "it took too long".to_owned(),
+        false => plain_line(&error.without_url().to_string(), 200),
+    };
+    (format!("no answer: {text}"), true)
+}
+
+fn signature(key: &str, body: &str) -> Result<String, Fault> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes())
+        .map_err(|_| ("the secret cannot sign".to_owned(), false))?;
+    mac.update(body.as_bytes());
+    let sum = mac.finalize().into_bytes();
+    let hex: String = sum.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("sha256={hex}"))
+}
+
+/// Where a target is.
+async fn base(target: &Target) -> Result<String, Fault> {
+    let url = match (&target.url_file, target.format) {
+        (Some(path), _) => secret(path).await?,
+        (None, Format::Slack) if target.url.is_empty() => "https://slack.com/api".to_owned(),
+        (None, Format::PagerDuty) if target.url.is_empty() => {
+            "https://events.pagerduty.com".to_owned()
+        }
+        (None, _) => target.url.clone(),
+    };
+    let here = ["http://127.0.0.1:", "http://localhost:", "http://[::1]:"];
+    if url.starts_with("https://") || here.iter().any(|start| url.starts_with(start)) {
+        return Ok(url);
+    }
+    Err(("its URL does not begin with https://".to_owned(), true))
+}
+
+/// The text of a file; the file may be changed at any time, so that another try may help.
+async fn secret(path: &Path) -> Result<String, Fault> {
+    let failed = |why: &str| (format!("{}: {why}", path.display()), true);
+    let metadata = tokio::fs::metadata(path).await;
+    let metadata = metadata.map_err(|error| failed(&error.to_string()))?;
+    if metadata.len() > MAX_SECRET {
+        return Err(failed("it is too large for a secret"));
+    }
+    let text = tokio::fs::read_to_string(path).await;
+    let text = text.map_err(|error| failed(&error.to_string()))?;
+    match text.trim() {
+        "" => Err(failed("it is empty")),
+        text => Ok(text.to_owned()),
+    }
+}
