@@ -39,6 +39,7 @@ impl Forge {
                 hint: None,
             });
         }
+        flotilla_shared::tls::install_provider();
         let client = reqwest::Client::builder()
             .timeout(TIMEOUT)
             // The token goes to the host that was named and to no other.

@@ -50,6 +50,7 @@ impl Sender {
     }
 
     fn within(timeout: Duration, metrics: Metrics) -> Result<Self, reqwest::Error> {
+        flotilla_shared::tls::install_provider();
         let client = reqwest::Client::builder()
             .timeout(timeout)
             .redirect(reqwest::redirect::Policy::none())

@@ -29,6 +29,7 @@ impl Sender {
     }
 
     pub(super) fn within(timeout: Duration) -> Result<Self, reqwest::Error> {
+        flotilla_shared::tls::install_provider();
         let client = reqwest::Client::builder()
             .timeout(timeout)
             // A secret goes to the host that was named and to no other.

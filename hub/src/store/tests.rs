@@ -408,6 +408,9 @@ async fn s05_a_migration_that_was_cut_short_is_not_there_at_all() {
         "DROP TABLE audit",
         "DROP TABLE operators",
         "DROP TABLE decider",
+        "DROP TABLE commit_statuses",
+        "DROP TABLE outbox",
+        "DROP TABLE told",
         "PRAGMA user_version = 1",
     ] {
         sqlx::query(sql).execute(&store.pool).await.unwrap();
