@@ -41,6 +41,7 @@ fn rollout(stands: Stands, wave: usize, note: &str) -> Rollout {
         strategy: None,
         clusters: BTreeMap::new(),
         stepped_at: None,
+        epoch: 1,
     }
 }
 
