@@ -53,8 +53,6 @@ const MIGRATIONS: &[&[&str]] = &[
     ],
     &["ALTER TABLE heads ADD COLUMN moved INTEGER NOT NULL DEFAULT 0"],
     &["CREATE TABLE specifications (revision TEXT PRIMARY KEY, content TEXT NOT NULL)"],
-    ],
-    &[
     &[
         "CREATE TABLE commit_statuses (environment TEXT NOT NULL, repository TEXT NOT NULL, \
          commit_id TEXT NOT NULL, change TEXT NOT NULL, sent_at INTEGER NOT NULL, \

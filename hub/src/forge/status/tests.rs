@@ -55,6 +55,7 @@ fn with(rollout: Rollout, state: EnvironmentState) -> BTreeMap<Key, Wanted> {
         environments: vec![("prod".parse().unwrap(), state)],
         rollouts: vec![rollout],
         retired: Vec::new(),
+        specifications: Vec::new(),
     };
     fleet.absorb(restored, at(0));
     desired(&fleet, "https://flotilla.example.org/")
