@@ -57,6 +57,10 @@ pub fn desired(fleet: &Fleet, link: &str) -> BTreeMap<Key, Wanted> {
         };
         let mut put =
             |repository: &RepositoryName, commit: &Commit, (state, change, text): Word| {
+                // The fleet file goes through rollouts like a commit, and is on no forge.
+                if repository.is_fleet_file() {
+                    return;
+                }
                 let key = Key {
                     environment: name.clone(),
                     repository: repository.clone(),

@@ -42,6 +42,7 @@ fn rollout(stands: Stands, wave: usize, note: &str) -> Rollout {
         clusters: BTreeMap::new(),
         stepped_at: None,
         epoch: 1,
+        changes: Default::default(),
     }
 }
 
