@@ -201,6 +201,11 @@ impl Pages {
 /// # Errors
 /// When the store, the authority, the fleet file or an address cannot be used.
 pub async fn start(config: Config) -> anyhow::Result<Running> {
+    // Its state is large; callers hold a pointer.
+    Box::pin(begin(config)).await
+}
+
+async fn begin(config: Config) -> anyhow::Result<Running> {
     let now = Timestamp::now();
     let source = match &config.external {
         Some(external) => Source::External(external.clone()),

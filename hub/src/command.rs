@@ -347,6 +347,16 @@ fn check(file: &Path) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// Reads what the hub may speak to forges with.
+fn forges(path: &Path) -> anyhow::Result<crate::forge::config::Forges> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).with_context(|| name.clone())?;
+    crate::forge::config::parse(&name, &text).map_err(|errors| {
+        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        anyhow::Error::msg(lines.join("\n"))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -361,14 +371,4 @@ mod tests {
         std::fs::write(directory.path().join("ca.crt"), "given").unwrap();
         assert!(may(Some("flotilla-hub-1")));
     }
-}
-
-/// Reads what the hub may speak to forges with.
-fn forges(path: &Path) -> anyhow::Result<crate::forge::config::Forges> {
-    let name = path.display().to_string();
-    let text = std::fs::read_to_string(path).with_context(|| name.clone())?;
-    crate::forge::config::parse(&name, &text).map_err(|errors| {
-        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        anyhow::Error::msg(lines.join("\n"))
-    })
 }

@@ -123,6 +123,9 @@ struct Key {
 
 type Outcome = Result<Rendered, String>;
 
+/// Which application and environment a render is for, and in which clusters.
+type Uses = BTreeMap<(ApplicationName, EnvironmentName), Vec<String>>;
+
 /// Renders each thing once.
 struct Renders<'t> {
     tree: &'t dyn Tree,
@@ -158,8 +161,7 @@ pub(crate) fn compare(old: &Side<'_>, new: &Side<'_>, repository: &RepositoryNam
         .chain(new.spec.applications.keys())
         .collect();
     // What each pair of renders comes to, and where it comes.
-    let mut pairs: BTreeMap<(Key, Key), BTreeMap<(ApplicationName, EnvironmentName), Vec<String>>> =
-        BTreeMap::new();
+    let mut pairs: BTreeMap<(Key, Key), Uses> = BTreeMap::new();
     let mut options: BTreeMap<Key, Options> = BTreeMap::new();
     for name in names {
         let (was, is) = (

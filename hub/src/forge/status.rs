@@ -102,7 +102,8 @@ pub fn desired(fleet: &Fleet, link: &str) -> BTreeMap<Key, Wanted> {
             for (repository, commit) in &quarantine.commits {
                 let good = state.approved.get(repository) == Some(commit);
                 let tried = rollout.target.get(repository) == Some(commit);
-                if !good && !(tried && !rollout.state.is_over()) {
+                let is_on_its_way = tried && !rollout.state.is_over();
+                if !good && !is_on_its_way {
                     let text = format!("rolled back: {}", quarantine.reason);
                     put(
                         repository,

@@ -34,7 +34,7 @@ pub fn conditions(fleet: &Fleet, fleet_file: &str, now: Timestamp) -> BTreeMap<S
         let mut put = |kind, why: &str| put(kind, environment, name, why.to_owned());
         match cluster.connection(now, OFFLINE_AFTER) {
             Connection::Pending => {
-                put(Kind::ClusterPending, "flotilla cluster accept lets them in")
+                put(Kind::ClusterPending, "flotilla cluster accept lets them in");
             }
             Connection::Offline => put(Kind::ClusterOffline, "not heard from"),
             Connection::NeverSeen | Connection::Online { .. } => {}

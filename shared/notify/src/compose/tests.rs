@@ -265,7 +265,7 @@ fn no_text_of_others_becomes_a_sign_of_the_target() {
                 }
                 Format::Teams => assert!(!whole.contains("\"TextBlock\""), "it reads Markdown"),
                 Format::Grafana => {
-                    assert!(all.iter().all(|text| !text.contains("<script>")), "{whole}")
+                    assert!(all.iter().all(|text| !text.contains("<script>")), "{whole}");
                 }
                 _ => {}
             }
