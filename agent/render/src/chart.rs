@@ -9,19 +9,19 @@ mod refusal;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use flotilla_helm::capabilities::Capabilities;
 use flotilla_helm::chart::{Chart, File};
 use flotilla_helm::{Cache, Generated, Map, Options as TemplateOptions, release, values};
-use flotilla_shared::chart::Crds;
-use flotilla_shared::object::ObjectRef;
+use flotilla_shared::chart::{ChartOptions, Crds};
 use flotilla_shared::reason::Reason;
 use serde_json::Value;
 
+use crate::objects::Objects;
 use crate::plain::LFS_HEADER;
 use crate::tree::{self, Entry, EntryKind, Tree};
-use crate::{Limits, Manifest, Note, Origin, RenderError, Rendered};
+use crate::{Limits, Note, Origin, RenderError, Rendered};
 pub(crate) use refusal::Teller;
 
 /// The file that makes a directory a chart.
@@ -56,6 +56,27 @@ pub struct Release {
     pub sealed: BTreeSet<String>,
     /// Templates that were parsed before.
     pub parsed: Option<Cache>,
+}
+
+impl Release {
+    /// What the fleet file says of a release; the cluster's part is still to be filled in, and what chance
+    /// is derived from.
+    #[must_use]
+    pub fn declared(name: &str, namespace: &str, options: &ChartOptions) -> Self {
+        let files = options.values_files.iter();
+        Self {
+            name: name.to_owned(),
+            namespace: namespace.to_owned(),
+            values_files: files
+                .map(|file| (file.path.to_string(), file.optional))
+                .collect(),
+            values: options.values.to_string(),
+            crds: options.crds,
+            strict: options.strict,
+            skip_schema: options.skip_schema,
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for Release {
@@ -164,8 +185,7 @@ pub(crate) fn render(
         limits,
         teller: &teller,
         chart: &name,
-        seen: BTreeMap::new(),
-        manifests: Vec::new(),
+        objects: Objects::new(limits.manifests),
         bytes: 0,
     };
     if release.crds != Crds::Skip {
@@ -202,7 +222,7 @@ pub(crate) fn render(
         }
     }));
     Ok(Rendered {
-        manifests: reader.manifests,
+        manifests: reader.objects.into_manifests(),
         files_read: sources.read,
         notes,
         ..Rendered::default()
@@ -278,19 +298,11 @@ impl<'t> Gatherer<'t> {
         Ok(self.sources)
     }
 
-    fn exceeded(path: &str, what: &'static str, limit: usize) -> RenderError {
-        RenderError::LimitExceeded {
-            path: path.to_owned(),
-            what,
-            limit,
-        }
-    }
-
     /// All files below a directory, links followed as Helm does, by their names from the chart.
     fn folder(&mut self, path: &str, below: &str, depth: usize) -> Result<(), RenderError> {
         if depth > self.limits.depth {
             let what = "levels of directories";
-            return Err(Self::exceeded(path, what, self.limits.depth));
+            return Err(RenderError::exceeded(path, what, self.limits.depth));
         }
         for (name, kind) in self.tree.list(path).unwrap_or_default() {
             let child = tree::join(path, name);
@@ -314,41 +326,19 @@ impl<'t> Gatherer<'t> {
     fn add(&mut self, path: &str, name: String) -> Result<(), RenderError> {
         let content = self.file(path)?;
         if self.sources.files.len() >= self.limits.files {
-            return Err(Self::exceeded(path, "files", self.limits.files));
+            return Err(RenderError::exceeded(path, "files", self.limits.files));
         }
         self.sources.files.push(File::new(name, content));
         Ok(())
     }
 
     fn file(&mut self, path: &str) -> Result<&'t [u8], RenderError> {
-        let too_large = |bytes| RenderError::FileTooLarge {
-            file: path.to_owned(),
-            bytes,
-            limit: self.limits.file_bytes,
-        };
-        let content = match self.tree.get(path) {
-            Some(Entry::File(content)) if content.len() > self.limits.file_bytes => {
-                return Err(too_large(content.len() as u64));
-            }
-            Some(Entry::File(content)) => content,
-            Some(Entry::TooLarge { bytes }) => return Err(too_large(bytes)),
-            Some(Entry::Submodule) => {
-                return Err(RenderError::Submodule {
-                    path: path.to_owned(),
-                });
-            }
-            _ => {
-                return Err(RenderError::PathNotFound {
-                    path: path.to_owned(),
-                    nearest: None,
-                });
-            }
-        };
+        let content = tree::content(self.tree, path, self.limits.file_bytes)?;
         // A link that leads to a file many times over is read many times over.
         self.bytes = self.bytes.saturating_add(content.len());
         if self.bytes > self.limits.total_bytes {
             let what = "bytes of a chart";
-            return Err(Self::exceeded(path, what, self.limits.total_bytes));
+            return Err(RenderError::exceeded(path, what, self.limits.total_bytes));
         }
         if content.starts_with(LFS_HEADER) {
             return Err(RenderError::LfsPointer {
@@ -365,8 +355,7 @@ struct Reader<'a> {
     limits: &'a Limits,
     teller: &'a Teller<'a>,
     chart: &'a str,
-    seen: BTreeMap<ObjectRef, Origin>,
-    manifests: Vec<Manifest>,
+    objects: Objects,
     bytes: usize,
 }
 
@@ -382,7 +371,7 @@ impl Reader<'_> {
         self.bytes = self.bytes.saturating_add(text.len());
         if self.bytes > self.limits.total_bytes {
             let what = "bytes of manifests";
-            return Err(Gatherer::exceeded(&file, what, self.limits.total_bytes));
+            return Err(RenderError::exceeded(&file, what, self.limits.total_bytes));
         }
         // Helm takes the last of two equal keys.
         let limits = flotilla_yaml::Limits {
@@ -397,54 +386,8 @@ impl Reader<'_> {
                 document: index,
                 line: document.line,
             };
-            self.value(document.value, &origin, 0, &mark)?;
+            self.objects.add(document.value, &origin, &mark)?;
         }
-        Ok(())
-    }
-
-    fn value(
-        &mut self,
-        value: Value,
-        origin: &Origin,
-        depth: usize,
-        mark: &impl Fn(&mut Value),
-    ) -> Result<(), RenderError> {
-        if value.is_null() {
-            return Ok(());
-        }
-        if depth > 8 {
-            return Err(Gatherer::exceeded(&origin.file, "nested lists", 8));
-        }
-        let is_list = value
-            .get("kind")
-            .and_then(Value::as_str)
-            .is_some_and(|kind| kind.ends_with("List"))
-            && value.get("items").is_some_and(Value::is_array);
-        let mut value = value;
-        if is_list {
-            if let Some(Value::Array(items)) = value.get_mut("items").map(Value::take) {
-                for item in items {
-                    self.value(item, origin, depth + 1, mark)?;
-                }
-            }
-            return Ok(());
-        }
-        mark(&mut value);
-        let manifest = Manifest::new(value, origin.clone())?;
-        if self.manifests.len() >= self.limits.manifests {
-            let limit = self.limits.manifests;
-            return Err(Gatherer::exceeded(&origin.file, "objects", limit));
-        }
-        let object = manifest.object();
-        if let Some(first) = self.seen.get(&object) {
-            return Err(RenderError::DuplicateObject {
-                object: object.to_string(),
-                first: first.to_string(),
-                second: origin.to_string(),
-            });
-        }
-        self.seen.insert(object, origin.clone());
-        self.manifests.push(manifest);
         Ok(())
     }
 }

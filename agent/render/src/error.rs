@@ -137,6 +137,15 @@ fn hint(nearest: Option<&str>) -> String {
 }
 
 impl RenderError {
+    /// More of something than there may be.
+    pub(crate) fn exceeded(path: &str, what: &'static str, limit: usize) -> Self {
+        Self::LimitExceeded {
+            path: path.to_owned(),
+            what,
+            limit,
+        }
+    }
+
     /// The bounded code for status, events and metrics.
     #[must_use]
     pub fn reason(&self) -> Reason {

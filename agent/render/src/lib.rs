@@ -15,6 +15,7 @@ mod kustomize;
 mod limits;
 mod looked;
 mod manifest;
+mod objects;
 mod output;
 mod plain;
 mod substitute;

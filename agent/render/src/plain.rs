@@ -1,12 +1,12 @@
 //! Plain directories: every YAML and JSON file below, as `kubectl apply --recursive` would read them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use flotilla_shared::object::ObjectRef;
 use serde_json::Value;
 
+use crate::objects::Objects;
 use crate::tree::{self, Entry, EntryKind, Tree};
-use crate::{KUSTOMIZATION_FILES, Limits, Manifest, Origin, RenderError, Rendered};
+use crate::{KUSTOMIZATION_FILES, Limits, Origin, RenderError, Rendered};
 
 /// The first line of every Git LFS pointer (git-lfs/docs/spec.md).
 pub(crate) const LFS_HEADER: &[u8] = b"version https://git-lfs.github.com/spec/";
@@ -20,8 +20,7 @@ pub(crate) fn render(
     let mut reader = Reader {
         tree,
         limits,
-        manifests: Vec::new(),
-        seen: BTreeMap::new(),
+        objects: Objects::new(limits.manifests),
         files_read: BTreeSet::new(),
         visited: BTreeSet::new(),
         bytes: 0,
@@ -32,7 +31,7 @@ pub(crate) fn render(
         _ => reader.file(path)?,
     }
     Ok(Rendered {
-        manifests: reader.manifests,
+        manifests: reader.objects.into_manifests(),
         files_read: reader.files_read,
         ..Rendered::default()
     })
@@ -41,8 +40,7 @@ pub(crate) fn render(
 struct Reader<'a> {
     tree: &'a dyn Tree,
     limits: &'a Limits,
-    manifests: Vec<Manifest>,
-    seen: BTreeMap<ObjectRef, Origin>,
+    objects: Objects,
     files_read: BTreeSet<String>,
     /// Directories by their resolved path: a second way in through a link is not a second copy.
     visited: BTreeSet<String>,
@@ -70,7 +68,11 @@ fn values(value: &Value) -> usize {
 impl Reader<'_> {
     fn directory(&mut self, path: &str, depth: usize) -> Result<(), RenderError> {
         if depth > self.limits.depth {
-            return Err(self.exceeded(path, "levels of directories", self.limits.depth));
+            return Err(RenderError::exceeded(
+                path,
+                "levels of directories",
+                self.limits.depth,
+            ));
         }
         if !self.visited.insert(path.to_owned()) {
             return Ok(());
@@ -98,47 +100,21 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn exceeded(&self, path: &str, what: &'static str, limit: usize) -> RenderError {
-        RenderError::LimitExceeded {
-            path: path.to_owned(),
-            what,
-            limit,
-        }
-    }
-
     fn file(&mut self, path: &str) -> Result<(), RenderError> {
         if !self.files_read.insert(path.to_owned()) {
             return Ok(());
         }
         if self.files_read.len() > self.limits.files {
-            return Err(self.exceeded(path, "files", self.limits.files));
+            return Err(RenderError::exceeded(path, "files", self.limits.files));
         }
-        let too_large = |bytes| RenderError::FileTooLarge {
-            file: path.to_owned(),
-            bytes,
-            limit: self.limits.file_bytes,
-        };
-        let content = match self.tree.get(path) {
-            Some(Entry::File(content)) => content,
-            Some(Entry::TooLarge { bytes }) => return Err(too_large(bytes)),
-            Some(Entry::Submodule) => {
-                return Err(RenderError::Submodule {
-                    path: path.to_owned(),
-                });
-            }
-            _ => {
-                return Err(RenderError::PathNotFound {
-                    path: path.to_owned(),
-                    nearest: None,
-                });
-            }
-        };
-        if content.len() > self.limits.file_bytes {
-            return Err(too_large(content.len() as u64));
-        }
+        let content = tree::content(self.tree, path, self.limits.file_bytes)?;
         self.bytes += content.len();
         if self.bytes > self.limits.total_bytes {
-            return Err(self.exceeded(path, "bytes of manifests", self.limits.total_bytes));
+            return Err(RenderError::exceeded(
+                path,
+                "bytes of manifests",
+                self.limits.total_bytes,
+            ));
         }
         if content.starts_with(LFS_HEADER) {
             return Err(RenderError::LfsPointer {
@@ -158,7 +134,7 @@ impl Reader<'_> {
             .map(|document| values(&document.value))
             .sum::<usize>();
         if self.values > self.limits.nodes {
-            return Err(self.exceeded(path, "values", self.limits.nodes));
+            return Err(RenderError::exceeded(path, "values", self.limits.nodes));
         }
         for (index, document) in documents.into_iter().enumerate() {
             let origin = Origin {
@@ -166,47 +142,8 @@ impl Reader<'_> {
                 document: index,
                 line: document.line,
             };
-            self.value(document.value, &origin, 0)?;
+            self.objects.add(document.value, &origin, &|_| ())?;
         }
-        Ok(())
-    }
-
-    /// Adds an object, or the members of a list of them.
-    fn value(&mut self, value: Value, origin: &Origin, depth: usize) -> Result<(), RenderError> {
-        if value.is_null() {
-            return Ok(());
-        }
-        if depth > 8 {
-            return Err(self.exceeded(&origin.file, "nested lists", 8));
-        }
-        let is_list = value
-            .get("kind")
-            .and_then(Value::as_str)
-            .is_some_and(|k| k.ends_with("List"))
-            && value.get("items").is_some_and(Value::is_array);
-        if is_list {
-            let mut value = value;
-            if let Some(Value::Array(items)) = value.get_mut("items").map(Value::take) {
-                for item in items {
-                    self.value(item, origin, depth + 1)?;
-                }
-            }
-            return Ok(());
-        }
-        let manifest = Manifest::new(value, origin.clone())?;
-        if self.manifests.len() >= self.limits.manifests {
-            return Err(self.exceeded(&origin.file, "objects", self.limits.manifests));
-        }
-        let object = manifest.object();
-        if let Some(first) = self.seen.get(&object) {
-            return Err(RenderError::DuplicateObject {
-                object: object.to_string(),
-                first: first.to_string(),
-                second: origin.to_string(),
-            });
-        }
-        self.seen.insert(object, origin.clone());
-        self.manifests.push(manifest);
         Ok(())
     }
 }

@@ -208,6 +208,35 @@ fn is_dot_git(part: &str) -> bool {
     name == ".git" || name == "git~1"
 }
 
+/// The content of the file at a path that is no link, of at most `limit` bytes.
+pub(crate) fn content<'t>(
+    tree: &'t dyn Tree,
+    path: &str,
+    limit: usize,
+) -> Result<&'t [u8], RenderError> {
+    let bytes = match tree.get(path) {
+        Some(Entry::File(content)) if content.len() <= limit => return Ok(content),
+        Some(Entry::File(content)) => content.len() as u64,
+        Some(Entry::TooLarge { bytes }) => bytes,
+        Some(Entry::Submodule) => {
+            return Err(RenderError::Submodule {
+                path: path.to_owned(),
+            });
+        }
+        _ => {
+            return Err(RenderError::PathNotFound {
+                path: path.to_owned(),
+                nearest: None,
+            });
+        }
+    };
+    Err(RenderError::FileTooLarge {
+        file: path.to_owned(),
+        bytes,
+        limit,
+    })
+}
+
 /// `directory/name`, without a slash before a name in the root.
 pub(crate) fn join(directory: &str, name: &str) -> String {
     if directory.is_empty() {

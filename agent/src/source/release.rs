@@ -142,19 +142,8 @@ pub(super) fn said(wanted: &Wanted, sealed: &BTreeSet<String>) -> Release {
     let default = ChartOptions::default();
     let said = wanted.application.helm.as_deref().unwrap_or(&default);
     Release {
-        name: release_name(wanted).to_owned(),
-        namespace: namespace(wanted).to_owned(),
-        values_files: said
-            .values_files
-            .iter()
-            .map(|file| (file.path.to_string(), file.optional))
-            .collect(),
-        values: said.values.to_string(),
-        crds: said.crds,
-        strict: said.strict,
-        skip_schema: said.skip_schema,
         sealed: sealed.clone(),
-        ..Release::default()
+        ..Release::declared(release_name(wanted), namespace(wanted), said)
     }
 }
 

@@ -92,32 +92,16 @@ fn release(
                 .map_err(|error| error.to_string())?
         }
     };
-    let or = |text: &str, other: &str| {
-        if text.is_empty() {
-            other.to_owned()
-        } else {
-            text.to_owned()
-        }
+    let or = |text, other| match text {
+        "" => other,
+        text => text,
     };
-    let (name, namespace) = (
-        or(&said.release_name, name.as_str()),
-        or(&application.namespace, "default"),
-    );
+    let name = or(said.release_name.as_str(), name.as_str());
+    let namespace = or(application.namespace.as_str(), "default");
     let key = format!("{name} {namespace} {said:?}");
     let release = Release {
-        name,
-        namespace,
-        values_files: said
-            .values_files
-            .iter()
-            .map(|file| (file.path.to_string(), file.optional))
-            .collect(),
-        values: said.values.to_string(),
-        crds: said.crds,
-        strict: said.strict,
-        skip_schema: said.skip_schema,
         seed: (said.generated == Generated::Derived).then(|| SEED.to_owned()),
-        ..Release::default()
+        ..Release::declared(name, namespace, &said)
     };
     Ok((release, key))
 }
