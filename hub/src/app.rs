@@ -370,7 +370,7 @@ async fn decide(start: Start) -> anyhow::Result<Vec<JoinHandle<()>>> {
     let notified = match config.notifications {
         Some(path) => Some(notify::run(
             notify::Telling {
-                config: notify::read(&path).map_err(anyhow::Error::msg)?.0,
+                config: notify::read(&path).map_err(anyhow::Error::msg)?,
                 path,
                 handle: handle.clone(),
                 store: store.clone(),

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use flotilla_http::BodyError;
 use flotilla_shared::id::EnvironmentName;
 use flotilla_shared::report::plain_line;
 use futures::{StreamExt as _, stream};
@@ -28,12 +29,8 @@ const MAX_ANSWER: usize = 1 << 20;
 
 /// Asks until stopped.
 pub async fn run(handle: Handle, stop: CancellationToken) {
-    let client = match reqwest::Client::builder()
-        .timeout(TIMEOUT)
-        // An answer counts only from where the fleet file points to.
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-    {
+    // An answer counts only from where the fleet file points to: redirects are not followed.
+    let client = match flotilla_http::client(TIMEOUT).build() {
         Ok(client) => client,
         Err(error) => {
             tracing::error!(%error, "checks cannot be asked; their gates stay closed");
@@ -129,17 +126,11 @@ async fn ask(client: &reqwest::Client, check: &Check) -> Result<(bool, String), 
             place.query_pairs_mut().append_pair("query", query);
             let answer = client.get(place).send().await;
             let mut answer = answer.map_err(|error| error.without_url().to_string())?;
-            let mut body = Vec::new();
-            while let Some(chunk) = answer
-                .chunk()
-                .await
-                .map_err(|error| error.without_url().to_string())?
-            {
-                body.extend_from_slice(&chunk);
-                if body.len() > MAX_ANSWER {
-                    return Err("the answer is too large".to_owned());
-                }
-            }
+            let body = flotilla_http::body(&mut answer, MAX_ANSWER).await;
+            let body = body.map_err(|error| match error {
+                BodyError::Broken(error) => error.without_url().to_string(),
+                too_large => too_large.to_string(),
+            })?;
             samples(&body).map(|samples| within(&samples, *min, *max))
         }
     }

@@ -67,32 +67,34 @@ pub async fn run(
             },
         };
         let link = forges.link.clone();
-        let wanted = handle.query(move |fleet| desired(fleet, &link)).await;
-        let Ok(wanted) = wanted else { return };
+        let seen = handle
+            .query(move |fleet| (desired(fleet, &link), fleet.spec().repositories.clone()))
+            .await;
+        let Ok((wanted, repositories)) = seen else {
+            return;
+        };
+        let places: BTreeMap<_, _> = repositories
+            .iter()
+            .filter_map(|(name, one)| Some((name, forges.of(name, &one.url)?)))
+            .collect();
+        let waits_still = |waits: &Waits, repository: &RepositoryName| {
+            let wait = waits.get(repository);
+            wait.is_some_and(|(at, _)| *at > Instant::now())
+        };
+        let can_be_told = |repository: &RepositoryName| {
+            places.contains_key(repository) && !waits_still(&waits, repository)
+        };
         let now = Timestamp::now();
-        for (key, status) in due(&known, &wanted, now) {
-            let waits_still = |(at, _): &(Instant, Backoff)| *at > Instant::now();
-            if waits.get(&key.repository).is_some_and(waits_still) {
-                continue;
-            }
-            let url = handle
-                .query({
-                    let name = key.repository.clone();
-                    move |fleet| {
-                        fleet
-                            .spec()
-                            .repositories
-                            .get(&name)
-                            .map(|one| one.url.clone())
-                    }
-                })
-                .await;
-            let Ok(url) = url else { return };
-            let Some(entry) = url.and_then(|url| forges.of(&key.repository, &url)) else {
+        for (key, status) in due(&known, &wanted, can_be_told, now) {
+            let Some(place) = places.get(&key.repository) else {
                 continue;
             };
+            // It may have failed for another commit just now.
+            if waits_still(&waits, &key.repository) {
+                continue;
+            }
             let told = tokio::select! {
-                told = sender.status(&entry, &key.commit, &status.status) => told,
+                told = sender.status(place, &key.commit, &status.status) => told,
                 () = stop.cancelled() => return,
             };
             match told {

@@ -26,6 +26,7 @@ pub mod notify;
 mod outbox;
 pub mod poll;
 pub mod promote;
+mod secret;
 pub mod serve;
 pub use flotilla_spec as spec;
 pub mod status;

@@ -38,24 +38,29 @@ const INTERVAL: Duration = Duration::from_secs(2);
 /// Largest file of targets.
 const MAX_FILE: u64 = 1 << 20;
 
-/// Reads the file of targets.
+/// Reads the file of targets, and says what was read.
 ///
 /// # Errors
 /// Every problem, one a line.
 pub fn read(path: &Path) -> Result<(Config, String), String> {
+    let text = load(path)?;
+    Ok((parse(path, &text)?, text))
+}
+
+fn load(path: &Path) -> Result<String, String> {
     let name = path.display().to_string();
     let metadata = std::fs::metadata(path).map_err(|error| format!("{name}: {error}"))?;
     if metadata.len() > MAX_FILE {
         return Err(format!("{name}: it is larger than {MAX_FILE} bytes"));
     }
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))?;
-    match flotilla_notify::parse(&name, &text) {
-        Ok(config) => Ok((config, text)),
-        Err(errors) => {
-            let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            Err(lines.join("\n"))
-        }
-    }
+    std::fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))
+}
+
+fn parse(path: &Path, text: &str) -> Result<Config, String> {
+    flotilla_notify::parse(&path.display().to_string(), text).map_err(|errors| {
+        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        lines.join("\n")
+    })
 }
 
 /// What telling takes.
@@ -64,8 +69,8 @@ pub struct Telling {
     pub handle: Handle,
     /// Where events and places are.
     pub store: Store,
-    /// Who is told.
-    pub config: Config,
+    /// Who is told, and the text that says so.
+    pub config: (Config, String),
     /// The file that it was read from, which is read again when it changes.
     pub path: PathBuf,
     /// What is wrong with the fleet file.
@@ -79,7 +84,7 @@ pub async fn run(telling: Telling, stop: CancellationToken) {
     let Telling {
         handle,
         store,
-        mut config,
+        config: (mut config, mut text),
         path,
         fleet_file,
         metrics,
@@ -93,18 +98,25 @@ pub async fn run(telling: Telling, stop: CancellationToken) {
     };
     let mut deliveries = Deliveries::new(store.clone(), sender, metrics);
     let mut watcher = Watcher::new(Timestamp::now());
-    let (mut text, mut refused) = (String::new(), String::new());
+    let mut refused = String::new();
     loop {
         tokio::select! {
             () = tokio::time::sleep(INTERVAL) => {}
             () = stop.cancelled() => return,
         }
-        match read(&path) {
-            Ok((read, new)) if new != text => {
-                (config, text) = (read, new);
+        let new = load(&path).and_then(|new| match new == text {
+            true => Ok(None),
+            false => {
+                let parsed = parse(&path, &new);
+                text = new;
+                parsed.map(Some)
+            }
+        });
+        match new {
+            Ok(new) => {
+                config = new.unwrap_or(config);
                 refused.clear();
             }
-            Ok(_) => refused.clear(),
             Err(error) if error != refused => {
                 tracing::error!(error, "targets refused; the last good ones stay in force");
                 refused = error;

@@ -29,6 +29,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use flotilla_disk::Lock;
+use flotilla_shared::percent;
 use sqlx::any::{AnyPoolOptions, AnyRow};
 use sqlx::{AnyConnection, AnyPool, Connection as _, Executor as _, Row as _};
 
@@ -279,15 +280,7 @@ fn damage(name: &str, error: sqlx::Error) -> Error {
 
 /// A path as part of a URL.
 fn escaped(path: &str) -> String {
-    path.bytes().fold(String::new(), |mut text, byte| {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => {
-                text.push(char::from(byte));
-            }
-            byte => text.push_str(&format!("%{byte:02X}")),
-        }
-        text
-    })
+    percent::encode(path, b"/")
 }
 
 /// A URL as it may be shown.

@@ -21,6 +21,7 @@ pub mod health;
 pub mod id;
 pub mod identity;
 pub mod object;
+pub mod percent;
 pub mod rate;
 pub mod reason;
 pub mod report;

@@ -122,7 +122,7 @@ impl Tab {
         let request = self
             .request(Method::POST, path)
             .header("sec-fetch-site", "same-origin")
-            .body(flotilla_hub::serve::oidc::code_fields(fields));
+            .body(flotilla_shared::percent::form(fields));
         self.send(request).await
     }
 }

@@ -343,7 +343,7 @@ async fn e13_pages_are_for_whom_the_issuer_names_and_nobody_else() {
         let request = tab
             .request(reqwest::Method::POST, "/act")
             .header(header, value)
-            .body(oidc::code_fields(&pause));
+            .body(flotilla_shared::percent::form(&pause));
         assert_eq!(tab.send(request).await.unwrap().status, 403, "{header}");
     }
     let mut forged = pause;

@@ -64,6 +64,7 @@ const PURE: &[&str] = &[
     "shared/src/health.rs",
     "shared/src/id.rs",
     "shared/src/object.rs",
+    "shared/src/percent.rs",
     "shared/src/report.rs",
     "shared/src/revision.rs",
     "shared/src/source.rs",

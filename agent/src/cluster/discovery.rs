@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use flotilla_render::{Capabilities, KubeVersion};
+use flotilla_shared::percent;
 use serde_json::Value;
 
 use super::api::{Api, Error};
@@ -46,14 +47,7 @@ impl Resource {
 /// Names of some kinds (roles, for one) may hold a colon, and nothing else that needs escaping; what
 /// is not a name at all must not become another path.
 fn escape(name: &str) -> String {
-    name.bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b':' => {
-                char::from(byte).to_string()
-            }
-            byte => format!("%{byte:02X}"),
-        })
-        .collect()
+    percent::encode(name, b":")
 }
 
 /// (group, kind) to what serves it, preferred version first.

@@ -2,6 +2,7 @@
 //! another. Pure.
 
 use clap::ValueEnum;
+use flotilla_shared::percent;
 use flotilla_shared::revision::BranchName;
 
 /// What serves a repository to people.
@@ -15,6 +16,17 @@ pub(crate) enum Forge {
     Gitea,
     /// Bitbucket Cloud.
     Bitbucket,
+}
+
+impl From<flotilla_forge::Kind> for Forge {
+    fn from(kind: flotilla_forge::Kind) -> Self {
+        match kind {
+            flotilla_forge::Kind::Github => Self::Github,
+            flotilla_forge::Kind::Gitlab => Self::Gitlab,
+            flotilla_forge::Kind::Gitea => Self::Gitea,
+            flotilla_forge::Kind::Bitbucket => Self::Bitbucket,
+        }
+    }
 }
 
 impl From<Forge> for flotilla_forge::Kind {
@@ -32,18 +44,7 @@ impl Forge {
     /// By the host's name, where it says so.
     pub(crate) fn guess(url: &str) -> Option<Self> {
         let (host, _) = place(url)?;
-        let says = |word: &str| host.split(['.', '-', ':']).any(|part| part == word);
-        if says("github") {
-            Some(Self::Github)
-        } else if says("gitlab") {
-            Some(Self::Gitlab)
-        } else if says("gitea") || says("forgejo") || host == "codeberg.org" {
-            Some(Self::Gitea)
-        } else if says("bitbucket") {
-            Some(Self::Bitbucket)
-        } else {
-            None
-        }
+        flotilla_forge::Kind::guess(host).map(Self::from)
     }
 
     /// The page; none: the URL is not one of a repository on a host.
@@ -89,15 +90,7 @@ fn place(url: &str) -> Option<(&str, &str)> {
 
 /// As a part of a path or a query wants it; a slash stays.
 fn encoded(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut out, byte| {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
-                out.push(char::from(byte));
-            }
-            byte => out.push_str(&format!("%{byte:02X}")),
-        }
-        out
-    })
+    percent::encode(text, b"/")
 }
 
 #[cfg(test)]

@@ -32,6 +32,14 @@ pub(crate) struct Log {
     pub(crate) count: usize,
 }
 
+/// Set where we are started from a hook; they would lead git elsewhere.
+pub(crate) const LEADING_ELSEWHERE: [&str; 4] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+];
+
 fn command(directory: &Path) -> Command {
     let mut command = Command::new("git");
     command
@@ -41,13 +49,7 @@ fn command(directory: &Path) -> Command {
         .env("GIT_ALLOW_PROTOCOL", "https:http:ssh:file")
         .env("LC_ALL", "C")
         .kill_on_drop(true);
-    // Set where we are started from a hook; they would lead git elsewhere.
-    for name in [
-        "GIT_DIR",
-        "GIT_WORK_TREE",
-        "GIT_INDEX_FILE",
-        "GIT_OBJECT_DIRECTORY",
-    ] {
+    for name in LEADING_ELSEWHERE {
         command.env_remove(name);
     }
     command
@@ -309,12 +311,8 @@ impl Workspace {
         commit: &Commit,
         branch: &BranchName,
     ) -> Result<(), Error> {
-        let mut push = self.git();
-        push.args(["push", "--quiet", "--no-follow-tags", "--"])
-            .arg(url.as_str())
-            .arg(format!("+{commit}:{}", branch.full_ref()));
-        succeed("push", push).await?;
-        Ok(())
+        self.push_ref(url, &format!("+{commit}:{}", branch.full_ref()))
+            .await
     }
 
     /// Moves a branch forward. Never forced: the server refuses what is not a fast-forward, whatever
@@ -325,10 +323,14 @@ impl Workspace {
         commit: &Commit,
         branch: &BranchName,
     ) -> Result<(), Error> {
+        self.push_ref(url, &format!("{commit}:{}", branch.full_ref()))
+            .await
+    }
+
+    async fn push_ref(&self, url: &RepositoryUrl, refspec: &str) -> Result<(), Error> {
         let mut push = self.git();
         push.args(["push", "--quiet", "--no-follow-tags", "--"])
-            .arg(url.as_str())
-            .arg(format!("{commit}:{}", branch.full_ref()));
+            .args([url.as_str(), refspec]);
         succeed("push", push).await?;
         Ok(())
     }

@@ -9,6 +9,7 @@ use flotilla_render::EntryKind;
 use flotilla_shared::report::plain_line;
 
 use crate::error::Error;
+use crate::git::LEADING_ELSEWHERE;
 use crate::work_tree::{Listed, WorkTree};
 
 /// Largest object that is read: more than any file that a render takes.
@@ -37,12 +38,7 @@ fn git(root: &Path) -> Command {
         .env("LC_ALL", "C")
         .env("GIT_NO_LAZY_FETCH", "1")
         .stdin(Stdio::null());
-    for name in [
-        "GIT_DIR",
-        "GIT_WORK_TREE",
-        "GIT_INDEX_FILE",
-        "GIT_OBJECT_DIRECTORY",
-    ] {
+    for name in LEADING_ELSEWHERE {
         command.env_remove(name);
     }
     command

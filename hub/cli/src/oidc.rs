@@ -8,6 +8,9 @@ use base64::Engine as _;
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use flotilla_http::BodyError;
+use flotilla_shared::percent;
+
 use crate::context::Login;
 use crate::error::Error;
 
@@ -93,10 +96,7 @@ fn secure(url: &str) -> Result<&str, Error> {
 impl Client {
     /// `roots`: PEM to trust for the issuer instead of the system's.
     pub(crate) fn new(roots: Option<&str>) -> Result<Self, Error> {
-        flotilla_shared::tls::install_provider();
-        let mut client = reqwest::Client::builder()
-            .timeout(TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none());
+        let mut client = flotilla_http::client(TIMEOUT);
         if let Some(pem) = roots {
             let roots = reqwest::Certificate::from_pem_bundle(pem.as_bytes());
             client = client.tls_certs_only(roots.map_err(|error| failed(&error))?);
@@ -109,13 +109,11 @@ impl Client {
         request: reqwest::RequestBuilder,
     ) -> Result<T, Error> {
         let mut answer = request.send().await.map_err(|error| failed(&error))?;
-        let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|error| failed(&error))? {
-            body.extend_from_slice(&chunk);
-            if body.len() > MAX_ANSWER {
-                return Err(Error::Answer("an end (the issuer's)"));
-            }
-        }
+        let body = flotilla_http::body(&mut answer, MAX_ANSWER).await;
+        let body = body.map_err(|error| match error {
+            BodyError::Broken(error) => failed(&error),
+            BodyError::TooLarge => Error::Answer("an end (the issuer's)"),
+        })?;
         serde_json::from_slice(&body).map_err(|_| {
             Error::refused(
                 format!(
@@ -165,16 +163,11 @@ impl Client {
     }
 
     fn post(&self, place: &str, form: &[(&str, &str)]) -> reqwest::RequestBuilder {
-        let mut body = String::new();
-        for (key, value) in form {
-            let separator = if body.is_empty() { "" } else { "&" };
-            body.push_str(&format!("{separator}{key}={}", encoded(value)));
-        }
         self.0
             .post(place)
             .header("content-type", "application/x-www-form-urlencoded")
             .header("accept", "application/json")
-            .body(body)
+            .body(percent::form(form))
     }
 
     /// Waits until the person is through.
@@ -293,17 +286,4 @@ pub(crate) fn ends_soon(token: &str, now: Timestamp) -> bool {
         })
         .and_then(|bytes| serde_json::from_slice::<Claims>(&bytes).ok());
     claims.is_none_or(|claims| claims.exp < (now.as_second() + SLACK) as f64)
-}
-
-/// As a form wants it (RFC 3986, section 2.1).
-fn encoded(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut out, byte| {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                out.push(char::from(byte));
-            }
-            byte => out.push_str(&format!("%{byte:02X}")),
-        }
-        out
-    })
 }

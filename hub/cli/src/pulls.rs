@@ -5,13 +5,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use flotilla_forge::{
-    Answer, Call, Credential, MAX_ANSWER, Method, NewPull, PullRequest, Repository, Secret,
-    comment, marker,
-};
+use flotilla_forge::{Call, Credential, NewPull, PullRequest, Repository, Secret, comment, marker};
 use flotilla_shared::report::plain_line;
 use flotilla_shared::revision::BranchName;
-use jiff::Timestamp;
 
 use crate::error::Error;
 use crate::view::{Move, Promotion, StepState, short_commit};
@@ -39,11 +35,7 @@ impl Forge {
                 hint: None,
             });
         }
-        flotilla_shared::tls::install_provider();
-        let client = reqwest::Client::builder()
-            .timeout(TIMEOUT)
-            // The token goes to the host that was named and to no other.
-            .redirect(reqwest::redirect::Policy::none())
+        let client = flotilla_http::client(TIMEOUT)
             .user_agent(concat!("flotilla/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| Error::Local(std::io::Error::other(error.to_string())))?;
@@ -64,46 +56,9 @@ impl Forge {
                 _ => None,
             },
         };
-        let answer = self.ask(call).await.map_err(|error| refused(&error))?;
+        let answer = flotilla_http::forge::ask(&self.client, call, &self.credential).await;
+        let answer = answer.map_err(|error| refused(&error))?;
         call.read(&answer).map_err(|error| refused(&error))
-    }
-
-    async fn ask<T>(&self, call: &Call<T>) -> Result<Answer, flotilla_forge::Error> {
-        let no_answer = |error: reqwest::Error| {
-            let text = plain_line(&error.without_url().to_string(), 200);
-            flotilla_forge::Error::NoAnswer(text)
-        };
-        let method = match call.request.method {
-            Method::Get => reqwest::Method::GET,
-            Method::Post => reqwest::Method::POST,
-            Method::Put => reqwest::Method::PUT,
-            Method::Patch => reqwest::Method::PATCH,
-        };
-        let mut request = self.client.request(method, &call.request.url);
-        for (name, value) in call.request.headers(&self.credential) {
-            request = request.header(name, value.expose());
-        }
-        if let Some(body) = &call.request.body {
-            request = request.body(body.to_string());
-        }
-        let mut response = request.send().await.map_err(no_answer)?;
-        let headers = response.headers().iter();
-        let headers = headers.filter_map(|(name, value)| {
-            Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
-        });
-        let mut answer = Answer {
-            status: response.status().as_u16(),
-            headers: headers.collect(),
-            body: Vec::new(),
-            at: Timestamp::now(),
-        };
-        while let Some(chunk) = response.chunk().await.map_err(no_answer)? {
-            answer.body.extend_from_slice(&chunk);
-            if answer.body.len() > MAX_ANSWER {
-                return Err(flotilla_forge::Error::TooLarge);
-            }
-        }
-        Ok(answer)
     }
 
     /// Opens the environment's pull request, or writes the one that is open anew; whether it is new.

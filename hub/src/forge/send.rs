@@ -6,10 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use flotilla_forge::{
-    Answer, AppKey, AppToken, Call, CommitStatus, Credential, Error, MAX_ANSWER, Method, Pace,
-    Repository, Secret,
+    AppKey, AppToken, Call, CommitStatus, Credential, Error, Pace, Repository, Secret,
 };
-use flotilla_shared::report::plain_line;
 use flotilla_shared::revision::Commit;
 use jiff::Timestamp;
 
@@ -18,18 +16,6 @@ use crate::metrics::Metrics;
 
 /// Longest wait for one answer.
 const TIMEOUT: Duration = Duration::from_secs(15);
-/// Largest credential file.
-const MAX_SECRET: u64 = 64 << 10;
-/// Headers that answers are read by.
-const HEADERS: [&str; 6] = [
-    "retry-after",
-    "x-ratelimit-remaining",
-    "x-ratelimit-reset",
-    "ratelimit-remaining",
-    "ratelimit-reset",
-    "x-total-count",
-];
-
 /// See the module.
 pub struct Sender {
     client: reqwest::Client,
@@ -50,10 +36,7 @@ impl Sender {
     }
 
     fn within(timeout: Duration, metrics: Metrics) -> Result<Self, reqwest::Error> {
-        flotilla_shared::tls::install_provider();
-        let client = reqwest::Client::builder()
-            .timeout(timeout)
-            .redirect(reqwest::redirect::Policy::none())
+        let client = flotilla_http::client(timeout)
             .user_agent(concat!("flotilla-hub/", env!("CARGO_PKG_VERSION")))
             .build()?;
         Ok(Self {
@@ -126,7 +109,7 @@ impl Sender {
         if wait.is_positive() {
             return Err(Error::RateLimited { wait });
         }
-        let result = match ask(&self.client, call, credential).await {
+        let result = match flotilla_http::forge::ask(&self.client, call, credential).await {
             Ok(answer) => {
                 pace.answered(&answer);
                 call.read(&answer)
@@ -139,71 +122,9 @@ impl Sender {
     }
 }
 
-async fn ask<T>(
-    client: &reqwest::Client,
-    call: &Call<T>,
-    credential: &Credential,
-) -> Result<Answer, Error> {
-    let no_answer = |error: reqwest::Error| {
-        let text = match error.is_timeout() {
-            true => "it took too long".to_owned(),
-            false => plain_line(&error.without_url().to_string(), 200),
-        };
-        Error::NoAnswer(text)
-    };
-    let method = match call.request.method {
-        Method::Get => reqwest::Method::GET,
-        Method::Post => reqwest::Method::POST,
-        Method::Put => reqwest::Method::PUT,
-        Method::Patch => reqwest::Method::PATCH,
-    };
-    let mut request = client.request(method, &call.request.url);
-    for (name, value) in call.request.headers(credential) {
-        request = request.header(name, value.expose());
-    }
-    if let Some(body) = &call.request.body {
-        request = request.body(body.to_string());
-    }
-    let mut response = request.send().await.map_err(no_answer)?;
-    let headers = HEADERS
-        .iter()
-        .filter_map(|name| {
-            let value = response.headers().get(*name)?.to_str().ok()?;
-            Some(((*name).to_owned(), plain_line(value, 200)))
-        })
-        .collect();
-    let mut answer = Answer {
-        status: response.status().as_u16(),
-        headers,
-        body: Vec::new(),
-        at: Timestamp::now(),
-    };
-    while let Some(chunk) = response.chunk().await.map_err(no_answer)? {
-        let room = MAX_ANSWER.saturating_sub(answer.body.len());
-        answer
-            .body
-            .extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
-        if answer.body.len() >= MAX_ANSWER {
-            return Err(Error::TooLarge);
-        }
-    }
-    Ok(answer)
-}
-
-/// A credential's file, which may be changed at any time.
+/// A credential's file.
 async fn secret(path: &Path) -> Result<Vec<u8>, Error> {
-    let failed = |why: &str| Error::NoAnswer(format!("{}: {why}", path.display()));
-    let metadata = tokio::fs::metadata(path).await;
-    let metadata = metadata.map_err(|error| failed(&error.to_string()))?;
-    if metadata.len() > MAX_SECRET {
-        return Err(failed("it is too large for a credential"));
-    }
-    let content = tokio::fs::read(path).await;
-    let content = content.map_err(|error| failed(&error.to_string()))?;
-    if content.iter().all(u8::is_ascii_whitespace) {
-        return Err(failed("it is empty"));
-    }
-    Ok(content)
+    crate::secret::read(path).await.map_err(Error::NoAnswer)
 }
 
 #[cfg(test)]

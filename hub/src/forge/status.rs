@@ -154,17 +154,20 @@ fn word(rollout: &Rollout, state: Option<&EnvironmentState>) -> Word {
     (status, change, text)
 }
 
-/// What is to be sent now: what changed, not too soon after the last.
+/// What is to be sent now: what changed, not too soon after the last. `can_be_told`: repositories whose forge
+/// is known and asked now, so that what cannot be sent takes no place from what can.
 #[must_use]
 pub fn due(
     sent: &BTreeMap<Key, Sent>,
     wanted: &BTreeMap<Key, Wanted>,
+    can_be_told: impl Fn(&RepositoryName) -> bool,
     now: Timestamp,
 ) -> Vec<(Key, Wanted)> {
     let news = wanted.iter().filter(|(key, wanted)| {
-        sent.get(*key).is_none_or(|last| {
+        let is_news = sent.get(*key).is_none_or(|last| {
             last.change != wanted.change && now.duration_since(last.at).abs() >= APART
-        })
+        });
+        is_news && can_be_told(&key.repository)
     });
     news.take(AT_ONCE)
         .map(|(key, wanted)| (key.clone(), wanted.clone()))

@@ -28,9 +28,9 @@ pub fn conditions(fleet: &Fleet, fleet_file: &str, now: Timestamp) -> BTreeMap<S
         put(Kind::FleetFileInvalid, "", "", line.to_owned());
     }
     for (name, cluster) in fleet.clusters() {
-        let environment = fleet.environment_of(name).map(|one| one.to_string());
-        let environment = environment.unwrap_or_default();
-        let (environment, name) = (environment.as_str(), name.as_str());
+        let environment = fleet.environment_of(name);
+        let environment = environment.as_ref().map_or("", |one| one.as_str());
+        let name = name.as_str();
         let mut put = |kind, why: &str| put(kind, environment, name, why.to_owned());
         match cluster.connection(now, OFFLINE_AFTER) {
             Connection::Pending => {
@@ -51,12 +51,12 @@ pub fn conditions(fleet: &Fleet, fleet_file: &str, now: Timestamp) -> BTreeMap<S
             .iter()
             .flat_map(|report| &report.applications);
         for (application, report) in applications {
-            let why = format!("application {application}");
-            match report.reason {
-                Some(Reason::DeleteBudget) => put(Kind::DeleteHeld, &why),
-                Some(Reason::Contested) => put(Kind::Fight, &why),
-                _ => {}
-            }
+            let kind = match report.reason {
+                Some(Reason::DeleteBudget) => Kind::DeleteHeld,
+                Some(Reason::Contested) => Kind::Fight,
+                _ => continue,
+            };
+            put(kind, &format!("application {application}"));
         }
     }
     for environment in &fleet.spec().environments {

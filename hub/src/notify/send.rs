@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use flotilla_http::{BodyError, body};
 use flotilla_notify::{Format, Known, Post, Sign, Target, resolved};
 use flotilla_shared::report::plain_line;
 use hmac::{Hmac, Mac as _};
@@ -12,8 +13,6 @@ use sha2::Sha256;
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest answer that is read.
 const MAX_ANSWER: usize = 1 << 20;
-/// Largest secret.
-const MAX_SECRET: u64 = 64 << 10;
 
 /// Why something was not sent, and whether another try may help.
 pub(super) type Fault = (String, bool);
@@ -29,11 +28,7 @@ impl Sender {
     }
 
     pub(super) fn within(timeout: Duration) -> Result<Self, reqwest::Error> {
-        flotilla_shared::tls::install_provider();
-        let client = reqwest::Client::builder()
-            .timeout(timeout)
-            // A secret goes to the host that was named and to no other.
-            .redirect(reqwest::redirect::Policy::none())
+        let client = flotilla_http::client(timeout)
             .user_agent(concat!("flotilla-hub/", env!("CARGO_PKG_VERSION")))
             .build()?;
         Ok(Self { client })
@@ -52,7 +47,7 @@ impl Sender {
         {
             content["routing_key"] = serde_json::Value::String(key.clone());
         }
-        let body = content.to_string();
+        let content = content.to_string();
         let method = match post.method {
             "PUT" => reqwest::Method::PUT,
             "PATCH" => reqwest::Method::PATCH,
@@ -70,20 +65,18 @@ impl Sender {
                 }
                 if let Some(path) = &target.secret_file {
                     let key = secret(path).await?;
-                    request = request.header("x-signature", signature(&key, &body)?);
+                    request = request.header("x-signature", signature(&key, &content)?);
                 }
             }
             _ => {}
         }
-        let mut response = request.body(body).send().await.map_err(no_answer)?;
+        let mut response = request.body(content).send().await.map_err(no_answer)?;
         let status = response.status().as_u16();
-        let mut answer = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(no_answer)? {
-            answer.extend_from_slice(&chunk);
-            if answer.len() > MAX_ANSWER {
-                return Err(("the answer has no end".to_owned(), false));
-            }
-        }
+        let answer = match body(&mut response, MAX_ANSWER).await {
+            Ok(answer) => answer,
+            Err(BodyError::TooLarge) => return Err(("the answer has no end".to_owned(), false)),
+            Err(BodyError::Broken(error)) => return Err(no_answer(error)),
+        };
         resolved(target, post, status, &answer)
     }
 }
@@ -125,16 +118,10 @@ async fn base(target: &Target) -> Result<String, Fault> {
 
 /// The text of a file; the file may be changed at any time, so that another try may help.
 async fn secret(path: &Path) -> Result<String, Fault> {
-    let failed = |why: &str| (format!("{}: {why}", path.display()), true);
-    let metadata = tokio::fs::metadata(path).await;
-    let metadata = metadata.map_err(|error| failed(&error.to_string()))?;
-    if metadata.len() > MAX_SECRET {
-        return Err(failed("it is too large for a secret"));
-    }
-    let text = tokio::fs::read_to_string(path).await;
-    let text = text.map_err(|error| failed(&error.to_string()))?;
-    match text.trim() {
-        "" => Err(failed("it is empty")),
-        text => Ok(text.to_owned()),
+    let content = crate::secret::read(path).await;
+    let content = content.map_err(|why| (why, true))?;
+    match std::str::from_utf8(&content) {
+        Ok(text) => Ok(text.trim().to_owned()),
+        Err(_) => Err((format!("{}: it is not UTF-8", path.display()), true)),
     }
 }

@@ -12,13 +12,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use flotilla_http::BodyError;
 use flotilla_shared::id::EnvironmentName;
 use jiff::Timestamp;
 use serde::Deserialize;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-pub use code::{Endpoints, Failure, Tokens, fields as code_fields};
+pub use code::{Endpoints, Failure, Tokens};
 pub use token::{Keys, Person, TokenError, Verified, Wanted, verify};
 
 use crate::store::Role;
@@ -289,9 +290,7 @@ impl Oidc {
     }
 
     fn client(config: &Config) -> Result<reqwest::Client, String> {
-        let mut client = reqwest::Client::builder()
-            .timeout(TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none());
+        let mut client = flotilla_http::client(TIMEOUT);
         if let Some(path) = &config.trust_bundle_file {
             let pem =
                 std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -347,15 +346,11 @@ async fn get(client: &reqwest::Client, place: &str) -> Result<Vec<u8>, String> {
 
 /// A whole answer, if it is not too large.
 async fn whole(mut answer: reqwest::Response, place: &str) -> Result<Vec<u8>, String> {
-    let text = |error: reqwest::Error| error.to_string();
-    let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(text)? {
-        body.extend_from_slice(&chunk);
-        if body.len() > MAX_ANSWER {
-            return Err(format!("{place}: the answer is too large"));
-        }
-    }
-    Ok(body)
+    let body = flotilla_http::body(&mut answer, MAX_ANSWER).await;
+    body.map_err(|error| match error {
+        BodyError::Broken(error) => error.to_string(),
+        too_large => format!("{place}: {too_large}"),
+    })
 }
 
 #[cfg(test)]

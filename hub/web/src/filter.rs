@@ -1,5 +1,6 @@
 //! The filter of a list: the command line's, in the query string.
 
+use flotilla_shared::percent;
 use flotilla_status::Cluster;
 
 use crate::lane::state;
@@ -53,7 +54,7 @@ impl Filter {
             if !value.is_empty() {
                 query.push_str(name);
                 query.push('=');
-                escape(value, &mut query);
+                query.push_str(&percent::encode(value, b""));
                 query.push('&');
             }
         }
@@ -76,17 +77,6 @@ fn found(cluster: &Cluster, word: &str) -> bool {
             one.application.contains(word)
                 || commit.is_some_and(|commit| word.len() >= 4 && commit.starts_with(word))
         })
-}
-
-/// Percent-encodes a value of a query string.
-fn escape(value: &str, into: &mut String) {
-    for byte in value.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            into.push(char::from(byte));
-        } else {
-            into.push_str(&format!("%{byte:02X}"));
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Which forge a repository is on, where its API is, and what the repository is called there.
 
+use flotilla_shared::percent;
 use flotilla_shared::revision::RepositoryUrl;
 use serde::Deserialize;
 
@@ -192,15 +193,7 @@ fn is_private(api: &str) -> bool {
 
 /// As one part of a path or as a value of a query; a slash does not stay.
 pub(crate) fn segment(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut out, byte| {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                out.push(char::from(byte));
-            }
-            byte => out.push_str(&format!("%{byte:02X}")),
-        }
-        out
-    })
+    percent::encode(text, b"")
 }
 
 /// As several parts of a path; a slash stays.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use flotilla_shared::backoff::Backoff;
 use flotilla_shared::object::ObjectRef;
+use flotilla_shared::percent;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -118,7 +119,9 @@ impl Views {
                 }
             }
             match page.pointer("/metadata/continue").and_then(Value::as_str) {
-                Some(next) if !next.is_empty() => token = format!("&continue={}", encode(next)),
+                Some(next) if !next.is_empty() => {
+                    token = format!("&continue={}", percent::encode(next, b""));
+                }
                 _ => break version_of(&page).to_owned(),
             }
         };
@@ -138,7 +141,7 @@ impl Views {
                 "{}?watch=true&allowWatchBookmarks=true&timeoutSeconds={}&resourceVersion={}",
                 key.resource().collection(&key.namespace),
                 patience.as_secs().max(1),
-                encode(&resource_version),
+                percent::encode(&resource_version, b""),
             );
             let mut events = match stream::open(&self.api, &path).await {
                 Ok(events) => events,
@@ -234,17 +237,4 @@ fn name_type(item: &mut Value, key: &Key) {
 /// Between 80 and 100 percent, so that the watches of a fleet do not end together.
 fn jitter(duration: Duration) -> Duration {
     duration.mul_f64(rand::Rng::random_range(&mut rand::rng(), 0.8..1.0))
-}
-
-fn encode(token: &str) -> String {
-    token
-        .bytes()
-        .map(|byte| {
-            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-                char::from(byte).to_string()
-            } else {
-                format!("%{byte:02X}")
-            }
-        })
-        .collect()
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use flotilla_http::BodyError;
 use flotilla_proto::v1;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -257,12 +258,10 @@ async fn metrics(url: &str, timeout: Duration) -> Result<String, String> {
     let why = |error: reqwest::Error| error.without_url().to_string();
     let answer = client.get(url).send().await.map_err(why)?;
     let mut answer = answer.error_for_status().map_err(why)?;
-    let mut bytes = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(why)? {
-        bytes.extend_from_slice(&chunk);
-        if bytes.len() > MAX_METRICS {
-            return Err("more than 8 MiB".to_owned());
-        }
-    }
+    let bytes = flotilla_http::body(&mut answer, MAX_METRICS).await;
+    let bytes = bytes.map_err(|error| match error {
+        BodyError::Broken(error) => why(error),
+        BodyError::TooLarge => "more than 8 MiB".to_owned(),
+    })?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

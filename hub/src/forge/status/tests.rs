@@ -166,7 +166,7 @@ fn a_status_is_sent_on_a_change_only_and_never_too_soon() {
     let mut sent: BTreeMap<Key, Sent> = BTreeMap::new();
     let mut look = |stands, wave, note: &str, second| {
         let wanted = with(rollout(stands, wave, note), EnvironmentState::default());
-        let due = due(&sent, &wanted, at(second));
+        let due = due(&sent, &wanted, |_| true, at(second));
         for (key, wanted) in &due {
             let row = Sent {
                 change: wanted.change.clone(),
@@ -195,4 +195,30 @@ fn a_status_is_sent_on_a_change_only_and_never_too_soon() {
     }
     // It began anew: the last ones are known, and nothing is said again.
     assert_eq!(look(Stands::Halted, 1, "", 300), 1);
+}
+
+/// One whose forge is away, or that has none, kept the others from being told.
+#[test]
+fn a_repository_that_cannot_be_told_takes_no_place_from_others() {
+    let key = |repository: &str, number: usize| Key {
+        environment: "prod".parse().unwrap(),
+        repository: repository.parse().unwrap(),
+        commit: format!("{:040x}", number + 1).parse().unwrap(),
+    };
+    let status = Wanted {
+        status: CommitStatus {
+            context: "flotilla/prod".to_owned(),
+            state: State::Failure,
+            description: String::new(),
+            link: String::new(),
+        },
+        change: "rolledBack".to_owned(),
+    };
+    let away = (0..2 * AT_ONCE).map(|number| (key("away", number), status.clone()));
+    let mut wanted: BTreeMap<Key, Wanted> = away.collect();
+    wanted.insert(key("here", 1), status);
+    let can_be_told = |repository: &RepositoryName| repository.as_str() == "here";
+    let due = due(&BTreeMap::new(), &wanted, can_be_told, at(0));
+    assert_eq!(due.len(), 1);
+    assert_eq!(due[0].0, key("here", 1));
 }

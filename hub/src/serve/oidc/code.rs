@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use flotilla_shared::percent;
 use serde::Deserialize;
 
 use super::{Oidc, whole};
@@ -109,7 +110,7 @@ impl Oidc {
             .post(&endpoints.token)
             .header("content-type", "application/x-www-form-urlencoded")
             .header("accept", "application/json")
-            .body(fields(form))
+            .body(percent::form(form))
             .send()
             .await
             .map_err(|error| Failure::Unreachable(error.to_string()))?;
@@ -135,26 +136,4 @@ impl Oidc {
             )),
         }
     }
-}
-
-/// A form, or a query string (RFC 3986, section 2.1).
-#[must_use]
-pub fn fields(all: &[(&str, &str)]) -> String {
-    let mut body = String::new();
-    for (name, value) in all {
-        if !body.is_empty() {
-            body.push('&');
-        }
-        body.push_str(name);
-        body.push('=');
-        for byte in value.bytes() {
-            match byte {
-                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                    body.push(char::from(byte));
-                }
-                byte => body.push_str(&format!("%{byte:02X}")),
-            }
-        }
-    }
-    body
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
+use flotilla_shared::percent;
 use flotilla_web::Carrier;
 use flotilla_web::entrance::{Entrance, Reader};
 use flotilla_web::pages::DoorPage;
@@ -18,7 +19,7 @@ use tonic::Code;
 
 use super::session::{Secret, nonce};
 use super::{Place, Serving, api};
-use crate::serve::oidc::{Failure, Oidc, TokenError, Tokens, code_fields};
+use crate::serve::oidc::{Failure, Oidc, TokenError, Tokens};
 use crate::store::{SessionRow, Store};
 
 /// The session's cookie.
@@ -86,7 +87,7 @@ impl Sessions {
             ));
         }
         let back = uri.path_and_query().map_or("/", |one| one.as_str());
-        let to = format!("/login?{}", code_fields(&[("back", way_back(back))]));
+        let to = format!("/login?{}", percent::form(&[("back", way_back(back))]));
         Box::new((StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response())
     }
 

@@ -10,6 +10,7 @@ use axum::extract::{Extension, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse as _, Response};
 use axum::routing::{get, post};
+use flotilla_shared::percent;
 use flotilla_web::security::{cookies, equal, way_back};
 use flotilla_web::serve::form;
 use jiff::Timestamp;
@@ -18,7 +19,7 @@ use tokio::time::Instant;
 
 use super::entrance::{SESSION, Sessions, door};
 use super::session::{Attempt, Secret};
-use crate::serve::oidc::{Oidc, code_fields};
+use crate::serve::oidc::Oidc;
 use crate::serve::rate::{Buckets, Rate, source};
 
 /// The cookie of a login under way.
@@ -85,7 +86,7 @@ fn go(to: String, cookies: Vec<String>) -> Response {
 /// Where the issuer is asked to let somebody in.
 fn question(oidc: &Oidc, endpoint: &str, attempt: &Attempt, callback: &str) -> String {
     let config = oidc.config();
-    let query = code_fields(&[
+    let query = percent::form(&[
         ("response_type", "code"),
         ("client_id", &config.client_id),
         ("redirect_uri", callback),
