@@ -1,6 +1,7 @@
 //! What cross-process tests and the demo share: real Git over smart HTTP, real processes, embedded
 //! clusters, and waiting for a condition with a deadline.
 
+pub mod browser;
 pub mod cluster;
 pub mod envtest;
 pub mod fleet;

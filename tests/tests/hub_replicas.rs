@@ -15,6 +15,7 @@ use flotilla_hub::app::{self, Config, Running};
 use flotilla_hub::authority::Authority;
 use flotilla_hub::enrolment::{Attempt, NewToken};
 use flotilla_hub::fleet::{AuditEntry, ClusterRecord, Effect};
+use flotilla_hub::serve::{oidc, web};
 use flotilla_hub::store::{self, Store, Wait};
 use flotilla_proto::v1;
 use flotilla_proto::v1::fleet_service_client::FleetServiceClient;
@@ -22,10 +23,12 @@ use flotilla_shared::dial::dial;
 use flotilla_shared::tls;
 use flotilla_tests::eventually;
 use flotilla_tests::git_server::GitServer;
+use flotilla_tests::issuer::Issuer;
 use flotilla_tests::postgres::Postgres;
 use flotilla_tests::proxy::Proxy;
 use flotilla_tests::repository::Repository;
 use flotilla_tests::simulated::{Agent, Enrolled, Seen};
+use flotilla_tests::tab::{Answer, Tab};
 use jiff::Timestamp;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -33,6 +36,8 @@ use tokio::sync::watch;
 use tonic::transport::Channel;
 
 const LIMIT: Duration = Duration::from_secs(60);
+/// What people type who come to the pages of any replica.
+const SITE: &str = "https://flotilla.example";
 
 struct World {
     directory: tempfile::TempDir,
@@ -70,7 +75,26 @@ impl World {
     }
 
     async fn replica(&self) -> Running {
+        self.replica_with(None).await
+    }
+
+    /// With pages for people of an issuer.
+    async fn replica_with(&self, issuer: Option<&Issuer>) -> Running {
+        let oidc = issuer.map(|issuer| {
+            let path = self.directory.path().join("oidc.yaml");
+            let grants = "grants: [{group: sre, role: admin}]";
+            let text = format!("issuer: {}\nclientId: flotilla\n{grants}\n", issuer.url);
+            std::fs::write(&path, text).unwrap();
+            oidc::Config::read(&path).unwrap()
+        });
         app::start(Config {
+            web: issuer.map(|_| web::Config {
+                listen: "127.0.0.1:0".to_owned(),
+                url: SITE.to_owned(),
+                behind_proxy: true,
+                ..web::Config::default()
+            }),
+            oidc,
             data_dir: self.directory.path().to_owned(),
             fleet: self.directory.path().join("fleet.yaml"),
             listen: "127.0.0.1:0".to_owned(),
@@ -181,6 +205,72 @@ async fn h15_agents_on_any_replica_are_served_and_a_dead_decider_is_followed_wit
     assert_eq!(verified.broken, "", "I2 over the change of hands");
     assert!(seen.connected.load(Ordering::Relaxed) > 0);
     let _ = stop.send(true);
+    second.shutdown().await;
+}
+
+/// Opens a page until it is one: a replica may not know yet who decides, or the issuer.
+async fn opened(tab: &mut Tab, path: &str) -> Answer {
+    let deadline = tokio::time::Instant::now() + LIMIT;
+    loop {
+        // One that begins to decide lets go of its connections.
+        let answer = tab.open(path).await;
+        match answer {
+            Ok(answer) if answer.status == 200 => return answer,
+            answer => assert!(tokio::time::Instant::now() < deadline, "{answer:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn e13_a_session_of_one_replica_is_one_of_each_and_ends_on_all() {
+    let Some(world) = World::new().await else {
+        return;
+    };
+    let issuer = Issuer::start().await.unwrap();
+    issuer.with(|state| {
+        state.user = "ada@example.org".to_owned();
+        state.groups = vec!["sre".to_owned()];
+    });
+    let first = world.replica_with(Some(&issuer)).await;
+    let second = world.replica_with(Some(&issuer)).await;
+    let addresses = [&first, &second].map(|hub| hub.web_address.unwrap().to_string());
+    // Logged in at the one that stands by, which asks the other.
+    let mut tab = Tab::new(SITE, &addresses[1]).unwrap();
+    let page = opened(&mut tab, "/env/prod").await;
+    assert!(page.text.contains("oidc:ada@example.org (admin)"));
+    let cookie = tab.cookies.clone();
+    // The other one, without a new login.
+    tab.address.clone_from(&addresses[0]);
+    opened(&mut tab, "/env/prod").await;
+    assert_eq!(tab.cookies, cookie);
+    // An act through the one that stands by is of the person, in the one audit log.
+    tab.address.clone_from(&addresses[1]);
+    let token = page.field("token").unwrap().to_owned();
+    let pause = [
+        ("token", token.as_str()),
+        ("action", "pause"),
+        ("environment", "prod"),
+        ("reason", "lunch"),
+        ("key", "k"),
+        ("back", "/audit"),
+    ];
+    tab.post("/act", &pause).await.unwrap();
+    let audit = opened(&mut tab, "/audit").await;
+    let act = "<td>oidc:ada@example.org</td><td>pause</td>";
+    assert!(audit.text.contains(act), "{}", audit.text);
+    // The one that decides dies: the session lives on.
+    first.kill();
+    opened(&mut tab, "/audit").await;
+    let out = tab.post("/sign-out", &[("token", &token)]).await.unwrap();
+    assert_eq!(out.location(), Some("/signed-out"));
+    // Ended, it is ended for a replica that never saw it.
+    let third = world.replica_with(Some(&issuer)).await;
+    tab.address = third.web_address.unwrap().to_string();
+    tab.cookies = cookie;
+    let request = tab.request(reqwest::Method::GET, "/");
+    assert_eq!(tab.send(request).await.unwrap().status, 303);
+    third.shutdown().await;
     second.shutdown().await;
 }
 

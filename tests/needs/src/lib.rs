@@ -10,12 +10,13 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 /// Tools that tests may need beyond a Rust toolchain, git and a C compiler, with where they come from.
-pub const KNOWN: [(&str, &str); 15] = [
+pub const KNOWN: [(&str, &str); 16] = [
     (
         "apiserver",
         "kube-apiserver and etcd: KUBEBUILDER_ASSETS=DIR, as setup-envtest sets it",
     ),
-    ("chromium", "Debian's chromium and chromium-driver"),
+    ("chromedriver", "Debian's chromium-driver"),
+    ("chromium", "Debian's chromium"),
     ("gitea", "a Gitea or Forgejo program: FLOTILLA_GITEA=FILE"),
     ("gpg", "Debian's gnupg"),
     (
