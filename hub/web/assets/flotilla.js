@@ -54,12 +54,16 @@ async function act(form, button) {
   form.dataset.sent = "1";
   const fields = new URLSearchParams(new FormData(form, button));
   try {
-    const answer = await fetch(form.action, { method: "POST", body: fields, redirect: "follow", credentials: "same-origin" });
-    const html = await answer.text();
-    const page = new DOMParser().parseFromString(html, "text/html");
-    const told = page.getElementById("flash");
-    say(told && told.textContent.trim() ? told.textContent.trim() : answer.ok ? "done" : "not done");
-    if (answer.ok) morph(html);
+    // Not form.action: a field of that name stands before it.
+    const answer = await fetch(form.getAttribute("action"), { method: "POST", body: fields, redirect: "follow", credentials: "same-origin" });
+    const text = await answer.text();
+    if (!(answer.headers.get("content-type") || "").startsWith("text/html")) {
+      say(answer.ok ? "done" : "not done: " + text.trim().slice(0, 500));
+      return;
+    }
+    const told = new DOMParser().parseFromString(text, "text/html").getElementById("flash")?.textContent.trim();
+    say(told || (answer.ok ? "done" : "not done"));
+    if (answer.ok) morph(text);
   } catch (error) {
     say("the page's server was not reached; nothing is known of what you sent");
   } finally {
@@ -69,7 +73,7 @@ async function act(form, button) {
 
 document.addEventListener("submit", (event) => {
   const form = event.target;
-  if (form.method !== "post" || form.dataset.plain !== undefined) return;
+  if (form.getAttribute("method") !== "post" || form.dataset.plain !== undefined) return;
   event.preventDefault();
   act(form, event.submitter);
 });
