@@ -14,13 +14,15 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::access;
 use crate::args::Run;
-use crate::cluster::Managers;
-use crate::cluster::{Cluster, Options, access};
+use crate::cluster::{Cluster, Options};
+use crate::fence::Fence;
 use crate::health::Rules;
-use crate::leader::{Elector, Fence};
+use crate::leader::Elector;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
+use crate::observe::managers::Managers;
 use crate::policy::Policy;
 use crate::serve::{self, Readiness};
 use crate::work::{self, Work};

@@ -41,7 +41,7 @@ pub enum Command {
     Run(Box<Run>),
     /// Print what would be applied for a commit; needs neither hub nor cluster.
     Render(Box<Render>),
-    /// Print what a turn would change for a commit, by the API server's dry run; needs no hub, changes
+    /// Print what a pass would change for a commit, by the API server's dry run; needs no hub, changes
     /// nothing. Exit code 1: something differs.
     Plan(Box<Plan>),
     /// Look whether the agent has what it needs: rights, namespace, lease, disk, Git, keys, policy.
@@ -285,7 +285,7 @@ pub struct Run {
     /// default: in a pod.
     #[arg(long)]
     pub share_identity: bool,
-    /// Seconds between two turns when nothing happens.
+    /// Seconds between two passes when nothing happens.
     #[arg(long, default_value_t = 180)]
     pub interval: u64,
 }

@@ -1,4 +1,4 @@
-//! The cluster's side of a turn: observe, plan, remember, apply, prune, judge.
+//! The cluster's side of a pass: observe, plan, remember, apply, prune, judge.
 //!
 //! ```text
 //!   manifests --desired--> Desired --+
@@ -6,53 +6,40 @@
 //!   inventory ConfigMaps -> Inventory+                                      -> inventory narrowed
 //! ```
 
-pub mod access;
-mod answer;
-mod api;
 mod apply;
 mod autoscalers;
 mod charts;
 mod desired;
-mod discovery;
 mod execute;
-mod facts;
-mod fields;
-mod foreign;
-mod freeze;
 mod inventory_store;
 mod kinds;
-mod managers;
 mod notes;
+mod outcome;
+mod pass;
 mod preview;
 mod prune;
-mod rate;
 mod records;
 mod seal;
-mod share;
-mod stream;
 mod takeover;
-mod turn;
-mod views;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use flotilla_shared::health::{Health, Sync};
-use flotilla_shared::reason::Reason;
-use flotilla_shared::report::ObjectStatus;
-
-pub use api::Error;
 pub use desired::{Setting, autoscaled, desired};
-pub use managers::{Managers, Who, Writer};
-pub use turn::{Memory, TurnInput, Wish};
+pub use outcome::PassOutcome;
+pub use pass::{DesiredState, Memory, PassInput};
 
-pub(crate) use api::Api;
-pub(crate) use discovery::Discovery;
-
-use crate::events::Events;
+use crate::api::discovery::Discovery;
+use crate::api::freeze::Freeze;
+use crate::api::{Api, Error};
+use crate::events::{Event, Events};
+use crate::fence::Fence;
 use crate::health::Rules;
-use crate::leader::Fence;
+use crate::leader::Elector;
 use crate::metrics::Metrics;
+use crate::observe::facts::Reader;
+use crate::observe::managers::Managers;
+use crate::observe::views::{Tenure, Views};
 
 /// How the agent behaves towards its API server.
 #[derive(Debug, Clone)]
@@ -102,33 +89,6 @@ pub struct Facts {
     pub kubernetes_version: String,
 }
 
-/// What a turn found and did.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct TurnOutcome {
-    /// Every object, in no particular order.
-    pub objects: Vec<ObjectStatus>,
-    /// Whether live equals desired now.
-    pub sync: Sync,
-    /// The worst of the objects.
-    pub health: Health,
-    /// Why not synced.
-    pub reason: Option<Reason>,
-    /// For a person.
-    pub message: String,
-    /// Whether what waits for this application may go on.
-    pub usable: bool,
-    /// Objects that are remembered as applied when it ended.
-    pub remembered: usize,
-    /// Objects written.
-    pub written: u32,
-    /// Objects deleted.
-    pub pruned: u32,
-    /// Objects that somebody had changed and that were set right.
-    pub drifted: u32,
-    /// Objects that somebody changed and that are left so: reported only, or fought over.
-    pub differing: u32,
-}
-
 /// One API server. Cheap to clone.
 #[derive(Clone)]
 pub struct Cluster {
@@ -136,9 +96,9 @@ pub struct Cluster {
     options: Arc<Options>,
     rules: Arc<Rules>,
     discovery: Arc<tokio::sync::Mutex<Discovery>>,
-    views: Arc<views::Views>,
+    views: Arc<Views>,
     events: Events,
-    freeze: freeze::Freeze,
+    freeze: Freeze,
     /// What our own records are sealed with; none: not read yet.
     seal: Arc<tokio::sync::Mutex<Option<seal::SealKey>>>,
 }
@@ -153,7 +113,7 @@ impl Cluster {
             options.fence.clone(),
             options.metrics.clone(),
         );
-        let views = views::Views::new(
+        let views = Views::new(
             api.clone(),
             options.field_manager.clone(),
             Arc::clone(&options.managers),
@@ -163,7 +123,7 @@ impl Cluster {
         Self {
             views: Arc::new(views),
             events: Events::start(api.clone(), &options.namespace),
-            freeze: freeze::Freeze::new(api.clone(), &options.namespace),
+            freeze: Freeze::new(api.clone(), &options.namespace),
             api,
             rules: Arc::clone(&options.rules),
             options: Arc::new(options),
@@ -193,8 +153,8 @@ impl Cluster {
     }
 
     /// By whose eyes live objects are read.
-    fn reader(&self) -> facts::Reader<'_> {
-        facts::Reader {
+    fn reader(&self) -> Reader<'_> {
+        Reader {
             manager: &self.options.field_manager,
             managers: &self.options.managers,
             rules: &self.rules,
@@ -208,9 +168,9 @@ impl Cluster {
 
     /// Takes part in the election of the pod that works on this cluster.
     #[must_use]
-    pub fn elector(&self, me: String) -> crate::leader::Elector {
+    pub fn elector(&self, me: String) -> Elector {
         let fence = self.options.fence.clone();
-        crate::leader::Elector::new(&self.api, &self.options.namespace, me, fence)
+        Elector::new(&self.api, &self.options.namespace, me, fence)
     }
 
     /// Changes whenever an object of the application that this memory is of was changed by somebody.
@@ -220,7 +180,7 @@ impl Cluster {
 
     /// The tenure that a memory stands for; it begins with the first use of a fresh memory, and ends with
     /// the memory.
-    fn tenure(&self, memory: &mut Memory) -> Arc<views::Tenure> {
+    fn tenure(&self, memory: &mut Memory) -> Arc<Tenure> {
         let tenure = memory
             .tenure
             .get_or_insert_with(|| Arc::new(self.views.enter()));
@@ -233,7 +193,7 @@ impl Cluster {
     }
 
     /// Tells the cluster's own people something about an application as a whole.
-    pub fn tell(&self, application: &str, event: crate::events::Event) {
+    pub fn tell(&self, application: &str, event: Event) {
         self.events.send(application, event);
     }
 }

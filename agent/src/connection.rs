@@ -35,8 +35,8 @@ use tokio_util::sync::CancellationToken;
 use crate::cluster::{Cluster, Facts};
 use crate::events::Event;
 use crate::failpoint;
+use crate::fence::Fence;
 use crate::identity::{Certified, IdentityFiles, renew_after};
-use crate::leader::Fence;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::policy::{Refusal, admit};
@@ -91,7 +91,7 @@ pub struct Connection {
     /// A certificate that is not shown yet, with its renewal: the hub takes an older one for a clone
     /// as soon as a newer one was shown, so the other pods must have the newer one first (E7).
     pub next: Option<(u64, Certified)>,
-    /// Questions for what a turn would do.
+    /// Questions for what a pass would do.
     pub previews: mpsc::Sender<PreviewRequest>,
     /// What is counted.
     pub metrics: Metrics,
@@ -197,7 +197,7 @@ impl Connection {
         let mut waiting: Option<v1::Assignment> = None;
         loop {
             tokio::select! {
-                () = self.pace.turn(), if waiting.is_some() => {
+                () = self.pace.permit(), if waiting.is_some() => {
                     if let Some(assignment) = waiting.take() {
                         let ack = self.take(&assignment);
                         send(&outbound, Out::Ack(ack)).await?;
@@ -215,7 +215,7 @@ impl Connection {
                             let seconds = u64::from(welcome.heartbeat_seconds.clamp(1, 300));
                             heartbeat = tokio::time::interval(Duration::from_secs(seconds));
                         }
-                        // The newest takes the place of one that still waits for its turn.
+                        // The newest takes the place of one that still waits for its pass.
                         Some(In::Assignment(assignment)) => waiting = Some(assignment),
                         Some(In::RenewalRequest(request)) => {
                             let within = f64::from(request.within_seconds.min(MAX_SPREAD));
@@ -256,7 +256,7 @@ impl Connection {
                 () = &mut renew => {
                     let wait = match self.identity.renew(channel.clone()).await {
                         Ok(certified) => {
-                            self.has(certified);
+                            self.set_certified(certified);
                             renew_after(&self.certified, Timestamp::now()).max(RETRY)
                         }
                         Err(error) => {

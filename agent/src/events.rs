@@ -18,7 +18,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::cluster::Api;
+use crate::api::Api;
 
 /// Events that wait to be written.
 const QUEUE: usize = 256;

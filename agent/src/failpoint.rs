@@ -3,7 +3,7 @@
 //! Debug builds only, and only where `FLOTILLA_FAILPOINT` names a point, with how often it is passed
 //! unharmed before (`applied:2` kills at the third). A release build has none of it.
 
-/// The points, in the order in which a turn comes by them.
+/// The points, in the order in which a pass comes by them.
 pub const POINTS: [&str; 11] = [
     "offered",
     "stored",

@@ -5,16 +5,15 @@
 //! its record has not changed for its whole duration by our own steady clock. The holder stops itself
 //! [`MARGIN`] before anybody else may take over, also when it was stopped in between and does not know.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::Method;
 use jiff::Timestamp;
-use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::{Api, Error};
+use crate::api::{Api, Error};
+use crate::fence::Fence;
 
 /// Name of the Lease, in the agent's namespace.
 pub const LEASE: &str = "flotilla-agent";
@@ -24,71 +23,6 @@ pub const DURATION: Duration = Duration::from_secs(10);
 pub const RENEW: Duration = Duration::from_secs(3);
 /// A holder stops writing this long before its lease runs out.
 pub const MARGIN: Duration = Duration::from_secs(2);
-
-/// Whether this process may write. Cheap to clone; asked before each write.
-#[derive(Debug, Clone)]
-pub struct Fence {
-    /// None: there is no lease, and nobody else writes.
-    until: Option<Arc<Mutex<Option<Instant>>>>,
-    /// Why the lease cannot be renewed; empty: nothing is known against it.
-    why: Arc<Mutex<String>>,
-}
-
-impl Fence {
-    /// Always held: for tools that run once, by hand.
-    #[must_use]
-    pub fn open() -> Self {
-        Self {
-            until: None,
-            why: Arc::default(),
-        }
-    }
-
-    /// Not held until a lease is.
-    #[must_use]
-    pub fn closed() -> Self {
-        Self {
-            until: Some(Arc::default()),
-            why: Arc::default(),
-        }
-    }
-
-    /// Whether a write may begin now.
-    #[must_use]
-    pub fn is_held(&self) -> bool {
-        match &self.until {
-            None => true,
-            Some(until) => until.lock().is_some_and(|until| Instant::now() < until),
-        }
-    }
-
-    /// Waits until a write may begin.
-    pub async fn held(&self) {
-        while !self.is_held() {
-            tokio::time::sleep(Duration::from_millis(250)).await;
-        }
-    }
-
-    /// Why the lease cannot be renewed; empty: nothing is known against it.
-    #[must_use]
-    pub fn why(&self) -> String {
-        self.why.lock().clone()
-    }
-
-    /// Notes why. True: that is news.
-    fn fails(&self, why: &str) -> bool {
-        let mut known = self.why.lock();
-        let is_news = *known != why;
-        why.clone_into(&mut known);
-        is_news
-    }
-
-    fn hold_until(&self, at: Option<Instant>) {
-        if let Some(until) = &self.until {
-            *until.lock() = at;
-        }
-    }
-}
 
 /// A Lease's record, as far as an election goes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -413,33 +347,8 @@ mod tests {
     }
 
     #[test]
-    fn a17_a_fence_closes_by_itself() {
-        let fence = Fence::closed();
-        assert!(!fence.is_held());
-        fence.hold_until(Instant::now().checked_add(Duration::from_secs(60)));
-        assert!(fence.is_held());
-        fence.hold_until(Some(Instant::now()));
-        assert!(
-            !fence.is_held(),
-            "its time is up, and nobody had to tell it"
-        );
-        assert!(Fence::open().is_held());
-    }
-
-    #[test]
     fn a_holder_stops_before_another_may_begin() {
         assert!(RENEW * 2 < DURATION - MARGIN);
         assert!(DURATION + RENEW < Duration::from_secs(15), "the promise");
-    }
-
-    #[test]
-    fn why_nothing_is_written_is_told_once_and_forgotten_when_it_is_over() {
-        let fence = Fence::closed();
-        let seen_elsewhere = fence.clone();
-        assert!(fence.fails("the agent's own namespace flotilla-system is not there"));
-        assert!(!fence.fails("the agent's own namespace flotilla-system is not there"));
-        assert!(seen_elsewhere.why().contains("flotilla-system"));
-        fence.fails("");
-        assert_eq!(seen_elsewhere.why(), "");
     }
 }

@@ -12,6 +12,7 @@
 //! reported; [`reconcile`] reads the one and writes the other. With the hub or Git away the loop goes
 //! on with what it has.
 
+pub mod api;
 pub mod app;
 pub mod args;
 pub mod check;
@@ -20,12 +21,14 @@ pub mod command;
 pub mod connection;
 pub mod events;
 pub mod failpoint;
+pub mod fence;
 pub mod health;
 pub mod identity;
 pub mod inventory;
 pub mod leader;
 pub mod ledger;
 pub mod metrics;
+pub mod observe;
 pub mod plan;
 pub mod policy;
 pub mod reconcile;

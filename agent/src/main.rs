@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use flotilla_agent::{args::Args, command};
 
-/// Gives freed memory back, which a reconciler of many objects has much of between two turns.
+/// Gives freed memory back, which a reconciler of many objects has much of between two passes.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

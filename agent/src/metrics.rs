@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flotilla_shared::health::{Health, Sync};
+use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::report::ApplicationReport;
 use http::Method;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -44,7 +44,7 @@ struct Inner {
     request_seconds: Histogram,
     info: Family<Info, Gauge>,
     objects: Family<Objects, Gauge>,
-    turns: Family<Application, Counter>,
+    passes: Family<Application, Counter>,
     turn_seconds: Histogram,
     render_seconds: Histogram,
     written: Family<Application, Counter>,
@@ -73,7 +73,7 @@ impl Default for Metrics {
                 request_seconds: seconds(),
                 info: Family::default(),
                 objects: Family::default(),
-                turns: Family::default(),
+                passes: Family::default(),
                 turn_seconds: seconds(),
                 render_seconds: seconds(),
                 written: Family::default(),
@@ -117,10 +117,10 @@ impl Metrics {
             "Managed objects, by health",
             m.objects.clone(),
         );
-        registry.register("reconcile", "Turns taken", m.turns.clone());
+        registry.register("reconcile", "Passes taken", m.passes.clone());
         registry.register_with_unit(
             "reconcile_duration",
-            "Time of turns",
+            "Time of passes",
             Unit::Seconds,
             m.turn_seconds.clone(),
         );
@@ -202,18 +202,18 @@ impl Metrics {
         self.inner.render_seconds.observe(took.as_secs_f64());
     }
 
-    /// A turn ended.
-    pub(crate) fn turn(
+    /// A pass ended.
+    pub(crate) fn pass(
         &self,
         application: &str,
         took: Duration,
-        outcome: &crate::cluster::TurnOutcome,
+        outcome: &crate::cluster::PassOutcome,
     ) {
         let labels = Application {
             application: application.to_owned(),
         };
         let m = &*self.inner;
-        m.turns.get_or_create(&labels).inc();
+        m.passes.get_or_create(&labels).inc();
         m.turn_seconds.observe(took.as_secs_f64());
         let count = |family: &Family<Application, Counter>, number: u32| {
             family.get_or_create(&labels).inc_by(u64::from(number));
@@ -230,10 +230,10 @@ impl Metrics {
     pub(crate) fn application(
         &self,
         application: &str,
-        before: (Sync, Health, String),
+        before: (SyncState, Health, String),
         report: &ApplicationReport,
     ) {
-        let labels = |(sync, health, reason): (Sync, Health, String)| Info {
+        let labels = |(sync, health, reason): (SyncState, Health, String)| Info {
             application: application.to_owned(),
             sync_status: sync.to_string(),
             health_status: health.to_string(),
@@ -307,9 +307,9 @@ mod tests {
         let metrics = Metrics::default();
         metrics.request(&Method::PATCH, 409, Duration::from_millis(3));
         let mut report = ApplicationReport::default();
-        let fresh = || (Sync::default(), Health::default(), String::new());
+        let fresh = || (SyncState::default(), Health::default(), String::new());
         metrics.application("web", fresh(), &report);
-        report.sync = Sync::Refused;
+        report.sync = SyncState::Refused;
         metrics.application("web", fresh(), &report);
         let text = metrics.encode();
         assert!(

@@ -142,7 +142,7 @@ pub struct Live {
     pub overdue: bool,
 }
 
-/// What is known of the cluster this turn.
+/// What is known of the cluster this pass.
 #[derive(Debug, Clone, Default)]
 pub struct Observed {
     /// Live objects among those desired or in the inventory. An object that is not here was looked

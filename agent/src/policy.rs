@@ -38,7 +38,7 @@ pub struct Policy {
     pub allow_http: bool,
     /// `file://`, which starts `git upload-pack` here.
     pub allow_file: bool,
-    /// How much one turn may delete.
+    /// How much one pass may delete.
     pub delete_budget: DeleteBudget,
     /// Kinds that are only deleted after a local confirmation.
     pub protected_kinds: BTreeSet<String>,
@@ -71,7 +71,7 @@ pub struct ManagerNames {
     pub controllers: Vec<String>,
 }
 
-/// How much one turn of one application may delete. Over it, nothing is deleted at all.
+/// How much one pass of one application may delete. Over it, nothing is deleted at all.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct DeleteBudget {
@@ -214,7 +214,7 @@ impl Policy {
         self.protected_kinds.contains(&kind_name(object))
     }
 
-    /// Whether `deletes` of `total` objects are more than one turn may delete.
+    /// Whether `deletes` of `total` objects are more than one pass may delete.
     #[must_use]
     pub fn over_budget(&self, deletes: usize, total: usize) -> bool {
         let budget = self.delete_budget;

@@ -3,8 +3,8 @@
 //! Level-triggered: each assignment is compared with the workers there are; a worker whose part did not
 //! change notices nothing.
 
-mod board;
-mod lookout;
+mod freeze;
+mod registry;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,11 +29,11 @@ use crate::plan::Intent;
 use crate::policy::Policy;
 use crate::source::{Source, Wanted};
 
-use board::Board;
+use registry::Registry;
 use worker::{Given, Preview, Shared, Task, Worker};
 
-/// Applications whose turns are taken at once; each has its own concurrency towards the API server.
-const TURNS: usize = 4;
+/// Applications whose passes are taken at once; each has its own concurrency towards the API server.
+const PASSES: usize = 4;
 /// Repositories that are fetched and rendered at once.
 const FETCHES: usize = 4;
 
@@ -45,19 +45,19 @@ pub struct Reconciler {
     pub source: Source,
     /// The agent's own rules.
     pub policy: Arc<Policy>,
-    /// Time between two turns when nothing happens.
+    /// Time between two passes when nothing happens.
     pub interval: Duration,
     /// The newest accepted assignment.
     pub accepted: watch::Receiver<Option<Arc<DecodedAssignment>>>,
     /// The newest report.
     pub reports: watch::Sender<Option<Arc<Report>>>,
-    /// Questions for what a turn would do.
+    /// Questions for what a pass would do.
     pub previews: mpsc::Receiver<PreviewRequest>,
     /// What is counted.
     pub metrics: Metrics,
 }
 
-/// Somebody wants to know what turns would do now.
+/// Somebody wants to know what passes would do now.
 #[derive(Debug)]
 pub struct PreviewRequest {
     /// Of which application; empty: of all.
@@ -115,9 +115,9 @@ impl Reconciler {
             source: self.source,
             policy: self.policy,
             interval: self.interval,
-            board: Board::new(self.reports, self.metrics.clone()),
+            registry: Registry::new(self.reports, self.metrics.clone()),
             metrics: self.metrics,
-            turns: Semaphore::new(TURNS),
+            passes: Semaphore::new(PASSES),
             fetches: Semaphore::new(FETCHES),
         });
         let (ended, mut endings) = mpsc::unbounded_channel();
@@ -291,7 +291,7 @@ impl Workers {
         }
         let moved = changed.keys().cloned().collect();
         self.shared
-            .board
+            .registry
             .assign(assignment.reference, &names, &moved);
         for (name, task) in changed {
             match self.running.get(&name) {

@@ -1,7 +1,7 @@
 //! From outcomes to what is reported. Pure.
 
 use flotilla_shared::digest::Digest;
-use flotilla_shared::health::{Health, Sync};
+use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::object::Action;
 use flotilla_shared::report::{
     ApplicationReport, MAX_MESSAGE_BYTES, MAX_OBJECTS_SHOWN, ObjectCounts, plain_line,
@@ -10,7 +10,7 @@ use flotilla_shared::revision::{Commit, Revision};
 use flotilla_shared::source::SourcePaths;
 use jiff::Timestamp;
 
-use crate::cluster::TurnOutcome;
+use crate::cluster::PassOutcome;
 use crate::policy::Refusal;
 
 /// What the render that is reported of was made from.
@@ -23,13 +23,13 @@ pub struct Sources {
     pub tip: Commit,
 }
 
-/// Brings an application's report up to date after a turn.
+/// Brings an application's report up to date after a pass.
 ///
-/// `revision` is the assigned one, or none where it could not be rendered and the turn kept an older
+/// `revision` is the assigned one, or none where it could not be rendered and the pass kept an older
 /// one in shape; `outcome` is none where nothing was ever rendered.
 pub fn update(
     report: &mut ApplicationReport,
-    outcome: Option<TurnOutcome>,
+    outcome: Option<PassOutcome>,
     refusal: Option<&Refusal>,
     revision: Option<&Revision>,
     rendered: Option<Sources>,
@@ -70,21 +70,21 @@ pub fn update(
     }
     report.attempted = revision.map(|revision| revision.commit.clone());
     if let Some(refusal) = refusal {
-        report.sync = Sync::Refused;
+        report.sync = SyncState::Refused;
         report.reason = Some(refusal.reason);
         report.message = plain_line(&refusal.message, MAX_MESSAGE_BYTES);
         if report.revision.is_none() {
             report.health = Health::Unknown;
         }
     }
-    let is_done = report.sync == Sync::Synced;
+    let is_done = report.sync == SyncState::Synced;
     if let (true, Some(revision)) = (is_done, revision) {
         if report.revision.as_ref() != Some(revision) {
             report.applied_at = Some(now);
         }
         report.revision = Some(revision.clone());
     }
-    // A turn without writes says nothing about what the one before wrote.
+    // A pass without writes says nothing about what the one before wrote.
     if outcome.written > 0 || outcome.pruned > 0 {
         report.written = outcome.written;
         report.pruned = outcome.pruned;

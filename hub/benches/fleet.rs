@@ -15,7 +15,7 @@ use flotilla_hub::fleet::rollout::State;
 use flotilla_hub::fleet::{ClusterRecord, Effect, Event, Fleet, Hello, SessionId, settle_order};
 use flotilla_hub::spec;
 use flotilla_shared::digest::Digest;
-use flotilla_shared::health::{Health, Sync};
+use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::{ClusterName, Epoch};
 use flotilla_shared::report::{ApplicationReport, Report};
 use flotilla_shared::source::{Directories, SourcePaths};
@@ -161,7 +161,7 @@ impl World {
         let applications = decoded.assignment.applications.iter().map(|(name, one)| {
             let report = ApplicationReport {
                 revision: Some(one.revision.clone()),
-                sync: Sync::Synced,
+                sync: SyncState::Synced,
                 health: Health::Current,
                 source_digest: Digest::of(one.revision.commit.as_str().as_bytes()),
                 source_paths: SourcePaths::new([one.path.as_str()]),

@@ -25,7 +25,7 @@ use crate::notify;
 use crate::poll::Pollers;
 use crate::promote;
 use crate::serve::access::Access;
-use crate::serve::doors::Limits;
+use crate::serve::connection_limits::Limits;
 use crate::serve::http::{self, Duty, Probe};
 use crate::serve::oidc::{self, Oidc};
 use crate::serve::rate::Rates;

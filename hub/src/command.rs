@@ -18,7 +18,7 @@ use crate::args::{Args, Ca, Command, Notify};
 use crate::authority::{Authority, External, Rotation, write_private};
 use crate::notify;
 use crate::promote::Credential;
-use crate::serve::doors::Limits;
+use crate::serve::connection_limits::Limits;
 use crate::serve::{oidc, web};
 use crate::spec::can_never_work;
 use crate::store::{self, Store};

@@ -85,7 +85,7 @@ type Members = BTreeMap<ClusterName, (usize, Arc<str>)>;
 
 /// Assignments worked out in one step: as many as take a few milliseconds, so that no agent and no
 /// person waits for ten thousand others.
-const TURN: usize = 500;
+const BATCH: usize = 500;
 
 /// Everything the hub knows.
 #[derive(Debug, Clone, Default)]
@@ -116,7 +116,7 @@ pub struct Fleet {
     /// Clusters whose assignment is to be worked out anew, a turn at a time.
     due: BTreeSet<ClusterName>,
     /// How many of them are a turn.
-    turn: usize,
+    batch: usize,
     /// What the clusters of each environment were given last while no rollout ran.
     followed: BTreeMap<EnvironmentName, settle::Followed>,
     /// When anything was looked at last.
@@ -152,7 +152,7 @@ impl Fleet {
     pub fn new(epoch: Epoch) -> Self {
         Self {
             epoch,
-            turn: TURN,
+            batch: BATCH,
             ..Self::default()
         }
     }
@@ -252,7 +252,7 @@ impl Fleet {
     }
 
     /// Something happened to a cluster: its environment's rollout has to look.
-    fn stir(&mut self, name: &ClusterName) {
+    fn mark_dirty(&mut self, name: &ClusterName) {
         self.dirty.extend(self.environment_of(name));
     }
 

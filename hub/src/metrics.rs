@@ -290,7 +290,7 @@ impl Metrics {
             }
             let (sync, health) = cluster.worst();
             if health == flotilla_shared::health::Health::Failed
-                || sync == flotilla_shared::health::Sync::Refused
+                || sync == flotilla_shared::health::SyncState::Refused
             {
                 add("failed");
             }

@@ -5,7 +5,7 @@ mod filter;
 mod rollout;
 
 use flotilla_proto::v1;
-use flotilla_shared::health::{Health, Sync};
+use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::{ApplicationName, ClusterName};
 use flotilla_shared::report::ApplicationReport;
 use flotilla_shared::wire::{
@@ -26,7 +26,7 @@ use crate::spec::Environment;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Summary {
     /// Worst over its applications.
-    pub sync: Sync,
+    pub sync: SyncState,
     /// Worst over its applications.
     pub health: Health,
     /// Online, synced and healthy at exactly what is assigned.
@@ -254,7 +254,7 @@ fn environment(fleet: &Fleet, environment: &Environment, now: Timestamp) -> v1::
         }
         status.current += u32::from(summary.current);
         status.failed +=
-            u32::from(summary.health == Health::Failed || summary.sync == Sync::Refused);
+            u32::from(summary.health == Health::Failed || summary.sync == SyncState::Refused);
     }
     status.health = health_to_wire(health).into();
     let good = fleet.good(environment);

@@ -60,7 +60,7 @@ impl fmt::Display for Health {
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
-pub enum Sync {
+pub enum SyncState {
     /// Live state equals the rendered commit in every field we own.
     Synced,
     /// A turn is running.
@@ -78,8 +78,8 @@ pub enum Sync {
     Refused,
 }
 
-impl Sync {
-    /// The worst of several; [`Sync::Synced`] of none.
+impl SyncState {
+    /// The worst of several; [`SyncState::Synced`] of none.
     #[must_use]
     pub fn worst(all: impl IntoIterator<Item = Self>) -> Self {
         all.into_iter().max().unwrap_or(Self::Synced)
@@ -100,7 +100,7 @@ impl Sync {
     }
 }
 
-impl fmt::Display for Sync {
+impl fmt::Display for SyncState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }
@@ -117,6 +117,9 @@ mod tests {
             Health::Failed
         );
         assert_eq!(Health::worst([]), Health::Current);
-        assert_eq!(Sync::worst([Sync::Synced, Sync::Applying]), Sync::Applying);
+        assert_eq!(
+            Sync::worst([SyncState::Synced, SyncState::Applying]),
+            SyncState::Applying
+        );
     }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::assignment::AssignmentRef;
 use crate::digest::Digest;
-use crate::health::{Health, Sync};
+use crate::health::{Health, SyncState};
 use crate::id::ApplicationName;
 use crate::object::{Action, ObjectRef};
 use crate::reason::Reason;
@@ -39,8 +39,8 @@ pub struct Report {
 pub struct ApplicationReport {
     /// What was rendered and applied in full last; none: nothing yet.
     pub revision: Option<Revision>,
-    /// See [`Sync`].
-    pub sync: Sync,
+    /// See [`SyncState`].
+    pub sync: SyncState,
     /// The worst of its objects.
     pub health: Health,
     /// Why it is not Synced or not Current.

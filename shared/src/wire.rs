@@ -20,7 +20,7 @@ use jiff::Timestamp;
 
 use crate::assignment::{AssignmentRef, Renderer};
 use crate::digest::Digest;
-use crate::health::{Health, Sync};
+use crate::health::{Health, SyncState};
 use crate::id::{Epoch, Generation, NameError};
 use crate::reason::Reason;
 use crate::revision::Revision;
@@ -213,31 +213,31 @@ pub fn health_to_wire(health: Health) -> v1::Health {
     }
 }
 
-/// An unknown value reads as [`Sync::Unknown`].
+/// An unknown value reads as [`SyncState::Unknown`].
 #[must_use]
-pub fn sync_from_wire(sync: v1::Sync) -> Sync {
+pub fn sync_from_wire(sync: v1::Sync) -> SyncState {
     match sync {
-        v1::Sync::Unspecified => Sync::Unknown,
-        v1::Sync::Synced => Sync::Synced,
-        v1::Sync::OutOfSync => Sync::OutOfSync,
-        v1::Sync::Applying => Sync::Applying,
-        v1::Sync::Refused => Sync::Refused,
-        v1::Sync::Suspended => Sync::Suspended,
-        v1::Sync::Orphaned => Sync::Orphaned,
+        v1::Sync::Unspecified => SyncState::Unknown,
+        v1::Sync::Synced => SyncState::Synced,
+        v1::Sync::OutOfSync => SyncState::OutOfSync,
+        v1::Sync::Applying => SyncState::Applying,
+        v1::Sync::Refused => SyncState::Refused,
+        v1::Sync::Suspended => SyncState::Suspended,
+        v1::Sync::Orphaned => SyncState::Orphaned,
     }
 }
 
 /// See [`sync_from_wire`].
 #[must_use]
-pub fn sync_to_wire(sync: Sync) -> v1::Sync {
+pub fn sync_to_wire(sync: SyncState) -> v1::Sync {
     match sync {
-        Sync::Unknown => v1::Sync::Unspecified,
-        Sync::Synced => v1::Sync::Synced,
-        Sync::OutOfSync => v1::Sync::OutOfSync,
-        Sync::Applying => v1::Sync::Applying,
-        Sync::Refused => v1::Sync::Refused,
-        Sync::Suspended => v1::Sync::Suspended,
-        Sync::Orphaned => v1::Sync::Orphaned,
+        SyncState::Unknown => v1::Sync::Unspecified,
+        SyncState::Synced => v1::Sync::Synced,
+        SyncState::OutOfSync => v1::Sync::OutOfSync,
+        SyncState::Applying => v1::Sync::Applying,
+        SyncState::Refused => v1::Sync::Refused,
+        SyncState::Suspended => v1::Sync::Suspended,
+        SyncState::Orphaned => v1::Sync::Orphaned,
     }
 }
 

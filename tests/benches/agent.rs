@@ -16,14 +16,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flotilla_agent::cluster::{Cluster, Memory, Options, TurnInput, TurnOutcome, Wish};
+use flotilla_agent::cluster::{Cluster, DesiredState, Memory, Options, PassInput, PassOutcome};
 use flotilla_agent::metrics::Metrics;
 use flotilla_agent::plan::{Claims, Intent};
 use flotilla_agent::policy::Policy;
 use flotilla_render::{MemoryTree, render};
 use flotilla_shared::assignment::SyncPolicy;
 use flotilla_shared::digest::Digest;
-use flotilla_shared::health::Sync;
+use flotilla_shared::health::SyncState;
 use flotilla_tests::cluster::TestCluster;
 use futures::{AsyncBufReadExt as _, StreamExt as _};
 use http::Method;
@@ -38,8 +38,8 @@ struct Agent {
     cluster: Cluster,
     metrics: Metrics,
     memory: Memory,
-    wish: Wish,
-    input: TurnInput,
+    desired_state: DesiredState,
+    input: PassInput,
 }
 
 fn config_maps(count: usize) -> String {
@@ -82,33 +82,38 @@ impl Agent {
             cluster: Cluster::new(client, options),
             metrics,
             memory: Memory::default(),
-            wish: Wish::default(),
+            desired_state: DesiredState::default(),
             input: input(namespace, yaml),
         }
     }
 
     fn change(&mut self, namespace: &str, yaml: &str) {
         self.input = input(namespace, yaml);
-        self.wish = Wish::default();
+        self.desired_state = DesiredState::default();
     }
 
-    async fn turn(&mut self) -> (Duration, TurnOutcome) {
+    async fn pass(&mut self) -> (Duration, PassOutcome) {
         let started = Instant::now();
-        if !self.wish.complete {
-            self.wish = self.cluster.wish(&self.input).await.unwrap();
+        if !self.desired_state.complete {
+            self.desired_state = self.cluster.desired_state(&self.input).await.unwrap();
         }
         let name = self.input.application.as_str();
-        self.input.claims = TurnInput::fixed(Claims::of_one(name, &self.wish.desired));
+        self.input.claims = PassInput::fixed(Claims::of_one(name, &self.desired_state.desired));
         let cancel = CancellationToken::new();
         let outcome = self
             .cluster
-            .reconcile(&self.input, &mut self.wish, &mut self.memory, &cancel)
+            .reconcile(
+                &self.input,
+                &mut self.desired_state,
+                &mut self.memory,
+                &cancel,
+            )
             .await;
         (started.elapsed(), outcome)
     }
 }
 
-fn input(namespace: &str, yaml: &str) -> TurnInput {
+fn input(namespace: &str, yaml: &str) -> PassInput {
     let mut tree = MemoryTree::new();
     // Files are bounded; a set is not one file.
     for (index, part) in yaml
@@ -120,14 +125,14 @@ fn input(namespace: &str, yaml: &str) -> TurnInput {
         tree.insert_file(&path, part.as_bytes().to_vec()).unwrap();
     }
     let rendered = render(&tree, "app", &flotilla_render::Options::default()).unwrap();
-    TurnInput {
+    PassInput {
         application: namespace.parse().unwrap(),
         manifests: Arc::new(rendered.manifests),
         content: Digest::of(yaml.as_bytes()),
         sync_policy: SyncPolicy::default(),
         policy: Arc::new(Policy::default()),
         namespace: namespace.to_owned(),
-        claims: TurnInput::fixed(Claims::default()),
+        claims: PassInput::fixed(Claims::default()),
         frozen: false,
         intent: Intent::Run,
         waits_for: None,
@@ -164,10 +169,10 @@ async fn against_kubectl(server: &TestCluster, name: &str, yaml: &str) {
     let client = server.client();
     namespace(&client, name).await;
     let mut agent = Agent::new(client.clone(), name, yaml);
-    let (took, outcome) = agent.turn().await;
+    let (took, outcome) = agent.pass().await;
     assert_eq!(
         outcome.sync,
-        Sync::Synced,
+        SyncState::Synced,
         "{:?} {}",
         outcome.reason,
         outcome.message
@@ -179,10 +184,10 @@ async fn against_kubectl(server: &TestCluster, name: &str, yaml: &str) {
     );
     // The watches have told of our own writes by then.
     tokio::time::sleep(Duration::from_secs(3)).await;
-    let (idle, outcome) = agent.turn().await;
+    let (idle, outcome) = agent.pass().await;
     assert_eq!(outcome.written, 0);
     println!(
-        "{name}: a turn with nothing to do in {idle:?}, {} writes, {} GETs",
+        "{name}: a pass with nothing to do in {idle:?}, {} writes, {} GETs",
         agent.metrics.requests(&Method::PATCH) - writes,
         agent.metrics.requests(&Method::GET) - gets
     );
@@ -221,8 +226,8 @@ async fn against_kubectl(server: &TestCluster, name: &str, yaml: &str) {
     }
 }
 
-/// One object of many changes in Git: until the API server tells others of it, and until the turn is
-/// over, with its records. The median of some rounds; that of the whole turn is returned.
+/// One object of many changes in Git: until the API server tells others of it, and until the pass is
+/// over, with its records. The median of some rounds; that of the whole pass is returned.
 async fn one_changed(client: &kube::Client, agent: &mut Agent, name: &str, yaml: &str) -> Duration {
     let (mut applied, mut over) = (Vec::new(), Vec::new());
     for round in 0..9 {
@@ -244,7 +249,7 @@ async fn one_changed(client: &kube::Client, agent: &mut Agent, name: &str, yaml:
         });
         agent.change(name, &yaml.replacen("value 0'", &format!("{wanted}'"), 1));
         let started = Instant::now();
-        let (took, outcome) = agent.turn().await;
+        let (took, outcome) = agent.pass().await;
         assert_eq!(outcome.written, 1);
         applied.push(seen.await.unwrap().duration_since(started));
         over.push(took);
@@ -252,7 +257,7 @@ async fn one_changed(client: &kube::Client, agent: &mut Agent, name: &str, yaml:
     applied.sort();
     over.sort();
     println!(
-        "{name}: one changed object is applied after {:?} (slowest {:?}), its turn over after {:?}",
+        "{name}: one changed object is applied after {:?} (slowest {:?}), its pass over after {:?}",
         applied[applied.len() / 2],
         applied[applied.len() - 1],
         over[over.len() / 2]
@@ -265,7 +270,7 @@ async fn drift(server: &TestCluster) {
     let client = server.client();
     namespace(&client, "drift").await;
     let mut agent = Agent::new(client.clone(), "drift", &config_maps(1000));
-    agent.turn().await;
+    agent.pass().await;
     let mut changes = agent.cluster.changes(&mut agent.memory);
     let mut slowest = Duration::ZERO;
     for round in 0..9 {
@@ -281,7 +286,7 @@ async fn drift(server: &TestCluster) {
         edited.unwrap();
         changes.changed().await.unwrap();
         tokio::time::sleep(Duration::from_millis(100)).await;
-        let (_, outcome) = agent.turn().await;
+        let (_, outcome) = agent.pass().await;
         assert_eq!(outcome.drifted, 1);
         slowest = slowest.max(started.elapsed());
     }
@@ -294,17 +299,17 @@ async fn ten_thousand(kubeconfig: &Path) {
     namespace(&client, "ten-thousand").await;
     let before = resident();
     let mut agent = Agent::new(client, "ten-thousand", &config_maps(10_000));
-    // The loop holds manifests until its wish is whole.
-    agent.wish = agent.cluster.wish(&agent.input).await.unwrap();
+    // The loop holds manifests until its desired_state is whole.
+    agent.desired_state = agent.cluster.desired_state(&agent.input).await.unwrap();
     agent.input.manifests = Arc::default();
-    let (took, outcome) = agent.turn().await;
+    let (took, outcome) = agent.pass().await;
     assert_eq!(outcome.written, 10_000);
     drop(outcome);
     tokio::time::sleep(Duration::from_secs(5)).await;
-    let (idle, _) = agent.turn().await;
+    let (idle, _) = agent.pass().await;
     let (now, peak) = resident();
     println!(
-        "10,000 objects: applied in {took:?}, a turn with nothing to do in {idle:?}; resident {} MiB at \
+        "10,000 objects: applied in {took:?}, a pass with nothing to do in {idle:?}; resident {} MiB at \
          the start, {} MiB at peak, {} MiB idle",
         before.0 / 1024,
         peak / 1024,

@@ -14,7 +14,7 @@ use flotilla_proto::v1::agent_service_client::AgentServiceClient;
 use flotilla_shared::assignment::{Assignment, AssignmentRef};
 use flotilla_shared::dial::dial;
 use flotilla_shared::digest::Digest;
-use flotilla_shared::health::{Health, Sync};
+use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::ClusterName;
 use flotilla_shared::identity::Identity;
 use flotilla_shared::report::{ApplicationReport, Report};
@@ -319,7 +319,7 @@ impl State {
         let applications = assignment.applications.iter().map(|(name, app)| {
             let report = ApplicationReport {
                 revision: Some(app.revision.clone()),
-                sync: Sync::Synced,
+                sync: SyncState::Synced,
                 health: if failing || app.path.as_str() == bad_path {
                     Health::Failed
                 } else {

@@ -99,7 +99,7 @@ async fn a16_h14_killed_at_any_moment_everything_converges_and_nothing_is_lost()
     hub.kill().await.unwrap();
 }
 
-/// The agent is killed at each write of a turn, before and after it took effect: the record written
+/// The agent is killed at each write of a pass, before and after it took effect: the record written
 /// ahead, each apply, each delete, the record narrowed. Whatever was half done, the next start ends it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a16_killed_at_every_write_of_a_turn_it_is_ended_by_the_next_start() {
@@ -183,7 +183,7 @@ async fn a16_killed_at_every_write_of_a_turn_it_is_ended_by_the_next_start() {
                 world.cluster.heal();
                 agent = world.agent("agent", &[]).unwrap();
             } else {
-                // A turn has no such write.
+                // A pass has no such write.
                 world.cluster.heal();
             }
             synced(commit)

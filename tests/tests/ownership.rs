@@ -24,7 +24,7 @@ use flotilla_apiserver::{Config, Fault, FaultKind};
 use flotilla_shared::assignment::{
     ApplicationAssignment, Assignment, Renderer, SyncPolicy, Tombstone,
 };
-use flotilla_shared::health::Sync;
+use flotilla_shared::health::SyncState;
 use flotilla_shared::id::{ApplicationName, Epoch, Generation};
 use flotilla_shared::report::Report;
 use flotilla_shared::revision::Revision;
@@ -407,7 +407,8 @@ impl World {
                     let name: ApplicationName = name.parse().unwrap();
                     report.applications.get(&name).is_some_and(|one| {
                         let commit = one.revision.as_ref().map(|r| r.commit.to_string());
-                        one.sync == Sync::Synced && commit.as_ref() == Some(&self.heads[place.0])
+                        one.sync == SyncState::Synced
+                            && commit.as_ref() == Some(&self.heads[place.0])
                     })
                 })
         };
@@ -456,7 +457,7 @@ impl World {
         let is_done = |report: &Report| {
             report.applications.iter().all(|(name, one)| {
                 self.assigned.contains_key(name.as_str())
-                    || (one.sync == Sync::Orphaned
+                    || (one.sync == SyncState::Orphaned
                         && one
                             .objects
                             .iter()

@@ -13,11 +13,11 @@ mod chart;
 mod error;
 mod kustomize;
 mod limits;
-mod looked;
 mod manifest;
 mod objects;
 mod output;
 mod plain;
+mod read_set;
 mod substitute;
 mod tree;
 
@@ -97,9 +97,9 @@ const KUSTOMIZATION_FILES: [&str; 3] = ["kustomization.yaml", "kustomization.yml
 /// When the path is missing, or anything below it is malformed, refused or over a limit. Nothing of a
 /// failed render may be used: a part of a set is not the set.
 pub fn render(tree: &dyn Tree, path: &str, options: &Options) -> Result<Rendered, RenderError> {
-    let looked = looked::Looked::new(tree);
-    let mut rendered = render_from(&looked, path, options)?;
-    rendered.source_paths = looked.into_paths();
+    let read_set = read_set::ReadSet::new(tree);
+    let mut rendered = render_from(&read_set, path, options)?;
+    rendered.source_paths = read_set.into_paths();
     Ok(rendered)
 }
 

@@ -17,11 +17,13 @@ use super::{
     Asked, CertificateFacts, DiskFacts, Fact, Facts, KeyFile, Kind, LeaseFacts, RepositoryFacts,
     Right, wanted,
 };
+use crate::api::discovery::Discovery;
+use crate::api::{Api, access};
 use crate::app;
 use crate::args::Check;
-use crate::cluster::{Api, Discovery, access};
+use crate::fence::Fence;
 use crate::inventory::Entry;
-use crate::leader::{Fence, LEASE};
+use crate::leader::LEASE;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::policy::Policy;

@@ -8,12 +8,12 @@ use http::Method;
 use serde_json::Value;
 
 use super::Cluster;
-use super::api::{Api, Error};
-use super::facts::Fact;
 use super::prune::delete;
 use super::takeover::Takeover;
-use super::views::Tenure;
+use crate::api::{Api, Error};
 use crate::health::ObjectHealth;
+use crate::observe::facts::Fact;
+use crate::observe::views::Tenure;
 use crate::plan::{Desired, FORCE_ANNOTATION, IMMUTABLE_ANNOTATION, Live};
 
 /// etcd refuses more; so do we, by name, before the object is sent (A11).

@@ -8,10 +8,10 @@ use flotilla_shared::reason::Reason;
 use serde_json::Value;
 
 use super::desired::{SCALERS, scale_target};
-use super::facts::Fact;
-use super::turn::Turn;
+use super::pass::Pass;
+use crate::observe::facts::Fact;
 
-impl Turn<'_> {
+impl Pass<'_> {
     /// Tells for every object whose number of replicas is in question whether an autoscaler sets it.
     pub(super) async fn settle_replicas(&mut self) {
         let asked: BTreeSet<ObjectRef> = self

@@ -5,7 +5,7 @@ use flotilla_shared::reason::Reason;
 use serde_json::Value;
 
 use super::Cluster;
-use super::api::Error;
+use crate::api::Error;
 use crate::source::Ground;
 
 impl Cluster {

@@ -9,6 +9,7 @@ use flotilla_shared::digest::Digest;
 use flotilla_shared::object::{ObjectNames, ObjectRef};
 use serde_json::{Map, Value, json};
 
+use crate::observe::facts::is_aggregating;
 use crate::plan::{APPLICATION_ANNOTATION, Desired, HOOK_ANNOTATION};
 
 /// Fields of metadata that only a server may set; in Git they are left over from an export (A13).
@@ -85,14 +86,6 @@ pub fn desired(manifest: &Manifest, setting: &Setting<'_>, namespaced: Option<bo
         }
     }
     Desired::new(object, manifest.version().to_owned(), &value)
-}
-
-/// Whether an object is a ClusterRole whose rules are those of others.
-pub(super) fn is_aggregating(value: &Value) -> bool {
-    value
-        .pointer("/aggregationRule/clusterRoleSelectors")
-        .and_then(Value::as_array)
-        .is_some_and(|selectors| !selectors.is_empty())
 }
 
 fn mark(metadata: &mut Map<String, Value>, namespace: &str, application: &str) {

@@ -3,25 +3,25 @@
 use std::sync::Arc;
 
 use flotilla_shared::assignment::Drift;
-use flotilla_shared::health::{Health, Sync};
+use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::object::{Action, ObjectRef};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::ObjectStatus;
 use futures::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
-use super::TurnOutcome;
+use super::PassOutcome;
 use super::apply::Request;
 use super::desired::is_scaler;
+use super::pass::{CHANGED, Pass, TOLD};
 use super::prune::{Deleted, Removal};
-use super::turn::{CHANGED, TOLD, Turn};
 use crate::events::Event;
 use crate::failpoint;
 use crate::health::ObjectHealth;
 use crate::inventory::Entry;
 use crate::plan::{Intent, Plan, Step, forbids};
 
-impl Turn<'_> {
+impl Pass<'_> {
     pub(super) fn note(
         &mut self,
         object: &ObjectRef,
@@ -110,12 +110,12 @@ impl Turn<'_> {
                     | Step::Skip(_, Reason::UnknownKind, _)
             )
         };
-        // What waited for what was just done need not wait for the next turn.
+        // What waited for what was just done need not wait for the next pass.
         self.again = self.outcome.written > 0 && plan.rest.iter().any(waits);
         if definitions.is_empty() || cancel.is_cancelled() {
             return;
         }
-        // Definitions and their objects in one commit converge in one turn (A9).
+        // Definitions and their objects in one commit converge in one pass (A9).
         if let Err(error) = self.cluster.established(&definitions).await {
             tracing::warn!(%error, "new kinds are not served yet");
             self.again = false;
@@ -313,7 +313,7 @@ impl Turn<'_> {
     }
 
     /// Sums up: sync from what could not be done, health from what is.
-    pub(super) fn finish(mut self, best: Sync) -> (TurnOutcome, bool) {
+    pub(super) fn finish(mut self, best: SyncState) -> (PassOutcome, bool) {
         let mut sync = best;
         let mut health = Health::Current;
         let mut usable = true;
@@ -329,8 +329,10 @@ impl Turn<'_> {
                     && status.object.group.is_empty();
                 usable &= self.counts_as(status) == Health::Current || is_unused;
             }
-            if matches!(status.action, Action::Failed | Action::Skipped) && sync == Sync::Synced {
-                sync = Sync::OutOfSync;
+            if matches!(status.action, Action::Failed | Action::Skipped)
+                && sync == SyncState::Synced
+            {
+                sync = SyncState::OutOfSync;
             }
             let badness = |status: &ObjectStatus| {
                 let is_final = status.reason.is_some_and(Reason::is_final);
@@ -359,7 +361,7 @@ impl Turn<'_> {
             message.clone_into(&mut self.outcome.message);
         }
         self.told_of_record();
-        self.outcome.usable = usable && sync == Sync::Synced;
+        self.outcome.usable = usable && sync == SyncState::Synced;
         self.outcome.sync = sync;
         self.outcome.health = health;
         self.outcome.objects = self.statuses.into_values().collect();
@@ -367,7 +369,7 @@ impl Turn<'_> {
     }
 }
 
-impl Turn<'_> {
+impl Pass<'_> {
     /// A record that was changed is told of for a while, where there is nothing else to tell.
     fn told_of_record(&mut self) {
         if let (None, Some((at, why))) = (self.outcome.reason, self.memory.changed)

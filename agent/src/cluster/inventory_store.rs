@@ -10,8 +10,8 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::Cluster;
-use super::api::Error;
 use super::seal::SealKey;
+use crate::api::Error;
 use crate::inventory::{Entry, Inventory};
 
 /// Entries of one ConfigMap: about 300 bytes each, far below 1 MiB.

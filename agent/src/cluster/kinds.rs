@@ -7,10 +7,10 @@ use flotilla_shared::object::ObjectRef;
 use flotilla_shared::reason::Reason;
 
 use super::Cluster;
-use super::api::Error;
 use super::desired::{Setting, autoscaled, desired};
-use super::discovery::Resource;
-use super::turn::{TurnInput, Wish};
+use super::pass::{DesiredState, PassInput};
+use crate::api::Error;
+use crate::api::discovery::Resource;
 use crate::inventory::Inventory;
 use crate::plan::Desired;
 
@@ -20,7 +20,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When the API server cannot be asked.
-    pub async fn wish(&self, input: &TurnInput) -> Result<Wish, Error> {
+    pub async fn desired_state(&self, input: &PassInput) -> Result<DesiredState, Error> {
         let mut discovery = self.discovery.lock().await;
         let missing = input
             .manifests
@@ -45,7 +45,7 @@ impl Cluster {
             let namespaced = found.map(|resource| resource.namespaced);
             Arc::new(desired(manifest, &setting, namespaced))
         });
-        Ok(Wish {
+        Ok(DesiredState {
             desired: Arc::new(objects.collect()),
             complete,
         })

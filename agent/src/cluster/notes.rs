@@ -1,4 +1,4 @@
-//! What a turn remembers of what it saw: drift and since when, health, hooks that ran, and what of it is
+//! What a pass remembers of what it saw: drift and since when, health, hooks that ran, and what of it is
 //! ours. Asks nobody and writes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,12 +10,12 @@ use flotilla_shared::object::{Action, ObjectRef};
 use flotilla_shared::reason::Reason;
 use jiff::Timestamp;
 
-use super::turn::Turn;
+use super::pass::Pass;
 use crate::health::ObjectHealth;
 use crate::inventory::Entry;
 use crate::plan::{Desired, Observed, Plan, Step};
 
-impl Turn<'_> {
+impl Pass<'_> {
     /// Remembers who changed what, and since when.
     pub(super) fn note_drift(&mut self, observed: &Observed, made: &Plan, now: Duration) {
         let mut drifting: BTreeSet<ObjectRef> = BTreeSet::new();

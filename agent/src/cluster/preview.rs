@@ -1,4 +1,4 @@
-//! What a turn would do now, by the API server's own dry run, and how that differs from what is live.
+//! What a pass would do now, by the API server's own dry run, and how that differs from what is live.
 //! Changes nothing. Values of Secrets never leave this room.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,9 +15,9 @@ use http::Method;
 use serde_json::Value;
 
 use super::Cluster;
-use super::api::Error;
 use super::inventory_store::Stored;
-use super::turn::{Memory, Turn, TurnInput, Wish};
+use super::pass::{DesiredState, Memory, Pass, PassInput};
+use crate::api::Error;
 use crate::plan::{Desired, Fit, Step};
 
 /// Most objects of one application that are shown.
@@ -38,14 +38,14 @@ const BOOKKEEPING: [&str; 5] = [
 ];
 
 impl Cluster {
-    /// What a turn would do.
+    /// What a pass would do.
     ///
     /// # Errors
     /// When the API server cannot be asked.
     pub async fn preview(
         &self,
-        input: &TurnInput,
-        wish: &Wish,
+        input: &PassInput,
+        desired_state: &DesiredState,
         memory: &Memory,
     ) -> Result<v1::ApplicationPlan, Error> {
         let stored: Stored = match &memory.stored {
@@ -54,7 +54,7 @@ impl Cluster {
         };
         let mut scratch = Memory::default();
         let account = input.policy.account(&input.application);
-        let turn = Turn {
+        let pass = Pass {
             cluster: self,
             api: self.api.as_account(account.map(Arc::from)),
             input,
@@ -62,19 +62,19 @@ impl Cluster {
                 Some(tenure) => Arc::clone(tenure),
                 None => self.tenure(&mut scratch),
             },
-            desired: Arc::clone(&wish.desired),
+            desired: Arc::clone(&desired_state.desired),
             facts: BTreeMap::new(),
             inventory: stored.inventory.clone(),
             statuses: BTreeMap::new(),
-            outcome: super::TurnOutcome::default(),
+            outcome: super::PassOutcome::default(),
             again: false,
             memory: &mut scratch,
         };
-        turn.preview(&stored).await
+        pass.preview(&stored).await
     }
 }
 
-impl Turn<'_> {
+impl Pass<'_> {
     async fn preview(mut self, stored: &Stored) -> Result<v1::ApplicationPlan, Error> {
         let made = self.observe(stored).await?.0;
         let mut result = v1::ApplicationPlan {
@@ -141,11 +141,11 @@ impl Turn<'_> {
         }
         result.truncated = asked.len() + changes.len() > MAX_CHANGES;
         asked.truncate(MAX_CHANGES);
-        let (turn, only) = (&self, &shown_only);
+        let (pass, only) = (&self, &shown_only);
         let shown: Vec<v1::ObjectChange> = futures::stream::iter(asked)
             .map(|desired| async move {
                 let reported = only.get(&desired.object);
-                let mut change = turn.change(desired).await;
+                let mut change = pass.change(desired).await;
                 if let Some((reason, message)) = reported {
                     change.action = v1::Action::Skipped.into();
                     change.reason = reason.to_string();

@@ -6,10 +6,10 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::Cluster;
-use super::api::{Api, Error};
-use super::facts::annotation;
-use super::fields;
-use super::views::Tenure;
+use crate::api::{Api, Error};
+use crate::observe::facts::annotation;
+use crate::observe::fields;
+use crate::observe::views::Tenure;
 use crate::plan::{APPLICATION_ANNOTATION, Marks, PRUNE_ANNOTATION, forbids};
 
 /// One delete.

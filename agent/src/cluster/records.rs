@@ -9,7 +9,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::Cluster;
-use super::api::Error;
+use crate::api::Error;
 
 impl Cluster {
     fn record(&self, plural: &str, name: &str) -> String {

@@ -7,7 +7,7 @@ use http::Method;
 use serde_json::json;
 
 use super::Cluster;
-use super::api::Error;
+use crate::api::Error;
 
 /// The Secret of the agent's namespace that keeps the key.
 const SECRET: &str = "flotilla-agent-seal";

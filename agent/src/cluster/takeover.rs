@@ -5,12 +5,12 @@ use flotilla_shared::reason::Reason;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::api::{Api, Error};
-use super::facts::Reader;
-use super::facts::{Fact, Wanted};
-use super::share::Share;
-use super::views::Tenure;
-use super::{fields, foreign};
+use crate::api::{Api, Error};
+use crate::observe::facts::Reader;
+use crate::observe::facts::{Fact, Wanted};
+use crate::observe::share::Share;
+use crate::observe::views::Tenure;
+use crate::observe::{fields, foreign};
 use crate::plan::Desired;
 
 /// The manager that holds a value for whoever takes it over (Kubernetes: "transferring ownership").

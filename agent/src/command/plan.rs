@@ -1,4 +1,4 @@
-//! `flotilla-agent plan`: what a turn would change for a commit, without a hub.
+//! `flotilla-agent plan`: what a pass would change for a commit, without a hub.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -13,11 +13,12 @@ use flotilla_shared::wire::{object_from_wire, planned_word};
 use serde_json::{Value, json};
 
 use super::render::{rendered, tell};
+use crate::api::access;
 use crate::app;
 use crate::args::{Plan, PlanOutput};
-use crate::cluster::Managers;
-use crate::cluster::{Cluster, Memory, Options, TurnInput, access};
+use crate::cluster::{Cluster, Memory, Options, PassInput};
 use crate::health::Rules;
+use crate::observe::managers::Managers;
 use crate::plan::{Claims, Intent};
 
 /// Renders, asks the API server, and prints.
@@ -46,22 +47,25 @@ pub(super) async fn run(args: Plan) -> anyhow::Result<ExitCode> {
     let rendered =
         tokio::task::spawn_blocking(move || rendered(&source, Some(capabilities))).await??;
     tell(&rendered, is_debug)?;
-    let mut input = TurnInput {
+    let mut input = PassInput {
         application: args.application,
         content: Digest::of_parts(rendered.files_read.iter().map(String::as_bytes)),
         manifests: Arc::new(rendered.manifests),
         sync_policy: SyncPolicy::default(),
         policy: Arc::new(policy),
         namespace,
-        claims: TurnInput::fixed(Claims::default()),
+        claims: PassInput::fixed(Claims::default()),
         frozen: true,
         intent: Intent::Run,
         waits_for: None,
     };
-    let wish = cluster.wish(&input).await.context("cannot plan")?;
-    input.claims = TurnInput::fixed(Claims::of_one(input.application.as_str(), &wish.desired));
+    let desired_state = cluster.desired_state(&input).await.context("cannot plan")?;
+    input.claims = PassInput::fixed(Claims::of_one(
+        input.application.as_str(),
+        &desired_state.desired,
+    ));
     let plan = cluster
-        .preview(&input, &wish, &Memory::default())
+        .preview(&input, &desired_state, &Memory::default())
         .await
         .context("cannot plan")?;
     let text = match args.output {

@@ -5,7 +5,7 @@ use crate::identity::{Certified, Error};
 
 impl Connection {
     /// Takes a certificate that has just been kept in files, to show it when all pods have it.
-    pub(super) fn has(&mut self, certified: Certified) {
+    pub(super) fn set_certified(&mut self, certified: Certified) {
         tracing::info!(expires_at = %certified.expires_at, "certificate renewed");
         self.metrics.certificate(certified.expires_at);
         self.renewed.send_modify(|times| *times += 1);
@@ -51,7 +51,7 @@ impl Connection {
         }
         match recovered {
             Ok(Some(certified)) => {
-                self.has(certified);
+                self.set_certified(certified);
                 if let Some(kept) = &mut self.kept {
                     let times = *self.renewed.borrow();
                     // Fails only when the agent stops.

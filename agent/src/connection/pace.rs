@@ -21,14 +21,14 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// Waits for a turn and takes it. Giving up while waiting takes none.
-    pub(super) async fn turn(&mut self) {
+    /// Waits for a pass and takes it. Giving up while waiting takes none.
+    pub(super) async fn permit(&mut self) {
         loop {
             let now = Instant::now();
             if self.0.try_take(RATE, now) {
                 return;
             }
-            // What a turn would have to wait for, asked of a copy.
+            // What a pass would have to wait for, asked of a copy.
             let mut asked = self.0;
             let wait = asked.take(RATE, 1.0, now);
             tokio::time::sleep(wait).await;

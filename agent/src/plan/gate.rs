@@ -1,7 +1,7 @@
 //! What has to wait for what: hooks, explicit waves, `depends-on`. Pure.
 //!
 //! A gate holds back changes only. An object that is as it should be is never touched by it, and every
-//! turn judges anew, so that nothing waits on a memory.
+//! pass judges anew, so that nothing waits on a memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 

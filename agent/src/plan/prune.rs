@@ -126,7 +126,7 @@ fn decide(inputs: &Inputs<'_>, entry: &Entry) -> Option<Step> {
     if !inputs.observed.complete {
         return hold(
             Reason::PartialDiscovery,
-            "the API server could not be read completely; nothing is deleted this turn",
+            "the API server could not be read completely; nothing is deleted this pass",
         );
     }
     let (Some(live), Some(marks)) = (live, marks) else {
@@ -152,7 +152,7 @@ fn decide(inputs: &Inputs<'_>, entry: &Entry) -> Option<Step> {
     if !inputs.claims.complete {
         return hold(
             Reason::InventoryUnavailable,
-            "another application's objects are not known this turn, and this one may have moved there",
+            "another application's objects are not known this pass, and this one may have moved there",
         );
     }
     if !inputs.inventory_proven {

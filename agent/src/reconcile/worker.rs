@@ -1,4 +1,4 @@
-//! One application's loop: fetch, render, take turns. Applications run side by side, so that a slow
+//! One application's loop: fetch, render, take passes. Applications run side by side, so that a slow
 //! repository, a broken commit or a large set holds up nobody else (I8).
 
 mod fetch;
@@ -11,7 +11,7 @@ use flotilla_proto::v1;
 use flotilla_shared::assignment::ApplicationAssignment;
 use flotilla_shared::backoff::Backoff;
 use flotilla_shared::digest::Digest;
-use flotilla_shared::health::{Health, Sync};
+use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::ApplicationName;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::ApplicationReport;
@@ -21,17 +21,17 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::board::Board;
-use super::lookout::Lookout;
-use crate::cluster::{Cluster, Memory, TurnInput, TurnOutcome, Wish};
+use super::freeze::FreezeDetector;
+use super::registry::Registry;
+use crate::cluster::{Cluster, DesiredState, Memory, PassInput, PassOutcome};
 use crate::metrics::Metrics;
 use crate::plan::{Claims, Intent};
 use crate::policy::{Policy, Refusal};
 use crate::source::{Rendered, Source, Wanted};
 
-/// Events of one object come in bursts; a turn waits for the burst to end.
-const SETTLE: Duration = Duration::from_millis(100);
-/// While something is on its way, a turn is taken at least this often.
+/// Events of one object come in bursts; a pass waits for the burst to end.
+const DEBOUNCE: Duration = Duration::from_millis(100);
+/// While something is on its way, a pass is taken at least this often.
 const WAITING_INTERVAL: Duration = Duration::from_secs(5);
 /// A fetch that is quicker than this is waited for before what runs is looked after.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -93,14 +93,14 @@ pub(super) struct Shared {
     pub(super) source: Source,
     pub(super) policy: Arc<Policy>,
     pub(super) interval: Duration,
-    pub(super) board: Board,
+    pub(super) registry: Registry,
     pub(super) metrics: Metrics,
-    /// Turns and fetches at once.
-    pub(super) turns: Semaphore,
+    /// Passes and fetches at once.
+    pub(super) passes: Semaphore,
     pub(super) fetches: Semaphore,
 }
 
-/// Somebody wants to know what a turn would do now.
+/// Somebody wants to know what a pass would do now.
 pub(super) struct Preview {
     /// As if the application was removed with its objects.
     pub(super) removal: bool,
@@ -109,7 +109,7 @@ pub(super) struct Preview {
 
 type Fetch = JoinHandle<Result<Rendered, Refusal>>;
 
-/// One application's state between turns.
+/// One application's state between passes.
 pub(super) struct Worker {
     shared: Arc<Shared>,
     name: ApplicationName,
@@ -122,7 +122,7 @@ pub(super) struct Worker {
     /// The assignment that was rendered, or refused, last.
     settled_for: Option<Box<Wanted>>,
     rendered: Option<Rendered>,
-    wish: Wish,
+    desired_state: DesiredState,
     /// Why the newest commit could not be rendered; the objects of the last good one are still kept
     /// in shape.
     refusal: Option<Refusal>,
@@ -132,7 +132,7 @@ pub(super) struct Worker {
     report: ApplicationReport,
     /// Since when health has been waited for.
     waiting_since: Option<Instant>,
-    lookout: Lookout,
+    freeze_detector: FreezeDetector,
 }
 
 /// Why a wait ended.
@@ -140,7 +140,7 @@ enum Woken {
     Stopped,
     Task,
     Fetched,
-    Turn,
+    Pass,
     Preview(Preview),
 }
 
@@ -161,13 +161,13 @@ impl Worker {
             fetch: None,
             settled_for: None,
             rendered: None,
-            wish: Wish::default(),
+            desired_state: DesiredState::default(),
             refusal: None,
             retry: None,
             memory: Memory::default(),
             report: ApplicationReport::default(),
             waiting_since: None,
-            lookout: Lookout::default(),
+            freeze_detector: FreezeDetector::default(),
         }
     }
 
@@ -175,7 +175,7 @@ impl Worker {
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let shared = Arc::clone(&self.shared);
         let mut changes = shared.cluster.changes(&mut self.memory);
-        let mut claims = shared.board.claims();
+        let mut claims = shared.registry.claims();
         loop {
             let Given { task, standing } = self.given.borrow_and_update().clone();
             self.standing = standing;
@@ -185,22 +185,24 @@ impl Worker {
             self.begin_fetch(&task);
             let just_begun = self.fetch.is_some();
             if just_begun {
-                // Most fetches are over in no time, and then there is one turn instead of two.
+                // Most fetches are over in no time, and then there is one pass instead of two.
                 let patience = Instant::now() + PATIENCE;
                 match self.wait(patience, None, None, &stop).await {
                     Woken::Stopped => return,
                     Woken::Task => continue,
                     Woken::Preview(reply) => self.preview(&task, reply).await,
-                    Woken::Fetched | Woken::Turn => {}
+                    Woken::Fetched | Woken::Pass => {}
                 }
             }
             changes.mark_unchanged();
             claims.mark_unchanged();
             if let Some(application) = task.application() {
-                self.lookout.look(&shared, &self.name, application).await;
+                self.freeze_detector
+                    .look(&shared, &self.name, application)
+                    .await;
             }
             let standing = self.standing.clone();
-            let is_gone = self.turn(&task, &standing).await;
+            let is_gone = self.pass(&task, &standing).await;
             if standing.is_cancelled() {
                 if stop.is_cancelled() {
                     self.abort_fetch();
@@ -209,7 +211,7 @@ impl Worker {
                 continue;
             }
             if is_gone {
-                shared.board.remove(&self.name);
+                shared.registry.remove(&self.name);
                 return;
             }
             let next = Instant::now() + self.until_next();
@@ -219,12 +221,12 @@ impl Worker {
             {
                 Woken::Stopped => return,
                 Woken::Preview(reply) => self.preview(&task, reply).await,
-                Woken::Task | Woken::Fetched | Woken::Turn => {}
+                Woken::Task | Woken::Fetched | Woken::Pass => {}
             }
         }
     }
 
-    /// Answers what a turn would do now.
+    /// Answers what a pass would do now.
     async fn preview(&mut self, task: &Task, asked: Preview) {
         let Preview { removal, reply } = asked;
         if removal {
@@ -244,7 +246,7 @@ impl Worker {
             Some(input) => {
                 match shared
                     .cluster
-                    .preview(&input, &self.wish, &self.memory)
+                    .preview(&input, &self.desired_state, &self.memory)
                     .await
                 {
                     Ok(made) => plan = made,
@@ -263,9 +265,9 @@ impl Worker {
 
     /// What the removal of the application with its objects would do now.
     async fn removal(&self, suspended: bool) -> v1::ApplicationPlan {
-        let nothing = Wish {
+        let nothing = DesiredState {
             complete: true,
-            ..Wish::default()
+            ..DesiredState::default()
         };
         let task = Task::End {
             intent: Intent::Remove,
@@ -287,12 +289,12 @@ impl Worker {
         plan
     }
 
-    /// How long until a turn is due although nothing happened.
+    /// How long until a pass is due although nothing happened.
     fn until_next(&self) -> Duration {
         let jitter = rand::Rng::random_range(&mut rand::rng(), 0.8..1.0);
         let mut wait = self.shared.interval.mul_f64(jitter);
         let is_waiting = self.refusal.is_some()
-            || self.report.sync != Sync::Synced
+            || self.report.sync != SyncState::Synced
             || self.report.health != Health::Current;
         if is_waiting {
             wait = wait.min(WAITING_INTERVAL);
@@ -337,12 +339,12 @@ impl Worker {
             }
             result = fetched => result,
             () = changed(changes) => {
-                tokio::time::sleep(SETTLE).await;
-                return Woken::Turn;
+                tokio::time::sleep(DEBOUNCE).await;
+                return Woken::Pass;
             }
             Some(reply) = self.previews.recv() => return Woken::Preview(reply),
-            () = changed(claims) => return Woken::Turn,
-            () = tokio::time::sleep_until(until) => return Woken::Turn,
+            () = changed(claims) => return Woken::Pass,
+            () = tokio::time::sleep_until(until) => return Woken::Pass,
         };
         let result = result.unwrap_or_else(|_| {
             Err(Refusal::new(
@@ -354,8 +356,8 @@ impl Worker {
         Woken::Fetched
     }
 
-    /// A turn. Returns whether nothing is left of an application that is not to run.
-    async fn turn(&mut self, task: &Task, cancel: &CancellationToken) -> bool {
+    /// A pass. Returns whether nothing is left of an application that is not to run.
+    async fn pass(&mut self, task: &Task, cancel: &CancellationToken) -> bool {
         let shared = Arc::clone(&self.shared);
         let frozen = shared.cluster.frozen().await;
         let by_hub = task
@@ -363,21 +365,21 @@ impl Worker {
             .then(|| "suspended at the hub".to_owned());
         let suspended = frozen.or(by_hub);
         let Some(input) = self.input(task, suspended.is_some()) else {
-            self.settle(task, None, suspended.as_deref());
+            self.update_report(task, None, suspended.as_deref());
             return false;
         };
-        if !self.wish.complete {
-            match shared.cluster.wish(&input).await {
-                Ok(wish) => self.wish = wish,
+        if !self.desired_state.complete {
+            match shared.cluster.desired_state(&input).await {
+                Ok(desired_state) => self.desired_state = desired_state,
                 Err(error) => {
-                    let outcome = TurnOutcome {
-                        sync: Sync::OutOfSync,
+                    let outcome = PassOutcome {
+                        sync: SyncState::OutOfSync,
                         health: Health::Unknown,
                         reason: Some(error.reason),
                         message: error.message,
-                        ..TurnOutcome::default()
+                        ..PassOutcome::default()
                     };
-                    self.settle(task, Some(outcome), suspended.as_deref());
+                    self.update_report(task, Some(outcome), suspended.as_deref());
                     return false;
                 }
             }
@@ -386,29 +388,29 @@ impl Worker {
             && self.fetch.is_none()
             && (task.is_end() || self.settled_for.as_deref() == task.wanted());
         shared
-            .board
-            .wish(&self.name, &self.wish.desired, is_exact, cancel);
-        let Ok(_slot) = shared.turns.acquire().await else {
+            .registry
+            .desired_state(&self.name, &self.desired_state.desired, is_exact, cancel);
+        let Ok(_slot) = shared.passes.acquire().await else {
             return false;
         };
         let started = std::time::Instant::now();
         let outcome = shared
             .cluster
-            .reconcile(&input, &mut self.wish, &mut self.memory, cancel)
+            .reconcile(&input, &mut self.desired_state, &mut self.memory, cancel)
             .await;
         shared
             .metrics
-            .turn(self.name.as_str(), started.elapsed(), &outcome);
-        if self.wish.complete
+            .pass(self.name.as_str(), started.elapsed(), &outcome);
+        if self.desired_state.complete
             && let Some(rendered) = &mut self.rendered
         {
-            // The objects are in the wish; the manifests need not be kept twice.
+            // The objects are in the desired state; the manifests need not be kept twice.
             rendered.manifests = Arc::default();
         }
         if cancel.is_cancelled() {
             return false;
         }
-        let is_over = matches!(outcome.sync, Sync::Synced | Sync::Orphaned)
+        let is_over = matches!(outcome.sync, SyncState::Synced | SyncState::Orphaned)
             && outcome.remembered == 0
             && outcome.reason != Some(Reason::InventoryChanged);
         if task.is_end() && !input.frozen && is_over {
@@ -421,22 +423,22 @@ impl Worker {
                 }
                 Err(error) => {
                     tracing::warn!(application = %self.name, %error, "cannot drop the inventory");
-                    self.settle(task, Some(outcome), suspended.as_deref());
+                    self.update_report(task, Some(outcome), suspended.as_deref());
                     false
                 }
             };
         }
         if is_exact
-            && outcome.sync == Sync::Synced
+            && outcome.sync == SyncState::Synced
             && let Some(rendered) = self.rendered.as_ref().filter(|one| one.answers.is_some())
         {
             shared.source.ran(&self.name, rendered.content);
         }
-        self.settle(task, Some(outcome), suspended.as_deref());
+        self.update_report(task, Some(outcome), suspended.as_deref());
         false
     }
 
-    fn input(&self, task: &Task, frozen: bool) -> Option<TurnInput> {
+    fn input(&self, task: &Task, frozen: bool) -> Option<PassInput> {
         let (manifests, content) = match (&self.rendered, task) {
             (Some(rendered), Task::Run { .. }) => {
                 (Arc::clone(&rendered.manifests), rendered.content)
@@ -445,7 +447,7 @@ impl Worker {
             (_, Task::End { .. }) => (Arc::default(), Digest::default()),
         };
         let application = task.application();
-        Some(TurnInput {
+        Some(PassInput {
             application: self.name.clone(),
             manifests,
             content,
@@ -454,11 +456,11 @@ impl Worker {
                 .unwrap_or_default(),
             policy: Arc::clone(&self.shared.policy),
             namespace: application.map(|a| a.namespace.clone()).unwrap_or_default(),
-            claims: self.shared.board.claims(),
+            claims: self.shared.registry.claims(),
             frozen,
             intent: task.intent(),
             waits_for: application.and_then(|application| {
-                let waits = |name: &&ApplicationName| !self.shared.board.is_ready(name);
+                let waits = |name: &&ApplicationName| !self.shared.registry.is_ready(name);
                 application.depends_on.iter().find(waits).cloned()
             }),
         })

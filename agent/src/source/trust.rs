@@ -173,7 +173,7 @@ impl Trust {
                 && let Err(refusal) = self.signed(remote, commit, &rule, floor.as_ref(), seen)
             {
                 // So that the clock does not begin anew with each restart.
-                self.save(&mut record).map_err(|error| kept(&error))?;
+                self.save(&mut record).map_err(|error| refusal_of(&error))?;
                 return Err(refusal);
             }
             seen
@@ -216,7 +216,7 @@ impl Trust {
             next.accept(&wanted.name, admitted.accepted, admitted.moves_branch)?;
             self.save(next)
         };
-        remember(&mut next).map_err(|error| kept(&error))?;
+        remember(&mut next).map_err(|error| refusal_of(&error))?;
         *record = next;
         Ok(admitted
             .note
@@ -245,7 +245,7 @@ impl Trust {
         }
         let mut next = record.clone();
         next.release(name, standing);
-        self.save(&mut next).map_err(|error| kept(&error))?;
+        self.save(&mut next).map_err(|error| refusal_of(&error))?;
         *record = next;
         Ok(())
     }
@@ -264,7 +264,7 @@ impl Trust {
         self.note_release(|record| record.releases.remove(name).is_some());
     }
 
-    /// What is not kept is noted again: at the next turn, or never, which makes an upgrade of what could
+    /// What is not kept is noted again: at the next pass, or never, which makes an upgrade of what could
     /// have been an installation.
     fn note_release(&self, note: impl FnOnce(&mut Record) -> bool) {
         let mut record = self.record.lock();
@@ -440,7 +440,7 @@ impl Trust {
     }
 }
 
-fn kept(error: &Error) -> Refusal {
+fn refusal_of(error: &Error) -> Refusal {
     Refusal::new(Reason::LedgerUnavailable, error.to_string())
 }
 

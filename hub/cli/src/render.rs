@@ -21,7 +21,7 @@ pub(crate) use rollout::{next, words};
 pub use status::{StatusOptions, change, moved, status};
 pub use table::{Cell, Table};
 
-use flotilla_shared::health::{Health, Sync};
+use flotilla_shared::health::{Health, SyncState};
 use jiff::Timestamp;
 
 use crate::view::{Connection, StepState};
@@ -100,11 +100,13 @@ fn span(seconds: i64) -> String {
     }
 }
 
-fn sync_cell(sync: Sync) -> Cell {
+fn sync_cell(sync: SyncState) -> Cell {
     let tone = match sync {
-        Sync::Synced => Tone::Good,
-        Sync::Applying | Sync::Orphaned | Sync::Suspended | Sync::Unknown => Tone::Warn,
-        Sync::OutOfSync | Sync::Refused => Tone::Bad,
+        SyncState::Synced => Tone::Good,
+        SyncState::Applying | SyncState::Orphaned | SyncState::Suspended | SyncState::Unknown => {
+            Tone::Warn
+        }
+        SyncState::OutOfSync | SyncState::Refused => Tone::Bad,
     };
     Cell::new(tone, sync.as_str())
 }

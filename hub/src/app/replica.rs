@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{Start, bind, decide};
-use crate::serve::doors::Limits;
+use crate::serve::connection_limits::Limits;
 use crate::serve::http::{self, Duty, Probe};
 use crate::serve::standby::PassOn;
 use crate::serve::trust::{self, Trust};

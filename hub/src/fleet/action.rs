@@ -14,8 +14,8 @@ use jiff::Timestamp;
 use super::Fleet;
 use super::environment::{Mark, Pin, Scope};
 use super::event::{AuditEntry, Effect};
-use crate::near::missing;
 use crate::spec::Strategy;
+use crate::suggestion::missing;
 
 /// A cluster or an environment.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -56,7 +56,7 @@ impl Fleet {
 
     /// Has a turn at those that are marked.
     pub(super) fn assign_due(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        for _ in 0..self.turn {
+        for _ in 0..self.batch {
             let Some(name) = self.due.pop_first() else {
                 return;
             };
@@ -378,7 +378,7 @@ applications: [{name: web, repository: fleet, path: web}]
     fn a_commit_for_many_clusters_holds_nobody_else_up() {
         let now = Timestamp::UNIX_EPOCH;
         let mut fleet = Fleet::new(Epoch(1));
-        fleet.turn = 3;
+        fleet.batch = 3;
         let spec = std::sync::Arc::new(spec::parse("f", FILE).unwrap());
         fleet.step(Event::SpecChanged(spec), now);
         for index in 0..8 {

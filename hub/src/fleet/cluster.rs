@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flotilla_shared::assignment::AssignmentRef;
 use flotilla_shared::digest::Digest;
-use flotilla_shared::health::{Health, Sync};
+use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::ApplicationName;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::Report;
@@ -67,10 +67,10 @@ impl Problem {
 
     /// What it means for the application. One that waits for its first commit was not refused.
     #[must_use]
-    pub fn sync(&self) -> Sync {
+    pub fn sync(&self) -> SyncState {
         match self.reason {
-            Reason::WaitsForRollout | Reason::NoRevision => Sync::Unknown,
-            _ => Sync::Refused,
+            Reason::WaitsForRollout | Reason::NoRevision => SyncState::Unknown,
+            _ => SyncState::Refused,
         }
     }
 }
@@ -153,14 +153,14 @@ impl Cluster {
 
     /// Worst sync state and health over its applications.
     #[must_use]
-    pub fn worst(&self) -> (Sync, Health) {
-        let mut sync = Sync::Synced;
+    pub fn worst(&self) -> (SyncState, Health) {
+        let mut sync = SyncState::Synced;
         let mut health = Health::Current;
         for (name, placed) in &self.placed {
             let report = self.report.as_ref().and_then(|r| r.applications.get(name));
             let (app_sync, app_health) = match report {
                 Some(report) => (report.sync, report.health),
-                None => (Sync::Unknown, Health::Unknown),
+                None => (SyncState::Unknown, Health::Unknown),
             };
             sync = sync.max(
                 placed
@@ -171,7 +171,7 @@ impl Cluster {
             health = health.max(app_health);
         }
         if self.refusal.is_some() {
-            sync = Sync::Refused;
+            sync = SyncState::Refused;
         }
         (sync, health)
     }
@@ -206,7 +206,8 @@ impl Cluster {
             };
             exact
                 && placed.problem.is_none()
-                && report.is_some_and(|r| r.sync == Sync::Synced && r.health == Health::Current)
+                && report
+                    .is_some_and(|r| r.sync == SyncState::Synced && r.health == Health::Current)
         })
     }
 

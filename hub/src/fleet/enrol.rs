@@ -92,7 +92,7 @@ impl Fleet {
         }));
         self.clusters.entry(name.clone()).or_default().record = record.clone();
         self.membership_changed();
-        self.stir(name);
+        self.mark_dirty(name);
         self.touch(name);
         self.touch_environments();
         effects.push(Effect::StoreCluster(name.clone(), Box::new(record)));

@@ -67,7 +67,7 @@ impl Fleet {
             self.assign_again(BTreeSet::from([name.clone()]));
         }
         self.measure(&name, now, effects);
-        self.stir(&name);
+        self.mark_dirty(&name);
         self.touch(&name);
         self.touch_environments();
         effects.push(Effect::StoreReport(name, report, current_since));
@@ -99,7 +99,7 @@ impl Fleet {
             let first = cluster.vouched_at.replace(now).is_none();
             let name = name.clone();
             if first || self.is_asked(&name) {
-                self.stir(&name);
+                self.mark_dirty(&name);
             }
         }
         let Some(cluster) = self.live(name, session) else {
@@ -117,7 +117,7 @@ impl Fleet {
         if cluster.accepted != accepted {
             cluster.accepted = accepted;
             cluster.note_current(now);
-            self.stir(name);
+            self.mark_dirty(name);
             self.touch(name);
         }
         if lost {

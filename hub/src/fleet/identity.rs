@@ -209,7 +209,7 @@ impl Fleet {
             detail: why,
             ..super::AuditEntry::default()
         }));
-        self.stir(name);
+        self.mark_dirty(name);
         self.touch(name);
     }
 
@@ -222,7 +222,7 @@ impl Fleet {
                 name.clone(),
                 Box::new(cluster.record.clone()),
             ));
-            self.stir(name);
+            self.mark_dirty(name);
             self.touch(name);
             self.assign(name, now, effects);
         }

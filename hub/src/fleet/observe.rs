@@ -5,7 +5,7 @@ use std::iter::Peekable;
 
 use flotilla_shared::assignment::ApplicationAssignment;
 use flotilla_shared::digest::Digest;
-use flotilla_shared::health::{Health, Sync};
+use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::{ApplicationName, ClusterName};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::{ApplicationReport, Report};
@@ -133,12 +133,12 @@ fn application(
         }
     };
     let reason = report.reason.unwrap_or(Reason::Unhealthy);
-    if report.sync == Sync::Refused && !PASSING.contains(&reason) {
+    if report.sync == SyncState::Refused && !PASSING.contains(&reason) {
         return Verdict::Failed(reason, text("refused"));
     }
     // What the API server refuses for good needs no deadline to be called a failure.
     let attempted = report.attempted.as_ref() == Some(&assigned.revision.commit);
-    if attempted && report.sync == Sync::OutOfSync && reason.is_final() {
+    if attempted && report.sync == SyncState::OutOfSync && reason.is_final() {
         return Verdict::Failed(reason, format!("{name}: {}", report.message));
     }
     let exact = report
@@ -148,7 +148,7 @@ fn application(
     if exact && report.health == Health::Failed {
         return Verdict::Failed(reason, text("failed"));
     }
-    if exact && report.sync == Sync::Synced && report.health == Health::Current {
+    if exact && report.sync == SyncState::Synced && report.health == Health::Current {
         return Verdict::Healthy(Digest::default());
     }
     Verdict::Progressing(reason, text("is not ready"))
@@ -241,7 +241,7 @@ mod tests {
         };
         let judge = |reason, attempted| {
             let report = ApplicationReport {
-                sync: Sync::OutOfSync,
+                sync: SyncState::OutOfSync,
                 reason: Some(reason),
                 message: "ConfigMap shop/a: .data.port: expected string, got 8080".to_owned(),
                 attempted,

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use flotilla_shared::assignment::AssignmentRef;
 use flotilla_shared::digest::Digest;
-use flotilla_shared::health::{Health, Sync};
+use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName, Epoch};
 use flotilla_shared::report::{ApplicationReport, Report};
 use flotilla_shared::revision::{BranchName, Commit};
@@ -121,7 +121,7 @@ impl Simulation {
     fn boot(&mut self) {
         self.hub = Fleet::new(Epoch(1 + self.backups.epoch)).since(self.backups.since);
         // Most fleets of a simulation are smaller than a real turn.
-        self.hub.turn = self.rng.random_range(1..8);
+        self.hub.batch = self.rng.random_range(1..8);
         let restored = self.disk.restore();
         self.judges_done = false;
         self.feed(restored);

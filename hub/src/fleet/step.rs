@@ -120,7 +120,7 @@ impl Fleet {
                 message,
             } => self.trees_failed(repository, reason, message),
             Event::ClusterPut(name, mut record) => {
-                self.stir(&name);
+                self.mark_dirty(&name);
                 let cluster = self.clusters.entry(name.clone()).or_default();
                 // Pins are a person's word; they end by another one, not by an enrolment.
                 record.pin = cluster.record.pin.take();
@@ -132,7 +132,7 @@ impl Fleet {
                 }
                 cluster.record = record.clone();
                 self.membership_changed();
-                self.stir(&name);
+                self.mark_dirty(&name);
                 self.touch(&name);
                 self.touch_environments();
                 effects.push(Effect::StoreCluster(name.clone(), Box::new(record)));
@@ -146,7 +146,7 @@ impl Fleet {
             Event::Unlocked(name) => self.unlock(&name, now, &mut effects),
             Event::AuthorityChanged(issuer) => self.authority_changed(issuer, &mut effects),
             Event::ClusterRemoved(name) => {
-                self.stir(&name);
+                self.mark_dirty(&name);
                 self.retire(&name, &mut effects);
                 let removed = self.clusters.remove(&name);
                 self.membership_changed();
@@ -204,7 +204,7 @@ impl Fleet {
                     cluster_uid: hello.cluster_uid,
                 };
                 cluster.note_current(now);
-                self.stir(&name);
+                self.mark_dirty(&name);
                 self.touch(&name);
                 self.touch_environments();
                 self.assign(&name, now, &mut effects);
@@ -220,7 +220,7 @@ impl Fleet {
                 if let Some(cluster) = self.live(&name, session) {
                     cluster.session = None;
                     cluster.vouched_at = None;
-                    self.stir(&name);
+                    self.mark_dirty(&name);
                     self.touch(&name);
                     self.touch_environments();
                 }
@@ -240,7 +240,7 @@ impl Fleet {
                         cluster.refusal = refusal;
                     }
                     cluster.note_current(now);
-                    self.stir(&name);
+                    self.mark_dirty(&name);
                     self.touch(&name);
                 }
             }
@@ -369,7 +369,7 @@ impl Fleet {
                     Box::new(cluster.record.clone()),
                 ));
             }
-            self.stir(&name);
+            self.mark_dirty(&name);
             self.touch(&name);
             self.assign(&name, now, effects);
             self.count_pins();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use flotilla_shared::assignment::AssignmentRef;
 use flotilla_shared::digest::Digest;
-use flotilla_shared::health::{Health, Sync};
+use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::{ClusterName, Epoch, Generation};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::{ApplicationReport, Report};
@@ -125,7 +125,7 @@ fn current(assigned: &DecodedAssignment) -> Report {
     let applications = assigned.assignment.applications.iter().map(|(name, app)| {
         let report = ApplicationReport {
             revision: Some(app.revision.clone()),
-            sync: Sync::Synced,
+            sync: SyncState::Synced,
             health: Health::Current,
             ..ApplicationReport::default()
         };

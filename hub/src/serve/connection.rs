@@ -15,9 +15,9 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 use tokio_rustls::server::TlsStream;
 
-use super::doors::Places;
-use super::offences::Offences;
+use super::connection_limits::Places;
 use super::peer::Peer;
+use super::penalties::Penalties;
 use super::rate::{Buckets, Rate, source};
 
 /// How fast one caller is read. An agent sends some hundred bytes each ten seconds, and a report of
@@ -33,7 +33,7 @@ const CALLERS: usize = 65_536;
 
 /// What is read of one connection before others have their turn: small frames are the most work for a
 /// byte, and nothing else runs on a worker meanwhile.
-const TURN: usize = 8 << 10;
+const READ_QUANTUM: usize = 8 << 10;
 
 /// Who is read: what it did on one connection counts on the next, so that nobody gets a new allowance
 /// by breaking a rule and dialling again.
@@ -72,10 +72,10 @@ pub struct Connection<S = TlsStream<TcpStream>> {
     stream: S,
     peer: Arc<Peer>,
     ingress: Option<(Ingress, Caller)>,
-    offences: Offences,
+    penalties: Penalties,
     waiting: Option<Pin<Box<Sleep>>>,
     /// Read since others last had their turn.
-    in_turn: usize,
+    in_quantum: usize,
     _places: Places,
 }
 
@@ -84,23 +84,23 @@ impl<S> Connection<S> {
         stream: S,
         peer: Peer,
         ingress: Option<(Ingress, Caller)>,
-        offences: Offences,
+        penalties: Penalties,
         places: Places,
     ) -> Self {
         Self {
             stream,
             peer: Arc::new(peer),
             ingress,
-            offences,
+            penalties,
             waiting: None,
-            in_turn: 0,
+            in_quantum: 0,
             _places: places,
         }
     }
 
     /// Where it is noted that the other end broke a rule.
-    pub(super) fn offences(&self) -> Offences {
-        self.offences.clone()
+    pub(super) fn penalties(&self) -> Penalties {
+        self.penalties.clone()
     }
 
     /// Who is at the other end.
@@ -120,14 +120,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
             ready!(sleep.as_mut().poll(cx));
             this.waiting = None;
         }
-        if std::mem::take(&mut this.in_turn) >= TURN {
+        if std::mem::take(&mut this.in_quantum) >= READ_QUANTUM {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
         let read = buffer.filled().len() - before;
-        this.in_turn += read;
+        this.in_quantum += read;
         if let Some((Ingress(buckets), caller)) = &this.ingress {
             let read = u32::try_from(read).unwrap_or(u32::MAX);
             let wait = buckets.take(caller, f64::from(read), Instant::now());

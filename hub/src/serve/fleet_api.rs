@@ -15,8 +15,8 @@ use super::access::{Caller, Need};
 use super::{Context, store_error};
 use crate::driver::Refused;
 use crate::fleet::{ActionError, AuditEntry, Event, Fleet};
-use crate::near::missing;
 use crate::status;
+use crate::suggestion::missing;
 
 mod clusters;
 mod log;

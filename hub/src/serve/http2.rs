@@ -57,7 +57,7 @@ pub async fn serve(
 /// One connection until its end.
 async fn converse(connection: Box<Connection>, routes: Routes, stop: CancellationToken) {
     let peer = connection.peer();
-    let (offences, source) = (connection.offences(), source(peer.address));
+    let (penalties, source) = (connection.penalties(), source(peer.address));
     let service = hyper::service::service_fn(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(Arc::clone(&peer));
         routes.clone().call(request)
@@ -85,7 +85,7 @@ async fn converse(connection: Box<Connection>, routes: Routes, stop: Cancellatio
         Some(Ok(())) => {}
         Some(Err(error)) => {
             tracing::debug!(%error, "a connection failed");
-            offences.note(source, &error, Instant::now());
+            penalties.note(source, &error, Instant::now());
         }
         None => tracing::debug!("a connection was cut: it did not end by itself"),
     }

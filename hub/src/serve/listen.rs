@@ -1,6 +1,6 @@
 //! The listener: TCP, TLS with a time-out, and an accept loop that survives running out of files.
 //!
-//! What is bounded here is in `doors.rs` and `connection.rs` (catalogue H1 to H6), and what the kernel
+//! What is bounded here is in `connection_limits.rs` and `connection.rs` (catalogue H1 to H6), and what the kernel
 //! keeps for a connection before we read it.
 
 use std::net::{IpAddr, SocketAddr};
@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::connection::{Caller, Connection, Ingress};
-use super::doors::{Doors, Limits};
+use super::connection_limits::{ConnectionLimits, Limits};
 use super::peer::Peer;
 use super::rate::source;
 use super::trust::Trust;
@@ -33,7 +33,7 @@ pub fn accept(
     limits: Limits,
 ) -> mpsc::Receiver<Box<Connection>> {
     let (sender, receiver) = mpsc::channel(64);
-    let doors = Doors::new(limits);
+    let bounds = ConnectionLimits::new(limits);
     let ingress = Ingress::new();
     // What is accepted inherits it.
     if let Err(error) = SockRef::from(&*listener).set_recv_buffer_size(UNREAD) {
@@ -42,8 +42,8 @@ pub fn accept(
     tokio::spawn(async move {
         loop {
             let places = async {
-                let connection = Arc::clone(&doors.connections).acquire_owned().await;
-                let handshake = Arc::clone(&doors.handshakes).acquire_owned().await;
+                let connection = Arc::clone(&bounds.connections).acquire_owned().await;
+                let handshake = Arc::clone(&bounds.handshakes).acquire_owned().await;
                 (connection, handshake)
             };
             let (Ok(connection), Ok(handshake)) = places.await else {
@@ -53,21 +53,21 @@ pub fn accept(
                 accepted = next(&listener) => accepted,
                 () = sender.closed() => return,
             };
-            let Some(share) = doors.handshake(source(address.ip())) else {
+            let Some(share) = bounds.handshake(source(address.ip())) else {
                 tracing::debug!(%address, "too many handshakes of one source");
                 continue;
             };
-            let (doors, ingress, sender) = (doors.clone(), ingress.clone(), sender.clone());
+            let (bounds, ingress, sender) = (bounds.clone(), ingress.clone(), sender.clone());
             let acceptor = TlsAcceptor::from(trust.server());
             tokio::spawn(async move {
                 let source = source(address.ip());
-                let wait = doors.offences.wait(source, Instant::now());
+                let wait = bounds.penalties.wait(source, Instant::now());
                 if !wait.is_zero() {
                     tracing::debug!(%address, ?wait, "others of this source broke rules");
                     tokio::time::sleep(wait).await;
                 }
                 let shaken = establish(acceptor, tcp, address.ip());
-                let shaken = tokio::time::timeout(doors.limits.handshake, shaken).await;
+                let shaken = tokio::time::timeout(bounds.limits.handshake, shaken).await;
                 drop((handshake, share));
                 let (stream, peer) = match shaken {
                     Ok(Ok(shaken)) => shaken,
@@ -84,7 +84,7 @@ pub fn accept(
                     }
                 };
                 let caller = Caller::of(&peer);
-                let Some(places) = doors.admit(connection, caller.as_ref()) else {
+                let Some(places) = bounds.admit(connection, caller.as_ref()) else {
                     tracing::warn!(%address, "too many connections of one caller");
                     return;
                 };
@@ -93,7 +93,7 @@ pub fn accept(
                     stream,
                     peer,
                     ingress,
-                    doors.offences.clone(),
+                    bounds.penalties.clone(),
                     places,
                 ));
                 let _ = sender.send(connection).await;

@@ -173,7 +173,7 @@ pub struct Oidc {
     config: ArcSwap<Config>,
     keys: ArcSwap<Keys>,
     endpoints: ArcSwap<Endpoints>,
-    wish: Notify,
+    asked: Notify,
 }
 
 impl Oidc {
@@ -184,7 +184,7 @@ impl Oidc {
             config: ArcSwap::from_pointee(config),
             keys: ArcSwap::default(),
             endpoints: ArcSwap::default(),
-            wish: Notify::new(),
+            asked: Notify::new(),
         }
     }
 
@@ -233,7 +233,7 @@ impl Oidc {
             // Keys of the former one prove nothing here.
             self.keys.store(Arc::default());
             self.endpoints.store(Arc::default());
-            self.wish.notify_one();
+            self.asked.notify_one();
         }
     }
 
@@ -253,7 +253,7 @@ impl Oidc {
         let keys = self.keys.load();
         let verified = token::read(token, &keys, &self.config().wanted(), now.as_second());
         if verified == Err(TokenError::UnknownKey) {
-            self.wish.notify_one();
+            self.asked.notify_one();
         }
         verified
     }
@@ -278,7 +278,7 @@ impl Oidc {
             let begin = tokio::time::Instant::now();
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                () = self.wish.notified() => {
+                () = self.asked.notified() => {
                     tokio::select! {
                         () = tokio::time::sleep_until(begin + SOON) => {}
                         () = stop.cancelled() => return,

@@ -13,7 +13,7 @@ use tonic::service::Routes;
 
 use super::Context;
 use super::agent_api::Agents;
-use super::doors::Limits;
+use super::connection_limits::Limits;
 use super::enroll::Enrollment;
 use super::fleet_api::Operators;
 use super::http2;

@@ -4,7 +4,7 @@ mod environment;
 
 use flotilla_proto::v1;
 use flotilla_shared::assignment::Assignment;
-use flotilla_shared::health::{Health, Sync};
+use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::wire::{reason_to_wire, timestamp_to_wire};
@@ -173,7 +173,7 @@ fn explain_cluster(
         if let Some(problem) = &placed.problem {
             let (text, reason) = (problem.message.clone(), Some(problem.reason));
             let state = match problem.sync() {
-                Sync::Refused => Failed,
+                SyncState::Refused => Failed,
                 _ => Waiting,
             };
             steps.add("placement", app.as_str(), state, text, reason, None);
@@ -266,13 +266,15 @@ fn explain_cluster(
             .map(|revision| revision.commit.as_str())
             == assigned;
         let state = match report.sync {
-            Sync::Synced if exact => Ok,
-            Sync::Synced | Sync::Applying | Sync::OutOfSync | Sync::Unknown => Waiting,
-            Sync::Suspended | Sync::Orphaned => Skipped,
-            Sync::Refused => Failed,
+            SyncState::Synced if exact => Ok,
+            SyncState::Synced | SyncState::Applying | SyncState::OutOfSync | SyncState::Unknown => {
+                Waiting
+            }
+            SyncState::Suspended | SyncState::Orphaned => Skipped,
+            SyncState::Refused => Failed,
         };
         // What is wrong with objects that were applied is a matter of health, not of applying them.
-        let is_health = report.sync == Sync::Synced && report.health != Health::Current;
+        let is_health = report.sync == SyncState::Synced && report.health != Health::Current;
         let (about_sync, about_health) = match (report.message.as_str(), is_health) {
             ("", _) => (String::new(), String::new()),
             (message, true) => (String::new(), format!("; {message}")),

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 
 use super::summary;
 use crate::fleet::Fleet;
-use crate::near::missing;
 use crate::spec::{Selector, SelectorError};
+use crate::suggestion::missing;
 
 /// A filter that was read.
 #[derive(Debug, Clone, Default)]

@@ -57,7 +57,7 @@ fn fleet(reported: &str) -> Fleet {
             branch: "prod".parse().unwrap(),
             commit: reported.repeat(40).parse().unwrap(),
         }),
-        sync: Sync::Synced,
+        sync: SyncState::Synced,
         health: Health::Current,
         ..ApplicationReport::default()
     };
@@ -365,7 +365,7 @@ fn a_retry_is_judged_by_what_is_reported_after_it() {
             branch: "prod".parse().unwrap(),
             commit: "a".repeat(40).parse().unwrap(),
         }),
-        sync: Sync::Synced,
+        sync: SyncState::Synced,
         health,
         message: "crashes".to_owned(),
         ..ApplicationReport::default()

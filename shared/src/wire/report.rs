@@ -229,13 +229,13 @@ mod tests {
     use prost::Message as _;
 
     use super::*;
-    use crate::health::{Health, Sync};
+    use crate::health::{Health, SyncState};
     use crate::reason::Reason;
 
     fn report() -> Report {
         let application = ApplicationReport {
             revision: None,
-            sync: Sync::OutOfSync,
+            sync: SyncState::OutOfSync,
             health: Health::Failed,
             reason: Some(Reason::Unhealthy),
             message: "Deployment.apps web: no".to_owned(),
@@ -304,7 +304,7 @@ mod tests {
         let application = decoded.applications.values().next().unwrap();
         assert_eq!(
             (application.health, application.sync),
-            (Health::Unknown, Sync::Unknown)
+            (Health::Unknown, SyncState::Unknown)
         );
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use flotilla_proto::v1;
-use flotilla_shared::health::{Health, Sync};
+use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::wire::{health_from_wire, sync_from_wire};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -77,7 +77,7 @@ pub struct Cluster {
     #[serde(skip_serializing_if = "is_empty")]
     pub message: String,
     /// Worst over the applications.
-    pub sync: Sync,
+    pub sync: SyncState,
     /// Worst over the applications.
     pub health: Health,
     /// What is to run here, and what still does.
@@ -116,7 +116,7 @@ pub struct Placement {
     /// What was applied last.
     pub revision: Option<Revision>,
     /// Whether live equals the commit.
-    pub sync: Sync,
+    pub sync: SyncState,
     /// Worst over the objects.
     pub health: Health,
     /// A CamelCase code.
@@ -286,7 +286,7 @@ impl Placement {
     pub fn is_current(&self) -> bool {
         self.assigned.is_some()
             && self.assigned == self.revision
-            && self.sync == Sync::Synced
+            && self.sync == SyncState::Synced
             && self.health == Health::Current
     }
 }

@@ -43,7 +43,7 @@ async fn a_second_turn_writes_nothing() {
     let turns = world.more_turns("web", 2).await;
     let audit = world.writes();
     assert_eq!(audit.len(), writes, "{:#?}", audit.get(writes..));
-    // A turn asks for the agent's own namespace and its ConfigMap, an election for its lease; nobody
+    // A pass asks for the agent's own namespace and its ConfigMap, an election for its lease; nobody
     // asks for a managed object, and the watches spare the lists.
     let asked = count("get") - gets;
     assert!(asked <= 4 * turns as u64, "{asked} in {turns} turns");

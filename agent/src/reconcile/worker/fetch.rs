@@ -6,11 +6,11 @@ use std::time::Duration;
 use flotilla_shared::assignment::Renderer;
 use flotilla_shared::backoff::Backoff;
 use flotilla_shared::chart::Generated;
-use flotilla_shared::health::Sync;
+use flotilla_shared::health::SyncState;
 use tokio::time::Instant;
 
 use super::{Shared, Task, Worker};
-use crate::cluster::Wish;
+use crate::cluster::DesiredState;
 use crate::events::Event;
 use crate::policy::Refusal;
 use crate::source::{self, Ground, Rendered, Wanted};
@@ -63,9 +63,9 @@ impl Worker {
             self.rendered = None;
             self.refusal = None;
             self.retry = None;
-            self.wish = Wish {
+            self.desired_state = DesiredState {
                 complete: true,
-                ..Wish::default()
+                ..DesiredState::default()
             };
             return;
         };
@@ -86,7 +86,7 @@ impl Worker {
             self.retry = None;
             self.waiting_since = None;
             // What is reported of the commit before is not to be read as being of this one.
-            self.report.sync = Sync::Applying;
+            self.report.sync = SyncState::Applying;
             self.publish(None, None);
         }
         if let Some(refusal) = self.shared.policy.source(&wanted.application) {
@@ -128,8 +128,8 @@ impl Worker {
                     .rendered
                     .as_ref()
                     .is_some_and(|before| before.source_digest == rendered.source_digest);
-                if !is_same || !self.wish.complete {
-                    self.wish = Wish::default();
+                if !is_same || !self.desired_state.complete {
+                    self.desired_state = DesiredState::default();
                 }
                 self.rendered = Some(rendered);
                 self.refusal = None;

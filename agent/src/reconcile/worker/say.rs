@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use flotilla_shared::health::{Health, Sync};
+use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::reason::Reason;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{Task, Worker};
-use crate::cluster::TurnOutcome;
+use crate::cluster::PassOutcome;
 use crate::events::Event;
 use crate::report::{self, Sources};
 
@@ -16,11 +16,11 @@ use crate::report::{self, Sources};
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(300);
 
 impl Worker {
-    /// Brings the report up to date after a turn, or after what came in its place.
-    pub(super) fn settle(
+    /// Brings the report up to date after a pass, or after what came in its place.
+    pub(super) fn update_report(
         &mut self,
         task: &Task,
-        outcome: Option<TurnOutcome>,
+        outcome: Option<PassOutcome>,
         suspended: Option<&str>,
     ) {
         let under_way = self.fetch.is_some();
@@ -37,7 +37,7 @@ impl Worker {
         // A set that is refused as a whole is told inside the cluster, too (I10); the same word is not
         // repeated within minutes.
         if let Some(outcome) = &outcome
-            && outcome.sync == Sync::Refused
+            && outcome.sync == SyncState::Refused
             && let Some(reason) = outcome.reason
         {
             let event = Event::warning(reason, &outcome.message);
@@ -54,13 +54,13 @@ impl Worker {
         );
         if under_way && self.refusal.is_none() {
             // What runs is the commit before.
-            self.report.sync = Sync::Applying;
+            self.report.sync = SyncState::Applying;
         }
         self.publish(Some(usable), suspended);
     }
 
     /// Health that does not come in its time is called so.
-    fn judge_time(&mut self, task: &Task, mut outcome: TurnOutcome) -> TurnOutcome {
+    fn judge_time(&mut self, task: &Task, mut outcome: PassOutcome) -> PassOutcome {
         let is_waiting = matches!(outcome.health, Health::InProgress | Health::Terminating);
         if !is_waiting {
             self.waiting_since = None;
@@ -91,7 +91,7 @@ impl Worker {
     }
 
     /// What people should know of the render, where there is nothing else to say.
-    fn warn(&self, mut outcome: TurnOutcome) -> TurnOutcome {
+    fn warn(&self, mut outcome: PassOutcome) -> PassOutcome {
         let warnings = self.rendered.as_ref().map(|one| one.warnings.as_slice());
         if let (None, Some([first, more @ ..])) = (outcome.reason, warnings) {
             outcome.reason = Some(first.reason);
@@ -105,7 +105,7 @@ impl Worker {
 
     pub(super) fn publish(&self, usable: Option<bool>, suspended: Option<&str>) {
         self.shared
-            .board
+            .registry
             .report(&self.name, &self.report, usable, suspended, &self.standing);
     }
 }

@@ -19,7 +19,7 @@ use crate::render::{self, Paint, StatusOptions};
 use crate::view::{Cluster, Environment, Fleet};
 
 /// Changes that come this close together are drawn once.
-const SETTLE: Duration = Duration::from_millis(100);
+const DEBOUNCE: Duration = Duration::from_millis(100);
 /// Ages go on without changes.
 const REDRAW: Duration = Duration::from_secs(1);
 
@@ -208,7 +208,7 @@ async fn follow(
                 }
             }
         }
-        draw_at.get_or_insert_with(|| Instant::now() + SETTLE);
+        draw_at.get_or_insert_with(|| Instant::now() + DEBOUNCE);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Environments by clusters.
 
-use flotilla_shared::health::{Health, Sync};
+use flotilla_shared::health::{Health, SyncState};
 use jiff::Timestamp;
 
 use super::rollout::{headline, marked, next, note, pinned, short, tone};
@@ -311,19 +311,19 @@ fn problems(cluster: &Cluster, paint: Paint, now: Timestamp) -> Vec<String> {
         );
     }
     for one in &cluster.applications {
-        let bad = !matches!(one.sync, Sync::Synced | Sync::Applying)
+        let bad = !matches!(one.sync, SyncState::Synced | SyncState::Applying)
             || one.health == Health::Failed
             || !one.reason.is_empty();
         if !bad || (one.reason.is_empty() && one.message.is_empty()) {
             continue;
         }
-        let what = if one.sync == Sync::Synced {
+        let what = if one.sync == SyncState::Synced {
             one.health.as_str()
         } else {
             one.sync.as_str()
         };
         let tone = if one.health == Health::Failed
-            || matches!(one.sync, Sync::Refused | Sync::OutOfSync)
+            || matches!(one.sync, SyncState::Refused | SyncState::OutOfSync)
         {
             Tone::Bad
         } else {

@@ -10,8 +10,8 @@ use super::super::event::{AuditEntry, Effect};
 use super::super::rollout::{Phase, Rollout};
 use super::super::settle::HUB;
 use super::ActionError;
-use crate::near::missing;
 use crate::spec::{Members, WhenEmpty};
+use crate::suggestion::missing;
 
 impl Fleet {
     /// Notes that somebody stands for a commit.

@@ -9,7 +9,7 @@ use super::super::environment::{Approval, MAX_APPROVALS, Mark, Pin, Scope, push}
 use super::super::event::Effect;
 use super::super::rollout::{Commits, title};
 use super::{ActionError, Subject};
-use crate::near::missing;
+use crate::suggestion::missing;
 
 impl Fleet {
     pub(super) fn pinned_commits(

@@ -32,7 +32,11 @@ impl Agent {
             let bad = is_bad(commit, path);
             let report = ApplicationReport {
                 revision: ready.then(|| app.revision.clone()),
-                sync: if ready { Sync::Synced } else { Sync::Applying },
+                sync: if ready {
+                    SyncState::Synced
+                } else {
+                    SyncState::Applying
+                },
                 health: match (ready, bad) {
                     (true, true) => Health::Failed,
                     (true, false) => Health::Current,

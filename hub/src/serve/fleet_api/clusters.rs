@@ -10,8 +10,8 @@ use tonic::{Request, Response, Status};
 use super::super::access::Need;
 use super::{Operators, bad_name, entry, no_cluster};
 use crate::fleet::{AuditEntry, ClusterRecord, Event};
-use crate::near::missing;
 use crate::status::{self, Filter};
+use crate::suggestion::missing;
 
 /// Clusters of one page, unless asked otherwise, and at most.
 const PAGE: usize = 500;

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 
 use crate::fleet::Fleet;
 use crate::fleet::gates::{Gate, Open};
-use crate::near::missing;
 use crate::status;
+use crate::suggestion::missing;
 
 /// Works out a promotion into an environment.
 ///

@@ -8,8 +8,8 @@ use super::super::access::Need;
 use super::super::store_error;
 use super::{Operators, refused_status, steer as action};
 use crate::fleet::rollout::Rollout;
-use crate::near::missing;
 use crate::status;
+use crate::suggestion::missing;
 
 pub(super) async fn list_rollouts(
     api: &Operators,

@@ -51,7 +51,7 @@ impl Oidc {
     pub fn endpoints(&self) -> Option<Arc<Endpoints>> {
         let endpoints = self.endpoints.load_full();
         if endpoints.authorization.is_empty() {
-            self.wish.notify_one();
+            self.asked.notify_one();
             return None;
         }
         Some(endpoints)

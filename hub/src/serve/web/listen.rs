@@ -27,7 +27,7 @@ use tower::Service as _;
 use super::Serving;
 use super::login::From;
 use crate::serve::connection::{Caller, Connection, Ingress};
-use crate::serve::doors::{Doors, Limits};
+use crate::serve::connection_limits::{ConnectionLimits, Limits};
 use crate::serve::listen::next;
 use crate::serve::peer::Peer;
 use crate::serve::rate::source;
@@ -133,7 +133,7 @@ async fn accept(
     router: Router,
     stop: CancellationToken,
 ) {
-    let doors = Doors::new(Limits {
+    let bounds = ConnectionLimits::new(Limits {
         connections: CONNECTIONS,
         strangers: CONNECTIONS,
         strangers_of_source: if behind_proxy { CONNECTIONS } else { OF_SOURCE },
@@ -144,8 +144,8 @@ async fn accept(
     loop {
         // Who finds no place waits in the kernel's queue.
         let places = async {
-            let connection = Arc::clone(&doors.connections).acquire_owned().await;
-            let handshake = Arc::clone(&doors.handshakes).acquire_owned().await;
+            let connection = Arc::clone(&bounds.connections).acquire_owned().await;
+            let handshake = Arc::clone(&bounds.handshakes).acquire_owned().await;
             (connection, handshake, next(listener).await)
         };
         let (connection, handshake, (tcp, address)) = tokio::select! {
@@ -156,23 +156,23 @@ async fn accept(
             break;
         };
         let from = address.ip();
-        let share = doors.handshake(source(from));
-        let (doors, ingress, router) = (doors.clone(), ingress.clone(), router.clone());
+        let share = bounds.handshake(source(from));
+        let (bounds, ingress, router) = (bounds.clone(), ingress.clone(), router.clone());
         let acceptor = tls.as_ref().map(|tls| TlsAcceptor::from(tls.load_full()));
         let stop = stop.clone();
         tracker.spawn(async move {
             let Some(share) = share else { return };
             if !behind_proxy {
-                tokio::time::sleep(doors.offences.wait(source(from), Instant::now())).await;
+                tokio::time::sleep(bounds.penalties.wait(source(from), Instant::now())).await;
             }
-            let shaken = tokio::time::timeout(doors.limits.handshake, establish(acceptor, tcp));
+            let shaken = tokio::time::timeout(bounds.limits.handshake, establish(acceptor, tcp));
             let Ok(Ok(stream)) = shaken.await else {
                 tracing::debug!(%address, "a browser's handshake failed");
                 return;
             };
             drop((handshake, share));
             let caller = Caller::Stranger(source(from));
-            let Some(places) = doors.admit(connection, Some(&caller)) else {
+            let Some(places) = bounds.admit(connection, Some(&caller)) else {
                 tracing::warn!(%address, "too many connections of one source to the pages");
                 return;
             };
@@ -181,12 +181,12 @@ async fn accept(
                 certificate: None,
             };
             let ingress = (!behind_proxy).then_some((ingress, caller));
-            let offences = doors.offences.clone();
-            let stream = Connection::new(stream, peer, ingress, offences.clone(), places);
+            let penalties = bounds.penalties.clone();
+            let stream = Connection::new(stream, peer, ingress, penalties.clone(), places);
             if let Err(error) = converse(Patient::new(stream, UNREAD), router, from, stop).await {
                 tracing::debug!(%error, %address, "a browser's connection failed");
                 if let Some(error) = error.downcast_ref::<hyper::Error>() {
-                    offences.note(source(from), error, Instant::now());
+                    penalties.note(source(from), error, Instant::now());
                 }
             }
         });

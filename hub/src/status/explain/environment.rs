@@ -2,7 +2,7 @@
 //! decided, and how its clusters stand.
 
 use flotilla_proto::v1;
-use flotilla_shared::health::{Health, Sync};
+use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::{ClusterName, RepositoryName};
 use flotilla_shared::reason::Reason;
 use jiff::Timestamp;
@@ -314,7 +314,7 @@ pub(super) fn clusters(
         }
         shown += 1;
         let failed = summary.health == Health::Failed
-            || summary.sync == Sync::Refused
+            || summary.sync == SyncState::Refused
             || part.is_some_and(|(_, progress)| progress.phase == Phase::Failed);
         let state = if failed {
             v1::StepState::Failed

@@ -1,0 +1,159 @@
+//! Which kinds the API server serves, by aggregated discovery (KEP-3352).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use flotilla_render::{Capabilities, KubeVersion};
+use flotilla_shared::percent;
+use serde_json::Value;
+
+use crate::api::{Api, Error};
+
+/// How long what was learned is believed, unless a kind is missing from it.
+const FRESH: Duration = Duration::from_secs(300);
+/// How soon a missing kind may be asked for again.
+const AT_MOST_EVERY: Duration = Duration::from_secs(2);
+
+/// How a kind is addressed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Resource {
+    pub(crate) group: String,
+    pub(crate) version: String,
+    pub(crate) plural: String,
+    pub(crate) namespaced: bool,
+}
+
+impl Resource {
+    /// Path of the collection, in a namespace or across all of them.
+    pub(crate) fn collection(&self, namespace: &str) -> String {
+        let root = if self.group.is_empty() {
+            format!("/api/{}", self.version)
+        } else {
+            format!("/apis/{}/{}", self.group, self.version)
+        };
+        if self.namespaced && !namespace.is_empty() {
+            format!("{root}/namespaces/{namespace}/{}", self.plural)
+        } else {
+            format!("{root}/{}", self.plural)
+        }
+    }
+
+    /// Path of one object.
+    pub(crate) fn object(&self, namespace: &str, name: &str) -> String {
+        format!("{}/{}", self.collection(namespace), escape(name))
+    }
+}
+
+/// Names of some kinds (roles, for one) may hold a colon, and nothing else that needs escaping; what
+/// is not a name at all must not become another path.
+fn escape(name: &str) -> String {
+    percent::encode(name, b":")
+}
+
+/// (group, kind) to what serves it, preferred version first.
+#[derive(Debug, Default)]
+pub(crate) struct Discovery {
+    kinds: BTreeMap<(String, String), Vec<Resource>>,
+    read_at: Option<Instant>,
+    /// Groups that the aggregator could not refresh.
+    stale: Vec<String>,
+    /// The same as charts ask for it: `apps/v1` and `apps/v1/Deployment`, sorted; none: the API server
+    /// says of no version that it has.
+    pub(crate) capabilities: Option<Capabilities>,
+}
+
+impl Discovery {
+    /// What serves a kind at a version; an empty version takes the preferred one.
+    pub(crate) fn find(&self, group: &str, version: &str, kind: &str) -> Option<&Resource> {
+        let all = self.kinds.get(&(group.to_owned(), kind.to_owned()))?;
+        if version.is_empty() {
+            all.first()
+        } else {
+            all.iter().find(|r| r.version == version)
+        }
+    }
+
+    /// Whether everything was read: no group was left out because its server is away.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.read_at.is_some() && self.stale.is_empty()
+    }
+
+    /// Reads again where what is known is old, or `missing` something and not asked just now.
+    pub(crate) async fn refresh(&mut self, api: &Api, missing: bool) -> Result<(), Error> {
+        let age = self.read_at.map(|at| at.elapsed());
+        let due = match age {
+            None => true,
+            Some(age) => {
+                age > FRESH || ((missing || !self.stale.is_empty()) && age > AT_MOST_EVERY)
+            }
+        };
+        if due { self.read(api).await } else { Ok(()) }
+    }
+
+    /// Reads now.
+    pub(crate) async fn read(&mut self, api: &Api) -> Result<(), Error> {
+        let core = api.get("/api").await?;
+        let groups = api.get("/apis").await?;
+        let version = text(&api.get("/version").await?, "/gitVersion");
+        let mut api_versions = BTreeSet::new();
+        let mut kinds: BTreeMap<_, Vec<Resource>> = BTreeMap::new();
+        let mut stale = Vec::new();
+        for item in items(&core).iter().chain(items(&groups)) {
+            let group = text(item, "/metadata/name");
+            for version in list(item, "/versions") {
+                if text(version, "/freshness") == "Stale" {
+                    stale.push(group.clone());
+                }
+                let name = text(version, "/version");
+                let served = match group.as_str() {
+                    "" => name,
+                    group => format!("{group}/{name}"),
+                };
+                for resource in list(version, "/resources") {
+                    let kind = text(resource, "/responseKind/kind");
+                    api_versions.insert(format!("{served}/{kind}"));
+                    for below in list(resource, "/subresources") {
+                        let kind = text(below, "/responseKind/kind");
+                        api_versions.insert(format!("{served}/{kind}"));
+                    }
+                    kinds
+                        .entry((group.clone(), kind))
+                        .or_default()
+                        .push(Resource {
+                            group: group.clone(),
+                            version: text(version, "/version"),
+                            plural: text(resource, "/resource"),
+                            namespaced: text(resource, "/scope") == "Namespaced",
+                        });
+                }
+                api_versions.insert(served);
+            }
+        }
+        self.kinds = kinds;
+        self.stale = stale;
+        let version = KubeVersion::parse(&version).ok();
+        self.capabilities = version.map(|version| Capabilities::of_cluster(version, api_versions));
+        self.read_at = Some(Instant::now());
+        Ok(())
+    }
+}
+
+fn items(value: &Value) -> &[Value] {
+    list(value, "/items")
+}
+
+fn list<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {
+    value
+        .pointer(pointer)
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default()
+}
+
+fn text(value: &Value, pointer: &str) -> String {
+    value
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
+}

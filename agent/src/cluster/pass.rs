@@ -1,0 +1,352 @@
+//! One application's pass. It sequences; [`crate::plan`] decides.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flotilla_render::Manifest;
+use flotilla_shared::assignment::{IgnoreRule, Prune, SyncPolicy};
+use flotilla_shared::digest::Digest;
+use flotilla_shared::health::{Health, SyncState};
+use flotilla_shared::id::ApplicationName;
+use flotilla_shared::object::ObjectRef;
+use flotilla_shared::reason::Reason;
+use flotilla_shared::report::ObjectStatus;
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::apply::live_of;
+use super::inventory_store::Stored;
+use super::{Cluster, PassOutcome};
+use crate::api::{Api, Error};
+use crate::events::Event;
+use crate::failpoint;
+use crate::inventory::Inventory;
+use crate::observe::facts::Fact;
+use crate::observe::views::Tenure;
+use crate::plan::{Claims, Contests, Desired, Inputs, Intent, Observed, Plan, deadline, plan};
+use crate::policy::Policy;
+
+/// Rounds of one pass: each wave, and each definition that was waited for, is one.
+const MAX_ROUNDS: usize = 24;
+/// The record of what was applied is read again after so long, so that changes by hand are noticed.
+const LOOK_AGAIN: Duration = Duration::from_secs(600);
+/// How long a changed record is told of in reports.
+pub(super) const TOLD: Duration = Duration::from_secs(3600);
+pub(super) const CHANGED: &str = "the agent's record of what it applied was changed";
+
+/// What an application wants, as objects of this cluster.
+#[derive(Debug, Clone, Default)]
+pub struct DesiredState {
+    /// The objects.
+    pub desired: Arc<Vec<Arc<Desired>>>,
+    /// Whether every kind is served; otherwise it is to be made again from the manifests.
+    pub complete: bool,
+}
+
+/// What a pass works on.
+pub struct PassInput {
+    /// The application.
+    pub application: ApplicationName,
+    /// Its commit, rendered; needed while its desired state is not complete.
+    pub manifests: Arc<Vec<Manifest>>,
+    /// Digest of the content that was rendered.
+    pub content: Digest,
+    /// How it is kept in sync.
+    pub sync_policy: SyncPolicy,
+    /// The agent's own rules.
+    pub policy: Arc<Policy>,
+    /// For namespaced objects that name none; empty: `default`.
+    pub namespace: String,
+    /// What all applications want, as it changes: looked at again before each delete.
+    pub claims: watch::Receiver<Arc<Claims>>,
+    /// Look and plan, and write nothing.
+    pub frozen: bool,
+    /// What is meant by what is wanted.
+    pub intent: Intent,
+    /// An application that has to be healthy before anything of this one changes.
+    pub waits_for: Option<ApplicationName>,
+}
+
+impl PassInput {
+    /// Claims that stay as they are.
+    #[must_use]
+    pub fn fixed(claims: Claims) -> watch::Receiver<Arc<Claims>> {
+        watch::channel(Arc::new(claims)).1
+    }
+}
+
+/// What is remembered of an application between passes, in memory only.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// The inventory as we wrote it last; none: it is to be read.
+    pub(super) stored: Option<Stored>,
+    /// When it was read, or written, last.
+    stored_at: Option<Instant>,
+    /// When the record was last found to be another than we wrote, and how.
+    pub(super) changed: Option<(Instant, &'static str)>,
+    /// The worker's time as the one that looks after the application; none: it has not begun.
+    pub(super) tenure: Option<Arc<Tenure>>,
+    /// How often the API server had gone back in time when it was read.
+    restored: u64,
+    pub(super) contests: Contests,
+    /// When an object was first seen to differ from what was applied.
+    pub(super) drifted: BTreeMap<ObjectRef, Timestamp>,
+}
+
+/// A round of a pass under way.
+pub(super) struct Pass<'a> {
+    pub(super) cluster: &'a Cluster,
+    pub(super) api: Api,
+    pub(super) input: &'a PassInput,
+    pub(super) memory: &'a mut Memory,
+    pub(super) tenure: Arc<Tenure>,
+    pub(super) desired: Arc<Vec<Arc<Desired>>>,
+    pub(super) facts: BTreeMap<ObjectRef, Arc<Fact>>,
+    pub(super) inventory: Inventory,
+    pub(super) statuses: BTreeMap<ObjectRef, ObjectStatus>,
+    pub(super) outcome: PassOutcome,
+    /// Another round would get further at once.
+    pub(super) again: bool,
+}
+
+fn failed(error: &Error) -> PassOutcome {
+    PassOutcome {
+        sync: SyncState::OutOfSync,
+        health: Health::Unknown,
+        reason: Some(error.reason),
+        message: error.message.clone(),
+        ..PassOutcome::default()
+    }
+}
+
+impl Cluster {
+    /// Takes one pass. Whatever fails is in the outcome; a newer assignment cancels it between steps.
+    pub async fn reconcile(
+        &self,
+        input: &PassInput,
+        desired_state: &mut DesiredState,
+        memory: &mut Memory,
+        cancel: &CancellationToken,
+    ) -> PassOutcome {
+        let mut outcome = PassOutcome::default();
+        for _ in 0..MAX_ROUNDS {
+            if !desired_state.complete {
+                match self.desired_state(input).await {
+                    Ok(fresh) => *desired_state = fresh,
+                    Err(error) => return failed(&error),
+                }
+            }
+            let (next, again) = self.round(input, desired_state, memory, cancel).await;
+            outcome = PassOutcome {
+                written: outcome.written + next.written,
+                pruned: outcome.pruned + next.pruned,
+                ..next
+            };
+            if !again || cancel.is_cancelled() {
+                break;
+            }
+        }
+        outcome
+    }
+
+    async fn round(
+        &self,
+        input: &PassInput,
+        desired_state: &DesiredState,
+        memory: &mut Memory,
+        cancel: &CancellationToken,
+    ) -> (PassOutcome, bool) {
+        let name = input.application.as_str();
+        let restored = self.views.restored();
+        let is_restored = std::mem::replace(&mut memory.restored, restored) != restored;
+        // What people do to the record is noticed in time; to one that is to go, at once.
+        let is_old = memory.stored_at.is_none_or(|at| at.elapsed() > LOOK_AGAIN);
+        if is_restored || is_old || input.intent != Intent::Run {
+            memory.stored = None;
+        }
+        let stored = match memory.stored.take() {
+            Some(stored) => stored,
+            None => match self.read_inventory(name).await {
+                Ok(stored) => {
+                    memory.stored_at = Some(Instant::now());
+                    if let (Some(why), false) = (stored.changed, stored.is_older) {
+                        memory.changed = Some((Instant::now(), why));
+                        let words = format!(
+                            "{CHANGED}: {why}; what it says is believed only where \
+                            the live objects say so, too"
+                        );
+                        self.tell(name, Event::warning(Reason::InventoryChanged, &words));
+                    }
+                    stored
+                }
+                Err(error) => return (failed(&error), false),
+            },
+        };
+        let account = input.policy.account(&input.application);
+        let pass = Pass {
+            cluster: self,
+            api: self.api.as_account(account.map(Arc::from)),
+            input,
+            tenure: self.tenure(memory),
+            desired: Arc::clone(&desired_state.desired),
+            facts: BTreeMap::new(),
+            inventory: stored.inventory.clone(),
+            statuses: BTreeMap::new(),
+            outcome: PassOutcome::default(),
+            again: false,
+            memory,
+        };
+        pass.run(stored, cancel).await
+    }
+}
+
+impl Pass<'_> {
+    async fn run(mut self, stored: Stored, cancel: &CancellationToken) -> (PassOutcome, bool) {
+        let (made, observed) = match self.observe(&stored).await {
+            Ok(found) => found,
+            Err(error) => {
+                self.memory.stored = Some(stored);
+                return (failed(&error), false);
+            }
+        };
+        self.note_all(&observed);
+        if let Some((reason, message)) = made.refused {
+            self.memory.stored = Some(stored);
+            self.outcome.reason = Some(reason);
+            self.outcome.message = message;
+            return self.finish(SyncState::Refused);
+        }
+        if self.input.frozen {
+            self.memory.stored = Some(stored);
+            self.skipped(&made);
+            let best = match self.best() {
+                SyncState::Synced if !made.is_noop() => SyncState::Suspended,
+                best => best,
+            };
+            return self.finish(best);
+        }
+        self.execute(&made, stored, cancel).await
+    }
+
+    /// Looks at everything that is wanted or remembered, and plans.
+    pub(super) async fn observe(&mut self, stored: &Stored) -> Result<(Plan, Observed), Error> {
+        let (resources, unknown_kinds, complete) = self
+            .cluster
+            .resources(&self.desired, &self.inventory)
+            .await?;
+        let ignore: Arc<Vec<IgnoreRule>> = Arc::new(self.input.sync_policy.ignore.clone());
+        let snapshot = self.tenure.observe(&self.desired, &ignore, resources).await;
+        let is_complete = snapshot.problem.is_none();
+        let problem = match snapshot.problem {
+            Some(problem) if snapshot.facts.is_empty() => return Err(problem),
+            problem => problem.map(|problem| (problem.reason, problem.message)),
+        };
+        self.facts = snapshot.facts;
+        self.settle_replicas().await;
+        let observed = Observed {
+            live: self.live(),
+            complete: complete && is_complete,
+            unknown_kinds,
+            unseen: snapshot.unseen,
+            problem,
+        };
+        Ok((self.plan(&observed, stored), observed))
+    }
+
+    /// Remember, apply, delete, remember less: in this order, so that a crash at any point leaves no
+    /// object that nobody knows (A16).
+    async fn execute(
+        mut self,
+        made: &Plan,
+        stored: Stored,
+        cancel: &CancellationToken,
+    ) -> (PassOutcome, bool) {
+        let mut stored = stored;
+        let name = self.input.application.as_str();
+        self.inventory = self.inventory.superset(self.entries(made));
+        self.finish_hooks();
+        if let Err(error) = self.cluster.keep(name, &self.inventory, &mut stored).await {
+            self.memory.stored = Some(stored);
+            return (failed(&error), false);
+        }
+        failpoint::reach("journaled");
+        self.skipped(made);
+        self.apply(made, cancel).await;
+        self.delete(made, cancel).await;
+        if let Err(error) = self.cluster.keep(name, &self.inventory, &mut stored).await {
+            // The superset stays: too much is remembered, which harms nothing.
+            tracing::warn!(application = name, %error, "cannot narrow the inventory");
+        }
+        failpoint::reach("narrowed");
+        self.memory.stored = Some(stored);
+        let best = self.best();
+        self.finish(best)
+    }
+
+    /// How it is when nothing is wrong.
+    fn best(&self) -> SyncState {
+        match self.input.intent {
+            Intent::Orphan => SyncState::Orphaned,
+            Intent::Run | Intent::Remove | Intent::Release => SyncState::Synced,
+        }
+    }
+
+    fn live(&self) -> BTreeMap<ObjectRef, crate::plan::Live> {
+        let now = Timestamp::now();
+        let by_object: BTreeMap<&ObjectRef, &Arc<Desired>> =
+            self.desired.iter().map(|d| (&d.object, d)).collect();
+        self.facts
+            .iter()
+            .map(|(object, fact)| {
+                let overdue = by_object.get(object).is_some_and(|desired| {
+                    desired.hook().is_some() && is_overdue(desired, fact, now)
+                });
+                (object.clone(), live_of(fact, overdue))
+            })
+            .collect()
+    }
+
+    fn plan(&mut self, observed: &Observed, stored: &Stored) -> Plan {
+        let now = monotonic();
+        let claims = Arc::clone(&self.input.claims.borrow());
+        let made = plan(&Inputs {
+            application: self.input.application.as_str(),
+            desired: &self.desired,
+            observed,
+            inventory: &self.inventory,
+            policy: &self.input.policy,
+            own_namespace: &self.cluster.options.namespace,
+            claims: &claims,
+            prune_enabled: self.input.intent == Intent::Remove
+                || self.input.sync_policy.prune == Prune::Enabled,
+            drift: self.input.sync_policy.drift,
+            contested: &self.memory.contests.held(now),
+            finished_hooks: &self.inventory.finished_hooks,
+            intent: self.input.intent,
+            inventory_proven: stored.changed.is_none(),
+            removal_confirmed: stored.confirmed,
+            waits_for: self.input.waits_for.as_ref().map(ApplicationName::as_str),
+        });
+        self.note_drift(observed, &made, now);
+        made
+    }
+}
+
+fn is_overdue(desired: &Desired, fact: &Fact, now: Timestamp) -> bool {
+    let limit = deadline(desired).unwrap_or(Duration::from_secs(600));
+    fact.health.health == Health::InProgress
+        && fact.created.is_some_and(|created| {
+            let age = now.duration_since(created).as_secs();
+            age > i64::try_from(limit.as_secs()).unwrap_or(i64::MAX)
+        })
+}
+
+/// Time since the process began: steady, whatever happens to the wall clock (N6).
+fn monotonic() -> Duration {
+    static START: std::sync::LazyLock<std::time::Instant> =
+        std::sync::LazyLock::new(std::time::Instant::now);
+    START.elapsed()
+}

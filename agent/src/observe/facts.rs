@@ -1,0 +1,311 @@
+//! What is remembered of a live object: enough to decide, never the object. Pure.
+
+use std::sync::Arc;
+
+use flotilla_shared::assignment::IgnoreRule;
+use flotilla_shared::digest::Digest;
+use flotilla_shared::object::{ObjectNames, ObjectRef};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::managers::Managers;
+use super::{fields, foreign};
+use crate::health::{ObjectHealth, Rules};
+use crate::plan::{APPLICATION_ANNOTATION, Desired, Fit, PRUNE_ANNOTATION, differences};
+
+/// The number of replicas.
+const REPLICAS: &str = "/spec/replicas";
+/// Most additions that are remembered of one object.
+const MAX_FOREIGN: usize = 8;
+
+/// By whose eyes live objects are read.
+pub(crate) struct Reader<'a> {
+    /// Our field manager.
+    pub(crate) manager: &'a str,
+    /// Who others are.
+    pub(crate) managers: &'a Managers,
+    /// What health is.
+    pub(crate) rules: &'a Rules,
+}
+
+/// What is remembered of a live object.
+#[derive(Debug, Clone)]
+pub(crate) struct Fact {
+    pub(crate) uid: String,
+    pub(crate) created: Option<Timestamp>,
+    pub(crate) application: String,
+    /// Fields of it were applied under our name.
+    pub(crate) applied_by_us: bool,
+    pub(crate) prune: String,
+    pub(crate) terminating: bool,
+    /// What `fit` was computed against.
+    pub(crate) compared: Digest,
+    pub(crate) fit: Fit,
+    pub(crate) health: ObjectHealth,
+    /// Fields of earlier tools wait to become ours.
+    pub(crate) has_legacy: bool,
+    /// We own the number of replicas.
+    pub(crate) owns_replicas: bool,
+    /// An autoscaler set the number of replicas once.
+    pub(crate) was_autoscaled: bool,
+    /// The number of replicas is not Git's. Whether that is drift depends on whether an autoscaler
+    /// targets the object now, which a pass asks.
+    pub(crate) replicas_differ: bool,
+    /// An autoscaler targets the object now.
+    pub(crate) is_autoscaled: bool,
+    /// Who set the number of replicas last; empty: we did, or nobody knows.
+    pub(crate) scaled_by: String,
+    /// People added to it what Git does not have.
+    pub(crate) has_foreign: bool,
+}
+
+/// What an object is compared with.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    pub(crate) desired: Arc<Desired>,
+    pub(crate) ignore: Arc<Vec<IgnoreRule>>,
+    /// Over both.
+    pub(crate) key: Digest,
+}
+
+impl Wanted {
+    pub(crate) fn new(desired: Arc<Desired>, ignore: &Arc<Vec<IgnoreRule>>) -> Self {
+        let rules = format!("{ignore:?}");
+        let key = if ignore.is_empty() {
+            desired.digest
+        } else {
+            Digest::of_parts([desired.digest.as_bytes().as_slice(), rules.as_bytes()])
+        };
+        Self {
+            desired,
+            ignore: Arc::clone(ignore),
+            key,
+        }
+    }
+
+    /// Whether the field at a pointer is not ours to compare or correct.
+    pub(crate) fn skips(&self, live: &Value, wanted: &Value, pointer: &str) -> bool {
+        let object = &self.desired.object;
+        self.ignore
+            .iter()
+            .filter(|rule| rule.matches(object))
+            .any(|rule| {
+                rule.json_pointers.iter().any(|own| own == pointer)
+                    || (!rule.field_managers.is_empty()
+                        && fields::belongs_to(live, wanted, pointer, &rule.field_managers))
+            })
+    }
+
+    /// Whether any rule could leave fields to others.
+    pub(crate) fn has_rules(&self) -> bool {
+        self.ignore
+            .iter()
+            .any(|rule| rule.matches(&self.desired.object))
+    }
+
+    /// What people added, and what earlier commits left; pointers into `live`, at most `limit`.
+    pub(crate) fn foreign(
+        &self,
+        live: &Value,
+        wanted: &Value,
+        reader: &Reader<'_>,
+        limit: usize,
+    ) -> Option<foreign::Found> {
+        self.judged(wanted, reader, |judge| judge.find(live, wanted, limit))
+    }
+
+    /// `metadata.managedFields` in which what people added is ours; none: nothing is.
+    pub(crate) fn claim(
+        &self,
+        live: &Value,
+        wanted: &Value,
+        reader: &Reader<'_>,
+    ) -> Option<Vec<Value>> {
+        self.judged(wanted, reader, |judge| judge.claim(live, wanted))
+    }
+
+    fn judged<T>(
+        &self,
+        wanted: &Value,
+        reader: &Reader<'_>,
+        run: impl FnOnce(&foreign::Judge<'_>) -> T,
+    ) -> T {
+        let object = &self.desired.object;
+        let rules: Vec<&IgnoreRule> = self.ignore.iter().filter(|r| r.matches(object)).collect();
+        let is_left = |path: &str| {
+            let pointers = rules.iter().flat_map(|rule| &rule.json_pointers);
+            pointers.into_iter().any(|pointer| pointer == path)
+                || (path == "/rules" && is_aggregating(wanted))
+        };
+        let managers = rules.iter().flat_map(|rule| &rule.field_managers);
+        let left_managers: Vec<&str> = managers.map(String::as_str).collect();
+        run(&foreign::Judge {
+            ours: reader.manager,
+            managers: reader.managers,
+            is_left: &is_left,
+            left_managers: &left_managers,
+        })
+    }
+
+    fn fit(&self, live: &Value, reader: &Reader<'_>) -> (Fit, bool, bool) {
+        let wanted = self.desired.value();
+        let owned = fields::applied(live, reader.manager);
+        let mut found = differences(&wanted, live, owned, &|pointer| {
+            pointer == REPLICAS || self.skips(live, &wanted, pointer)
+        });
+        let mut manager = match found.is_empty() {
+            true => String::new(),
+            false => fields::last_writer(live, &wanted, &found, reader.manager),
+        };
+        let foreign = self.foreign(live, &wanted, reader, MAX_FOREIGN);
+        let has_foreign = foreign.is_some();
+        if let Some(foreign) = foreign {
+            if manager.is_empty() {
+                manager = foreign.manager;
+            }
+            for pointer in foreign.pointers {
+                if !found.contains(&pointer) {
+                    found.push(pointer);
+                }
+            }
+        }
+        if owned.is_none() && !annotation(live, APPLICATION_ANNOTATION).is_empty() {
+            // Somebody took the record of what is ours away.
+            found.push("/metadata/managedFields".to_owned());
+        }
+        let replicas_differ = wanted.pointer(REPLICAS).is_some_and(|replicas| {
+            live.pointer(REPLICAS) != Some(replicas) && !self.skips(live, &wanted, REPLICAS)
+        });
+        let fit = match found.is_empty() {
+            true => Fit::Equal,
+            false => Fit::Differs {
+                fields: found,
+                manager,
+            },
+        };
+        (fit, has_foreign, replicas_differ)
+    }
+}
+
+impl Fact {
+    /// The fact when it is known whether an autoscaler targets the object: where none does, Git's number of
+    /// replicas counts like any field.
+    pub(crate) fn settle_replicas(&mut self, is_autoscaled: bool) {
+        self.is_autoscaled = is_autoscaled;
+        if is_autoscaled || !self.replicas_differ {
+            return;
+        }
+        match &mut self.fit {
+            Fit::Differs { fields, .. } => fields.push(REPLICAS.to_owned()),
+            Fit::Equal => {
+                self.fit = Fit::Differs {
+                    fields: vec![REPLICAS.to_owned()],
+                    manager: self.scaled_by.clone(),
+                }
+            }
+            Fit::Unknown => {}
+        }
+    }
+}
+
+/// The object without what every write of anybody changes: an apply that left it like this although
+/// it differs from what was wanted (a quantity written another way, a webhook's own mind) has proved
+/// that it is as near as it gets (A12).
+pub(crate) fn content(live: &Value) -> Digest {
+    let mut copy = live.clone();
+    if let Value::Object(root) = &mut copy {
+        root.remove("status");
+        root.remove("apiVersion");
+        root.remove("kind");
+        if let Some(Value::Object(metadata)) = root.get_mut("metadata") {
+            for field in ["managedFields", "resourceVersion", "generation"] {
+                metadata.remove(field);
+            }
+        }
+    }
+    Digest::of(copy.to_string().as_bytes())
+}
+
+/// What an apply proved about an object that still looks different.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Proven {
+    pub(crate) key: Digest,
+    pub(crate) content: Digest,
+}
+
+pub(crate) fn annotation<'v>(value: &'v Value, key: &str) -> &'v str {
+    value
+        .pointer("/metadata/annotations")
+        .and_then(|annotations| annotations.get(key))
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+}
+
+/// Which object a live value of a known kind is.
+pub(crate) fn object_of(group: &str, kind: &str, live: &Value) -> ObjectRef {
+    let text = |pointer: &str| {
+        live.pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    ObjectRef::from(ObjectNames {
+        group: group.to_owned(),
+        kind: kind.to_owned(),
+        namespace: text("/metadata/namespace"),
+        name: text("/metadata/name"),
+    })
+}
+
+/// Reads a live object. `live` has its apiVersion and kind.
+pub(crate) fn read(
+    live: &Value,
+    wanted: Option<&Wanted>,
+    proven: Option<&Proven>,
+    reader: &Reader<'_>,
+) -> Fact {
+    let text = |pointer: &str| live.pointer(pointer).and_then(Value::as_str);
+    let manager = reader.manager;
+    let (mut fit, mut has_foreign, replicas_differ) = match wanted {
+        None => (Fit::Unknown, false, false),
+        Some(wanted) => wanted.fit(live, reader),
+    };
+    let is_proven = || {
+        proven.zip(wanted).is_some_and(|(proven, wanted)| {
+            proven.key == wanted.key && proven.content == content(live)
+        })
+    };
+    if matches!(fit, Fit::Differs { .. }) && is_proven() {
+        (fit, has_foreign) = (Fit::Equal, false);
+    }
+    let pointers = [REPLICAS.to_owned()];
+    let scaled_by = match replicas_differ {
+        true => fields::last_writer(live, &Value::Null, &pointers, manager),
+        false => String::new(),
+    };
+    Fact {
+        uid: text("/metadata/uid").unwrap_or_default().to_owned(),
+        created: text("/metadata/creationTimestamp").and_then(|time| time.parse().ok()),
+        application: annotation(live, APPLICATION_ANNOTATION).to_owned(),
+        applied_by_us: fields::applied(live, manager).is_some(),
+        prune: annotation(live, PRUNE_ANNOTATION).to_owned(),
+        terminating: live.pointer("/metadata/deletionTimestamp").is_some(),
+        compared: wanted.map(|wanted| wanted.key).unwrap_or_default(),
+        fit,
+        health: reader.rules.compute(live),
+        has_legacy: fields::has_legacy(live, manager),
+        owns_replicas: fields::owns_replicas(live, manager),
+        was_autoscaled: fields::is_autoscaled(live),
+        replicas_differ,
+        is_autoscaled: false,
+        scaled_by,
+        has_foreign,
+    }
+}
+/// Whether an object is a ClusterRole whose rules are those of others.
+pub(crate) fn is_aggregating(value: &Value) -> bool {
+    value
+        .pointer("/aggregationRule/clusterRoleSelectors")
+        .and_then(Value::as_array)
+        .is_some_and(|selectors| !selectors.is_empty())
+}

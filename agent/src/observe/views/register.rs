@@ -1,0 +1,256 @@
+//! Who follows which object, and what each follower's comparison says. Pure.
+//!
+//! Nothing is shared between followers: what an object is compared with, what that said and what an apply
+//! proved are one tenure's own and end with it. So no worker can report what another one compared, and a
+//! cancelled one that comes late writes nothing (case: an application is renamed while it takes a pass).
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use flotilla_shared::object::ObjectRef;
+use tokio::sync::watch;
+
+use super::Key;
+use crate::health::Rules;
+use crate::observe::facts::{Fact, Proven, Wanted};
+use crate::observe::managers::Managers;
+use crate::plan::Fit;
+
+mod news;
+
+pub(super) use news::Read;
+
+/// One worker's time as the one that looks after an application.
+pub(super) type TenureId = u64;
+
+/// A moment of the register; whatever it learns, and whatever is followed, has one of its own. An answer
+/// tells of the time after the moment at which its question was asked.
+pub(super) type Moment = u64;
+
+/// What one tenure follows.
+struct Scope {
+    objects: BTreeSet<ObjectRef>,
+    keys: BTreeSet<Key>,
+    changed: watch::Sender<u64>,
+}
+
+impl Scope {
+    fn wake(&self) {
+        self.changed.send_modify(|version| *version += 1);
+    }
+}
+
+/// One tenure's view of an object.
+struct Interest {
+    tenure: TenureId,
+    /// What was asked before this moment answers nothing here: what happened between may have gone unseen.
+    since: Moment,
+    /// Whether it was looked for since; without, no fact says nothing.
+    is_known: bool,
+    /// What it is compared with; none: it is only in an inventory.
+    wanted: Option<Wanted>,
+    /// None: it is not there, or not known.
+    fact: Option<Arc<Fact>>,
+    /// When the fact came.
+    taken: Moment,
+    /// Resource version as of which this is known; 0: none. Nothing older is news.
+    newest: u64,
+    proven: Option<Proven>,
+}
+
+#[derive(Default)]
+struct Tracked {
+    /// UID of the object that was seen to go: no late answer brings it back.
+    gone: String,
+    /// Nearly always one.
+    interests: Vec<Interest>,
+}
+
+/// What a tenure knows.
+#[derive(Default)]
+pub(super) struct Known {
+    pub(super) facts: BTreeMap<ObjectRef, Arc<Fact>>,
+    /// Followed, and not looked at: they may be there or not.
+    pub(super) unseen: BTreeSet<ObjectRef>,
+}
+
+/// The register of one API server.
+pub(super) struct Register {
+    manager: String,
+    managers: Arc<Managers>,
+    rules: Arc<Rules>,
+    last: TenureId,
+    now: Moment,
+    scopes: BTreeMap<TenureId, Scope>,
+    tracked: HashMap<ObjectRef, Tracked>,
+}
+
+impl Register {
+    pub(super) fn new(manager: String, managers: Arc<Managers>, rules: Arc<Rules>) -> Self {
+        Self {
+            manager,
+            managers,
+            rules,
+            last: 0,
+            now: 0,
+            scopes: BTreeMap::new(),
+            tracked: HashMap::new(),
+        }
+    }
+
+    /// Begins a tenure.
+    pub(super) fn enter(&mut self) -> (TenureId, watch::Receiver<u64>) {
+        self.last += 1;
+        let (changed, receiver) = watch::channel(0);
+        let scope = Scope {
+            objects: BTreeSet::new(),
+            keys: BTreeSet::new(),
+            changed,
+        };
+        self.scopes.insert(self.last, scope);
+        (self.last, receiver)
+    }
+
+    /// Ends a tenure with all it knew.
+    pub(super) fn leave(&mut self, tenure: TenureId) {
+        let Some(scope) = self.scopes.remove(&tenure) else {
+            return;
+        };
+        for object in &scope.objects {
+            self.drop_interest(tenure, object);
+        }
+    }
+
+    fn drop_interest(&mut self, tenure: TenureId, object: &ObjectRef) {
+        if let Some(tracked) = self.tracked.get_mut(object) {
+            tracked.interests.retain(|own| own.tenure != tenure);
+            if tracked.interests.is_empty() {
+                self.tracked.remove(object);
+            }
+        }
+    }
+
+    /// Replaces what a tenure follows. What is new in it is unseen, and so is what is compared by other
+    /// rules. False: the tenure is over, and nothing is followed for it.
+    pub(super) fn follow(
+        &mut self,
+        tenure: TenureId,
+        objects: BTreeMap<ObjectRef, Option<Wanted>>,
+        keys: BTreeSet<Key>,
+    ) -> bool {
+        let since = self.tick();
+        let Some(scope) = self.scopes.get_mut(&tenure) else {
+            return false;
+        };
+        scope.keys = keys;
+        let names: BTreeSet<ObjectRef> = objects.keys().cloned().collect();
+        let before = std::mem::replace(&mut scope.objects, names);
+        for object in before
+            .iter()
+            .filter(|object| !objects.contains_key(*object))
+        {
+            self.drop_interest(tenure, object);
+        }
+        for (object, wanted) in objects {
+            let tracked = self.tracked.entry(object.clone()).or_default();
+            match tracked.interests.iter_mut().find(|i| i.tenure == tenure) {
+                Some(own) => {
+                    // The same desired state under other rules is no change of ours that an apply would prove.
+                    let same = |a: &Wanted, b: &Wanted| {
+                        a.desired.digest == b.desired.digest && a.key != b.key
+                    };
+                    if let (Some(a), Some(b)) = (&own.wanted, &wanted)
+                        && same(a, b)
+                    {
+                        own.is_known = false;
+                    }
+                    own.wanted = wanted;
+                }
+                None => {
+                    tracked.interests.push(Interest {
+                        tenure,
+                        since,
+                        is_known: false,
+                        wanted,
+                        fact: None,
+                        taken: 0,
+                        newest: 0,
+                        proven: None,
+                    });
+                }
+            }
+        }
+        true
+    }
+
+    /// The moment at which a question is asked now.
+    pub(super) fn moment(&self) -> Moment {
+        self.now
+    }
+
+    fn tick(&mut self) -> Moment {
+        self.now += 1;
+        self.now
+    }
+
+    pub(super) fn is_tracked(&self, object: &ObjectRef) -> bool {
+        self.tracked.contains_key(object)
+    }
+
+    /// The views that all tenures together need, by tenure.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.scopes.values().flat_map(|scope| &scope.keys)
+    }
+
+    /// The views that one tenure needs.
+    pub(super) fn keys_of(&self, tenure: TenureId) -> Option<&BTreeSet<Key>> {
+        Some(&self.scopes.get(&tenure)?.keys)
+    }
+
+    /// What an object is compared with for a tenure.
+    pub(super) fn wanted(&self, tenure: TenureId, object: &ObjectRef) -> Option<Wanted> {
+        let interests = &self.tracked.get(object)?.interests;
+        interests
+            .iter()
+            .find(|own| own.tenure == tenure)?
+            .wanted
+            .clone()
+    }
+
+    /// What a tenure knows; none: it is over.
+    pub(super) fn snapshot(&self, tenure: TenureId) -> Option<Known> {
+        let scope = self.scopes.get(&tenure)?;
+        let mut known = Known::default();
+        for object in &scope.objects {
+            let interests = self.tracked.get(object).map(|tracked| &tracked.interests);
+            let own = interests.and_then(|all| all.iter().find(|own| own.tenure == tenure));
+            let Some(own) = own else { continue };
+            if !own.is_known {
+                known.unseen.insert(object.clone());
+            }
+            let Some(fact) = &own.fact else { continue };
+            let mut fact = Arc::clone(fact);
+            let is_compared = own
+                .wanted
+                .as_ref()
+                .is_some_and(|wanted| wanted.key == fact.compared);
+            if !is_compared {
+                Arc::make_mut(&mut fact).fit = Fit::Unknown;
+            }
+            known.facts.insert(object.clone(), fact);
+        }
+        Some(known)
+    }
+
+    /// Wakes everybody who needs a view.
+    pub(super) fn wake(&self, is_needed: impl Fn(&Key) -> bool) {
+        for scope in self.scopes.values() {
+            if scope.keys.iter().any(&is_needed) {
+                scope.wake();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

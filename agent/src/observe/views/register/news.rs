@@ -1,0 +1,267 @@
+//! What answers and events change. Pure.
+//!
+//! An event of a watch is one of an unbroken row, so what comes late is put right by what follows. An
+//! answer stands alone: it counts for who followed the object before the question was asked, because
+//! from then on nothing went unseen, and what is newer than the answer is known to be.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use flotilla_shared::digest::Digest;
+use flotilla_shared::object::ObjectRef;
+use serde_json::Value;
+
+use super::super::Key;
+use super::{Interest, Moment, Register, TenureId};
+use crate::observe::facts::{self, Fact, Proven, Reader};
+use crate::plan::Fit;
+
+/// How a live object was read, for what may replace what.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Read {
+    /// As an event of a watch.
+    Event,
+    /// Alone, in answer to a question of this moment.
+    Alone { asked: Moment },
+    /// In a list that began at this moment, and says how everything was at its version.
+    Listed { version: u64, asked: Moment },
+}
+
+impl Read {
+    /// Whether it is news to an interest.
+    fn reaches(self, own: &Interest) -> bool {
+        match self {
+            Self::Event => true,
+            Self::Alone { asked } | Self::Listed { asked, .. } => own.since <= asked,
+        }
+    }
+}
+
+impl Register {
+    /// Takes a live object in for everybody who follows it, and wakes those for whom something that
+    /// matters changed.
+    pub(crate) fn put(&mut self, object: &ObjectRef, live: &Value, read: Read) {
+        self.take(object, live, read, None);
+    }
+
+    /// Takes an object as a write of a tenure's own, begun at a moment, returned it, so that its next pass
+    /// need not wait for the watch. `applied`: it was the whole apply of the desired state with this key, and what
+    /// still looks different from that desired state will not get nearer; of a later desired state it proves nothing.
+    pub(crate) fn learn(
+        &mut self,
+        tenure: TenureId,
+        object: &ObjectRef,
+        live: &Value,
+        asked: Moment,
+        applied: Option<Digest>,
+    ) {
+        if self.scopes.contains_key(&tenure) {
+            let by = Some((tenure, applied));
+            self.take(object, live, Read::Alone { asked }, by);
+        }
+    }
+
+    fn take(
+        &mut self,
+        object: &ObjectRef,
+        live: &Value,
+        read: Read,
+        by: Option<(TenureId, Option<Digest>)>,
+    ) {
+        let now = self.tick();
+        let Some(tracked) = self.tracked.get_mut(object) else {
+            return;
+        };
+        let text = |pointer: &str| live.pointer(pointer).and_then(Value::as_str);
+        let uid = text("/metadata/uid").unwrap_or_default();
+        let is_gone = !uid.is_empty() && tracked.gone == uid;
+        let version = text("/metadata/resourceVersion");
+        let version = version.and_then(|v| v.parse::<u64>().ok()).unwrap_or(0);
+        // A list says how all was at its moment; one object's own version says only how new it is.
+        let as_of = match read {
+            Read::Event | Read::Alone { .. } => version,
+            Read::Listed { version, .. } => version,
+        };
+        let reader = Reader {
+            manager: &self.manager,
+            managers: &self.managers,
+            rules: &self.rules,
+        };
+        for own in &mut tracked.interests {
+            if !read.reaches(own) {
+                continue;
+            }
+            own.is_known |= !matches!(read, Read::Event);
+            let is_late = as_of != 0 && as_of < own.newest;
+            if is_late {
+                continue;
+            }
+            own.newest = own.newest.max(version);
+            if is_gone {
+                // It is over by now; and so is what had its name before it.
+                if own.fact.take().is_some()
+                    && let Some(scope) = self.scopes.get(&own.tenure)
+                {
+                    scope.wake();
+                }
+                continue;
+            }
+            let wanted = own.wanted.as_ref();
+            let applied = by
+                .filter(|(tenure, _)| *tenure == own.tenure)
+                .map(|(_, applied)| applied);
+            let is_current = |key| wanted.is_some_and(|wanted| wanted.key == key);
+            let is_applied = applied.flatten().is_some_and(is_current);
+            // The answer to a write of an earlier desired state is news to the tenure, like anybody else's write.
+            let is_writer = is_applied || applied == Some(None);
+            let proven = own.proven.as_ref().filter(|_| !is_applied);
+            let mut fact = facts::read(live, wanted, proven, &reader);
+            // What people added and an apply left is no proof of anything.
+            if let (true, Some(wanted)) = (is_applied, wanted) {
+                let is_proof = fact.fit != Fit::Equal && !fact.has_foreign;
+                own.proven = is_proof.then(|| Proven {
+                    key: wanted.key,
+                    content: facts::content(live),
+                });
+                if is_proof {
+                    fact.fit = Fit::Equal;
+                }
+            }
+            let is_same = own.fact.as_ref().is_some_and(|b| is_same(b, &fact));
+            own.fact = Some(Arc::new(fact));
+            own.taken = now;
+            if !is_same
+                && !is_writer
+                && let Some(scope) = self.scopes.get(&own.tenure)
+            {
+                scope.wake();
+            }
+        }
+    }
+
+    /// There was no such object some time after it was asked for.
+    pub(crate) fn absent(&mut self, object: &ObjectRef, asked: Moment) {
+        let Some(tracked) = self.tracked.get_mut(object) else {
+            return;
+        };
+        for own in tracked.interests.iter_mut().filter(|i| i.since <= asked) {
+            own.is_known = true;
+            // What came while the answer was on its way may be newer than the answer; if it is not, the
+            // watch brings its end.
+            if own.taken <= asked
+                && own.fact.take().is_some()
+                && let Some(scope) = self.scopes.get(&own.tenure)
+            {
+                scope.wake();
+            }
+        }
+    }
+
+    /// An object of this UID is not there any more, and never comes back. `version`: that of its deletion;
+    /// 0: not known.
+    pub(crate) fn gone(
+        &mut self,
+        object: &ObjectRef,
+        uid: &str,
+        version: u64,
+        by: Option<TenureId>,
+    ) {
+        let Some(tracked) = self.tracked.get_mut(object) else {
+            return;
+        };
+        let mut is_last = version == 0;
+        for own in &mut tracked.interests {
+            let is_newest = version != 0 && version >= own.newest;
+            is_last |= is_newest;
+            own.newest = own.newest.max(version);
+            // What had its name before it is over, too.
+            let is_it = own.fact.as_ref().is_some_and(|fact| fact.uid == uid);
+            if is_it || (is_newest && own.fact.is_some()) {
+                own.fact = None;
+                if by != Some(own.tenure)
+                    && let Some(scope) = self.scopes.get(&own.tenure)
+                {
+                    scope.wake();
+                }
+            }
+        }
+        if is_last {
+            uid.clone_into(&mut tracked.gone);
+        }
+    }
+
+    /// A list of this version, begun at a moment, shows everything that a view covers; what is not in it
+    /// is not there. `is_followed`: a watch goes on from it, so who came while it was made has to look
+    /// anew: what happened until its version comes as no event.
+    pub(crate) fn listed(
+        &mut self,
+        key: &Key,
+        seen: &BTreeSet<ObjectRef>,
+        version: u64,
+        asked: Moment,
+        is_followed: bool,
+    ) {
+        let now = self.tick();
+        for (object, tracked) in &mut self.tracked {
+            if !key.covers(object) {
+                continue;
+            }
+            let is_seen = seen.contains(object);
+            for own in &mut tracked.interests {
+                let mut is_changed = false;
+                if own.since <= asked {
+                    own.is_known = true;
+                    let is_newer = version != 0 && own.newest > version;
+                    if !is_seen && !is_newer {
+                        own.newest = own.newest.max(version);
+                        is_changed = own.fact.take().is_some();
+                    }
+                } else if is_followed {
+                    own.since = now;
+                    is_changed = std::mem::take(&mut own.is_known);
+                }
+                if is_changed && let Some(scope) = self.scopes.get(&own.tenure) {
+                    scope.wake();
+                }
+            }
+        }
+    }
+
+    /// A view cannot be listed and is not followed: what was known of it may have changed unseen.
+    pub(crate) fn lost(&mut self, key: &Key) {
+        let now = self.tick();
+        for (object, tracked) in &mut self.tracked {
+            for own in &mut tracked.interests {
+                if key.covers(object) {
+                    own.since = now;
+                    own.is_known = false;
+                }
+            }
+        }
+    }
+
+    /// The API server went back in time: what is remembered of a view has newer versions than what is
+    /// true, and what was gone may be there again (A19).
+    pub(crate) fn went_back(&mut self, key: &Key) {
+        for (object, tracked) in &mut self.tracked {
+            if key.covers(object) {
+                tracked.gone.clear();
+                for own in &mut tracked.interests {
+                    own.newest = 0;
+                }
+            }
+        }
+    }
+}
+
+/// Whether nothing that matters differs.
+fn is_same(a: &Fact, b: &Fact) -> bool {
+    a.uid == b.uid
+        && a.compared == b.compared
+        && a.fit == b.fit
+        && a.replicas_differ == b.replicas_differ
+        && a.health == b.health
+        && a.terminating == b.terminating
+        && a.application == b.application
+        && a.prune == b.prune
+}

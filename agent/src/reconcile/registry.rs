@@ -1,0 +1,219 @@
+//! What the applications of one cluster tell each other and the hub: their desired states and their reports.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use flotilla_shared::assignment::AssignmentRef;
+use flotilla_shared::id::ApplicationName;
+use flotilla_shared::object::ObjectRef;
+use flotilla_shared::report::{ApplicationReport, Report};
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::Metrics;
+use crate::plan::{Claims, Desired};
+
+#[derive(Default)]
+struct DesiredState {
+    objects: BTreeSet<ObjectRef>,
+    /// Whether this is what the assigned commit wants, and not what an older one did.
+    exact: bool,
+}
+
+#[derive(Default)]
+struct Inner {
+    reference: AssignmentRef,
+    suspended: String,
+    reports: BTreeMap<ApplicationName, Box<ApplicationReport>>,
+    /// Applications that were found usable, each in a pass for what is assigned to it now.
+    usable: BTreeSet<ApplicationName>,
+    desired_states: BTreeMap<ApplicationName, DesiredState>,
+}
+
+/// Shared by the workers of all applications.
+pub(super) struct Registry {
+    inner: Mutex<Inner>,
+    reports: watch::Sender<Option<Arc<Report>>>,
+    claims: watch::Sender<Arc<Claims>>,
+    metrics: Metrics,
+}
+
+impl Registry {
+    pub(super) fn new(reports: watch::Sender<Option<Arc<Report>>>, metrics: Metrics) -> Self {
+        Self {
+            inner: Mutex::default(),
+            reports,
+            claims: watch::Sender::default(),
+            metrics,
+        }
+    }
+
+    /// An assignment is in force: these applications, and no others, have a worker. What those that
+    /// `changed` want is not known from this moment on, before any of them takes a pass: an object may
+    /// be on its way from one to another (P3). What they wanted stays theirs until their own worker says
+    /// what they want now: it hands over, nobody takes.
+    pub(super) fn assign(
+        &self,
+        reference: AssignmentRef,
+        names: &BTreeSet<ApplicationName>,
+        changed: &BTreeSet<ApplicationName>,
+    ) {
+        let mut inner = self.inner.lock();
+        inner.reference = reference;
+        inner.desired_states.retain(|name, _| names.contains(name));
+        for name in names {
+            let desired_state = inner.desired_states.entry(name.clone()).or_default();
+            desired_state.exact &= !changed.contains(name);
+        }
+        // What was said of the last desired state is said of no other.
+        for name in changed {
+            if let Some(report) = inner.reports.get_mut(name) {
+                report.attempted = None;
+            }
+        }
+        inner.reports.retain(|name, _| names.contains(name));
+        inner
+            .usable
+            .retain(|name| names.contains(name) && !changed.contains(name));
+        self.settle_claims(&inner);
+        self.publish(&mut inner);
+    }
+
+    /// Nothing is left of an application: it has no objects, and its worker ends.
+    pub(super) fn remove(&self, name: &ApplicationName) {
+        let mut inner = self.inner.lock();
+        inner.reports.remove(name);
+        inner.usable.remove(name);
+        inner.desired_states.remove(name);
+        self.settle_claims(&inner);
+        self.publish(&mut inner);
+    }
+
+    /// What all applications want, as it changes.
+    pub(super) fn claims(&self) -> watch::Receiver<Arc<Claims>> {
+        self.claims.subscribe()
+    }
+
+    /// What an application wants; `exact`: it is what the assigned commit wants. Of a task that stands no
+    /// more, nothing is taken.
+    pub(super) fn desired_state(
+        &self,
+        name: &ApplicationName,
+        desired: &[Arc<Desired>],
+        exact: bool,
+        standing: &CancellationToken,
+    ) {
+        let mut inner = self.inner.lock();
+        if standing.is_cancelled() {
+            return;
+        }
+        let Some(desired_state) = inner.desired_states.get_mut(name) else {
+            return;
+        };
+        let is_same = desired_state.exact == exact
+            && desired_state.objects.len() == desired.len()
+            && desired
+                .iter()
+                .all(|d| desired_state.objects.contains(&d.object));
+        if is_same {
+            return;
+        }
+        desired_state.exact = exact;
+        desired_state.objects = desired.iter().map(|d| d.object.clone()).collect();
+        self.settle_claims(&inner);
+    }
+
+    fn settle_claims(&self, inner: &Inner) {
+        let mut claims = Claims {
+            owners: BTreeMap::new(),
+            complete: inner
+                .desired_states
+                .values()
+                .all(|desired_state| desired_state.exact),
+        };
+        for (name, desired_state) in &inner.desired_states {
+            let owner: Arc<str> = name.as_str().into();
+            for object in &desired_state.objects {
+                // By name, as the desired states are.
+                let owners = claims.owners.entry(object.clone());
+                let owners = owners.or_insert_with(|| Vec::with_capacity(1));
+                owners.push(Arc::clone(&owner));
+            }
+        }
+        self.claims.send_if_modified(|current| {
+            let is_new = **current != claims;
+            if is_new {
+                *current = Arc::new(claims);
+            }
+            is_new
+        });
+    }
+
+    /// Whether another application is as those that depend on it need it.
+    pub(super) fn is_ready(&self, name: &ApplicationName) -> bool {
+        self.inner.lock().usable.contains(name)
+    }
+
+    /// How an application is. `usable`: a pass for what is assigned found it so; none: no pass was taken.
+    pub(super) fn report(
+        &self,
+        name: &ApplicationName,
+        report: &ApplicationReport,
+        usable: Option<bool>,
+        suspended: Option<&str>,
+        standing: &CancellationToken,
+    ) {
+        let mut inner = self.inner.lock();
+        if standing.is_cancelled() || !inner.desired_states.contains_key(name) {
+            return;
+        }
+        match usable {
+            Some(true) => {
+                inner.usable.insert(name.clone());
+            }
+            Some(false) => {
+                inner.usable.remove(name);
+            }
+            None => {}
+        }
+        let before = inner.reports.insert(name.clone(), report.clone().into());
+        let before = before.map(|b| (b.sync, b.health, b.reason.map(|r| r.to_string())));
+        let (sync, health, reason) = before.unwrap_or_default();
+        let before = (sync, health, reason.unwrap_or_default());
+        self.metrics.application(name.as_str(), before, report);
+        if usable.is_some() {
+            suspended
+                .unwrap_or_default()
+                .clone_into(&mut inner.suspended);
+        }
+        self.publish(&mut inner);
+    }
+
+    fn publish(&self, inner: &mut Inner) {
+        let next = Report {
+            sequence: 0,
+            assignment: inner.reference,
+            observed_at: Timestamp::now(),
+            applications: inner.reports.clone(),
+            suspended: inner.suspended.clone(),
+        };
+        self.reports.send_if_modified(|current| {
+            let sequence = current.as_ref().map_or(0, |report| report.sequence);
+            let is_same = current.as_ref().is_some_and(|before| {
+                before.assignment == next.assignment
+                    && before.applications == next.applications
+                    && before.suspended == next.suspended
+            });
+            if is_same {
+                return false;
+            }
+            *current = Some(Arc::new(Report {
+                sequence: sequence + 1,
+                ..next
+            }));
+            true
+        });
+    }
+}

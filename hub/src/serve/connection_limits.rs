@@ -1,0 +1,202 @@
+//! How many are let in: handshakes at once, and a fair share of them for each source; connections in
+//! all, of strangers and of each identity.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flotilla_shared::identity::Identity;
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::connection::Caller;
+use super::penalties::Penalties;
+
+/// How much the listener takes on.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections in all; more wait in the kernel's queue.
+    pub connections: usize,
+    /// Connections without a client certificate: enrolment, and people who log in.
+    pub strangers: usize,
+    /// Of those, from one source.
+    pub strangers_of_source: usize,
+    /// Connections with one certificate's identity. An agent has one, and one more while it renews.
+    pub of_identity: usize,
+    /// Handshakes at once.
+    pub handshakes: usize,
+    /// From here on, one source has at most its share of them.
+    pub handshakes_unshared: usize,
+    /// That share.
+    pub handshakes_of_source: usize,
+    /// Longest handshake.
+    pub handshake: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 24_000,
+            strangers: 1024,
+            strangers_of_source: 128,
+            of_identity: 32,
+            handshakes: 512,
+            handshakes_unshared: 256,
+            handshakes_of_source: 32,
+            handshake: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Places that are given back with the connection.
+pub(super) struct Places {
+    _connection: OwnedSemaphorePermit,
+    _stranger: Option<(OwnedSemaphorePermit, Share<IpAddr>)>,
+    _identity: Option<Share<Identity>>,
+}
+
+/// How many of something each key has.
+#[derive(Debug)]
+pub(super) struct Counts<K>(Arc<Mutex<HashMap<K, usize>>>);
+
+/// One of them, given back when dropped.
+#[derive(Debug)]
+pub(super) struct Share<K: Eq + Hash> {
+    counts: Counts<K>,
+    key: K,
+}
+
+impl<K> Clone for Counts<K> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<K: Eq + Hash + Clone> Counts<K> {
+    fn new() -> Self {
+        Self(Arc::new(Mutex::new(HashMap::new())))
+    }
+
+    fn take(&self, key: K, most: usize) -> Option<Share<K>> {
+        let mut counts = self.0.lock();
+        let count = counts.entry(key.clone()).or_default();
+        if *count >= most {
+            return None;
+        }
+        *count += 1;
+        Some(Share {
+            counts: self.clone(),
+            key,
+        })
+    }
+}
+
+impl<K: Eq + Hash> Drop for Share<K> {
+    fn drop(&mut self) {
+        let mut counts = self.counts.0.lock();
+        if let Some(count) = counts.get_mut(&self.key) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.key);
+            }
+        }
+    }
+}
+
+/// The places of a listener.
+#[derive(Clone)]
+pub(super) struct ConnectionLimits {
+    pub(super) limits: Limits,
+    pub(super) connections: Arc<Semaphore>,
+    strangers: Arc<Semaphore>,
+    pub(super) handshakes: Arc<Semaphore>,
+    sources: Counts<IpAddr>,
+    stranger_sources: Counts<IpAddr>,
+    identities: Counts<Identity>,
+    pub(super) penalties: Penalties,
+}
+
+impl ConnectionLimits {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            connections: Arc::new(Semaphore::new(limits.connections)),
+            strangers: Arc::new(Semaphore::new(limits.strangers)),
+            handshakes: Arc::new(Semaphore::new(limits.handshakes)),
+            sources: Counts::new(),
+            stranger_sources: Counts::new(),
+            identities: Counts::new(),
+            penalties: Penalties::new(),
+        }
+    }
+
+    /// Whether a source may begin a handshake now: under pressure, each has its share, so that who
+    /// opens connections and says nothing leaves room for the others.
+    pub(super) fn handshake(&self, from: IpAddr) -> Option<Share<IpAddr>> {
+        let busy = self.limits.handshakes - self.handshakes.available_permits();
+        let most = if busy > self.limits.handshakes_unshared {
+            self.limits.handshakes_of_source
+        } else {
+            usize::MAX
+        };
+        self.sources.take(from, most)
+    }
+
+    /// A place for who is known now (none: another process of the hub); none: there are enough of them.
+    pub(super) fn admit(
+        &self,
+        connection: OwnedSemaphorePermit,
+        caller: Option<&Caller>,
+    ) -> Option<Places> {
+        let mut places = Places {
+            _connection: connection,
+            _stranger: None,
+            _identity: None,
+        };
+        match caller {
+            None => {}
+            Some(Caller::Known(identity)) => {
+                let most = self.limits.of_identity;
+                places._identity = Some(self.identities.take(identity.clone(), most)?);
+            }
+            Some(Caller::Stranger(source)) => {
+                let permit = Arc::clone(&self.strangers).try_acquire_owned().ok()?;
+                let most = self.limits.strangers_of_source;
+                let share = self.stranger_sources.take(*source, most)?;
+                places._stranger = Some((permit, share));
+            }
+        }
+        Some(places)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h06_under_pressure_each_source_has_its_share_and_gives_it_back() {
+        let bounds = ConnectionLimits::new(Limits {
+            handshakes: 10,
+            handshakes_unshared: 4,
+            handshakes_of_source: 2,
+            ..Limits::default()
+        });
+        let [loud, quiet]: [IpAddr; 2] = [[10, 0, 0, 1].into(), [10, 0, 0, 2].into()];
+        let mut held = Vec::new();
+        let begin = |from| {
+            let permit = Arc::clone(&bounds.handshakes).try_acquire_owned().ok()?;
+            bounds.handshake(from).map(|share| (permit, share))
+        };
+        for _ in 0..20 {
+            held.extend(begin(loud));
+        }
+        assert_eq!(held.len(), 4, "the loud one is held to what is unshared");
+        assert!(begin(quiet).is_some(), "there is room for others");
+        held.clear();
+        assert!(begin(loud).is_some());
+        assert!(bounds.sources.0.lock().is_empty(), "nothing is remembered");
+    }
+}

@@ -1,0 +1,82 @@
+//! Who breaks the rules of HTTP/2 and dials again: to shake hands is a millisecond of work, which a flood
+//! that is cut off would make the hub do again and again. Pure but for the lock around it.
+
+use std::error::Error;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::rate::{Buckets, Rate};
+
+/// Connections of one source that may break a rule before its next ones wait.
+const OFFENCES: Rate = Rate {
+    per_second: 2.0,
+    burst: 10.0,
+};
+/// Longest wait: others of the same source, behind the same address, wait as well.
+const LONGEST: Duration = Duration::from_secs(5);
+/// Sources that are remembered.
+const SOURCES: usize = 16_384;
+
+/// What each source did.
+#[derive(Debug, Clone)]
+pub(super) struct Penalties(Arc<Buckets<IpAddr>>);
+
+impl Penalties {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Buckets::new(OFFENCES, SOURCES)))
+    }
+
+    /// How long a source waits before its next handshake.
+    pub(super) fn wait(&self, source: IpAddr, now: Instant) -> Duration {
+        self.0.owed(&source, now).min(LONGEST)
+    }
+
+    /// Notes that a connection of a source was cut, if it was the caller's doing.
+    pub(super) fn note(&self, source: IpAddr, error: &hyper::Error, now: Instant) {
+        if is_offence(error) {
+            self.0.take(&source, 1.0, now);
+        }
+    }
+}
+
+/// Whether we ended the connection because of what the other side sent.
+fn is_offence(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref());
+    cause.is_some_and(|cause: &h2::Error| cause.is_go_away() && cause.is_library())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h01_who_breaks_rules_again_and_again_waits_and_nobody_else_does() {
+        let start = Instant::now();
+        let penalties = Penalties::new();
+        let [bad, good]: [IpAddr; 2] = [[10, 0, 0, 1].into(), [10, 0, 0, 2].into()];
+        for _ in 0..10 {
+            penalties.0.take(&bad, 1.0, start);
+        }
+        assert_eq!(
+            penalties.wait(bad, start),
+            Duration::ZERO,
+            "some are forgiven"
+        );
+        penalties.0.take(&bad, 1.0, start);
+        assert_eq!(penalties.wait(bad, start), Duration::from_millis(500));
+        assert_eq!(penalties.wait(good, start), Duration::ZERO);
+        for _ in 0..1000 {
+            penalties.0.take(&bad, 1.0, start);
+        }
+        assert_eq!(
+            penalties.wait(bad, start),
+            LONGEST,
+            "others live behind that address, too"
+        );
+        let later = start + Duration::from_secs(600);
+        assert_eq!(penalties.wait(bad, later), Duration::ZERO);
+    }
+}

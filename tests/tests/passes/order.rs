@@ -1,0 +1,172 @@
+//! Waves and hooks.
+
+use flotilla_shared::reason::Reason;
+use serde_json::{Value, json};
+
+use super::world::{World, annotated, config_map, deployment, job, reason};
+
+/// What the Job controller does.
+async fn complete(world: &World<'_>, name: &str) {
+    if !world.server.is_real() {
+        return;
+    }
+    let job = world.live(&format!("batch/v1:jobs/{name}")).await;
+    let is_complete = |job: &Value| job.pointer("/status/completionTime").is_some();
+    if job.as_ref().is_none_or(is_complete) {
+        // The times of a Job that is through are immutable.
+        return;
+    }
+    let now = jiff::Timestamp::now().to_string();
+    let now = format!(
+        "{}Z",
+        now.split('.')
+            .next()
+            .unwrap_or_default()
+            .trim_end_matches('Z')
+    );
+    let condition = |kind: &str| json!({"type": kind, "status": "True", "lastTransitionTime": now, "lastProbeTime": now});
+    let status = json!({"status": {
+        "startTime": now, "completionTime": now, "succeeded": 1, "uncountedTerminatedPods": {},
+        "conditions": [condition("SuccessCriteriaMet"), condition("Complete")],
+    }});
+    let path = format!(
+        "{}/status?fieldManager=controller",
+        world.path(&format!("batch/v1:jobs/{name}"))
+    );
+    let (code, value) = world
+        .send_as("PATCH", &path, "application/merge-patch+json", &status)
+        .await;
+    assert_eq!(code, 200, "{value}");
+}
+
+async fn jobs(world: &World<'_>) -> Vec<String> {
+    let (_, list) = world
+        .send("GET", &world.path("batch/v1:jobs"), &Value::Null)
+        .await;
+    let items = list
+        .get("items")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
+    let name = |item: &Value| {
+        item.pointer("/metadata/name")
+            .unwrap()
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    items.iter().map(name).collect()
+}
+
+/// Takes passes until the set is in sync, completing Jobs as they come.
+async fn settle(world: &mut World<'_>, yaml: &str) {
+    for _ in 0..100 {
+        let outcome = world.pass(yaml).await;
+        if outcome.sync == flotilla_shared::health::SyncState::Synced
+            && outcome.health == flotilla_shared::health::Health::Current
+        {
+            return;
+        }
+        for name in jobs(world).await {
+            complete(world, &name).await;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("it does not settle: {:#?}", world.pass(yaml).await);
+}
+
+pub(crate) async fn hooks_run_before_and_after_once(mut world: World<'_>) {
+    let yaml = |value: &str| {
+        job("before", "flotilla.dev/hook: pre-sync")
+            + &config_map("main", value)
+            + &job(
+                "after",
+                "flotilla.dev/hook: post-sync, flotilla.dev/hook-deadline: 5m",
+            )
+    };
+    let outcome = world.pass(&yaml("1")).await;
+    assert_eq!(
+        reason(&outcome, "main"),
+        Some(Reason::DependencyNotReady),
+        "{outcome:#?}"
+    );
+    assert_eq!(world.writes().len(), 1, "only the first hook");
+    settle(&mut world, &yaml("1")).await;
+    let first = jobs(&world).await;
+    assert_eq!(first.len(), 2, "{first:?}");
+    // Once is once, whatever becomes of the Job.
+    for name in &first {
+        let path = world.path(&format!(
+            "batch/v1:jobs/{name}?propagationPolicy=Background"
+        ));
+        assert_eq!(world.send("DELETE", &path, &Value::Null).await.0, 200);
+    }
+    world.writes();
+    settle(&mut world, &yaml("1")).await;
+    world.restart();
+    settle(&mut world, &yaml("1")).await;
+    assert_eq!(world.writes(), Vec::<String>::new());
+    // A new content runs them again.
+    settle(&mut world, &yaml("2")).await;
+    let second = jobs(&world).await;
+    assert_eq!(second.len(), 2);
+    assert!(second.iter().all(|name| !first.contains(name)));
+}
+
+pub(crate) async fn waves_wait_for_each_other_in_one_turn(mut world: World<'_>) {
+    let yaml = annotated("third", "1", "flotilla.dev/wave: '3'")
+        + &annotated("first", "1", "flotilla.dev/wave: '-1'")
+        + &annotated(
+            "last",
+            "1",
+            "flotilla.dev/wave: '3', flotilla.dev/depends-on: ConfigMap/third",
+        )
+        + &annotated("never", "1", "flotilla.dev/depends-on: ConfigMap/third")
+        + &config_map("second", "1");
+    let outcome = world.pass(&yaml).await;
+    assert_eq!(
+        reason(&outcome, "never"),
+        Some(Reason::Cycle),
+        "{outcome:#?}"
+    );
+    let yaml = yaml.replace(
+        "{name: never, annotations: {flotilla.dev/depends-on: ConfigMap/third}}",
+        "{name: free}",
+    );
+    world.synced(&yaml).await;
+    assert_eq!(
+        world.writes(),
+        [
+            "patch configmaps/first",
+            "patch configmaps/second",
+            "patch configmaps/free",
+            "patch configmaps/third",
+            "patch configmaps/last"
+        ]
+    );
+}
+
+pub(crate) async fn a_claim_that_waits_for_its_first_user_holds_up_no_wave(mut world: World<'_>) {
+    let class = format!("{}-late", world.namespace);
+    let yaml = format!(
+        "---\napiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {{name: {class}}}\n\
+         provisioner: example.org/none\nvolumeBindingMode: WaitForFirstConsumer\n\
+         ---\napiVersion: v1\nkind: PersistentVolumeClaim\n\
+         metadata: {{name: data, annotations: {{flotilla.dev/wave: '-1'}}}}\n\
+         spec: {{storageClassName: {class}, accessModes: [ReadWriteOnce], resources: {{requests: {{storage: 1Gi}}}}}}\n"
+    ) + &deployment("user", "replicas: 1")
+        + &annotated(
+            "named",
+            "1",
+            "flotilla.dev/depends-on: PersistentVolumeClaim/data",
+        );
+    let outcome = world.pass(&yaml).await;
+    assert!(
+        world.live("apps/v1:deployments/user").await.is_some(),
+        "{outcome:#?}"
+    );
+    assert!(
+        world.live("configmaps/named").await.is_some(),
+        "{outcome:#?}"
+    );
+}
