@@ -118,7 +118,7 @@ mod tests {
         );
         assert_eq!(Health::worst([]), Health::Current);
         assert_eq!(
-            Sync::worst([SyncState::Synced, SyncState::Applying]),
+            SyncState::worst([SyncState::Synced, SyncState::Applying]),
             SyncState::Applying
         );
     }
