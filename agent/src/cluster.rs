@@ -14,7 +14,7 @@ mod execute;
 mod inventory_store;
 mod kinds;
 mod notes;
-mod outcome;
+pub mod outcome;
 mod pass;
 mod preview;
 mod prune;

@@ -12,10 +12,12 @@ mod builtin;
 mod cel_rule;
 mod generic;
 mod library;
+mod rule;
 mod rules;
 mod words;
 
-pub use rules::{HealthRule, RuleError, Rules};
+pub use rule::HealthRule;
+pub use rules::{RuleError, Rules};
 
 use flotilla_shared::health::Health;
 use serde_json::Value;

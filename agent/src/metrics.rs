@@ -207,7 +207,7 @@ impl Metrics {
         &self,
         application: &str,
         took: Duration,
-        outcome: &crate::cluster::PassOutcome,
+        outcome: &crate::cluster::outcome::PassOutcome,
     ) {
         let labels = Application {
             application: application.to_owned(),

@@ -5,6 +5,7 @@
 
 mod freeze;
 mod registry;
+mod shared;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,7 +31,8 @@ use crate::policy::Policy;
 use crate::source::{Source, Wanted};
 
 use registry::Registry;
-use worker::{Given, Preview, Shared, Task, Worker};
+use shared::Shared;
+use worker::{Given, Preview, Task, Worker};
 
 /// Applications whose passes are taken at once; each has its own concurrency towards the API server.
 const PASSES: usize = 4;

@@ -5,6 +5,7 @@ mod record;
 mod release;
 mod sealed;
 mod trust;
+mod wanted;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,10 +17,9 @@ use flotilla_render::{
     Answers, Facts, Manifest, MemoryTree, Note, Options, ParsedCharts, RenderError, Renderer,
     chart_files,
 };
-use flotilla_shared::approval::SignedApproval;
 use flotilla_shared::assignment::{ApplicationAssignment, Renderer as AssignedRenderer};
 use flotilla_shared::digest::Digest;
-use flotilla_shared::id::{ApplicationName, ClusterName};
+use flotilla_shared::id::ApplicationName;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::Commit;
 use flotilla_shared::source::SourcePaths;
@@ -36,6 +36,7 @@ pub use release::Ground;
 pub(crate) use release::{namespace, release_name};
 pub(crate) use sealed::{count_keys, open_all};
 pub use trust::Trust;
+pub use wanted::Wanted;
 
 /// Longest whole fetch and read of one application.
 const TIMEOUT: Duration = Duration::from_secs(300);
@@ -60,21 +61,6 @@ pub struct Rendered {
     pub notes: Vec<(Reason, String)>,
     /// What people should know for as long as it runs.
     pub warnings: Vec<Note>,
-}
-
-/// An application's assignment with what else decides over its manifests.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Wanted {
-    /// The application's name.
-    pub name: ApplicationName,
-    /// This cluster.
-    pub cluster: ClusterName,
-    /// The assignment.
-    pub application: ApplicationAssignment,
-    /// What people signed so that clusters may go back.
-    pub approvals: Vec<SignedApproval>,
-    /// The cluster's facts, where the application asks for them: a label that changes renders anew.
-    pub facts: Option<Facts>,
 }
 
 /// Where repositories come from.

@@ -19,7 +19,8 @@ use jiff::Timestamp;
 
 pub use token::{NewToken, Redeemer, Token};
 
-use crate::fleet::{ClusterRecord, Lock};
+use crate::fleet::event::ClusterRecord;
+use crate::fleet::identity::Lock;
 
 /// Somebody asks to come in.
 #[derive(Debug, Clone, PartialEq, Eq)]

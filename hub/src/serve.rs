@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod agent_api;
+pub(crate) mod caller;
 pub mod connection;
 pub mod connection_limits;
 pub mod enroll;

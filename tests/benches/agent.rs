@@ -295,7 +295,9 @@ async fn drift(server: &TestCluster) {
 
 /// In a process of its own, since memory is what is measured.
 async fn ten_thousand(kubeconfig: &Path) {
-    let client = flotilla_tests::cluster::client(kubeconfig).await.unwrap();
+    let client = flotilla_tests::kubeconfig::client(kubeconfig)
+        .await
+        .unwrap();
     namespace(&client, "ten-thousand").await;
     let before = resident();
     let mut agent = Agent::new(client, "ten-thousand", &config_maps(10_000));

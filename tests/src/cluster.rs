@@ -1,16 +1,16 @@
 //! One cluster for a test: a real kube-apiserver where the envtest variables name one, otherwise, or when
 //! asked for, the embedded one. Both are spoken to over TLS with client certificates.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use flotilla_apiserver::{ApiServer, AuditEvent, Config, Serving, User};
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use crate::envtest::{Envtest, Programs};
+use crate::kubeconfig::client;
 use crate::proxy::Proxy;
 
 /// A running cluster; it stops when dropped.
@@ -213,20 +213,6 @@ impl TestCluster {
             Server::Real(envtest) => envtest.audit(),
         }
     }
-}
-
-/// A client for a kubeconfig file.
-///
-/// # Errors
-/// When the file cannot be used.
-pub async fn client(kubeconfig: &Path) -> anyhow::Result<kube::Client> {
-    let read = Kubeconfig::read_from(kubeconfig)
-        .with_context(|| format!("{} cannot be read", kubeconfig.display()))?;
-    let options = KubeConfigOptions::default();
-    let mut config = kube::Config::from_custom_kubeconfig(read, &options).await?;
-    // An answer is an answer.
-    config.default_retry = false;
-    Ok(kube::Client::try_from(config)?)
 }
 
 async fn send(

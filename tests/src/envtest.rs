@@ -181,7 +181,7 @@ impl Envtest {
     }
 
     async fn ready(&mut self) -> anyhow::Result<()> {
-        let client = crate::cluster::client(&self.directory.join("kubeconfig")).await?;
+        let client = crate::kubeconfig::client(&self.directory.join("kubeconfig")).await?;
         let waited = eventually("the API server is ready", START, || {
             let client = client.clone();
             async move {

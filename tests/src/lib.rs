@@ -10,6 +10,7 @@ pub mod hub_process;
 pub mod in_process;
 pub mod installation;
 pub mod issuer;
+pub mod kubeconfig;
 pub mod postgres;
 pub mod programs;
 pub mod proxy;

@@ -12,8 +12,9 @@
 use std::time::Duration;
 
 use flotilla_apiserver::{ApiServer, Config, Fault, FaultKind, User};
-use flotilla_tests::cluster::{TestCluster, client};
+use flotilla_tests::cluster::TestCluster;
 use flotilla_tests::eventually;
+use flotilla_tests::kubeconfig::client;
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(20);

@@ -7,6 +7,7 @@
 mod builtin;
 mod cast;
 mod certificates;
+mod civil;
 mod crypto;
 mod data;
 mod date;

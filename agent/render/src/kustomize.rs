@@ -9,6 +9,7 @@
 //! The modules follow Kustomize's own cut where its behaviour depends on it; the source of each rule
 //! is named where the rule is. What runs a program or reads something remote is refused.
 
+mod budget;
 mod config;
 mod crds;
 mod failure;

@@ -14,6 +14,7 @@
 
 mod age;
 mod dotenv;
+mod number;
 mod tree;
 mod value;
 

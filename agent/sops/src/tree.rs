@@ -5,7 +5,7 @@ use flotilla_yaml::resolve_plain;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use crate::{Error, value};
+use crate::{Error, number};
 
 /// Most values of one file, and how deep they may lie.
 pub(crate) const MAX_NODES: usize = 50_000;
@@ -169,7 +169,7 @@ fn resolve(text: &str, scalars: Scalars) -> Result<Value, &'static str> {
     }
     let value = resolve_plain(text)?;
     match (scalars, value.as_f64()) {
-        (Scalars::Json, Some(float)) => value::number(float).ok_or("a number is too large"),
+        (Scalars::Json, Some(float)) => number::number(float).ok_or("a number is too large"),
         _ => Ok(value),
     }
 }

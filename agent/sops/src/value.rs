@@ -6,9 +6,10 @@ use aes_gcm::aes::Aes256;
 use aes_gcm::{AesGcm, Nonce};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Number, Value};
+use serde_json::Value;
 use zeroize::Zeroizing;
 
+use crate::number::number;
 use crate::tree::Node;
 
 /// Opens a value with what it is bound to; none: it is not what was sealed there.
@@ -51,16 +52,6 @@ pub(crate) fn open(sealed: &str, key: &[u8], context: &str) -> Option<Node> {
         _ => return None,
     };
     Some(Node::Leaf(value))
-}
-
-/// A number as Go writes it: without a fraction where it has none, since fields of whole numbers take
-/// no `1.0`.
-pub(crate) fn number(float: f64) -> Option<Value> {
-    let text = format!("{float}");
-    match text.parse::<i64>() {
-        Ok(whole) if text != "-0" => Some(Value::from(whole)),
-        _ => Number::from_f64(float).map(Value::Number),
-    }
 }
 
 /// A value's bytes for the MAC, as SOPS' `ToBytes` writes them.

@@ -10,7 +10,7 @@ use cel::{Context, Env, Program, Value as Cel};
 use flotilla_shared::health::Health;
 use serde_json::Value;
 
-use super::rules::HealthRule;
+use super::rule::HealthRule;
 use super::{ObjectHealth, condition, generic, reason, stale, status, text};
 
 /// One kind's rule, ready to be asked.

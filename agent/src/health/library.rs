@@ -10,7 +10,7 @@ use flotilla_shared::health::Health;
 use serde_json::Value;
 
 use super::cel_rule::Compiled;
-use super::rules::HealthRule;
+use super::rule::HealthRule;
 use super::{ObjectHealth, generic};
 
 mod list;

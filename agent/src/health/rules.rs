@@ -6,42 +6,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cel::Env;
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::cel_rule::Compiled;
+use super::rule::HealthRule;
 use super::{ObjectHealth, before_all, builtin, generic, library};
-
-/// One rule of the policy file.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct HealthRule {
-    /// API group; empty: the core group.
-    #[serde(default)]
-    pub group: String,
-    /// Kind.
-    #[serde(default)]
-    pub kind: String,
-    /// True: what it stands for is gone.
-    #[serde(default)]
-    pub not_found: String,
-    /// True: it failed.
-    #[serde(default)]
-    pub failed: String,
-    /// True: nobody can say.
-    #[serde(default)]
-    pub unknown: String,
-    /// True: it waits for a person.
-    #[serde(default)]
-    pub suspended: String,
-    /// True: it is on its way.
-    #[serde(default)]
-    pub in_progress: String,
-    /// True: it is as its specification says; anything else is still on its way. Empty: what its
-    /// conditions and states say, as for kinds without a rule.
-    #[serde(default)]
-    pub current: String,
-}
 
 /// All rules, ready to be asked.
 #[derive(Default)]

@@ -11,7 +11,7 @@ use flotilla_shared::revision::Commit;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::worker::Shared;
+use super::shared::Shared;
 use crate::events::Event;
 
 /// How often the branch is looked at, at most.

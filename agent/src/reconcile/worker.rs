@@ -16,18 +16,17 @@ use flotilla_shared::id::ApplicationName;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::ApplicationReport;
 use flotilla_shared::wire::revision_to_wire;
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::freeze::FreezeDetector;
-use super::registry::Registry;
-use crate::cluster::{Cluster, DesiredState, Memory, PassInput, PassOutcome};
-use crate::metrics::Metrics;
+use super::shared::Shared;
+use crate::cluster::{DesiredState, Memory, PassInput, PassOutcome};
 use crate::plan::{Claims, Intent};
-use crate::policy::{Policy, Refusal};
-use crate::source::{Rendered, Source, Wanted};
+use crate::policy::Refusal;
+use crate::source::{Rendered, Wanted};
 
 /// Events of one object come in bursts; a pass waits for the burst to end.
 const DEBOUNCE: Duration = Duration::from_millis(100);
@@ -85,19 +84,6 @@ impl Task {
 pub(super) struct Given {
     pub(super) task: Task,
     pub(super) standing: CancellationToken,
-}
-
-/// What all workers share.
-pub(super) struct Shared {
-    pub(super) cluster: Cluster,
-    pub(super) source: Source,
-    pub(super) policy: Arc<Policy>,
-    pub(super) interval: Duration,
-    pub(super) registry: Registry,
-    pub(super) metrics: Metrics,
-    /// Passes and fetches at once.
-    pub(super) passes: Semaphore,
-    pub(super) fetches: Semaphore,
 }
 
 /// Somebody wants to know what a pass would do now.

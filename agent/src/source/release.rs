@@ -8,7 +8,7 @@ use flotilla_shared::chart::{ChartOptions, Crds, Generated};
 use flotilla_shared::digest::Digest;
 use flotilla_shared::reason::Reason;
 
-use super::Wanted;
+use super::wanted::Wanted;
 use crate::policy::Refusal;
 
 /// What a chart has to know of the cluster.

@@ -15,6 +15,7 @@ mod patience;
 mod promote;
 mod render;
 mod render_chart;
+mod repository;
 mod rollback;
 mod rollout;
 mod show;

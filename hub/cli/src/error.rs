@@ -1,7 +1,6 @@
 //! What can go wrong, with its exit code and hint. The only file that decides either.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use flotilla_shared::dial::DialError;
 use flotilla_shared::id::NameError;
@@ -9,8 +8,6 @@ use flotilla_shared::report::plain_line;
 use flotilla_shared::tls::TlsError;
 
 use tonic::{Code, Status};
-
-use crate::printer::Printer;
 
 /// A command did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -200,7 +197,7 @@ impl Error {
     }
 
     /// 1: it differs, or is not there yet. 2: the command could not do what it was asked.
-    fn exit_code(&self) -> u8 {
+    pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Differs | Self::NotYet { .. } => 1,
             _ => 2,
@@ -225,19 +222,7 @@ impl Error {
     }
 
     /// Whether whoever read our output has gone.
-    fn is_broken_pipe(&self) -> bool {
+    pub(crate) fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Output(cause) if cause.kind() == std::io::ErrorKind::BrokenPipe)
-    }
-
-    /// Tells the user and gives the exit code.
-    pub(crate) fn report(&self, printer: &Printer) -> ExitCode {
-        if self.is_broken_pipe() {
-            return ExitCode::SUCCESS;
-        }
-        if matches!(self, Self::Differs | Self::Unseen) {
-            return ExitCode::from(self.exit_code());
-        }
-        printer.error(&self.to_string(), self.hint().as_deref());
-        ExitCode::from(self.exit_code())
     }
 }

@@ -17,6 +17,7 @@ mod check;
 mod checkpoint;
 mod client;
 mod commands;
+mod commit_tree;
 mod context;
 mod difference;
 mod error;
@@ -53,6 +54,6 @@ pub fn main() -> ExitCode {
         .and_then(|runtime| runtime.block_on(commands::run(args, &printer)));
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => error.report(&printer),
+        Err(error) => printer.report(&error),
     }
 }

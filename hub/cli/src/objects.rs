@@ -5,12 +5,10 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use flotilla_render::EntryKind;
 use flotilla_shared::report::plain_line;
 
 use crate::error::Error;
 use crate::git::LEADING_ELSEWHERE;
-use crate::work_tree::{Listed, WorkTree};
 
 /// Largest object that is read: more than any file that a render takes.
 const MAX_OBJECT: u64 = 64 << 20;
@@ -44,7 +42,7 @@ fn git(root: &Path) -> Command {
     command
 }
 
-fn run(root: &Path, arguments: &[&str]) -> Result<Vec<u8>, Error> {
+pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<Vec<u8>, Error> {
     let output = git(root).args(arguments).output().map_err(Error::NoGit)?;
     if !output.status.success() {
         let text = String::from_utf8_lossy(&output.stderr);
@@ -95,36 +93,8 @@ pub(crate) fn remotes(root: &Path) -> Vec<String> {
     urls.map(|(_, url)| url.trim().to_owned()).collect()
 }
 
-/// A commit as a tree.
-pub(crate) fn tree(root: &Path, commit: &str) -> Result<WorkTree, Error> {
-    let listed = run(root, &["ls-tree", "-r", "-z", "-l", "--full-tree", commit])?;
-    let entries = listed
-        .split(|byte| *byte == 0)
-        .filter_map(|entry| entry_of(&String::from_utf8_lossy(entry)))
-        .collect();
-    WorkTree::of_commit(Objects::open(root)?, entries)
-}
-
-/// `MODE TYPE ID SIZE<tab>PATH`.
-fn entry_of(line: &str) -> Option<Listed> {
-    let (head, path) = line.split_once('\t')?;
-    let mut words = head.split_ascii_whitespace();
-    let (mode, _, id, size) = (words.next()?, words.next()?, words.next()?, words.next()?);
-    let kind = match mode {
-        "120000" => EntryKind::Symlink,
-        "160000" => EntryKind::Submodule,
-        _ => EntryKind::File,
-    };
-    Some(Listed {
-        path: path.to_owned(),
-        kind,
-        id: id.to_owned(),
-        bytes: size.parse().unwrap_or_default(),
-    })
-}
-
 impl Objects {
-    fn open(root: &Path) -> Result<Self, Error> {
+    pub(crate) fn open(root: &Path) -> Result<Self, Error> {
         let mut child = git(root)
             .args(["cat-file", "--batch"])
             .stdin(Stdio::piped())

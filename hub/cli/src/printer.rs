@@ -1,6 +1,7 @@
 //! Where output goes: data to stdout, talk to stderr, colours only to a terminal.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
 
 use serde::Serialize;
 
@@ -125,6 +126,17 @@ impl Printer {
             "{}: {line}",
             self.talk.paint(Tone::Warn, "warning")
         ));
+    }
+
+    /// Tells the user of an error and gives the exit code.
+    pub(crate) fn report(&self, error: &Error) -> ExitCode {
+        if error.is_broken_pipe() {
+            return ExitCode::SUCCESS;
+        }
+        if !matches!(error, Error::Differs | Error::Unseen) {
+            self.error(&error.to_string(), error.hint().as_deref());
+        }
+        ExitCode::from(error.exit_code())
     }
 
     /// Says an error and its hint.

@@ -14,7 +14,7 @@ use flotilla_shared::wire::DecodedAssignment;
 use jiff::Timestamp;
 
 use super::event::{ClusterRecord, SessionId};
-use super::{observe, trees};
+use super::{rendered, trees};
 
 /// Without a word for this long an agent counts as offline: three heartbeats and some slack.
 pub const OFFLINE_AFTER: jiff::SignedDuration = jiff::SignedDuration::from_secs(35);
@@ -215,7 +215,7 @@ impl Cluster {
     pub(super) fn note_report(&mut self, report: Option<Report>) {
         self.rendered_from = report
             .as_ref()
-            .map(|report| observe::rendered_from(report, self.assigned.as_deref()))
+            .map(|report| rendered::rendered_from(report, self.assigned.as_deref()))
             .unwrap_or_default();
         self.reads = report.as_ref().and_then(trees::reads);
         self.report = report;

@@ -8,8 +8,7 @@ use flotilla_shared::digest::Digest;
 use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::{ApplicationName, ClusterName};
 use flotilla_shared::reason::Reason;
-use flotilla_shared::report::{ApplicationReport, Report};
-use flotilla_shared::wire::{DecodedAssignment, specified};
+use flotilla_shared::report::ApplicationReport;
 
 use super::cluster::Cluster;
 use super::rollout::{Rollout, Verdict};
@@ -152,27 +151,6 @@ fn application(
         return Verdict::Healthy(Digest::default());
     }
     Verdict::Progressing(reason, text("is not ready"))
-}
-
-/// Over what all of a report's applications were rendered from and applied as; of nothing where one of them
-/// did not say, or where the report is of another assignment.
-pub(super) fn rendered_from(report: &Report, assigned: Option<&DecodedAssignment>) -> Digest {
-    let Some(assigned) = assigned.filter(|one| one.reference == report.assignment) else {
-        return Digest::default();
-    };
-    let specified = specified(&assigned.assignment.applications);
-    let mut parts: Vec<&[u8]> = vec![specified.as_bytes()];
-    for (name, app) in &report.applications {
-        if app.source_digest.is_none() {
-            return Digest::default();
-        }
-        parts.push(name.as_str().as_bytes());
-        parts.push(app.source_digest.as_bytes());
-    }
-    if report.applications.is_empty() {
-        return Digest::default();
-    }
-    Digest::of_parts(parts)
 }
 
 /// Finds names that come in order: side by side where most of a map is asked for, one by one where

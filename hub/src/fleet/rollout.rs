@@ -21,6 +21,7 @@ mod members;
 mod start;
 #[cfg(test)]
 mod tests;
+mod words;
 mod world;
 
 use std::collections::BTreeMap;

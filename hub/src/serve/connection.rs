@@ -4,21 +4,20 @@
 //! work that any flood of frames can make; and no connection is read for long at a time.
 
 use std::future::Future;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use flotilla_shared::identity::Identity;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 use tokio_rustls::server::TlsStream;
 
+use super::caller::Caller;
 use super::connection_limits::Places;
 use super::peer::Peer;
 use super::penalties::Penalties;
-use super::rate::{Buckets, Rate, source};
+use super::rate::{Buckets, Rate};
 
 /// How fast one caller is read. An agent sends some hundred bytes each ten seconds, and a report of
 /// at most 4 MiB now and then, which may take its seconds.
@@ -34,27 +33,6 @@ const CALLERS: usize = 65_536;
 /// What is read of one connection before others have their turn: small frames are the most work for a
 /// byte, and nothing else runs on a worker meanwhile.
 const READ_QUANTUM: usize = 8 << 10;
-
-/// Who is read: what it did on one connection counts on the next, so that nobody gets a new allowance
-/// by breaking a rule and dialling again.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Caller {
-    /// With a certificate.
-    Known(Identity),
-    /// Without one.
-    Stranger(IpAddr),
-}
-
-impl Caller {
-    /// None: another process of the hub, which passes on what many agents say.
-    pub(super) fn of(peer: &Peer) -> Option<Self> {
-        match &peer.certificate {
-            Some(certificate) if certificate.identity == Identity::Hub => None,
-            Some(certificate) => Some(Self::Known(certificate.identity.clone())),
-            None => Some(Self::Stranger(source(peer.address))),
-        }
-    }
-}
 
 /// What each caller may still send.
 #[derive(Debug, Clone)]

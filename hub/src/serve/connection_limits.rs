@@ -11,7 +11,7 @@ use flotilla_shared::identity::Identity;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::connection::Caller;
+use super::caller::Caller;
 use super::penalties::Penalties;
 
 /// How much the listener takes on.

@@ -15,7 +15,8 @@ use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::connection::{Caller, Connection, Ingress};
+use super::caller::Caller;
+use super::connection::{Connection, Ingress};
 use super::connection_limits::{ConnectionLimits, Limits};
 use super::peer::Peer;
 use super::rate::source;

@@ -1,63 +1,21 @@
 //! Why a cluster runs what it runs: the chain from branch head to the agent's last word.
 
 mod environment;
+mod steps;
 
 use flotilla_proto::v1;
 use flotilla_shared::assignment::Assignment;
 use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName};
 use flotilla_shared::reason::Reason;
-use flotilla_shared::wire::{reason_to_wire, timestamp_to_wire};
 use jiff::Timestamp;
 
+pub use self::steps::gate_step;
+
 use self::environment::{clusters, rollout, wave};
-use crate::fleet::gates::{Gate, Open};
+use self::steps::Steps;
 use crate::fleet::{Cluster, Connection, Fleet, OFFLINE_AFTER};
 use crate::spec::Environment;
-
-struct Steps(Vec<v1::ExplainStep>);
-
-impl Steps {
-    fn add(
-        &mut self,
-        step: &str,
-        subject: &str,
-        state: v1::StepState,
-        text: String,
-        reason: Option<Reason>,
-        at: Option<Timestamp>,
-    ) {
-        self.0.push(v1::ExplainStep {
-            step: step.to_owned(),
-            subject: subject.to_owned(),
-            state: state.into(),
-            text,
-            reason: reason_to_wire(reason),
-            at: at.map(timestamp_to_wire),
-            may_open: false,
-        });
-    }
-}
-
-/// A gate as a step.
-#[must_use]
-pub fn gate_step(gate: Gate) -> v1::ExplainStep {
-    v1::ExplainStep {
-        step: gate.gate.to_owned(),
-        may_open: gate.holds_back() && !gate.lasting,
-        subject: gate.subject,
-        state: match gate.open {
-            Open::Yes => v1::StepState::Ok,
-            Open::NotYet => v1::StepState::Waiting,
-            Open::No => v1::StepState::Failed,
-            Open::Skipped => v1::StepState::Skipped,
-        }
-        .into(),
-        text: gate.text,
-        reason: reason_to_wire(gate.reason),
-        at: gate.at.map(timestamp_to_wire),
-    }
-}
 
 /// Explains a cluster or an environment; none where there is neither.
 #[must_use]

@@ -65,7 +65,7 @@ pub async fn follow(api: Api, seen: watch::Sender<Arc<Seen>>) {
     let ask = async {
         loop {
             tokio::time::sleep(ASK).await;
-            if let Ok(answer) = crate::serve::hub(&api).await {
+            if let Ok(answer) = crate::ask::hub(&api).await {
                 *hub.lock() = Arc::new(answer);
             }
         }

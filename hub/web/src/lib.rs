@@ -9,6 +9,7 @@
 //! do nothing that the command line could not.
 
 pub mod act;
+pub mod ask;
 pub mod assets;
 pub mod attention;
 pub mod difference;

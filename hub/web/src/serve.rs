@@ -8,11 +8,8 @@ mod routes;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
-use flotilla_proto::v1;
-use flotilla_status::Hub;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -24,8 +21,6 @@ use crate::entrance::Entrance;
 use crate::follow::Seen;
 use crate::mirror::Mirror;
 
-/// Longest time the hub may take for one answer.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Largest form.
 const MAX_FORM: usize = 64 << 10;
 /// Forms that are remembered, so that a double click is one act.
@@ -145,7 +140,7 @@ impl Listening {
         }
         let first = Seen {
             mirror: Mirror::default(),
-            hub: Arc::new(hub(&api).await?),
+            hub: Arc::new(crate::ask::hub(&api).await?),
         };
         let (sender, seen) = watch::channel(Arc::new(first));
         let (door, ticket) = loopback::Loopback::new(api.clone(), seen.clone(), address.port());
@@ -172,36 +167,5 @@ impl Listening {
         };
         follow.abort();
         served
-    }
-}
-
-/// The hub as it answers a caller.
-///
-/// # Errors
-/// When it does not answer, or the caller may not look.
-pub async fn hub(api: &Api) -> Result<Hub, tonic::Status> {
-    let answer = ask(api, v1::GetHubRequest {}, |mut api, request| async move {
-        api.get_hub(request).await
-    })
-    .await?;
-    Ok(Hub::from(&answer))
-}
-
-/// Asks the hub something, within [`PATIENCE`].
-pub(crate) async fn ask<Q, A, F>(
-    api: &Api,
-    question: Q,
-    call: impl FnOnce(Api, tonic::Request<Q>) -> F,
-) -> Result<A, tonic::Status>
-where
-    F: Future<Output = Result<tonic::Response<A>, tonic::Status>>,
-{
-    let mut request = tonic::Request::new(question);
-    request.set_timeout(PATIENCE);
-    match tokio::time::timeout(PATIENCE, call(api.clone(), request)).await {
-        Ok(answer) => answer.map(tonic::Response::into_inner),
-        Err(_) => Err(tonic::Status::deadline_exceeded(
-            "the hub did not answer within 10 seconds",
-        )),
     }
 }

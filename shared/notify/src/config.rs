@@ -5,39 +5,13 @@ use std::path::PathBuf;
 
 use flotilla_shared::id::EnvironmentName;
 use flotilla_yaml::config::{ConfigError, Located, mapping};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::event::{Event, Kind};
+use crate::severity::Severity;
 
 /// Most targets.
 const MAX_TARGETS: usize = 64;
-
-/// How bad something is.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
-#[serde(rename_all = "camelCase")]
-pub enum Severity {
-    /// Good to know.
-    #[default]
-    Info,
-    /// Somebody should look soon.
-    Warning,
-    /// Somebody should look now.
-    Critical,
-}
-
-impl Severity {
-    /// The word.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Critical => "critical",
-        }
-    }
-}
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::config::Severity;
+use crate::severity::Severity;
 
 macro_rules! kinds {
     ($($name:ident $word:literal $severity:ident $title:literal,)*) => {

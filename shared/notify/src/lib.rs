@@ -10,9 +10,11 @@ mod compose;
 mod config;
 mod event;
 mod gather;
+mod severity;
 mod text;
 
 pub use compose::{Known, Post, Sign, compose, resolved};
-pub use config::{Config, Format, Severity, Target, parse};
+pub use config::{Config, Format, Target, parse};
 pub use event::{Event, Kind, Notice};
 pub use gather::{Gather, Happening, Reason};
+pub use severity::Severity;

@@ -3,7 +3,9 @@
 use std::io::Read as _;
 
 use super::File;
-use super::load::MAX_FILE;
+
+/// Helm's limit for one file, in a folder or an archive.
+pub(super) const MAX_FILE: usize = 5 << 20;
 
 /// Helm's limit for all files of a chart.
 const MAX_CHART: usize = 100 << 20;

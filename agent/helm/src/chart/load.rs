@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::archive::MAX_FILE;
 use super::{Chart, File, LoadError, Metadata, archive, ignore::Rules};
 use crate::value::{Map, Value};
 use crate::values;
 use crate::yaml;
 
-/// Helm's limit for one file, in a folder or an archive.
-pub(super) const MAX_FILE: usize = 5 << 20;
 /// Charts in charts in charts: no chart that is meant to be used goes this deep.
 const MAX_DEPTH: usize = 20;
 

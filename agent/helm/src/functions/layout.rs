@@ -2,7 +2,7 @@
 
 mod parse;
 
-use super::time::Civil;
+use super::civil::Civil;
 
 pub(super) use parse::parse;
 

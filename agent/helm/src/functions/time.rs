@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
+use super::civil::Civil;
 use super::duration::Duration;
 use super::layout;
 use crate::value::{Host, Value};
@@ -24,22 +25,6 @@ pub(super) struct Time {
     pub(super) seconds: i64,
     pub(super) nanoseconds: u32,
     pub(super) zone: Zone,
-}
-
-/// A moment as a calendar shows it.
-#[derive(Clone, Debug)]
-pub(super) struct Civil {
-    pub(super) year: i64,
-    pub(super) month: u32,
-    pub(super) day: u32,
-    pub(super) hour: u32,
-    pub(super) minute: u32,
-    pub(super) second: u32,
-    pub(super) nanosecond: u32,
-    pub(super) weekday: usize,
-    pub(super) year_day: u32,
-    pub(super) offset: i32,
-    pub(super) abbreviation: String,
 }
 
 impl Time {

@@ -3,9 +3,9 @@
 
 use serde_json::Value;
 
+use super::budget::Budget;
 use super::failure::{Failure, Outcome};
 use super::node::{Map, Node};
-use super::session::Budget;
 
 /// One operation.
 #[derive(Debug, Clone, PartialEq)]

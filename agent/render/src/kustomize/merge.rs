@@ -5,11 +5,11 @@ mod list;
 
 use std::collections::{BTreeSet, HashSet};
 
-use self::list::{append, by_value, fill_gaps, is_gone, remove_matching, set_element};
+use self::list::{Source, append, by_value, fill_gaps, is_gone, remove_matching, set_element};
+use super::budget::Budget;
 use super::failure::{Failure, Outcome};
 use super::node::{Key, Map, Node, Tag};
 use super::schema::{Schema, ShapeRef};
-use super::session::Budget;
 
 /// What a patch says about a mapping or list as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,17 +20,6 @@ enum Directive {
 }
 
 const DIRECTIVE: &str = "$patch";
-
-/// What a list is merged with.
-enum Source {
-    /// The patch says nothing about it.
-    Nothing,
-    /// The patch's items.
-    Patch(Vec<Node>),
-    /// Only the patch has the list. Kustomize merges it with itself, the very same items, so what is taken
-    /// out of one is out of the other.
-    Itself,
-}
 
 /// Merges a patch into an object; none where the patch deletes it.
 ///

@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 
+use super::budget::Budget;
 use super::failure::{Failure, Outcome};
 use super::fieldspec::{Create, FieldSpec};
 use super::file::Pairs;
 use super::node::Node;
 use super::resource::Resource;
 use super::resources::Resources;
-use super::session::Budget;
 
 /// Which subjects of role bindings get the namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]

@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet};
 use flotilla_yaml::YamlError;
 use flotilla_yaml::events::{CORE_TAG, Event, Events, Scalar as ScalarEvent, ScalarStyle, Span};
 
+use super::budget::Budget;
 use super::failure::{Failure, Outcome};
 use super::node::{Key, Map, Node, Scalar, Tag, plain_tag};
-use super::session::Budget;
 
 /// One document of a file.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! `patches`, `patchesStrategicMerge` and `patchesJson6902`.
 
+use super::budget::Budget;
 use super::failure::{Failure, Outcome};
 use super::file::{Patch, PatchOptions};
 use super::json_patch::{self, Operation};
@@ -9,7 +10,7 @@ use super::node::Node;
 use super::resource::Resource;
 use super::resources::Resources;
 use super::selector::Pattern;
-use super::session::{Budget, Directory, Session};
+use super::session::{Directory, Session};
 
 /// One entry, read.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! `replacements`: values of one field into others (`api/filters/replacement`).
 
+use super::budget::Budget;
 use super::failure::{Failure, Outcome};
 use super::file::{FieldOptions, ReplacementEntry, ReplacementSource, ReplacementTarget, typed};
 use super::identity::{DEFAULT_NAMESPACE, Gvk, ResId};
@@ -8,7 +9,7 @@ use super::node::{Node, Scalar, Tag, plain_tag};
 use super::resource::Resource;
 use super::resources::Resources;
 use super::selector::Pattern;
-use super::session::{Budget, Directory, Session};
+use super::session::{Directory, Session};
 
 /// All replacements of a kustomization.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ use flotilla_helm::chart::Chart;
 use flotilla_shared::reason::Reason;
 
 use self::reference::{clean, display, is_below, is_remote};
+use super::budget::Budget;
 use super::failure::{Failure, Outcome};
 use super::parse::{self, Document};
 use super::schema::Schema;
@@ -19,68 +20,6 @@ use crate::{KUSTOMIZATION_FILES, Limits, RenderError};
 
 /// Most charts of one render: each has bounds of its own.
 const MAX_CHARTS: usize = 32;
-
-/// What a render may still cost. Counted, not timed: the same commit fails everywhere or nowhere.
-#[derive(Debug)]
-pub(crate) struct Budget {
-    nodes_left: Cell<usize>,
-    node_limit: usize,
-    work_left: Cell<usize>,
-    work_limit: usize,
-}
-
-impl Budget {
-    /// From limits.
-    pub(crate) fn new(limits: &Limits) -> Self {
-        Self {
-            nodes_left: Cell::new(limits.nodes),
-            node_limit: limits.nodes,
-            work_left: Cell::new(limits.work_bytes),
-            work_limit: limits.work_bytes,
-        }
-    }
-
-    /// Takes values that were read; false where there are too many.
-    pub(crate) fn nodes(&self, count: usize) -> bool {
-        take(&self.nodes_left, count)
-    }
-
-    /// Most values in all files together.
-    pub(crate) fn node_limit(&self) -> usize {
-        self.node_limit
-    }
-
-    /// Takes bytes that a step copies into objects: what a loop of replacements doubles.
-    ///
-    /// # Errors
-    /// When too many were copied.
-    pub(crate) fn work(&self, bytes: usize) -> Outcome<()> {
-        if take(&self.work_left, bytes) {
-            return Ok(());
-        }
-        Err(Failure::new(
-            Reason::LimitExceeded,
-            format!(
-                "this step would copy more than the {} bytes that all steps of a render may copy \
-                 into objects",
-                self.work_limit
-            ),
-        ))
-    }
-}
-
-fn take(left: &Cell<usize>, count: usize) -> bool {
-    match left.get().checked_sub(count) {
-        Some(rest) => {
-            left.set(rest);
-            true
-        }
-        None => {
-            left.set(0);
-            false
-        }
-    }
-}
 
 /// A directory with a kustomization file, and the way that led to it.
 #[derive(Debug, Clone)]

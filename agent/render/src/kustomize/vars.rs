@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::budget::Budget;
 use super::failure::{Failure, Outcome};
 use super::fieldspec::{Create, FieldSpec};
 use super::file::Var;
@@ -9,7 +10,6 @@ use super::identity::{Gvk, ResId};
 use super::lookup;
 use super::node::{Node, Scalar, Tag};
 use super::resources::Resources;
-use super::session::Budget;
 
 /// Variables by name.
 #[derive(Debug, Clone, Default)]

@@ -2,6 +2,7 @@
 
 use regex::Regex;
 
+use super::budget::Budget;
 use super::failure::{Failure, Outcome};
 use super::fieldspec::{Create, FieldSpec};
 use super::file::{Image, Replica};
@@ -9,7 +10,6 @@ use super::identity::Gvk;
 use super::node::{Node, Scalar, Tag};
 use super::resources::Resources;
 use super::selector;
-use super::session::Budget;
 
 /// An entry of `images`.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::printer::Printer;
 use crate::view::ApplicationPlan;
 use crate::work_tree::WorkTree;
-use crate::{git, objects, render};
+use crate::{commit_tree, git, objects, render};
 
 /// The fleet file, where none is named.
 const FLEET: &str = "fleet.yaml";
@@ -75,9 +75,9 @@ pub(super) async fn offline(base: &str, args: &DiffArgs, printer: &Printer) -> R
             base
         }
     };
-    let old_tree = objects::tree(&root, &base)?;
+    let old_tree = commit_tree::tree(&root, &base)?;
     let new_tree = match &args.head {
-        Some(_) => objects::tree(&root, &head)?,
+        Some(_) => commit_tree::tree(&root, &head)?,
         None => WorkTree::of_paths(&root, paths),
     };
     let place = match &args.fleet {

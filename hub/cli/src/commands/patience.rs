@@ -7,6 +7,9 @@ use flotilla_shared::backoff::Backoff;
 use crate::error::Error;
 use crate::printer::Printer;
 
+/// How often gates and clusters are looked at while waiting.
+pub(super) const LOOK: Duration = Duration::from_secs(1);
+
 /// First and longest pause between two tries.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 

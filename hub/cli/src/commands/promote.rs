@@ -4,7 +4,6 @@ mod follow;
 mod gates;
 
 use std::path::Path;
-use std::time::Duration;
 
 use flotilla_forge::Repository;
 use flotilla_proto::v1;
@@ -22,9 +21,6 @@ use crate::printer::Printer;
 use crate::pulls;
 use crate::render;
 use crate::view::{Move, Promotion};
-
-/// How often gates and clusters are looked at while waiting.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// One repository's move, read and checked.
 struct Checked {

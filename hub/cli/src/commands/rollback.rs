@@ -2,9 +2,9 @@
 //! own git. History is kept, and agents that refuse to go back in history need no exception.
 
 use flotilla_proto::v1;
-use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
+use flotilla_shared::revision::{BranchName, Commit};
 
-use super::{approval, commit, promote, rollout, steer};
+use super::{approval, commit, promote, repository, rollout, steer};
 use crate::args::RollbackArgs;
 use crate::client::Client;
 use crate::error::Error;
@@ -43,7 +43,7 @@ pub(super) async fn run(
             "name one with --repository",
         ));
     };
-    let url = repository_url(client, &revision.repository).await?;
+    let url = repository::url(client, &revision.repository).await?;
     let branch: BranchName = revision.branch.parse()?;
     let workspace = Workspace::new(args.repo_dir.as_deref()).await?;
     let head = workspace.fetch(&url, &branch).await?;
@@ -184,18 +184,4 @@ async fn last_good(
         ));
     };
     Ok(found.parse()?)
-}
-
-/// Where a repository is, as the fleet file says.
-pub(super) async fn repository_url(
-    client: &Client,
-    repository: &str,
-) -> Result<RepositoryUrl, Error> {
-    let request = client.request(v1::ListRepositoriesRequest {});
-    let wire = client.api().list_repositories(request).await?.into_inner();
-    let found = wire.repositories.iter().find(|one| one.name == repository);
-    match found {
-        Some(repository) => Ok(repository.url.parse()?),
-        None => Err(Error::Answer("the repository's URL")),
-    }
 }

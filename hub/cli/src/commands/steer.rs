@@ -4,7 +4,7 @@ use flotilla_proto::v1;
 use flotilla_shared::revision::Commit;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{approval, commit, rollback, rollout};
+use super::{approval, commit, repository, rollout};
 use crate::args::{ApproveArgs, PinArgs, SubjectArgs};
 use crate::client::Client;
 use crate::error::Error;
@@ -110,7 +110,7 @@ async fn pin_approval(
         ));
     };
     let (cluster, environment) = subject(&args.subject);
-    let url = rollback::repository_url(client, repository).await?;
+    let url = repository::url(client, repository).await?;
     let wish = approval::Wish {
         subject: if cluster.is_empty() {
             approval::Subject::Environment(&environment)

@@ -8,11 +8,9 @@ use jiff::Timestamp;
 
 use super::complete::Standing;
 use super::start::passes;
+use super::words::{NAMED, counted, listed};
 use super::{Change, Changes, Observation, Phase, Progress, Rollout, State, World};
 use crate::spec::OnFailure;
-
-/// Clusters that a note names at most; the rest is counted.
-const NAMED: usize = 5;
 
 /// The longest time that counts between two steps: a running rollout is looked at each second.
 const STRIDE: Duration = Duration::from_secs(5);
@@ -295,18 +293,4 @@ impl Rollout {
         }
         again
     }
-}
-
-/// A number of things, in words.
-pub(super) fn counted(number: usize, what: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {what}{plural}")
-}
-
-pub(super) fn listed(names: &[ClusterName]) -> String {
-    let mut text: Vec<String> = names.iter().take(NAMED).map(ToString::to_string).collect();
-    if names.len() > NAMED {
-        text.push(format!("and {} more", names.len() - NAMED));
-    }
-    text.join(", ")
 }

@@ -2,7 +2,7 @@
 
 use flotilla_shared::id::ClusterName;
 
-use super::advance::{counted, listed};
+use super::words::{counted, listed};
 use super::{Phase, Rollout, World};
 use crate::spec::{Members, WhenEmpty};
 

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::advance::listed;
+use super::words::listed;
 use super::{Change, Changes, Observation, Phase, Progress, Rollout, State, World};
 
 impl Rollout {

@@ -201,7 +201,7 @@ impl Simulation {
                     assignment: assigned.reference,
                     ..Report::default()
                 };
-                let from = super::observe::rendered_from(&rendered, Some(assigned));
+                let from = crate::fleet::rendered::rendered_from(&rendered, Some(assigned));
                 assert_eq!(progress.rendered_from, from, "{name} in {}", rollout.id);
             }
         }

@@ -103,7 +103,7 @@ impl Sessions {
             let headers = request.headers_mut();
             headers.insert(header::AUTHORIZATION, value.clone());
         });
-        let hub = flotilla_web::serve::hub(&api).await?;
+        let hub = flotilla_web::ask::hub(&api).await?;
         let session = secret.hash();
         Ok(Reader {
             api,

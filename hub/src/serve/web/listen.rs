@@ -26,7 +26,8 @@ use tower::Service as _;
 
 use super::Serving;
 use super::login::From;
-use crate::serve::connection::{Caller, Connection, Ingress};
+use crate::serve::caller::Caller;
+use crate::serve::connection::{Connection, Ingress};
 use crate::serve::connection_limits::{ConnectionLimits, Limits};
 use crate::serve::listen::next;
 use crate::serve::peer::Peer;

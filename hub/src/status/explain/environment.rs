@@ -7,7 +7,7 @@ use flotilla_shared::id::{ClusterName, RepositoryName};
 use flotilla_shared::reason::Reason;
 use jiff::Timestamp;
 
-use super::{Steps, gate_step};
+use super::steps::{Steps, gate_step};
 use crate::fleet::gates::Gate;
 use crate::fleet::rollout::{Phase, Progress, Rollout, State, title};
 use crate::fleet::{Cluster, Connection, Fleet, OFFLINE_AFTER, Pin, Scope};

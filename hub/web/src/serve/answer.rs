@@ -10,7 +10,8 @@ use flotilla_status::{
 };
 use jiff::Timestamp;
 
-use super::{Site, ask};
+use super::Site;
+use crate::ask::ask;
 use crate::entrance::Reader;
 use crate::filter::Filter;
 use crate::mirror::Mirror;

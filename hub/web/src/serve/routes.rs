@@ -14,8 +14,9 @@ use axum::routing::{get, post};
 use flotilla_proto::v1;
 
 use super::answer::{Drawn, Page};
-use super::{MAX_FORM, Site, ask};
+use super::{MAX_FORM, Site};
 use crate::act::{Act, Action, parse};
+use crate::ask::ask;
 use crate::entrance::Reader;
 use crate::filter::Filter;
 use crate::{Api, assets, security};

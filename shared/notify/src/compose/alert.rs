@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 
 use super::{Post, Sign};
-use crate::config::Severity;
 use crate::event::{Kind, Notice};
+use crate::severity::Severity;
 use crate::text::{detail, headline};
 
 /// Steps of a rollout that somebody is called for.

@@ -4,8 +4,9 @@
 use serde_json::{Value, json};
 
 use super::{Known, Post, Sign};
-use crate::config::{Severity, Target};
+use crate::config::Target;
 use crate::event::{Kind, Notice};
+use crate::severity::Severity;
 use crate::text::{detail, headline, markdown, slack as escaped};
 
 /// Where a channel takes one message after another: when something begins, needs somebody, and ends.

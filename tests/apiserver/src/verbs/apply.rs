@@ -2,10 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::read::read;
-use super::write::{
-    admit_creation, born, circumstances, namespace_is_open, place, schema, store_change,
-};
+use super::read::{read, schema};
+use super::write::{admit_creation, born, circumstances, namespace_is_open, place, store_change};
 use super::{Call, Done, key_of, now, text};
 use crate::access::{self, Act};
 use crate::fieldset::Set;

@@ -1,13 +1,14 @@
 //! Reading a request's object as its kind reads it.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::{Call, text};
 use crate::kinds::Kind;
+use crate::schema::Schema;
 use crate::status::{Failure, bad_request};
 use crate::{decode, defaults, prepare};
-
-use super::write::schema;
 
 /// Reads a body into the object that is stored, in the version of the request; says what it does not
 /// know.
@@ -139,4 +140,11 @@ fn check_base64(kind: &Kind, object: &Value) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+pub(super) fn schema(kind: &Kind, version: &str) -> Arc<Schema> {
+    kind.versions
+        .get(version)
+        .map(|version| Arc::clone(&version.schema))
+        .unwrap_or_default()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::establish::establish;
-use super::read::read;
+use super::read::{read, schema};
 use super::{Call, Done, Stop, delete, key_of, now, text};
 use crate::access::{self};
 use crate::fieldset::Set;
@@ -18,13 +18,6 @@ use crate::status::{
 };
 use crate::store::{Key, Store, uid};
 use crate::{convert, patch as patches, prepare, quota, validate};
-
-pub(super) fn schema(kind: &Kind, version: &str) -> Arc<Schema> {
-    kind.versions
-        .get(version)
-        .map(|version| Arc::clone(&version.schema))
-        .unwrap_or_default()
-}
 
 /// Fields that an endpoint does not write.
 fn reset(kind: &Kind, version: &str, subresource: &str) -> Set {

@@ -2,8 +2,18 @@
 
 use std::collections::HashSet;
 
-use super::Source;
 use crate::kustomize::node::{Map, Node};
+
+/// What a list is merged with.
+pub(super) enum Source {
+    /// The patch says nothing about it.
+    Nothing,
+    /// The patch's items.
+    Patch(Vec<Node>),
+    /// Only the patch has the list. Kustomize merges it with itself, the very same items, so what is taken
+    /// out of one is out of the other.
+    Itself,
+}
 
 /// Null or an empty mapping: no item of a list that merges.
 pub(super) fn is_gone(item: &Node) -> bool {

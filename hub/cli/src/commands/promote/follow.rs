@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use flotilla_proto::v1;
 use tokio::time::Instant;
 
-use super::super::patience::Patience;
+use super::super::patience::{LOOK, Patience};
 use super::super::rollout;
-use super::LOOK;
 use crate::args::Promote;
 use crate::client::Client;
 use crate::error::Error;

@@ -6,8 +6,7 @@ use flotilla_proto::v1;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::super::patience::Patience;
-use super::LOOK;
+use super::super::patience::{LOOK, Patience};
 use crate::args::Promote;
 use crate::client::Client;
 use crate::error::Error;

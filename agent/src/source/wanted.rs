@@ -1,0 +1,21 @@
+//! What is wanted of an application: its assignment, and what else decides over its manifests.
+
+use flotilla_render::Facts;
+use flotilla_shared::approval::SignedApproval;
+use flotilla_shared::assignment::ApplicationAssignment;
+use flotilla_shared::id::{ApplicationName, ClusterName};
+
+/// An application's assignment with what else decides over its manifests.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wanted {
+    /// The application's name.
+    pub name: ApplicationName,
+    /// This cluster.
+    pub cluster: ClusterName,
+    /// The assignment.
+    pub application: ApplicationAssignment,
+    /// What people signed so that clusters may go back.
+    pub approvals: Vec<SignedApproval>,
+    /// The cluster's facts, where the application asks for them: a label that changes renders anew.
+    pub facts: Option<Facts>,
+}

@@ -1,0 +1,42 @@
+//! Questions to the hub, each with an end.
+
+use std::time::Duration;
+
+use flotilla_proto::v1;
+use flotilla_status::Hub;
+
+use crate::Api;
+
+/// Longest time the hub may take for one answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The hub as it answers a caller.
+///
+/// # Errors
+/// When it does not answer, or the caller may not look.
+pub async fn hub(api: &Api) -> Result<Hub, tonic::Status> {
+    let answer = ask(api, v1::GetHubRequest {}, |mut api, request| async move {
+        api.get_hub(request).await
+    })
+    .await?;
+    Ok(Hub::from(&answer))
+}
+
+/// Asks the hub something, within [`PATIENCE`].
+pub(crate) async fn ask<Q, A, F>(
+    api: &Api,
+    question: Q,
+    call: impl FnOnce(Api, tonic::Request<Q>) -> F,
+) -> Result<A, tonic::Status>
+where
+    F: Future<Output = Result<tonic::Response<A>, tonic::Status>>,
+{
+    let mut request = tonic::Request::new(question);
+    request.set_timeout(PATIENCE);
+    match tokio::time::timeout(PATIENCE, call(api.clone(), request)).await {
+        Ok(answer) => answer.map(tonic::Response::into_inner),
+        Err(_) => Err(tonic::Status::deadline_exceeded(
+            "the hub did not answer within 10 seconds",
+        )),
+    }
+}
