@@ -7,7 +7,7 @@
 //! - nobody is locked out by what somebody without the key says. The UID of a namespace kube-system is
 //!   such a say-so: it proves nothing, and only holds a newcomer back.
 
-mod token;
+pub(crate) mod token;
 
 #[cfg(test)]
 mod simulation;

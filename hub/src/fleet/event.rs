@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use super::environment::{EnvironmentState, Pin};
 use super::identity::{Credential, IssuedCertificate};
 use super::rollout::{Progress, Rollout};
-use crate::enrolment::Redeemer;
+use crate::enrolment::token::Redeemer;
 use crate::fleet::Head;
 use crate::spec::{Spec, Specification};
 
