@@ -10,14 +10,15 @@ use tokio::process::Command;
 /// # Errors
 /// When cargo fails.
 pub async fn build() -> anyhow::Result<PathBuf> {
-    build_some(&["flotilla-hub", "flotilla-agent", "flotilla-cli"]).await
+    build_some(&["flotilla-hub", "flotilla-agent", "flotilla"]).await
 }
 
-/// Builds some of our packages, likewise.
+/// Builds some of our programs, likewise. The whole workspace is selected, so that packages have the
+/// features that they have in its tests, and nothing is compiled a second time.
 ///
 /// # Errors
 /// When cargo fails.
-pub async fn build_some(packages: &[&str]) -> anyhow::Result<PathBuf> {
+pub async fn build_some(programs: &[&str]) -> anyhow::Result<PathBuf> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let own = std::env::current_exe()?;
     let mut directory = own
@@ -29,9 +30,9 @@ pub async fn build_some(packages: &[&str]) -> anyhow::Result<PathBuf> {
         directory.pop();
     }
     let mut command = Command::new(cargo);
-    command.args(["build", "-q"]);
-    for package in packages {
-        command.args(["-p", package]);
+    command.args(["build", "-q", "--workspace"]);
+    for program in programs {
+        command.args(["--bin", program]);
     }
     command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
     if directory.ends_with("release") {

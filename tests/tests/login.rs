@@ -95,7 +95,7 @@ async fn e13_a_person_logs_in_and_stays_in_without_a_secret_in_sight() {
     let bundle = bundle.to_str().unwrap();
     let address = running.address.to_string();
     let terminal = Terminal {
-        program: programs::build_some(&["flotilla-cli"])
+        program: programs::build_some(&["flotilla"])
             .await
             .unwrap()
             .join("flotilla"),

@@ -11,7 +11,7 @@
     reason = "a test fails by panicking"
 )]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -49,6 +49,32 @@ fn banned(toml: &str) -> BTreeSet<String> {
         .filter_map(|rest| rest.split('"').next())
         .map(str::to_owned)
         .collect()
+}
+
+/// Versions that are let in beside another one: the values of `crate` with an `@`.
+fn skipped_versions(toml: &str) -> BTreeSet<String> {
+    let all = banned(toml);
+    all.into_iter().filter(|name| name.contains('@')).collect()
+}
+
+/// Of each name with several versions all but the newest one, as `name@version`.
+fn doubled<'a>(packages: impl Iterator<Item = (&'a str, &'a str)>) -> BTreeSet<String> {
+    let mut versions = BTreeMap::<&str, Vec<(Vec<u64>, &str)>>::new();
+    for (name, version) in packages {
+        let plain = version.split(['-', '+']).next().unwrap_or_default();
+        let numbers = plain.split('.').map(|part| part.parse().unwrap_or(0));
+        versions
+            .entry(name)
+            .or_default()
+            .push((numbers.collect(), version));
+    }
+    let mut older = BTreeSet::new();
+    for (name, mut all) in versions {
+        all.sort();
+        all.pop();
+        older.extend(all.iter().map(|(_, version)| format!("{name}@{version}")));
+    }
+    older
 }
 
 /// What a package breaks.
@@ -110,12 +136,27 @@ fn sc01_only_what_is_allowed_is_linked() {
     let used = packages
         .iter()
         .filter(|package| used.contains(package["id"].as_str().unwrap()));
+    let used: Vec<&Value> = used.collect();
     let found: Vec<String> = used
+        .iter()
         .flat_map(|package| faults(package, &licences, &banned))
         .collect();
     assert!(found.is_empty(), "{found:#?}");
 
+    // A second version is there for a reason that deny.toml names, and no reason outlives its version.
+    let skipped: BTreeSet<String> = skipped_versions(&toml);
+    let several = doubled(used.iter().map(|package| {
+        let text = |key: &str| package[key].as_str().unwrap_or_default();
+        (text("name"), text("version"))
+    }));
+    assert_eq!(several, skipped, "deny.toml's skips against what is linked");
+
     // The gate is red on each bad case.
+    let two = [("a", "0.9.5"), ("a", "0.10.1"), ("b", "1.0.0")];
+    assert_eq!(
+        doubled(two.into_iter()),
+        BTreeSet::from(["a@0.9.5".to_owned()])
+    );
     let good = serde_json::json!({"name": "a", "source": REGISTRY, "license": "MIT OR Apache-2.0"});
     assert!(faults(&good, &licences, &banned).is_empty());
     for (key, bad) in [
@@ -186,6 +227,53 @@ fn sc03_the_bill_of_materials_names_all_that_is_linked() {
             !named
                 .iter()
                 .any(|one| one.starts_with("pkg:cargo/openssl@"))
+        );
+    }
+}
+
+/// Each package with its features, as cargo would build it for a selection.
+fn built(selection: &[&str]) -> BTreeSet<String> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let output = Command::new(cargo)
+        .args([
+            "tree",
+            "--locked",
+            "--prefix",
+            "none",
+            "--format",
+            "{p} [{f}]",
+        ])
+        .args(selection)
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines = text.lines().filter(|line| !line.is_empty());
+    lines
+        .map(|line| line.trim_end_matches(" (*)").to_owned())
+        .collect()
+}
+
+#[test]
+fn the_demo_and_the_tests_compile_nothing_twice() {
+    let tests = built(&["--workspace", "--edges", "normal,build,dev"]);
+    assert!(tests.len() > 200, "{}", tests.len());
+    for selection in [
+        ["--package", "flotilla-tests"].as_slice(),
+        ["--workspace"].as_slice(),
+    ] {
+        let mut words = selection.to_vec();
+        words.extend(["--edges", "normal,build"]);
+        let other: Vec<String> = built(&words).difference(&tests).cloned().collect();
+        assert!(
+            other.is_empty(),
+            "built with other features than for the tests, so compiled twice: name the missing features \
+             where they are not turned on (tests/Cargo.toml): {other:#?}"
         );
     }
 }
