@@ -15,7 +15,9 @@ mod environment;
 mod epoch;
 pub(crate) mod event;
 pub mod gates;
+mod headings;
 mod heard;
+mod holding;
 pub(crate) mod identity;
 mod members;
 mod observe;
@@ -114,6 +116,8 @@ pub struct Fleet {
     hints: BTreeMap<RepositoryName, Timestamp>,
     /// What commits hold, where it was read.
     trees: trees::Trees,
+    /// What they say of themselves, likewise.
+    headings: headings::Headings,
     /// Clusters whose assignment is to be worked out anew, a turn at a time.
     due: BTreeSet<ClusterName>,
     /// How many of them are a turn.

@@ -1,5 +1,6 @@
 //! Watching branches: one task per repository, so that a broken one delays no other.
 
+mod headings;
 mod trees;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use crate::fleet::Event;
 use crate::metrics::Metrics;
 use crate::spec::Spec;
 
+use headings::HeadingReader;
 use trees::TreeReader;
 
 /// Longest look at one repository; a blocking thread that hangs on is left behind and bounded by its
@@ -144,6 +146,13 @@ struct Watcher {
 impl Watcher {
     async fn run(self) {
         let wake = Arc::new(Notify::new());
+        let shown = Arc::new(Notify::new());
+        let headings = HeadingReader {
+            name: self.name.clone(),
+            place: self.place.clone(),
+            handle: self.handle.clone(),
+            wake: Arc::clone(&shown),
+        };
         let reader = TreeReader {
             name: self.name.clone(),
             place: self.place.clone(),
@@ -153,6 +162,7 @@ impl Watcher {
         };
         // Ends with us.
         let _reader = AbortOnDropHandle::new(tokio::spawn(reader.run()));
+        let _headings = AbortOnDropHandle::new(tokio::spawn(headings.run()));
         let interval = self.target.interval;
         let mut backoff = Backoff::new(interval, MAX_BACKOFF.max(interval));
         loop {
@@ -188,6 +198,7 @@ impl Watcher {
             }
             if !failed {
                 wake.notify_one();
+                shown.notify_one();
             }
             let delay = {
                 let mut rng = rand::rng();

@@ -5,9 +5,11 @@ mod filter;
 mod rollout;
 
 use flotilla_proto::v1;
+use flotilla_shared::heading::Heading;
 use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::{ApplicationName, ClusterName};
 use flotilla_shared::report::ApplicationReport;
+use flotilla_shared::revision::Commit;
 use flotilla_shared::wire::{
     application_report_to_wire, assignment_ref_to_wire, health_to_wire, reason_to_wire,
     renderer_to_wire, revision_to_wire, sync_to_wire, timestamp_to_wire,
@@ -263,18 +265,25 @@ fn environment(fleet: &Fleet, environment: &Environment, now: Timestamp) -> v1::
             .head(repository, &environment.branch)
             .cloned()
             .unwrap_or_default();
-        let approved = good.get(repository).map(ToString::to_string);
-        status.branches.push(branch(
+        let approved = good.get(repository);
+        let told = |commit: Option<&Commit>| Some(heading(fleet.heading(repository, commit?)?));
+        let headings = (told(head.commit.as_ref()), told(approved));
+        let branch = branch(
             repository.as_str(),
             environment.branch.as_str(),
             head,
-            approved.unwrap_or_default(),
-        ));
+            approved.map(ToString::to_string).unwrap_or_default(),
+        );
+        status.branches.push(v1::BranchStatus {
+            heading: headings.0,
+            approved_heading: headings.1,
+            ..branch
+        });
     }
     status.rollout = fleet
         .rollouts()
         .get(&environment.name)
-        .map(|one| rollout(fleet, one, false));
+        .map(|one| rollout(fleet, one, false, now));
     if let Some(state) = fleet.environments().get(&environment.name) {
         status.paused = state.paused.as_ref().map(mark);
         status.hold = hold(state);
@@ -307,6 +316,15 @@ fn branch(repository: &str, branch: &str, head: Head, approved: String) -> v1::B
         reason: reason_to_wire(reason),
         message,
         approved,
+        ..v1::BranchStatus::default()
+    }
+}
+
+fn heading(heading: &Heading) -> v1::CommitHeading {
+    v1::CommitHeading {
+        subject: heading.subject.clone(),
+        author: heading.author.clone(),
+        authored_at: heading.authored_at.map(timestamp_to_wire),
     }
 }
 

@@ -100,6 +100,8 @@ struct Demo {
 impl Demo {
     async fn start(directory: &Path, binaries: &Path, args: &Args) -> anyhow::Result<Self> {
         let repository = Repository::create(directory, "fleet")?;
+        // So that the hub can read who wrote what, and whom a commit changes.
+        repository.allow_filter()?;
         configuration(&repository)?;
         repository.push("A guestbook for every cluster", &["dev", "stage", "prod"])?;
         let git = GitServer::start(&directory.join("served"), "127.0.0.1:0").await?;

@@ -17,7 +17,8 @@ use flotilla_shared::digest::Digest;
 use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::ClusterName;
 use flotilla_shared::identity::Identity;
-use flotilla_shared::report::{ApplicationReport, Report};
+use flotilla_shared::object::{Action, ObjectNames};
+use flotilla_shared::report::{ApplicationReport, ObjectStatus, Report};
 use flotilla_shared::tls::{self, TlsIdentity};
 use flotilla_shared::wire::{assignment_ref_to_wire, decode_assignment, encode_report};
 use jiff::{SignedDuration, Timestamp};
@@ -41,6 +42,8 @@ pub struct Seen {
     pub failing: AtomicBool,
     /// A directory from which nothing becomes healthy.
     pub bad_path: Mutex<String>,
+    /// The name of an object that each application has; empty: none is told of.
+    pub object: Mutex<String>,
     /// From which directories each agent was last told to apply.
     pub paths: Mutex<BTreeMap<ClusterName, Vec<String>>>,
 }
@@ -217,7 +220,8 @@ impl Agent {
                 () = tokio::time::sleep_until(timer), if due.is_some() => {
                     due = None;
                     let failing = seen.failing.load(Ordering::Relaxed);
-                    state.finish(failing, &seen.bad_path.lock().clone());
+                    let (bad_path, object) = (seen.bad_path.lock().clone(), seen.object.lock().clone());
+                    state.finish(failing, &bad_path, &object);
                     let body = v1::agent_message::Body::Report(state.report.clone());
                     if outbound.send(message(body)).await.is_err() { break; }
                     continue;
@@ -309,7 +313,7 @@ impl State {
     }
 
     /// Everything assigned is applied.
-    fn finish(&mut self, failing: bool, bad_path: &str) {
+    fn finish(&mut self, failing: bool, bad_path: &str, object: &str) {
         let now = Timestamp::now();
         let Some(assignment) = &self.assignment else {
             return;
@@ -326,6 +330,11 @@ impl State {
                     Health::Current
                 },
                 applied_at: Some(now),
+                objects: if object.is_empty() {
+                    Vec::new()
+                } else {
+                    vec![named(object)]
+                },
                 ..ApplicationReport::default()
             };
             (name.clone(), report.into())
@@ -337,5 +346,22 @@ impl State {
             applications: applications.collect(),
             suspended: String::new(),
         });
+    }
+}
+
+/// What an agent says of an object.
+fn named(name: &str) -> ObjectStatus {
+    ObjectStatus {
+        object: ObjectNames {
+            group: String::new(),
+            kind: "ConfigMap".to_owned(),
+            namespace: "default".to_owned(),
+            name: name.to_owned(),
+        }
+        .into(),
+        action: Action::Updated,
+        health: Health::Current,
+        reason: None,
+        message: String::new(),
     }
 }

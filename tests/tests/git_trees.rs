@@ -134,6 +134,38 @@ async fn directories_are_those_that_git_shows() {
 }
 
 #[tokio::test]
+async fn a_commit_says_who_wrote_what_and_nothing_else_comes_here() {
+    let world = World::new().await;
+    world.repository.write("apps/a/x.yaml", "a: 1\n").unwrap();
+    let message = "mend <b>the shop</b>\n\nat length";
+    let commit = world.repository.push(message, &["prod"]).unwrap();
+    let url = world.server.url("fleet.git");
+    let (cache, wanted) = (world.directory.path().join("cache"), commit.clone());
+    let read = move |commit: String| {
+        let (cache, url) = (cache.clone(), url.parse().unwrap());
+        tokio::task::spawn_blocking(move || {
+            let remote = Remote::open(&cache, url, Limits::default(), Access::default())?;
+            remote.heading(&commit.parse().unwrap())
+        })
+    };
+    let heading = read(wanted).await.unwrap().unwrap();
+    let git = |format: &str| {
+        let format = format!("--format={format}");
+        git(
+            &world.repository.work,
+            &["log", "-1", format.as_str(), commit.as_str()],
+        )
+        .unwrap()
+    };
+    assert_eq!(heading.subject, "mend <b>the shop</b>");
+    assert_eq!(heading.author, git("%an"));
+    let seconds = heading.authored_at.unwrap().as_second();
+    assert_eq!(seconds.to_string(), git("%at"));
+    assert_eq!(world.cached_bytes(), 0, "nothing is kept on disk");
+    read("1".repeat(40)).await.unwrap().unwrap_err();
+}
+
+#[tokio::test]
 async fn a_server_that_would_send_files_is_not_asked() {
     let world = World::new().await;
     let commit = world.commit(&[("apps/a/x.yaml", "a: 1\n")]);

@@ -246,6 +246,7 @@ mod tests {
                 reason: String::new(),
                 at: None,
                 may_open: false,
+                opens_at: None,
             }],
         };
         (promotion, one)

@@ -17,6 +17,7 @@ impl Fleet {
     ) {
         let before = std::mem::replace(&mut self.spec, spec);
         self.keep_trees(&before);
+        self.keep_headings(&before);
         self.members.clear();
         self.declare();
         self.adopt(now, effects);

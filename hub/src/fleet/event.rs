@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use flotilla_shared::assignment::AssignmentRef;
 use flotilla_shared::digest::Digest;
+use flotilla_shared::heading::Heading;
 use flotilla_shared::id::{ClusterName, EnvironmentName, RepositoryName};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::Report;
@@ -189,6 +190,15 @@ pub enum Event {
         reason: Reason,
         /// For a person.
         message: String,
+    },
+    /// What a commit says of itself was read.
+    HeadingRead {
+        /// In which repository.
+        repository: RepositoryName,
+        /// Which commit.
+        commit: Commit,
+        /// It.
+        heading: Heading,
     },
     /// A cluster was enrolled, accepted or changed.
     ClusterPut(ClusterName, ClusterRecord),

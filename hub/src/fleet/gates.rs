@@ -46,6 +46,8 @@ pub struct Gate {
     pub reason: Option<Reason>,
     /// When.
     pub at: Option<Timestamp>,
+    /// When it opens by itself, where that is known.
+    pub opens_at: Option<Timestamp>,
 }
 
 impl Gate {
@@ -70,6 +72,7 @@ impl Gate {
             text,
             reason,
             at: None,
+            opens_at: None,
         }
     }
 
@@ -198,25 +201,31 @@ impl Fleet {
                 let zone = freeze.zone.iana_name().unwrap_or("UTC");
                 let end = freeze.to.strftime("%Y-%m-%d %H:%M");
                 let text = format!("frozen until {end} {zone}{colon}{}", freeze.reason);
-                gates.push(Gate::new("freeze", "", Open::NotYet, text));
+                let mut gate = Gate::new("freeze", "", Open::NotYet, text);
+                let end = freeze.to.to_zoned(freeze.zone.clone()).ok();
+                gate.opens_at = end.map(|end| end.timestamp());
+                gates.push(gate);
             }
         }
         if !rules.windows.is_empty() {
             let open = rules.windows.iter().any(|window| window.is_open(now));
-            let (open, text) = if open {
-                (Open::Yes, "a change window is open".to_owned())
+            let (open, text, opens_at) = if open {
+                (Open::Yes, "a change window is open".to_owned(), None)
             } else {
                 let next = rules.windows.iter().filter_map(|one| one.opens_after(now));
-                let text = match next.min() {
+                let next = next.min();
+                let text = match &next {
                     Some(next) => format!(
                         "no change window is open; the next opens {}",
                         next.strftime("%A, %Y-%m-%d %H:%M %Q")
                     ),
                     None => "no change window is open, and none opens within a week".to_owned(),
                 };
-                (Open::NotYet, text)
+                (Open::NotYet, text, next.map(|next| next.timestamp()))
             };
-            gates.push(Gate::new("window", "", open, text));
+            let mut gate = Gate::new("window", "", open, text);
+            gate.opens_at = opens_at;
+            gates.push(gate);
         }
         let rollout = self.asking_for(&environment.name);
         for check in &rules.checks {
@@ -434,7 +443,10 @@ fn evidence(name: &str, cluster: &Cluster, runs: bool, soak: Duration, now: Time
                     "runs exactly this, healthy for {for_seconds} s of {}",
                     soak.as_secs()
                 );
-                gate(Open::NotYet, &text)
+                let mut gate = gate(Open::NotYet, &text);
+                let end = SignedDuration::try_from(soak).ok();
+                gate.opens_at = end.and_then(|end| since.checked_add(end).ok());
+                gate
             }
         }
     };

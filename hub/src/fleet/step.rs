@@ -114,6 +114,11 @@ impl Fleet {
                 commit,
                 directories,
             } => self.trees_read(&repository, commit, directories),
+            Event::HeadingRead {
+                repository,
+                commit,
+                heading,
+            } => self.heading_read(&repository, commit, heading),
             Event::TreesFailed {
                 repository,
                 reason,

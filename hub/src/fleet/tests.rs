@@ -1,5 +1,6 @@
 mod declared;
 mod delivery;
+mod holding;
 mod proof;
 mod roll;
 mod scale;

@@ -89,11 +89,17 @@ pub fn conditions(fleet: &Fleet, fleet_file: &str, now: Timestamp) -> BTreeMap<S
                 _ => {}
             }
         }
-        let waits = !pending && !rollout.state.is_over() && rollout.note.contains("approval");
-        if waits {
-            let wave = rollout.waves.get(rollout.wave).cloned().unwrap_or_default();
-            let subject = format!("{} wave {wave}", rollout.id);
-            put(Kind::ApprovalNeeded, name, &subject, rollout.note.clone());
+        let goes_on = matches!(rollout.state, State::Running | State::Soaking);
+        let asked = fleet.wave_approval(rollout).filter(|_| goes_on);
+        if let Some(asked) = asked.filter(|asked| !asked.is_given()) {
+            let subject = format!("{} wave {}", rollout.id, asked.wave);
+            let why = format!(
+                "wave {} waits for approval: {} of {}",
+                asked.wave,
+                asked.people.len(),
+                asked.needed
+            );
+            put(Kind::ApprovalNeeded, name, &subject, why);
         }
     }
     all

@@ -40,18 +40,23 @@ pub(super) struct TreeReader {
 
 /// When what failed is tried again.
 #[derive(Default)]
-struct Waits {
+pub(super) struct Waits {
     commits: BTreeMap<Commit, (Instant, Backoff)>,
     all: Option<Instant>,
 }
 
 impl Waits {
-    fn is_due(&self, commit: &Commit, now: Instant) -> bool {
+    /// Forgets all others.
+    pub(super) fn keep(&mut self, commits: &[Commit]) {
+        self.commits.retain(|commit, _| commits.contains(commit));
+    }
+
+    pub(super) fn is_due(&self, commit: &Commit, now: Instant) -> bool {
         let commit = self.commits.get(commit);
         self.all.is_none_or(|at| at <= now) && commit.is_none_or(|(at, _)| *at <= now)
     }
 
-    fn add(&mut self, commit: &Commit, reason: Reason, now: Instant) {
+    pub(super) fn add(&mut self, commit: &Commit, reason: Reason, now: Instant) {
         if reason == Reason::FilterUnsupported {
             self.all = Some(now + RARELY);
             return;
@@ -80,7 +85,7 @@ impl TreeReader {
         let name = self.name.clone();
         let missing = self.handle.query(move |fleet| fleet.missing_trees(&name));
         let missing = missing.await?;
-        waits.commits.retain(|commit, _| missing.contains(commit));
+        waits.keep(&missing);
         for commit in missing {
             if !waits.is_due(&commit, Instant::now()) {
                 continue;

@@ -1,9 +1,12 @@
 //! Rollouts and decisions as operators see them.
 
+mod present;
+
 use flotilla_proto::v1;
 use flotilla_shared::id::RepositoryName;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::wire::{reason_to_wire, timestamp_to_wire};
+use jiff::Timestamp;
 
 use crate::fleet::rollout::{Commits, Phase, Rollout};
 use crate::fleet::{EnvironmentState, Fleet, Mark, Pin, Quarantine, Scope};
@@ -29,7 +32,12 @@ fn of_repositories(commits: &Commits) -> Vec<v1::RepositoryCommit> {
 
 /// A rollout of the present, with what its waves ask for; its clusters only where asked for.
 #[must_use]
-pub fn rollout(fleet: &Fleet, rollout: &Rollout, with_clusters: bool) -> v1::RolloutStatus {
+pub fn rollout(
+    fleet: &Fleet,
+    rollout: &Rollout,
+    with_clusters: bool,
+    now: Timestamp,
+) -> v1::RolloutStatus {
     let mut status = past_rollout(rollout, with_clusters);
     let environment = fleet.spec().environment(&rollout.environment);
     let strategy = rollout
@@ -52,6 +60,9 @@ pub fn rollout(fleet: &Fleet, rollout: &Rollout, with_clusters: bool) -> v1::Rol
     }
     let unread = unread(fleet, rollout);
     status.unread = unread.map(|(_, text)| text).unwrap_or_default();
+    if !rollout.state.is_over() {
+        present::add(fleet, rollout, strategy, now, &mut status);
+    }
     status
 }
 
@@ -72,6 +83,7 @@ pub fn past_rollout(rollout: &Rollout, with_clusters: bool) -> v1::RolloutStatus
         };
         if progress.unchanged && progress.phase != Phase::Pinned {
             wave.unchanged += 1;
+            wave.done_unchanged += u32::from(progress.phase == Phase::Done);
         }
         *match progress.phase {
             Phase::Waiting => &mut wave.waiting,
@@ -113,8 +125,8 @@ pub fn past_rollout(rollout: &Rollout, with_clusters: bool) -> v1::RolloutStatus
         } else {
             Vec::new()
         },
-        unread: String::new(),
         changes: rollout.changes.clone(),
+        ..v1::RolloutStatus::default()
     }
 }
 

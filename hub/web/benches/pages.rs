@@ -15,6 +15,7 @@ use flotilla_proto::v1;
 use flotilla_status::{Cluster, Environment, Hub};
 use flotilla_web::filter::Filter;
 use flotilla_web::mirror::{Change, Mirror};
+use flotilla_web::overview::Overview;
 use flotilla_web::pages::{Asked, ClustersPage, EnvironmentPage, Frame, Home};
 use jiff::Timestamp;
 
@@ -143,7 +144,13 @@ fn main() {
     println!("{CLUSTERS} clusters taken in: {:?}", began.elapsed());
     let frame = || Frame::new(&hub, &mirror, "/", "Fleet", now);
     measure("first screen", || {
-        let page = Home::new(frame(), &hub, &mirror, now);
+        let overview = Overview::new(&mirror, now);
+        let page = Home::new(frame(), &hub, &overview);
+        page.render().unwrap_or_default()
+    });
+    let overview = Overview::new(&mirror, now);
+    measure("first screen of one more reader", || {
+        let page = Home::new(frame(), &hub, &overview);
         page.render().unwrap_or_default()
     });
     let list = |filter: Filter| ClustersPage::new(frame(), &mirror, filter);

@@ -105,8 +105,7 @@ fn of_environment(environment: &Environment, mirror: &Mirror, all: &mut Vec<Need
                 Some(Offer::environment(Action::Retry, "Try again", name)),
             )),
             "pending" => {
-                // The hub's note names each closed gate.
-                let by_people = rollout.note.contains("approvals");
+                let by_people = rollout.wants_commits_approved();
                 let offer = Offer::approval(rollout, "", "Approve these commits");
                 all.push(need(
                     "gate",

@@ -1,15 +1,22 @@
-//! An environment's clusters by the value of one label: a bar for each, however many there are.
+//! An environment's clusters by the value of one label, or by wave: a bar for each, however many there are,
+//! and cells where they are few or a group is opened.
 
 use std::collections::BTreeMap;
 
+use flotilla_shared::percent;
+
 use crate::filter::Filter;
-use crate::lane::{Bar, Part, state};
+use crate::lane::{CELLS, Cell, cell, state};
 use crate::mirror::Mirror;
+use crate::progress::{Bar, Part};
 
 /// Most groups of one page; what is left is counted together.
 const MOST: usize = 200;
 /// Most labels that are offered.
 const MOST_LABELS: usize = 30;
+
+/// What stands for the wave of a rollout where labels are named: no label is written so.
+pub const WAVE: &str = ":wave";
 
 /// States in the order of a bar.
 const STATES: [&str; 8] = [
@@ -30,6 +37,8 @@ pub struct Grouping {
     pub label: String,
     /// Labels that clusters of the environment have.
     pub labels: Vec<String>,
+    /// Whether the last rollout's waves are known.
+    pub has_waves: bool,
     /// The largest first.
     pub groups: Vec<Group>,
     /// Groups that are not shown.
@@ -39,32 +48,70 @@ pub struct Grouping {
 /// Clusters with one value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
-    /// The page that lists them; empty: those without the label have none.
+    /// The page that lists them; empty: there is none of those without the label, or of a wave.
     pub link: String,
+    /// The page on which their cells are shown; empty: they are, or nothing names them.
+    pub open: String,
+    /// They.
+    pub cells: Vec<Cell>,
+    /// How many more there are of them than cells.
+    pub more: usize,
     /// How they stand.
     pub bar: Bar,
 }
 
+/// How clusters are to be grouped.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct By<'a> {
+    /// The label; [`WAVE`]: the wave; empty: not at all, unless there are too many for cells.
+    pub label: &'a str,
+    /// The value whose cells are shown, where not all are.
+    pub open: &'a str,
+    /// The wave of each cluster, where it was asked for.
+    pub waves: Option<&'a BTreeMap<String, String>>,
+}
+
 /// Groups an environment's clusters.
 #[must_use]
-pub fn group(mirror: &Mirror, environment: &str, label: &str) -> Grouping {
+pub fn group(mirror: &Mirror, environment: &str, by: By<'_>) -> Grouping {
     let mut labels: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut groups: BTreeMap<Option<&str>, BTreeMap<&'static str, u32>> = BTreeMap::new();
+    let mut total = 0;
     for cluster in mirror.clusters_of(environment) {
+        total += 1;
         for key in cluster.labels.keys() {
             *labels.entry(key).or_default() += 1;
-        }
-        if !label.is_empty() {
-            let value = cluster.labels.get(label).map(String::as_str);
-            let (state, ..) = state(cluster);
-            *groups.entry(value).or_default().entry(state).or_default() += 1;
         }
     }
     let mut labels: Vec<(&str, usize)> = labels.into_iter().collect();
     labels.sort_by_key(|(key, count)| (std::cmp::Reverse(*count), *key));
+    let few = total <= CELLS;
+    let label = match by.label {
+        "" if !few => labels.first().map_or("", |(key, _)| *key),
+        label => label,
+    };
+    let mut groups: BTreeMap<Option<&str>, Gathered> = BTreeMap::new();
+    for cluster in mirror
+        .clusters_of(environment)
+        .filter(|_| !label.is_empty())
+    {
+        let value = match label {
+            WAVE => by.waves.and_then(|waves| waves.get(&cluster.name)),
+            label => cluster.labels.get(label),
+        };
+        let gathered = groups.entry(value.map(String::as_str)).or_default();
+        let (state, ..) = state(cluster);
+        *gathered.counts.entry(state).or_default() += 1;
+        if few || value.is_some_and(|value| value == by.open) {
+            if gathered.cells.len() < CELLS {
+                gathered.cells.push(cell(cluster, false));
+            } else {
+                gathered.more += 1;
+            }
+        }
+    }
     let mut groups: Vec<Group> = groups
         .into_iter()
-        .map(|(value, counts)| of(environment, label, value, &counts))
+        .map(|(value, gathered)| of(environment, label, value, gathered))
         .collect();
     groups.sort_by_key(|one| std::cmp::Reverse(one.bar.total));
     let more = groups.len().saturating_sub(MOST);
@@ -76,21 +123,27 @@ pub fn group(mirror: &Mirror, environment: &str, label: &str) -> Grouping {
             .take(MOST_LABELS)
             .map(|(key, _)| key.to_owned())
             .collect(),
+        has_waves: mirror
+            .environment(environment)
+            .is_some_and(|one| one.rollout.is_some()),
         groups,
         more,
     }
 }
 
-fn of(
-    environment: &str,
-    label: &str,
-    value: Option<&str>,
-    counts: &BTreeMap<&'static str, u32>,
-) -> Group {
+/// Clusters with one value.
+#[derive(Default)]
+struct Gathered {
+    counts: BTreeMap<&'static str, u32>,
+    cells: Vec<Cell>,
+    more: usize,
+}
+
+fn of(environment: &str, label: &str, value: Option<&str>, gathered: Gathered) -> Group {
     let parts: Vec<Part> = STATES
         .iter()
         .filter_map(|word| {
-            let count = *counts.get(word)?;
+            let count = *gathered.counts.get(word)?;
             Some(Part { word, count })
         })
         .collect();
@@ -101,17 +154,33 @@ fn of(
             word => format!("{} {word}", part.count),
         })
         .collect();
+    let of_label = value.filter(|_| label != WAVE);
     let filter = Filter {
         env: environment.to_owned(),
-        q: value.map_or(String::new(), |value| format!("{label}={value}")),
+        q: of_label.map_or(String::new(), |value| format!("{label}={value}")),
         ..Filter::default()
     };
+    let encode = |text: &str| percent::encode(text, b"");
+    let closed = value.filter(|_| gathered.cells.is_empty());
     Group {
-        link: value.map_or(String::new(), |_| filter.at(0)),
+        link: of_label.map_or(String::new(), |_| filter.at(0)),
+        open: closed.map_or(String::new(), |value| {
+            format!(
+                "/env/{environment}?group={}&open={}",
+                encode(label),
+                encode(value)
+            )
+        }),
+        cells: gathered.cells,
+        more: gathered.more,
         bar: Bar {
-            name: value.map_or_else(|| format!("without {label}"), str::to_owned),
+            name: match (value, label) {
+                (Some(value), _) => value.to_owned(),
+                (None, WAVE) => "in no wave".to_owned(),
+                (None, label) => format!("without {label}"),
+            },
             present: false,
-            total: counts.values().sum(),
+            total: gathered.counts.values().sum(),
             summary: summary.join(", "),
             parts,
         },
@@ -120,7 +189,7 @@ fn of(
 
 #[cfg(test)]
 mod tests {
-    use super::group;
+    use super::{By, WAVE, group};
     use crate::mirror::{Change, Mirror};
     use crate::samples::{cluster, moment};
 
@@ -136,7 +205,11 @@ mod tests {
             one.refused = number == 1;
             mirror.apply(Change::Cluster(Box::new(one)), moment(0));
         }
-        let found = group(&mirror, "prod", "region");
+        let by = |label| By {
+            label,
+            ..By::default()
+        };
+        let found = group(&mirror, "prod", by("region"));
         assert_eq!(found.labels, ["region"]);
         let said: Vec<_> = found
             .groups
@@ -162,7 +235,57 @@ mod tests {
             "/clusters?env=prod&q=region%3Dus%26x&from=0"
         );
         assert!(found.groups[2].link.is_empty());
-        assert!(group(&mirror, "prod", "").groups.is_empty());
-        assert!(group(&mirror, "dev", "region").groups.is_empty());
+        let cells: Vec<usize> = found.groups.iter().map(|one| one.cells.len()).collect();
+        assert_eq!(cells, [5, 3, 1], "few enough for a cell each");
+        assert!(group(&mirror, "prod", by("")).groups.is_empty());
+        assert!(group(&mirror, "dev", by("region")).groups.is_empty());
+    }
+
+    #[test]
+    fn clusters_stand_together_by_wave() {
+        let mut mirror = Mirror::default();
+        for name in ["a", "b", "c"] {
+            mirror.apply(Change::Cluster(Box::new(cluster(name, "prod"))), moment(0));
+        }
+        let waves = [("a", "canary"), ("b", "rest")];
+        let waves = waves.map(|(name, wave)| (name.to_owned(), wave.to_owned()));
+        let waves = waves.into_iter().collect();
+        let by = By {
+            label: WAVE,
+            open: "",
+            waves: Some(&waves),
+        };
+        let found = group(&mirror, "prod", by);
+        let mut names: Vec<&str> = found
+            .groups
+            .iter()
+            .map(|one| one.bar.name.as_str())
+            .collect();
+        names.sort_unstable();
+        assert_eq!(names, ["canary", "in no wave", "rest"]);
+        assert!(found.groups.iter().all(|one| one.link.is_empty()));
+    }
+
+    #[test]
+    fn thousands_are_bars_until_a_group_is_opened_and_then_at_most_a_thousand_cells() {
+        let mut mirror = Mirror::default();
+        for number in 0..3000 {
+            let mut one = cluster(&format!("c{number:04}"), "prod");
+            let region = if number < 2500 { "eu" } else { "us/1" };
+            one.labels.insert("region".to_owned(), region.to_owned());
+            mirror.apply(Change::Cluster(Box::new(one)), moment(0));
+        }
+        let closed = group(&mirror, "prod", By::default());
+        assert_eq!(closed.label, "region", "too many for anything else");
+        assert!(closed.groups.iter().all(|one| one.cells.is_empty()));
+        assert_eq!(closed.groups[1].open, "/env/prod?group=region&open=us%2F1");
+        let open = By {
+            open: "eu",
+            ..By::default()
+        };
+        let open = group(&mirror, "prod", open);
+        let shown = (open.groups[0].cells.len(), open.groups[0].more);
+        assert_eq!(shown, (1000, 1500));
+        assert!(open.groups[1].cells.is_empty());
     }
 }

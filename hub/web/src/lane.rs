@@ -1,11 +1,11 @@
 //! One lane for each environment: what its branch has, how far its rollout is, what its gates say.
 
-use flotilla_status::{Cluster, Connection, Environment, Rollout, Wave, digits};
+use flotilla_status::{Cluster, Connection, Environment, Heading, digits};
 use jiff::Timestamp;
 
 use crate::act::{Action, Offer};
 use crate::mirror::Mirror;
-use crate::text;
+use crate::progress::{Progress, progress};
 
 /// An environment with so many clusters or fewer shows a row for each.
 pub const ROWS: usize = 12;
@@ -46,57 +46,14 @@ pub struct Headline {
     pub repository: String,
     /// First digits of the head.
     pub head: String,
+    /// What the head says of itself; empty: it was not read.
+    pub says: String,
     /// First digits of what was good last; empty: the head is, or nothing was.
     pub good: String,
+    /// What that says of itself.
+    pub good_says: String,
     /// Why it could not be read.
     pub problem: String,
-}
-
-/// A rollout in the lane.
-#[derive(Debug, Clone)]
-pub struct Progress {
-    /// Its name.
-    pub id: String,
-    /// How it stands.
-    pub state: String,
-    /// Why.
-    pub note: String,
-    /// How long ago it began.
-    pub age: String,
-    /// A bar for each wave.
-    pub bars: Vec<Bar>,
-}
-
-/// How many clusters of a wave are how far.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bar {
-    /// Of the wave.
-    pub name: String,
-    /// Whether it is the present one.
-    pub present: bool,
-    /// All of them.
-    pub total: u32,
-    /// In words, for everybody.
-    pub summary: String,
-    /// Parts with at least one cluster.
-    pub parts: Vec<Part>,
-}
-
-impl Bar {
-    /// How many clusters stand before a part.
-    #[must_use]
-    pub fn offset(&self, part: &usize) -> u32 {
-        self.parts.iter().take(*part).map(|one| one.count).sum()
-    }
-}
-
-/// A part of a bar: never a colour alone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
-    /// Its word, which is its class, too.
-    pub word: &'static str,
-    /// How many.
-    pub count: u32,
 }
 
 /// One cluster in a lane.
@@ -109,7 +66,7 @@ pub struct Cell {
     /// The letter in its cell.
     pub letter: char,
     /// In words.
-    pub title: String,
+    pub words: String,
     /// Its applications in short, where it is drawn as a row.
     pub applications: Vec<(String, String)>,
 }
@@ -190,72 +147,21 @@ fn headline(branch: &flotilla_status::Branch) -> Option<Headline> {
         repository: branch.repository.clone(),
         good: if good == head { String::new() } else { good },
         head,
+        says: says(branch.heading.as_ref()),
+        good_says: says(branch.approved_heading.as_ref()),
         problem: branch.message.clone(),
     })
 }
 
-/// A rollout as its bars.
+/// `subject, by author`.
 #[must_use]
-pub fn progress(rollout: &Rollout, now: Timestamp) -> Progress {
-    let over = rollout.is_over();
-    Progress {
-        id: rollout.id.clone(),
-        state: rollout.state.clone(),
-        note: rollout.note.clone(),
-        age: text::age(
-            rollout
-                .ended_at
-                .or(rollout.started_at)
-                .or(rollout.created_at),
-            now,
-        ),
-        bars: rollout
-            .waves
-            .iter()
-            .enumerate()
-            .map(|(index, wave)| bar(wave, !over && index == rollout.wave))
-            .collect(),
-    }
-}
-
-fn bar(wave: &Wave, present: bool) -> Bar {
-    let parts: Vec<Part> = [
-        ("done", wave.done),
-        ("soaking", wave.soaking),
-        ("started", wave.started),
-        ("unavailable", wave.unavailable),
-        ("failed", wave.failed),
-        ("waiting", wave.waiting),
-        ("pinned", wave.pinned),
-    ]
-    .into_iter()
-    .filter(|(_, count)| *count > 0)
-    .map(|(word, count)| Part { word, count })
-    .collect();
-    let mut summary: Vec<String> = parts
-        .iter()
-        .map(|part| format!("{} {}", part.count, part.word))
-        .collect();
-    if wave.unchanged > 0 {
-        summary.push(format!("{} unchanged", wave.unchanged));
-    }
-    if wave.approvals > 0 {
-        summary.push(format!(
-            "{} of {} approvals",
-            wave.approved_by.len(),
-            wave.approvals
-        ));
-    }
-    Bar {
-        name: wave.name.clone(),
-        present,
-        total: wave.total() + wave.pinned,
-        summary: if summary.is_empty() {
-            "no clusters".to_owned()
-        } else {
-            summary.join(", ")
-        },
-        parts,
+pub fn says(heading: Option<&Heading>) -> String {
+    match heading {
+        Some(Heading {
+            subject, author, ..
+        }) if !author.is_empty() => format!("{subject}, by {author}"),
+        Some(heading) => heading.subject.clone(),
+        None => String::new(),
     }
 }
 
@@ -287,13 +193,18 @@ pub fn state(cluster: &Cluster) -> (&'static str, char, String) {
     if !cluster.suspended.is_empty() {
         return ("suspended", 'S', "suspended".to_owned());
     }
+    if cluster.assigned_generation.is_none() {
+        return ("busy", '…', "nothing assigned yet".to_owned());
+    }
     if cluster.is_current() {
         return ("ok", '✓', "current".to_owned());
     }
     ("busy", '…', told(&format!("{sync}, {health}")))
 }
 
-fn cell(cluster: &Cluster, with_applications: bool) -> Cell {
+/// A cluster as it is drawn, with its applications or without.
+#[must_use]
+pub fn cell(cluster: &Cluster, with_applications: bool) -> Cell {
     let (state, letter, words) = state(cluster);
     let applications = match with_applications {
         true => cluster
@@ -307,7 +218,7 @@ fn cell(cluster: &Cluster, with_applications: bool) -> Cell {
         name: cluster.name.clone(),
         state,
         letter,
-        title: format!("{}: {words}", cluster.name),
+        words,
         applications,
     }
 }
@@ -315,10 +226,10 @@ fn cell(cluster: &Cluster, with_applications: bool) -> Cell {
 #[cfg(test)]
 mod tests {
     use flotilla_proto::v1;
-    use flotilla_status::{Cluster, Rollout};
+    use flotilla_status::Cluster;
 
-    use super::{progress, state};
-    use crate::samples::{cluster, moment};
+    use super::state;
+    use crate::samples::cluster;
 
     #[test]
     fn each_state_has_a_letter_of_its_own() {
@@ -338,25 +249,5 @@ mod tests {
                 "{letter} stands for two"
             );
         }
-    }
-
-    #[test]
-    fn a_wave_says_in_words_what_its_bar_draws() {
-        let rollout = Rollout::from(&v1::RolloutStatus {
-            id: "prod-1".to_owned(),
-            state: "running".to_owned(),
-            waves: vec![v1::WaveStatus {
-                name: "canary".to_owned(),
-                done: 1,
-                failed: 2,
-                approvals: 1,
-                ..v1::WaveStatus::default()
-            }],
-            ..v1::RolloutStatus::default()
-        });
-        let drawn = progress(&rollout, moment(0));
-        assert_eq!(drawn.bars[0].summary, "1 done, 2 failed, 0 of 1 approvals");
-        assert!(drawn.bars[0].present);
-        assert_eq!(drawn.bars[0].parts.len(), 2);
     }
 }

@@ -19,12 +19,15 @@ pub mod follow;
 pub mod grouping;
 pub mod lane;
 pub mod mirror;
+pub mod overview;
 pub mod pages;
+pub mod progress;
 #[cfg(test)]
 pub(crate) mod samples;
 pub mod security;
 pub mod serve;
 pub mod text;
+pub mod timeline;
 
 /// The Fleet API, whoever carries it.
 pub type Api = flotilla_proto::v1::fleet_service_client::FleetServiceClient<Carrier>;

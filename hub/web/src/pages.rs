@@ -1,21 +1,26 @@
 //! Pages: pure functions from the operators' model to HTML. Templates are the files of `templates/`;
 //! askama escapes whatever they print.
 
+mod environment;
+mod rollout;
+
+use std::collections::BTreeMap;
+
 use askama::Template;
-use flotilla_status::{
-    ApplicationPlan, Cluster, Decisions, Entry, Environment, Hub, Placement, Promotion, Rollout,
-    Step,
-};
+use flotilla_status::{ApplicationPlan, Cluster, Entry, Hub, Placement, Promotion, Rollout, Step};
 use jiff::Timestamp;
 
 use crate::act::{Action, Offer};
-use crate::attention::{MOST, Need, needs};
-use crate::difference::{Group, groups};
+use crate::attention::Need;
+use crate::difference::Group;
 use crate::filter::Filter;
-use crate::grouping::{Grouping, group};
-use crate::lane::{CELLS, Lane, Progress, lane, lanes, progress, state};
+use crate::lane::{Lane, state};
 use crate::mirror::Mirror;
+use crate::overview::Overview;
 use crate::text;
+
+pub use environment::EnvironmentPage;
+pub use rollout::RolloutPage;
 
 /// Rows of one page of a list.
 pub const PAGE: usize = 100;
@@ -109,22 +114,23 @@ pub struct Home {
 }
 
 impl Home {
-    /// From what is known.
+    /// For somebody with these rights.
     #[must_use]
-    pub fn new(frame: Frame, hub: &Hub, mirror: &Mirror, now: Timestamp) -> Self {
-        let mut needs = needs(mirror);
-        let more_needs = needs.len().saturating_sub(MOST);
-        needs.truncate(MOST);
+    pub fn new(frame: Frame, hub: &Hub, overview: &Overview) -> Self {
+        let Overview {
+            mut needs,
+            more_needs,
+            mut lanes,
+            groups,
+            total,
+            fine,
+        } = overview.clone();
         for one in &mut needs {
             one.offer = one.offer.take().filter(|offer| offer.is_for(hub));
         }
-        let mut lanes = lanes(mirror, now);
         for one in &mut lanes {
             one.offers.retain(|offer| offer.is_for(hub));
         }
-        let total = mirror.clusters.len();
-        let groups = groups(mirror);
-        let different: usize = groups.iter().map(|one| one.count).sum();
         Self {
             frame,
             needs,
@@ -132,60 +138,7 @@ impl Home {
             lanes,
             groups,
             total,
-            fine: total.saturating_sub(different),
-        }
-    }
-}
-
-/// One environment.
-#[derive(Template)]
-#[template(path = "environment.html")]
-pub struct EnvironmentPage {
-    frame: Frame,
-    lane: Lane,
-    grouping: Grouping,
-    groups: Vec<Group>,
-    steps: Vec<Step>,
-    rollouts: Vec<Rollout>,
-    entries: Vec<Entry>,
-    pin: Offer,
-    may_pin: bool,
-}
-
-impl EnvironmentPage {
-    /// From what is known, and what the hub was asked for.
-    #[must_use]
-    pub fn new(
-        frame: Frame,
-        hub: &Hub,
-        mirror: &Mirror,
-        environment: &Environment,
-        asked: Asked,
-        now: Timestamp,
-    ) -> Self {
-        let mut lane = lane(mirror, environment, CELLS, now);
-        lane.offers.retain(|offer| offer.is_for(hub));
-        let mut groups = groups(mirror);
-        groups.retain(|one| one.environment == environment.name);
-        let pin = match environment.pin {
-            Some(_) => Offer::environment(Action::Unpin, "Unpin", &environment.name),
-            None => {
-                let mut pin =
-                    Offer::environment(Action::Pin, "Pin to what it runs", &environment.name);
-                pin.clusters = environment.clusters;
-                pin
-            }
-        };
-        Self {
-            may_pin: pin.is_for(hub),
-            grouping: group(mirror, &environment.name, &asked.group),
-            frame,
-            lane,
-            groups,
-            steps: asked.steps,
-            rollouts: asked.rollouts,
-            entries: asked.entries,
-            pin,
+            fine,
         }
     }
 }
@@ -201,76 +154,10 @@ pub struct Asked {
     pub entries: Vec<Entry>,
     /// The label that clusters are grouped by; empty: none.
     pub group: String,
-}
-
-/// One rollout.
-#[derive(Template)]
-#[template(path = "rollout.html")]
-pub struct RolloutPage {
-    frame: Frame,
-    rollout: Rollout,
-    progress: Progress,
-    decisions: Decisions,
-    clusters: Vec<flotilla_status::Progress>,
-    more: usize,
-    entries: Vec<Entry>,
-    offers: Vec<Offer>,
-    now: Timestamp,
-}
-
-impl RolloutPage {
-    /// From what the hub answered.
-    #[must_use]
-    pub fn new(
-        frame: Frame,
-        hub: &Hub,
-        rollout: Rollout,
-        decisions: Decisions,
-        entries: Vec<Entry>,
-        now: Timestamp,
-    ) -> Self {
-        let mut clusters = rollout.clusters.clone();
-        clusters.sort_by_key(|one| (weight(&one.phase), one.cluster.clone()));
-        let more = clusters.len().saturating_sub(PAGE);
-        clusters.truncate(PAGE);
-        let mut offers = Vec::new();
-        let name = rollout.environment.as_str();
-        if let Some(wave) = rollout.wants_approval() {
-            let mut offer = Offer::approval(&rollout, &wave.name, "Approve wave");
-            offer.clusters = wave.total();
-            offers.push(offer);
-        }
-        match rollout.state.as_str() {
-            "halted" => offers.push(Offer::environment(Action::Retry, "Try again", name)),
-            "running" | "soaking" => offers.push(Offer::environment(Action::Pause, "Pause", name)),
-            "paused" => offers.push(Offer::environment(Action::Resume, "Resume", name)),
-            _ => {}
-        }
-        offers.retain(|offer| offer.is_for(hub));
-        Self {
-            progress: progress(&rollout, now),
-            frame,
-            rollout,
-            decisions,
-            clusters,
-            more,
-            entries,
-            offers,
-            now,
-        }
-    }
-}
-
-fn weight(phase: &str) -> u8 {
-    match phase {
-        "failed" => 0,
-        "unavailable" => 1,
-        "started" => 2,
-        "soaking" => 3,
-        "waiting" => 4,
-        "pinned" => 5,
-        _ => 6,
-    }
+    /// The group whose cells are shown.
+    pub open: String,
+    /// The wave of each cluster.
+    pub waves: Option<BTreeMap<String, String>>,
 }
 
 /// One cluster.

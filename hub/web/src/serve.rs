@@ -10,9 +10,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 pub use routes::{form, page_response, plain};
 
@@ -20,9 +22,12 @@ use crate::Api;
 use crate::entrance::Entrance;
 use crate::follow::Seen;
 use crate::mirror::Mirror;
+use crate::overview::Overview;
 
 /// Largest form.
 const MAX_FORM: usize = 64 << 10;
+/// An overview of a fleet in which nothing happens is made again after this: ages grow.
+const AGES: Duration = Duration::from_secs(5);
 /// Forms that are remembered, so that a double click is one act.
 const MAX_KEYS: usize = 4096;
 /// Outcomes of acts that wait for their page.
@@ -52,6 +57,14 @@ pub struct Site {
     keys: Mutex<VecDeque<(String, String)>>,
     streams: Arc<tokio::sync::Semaphore>,
     cache: Mutex<events::Cache>,
+    overview: Mutex<Option<Known>>,
+}
+
+/// What everybody is told, of one state of the fleet.
+struct Known {
+    revision: u64,
+    at: Instant,
+    overview: Arc<Overview>,
 }
 
 impl Site {
@@ -69,7 +82,27 @@ impl Site {
             keys: Mutex::new(VecDeque::new()),
             streams: Arc::new(tokio::sync::Semaphore::new(streams)),
             cache: Mutex::new(events::Cache::default()),
+            overview: Mutex::new(None),
         })
+    }
+
+    /// What everybody is told of the fleet as it is now. Who asks while it is made waits for it: it is made
+    /// once.
+    fn overview(&self, mirror: &Mirror) -> Arc<Overview> {
+        let mut known = self.overview.lock();
+        if let Some(known) = known.as_ref()
+            && known.revision == mirror.revision
+            && known.at.elapsed() < AGES
+        {
+            return Arc::clone(&known.overview);
+        }
+        let overview = Arc::new(Overview::new(mirror, Timestamp::now()));
+        *known = Some(Known {
+            revision: mirror.revision,
+            at: Instant::now(),
+            overview: Arc::clone(&overview),
+        });
+        overview
     }
 
     /// Every page, and `more` beside them (such as ways to come in), behind the same checks of `Host` and

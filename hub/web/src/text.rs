@@ -38,10 +38,22 @@ pub fn moment(at: Option<Timestamp>) -> String {
         .unwrap_or_default()
 }
 
+/// `02:35:34 UTC`.
+#[must_use]
+pub fn clock(at: Timestamp) -> String {
+    at.strftime("%H:%M:%S UTC").to_string()
+}
+
 /// [`moment`] for templates, which pass references.
 #[must_use]
 pub fn when(at: &Option<Timestamp>) -> String {
     moment(*at)
+}
+
+/// A moment for templates, likewise.
+#[must_use]
+pub fn at(at: &Timestamp) -> String {
+    moment(Some(*at))
 }
 
 /// [`age`] for templates, which pass references.

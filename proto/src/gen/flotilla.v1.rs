@@ -1756,6 +1756,24 @@ pub struct BranchStatus {
     /// The commit clusters are sent to; differs from revision where a rollout has not approved it.
     #[prost(string, tag = "6")]
     pub approved: ::prost::alloc::string::String,
+    /// What the head says of itself; none: it was not read (yet), or the server does not give out commits alone.
+    #[prost(message, optional, tag = "7")]
+    pub heading: ::core::option::Option<CommitHeading>,
+    /// Likewise of `approved`.
+    #[prost(message, optional, tag = "8")]
+    pub approved_heading: ::core::option::Option<CommitHeading>,
+}
+/// What a commit says of itself. Whoever wrote it chose every word.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CommitHeading {
+    /// The first line of its message, cut.
+    #[prost(string, tag = "1")]
+    pub subject: ::prost::alloc::string::String,
+    /// Its author's name, without the address.
+    #[prost(string, tag = "2")]
+    pub author: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "3")]
+    pub authored_at: ::core::option::Option<::prost_types::Timestamp>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ApplicationStatus {
@@ -1948,6 +1966,9 @@ pub struct ExplainStep {
     /// Of a gate that is closed: time or other people may open it. Older hubs say so of none.
     #[prost(bool, tag = "7")]
     pub may_open: bool,
+    /// When it opens by itself, where that is known.
+    #[prost(message, optional, tag = "8")]
+    pub opens_at: ::core::option::Option<::prost_types::Timestamp>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchRequest {
@@ -2241,6 +2262,28 @@ pub struct RolloutStatus {
     /// after. Then `target` has the digest of what is declared as the commit of `fleet-file`.
     #[prost(string, repeated, tag = "14")]
     pub changes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// How much of each budget is used, while it is not over: failed, unavailable, offline.
+    #[prost(message, repeated, tag = "15")]
+    pub budgets: ::prost::alloc::vec::Vec<BudgetStatus>,
+    /// Gates that hold it back now, with their evidence: the first of them.
+    #[prost(message, repeated, tag = "16")]
+    pub gates: ::prost::alloc::vec::Vec<ExplainStep>,
+    /// How many more hold it back.
+    #[prost(uint32, tag = "17")]
+    pub more_gates: u32,
+}
+/// How much of a budget is used.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BudgetStatus {
+    /// Bounded: failed, unavailable, offline.
+    #[prost(string, tag = "1")]
+    pub budget: ::prost::alloc::string::String,
+    /// Clusters that count against it now.
+    #[prost(uint32, tag = "2")]
+    pub used: u32,
+    /// As many as it takes.
+    #[prost(uint32, tag = "3")]
+    pub at_most: u32,
 }
 /// How many clusters of a wave are how far.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2273,6 +2316,15 @@ pub struct WaveStatus {
     /// How long its clusters must stay healthy.
     #[prost(uint32, tag = "12")]
     pub soak_seconds: u32,
+    /// Of those that wait, how many are not online.
+    #[prost(uint32, tag = "13")]
+    pub offline: u32,
+    /// Of those that are done, how many render the same as before.
+    #[prost(uint32, tag = "14")]
+    pub done_unchanged: u32,
+    /// When the last of those that soak has soaked long enough, if all stay healthy; none: none soaks.
+    #[prost(message, optional, tag = "15")]
+    pub soak_ends_at: ::core::option::Option<::prost_types::Timestamp>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ClusterProgress {

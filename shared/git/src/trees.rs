@@ -5,6 +5,7 @@
 //! offer that is not asked: files have no business here. What comes is judged in memory and forgotten;
 //! every id is computed here, so that a server cannot pass one tree off as another.
 
+mod heading;
 mod pack;
 
 use std::io::Read;
@@ -58,7 +59,7 @@ impl Remote {
     /// asked, does not have the commit, or answers with something else or over a limit.
     pub fn directories(&self, commit: &Commit, limits: &TreeLimits) -> Result<Directories, Error> {
         self.directories_over(commit, limits, |wanted, deadline| {
-            self.receive_trees(wanted, limits, deadline)
+            self.receive_trees(wanted, Only::Directories, limits, deadline)
         })
     }
 
@@ -83,7 +84,7 @@ impl Remote {
                 ConnectMode::Process,
                 false,
             ));
-            self.exchange(&mut transport, wanted, limits, deadline)
+            self.exchange(&mut transport, wanted, Only::Directories, limits, deadline)
                 .map_err(|error| self.told(None, error))
         })
     }
@@ -94,24 +95,34 @@ impl Remote {
         limits: &TreeLimits,
         receive: impl FnOnce(ObjectId, Instant) -> Result<Vec<u8>, Error>,
     ) -> Result<Directories, Error> {
+        let (unpacked, wanted) = self.unpacked(commit, limits, receive)?;
+        unpacked.directories(self, wanted, limits)
+    }
+
+    fn unpacked(
+        &self,
+        commit: &Commit,
+        limits: &TreeLimits,
+        receive: impl FnOnce(ObjectId, Instant) -> Result<Vec<u8>, Error>,
+    ) -> Result<(Unpacked, ObjectId), Error> {
         let deadline = Instant::now() + self.limits.timeout;
         let wanted = object_id(commit).ok_or_else(|| Error::ObjectFormat {
             url: self.url.clone(),
         })?;
         let pack = receive(wanted, deadline)?;
-        let unpacked = Unpacked::read(self, pack, limits, deadline)?;
-        unpacked.directories(self, wanted, limits)
+        Ok((Unpacked::read(self, pack, limits, deadline)?, wanted))
     }
 
     fn receive_trees(
         &self,
         wanted: ObjectId,
+        only: Only,
         limits: &TreeLimits,
         deadline: Instant,
     ) -> Result<Vec<u8>, Error> {
         let remote = self.remote(std::iter::empty())?;
         let (mut connection, said) = self.connect(&remote)?;
-        let received = self.exchange(connection.transport_mut(), wanted, limits, deadline);
+        let received = self.exchange(connection.transport_mut(), wanted, only, limits, deadline);
         // Over SSH the program tells its reason once it is gone.
         drop(connection);
         received.map_err(|error| self.told(said.as_ref(), error))
@@ -128,6 +139,7 @@ impl Remote {
         &self,
         transport: &mut Transport,
         wanted: ObjectId,
+        only: Only,
         limits: &TreeLimits,
         deadline: Instant,
     ) -> Result<Vec<u8>, Failure> {
@@ -171,7 +183,7 @@ impl Remote {
         if !arguments.can_use_filter() || !arguments.can_use_shallow() {
             return Err(unsupported());
         }
-        arguments.filter("blob:none");
+        arguments.filter(only.filter());
         arguments.deepen(1);
         arguments.want(wanted);
         let theirs = |error: &dyn std::fmt::Debug| Failure::Theirs(format!("{error:?}"));
@@ -220,6 +232,25 @@ impl Remote {
             "seconds for the directories of a commit",
             self.limits.timeout.as_secs(),
         )
+    }
+}
+
+/// What a server is asked for of a commit.
+#[derive(Debug, Clone, Copy)]
+enum Only {
+    /// It and its directories.
+    Directories,
+    /// It alone.
+    Commits,
+}
+
+impl Only {
+    /// As git's rev-list names it.
+    fn filter(self) -> &'static str {
+        match self {
+            Self::Directories => "blob:none",
+            Self::Commits => "tree:0",
+        }
     }
 }
 

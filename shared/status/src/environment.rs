@@ -8,6 +8,9 @@ use serde::Serialize;
 
 use super::{Cluster, Mark, Pin, Quarantine, Revision, Rollout, is_empty, moment, text};
 
+/// Most characters of a line of a heading.
+const MAX_HEADING: usize = 200;
+
 /// What `status` shows.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -62,6 +65,12 @@ pub struct Branch {
     pub head: Option<Revision>,
     /// The commit clusters are sent to, where that is another.
     pub approved: Option<String>,
+    /// What the head says of itself; none: it was not read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heading: Option<Heading>,
+    /// What `approved` says of itself, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approved_heading: Option<Heading>,
     /// When the head was first seen.
     pub seen_at: Option<Timestamp>,
     /// When the branch was last read.
@@ -72,6 +81,29 @@ pub struct Branch {
     /// For a person.
     #[serde(skip_serializing_if = "is_empty")]
     pub message: String,
+}
+
+/// What a commit says of itself. Whoever wrote it chose every word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Heading {
+    /// The first line of its message.
+    pub subject: String,
+    /// Its author's name.
+    pub author: String,
+    /// When it was written, by the author's clock.
+    pub authored_at: Option<Timestamp>,
+}
+
+impl From<&v1::CommitHeading> for Heading {
+    fn from(wire: &v1::CommitHeading) -> Self {
+        let short = |line: &str| text(line).chars().take(MAX_HEADING).collect();
+        Self {
+            subject: short(&wire.subject),
+            author: short(&wire.author),
+            authored_at: moment(wire.authored_at.as_ref()),
+        }
+    }
 }
 
 impl From<&v1::EnvironmentStatus> for Environment {
@@ -107,6 +139,11 @@ impl From<&v1::BranchStatus> for Branch {
                 .as_ref()
                 .map(|revision| text(&revision.repository))
                 .unwrap_or_default(),
+            heading: wire.heading.as_ref().map(Heading::from),
+            approved_heading: approved
+                .as_ref()
+                .and(wire.approved_heading.as_ref())
+                .map(Heading::from),
             head,
             approved,
             seen_at: moment(wire.seen_at.as_ref()),

@@ -122,7 +122,7 @@ impl StepState {
 }
 
 /// One step of a decision chain.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
     /// Which.
@@ -141,6 +141,9 @@ pub struct Step {
     /// Of a closed gate: time or other people may open it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub may_open: bool,
+    /// When it opens by itself, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opens_at: Option<Timestamp>,
 }
 
 /// What a promotion would move.
@@ -255,6 +258,7 @@ impl From<&v1::ExplainStep> for Step {
             reason: text(&wire.reason),
             at: moment(wire.at.as_ref()),
             may_open: wire.may_open,
+            opens_at: moment(wire.opens_at.as_ref()),
         }
     }
 }

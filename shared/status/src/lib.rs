@@ -16,11 +16,11 @@ mod rollout;
 
 pub use cluster::{Application, Cluster, Connection, Object, ObjectCounts, Placement};
 pub use decisions::{Approval, Decisions, Good, Mark, Pin, Quarantine};
-pub use environment::{Branch, Environment, Fleet};
+pub use environment::{Branch, Environment, Fleet, Heading};
 pub use hub::{Hub, Move, NewToken, Promotion, Right, Step, StepState, Token};
 pub use log::{Entry, Operator};
 pub use plan::{ApplicationPlan, Change, Field};
-pub use rollout::{Progress, RepositoryCommit, Rollout, RolloutSummary, Wave};
+pub use rollout::{Budget, Progress, RepositoryCommit, Rollout, RolloutSummary, Wave};
 
 use std::collections::BTreeMap;
 

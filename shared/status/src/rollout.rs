@@ -2,10 +2,16 @@
 
 use flotilla_proto::v1;
 use flotilla_shared::id::RepositoryName;
+use flotilla_shared::reason::Reason;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{moment, text};
+use super::{Step, moment, text};
+
+/// Most budgets that are taken in.
+const MAX_BUDGETS: usize = 8;
+/// Most gates.
+const MAX_GATES: usize = 50;
 
 /// A rollout.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -39,6 +45,15 @@ pub struct Rollout {
     /// What it changes of what the fleet file declares: application, field, before and after.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<String>,
+    /// How much of each budget is used, while it is not over.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<Budget>,
+    /// The first of the gates that hold it back now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<Step>,
+    /// How many more do.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub more_gates: u32,
     /// Its clusters, where they were asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub clusters: Vec<Progress>,
@@ -87,6 +102,22 @@ impl<'r> From<&'r Rollout> for RolloutSummary<'r> {
     }
 }
 
+/// How much of a budget is used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Budget {
+    /// failed, unavailable or offline.
+    pub budget: String,
+    /// Clusters that count against it now.
+    pub used: u32,
+    /// As many as it takes.
+    pub at_most: u32,
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
 /// One commit of one repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RepositoryCommit {
@@ -124,6 +155,15 @@ pub struct Wave {
     pub approved_by: Vec<String>,
     /// How long its clusters must stay healthy.
     pub soak_seconds: u32,
+    /// Of those that wait, how many are not online.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub offline: u32,
+    /// Of those that are done, how many render the same as before.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub done_unchanged: u32,
+    /// When the last of those that soak has soaked long enough, if all stay healthy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub soak_ends_at: Option<Timestamp>,
 }
 
 impl Wave {
@@ -155,6 +195,9 @@ pub struct Progress {
     pub phase: String,
     /// Since when.
     pub since: Option<Timestamp>,
+    /// When it was given the new commits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
     /// A code where something is wrong.
     pub reason: String,
     /// For a person.
@@ -204,6 +247,9 @@ impl From<&v1::RolloutStatus> for Rollout {
                     approvals: wave.approvals,
                     approved_by: wave.approved_by.iter().map(|name| text(name)).collect(),
                     soak_seconds: wave.soak_seconds,
+                    offline: wave.offline.min(wave.waiting),
+                    done_unchanged: wave.done_unchanged.min(wave.done),
+                    soak_ends_at: moment(wave.soak_ends_at.as_ref()),
                 })
                 .collect(),
             wave: wire.wave as usize,
@@ -219,11 +265,24 @@ impl From<&v1::RolloutStatus> for Rollout {
                     wave: text(&one.wave),
                     phase: text(&one.phase),
                     since: moment(one.since.as_ref()),
+                    started_at: moment(one.started_at.as_ref()),
                     reason: text(&one.reason),
                     message: text(&one.message),
                     unchanged: one.unchanged,
                 })
                 .collect(),
+            budgets: wire
+                .budgets
+                .iter()
+                .take(MAX_BUDGETS)
+                .map(|one| Budget {
+                    budget: text(&one.budget),
+                    used: one.used,
+                    at_most: one.at_most,
+                })
+                .collect(),
+            gates: wire.gates.iter().take(MAX_GATES).map(Step::from).collect(),
+            more_gates: wire.more_gates,
             unread: text(&wire.unread),
             changes: wire.changes.iter().map(|line| text(line)).collect(),
         }
@@ -237,6 +296,13 @@ impl Rollout {
         let present = self.waves.get(self.wave)?;
         let runs = matches!(self.state.as_str(), "running" | "soaking");
         (runs && present.wants_approval()).then_some(present)
+    }
+
+    /// Whether people's word on its commits is among what it waits for.
+    #[must_use]
+    pub fn wants_commits_approved(&self) -> bool {
+        let asks = |gate: &Step| gate.reason == Reason::ApprovalNeeded.as_str();
+        self.state == "pending" && self.gates.iter().any(asks)
     }
 
     /// Whether nothing more will happen.

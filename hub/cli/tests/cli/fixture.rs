@@ -236,6 +236,7 @@ pub(crate) fn step(step: &str, subject: &str, state: v1::StepState, text: &str) 
         reason: String::new(),
         at: ago(600),
         may_open: false,
+        opens_at: None,
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) fn file(strategy: &str, gates: &str, placed: &str) -> String {
 
 pub(super) struct World {
     pub(super) fleet: Fleet,
-    second: i64,
+    pub(super) second: i64,
     branches: BTreeMap<(String, String), u64>,
     bad: Vec<Commit>,
     /// Directories in which nothing becomes healthy.

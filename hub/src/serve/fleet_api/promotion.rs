@@ -103,6 +103,7 @@ pub(super) fn preview(
                 text: format!("these commits failed: {}", quarantine.reason),
                 reason: Some(flotilla_shared::reason::Reason::Quarantined),
                 at: Some(quarantine.at),
+                opens_at: None,
             }));
         }
         if let Some(mark) = &state.paused {
@@ -114,6 +115,7 @@ pub(super) fn preview(
                 text: mark.reason.clone(),
                 reason: Some(flotilla_shared::reason::Reason::Paused),
                 at: Some(mark.at),
+                opens_at: None,
             }));
         }
     }

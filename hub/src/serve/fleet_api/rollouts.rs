@@ -41,7 +41,7 @@ pub(super) async fn get_rollout(
     let subject = request.into_inner().subject;
     let asked = subject.clone();
     let found = api
-        .ask(move |fleet, _| {
+        .ask(move |fleet, now| {
             let present = |one: &Rollout| one.environment.as_str() == asked || one.id == asked;
             let rollout = fleet.rollouts().values().find(|one| present(one));
             let environment = match rollout {
@@ -57,7 +57,7 @@ pub(super) async fn get_rollout(
                 missing("rollout or environment", &asked, names)
             })?;
             Ok(v1::GetRolloutResponse {
-                rollout: rollout.map(|one| status::rollout(fleet, one, true)),
+                rollout: rollout.map(|one| status::rollout(fleet, one, true, now)),
                 decisions: Some(status::decisions(fleet, environment)),
             })
         })

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::steps::{Steps, gate_step};
 use crate::fleet::gates::Gate;
 use crate::fleet::rollout::{Phase, Progress, Rollout, State, title};
-use crate::fleet::{Cluster, Connection, Fleet, OFFLINE_AFTER, Pin, Scope};
+use crate::fleet::{Cluster, Connection, Fleet, OFFLINE_AFTER, Pin};
 use crate::spec::Environment;
 
 /// Clusters of an environment that are shown one by one, of those that are well and of the others.
@@ -172,40 +172,28 @@ fn progress(rollout: &Rollout) -> String {
 
 /// Whether people let the present wave begin.
 fn wave_approval(fleet: &Fleet, environment: &Environment, rollout: &Rollout, steps: &mut Steps) {
-    let strategy = rollout
-        .strategy
-        .as_deref()
-        .or(environment.strategy.as_ref());
-    let Some(wave) = strategy.and_then(|strategy| strategy.waves.get(rollout.wave)) else {
+    let Some(asked) = fleet.wave_approval(rollout) else {
         return;
     };
-    if wave.approvals == 0 || rollout.state.is_over() {
-        return;
-    }
-    let scope = Scope::Wave(wave.name.clone());
-    let people = fleet
-        .environments()
-        .get(&environment.name)
-        .and_then(|state| state.approvers_of_all(&rollout.changed(), &scope))
-        .unwrap_or_default();
-    let text = format!("{} of {} approvals", people.len(), wave.approvals);
-    if people.len() >= wave.approvals as usize {
-        let text = format!("{text}: {}", people.join(", "));
+    let people = asked.people.join(", ");
+    let text = format!("{} of {} approvals", asked.people.len(), asked.needed);
+    if asked.is_given() {
+        let text = format!("{text}: {people}");
         let state = v1::StepState::Ok;
-        steps.add("wave-approval", &wave.name, state, text, None, None);
+        steps.add("wave-approval", &asked.wave, state, text, None, None);
         return;
     }
-    let by = match people.as_slice() {
-        [] => String::new(),
-        people => format!(" ({})", people.join(", ")),
+    let by = match people.as_str() {
+        "" => String::new(),
+        people => format!(" ({people})"),
     };
     let text = format!(
         "{text}{by}; flotilla approve {} --wave {} gives one",
-        environment.name, wave.name
+        environment.name, asked.wave
     );
     steps.add(
         "wave-approval",
-        &wave.name,
+        &asked.wave,
         v1::StepState::Waiting,
         text,
         Some(Reason::ApprovalNeeded),

@@ -28,6 +28,7 @@ impl Steps {
             reason: reason_to_wire(reason),
             at: at.map(timestamp_to_wire),
             may_open: false,
+            opens_at: None,
         });
     }
 }
@@ -49,5 +50,6 @@ pub fn gate_step(gate: Gate) -> v1::ExplainStep {
         text: gate.text,
         reason: reason_to_wire(gate.reason),
         at: gate.at.map(timestamp_to_wire),
+        opens_at: gate.opens_at.map(timestamp_to_wire),
     }
 }

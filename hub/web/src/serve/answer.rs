@@ -1,5 +1,6 @@
 //! What is asked of the hub for a page, and the page.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use askama::Template;
@@ -14,6 +15,7 @@ use super::Site;
 use crate::ask::ask;
 use crate::entrance::Reader;
 use crate::filter::Filter;
+use crate::grouping::WAVE;
 use crate::mirror::Mirror;
 use crate::pages::{
     ApplicationPage, Asked, AuditPage, ClusterPage, ClustersPage, EnvironmentPage, Frame, Home,
@@ -32,6 +34,7 @@ pub(super) enum Page {
     Environment {
         name: String,
         group: String,
+        open: String,
     },
     Rollout(String),
     Cluster(String),
@@ -102,7 +105,10 @@ impl Site {
         frame.token.clone_from(&reader.form_token);
         frame.signs_out = reader.signs_out;
         frame.flash = flash;
-        match reader.fill(page, frame.clone(), &seen.mirror, now).await {
+        match reader
+            .fill(self, page, frame.clone(), &seen.mirror, now)
+            .await
+        {
             Ok(html) => Drawn {
                 status: StatusCode::OK,
                 html,
@@ -130,6 +136,7 @@ impl Site {
 impl Reader {
     async fn fill(
         &self,
+        site: &Site,
         page: &Page,
         frame: Frame,
         mirror: &Mirror,
@@ -137,9 +144,9 @@ impl Reader {
     ) -> Result<String, tonic::Status> {
         let hub: &Hub = &self.hub;
         let html = match page {
-            Page::Home => Home::new(frame, hub, mirror, now).render(),
+            Page::Home => Home::new(frame, hub, &site.overview(mirror)).render(),
             Page::Clusters(filter) => ClustersPage::new(frame, mirror, filter.clone()).render(),
-            Page::Environment { name, group } => {
+            Page::Environment { name, group, open } => {
                 if !mirror.known {
                     return Err(tonic::Status::unavailable(
                         "the fleet is being read; reload in a moment",
@@ -148,7 +155,13 @@ impl Reader {
                 let environment = mirror.environment(name).ok_or_else(|| {
                     tonic::Status::not_found(format!("there is no environment {name:?}"))
                 })?;
+                let waves = match group == WAVE {
+                    true => Some(self.waves(name).await?),
+                    false => None,
+                };
                 let asked = Asked {
+                    open: open.clone(),
+                    waves,
                     steps: self.explain(name).await?,
                     rollouts: self.rollouts(name).await?,
                     entries: self.audit(name).await?,
@@ -174,7 +187,8 @@ impl Reader {
                     .map(Decisions::from)
                     .unwrap_or_default();
                 let entries = self.audit(&rollout.environment).await?;
-                RolloutPage::new(frame, hub, rollout, decisions, entries, now).render()
+                let told = (rollout, decisions);
+                RolloutPage::new(frame, hub, mirror, told, &entries, now).render()
             }
             Page::Cluster(name) => {
                 let cluster = self.cluster(name).await?;
@@ -223,6 +237,20 @@ impl Reader {
             Page::Audit => AuditPage::new(frame, self.audit("").await?).render(),
         };
         html.map_err(|error| tonic::Status::internal(format!("the page cannot be drawn: {error}")))
+    }
+
+    /// The wave of each cluster in an environment's last rollout.
+    async fn waves(&self, environment: &str) -> Result<BTreeMap<String, String>, tonic::Status> {
+        let request = v1::GetRolloutRequest {
+            subject: environment.to_owned(),
+        };
+        let answer = ask(&self.api, request, |mut api, request| async move {
+            api.get_rollout(request).await
+        })
+        .await?;
+        let rollout = answer.rollout.as_ref().map(Rollout::from);
+        let clusters = rollout.into_iter().flat_map(|one| one.clusters);
+        Ok(clusters.map(|one| (one.cluster, one.wave)).collect())
     }
 
     async fn cluster(&self, name: &str) -> Result<Cluster, tonic::Status> {

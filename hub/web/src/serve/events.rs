@@ -25,7 +25,7 @@ const AGES: Duration = Duration::from_secs(15);
 /// A stream ends after so long; the browser begins it again.
 const LIFE: Duration = Duration::from_secs(3600);
 /// Pages that are kept drawn.
-const MOST: usize = 64;
+const MOST: usize = 256;
 
 /// Pages as they were drawn last, so that many readers of one page cost one drawing.
 #[derive(Default)]

@@ -109,6 +109,10 @@ fn page_of(path: &str, query: &str) -> Option<Page> {
     let parts: Vec<String> = path.split('/').skip(1).map(decode).collect::<Option<_>>()?;
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let fields = Query::<BTreeMap<String, String>>::try_from_uri(&uri(query)).ok();
+    let field = |name: &str| {
+        let Query(fields) = fields.as_ref()?;
+        fields.get(name).cloned()
+    };
     Some(match parts.as_slice() {
         [""] => Page::Home,
         ["clusters"] => Page::Clusters(Query::<Filter>::try_from_uri(&uri(query)).ok()?.0),
@@ -116,9 +120,8 @@ fn page_of(path: &str, query: &str) -> Option<Page> {
         ["audit"] => Page::Audit,
         ["env", name] => Page::Environment {
             name: (*name).to_owned(),
-            group: fields
-                .and_then(|Query(mut fields)| fields.remove("group"))
-                .unwrap_or_default(),
+            group: field("group").unwrap_or_default(),
+            open: field("open").unwrap_or_default(),
         },
         ["rollout", name] => Page::Rollout((*name).to_owned()),
         ["promote", name] => Page::Promote((*name).to_owned()),
@@ -126,7 +129,7 @@ fn page_of(path: &str, query: &str) -> Option<Page> {
         ["cluster", cluster, "app", application] => Page::Application {
             cluster: (*cluster).to_owned(),
             application: (*application).to_owned(),
-            diff: fields.is_some_and(|fields| fields.contains_key("diff")),
+            diff: field("diff").is_some(),
         },
         _ => return None,
     })
@@ -384,10 +387,11 @@ mod tests {
     fn paths_are_pages() {
         assert_eq!(page_of("/", ""), Some(Page::Home));
         assert_eq!(
-            page_of("/env/prod", "group=region"),
+            page_of("/env/prod", "group=region&open=eu"),
             Some(Page::Environment {
                 name: "prod".to_owned(),
                 group: "region".to_owned(),
+                open: "eu".to_owned(),
             })
         );
         let filter = Filter {

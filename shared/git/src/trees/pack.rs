@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
+use flotilla_shared::heading::Heading;
 use flotilla_shared::source::{Directories, ROOT, TreeId};
 use gix::ObjectId;
 use gix::objs::{CommitRef, Kind, TreeRefIter};
@@ -18,7 +19,8 @@ type Children = Vec<(Box<str>, ObjectId)>;
 /// A pack's commits and trees.
 #[derive(Default)]
 pub(super) struct Unpacked {
-    commits: BTreeMap<ObjectId, ObjectId>,
+    /// The root, and what the commit says of itself.
+    commits: BTreeMap<ObjectId, (ObjectId, Heading)>,
     trees: HashMap<ObjectId, Children>,
 }
 
@@ -77,7 +79,8 @@ impl Unpacked {
                 Kind::Commit => {
                     let commit = CommitRef::from_bytes(&content, gix::hash::Kind::Sha1)
                         .map_err(|error| corrupt(&error))?;
-                    unpacked.commits.insert(id, commit.tree());
+                    let told = (commit.tree(), heading(&commit));
+                    unpacked.commits.insert(id, told);
                 }
                 Kind::Tree => {
                     let children = children(&content).map_err(|error| remote.corrupt(error))?;
@@ -96,6 +99,17 @@ impl Unpacked {
         Ok(unpacked)
     }
 
+    fn commit(&self, remote: &Remote, commit: ObjectId) -> Result<&(ObjectId, Heading), Error> {
+        let found = self.commits.get(&commit);
+        found.ok_or_else(|| remote.corrupt("the server sent another commit than the one asked for"))
+    }
+
+    /// What a commit says of itself.
+    pub(super) fn heading(&self, remote: &Remote, commit: ObjectId) -> Result<Heading, Error> {
+        let (_, heading) = self.commit(remote, commit)?;
+        Ok(heading.clone())
+    }
+
     /// Walks the tree from its root.
     pub(super) fn directories(
         &self,
@@ -103,9 +117,7 @@ impl Unpacked {
         commit: ObjectId,
         limits: &TreeLimits,
     ) -> Result<Directories, Error> {
-        let root = self.commits.get(&commit).ok_or_else(|| {
-            remote.corrupt("the server sent another commit than the one asked for")
-        })?;
+        let (root, _) = self.commit(remote, commit)?;
         let mut found: Vec<(String, TreeId)> = Vec::new();
         let mut waiting = vec![(ROOT.to_owned(), *root, 0)];
         while let Some((path, id, depth)) = waiting.pop() {
@@ -139,6 +151,14 @@ impl Unpacked {
         }
         Ok(Directories::new(found))
     }
+}
+
+/// An author that cannot be read is none: the commit is what it is without.
+fn heading(commit: &CommitRef<'_>) -> Heading {
+    let author = commit.author().ok();
+    let seconds = author.as_ref().map_or(0, |author| author.seconds());
+    let author = author.map_or(&[][..], |author| author.name);
+    Heading::new(commit.message, author, seconds)
 }
 
 fn children(tree: &[u8]) -> Result<Children, String> {

@@ -1,0 +1,80 @@
+//! What commits say of themselves, as far as the hub has read it: for people's eyes, no decision asks for
+//! it. Not stored: it is read again.
+
+use std::collections::BTreeMap;
+
+use flotilla_shared::heading::Heading;
+use flotilla_shared::id::RepositoryName;
+use flotilla_shared::revision::Commit;
+
+use super::Fleet;
+
+/// Commits of one repository whose words are kept.
+const MAX_COMMITS: usize = 256;
+
+/// By repository and commit.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Headings(BTreeMap<RepositoryName, BTreeMap<Commit, Heading>>);
+
+impl Fleet {
+    /// What a commit says of itself; none: it was not read.
+    #[must_use]
+    pub fn heading(&self, repository: &RepositoryName, commit: &Commit) -> Option<&Heading> {
+        self.headings.0.get(repository)?.get(commit)
+    }
+
+    /// The commits of a repository that people are shown and that were not read.
+    #[must_use]
+    pub fn missing_headings(&self, repository: &RepositoryName) -> Vec<Commit> {
+        let mut wanted = self.wanted_headings(repository);
+        wanted.retain(|commit| self.heading(repository, commit).is_none());
+        wanted
+    }
+
+    /// Heads, what is good, and what rollouts bring.
+    fn wanted_headings(&self, repository: &RepositoryName) -> Vec<Commit> {
+        let mut wanted: Vec<Commit> = Vec::new();
+        let mut want = |commit: Option<&Commit>| {
+            if let Some(commit) = commit
+                && wanted.len() < MAX_COMMITS
+                && !wanted.contains(commit)
+            {
+                wanted.push(commit.clone());
+            }
+        };
+        for environment in &self.spec.environments {
+            let head = self.head(repository, &environment.branch);
+            want(head.and_then(|head| head.commit.as_ref()));
+        }
+        for environment in &self.spec.environments {
+            want(self.good(environment).get(repository));
+            let rollout = self.rollouts.get(&environment.name);
+            want(rollout.and_then(|rollout| rollout.target.get(repository)));
+        }
+        wanted
+    }
+
+    pub(super) fn heading_read(
+        &mut self,
+        repository: &RepositoryName,
+        commit: Commit,
+        heading: Heading,
+    ) {
+        let wanted = self.wanted_headings(repository);
+        let known = self.headings.0.entry(repository.clone()).or_default();
+        known.retain(|commit, _| wanted.contains(commit));
+        if wanted.contains(&commit) {
+            known.insert(commit, heading);
+            self.touch_environments();
+        }
+    }
+
+    /// Forgets repositories that are not declared any more, and what was read elsewhere under their names.
+    pub(super) fn keep_headings(&mut self, before: &crate::spec::Spec) {
+        let spec = &self.spec;
+        self.headings.0.retain(|name, _| {
+            let now = spec.repositories.get(name).map(|one| &one.url);
+            now.is_some() && now == before.repositories.get(name).map(|one| &one.url)
+        });
+    }
+}

@@ -1,0 +1,98 @@
+//! What only a rollout that goes on has: budgets in use, soaks that end, gates that are closed.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use flotilla_proto::v1;
+use flotilla_shared::wire::timestamp_to_wire;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::fleet::rollout::{Phase, Progress, Rollout};
+use crate::fleet::{Connection, Fleet, OFFLINE_AFTER};
+use crate::spec::Strategy;
+use crate::status::gate_step;
+
+/// Gates that are told one by one; the rest is counted.
+const GATES: usize = 10;
+
+/// How many clusters count against each budget.
+#[derive(Default)]
+struct Used {
+    failed: usize,
+    unavailable: usize,
+    offline: usize,
+}
+
+/// Adds it.
+pub(super) fn add(
+    fleet: &Fleet,
+    rollout: &Rollout,
+    strategy: Option<&Strategy>,
+    now: Timestamp,
+    status: &mut v1::RolloutStatus,
+) {
+    let mut used = Used::default();
+    let mut ends = BTreeMap::new();
+    for (name, progress) in &rollout.clusters {
+        let cluster = fleet.clusters().get(name);
+        let online = cluster.is_some_and(|cluster| {
+            let connection = cluster.connection(now, OFFLINE_AFTER);
+            matches!(connection, Connection::Online { .. })
+        });
+        match progress.phase {
+            Phase::Failed => used.failed += 1,
+            Phase::Unavailable if online => used.unavailable += 1,
+            _ => {}
+        }
+        if !online && progress.phase != Phase::Pinned && progress.wave <= rollout.wave {
+            used.offline += 1;
+        }
+        let Some(wave) = status.waves.get_mut(progress.wave) else {
+            continue;
+        };
+        wave.offline += u32::from(!online && progress.phase == Phase::Waiting);
+        if let Some(strategy) = strategy
+            && let Some(end) = soaked(rollout, progress, strategy.soak(progress.wave))
+        {
+            ends.entry(progress.wave)
+                .and_modify(|last: &mut Timestamp| *last = end.max(*last))
+                .or_insert(end);
+        }
+    }
+    for (index, end) in ends {
+        if let Some(wave) = status.waves.get_mut(index) {
+            wave.soak_ends_at = Some(timestamp_to_wire(end));
+        }
+    }
+    if let Some(strategy) = strategy {
+        let total = rollout.clusters.len() - rollout.count(Phase::Pinned);
+        let budgets = &strategy.budgets;
+        let number = |count| u32::try_from(count).unwrap_or(u32::MAX);
+        status.budgets = [
+            ("failed", used.failed, budgets.failed),
+            ("unavailable", used.unavailable, budgets.unavailable),
+            ("offline", used.offline, budgets.offline),
+        ]
+        .into_iter()
+        .map(|(budget, used, amount)| v1::BudgetStatus {
+            budget: budget.to_owned(),
+            used: number(used),
+            at_most: number(amount.at_most(total)),
+        })
+        .collect();
+    }
+    let closed = fleet.closed_gates(rollout, now);
+    let more = closed.len().saturating_sub(GATES);
+    status.more_gates = u32::try_from(more).unwrap_or(u32::MAX);
+    status.gates = closed.into_iter().take(GATES).map(gate_step).collect();
+}
+
+/// When a cluster has soaked, in whole seconds, so that looking again says the same.
+fn soaked(rollout: &Rollout, progress: &Progress, soak: Duration) -> Option<Timestamp> {
+    if progress.phase != Phase::Soaking {
+        return None;
+    }
+    let left = SignedDuration::try_from(soak.saturating_sub(progress.counted)).ok()?;
+    let end = rollout.stepped_at?.checked_add(left).ok()?;
+    Timestamp::from_second(end.as_second() + i64::from(end.subsec_nanosecond() > 0)).ok()
+}

@@ -1,0 +1,104 @@
+//! One rollout.
+
+use askama::Template;
+use flotilla_status::{Decisions, Entry, Hub, Rollout};
+use jiff::Timestamp;
+
+use super::{Frame, PAGE};
+use crate::act::{Action, Offer};
+use crate::lane::says;
+use crate::mirror::Mirror;
+use crate::progress::{Progress, progress};
+use crate::timeline::{Moment, timeline};
+
+/// One rollout.
+#[derive(Template)]
+#[template(path = "rollout.html")]
+pub struct RolloutPage {
+    frame: Frame,
+    rollout: Rollout,
+    progress: Progress,
+    decisions: Decisions,
+    clusters: Vec<flotilla_status::Progress>,
+    more: usize,
+    moments: Vec<Moment>,
+    /// What its commits say of themselves.
+    says: Vec<(String, String)>,
+    offers: Vec<Offer>,
+    now: Timestamp,
+}
+
+impl RolloutPage {
+    /// From what the hub answered.
+    #[must_use]
+    pub fn new(
+        frame: Frame,
+        hub: &Hub,
+        mirror: &Mirror,
+        (rollout, decisions): (Rollout, Decisions),
+        entries: &[Entry],
+        now: Timestamp,
+    ) -> Self {
+        let told = |commit: &str| {
+            let branches = mirror.environments.iter().flat_map(|one| &one.branches);
+            let said = branches.filter_map(|branch| {
+                let is_head = branch
+                    .head
+                    .as_ref()
+                    .is_some_and(|head| head.commit == commit);
+                let is_good = branch.approved.as_deref() == Some(commit);
+                let head = branch.heading.as_ref().filter(|_| is_head);
+                head.or_else(|| branch.approved_heading.as_ref().filter(|_| is_good))
+            });
+            said.map(|heading| says(Some(heading))).next()
+        };
+        let says = rollout.target.iter().filter_map(|one| {
+            let line = told(&one.commit)?;
+            Some((flotilla_status::digits(&one.commit).to_owned(), line))
+        });
+        let says = says.collect();
+        let moments = timeline(&rollout, &decisions, entries);
+        let mut clusters = rollout.clusters.clone();
+        clusters.sort_by_key(|one| (weight(&one.phase), one.cluster.clone()));
+        let more = clusters.len().saturating_sub(PAGE);
+        clusters.truncate(PAGE);
+        let mut offers = Vec::new();
+        let name = rollout.environment.as_str();
+        if let Some(wave) = rollout.wants_approval() {
+            let mut offer = Offer::approval(&rollout, &wave.name, "Approve wave");
+            offer.clusters = wave.total();
+            offers.push(offer);
+        }
+        match rollout.state.as_str() {
+            "halted" => offers.push(Offer::environment(Action::Retry, "Try again", name)),
+            "running" | "soaking" => offers.push(Offer::environment(Action::Pause, "Pause", name)),
+            "paused" => offers.push(Offer::environment(Action::Resume, "Resume", name)),
+            _ => {}
+        }
+        offers.retain(|offer| offer.is_for(hub));
+        Self {
+            progress: progress(&rollout, now),
+            frame,
+            rollout,
+            decisions,
+            clusters,
+            more,
+            moments,
+            says,
+            offers,
+            now,
+        }
+    }
+}
+
+fn weight(phase: &str) -> u8 {
+    match phase {
+        "failed" => 0,
+        "unavailable" => 1,
+        "started" => 2,
+        "soaking" => 3,
+        "waiting" => 4,
+        "pinned" => 5,
+        _ => 6,
+    }
+}

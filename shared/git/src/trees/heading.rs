@@ -1,0 +1,27 @@
+//! What one commit says of itself, without its trees: one object of some hundred bytes.
+
+use flotilla_shared::heading::Heading;
+use flotilla_shared::revision::Commit;
+
+use super::{Only, TreeLimits};
+use crate::{Error, Remote};
+
+impl Remote {
+    /// A commit's subject and author. Nothing is kept on disk, and neither files nor directories come here.
+    ///
+    /// # Errors
+    /// As [`Remote::directories`].
+    pub fn heading(&self, commit: &Commit) -> Result<Heading, Error> {
+        let limits = TreeLimits {
+            pack_bytes: 2 << 20,
+            objects: 64,
+            object_bytes: 1 << 20,
+            bytes: 2 << 20,
+            directories: 64,
+        };
+        let (unpacked, wanted) = self.unpacked(commit, &limits, |wanted, deadline| {
+            self.receive_trees(wanted, Only::Commits, &limits, deadline)
+        })?;
+        unpacked.heading(self, wanted)
+    }
+}
