@@ -11,6 +11,7 @@ mod files;
 mod glob;
 mod ignore;
 mod load;
+mod lock;
 mod metadata;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use crate::value::{Map, Value};
 pub(crate) use dependencies::{compatible, process as process_dependencies};
 pub use files::Files;
 pub use glob::path_match;
+pub use lock::{Lock, digest, is_named};
 pub use metadata::{Dependency, Maintainer, Metadata};
 pub(crate) use metadata::{Fields, json_kind};
 
@@ -64,6 +66,8 @@ pub struct Chart {
     pub schema: Option<Arc<[u8]>>,
     /// What is in `charts/`.
     pub dependencies: Vec<Chart>,
+    /// `Chart.lock`, or the older `requirements.lock`.
+    pub lock: Option<Lock>,
 }
 
 impl Chart {
@@ -74,6 +78,15 @@ impl Chart {
     /// What is malformed or missing, in Helm's words.
     pub fn from_folder(files: Vec<File>) -> Result<Self, LoadError> {
         load::folder(files)
+    }
+
+    /// The files of a chart's folder that are the chart: what `.helmignore` leaves, in the order of a walk.
+    ///
+    /// # Errors
+    ///
+    /// As [`Chart::from_folder`].
+    pub fn kept(files: Vec<File>) -> Result<Vec<File>, LoadError> {
+        load::kept(files)
     }
 
     /// Loads a `.tgz`.
@@ -126,6 +139,34 @@ impl Chart {
              build` to fetch missing dependencies: found in Chart.yaml, but missing in charts/ directory: {}",
             missing.join(", ")
         ))
+    }
+
+    /// What `Chart.lock` says otherwise than `Chart.yaml` and `charts/`. `helm template` looks at none of
+    /// that, so that it is worth a word and no refusal.
+    #[must_use]
+    pub fn lock_faults(&self) -> Vec<String> {
+        let Some(lock) = &self.lock else {
+            return Vec::new();
+        };
+        if let Some(fault) = lock.fault(&self.metadata) {
+            return vec![format!("the lock is out of sync with Chart.yaml: {fault}")];
+        }
+        let locked = lock.dependencies.iter().filter(|locked| {
+            let mut present = self
+                .dependencies
+                .iter()
+                .filter(|chart| chart.name() == locked.name);
+            let other = |chart: &Chart| !compatible(&locked.version, &chart.metadata.version);
+            !locked.repository.is_empty() && present.clone().next().is_some() && present.all(other)
+        });
+        locked
+            .map(|locked| {
+                format!(
+                    "the lock has {} {}, and charts/ holds another version of it",
+                    locked.name, locked.version
+                )
+            })
+            .collect()
     }
 
     /// The files of `crds/`, here and below, with their paths from `path`.

@@ -161,6 +161,13 @@ pub(crate) fn render(
     };
     let chart = chart.map_err(|error| teller.refused(&error.to_string()))?;
     let name = chart.name().to_owned();
+    if let Err(missing) = chart.check_dependencies()
+        && !chart.is_library()
+    {
+        let ours = format!("{missing}; `flotilla chart vendor {path}` fetches them, too");
+        return Err(teller.refused(&ours));
+    }
+    let lock_faults = chart.lock_faults();
     let given = given(&sources.values, release, &teller)?;
     let engine = flotilla_helm::release::Release {
         name: release.name.clone(),
@@ -214,6 +221,10 @@ pub(crate) fn render(
     for manifest in &made.manifests {
         reader.document(&manifest.path, manifest.text.as_bytes(), hooks::keep)?;
     }
+    notes.extend(lock_faults.into_iter().map(|fault| Note {
+        reason: Reason::ChartWarning,
+        message: format!("{path}: {fault}; `flotilla chart vendor {path}` brings them together"),
+    }));
     notes.extend(made.warnings.iter().map(|warning| {
         let file = teller.file(&name, &warning.template);
         Note {

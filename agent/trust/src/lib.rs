@@ -7,11 +7,14 @@
 //!                      |                 |-- SSHSIG  --> ssh      --+
 //!                      |                 |-- OpenPGP --> openpgp  --+--> primitive (ring)
 //!                      +--> Keyring::commit --> the key's name, or a Fault
+//!
+//!   keyring file --> Certificates::clear_signed --> the text that was signed, or a Fault
 //! ```
 //!
 //! Pure: no clock, no file, no program. Time comes in as the moment when the agent first saw the commit;
 //! what a commit says of its own date is never asked, since whoever makes a commit chooses its date.
 
+mod clearsigned;
 mod commit;
 mod fault;
 mod key;
@@ -20,6 +23,7 @@ mod openpgp;
 mod primitive;
 mod ssh;
 
+pub use clearsigned::Certificates;
 pub use commit::{Signed, split};
 pub use fault::Fault;
 pub use key::{KeyError, PinnedKey};

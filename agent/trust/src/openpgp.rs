@@ -10,5 +10,5 @@ mod certificate;
 mod packet;
 mod signature;
 
-pub(crate) use certificate::{Certificate, Issued};
+pub(crate) use certificate::{Certificate, Issued, keyring};
 pub(crate) use signature::PgpSignature;

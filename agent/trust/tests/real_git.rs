@@ -485,3 +485,67 @@ fn g14_an_openpgp_certificate_can_revoke_itself() {
         Err(Fault::Revoked { .. })
     ));
 }
+
+#[test]
+fn g14_clear_signed_texts_of_gpg_with_its_keyrings() {
+    if !has("gpg") {
+        return;
+    }
+    let workshop = Workshop::new();
+    for (name, algorithm) in [("ed", "ed25519"), ("rsa", "rsa2048"), ("other", "ed25519")] {
+        workshop.pgp_key(name, algorithm, "sign", "never");
+    }
+    let text =
+        "name: web\n- a list\n-----\ntrailing \t\nüber\n\n...\nfiles:\n  web.tgz: sha256:00\n\n";
+    std::fs::write(workshop.path("text"), text).unwrap();
+    let export = |armor: &[&str], names: &[&str]| {
+        let mut arguments: Vec<&str> = armor.to_vec();
+        arguments.push("--export");
+        arguments.extend(names);
+        let bytes = run("gpg", workshop.directory.path(), &arguments);
+        flotilla_trust::Certificates::parse(&bytes).unwrap()
+    };
+    let all = export(&[], &["ed@", "rsa@"]);
+    let armoured = export(&["--armor"], &["ed@", "rsa@"]);
+    let one = export(&[], &["other@"]);
+    let now = Timestamp::now();
+    for name in ["ed", "rsa"] {
+        let signed = run(
+            "gpg",
+            workshop.directory.path(),
+            &[
+                "--batch",
+                "--digest-algo",
+                "SHA512",
+                "-u",
+                &format!("{name}@example.com"),
+                "-o",
+                "-",
+                "--clearsign",
+                "text",
+            ],
+        );
+        let (read, key) = all.clear_signed(&signed, now).unwrap();
+        // Blanks at line ends, and the last line's end, are not signed.
+        assert_eq!(
+            format!("{read}\n"),
+            text.replace(" \t", ""),
+            "signed by {name}"
+        );
+        assert_eq!(armoured.clear_signed(&signed, now).unwrap().1, key);
+        assert!(matches!(
+            one.clear_signed(&signed, now),
+            Err(Fault::Unknown { .. })
+        ));
+        let changed = String::from_utf8(signed)
+            .unwrap()
+            .replace("web.tgz", "bad.tgz");
+        assert!(matches!(
+            all.clear_signed(changed.as_bytes(), now),
+            Err(Fault::Mismatch { .. })
+        ));
+    }
+    for bytes in [&b""[..], b"-----BEGIN PGP", b"\xff\xff\xff", b"hello"] {
+        assert!(flotilla_trust::Certificates::parse(bytes).is_err());
+    }
+}

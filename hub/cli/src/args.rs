@@ -1,5 +1,6 @@
 //! The command line.
 
+mod chart;
 mod check;
 mod commit;
 mod context;
@@ -17,6 +18,7 @@ use clap::builder::Resettable;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName};
 
+pub(crate) use chart::{ChartCommand, ReachArgs, VendorArgs};
 pub(crate) use check::{BundleArgs, CheckArgs};
 pub(crate) use commit::CommitPrefix;
 pub(crate) use context::{ContextCommand, LoginArgs};
@@ -283,6 +285,11 @@ pub(crate) enum Command {
     },
     /// Print what an agent would apply if the work tree were committed; asks no hub.
     Render(RenderArgs),
+    /// Bring a chart's dependencies into its folder, ready to commit; asks no hub.
+    Chart {
+        #[command(subcommand)]
+        command: ChartCommand,
+    },
     /// Show this program's version.
     Version {
         #[command(flatten)]

@@ -1,10 +1,8 @@
 //! What a support bundle is made of: named texts without secrets, in a tar archive. Pure.
 
 mod redact;
-mod tar;
 
 pub(crate) use redact::redact;
-pub(crate) use tar::archive;
 
 /// One file of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 mod approval;
 mod audit;
 mod bundle;
+mod chart;
 mod check;
 mod cluster;
 mod commit;
@@ -88,6 +89,7 @@ pub(crate) async fn run(args: Args, printer: &Printer) -> Result<(), Error> {
             })
         }
         Command::Render(args) => render::run(args, printer).await,
+        Command::Chart { command } => chart::run(command, printer).await,
         Command::Version { output } if output.output.is_structured() => {
             let version = serde_json::json!({ "version": env!("CARGO_PKG_VERSION") });
             printer.value(output.output, &version)

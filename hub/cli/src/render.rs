@@ -1,5 +1,6 @@
 //! Views as text for people. Pure: the moment comes in, text goes out.
 
+mod chart;
 mod cluster;
 mod diff;
 mod difference;
@@ -10,6 +11,7 @@ mod rollout;
 mod status;
 mod table;
 
+pub(crate) use chart::{outdated, vendored};
 pub use cluster::{describe, explain};
 pub use diff::diff;
 pub(crate) use difference::{markdown as difference_markdown, text as difference};

@@ -8,6 +8,10 @@
 
 #[path = "cli/book.rs"]
 mod book;
+#[path = "cli/chart.rs"]
+mod chart;
+#[path = "cli/chart_servers.rs"]
+mod chart_servers;
 #[path = "cli/check.rs"]
 mod check;
 #[path = "cli/commands.rs"]
@@ -22,6 +26,8 @@ mod promote;
 mod rendering;
 #[path = "cli/renders.rs"]
 mod renders;
+#[path = "cli/repository.rs"]
+mod repository;
 #[path = "cli/rollouts.rs"]
 mod rollouts;
 #[path = "cli/service.rs"]

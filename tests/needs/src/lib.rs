@@ -32,6 +32,10 @@ pub const KNOWN: [(&str, &str); 16] = [
     ("openssl", "Debian's openssl"),
     ("postgres", "Debian's postgresql"),
     ("prometheus", "Debian's prometheus, with promtool"),
+    (
+        "registry",
+        "Debian's docker-registry: FLOTILLA_REGISTRY=FILE or the search path",
+    ),
     ("sops", "FLOTILLA_SOPS=FILE or the search path"),
     ("ssh", "Debian's openssh-client"),
     ("ssh-keygen", "Debian's openssh-client"),

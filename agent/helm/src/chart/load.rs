@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::archive::MAX_FILE;
-use super::{Chart, File, LoadError, Metadata, archive, ignore::Rules};
+use super::{Chart, File, LoadError, Lock, Metadata, archive, ignore::Rules};
 use crate::value::{Map, Value};
 use crate::values;
 use crate::yaml;
@@ -16,6 +16,11 @@ fn failed(message: impl Into<String>) -> LoadError {
 }
 
 pub(super) fn folder(files: Vec<File>) -> Result<Chart, LoadError> {
+    from_files(kept(files)?.into_iter().map(without_mark).collect(), 0)
+}
+
+/// What of a folder is the chart, as a walk through the folders meets it.
+pub(super) fn kept(files: Vec<File>) -> Result<Vec<File>, LoadError> {
     let Some(metadata) = files.iter().find(|file| file.name == "Chart.yaml") else {
         return Err(failed("Chart.yaml file is missing"));
     };
@@ -35,9 +40,8 @@ pub(super) fn folder(files: Vec<File>) -> Result<Chart, LoadError> {
             "chart file {base:?} is larger than the maximum file size {MAX_FILE}"
         )));
     }
-    // As a walk through the folders meets them.
     kept.sort_by(|a, b| a.name.split('/').cmp(b.name.split('/')));
-    from_files(kept.into_iter().map(without_mark).collect(), 0)
+    Ok(kept)
 }
 
 pub(super) fn archive(bytes: &[u8]) -> Result<Chart, LoadError> {
@@ -91,12 +95,13 @@ fn from_files(files: Vec<File>, depth: usize) -> Result<Chart, LoadError> {
         values: Map::new(),
         schema: None,
         dependencies: Vec::new(),
+        lock: None,
     };
     let mut below: BTreeMap<String, Vec<File>> = BTreeMap::new();
     for file in files {
         match file.name.as_str() {
             "Chart.yaml" => {}
-            "Chart.lock" => check_lock(&file)?,
+            "Chart.lock" => chart.lock = Some(read_lock(&file)?),
             "values.yaml" => {
                 chart.values = values::load(&file.data)
                     .map_err(|error| failed(format!("cannot load values.yaml: {error}")))?;
@@ -110,7 +115,7 @@ fn from_files(files: Vec<File>, depth: usize) -> Result<Chart, LoadError> {
                 }
             }
             "requirements.lock" => {
-                check_lock(&file)?;
+                chart.lock = Some(read_lock(&file)?);
                 if chart.metadata.api_version == "v1" {
                     chart.files.push(file);
                 }
@@ -179,9 +184,6 @@ fn read_metadata(metadata: &mut Metadata, file: &File) -> Result<(), LoadError> 
         .map_err(|error| failed(format!("cannot load {}: {error}", file.name)))
 }
 
-/// Locks are compared with nothing at render time, but have to be YAML.
-fn check_lock(file: &File) -> Result<(), LoadError> {
-    yaml::parse(&file.data)
-        .map(|_| ())
-        .map_err(|error| failed(format!("cannot load {}: {error}", file.name)))
+fn read_lock(file: &File) -> Result<Lock, LoadError> {
+    Lock::parse(&file.data).map_err(|error| failed(format!("cannot load {}: {error}", file.name)))
 }

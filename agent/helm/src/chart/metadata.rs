@@ -230,11 +230,8 @@ impl Metadata {
         fields.flag("deprecated", &mut self.deprecated)?;
         fields.text_map("annotations", &mut self.annotations)?;
         fields.text("kubeVersion", &mut self.kube_version)?;
-        if let Some(dependencies) = fields.maps("dependencies", "[]*v2.Dependency")? {
-            self.dependencies = dependencies
-                .into_iter()
-                .map(Dependency::read)
-                .collect::<Result<_, _>>()?;
+        if let Some(dependencies) = Dependency::read_all(&fields)? {
+            self.dependencies = dependencies;
         }
         fields.text("type", &mut self.kind)
     }
@@ -390,6 +387,25 @@ impl Maintainer {
 }
 
 impl Dependency {
+    /// One that asks for nothing but a version from a repository, as those of a lock are.
+    #[must_use]
+    pub fn new(name: &str, version: &str, repository: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            repository: repository.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn read_all(fields: &Fields<'_>) -> Result<Option<Vec<Self>>, String> {
+        let Some(maps) = fields.maps("dependencies", "[]*v2.Dependency")? else {
+            return Ok(None);
+        };
+        let all: Result<_, _> = maps.into_iter().map(Self::read).collect();
+        all.map(Some)
+    }
+
     fn read(map: Option<Map>) -> Result<Self, String> {
         let mut dependency = Self::default();
         let Some(map) = map else {

@@ -381,6 +381,67 @@ fn warnings_name_the_file_in_the_tree() {
 }
 
 #[test]
+fn a_lock_that_is_out_of_sync_is_told_and_missing_charts_are_refused() {
+    use flotilla_helm::chart::{Dependency, Lock, digest};
+    let asked = |version: &str| {
+        format!(
+            "{CHART}dependencies: [{{name: db, version: '{version}', repository: 'https://charts.example.com'}}]\n"
+        )
+    };
+    let lock = |asked: &str, locked: &str| {
+        let one =
+            |version: &str| vec![Dependency::new("db", version, "https://charts.example.com")];
+        let lock = Lock {
+            generated: "2026-11-27T10:00:00Z".to_owned(),
+            digest: digest(&one(asked), &one(locked)),
+            dependencies: one(locked),
+        };
+        lock.to_yaml().unwrap().lossy().into_owned()
+    };
+    let notes = |asked_for: &str, lock: &str, present: &str| {
+        let (chart, db) = (
+            asked(asked_for),
+            format!("apiVersion: v2\nname: db\nversion: {present}\n"),
+        );
+        let files = [
+            ("charts/web/Chart.yaml", chart.as_str()),
+            ("charts/web/Chart.lock", lock),
+            ("charts/web/charts/db/Chart.yaml", &db),
+        ];
+        let rendered = rendered(&files, Release::default()).unwrap();
+        let texts = rendered.notes.into_iter();
+        texts
+            .map(|note| format!("{}: {}", note.reason, note.message))
+            .collect::<Vec<_>>()
+    };
+    assert!(notes("^1.0.0", &lock("^1.0.0", "1.2.0"), "1.2.0").is_empty());
+    assert_eq!(
+        notes("^2.0.0", &lock("^1.0.0", "1.2.0"), "1.2.0"),
+        [
+            "ChartWarning: charts/web: the lock is out of sync with Chart.yaml: it has db 1.2.0, and the chart \
+             asks for ^2.0.0; `flotilla chart vendor charts/web` brings them together"
+        ]
+    );
+    assert_eq!(
+        notes("^1.0.0", &lock("^1.0.0", "1.2.0"), "1.1.0"),
+        [
+            "ChartWarning: charts/web: the lock has db 1.2.0, and charts/ holds another version of it; \
+             `flotilla chart vendor charts/web` brings them together"
+        ]
+    );
+    let error = rendered(
+        &[("charts/web/Chart.yaml", &asked("^1.0.0"))],
+        Release::default(),
+    );
+    let text = error.unwrap_err().to_string();
+    assert!(text.contains("`helm dependency build`"), "{text}");
+    assert!(
+        text.contains("`flotilla chart vendor charts/web` fetches them"),
+        "{text}"
+    );
+}
+
+#[test]
 fn what_was_asked_of_the_cluster_is_known_afterwards() {
     let asks = config(
         "a",

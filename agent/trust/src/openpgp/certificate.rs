@@ -49,11 +49,50 @@ struct Key {
     signs: bool,
 }
 
+/// Largest keyring that is read, bytes.
+const MAX_KEYRING: usize = 4 << 20;
+
+/// The certificates of a file: armoured blocks, or binary. One that cannot be used takes none of the
+/// others with it.
+pub(crate) fn keyring(file: &[u8]) -> Result<Vec<Certificate>, String> {
+    if file.len() > MAX_KEYRING {
+        return Err(format!("it has more than {MAX_KEYRING} bytes"));
+    }
+    const END: &str = "-----END PGP PUBLIC KEY BLOCK-----";
+    let mut blocks = Vec::new();
+    match std::str::from_utf8(file).ok().map(str::trim) {
+        Some(text) if text.starts_with("-----") => {
+            for block in text.split_inclusive(END) {
+                blocks.push(armor::read(block.as_bytes(), "PUBLIC KEY BLOCK")?);
+            }
+        }
+        _ => blocks.push(file.to_vec()),
+    }
+    let mut certificates = Vec::new();
+    let mut refused = "it holds no certificate".to_owned();
+    for block in &blocks {
+        let packets = packets(block)?;
+        for one in packets.chunk_by(|_, next| next.tag != PUBLIC_KEY) {
+            match Certificate::of(one) {
+                Ok(certificate) => certificates.push(certificate),
+                Err(why) => refused = why,
+            }
+        }
+    }
+    if certificates.is_empty() {
+        return Err(refused);
+    }
+    Ok(certificates)
+}
+
 impl Certificate {
     pub(crate) fn parse(armoured: &str) -> Result<Self, String> {
         let bytes = armor::read(armoured.as_bytes(), "PUBLIC KEY BLOCK")?;
-        let packets = packets(&bytes)?;
-        let [primary, rest @ ..] = packets.as_slice() else {
+        Self::of(&packets(&bytes)?)
+    }
+
+    fn of(packets: &[Packet<'_>]) -> Result<Self, String> {
+        let [primary, rest @ ..] = packets else {
             return Err("it is empty".to_owned());
         };
         if primary.tag != PUBLIC_KEY {

@@ -11,6 +11,7 @@ pub(super) const SIGNATURE: u8 = 2;
 /// Kinds of signatures that are looked at.
 pub(super) mod kind {
     pub(in crate::openpgp) const BINARY: u8 = 0x00;
+    pub(in crate::openpgp) const TEXT: u8 = 0x01;
     pub(in crate::openpgp) const CERTIFICATIONS: std::ops::RangeInclusive<u8> = 0x10..=0x13;
     pub(in crate::openpgp) const SUBKEY_BINDING: u8 = 0x18;
     pub(in crate::openpgp) const PRIMARY_BINDING: u8 = 0x19;
@@ -44,6 +45,15 @@ pub(crate) struct PgpSignature {
 impl PgpSignature {
     /// Reads one armoured, detached signature over bytes.
     pub(crate) fn parse(armoured: &[u8]) -> Result<Self, Fault> {
+        Self::of_kind(armoured, kind::BINARY)
+    }
+
+    /// Reads one armoured signature over a text, of which the ends of lines do not count.
+    pub(crate) fn parse_text(armoured: &[u8]) -> Result<Self, Fault> {
+        Self::of_kind(armoured, kind::TEXT)
+    }
+
+    fn of_kind(armoured: &[u8], kind: u8) -> Result<Self, Fault> {
         let read = || {
             let bytes = armor::read(armoured, "SIGNATURE")?;
             let packets = packets(&bytes)?;
@@ -54,7 +64,7 @@ impl PgpSignature {
                 return Err("it is no signature packet".to_owned());
             }
             let signature = Self::packet(packet.body)?;
-            if signature.kind != kind::BINARY {
+            if signature.kind != kind {
                 return Err(format!(
                     "it is of kind {:#04x}, not over a document",
                     signature.kind

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::{Reach, check};
 use crate::args::BundleArgs;
-use crate::bundle::{Part, archive, contents};
+use crate::bundle::{Part, contents};
 use crate::check::{Facts, judge};
 use crate::client::Client;
 use crate::error::Error;
@@ -61,7 +61,7 @@ fn write(file: &Path, parts: &[Part], list: &str) -> Result<(), Error> {
         texts.filter_map(|(name, part)| Some((name.as_str(), part.text.as_ref().ok()?.as_bytes())));
     let contents = format!("{ROOT}/contents.txt");
     let all = std::iter::once((contents.as_str(), list.as_bytes())).chain(texts);
-    let bytes = archive(all, Timestamp::now().as_second());
+    let bytes = flotilla_vendor::tar::archive(all, 0o600, Timestamp::now().as_second());
     let failed = |cause| Error::File {
         path: file.to_owned(),
         cause,

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use flotilla_helm::capabilities::{Capabilities, KubeVersion};
-use flotilla_helm::chart::{Chart, File};
+use flotilla_helm::chart::Chart;
 use flotilla_helm::release::{Print, Release, Rendered, render};
 use flotilla_helm::values::{self, strvals};
 use flotilla_helm::{Generated, Map, Options, Value};
@@ -15,17 +15,26 @@ use crate::args::{ChartArgs, GeneratedChoice, RenderArgs};
 use crate::error::Error;
 use crate::printer::Printer;
 
-/// More than any chart has.
-const MAX_FILES: usize = 50_000;
-/// Links to folders that lead on and on.
-const MAX_DEPTH: usize = 64;
-
 pub(super) fn run(args: &RenderArgs, printer: &Printer) -> Result<(), Error> {
     let mut read = BTreeSet::new();
     let given = given(&args.chart, &mut read)?;
     let chart = load(&args.directory, &mut read)?;
     if chart.metadata.deprecated {
         printer.warn("this chart is deprecated");
+    }
+    let place = args.directory.display();
+    if let Err(missing) = chart.check_dependencies()
+        && !chart.is_library()
+    {
+        return Err(Error::refused(
+            missing,
+            format!("flotilla chart vendor {place} fetches them, too"),
+        ));
+    }
+    for fault in chart.lock_faults() {
+        printer.warn(&format!(
+            "{place}: {fault}; flotilla chart vendor {place} brings them together"
+        ));
     }
     let rendered = render(chart, &given, &release(&args.chart)?).map_err(refused)?;
     for warning in &rendered.warnings {
@@ -147,43 +156,9 @@ fn load(path: &Path, read: &mut BTreeSet<PathBuf>) -> Result<Chart, Error> {
         return Chart::from_archive(&archive)
             .map_err(|error| refused(format!("{}: {error}", path.display())));
     }
-    let mut files = Vec::new();
-    walk(path, "", 0, &mut files).map_err(failed)?;
+    let files = flotilla_vendor::folder::read(path).map_err(failed)?;
     read.extend(files.iter().map(|file| path.join(&file.name)));
     Chart::from_folder(files).map_err(refused)
-}
-
-/// All files of a folder; links are followed, as Helm does.
-fn walk(root: &Path, below: &str, depth: usize, files: &mut Vec<File>) -> std::io::Result<()> {
-    if depth > MAX_DEPTH {
-        return Err(std::io::Error::other(format!(
-            "{below} is more than {MAX_DEPTH} folders deep"
-        )));
-    }
-    for entry in std::fs::read_dir(root.join(below))? {
-        let name = entry?.file_name();
-        let name = name.to_string_lossy();
-        let path = match below {
-            "" => name.into_owned(),
-            below => format!("{below}/{name}"),
-        };
-        let metadata = std::fs::metadata(root.join(&path))?;
-        if metadata.is_dir() {
-            if path != ".git" {
-                walk(root, &path, depth + 1, files)?;
-            }
-        } else if metadata.is_file() {
-            files.push(File::new(path.as_str(), std::fs::read(root.join(&path))?));
-        } else {
-            return Err(std::io::Error::other(format!("{path} is no regular file")));
-        }
-        if files.len() > MAX_FILES {
-            return Err(std::io::Error::other(format!(
-                "more than {MAX_FILES} files: no chart"
-            )));
-        }
-    }
-    Ok(())
 }
 
 /// The documents as one `List`.

@@ -1,25 +1,40 @@
-//! A tar archive (POSIX.1-1988 ustar) of small texts. Pure.
+//! Tar archives (POSIX.1-1988 ustar, with GNU's long names). Pure.
 
 const BLOCK: usize = 512;
 
-/// The archive of files; `seconds` is the time that they all bear. Names are ours: short, without `..`.
-pub(crate) fn archive<'f>(
+/// The archive of files; `mode` and `seconds` are what they all bear. Names are relative, without `..`.
+#[must_use]
+pub fn archive<'f>(
     files: impl IntoIterator<Item = (&'f str, &'f [u8])>,
+    mode: u32,
     seconds: i64,
 ) -> Vec<u8> {
     let mut out = Vec::new();
     for (name, content) in files {
-        out.extend_from_slice(&header(name, content.len(), seconds));
-        out.extend_from_slice(content);
-        let filled = out.len().next_multiple_of(BLOCK);
-        out.resize(filled, 0);
+        if name.len() >= 100 {
+            let long = [name.as_bytes(), b"\0"].concat();
+            put(
+                &mut out,
+                &header("././@LongLink", b'L', long.len(), 0, 0),
+                &long,
+            );
+        }
+        let head = header(name, b'0', content.len(), mode, seconds);
+        put(&mut out, &head, content);
     }
     // Two empty blocks are the end.
     out.resize(out.len() + 2 * BLOCK, 0);
     out
 }
 
-fn header(name: &str, size: usize, seconds: i64) -> [u8; BLOCK] {
+fn put(out: &mut Vec<u8>, header: &[u8; BLOCK], content: &[u8]) {
+    out.extend_from_slice(header);
+    out.extend_from_slice(content);
+    let filled = out.len().next_multiple_of(BLOCK);
+    out.resize(filled, 0);
+}
+
+fn header(name: &str, kind: u8, size: usize, mode: u32, seconds: i64) -> [u8; BLOCK] {
     let mut block = [0; BLOCK];
     let mut put = |at: usize, bytes: &[u8]| {
         for (to, from) in block.iter_mut().skip(at).zip(bytes) {
@@ -32,14 +47,14 @@ fn header(name: &str, size: usize, seconds: i64) -> [u8; BLOCK] {
             .get(..name.len().min(99))
             .unwrap_or_default(),
     );
-    put(100, b"0000600\0");
+    put(100, format!("{mode:07o}\0").as_bytes());
     put(108, b"0000000\0");
     put(116, b"0000000\0");
     put(124, format!("{size:011o}\0").as_bytes());
     put(136, format!("{:011o}\0", seconds.max(0)).as_bytes());
     // The sum is over the header with blanks in the sum's place.
     put(148, b"        ");
-    put(156, b"0");
+    put(156, &[kind]);
     put(257, b"ustar\x0000");
     let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
     for (to, from) in block
@@ -58,12 +73,15 @@ mod tests {
 
     #[test]
     fn the_systems_tar_reads_it() {
-        let long = vec![b'x'; 1000];
+        let large = vec![b'x'; 1000];
+        let long = format!("bundle/{}/{}.txt", "d".repeat(90), "f".repeat(90));
         let bytes = archive(
             [
                 ("bundle/a.txt", b"one\n".as_slice()),
-                ("bundle/b.txt", &long),
+                ("bundle/b.txt", &large),
+                (&long, b"long"),
             ],
+            0o600,
             1_893_456_000,
         );
         assert_eq!(bytes.len() % BLOCK, 0);
@@ -80,6 +98,7 @@ mod tests {
         assert!(status.success());
         let read = |name: &str| std::fs::read(directory.path().join(name)).unwrap();
         assert_eq!(read("bundle/a.txt"), b"one\n");
-        assert_eq!(read("bundle/b.txt"), long);
+        assert_eq!(read("bundle/b.txt"), large);
+        assert_eq!(read(&long), b"long");
     }
 }

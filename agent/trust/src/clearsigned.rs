@@ -1,0 +1,141 @@
+//! Clear-signed texts (RFC 9580, section 7), as Helm's provenance files are.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+
+use crate::openpgp::{Certificate, Issued, PgpSignature, keyring};
+use crate::{Fault, MAX_SIGNATURE_BYTES};
+
+/// Largest text that is looked at, bytes: a provenance file has a `Chart.yaml` and a few sums.
+const MAX_TEXT_BYTES: usize = 1 << 20;
+
+const BEGIN: &str = "-----BEGIN PGP SIGNED MESSAGE-----";
+const SIGNATURE: &str = "-----BEGIN PGP SIGNATURE-----";
+
+/// OpenPGP certificates that somebody keeps in a file.
+#[derive(Debug, Clone)]
+pub struct Certificates(Vec<Certificate>);
+
+impl Certificates {
+    /// Reads a keyring: one armoured block or several, or the binary that `gpg --export` writes.
+    /// Certificates without a key that can sign in a way that is taken are passed over.
+    ///
+    /// # Errors
+    /// When it is no keyring, or none of its certificates can be used.
+    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+        keyring(bytes).map(Self)
+    }
+
+    /// The text of a clear-signed message, and the fingerprint of the certificate that made its
+    /// signature; `seen` is when the certificate has to be valid.
+    ///
+    /// # Errors
+    /// Why its signature, or the lack of one, is not accepted.
+    pub fn clear_signed(&self, message: &[u8], seen: Timestamp) -> Result<(String, String), Fault> {
+        let (text, signature) = split(message)?;
+        let signature = PgpSignature::parse_text(signature.as_bytes())?;
+        // What is signed ends its lines with CR LF, and the last one has no end.
+        let signed = text.split('\n').collect::<Vec<_>>().join("\r\n");
+        let mut fault = Fault::Unknown {
+            key: signature.issuer(),
+        };
+        for certificate in &self.0 {
+            let key = certificate.fingerprint();
+            match certificate.verify(&signature, signed.as_bytes(), seen) {
+                Issued::BySomebodyElse => {}
+                Issued::OverOtherBytes => return Err(Fault::Mismatch { key }),
+                Issued::Revoked => fault = Fault::Revoked { key },
+                Issued::Outside(why) => fault = Fault::Expired { key, seen, why },
+                Issued::Good => return Ok((text, key)),
+            }
+        }
+        Err(fault)
+    }
+}
+
+/// The text as it was before it was signed, and the armoured signature.
+fn split(message: &[u8]) -> Result<(String, &str), Fault> {
+    if message.len() > MAX_TEXT_BYTES {
+        return Err(Fault::malformed(format!(
+            "it has more than {MAX_TEXT_BYTES} bytes"
+        )));
+    }
+    let message = std::str::from_utf8(message).map_err(|_| Fault::malformed("it is not text"))?;
+    let message = message.trim();
+    let at = message.find(SIGNATURE).ok_or(Fault::Missing)?;
+    let (head, signature) = message.split_at(at);
+    if signature.len() > MAX_SIGNATURE_BYTES {
+        return Err(Fault::malformed(format!(
+            "its signature has more than {MAX_SIGNATURE_BYTES} bytes"
+        )));
+    }
+    // Nothing that is not signed may stand before it, where somebody would read it as if it were.
+    let mut lines = head.lines();
+    if lines.next().map(str::trim_end) != Some(BEGIN) {
+        return Err(Fault::malformed(format!("it does not begin with {BEGIN}")));
+    }
+    for line in lines.by_ref() {
+        let line = line.trim_end();
+        if line.is_empty() {
+            break;
+        }
+        // The only header that may stand here (section 7.2); the signature names its hash itself.
+        if !line.starts_with("Hash: ") {
+            return Err(Fault::malformed("it has a header other than Hash"));
+        }
+    }
+    let mut text = Vec::new();
+    for line in lines {
+        let line = match line.strip_prefix("- ") {
+            Some(escaped) => Cow::Borrowed(escaped),
+            None if line.starts_with('-') => {
+                return Err(Fault::malformed("a line of its text begins with a dash"));
+            }
+            None => Cow::Borrowed(line),
+        };
+        // Blanks at the ends of lines are not signed.
+        text.push(line.trim_end_matches([' ', '\t', '\r']).to_owned());
+    }
+    Ok((text.join("\n"), signature))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_clear_signed_text_is_refused() {
+        for (text, why) in [
+            ("", "not signed"),
+            ("hello", "not signed"),
+            (
+                "x\n-----BEGIN PGP SIGNED MESSAGE-----\n\na\n-----BEGIN PGP SIGNATURE-----\n",
+                "does not begin with",
+            ),
+            (
+                "-----BEGIN PGP SIGNED MESSAGE-----\nComment: trust me\n\na\n\
+                 -----BEGIN PGP SIGNATURE-----\n",
+                "header other than Hash",
+            ),
+            (
+                "-----BEGIN PGP SIGNED MESSAGE-----\n\n-----a\n-----BEGIN PGP SIGNATURE-----\n",
+                "begins with a dash",
+            ),
+        ] {
+            let fault = split(text.as_bytes()).unwrap_err().to_string();
+            assert!(fault.contains(why), "{text:?}: {fault}");
+        }
+        let large = vec![b'a'; MAX_TEXT_BYTES + 1];
+        assert!(split(&large).unwrap_err().to_string().contains("more than"));
+    }
+
+    #[test]
+    fn dashes_are_given_back_and_blanks_at_line_ends_are_not_signed() {
+        let message = "-----BEGIN PGP SIGNED MESSAGE-----\r\nHash: SHA512\r\n\r\na: 1 \t\r\n- - b\r\n\r\n...\r\n\
+                       -----BEGIN PGP SIGNATURE-----\r\n";
+        let (text, signature) = split(message.as_bytes()).unwrap();
+        assert_eq!(text, "a: 1\n- b\n\n...");
+        assert_eq!(signature, SIGNATURE);
+    }
+}

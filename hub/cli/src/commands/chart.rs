@@ -1,0 +1,99 @@
+//! `chart`: dependencies of charts, from where they are to where they are committed.
+
+use flotilla_shared::report::plain_line;
+use flotilla_trust::Certificates;
+use flotilla_vendor::{Config, Request, Standing, Versions};
+use jiff::Timestamp;
+
+use crate::args::{ChartCommand, ReachArgs, VendorArgs};
+use crate::error::Error;
+use crate::printer::Printer;
+use crate::render;
+
+/// Longest message of a repository that is shown.
+const MAX_MESSAGE: usize = 4096;
+
+pub(super) async fn run(command: ChartCommand, printer: &Printer) -> Result<(), Error> {
+    match command {
+        ChartCommand::Vendor(args) => vendor(args, printer).await,
+        ChartCommand::Outdated {
+            chart,
+            reach,
+            output,
+        } => {
+            let config = config(&reach)?;
+            let standings = flotilla_vendor::outdated(&chart, &config)
+                .await
+                .map_err(said)?;
+            if output.output.is_structured() {
+                let value = serde_json::json!({ "dependencies": standings });
+                printer.value(output.output, &value)?;
+            } else {
+                printer.out(&render::outdated(&standings, printer.paint))?;
+            }
+            let is_well = |standing| matches!(standing, Standing::Current | Standing::Local);
+            match standings.iter().all(|one| is_well(one.standing)) {
+                true => Ok(()),
+                false => Err(Error::Differs),
+            }
+        }
+    }
+}
+
+async fn vendor(args: VendorArgs, printer: &Printer) -> Result<(), Error> {
+    let config = config(&args.reach)?;
+    let keyring = args
+        .keyring
+        .as_ref()
+        .map(|path| {
+            let file = |cause| Error::File {
+                path: path.clone(),
+                cause,
+            };
+            let bytes = std::fs::read(path).map_err(file)?;
+            Certificates::parse(&bytes).map_err(|why| {
+                Error::refused(
+                    format!("{} is no keyring: {why}", path.display()),
+                    "gpg --export KEY... > FILE writes one",
+                )
+            })
+        })
+        .transpose()?;
+    let request = Request {
+        chart: &args.chart,
+        versions: match (args.update, args.locked) {
+            (true, _) => Versions::Newest,
+            (_, true) => Versions::OnlyLocked,
+            _ => Versions::Locked,
+        },
+        keyring: keyring.as_ref(),
+        needs_provenance: args.verify,
+        now: Timestamp::now(),
+    };
+    let vendored = flotilla_vendor::vendor(&request, &config)
+        .await
+        .map_err(said)?;
+    for warning in &vendored.warnings {
+        printer.warn(&plain_line(warning, MAX_MESSAGE));
+    }
+    match args.output.output.is_structured() {
+        true => printer.value(args.output.output, &vendored),
+        false => printer.out(&render::vendored(&vendored, printer.paint)),
+    }
+}
+
+fn config(reach: &ReachArgs) -> Result<Config, Error> {
+    let variable = |name: &str| std::env::var_os(name).map(Into::into);
+    Config::load(variable, reach.plain_http, reach.ca_file.as_deref()).map_err(said)
+}
+
+/// What servers say may hold anything.
+fn said(error: flotilla_vendor::Error) -> Error {
+    match error {
+        flotilla_vendor::Error::File { path, cause } => Error::File { path, cause },
+        flotilla_vendor::Error::Refused { message, hint } => Error::Refused {
+            message: plain_line(&message, MAX_MESSAGE),
+            hint,
+        },
+    }
+}

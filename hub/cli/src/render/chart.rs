@@ -1,0 +1,96 @@
+//! Dependencies of charts, a row each.
+
+use flotilla_shared::report::plain_line;
+use flotilla_vendor::{Change, Checked, LockChange, Outdated, Standing, Vendored};
+
+use super::{Cell, Paint, Table, Tone, dash};
+
+/// Longest name or URL that is shown.
+const MAX: usize = 200;
+
+/// What became of them.
+#[must_use]
+pub(crate) fn vendored(vendored: &Vendored, paint: Paint) -> String {
+    if vendored.lock == LockChange::None {
+        return "The chart has no dependencies.\n".to_owned();
+    }
+    let mut table = Table::new([
+        "CHART",
+        "VERSION",
+        "FILE",
+        "CHECKED",
+        "CHANGE",
+        "REPOSITORY",
+    ]);
+    for one in &vendored.dependencies {
+        let checked: Vec<&str> = one.checked.iter().map(|checked| word(*checked)).collect();
+        let change = match one.change {
+            Change::Added => Cell::new(Tone::Good, "added"),
+            Change::Updated => Cell::new(Tone::Good, "updated"),
+            Change::Unchanged => Cell::from("unchanged"),
+        };
+        table.row([
+            Cell::from(one.name.as_str()),
+            Cell::from(dash(&one.version)),
+            Cell::from(dash(one.file.as_deref().unwrap_or_default())),
+            Cell::from(dash(&checked.join(","))),
+            change,
+            Cell::from(dash(&plain_line(&one.repository, MAX))),
+        ]);
+    }
+    let mut text = table.render(paint);
+    for name in &vendored.removed {
+        text.push_str(&format!("Removed charts/{name}.\n"));
+    }
+    text.push_str(match vendored.lock {
+        LockChange::Written => "The lock was written.\n",
+        LockChange::Unchanged | LockChange::None => "The lock is as it was.\n",
+    });
+    text
+}
+
+fn word(checked: Checked) -> &'static str {
+    match checked {
+        Checked::Index => "index",
+        Checked::Manifest => "manifest",
+        Checked::Provenance => "provenance",
+    }
+}
+
+/// How they stand against what there is.
+#[must_use]
+pub(crate) fn outdated(standings: &[Outdated], paint: Paint) -> String {
+    if standings.is_empty() {
+        return "The chart has no dependencies.\n".to_owned();
+    }
+    let mut table = Table::new([
+        "CHART",
+        "RANGE",
+        "LOCKED",
+        "IN RANGE",
+        "NEWEST",
+        "STANDING",
+        "REPOSITORY",
+    ]);
+    for one in standings {
+        let standing = match one.standing {
+            Standing::Current => Cell::new(Tone::Good, "current"),
+            Standing::Update => Cell::new(Tone::Warn, "newer in range"),
+            Standing::Beyond => Cell::new(Tone::Warn, "newer beyond range"),
+            Standing::Missing => Cell::new(Tone::Bad, "not locked"),
+            Standing::Local => Cell::from("in the tree"),
+        };
+        let version =
+            |version: &Option<String>| Cell::from(dash(version.as_deref().unwrap_or_default()));
+        table.row([
+            Cell::from(one.name.as_str()),
+            Cell::from(dash(&plain_line(&one.range, MAX))),
+            version(&one.current),
+            version(&one.in_range),
+            version(&one.newest),
+            standing,
+            Cell::from(dash(&plain_line(&one.repository, MAX))),
+        ]);
+    }
+    table.render(paint)
+}

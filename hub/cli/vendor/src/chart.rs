@@ -1,0 +1,70 @@
+//! The chart whose dependencies are meant: what of its folder says what it asks for.
+
+use std::path::{Path, PathBuf};
+
+use flotilla_helm::chart::{Chart, File};
+
+use crate::error::Error;
+use crate::folder;
+
+/// Larger than any of these files is.
+const MAX_FILE: u64 = 5 << 20;
+
+/// `Chart.yaml` and locks, old and new; nothing else is looked at, so that what lies in `charts/` cannot
+/// stand in the way of its own replacement.
+pub(crate) fn read(path: &Path) -> Result<Chart, Error> {
+    let metadata = std::fs::metadata(path).map_err(|cause| Error::file(path, cause))?;
+    if !metadata.is_dir() {
+        return Err(Error::refused(format!(
+            "{} is no folder: only a chart that is unpacked can be given its dependencies",
+            path.display()
+        )));
+    }
+    let mut files = Vec::new();
+    for name in [
+        "Chart.yaml",
+        "Chart.lock",
+        "requirements.yaml",
+        "requirements.lock",
+    ] {
+        let place = path.join(name);
+        let failed = |cause| Error::file(&place, cause);
+        match std::fs::metadata(&place) {
+            Ok(metadata) if metadata.len() > MAX_FILE => {
+                return Err(Error::refused(format!(
+                    "{} is larger than {MAX_FILE} bytes",
+                    place.display()
+                )));
+            }
+            Ok(_) => files.push(File::new(name, std::fs::read(&place).map_err(failed)?)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    Chart::from_folder(files).map_err(|error| {
+        let message = format!("{}: {error}", path.display());
+        Error::hinted(
+            message,
+            "name the folder of a chart, which has a Chart.yaml",
+        )
+    })
+}
+
+/// The name of a chart's lock.
+pub(crate) fn lock_name(chart: &Chart) -> &'static str {
+    match chart.metadata.api_version.as_str() {
+        "v1" => "requirements.lock",
+        _ => "Chart.lock",
+    }
+}
+
+/// Where a dependency's folder is.
+pub(crate) fn folder_of(chart: &Path, path: &str) -> PathBuf {
+    // An absolute path stands for itself.
+    chart.join(path)
+}
+
+/// A dependency's folder as a chart.
+pub(crate) fn of_folder(path: &Path) -> Result<Vec<File>, Error> {
+    folder::read(path).map_err(|cause| Error::file(path, cause))
+}

@@ -1,0 +1,268 @@
+//! One question to a server: bounded, and with a credential for the server that was named and no other.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use flotilla_http::BodyError;
+use reqwest::header::{ACCEPT, HeaderMap, LOCATION};
+use reqwest::{StatusCode, Url};
+
+use crate::config::Config;
+use crate::credentials::Login;
+use crate::error::Error;
+use crate::repositories::Repository;
+
+/// One answer as a whole; an index of tens of megabytes over a slow line.
+const TIMEOUT: Duration = Duration::from_secs(300);
+/// Nothing comes.
+const SILENCE: Duration = Duration::from_secs(30);
+/// Forges send a download on twice or thrice.
+const MAX_REDIRECTS: usize = 5;
+
+/// Who asks.
+pub(crate) enum Credential {
+    Login(Login),
+    Token(String),
+}
+
+/// A question.
+pub(crate) struct Ask<'a> {
+    pub(crate) url: &'a Url,
+    pub(crate) accept: &'a str,
+    pub(crate) credential: Option<&'a Credential>,
+    /// Bytes that the answer may have.
+    pub(crate) limit: usize,
+    /// Whether a credential may go without TLS.
+    pub(crate) plain_http: bool,
+    /// A form to send instead of asking.
+    pub(crate) form: Option<String>,
+}
+
+/// What came back. The body is read where the status is 200.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+/// A client with what is noted of a repository.
+pub(crate) fn client(
+    config: &Config,
+    repository: Option<&Repository>,
+) -> Result<reqwest::Client, Error> {
+    let mut client = flotilla_http::client(TIMEOUT)
+        .connect_timeout(SILENCE)
+        .read_timeout(SILENCE)
+        // An archive is the bytes that were sent.
+        .no_gzip()
+        .no_brotli()
+        .no_zstd()
+        .no_deflate()
+        .user_agent(concat!("flotilla/", env!("CARGO_PKG_VERSION")));
+    let read = |path: &str| {
+        std::fs::read(path).map_err(|cause| Error::file(std::path::Path::new(path), cause))
+    };
+    let unusable =
+        |what: &str| Error::refused(format!("{what} holds no certificate that can be used"));
+    let mut roots = config.ca.clone();
+    if let Some(repository) = repository {
+        if repository.is_insecure {
+            return Err(Error::hinted(
+                format!(
+                    "the repository {} is noted with insecure_skip_tls_verify, which is not followed",
+                    repository.name
+                ),
+                "note its certificate: helm repo add --force-update --ca-file FILE NAME URL",
+            ));
+        }
+        if !repository.ca_file.is_empty() {
+            roots = Some(read(&repository.ca_file)?);
+        }
+        if !repository.cert_file.is_empty() && !repository.key_file.is_empty() {
+            let mut pem = read(&repository.key_file)?;
+            pem.push(b'\n');
+            pem.extend(read(&repository.cert_file)?);
+            let identity =
+                reqwest::Identity::from_pem(&pem).map_err(|_| unusable(&repository.cert_file))?;
+            client = client.identity(identity);
+        }
+    }
+    if let Some(pem) = roots {
+        let roots = reqwest::Certificate::from_pem_bundle(&pem)
+            .ok()
+            .filter(|roots| !roots.is_empty())
+            .ok_or_else(|| unusable("the file of authorities"))?;
+        client = client.tls_certs_only(roots);
+    }
+    client
+        .build()
+        .map_err(|error| Error::refused(format!("TLS cannot be set up: {}", why(&error))))
+}
+
+/// Asks, and goes where the server sends.
+pub(crate) async fn ask(client: &reqwest::Client, ask: &Ask<'_>) -> Result<Answer, Error> {
+    let mut url = ask.url.clone();
+    let mut is_home = true;
+    for _ in 0..=MAX_REDIRECTS {
+        is_home &= url.origin() == ask.url.origin();
+        let failed = |why: &str| Error::refused(format!("{}: {why}", shown(&url, is_home)));
+        let mut request = match &ask.form {
+            None => client.get(url.clone()),
+            Some(form) => client
+                .post(url.clone())
+                .header("content-type", "application/x-www-form-urlencoded")
+                .body(form.clone()),
+        };
+        request = request.header(ACCEPT, ask.accept);
+        // Once it was sent elsewhere it is somebody else's question.
+        if is_home && (ask.credential.is_some() || ask.form.is_some()) {
+            if url.scheme() != "https" && !ask.plain_http && !is_loopback(&url) {
+                return Err(Error::hinted(
+                    format!("{} would get the credential without TLS", shown(&url, true)),
+                    "name it with https://, or say --plain-http where the network is trusted",
+                ));
+            }
+            request = match ask.credential {
+                Some(Credential::Login(login)) => {
+                    request.basic_auth(&login.user, Some(&login.password))
+                }
+                Some(Credential::Token(token)) => request.bearer_auth(token),
+                None => request,
+            };
+        }
+        let mut answer = request.send().await.map_err(|error| failed(&why(&error)))?;
+        let status = answer.status();
+        if status.is_redirection() && ask.form.is_none() {
+            let place = answer.headers().get(LOCATION);
+            let next = place
+                .and_then(|place| place.to_str().ok())
+                .and_then(|place| url.join(place).ok())
+                .ok_or_else(|| failed("it sends on to nowhere"))?;
+            url = onward(&url, next).map_err(|why| failed(&why))?;
+            continue;
+        }
+        let too_large = || failed(&format!("the answer has more than {} bytes", ask.limit));
+        let mut body = Vec::new();
+        if status == StatusCode::OK {
+            if answer
+                .content_length()
+                .is_some_and(|length| length > ask.limit as u64)
+            {
+                return Err(too_large());
+            }
+            body = match flotilla_http::body(&mut answer, ask.limit).await {
+                Ok(body) => body,
+                Err(BodyError::TooLarge) => return Err(too_large()),
+                Err(BodyError::Broken(error)) => {
+                    return Err(failed(&format!("the answer broke off: {}", why(&error))));
+                }
+            };
+        }
+        return Ok(Answer {
+            status,
+            headers: answer.headers().clone(),
+            body,
+        });
+    }
+    Err(Error::refused(format!(
+        "{}: it sends on more than {MAX_REDIRECTS} times",
+        shown(ask.url, true)
+    )))
+}
+
+/// Where a redirect may lead: not out of TLS, and not to another kind of place.
+fn onward(from: &Url, mut to: Url) -> Result<Url, String> {
+    match (from.scheme(), to.scheme()) {
+        (_, "https") | ("http", "http") => {}
+        (_, "http") => return Err("it sends on to a place without TLS".to_owned()),
+        _ => return Err("it sends on to what is neither https nor http".to_owned()),
+    }
+    // What it brings of its own is no login of the user's, and none is needed.
+    if to.set_username("").is_err() || to.set_password(None).is_err() {
+        return Err("it sends on to nowhere".to_owned());
+    }
+    Ok(to)
+}
+
+/// Whether it is this machine.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || address
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+/// A URL for people. Queries hold tokens, and so do the paths that a server sends on to.
+pub(crate) fn shown(url: &Url, with_path: bool) -> String {
+    let origin = url.origin().ascii_serialization();
+    match with_path {
+        true => format!("{origin}{}", url.path()),
+        false => origin,
+    }
+}
+
+/// The last cause says most, and has no URL in it.
+fn why(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "no answer in time".to_owned();
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    match std::ptr::addr_eq(cause, error) {
+        true => "the request failed".to_owned(),
+        false => cause.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> Url {
+        Url::parse(text).unwrap()
+    }
+
+    #[test]
+    fn redirects_stay_within_tls_and_bring_no_login() {
+        let to = |from: &str, to: &str| onward(&url(from), url(to)).map(String::from);
+        assert_eq!(
+            to("https://a.example/x", "https://me:pw@b.example/y?sig=1").unwrap(),
+            "https://b.example/y?sig=1"
+        );
+        assert!(to("http://a.example", "http://b.example").is_ok());
+        assert!(to("http://a.example", "https://b.example").is_ok());
+        assert!(
+            to("https://a.example", "http://a.example")
+                .unwrap_err()
+                .contains("without TLS")
+        );
+        for place in ["file:///etc/passwd", "ftp://a.example/"] {
+            assert!(to("http://a.example", place).is_err(), "{place}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_has_no_secrets() {
+        let secret = url("https://me:pw@a.example:8443/x/y?token=1#z");
+        assert_eq!(shown(&secret, true), "https://a.example:8443/x/y");
+        assert_eq!(shown(&secret, false), "https://a.example:8443");
+    }
+
+    #[test]
+    fn this_machine_is_this_machine() {
+        for (text, is) in [
+            ("http://127.0.0.1:80/", true),
+            ("http://127.9.9.9/", true),
+            ("http://[::1]:5000/", true),
+            ("http://localhost/", true),
+            ("http://localhost.example/", false),
+            ("http://10.0.0.1/", false),
+        ] {
+            assert_eq!(is_loopback(&url(text)), is, "{text}");
+        }
+    }
+}

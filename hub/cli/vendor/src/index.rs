@@ -1,0 +1,158 @@
+//! A repository's `index.yaml`. Pure.
+
+use flotilla_helm::semver::Version;
+use flotilla_helm::{Map, Value, yaml};
+
+use crate::choose;
+
+/// One version of a chart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) version: String,
+    pub(crate) urls: Vec<String>,
+    /// SHA-256 in lower-case hexadecimal.
+    pub(crate) digest: Option<String>,
+}
+
+/// What a repository offers.
+#[derive(Debug)]
+pub(crate) struct Index {
+    entries: Map,
+}
+
+impl Index {
+    /// Reads one, JSON or YAML.
+    pub(crate) fn parse(text: &[u8]) -> Result<Self, String> {
+        let text = text.trim_ascii();
+        if text.is_empty() {
+            return Err("it is empty".to_owned());
+        }
+        // What a login page says first; its YAML error would say less.
+        if text.starts_with(b"<") {
+            return Err("it is a web page, not an index of charts".to_owned());
+        }
+        let document = if text.starts_with(b"{") {
+            yaml::json::parse(text)
+        } else {
+            yaml::parse(text)
+        }?;
+        let Value::Map(map) = document else {
+            return Err("it is no index of charts".to_owned());
+        };
+        let has_version =
+            matches!(map.get("apiVersion"), Some(Value::Str(version)) if !version.is_empty());
+        if !has_version {
+            return Err("it is no index of charts: it has no apiVersion".to_owned());
+        }
+        let entries = match map.get("entries") {
+            Some(Value::Map(entries)) => entries,
+            None | Some(Value::Nil) => Map::new(),
+            Some(_) => return Err("its entries are no map".to_owned()),
+        };
+        Ok(Self { entries })
+    }
+
+    /// The versions of a chart, newest first; none: it has no such chart.
+    pub(crate) fn versions(&self, name: &str) -> Option<Vec<Entry>> {
+        let Some(Value::List(list)) = self.entries.get(name) else {
+            return None;
+        };
+        let items = list.items();
+        let entries: Vec<Entry> = items.iter().filter_map(|item| entry(item, name)).collect();
+        let sorted = choose::newest_first(entries.iter().map(|entry| entry.version.as_str()));
+        Some(
+            sorted
+                .into_iter()
+                .filter_map(|(at, _)| entries.get(at).cloned())
+                .collect(),
+        )
+    }
+}
+
+/// Entries that are broken are passed over, as Helm does: one of thousands takes no other with it.
+fn entry(item: &Value, name: &str) -> Option<Entry> {
+    let map = item.as_map()?;
+    let text = |key: &str| match map.get(key) {
+        Some(Value::Str(text)) => Some(text.lossy().into_owned()),
+        _ => None,
+    };
+    if text("name").as_deref() != Some(name) {
+        return None;
+    }
+    let version = text("version")?;
+    Version::parse(&version).ok()?;
+    let urls = match map.get("urls") {
+        Some(Value::List(urls)) => {
+            let items = urls.items();
+            let texts = items.iter().filter_map(Value::as_str);
+            texts.map(|url| url.lossy().into_owned()).collect()
+        }
+        _ => Vec::new(),
+    };
+    let digest = match map.get("digest") {
+        None | Some(Value::Nil) => None,
+        Some(Value::Str(digest)) => {
+            let digest = digest.lossy().to_ascii_lowercase();
+            let digest = digest.trim_start_matches("sha256:").to_owned();
+            (!digest.is_empty()).then_some(digest)
+        }
+        // YAML made a number of it: the sum of nothing, but there was one.
+        Some(_) => Some("(a number)".to_owned()),
+    };
+    Some(Entry {
+        version,
+        urls,
+        digest,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn broken_entries_take_no_other_with_them() {
+        let text = b"apiVersion: v1\nentries:\n  web:\n  - null\n  - {name: web, version: 1.2.0, urls: [a.tgz], \
+            digest: 'sha256:AB'}\n  - {name: web, version: nope, urls: [b.tgz]}\n  - {name: other, version: 9.0.0}\n  \
+            - {name: web, version: 1.10.0, digest: 0012}\n  odd: 7\n";
+        let index = Index::parse(text).unwrap();
+        let versions = index.versions("web").unwrap();
+        let shown: Vec<_> = versions
+            .iter()
+            .map(|entry| {
+                (
+                    entry.version.as_str(),
+                    entry.urls.len(),
+                    entry.digest.as_deref(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            shown,
+            [("1.10.0", 0, Some("(a number)")), ("1.2.0", 1, Some("ab"))]
+        );
+        assert_eq!(index.versions("odd"), None);
+        assert_eq!(index.versions("none"), None);
+    }
+
+    #[test]
+    fn what_is_no_index_says_what_it_is() {
+        for (text, why) in [
+            ("", "empty"),
+            ("<!DOCTYPE html><html>", "web page"),
+            ("- a", "no index"),
+            ("entries: {}", "no apiVersion"),
+            ("apiVersion: v1\nentries: []", "no map"),
+            ("a: [", ""),
+        ] {
+            let error = Index::parse(text.as_bytes()).unwrap_err();
+            assert!(error.contains(why), "{text:?}: {error}");
+        }
+        assert!(
+            Index::parse(b"{\"apiVersion\":\"v1\"}")
+                .unwrap()
+                .versions("a")
+                .is_none()
+        );
+    }
+}

@@ -1,0 +1,41 @@
+//! Provenance files: a signed list of the sums of archives. Pure.
+
+use flotilla_helm::yaml;
+use flotilla_trust::{Certificates, Fault};
+use jiff::Timestamp;
+
+/// Who signed for these bytes under that name: a fingerprint.
+pub(crate) fn verify(
+    provenance: &[u8],
+    file: &str,
+    sha256: &str,
+    keyring: &Certificates,
+    now: Timestamp,
+) -> Result<String, String> {
+    let (text, key) = keyring
+        .clear_signed(provenance, now)
+        .map_err(|fault| match fault {
+            Fault::Unknown { key } => {
+                format!("it is signed by {key}, which the keyring does not hold")
+            }
+            other => other.to_string(),
+        })?;
+    // The metadata of the chart stands before it, and the archive has the same.
+    let (_, sums) = text
+        .split_once("\n...\n")
+        .ok_or("it holds no sums of archives")?;
+    let sums = yaml::parse(sums.as_bytes())?;
+    let files = sums.as_map().and_then(|map| map.get("files"));
+    let sum = files
+        .as_ref()
+        .and_then(|files| files.as_map()?.get(file))
+        .ok_or_else(|| format!("it says nothing of {file}"))?;
+    let told = sum.as_str().map(|sum| sum.lossy().into_owned());
+    if told.as_deref() == Some(&format!("sha256:{sha256}")) {
+        return Ok(key);
+    }
+    Err(format!(
+        "it is for other bytes: it says {}, and the archive is sha256:{sha256}",
+        told.unwrap_or_default()
+    ))
+}

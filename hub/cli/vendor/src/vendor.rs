@@ -1,0 +1,365 @@
+//! `flotilla chart vendor`.
+
+use std::path::Path;
+
+use flotilla_helm::chart::{self as helm, Chart, Dependency, Lock};
+use flotilla_trust::Certificates;
+use jiff::Timestamp;
+
+use crate::chart::{folder_of, lock_name, of_folder, read};
+use crate::config::Config;
+use crate::error::Error;
+use crate::locate::{Located, Location, locate};
+use crate::place::{Placing, place};
+use crate::report::{Change, Checked, LockChange, Vendored, VendoredChart};
+use crate::sources::{Found, Sources, sha256};
+use crate::{choose, package, provenance};
+
+/// All archives of one chart together.
+const MAX_ALL: usize = 256 << 20;
+
+/// Which versions are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Versions {
+    /// Those of the lock where it belongs to the chart, else the newest.
+    Locked,
+    /// Those of the lock, which has to belong to the chart.
+    OnlyLocked,
+    /// The newest that the chart allows.
+    Newest,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// The chart's folder.
+    pub chart: &'a Path,
+    /// Which versions.
+    pub versions: Versions,
+    /// Who may have signed provenance files; none: they are not looked at.
+    pub keyring: Option<&'a Certificates>,
+    /// Whether what has no provenance file is refused.
+    pub needs_provenance: bool,
+    /// For the lock, and for the ends of keys.
+    pub now: Timestamp,
+}
+
+/// Brings a chart's dependencies into `charts/`, and its lock up to date.
+///
+/// # Errors
+/// What is wrong with the chart, a repository or an archive; then the chart is as it was.
+pub async fn vendor(request: &Request<'_>, config: &Config) -> Result<Vendored, Error> {
+    let chart = read(request.chart)?;
+    let wanted = located(&chart.metadata.dependencies, config)?;
+    if wanted.is_empty() {
+        return Ok(Vendored {
+            dependencies: Vec::new(),
+            removed: Vec::new(),
+            lock: LockChange::None,
+            warnings: Vec::new(),
+        });
+    }
+    let sources = Sources::new(config)?;
+    let locked = match from_lock(&chart, request)? {
+        Some(lock) => located(&lock, config)?,
+        None => resolve(&wanted, request.chart, &sources).await?,
+    };
+    let mut warnings = Vec::new();
+    let mut found = Vec::new();
+    let mut total = 0;
+    for one in &locked {
+        let got = get(one, request, &sources, &mut warnings)
+            .await
+            .map_err(|error| error.of(&one.dependency.name))?;
+        total += got.as_ref().map_or(0, |got| got.archive.len());
+        if total > MAX_ALL {
+            return Err(Error::refused(format!(
+                "all dependencies together have more than {MAX_ALL} bytes"
+            )));
+        }
+        found.push(got);
+    }
+    let lock = new_lock(&chart, &wanted, &locked, request.now)?;
+    let mut archives: Vec<(String, Vec<u8>)> = Vec::new();
+    for got in found.iter().flatten() {
+        match archives.iter().find(|(name, _)| *name == got.file) {
+            None => archives.push((got.file.clone(), got.archive.clone())),
+            // One chart under two aliases.
+            Some((_, bytes)) if *bytes == got.archive => {}
+            Some(_) => {
+                return Err(Error::refused(format!(
+                    "two dependencies have an archive named {}, and they differ",
+                    got.file
+                )));
+            }
+        }
+    }
+    let beside = |one: &&Located| one.location == Location::Beside;
+    let local: Vec<&str> = locked
+        .iter()
+        .filter(beside)
+        .map(|one| one.dependency.name.as_str())
+        .collect();
+    for one in locked.iter().filter(|one| !beside(one)) {
+        let name = &one.dependency.name;
+        if request.chart.join("charts").join(name).is_dir() {
+            warnings.push(format!(
+                "charts/{name} is a folder beside the archive of {name}: both are rendered; remove one"
+            ));
+        }
+    }
+    let lock_change = match lock {
+        Some(_) => LockChange::Written,
+        None => LockChange::Unchanged,
+    };
+    let placed = place(&Placing {
+        chart: request.chart,
+        archives: &archives,
+        local: &local,
+        lock: lock.map(|lock| (lock_name(&chart), lock)),
+    })?;
+    let change = |file: &str| {
+        let mut all = archives.iter().zip(&placed.changes);
+        let one = all.find(|((name, _), _)| name == file);
+        one.map_or(Change::Unchanged, |(_, change)| *change)
+    };
+    let dependencies = locked.iter().zip(&found).map(|(one, got)| VendoredChart {
+        name: one.dependency.name.clone(),
+        version: one.dependency.version.clone(),
+        repository: one.dependency.repository.clone(),
+        file: got.as_ref().map(|got| got.file.clone()),
+        sha256: got.as_ref().map(|got| got.sha256.clone()),
+        checked: got
+            .as_ref()
+            .map_or_else(Vec::new, |got| got.checked.clone()),
+        signed_by: got.as_ref().and_then(|got| got.signed_by.clone()),
+        change: got
+            .as_ref()
+            .map_or(Change::Unchanged, |got| change(&got.file)),
+    });
+    Ok(Vendored {
+        dependencies: dependencies.collect(),
+        removed: placed.removed,
+        lock: lock_change,
+        warnings,
+    })
+}
+
+/// Dependencies with their places.
+pub(crate) fn located(dependencies: &[Dependency], config: &Config) -> Result<Vec<Located>, Error> {
+    let all = dependencies.iter().cloned();
+    all.map(|dependency| locate(dependency, config)).collect()
+}
+
+/// What the lock says, where it is to be followed.
+fn from_lock(chart: &Chart, request: &Request<'_>) -> Result<Option<Vec<Dependency>>, Error> {
+    let name = lock_name(chart);
+    let stale = match &chart.lock {
+        None => format!("there is no {name}"),
+        Some(lock) => match lock.fault(&chart.metadata) {
+            Some(fault) => format!("{name} is out of sync with the chart: {fault}"),
+            None => match strayed(lock, request.chart)? {
+                Some(name) => format!("the folder of {name} has another version than the lock"),
+                None if request.versions == Versions::Newest => return Ok(None),
+                None => return Ok(Some(lock.dependencies.clone())),
+            },
+        },
+    };
+    match request.versions {
+        Versions::OnlyLocked => Err(Error::hinted(
+            stale,
+            "flotilla chart vendor without --locked makes it anew; commit what it writes",
+        )),
+        Versions::Locked | Versions::Newest => Ok(None),
+    }
+}
+
+/// A folder of the tree that was given another version since.
+fn strayed(lock: &Lock, root: &Path) -> Result<Option<String>, Error> {
+    for locked in &lock.dependencies {
+        if let Some(path) = locked.repository.strip_prefix("file://") {
+            let folder = read(&folder_of(root, path))?;
+            if !choose::same(&folder.metadata.version, &locked.version) {
+                return Ok(Some(locked.name.clone()));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// The newest versions that the chart allows.
+async fn resolve(
+    wanted: &[Located],
+    root: &Path,
+    sources: &Sources<'_>,
+) -> Result<Vec<Located>, Error> {
+    let mut locked = Vec::new();
+    for one in wanted {
+        let dependency = &one.dependency;
+        let version = match &one.location {
+            // As Helm has it: the folder is what it is.
+            Location::Beside => dependency.version.clone(),
+            Location::Folder(path) => {
+                let folder = read(&folder_of(root, path))?;
+                fits(dependency, &folder.metadata.version)?;
+                folder.metadata.version
+            }
+            Location::Http(_) | Location::Oci(_) => sources.resolve(one).await?,
+        };
+        locked.push(Located {
+            dependency: Dependency::new(&dependency.name, &version, &dependency.repository),
+            location: one.location.clone(),
+        });
+    }
+    Ok(locked)
+}
+
+fn fits(dependency: &Dependency, version: &str) -> Result<(), Error> {
+    let name = &dependency.name;
+    let range = choose::range(&dependency.version)
+        .map_err(|why| Error::refused(format!("the version of {name}: {why}")))?;
+    let has = flotilla_helm::semver::Version::parse(version);
+    if has.is_ok_and(|version| range.matches(&version)) {
+        return Ok(());
+    }
+    Err(Error::refused(format!(
+        "{name} has version {version}, and the chart asks for {}",
+        dependency.version
+    )))
+}
+
+/// An archive that was looked at.
+struct Got {
+    file: String,
+    archive: Vec<u8>,
+    sha256: String,
+    checked: Vec<Checked>,
+    signed_by: Option<String>,
+}
+
+/// The archive of a locked dependency; none for what lies in `charts/` as a folder.
+async fn get(
+    one: &Located,
+    request: &Request<'_>,
+    sources: &Sources<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<Option<Got>, Error> {
+    let dependency = &one.dependency;
+    match &one.location {
+        Location::Beside => {
+            let path = request.chart.join("charts").join(&dependency.name);
+            let folder = read(&path)?;
+            fits(dependency, &folder.metadata.version)?;
+            Ok(None)
+        }
+        Location::Folder(path) => {
+            let (chart, archive) = package::pack(of_folder(&folder_of(request.chart, path))?)?;
+            let version = &chart.metadata.version;
+            named(&chart, dependency)?;
+            Ok(Some(Got {
+                file: format!("{}-{version}.tgz", chart.name()),
+                sha256: sha256(&archive),
+                archive,
+                checked: Vec::new(),
+                signed_by: None,
+            }))
+        }
+        Location::Http(_) | Location::Oci(_) => {
+            let wants = request.keyring.is_some();
+            let found = sources.pull(one, &dependency.version, wants).await?;
+            let chart = Chart::from_archive(&found.archive)
+                .map_err(|error| Error::refused(format!("what came is no chart: {error}")))?;
+            named(&chart, dependency)?;
+            warnings.extend(found.warning.clone());
+            signed(found, request, &dependency.name, warnings).map(Some)
+        }
+    }
+}
+
+/// What came has to be what was asked for.
+fn named(chart: &Chart, dependency: &Dependency) -> Result<(), Error> {
+    let (name, version) = (chart.name(), &chart.metadata.version);
+    if name == dependency.name && choose::same(version, &dependency.version) {
+        return Ok(());
+    }
+    Err(Error::refused(format!(
+        "it is the chart {name} {version}, and {} {} was asked for",
+        dependency.name, dependency.version
+    )))
+}
+
+/// Holds an archive against its provenance file.
+fn signed(
+    found: Found,
+    request: &Request<'_>,
+    name: &str,
+    warnings: &mut Vec<String>,
+) -> Result<Got, Error> {
+    let mut got = Got {
+        file: found.file,
+        archive: found.archive,
+        sha256: found.sha256,
+        checked: found.checked,
+        signed_by: None,
+    };
+    let Some(keyring) = request.keyring else {
+        return Ok(got);
+    };
+    match found.provenance {
+        Some(text) => {
+            let key = provenance::verify(&text, &got.file, &got.sha256, keyring, request.now)
+                .map_err(|why| Error::refused(format!("its provenance file: {why}")))?;
+            got.checked.push(Checked::Provenance);
+            got.signed_by = Some(key);
+        }
+        None if request.needs_provenance => {
+            return Err(Error::hinted(
+                "it has no provenance file",
+                "leave --verify out to take what nobody has signed",
+            ));
+        }
+        None => warnings.push(format!(
+            "{name} has no provenance file: nobody has signed it"
+        )),
+    }
+    Ok(got)
+}
+
+/// The lock's content, where it has to be written.
+fn new_lock(
+    chart: &Chart,
+    wanted: &[Located],
+    locked: &[Located],
+    now: Timestamp,
+) -> Result<Option<Vec<u8>>, Error> {
+    let plain = |all: &[Located]| -> Vec<Dependency> {
+        all.iter().map(|one| one.dependency.clone()).collect()
+    };
+    let dependencies = plain(locked);
+    let digest = helm::digest(&plain(wanted), &dependencies);
+    // A lock that says the same stays as it is, with the time when it was made.
+    let is_same = |lock: &Lock| {
+        lock.fault(&chart.metadata).is_none() && same(&lock.dependencies, &dependencies)
+    };
+    if chart.lock.as_ref().is_some_and(is_same) {
+        return Ok(None);
+    }
+    let lock = Lock {
+        generated: now.to_string(),
+        digest,
+        dependencies,
+    };
+    let text = lock.to_yaml().map_err(Error::refused)?;
+    Ok(Some(text.as_bytes().to_vec()))
+}
+
+fn same(one: &[Dependency], other: &[Dependency]) -> bool {
+    let parts = |dependency: &Dependency| {
+        (
+            dependency.name.clone(),
+            dependency.version.clone(),
+            dependency.repository.clone(),
+        )
+    };
+    one.iter().map(parts).eq(other.iter().map(parts))
+}
