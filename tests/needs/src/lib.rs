@@ -10,7 +10,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 /// Tools that tests may need beyond a Rust toolchain, git and a C compiler, with where they come from.
-pub const KNOWN: [(&str, &str); 16] = [
+pub const KNOWN: [(&str, &str); 17] = [
     (
         "apiserver",
         "kube-apiserver and etcd: KUBEBUILDER_ASSETS=DIR, as setup-envtest sets it",
