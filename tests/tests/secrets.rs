@@ -24,6 +24,11 @@ const SEALED: &str = include_str!("secrets/sealed.yaml");
 const AGE_KEY: &str = "AGE-SECRET-KEY-10U7MAELH09KZU63F65P2TYLN7TQM5X6GSDDCQ4YMUGDS3DS6XZMSTYY2PN";
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// A chart whose values are sealed, and what it makes of them.
+const CHART: &str = "apiVersion: v2\nname: shop\nversion: 1.0.0\n";
+const TEMPLATE: &str = "apiVersion: v1\nkind: Secret\nmetadata: {name: shop}\nstringData:\n  \
+                        key: {{ required \"a key\" .Values.stringData.key | quote }}\n";
+
 fn files(directory: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
@@ -68,9 +73,23 @@ async fn get(address: &str, path: &str) -> String {
 async fn i11_no_byte_of_a_secret_is_told() {
     let plain = "apiVersion: v1\nkind: Secret\nmetadata: {name: plain, namespace: default}\n\
                  stringData: {password: canary-in-git}\n";
-    let files_of_git = [("app/plain.yaml", plain), ("app/sealed.yaml", SEALED)];
+    let files_of_git = [
+        ("app/plain.yaml", plain),
+        ("app/sealed.yaml", SEALED),
+        ("chart/Chart.yaml", CHART),
+        ("chart/templates/secret.yaml", TEMPLATE),
+        ("chart/values-dev.yaml", SEALED),
+    ];
     let installation = Installation::new(&files_of_git).await.unwrap();
     let root = installation.root().to_owned();
+    let fleet = std::fs::read_to_string(root.join("fleet.yaml")).unwrap();
+    let with_chart = fleet.replace(
+        "path: app}",
+        "path: app}, {name: shop, repository: fleet, path: chart, namespace: default, \
+         helm: {valuesFiles: ['values-{environment}.yaml']}}",
+    );
+    assert_ne!(fleet, with_chart);
+    std::fs::write(root.join("fleet.yaml"), with_chart).unwrap();
     let host = installation.git.address.to_string().replace(':', "_");
     private(
         &root.join(format!("git-secret/{host}.token")),
@@ -104,6 +123,7 @@ async fn i11_no_byte_of_a_secret_is_told() {
         async move {
             let cluster = operator.cluster("c1").await?;
             application(&cluster, "app").filter(|report| synced(report))?;
+            application(&cluster, "shop").filter(|report| synced(report))?;
             Some(cluster)
         }
     })
@@ -114,16 +134,20 @@ async fn i11_no_byte_of_a_secret_is_told() {
         panic!("{error}: {tail:#?}")
     });
     // It arrived, and it is what was sealed.
-    let request = axum::http::Request::get("/api/v1/namespaces/default/secrets/global-age-secret")
-        .body(axum::body::Body::empty())
-        .unwrap();
-    let response = installation.cluster.handle(request).await;
-    let bytes = response.into_body().collect().await.unwrap().to_bytes();
-    let live: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    let live = async |name: &str| -> serde_json::Value {
+        let path = format!("/api/v1/namespaces/default/secrets/{name}");
+        let request = axum::http::Request::get(path).body(axum::body::Body::empty());
+        let response = installation.cluster.handle(request.unwrap()).await;
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        serde_json::from_slice(&bytes).unwrap()
+    };
+    let live_chart = live("shop").await;
+    let live = live("global-age-secret").await;
     let encoded = live["data"]["key"].as_str().unwrap().to_owned();
     let decode = base64::engine::general_purpose::STANDARD;
     let sealed = String::from_utf8(decode.decode(&encoded).unwrap()).unwrap();
     assert_eq!(sealed.len(), 12);
+    assert_eq!(live_chart["data"]["key"], encoded, "by way of a chart");
 
     // A commit whose files cannot be opened or read is talked about a lot, and not with their content.
     let broken = SEALED.replacen("data:5d9W", "data:5d9X", 1);
@@ -136,12 +160,26 @@ async fn i11_no_byte_of_a_secret_is_told() {
         .repository
         .write("app/plain.yaml", text)
         .unwrap();
+    // Helm's words for this are the value itself.
+    let told = TEMPLATE.replace(
+        "required \"a key\" .Values.stringData.key",
+        "fail .Values.stringData.key",
+    );
+    assert_ne!(told, TEMPLATE);
+    installation
+        .repository
+        .write("chart/templates/secret.yaml", &told)
+        .unwrap();
     installation.repository.push("broken", &["dev"]).unwrap();
     let refused = eventually("the broken one is refused", LIMIT, || {
         let mut operator = operator.clone();
         async move {
             let cluster = operator.cluster("c1").await?;
-            application(&cluster, "app").filter(|report| report.sync() == v1::Sync::Refused)?;
+            for name in ["app", "shop"] {
+                let is_refused =
+                    |report: &v1::ApplicationReport| report.sync() == v1::Sync::Refused;
+                application(&cluster, name).filter(|report| is_refused(report))?;
+            }
             Some(cluster)
         }
     })

@@ -385,7 +385,7 @@ fn a_lock_that_is_out_of_sync_is_told_and_missing_charts_are_refused() {
     use flotilla_helm::chart::{Dependency, Lock, digest};
     let asked = |version: &str| {
         format!(
-            "{CHART}dependencies: [{{name: db, version: '{version}', repository: 'https://charts.example.com'}}]\n"
+            "dependencies: [{{name: db, version: '{version}', repository: 'https://charts.example.com'}}]\n"
         )
     };
     let lock = |asked: &str, locked: &str| {
@@ -404,7 +404,7 @@ fn a_lock_that_is_out_of_sync_is_told_and_missing_charts_are_refused() {
             format!("apiVersion: v2\nname: db\nversion: {present}\n"),
         );
         let files = [
-            ("charts/web/Chart.yaml", chart.as_str()),
+            ("charts/web/requirements.yaml", chart.as_str()),
             ("charts/web/Chart.lock", lock),
             ("charts/web/charts/db/Chart.yaml", &db),
         ];
@@ -430,7 +430,7 @@ fn a_lock_that_is_out_of_sync_is_told_and_missing_charts_are_refused() {
         ]
     );
     let error = rendered(
-        &[("charts/web/Chart.yaml", &asked("^1.0.0"))],
+        &[("charts/web/requirements.yaml", &asked("^1.0.0"))],
         Release::default(),
     );
     let text = error.unwrap_err().to_string();
