@@ -26,6 +26,7 @@ mod outdated;
 mod package;
 mod place;
 mod provenance;
+mod pulled;
 mod reference;
 mod registry;
 mod report;

@@ -13,8 +13,8 @@ use crate::config::Config;
 use crate::credentials::Known;
 use crate::error::Error;
 use crate::fetch::{self, Answer, Ask, Credential, is_loopback, shown};
+use crate::pulled::{MAX_ARCHIVE, MAX_PROVENANCE, Pulled, sha256};
 use crate::reference::{Reference, tag};
-use crate::sources::{MAX_ARCHIVE, MAX_PROVENANCE, Pulled, sha256};
 
 const MAX_MANIFEST: usize = 4 << 20;
 const MAX_TOKEN: usize = 64 << 10;

@@ -10,8 +10,8 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::fetch::{self, Answer, Ask, Credential, shown};
 use crate::index::{Entry, Index};
+use crate::pulled::{MAX_ARCHIVE, MAX_PROVENANCE, Pulled};
 use crate::repositories::Repository;
-use crate::sources::{MAX_ARCHIVE, MAX_PROVENANCE, Pulled};
 
 /// The largest public index has some twenty megabytes.
 const MAX_INDEX: usize = 64 << 20;
@@ -102,7 +102,7 @@ impl<'c> Repositories<'c> {
         let answer = self.get(repository, url, accept, MAX_ARCHIVE).await?;
         ok(url, &answer)?;
         if let Some(told) = &entry.digest {
-            let sum = crate::sources::sha256(&answer.body);
+            let sum = crate::pulled::sha256(&answer.body);
             if *told != sum {
                 return Err(Error::refused(format!(
                     "{}: the bytes are not those of the index: it says sha256:{told}, and they are \

@@ -1,31 +1,17 @@
 //! Versions and archives, wherever they are.
 
-use std::fmt::Write as _;
-
 use reqwest::Url;
-use sha2::{Digest as _, Sha256};
 
 use crate::choose;
 use crate::config::Config;
 use crate::error::Error;
 use crate::fetch::is_loopback;
 use crate::locate::{Located, Location};
+use crate::pulled::{Pulled, sha256};
 use crate::reference::Reference;
 use crate::registry::Registries;
 use crate::report::Checked;
 use crate::repository::{Repositories, place};
-
-/// Helm unpacks at most 100 MiB, and charts are texts.
-pub(crate) const MAX_ARCHIVE: usize = 64 << 20;
-pub(crate) const MAX_PROVENANCE: usize = 1 << 20;
-
-/// What came back.
-pub(crate) struct Pulled {
-    pub(crate) archive: Vec<u8>,
-    pub(crate) provenance: Option<Vec<u8>>,
-    /// The digest of a registry's manifest, which holds that of the archive.
-    pub(crate) manifest: Option<String>,
-}
 
 /// An archive, with what it was held against.
 pub(crate) struct Found {
@@ -203,15 +189,6 @@ fn newest(versions: &[String]) -> String {
         Some(version) => format!("; the newest is {version}"),
         None => "; it has none at all".to_owned(),
     }
-}
-
-/// In lower-case hexadecimal.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for byte in Sha256::digest(bytes) {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 /// `oci://host/team/web:1.2.3`, as some indexes have it.

@@ -11,8 +11,9 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::locate::{Located, Location, locate};
 use crate::place::{Placing, place};
+use crate::pulled::sha256;
 use crate::report::{Change, Checked, LockChange, Vendored, VendoredChart};
-use crate::sources::{Found, Sources, sha256};
+use crate::sources::{Found, Sources};
 use crate::{choose, package, provenance};
 
 /// All archives of one chart together.
