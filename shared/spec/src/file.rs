@@ -1,5 +1,7 @@
 //! The fleet file's YAML form and all checks that span more than one key.
 
+mod removed;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -26,6 +28,8 @@ struct FleetFile {
     clusters: Vec<ClusterEntry>,
     #[serde(default)]
     applications: Vec<ApplicationEntry>,
+    #[serde(default)]
+    removed: Vec<removed::RemovalEntry>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -117,7 +121,13 @@ pub fn parse(name: &str, text: &str) -> Result<Spec, Vec<ConfigError>> {
     let file: Located<FleetFile> = mapping(
         name,
         text,
-        &["repositories", "environments", "clusters", "applications"],
+        &[
+            "repositories",
+            "environments",
+            "clusters",
+            "applications",
+            "removed",
+        ],
     )
     .map_err(|error| vec![error])?;
     let mut checker = Checker {
@@ -165,6 +175,7 @@ impl<'f> Checker<'f> {
             self.application(&format!("applications[{index}]"), entry);
         }
         self.references();
+        self.removals();
     }
 
     fn duration(&mut self, path: &str, text: Option<&String>, default: Duration) -> Duration {

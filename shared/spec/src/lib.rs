@@ -3,6 +3,7 @@
 mod file;
 mod helm;
 mod never;
+mod removal;
 mod selector;
 mod specification;
 mod strategy;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use file::parse;
 pub use helm::Helm;
 pub use never::can_never_work;
+pub use removal::{Objects, Removal, Removals, Removed};
 pub use selector::{Selector, SelectorError};
 pub use specification::{Declared, Difference, Specification, Touch};
 pub use strategy::{
@@ -38,6 +40,9 @@ pub struct Spec {
     pub clusters: BTreeMap<ClusterName, ClusterSpec>,
     /// Applications.
     pub applications: BTreeMap<ApplicationName, Application>,
+    /// Applications that are taken away on purpose, in the file's order. An application that is in neither
+    /// list keeps its objects, and nobody manages them.
+    pub removed: Vec<Removal>,
 }
 
 impl Spec {

@@ -27,6 +27,12 @@ pub struct SelectorError {
 }
 
 impl Selector {
+    /// Whether it matches whatever the labels are.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether labels fulfil it.
     #[must_use]
     pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {

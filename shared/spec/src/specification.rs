@@ -1,6 +1,8 @@
 //! What an environment's applications are declared as: a revision of its own, which has a digest like a
 //! commit, is kept like one, and comes to clusters by rollouts like one. Pure.
 
+mod difference;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use flotilla_shared::chart::ChartOptions;
@@ -9,15 +11,13 @@ use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName, Reposit
 use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl, TreePath};
 use serde::{Deserialize, Serialize};
 
+use super::removal::{Objects, Removals, removed_from};
 use super::{Application, Spec, TemplateError};
+
+pub use difference::{Difference, Touch};
 
 /// Labels of a cluster.
 type Labels = BTreeMap<String, String>;
-
-/// Lines that describe a difference at most; the rest is counted.
-const MAX_LINES: usize = 20;
-/// Characters of a value that a line shows.
-const MAX_VALUE: usize = 80;
 
 /// Everything in the fleet file that decides what the clusters of one environment are assigned, apart from
 /// commits.
@@ -30,6 +30,9 @@ pub struct Specification {
     pub applications: BTreeMap<ApplicationName, Declared>,
     /// Labels that the file gives to clusters of the environment.
     pub labels: BTreeMap<ClusterName, Labels>,
+    /// What is taken away on purpose.
+    #[serde(default, skip_serializing_if = "Removals::is_empty")]
+    pub removed: Removals,
 }
 
 /// An application with what belongs to it elsewhere in the file.
@@ -52,16 +55,13 @@ impl Specification {
         place: impl Fn(&ClusterName) -> Option<EnvironmentName>,
     ) -> Option<Self> {
         let declared = spec.environment(environment)?;
+        let mine = |cluster: &ClusterName| place(cluster).is_none_or(|at| at == *environment);
         let mut applications = BTreeMap::new();
         for (name, application) in &spec.applications {
             let placement = &application.placement;
             let here = (placement.environments.is_empty()
                 || placement.environments.contains(environment))
-                && (placement.clusters.is_empty()
-                    || placement
-                        .clusters
-                        .iter()
-                        .any(|cluster| place(cluster).is_none_or(|at| at == *environment)));
+                && (placement.clusters.is_empty() || placement.clusters.iter().any(&mine));
             let (true, Some(repository)) = (here, spec.repositories.get(&application.repository))
             else {
                 continue;
@@ -69,8 +69,7 @@ impl Specification {
             let mut application = application.clone();
             // Where else it is placed is no matter of this environment, and the order of these means nothing.
             application.placement.environments.clear();
-            let mine = |cluster: &ClusterName| place(cluster).is_none_or(|at| at == *environment);
-            application.placement.clusters.retain(mine);
+            application.placement.clusters.retain(|one| mine(one));
             application.depends_on.sort();
             application.depends_on.dedup();
             application.sync_policy.ignore.sort();
@@ -85,6 +84,7 @@ impl Specification {
             labels: labels
                 .map(|(name, cluster)| (name.clone(), cluster.labels.clone()))
                 .collect(),
+            removed: spec.removals(environment, mine),
         })
     }
 
@@ -120,246 +120,23 @@ impl Specification {
             Ok((path, helm.transpose()?))
         })
     }
-}
 
-/// What one specification means for a cluster that another one was in force for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Touch {
-    /// An application leaves it.
-    Loses,
-    /// An application comes to it.
-    Gains,
-    /// An application is rendered or applied in another way.
-    Changes,
-}
-
-/// Two specifications side by side.
-#[derive(Debug, Clone)]
-pub struct Difference<'s> {
-    before: &'s Specification,
-    after: &'s Specification,
-    /// Applications that are declared in another way.
-    applications: BTreeMap<&'s ApplicationName, Otherwise>,
-}
-
-/// How an application is declared in another way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Otherwise {
-    /// In more than its placement.
-    definition: bool,
-    /// In more than its placement and directory.
-    options: bool,
-}
-
-impl<'s> Difference<'s> {
-    /// Compares.
+    /// What becomes of the objects of an application that a cluster is to lose; none: it is not to lose it,
+    /// or runs it by what is declared.
     #[must_use]
-    pub fn between(before: &'s Specification, after: &'s Specification) -> Self {
-        let names = before.applications.keys().chain(after.applications.keys());
-        let names: BTreeSet<&ApplicationName> = names.collect();
-        let applications = names.into_iter().filter_map(|name| {
-            let pair = (before.applications.get(name), after.applications.get(name));
-            if pair.0 == pair.1 {
-                return None;
-            }
-            let otherwise = match pair {
-                (Some(one), Some(other)) => otherwise(one, other),
-                // What is gone defines nothing.
-                (_, other) => Otherwise {
-                    definition: other.is_some(),
-                    options: other.is_some(),
-                },
-            };
-            Some((name, otherwise))
-        });
-        Self {
-            before,
-            after,
-            applications: applications.collect(),
-        }
-    }
-
-    /// Whether an application is new, or means something else than before, wherever it is placed.
-    #[must_use]
-    pub fn defines_anew(&self) -> bool {
-        self.before.branch != self.after.branch
-            || self.applications.values().any(|one| one.definition)
-    }
-
-    /// Applications that would have to be proven: those that are declared in another way and are still there.
-    pub fn to_prove(&self) -> impl Iterator<Item = &'s ApplicationName> {
-        let after = self.after;
-        let all = self.applications.keys().copied();
-        all.filter(move |name| after.applications.contains_key(*name))
-    }
-
-    /// Whether an application is defined alike in both, wherever it is placed.
-    #[must_use]
-    pub fn same_definition(&self, name: &ApplicationName) -> bool {
-        match self.applications.get(name) {
-            Some(otherwise) => !otherwise.definition,
-            None => self.after.applications.contains_key(name),
-        }
-    }
-
-    /// What it means for one cluster, by application; labels before and after.
-    #[must_use]
-    pub fn touches(
+    pub fn removes(
         &self,
+        application: &ApplicationName,
         (cluster, environment): (&ClusterName, &EnvironmentName),
-        (old, new): (&Labels, &Labels),
-    ) -> BTreeMap<&'s ApplicationName, Touch> {
-        let mut touches = BTreeMap::new();
-        let moved = self.before.branch != self.after.branch;
-        let whole = moved || old != new;
-        let all = self
-            .before
-            .applications
-            .keys()
-            .chain(self.after.applications.keys());
-        let some = self.applications.keys().copied();
-        let names: Box<dyn Iterator<Item = &'s ApplicationName> + '_> =
-            if whole { Box::new(all) } else { Box::new(some) };
-        for name in names {
-            let at = (cluster, environment);
-            let touch = match (
-                self.before.place(name, at, old),
-                self.after.place(name, at, new),
-            ) {
-                (None, None) => continue,
-                (Some(_), None) => Touch::Loses,
-                (None, Some(_)) => Touch::Gains,
-                (Some(before), Some(after)) => {
-                    let options = self.applications.get(name).is_some_and(|one| one.options);
-                    let substitutes = || {
-                        let after = self.after.applications.get(name);
-                        after.is_some_and(|one| one.application.substitute)
-                    };
-                    if before == after && !options && !moved && (old == new || !substitutes()) {
-                        continue;
-                    }
-                    Touch::Changes
-                }
-            };
-            touches.insert(name, touch);
+        labels: &Labels,
+    ) -> Option<Objects> {
+        let placement = self.applications.get(application);
+        let placement = placement.map(|one| &one.application.placement);
+        if placement.is_some_and(|one| one.matches(cluster, environment, labels)) {
+            return None;
         }
-        touches
+        removed_from(&self.removed, application, cluster)
     }
-
-    /// Which application, which field, what before and what after; a bounded number of lines.
-    #[must_use]
-    pub fn describe(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        if self.before.branch != self.after.branch {
-            let (before, after) = (&self.before.branch, &self.after.branch);
-            lines.push(format!("branch: {before} → {after}"));
-        }
-        for name in self.applications.keys().copied() {
-            let before = self.before.applications.get(name);
-            let after = self.after.applications.get(name);
-            match (before, after) {
-                (None, Some(new)) => lines.push(format!(
-                    "{name}: new, {} of {}",
-                    shown(&serde_json::json!(new.application.path)),
-                    new.application.repository
-                )),
-                (Some(_), None) => lines.push(format!("{name}: gone")),
-                (Some(before), Some(after)) => {
-                    let value = |one: &Declared| {
-                        let mut value = serde_json::to_value(&one.application).unwrap_or_default();
-                        if let Some(map) = value.as_object_mut() {
-                            map.insert("url".to_owned(), serde_json::json!(one.url));
-                        }
-                        value
-                    };
-                    fields(
-                        &format!("{name} "),
-                        &value(before),
-                        &value(after),
-                        &mut lines,
-                    );
-                }
-                (None, None) => {}
-            }
-        }
-        for (cluster, after) in &self.after.labels {
-            if let Some(before) = self.before.labels.get(cluster)
-                && before != after
-            {
-                let value = |labels: &Labels| serde_json::json!({ "labels": labels });
-                let place = format!("cluster {cluster} ");
-                fields(&place, &value(before), &value(after), &mut lines);
-            }
-        }
-        if lines.len() > MAX_LINES {
-            let more = lines.len() - MAX_LINES;
-            lines.truncate(MAX_LINES);
-            lines.push(format!("and {more} more"));
-        }
-        lines
-    }
-}
-
-fn otherwise(one: &Declared, other: &Declared) -> Otherwise {
-    let mut like = other.clone();
-    like.application.placement = one.application.placement.clone();
-    let definition = *one != like;
-    like.application.path = one.application.path.clone();
-    Otherwise {
-        definition,
-        options: *one != like,
-    }
-}
-
-/// Every field that differs, by its path.
-fn fields(
-    place: &str,
-    before: &serde_json::Value,
-    after: &serde_json::Value,
-    lines: &mut Vec<String>,
-) {
-    use serde_json::Value;
-    if before == after {
-        return;
-    }
-    if let (Value::Object(old), Value::Object(new)) = (before, after) {
-        let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-        for key in keys {
-            let dot = if place.ends_with(' ') { "" } else { "." };
-            let value = |map: &serde_json::Map<String, Value>| map.get(key).cloned();
-            let (old, new) = (
-                value(old).unwrap_or_default(),
-                value(new).unwrap_or_default(),
-            );
-            fields(&format!("{place}{dot}{key}"), &old, &new, lines);
-        }
-        return;
-    }
-    // Values of a chart are kept as text.
-    let object = |value: &Value| {
-        let text = value.as_str().filter(|text| text.starts_with('{'))?;
-        serde_json::from_str::<Value>(text).ok()
-    };
-    let (old, new) = (object(before), object(after));
-    if old.is_some() || new.is_some() {
-        let empty = || serde_json::json!({});
-        let (old, new) = (old.unwrap_or_else(empty), new.unwrap_or_else(empty));
-        return fields(place, &old, &new, lines);
-    }
-    lines.push(format!("{place}: {} → {}", shown(before), shown(after)));
-}
-
-fn shown(value: &serde_json::Value) -> String {
-    let text = match value {
-        serde_json::Value::String(text) if !text.is_empty() => text.clone(),
-        serde_json::Value::Null => "nothing".to_owned(),
-        value => value.to_string(),
-    };
-    if text.chars().count() <= MAX_VALUE {
-        return text;
-    }
-    let cut: String = text.chars().take(MAX_VALUE).collect();
-    format!("{cut}…")
 }
 
 #[cfg(test)]

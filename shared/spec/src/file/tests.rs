@@ -66,3 +66,81 @@ fn durations() {
         assert_eq!(duration(bad), None, "{bad}");
     }
 }
+
+const FLEET: &str = "repositories: [{name: r, url: 'https://h/r'}]
+environments: [{name: dev, branch: dev}, {name: prod, branch: prod}]
+clusters: [{name: p1, environment: prod}, {name: p2, environment: prod}]
+applications:
+- {name: all, repository: r, path: a}
+- {name: dev, repository: r, path: a, placement: {environments: [dev]}}
+- {name: one, repository: r, path: a, placement: {clusters: [p1]}}
+- {name: some, repository: r, path: a, placement: {selector: tier=edge}}
+removed:
+";
+
+fn removal(entries: &str) -> Result<Spec, Vec<String>> {
+    let text = format!("apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\n{FLEET}{entries}");
+    parse("f", &text).map_err(|errors| errors.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn an_application_is_not_declared_and_removed_in_one_place() {
+    for entry in [
+        "{application: all}",
+        "{application: all, environments: [dev]}",
+        "{application: all, environments: [prod], clusters: [p2]}",
+        "{application: dev}",
+        "{application: one, environments: [prod]}",
+        "{application: one, clusters: [p1, p2], keepObjects: true}",
+        "{application: some, environments: [prod]}",
+    ] {
+        let errors = removal(&format!("- {entry}\n")).unwrap_err();
+        let [error] = errors.as_slice() else {
+            panic!("{entry}: {errors:?}");
+        };
+        assert!(
+            error.starts_with("f:12:3: removed[0]: ") && error.contains("is declared there, too"),
+            "{error}"
+        );
+    }
+    for entry in [
+        "{application: never-was}",
+        "{application: dev, environments: [prod]}",
+        "{application: one, clusters: [p2]}",
+        "{application: one, environments: [dev]}",
+        // Labels decide, where they are known.
+        "{application: some, clusters: [p1]}",
+    ] {
+        let spec = removal(&format!("- {entry}\n"));
+        assert_eq!(
+            spec.unwrap_or_else(|errors| panic!("{entry}: {errors:?}"))
+                .removed
+                .len(),
+            1
+        );
+    }
+}
+
+#[test]
+fn a_removal_is_said_once_and_of_what_there_is() {
+    let twice = removal(
+        "- {application: x, environments: [prod]}\n- {application: x, clusters: [p1], keepObjects: true}\n",
+    );
+    assert_eq!(
+        twice.unwrap_err(),
+        ["f:13:3: removed[1]: x is already removed there by an entry before this one"]
+    );
+    let parts = removal(
+        "- {application: x, environments: [dev]}\n- {application: x, environments: [prod]}\n",
+    );
+    assert_eq!(parts.unwrap().removed.len(), 2);
+    let misspelt = removal("- {application: x, environments: [prd]}\n").unwrap_err();
+    assert!(
+        misspelt[0].contains("there is no environment prd"),
+        "{misspelt:?}"
+    );
+    let many: String = (0..201)
+        .map(|n| format!("- {{application: x{n}}}\n"))
+        .collect();
+    assert!(removal(&many).unwrap_err()[0].contains("201 entries are more than 200"));
+}

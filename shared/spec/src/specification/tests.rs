@@ -205,3 +205,97 @@ fn what_it_means_for_a_cluster_is_told_by_what_that_cluster_gets() {
     let broken = read(&FILE.replace("app/{labels.region}", "app/{labels.zone}"));
     assert_eq!(touches(&before, &broken, "p1"), ["web Changes"]);
 }
+
+const REMOVED: &str = "removed:
+- {application: web, environments: [prod]}
+- {application: old, clusters: [p1, s1], keepObjects: true}
+";
+
+fn without_web() -> String {
+    let mut lines: Vec<&str> = FILE.lines().collect();
+    let web = lines
+        .iter()
+        .position(|line| *line == "- name: web")
+        .unwrap();
+    lines.drain(web..web + 5);
+    lines.join("\n") + "\n"
+}
+
+#[test]
+fn what_vanishes_is_lost_and_only_what_is_removed_is_removed() {
+    let (before, vanished) = (read(FILE), read(&without_web()));
+    assert_eq!(touches(&before, &vanished, "p1"), ["web Loses"]);
+    let removed = read(&(without_web() + REMOVED));
+    assert_eq!(
+        touches(&before, &removed, "p1"),
+        ["old Removes", "web Removes"]
+    );
+    assert_eq!(touches(&before, &removed, "p2"), ["web Removes"]);
+    // It makes no difference whether it had vanished before.
+    assert_eq!(touches(&vanished, &removed, "p2"), ["web Removes"]);
+    let difference = Difference::between(&before, &removed);
+    assert!(
+        !difference.defines_anew(),
+        "which is not to say that it waits for nothing"
+    );
+    assert_eq!(
+        difference.describe(),
+        [
+            "old: removed from p1, and its objects stay",
+            "web: removed, with its objects"
+        ]
+    );
+    // An entry that leaves the file, its work done, touches nobody.
+    assert_eq!(touches(&removed, &vanished, "p1"), Vec::<String>::new());
+    // Deleting what was to stay is another thing than keeping it.
+    let deletes = read(&(without_web() + &REMOVED.replace(", keepObjects: true", "")));
+    assert_eq!(touches(&removed, &deletes, "p1"), ["old Removes"]);
+    assert_ne!(removed.revision(), deletes.revision());
+    assert_eq!(read(FILE).revision(), before.revision());
+}
+
+#[test]
+fn a_removal_is_of_its_own_environment_and_clusters() {
+    let text = without_web() + REMOVED;
+    let name = |text: &str| -> ApplicationName { text.parse().unwrap() };
+    let (prod, stage) = (of(&text, "prod"), of(&text, "stage"));
+    let removes = |spec: &Specification, app: &str, cluster: &str, environment: &str| {
+        let (cluster, environment) = (cluster.parse().unwrap(), environment.parse().unwrap());
+        spec.removes(&name(app), (&cluster, &environment), &Labels::new())
+    };
+    assert_eq!(removes(&prod, "web", "p1", "prod"), Some(Objects::Delete));
+    assert_eq!(removes(&prod, "old", "p1", "prod"), Some(Objects::Keep));
+    assert_eq!(removes(&prod, "old", "p2", "prod"), None);
+    assert_eq!(removes(&stage, "web", "s1", "stage"), None);
+    assert_eq!(removes(&stage, "old", "s1", "stage"), Some(Objects::Keep));
+    // What all lists of clusters leave out of an environment is nothing there, and not everybody.
+    let elsewhere = of(&text.replace("[p1, s1]", "[s1]"), "prod");
+    assert!(!elsewhere.removed.contains_key(&name("old")));
+    // Before there were removals, a store held none, and its digests are the same.
+    let plain = read(FILE);
+    let stored = serde_json::to_string(&plain).unwrap();
+    assert!(!stored.contains("removed"), "{stored}");
+    assert_eq!(
+        serde_json::from_str::<Specification>(&stored).unwrap(),
+        plain
+    );
+    let stored = serde_json::to_string(&prod).unwrap();
+    assert_eq!(
+        serde_json::from_str::<Specification>(&stored).unwrap(),
+        prod
+    );
+}
+
+#[test]
+fn what_labels_decide_is_decided_for_what_is_declared() {
+    let text = FILE.to_owned() + "removed: [{application: log, clusters: [p1, p2]}]\n";
+    let spec = read(&text);
+    let log: ApplicationName = "log".parse().unwrap();
+    let (p1, prod) = ("p1".parse().unwrap(), "prod".parse().unwrap());
+    let at = (&p1, &prod);
+    assert_eq!(spec.removes(&log, at, &spec.labels[&p1]), None);
+    assert_eq!(
+        spec.removes(&log, at, &Labels::new()),
+        Some(Objects::Delete)
+    );
+}
