@@ -102,7 +102,7 @@ struct Workers {
     /// Applications that are not assigned, and of which the cluster has a record.
     recorded: BTreeSet<ApplicationName>,
     /// Applications that were not to run and of which nothing is left.
-    over: BTreeSet<ApplicationName>,
+    over: BTreeMap<ApplicationName, Intent>,
     started: u64,
     ended: mpsc::UnboundedSender<(ApplicationName, u64)>,
 }
@@ -130,7 +130,7 @@ impl Reconciler {
             stop: stop.clone(),
             running: BTreeMap::new(),
             recorded: BTreeSet::new(),
-            over: BTreeSet::new(),
+            over: BTreeMap::new(),
             started: 0,
             ended,
         };
@@ -255,8 +255,14 @@ impl Workers {
             return;
         };
         // What it was told while it ended is not done: `fit` begins anew.
-        if worker.given.borrow().task.is_end() {
-            self.over.insert(name.clone());
+        let intent = worker.given.borrow().task.intent();
+        let is_over = match intent {
+            Intent::Run => false,
+            Intent::Orphan => true,
+            Intent::Remove | Intent::Release => self.shared.registry.is_removed(name),
+        };
+        if is_over {
+            self.over.insert(name.clone(), intent);
             self.recorded.remove(name);
         }
     }
@@ -273,9 +279,11 @@ impl Workers {
                 suspended: content.suspended,
             });
         }
-        self.over
-            .retain(|name| tasks.get(name).is_some_and(Task::is_end));
-        tasks.retain(|name, _| !self.over.contains(name));
+        self.over.retain(|name, intent| {
+            let task = tasks.get(name);
+            task.is_some_and(|task| task.intent() == *intent)
+        });
+        tasks.retain(|name, _| !self.over.contains_key(name));
         let names: BTreeSet<ApplicationName> = tasks.keys().cloned().collect();
         let is_new = |name: &ApplicationName, task: &Task| {
             let known = self.running.get(name);
@@ -292,9 +300,10 @@ impl Workers {
             }
         }
         let moved = changed.keys().cloned().collect();
+        let removes = content.tombstones.keys().cloned().collect();
         self.shared
             .registry
-            .assign(assignment.reference, &names, &moved);
+            .assign(assignment.reference, &names, &moved, &removes);
         for (name, task) in changed {
             match self.running.get(&name) {
                 Some(worker) => {

@@ -23,12 +23,15 @@ mod members;
 mod observe;
 mod plan;
 mod proof;
+mod removed;
 mod rendered;
 pub mod rollout;
 mod settle;
 mod shared;
 mod specify;
 mod step;
+mod suspend;
+mod taking;
 mod trees;
 
 #[cfg(test)]
@@ -56,6 +59,7 @@ pub use event::{
     settle_order,
 };
 pub use identity::{Credential, IssuedCertificate, Lock};
+pub use removed::is_over;
 use rollout::Rollout;
 pub use shared::Shared;
 

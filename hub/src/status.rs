@@ -2,6 +2,7 @@
 
 mod explain;
 mod filter;
+mod leaving;
 mod rollout;
 
 use flotilla_proto::v1;
@@ -68,7 +69,11 @@ pub fn cluster(
         .placed
         .keys()
         .map(|app| placement(fleet, name, cluster, app, summary_only))
-        .chain(orphans(fleet, name, cluster, summary_only))
+        .chain(
+            leaving::applications(cluster)
+                .into_iter()
+                .map(|app| placement(fleet, name, cluster, app, summary_only)),
+        )
         .collect();
     let verdict = if refusal.is_some() {
         v1::Verdict::Refused
@@ -127,11 +132,8 @@ pub fn cluster(
         health: health_to_wire(summary.health).into(),
         applications,
         reported_at: cluster.reported_at.map(timestamp_to_wire),
-        suspended: cluster
-            .report
-            .as_ref()
-            .map(|r| r.suspended.clone())
-            .unwrap_or_default(),
+        suspended: leaving::suspended(name, cluster),
+        suspension: cluster.record.suspended.as_ref().map(mark),
         created_at: Some(timestamp_to_wire(cluster.record.created_at)),
         certificate_expires_at: cluster.record.certificate_expires_at.map(timestamp_to_wire),
         current_since: cluster.current_since.map(timestamp_to_wire),
@@ -143,23 +145,6 @@ pub fn cluster(
             .filter(|one| one.holds(now))
             .map(|one| pin(name.as_str(), one)),
     })
-}
-
-/// Applications that the agent still knows and that are placed here no longer.
-fn orphans(
-    fleet: &Fleet,
-    name: &ClusterName,
-    cluster: &Cluster,
-    summary_only: bool,
-) -> Vec<v1::ApplicationInCluster> {
-    let reported = cluster
-        .report
-        .iter()
-        .flat_map(|report| report.applications.keys());
-    reported
-        .filter(|app| !cluster.placed.contains_key(*app))
-        .map(|app| placement(fleet, name, cluster, app, summary_only))
-        .collect()
 }
 
 fn placement(
@@ -190,6 +175,9 @@ fn placement(
             message: problem.message.clone(),
             ..report
         };
+    }
+    if !cluster.placed.contains_key(app) {
+        leaving::say(fleet, name, cluster, app, &mut report);
     }
     if summary_only {
         report.objects.clear();

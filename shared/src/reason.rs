@@ -236,6 +236,8 @@ reasons! {
     HookFailed,
     /// Nothing is assigned any more; objects are kept.
     NotAssigned,
+    /// It was removed on purpose, and nothing of it is left to the agent.
+    Removed,
     // --- hub
     /// No report for three heartbeats.
     Offline,

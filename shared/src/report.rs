@@ -19,6 +19,10 @@ pub const MAX_OBJECTS_SHOWN: usize = 200;
 /// Longest message, in bytes; longer ones are cut at a character's border.
 pub const MAX_MESSAGE_BYTES: usize = 1024;
 
+/// What an agent says where the hub asked it to write nothing. A hub that was restored knows by it what its
+/// store does not.
+pub const SUSPENDED_BY_HUB: &str = "suspended at the hub";
+
 /// Full state of one cluster. The latest one replaces all before it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
@@ -30,7 +34,7 @@ pub struct Report {
     pub observed_at: Timestamp,
     /// By application; boxed, since a map makes room for eleven values and most clusters have few.
     pub applications: BTreeMap<ApplicationName, Box<ApplicationReport>>,
-    /// A local freeze in the owner's words; empty: none.
+    /// A local freeze in the owner's words, or [`SUSPENDED_BY_HUB`]; empty: neither.
     pub suspended: String,
 }
 

@@ -31,11 +31,12 @@ pub(super) fn plan(inputs: &Inputs<'_>, plan: &mut Plan) {
             deletes.len(),
             inputs.inventory.len(),
             match inputs.intent {
-                Intent::Remove => {
-                    " (a removal may be confirmed in the cluster, by flotilla.dev/remove=confirmed on \
-                     the application's inventory)"
-                }
-                _ => "",
+                Intent::Remove => format!(
+                    " (to confirm the removal in the cluster: kubectl -n {} annotate configmap \
+                     flotilla-inventory-{}-0 flotilla.dev/remove=confirmed)",
+                    inputs.own_namespace, inputs.application
+                ),
+                _ => String::new(),
             },
             names.join(", "),
             if deletes.len() > names.len() {

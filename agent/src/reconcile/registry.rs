@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use flotilla_shared::assignment::AssignmentRef;
+use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::ApplicationName;
 use flotilla_shared::object::ObjectRef;
+use flotilla_shared::reason::Reason;
 use flotilla_shared::report::{ApplicationReport, Report};
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -30,6 +32,9 @@ struct Inner {
     /// Applications that were found usable, each in a pass for what is assigned to it now.
     usable: BTreeSet<ApplicationName>,
     desired_states: BTreeMap<ApplicationName, DesiredState>,
+    /// Applications that were removed on purpose and of which nothing is left: said for as long as the
+    /// assignment removes them, since silence would say nothing.
+    removed: BTreeSet<ApplicationName>,
 }
 
 /// Shared by the workers of all applications.
@@ -59,9 +64,13 @@ impl Registry {
         reference: AssignmentRef,
         names: &BTreeSet<ApplicationName>,
         changed: &BTreeSet<ApplicationName>,
+        removes: &BTreeSet<ApplicationName>,
     ) {
         let mut inner = self.inner.lock();
         inner.reference = reference;
+        inner
+            .removed
+            .retain(|name| removes.contains(name) && !changed.contains(name));
         inner.desired_states.retain(|name, _| names.contains(name));
         for name in names {
             let desired_state = inner.desired_states.entry(name.clone()).or_default();
@@ -82,13 +91,29 @@ impl Registry {
     }
 
     /// Nothing is left of an application: it has no objects, and its worker ends.
-    pub(super) fn remove(&self, name: &ApplicationName) {
+    pub(super) fn remove(
+        &self,
+        name: &ApplicationName,
+        on_purpose: bool,
+        standing: &CancellationToken,
+    ) {
         let mut inner = self.inner.lock();
+        if standing.is_cancelled() {
+            return;
+        }
+        if on_purpose {
+            inner.removed.insert(name.clone());
+        }
         inner.reports.remove(name);
         inner.usable.remove(name);
         inner.desired_states.remove(name);
         self.settle_claims(&inner);
         self.publish(&mut inner);
+    }
+
+    /// Whether an application was removed on purpose, and nothing of it is left.
+    pub(super) fn is_removed(&self, name: &ApplicationName) -> bool {
+        self.inner.lock().removed.contains(name)
     }
 
     /// What all applications want, as it changes.
@@ -192,11 +217,22 @@ impl Registry {
     }
 
     fn publish(&self, inner: &mut Inner) {
+        let mut applications = inner.reports.clone();
+        for name in &inner.removed {
+            let removed = ApplicationReport {
+                sync: SyncState::Synced,
+                health: Health::Current,
+                reason: Some(Reason::Removed),
+                message: "it was removed, and nothing of it is left to the agent".to_owned(),
+                ..ApplicationReport::default()
+            };
+            applications.insert(name.clone(), removed.into());
+        }
         let next = Report {
             sequence: 0,
             assignment: inner.reference,
             observed_at: Timestamp::now(),
-            applications: inner.reports.clone(),
+            applications,
             suspended: inner.suspended.clone(),
         };
         self.reports.send_if_modified(|current| {

@@ -14,7 +14,7 @@ use flotilla_shared::digest::Digest;
 use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::ApplicationName;
 use flotilla_shared::reason::Reason;
-use flotilla_shared::report::ApplicationReport;
+use flotilla_shared::report::{ApplicationReport, SUSPENDED_BY_HUB};
 use flotilla_shared::wire::revision_to_wire;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -66,7 +66,7 @@ impl Task {
         }
     }
 
-    fn intent(&self) -> Intent {
+    pub(super) fn intent(&self) -> Intent {
         match self {
             Self::Run { .. } => Intent::Run,
             Self::End { intent, .. } => *intent,
@@ -197,7 +197,8 @@ impl Worker {
                 continue;
             }
             if is_gone {
-                shared.registry.remove(&self.name);
+                let on_purpose = task.intent() != Intent::Orphan;
+                shared.registry.remove(&self.name, on_purpose, &standing);
                 return;
             }
             let next = Instant::now() + self.until_next();
@@ -346,9 +347,7 @@ impl Worker {
     async fn pass(&mut self, task: &Task, cancel: &CancellationToken) -> bool {
         let shared = Arc::clone(&self.shared);
         let frozen = shared.cluster.frozen().await;
-        let by_hub = task
-            .is_suspended()
-            .then(|| "suspended at the hub".to_owned());
+        let by_hub = task.is_suspended().then(|| SUSPENDED_BY_HUB.to_owned());
         let suspended = frozen.or(by_hub);
         let Some(input) = self.input(task, suspended.is_some()) else {
             self.update_report(task, None, suspended.as_deref());

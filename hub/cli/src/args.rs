@@ -1,6 +1,7 @@
 //! The command line.
 
 mod chart;
+mod application;
 mod check;
 mod commit;
 mod context;
@@ -19,6 +20,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEn
 use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName};
 
 pub(crate) use chart::{ChartCommand, ReachArgs, VendorArgs};
+pub(crate) use application::{ApplicationCommand, RemoveArgs, SuspendArgs};
 pub(crate) use check::{BundleArgs, CheckArgs};
 pub(crate) use commit::CommitPrefix;
 pub(crate) use context::{ContextCommand, LoginArgs};
@@ -223,10 +225,18 @@ pub(crate) enum Command {
     },
     /// Start no further cluster in an environment.
     Pause(Reasoned),
-    /// Let a paused environment go on, and automatic promotions in again.
+    /// Let a paused environment go on, and automatic promotions in again; or let a suspended cluster write.
     Resume {
-        /// The environment.
-        environment: EnvironmentName,
+        /// The environment or the cluster.
+        subject: String,
+    },
+    /// Ask a cluster's agent to write nothing until it is resumed. It keeps what it has, and rollouts leave it
+    /// out by name.
+    Suspend(SuspendArgs),
+    /// Take applications away on purpose.
+    Application {
+        #[command(subcommand)]
+        command: ApplicationCommand,
     },
     /// Give the failed clusters of a rollout another chance.
     Retry {

@@ -1,5 +1,6 @@
 //! What each command does: ask the hub, make a view, print it.
 
+mod application;
 mod approval;
 mod audit;
 mod bundle;
@@ -175,10 +176,12 @@ pub(crate) async fn run(args: Args, printer: &Printer) -> Result<(), Error> {
             let (action, done) = (v1::SteerAction::Pause, "no further cluster is started");
             steer::environment(&client, action, &name, &args.reason, done, printer).await
         }
-        Command::Resume { environment } => {
-            let (client, name) = (reach.connect().await?, environment.to_string());
-            let (action, done) = (v1::SteerAction::Resume, "goes on");
-            steer::environment(&client, action, &name, "", done, printer).await
+        Command::Resume { subject } => {
+            steer::resume(&reach.connect().await?, subject, printer).await
+        }
+        Command::Suspend(args) => steer::suspend(&reach.connect().await?, args, printer).await,
+        Command::Application { command } => {
+            application::run(&reach.connect().await?, command, printer).await
         }
         Command::Retry { environment } => {
             let (client, name) = (reach.connect().await?, environment.to_string());

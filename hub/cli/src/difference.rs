@@ -3,6 +3,7 @@
 
 mod objects;
 mod placement;
+mod removals;
 mod ways;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +15,7 @@ use serde::Serialize;
 
 pub(crate) use objects::ObjectChange;
 use placement::{Place, places};
+pub(crate) use removals::Taken;
 
 /// Everything that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -23,6 +25,9 @@ pub(crate) struct Difference {
     pub(crate) changes: Vec<Group>,
     /// Who gets an application that was not placed there, and who loses one.
     pub(crate) placements: Vec<Moved>,
+    /// What the fleet file takes away on purpose.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) removals: Vec<Taken>,
     /// What the fleet file says otherwise of an application.
     pub(crate) settings: Vec<Setting>,
     /// Renders that came out the same.
@@ -67,7 +72,7 @@ pub(crate) struct Moved {
     pub(crate) environment: String,
     /// Clusters that get it; an empty name is whichever follow the environment.
     pub(crate) gained: Vec<String>,
-    /// Clusters that lose it. Its objects stay there until somebody removes it.
+    /// Clusters that lose it. Its objects stay there, unless it is among `removals`.
     pub(crate) lost: Vec<String>,
 }
 
@@ -94,7 +99,10 @@ pub(crate) struct LeftOut {
 impl Difference {
     /// Whether anything differs.
     pub(crate) fn differs(&self) -> bool {
-        !self.changes.is_empty() || !self.placements.is_empty() || !self.settings.is_empty()
+        !self.changes.is_empty()
+            || !self.placements.is_empty()
+            || !self.removals.is_empty()
+            || !self.settings.is_empty()
     }
 
     /// Whether some of the new tree does not render.
@@ -143,7 +151,10 @@ impl Renders<'_> {
 
 /// Compares two sides of one repository.
 pub(crate) fn compare(old: &Side<'_>, new: &Side<'_>, repository: &RepositoryName) -> Difference {
-    let mut all = Difference::default();
+    let mut all = Difference {
+        removals: removals::taken(old.spec, new.spec),
+        ..Difference::default()
+    };
     let (mut before, mut after) = (
         Renders {
             tree: old.tree,

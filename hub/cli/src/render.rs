@@ -7,6 +7,7 @@ mod difference;
 mod list;
 mod log;
 mod promotion;
+mod removal;
 mod rollout;
 mod status;
 mod table;
@@ -18,6 +19,7 @@ pub(crate) use difference::{markdown as difference_markdown, text as difference}
 pub use list::{applications, clusters, environments, hub, tokens};
 pub use log::{entries, entry, operators};
 pub use promotion::{promotion, waiting};
+pub(crate) use removal::removal;
 pub use rollout::{decisions, rollout, rollouts};
 pub(crate) use rollout::{next, words};
 pub use status::{StatusOptions, change, moved, status};

@@ -7,7 +7,7 @@ mod rollback;
 mod rollout;
 
 use flotilla_shared::approval::SignedApproval;
-use flotilla_shared::id::{ClusterName, EnvironmentName, RepositoryName};
+use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName, RepositoryName};
 use flotilla_shared::revision::Commit;
 use jiff::Timestamp;
 
@@ -54,6 +54,20 @@ pub enum Action {
     },
     /// End a pin.
     Unpin(Subject),
+    /// Ask a cluster to write nothing.
+    Suspend(ClusterName),
+    /// Let it write again.
+    Unsuspend(ClusterName),
+    /// An application is about to be taken away in the fleet file: only noted. It is gone when the file says
+    /// so and rollouts have brought that to the clusters.
+    Remove {
+        /// Which.
+        application: ApplicationName,
+        /// Where; none: everywhere.
+        environment: Option<EnvironmentName>,
+        /// Whether its objects stay.
+        keep_objects: bool,
+    },
     /// Stand for a commit.
     Approve {
         /// Where.
@@ -109,6 +123,9 @@ impl Action {
             Self::Abort(_) => "abort",
             Self::Pin { .. } => "pin",
             Self::Unpin(_) => "unpin",
+            Self::Suspend(_) => "suspend",
+            Self::Unsuspend(_) => "resume",
+            Self::Remove { .. } => "remove application",
             Self::Approve {
                 scope: Scope::Override,
                 ..
@@ -170,7 +187,10 @@ impl Fleet {
                 subject: Subject::Cluster(name),
                 ..
             }
-            | Action::Unpin(Subject::Cluster(name)) => self.environment_of(name),
+            | Action::Unpin(Subject::Cluster(name))
+            | Action::Suspend(name)
+            | Action::Unsuspend(name) => self.environment_of(name),
+            Action::Remove { environment, .. } => environment.clone(),
         }
     }
 
@@ -236,6 +256,13 @@ impl Fleet {
                 self.set_pin(subject, None, now, &mut effects)?;
                 String::new()
             }
+            Action::Suspend(name) => self.suspend(name, Some(mark.clone()), now, &mut effects)?,
+            Action::Unsuspend(name) => self.suspend(name, None, now, &mut effects)?,
+            Action::Remove {
+                application,
+                environment,
+                keep_objects,
+            } => self.announce_removal(application, environment.as_ref(), *keep_objects)?,
             Action::Approve {
                 environment,
                 repository,
@@ -267,7 +294,9 @@ impl Fleet {
                 commit,
                 ..
             } => (vec![name.to_string()], commit.clone()),
-            Action::Unpin(Subject::Cluster(name)) => (vec![name.to_string()], None),
+            Action::Unpin(Subject::Cluster(name))
+            | Action::Suspend(name)
+            | Action::Unsuspend(name) => (vec![name.to_string()], None),
             Action::Pin { commit, .. } => (Vec::new(), commit.clone()),
             Action::Approve { commit, .. }
             | Action::Promote { commit, .. }
@@ -290,7 +319,7 @@ impl Fleet {
         Ok(effects)
     }
 
-    fn known(&self, name: &EnvironmentName) -> Result<(), ActionError> {
+    pub(super) fn known(&self, name: &EnvironmentName) -> Result<(), ActionError> {
         match self.spec.environment(name) {
             Some(_) => Ok(()),
             None => Err(ActionError::NoEnvironment(missing(
@@ -301,7 +330,7 @@ impl Fleet {
         }
     }
 
-    fn no_cluster(&self, name: &ClusterName) -> ActionError {
+    pub(super) fn no_cluster(&self, name: &ClusterName) -> ActionError {
         let names = self.clusters.keys().map(ClusterName::as_str);
         ActionError::NoCluster(missing("cluster", name.as_str(), names))
     }

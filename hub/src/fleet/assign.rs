@@ -80,6 +80,10 @@ impl Fleet {
             .as_ref()
             .and_then(|name| spec.environment(name));
         // A cluster that belongs nowhere keeps its last assignment: it is orphaned, not emptied (P10).
+        if let Some(next) = self.kept_as_it_is(name, environment.is_some()) {
+            self.give(name, next, now, effects);
+            return;
+        }
         let Some(environment) = environment else {
             return;
         };
@@ -97,17 +101,23 @@ impl Fleet {
             self.hold(name, why);
             return;
         }
-        let mut next = Assignment {
+        let tombstones = self.tombstones((name, environment), &labels, &plan, &placed, before);
+        let mut required_features = required_features(applications.values().map(|one| &**one));
+        if !tombstones.is_empty() {
+            required_features.push("tombstones".to_owned());
+        }
+        let record = self.clusters.get(name).map(|cluster| &cluster.record);
+        let next = Assignment {
             epoch: self.epoch,
             generation: Generation(floor.saturating_add(1)),
             cluster: name.clone(),
             environment: environment.name.clone(),
             issued_at: now,
-            required_features: required_features(applications.values().map(|one| &**one)),
+            required_features,
             applications,
-            tombstones: BTreeMap::new(),
+            tombstones,
             labels,
-            suspended: false,
+            suspended: record.is_some_and(|record| record.suspended.is_some()),
             approvals: self.approvals(name, environment, now),
         };
         let changed_placement = self.clusters.get_mut(name).is_some_and(|cluster| {
@@ -119,6 +129,21 @@ impl Fleet {
         if changed_placement {
             self.touch(name);
         }
+        self.give(name, next, now, effects);
+    }
+
+    /// Stores and sends an assignment where it is another one than before.
+    fn give(
+        &mut self,
+        name: &ClusterName,
+        mut next: Assignment,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(cluster) = self.clusters.get(name) else {
+            return;
+        };
+        let (previous, floor) = (cluster.assigned.clone(), cluster.floor);
         if let Some(previous) = &previous {
             let before = &previous.assignment;
             next.issued_at = before.issued_at;

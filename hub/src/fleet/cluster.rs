@@ -14,6 +14,7 @@ use flotilla_shared::wire::DecodedAssignment;
 use jiff::Timestamp;
 
 use super::event::{ClusterRecord, SessionId};
+use super::removed::is_removed;
 use super::{rendered, trees};
 
 /// Without a word for this long an agent counts as offline: three heartbeats and some slack.
@@ -170,6 +171,11 @@ impl Cluster {
             );
             health = health.max(app_health);
         }
+        for name in self.leaving() {
+            let report = self.report.as_ref().and_then(|r| r.applications.get(name));
+            let app_sync = report.map_or(SyncState::Unknown, |report| report.sync);
+            sync = sync.max(app_sync.max(SyncState::Applying));
+        }
         if self.refusal.is_some() {
             sync = SyncState::Refused;
         }
@@ -184,8 +190,24 @@ impl Cluster {
         !self.due && self.runs_what_is_assigned()
     }
 
+    /// Applications that it is to lose, and that are not gone by its agent's word.
+    pub fn leaving(&self) -> impl Iterator<Item = &ApplicationName> {
+        let assigned = self.assigned.iter();
+        let tombstones = assigned.flat_map(|one| one.assignment.tombstones.keys());
+        tombstones.filter(|name| !is_removed(self.report.as_ref(), name))
+    }
+
+    /// Whether nothing is written there, by a word of the hub's or of the cluster's own people.
+    fn is_suspended(&self) -> bool {
+        let report = self.report.as_ref();
+        self.record.suspended.is_some() || report.is_some_and(|report| !report.suspended.is_empty())
+    }
+
     fn runs_what_is_assigned(&self) -> bool {
-        if self.accepted != self.assigned_ref() || self.refusal.is_some() {
+        if self.accepted != self.assigned_ref() || self.refusal.is_some() || self.is_suspended() {
+            return false;
+        }
+        if self.leaving().next().is_some() {
             return false;
         }
         // What it said of another assignment of the same commits is no word of this one.

@@ -14,6 +14,7 @@ use super::Fleet;
 use super::cluster::{Cluster, Placed};
 use super::environment::{EnvironmentState, Pin};
 use super::plan::Plan;
+use super::removed::is_over;
 use super::rollout::{Commits, Rollout, State};
 use crate::spec::Environment;
 
@@ -70,6 +71,10 @@ impl Fleet {
         {
             return None;
         }
+        // What its agent alone knows, such as that it was suspended, is heard first.
+        if cluster.reported_at.is_none() {
+            return Some(String::new());
+        }
         let whole = placed.values().all(|placed| placed.problem.is_none());
         let decided = cluster.let_go || self.decided_since(name, environment, plan, now);
         if whole && decided {
@@ -81,7 +86,8 @@ impl Fleet {
         else {
             return Some(String::new());
         };
-        let same = report.applications.len() == applications.len()
+        let reported = report.applications.values();
+        let same = reported.filter(|one| !is_over(one)).count() == applications.len()
             && applications.iter().all(|(app, one)| {
                 let reported = report.applications.get(app);
                 let reported = reported.and_then(|reported| reported.revision.as_ref());

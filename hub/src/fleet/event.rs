@@ -15,7 +15,7 @@ use flotilla_shared::source::Directories;
 use flotilla_shared::wire::DecodedAssignment;
 use jiff::Timestamp;
 
-use super::environment::{EnvironmentState, Pin};
+use super::environment::{EnvironmentState, Mark, Pin};
 use super::identity::{Credential, IssuedCertificate};
 use super::rollout::{Progress, Rollout};
 use crate::enrolment::token::Redeemer;
@@ -43,6 +43,8 @@ pub struct ClusterRecord {
     pub certificate_expires_at: Option<Timestamp>,
     /// Kept on commits by a person.
     pub pin: Option<Pin>,
+    /// Asked by a person to write nothing.
+    pub suspended: Option<Mark>,
     /// Its certificates.
     pub credential: Credential,
 }

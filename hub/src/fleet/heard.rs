@@ -61,6 +61,7 @@ impl Fleet {
             cluster.current_since = Some(since);
         }
         let current_since = cluster.current_since;
+        self.adopt_suspension(&name, now, effects);
         let unsettled = self.clusters.get(&name);
         if unsettled.is_some_and(|one| self.is_unsettled(one)) {
             // Only now is it known what it runs.

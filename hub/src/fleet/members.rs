@@ -57,6 +57,7 @@ impl Fleet {
         let mut progress = Lookup::new(&rollout.clusters, members);
         let mut all = Vec::with_capacity(members.len());
         let source = RepositoryName::fleet_file();
+        let takes = self.takes_away(rollout);
         let respecifies = rollout.from.get(source) != rollout.target.get(source);
         let before = self.specification_among(&rollout.from);
         let after = self.specification_among(&rollout.target);
@@ -80,6 +81,7 @@ impl Fleet {
                 wave: *wave,
                 sort_key: Arc::clone(sort_key),
                 pinned: pin.is_some_and(|pin| pin.holds(now)),
+                suspended: cluster.record.suspended.is_some(),
                 online,
                 verdict: match begun {
                     // What it is to be assigned is not worked out yet.
@@ -87,7 +89,7 @@ impl Fleet {
                         Verdict::NotYet
                     }
                     Some(progress) => {
-                        let verdict = observe::verdict(cluster, rollout, &self.spec);
+                        let verdict = observe::verdict(cluster, rollout, &takes, &self.spec);
                         since_started(verdict, cluster, progress)
                     }
                     None => Verdict::NotYet,

@@ -1,6 +1,6 @@
 //! A cluster as a rollout sees it.
 
-use std::collections::{BTreeMap, btree_map};
+use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::iter::Peekable;
 
 use flotilla_shared::assignment::ApplicationAssignment;
@@ -8,9 +8,10 @@ use flotilla_shared::digest::Digest;
 use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::{ApplicationName, ClusterName};
 use flotilla_shared::reason::Reason;
-use flotilla_shared::report::ApplicationReport;
+use flotilla_shared::report::{ApplicationReport, Report};
 
 use super::cluster::Cluster;
+use super::removed::is_removed;
 use super::rollout::{Rollout, Verdict};
 use crate::spec::Spec;
 
@@ -36,7 +37,13 @@ const PASSING: &[Reason] = &[
 /// What a cluster says of exactly these commits. Only a report of the present assignment counts, and
 /// of that only what it says of commits that are in it: an application that waits for a commit of a
 /// repository that is none of them is another rollout's matter.
-pub(super) fn verdict(cluster: &Cluster, rollout: &Rollout, spec: &Spec) -> Verdict {
+/// `takes`: what the rollout takes away.
+pub(super) fn verdict(
+    cluster: &Cluster,
+    rollout: &Rollout,
+    takes: &BTreeSet<ApplicationName>,
+    spec: &Spec,
+) -> Verdict {
     let target = &rollout.target;
     let Some(assigned) = &cluster.assigned else {
         return Verdict::NotYet;
@@ -99,7 +106,34 @@ pub(super) fn verdict(cluster: &Cluster, rollout: &Rollout, spec: &Spec) -> Verd
             Verdict::NotYet | Verdict::Progressing(..) => worst = worst.or(Some(one)),
         }
     }
-    worst.unwrap_or(Verdict::Healthy(cluster.rendered_from))
+    // What an earlier rollout took away is no matter of this one: a delete that waits for the cluster's own
+    // people holds up no newer commit.
+    let tombstones = assigned.assignment.tombstones.keys();
+    let mut taken = vec![cluster.rendered_from.as_bytes().as_slice()];
+    for name in tombstones.filter(|name| takes.contains(*name)) {
+        taken.push(name.as_str().as_bytes());
+        if !is_removed(Some(report), name) {
+            worst = worst.or(Some(leaving(name, report)));
+        }
+    }
+    let from = match taken.as_slice() {
+        [_] => cluster.rendered_from,
+        // What is left renders as before, and still something is gone: it soaks.
+        _ => Digest::of_parts(taken),
+    };
+    worst.unwrap_or(Verdict::Healthy(from))
+}
+
+/// What keeps an application from being gone.
+fn leaving(name: &ApplicationName, report: &Report) -> Verdict {
+    let report = report.applications.get(name);
+    let message = report.map_or("", |report| report.message.as_str());
+    let reason = report.and_then(|report| report.reason);
+    let text = match message {
+        "" => format!("{name} is being removed"),
+        message => format!("{name} is being removed: {message}"),
+    };
+    Verdict::Progressing(reason.unwrap_or(Reason::WaitingForFinalizer), text)
 }
 
 fn application(

@@ -1,6 +1,6 @@
 //! What the environment before has proven, of commits and of what is declared.
 
-use flotilla_shared::id::{EnvironmentName, RepositoryName};
+use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName, RepositoryName};
 use flotilla_shared::revision::Commit;
 use jiff::Timestamp;
 
@@ -36,16 +36,22 @@ impl Fleet {
         };
         let difference = Difference::between(&before, &after);
         let changed: Vec<_> = difference.to_prove().collect();
+        // What the environment before is to lose, too, it loses first; what only this one loses, it cannot
+        // show.
+        let coming = self.declared.get(source);
+        let loses = |name: &&ApplicationName| {
+            coming.is_some_and(|(_, coming)| coming.removed.contains_key(*name))
+        };
+        let lost: Vec<_> = difference.to_remove().filter(loses).collect();
         let Some(from) = self
             .spec
             .environment(source)
-            .filter(|_| !changed.is_empty())
+            .filter(|_| !changed.is_empty() || !lost.is_empty())
         else {
             // A branch, labels: nothing that another environment could prove.
             return Vec::new();
         };
         // What is in force there, and what will be.
-        let coming = self.declared.get(source);
         let good = if self.has_waves(from) {
             let state = self.environments.get(source);
             state.and_then(|state| state.approved.get(fleet_file).cloned())
@@ -71,18 +77,39 @@ impl Fleet {
                 return vec![Gate::new("health", subject, Open::NotYet, text)];
             }
         }
+        for name in &lost {
+            let removes = |known: &Specification| known.removed.contains_key(*name);
+            if !known.as_deref().is_some_and(removes) {
+                let text = format!("{source} has not removed {name} yet");
+                let subject = source.to_string();
+                return vec![Gate::new("health", subject, Open::NotYet, text)];
+            }
+        }
         let runs = |cluster: &Cluster| {
-            let assigned = cluster.assigned.as_ref();
-            let assigned = assigned.map(|assigned| &assigned.assignment.applications);
-            let any = changed
-                .iter()
-                .any(|name| assigned.is_some_and(|all| all.contains_key(*name)));
+            let assigned = cluster.assigned.as_ref().map(|one| &one.assignment);
+            let any = assigned.is_some_and(|one| {
+                let mut runs = changed.iter();
+                let mut loses = lost.iter();
+                runs.any(|name| one.applications.contains_key(*name))
+                    || loses.any(|name| one.tombstones.contains_key(*name))
+            });
+            // Whoever was not told yet may have it to lose.
+            let any = any || (!lost.is_empty() && cluster.specified != good);
             match (any, cluster.specified == good) {
                 (false, _) => Runs::NothingOfIt,
                 (true, true) => Runs::It,
                 (true, false) => Runs::Another,
             }
         };
+        let mut there = self.clusters_of(source);
+        let says_anything = |name: &ClusterName| {
+            let cluster = self.clusters.get(name);
+            cluster.is_some_and(|one| runs(one) != Runs::NothingOfIt)
+        };
+        if changed.is_empty() && !there.any(says_anything) {
+            // Nobody there had it to lose.
+            return Vec::new();
+        }
         let soak = environment.gates.proof.unwrap_or_default();
         self.evidence(environment, source, (soak, true), runs, now)
     }

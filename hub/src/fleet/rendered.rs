@@ -12,14 +12,17 @@ pub(super) fn rendered_from(report: &Report, assigned: Option<&DecodedAssignment
     };
     let specified = specified(&assigned.assignment.applications);
     let mut parts: Vec<&[u8]> = vec![specified.as_bytes()];
-    for (name, app) in &report.applications {
+    // Of what is to run no more nothing is rendered.
+    let runs = &assigned.assignment.applications;
+    let rendered = report.applications.iter();
+    for (name, app) in rendered.filter(|(name, _)| runs.contains_key(*name)) {
         if app.source_digest.is_none() {
             return Digest::default();
         }
         parts.push(name.as_str().as_bytes());
         parts.push(app.source_digest.as_bytes());
     }
-    if report.applications.is_empty() {
+    if parts.len() == 1 {
         return Digest::default();
     }
     Digest::of_parts(parts)

@@ -114,6 +114,8 @@ pub enum Phase {
     Waiting,
     /// Kept where it is by a pin; takes no part.
     Pinned,
+    /// A person asked it to write nothing; takes no part.
+    Suspended,
     /// It was given the new commits.
     Started,
     /// It is healthy on them; time passes.
@@ -130,7 +132,13 @@ impl Phase {
     /// Whether it was given the new commits.
     #[must_use]
     pub fn is_touched(self) -> bool {
-        !matches!(self, Self::Waiting | Self::Pinned)
+        !matches!(self, Self::Waiting | Self::Pinned | Self::Suspended)
+    }
+
+    /// Whether the rollout waits for it, and counts it.
+    #[must_use]
+    pub fn takes_part(self) -> bool {
+        !matches!(self, Self::Pinned | Self::Suspended)
     }
 
     /// The word.
@@ -139,6 +147,7 @@ impl Phase {
         match self {
             Self::Waiting => "waiting",
             Self::Pinned => "pinned",
+            Self::Suspended => "suspended",
             Self::Started => "started",
             Self::Soaking => "soaking",
             Self::Unavailable => "unavailable",
@@ -317,6 +326,13 @@ impl Rollout {
     pub fn count(&self, phase: Phase) -> usize {
         let all = self.clusters.values();
         all.filter(|progress| progress.phase == phase).count()
+    }
+
+    /// How many clusters take part: all that nobody keeps out.
+    #[must_use]
+    pub fn taking_part(&self) -> usize {
+        let all = self.clusters.values();
+        all.filter(|progress| progress.phase.takes_part()).count()
     }
 
     /// Whether a cluster was given the new commits.

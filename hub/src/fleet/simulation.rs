@@ -8,6 +8,7 @@ mod disk;
 mod faults;
 mod laws;
 mod restore;
+mod taking;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use flotilla_shared::assignment::AssignmentRef;
 use flotilla_shared::digest::Digest;
 use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName, Epoch};
+use flotilla_shared::reason::Reason;
 use flotilla_shared::report::{ApplicationReport, Report};
 use flotilla_shared::revision::{BranchName, Commit};
 use flotilla_shared::source::{Directories, SourcePaths, TreeId};
@@ -196,6 +198,9 @@ impl Simulation {
         let before = self.disk.assignments.clone();
         self.disk.apply(effects);
         for (name, stored) in &self.disk.assignments {
+            if before.get(name).map(|one| one.decoded.reference) != Some(stored.decoded.reference) {
+                self.check_taken(name, &stored.decoded);
+            }
             let Some(last) = before.get(name) else {
                 continue;
             };
@@ -205,6 +210,7 @@ impl Simulation {
                 "generations only grow"
             );
             self.check_kept(name, last, next);
+            self.check_stays_suspended(name, last, next);
         }
     }
 

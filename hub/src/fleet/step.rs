@@ -127,8 +127,9 @@ impl Fleet {
             Event::ClusterPut(name, mut record) => {
                 self.mark_dirty(&name);
                 let cluster = self.clusters.entry(name.clone()).or_default();
-                // Pins are a person's word; they end by another one, not by an enrolment.
+                // Pins and suspensions are a person's word; they end by another one, not by an enrolment.
                 record.pin = cluster.record.pin.take();
+                record.suspended = cluster.record.suspended.take();
                 // Likewise certificates: what was issued meanwhile is not forgotten.
                 record.credential = std::mem::take(&mut cluster.record.credential);
                 if let (Some(key), None) = (cluster.record.pending.take(), &record.pending) {

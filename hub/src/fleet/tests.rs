@@ -4,6 +4,7 @@ mod holding;
 mod proof;
 mod roll;
 mod scale;
+mod taking;
 mod unchanged;
 
 use std::collections::BTreeMap;
@@ -132,7 +133,22 @@ fn current(assigned: &DecodedAssignment) -> Report {
         };
         (name.clone(), report.into())
     });
+    let removed = assigned.assignment.tombstones.keys().map(|name| {
+        let report = ApplicationReport {
+            sync: SyncState::Synced,
+            health: Health::Current,
+            reason: Some(Reason::Removed),
+            ..ApplicationReport::default()
+        };
+        (name.clone(), report.into())
+    });
+    let applications = applications.chain(removed);
+    let suspended = assigned.assignment.suspended;
     Report {
+        suspended: match suspended {
+            true => flotilla_shared::report::SUSPENDED_BY_HUB.to_owned(),
+            false => String::new(),
+        },
         sequence: 1,
         assignment: assigned.reference,
         applications: applications.collect(),

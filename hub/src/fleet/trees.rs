@@ -13,6 +13,7 @@ use flotilla_shared::source::{Directories, ROOT};
 use jiff::Timestamp;
 
 use super::environment::EnvironmentState;
+use super::removed::is_over;
 use super::rollout::{Change, Commits};
 use super::{Cluster, Fleet};
 
@@ -128,7 +129,9 @@ impl Trees {
 /// of them.
 pub(super) fn reads(report: &Report) -> Option<Digest> {
     let mut parts: Vec<&[u8]> = Vec::new();
-    for (name, application) in &report.applications {
+    // What was removed renders nothing any more.
+    let all = report.applications.iter();
+    for (name, application) in all.filter(|(_, report)| !is_over(report)) {
         let revision = application.revision.as_ref()?;
         if !application.source_paths.is_known() {
             return None;

@@ -121,7 +121,7 @@ type Word = (State, String, String);
 
 /// How a rollout stands, in a status' words.
 fn word(rollout: &Rollout, state: Option<&EnvironmentState>) -> Word {
-    let total = rollout.clusters.len() - rollout.count(Phase::Pinned);
+    let total = rollout.taking_part();
     let done = rollout.count(Phase::Done);
     let wave = match rollout.waves.len() {
         0 | 1 => String::new(),

@@ -67,6 +67,7 @@ impl Relay {
         &self,
         cluster: &ClusterName,
         application: String,
+        removal: bool,
     ) -> Result<v1::PlanResult, Status> {
         let request = self.next.fetch_add(1, Ordering::Relaxed);
         let (reply, answer) = oneshot::channel();
@@ -80,7 +81,7 @@ impl Relay {
             let question = v1::PlanRequest {
                 request,
                 application,
-                removal: false,
+                removal,
             };
             if !stream.ask(question) {
                 return Err(Status::resource_exhausted(format!(

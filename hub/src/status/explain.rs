@@ -203,7 +203,11 @@ fn explain_cluster(
         }
     }
     let suspended = cluster.report.as_ref().map(|report| &report.suspended);
-    if let Some(why) = suspended.filter(|why| !why.is_empty()) {
+    if let Some(mark) = &cluster.record.suspended {
+        let text = super::leaving::suspended(name, cluster);
+        let (reason, at) = (Some(Reason::SuspendedByHub), Some(mark.at));
+        steps.add("freeze", name.as_str(), Waiting, text, reason, at);
+    } else if let Some(why) = suspended.filter(|why| !why.is_empty()) {
         let text = format!("nothing is written inside the cluster, whatever is assigned: {why}");
         let (reason, at) = (Some(Reason::Frozen), cluster.reported_at);
         steps.add("freeze", name.as_str(), Waiting, text, reason, at);

@@ -81,13 +81,14 @@ pub fn past_rollout(rollout: &Rollout, with_clusters: bool) -> v1::RolloutStatus
         let Some(wave) = waves.get_mut(progress.wave) else {
             continue;
         };
-        if progress.unchanged && progress.phase != Phase::Pinned {
+        if progress.unchanged && progress.phase.takes_part() {
             wave.unchanged += 1;
             wave.done_unchanged += u32::from(progress.phase == Phase::Done);
         }
         *match progress.phase {
             Phase::Waiting => &mut wave.waiting,
             Phase::Pinned => &mut wave.pinned,
+            Phase::Suspended => &mut wave.suspended,
             Phase::Started => &mut wave.started,
             Phase::Soaking => &mut wave.soaking,
             Phase::Unavailable => &mut wave.unavailable,

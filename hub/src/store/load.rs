@@ -51,7 +51,7 @@ impl Store {
         for row in self
             .rows(
                 "SELECT c.name, c.environment, c.labels, c.created_at, c.cluster_uid, c.pending, \
-                 c.certificate_expires_at, a.content, r.content, c.pin, c.credential, r.current_since FROM clusters c \
+                 c.certificate_expires_at, a.content, r.content, c.pin, c.credential, r.current_since, c.suspended FROM clusters c \
                  LEFT JOIN assignments a ON a.cluster = c.name \
                  LEFT JOIN reports r ON r.cluster = c.name",
             )
@@ -129,7 +129,12 @@ impl Store {
         let expires_at: Option<i64> = row.try_get(6).map_err(self.error())?;
         let pin: Option<String> = row.try_get(9).map_err(self.error())?;
         let credential: Option<String> = row.try_get(10).map_err(self.error())?;
+        let suspended: Option<String> = row.try_get(12).map_err(self.error())?;
         let record = ClusterRecord {
+            suspended: suspended
+                .map(|mark| serde_json::from_str(&mark))
+                .transpose()
+                .map_err(|_| damaged())?,
             environment: environment
                 .map(|e| e.parse())
                 .transpose()

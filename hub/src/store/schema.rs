@@ -61,6 +61,7 @@ const MIGRATIONS: &[&[&str]] = &[
          event TEXT NOT NULL)",
         "CREATE TABLE told (target TEXT PRIMARY KEY, state TEXT NOT NULL)",
     ],
+    &["ALTER TABLE clusters ADD COLUMN suspended TEXT"],
 ];
 
 /// The version this hub knows.

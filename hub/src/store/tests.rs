@@ -394,6 +394,7 @@ async fn s05_a_migration_that_was_cut_short_is_not_there_at_all() {
     for sql in [
         "INSERT INTO clusters (name, labels, created_at, cluster_uid) VALUES ('old', '{}', 0, '')",
         "ALTER TABLE clusters DROP COLUMN pin",
+        "ALTER TABLE clusters DROP COLUMN suspended",
         "ALTER TABLE clusters DROP COLUMN credential",
         "ALTER TABLE tokens DROP COLUMN revoked_at",
         "DROP TABLE retired",

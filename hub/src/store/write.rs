@@ -34,13 +34,13 @@ struct Table {
 
 const CLUSTERS: Table = Table {
     insert: "INSERT INTO clusters (name, environment, labels, created_at, cluster_uid, pending, \
-             certificate_expires_at, pin, credential) VALUES ",
-    columns: 9,
+             certificate_expires_at, pin, credential, suspended) VALUES ",
+    columns: 10,
     conflict: " ON CONFLICT (name) DO UPDATE SET environment = excluded.environment, \
                labels = excluded.labels, cluster_uid = excluded.cluster_uid, \
                pending = excluded.pending, \
                certificate_expires_at = excluded.certificate_expires_at, pin = excluded.pin, \
-               credential = excluded.credential",
+               credential = excluded.credential, suspended = excluded.suspended",
 };
 
 const ASSIGNMENTS: Table = Table {
@@ -350,6 +350,7 @@ fn cluster_row(name: &ClusterName, record: &ClusterRecord) -> Result<Vec<Value>,
         Value::Number(record.certificate_expires_at.map(Timestamp::as_millisecond)),
         Value::Text(record.pin.as_ref().map(json).transpose()?),
         Value::Text(Some(json(&record.credential)?)),
+        Value::Text(record.suspended.as_ref().map(json).transpose()?),
     ])
 }
 

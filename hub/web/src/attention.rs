@@ -16,7 +16,7 @@ pub const MOST: usize = 20;
 pub struct Need {
     /// Since when it waits, where that is known.
     pub since: Option<Timestamp>,
-    /// In a word: `approval`, `halted`, `paused`, `pending`, `locked`, `held`, `branch`, `ahead`.
+    /// In a word: `approval`, `halted`, `paused`, `pending`, `locked`, `suspended`, `held`, `branch`, `ahead`.
     pub kind: &'static str,
     /// The environment or cluster.
     pub subject: String,
@@ -226,10 +226,19 @@ fn of_cluster(cluster: &Cluster, all: &mut Vec<Need>) {
             None,
         ));
     }
+    if let Some(mark) = &cluster.suspension {
+        all.push(need(
+            "suspended",
+            mark.at,
+            format!("is suspended by {}: {}", mark.by, mark.reason),
+            format!("flotilla resume {name}"),
+            None,
+        ));
+    }
 }
 
 /// Reasons for which an agent holds a delete until somebody decides.
-const HELD: [&str; 2] = ["DeleteBudget", "ConfirmationRequired"];
+const HELD: [&str; 3] = ["DeleteBudget", "ConfirmationRequired", "ProtectedKind"];
 
 /// Deletes that agents hold, gathered by environment and application.
 fn held(mirror: &Mirror, all: &mut Vec<Need>) {

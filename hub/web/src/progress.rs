@@ -112,6 +112,7 @@ fn bar(wave: &Wave, present: bool, now: Timestamp) -> Bar {
         ("waiting", wave.waiting.saturating_sub(wave.offline)),
         ("offline", wave.offline),
         ("pinned", wave.pinned),
+        ("suspended", wave.suspended),
     ]
     .into_iter()
     .filter(|(_, count)| *count > 0)
@@ -139,7 +140,7 @@ fn bar(wave: &Wave, present: bool, now: Timestamp) -> Bar {
     Bar {
         name: wave.name.clone(),
         present,
-        total: wave.total() + wave.pinned,
+        total: wave.total() + wave.pinned + wave.suspended,
         summary: if summary.is_empty() {
             "no clusters".to_owned()
         } else {

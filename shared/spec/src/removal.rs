@@ -148,8 +148,7 @@ impl Spec {
 }
 
 /// What becomes of the objects of an application that a cluster of the environment is to lose.
-#[must_use]
-pub fn removed_from(
+pub(super) fn removed_from(
     removals: &Removals,
     application: &ApplicationName,
     cluster: &ClusterName,

@@ -8,7 +8,7 @@ use flotilla_shared::wire::{health_from_wire, sync_from_wire};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Pin, Revision, is_empty, labels, moment, text};
+use super::{Mark, Pin, Revision, is_empty, labels, moment, text};
 
 /// Whether a cluster's agent is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -97,6 +97,9 @@ pub struct Cluster {
     /// What keeps it on commits, whatever its environment does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pin: Option<Pin>,
+    /// Who asked at the hub that it writes nothing; `suspended` has it in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suspension: Option<Mark>,
 }
 
 /// One application in one cluster.
@@ -247,6 +250,7 @@ impl From<&v1::ClusterStatus> for Cluster {
             certificate_expires_at: moment(wire.certificate_expires_at.as_ref()),
             pending_fingerprint: text(&wire.pending_fingerprint),
             pin: wire.pin.as_ref().map(Pin::from),
+            suspension: wire.suspension.as_ref().map(Mark::from),
         }
     }
 }
@@ -276,6 +280,7 @@ impl Cluster {
             && !self.refused
             && self.assigned_generation.is_some()
             && self.assigned_generation == self.accepted_generation
+            && self.suspended.is_empty()
             && self.applications.iter().all(Placement::is_current)
     }
 }

@@ -147,6 +147,8 @@ pub struct Wave {
     pub failed: u32,
     /// Kept out by a pin.
     pub pinned: u32,
+    /// Kept out, since a person asked them to write nothing.
+    pub suspended: u32,
     /// Render the same from the new commits as before, as far as that is known.
     pub unchanged: u32,
     /// How many people must approve before it begins.
@@ -191,7 +193,7 @@ pub struct Progress {
     pub cluster: String,
     /// Its wave.
     pub wave: String,
-    /// waiting, pinned, started, soaking, unavailable, done or failed.
+    /// waiting, pinned, suspended, started, soaking, unavailable, done or failed.
     pub phase: String,
     /// Since when.
     pub since: Option<Timestamp>,
@@ -243,6 +245,7 @@ impl From<&v1::RolloutStatus> for Rollout {
                     done: wave.done,
                     failed: wave.failed,
                     pinned: wave.pinned,
+                    suspended: wave.suspended,
                     unchanged: wave.unchanged,
                     approvals: wave.approvals,
                     approved_by: wave.approved_by.iter().map(|name| text(name)).collect(),

@@ -17,6 +17,7 @@ mod away;
 mod charts;
 mod commits;
 mod drift;
+mod taking;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -398,7 +398,11 @@ fn about_clusters(group: &mut Group, all: &[Cluster], hub: Option<&str>, now: Ti
         let hint = "flotilla explain NAME says why";
         group.wrong(format!("refuse what they are assigned: {who}"), hint);
     }
-    if let Some((_, who)) = of(&|one| !one.suspended.is_empty()) {
+    if let Some((_, who)) = of(&|one| one.suspension.is_some()) {
+        let hint = "flotilla resume NAME lets one write again";
+        group.look(format!("suspended: {who}"), hint);
+    }
+    if let Some((_, who)) = of(&|one| !one.suspended.is_empty() && one.suspension.is_none()) {
         group.look(format!("frozen by their own people: {who}"), "");
     }
     // An agent renews at two thirds of its certificate's life, so that one in its end renews no more.

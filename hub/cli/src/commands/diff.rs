@@ -37,6 +37,7 @@ pub(super) async fn run(
     let request = client.request(v1::DiffRequest {
         cluster: cluster.to_string(),
         application: application.map(|name| name.to_string()).unwrap_or_default(),
+        removal: false,
     });
     let response = client.api().diff(request).await?.into_inner();
     let plans: Vec<ApplicationPlan> = response

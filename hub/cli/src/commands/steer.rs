@@ -5,7 +5,7 @@ use flotilla_shared::revision::Commit;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{approval, commit, repository, rollout};
-use crate::args::{ApproveArgs, PinArgs, SubjectArgs};
+use crate::args::{ApproveArgs, PinArgs, SubjectArgs, SuspendArgs};
 use crate::client::Client;
 use crate::error::Error;
 use crate::printer::Printer;
@@ -141,6 +141,61 @@ pub(super) async fn unpin(
     };
     send(client, request).await?;
     printer.say(&format!("{name} is no longer pinned"));
+    Ok(())
+}
+
+/// Lets a paused environment or a suspended cluster go on, whichever has the name.
+pub(super) async fn resume(
+    client: &Client,
+    subject: String,
+    printer: &Printer,
+) -> Result<(), Error> {
+    let environments = client.environments().await?;
+    let environment = environments.iter().find(|one| one.name == subject);
+    let is_stopped = environment.is_none_or(|one| one.paused.is_some() || one.hold.is_some());
+    // A cluster may have an environment's name; then what is stopped is meant.
+    let cluster = match (environment, is_stopped) {
+        (None, _) => true,
+        (Some(_), true) => false,
+        (Some(_), false) => {
+            let filter = v1::ClusterFilter::default();
+            let clusters = client.clusters(&filter, true).await?;
+            clusters
+                .iter()
+                .any(|one| one.name == subject && !one.suspended.is_empty())
+        }
+    };
+    if !cluster {
+        let (action, done) = (v1::SteerAction::Resume, "goes on");
+        return self::environment(client, action, &subject, "", done, printer).await;
+    }
+    let request = v1::SteerRequest {
+        action: v1::SteerAction::Resume.into(),
+        cluster: subject.clone(),
+        ..v1::SteerRequest::default()
+    };
+    send(client, request).await?;
+    printer.say(&format!("{subject} writes again, what is right for it now"));
+    Ok(())
+}
+
+pub(super) async fn suspend(
+    client: &Client,
+    args: SuspendArgs,
+    printer: &Printer,
+) -> Result<(), Error> {
+    let request = v1::SteerRequest {
+        action: v1::SteerAction::Suspend.into(),
+        cluster: args.cluster.to_string(),
+        reason: args.reason,
+        ..v1::SteerRequest::default()
+    };
+    send(client, request).await?;
+    let name = args.cluster;
+    printer.say(&format!(
+        "{name} is suspended: its agent writes nothing once it has heard of it, and rollouts leave it out; \
+         flotilla resume {name} ends it"
+    ));
     Ok(())
 }
 

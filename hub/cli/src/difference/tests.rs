@@ -250,3 +250,28 @@ fn markdown_fits_and_takes_no_word_from_the_tree_for_its_own() {
     assert!(text.contains("\n`````diff\n"), "{text}");
     assert!(render::difference_markdown(&all, 900).len() <= 900);
 }
+
+#[test]
+fn what_is_taken_away_on_purpose_is_told_apart_from_what_vanishes() {
+    let far = "- {name: far, repository: other, path: far}\n";
+    let vanished = FLEET.replace(far, "");
+    let removed = format!("{vanished}removed: [{{application: far, environments: [prod]}}]\n");
+    let (old, new) = (tree(&[]), tree(&[]));
+    let text =
+        |fleet: &str| render::difference(&diff_of(FLEET, fleet, &old, &new), render::Paint::Plain);
+    assert!(
+        text(&vanished)
+            .contains("far in prod is no longer placed on eu-1, eu-2, us-1; its objects stay")
+    );
+    let told = text(&removed);
+    assert!(
+        told.contains("- far is removed in prod; its objects are deleted")
+            && !told
+                .contains("far in prod is no longer placed on eu-1, eu-2, us-1; its objects stay"),
+        "{told}"
+    );
+    // An entry that stays is no news.
+    assert!(!diff_of(&removed, &removed, &old, &new).differs());
+    let kept = removed.replace("[prod]}", "[prod], keepObjects: true}");
+    assert!(text(&kept).contains("its objects stay, and nobody manages them"));
+}

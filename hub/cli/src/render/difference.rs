@@ -70,6 +70,12 @@ fn summary(all: &Difference) -> String {
     if gained + lost > 0 {
         parts.push(format!("placements: {gained} gained, {lost} lost"));
     }
+    if !all.removals.is_empty() {
+        parts.push(format!(
+            "{} removed on purpose",
+            count(all.removals.len(), "application")
+        ));
+    }
     if !all.settings.is_empty() {
         parts.push(format!(
             "{} with other settings",
@@ -135,11 +141,16 @@ pub(crate) fn text(all: &Difference, paint: Paint) -> String {
         }
         if !one.lost.is_empty() {
             let line = format!(
-                "- {place} is no longer placed on {}; its objects stay",
-                names(&one.lost)
+                "- {place} is no longer placed on {}{}",
+                names(&one.lost),
+                stays(all, one)
             );
             let _ = writeln!(out, "{}", paint.paint(Tone::Bad, &line));
         }
+    }
+    for one in &all.removals {
+        let line = format!("- {}", one.words());
+        let _ = writeln!(out, "{}", paint.paint(Tone::Bad, &line));
     }
     for one in &all.settings {
         let line = format!("~ {}: other {}", one.application, one.keys.join(", "));
@@ -189,11 +200,12 @@ pub(crate) fn markdown(all: &Difference, limit: usize) -> String {
         }
         if !one.lost.is_empty() {
             let lost = plain(&names(&one.lost));
-            let _ = writeln!(
-                top,
-                "- {place} is no longer placed on {lost}; its objects stay"
-            );
+            let stays = stays(all, one);
+            let _ = writeln!(top, "- {place} is no longer placed on {lost}{stays}");
         }
+    }
+    for one in &all.removals {
+        let _ = writeln!(top, "- **{}**", plain(&one.words()));
     }
     for one in &all.settings {
         let _ = writeln!(
@@ -240,5 +252,14 @@ fn section(group: &Group) -> Section {
     Section {
         title: format!("{}: {first}{more}", count(group.objects.len(), "object")),
         text,
+    }
+}
+
+/// What becomes of the objects of an application that loses its place.
+fn stays(all: &Difference, lost: &crate::difference::Moved) -> &'static str {
+    let mut removals = all.removals.iter();
+    match removals.any(|one| one.deletes(&lost.application, &lost.environment)) {
+        true => "",
+        false => "; its objects stay",
     }
 }

@@ -275,6 +275,9 @@ fn wave_note(wave: &Wave, rollout: &Rollout) -> String {
     if wave.pinned > 0 {
         notes.push(format!("{} pinned", wave.pinned));
     }
+    if wave.suspended > 0 {
+        notes.push(format!("{} suspended", wave.suspended));
+    }
     if !rollout.is_over() {
         if wave.soak_seconds > 0 && wave.done < wave.total() {
             notes.push(format!("soaks {}", span(i64::from(wave.soak_seconds))));

@@ -226,3 +226,78 @@ fn a_variable_that_is_set_to_nothing_counts_as_not_set() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(stdout(&output).contains("prod"), "{}", stdout(&output));
 }
+
+#[test]
+fn a_removal_is_shown_asked_for_noted_and_printed_for_the_fleet_file() {
+    let fake = Fake::default();
+    let steered = fake.steered.clone();
+    let hub = Hub::start(fake);
+    let remove = ["application", "remove", "guestbook", "--env", "prod"];
+    let asked = hub.run(&remove);
+    assert_eq!(asked.status.code(), Some(2));
+    assert!(stderr(&asked).contains("give --yes"), "{}", stderr(&asked));
+    let shown = hub.run(&[&remove[..], &["--dry-run"]].concat());
+    assert_eq!(shown.status.code(), Some(0), "{}", stderr(&shown));
+    assert!(steered.lock().is_empty(), "nothing was noted");
+    let preview = stderr(&shown);
+    assert!(preview.contains("prod: prod-1, prod-2\n"), "{preview}");
+    assert!(preview.contains("  - delete Service web/gone"), "{preview}");
+    assert!(
+        preview.contains("= stays  Namespace web/old  (ProtectedKind: "),
+        "{preview}"
+    );
+    let lines = "removed:\n- application: guestbook\n  environments: [prod]\n";
+    assert_eq!(stdout(&shown), lines);
+    let done = hub.run(&[&remove[..], &["--yes", "--keep-objects"]].concat());
+    assert_eq!(done.status.code(), Some(0), "{}", stderr(&done));
+    assert_eq!(stdout(&done), format!("{lines}  keepObjects: true\n"));
+    let steered = steered.lock();
+    let [one] = steered.as_slice() else {
+        panic!("{steered:?}");
+    };
+    assert_eq!(one.action(), v1::SteerAction::RemoveApplication);
+    assert_eq!(
+        (
+            one.application.as_str(),
+            one.environment.as_str(),
+            one.keep_objects
+        ),
+        ("guestbook", "prod", true)
+    );
+    let unknown = hub.run(&["application", "remove", "nope", "--yes"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(stderr(&unknown).contains("no cluster knows an application nope"));
+}
+
+#[test]
+fn resume_knows_environments_from_clusters() {
+    let fake = Fake::default();
+    let steered = fake.steered.clone();
+    let hub = Hub::start(fake);
+    for arguments in [
+        &["suspend", "prod-1", "--reason", "the storage is moved"][..],
+        &["resume", "prod-1"],
+        &["resume", "prod"],
+    ] {
+        let output = hub.run(arguments);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    }
+    assert_eq!(
+        hub.run(&["suspend", "prod-1"]).status.code(),
+        Some(2),
+        "without a reason"
+    );
+    let steered = steered.lock();
+    let said: Vec<(v1::SteerAction, &str, &str)> = steered
+        .iter()
+        .map(|one| (one.action(), one.cluster.as_str(), one.environment.as_str()))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            (v1::SteerAction::Suspend, "prod-1", ""),
+            (v1::SteerAction::Resume, "prod-1", ""),
+            (v1::SteerAction::Resume, "", "prod"),
+        ]
+    );
+}

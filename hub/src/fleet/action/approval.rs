@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::super::Fleet;
 use super::super::environment::{Approval, MAX_APPROVALS, Mark, Scope, push};
 use super::super::event::{AuditEntry, Effect};
-use super::super::rollout::{Phase, Rollout};
+use super::super::rollout::Rollout;
 use super::super::settle::HUB;
 use super::ActionError;
 use crate::spec::{Members, WhenEmpty};
@@ -130,7 +130,7 @@ impl Fleet {
         !rollout.state.is_over()
             && index.is_some_and(|index| {
                 let mut all = rollout.clusters.values();
-                !all.any(|one| one.wave == index && one.phase != Phase::Pinned)
+                !all.any(|one| one.wave == index && one.phase.takes_part())
             })
     }
 

@@ -26,7 +26,7 @@ impl Rollout {
         let passed = self.passed(now);
         let passing = self.meet(world, now, &mut changes);
         self.judge(world, passed, now, &mut changes);
-        let total = self.clusters.len() - self.count(Phase::Pinned);
+        let total = self.taking_part();
         if self.goes_on(world, total, now) {
             if passing && world.held.is_none() {
                 self.pass(world, now, &mut changes);
@@ -57,12 +57,17 @@ impl Rollout {
         for ((name, progress), (_, seen)) in self.clusters.iter_mut().zip(world.clusters) {
             let wave = seen.wave.max(self.wave);
             let before = (progress.wave, progress.phase);
-            if seen.pinned {
-                if progress.phase != Phase::Pinned {
-                    progress.enter(Phase::Pinned, now);
-                }
-            } else if progress.phase == Phase::Pinned {
-                progress.enter(Phase::Waiting, now);
+            let out = match (seen.suspended, seen.pinned) {
+                (true, _) => Some(Phase::Suspended),
+                (false, true) => Some(Phase::Pinned),
+                (false, false) => None,
+            };
+            match (out, progress.phase) {
+                (Some(out), phase) if out != phase => progress.enter(out, now),
+                // What it was given before it was suspended is what it goes on with.
+                (None, Phase::Suspended) if progress.started_at.is_some() => progress.start(now),
+                (None, phase) if !phase.takes_part() => progress.enter(Phase::Waiting, now),
+                _ => {}
             }
             if !progress.phase.is_touched() {
                 progress.wave = wave;
@@ -207,7 +212,7 @@ impl Rollout {
         }
         if behind > 0 {
             let names = self.names(
-                |progress, _| !matches!(progress.phase, Phase::Done | Phase::Pinned),
+                |progress, _| progress.phase != Phase::Done && progress.phase.takes_part(),
                 world,
             );
             note.push_str(&format!(
@@ -218,6 +223,13 @@ impl Rollout {
         let pinned = self.names(|progress, _| progress.phase == Phase::Pinned, world);
         if !pinned.is_empty() {
             note.push_str(&format!("; left out by pins: {}", listed(&pinned)));
+        }
+        let suspended = self.names(|progress, _| progress.phase == Phase::Suspended, world);
+        if !suspended.is_empty() {
+            note.push_str(&format!(
+                "; left out since suspended: {}",
+                listed(&suspended)
+            ));
         }
         self.end(State::Succeeded, note, now);
     }

@@ -31,6 +31,7 @@ struct Tally {
     in_doubt: bool,
     open: bool,
     pinned: Vec<ClusterName>,
+    suspended: Vec<ClusterName>,
 }
 
 impl Rollout {
@@ -49,7 +50,8 @@ impl Rollout {
             |progress, seen| {
                 progress.wave <= self.wave
                     && !seen.online
-                    && !matches!(progress.phase, Phase::Done | Phase::Failed | Phase::Pinned)
+                    && !matches!(progress.phase, Phase::Done | Phase::Failed)
+                    && progress.phase.takes_part()
             },
             world,
         );
@@ -88,12 +90,10 @@ impl Rollout {
             if progress.wave != self.wave {
                 continue;
             }
-            if progress.phase == Phase::Pinned {
-                tally.pinned.push(name.clone());
-                continue;
-            }
-            tally.members += 1;
+            tally.members += usize::from(progress.phase.takes_part());
             match progress.phase {
+                Phase::Pinned => tally.pinned.push(name.clone()),
+                Phase::Suspended => tally.suspended.push(name.clone()),
                 Phase::Done if progress.unchanged => {}
                 Phase::Done => tally.proven += 1,
                 Phase::Failed => tally.failed.push(name.clone()),
@@ -147,9 +147,15 @@ impl Rollout {
         if given >= needed {
             return Standing::Complete;
         }
-        let why = match tally.pinned.as_slice() {
-            [] => "has no cluster".to_owned(),
-            pinned => format!("is pinned away ({})", listed(pinned)),
+        let why = match (tally.pinned.as_slice(), tally.suspended.as_slice()) {
+            ([], []) => "has no cluster".to_owned(),
+            (pinned, []) => format!("is pinned away ({})", listed(pinned)),
+            ([], suspended) => format!("is suspended ({})", listed(suspended)),
+            (pinned, suspended) => format!(
+                "is pinned away ({}) or suspended ({})",
+                listed(pinned),
+                listed(suspended)
+            ),
         };
         Standing::Waits(format!(
             "wave {} {why}, so that nothing is proven there: {given} of {} to go on without it              (flotilla approve {} --wave {})",
@@ -161,7 +167,7 @@ impl Rollout {
     }
 
     fn is_ill(&self, world: &World<'_>) -> bool {
-        let total = self.clusters.len() - self.count(Phase::Pinned);
+        let total = self.taking_part();
         let unavailable = self.names(
             |progress, seen| progress.phase == Phase::Unavailable && seen.online,
             world,
@@ -171,12 +177,12 @@ impl Rollout {
 
     /// Why nobody is there to prove anything, and what helps.
     pub(super) fn nobody(&self) -> String {
-        let pinned: Vec<ClusterName> = self
-            .clusters
-            .iter()
-            .filter(|(_, progress)| progress.phase == Phase::Pinned)
-            .map(|(name, _)| name.clone())
-            .collect();
+        let of = |phase: Phase| -> Vec<ClusterName> {
+            let all = self.clusters.iter();
+            let all = all.filter(|(_, progress)| progress.phase == phase);
+            all.map(|(name, _)| name.clone()).collect()
+        };
+        let (pinned, suspended) = (of(Phase::Pinned), of(Phase::Suspended));
         if self.clusters.is_empty() {
             return format!(
                 "{} has no cluster that could run it; it begins with the first",
@@ -187,6 +193,17 @@ impl Rollout {
             return format!(
                 "every cluster is pinned: {}; it begins when one is unpinned (flotilla unpin --cluster NAME)",
                 listed(&pinned)
+            );
+        }
+        if pinned.len() + suspended.len() == self.clusters.len() {
+            let pinned = match pinned.as_slice() {
+                [] => String::new(),
+                pinned => format!("; pinned: {}", listed(pinned)),
+            };
+            return format!(
+                "every cluster is kept out, suspended: {}{pinned}; it begins when one is resumed (flotilla \
+                 resume NAME)",
+                listed(&suspended)
             );
         }
         "no cluster has come to it; it waits for one that is online".to_owned()

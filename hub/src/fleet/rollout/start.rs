@@ -31,7 +31,7 @@ impl Rollout {
         let mut waiting = Vec::new();
         let (mut members, mut running) = (0usize, 0usize);
         for (name, progress, seen) in self.pairs(world) {
-            if progress.wave != self.wave || progress.phase == Phase::Pinned {
+            if progress.wave != self.wave || !progress.phase.takes_part() {
                 continue;
             }
             members += 1;
@@ -107,7 +107,7 @@ impl Rollout {
     pub(super) fn offline_note(&self, world: &World<'_>, total: usize) -> String {
         let offline = self.names(
             |progress, seen| {
-                progress.wave <= self.wave && !seen.online && progress.phase != Phase::Pinned
+                progress.wave <= self.wave && !seen.online && progress.phase.takes_part()
             },
             world,
         );

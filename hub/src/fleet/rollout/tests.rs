@@ -97,6 +97,7 @@ impl Bench {
                 wave: 0,
                 sort_key: "".into(),
                 pinned: false,
+                suspended: false,
                 online: true,
                 verdict: Verdict::NotYet,
                 heard_at: None,

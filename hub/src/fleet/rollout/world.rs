@@ -43,6 +43,8 @@ pub struct Observation {
     pub sort_key: Arc<str>,
     /// A pin keeps it out.
     pub pinned: bool,
+    /// A person asked it to write nothing.
+    pub suspended: bool,
     /// Whether it is heard from.
     pub online: bool,
     /// What it says.

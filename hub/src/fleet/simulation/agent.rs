@@ -1,5 +1,7 @@
 //! An agent as far as a hub can tell.
 
+use flotilla_shared::report::SUSPENDED_BY_HUB;
+
 use super::*;
 
 /// An agent: keeps what it accepted, applies after a while, reports.
@@ -24,6 +26,16 @@ impl Agent {
         let Some(decoded) = &self.assignment else {
             return;
         };
+        if decoded.assignment.suspended {
+            // It says what it was, and does nothing.
+            if self.report.assignment != decoded.reference {
+                self.report.sequence += 1;
+                self.report.assignment = decoded.reference;
+                self.report.suspended = SUSPENDED_BY_HUB.to_owned();
+                self.digest = Digest::of(format!("{:?}", self.report).as_bytes());
+            }
+            return;
+        }
         let ready = self
             .applied_at
             .is_some_and(|at| now.duration_since(at) >= SignedDuration::from_secs(3));
@@ -49,8 +61,17 @@ impl Agent {
             };
             (name.clone(), Box::new(report))
         });
+        let removed = decoded.assignment.tombstones.keys().map(|name| {
+            let report = ApplicationReport {
+                sync: SyncState::Synced,
+                health: Health::Current,
+                reason: ready.then_some(Reason::Removed),
+                ..ApplicationReport::default()
+            };
+            (name.clone(), Box::new(report))
+        });
         let applications: BTreeMap<ApplicationName, Box<ApplicationReport>> =
-            applications.collect();
+            applications.chain(removed).collect();
         if ready
             && applications
                 .values()
@@ -58,7 +79,11 @@ impl Agent {
         {
             self.ran.insert(decoded.reference);
         }
-        if applications != self.report.applications || self.report.assignment != decoded.reference {
+        let was_suspended = !self.report.suspended.is_empty();
+        if applications != self.report.applications
+            || self.report.assignment != decoded.reference
+            || was_suspended
+        {
             self.report = Report {
                 sequence: self.report.sequence + 1,
                 assignment: decoded.reference,

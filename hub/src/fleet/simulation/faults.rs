@@ -40,7 +40,7 @@ impl Simulation {
                 if let Some(had) = had
                     && had.reference.place() < decoded.reference.place()
                 {
-                    self.check_kept(&name, &had, &decoded);
+                    self.check_web_kept(&name, &had, &decoded);
                 }
                 let Some(agent) = self.agents.get_mut(&name) else {
                     return;
@@ -187,7 +187,17 @@ impl Simulation {
                 }
                 assert!(progress.unchanged, "{name} ran ahead in {}", rollout.id);
                 let commit = rollout.target.values().next().unwrap();
-                let assigned = self.hub.clusters()[name].assigned.as_ref().unwrap();
+                let cluster = &self.hub.clusters()[name];
+                let assigned = cluster.assigned.as_ref().unwrap();
+                // What the file has just taken out is not assigned any more, and was rendered before.
+                let known = cluster.report.iter().flat_map(|one| &one.applications);
+                let known = known.filter(|(_, report)| !is_over(report));
+                if !known
+                    .map(|(app, _)| app)
+                    .eq(assigned.assignment.applications.keys())
+                {
+                    continue;
+                }
                 let rendered = assigned.assignment.applications.iter().map(|(app, one)| {
                     let source_digest = Digest::of(&tree(commit, one.path.as_str()));
                     let report = ApplicationReport {
@@ -271,7 +281,9 @@ impl Simulation {
                 };
                 self.act(&action);
             }
-            22..60 => self.agents_act(0.3),
+            22..23 => self.edit(),
+            23..24 => self.suspend_or_resume(),
+            24..60 => self.agents_act(0.3),
             60..63 => self.read_trees(),
             63..70 => {
                 self.now = self

@@ -53,7 +53,23 @@ impl Simulation {
         after: &DecodedAssignment,
     ) {
         let after = &after.assignment;
-        for app in before.assignment.applications.keys() {
+        if before.assignment.environment != after.environment {
+            return;
+        }
+        // What no rollout has brought, or one that was rolled back, is not in force there.
+        let cluster = &self.hub.clusters()[name];
+        let in_force = cluster.specified.as_ref();
+        let in_force = in_force.and_then(|revision| self.hub.specification(revision));
+        let in_force = |app: &ApplicationName| {
+            let known = in_force.as_ref();
+            known.is_none_or(|known| known.applications.contains_key(app))
+        };
+        for app in before
+            .assignment
+            .applications
+            .keys()
+            .filter(|app| in_force(app))
+        {
             let application = self.hub.spec.applications.get(app);
             let placed = application.is_some_and(|application| {
                 let placement = &application.placement;
@@ -91,6 +107,10 @@ impl Simulation {
             };
             let assigned = cluster.assigned.as_ref().expect("something is assigned");
             assert!(
+                !assigned.assignment.suspended,
+                "{name} is suspended and counts as done"
+            );
+            assert!(
                 agent.ran.contains(&assigned.reference),
                 "{name} counts as done in {id} and never ran {:?}",
                 assigned.reference
@@ -111,6 +131,7 @@ impl Simulation {
     /// Faults stop; everything must come to rest where the heads say, by itself.
     pub(super) fn converge(&mut self) {
         self.calm = true;
+        self.take_nothing();
         self.network.clear();
         for agent in self.agents.values_mut() {
             agent.cut = false;

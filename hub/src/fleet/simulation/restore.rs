@@ -114,7 +114,10 @@ impl Simulation {
         };
         let epoch = self.backups.epoch + 1;
         for (app, one) in &before.assignment.applications {
-            let given = &next.assignment.applications[app];
+            // What the file does not place any more is another law's matter.
+            let Some(given) = next.assignment.applications.get(app) else {
+                continue;
+            };
             if given.revision.commit == one.revision.commit {
                 self.backups.held += 1;
                 continue;

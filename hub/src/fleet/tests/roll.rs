@@ -33,6 +33,10 @@ pub(super) struct World {
     bad: Vec<Commit>,
     /// Directories in which nothing becomes healthy.
     pub(super) bad_paths: Vec<String>,
+    /// Clusters that hold the deletes of what is removed.
+    pub(super) holding: Vec<String>,
+    /// Clusters whose agents do and say nothing.
+    pub(super) silent: Vec<String>,
     pub(super) audit: Vec<AuditEntry>,
     /// What is in the store of environments' specifications.
     pub(super) kept: BTreeMap<Commit, crate::spec::Specification>,
@@ -51,6 +55,8 @@ impl World {
             branches: BTreeMap::new(),
             bad: Vec::new(),
             bad_paths: Vec::new(),
+            holding: Vec::new(),
+            silent: Vec::new(),
             audit: Vec::new(),
             kept: BTreeMap::new(),
         };
@@ -141,8 +147,19 @@ impl World {
         let (Some((session, _)), Some(assigned)) = (one.session, one.assigned.clone()) else {
             return;
         };
+        if self.silent.iter().any(|silent| silent == cluster) {
+            return;
+        }
         let mut report = current(&assigned);
-        for (name, app) in &mut report.applications {
+        let holds = self.holding.iter().any(|holding| holding == cluster);
+        for app in report.applications.values_mut() {
+            if holds && app.reason == Some(Reason::Removed) {
+                app.reason = Some(Reason::DeleteBudget);
+                app.message = "confirm it".to_owned();
+            }
+        }
+        let run = report.applications.iter_mut();
+        for (name, app) in run.filter(|(_, app)| app.revision.is_some()) {
             let commit = app.revision.as_ref().unwrap().commit.clone();
             let path = assigned.assignment.applications[name].path.to_string();
             app.source_digest = Digest::of(commit.as_str().as_bytes());

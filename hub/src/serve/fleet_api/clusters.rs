@@ -86,6 +86,10 @@ pub(super) async fn diff(
         let parsed = request.application.parse::<ApplicationName>();
         parsed.map_err(|e| bad_name(&e))?;
     }
+    if request.removal && request.application.is_empty() {
+        let text = "whose removal? Name one application";
+        return Err(Status::invalid_argument(text));
+    }
     let name = cluster.clone();
     let application = request.application.clone();
     api.ask(move |fleet, _| {
@@ -108,7 +112,11 @@ pub(super) async fn diff(
         )))
     })
     .await??;
-    let result = api.0.relay.ask(&cluster, request.application).await?;
+    let result = api
+        .0
+        .relay
+        .ask(&cluster, request.application, request.removal)
+        .await?;
     Ok(Response::new(v1::DiffResponse {
         applications: result.applications,
     }))

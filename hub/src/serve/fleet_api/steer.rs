@@ -54,6 +54,20 @@ pub(super) fn read(request: &v1::SteerRequest, now: Timestamp) -> Result<Steer, 
     let (action, need) = match request.action() {
         Wire::Unspecified => return Err(Status::invalid_argument("no action that this hub knows")),
         Wire::Pause => (Action::Pause(environment()?), Need::Promote),
+        Wire::Resume if !request.cluster.is_empty() => {
+            (Action::Unsuspend(parse(&request.cluster)?), Need::Promote)
+        }
+        Wire::Suspend => (Action::Suspend(parse(&request.cluster)?), Need::Promote),
+        Wire::RemoveApplication => {
+            let action = Action::Remove {
+                application: parse(&request.application)?,
+                environment: optional(&request.environment)
+                    .map(|name| parse(&name))
+                    .transpose()?,
+                keep_objects: request.keep_objects,
+            };
+            (action, Need::Promote)
+        }
         Wire::Resume => (Action::Resume(environment()?), Need::Promote),
         Wire::Retry => (Action::Retry(environment()?), Need::Promote),
         Wire::Abort => (Action::Abort(environment()?), Need::Promote),
@@ -103,7 +117,7 @@ pub(super) fn read(request: &v1::SteerRequest, now: Timestamp) -> Result<Steer, 
     let reason = plain_line(&request.reason, MAX_MESSAGE_BYTES);
     let reasoned = matches!(
         request.action(),
-        Wire::Pause | Wire::Abort | Wire::Pin | Wire::Override | Wire::Rollback
+        Wire::Pause | Wire::Abort | Wire::Pin | Wire::Override | Wire::Rollback | Wire::Suspend
     );
     if reasoned && reason.trim().is_empty() {
         return Err(Status::invalid_argument(format!(

@@ -147,7 +147,7 @@ fn progress(rollout: &Rollout) -> String {
         text.push_str(&format!("; {change}"));
     }
     if !rollout.state.is_over() {
-        let total = rollout.clusters.len() - rollout.count(Phase::Pinned);
+        let total = rollout.taking_part();
         text.push_str(&format!(
             ", wave {} of {}, {} of {total} clusters done",
             (rollout.wave + 1).min(rollout.waves.len()),
@@ -157,7 +157,7 @@ fn progress(rollout: &Rollout) -> String {
     }
     let part = || {
         let all = rollout.clusters.values();
-        all.filter(|one| one.phase != Phase::Pinned)
+        all.filter(|one| one.phase.takes_part())
     };
     let unchanged = part().filter(|one| one.unchanged).count();
     if unchanged > 0 {

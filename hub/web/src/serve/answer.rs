@@ -311,6 +311,7 @@ impl Reader {
         let request = v1::DiffRequest {
             cluster: cluster.to_owned(),
             application: application.to_owned(),
+            removal: false,
         };
         let answer = ask(&self.api, request, |mut api, request| async move {
             api.diff(request).await

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Random worlds against the pure core, very many of them: nothing runs ahead of its wave, nothing
-/// offline or pinned is started, budgets hold, and a rollout that is over stays as it is.
+/// offline, pinned or suspended is started, budgets hold, and a rollout that is over stays as it is.
 /// `FLOTILLA_SEQUENCES` sets how many; CI asks for 100,000.
 #[test]
 fn i07_random_sequences_keep_the_laws_of_a_rollout() {
@@ -37,6 +37,7 @@ fn i07_random_sequences_keep_the_laws_of_a_rollout() {
             match rng.random_range(0..10) {
                 0 => one.online = !one.online,
                 1 => one.pinned = rng.random_bool(0.3),
+                2 if rng.random_bool(0.5) => one.suspended = rng.random_bool(0.5),
                 2 => one.verdict = bad(),
                 3 => one.verdict = Verdict::NotYet,
                 _ => one.verdict = Verdict::Healthy(Digest::of(b"after")),
@@ -79,7 +80,10 @@ fn i07_random_sequences_keep_the_laws_of_a_rollout() {
                 if same.as_ref() != Some(progress) {
                     law(changes.clusters.contains(name), "each change is told");
                 }
-                let touched = old.is_some_and(|old| old.phase.is_touched());
+                // Whoever was suspended on its way goes on with it.
+                let resumed = old
+                    .is_some_and(|old| old.phase == Phase::Suspended && old.started_at.is_some());
+                let touched = resumed || old.is_some_and(|old| old.phase.is_touched());
                 if progress.phase.is_touched() && !touched {
                     law(
                         seen[name].online && !seen[name].pinned,
@@ -89,6 +93,12 @@ fn i07_random_sequences_keep_the_laws_of_a_rollout() {
                     law(world.paused.is_none(), "started while paused");
                     started += 1;
                 }
+                law(
+                    before.state.is_over()
+                        || !seen[name].suspended
+                        || progress.phase == Phase::Suspended,
+                    "suspended and taking part",
+                );
                 if progress.phase == Phase::Done && old.is_some_and(|old| old.phase != Phase::Done)
                 {
                     law(

@@ -1,0 +1,53 @@
+//! Arguments of what takes away: applications, and a cluster's leave to write.
+
+use clap::Subcommand;
+use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName};
+
+/// Work with applications.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ApplicationCommand {
+    /// Take an application away on purpose: show what each cluster would delete, ask, note it in the audit
+    /// log, and print the lines for the fleet file.
+    ///
+    /// The fleet file alone removes, once it is committed: it comes by the environment's waves and gates, and
+    /// each agent deletes as far as its own policy lets it. The preview goes to the terminal, the lines to
+    /// standard output.
+    Remove(RemoveArgs),
+}
+
+/// A removal.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RemoveArgs {
+    /// The application.
+    pub(crate) name: ApplicationName,
+    /// Only in this environment; may be repeated [default: everywhere].
+    #[arg(short, long = "env", visible_alias = "environment", value_name = "ENV")]
+    pub(crate) environments: Vec<EnvironmentName>,
+    /// Let its objects stay; nobody manages them any more.
+    #[arg(long)]
+    pub(crate) keep_objects: bool,
+    /// Why.
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(crate) reason: String,
+    /// Show what would be deleted and the lines, and stop.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask.
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+}
+
+/// A cluster and why.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SuspendArgs {
+    /// The cluster.
+    pub(crate) cluster: ClusterName,
+    /// Why.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+}

@@ -1,0 +1,252 @@
+//! Taking an application away. The fleet file is the truth and the hub cannot write it, nor does it know
+//! where it is kept: so this shows what its removal does, notes who wants it, and prints what to commit.
+
+use std::collections::BTreeMap;
+
+use flotilla_proto::v1;
+use tokio::task::JoinSet;
+
+use super::steer;
+use crate::args::{ApplicationCommand, RemoveArgs};
+use crate::client::Client;
+use crate::error::Error;
+use crate::printer::Printer;
+use crate::removal::{Outcome, Place};
+use crate::render;
+use crate::view::{ApplicationPlan, Cluster, Connection};
+
+/// Agents that are asked at once.
+const ASKED_AT_ONCE: usize = 16;
+
+pub(super) async fn run(
+    client: &Client,
+    command: ApplicationCommand,
+    printer: &Printer,
+) -> Result<(), Error> {
+    match command {
+        ApplicationCommand::Remove(args) => remove(client, args, printer).await,
+    }
+}
+
+async fn remove(client: &Client, args: RemoveArgs, printer: &Printer) -> Result<(), Error> {
+    let name = args.name.to_string();
+    let filter = v1::ClusterFilter {
+        environments: args.environments.iter().map(ToString::to_string).collect(),
+        ..v1::ClusterFilter::default()
+    };
+    let clusters = client.clusters(&filter, true).await?;
+    let clusters: Vec<Cluster> = clusters.iter().map(Cluster::from).collect();
+    let declared = declared(client, &name).await?;
+    let here: Vec<&Cluster> = clusters
+        .iter()
+        .filter(|one| one.applications.iter().any(|app| app.application == name))
+        .collect();
+    if here.is_empty() && declared.is_none() {
+        return Err(Error::refused(
+            format!("no cluster knows an application {name}, and the fleet file declares none"),
+            "`flotilla get applications` lists what is declared, `flotilla status` what is left",
+        ));
+    }
+    let places = ask(client, &name, here, args.keep_objects).await;
+    printer.say(&render::removal(&name, &places, printer.paint));
+    let wanted: Vec<String> = args.environments.iter().map(ToString::to_string).collect();
+    let lines = lines(&name, &wanted, args.keep_objects);
+    let hint = leaves(&name, &wanted, declared.as_ref());
+    if args.dry_run {
+        printer.say(&hint);
+        return printer.out(&lines);
+    }
+    let question = match args.keep_objects {
+        true => format!(
+            "\nLet {name} go in {} clusters, and keep its objects?",
+            places.len()
+        ),
+        false => {
+            let deleted: usize = places.iter().map(|one| one.outcome.deletes()).sum();
+            format!(
+                "\nRemove {name} from {} clusters, with the {deleted} objects above?",
+                places.len()
+            )
+        }
+    };
+    if !args.yes && !printer.ask(&question)? {
+        return Err(Error::Refused {
+            message: "nothing was changed".to_owned(),
+            hint: None,
+        });
+    }
+    let environments = match wanted.as_slice() {
+        [] => vec![String::new()],
+        some => some.to_vec(),
+    };
+    for environment in environments {
+        let request = v1::SteerRequest {
+            action: v1::SteerAction::RemoveApplication.into(),
+            environment,
+            application: name.clone(),
+            keep_objects: args.keep_objects,
+            reason: args.reason.clone(),
+            ..v1::SteerRequest::default()
+        };
+        steer::send(client, request).await?;
+    }
+    printer.say(&hint);
+    printer.out(&lines)
+}
+
+/// The environments in which the fleet file declares an application; none: it does not.
+async fn declared(client: &Client, name: &str) -> Result<Option<Vec<String>>, Error> {
+    let request = client.request(v1::ListApplicationsRequest {
+        name: String::new(),
+    });
+    let all = client.api().list_applications(request).await?.into_inner();
+    let found = all.applications.iter().find(|one| one.name == name);
+    Ok(found.map(|found| {
+        let places = found.placements.iter();
+        let mut environments: Vec<String> = places.map(|one| one.environment.clone()).collect();
+        environments.sort();
+        environments.dedup();
+        environments
+    }))
+}
+
+/// Asks the agents what they would do.
+async fn ask(client: &Client, name: &str, here: Vec<&Cluster>, keep: bool) -> Vec<Place> {
+    let mut places: BTreeMap<String, Place> = BTreeMap::new();
+    let mut asked = JoinSet::new();
+    for cluster in here {
+        let outcome = match (keep, cluster.connection) {
+            (true, _) => Outcome::Kept,
+            (false, Connection::Online) => {
+                while asked.len() >= ASKED_AT_ONCE {
+                    take(asked.join_next().await, &mut places);
+                }
+                let (client, cluster, name) =
+                    (client.clone(), cluster.name.clone(), name.to_owned());
+                asked.spawn(async move {
+                    let outcome = plan(&client, &cluster, &name).await;
+                    (cluster, outcome)
+                });
+                Outcome::Unknown("its agent did not answer".to_owned())
+            }
+            (false, _) => Outcome::Unknown("it is not online, so nobody could look".to_owned()),
+        };
+        let place = Place {
+            cluster: cluster.name.clone(),
+            environment: cluster.environment.clone(),
+            outcome,
+        };
+        places.entry(cluster.name.clone()).or_insert(place);
+    }
+    while let Some(done) = asked.join_next().await {
+        take(Some(done), &mut places);
+    }
+    places.into_values().collect()
+}
+
+fn take(
+    done: Option<Result<(String, Outcome), tokio::task::JoinError>>,
+    places: &mut BTreeMap<String, Place>,
+) {
+    if let Some(Ok((cluster, outcome))) = done
+        && let Some(place) = places.get_mut(&cluster)
+    {
+        place.outcome = outcome;
+    }
+}
+
+async fn plan(client: &Client, cluster: &str, name: &str) -> Outcome {
+    let request = client.request(v1::DiffRequest {
+        cluster: cluster.to_owned(),
+        application: name.to_owned(),
+        removal: true,
+    });
+    let answer = match client.api().diff(request).await {
+        Ok(answer) => answer.into_inner(),
+        Err(status) => return Outcome::Unknown(Error::from(status).to_string()),
+    };
+    let plans: Vec<ApplicationPlan> = answer.applications.iter().map(Into::into).collect();
+    match plans.iter().find(|plan| plan.application == name) {
+        None => Outcome::Planned(Vec::new(), 0),
+        Some(plan) if !plan.error.is_empty() => Outcome::Unknown(plan.error.clone()),
+        Some(plan) => Outcome::of(plan),
+    }
+}
+
+/// What the fleet file is to say.
+fn lines(name: &str, environments: &[String], keep: bool) -> String {
+    let mut lines = format!("removed:\n- application: {name}\n");
+    if !environments.is_empty() {
+        lines.push_str(&format!("  environments: [{}]\n", environments.join(", ")));
+    }
+    if keep {
+        lines.push_str("  keepObjects: true\n");
+    }
+    lines
+}
+
+/// What it is to say no more, and what happens then.
+fn leaves(name: &str, environments: &[String], declared: Option<&Vec<String>>) -> String {
+    let taken = match declared {
+        None => "Commit these lines to the fleet file".to_owned(),
+        Some(placed) => {
+            let rest: Vec<&str> = placed
+                .iter()
+                .filter(|one| !environments.is_empty() && !environments.contains(one))
+                .map(String::as_str)
+                .collect();
+            match rest.as_slice() {
+                [] => format!(
+                    "Take {name} out of the fleet file's applications, and commit these lines to it"
+                ),
+                rest => format!(
+                    "Place {name} with `placement: {{environments: [{}]}}` in the fleet file, and commit \
+                     these lines to it",
+                    rest.join(", ")
+                ),
+            }
+        }
+    };
+    format!(
+        "\n{taken} (an entry among others, where it has `removed` already). From there it comes by waves and \
+         gates, and `flotilla status` shows what an agent holds back. Once it is carried out everywhere the \
+         entry may go:\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_are_what_the_fleet_file_takes() {
+        let base = "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nenvironments: [{name: prod, branch: p}]\n";
+        let prod = ["prod".to_owned()];
+        for (environments, keep) in [(&[][..], false), (&prod[..], false), (&prod[..], true)] {
+            let text = format!("{base}{}", lines("web", environments, keep));
+            let spec = flotilla_spec::parse("f", &text).unwrap();
+            let [removal] = spec.removed.as_slice() else {
+                panic!("{text}");
+            };
+            assert_eq!(removal.environments.len(), environments.len());
+            assert_eq!(removal.objects == flotilla_spec::Objects::Keep, keep);
+        }
+    }
+
+    #[test]
+    fn what_is_to_leave_is_named() {
+        let placed = vec!["dev".to_owned(), "prod".to_owned()];
+        let all = leaves("web", &[], Some(&placed));
+        assert!(
+            all.contains("Take web out of the fleet file's applications"),
+            "{all}"
+        );
+        let some = leaves("web", &["prod".to_owned()], Some(&placed));
+        assert!(
+            some.contains("`placement: {environments: [dev]}`"),
+            "{some}"
+        );
+        let orphan = leaves("web", &[], None);
+        assert!(orphan.contains("Commit these lines"), "{orphan}");
+    }
+}

@@ -1,0 +1,61 @@
+//! What a change of the fleet file takes away on purpose.
+
+use flotilla_spec::{Objects, Spec};
+use serde::Serialize;
+
+/// An application that is to be removed where it was not before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Taken {
+    /// The application.
+    pub(crate) application: String,
+    /// Where; none: everywhere.
+    pub(crate) environments: Vec<String>,
+    /// Which clusters of them; none: all.
+    pub(crate) clusters: Vec<String>,
+    /// Whether its objects stay.
+    pub(crate) keep_objects: bool,
+}
+
+impl Taken {
+    /// Whether objects of an application go in an environment.
+    pub(crate) fn deletes(&self, application: &str, environment: &str) -> bool {
+        !self.keep_objects
+            && self.application == application
+            && (self.environments.is_empty()
+                || self.environments.iter().any(|one| one == environment))
+    }
+
+    /// In words.
+    pub(crate) fn words(&self) -> String {
+        let place = match self.environments.as_slice() {
+            [] => "everywhere".to_owned(),
+            some => format!("in {}", some.join(", ")),
+        };
+        let clusters = match self.clusters.as_slice() {
+            [] => String::new(),
+            some => format!(", from {}", some.join(", ")),
+        };
+        let objects = match self.keep_objects {
+            true => "its objects stay, and nobody manages them",
+            false => "its objects are deleted",
+        };
+        format!(
+            "{} is removed {place}{clusters}; {objects}",
+            self.application
+        )
+    }
+}
+
+pub(super) fn taken(old: &Spec, new: &Spec) -> Vec<Taken> {
+    let entries = new.removed.iter();
+    entries
+        .filter(|one| !old.removed.contains(one))
+        .map(|one| Taken {
+            application: one.application.to_string(),
+            environments: one.environments.iter().map(ToString::to_string).collect(),
+            clusters: one.clusters.iter().map(ToString::to_string).collect(),
+            keep_objects: one.objects == Objects::Keep,
+        })
+        .collect()
+}

@@ -1,0 +1,128 @@
+//! Clusters that a person asked to write nothing. Their assignment stays as it is, so that nothing waits for
+//! them when they come back but what is right then; a rollout leaves them out, by name.
+
+use std::collections::BTreeSet;
+
+use flotilla_shared::assignment::Assignment;
+use flotilla_shared::id::ClusterName;
+use flotilla_shared::report::SUSPENDED_BY_HUB;
+use jiff::Timestamp;
+
+use super::Fleet;
+use super::action::ActionError;
+use super::environment::Mark;
+use super::event::{AuditEntry, Effect};
+use super::settle::HUB;
+
+impl Fleet {
+    pub(super) fn suspend(
+        &mut self,
+        name: &ClusterName,
+        mark: Option<Mark>,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) -> Result<String, ActionError> {
+        let Some(cluster) = self.clusters.get_mut(name) else {
+            return Err(self.no_cluster(name));
+        };
+        let is_set = mark.is_some();
+        match (&cluster.record.suspended, is_set) {
+            (Some(before), true) => {
+                return Err(ActionError::Nothing(format!(
+                    "{name} is suspended already, by {}: {}",
+                    before.by, before.reason
+                )));
+            }
+            (None, false) => {
+                return Err(ActionError::Nothing(format!("{name} is not suspended")));
+            }
+            _ => {}
+        }
+        cluster.record.suspended = mark;
+        self.suspension_changed(name, now, effects);
+        Ok(match is_set {
+            true => "its agent writes nothing until somebody resumes it".to_owned(),
+            false => "it follows its environment again".to_owned(),
+        })
+    }
+
+    fn suspension_changed(
+        &mut self,
+        name: &ClusterName,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(cluster) = self.clusters.get(name) else {
+            return;
+        };
+        let is_set = cluster.record.suspended.is_some();
+        let record = Box::new(cluster.record.clone());
+        effects.push(Effect::StoreCluster(name.clone(), record));
+        self.mark_dirty(name);
+        self.touch(name);
+        self.touch_environments();
+        match is_set {
+            true => self.assign(name, now, effects),
+            // What is right for it is known once its rollout has looked.
+            false => self.assign_again(BTreeSet::from([name.clone()])),
+        }
+    }
+
+    /// What a cluster goes on with, where nothing about it changes but whether it may write; none: it is
+    /// assigned as everybody else.
+    pub(super) fn kept_as_it_is(
+        &self,
+        name: &ClusterName,
+        belongs_somewhere: bool,
+    ) -> Option<Assignment> {
+        let cluster = self.clusters.get(name)?;
+        let suspended = cluster.record.suspended.is_some();
+        let before = &cluster.assigned.as_ref()?.assignment;
+        let stays = suspended && !self.is_unsettled(cluster);
+        let is_orphaned = !belongs_somewhere && before.epoch == self.epoch;
+        (stays || is_orphaned).then(|| Assignment {
+            suspended,
+            ..before.clone()
+        })
+    }
+
+    /// A suspension that this hub does not know of, since its store is older: the agent has kept it, and
+    /// being restored is no reason to write.
+    pub(super) fn adopt_suspension(
+        &mut self,
+        name: &ClusterName,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(cluster) = self.clusters.get(name) else {
+            return;
+        };
+        let report = cluster.report.as_ref();
+        let says_so = report.is_some_and(|report| {
+            report.suspended == SUSPENDED_BY_HUB && report.assignment == cluster.accepted
+        });
+        if !says_so || cluster.record.suspended.is_some() || !self.is_unsettled(cluster) {
+            return;
+        }
+        let mark = Mark {
+            by: HUB.to_owned(),
+            reason: "its agent says that it was suspended, which this hub's store does not know"
+                .to_owned(),
+            at: now,
+        };
+        let environment = self.environment_of(name);
+        effects.push(Effect::Audit(AuditEntry {
+            at: now,
+            actor: HUB.to_owned(),
+            action: "suspend".to_owned(),
+            environment: environment.map(|name| name.to_string()).unwrap_or_default(),
+            clusters: vec![name.to_string()],
+            reason: mark.reason.clone(),
+            ..AuditEntry::default()
+        }));
+        if let Some(cluster) = self.clusters.get_mut(name) {
+            cluster.record.suspended = Some(mark);
+        }
+        self.suspension_changed(name, now, effects);
+    }
+}

@@ -1,0 +1,106 @@
+//! What a cluster loses on purpose. It takes two words at once: the specification that its environment's
+//! rollout has brought there removes the application, and the fleet file still says so. So a removal comes
+//! by waves and gates, and one that is taken back in Git stops everywhere at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flotilla_shared::assignment::{Assignment, Tombstone};
+use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName};
+
+use super::Fleet;
+use super::action::ActionError;
+use super::cluster::Placed;
+use super::plan::{Declares, Plan};
+use super::removed::is_over;
+use super::rollout::Rollout;
+use crate::spec::{Difference, Environment, Objects};
+use crate::suggestion::missing;
+
+impl Fleet {
+    /// The applications that a cluster is to lose.
+    pub(super) fn tombstones(
+        &self,
+        (name, environment): (&ClusterName, &Environment),
+        labels: &BTreeMap<String, String>,
+        plan: &Plan,
+        placed: &BTreeMap<ApplicationName, Placed>,
+        before: Option<&Assignment>,
+    ) -> BTreeMap<ApplicationName, Tombstone> {
+        let at = (name, &environment.name);
+        let in_force: BTreeMap<&ApplicationName, Objects> = match &plan.specification {
+            Declares::As(_, specification) => specification
+                .removed
+                .keys()
+                .filter_map(|app| Some((app, specification.removes(app, at, labels)?)))
+                .collect(),
+            Declares::Kept => before
+                .filter(|before| before.environment == environment.name)
+                .into_iter()
+                .flat_map(|before| &before.tombstones)
+                .map(|(app, tombstone)| match tombstone.delete_objects {
+                    true => (app, Objects::Delete),
+                    false => (app, Objects::Keep),
+                })
+                .collect(),
+        };
+        let current = self.labels_of(name);
+        let is_declared = |app: &ApplicationName| {
+            let application = self.spec.applications.get(app);
+            application.is_some_and(|one| {
+                let placement = &one.placement;
+                placement.matches(name, &environment.name, &current)
+            })
+        };
+        in_force
+            .into_iter()
+            .filter(|(app, _)| !placed.contains_key(*app) && !is_declared(app))
+            .filter_map(|(app, objects)| {
+                let said = self.spec.removal(app, name, &environment.name)?;
+                let delete_objects = objects == Objects::Delete && said == Objects::Delete;
+                Some((app.clone(), Tombstone { delete_objects }))
+            })
+            .collect()
+    }
+
+    /// Notes that a person is about to take an application away. Only the fleet file does it.
+    pub(super) fn announce_removal(
+        &self,
+        application: &ApplicationName,
+        environment: Option<&EnvironmentName>,
+        keep_objects: bool,
+    ) -> Result<String, ActionError> {
+        if let Some(environment) = environment {
+            self.known(environment)?;
+        }
+        let mut known: BTreeSet<&str> = BTreeSet::new();
+        known.extend(self.spec.applications.keys().map(ApplicationName::as_str));
+        for cluster in self.clusters.values() {
+            let reported = cluster.report.iter().flat_map(|one| &one.applications);
+            let reported = reported.filter(|(_, report)| !is_over(report));
+            known.extend(reported.map(|(name, _)| name.as_str()));
+        }
+        let name = application.as_str();
+        if !known.contains(name) {
+            return Err(ActionError::Nothing(missing("application", name, known)));
+        }
+        let place = environment.map_or("everywhere".to_owned(), |one| format!("in {one}"));
+        let objects = match keep_objects {
+            true => "its objects stay",
+            false => "with its objects",
+        };
+        Ok(format!(
+            "announced: {name} {place}, {objects}; it goes once the fleet file says so, by rollouts"
+        ))
+    }
+
+    /// What a rollout takes away that was not taken away before.
+    pub(super) fn takes_away(&self, rollout: &Rollout) -> BTreeSet<ApplicationName> {
+        let before = self.specification_among(&rollout.from);
+        let after = self.specification_among(&rollout.target);
+        let (Some(before), Some(after)) = (before, after) else {
+            return BTreeSet::new();
+        };
+        let difference = Difference::between(&before, &after);
+        difference.to_remove().cloned().collect()
+    }
+}

@@ -1,0 +1,384 @@
+//! Taking away on purpose, from the fleet file to the API server: what is removed, let go, handed over or
+//! suspended, and nothing besides.
+
+use crate::*;
+
+const OTHER: &str = "- {name: other, repository: fleet, path: apps/other}\n";
+const SHOP: &str = "- {name: shop, repository: fleet, path: apps/web, namespace: web}\n";
+const CONFIG: &str = "/api/v1/namespaces/web/configmaps/config";
+const NOTHING: &[String] = &[];
+
+impl World {
+    /// Writes the fleet file anew; `more` is what comes after the applications.
+    fn declare(&self, applications: &str, more: &str) {
+        let path = self.path("fleet.yaml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let head = text.split("applications:").next().unwrap();
+        let text = format!("{head}applications:\n{applications}{more}");
+        let part = self.path("fleet.yaml.part");
+        std::fs::write(&part, text).unwrap();
+        std::fs::rename(part, path).unwrap();
+    }
+
+    /// Waits until the cluster is as wanted.
+    async fn cluster_is(&self, what: &str, wanted: impl Fn(&v1::ClusterStatus) -> bool) {
+        let last = std::cell::RefCell::new(None);
+        let found = eventually(what, LIMIT, || {
+            let mut operator = self.operator.clone();
+            let (wanted, last) = (&wanted, &last);
+            async move {
+                let cluster = operator.cluster("c1").await?;
+                *last.borrow_mut() = Some(cluster.clone());
+                wanted(&cluster).then_some(())
+            }
+        })
+        .await;
+        found.unwrap_or_else(|error| panic!("{error}: {:#?}", last.borrow()));
+    }
+
+    /// Waits until nothing of an application is left to be told, and the cluster is as it should be.
+    async fn gone(&self, name: &str) {
+        self.cluster_is(&format!("{name} is gone"), |cluster| {
+            application(cluster, name).is_none()
+                && cluster.sync() == v1::Sync::Synced
+                && cluster.assigned == cluster.accepted
+        })
+        .await;
+    }
+
+    async fn uid(&self, path: &str) -> String {
+        let live = self.live(path).await.unwrap();
+        let uid = live.pointer("/metadata/uid").unwrap();
+        uid.as_str().unwrap().to_owned()
+    }
+
+    async fn annotate(&self, path: &str, key: &str, value: &str) {
+        let body = serde_json::json!({"metadata": {"annotations": {key: value}}});
+        let kind = "application/merge-patch+json";
+        assert_eq!(send(&self.cluster, "PATCH", path, kind, body).await, 200);
+    }
+
+    async fn record(&self, name: &str) -> Option<serde_json::Value> {
+        let records = "/api/v1/namespaces/flotilla-system/configmaps";
+        self.live(&format!("{records}/flotilla-inventory-{name}-0"))
+            .await
+    }
+
+    async fn steer(&self, request: v1::SteerRequest) -> Result<String, tonic::Status> {
+        let answer = self.operator.clone().api.steer(request).await?;
+        Ok(answer.into_inner().detail)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removal_deletes_exactly_what_was_applied_also_while_the_hub_is_away() {
+    let mut world = World::new(BOTH).await;
+    world.current("web", &world.head()).await;
+    world.current("other", &world.head()).await;
+    // Of the same namespace, and nobody's.
+    let kind = "application/json";
+    let theirs = serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "theirs"}});
+    let place = "/api/v1/namespaces/web/configmaps";
+    assert_eq!(send(&world.cluster, "POST", place, kind, theirs).await, 201);
+    // Merely vanished: everything stays, and what decides is told.
+    world.declare(OTHER, "");
+    world
+        .report("web", "web is orphaned", |report| {
+            report.sync() == v1::Sync::Orphaned
+                && report
+                    .message
+                    .contains("flotilla application remove web --env dev")
+        })
+        .await;
+    assert_eq!(world.deletes(), NOTHING);
+    // What it would mean is asked of the agent, and changes nothing.
+    let request = v1::DiffRequest {
+        cluster: "c1".to_owned(),
+        application: "web".to_owned(),
+        removal: true,
+    };
+    let plan = world.operator.clone().api.diff(request).await.unwrap();
+    let plan = plan.into_inner().applications.remove(0);
+    let deletes = |change: &&v1::ObjectChange| change.action() == v1::Action::Pruned;
+    assert_eq!(plan.changes.iter().filter(deletes).count(), 2, "{plan:#?}");
+    assert_eq!(world.deletes(), NOTHING);
+    // On purpose: what is protected waits for the cluster's own people, and says so.
+    world.declare(OTHER, "removed: [{application: web}]\n");
+    world
+        .report("web", "the namespace is held", |report| {
+            report
+                .message
+                .starts_with("it is being removed: Namespace web")
+                && report.message.contains("flotilla.dev/prune=confirmed")
+        })
+        .await;
+    world
+        .cluster_is("nothing that is held counts as done", |cluster| {
+            cluster.sync() != v1::Sync::Synced
+        })
+        .await;
+    // The hub dies in the middle of it; the agent needs it no more.
+    let hub = world.hub.take().unwrap();
+    let address = hub.address.to_string();
+    hub.shutdown().await;
+    world
+        .annotate("/api/v1/namespaces/web", "flotilla.dev/prune", "confirmed")
+        .await;
+    eventually("the record is gone", LIMIT, || async {
+        world.record("web").await.is_none().then_some(())
+    })
+    .await
+    .unwrap();
+    let config = World::hub_config(world.directory.path(), &address);
+    world.hub = Some(hub::start(config).await.unwrap());
+    let context = world.path("hub/operator/admin.yaml");
+    world.operator = Operator::connect(&context, &address).await.unwrap();
+    world.gone("web").await;
+    let mut deletes = world.deletes();
+    deletes.sort();
+    assert_eq!(
+        deletes,
+        ["configmaps/config", "deployments/web", "namespaces/web"]
+    );
+    world.current("other", &world.head()).await;
+    // Said twice, or for longer than needed, it does nothing; nor does an agent that comes anew.
+    world.declare(
+        OTHER,
+        "removed: [{application: web, environments: [dev]}, {application: never}]\n",
+    );
+    world.stop_agent().await;
+    world.start_agent().await;
+    world.gone("web").await;
+    world.gone("never").await;
+    assert_eq!(world.deletes().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_let_go_stays_and_is_taken_up_as_it_stands() {
+    let world = World::new(BOTH).await;
+    world.current("web", &world.head()).await;
+    let uid = world.uid(CONFIG).await;
+    world.declare(OTHER, "removed: [{application: web, keepObjects: true}]\n");
+    world.gone("web").await;
+    assert!(world.record("web").await.is_none());
+    assert_eq!(world.deletes(), NOTHING);
+    assert_eq!(world.uid(CONFIG).await, uid);
+    // Nobody sets it right any more.
+    let kind = "application/merge-patch+json";
+    let body = serde_json::json!({"data": {"value": "by hand"}});
+    assert_eq!(send(&world.cluster, "PATCH", CONFIG, kind, body).await, 200);
+    world.more_turns("other", 2).await;
+    let live = world.live(CONFIG).await.unwrap();
+    assert_eq!(live.pointer("/data/value").unwrap(), "by hand");
+    // Declared again, it is the same object.
+    world.declare(BOTH, "");
+    world.current("web", &world.head()).await;
+    assert_eq!(world.uid(CONFIG).await, uid);
+    assert_eq!(world.deletes(), NOTHING);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removal_that_is_taken_back_before_the_agent_saw_it_did_nothing() {
+    let mut world = World::new(BOTH).await;
+    world.current("web", &world.head()).await;
+    world.stop_agent().await;
+    world.declare(OTHER, "removed: [{application: web}]\n");
+    world
+        .report("web", "web is to be removed", |report| {
+            report.message.starts_with("it is being removed")
+        })
+        .await;
+    // Both at once is a contradiction, which is put into force nowhere.
+    world.declare(BOTH, "removed: [{application: web}]\n");
+    eventually("the contradiction is told", LIMIT, || {
+        let mut operator = world.operator.clone();
+        async move {
+            let hub = operator.api.get_hub(v1::GetHubRequest {}).await.ok()?;
+            let error = hub.into_inner().fleet_error;
+            error.contains("web is declared there, too").then_some(())
+        }
+    })
+    .await
+    .unwrap();
+    world.declare(BOTH, "");
+    world
+        .cluster_is("web is assigned again", |cluster| {
+            let mut all = cluster.applications.iter();
+            all.any(|app| app.path == "apps/web" && app.assigned.is_some())
+        })
+        .await;
+    world.start_agent().await;
+    world.current("web", &world.head()).await;
+    assert_eq!(world.deletes(), NOTHING);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_delete_budget_holds_a_removal_until_the_cluster_confirms_it() {
+    let world = World::new(BOTH).await;
+    for number in 0..12 {
+        let name = format!("n{number}");
+        let path = format!("apps/other/{name}.yaml");
+        world
+            .repository
+            .write(&path, &config_map(&name, "1"))
+            .unwrap();
+    }
+    let commit = world.repository.push("many", &["dev"]).unwrap();
+    world.current("other", &commit).await;
+    world.declare(WEB, "removed: [{application: other}]\n");
+    let confirm = "kubectl -n flotilla-system annotate configmap flotilla-inventory-other-0 \
+                   flotilla.dev/remove=confirmed";
+    world
+        .report("other", "the budget holds", |report| {
+            report.reason == "DeleteBudget" && report.message.contains(confirm)
+        })
+        .await;
+    assert_eq!(world.deletes(), NOTHING);
+    let record = "/api/v1/namespaces/flotilla-system/configmaps/flotilla-inventory-other-0";
+    world
+        .annotate(record, "flotilla.dev/remove", "confirmed")
+        .await;
+    world.gone("other").await;
+    assert_eq!(world.deletes().len(), 13, "{:?}", world.deletes());
+    world.current("web", &commit).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_suspended_cluster_applies_nothing_until_it_is_resumed() {
+    let mut world = World::new(WEB).await;
+    world.current("web", &world.head()).await;
+    let suspend = v1::SteerRequest {
+        action: v1::SteerAction::Suspend.into(),
+        cluster: "c1".to_owned(),
+        ..v1::SteerRequest::default()
+    };
+    let error = world.steer(suspend.clone()).await.unwrap_err();
+    assert!(error.message().contains("needs a reason"), "{error}");
+    let reason = "the storage is moved".to_owned();
+    world
+        .steer(v1::SteerRequest { reason, ..suspend })
+        .await
+        .unwrap();
+    let says = "suspended by admin: the storage is moved; flotilla resume c1 ends it";
+    world
+        .cluster_is("its agent knows", |cluster| cluster.suspended == says)
+        .await;
+    let writes = world.writes().len();
+    world
+        .repository
+        .write("apps/web/config.yaml", &config_map("config", "two"))
+        .unwrap();
+    let commit = world.repository.push("second", &["dev"]).unwrap();
+    // By the agent's own word it is there, and the hub has read the branch.
+    eventually("the hub knows the commit", LIMIT, || {
+        let mut operator = world.operator.clone();
+        let commit = commit.clone();
+        async move {
+            let request = v1::ListEnvironmentsRequest {};
+            let all = operator.api.list_environments(request).await.ok()?;
+            let environment = all.into_inner().environments.remove(0);
+            let head = environment.branches.first()?.revision.clone()?;
+            (head.commit == commit && environment.current == 0).then_some(())
+        }
+    })
+    .await
+    .unwrap();
+    // Nor is a removal carried out, nor drift corrected, and a restart of both changes nothing of it.
+    world.declare(OTHER, "removed: [{application: web}]\n");
+    let hub = world.hub.take().unwrap();
+    let address = hub.address.to_string();
+    hub.shutdown().await;
+    world.stop_agent().await;
+    let config = World::hub_config(world.directory.path(), &address);
+    world.hub = Some(hub::start(config).await.unwrap());
+    let context = world.path("hub/operator/admin.yaml");
+    world.operator = Operator::connect(&context, &address).await.unwrap();
+    world.start_agent().await;
+    world
+        .cluster_is("still suspended", |cluster| {
+            cluster.suspended == says && cluster.connection() == v1::Connection::Online
+        })
+        .await;
+    world.more_turns("web", 2).await;
+    assert_eq!(
+        world.writes().len(),
+        writes,
+        "{:#?}",
+        world.writes().get(writes..)
+    );
+    world.declare(WEB, "");
+    let resume = v1::SteerRequest {
+        action: v1::SteerAction::Resume.into(),
+        cluster: "c1".to_owned(),
+        ..v1::SteerRequest::default()
+    };
+    world.steer(resume).await.unwrap();
+    world.current("web", &commit).await;
+    world
+        .cluster_is("nothing is suspended", |cluster| {
+            cluster.suspended.is_empty()
+        })
+        .await;
+    let live = world.live(CONFIG).await.unwrap();
+    assert_eq!(live.pointer("/data/value").unwrap(), "two");
+}
+
+/// What an application has when it is handed over, it keeps: by UID, and without one delete.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p03_renaming_moving_and_another_environment_hand_objects_over() {
+    let world = World::new(WEB).await;
+    world.current("web", &world.head()).await;
+    let paths = [
+        CONFIG,
+        "/apis/apps/v1/namespaces/web/deployments/web",
+        "/api/v1/namespaces/web",
+    ];
+    let mut uids = Vec::new();
+    for path in paths {
+        uids.push(world.uid(path).await);
+    }
+    let same = async |world: &World, what: &str| {
+        for (path, uid) in paths.iter().zip(&uids) {
+            assert_eq!(world.uid(path).await, *uid, "{what}: {path}");
+        }
+        assert_eq!(world.deletes(), NOTHING, "{what}");
+    };
+    // Renamed, and the old name even removed in the same breath.
+    world.declare(SHOP, "removed: [{application: web}]\n");
+    world.current("shop", &world.head()).await;
+    world.gone("web").await;
+    same(&world, "renamed").await;
+    // Into another repository, under the same name.
+    let second = Repository::create(world.directory.path(), "second").unwrap();
+    for file in ["config", "namespace", "deployment"] {
+        let from = world.path(&format!("work/fleet/apps/web/{file}.yaml"));
+        let text = std::fs::read_to_string(from).unwrap();
+        second.write(&format!("shop/{file}.yaml"), &text).unwrap();
+    }
+    let commit = second.push("moved", &["dev", "stage"]).unwrap();
+    world.repository.push("stage", &["stage"]).unwrap();
+    let fleet = world.path("fleet.yaml");
+    let text = std::fs::read_to_string(&fleet).unwrap();
+    let url = world.git.url("second.git");
+    let text = text
+        .replace(
+            "environments:\n",
+            &format!("- {{name: second, url: '{url}'}}\nenvironments:\n"),
+        )
+        .replace(
+            "branch: dev}\n",
+            "branch: dev}\n- {name: stage, branch: stage}\n",
+        );
+    std::fs::write(&fleet, text).unwrap();
+    let moved = "- {name: shop, repository: second, path: shop, namespace: web}\n";
+    world.declare(moved, "");
+    world.current("shop", &commit).await;
+    same(&world, "moved").await;
+    // Into another environment, which runs it, too, and under another name besides.
+    let both = "- {name: shop, repository: second, path: shop, namespace: web, placement: {environments: [dev]}}\n\
+                - {name: store, repository: second, path: shop, namespace: web, placement: {environments: [stage]}}\n";
+    world.declare(both, "clusters: [{name: c1, environment: stage}]\n");
+    world.current("store", &commit).await;
+    world.gone("shop").await;
+    same(&world, "in another environment").await;
+}
