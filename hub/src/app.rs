@@ -360,6 +360,7 @@ async fn decide(start: Start) -> anyhow::Result<Vec<JoinHandle<()>>> {
         address,
         started_at,
         relay: crate::serve::relay::Relay::default(),
+        plans: crate::serve::planning::Plans::default(),
         refresh: Arc::clone(&refresh),
         fleet_file: Arc::clone(&fleet_file),
     });

@@ -23,6 +23,7 @@ pub mod forge;
 pub mod metrics;
 pub mod notify;
 mod outbox;
+pub mod plans;
 pub mod poll;
 pub mod promote;
 mod secret;

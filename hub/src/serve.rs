@@ -17,6 +17,7 @@ pub mod login;
 pub mod oidc;
 pub mod peer;
 pub mod penalties;
+pub mod planning;
 pub mod rate;
 pub mod relay;
 pub mod server;
@@ -60,6 +61,8 @@ pub struct Context {
     pub started_at: Timestamp,
     /// Questions to agents.
     pub relay: relay::Relay,
+    /// What commits would change, as it was asked of agents; for some minutes.
+    pub plans: planning::Plans,
     /// Asks the pollers to look now.
     pub refresh: Arc<tokio::sync::Notify>,
     /// The hub is stopping: streams say goodbye.

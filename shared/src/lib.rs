@@ -23,6 +23,7 @@ pub mod id;
 pub mod identity;
 pub mod object;
 pub mod percent;
+pub mod plan;
 pub mod rate;
 pub mod reason;
 pub mod report;

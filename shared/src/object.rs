@@ -114,7 +114,7 @@ impl fmt::Display for ObjectRef {
 }
 
 /// What was last done to one object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Action {
     /// It was not there and was made.
     Created,

@@ -74,6 +74,9 @@ impl std::str::FromStr for Role {
 pub enum Need {
     /// To look.
     See,
+    /// To have agents work something out for it: more than a look, since each of them fetches, renders and
+    /// asks its API server, whose webhooks hear of it.
+    Plan,
     /// To stand for a commit.
     Approve,
     /// To move, stop and pin.
@@ -89,6 +92,7 @@ impl Need {
     pub fn is_met_by(self, role: Role) -> bool {
         match self {
             Self::See => role != Role::None,
+            Self::Plan => matches!(role, Role::Approver | Role::Promoter | Role::Admin),
             Self::Approve => matches!(role, Role::Approver | Role::Admin),
             Self::Promote => matches!(role, Role::Promoter | Role::Admin),
             Self::Administer => role == Role::Admin,
@@ -100,7 +104,7 @@ impl Need {
     pub fn role(self) -> Role {
         match self {
             Self::See => Role::Viewer,
-            Self::Approve => Role::Approver,
+            Self::Plan | Self::Approve => Role::Approver,
             Self::Promote => Role::Promoter,
             Self::Administer => Role::Admin,
         }
@@ -113,18 +117,23 @@ mod tests {
 
     use super::{Need, Role};
 
+    const ALL: [Need; 5] = [
+        Need::See,
+        Need::Plan,
+        Need::Approve,
+        Need::Promote,
+        Need::Administer,
+    ];
+
     #[test]
     fn who_brings_commits_does_not_approve_them() {
-        let may = |role| {
-            [Need::See, Need::Approve, Need::Promote, Need::Administer]
-                .map(|need| need.is_met_by(role))
-        };
-        assert_eq!(may(Role::None), [false; 4]);
-        assert_eq!(may(Role::Viewer), [true, false, false, false]);
-        assert_eq!(may(Role::Approver), [true, true, false, false]);
-        assert_eq!(may(Role::Promoter), [true, false, true, false]);
-        assert_eq!(may(Role::Admin), [true; 4]);
-        for need in [Need::See, Need::Approve, Need::Promote, Need::Administer] {
+        let may = |role| ALL.map(|need| need.is_met_by(role));
+        assert_eq!(may(Role::None), [false; 5]);
+        assert_eq!(may(Role::Viewer), [true, false, false, false, false]);
+        assert_eq!(may(Role::Approver), [true, true, true, false, false]);
+        assert_eq!(may(Role::Promoter), [true, true, false, true, false]);
+        assert_eq!(may(Role::Admin), [true; 5]);
+        for need in ALL {
             assert!(need.is_met_by(need.role()), "{need:?}");
         }
     }

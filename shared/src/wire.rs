@@ -4,12 +4,14 @@
 //! names, ids and digests that do not parse refuse the message; lists over their limit refuse it.
 
 mod assignment;
+mod plan;
 mod report;
 
 pub use assignment::{
     DecodedAssignment, approval_from_wire, decode_assignment, encode_assignment, labels_from_wire,
     specified,
 };
+pub use plan::{plan_from_wire, plan_result, plan_to_wire};
 pub use report::{
     application_report_to_wire, decode_report, encode_report, object_from_wire, object_to_wire,
     planned_word,
@@ -35,6 +37,7 @@ pub const FEATURES: &[&str] = &[
     "depends-on",
     "tombstones",
     "plan-removal",
+    "plan-commit",
     "helm",
 ];
 

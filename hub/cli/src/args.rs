@@ -7,6 +7,7 @@ mod commit;
 mod context;
 mod diff;
 mod join;
+mod plan;
 mod promote;
 mod render;
 mod steer;
@@ -26,6 +27,7 @@ pub(crate) use commit::CommitPrefix;
 pub(crate) use context::{ContextCommand, LoginArgs};
 pub(crate) use diff::{DiffArgs, DiffOutput};
 pub(crate) use join::{ClusterCommand, JoinManifest, JoinOutput, TokenCommand, Workload};
+pub(crate) use plan::PlanArgs;
 pub(crate) use promote::Promote;
 pub(crate) use render::{ChartArgs, GeneratedChoice, RenderArgs, Renderer};
 pub(crate) use steer::{
@@ -196,6 +198,11 @@ pub(crate) enum Command {
     /// change of the repository does to the whole fleet. Values of Secrets are masked. Exit code 1:
     /// something differs.
     Diff(DiffArgs),
+    /// Ask an environment's agents what a commit would change on their clusters, by their API servers' own
+    /// dry run, and put equal answers together. Changes nothing, and shows no value of any field. Exit code
+    /// 1: something would change, and every cluster would take it; 2: of some cluster nobody can say, or it
+    /// would not take it.
+    Plan(PlanArgs),
     /// Promote into an environment: show what moves, ask, fast-forward its branch with your own git.
     Promote(Promote),
     /// Go back: commit the content of the last good commit on top of the branch with your own git.

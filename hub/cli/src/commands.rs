@@ -14,6 +14,7 @@ mod join;
 mod operator;
 mod overrule;
 mod patience;
+mod plan;
 mod promote;
 mod render;
 mod render_chart;
@@ -156,6 +157,7 @@ pub(crate) async fn run(args: Args, printer: &Printer) -> Result<(), Error> {
             web::run(&reach.connect().await?, listen, open, printer).await
         }
         Command::Hub { output } => show::hub(&reach.connect().await?, output.output, printer).await,
+        Command::Plan(args) => plan::run(&reach.connect().await?, args, printer).await,
         Command::Promote(promote) => promote::run(&reach.connect().await?, promote, printer).await,
         Command::Rollback(args) => rollback::run(&reach.connect().await?, args, printer).await,
         Command::Rollout { command } => {

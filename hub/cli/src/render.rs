@@ -6,6 +6,7 @@ mod diff;
 mod difference;
 mod list;
 mod log;
+mod plan;
 mod promotion;
 mod removal;
 mod rollout;
@@ -18,6 +19,11 @@ pub use diff::diff;
 pub(crate) use difference::{markdown as difference_markdown, text as difference};
 pub use list::{applications, clusters, environments, hub, tokens};
 pub use log::{entries, entry, operators};
+pub use plan::plan;
+pub(crate) use plan::{
+    mark as plan_mark, markdown as plan_markdown, sections as plan_sections,
+    summary as plan_summary,
+};
 pub use promotion::{promotion, waiting};
 pub(crate) use removal::removal;
 pub use rollout::{decisions, rollout, rollouts};

@@ -20,6 +20,8 @@ mod commands;
 mod deploy;
 #[path = "cli/fixture.rs"]
 mod fixture;
+#[path = "cli/plan.rs"]
+mod plan;
 #[path = "cli/promote.rs"]
 mod promote;
 #[path = "cli/rendering.rs"]

@@ -21,6 +21,7 @@ use crate::suggestion::missing;
 mod clusters;
 mod log;
 mod operators;
+mod plans;
 mod promotion;
 mod rollouts;
 mod steer;
@@ -274,6 +275,20 @@ impl FleetService for Operators {
             .await?
             .map_err(Status::failed_precondition)?;
         Ok(Response::new(response))
+    }
+
+    async fn start_plan(
+        &self,
+        request: Request<v1::StartPlanRequest>,
+    ) -> Result<Response<v1::StartPlanResponse>, Status> {
+        plans::start(self, request).await
+    }
+
+    async fn get_plan(
+        &self,
+        request: Request<v1::GetPlanRequest>,
+    ) -> Result<Response<v1::GetPlanResponse>, Status> {
+        plans::get(self, request).await
     }
 
     async fn refresh(

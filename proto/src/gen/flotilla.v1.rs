@@ -146,6 +146,9 @@ pub struct ApplicationPlan {
     /// The commit that was planned for.
     #[prost(message, optional, tag = "6")]
     pub revision: ::core::option::Option<Revision>,
+    /// The bounded code of `error`, where it is the agent's own refusal.
+    #[prost(string, tag = "7")]
+    pub reason: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ObjectChange {
@@ -159,6 +162,9 @@ pub struct ObjectChange {
     pub message: ::prost::alloc::string::String,
     #[prost(message, repeated, tag = "5")]
     pub fields: ::prost::alloc::vec::Vec<FieldChange>,
+    /// Of a conflict: who manages the fields.
+    #[prost(string, repeated, tag = "6")]
+    pub managers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// One field, RFC 6901. Values are JSON, cut to a bound; those of Secrets are never shown.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -637,6 +643,13 @@ pub struct PlanRequest {
     /// know this have the feature "plan-removal", others would answer with an ordinary plan.
     #[prost(bool, tag = "3")]
     pub removal: bool,
+    /// What running this commit in place of the assigned one would do. The repository is one that the
+    /// cluster's accepted assignment names: its URL, paths and all else are the assignment's own, so that
+    /// nobody can have anything else read; the branch is one that the agent's policy plans for. Agents that
+    /// know this have the feature "plan-commit" and name the commit in their answer; others would answer
+    /// with an ordinary plan.
+    #[prost(message, optional, tag = "4")]
+    pub of: ::core::option::Option<Revision>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PlanResult {
@@ -647,6 +660,15 @@ pub struct PlanResult {
     /// Why there is no plan; empty: there is one.
     #[prost(string, tag = "3")]
     pub error: ::prost::alloc::string::String,
+    /// The commit that it is about, as it was asked for; none: what is assigned.
+    #[prost(message, optional, tag = "4")]
+    pub of: ::core::option::Option<Revision>,
+    /// SHA-256 over what would change, 32 bytes: equal ones stand for equal changes. See shared/src/plan.rs.
+    #[prost(bytes = "vec", tag = "5")]
+    pub digest: ::prost::alloc::vec::Vec<u8>,
+    /// There is no plan now: ask again after so many seconds. 0: asking again gives the same.
+    #[prost(uint32, tag = "6")]
+    pub retry_after_seconds: u32,
 }
 /// A chart's crds/, of which nothing is ever deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -2630,6 +2652,89 @@ pub struct DiffResponse {
     #[prost(message, repeated, tag = "1")]
     pub applications: ::prost::alloc::vec::Vec<ApplicationPlan>,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StartPlanRequest {
+    #[prost(string, tag = "1")]
+    pub environment: ::prost::alloc::string::String,
+    /// Empty: the one that the environment's applications come from, where it is one.
+    #[prost(string, tag = "2")]
+    pub repository: ::prost::alloc::string::String,
+    /// On which branch agents find the commit. Empty: the environment's own where its head is the commit,
+    /// else that of the environment it promotes from.
+    #[prost(string, tag = "3")]
+    pub branch: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub commit: ::prost::alloc::string::String,
+    /// Empty: all.
+    #[prost(string, tag = "5")]
+    pub application: ::prost::alloc::string::String,
+    /// How long clusters that are away are waited for, seconds; 0: not at all.
+    #[prost(uint32, tag = "6")]
+    pub wait_seconds: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct StartPlanResponse {
+    #[prost(message, optional, tag = "1")]
+    pub plan: ::core::option::Option<FleetPlan>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetPlanRequest {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetPlanResponse {
+    #[prost(message, optional, tag = "1")]
+    pub plan: ::core::option::Option<FleetPlan>,
+}
+/// What a commit would change in an environment, by what its agents say. Never a value of a field, never a
+/// manifest.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FleetPlan {
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub environment: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "3")]
+    pub revision: ::core::option::Option<Revision>,
+    /// Empty: all.
+    #[prost(string, tag = "4")]
+    pub application: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "5")]
+    pub started_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Every cluster has an answer, or will have none.
+    #[prost(bool, tag = "6")]
+    pub done: bool,
+    /// Clusters that have not answered yet.
+    #[prost(uint32, tag = "7")]
+    pub waiting: u32,
+    /// Clusters of the environment that have nothing from the repository, or not the application.
+    #[prost(uint32, tag = "8")]
+    pub unconcerned: u32,
+    /// Largest first, what needs a person before what does not.
+    #[prost(message, repeated, tag = "9")]
+    pub groups: ::prost::alloc::vec::Vec<PlanGroup>,
+}
+/// Clusters with the same answer.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PlanGroup {
+    #[prost(enumeration = "PlanVerdict", tag = "1")]
+    pub verdict: i32,
+    #[prost(string, repeated, tag = "2")]
+    pub clusters: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What would change; of a group without room for it, nothing.
+    #[prost(message, repeated, tag = "3")]
+    pub applications: ::prost::alloc::vec::Vec<ApplicationPlan>,
+    /// The bounded code of why there is no plan; empty: there is one.
+    #[prost(string, tag = "4")]
+    pub reason: ::prost::alloc::string::String,
+    /// For a person, as the first of them says it.
+    #[prost(string, tag = "5")]
+    pub message: ::prost::alloc::string::String,
+    /// There was no room to keep what would change: these clusters may differ from each other.
+    #[prost(bool, tag = "6")]
+    pub folded: bool,
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Connection {
@@ -2754,6 +2859,56 @@ impl SteerAction {
             "STEER_ACTION_OVERRIDE" => Some(Self::Override),
             "STEER_ACTION_ROLLBACK" => Some(Self::Rollback),
             "STEER_ACTION_PROMOTE" => Some(Self::Promote),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum PlanVerdict {
+    Unspecified = 0,
+    /// Nothing would change.
+    Nothing = 1,
+    Changes = 2,
+    /// Something of it would not be taken, or needs a person.
+    Conflict = 3,
+    /// The agent's own rules do not let the commit in.
+    Refused = 4,
+    /// No answer in time.
+    TimedOut = 5,
+    /// No agent is connected.
+    Offline = 6,
+    /// The agent could not find out, or does not know the question.
+    Failed = 7,
+}
+impl PlanVerdict {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "PLAN_VERDICT_UNSPECIFIED",
+            Self::Nothing => "PLAN_VERDICT_NOTHING",
+            Self::Changes => "PLAN_VERDICT_CHANGES",
+            Self::Conflict => "PLAN_VERDICT_CONFLICT",
+            Self::Refused => "PLAN_VERDICT_REFUSED",
+            Self::TimedOut => "PLAN_VERDICT_TIMED_OUT",
+            Self::Offline => "PLAN_VERDICT_OFFLINE",
+            Self::Failed => "PLAN_VERDICT_FAILED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "PLAN_VERDICT_UNSPECIFIED" => Some(Self::Unspecified),
+            "PLAN_VERDICT_NOTHING" => Some(Self::Nothing),
+            "PLAN_VERDICT_CHANGES" => Some(Self::Changes),
+            "PLAN_VERDICT_CONFLICT" => Some(Self::Conflict),
+            "PLAN_VERDICT_REFUSED" => Some(Self::Refused),
+            "PLAN_VERDICT_TIMED_OUT" => Some(Self::TimedOut),
+            "PLAN_VERDICT_OFFLINE" => Some(Self::Offline),
+            "PLAN_VERDICT_FAILED" => Some(Self::Failed),
             _ => None,
         }
     }
@@ -3031,6 +3186,57 @@ pub mod fleet_service_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("flotilla.v1.FleetService", "Diff"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Asks an environment's agents what a commit would change; answered at once. The hub keeps the plan for
+        /// some minutes, in memory only.
+        pub async fn start_plan(
+            &mut self,
+            request: impl tonic::IntoRequest<super::StartPlanRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::StartPlanResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::SmallCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/flotilla.v1.FleetService/StartPlan",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("flotilla.v1.FleetService", "StartPlan"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// What is known of a plan: answered when it is whole, or after some seconds with what there is by then.
+        pub async fn get_plan(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetPlanRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetPlanResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::SmallCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/flotilla.v1.FleetService/GetPlan",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("flotilla.v1.FleetService", "GetPlan"));
             self.inner.unary(req, path, codec).await
         }
         /// A hint to read an environment's branches now.
@@ -3545,6 +3751,20 @@ pub mod fleet_service_server {
             &self,
             request: tonic::Request<super::DiffRequest>,
         ) -> std::result::Result<tonic::Response<super::DiffResponse>, tonic::Status>;
+        /// Asks an environment's agents what a commit would change; answered at once. The hub keeps the plan for
+        /// some minutes, in memory only.
+        async fn start_plan(
+            &self,
+            request: tonic::Request<super::StartPlanRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::StartPlanResponse>,
+            tonic::Status,
+        >;
+        /// What is known of a plan: answered when it is whole, or after some seconds with what there is by then.
+        async fn get_plan(
+            &self,
+            request: tonic::Request<super::GetPlanRequest>,
+        ) -> std::result::Result<tonic::Response<super::GetPlanResponse>, tonic::Status>;
         /// A hint to read an environment's branches now.
         async fn refresh(
             &self,
@@ -4106,6 +4326,96 @@ pub mod fleet_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = DiffSvc(inner);
+                        let codec = crate::codec::SmallCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/flotilla.v1.FleetService/StartPlan" => {
+                    #[allow(non_camel_case_types)]
+                    struct StartPlanSvc<T: FleetService>(pub Arc<T>);
+                    impl<
+                        T: FleetService,
+                    > tonic::server::UnaryService<super::StartPlanRequest>
+                    for StartPlanSvc<T> {
+                        type Response = super::StartPlanResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::StartPlanRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as FleetService>::start_plan(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StartPlanSvc(inner);
+                        let codec = crate::codec::SmallCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/flotilla.v1.FleetService/GetPlan" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetPlanSvc<T: FleetService>(pub Arc<T>);
+                    impl<
+                        T: FleetService,
+                    > tonic::server::UnaryService<super::GetPlanRequest>
+                    for GetPlanSvc<T> {
+                        type Response = super::GetPlanResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetPlanRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as FleetService>::get_plan(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetPlanSvc(inner);
                         let codec = crate::codec::SmallCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

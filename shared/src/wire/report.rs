@@ -157,19 +157,34 @@ pub fn object_to_wire(object: &ObjectRef) -> v1::ObjectRef {
     }
 }
 
+pub(super) fn action_to_wire(action: Action) -> v1::Action {
+    match action {
+        Action::Created => v1::Action::Created,
+        Action::Updated => v1::Action::Updated,
+        Action::Unchanged => v1::Action::Unchanged,
+        Action::Pruned => v1::Action::Pruned,
+        Action::Skipped => v1::Action::Skipped,
+        Action::Held => v1::Action::Held,
+        Action::Failed => v1::Action::Failed,
+    }
+}
+
+pub(super) fn action_from_wire(action: v1::Action) -> Action {
+    match action {
+        v1::Action::Created => Action::Created,
+        v1::Action::Updated => Action::Updated,
+        v1::Action::Unchanged => Action::Unchanged,
+        v1::Action::Pruned => Action::Pruned,
+        v1::Action::Unspecified | v1::Action::Skipped => Action::Skipped,
+        v1::Action::Held => Action::Held,
+        v1::Action::Failed => Action::Failed,
+    }
+}
+
 fn status_to_wire(status: &ObjectStatus) -> v1::ObjectStatus {
     v1::ObjectStatus {
         object: Some(object_to_wire(&status.object)),
-        action: match status.action {
-            Action::Created => v1::Action::Created,
-            Action::Updated => v1::Action::Updated,
-            Action::Unchanged => v1::Action::Unchanged,
-            Action::Pruned => v1::Action::Pruned,
-            Action::Skipped => v1::Action::Skipped,
-            Action::Held => v1::Action::Held,
-            Action::Failed => v1::Action::Failed,
-        }
-        .into(),
+        action: action_to_wire(status.action).into(),
         health: health_to_wire(status.health).into(),
         reason: reason_to_wire(status.reason),
         message: plain_line(&status.message, MAX_MESSAGE_BYTES),
@@ -208,15 +223,7 @@ fn status_from_wire(wire: &v1::ObjectStatus) -> Result<ObjectStatus, WireError> 
     let object = wire.object.as_ref().ok_or(WireError::Missing("object"))?;
     Ok(ObjectStatus {
         object: object_from_wire(Some(object)),
-        action: match wire.action() {
-            v1::Action::Created => Action::Created,
-            v1::Action::Updated => Action::Updated,
-            v1::Action::Unchanged => Action::Unchanged,
-            v1::Action::Pruned => Action::Pruned,
-            v1::Action::Unspecified | v1::Action::Skipped => Action::Skipped,
-            v1::Action::Held => Action::Held,
-            v1::Action::Failed => Action::Failed,
-        },
+        action: action_from_wire(wire.action()),
         health: health_from_wire(wire.health()),
         reason: reason_from_wire(&wire.reason),
         message: plain_line(&wire.message, MAX_MESSAGE_BYTES),

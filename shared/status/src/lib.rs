@@ -9,6 +9,7 @@
 mod cluster;
 mod decisions;
 mod environment;
+mod fleet_plan;
 mod hub;
 mod log;
 mod plan;
@@ -17,6 +18,9 @@ mod rollout;
 pub use cluster::{Application, Cluster, Connection, Object, ObjectCounts, Placement};
 pub use decisions::{Approval, Decisions, Good, Mark, Pin, Quarantine};
 pub use environment::{Branch, Environment, Fleet, Heading};
+pub use fleet_plan::{
+    Answer, FleetPlan, PlanGroup, PlanVerdict, PlannedApplication, PlannedChange,
+};
 pub use hub::{Hub, Move, NewToken, Promotion, Right, Step, StepState, Token};
 pub use log::{Entry, Operator};
 pub use plan::{ApplicationPlan, Change, Field};

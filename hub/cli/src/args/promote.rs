@@ -40,6 +40,10 @@ pub(crate) struct Promote {
     /// this environment is written anew.
     #[arg(long, conflicts_with_all = ["wait", "force"])]
     pub(crate) pull_request: bool,
+    /// Ask the environment's agents what the commit would change on their clusters, and write that into the
+    /// pull request; see `flotilla plan`.
+    #[arg(long, requires_all = ["pull_request", "forge_token_file"])]
+    pub(crate) plan: bool,
     /// What serves the repository, where its host's name does not say.
     #[arg(long, requires = "pull_request")]
     pub(crate) forge: Option<Forge>,

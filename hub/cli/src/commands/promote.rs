@@ -11,7 +11,7 @@ use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
 use tokio::time::Instant;
 
 use self::gates::{Go, Opened};
-use super::{commit, overrule, rollout, steer};
+use super::{commit, overrule, plan, rollout, steer};
 use crate::args::{Output, Promote};
 use crate::client::Client;
 use crate::error::Error;
@@ -20,7 +20,7 @@ use crate::git::Workspace;
 use crate::printer::Printer;
 use crate::pulls;
 use crate::render;
-use crate::view::{Move, Promotion};
+use crate::view::{FleetPlan, Move, Promotion};
 
 /// One repository's move, read and checked.
 struct Checked {
@@ -71,7 +71,7 @@ pub(super) async fn run(client: &Client, args: Promote, printer: &Printer) -> Re
         consent(&promotion, &args, go, printer)?;
     }
     if args.pull_request {
-        return propose(&checked, &promotion, &args, printer).await;
+        return propose(client, &checked, &promotion, &args, printer).await;
     }
     let deadline = Instant::now() + args.wait_timeout;
     if go == Go::Later {
@@ -143,6 +143,7 @@ fn consent(promotion: &Promotion, args: &Promote, go: Go, printer: &Printer) -> 
 /// Pushes each commit as a branch of its own, and says where its pull request is opened. The branch of
 /// the environment moves when somebody merges it.
 async fn propose(
+    client: &Client,
     checked: &[Checked],
     promotion: &Promotion,
     args: &Promote,
@@ -150,7 +151,11 @@ async fn propose(
 ) -> Result<(), Error> {
     for (one, shown) in checked.iter().zip(&promotion.moves) {
         if let Some(token) = &args.forge_token_file {
-            open(one, shown, token, promotion, args, printer).await?;
+            let plan = match args.plan {
+                true => Some(planned(client, shown, args, printer).await?),
+                false => None,
+            };
+            open(one, shown, token, promotion, plan.as_ref(), args, printer).await?;
             continue;
         }
         let url = one.url.to_string();
@@ -179,12 +184,30 @@ async fn propose(
     Ok(())
 }
 
+/// What a move would change, as the environment's agents see it.
+async fn planned(
+    client: &Client,
+    shown: &Move,
+    args: &Promote,
+    printer: &Printer,
+) -> Result<FleetPlan, Error> {
+    let request = v1::StartPlanRequest {
+        environment: args.environment.to_string(),
+        repository: shown.repository.clone(),
+        branch: shown.source_branch.clone(),
+        commit: shown.to_commit.clone(),
+        ..v1::StartPlanRequest::default()
+    };
+    plan::ask(client, request, printer).await
+}
+
 /// Opens the environment's pull request by the forge's API, or writes it anew.
 async fn open(
     one: &Checked,
     shown: &Move,
     token: &Path,
     promotion: &Promotion,
+    plan: Option<&FleetPlan>,
     args: &Promote,
     printer: &Printer,
 ) -> Result<(), Error> {
@@ -198,7 +221,7 @@ async fn open(
     let branch: BranchName = format!("flotilla/promote-{}", args.environment).parse()?;
     one.workspace.replace(&one.url, &one.to, &branch).await?;
     let (pull, new) = forge
-        .propose(&branch, &one.target, promotion, shown)
+        .propose(&branch, &one.target, promotion, shown, plan)
         .await?;
     let word = if new { "opened" } else { "updated" };
     printer.say(&format!(

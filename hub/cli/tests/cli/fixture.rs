@@ -302,8 +302,6 @@ pub(crate) fn plans() -> Vec<v1::ApplicationPlan> {
             held,
         ],
         unchanged: 7,
-        truncated: false,
-        error: String::new(),
-        revision: None,
+        ..v1::ApplicationPlan::default()
     }]
 }

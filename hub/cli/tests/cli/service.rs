@@ -37,6 +37,10 @@ pub(crate) struct Fake {
     pub(crate) rollouts: Arc<Mutex<VecDeque<Result<v1::GetRolloutResponse, Status>>>>,
     /// What each stream of events has, and how it ends.
     pub(crate) streams: Arc<Mutex<VecDeque<Events>>>,
+    /// Answers about plans, one for each call; then there is no such plan.
+    pub(crate) plans: Arc<Mutex<VecDeque<v1::FleetPlan>>>,
+    /// What was asked to be planned.
+    pub(crate) planned: Arc<Mutex<Vec<v1::StartPlanRequest>>>,
     /// What was asked of it.
     pub(crate) steered: Arc<Mutex<Vec<v1::SteerRequest>>>,
 }
@@ -126,6 +130,22 @@ impl FleetService for Fake {
         Ok(Response::new(
             next.unwrap_or_else(|| self.promotion.clone()),
         ))
+    }
+
+    async fn start_plan(
+        &self,
+        request: Request<v1::StartPlanRequest>,
+    ) -> Answer<v1::StartPlanResponse> {
+        self.planned.lock().push(request.into_inner());
+        let plan = self.plans.lock().pop_front();
+        Ok(Response::new(v1::StartPlanResponse { plan }))
+    }
+
+    async fn get_plan(&self, _: Request<v1::GetPlanRequest>) -> Answer<v1::GetPlanResponse> {
+        match self.plans.lock().pop_front() {
+            None => Err(Status::not_found("the hub keeps no such plan")),
+            plan => Ok(Response::new(v1::GetPlanResponse { plan })),
+        }
     }
 
     async fn refresh(&self, _: Request<v1::RefreshRequest>) -> Answer<v1::RefreshResponse> {

@@ -123,7 +123,7 @@ pub(super) fn preview(
 }
 
 /// The repository that has a commit at the head of a branch, if only one has.
-fn home<'f>(fleet: &'f Fleet, commit: &Commit) -> Option<&'f RepositoryName> {
+pub(super) fn home<'f>(fleet: &'f Fleet, commit: &Commit) -> Option<&'f RepositoryName> {
     let mut having: Vec<&RepositoryName> = fleet
         .heads()
         .iter()

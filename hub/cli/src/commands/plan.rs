@@ -1,0 +1,187 @@
+//! `flotilla plan`: what a commit would change, asked of an environment's agents.
+//!
+//! Exit code 0: nothing would change anywhere. 1: something would, and every cluster says that it would take
+//! it. 2: of some cluster nobody can say, or it would not take it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use flotilla_forge::{Kind, Repository};
+use flotilla_proto::v1;
+use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
+use tonic::Code;
+
+use super::commit::{self, Place};
+use super::patience::Patience;
+use crate::args::PlanArgs;
+use crate::client::Client;
+use crate::error::Error;
+use crate::git::Workspace;
+use crate::printer::Printer;
+use crate::view::{Answer, FleetPlan};
+use crate::{pulls, render};
+
+/// Between two looks at a plan, where the hub does not wait itself.
+const LOOK: Duration = Duration::from_millis(200);
+
+pub(super) async fn run(client: &Client, args: PlanArgs, printer: &Printer) -> Result<(), Error> {
+    let commit = commit(client, &args).await?;
+    let request = v1::StartPlanRequest {
+        environment: args.environment.to_string(),
+        repository: args.repository.clone().unwrap_or_default(),
+        branch: args
+            .branch
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        commit: commit.to_string(),
+        application: args
+            .application
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        wait_seconds: args
+            .wait
+            .map_or(0, |wait| u32::try_from(wait.as_secs()).unwrap_or(u32::MAX)),
+    };
+    let plan = ask(client, request, printer).await?;
+    match args.output.plain() {
+        None => printer.out(&render::plan_markdown(&plan, Kind::Github.comment_limit()))?,
+        Some(output) if output.is_structured() => printer.value(output, &plan)?,
+        Some(_) => printer.out(&render::plan(&plan, printer.paint))?,
+    }
+    if let (Some(number), Some(token)) = (args.comment, &args.forge_token_file) {
+        tell(client, &args, &plan, number, token, printer).await?;
+    }
+    match plan.answer {
+        Answer::Nothing => Ok(()),
+        Answer::Changes => Err(Error::Differs),
+        Answer::CannotSay => Err(Error::Unseen),
+    }
+}
+
+/// Asks a hub, and follows the plan to its end.
+pub(super) async fn ask(
+    client: &Client,
+    request: v1::StartPlanRequest,
+    printer: &Printer,
+) -> Result<FleetPlan, Error> {
+    let call = client.request(request);
+    let started = client.api().start_plan(call).await?.into_inner();
+    let mut wire = started.plan.ok_or(Error::Answer("the plan"))?;
+    let id = wire.id.clone();
+    let mut told = None;
+    let mut patience = Patience::default();
+    while !wire.done {
+        if told != Some(wire.waiting) {
+            let answered: usize = wire.groups.iter().map(|group| group.clusters.len()).sum();
+            printer.say(&format!("{answered} answered, {} to come", wire.waiting));
+            told = Some(wire.waiting);
+        }
+        let call = client.request(v1::GetPlanRequest { id: id.clone() });
+        match client.api().get_plan(call).await {
+            Ok(answer) => {
+                patience.answered(printer);
+                wire = answer.into_inner().plan.ok_or(Error::Answer("the plan"))?;
+                if !wire.done {
+                    tokio::time::sleep(LOOK).await;
+                }
+            }
+            Err(status) if status.code() == Code::NotFound => {
+                return Err(Error::refused(
+                    "the hub was started anew while the plan was made, or another replica decides by now, \
+                     and plans are kept in memory only; no cluster was changed",
+                    "run the same command again",
+                ));
+            }
+            Err(status) => patience.wait(status.into(), true, printer).await?,
+        }
+    }
+    Ok(FleetPlan::from(&wire))
+}
+
+/// The commit that is meant: by its digits, or the head of a branch as Git itself shows it.
+async fn commit(client: &Client, args: &PlanArgs) -> Result<Commit, Error> {
+    if let Some(prefix) = &args.commit {
+        let place = Place {
+            environment: args.environment.as_str(),
+            repository: args.repository.as_deref(),
+        };
+        return commit::whole(client, &place, prefix).await;
+    }
+    let branch = args
+        .branch
+        .as_ref()
+        .ok_or_else(|| Error::refused("there is nothing to plan", "name --commit or --branch"))?;
+    head(client, args.repository.as_deref(), branch).await
+}
+
+async fn head(
+    client: &Client,
+    repository: Option<&str>,
+    branch: &BranchName,
+) -> Result<Commit, Error> {
+    let request = client.request(v1::ListRepositoriesRequest {});
+    let known = client.api().list_repositories(request).await?.into_inner();
+    let meant = known.repositories.iter();
+    let mut meant = meant.filter(|one| repository.is_none_or(|name| one.name == name));
+    let one = match (meant.next(), meant.next()) {
+        (Some(one), None) => one,
+        (None, _) => {
+            return Err(Error::refused(
+                format!(
+                    "the fleet has no repository {}",
+                    repository.unwrap_or_default()
+                ),
+                "name one of the fleet file with --repository",
+            ));
+        }
+        (Some(_), Some(_)) => {
+            return Err(Error::refused(
+                "a branch is in one repository, and this fleet has several",
+                "name it with --repository",
+            ));
+        }
+    };
+    let url: RepositoryUrl = one.url.parse()?;
+    let workspace = Workspace::new(None).await?;
+    workspace.remote_head(&url, branch).await?.ok_or_else(|| {
+        Error::refused(
+            format!("{} has no branch {branch}", one.name),
+            "push it first",
+        )
+    })
+}
+
+/// Writes the plan into a pull request.
+async fn tell(
+    client: &Client,
+    args: &PlanArgs,
+    plan: &FleetPlan,
+    number: u64,
+    token: &Path,
+    printer: &Printer,
+) -> Result<(), Error> {
+    let revision = plan.revision.as_ref();
+    let name = revision
+        .map(|one| one.repository.as_str())
+        .unwrap_or_default();
+    let request = client.request(v1::ListRepositoriesRequest {});
+    let known = client.api().list_repositories(request).await?.into_inner();
+    let one = known.repositories.iter().find(|one| one.name == name);
+    let one = one.ok_or(Error::Answer("the repository of the plan"))?;
+    let url: RepositoryUrl = one.url.parse()?;
+    let kind = args.forge.map(Into::into);
+    let at = Repository::at(&url, kind, args.forge_api.as_deref());
+    let at = at.map_err(|error| {
+        Error::refused(error.to_string(), "say more with --forge and --forge-api")
+    })?;
+    let body = render::plan_markdown(plan, at.kind().comment_limit());
+    let forge = pulls::Forge::open(at, token)?;
+    let is_new = forge
+        .comment(number, &render::plan_mark(plan), &body)
+        .await?;
+    let word = if is_new { "wrote" } else { "wrote anew" };
+    printer.say(&format!("{word} the comment of pull request {number}"));
+    Ok(())
+}

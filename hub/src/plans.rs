@@ -1,0 +1,262 @@
+//! What a commit would change in an environment: who is asked when, what each cluster's agent answered,
+//! and which answers are the same. Pure; moments are spans since the plan began.
+//!
+//! Kept in memory for some minutes: names of objects and fields only, once for all clusters that say the
+//! same, and never more than a fixed number of different answers.
+
+mod groups;
+mod shelf;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName};
+use flotilla_shared::plan::{ClusterPlan, Outcome};
+use flotilla_shared::reason::Reason;
+use flotilla_shared::revision::Revision;
+
+pub use groups::{Group, Groups, Verdict};
+pub use shelf::{Full, Shelf};
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// Whose clusters.
+    pub environment: EnvironmentName,
+    /// Which commit, on which branch.
+    pub revision: Revision,
+    /// Of this application only; none: of all that come from the repository.
+    pub application: Option<ApplicationName>,
+}
+
+/// How much is done at once, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Agents that work on an answer at the same time: each of them fetches from the Git server.
+    pub at_once: usize,
+    /// Longest time for one answer.
+    pub answer: Duration,
+    /// Longest time for all.
+    pub whole: Duration,
+    /// Before the same agent is asked again.
+    pub again: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            at_once: 500,
+            answer: Duration::from_secs(75),
+            whole: Duration::from_secs(300),
+            again: Duration::from_secs(2),
+        }
+    }
+}
+
+/// What came of asking one agent.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Heard {
+    /// Its answer.
+    Plan(ClusterPlan),
+    /// It is at work on another question, or was asked too often: ask again after so long.
+    Busy(Duration),
+    /// It is not connected.
+    Away,
+    /// It could not find out, or does not know the question.
+    Failed(Option<Reason>, String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// To be asked from this moment on. `away`: it was not there when it was asked last.
+    Ready {
+        from: Duration,
+        away: bool,
+    },
+    /// Asked; no answer counts after this moment.
+    Asked {
+        until: Duration,
+    },
+    Settled,
+}
+
+/// A plan under way, or done.
+#[derive(Debug)]
+pub struct Plan {
+    limits: Limits,
+    /// How long clusters that are away are waited for.
+    patience: Duration,
+    clusters: BTreeMap<ClusterName, Standing>,
+    ready: BTreeSet<(Duration, ClusterName)>,
+    asked: BTreeSet<(Duration, ClusterName)>,
+    groups: Groups,
+}
+
+impl Plan {
+    /// For these clusters; nobody is asked yet.
+    #[must_use]
+    pub fn new(
+        clusters: impl IntoIterator<Item = ClusterName>,
+        patience: Duration,
+        limits: Limits,
+    ) -> Self {
+        let ready = Standing::Ready {
+            from: Duration::ZERO,
+            away: false,
+        };
+        let clusters: BTreeMap<ClusterName, Standing> =
+            clusters.into_iter().map(|name| (name, ready)).collect();
+        let limits = Limits {
+            whole: limits.whole.max(patience),
+            ..limits
+        };
+        Self {
+            limits,
+            patience,
+            ready: clusters
+                .keys()
+                .map(|name| (Duration::ZERO, name.clone()))
+                .collect(),
+            clusters,
+            asked: BTreeSet::new(),
+            groups: Groups::default(),
+        }
+    }
+
+    /// Whom to ask now. Who did not answer in time has none.
+    pub fn next(&mut self, now: Duration) -> Vec<ClusterName> {
+        if now >= self.limits.whole {
+            self.give_up();
+            return Vec::new();
+        }
+        while let Some((until, name)) = self.asked.first().cloned()
+            && until <= now
+        {
+            self.settle(&name, Verdict::TimedOut, None, String::new(), None);
+        }
+        let mut ask = Vec::new();
+        while self.asked.len() < self.limits.at_once
+            && let Some((from, name)) = self.ready.first().cloned()
+            && from <= now
+        {
+            self.ready.pop_first();
+            let until = now + self.limits.answer;
+            self.asked.insert((until, name.clone()));
+            self.clusters
+                .insert(name.clone(), Standing::Asked { until });
+            ask.push(name);
+        }
+        ask
+    }
+
+    /// When [`Plan::next`] has something to do, whatever is heard until then; none: never.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Duration> {
+        if self.is_done() {
+            return None;
+        }
+        let has_room = self.asked.len() < self.limits.at_once;
+        let ready = self.ready.first().filter(|_| has_room);
+        let moments = [ready, self.asked.first()];
+        let first = moments.into_iter().flatten().map(|(moment, _)| *moment);
+        first.chain([self.limits.whole]).min()
+    }
+
+    /// Takes in what came of asking a cluster; of one that is not asked just now, nothing is.
+    pub fn heard(&mut self, name: &ClusterName, heard: Heard, now: Duration) {
+        let Some(Standing::Asked { until }) = self.clusters.get(name).copied() else {
+            return;
+        };
+        if until <= now {
+            // Too late by a moment: the next look settles it.
+            return;
+        }
+        match heard {
+            Heard::Plan(plan) => {
+                let (verdict, reason) = match plan.outcome() {
+                    Outcome::Nothing => (Verdict::Nothing, None),
+                    Outcome::Changes => (Verdict::Changes, None),
+                    Outcome::Conflict => (Verdict::Conflict, None),
+                    Outcome::Refused(reason) => (Verdict::Refused, Some(reason)),
+                };
+                let refused = plan.applications.values();
+                let mut words = refused.filter_map(|one| one.refused.as_ref());
+                let message = words.find(|(why, _)| Some(*why) == reason);
+                let message = message.map(|(_, text)| text.clone()).unwrap_or_default();
+                self.settle(name, verdict, reason, message, Some(plan));
+            }
+            Heard::Busy(after) => {
+                self.later(name, until, now + after.max(self.limits.again), false);
+            }
+            Heard::Away if now < self.patience => {
+                self.later(name, until, now + self.limits.again, true);
+            }
+            Heard::Away => self.settle(name, Verdict::Offline, None, String::new(), None),
+            Heard::Failed(reason, message) => {
+                self.settle(name, Verdict::Failed, reason, message, None);
+            }
+        }
+    }
+
+    /// Every cluster has an answer, or will have none.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.ready.is_empty() && self.asked.is_empty()
+    }
+
+    /// Clusters that have not answered yet.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.ready.len() + self.asked.len()
+    }
+
+    /// The answers so far.
+    #[must_use]
+    pub fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
+    fn later(&mut self, name: &ClusterName, until: Duration, from: Duration, away: bool) {
+        self.asked.remove(&(until, name.clone()));
+        self.ready.insert((from, name.clone()));
+        self.clusters
+            .insert(name.clone(), Standing::Ready { from, away });
+    }
+
+    fn settle(
+        &mut self,
+        name: &ClusterName,
+        verdict: Verdict,
+        reason: Option<Reason>,
+        message: String,
+        plan: Option<ClusterPlan>,
+    ) {
+        let before = self.clusters.insert(name.clone(), Standing::Settled);
+        match before {
+            Some(Standing::Asked { until }) => self.asked.remove(&(until, name.clone())),
+            Some(Standing::Ready { from, .. }) => self.ready.remove(&(from, name.clone())),
+            Some(Standing::Settled) | None => return,
+        };
+        self.groups.add(name, verdict, reason, message, plan);
+    }
+
+    /// The time is over.
+    fn give_up(&mut self) {
+        let left: Vec<(ClusterName, Standing)> = self
+            .clusters
+            .iter()
+            .filter(|(_, standing)| **standing != Standing::Settled)
+            .map(|(name, standing)| (name.clone(), *standing))
+            .collect();
+        for (name, standing) in left {
+            let verdict = match standing {
+                Standing::Ready { away: true, .. } => Verdict::Offline,
+                _ => Verdict::TimedOut,
+            };
+            self.settle(&name, verdict, None, String::new(), None);
+        }
+    }
+}

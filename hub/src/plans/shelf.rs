@@ -1,0 +1,103 @@
+//! The plans that are kept: few, and not for long. Moments are spans since the hub began to serve.
+
+use std::time::Duration;
+
+use super::Question;
+
+/// Plans under way at once: each has agents fetch and render.
+const MAX_RUNNING: usize = 4;
+/// Plans that are kept, with those under way.
+const MAX_KEPT: usize = 12;
+/// How long one is kept after its end.
+const KEPT_FOR: Duration = Duration::from_secs(600);
+
+/// As many plans are under way as may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{MAX_RUNNING} plans are under way already; ask again when one of them is done")]
+pub struct Full;
+
+#[derive(Debug)]
+struct Entry<T> {
+    id: String,
+    question: Question,
+    patience: Duration,
+    ended: Option<Duration>,
+    plan: T,
+}
+
+/// Plans by id, oldest first.
+#[derive(Debug)]
+pub struct Shelf<T> {
+    entries: Vec<Entry<T>>,
+}
+
+impl<T> Default for Shelf<T> {
+    fn default() -> Self {
+        Self {
+            entries: Vec::new(),
+        }
+    }
+}
+
+impl<T: Clone> Shelf<T> {
+    /// A plan under way for the same question: who asks it again gets that, and nobody works twice.
+    #[must_use]
+    pub fn under_way(&self, question: &Question, patience: Duration) -> Option<(String, T)> {
+        let is_it = |entry: &&Entry<T>| {
+            entry.ended.is_none() && entry.question == *question && entry.patience >= patience
+        };
+        let found = self.entries.iter().find(is_it);
+        found.map(|entry| (entry.id.clone(), entry.plan.clone()))
+    }
+
+    /// Puts a plan that begins now on it.
+    ///
+    /// # Errors
+    /// When too many are under way.
+    pub fn begin(
+        &mut self,
+        id: String,
+        question: Question,
+        patience: Duration,
+        plan: T,
+        now: Duration,
+    ) -> Result<(), Full> {
+        self.forget(now);
+        let running = self.entries.iter().filter(|entry| entry.ended.is_none());
+        if running.count() >= MAX_RUNNING {
+            return Err(Full);
+        }
+        if self.entries.len() >= MAX_KEPT {
+            let oldest = self.entries.iter().position(|entry| entry.ended.is_some());
+            oldest.map(|index| self.entries.remove(index));
+        }
+        self.entries.push(Entry {
+            id,
+            question,
+            patience,
+            ended: None,
+            plan,
+        });
+        Ok(())
+    }
+
+    /// A plan came to its end.
+    pub fn end(&mut self, id: &str, now: Duration) {
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.id == id) {
+            entry.ended.get_or_insert(now);
+        }
+    }
+
+    /// A plan that is kept.
+    pub fn get(&mut self, id: &str, now: Duration) -> Option<(Question, T)> {
+        self.forget(now);
+        let found = self.entries.iter().find(|entry| entry.id == id);
+        found.map(|entry| (entry.question.clone(), entry.plan.clone()))
+    }
+
+    fn forget(&mut self, now: Duration) {
+        let is_old = |ended: Duration| now.saturating_sub(ended) >= KEPT_FOR;
+        self.entries
+            .retain(|entry| !entry.ended.is_some_and(is_old));
+    }
+}

@@ -1,0 +1,229 @@
+//! What a commit would change: asked of an environment's agents, and shown.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use flotilla_proto::v1;
+use flotilla_shared::id::{ApplicationName, ClusterName, RepositoryName};
+use flotilla_shared::reason::Reason;
+use flotilla_shared::revision::{BranchName, Commit, Revision};
+use flotilla_shared::wire::{plan_to_wire, revision_to_wire, timestamp_to_wire};
+use tonic::{Request, Response, Status};
+
+use super::super::access::Need;
+use super::super::planning::{Asked, Running};
+use super::{Operators, bad_name, entry, no_environment};
+use crate::fleet::{AuditEntry, Fleet};
+use crate::near::missing;
+use crate::plans::{Group, Question, Verdict};
+use crate::spec::Environment;
+
+/// Longest time that clusters which are away are waited for.
+const MAX_WAIT: Duration = Duration::from_secs(1800);
+/// How long a look waits for a plan to be whole.
+const LOOK: Duration = Duration::from_secs(2);
+
+pub(super) async fn start(
+    api: &Operators,
+    request: Request<v1::StartPlanRequest>,
+) -> Result<Response<v1::StartPlanResponse>, Status> {
+    let caller = api.allow_anywhere(&request)?;
+    let request = request.into_inner();
+    let patience = Duration::from_secs(request.wait_seconds.into()).min(MAX_WAIT);
+    let asked = api.ask(move |fleet, _| resolve(fleet, &request)).await??;
+    let question = asked.question.clone();
+    let access = &api.0.access;
+    access.check(&caller, Need::Plan, Some(&question.environment))?;
+    // Who asks the same again while it is worked on gets that, and causes nothing.
+    if let Some((id, running)) = api.0.plans.under_way(&question, patience) {
+        let plan = Some(shown(&id, &running));
+        return Ok(Response::new(v1::StartPlanResponse { plan }));
+    }
+    let recorded = AuditEntry {
+        environment: question.environment.to_string(),
+        commit: question.revision.commit.to_string(),
+        detail: format!(
+            "{} clusters asked what {} of {} would change",
+            asked.clusters.len(),
+            question.revision.branch,
+            question.revision.repository
+        ),
+        ..entry(&caller, "plan")
+    };
+    let begun = api.0.plans.begin(&api.0, asked, patience);
+    let (id, running) = begun.map_err(|full| Status::resource_exhausted(full.to_string()))?;
+    api.record(recorded).await?;
+    let plan = Some(shown(&id, &running));
+    Ok(Response::new(v1::StartPlanResponse { plan }))
+}
+
+pub(super) async fn get(
+    api: &Operators,
+    request: Request<v1::GetPlanRequest>,
+) -> Result<Response<v1::GetPlanResponse>, Status> {
+    api.allow(&request, Need::See)?;
+    let id = request.into_inner().id;
+    let Some(running) = api.0.plans.get(&id) else {
+        return Err(Status::not_found(
+            "the hub keeps no such plan: it was started anew since, another replica decides by now, or the \
+             plan is older than ten minutes; ask for it again",
+        ));
+    };
+    running.whole(LOOK).await;
+    let plan = Some(shown(&id, &running));
+    Ok(Response::new(v1::GetPlanResponse { plan }))
+}
+
+/// What is meant by a question, and whom it concerns.
+fn resolve(fleet: &Fleet, request: &v1::StartPlanRequest) -> Result<Asked, Status> {
+    let invalid = Status::invalid_argument::<String>;
+    let spec = fleet.spec();
+    let named = request.environment.parse().map_err(|e| bad_name(&e))?;
+    let environment = spec
+        .environment(&named)
+        .ok_or_else(|| Status::not_found(no_environment(fleet, named.as_str())))?;
+    let commit: Commit = request.commit.parse().map_err(|e| bad_name(&e))?;
+    let application: Option<ApplicationName> = match request.application.as_str() {
+        "" => None,
+        name if spec.applications.contains_key(name) => {
+            Some(name.parse().map_err(|e| bad_name(&e))?)
+        }
+        name => {
+            let names = spec.applications.keys().map(ApplicationName::as_str);
+            return Err(Status::not_found(missing("application", name, names)));
+        }
+    };
+    let repository = match (request.repository.as_str(), &application) {
+        ("", Some(name)) => spec
+            .applications
+            .get(name)
+            .map(|one| one.repository.clone()),
+        ("", None) => only_repository(fleet, environment, &commit),
+        (name, _) if spec.repositories.contains_key(name) => {
+            Some(name.parse().map_err(|e| bad_name(&e))?)
+        }
+        (name, _) => {
+            let names = spec.repositories.keys().map(RepositoryName::as_str);
+            return Err(Status::not_found(missing("repository", name, names)));
+        }
+    };
+    let repository = repository.ok_or_else(|| {
+        invalid(format!(
+            "{named} runs from several repositories, and a commit is in one of them: name it"
+        ))
+    })?;
+    let branch = match request.branch.as_str() {
+        "" => branch(fleet, environment, &repository, &commit),
+        text => text.parse().map_err(|e| bad_name(&e))?,
+    };
+    let mut clusters = BTreeMap::new();
+    let mut unconcerned = 0u32;
+    for (name, cluster) in fleet.clusters() {
+        let is_there =
+            cluster.record.pending.is_none() && fleet.environment_of(name).as_ref() == Some(&named);
+        if !is_there {
+            continue;
+        }
+        let concerned: BTreeSet<ApplicationName> = cluster
+            .placed
+            .keys()
+            .filter(|placed| application.as_ref().is_none_or(|only| only == *placed))
+            .filter(|placed| {
+                let declared = spec.applications.get(*placed);
+                declared.is_some_and(|one| one.repository == repository)
+            })
+            .cloned()
+            .collect();
+        if concerned.is_empty() {
+            unconcerned += 1;
+        } else {
+            clusters.insert(name.clone(), concerned);
+        }
+    }
+    Ok(Asked {
+        question: Question {
+            environment: named,
+            revision: Revision {
+                repository,
+                branch,
+                commit,
+            },
+            application,
+        },
+        clusters,
+        unconcerned,
+    })
+}
+
+/// The repository that an environment runs from, where it is one; else the one that has the commit at the
+/// head of a branch.
+fn only_repository(
+    fleet: &Fleet,
+    environment: &Environment,
+    commit: &Commit,
+) -> Option<RepositoryName> {
+    let names = fleet.spec().repositories.keys();
+    let used: Vec<&RepositoryName> = names.filter(|name| fleet.uses(environment, name)).collect();
+    if let [one] = used.as_slice() {
+        return Some((*one).clone());
+    }
+    super::promotion::home(fleet, commit).cloned()
+}
+
+/// Where agents find a commit of which nobody said it: on the environment's own branch if it is the head
+/// of it, else on that of the environment before, where commits come from.
+fn branch(
+    fleet: &Fleet,
+    environment: &Environment,
+    repository: &RepositoryName,
+    commit: &Commit,
+) -> BranchName {
+    let head = fleet.head(repository, &environment.branch);
+    let is_head = head.is_some_and(|head| head.commit.as_ref() == Some(commit));
+    let before = environment.promotes_from.as_ref();
+    let before = before.and_then(|name| fleet.spec().environment(name));
+    match before {
+        Some(before) if !is_head => before.branch.clone(),
+        _ => environment.branch.clone(),
+    }
+}
+
+fn shown(id: &str, running: &Running) -> v1::FleetPlan {
+    let question = &running.asked.question;
+    let (groups, waiting) = running.state();
+    v1::FleetPlan {
+        id: id.to_owned(),
+        environment: question.environment.to_string(),
+        revision: Some(revision_to_wire(&question.revision)),
+        application: question
+            .application
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        started_at: Some(timestamp_to_wire(running.started_at)),
+        done: waiting == 0,
+        waiting: u32::try_from(waiting).unwrap_or(u32::MAX),
+        unconcerned: running.asked.unconcerned,
+        groups: groups.iter().map(group).collect(),
+    }
+}
+
+fn group(group: &Group) -> v1::PlanGroup {
+    v1::PlanGroup {
+        verdict: match group.verdict {
+            Verdict::Nothing => v1::PlanVerdict::Nothing,
+            Verdict::Changes => v1::PlanVerdict::Changes,
+            Verdict::Conflict => v1::PlanVerdict::Conflict,
+            Verdict::Refused => v1::PlanVerdict::Refused,
+            Verdict::TimedOut => v1::PlanVerdict::TimedOut,
+            Verdict::Offline => v1::PlanVerdict::Offline,
+            Verdict::Failed => v1::PlanVerdict::Failed,
+        }
+        .into(),
+        clusters: group.clusters.iter().map(ClusterName::to_string).collect(),
+        applications: group.plan.as_ref().map(plan_to_wire).unwrap_or_default(),
+        reason: group.reason.map_or("", Reason::as_str).to_owned(),
+        message: group.message.clone(),
+        folded: group.folded,
+    }
+}

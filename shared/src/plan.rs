@@ -1,0 +1,367 @@
+//! What a commit that is not assigned would change on one cluster, as its agent says it: names, never
+//! values. Equal answers have equal digests, so that thousands of clusters make a handful of groups.
+
+use std::collections::BTreeMap;
+
+use crate::digest::Digest;
+use crate::id::ApplicationName;
+use crate::object::{Action, ObjectRef};
+use crate::reason::Reason;
+use crate::report::plain_line;
+
+/// Most changes of one application that are told.
+pub const MAX_CHANGES: usize = 200;
+/// Most changes of one cluster that are told.
+pub const MAX_CHANGES_IN_ALL: usize = 1000;
+/// Most fields of one object that are told.
+pub const MAX_FIELDS: usize = 40;
+/// Longest path of a field, bytes.
+pub const MAX_PATH_BYTES: usize = 256;
+/// Most managers of a conflict that are told.
+pub const MAX_MANAGERS: usize = 8;
+/// Longest name of a manager, bytes.
+const MAX_MANAGER_BYTES: usize = 128;
+
+/// One object's change.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Change {
+    /// Which object.
+    pub object: ObjectRef,
+    /// What would be done; never [`Action::Unchanged`].
+    pub action: Action,
+    /// Why it is not done, or what is special about it.
+    pub reason: Option<Reason>,
+    /// Of a conflict: who manages the fields, sorted.
+    pub managers: Vec<String>,
+    /// Where it differs (RFC 6901), sorted.
+    pub fields: Vec<String>,
+    /// For a person; two that differ in nothing else are the same change.
+    pub message: String,
+}
+
+/// One application's.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ApplicationChanges {
+    /// Why there are none to be told; none: what is here is the whole.
+    pub refused: Option<(Reason, String)>,
+    /// Sorted by object.
+    pub changes: Vec<Change>,
+    /// There are more than are told.
+    pub truncated: bool,
+    /// Objects that would stay as they are.
+    pub unchanged: u32,
+}
+
+/// One cluster's.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ClusterPlan {
+    /// Applications of the commit's repository.
+    pub applications: BTreeMap<ApplicationName, ApplicationChanges>,
+}
+
+/// What an answer comes to; the worst of it counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// Nothing would change.
+    Nothing,
+    /// It would, and nothing is in the way.
+    Changes,
+    /// Something of it would not be taken, or needs a person.
+    Conflict,
+    /// The agent does not let the commit in, or cannot read it.
+    Refused(Reason),
+}
+
+impl Change {
+    fn outcome(&self) -> Outcome {
+        match (self.action, self.reason) {
+            (Action::Unchanged, _) => Outcome::Nothing,
+            (Action::Created | Action::Updated | Action::Pruned, _) => Outcome::Changes,
+            // What is left alone on purpose, with the commit as without it.
+            (
+                Action::Skipped | Action::Held,
+                Some(
+                    Reason::Drifted
+                    | Reason::Contested
+                    | Reason::PruneDisabled
+                    | Reason::WaitingForFinalizer,
+                ),
+            ) => Outcome::Nothing,
+            (Action::Skipped | Action::Held | Action::Failed, _) => Outcome::Conflict,
+        }
+    }
+}
+
+impl ApplicationChanges {
+    /// Of an application whose commit is not let in.
+    #[must_use]
+    pub fn refused(reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            refused: Some((reason, message.into())),
+            ..Self::default()
+        }
+    }
+
+    fn outcome(&self) -> Outcome {
+        if let Some((reason, _)) = &self.refused {
+            return Outcome::Refused(*reason);
+        }
+        let all = self.changes.iter().map(Change::outcome);
+        // What is not told is a change, whatever it is.
+        let untold = self.truncated.then_some(Outcome::Changes);
+        all.chain(untold).max().unwrap_or(Outcome::Nothing)
+    }
+
+    /// Puts changes in their order and cuts what is too much.
+    pub fn settle(&mut self) {
+        let cut = |texts: &mut Vec<String>, limit| {
+            for text in texts {
+                *text = plain_line(text, limit);
+            }
+        };
+        for change in &mut self.changes {
+            cut(&mut change.fields, MAX_PATH_BYTES);
+            cut(&mut change.managers, MAX_MANAGER_BYTES);
+            change.fields.sort();
+            change.fields.dedup();
+            change.fields.truncate(MAX_FIELDS);
+            change.managers.sort();
+            change.managers.dedup();
+            change.managers.truncate(MAX_MANAGERS);
+        }
+        self.changes.sort();
+        self.truncated |= self.changes.len() > MAX_CHANGES;
+        self.changes.truncate(MAX_CHANGES);
+    }
+}
+
+impl ClusterPlan {
+    /// What it comes to.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        let all = self.applications.values().map(ApplicationChanges::outcome);
+        all.max().unwrap_or(Outcome::Nothing)
+    }
+
+    /// Cuts what is too much for one answer, last applications first.
+    pub fn settle(&mut self) {
+        let mut room = MAX_CHANGES_IN_ALL;
+        for application in self.applications.values_mut() {
+            application.settle();
+            application.truncated |= application.changes.len() > room;
+            application.changes.truncate(room);
+            room -= application.changes.len();
+        }
+    }
+
+    /// Over what would change. Words for people are left out, since they may name what is a cluster's own,
+    /// and so is how much stays as it is.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let mut parts: Vec<&[u8]> = Vec::new();
+        for (name, application) in &self.applications {
+            if application.refused.is_none()
+                && application.changes.is_empty()
+                && !application.truncated
+            {
+                continue;
+            }
+            let refused = application.refused.as_ref();
+            let reason = refused.map_or("", |(reason, _)| reason.as_str());
+            let truncated = if application.truncated { "more" } else { "" };
+            parts.extend(["application", name.as_str(), reason, truncated].map(str::as_bytes));
+            for change in &application.changes {
+                let object = &change.object;
+                let words = [
+                    "change",
+                    change.action.as_str(),
+                    change.reason.map_or("", Reason::as_str),
+                    &object.group,
+                    &object.kind,
+                    &object.namespace,
+                    &object.name,
+                    "managers",
+                ];
+                parts.extend(words.map(str::as_bytes));
+                parts.extend(change.managers.iter().map(String::as_bytes));
+                parts.push(b"fields");
+                parts.extend(change.fields.iter().map(String::as_bytes));
+            }
+        }
+        Digest::of_parts(parts)
+    }
+
+    /// About how much memory it takes, bytes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let of_change = |change: &Change| {
+            let object = &change.object;
+            let names =
+                object.group.len() + object.kind.len() + object.namespace.len() + object.name.len();
+            let texts = change.fields.iter().chain(&change.managers);
+            200 + 2 * names
+                + change.message.len()
+                + texts.map(|text| text.len() + 24).sum::<usize>()
+        };
+        let of_application =
+            |one: &ApplicationChanges| 200 + one.changes.iter().map(of_change).sum::<usize>();
+        self.applications.values().map(of_application).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::ObjectNames;
+
+    fn change(kind: &str, name: &str, action: Action) -> Change {
+        Change {
+            object: ObjectRef::from(ObjectNames {
+                group: String::new(),
+                kind: kind.to_owned(),
+                namespace: "web".to_owned(),
+                name: name.to_owned(),
+            }),
+            action,
+            reason: None,
+            managers: Vec::new(),
+            fields: Vec::new(),
+            message: String::new(),
+        }
+    }
+
+    fn plan(changes: Vec<Change>) -> ClusterPlan {
+        let changes = ApplicationChanges {
+            changes,
+            ..ApplicationChanges::default()
+        };
+        let mut plan = ClusterPlan {
+            applications: [("web".parse().unwrap(), changes)].into(),
+        };
+        plan.settle();
+        plan
+    }
+
+    #[test]
+    fn equal_changes_have_equal_digests_whatever_the_words_and_the_order() {
+        let mut one = change("ConfigMap", "a", Action::Updated);
+        one.fields = vec!["/data/b".to_owned(), "/data/a".to_owned()];
+        let two = change("Service", "b", Action::Created);
+        let told = |message: &str| Change {
+            message: message.to_owned(),
+            ..two.clone()
+        };
+        let first = plan(vec![one.clone(), told("on node-1")]);
+        let mut second = plan(vec![told("on node-2"), one.clone()]);
+        assert_eq!(first.digest(), second.digest());
+        for application in second.applications.values_mut() {
+            application.unchanged = 7;
+        }
+        // An application in which nothing changes is no part of the answer.
+        second
+            .applications
+            .insert("api".parse().unwrap(), ApplicationChanges::default());
+        assert_eq!(first.digest(), second.digest());
+    }
+
+    #[test]
+    fn whatever_differs_besides_makes_another_digest() {
+        let base = change("ConfigMap", "a", Action::Updated);
+        let with = |edit: fn(&mut Change)| {
+            let mut changed = base.clone();
+            edit(&mut changed);
+            plan(vec![changed]).digest()
+        };
+        let all = [
+            with(|_| {}),
+            with(|one| one.action = Action::Pruned),
+            with(|one| one.reason = Some(Reason::Conflict)),
+            with(|one| one.managers = vec!["x".to_owned()]),
+            with(|one| one.fields = vec!["x".to_owned()]),
+            with(|one| one.fields = vec!["managers".to_owned(), "x".to_owned()]),
+            with(|one| one.object = change("ConfigMap", "b", Action::Updated).object),
+            plan(vec![]).digest(),
+            plan(vec![
+                base.clone(),
+                change("ConfigMap", "b", Action::Updated),
+            ])
+            .digest(),
+        ];
+        let unlike: std::collections::BTreeSet<_> = all.iter().collect();
+        assert_eq!(unlike.len(), all.len());
+        let refused = |reason| ClusterPlan {
+            applications: [(
+                "web".parse().unwrap(),
+                ApplicationChanges::refused(reason, ""),
+            )]
+            .into(),
+        };
+        let missing = refused(Reason::SignatureMissing);
+        assert_ne!(missing.digest(), refused(Reason::BranchNotAllowed).digest());
+        assert_ne!(missing.digest(), plan(vec![]).digest());
+    }
+
+    #[test]
+    fn the_worst_of_an_answer_is_what_it_comes_to() {
+        let with = |action, reason| {
+            let mut one = change("Secret", "a", action);
+            one.reason = reason;
+            plan(vec![change("ConfigMap", "b", Action::Created), one]).outcome()
+        };
+        assert_eq!(plan(vec![]).outcome(), Outcome::Nothing);
+        assert_eq!(with(Action::Pruned, None), Outcome::Changes);
+        assert_eq!(
+            with(Action::Held, Some(Reason::PruneDisabled)),
+            Outcome::Changes
+        );
+        assert_eq!(
+            with(Action::Held, Some(Reason::DeleteBudget)),
+            Outcome::Conflict
+        );
+        assert_eq!(
+            with(Action::Failed, Some(Reason::Conflict)),
+            Outcome::Conflict
+        );
+        let mut drifted = change("Secret", "a", Action::Skipped);
+        drifted.reason = Some(Reason::Drifted);
+        assert_eq!(plan(vec![drifted]).outcome(), Outcome::Nothing);
+        let mut partly = plan(vec![change("Secret", "a", Action::Failed)]);
+        let refused = ApplicationChanges::refused(Reason::SignatureMissing, "no");
+        partly.applications.insert("api".parse().unwrap(), refused);
+        assert_eq!(partly.outcome(), Outcome::Refused(Reason::SignatureMissing));
+    }
+
+    #[test]
+    fn an_answer_is_bounded_and_says_that_it_was_cut() {
+        let many = |count: usize| ApplicationChanges {
+            changes: (0..count)
+                .map(|number| change("ConfigMap", &format!("c{number:05}"), Action::Created))
+                .collect(),
+            ..ApplicationChanges::default()
+        };
+        let mut plan = ClusterPlan {
+            applications: (0..9)
+                .map(|number| (format!("a{number}").parse().unwrap(), many(150)))
+                .collect(),
+        };
+        plan.settle();
+        let told: usize = plan
+            .applications
+            .values()
+            .map(|one| one.changes.len())
+            .sum();
+        assert_eq!(told, MAX_CHANGES_IN_ALL);
+        let cut: Vec<bool> = plan
+            .applications
+            .values()
+            .map(|one| one.truncated)
+            .collect();
+        assert_eq!(
+            cut,
+            [false, false, false, false, false, false, true, true, true]
+        );
+        let mut one = many(MAX_CHANGES + 1);
+        one.settle();
+        assert!(one.truncated && one.changes.len() == MAX_CHANGES);
+    }
+}

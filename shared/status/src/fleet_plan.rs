@@ -1,0 +1,409 @@
+//! What a commit would change in an environment, cluster by cluster, with equal answers together.
+
+use flotilla_proto::v1;
+use flotilla_shared::wire::{object_from_wire, planned_word};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{Revision, is_empty, moment, text};
+
+/// What a plan says on the whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Answer {
+    /// Every cluster would stay as it is.
+    Nothing,
+    /// Something would change, and every cluster says that it would take it.
+    Changes,
+    /// Of some cluster it is not known, or it would not take it.
+    CannotSay,
+}
+
+/// What a group's answer comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PlanVerdict {
+    /// Nothing would change.
+    Nothing,
+    /// Something would.
+    Changes,
+    /// Something of it would not be taken, or needs a person.
+    Conflict,
+    /// The agent's rules do not let the commit in.
+    Refused,
+    /// The agent could not find out.
+    Failed,
+    /// No answer in time.
+    TimedOut,
+    /// No agent is connected.
+    Offline,
+    /// The hub is newer.
+    Unknown,
+}
+
+/// A plan of a commit for an environment.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FleetPlan {
+    /// The hub's name for it.
+    pub id: String,
+    /// The environment.
+    pub environment: String,
+    /// The commit, and the branch on which agents found it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Revision>,
+    /// Of this application only; empty: of all.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub application: String,
+    /// When it was asked for.
+    pub started_at: Option<Timestamp>,
+    /// On the whole.
+    pub answer: Answer,
+    /// In one line.
+    pub summary: String,
+    /// Whether nobody is waited for any more.
+    pub done: bool,
+    /// Clusters that have not answered yet.
+    pub waiting: u32,
+    /// Clusters of the environment that run nothing of it.
+    pub unconcerned: u32,
+    /// What would change first, what would not last.
+    pub groups: Vec<PlanGroup>,
+}
+
+/// Clusters with the same answer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanGroup {
+    /// What it comes to.
+    pub verdict: PlanVerdict,
+    /// Which.
+    pub clusters: Vec<String>,
+    /// What would change.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub applications: Vec<PlannedApplication>,
+    /// Why there is no plan; empty: there is.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub reason: String,
+    /// For a person.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub message: String,
+    /// There was no room for what would change: these clusters may differ from each other.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub folded: bool,
+}
+
+/// One application of a group.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedApplication {
+    /// The application.
+    pub application: String,
+    /// What would change, or is left alone on purpose.
+    pub changes: Vec<PlannedChange>,
+    /// Objects that would stay as they are, on the first of the clusters.
+    pub unchanged: u32,
+    /// Whether there is more than is told.
+    pub truncated: bool,
+    /// Why there is no plan; empty: there is.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub reason: String,
+    /// For a person.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub message: String,
+}
+
+/// One object of an application.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedChange {
+    /// `Deployment.apps web/frontend`.
+    pub object: String,
+    /// What would be done.
+    pub action: String,
+    /// Why it would not; empty: it would.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub reason: String,
+    /// Of a conflict: who has the fields.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub managers: Vec<String>,
+    /// Where it differs (RFC 6901); values are not told.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<String>,
+    /// For a person.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub message: String,
+}
+
+impl From<v1::PlanVerdict> for PlanVerdict {
+    fn from(wire: v1::PlanVerdict) -> Self {
+        match wire {
+            v1::PlanVerdict::Unspecified => Self::Unknown,
+            v1::PlanVerdict::Nothing => Self::Nothing,
+            v1::PlanVerdict::Changes => Self::Changes,
+            v1::PlanVerdict::Conflict => Self::Conflict,
+            v1::PlanVerdict::Refused => Self::Refused,
+            v1::PlanVerdict::TimedOut => Self::TimedOut,
+            v1::PlanVerdict::Offline => Self::Offline,
+            v1::PlanVerdict::Failed => Self::Failed,
+        }
+    }
+}
+
+impl From<&v1::FleetPlan> for FleetPlan {
+    fn from(wire: &v1::FleetPlan) -> Self {
+        let groups: Vec<PlanGroup> = wire.groups.iter().map(PlanGroup::from).collect();
+        Self {
+            id: text(&wire.id),
+            environment: text(&wire.environment),
+            revision: Revision::from_wire(wire.revision.as_ref()),
+            application: text(&wire.application),
+            started_at: moment(wire.started_at.as_ref()),
+            answer: answer(&groups, wire.waiting),
+            summary: summary(&groups, wire.waiting),
+            done: wire.done,
+            waiting: wire.waiting,
+            unconcerned: wire.unconcerned,
+            groups,
+        }
+    }
+}
+
+impl From<&v1::PlanGroup> for PlanGroup {
+    fn from(wire: &v1::PlanGroup) -> Self {
+        Self {
+            verdict: wire.verdict().into(),
+            clusters: wire.clusters.iter().map(|name| text(name)).collect(),
+            applications: wire.applications.iter().map(Into::into).collect(),
+            reason: text(&wire.reason),
+            message: text(&wire.message),
+            folded: wire.folded,
+        }
+    }
+}
+
+impl From<&v1::ApplicationPlan> for PlannedApplication {
+    fn from(wire: &v1::ApplicationPlan) -> Self {
+        Self {
+            application: text(&wire.application),
+            changes: wire.changes.iter().map(Into::into).collect(),
+            unchanged: wire.unchanged,
+            truncated: wire.truncated,
+            reason: text(&wire.reason),
+            message: text(&wire.error),
+        }
+    }
+}
+
+impl From<&v1::ObjectChange> for PlannedChange {
+    fn from(wire: &v1::ObjectChange) -> Self {
+        Self {
+            object: text(&object_from_wire(wire.object.as_ref()).to_string()),
+            action: planned_word(wire.action()).to_owned(),
+            reason: text(&wire.reason),
+            managers: wire.managers.iter().map(|name| text(name)).collect(),
+            fields: wire.fields.iter().map(|field| text(&field.path)).collect(),
+            message: text(&wire.message),
+        }
+    }
+}
+
+impl PlannedChange {
+    /// Whether it would be done.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        matches!(self.action.as_str(), "create" | "update" | "delete")
+    }
+
+    /// What is in the way of it, in some words; empty: nothing.
+    #[must_use]
+    pub fn trouble(&self) -> String {
+        match (self.is_done(), self.managers.as_slice()) {
+            (true, _) => String::new(),
+            (false, []) if self.reason.is_empty() => format!("{} {}", self.action, self.object),
+            (false, []) => format!("{} on {}", self.reason, self.object),
+            (false, managers) => {
+                let s = if managers.len() == 1 { "" } else { "s" };
+                let names = managers.join(", ");
+                format!("conflict with manager{s} {names} on {}", self.object)
+            }
+        }
+    }
+}
+
+impl PlanGroup {
+    fn changes(&self) -> impl Iterator<Item = &PlannedChange> {
+        self.applications.iter().flat_map(|one| &one.changes)
+    }
+
+    /// What the group's clusters say, in some words.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let count = self.clusters.len();
+        let s = if count == 1 { "" } else { "s" };
+        let why = match (self.reason.as_str(), self.message.as_str()) {
+            ("", "") => String::new(),
+            ("", message) => format!(": {message}"),
+            (reason, _) => format!(": {reason}"),
+        };
+        match self.verdict {
+            PlanVerdict::Nothing => format!("{count} cluster{s} without a change"),
+            PlanVerdict::Changes if self.folded => {
+                format!("{count} cluster{s}: changes that differ from each other")
+            }
+            PlanVerdict::Changes => {
+                let changes = self.changes().filter(|one| one.is_done()).count();
+                let more = self.applications.iter().any(|one| one.truncated);
+                let number = if more { "more than " } else { "" };
+                let same = if count == 1 { "" } else { "the same " };
+                let es = if changes == 1 { "" } else { "s" };
+                format!("{count} cluster{s}: {same}{number}{changes} change{es}")
+            }
+            PlanVerdict::Conflict if self.folded => {
+                format!("{count} cluster{s}: changes that would not be taken")
+            }
+            PlanVerdict::Conflict => {
+                let mut troubles = self.changes().map(PlannedChange::trouble);
+                let first = troubles.find(|words| !words.is_empty()).unwrap_or_default();
+                let rest = troubles.filter(|words| !words.is_empty()).count();
+                let more = if rest == 0 {
+                    String::new()
+                } else {
+                    format!(" and {rest} more")
+                };
+                format!("{count} cluster{s}: {first}{more}")
+            }
+            PlanVerdict::Refused => format!("{count} refused{why}"),
+            PlanVerdict::Failed => format!("{count} failed{why}"),
+            PlanVerdict::TimedOut => format!("{count} did not answer in time"),
+            PlanVerdict::Offline => format!("{count} offline"),
+            PlanVerdict::Unknown => format!("{count} with an answer that this version cannot read"),
+        }
+    }
+}
+
+fn answer(groups: &[PlanGroup], waiting: u32) -> Answer {
+    let of = |group: &PlanGroup| match group.verdict {
+        PlanVerdict::Nothing => Answer::Nothing,
+        PlanVerdict::Changes => Answer::Changes,
+        _ => Answer::CannotSay,
+    };
+    let unfinished = (waiting > 0).then_some(Answer::CannotSay);
+    let all = groups.iter().map(of).chain(unfinished);
+    all.max().unwrap_or(Answer::Nothing)
+}
+
+fn summary(groups: &[PlanGroup], waiting: u32) -> String {
+    let mut parts: Vec<String> = groups.iter().map(PlanGroup::words).collect();
+    if waiting > 0 {
+        parts.push(format!("{waiting} still to answer"));
+    }
+    if parts.is_empty() {
+        parts.push("no cluster runs anything of it".to_owned());
+    }
+    parts.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(action: v1::Action, reason: &str, managers: &[&str]) -> v1::ObjectChange {
+        v1::ObjectChange {
+            object: Some(v1::ObjectRef {
+                group: "apps".to_owned(),
+                kind: "Deployment".to_owned(),
+                namespace: "shop".to_owned(),
+                name: "web".to_owned(),
+            }),
+            action: action.into(),
+            reason: reason.to_owned(),
+            managers: managers.iter().map(|name| (*name).to_owned()).collect(),
+            ..v1::ObjectChange::default()
+        }
+    }
+
+    fn group(
+        verdict: v1::PlanVerdict,
+        clusters: usize,
+        changes: Vec<v1::ObjectChange>,
+    ) -> v1::PlanGroup {
+        v1::PlanGroup {
+            verdict: verdict.into(),
+            clusters: (0..clusters).map(|number| format!("c{number}")).collect(),
+            applications: vec![v1::ApplicationPlan {
+                application: "shop".to_owned(),
+                changes,
+                ..v1::ApplicationPlan::default()
+            }],
+            ..v1::PlanGroup::default()
+        }
+    }
+
+    fn plan(groups: Vec<v1::PlanGroup>, waiting: u32) -> FleetPlan {
+        FleetPlan::from(&v1::FleetPlan {
+            groups,
+            waiting,
+            ..v1::FleetPlan::default()
+        })
+    }
+
+    #[test]
+    fn the_summary_says_who_is_the_same_and_who_is_not() {
+        use v1::{Action, PlanVerdict as Verdict};
+        let four = vec![change(Action::Updated, "", &[]); 4];
+        let conflict = change(Action::Failed, "Conflict", &["X"]);
+        let mut refused = group(Verdict::Refused, 1, Vec::new());
+        refused.reason = "SignatureMissing".to_owned();
+        let shown = plan(
+            vec![
+                group(Verdict::Changes, 312, four),
+                group(Verdict::Conflict, 2, vec![conflict]),
+                refused,
+                group(Verdict::Offline, 3, Vec::new()),
+            ],
+            0,
+        );
+        assert_eq!(
+            shown.summary,
+            "312 clusters: the same 4 changes; 2 clusters: conflict with manager X on Deployment.apps \
+             shop/web; 1 refused: SignatureMissing; 3 offline"
+        );
+        assert_eq!(shown.answer, Answer::CannotSay);
+    }
+
+    #[test]
+    fn what_is_not_known_of_one_cluster_is_not_known() {
+        use v1::{Action, PlanVerdict as Verdict};
+        let one = || group(Verdict::Changes, 1, vec![change(Action::Created, "", &[])]);
+        let none = || group(Verdict::Nothing, 7, Vec::new());
+        assert_eq!(plan(vec![none()], 0).answer, Answer::Nothing);
+        assert_eq!(plan(Vec::new(), 0).answer, Answer::Nothing);
+        let changes = plan(vec![one(), none()], 0);
+        assert_eq!(changes.answer, Answer::Changes);
+        assert_eq!(
+            changes.summary,
+            "1 cluster: 1 change; 7 clusters without a change"
+        );
+        assert_eq!(plan(vec![one()], 1).answer, Answer::CannotSay);
+        for verdict in [
+            Verdict::Conflict,
+            Verdict::Refused,
+            Verdict::Failed,
+            Verdict::TimedOut,
+            Verdict::Offline,
+            Verdict::Unspecified,
+        ] {
+            let with = plan(vec![none(), group(verdict, 1, Vec::new())], 0);
+            assert_eq!(with.answer, Answer::CannotSay, "{verdict:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_hub_sends_steers_no_terminal() {
+        let mut group = group(v1::PlanVerdict::Failed, 1, Vec::new());
+        group.message = "a\u{1b}[2Jb".to_owned();
+        let shown = plan(vec![group], 0);
+        assert!(!shown.summary.contains('\u{1b}'), "{:?}", shown.summary);
+    }
+}
