@@ -11,6 +11,7 @@ mod autoscalers;
 mod charts;
 mod desired;
 mod execute;
+mod foresee;
 mod inventory_store;
 mod kinds;
 mod notes;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use desired::{Setting, autoscaled, desired};
+pub use foresee::Coming;
 pub use outcome::PassOutcome;
 pub use pass::{DesiredState, Memory, PassInput};
 

@@ -23,7 +23,7 @@ use flotilla_shared::report::Report;
 use flotilla_shared::tls;
 use flotilla_shared::wire::{
     DecodedAssignment, FEATURES, MAX_MESSAGE_BYTES, PROTOCOL, assignment_ref_to_wire,
-    decode_assignment, digest_to_wire, encode_report, timestamp_from_wire,
+    decode_assignment, digest_to_wire, encode_report, revision_from_wire, timestamp_from_wire,
 };
 use jiff::Timestamp;
 use prost::Message as _;
@@ -40,7 +40,7 @@ use crate::identity::{Certified, IdentityFiles, renew_after};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::policy::{Refusal, admit};
-use crate::reconcile::PreviewRequest;
+use crate::reconcile::{AGAIN, Busy, CommitRequest, PreviewRequest, Question, answer};
 
 pub use pace::Pace;
 
@@ -49,6 +49,8 @@ const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
 /// Longest time for a plan that the hub asks for.
 const PREVIEW_TIMEOUT: Duration = Duration::from_secs(25);
+/// The same for one of a commit, which has to be fetched; the hub waits a little longer.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(70);
 
 /// More than this between the hub's clock and ours is named.
 const CLOCK_SKEW: i64 = 300;
@@ -91,8 +93,8 @@ pub struct Connection {
     /// A certificate that is not shown yet, with its renewal: the hub takes an older one for a clone
     /// as soon as a newer one was shown, so the other pods must have the newer one first (E7).
     pub next: Option<(u64, Certified)>,
-    /// Questions for what a pass would do.
-    pub previews: mpsc::Sender<PreviewRequest>,
+    /// Questions that the hub passes on.
+    pub questions: mpsc::Sender<Question>,
     /// What is counted.
     pub metrics: Metrics,
     /// Whether this pod leads.
@@ -225,7 +227,10 @@ impl Connection {
                             renew.as_mut().reset(tokio::time::Instant::now() + wait);
                         }
                         Some(In::ReportRequest(_)) => self.reports.mark_changed(),
-                        Some(In::PlanRequest(request)) => self.preview(request, &outbound),
+                        Some(In::PlanRequest(request)) => match request.of.clone() {
+                            Some(of) => self.foresee(&request, of, &outbound),
+                            None => self.preview(request, &outbound),
+                        },
                         Some(In::Goodbye(goodbye)) => return Ok(Ended::Failed(format!(
                             "the hub says goodbye: {}", goodbye.message
                         ))),
@@ -281,11 +286,11 @@ impl Connection {
     /// Has a question answered beside the stream, within its time; a busy agent says so.
     fn preview(&self, request: v1::PlanRequest, outbound: &mpsc::Sender<v1::AgentMessage>) {
         let (reply, answer) = oneshot::channel();
-        let asked = self.previews.try_send(PreviewRequest {
+        let asked = self.questions.try_send(Question::Now(PreviewRequest {
             application: request.application,
             removal: request.removal,
             reply,
-        });
+        }));
         let outbound = outbound.clone();
         tokio::spawn(async move {
             let mut result = v1::PlanResult {
@@ -314,6 +319,53 @@ impl Connection {
                 }
             }
             let _ = send(&outbound, Out::PlanResult(result)).await;
+        });
+    }
+
+    /// Has a question about a commit answered beside the stream. Nothing is done that the agent's own
+    /// policy does not let everybody ask for, and nothing is written.
+    fn foresee(
+        &self,
+        request: &v1::PlanRequest,
+        of: v1::Revision,
+        outbound: &mpsc::Sender<v1::AgentMessage>,
+    ) {
+        let (reply, result) = oneshot::channel();
+        let application = match request.application.as_str() {
+            "" => Ok(None),
+            name => name.parse().map(Some),
+        };
+        let parts = revision_from_wire(&of).map_err(|error| error.to_string());
+        let parts = parts.and_then(|of| {
+            let application = application.map_err(|error| error.to_string())?;
+            Ok((of, application))
+        });
+        let (number, outbound) = (request.request, outbound.clone());
+        let asked = match parts {
+            Ok((of, application)) => {
+                let question = Question::Ahead(CommitRequest {
+                    of,
+                    application,
+                    reply,
+                });
+                Ok(self.questions.try_send(question).is_ok())
+            }
+            Err(why) => Err(why),
+        };
+        tokio::spawn(async move {
+            let said = match asked {
+                Ok(true) => {
+                    let result = tokio::time::timeout(COMMIT_TIMEOUT, result).await;
+                    let result = result.ok().and_then(Result::ok);
+                    answer(number, of, result)
+                }
+                Ok(false) => answer(number, of, Some(Err(Busy(AGAIN)))),
+                Err(error) => v1::PlanResult {
+                    error,
+                    ..answer(number, of, None)
+                },
+            };
+            let _ = send(&outbound, Out::PlanResult(said)).await;
         });
     }
 

@@ -180,6 +180,29 @@ impl Claims {
         }
     }
 
+    /// As if these applications wanted this, and the others what they want now.
+    #[must_use]
+    pub fn as_if(&self, wanted: &BTreeMap<Arc<str>, Arc<Vec<Arc<Desired>>>>) -> Self {
+        let mut owners = self.owners.clone();
+        owners.retain(|_, names| {
+            names.retain(|name| !wanted.contains_key(name));
+            !names.is_empty()
+        });
+        for (name, desired) in wanted {
+            for one in desired.iter() {
+                let names = owners.entry(one.object.clone()).or_default();
+                let place = names.binary_search(name);
+                if let Err(place) = place {
+                    names.insert(place, Arc::clone(name));
+                }
+            }
+        }
+        Self {
+            owners,
+            complete: self.complete,
+        }
+    }
+
     /// Whether another application than this one wants an object.
     #[must_use]
     pub fn wanted_by_another(&self, object: &ObjectRef, application: &str) -> bool {

@@ -4,6 +4,7 @@
 
 mod admit;
 mod explain;
+mod planned;
 mod signing;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,7 @@ use serde::Deserialize;
 
 pub use admit::{Refusal, admit, unknown_features};
 pub use explain::Statement;
+pub use planned::{BranchPattern, PlanRule};
 pub use signing::{RollbackMode, RollbackRule, SignatureMode, SignatureRule};
 
 use crate::health::HealthRule;
@@ -59,6 +61,8 @@ pub struct Policy {
     pub signatures: Vec<SignatureRule>,
     /// Going back in history.
     pub rollback: RollbackRule,
+    /// Which commits may be asked about before they are assigned.
+    pub plan: PlanRule,
 }
 
 /// Names of field managers; `*` at either end stands for anything.
@@ -118,6 +122,7 @@ impl Default for Policy {
             keys: Vec::new(),
             signatures: Vec::new(),
             rollback: RollbackRule::default(),
+            plan: PlanRule::default(),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Level-triggered: each assignment is compared with the workers there are; a worker whose part did not
 //! change notices nothing.
 
+mod ahead;
 mod freeze;
 mod registry;
 mod shared;
@@ -30,6 +31,9 @@ use crate::plan::Intent;
 use crate::policy::Policy;
 use crate::source::{Source, Wanted};
 
+pub use ahead::{AGAIN, Busy, CommitRequest, answer};
+
+use ahead::Planner;
 use registry::Registry;
 use shared::Shared;
 use worker::{Given, Preview, Task, Worker};
@@ -53,10 +57,19 @@ pub struct Reconciler {
     pub accepted: watch::Receiver<Option<Arc<DecodedAssignment>>>,
     /// The newest report.
     pub reports: watch::Sender<Option<Arc<Report>>>,
-    /// Questions for what a pass would do.
-    pub previews: mpsc::Receiver<PreviewRequest>,
+    /// Questions.
+    pub questions: mpsc::Receiver<Question>,
     /// What is counted.
     pub metrics: Metrics,
+}
+
+/// What may be asked of the loop.
+#[derive(Debug)]
+pub enum Question {
+    /// What passes would do now.
+    Now(PreviewRequest),
+    /// What a commit would change that is not assigned.
+    Ahead(CommitRequest),
 }
 
 /// Somebody wants to know what passes would do now.
@@ -111,7 +124,7 @@ impl Reconciler {
     /// Works until cancelled; then waits for what is between two requests.
     pub async fn run(self, stop: CancellationToken) {
         let mut accepted = self.accepted;
-        let mut previews = self.previews;
+        let mut questions = self.questions;
         let shared = Arc::new(Shared {
             cluster: self.cluster,
             source: self.source,
@@ -122,6 +135,7 @@ impl Reconciler {
             passes: Semaphore::new(PASSES),
             fetches: Semaphore::new(FETCHES),
         });
+        let mut planner = Planner::new(Arc::clone(&shared));
         let (ended, mut endings) = mpsc::unbounded_channel();
         let mut records = tokio::spawn(find_records(shared.cluster.clone()));
         let mut is_searching = true;
@@ -147,7 +161,13 @@ impl Reconciler {
                     is_searching = false;
                     workers.recorded.extend(found.unwrap_or_default());
                 }
-                Some(request) = previews.recv() => ask(&workers.running, request),
+                Some(question) = questions.recv() => match question {
+                    Question::Now(request) => ask(&workers.running, request),
+                    Question::Ahead(request) => {
+                        let assigned = accepted.borrow().clone();
+                        planner.begin(assigned, request);
+                    }
+                },
                 () = stop.cancelled() => break,
             }
         }

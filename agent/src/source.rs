@@ -1,5 +1,6 @@
 //! From an assigned commit to manifests: fetch, prove, read, render. Blocking Git in its own threads.
 
+mod foresee;
 mod proofs;
 mod record;
 mod release;
@@ -185,24 +186,7 @@ impl Source {
         failpoint::reach("fetched");
         let admitted = self.trust.judge(&remote, wanted, Timestamp::now())?;
         failpoint::reach("verified");
-        // Only what is below the path can be part of a plain render; links may lead out of it, so the
-        // rest of the tree stays reachable for Kustomize and for trees with links.
-        let path = application.path.as_str().to_owned();
-        let plain = application.renderer == AssignedRenderer::Plain;
-        let below = move |file: &str| {
-            !plain || path.is_empty() || file == path || file.starts_with(&format!("{path}/"))
-        };
-        let mut entries = remote.read_tree(commit, below).map_err(git)?;
-        let closed = open_all(&mut entries, self.age_keys.as_deref());
-        let last = self.trust.standing(&wanted.name);
-        let (mut rendered, standing) = render_tree(
-            entries,
-            wanted,
-            tip,
-            &closed,
-            (ground, &self.parsed),
-            last.as_ref(),
-        )?;
+        let (mut rendered, standing) = self.read(&remote, wanted, tip, ground)?;
         // What cannot be rendered never ran, and is nothing to go on from; nor does an empty set, which
         // the plan refuses.
         if !rendered.manifests.is_empty() {
@@ -213,6 +197,37 @@ impl Source {
         }
         failpoint::reach("rendered");
         Ok(rendered)
+    }
+
+    /// Renders a commit that is in the cache. Of a chart, with what is to be recorded of it.
+    fn read(
+        &self,
+        remote: &Remote,
+        wanted: &Wanted,
+        tip: Commit,
+        ground: &Ground,
+    ) -> Result<(Rendered, Option<Standing>), Refusal> {
+        let application = &wanted.application;
+        let git = |error: flotilla_git::Error| Refusal::new(error.reason(), error.to_string());
+        // Only what is below the path can be part of a plain render; links may lead out of it, so the
+        // rest of the tree stays reachable for Kustomize and for trees with links.
+        let path = application.path.as_str().to_owned();
+        let plain = application.renderer == AssignedRenderer::Plain;
+        let below = move |file: &str| {
+            !plain || path.is_empty() || file == path || file.starts_with(&format!("{path}/"))
+        };
+        let commit = &application.revision.commit;
+        let mut entries = remote.read_tree(commit, below).map_err(git)?;
+        let closed = open_all(&mut entries, self.age_keys.as_deref());
+        let last = self.trust.standing(&wanted.name);
+        render_tree(
+            entries,
+            wanted,
+            tip,
+            &closed,
+            (ground, &self.parsed),
+            last.as_ref(),
+        )
     }
 }
 

@@ -78,7 +78,7 @@ impl Work {
         let (reports, reports_end) = watch::channel(None);
         let (renewed, renewed_end) = watch::channel(0);
         let (kept, kept_end) = watch::channel(0);
-        let (previews, previews_end) = mpsc::channel(2);
+        let (questions, questions_end) = mpsc::channel(2);
         let run = &shared.run;
         let reconciler = Reconciler {
             cluster: shared.cluster.clone(),
@@ -93,7 +93,7 @@ impl Work {
             interval: shared.interval,
             accepted: accepted_end.clone(),
             reports,
-            previews: previews_end,
+            questions: questions_end,
             metrics: shared.metrics.clone(),
         };
         // The loop starts first and alone: with the hub away the last assignment goes on (I6).
@@ -162,7 +162,7 @@ impl Work {
                 renewed,
                 kept: share_identity.then_some(kept_end),
                 next: None,
-                previews,
+                questions,
                 metrics: link.metrics.clone(),
                 fence: link.fence,
                 cluster: link.cluster,

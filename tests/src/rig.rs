@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::Parser;
 use flotilla_hub::fleet::ClusterRecord;
 use flotilla_proto::v1;
@@ -20,6 +21,8 @@ use flotilla_proto::v1::fleet_service_client::FleetServiceClient;
 use flotilla_shared::dial::dial;
 use flotilla_shared::id::ClusterName;
 use flotilla_shared::identity::Identity;
+use flotilla_shared::object::{Action, ObjectNames, ObjectRef};
+use flotilla_shared::plan::{ApplicationChanges, Change, ClusterPlan};
 use flotilla_shared::tls;
 use flotilla_tests::git_server::GitServer;
 use flotilla_tests::hub_process::HubProcess;
@@ -49,6 +52,9 @@ struct Args {
     /// Certificates that so many clusters renew, each over a connection of its own.
     #[arg(long, default_value_t = 0)]
     renewals: usize,
+    /// Plans of a commit, with three different answers, one of them while a commit is delivered.
+    #[arg(long)]
+    plan: bool,
     /// Milliseconds from an assignment to its report.
     #[arg(long, default_value_t = 0)]
     work: u64,
@@ -196,6 +202,27 @@ async fn main() -> anyhow::Result<()> {
             after.cpu.saturating_sub(before.cpu)
         );
     }
+    if args.plan {
+        *seen.plans.lock() = three_answers()?;
+        let head = flotilla_tests::repository::git(&repository.work, &["rev-parse", "HEAD"])?;
+        for _ in 0..3 {
+            plan(&hub, &mut calls, &head).await?;
+        }
+        repository.write("apps/web.yaml", "# planned meanwhile\n")?;
+        repository.push("planned meanwhile", &branches)?;
+        seen.delivered.lock().clear();
+        let pushed = Instant::now();
+        calls.refresh(v1::RefreshRequest::default()).await?;
+        plan(&hub, &mut calls, &head).await?;
+        eventually("all were delivered", limit, || async {
+            (seen.delivered.lock().len() == wanted).then_some(())
+        })
+        .await?;
+        let delivered = seen.delivered.lock();
+        let delivered = delivered.values().map(|at| at.duration_since(pushed));
+        percentiles("commit to delivery beside a plan", delivered.collect());
+        settle(&mut calls, wanted, limit).await?;
+    }
     let before = hub.usage();
     let idle = Instant::now();
     tokio::time::sleep(Duration::from_secs(20)).await;
@@ -252,6 +279,69 @@ async fn main() -> anyhow::Result<()> {
         );
     }
     let _ = stop.send(true);
+    Ok(())
+}
+
+/// What a third of the agents each say: four changed objects, another four, or that nothing changes.
+fn three_answers() -> anyhow::Result<Vec<ClusterPlan>> {
+    let mut answers = Vec::new();
+    for kind in ["ConfigMap", "Service"] {
+        let changes = (0..4).map(|number| Change {
+            object: ObjectRef::from(ObjectNames {
+                group: String::new(),
+                kind: kind.to_owned(),
+                namespace: "web".to_owned(),
+                name: format!("object-{number}"),
+            }),
+            action: Action::Updated,
+            reason: None,
+            managers: Vec::new(),
+            fields: (0..5)
+                .map(|field| format!("/spec/template/{field}"))
+                .collect(),
+            message: String::new(),
+        });
+        let changes = ApplicationChanges {
+            changes: changes.collect(),
+            unchanged: 10,
+            ..ApplicationChanges::default()
+        };
+        answers.push(ClusterPlan {
+            applications: [("web".parse()?, changes)].into(),
+        });
+    }
+    answers.push(ClusterPlan {
+        applications: [("web".parse()?, ApplicationChanges::default())].into(),
+    });
+    Ok(answers)
+}
+
+/// Asks the first environment's agents about a commit, and says how long it took.
+async fn plan(hub: &HubProcess, calls: &mut Api, head: &str) -> anyhow::Result<()> {
+    let (before, asked) = (hub.usage(), Instant::now());
+    let request = v1::StartPlanRequest {
+        environment: "env-0".to_owned(),
+        branch: "env-0".to_owned(),
+        commit: head.to_owned(),
+        ..v1::StartPlanRequest::default()
+    };
+    let started = calls.start_plan(request).await?.into_inner();
+    let mut plan = started.plan.context("a plan")?;
+    while !plan.done {
+        let id = plan.id.clone();
+        let got = calls
+            .get_plan(v1::GetPlanRequest { id })
+            .await?
+            .into_inner();
+        plan = got.plan.context("a plan")?;
+    }
+    let (took, after) = (asked.elapsed(), hub.usage());
+    let groups: Vec<usize> = plan.groups.iter().map(|one| one.clusters.len()).collect();
+    println!(
+        "plan: {took:?}, {:?} of the hub's CPU, {} KiB more resident; clusters by answer {groups:?}",
+        after.cpu.saturating_sub(before.cpu),
+        after.resident_kib.saturating_sub(before.resident_kib),
+    );
     Ok(())
 }
 

@@ -19,8 +19,11 @@ use flotilla_shared::id::ClusterName;
 use flotilla_shared::identity::Identity;
 use flotilla_shared::object::{Action, ObjectNames};
 use flotilla_shared::report::{ApplicationReport, ObjectStatus, Report};
+use flotilla_shared::plan::ClusterPlan;
 use flotilla_shared::tls::{self, TlsIdentity};
-use flotilla_shared::wire::{assignment_ref_to_wire, decode_assignment, encode_report};
+use flotilla_shared::wire::{
+    assignment_ref_to_wire, decode_assignment, encode_report, plan_result,
+};
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use prost::Message as _;
@@ -44,6 +47,9 @@ pub struct Seen {
     pub bad_path: Mutex<String>,
     /// The name of an object that each application has; empty: none is told of.
     pub object: Mutex<String>,
+    /// What commits would change that are asked about: agents take one after the other, by the number in
+    /// their names. None: such questions get no answer.
+    pub plans: Mutex<Vec<ClusterPlan>>,
     /// From which directories each agent was last told to apply.
     pub paths: Mutex<BTreeMap<ClusterName, Vec<String>>>,
 }
@@ -277,6 +283,14 @@ impl Agent {
                         break;
                     }
                 }
+                Some(v1::hub_message::Body::PlanRequest(request)) => {
+                    if let Some(result) = self.planned(request, seen) {
+                        let body = v1::agent_message::Body::PlanResult(result);
+                        if outbound.send(message(body)).await.is_err() {
+                            break;
+                        }
+                    }
+                }
                 Some(v1::hub_message::Body::Goodbye(_)) | None => break,
                 // What simulated agents do not answer.
                 Some(_) => {}
@@ -286,6 +300,17 @@ impl Agent {
             seen.connected.fetch_sub(1, Ordering::Relaxed);
         }
         welcomed
+    }
+}
+
+impl Agent {
+    fn planned(&self, request: v1::PlanRequest, seen: &Seen) -> Option<v1::PlanResult> {
+        let of = request.of?;
+        let digits = self.name.as_str().trim_start_matches(char::is_alphabetic);
+        let number: usize = digits.parse().unwrap_or_default();
+        let plans = seen.plans.lock();
+        let plan = plans.get(number.checked_rem(plans.len())?)?;
+        Some(plan_result(request.request, of, plan))
     }
 }
 

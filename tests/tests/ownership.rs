@@ -141,7 +141,7 @@ impl World {
         let trust = Arc::new(Trust::open(&data, Self::policy(), None).unwrap());
         let (accepted, accepted_end) = watch::channel(None);
         let (reports, reports_end) = watch::channel(None);
-        let (_, previews) = mpsc::channel(1);
+        let (_, questions) = mpsc::channel(1);
         let reconciler = Reconciler {
             cluster: cluster.clone(),
             source: Source::new(
@@ -154,7 +154,7 @@ impl World {
             interval: Duration::from_secs(2),
             accepted: accepted_end,
             reports,
-            previews,
+            questions,
             metrics: Metrics::default(),
         };
         let stop = CancellationToken::new();

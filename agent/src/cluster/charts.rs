@@ -23,13 +23,13 @@ impl Cluster {
 
     /// What a chart has to know. `release`: under which name and in which namespace Helm may have installed
     /// it; `is_recorded`: the agent's own record says what ran before; `derives`:
-    /// the chart may have generated values.
+    /// the chart may have generated values, and whether the secret that they come from may be made.
     pub(crate) async fn ground(
         &self,
         application: &str,
         release: Option<(&str, &str)>,
         is_recorded: bool,
-        derives: bool,
+        derives: Option<bool>,
     ) -> Ground {
         let mut ground = Ground::default();
         let asked = async {
@@ -37,8 +37,12 @@ impl Cluster {
             if !is_recorded {
                 ground.before = self.before(application, release).await?;
             }
-            if derives {
-                let key = self.make_seal_key().await?;
+            let key = match derives {
+                Some(true) => Some(self.make_seal_key().await?),
+                Some(false) => self.seal_key().await?,
+                None => None,
+            };
+            if let Some(key) = key {
                 let parts = [b"generated".as_slice(), application.as_bytes()];
                 ground.seed = Some(key.seal(parts));
             }

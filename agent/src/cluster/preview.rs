@@ -206,7 +206,7 @@ impl Pass<'_> {
     }
 
     /// Takes away what people added, as an apply would.
-    fn without_foreign(&self, desired: &Desired, next: &mut Value) {
+    pub(super) fn without_foreign(&self, desired: &Desired, next: &mut Value) {
         if self.input.sync_policy.drift != Drift::Correct && self.differs(desired).is_none() {
             return;
         }
@@ -220,7 +220,7 @@ impl Pass<'_> {
     }
 
     /// The fields in which an object is known to differ.
-    fn differs(&self, desired: &Desired) -> Option<&[String]> {
+    pub(super) fn differs(&self, desired: &Desired) -> Option<&[String]> {
         match &self.facts.get(&desired.object)?.fit {
             Fit::Differs { fields, .. } => Some(fields),
             Fit::Equal | Fit::Unknown => None,
@@ -251,22 +251,36 @@ impl Pass<'_> {
     }
 
     async fn dry_run(&self, desired: &Desired) -> Result<(Option<Value>, Value), Error> {
+        let path = self.path(desired).await?;
+        let live = self.api.find(&path).await?;
+        let next = self.would(&path, desired, true).await?;
+        Ok((live, next))
+    }
+
+    /// Where the API server has an object.
+    pub(super) async fn path(&self, desired: &Desired) -> Result<String, Error> {
         let resource = self
             .cluster
             .resource(&desired.object, &desired.version)
             .await?;
-        let path = resource.object(&desired.object.namespace, &desired.object.name);
-        let live = self.api.find(&path).await?;
+        Ok(resource.object(&desired.object.namespace, &desired.object.name))
+    }
+
+    /// What an apply would make of an object.
+    pub(super) async fn would(
+        &self,
+        path: &str,
+        desired: &Desired,
+        force: bool,
+    ) -> Result<Value, Error> {
         let path = format!(
-            "{path}?fieldManager={}&force=true&fieldValidation=Strict&dryRun=All",
+            "{path}?fieldManager={}&force={force}&fieldValidation=Strict&dryRun=All",
             self.cluster.options.field_manager,
         );
         let kind = "application/apply-patch+yaml";
-        let next = self
-            .api
+        self.api
             .send_bytes(Method::PATCH, &path, kind, &desired.body)
-            .await?;
-        Ok((live, next))
+            .await
     }
 }
 
@@ -289,7 +303,7 @@ fn remove(value: &mut Value, pointer: &str) {
 }
 
 /// Fields in which two objects differ.
-fn differences(live: &Value, next: &Value, is_secret: bool) -> Vec<v1::FieldChange> {
+pub(super) fn differences(live: &Value, next: &Value, is_secret: bool) -> Vec<v1::FieldChange> {
     let mut found = Found {
         is_secret,
         fields: Vec::new(),

@@ -176,6 +176,12 @@ impl Registry {
         });
     }
 
+    /// How an application is, as it was reported last.
+    pub(super) fn reported(&self, name: &ApplicationName) -> Option<ApplicationReport> {
+        let inner = self.inner.lock();
+        inner.reports.get(name).map(|report| (**report).clone())
+    }
+
     /// Whether another application is as those that depend on it need it.
     pub(super) fn is_ready(&self, name: &ApplicationName) -> bool {
         self.inner.lock().usable.contains(name)

@@ -21,6 +21,8 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub(super) use fetch::ground;
+
 use super::freeze::FreezeDetector;
 use super::shared::Shared;
 use crate::cluster::{DesiredState, Memory, PassInput, PassOutcome};

@@ -1,11 +1,13 @@
 //! Whether a commit that is on its branch may run here: signed by whom the policy names (V3), and no
 //! step back in history that nobody approved (V5).
 
+mod back;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flotilla_git::{End, Remote};
-use flotilla_shared::approval::{NAMESPACE, RollbackApproval, SignedApproval};
+use flotilla_shared::approval::RollbackApproval;
 use flotilla_shared::digest::Digest;
 use flotilla_shared::id::ApplicationName;
 use flotilla_shared::reason::Reason;
@@ -49,6 +51,20 @@ enum Step {
     Forward,
     /// Back, or sideways; and the commit that is left.
     Back(Commit),
+}
+
+/// Why a commit may not run.
+enum Weighed {
+    /// Whatever it is signed with.
+    Refused(Refusal),
+    /// Its signatures do not hold.
+    Unsigned(Refusal),
+}
+
+impl From<Refusal> for Weighed {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
 }
 
 impl Trust {
@@ -136,12 +152,49 @@ impl Trust {
         wanted: &Wanted,
         now: Timestamp,
     ) -> Result<Admitted, Refusal> {
+        let mut record = self.record.lock();
+        match self.weigh(&mut record, remote, wanted, now) {
+            Ok(admitted) => Ok(admitted),
+            Err(Weighed::Refused(refusal)) => Err(refusal),
+            Err(Weighed::Unsigned(refusal)) => {
+                // So that the clock does not begin anew with each restart.
+                self.save(&mut record).map_err(|error| refusal_of(&error))?;
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Judges a commit as [`Trust::judge`] does, and remembers nothing of it: whoever asks about commits
+    /// starts no key's clock and uses no approval up.
+    ///
+    /// # Errors
+    /// Why it may not run.
+    pub(super) fn consider(
+        &self,
+        remote: &Remote,
+        wanted: &Wanted,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let mut copy = self.record.lock().clone();
+        match self.weigh(&mut copy, remote, wanted, now) {
+            Ok(_) => Ok(()),
+            Err(Weighed::Refused(refusal) | Weighed::Unsigned(refusal)) => Err(refusal),
+        }
+    }
+
+    /// The judgement; all it changes is when a commit was first seen.
+    fn weigh(
+        &self,
+        record: &mut Record,
+        remote: &Remote,
+        wanted: &Wanted,
+        now: Timestamp,
+    ) -> Result<Admitted, Weighed> {
         let rule = self.rule(wanted)?;
         let digest = rule_text(self.policy.rule_digest(&rule));
         let application = &wanted.application;
         let commit = &application.revision.commit;
-        let mut record = self.record.lock();
-        let (own, floor) = places(&record, wanted);
+        let (own, floor) = places(record, wanted);
         let (own, floor) = (own.cloned(), floor.cloned());
         let is_judged = |one: &Accepted| one.commit == *commit && one.rule == digest;
         let is_same_place = own.as_ref().is_some_and(|own| is_at(own, wanted));
@@ -158,7 +211,7 @@ impl Trust {
             match step(remote, wanted, own.as_ref(), floor.as_ref(), is_strict) {
                 Step::Same | Step::Forward => {}
                 Step::Back(from) => {
-                    (spent, note) = self.step_back(&record, wanted, &from, floor.as_ref(), now)?;
+                    (spent, note) = self.step_back(record, wanted, &from, floor.as_ref(), now)?;
                     back_from = Some(from);
                 }
             }
@@ -172,9 +225,7 @@ impl Trust {
             if !is_verified
                 && let Err(refusal) = self.signed(remote, commit, &rule, floor.as_ref(), seen)
             {
-                // So that the clock does not begin anew with each restart.
-                self.save(&mut record).map_err(|error| refusal_of(&error))?;
-                return Err(refusal);
+                return Err(Weighed::Unsigned(refusal));
             }
             seen
         };
@@ -341,102 +392,6 @@ impl Trust {
             ));
         }
         chain.commits.iter().skip(1).try_for_each(check)
-    }
-
-    /// Whether it may be gone back from `from`. Returns the approval that is used up by it, and what to
-    /// tell people.
-    fn step_back(
-        &self,
-        record: &Record,
-        wanted: &Wanted,
-        from: &Commit,
-        floor: Option<&Accepted>,
-        now: Timestamp,
-    ) -> Result<(Option<RollbackApproval>, Option<String>), Refusal> {
-        let commit = &wanted.application.revision.commit;
-        let what =
-            format!("commit {commit} does not descend from {from}, which was accepted before");
-        match self.policy.rollback.mode {
-            RollbackMode::Allow => {
-                let note = format!("{what}; the agent's policy allows to go back");
-                return Ok((None, Some(note)));
-            }
-            RollbackMode::Refuse => {
-                let message = format!("{what}; the agent's policy never goes back: commit forward");
-                return Err(Refusal::new(Reason::NotADescendant, message));
-            }
-            RollbackMode::Approve => {}
-        }
-        // The branch went back already, by an approval that another application used.
-        let followed = floor
-            .is_some_and(|floor| floor.commit == *commit && floor.back_from.as_ref() == Some(from));
-        if followed {
-            return Ok((
-                None,
-                Some(format!("{what}; it follows an approval used before")),
-            ));
-        }
-        let mut why = String::new();
-        for approval in &wanted.approvals {
-            match self.approved(record, wanted, approval, from, now) {
-                Ok((said, key)) => {
-                    let note = format!("{what}; {key} approved it");
-                    return Ok((Some(said), Some(note)));
-                }
-                Err(refused) => why = refused,
-            }
-        }
-        if wanted.approvals.is_empty() {
-            let message = format!(
-                "{what}; the agent's policy wants an approval for that: flotilla rollback --sign KEY"
-            );
-            return Err(Refusal::new(Reason::NotADescendant, message));
-        }
-        let message = format!("{what}; the approval that came with it does not hold: {why}");
-        Err(Refusal::new(Reason::ApprovalRefused, message))
-    }
-
-    fn approved(
-        &self,
-        record: &Record,
-        wanted: &Wanted,
-        approval: &SignedApproval,
-        from: &Commit,
-        now: Timestamp,
-    ) -> Result<(RollbackApproval, String), String> {
-        let key = self
-            .keyring
-            .detached(
-                &approval.signature,
-                NAMESPACE,
-                &approval.content,
-                &self.policy.rollback.keys,
-                now,
-            )
-            .map_err(|fault| fault.to_string())?
-            .to_owned();
-        let said = RollbackApproval::parse(&approval.content).map_err(|error| error.to_string())?;
-        let application = &wanted.application;
-        if said.repository != application.url {
-            return Err(format!("it is for {}", said.repository));
-        }
-        if said.to != application.revision.commit {
-            return Err(format!("it approves {}", said.to));
-        }
-        match said.from.get(&wanted.cluster) {
-            None => return Err(format!("it does not name cluster {}", wanted.cluster)),
-            Some(named) if named != from => {
-                return Err(format!("it is for clusters that leave {named}"));
-            }
-            Some(_) => {}
-        }
-        if said.expires_at <= now {
-            return Err(format!("it expired at {}", said.expires_at));
-        }
-        if record.used.contains_key(&said.nonce) {
-            return Err("it was used before".to_owned());
-        }
-        Ok((said, key))
     }
 }
 

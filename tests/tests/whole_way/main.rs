@@ -18,6 +18,7 @@ mod charts;
 mod commits;
 mod drift;
 mod taking;
+mod plan;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -163,6 +164,7 @@ impl World {
         }
         let run = Run {
             kubeconfig: Some(root.join("kubeconfig")),
+            policy: Some(root.join("policy.yaml")).filter(|file| file.exists()),
             ..agent::run(root, "c1", &address)
         };
         self.agent = Some(flotilla_agent::app::start(run).await.unwrap());

@@ -15,8 +15,9 @@ use crate::events::Event;
 use crate::policy::Refusal;
 use crate::source::{self, Ground, Rendered, Wanted};
 
-/// What a chart has to know of the cluster; of what cannot be a chart nothing is asked.
-async fn ground(shared: &Shared, wanted: &Wanted) -> Ground {
+/// What a chart has to know of the cluster; of what cannot be a chart nothing is asked. `writes`: the
+/// agent's own secret is made where it is not there yet.
+pub(in crate::reconcile) async fn ground(shared: &Shared, wanted: &Wanted, writes: bool) -> Ground {
     let application = &wanted.application;
     if matches!(application.renderer, Renderer::Plain | Renderer::Kustomize) {
         return Ground::default();
@@ -30,7 +31,7 @@ async fn ground(shared: &Shared, wanted: &Wanted) -> Ground {
     let name = wanted.name.as_str();
     shared
         .cluster
-        .ground(name, release, is_recorded, derives)
+        .ground(name, release, is_recorded, derives.then_some(writes))
         .await
 }
 
@@ -98,7 +99,7 @@ impl Worker {
         let work = wanted.clone();
         let fetch = tokio::spawn(async move {
             let _slot = shared.fetches.acquire().await;
-            let ground = ground(&shared, &work).await;
+            let ground = ground(&shared, &work, true).await;
             let started = std::time::Instant::now();
             let result = shared.source.render(&work, ground).await;
             shared.metrics.rendered(started.elapsed());

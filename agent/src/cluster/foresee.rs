@@ -1,0 +1,302 @@
+//! What running a commit that is not assigned would do, by the API server's own dry run. Changes nothing,
+//! and tells names only: no value leaves this room.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use flotilla_shared::object::{Action, ObjectRef};
+use flotilla_shared::plan::{ApplicationChanges, Change, MAX_CHANGES};
+use flotilla_shared::reason::Reason;
+use flotilla_shared::report::plain_line;
+use futures::StreamExt as _;
+use serde_json::Value;
+
+use super::Cluster;
+use super::inventory_store::Stored;
+use super::pass::{DesiredState, Memory, Pass, PassInput};
+use super::preview::differences;
+use crate::api::Error;
+use crate::observe::fields;
+use crate::plan::{Desired, FORCE_ANNOTATION, IMMUTABLE_ANNOTATION, Step, forbids};
+
+/// Objects that are tried at once.
+const AT_ONCE: usize = 8;
+/// Most objects of one application that are tried; there are more then.
+const MAX_ASKED: usize = 2 * MAX_CHANGES;
+/// Longest words of the API server that are passed on.
+const MAX_WORDS: usize = 300;
+
+/// What comes with the same commit, and what a dry run cannot know of.
+#[derive(Debug, Default)]
+pub struct Coming {
+    /// Namespaces.
+    pub namespaces: BTreeSet<String>,
+    /// Group and kind of new definitions.
+    pub kinds: BTreeSet<(String, String)>,
+}
+
+impl Coming {
+    /// Takes in what one application wants.
+    pub fn add(&mut self, desired: &[Arc<Desired>]) {
+        for one in desired {
+            let object = &one.object;
+            match (object.group.as_str(), object.kind.as_str()) {
+                ("", "Namespace") => {
+                    self.namespaces.insert(object.name.clone());
+                }
+                ("apiextensions.k8s.io", "CustomResourceDefinition") => {
+                    let value = one.value();
+                    let text = |pointer: &str| {
+                        let found = value.pointer(pointer).and_then(Value::as_str);
+                        found.unwrap_or_default().to_owned()
+                    };
+                    self.kinds
+                        .insert((text("/spec/group"), text("/spec/names/kind")));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn brings_kind_of(&self, object: &ObjectRef) -> bool {
+        let kind = (object.group.clone(), object.kind.clone());
+        self.kinds.contains(&kind)
+    }
+}
+
+impl Cluster {
+    /// What a pass for this would do, if it were assigned. Looks with a memory of its own: what a worker
+    /// follows stays as it is.
+    ///
+    /// # Errors
+    /// When the API server cannot be asked.
+    pub async fn foresee(
+        &self,
+        input: &PassInput,
+        desired_state: &DesiredState,
+        coming: &Coming,
+    ) -> Result<ApplicationChanges, Error> {
+        let stored = self.read_inventory(input.application.as_str()).await?;
+        let mut scratch = Memory::default();
+        let account = input.policy.account(&input.application);
+        let pass = Pass {
+            cluster: self,
+            api: self.api.as_account(account.map(Arc::from)),
+            input,
+            tenure: self.tenure(&mut scratch),
+            desired: Arc::clone(&desired_state.desired),
+            facts: BTreeMap::new(),
+            inventory: stored.inventory.clone(),
+            statuses: BTreeMap::new(),
+            outcome: super::PassOutcome::default(),
+            again: false,
+            memory: &mut scratch,
+        };
+        pass.foresee(&stored, coming).await
+    }
+}
+
+impl Pass<'_> {
+    async fn foresee(
+        mut self,
+        stored: &Stored,
+        coming: &Coming,
+    ) -> Result<ApplicationChanges, Error> {
+        let made = self.observe(stored).await?.0;
+        if let Some((reason, message)) = made.refused {
+            return Ok(ApplicationChanges::refused(
+                reason,
+                plain_line(&message, MAX_WORDS),
+            ));
+        }
+        let mut result = ApplicationChanges::default();
+        let mut ask: Vec<(Arc<Desired>, bool)> = Vec::new();
+        for step in made.apply.iter().flatten() {
+            if let Step::Apply { index, drift, .. } = step
+                && let Some(desired) = self.desired.get(*index)
+            {
+                ask.push((Arc::clone(desired), *drift));
+            }
+        }
+        for step in made.rest.iter().chain(made.prune.iter().flatten()) {
+            match step {
+                Step::Unchanged(_) => result.unchanged += 1,
+                // It waits for a wave, a hook or another application, and comes then.
+                Step::Skip(object, Reason::DependencyNotReady, _) => {
+                    let desired = self.desired.iter().find(|one| one.object == *object);
+                    ask.extend(desired.map(|one| (Arc::clone(one), false)));
+                }
+                Step::Skip(object, Reason::UnknownKind, _) if coming.brings_kind_of(object) => {
+                    let words = "its definition comes with the same commit";
+                    let change = change(object, Action::Created, None, words);
+                    result.changes.push(change);
+                }
+                Step::Skip(object, reason, message) => {
+                    let change = change(object, Action::Skipped, Some(*reason), message);
+                    result.changes.push(change);
+                }
+                Step::Hold(object, reason, message) => {
+                    let change = change(object, Action::Held, Some(*reason), message);
+                    result.changes.push(change);
+                }
+                Step::Prune(object, _) => {
+                    result
+                        .changes
+                        .push(change(object, Action::Pruned, None, ""));
+                }
+                Step::Forget(_) | Step::Disown(_) | Step::Apply { .. } => {}
+            }
+        }
+        result.truncated = ask.len() > MAX_ASKED;
+        ask.truncate(MAX_ASKED);
+        let pass = &self;
+        let tried: Vec<Change> = futures::stream::iter(ask)
+            .map(|(desired, drift)| async move { pass.tried(&desired, drift, coming).await })
+            .buffered(AT_ONCE)
+            .collect()
+            .await;
+        for change in tried {
+            match change.action {
+                Action::Unchanged => result.unchanged += 1,
+                _ => result.changes.push(change),
+            }
+        }
+        result.settle();
+        Ok(result)
+    }
+
+    /// One object: what its apply would do.
+    async fn tried(&self, desired: &Desired, drift: bool, coming: &Coming) -> Change {
+        let object = &desired.object;
+        match self.try_apply(desired, drift).await {
+            Ok(None) => change(object, Action::Created, None, ""),
+            Ok(Some(fields)) if fields.is_empty() => change(object, Action::Unchanged, None, ""),
+            Ok(Some(fields)) => Change {
+                fields,
+                ..change(object, Action::Updated, None, "")
+            },
+            // A definition or a namespace of the same commit is there by then.
+            Err(error)
+                if error.reason == Reason::NamespaceNotFound
+                    && coming.namespaces.contains(&object.namespace) =>
+            {
+                let words = "its namespace comes with the same commit";
+                change(object, Action::Created, None, words)
+            }
+            // Somebody's item has the name of one in Git: the apply clears it first, a dry run cannot.
+            Err(error) if !error.duplicates.is_empty() && self.differs(desired).is_some() => {
+                let fields = self.differs(desired).unwrap_or_default().to_vec();
+                Change {
+                    fields,
+                    ..change(object, Action::Updated, None, "")
+                }
+            }
+            Err(error) if error.reason == Reason::ImmutableField && self.makes_anew(desired) => {
+                let words = "it would be deleted and made anew, as its annotation asks";
+                change(object, Action::Updated, Some(error.reason), words)
+            }
+            Err(error) => Change {
+                managers: error.managers,
+                ..change(object, Action::Failed, Some(error.reason), &error.message)
+            },
+        }
+    }
+
+    /// The fields that an apply would change; none: there is nothing yet.
+    async fn try_apply(
+        &self,
+        desired: &Desired,
+        drift: bool,
+    ) -> Result<Option<Vec<String>>, Error> {
+        let path = self.path(desired).await?;
+        let live = self.api.find(&path).await?;
+        let force = drift
+            || self.input.sync_policy.force_conflicts
+            || desired.directive(FORCE_ANNOTATION) == "true";
+        let mut next = self.would(&path, desired, force).await;
+        if let (Err(error), Some(live)) = (&mut next, &live)
+            && error.reason == Reason::Conflict
+        {
+            error.managers = self.others(desired, live, &error.managers);
+            // An apply takes these fields over first.
+            if error.managers.is_empty() {
+                next = self.would(&path, desired, true).await;
+            }
+        }
+        let mut next = next?;
+        let Some(live) = live else {
+            return Ok(None);
+        };
+        self.without_foreign(desired, &mut next);
+        let is_secret = desired.object.kind == "Secret" && desired.object.group.is_empty();
+        let fields = differences(&live, &next, is_secret);
+        let mut paths: Vec<String> = fields.into_iter().map(|field| field.path).collect();
+        let wanted = self.tenure.wanted(&desired.object);
+        let value = desired.value();
+        let fact = self.facts.get(&desired.object);
+        let is_scaled = fact.is_some_and(|fact| fact.is_autoscaled);
+        paths.retain(|path| {
+            let is_left = wanted
+                .as_ref()
+                .is_some_and(|wanted| wanted.skips(&live, &value, path));
+            !is_left && !(is_scaled && path == "/spec/replicas")
+        });
+        Ok(Some(paths))
+    }
+
+    /// Those of a conflict's managers from whom an apply would not take the fields over by itself.
+    fn others(&self, desired: &Desired, live: &Value, managers: &[String]) -> Vec<String> {
+        let options = &self.cluster.options;
+        let fact = self.facts.get(&desired.object);
+        let is_ours = fact.is_some_and(|fact| {
+            fact.applied_by_us || fact.application == self.input.application.as_str()
+        });
+        let entries = live
+            .pointer("/metadata/managedFields")
+            .and_then(Value::as_array);
+        let is_earlier = |name: &String| {
+            entries.into_iter().flatten().any(|entry| {
+                entry.get("manager").and_then(Value::as_str) == Some(name)
+                    && fields::is_legacy(entry, &options.field_manager)
+            })
+        };
+        let left: Vec<String> = managers
+            .iter()
+            .filter(|name| !is_earlier(name))
+            .cloned()
+            .collect();
+        // A person's edit of what is ours is drift, and Git has the last word.
+        match is_ours && left.iter().all(|name| options.managers.is_person(name)) {
+            true => Vec::new(),
+            false => left,
+        }
+    }
+
+    /// Whether an object whose field cannot be changed would be deleted and made anew.
+    fn makes_anew(&self, desired: &Desired) -> bool {
+        let Some(fact) = self.facts.get(&desired.object) else {
+            return false;
+        };
+        let is_protected = self.input.policy.is_protected(&desired.object);
+        desired.directive(IMMUTABLE_ANNOTATION) == "recreate"
+            && fact.applied_by_us
+            && forbids(&fact.prune, is_protected).is_none()
+    }
+}
+
+/// A change without fields. Of a Secret the API server's words are not passed on: they may quote it.
+fn change(object: &ObjectRef, action: Action, reason: Option<Reason>, message: &str) -> Change {
+    let is_secret = object.kind == "Secret" && object.group.is_empty();
+    let message = match (is_secret, action) {
+        (true, Action::Failed) => "",
+        _ => message,
+    };
+    Change {
+        object: object.clone(),
+        action,
+        reason,
+        managers: Vec::new(),
+        fields: Vec::new(),
+        message: plain_line(message, MAX_WORDS),
+    }
+}

@@ -1,0 +1,168 @@
+//! For which branches the agent says what a commit would change, before it is assigned. A dry run writes
+//! nothing, and reaches the cluster's admission webhooks all the same.
+
+use std::str::FromStr;
+
+use flotilla_shared::assignment::ApplicationAssignment;
+use flotilla_shared::reason::Reason;
+use flotilla_shared::revision::BranchName;
+use serde::Deserialize;
+
+use super::{Policy, Refusal};
+
+/// Which commits may be asked about.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct PlanRule {
+    /// Branches besides the one that is assigned; `*` at the end stands for anything.
+    pub branches: Vec<BranchPattern>,
+}
+
+/// A branch, or all that begin so.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct BranchPattern {
+    start: String,
+    is_whole: bool,
+}
+
+impl FromStr for BranchPattern {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let start = text.strip_suffix('*');
+        // Something has to stand where anything may.
+        let example = start.map_or_else(|| text.to_owned(), |start| format!("{start}x"));
+        let named = example.parse::<BranchName>();
+        named.map_err(|error| format!("{text:?} is no branch: {error}"))?;
+        Ok(Self {
+            start: start.unwrap_or(text).to_owned(),
+            is_whole: start.is_none(),
+        })
+    }
+}
+
+impl TryFrom<String> for BranchPattern {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl BranchPattern {
+    fn fits(&self, branch: &BranchName) -> bool {
+        match self.is_whole {
+            true => branch.as_str() == self.start,
+            false => branch.as_str().starts_with(&self.start),
+        }
+    }
+}
+
+impl Policy {
+    /// Whether it is said what a commit of this branch would change: the repository and the paths are
+    /// judged as those of what is assigned, the branch is the assigned one or one that is named for it.
+    #[must_use]
+    pub fn plans(
+        &self,
+        application: &ApplicationAssignment,
+        branch: &BranchName,
+    ) -> Option<Refusal> {
+        if let Some(refusal) = self.source(application) {
+            return Some(refusal);
+        }
+        let assigned = &application.revision.branch;
+        let is_named = self.plan.branches.iter().any(|one| one.fits(branch));
+        if branch == assigned || is_named {
+            return None;
+        }
+        let message = format!(
+            "the agent's policy lets nobody ask about branch {branch}: it plans for {assigned}, which is \
+             assigned, and for what `plan.branches` names"
+        );
+        Some(Refusal::new(Reason::BranchNotAllowed, message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flotilla_shared::assignment::{Renderer, SyncPolicy};
+    use flotilla_shared::revision::Revision;
+
+    use super::*;
+
+    fn policy(text: &str) -> Result<Policy, String> {
+        flotilla_yaml::config::from_str("p", text).map_err(|error| error.to_string())
+    }
+
+    fn application(url: &str, path: &str) -> ApplicationAssignment {
+        ApplicationAssignment {
+            revision: Revision {
+                repository: "fleet".parse().unwrap(),
+                branch: "prod".parse().unwrap(),
+                commit: "a".repeat(40).parse().unwrap(),
+            },
+            url: url.parse().unwrap(),
+            path: path.parse().unwrap(),
+            renderer: Renderer::Auto,
+            sync_policy: SyncPolicy::default(),
+            depends_on: Vec::new(),
+            substitute: false,
+            rollout: String::new(),
+            namespace: String::new(),
+            helm: None,
+        }
+    }
+
+    #[test]
+    fn without_a_word_only_the_assigned_branch_is_planned_for() {
+        let asked = |text: &str, branch: &str| {
+            let refusal = policy(text)
+                .unwrap()
+                .plans(&application("https://h/r", ""), &branch.parse().unwrap());
+            refusal.map(|refusal| refusal.reason)
+        };
+        let refused = Some(Reason::BranchNotAllowed);
+        assert_eq!(asked("{}", "prod"), None);
+        assert_eq!(asked("{}", "main"), refused);
+        let some = "plan: {branches: [main, 'feature/*']}";
+        assert_eq!(asked(some, "main"), None);
+        assert_eq!(asked(some, "feature/x"), None);
+        assert_eq!(asked(some, "feature/x/y"), None);
+        assert_eq!(asked(some, "feature"), refused);
+        assert_eq!(asked(some, "mainline"), refused);
+        assert_eq!(asked("plan: {branches: ['*']}", "whatever"), None);
+        // What may be assigned is another list, and one of them opens nothing of the other.
+        assert_eq!(asked("branches: [prod, main]", "main"), refused);
+        assert_eq!(
+            asked("branches: [stage]\nplan: {branches: [main]}", "main"),
+            refused
+        );
+    }
+
+    #[test]
+    fn c01_a_plan_opens_no_repository_and_no_path() {
+        let strict =
+            policy("repositories: ['https://h/r']\npaths: [apps]\nplan: {branches: ['*']}")
+                .unwrap();
+        let asked = |url: &str, path: &str| {
+            let refusal = strict.plans(&application(url, path), &"main".parse().unwrap());
+            refusal.map(|refusal| refusal.reason)
+        };
+        assert_eq!(asked("https://h/r", "apps/web"), None);
+        assert_eq!(
+            asked("https://h/other", "apps/web"),
+            Some(Reason::RepositoryNotAllowed)
+        );
+        assert_eq!(asked("https://h/r", "secret"), Some(Reason::PathNotAllowed));
+    }
+
+    #[test]
+    fn patterns_are_branches_with_anything_at_the_end_only() {
+        for bad in ["", "*x", "a*b", "-x*", "a..b", "a b", "refs/heads/../x"] {
+            let text = format!("plan: {{branches: ['{bad}']}}");
+            assert!(policy(&text).is_err(), "{bad:?}");
+        }
+        assert!(policy("plan: {branch: [main]}").is_err());
+    }
+}

@@ -1,0 +1,255 @@
+//! What a commit that is not assigned would change here: judged by the agent's own policy, rendered, and
+//! tried by dry run, beside the workers and without a trace. One question at a time, and not often.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flotilla_proto::v1;
+use flotilla_shared::health::SyncState;
+use flotilla_shared::id::ApplicationName;
+use flotilla_shared::plan::{ApplicationChanges, ClusterPlan};
+use flotilla_shared::rate::{Bucket, Rate};
+use flotilla_shared::reason::Reason;
+use flotilla_shared::revision::Revision;
+use flotilla_shared::wire::DecodedAssignment;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::Instant;
+
+use super::worker::{self, Shared, Task};
+use crate::cluster::{Coming, DesiredState, PassInput};
+use crate::plan::{Claims, Intent};
+use crate::policy::{Policy, Refusal};
+use crate::source::{Rendered, Wanted};
+
+/// Questions of this kind: each fetches and renders, and its dry runs reach the cluster's webhooks.
+const PACE: Rate = Rate {
+    per_second: 0.2,
+    burst: 5.0,
+};
+/// Before a busy agent is asked again, seconds.
+pub const AGAIN: u32 = 3;
+
+/// Somebody wants to know what a commit would change.
+#[derive(Debug)]
+pub struct CommitRequest {
+    /// Which commit; its repository is one that the assignment names.
+    pub of: Revision,
+    /// Of which application; none: of all that come from the repository.
+    pub application: Option<ApplicationName>,
+    /// Where the answer goes; who stops listening ends the work.
+    pub reply: oneshot::Sender<Result<ClusterPlan, Busy>>,
+}
+
+/// Another question is worked on, or there were too many: ask again after so many seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Busy(pub u32);
+
+/// Answers such questions.
+pub(super) struct Planner {
+    shared: Arc<Shared>,
+    at_work: Arc<Semaphore>,
+    pace: Bucket,
+}
+
+/// An application that may be looked at, with what is wanted of it then.
+struct Candidate {
+    wanted: Wanted,
+    rendered: Rendered,
+    desired_state: DesiredState,
+}
+
+impl Planner {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            at_work: Arc::new(Semaphore::new(1)),
+            pace: Bucket::full(PACE, Instant::now()),
+        }
+    }
+
+    /// Begins to answer a question.
+    pub(super) fn begin(&mut self, assigned: Option<Arc<DecodedAssignment>>, asked: CommitRequest) {
+        let slot = Arc::clone(&self.at_work).try_acquire_owned();
+        let (Ok(slot), true) = (slot, self.pace.try_take(PACE, Instant::now())) else {
+            // Who asked may have gone.
+            let _ = asked.reply.send(Err(Busy(AGAIN)));
+            return;
+        };
+        let shared = Arc::clone(&self.shared);
+        tokio::spawn(async move {
+            let _slot = slot;
+            let CommitRequest {
+                of,
+                application,
+                mut reply,
+            } = asked;
+            let work = plan(&shared, assigned, &of, application.as_ref());
+            let answer = tokio::select! {
+                answer = work => answer,
+                () = reply.closed() => return,
+            };
+            let _ = reply.send(Ok(answer));
+        });
+    }
+}
+
+/// What of an assignment a question is about, each application as it would be assigned, or why not.
+fn asked(
+    assigned: &DecodedAssignment,
+    policy: &Policy,
+    of: &Revision,
+    only: Option<&ApplicationName>,
+) -> Vec<(ApplicationName, Result<Wanted, Refusal>)> {
+    let tasks = super::tasks(&assigned.assignment).into_iter();
+    let runs = tasks.filter_map(|(name, task)| match task {
+        Task::Run { wanted, .. } => Some((name, *wanted)),
+        Task::End { .. } => None,
+    });
+    runs.filter(|(name, wanted)| {
+        wanted.application.revision.repository == of.repository
+            && only.is_none_or(|only| only == name)
+    })
+    .map(|(name, mut wanted)| {
+        // By the assignment as it is: the URL and the paths are its own.
+        if let Some(refusal) = policy.plans(&wanted.application, &of.branch) {
+            return (name, Err(refusal));
+        }
+        wanted.application.revision = of.clone();
+        (name, Ok(wanted))
+    })
+    .collect()
+}
+
+fn refused(refusal: &Refusal) -> ApplicationChanges {
+    ApplicationChanges::refused(refusal.reason, refusal.message.clone())
+}
+
+async fn plan(
+    shared: &Arc<Shared>,
+    assigned: Option<Arc<DecodedAssignment>>,
+    of: &Revision,
+    only: Option<&ApplicationName>,
+) -> ClusterPlan {
+    let mut plan = ClusterPlan::default();
+    let Some(assigned) = assigned else {
+        return plan;
+    };
+    let mut candidates: BTreeMap<ApplicationName, Candidate> = BTreeMap::new();
+    for (name, judged) in asked(&assigned, &shared.policy, of, only) {
+        let candidate = match judged {
+            Ok(wanted) => candidate(shared, wanted).await,
+            Err(refusal) => Err(refusal),
+        };
+        match candidate {
+            Ok(candidate) => {
+                candidates.insert(name, candidate);
+            }
+            Err(refusal) => {
+                plan.applications.insert(name, refused(&refusal));
+            }
+        }
+    }
+    let mut coming = Coming::default();
+    let mut wants = BTreeMap::new();
+    for (name, candidate) in &candidates {
+        coming.add(&candidate.desired_state.desired);
+        wants.insert(
+            Arc::from(name.as_str()),
+            Arc::clone(&candidate.desired_state.desired),
+        );
+    }
+    let claims = shared.registry.claims().borrow().as_if(&wants);
+    for (name, candidate) in candidates {
+        let known = shared.registry.reported(&name).filter(|report| {
+            // The same files under the same assignment, and live is as they say: nothing is to be asked.
+            claims.complete
+                && report.source_digest == candidate.rendered.source_digest
+                && report.sync == SyncState::Synced
+                && report.reason.is_none()
+        });
+        let changes = match known {
+            Some(report) => ApplicationChanges {
+                unchanged: report.counts.total,
+                ..ApplicationChanges::default()
+            },
+            None => {
+                let input = input(
+                    shared,
+                    &candidate.wanted,
+                    &candidate.rendered,
+                    claims.clone(),
+                );
+                let found = shared
+                    .cluster
+                    .foresee(&input, &candidate.desired_state, &coming);
+                found.await.unwrap_or_else(|error| {
+                    ApplicationChanges::refused(error.reason, error.message)
+                })
+            }
+        };
+        plan.applications.insert(name, changes);
+    }
+    plan.settle();
+    plan
+}
+
+async fn candidate(shared: &Arc<Shared>, wanted: Wanted) -> Result<Candidate, Refusal> {
+    let rendered = {
+        let _slot = shared.fetches.acquire().await;
+        let ground = worker::ground(shared, &wanted, false).await;
+        shared.source.foresee(&wanted, ground).await?
+    };
+    let input = input(shared, &wanted, &rendered, Claims::default());
+    let desired_state = shared.cluster.desired_state(&input).await;
+    let desired_state = desired_state.map_err(|error| Refusal {
+        reason: error.reason,
+        message: error.message,
+    })?;
+    Ok(Candidate {
+        wanted,
+        rendered,
+        desired_state,
+    })
+}
+
+fn input(shared: &Shared, wanted: &Wanted, rendered: &Rendered, claims: Claims) -> PassInput {
+    let application = &wanted.application;
+    PassInput {
+        application: wanted.name.clone(),
+        manifests: Arc::clone(&rendered.manifests),
+        content: rendered.content,
+        sync_policy: application.sync_policy.clone(),
+        policy: Arc::clone(&shared.policy),
+        namespace: application.namespace.clone(),
+        claims: PassInput::fixed(claims),
+        frozen: true,
+        intent: Intent::Run,
+        waits_for: None,
+    }
+}
+
+/// The answer's way to the hub.
+#[must_use]
+pub fn answer(
+    request: u64,
+    of: v1::Revision,
+    result: Option<Result<ClusterPlan, Busy>>,
+) -> v1::PlanResult {
+    let empty = v1::PlanResult {
+        request,
+        of: Some(of.clone()),
+        ..v1::PlanResult::default()
+    };
+    match result {
+        Some(Ok(plan)) => flotilla_shared::wire::plan_result(request, of, &plan),
+        Some(Err(Busy(seconds))) => v1::PlanResult {
+            error: "the agent is busy with another question".to_owned(),
+            retry_after_seconds: seconds,
+            ..empty
+        },
+        None => v1::PlanResult {
+            error: "the agent did not finish its plan in time".to_owned(),
+            ..empty
+        },
+    }
+}

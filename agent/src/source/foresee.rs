@@ -1,0 +1,69 @@
+//! A commit that is not assigned, rendered to see what it would change. In a cache of its own, so that
+//! nothing that is assigned waits for it or loses what it has; and nothing of it is remembered.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use flotilla_git::{Access, Remote};
+use flotilla_shared::digest::Digest;
+use flotilla_shared::reason::Reason;
+use jiff::Timestamp;
+
+use super::{Ground, Rendered, Source, TIMEOUT, Wanted};
+use crate::policy::Refusal;
+
+impl Source {
+    /// Fetches, judges and renders a commit as if it were assigned.
+    ///
+    /// # Errors
+    /// Why it would not run.
+    pub(crate) async fn foresee(
+        &self,
+        wanted: &Wanted,
+        ground: Ground,
+    ) -> Result<Rendered, Refusal> {
+        let (source, wanted) = (self.clone(), wanted.clone());
+        let work = tokio::task::spawn_blocking(move || source.foresee_blocking(&wanted, &ground));
+        match tokio::time::timeout(TIMEOUT, work).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(Refusal::new(
+                Reason::CorruptRepository,
+                "reading the repository failed badly",
+            )),
+            Err(_) => Err(Refusal::new(
+                Reason::LimitExceeded,
+                "reading it took over five minutes",
+            )),
+        }
+    }
+
+    fn foresee_blocking(&self, wanted: &Wanted, ground: &Ground) -> Result<Rendered, Refusal> {
+        let application = &wanted.application;
+        let git = |error: flotilla_git::Error| Refusal::new(error.reason(), error.to_string());
+        let url = application.url.clone();
+        let name = Digest::of(url.as_str().as_bytes()).to_string();
+        let directory = self.cache.join("plans").join(&name[..16]);
+        let cache = Arc::clone(self.caches.lock().entry(directory.clone()).or_default());
+        let _one_at_a_time = cache.lock();
+        // What was asked about before is of no use any more; half of what one fetch may bring is room
+        // enough for the next.
+        if size_of(&directory.join("objects").join("pack")) > self.limits.pack_bytes / 2 {
+            let _ = std::fs::remove_dir_all(&directory);
+        }
+        let access = Access::read(self.credentials.as_deref(), &url).map_err(git)?;
+        let remote = Remote::open(&directory, url, self.limits.clone(), access).map_err(git)?;
+        let branch = &application.revision.branch;
+        let commit = &application.revision.commit;
+        let bases = self.trust.bases(wanted)?;
+        let tip = remote.fetch_reaching(branch, commit, &bases).map_err(git)?;
+        self.trust.consider(&remote, wanted, Timestamp::now())?;
+        let (rendered, _) = self.read(&remote, wanted, tip, ground)?;
+        Ok(rendered)
+    }
+}
+
+fn size_of(directory: &Path) -> u64 {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let sizes = entries.filter_map(|entry| Some(entry.metadata().ok()?.len()));
+    sizes.sum()
+}
