@@ -18,6 +18,7 @@ use flotilla_shared::assignment::AssignmentRef;
 use flotilla_shared::backoff::Backoff;
 use flotilla_shared::dial::dial;
 use flotilla_shared::digest::Digest;
+use flotilla_shared::id::{ApplicationName, NameError};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::Report;
 use flotilla_shared::tls;
@@ -331,10 +332,11 @@ impl Connection {
         outbound: &mpsc::Sender<v1::AgentMessage>,
     ) {
         let (reply, result) = oneshot::channel();
-        let application = match request.application.as_str() {
-            "" => Ok(None),
-            name => name.parse().map(Some),
-        };
+        let application: Result<Option<ApplicationName>, NameError> =
+            match request.application.as_str() {
+                "" => Ok(None),
+                name => name.parse().map(Some),
+            };
         let parts = revision_from_wire(&of).map_err(|error| error.to_string());
         let parts = parts.and_then(|of| {
             let application = application.map_err(|error| error.to_string())?;

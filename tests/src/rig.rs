@@ -218,9 +218,13 @@ async fn main() -> anyhow::Result<()> {
             (seen.delivered.lock().len() == wanted).then_some(())
         })
         .await?;
-        let delivered = seen.delivered.lock();
-        let delivered = delivered.values().map(|at| at.duration_since(pushed));
-        percentiles("commit to delivery beside a plan", delivered.collect());
+        let delivered: Vec<Duration> = seen
+            .delivered
+            .lock()
+            .values()
+            .map(|at| at.duration_since(pushed))
+            .collect();
+        percentiles("commit to delivery beside a plan", delivered);
         settle(&mut calls, wanted, limit).await?;
     }
     let before = hub.usage();

@@ -40,6 +40,8 @@ const METHODS: &[(&str, Need)] = &[
     ("Watch", Need::See),
     ("PreviewPromotion", Need::See),
     ("Diff", Need::See),
+    ("StartPlan", Need::Plan),
+    ("GetPlan", Need::See),
     ("Refresh", Need::See),
     ("CreateToken", Need::Administer),
     ("ListTokens", Need::See),

@@ -136,7 +136,7 @@ impl Pass<'_> {
                 action: action.into(),
                 reason,
                 message: plain_line(&message, 300),
-                fields: Vec::new(),
+                ..v1::ObjectChange::default()
             });
         }
         result.truncated = asked.len() + changes.len() > MAX_CHANGES;

@@ -100,6 +100,15 @@ impl Policy {
             RollbackMode::Refuse => (false, "Nothing ever goes back to older commits.".to_owned()),
         };
         say("rollback", open, text);
+        if !self.plan.branches.is_empty() {
+            let names: Vec<String> = self.plan.branches.iter().map(ToString::to_string).collect();
+            let text = format!(
+                "Who may ask the hub for a plan learns which objects and fields a commit of these branches \
+                 would change, and admission webhooks hear of its dry run: {}.",
+                names.join(", ")
+            );
+            say("plan", false, text);
+        }
         let budget = self.delete_budget;
         say(
             "deleteBudget",
@@ -230,7 +239,8 @@ mod tests {
         let text = format!(
             "branches: [prod]\nkeys: [{{name: ada, ssh: '{key}'}}]\n\
              signatures: [{{branches: [prod], mode: range, keys: [ada]}}]\n\
-             rollback: {{mode: approve, keys: [ada]}}\nserviceAccounts: {{'*': web/deployer}}\n"
+             rollback: {{mode: approve, keys: [ada]}}\nserviceAccounts: {{'*': web/deployer}}\n\
+             plan: {{branches: [main, 'feature/*']}}\n"
         );
         let policy: Policy = flotilla_yaml::config::from_str("p", &text).unwrap();
         policy.check().unwrap();
@@ -242,6 +252,8 @@ mod tests {
             "Commits of other branches are refused.",
             "Going back to older commits needs an approval signed by ada.",
             "Objects of all other applications are written as web/deployer.",
+            "Who may ask the hub for a plan learns which objects and fields a commit of these branches would \
+             change, and admission webhooks hear of its dry run: main, feature/*.",
         ] {
             assert!(says.iter().any(|one| one == wanted), "{wanted}: {says:#?}");
         }

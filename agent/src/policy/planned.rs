@@ -1,6 +1,7 @@
 //! For which branches the agent says what a commit would change, before it is assigned. A dry run writes
 //! nothing, and reaches the cluster's admission webhooks all the same.
 
+use std::fmt;
 use std::str::FromStr;
 
 use flotilla_shared::assignment::ApplicationAssignment;
@@ -47,6 +48,13 @@ impl TryFrom<String> for BranchPattern {
 
     fn try_from(text: String) -> Result<Self, String> {
         text.parse()
+    }
+}
+
+impl fmt::Display for BranchPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rest = if self.is_whole { "" } else { "*" };
+        write!(f, "{}{rest}", self.start)
     }
 }
 

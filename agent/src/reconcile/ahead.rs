@@ -9,13 +9,13 @@ use flotilla_shared::health::SyncState;
 use flotilla_shared::id::ApplicationName;
 use flotilla_shared::plan::{ApplicationChanges, ClusterPlan};
 use flotilla_shared::rate::{Bucket, Rate};
-use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::Revision;
 use flotilla_shared::wire::DecodedAssignment;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 
-use super::worker::{self, Shared, Task};
+use super::shared::Shared;
+use super::worker::{self, Task};
 use crate::cluster::{Coming, DesiredState, PassInput};
 use crate::plan::{Claims, Intent};
 use crate::policy::{Policy, Refusal};
@@ -251,5 +251,119 @@ pub fn answer(
             error: "the agent did not finish its plan in time".to_owned(),
             ..empty
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flotilla_shared::assignment::{
+        ApplicationAssignment, Assignment, Renderer, SyncPolicy, Tombstone,
+    };
+    use flotilla_shared::id::{Epoch, Generation};
+    use flotilla_shared::reason::Reason;
+    use jiff::Timestamp;
+
+    use super::*;
+
+    fn application(repository: &str) -> Box<ApplicationAssignment> {
+        Box::new(ApplicationAssignment {
+            revision: Revision {
+                repository: repository.parse().unwrap(),
+                branch: "prod".parse().unwrap(),
+                commit: "a".repeat(40).parse().unwrap(),
+            },
+            url: format!("https://h/{repository}").parse().unwrap(),
+            path: "apps".parse().unwrap(),
+            renderer: Renderer::Auto,
+            sync_policy: SyncPolicy::default(),
+            depends_on: Vec::new(),
+            substitute: false,
+            rollout: String::new(),
+            namespace: String::new(),
+            helm: None,
+        })
+    }
+
+    fn assigned() -> DecodedAssignment {
+        let gone = Tombstone {
+            delete_objects: true,
+        };
+        let assignment = Assignment {
+            epoch: Epoch(1),
+            generation: Generation(1),
+            cluster: "c".parse().unwrap(),
+            environment: "prod".parse().unwrap(),
+            issued_at: Timestamp::UNIX_EPOCH,
+            applications: [
+                ("api".parse().unwrap(), application("fleet")),
+                ("base".parse().unwrap(), application("platform")),
+                ("web".parse().unwrap(), application("fleet")),
+            ]
+            .into(),
+            tombstones: [("old".parse().unwrap(), gone)].into(),
+            required_features: Vec::new(),
+            labels: BTreeMap::new(),
+            suspended: false,
+            approvals: Vec::new(),
+        };
+        DecodedAssignment::of(assignment).unwrap()
+    }
+
+    fn of(repository: &str, branch: &str) -> Revision {
+        Revision {
+            repository: repository.parse().unwrap(),
+            branch: branch.parse().unwrap(),
+            commit: "b".repeat(40).parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn c01_a_question_reaches_only_what_is_assigned_at_the_place_that_is_assigned() {
+        let (assigned, policy) = (assigned(), Policy::default());
+        let names = |of: &Revision, only: Option<&str>| -> Vec<String> {
+            let only = only.map(|name| name.parse().unwrap());
+            let found = super::asked(&assigned, &policy, of, only.as_ref());
+            found.iter().map(|(name, _)| name.to_string()).collect()
+        };
+        assert_eq!(names(&of("fleet", "prod"), None), ["api", "web"]);
+        assert_eq!(names(&of("fleet", "prod"), Some("web")), ["web"]);
+        assert_eq!(names(&of("platform", "prod"), None), ["base"]);
+        assert!(names(&of("other", "prod"), None).is_empty());
+        assert!(names(&of("fleet", "prod"), Some("base")).is_empty());
+        let asked = of("fleet", "prod");
+        let (_, wanted) = super::asked(&assigned, &policy, &asked, None).remove(0);
+        let wanted = wanted.unwrap().application;
+        assert_eq!(wanted.revision, asked);
+        assert_eq!(wanted.url.as_str(), "https://h/fleet");
+        assert_eq!(wanted.path.as_str(), "apps");
+    }
+
+    #[test]
+    fn c01_each_application_is_judged_by_the_policy() {
+        let text = "repositories: ['https://h/fleet']\nplan: {branches: [main]}\n";
+        let policy: Policy = flotilla_yaml::config::from_str("p", text).unwrap();
+        let assigned = assigned();
+        let reasons = |of: &Revision| -> Vec<Option<Reason>> {
+            let found = super::asked(&assigned, &policy, of, None).into_iter();
+            found
+                .map(|(_, judged)| judged.err().map(|no| no.reason))
+                .collect()
+        };
+        assert_eq!(reasons(&of("fleet", "main")), [None, None]);
+        let branch = Some(Reason::BranchNotAllowed);
+        assert_eq!(reasons(&of("fleet", "stage")), [branch, branch]);
+        let repository = Some(Reason::RepositoryNotAllowed);
+        assert_eq!(reasons(&of("platform", "main")), [repository]);
+    }
+
+    #[test]
+    fn a_busy_agent_says_when_and_a_slow_one_that_it_was_slow() {
+        let of = v1::Revision::default();
+        let busy = answer(7, of.clone(), Some(Err(Busy(3))));
+        assert_eq!((busy.request, busy.retry_after_seconds), (7, 3));
+        let late = answer(7, of.clone(), None);
+        assert!(late.retry_after_seconds == 0 && !late.error.is_empty());
+        let done = answer(7, of, Some(Ok(ClusterPlan::default())));
+        assert!(done.error.is_empty() && done.of.is_some());
     }
 }

@@ -183,7 +183,7 @@ async fn c01_an_agent_plans_only_what_its_own_policy_lets_be_asked() {
 
     let policy = format!(
         "plan: {{branches: ['feature/*']}}\nkeys: [{{name: a, ssh: '{KEY}'}}]\nsignatures:\n\
-         - {{branches: [dev], mode: off}}\n- {{branches: [feature/x], mode: tip, keys: [a]}}\n"
+         - {{branches: [dev]}}\n- {{branches: [feature/x], mode: tip, keys: [a]}}\n"
     );
     world.with_policy(&policy).await;
     let plan = world.plan("feature/x", 0).await;

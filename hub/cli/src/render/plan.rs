@@ -115,8 +115,7 @@ pub(crate) fn summary(plan: &FleetPlan) -> String {
     }
     for group in &plan.groups {
         let mark = match group.verdict {
-            PlanVerdict::Changes => "",
-            PlanVerdict::Nothing => "",
+            PlanVerdict::Changes | PlanVerdict::Nothing => "",
             _ => "⚠ ",
         };
         let _ = write!(out, "- {mark}{}", plain(&group.words()));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use flotilla_proto::v1;
-use flotilla_shared::id::{ApplicationName, ClusterName, RepositoryName};
+use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName, RepositoryName};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::{BranchName, Commit, Revision};
 use flotilla_shared::wire::{plan_to_wire, revision_to_wire, timestamp_to_wire};
@@ -14,9 +14,9 @@ use super::super::access::Need;
 use super::super::planning::{Asked, Running};
 use super::{Operators, bad_name, entry, no_environment};
 use crate::fleet::{AuditEntry, Fleet};
-use crate::near::missing;
 use crate::plans::{Group, Question, Verdict};
 use crate::spec::Environment;
+use crate::suggestion::missing;
 
 /// Longest time that clusters which are away are waited for.
 const MAX_WAIT: Duration = Duration::from_secs(1800);
@@ -29,11 +29,13 @@ pub(super) async fn start(
 ) -> Result<Response<v1::StartPlanResponse>, Status> {
     let caller = api.allow_anywhere(&request)?;
     let request = request.into_inner();
+    // Who may not ask is told nothing of what there is.
+    let environment: Option<EnvironmentName> = request.environment.parse().ok();
+    let access = &api.0.access;
+    access.check(&caller, Need::Plan, environment.as_ref())?;
     let patience = Duration::from_secs(request.wait_seconds.into()).min(MAX_WAIT);
     let asked = api.ask(move |fleet, _| resolve(fleet, &request)).await??;
     let question = asked.question.clone();
-    let access = &api.0.access;
-    access.check(&caller, Need::Plan, Some(&question.environment))?;
     // Who asks the same again while it is worked on gets that, and causes nothing.
     if let Some((id, running)) = api.0.plans.under_way(&question, patience) {
         let plan = Some(shown(&id, &running));
@@ -76,7 +78,6 @@ pub(super) async fn get(
 
 /// What is meant by a question, and whom it concerns.
 fn resolve(fleet: &Fleet, request: &v1::StartPlanRequest) -> Result<Asked, Status> {
-    let invalid = Status::invalid_argument::<String>;
     let spec = fleet.spec();
     let named = request.environment.parse().map_err(|e| bad_name(&e))?;
     let environment = spec
@@ -108,7 +109,7 @@ fn resolve(fleet: &Fleet, request: &v1::StartPlanRequest) -> Result<Asked, Statu
         }
     };
     let repository = repository.ok_or_else(|| {
-        invalid(format!(
+        Status::invalid_argument(format!(
             "{named} runs from several repositories, and a commit is in one of them: name it"
         ))
     })?;
