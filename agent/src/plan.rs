@@ -333,9 +333,8 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         plan.refused = Some((
             Reason::EmptyRender,
             format!(
-                "the commit renders to nothing, and {} objects run; remove the application if that is \
-                 meant",
-                inputs.inventory.len()
+                "the commit renders to nothing, and the application has {} here; remove it if that is meant",
+                flotilla_shared::words::counted(inputs.inventory.len(), "object")
             ),
         ));
         return plan;

@@ -95,7 +95,22 @@ pub enum Command {
     /// Check a fleet file and say what is wrong with it.
     Check {
         /// The file.
-        file: PathBuf,
+        #[arg(required_unless_present = "fleet_file")]
+        file: Option<PathBuf>,
+        /// The same, by name.
+        #[arg(long, value_name = "FILE", conflicts_with = "file")]
+        fleet_file: Option<PathBuf>,
+        /// Ask a hub that runs which clusters would gain or lose which applications: a context's name, or the
+        /// hub's host:port. Done by `flotilla check --fleet-file`, with the context file of the operator: this
+        /// program holds no operator's key.
+        #[arg(long, value_name = "HUB")]
+        against: Option<String>,
+        /// For --against: the operator's context file [default: that of `flotilla`].
+        #[arg(long, value_name = "FILE", requires = "against")]
+        context_file: Option<PathBuf>,
+        /// For --against: how to show the result, table, json or yaml.
+        #[arg(short, long, value_name = "FORMAT", requires = "against")]
+        output: Option<String>,
     },
 }
 

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use clap::CommandFactory as _;
 use flotilla_shared::id::OperatorName;
 use flotilla_shared::identity::Identity;
+use flotilla_shared::words::counted;
 use flotilla_shared::{telemetry, tls};
 use jiff::Timestamp;
 use serde_json::json;
@@ -45,7 +46,23 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
                 .with_context(|| directory.display().to_string())?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Check { file } => check(&file),
+        Command::Check {
+            file,
+            fleet_file,
+            against,
+            context_file,
+            output,
+        } => {
+            let file = file.or(fleet_file).unwrap_or_default();
+            let code = check(&file, against.is_none())?;
+            match against {
+                Some(hub) if code == ExitCode::SUCCESS => {
+                    let context_file = context_file.as_deref();
+                    Err(compare(&file, &hub, context_file, output.as_deref()))
+                }
+                _ => Ok(code),
+            }
+        }
         Command::Run(run) => {
             let optional = |path: Option<PathBuf>| path.as_deref().map(secret).transpose();
             let run = *run;
@@ -309,8 +326,8 @@ async fn authority(ca: Ca) -> anyhow::Result<ExitCode> {
             };
             say(&format!("authority {}: {state}", authority.fingerprint()))?;
             say(&format!(
-                "{} clusters have a certificate of another root",
-                behind.len()
+                "{} with a certificate of another root",
+                counted(behind.len(), "cluster")
             ))?;
             for name in behind {
                 say(&name)?;
@@ -320,7 +337,36 @@ async fn authority(ca: Ca) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn check(file: &Path) -> anyhow::Result<ExitCode> {
+/// Becomes the operator's command line, which knows contexts and asks hubs; the program that is beside this
+/// one, or else the one in `PATH`. Comes back only when it cannot be started.
+fn compare(
+    file: &Path,
+    hub: &str,
+    context_file: Option<&Path>,
+    output: Option<&str>,
+) -> anyhow::Error {
+    use std::os::unix::process::CommandExt as _;
+    let beside = std::env::current_exe().ok();
+    let beside = beside.and_then(|program| Some(program.parent()?.join("flotilla")));
+    let program = beside
+        .filter(|program| program.is_file())
+        .unwrap_or_else(|| PathBuf::from("flotilla"));
+    let mut command = std::process::Command::new(program);
+    if let Some(context_file) = context_file {
+        command.arg("--context-file").arg(context_file);
+    }
+    command.args(["--context", hub, "check", "--fleet-file"]);
+    command.arg(file);
+    command.args(output.iter().flat_map(|output| ["--output", output]));
+    let error = command.exec();
+    anyhow::anyhow!(
+        "cannot start flotilla, which asks the hub: {error}; put it beside this program or into PATH, or run \
+         flotilla check --fleet-file {} where it is",
+        file.display()
+    )
+}
+
+fn check(file: &Path, tells: bool) -> anyhow::Result<ExitCode> {
     match app::read_fleet_file(file) {
         Ok((spec, _)) => {
             let never = can_never_work(&spec);
@@ -330,13 +376,16 @@ fn check(file: &Path) -> anyhow::Result<ExitCode> {
                 }
                 return Ok(ExitCode::from(2));
             }
+            if !tells {
+                return Ok(ExitCode::SUCCESS);
+            }
             say(&format!(
-                "{}: {} repositories, {} environments, {} applications, {} clusters",
+                "{}: {}, {}, {}, {}",
                 file.display(),
-                spec.repositories.len(),
-                spec.environments.len(),
-                spec.applications.len(),
-                spec.clusters.len()
+                counted(spec.repositories.len(), "repository"),
+                counted(spec.environments.len(), "environment"),
+                counted(spec.applications.len(), "application"),
+                counted(spec.clusters.len(), "cluster")
             ))?;
             Ok(ExitCode::SUCCESS)
         }

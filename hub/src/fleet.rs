@@ -9,6 +9,7 @@
 mod action;
 mod assign;
 mod cluster;
+mod compare;
 mod declared;
 mod enrol;
 mod environment;
@@ -49,6 +50,7 @@ use jiff::Timestamp;
 
 pub use action::{Action, ActionError, Subject};
 pub use cluster::{Cluster, Connection, Facts, OFFLINE_AFTER, Placed, Problem};
+pub use compare::{ClusterChange, EnvironmentChange, InForce};
 pub use enrol::NoCertificate;
 pub use environment::{
     Approval, CheckResult, EnvironmentState, Good, Hold, Mark, Pin, Quarantine, Scope,

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use flotilla_shared::id::EnvironmentName;
-use flotilla_shared::report::plain_line;
+use flotilla_shared::report::{MAX_MESSAGE_BYTES, plain_line};
 use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
 use jiff::Timestamp;
 use tokio::process::Command;
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::driver::Handle;
 use crate::fleet::gates::Gate;
-use crate::fleet::{Action, Fleet};
+use crate::fleet::{Action, AuditEntry, Event, Fleet};
 
 /// Time between two looks.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -172,10 +172,33 @@ pub async fn run(
                     let error = format!("{error:#}");
                     let environment = &one.environment;
                     tracing::error!(%environment, error, "cannot promote");
+                    let entry = refusal(&one, &error, Timestamp::now());
+                    match handle.commit(Event::Tick, entry).await {
+                        Ok(Ok(_)) => {}
+                        Ok(Err(error)) => tracing::warn!(%error, "cannot note a refusal"),
+                        Err(_) => return,
+                    }
                     refused.push(one);
                 }
             }
         }
+    }
+}
+
+/// What the log says of a promotion that was announced and has not happened.
+fn refusal(due: &Due, error: &str, now: Timestamp) -> AuditEntry {
+    AuditEntry {
+        at: now,
+        actor: "hub".to_owned(),
+        action: "promotion refused".to_owned(),
+        environment: due.environment.to_string(),
+        commit: due.commit.to_string(),
+        reason: plain_line(error, MAX_MESSAGE_BYTES),
+        detail: format!(
+            "branch {} of {} stays where it is; tried again when what is proven, or the branch, changes",
+            due.branch, due.url
+        ),
+        ..AuditEntry::default()
     }
 }
 

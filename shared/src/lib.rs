@@ -34,3 +34,4 @@ pub mod telemetry;
 pub mod tls;
 pub mod trust;
 pub mod wire;
+pub mod words;

@@ -70,7 +70,7 @@ pub enum WireError {
         why: String,
     },
     /// A list or text is over its limit.
-    #[error("field {field} has {have} entries or bytes, more than {limit}")]
+    #[error("field {field} has {have} parts or bytes, more than {limit}")]
     TooLarge {
         /// The field.
         field: &'static str,

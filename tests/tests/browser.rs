@@ -303,7 +303,7 @@ async fn harmless(browser: &Browser) {
 /// A rollout waits for somebody, who has no mouse.
 async fn approval_by_keys(world: &World, ada: &Browser) {
     ada.go(&world.url("/")).await.unwrap();
-    ada.until("0 of 1 approvals (2 clusters)").await.unwrap();
+    ada.until("0 of 1 approval (2 clusters)").await.unwrap();
     let button = "form:has(input[value=approve]) button";
     ada.find(button).await.unwrap();
     // Whatever changes meanwhile, the focus stays where it is.

@@ -271,7 +271,10 @@ fn old(group: &mut Group, what: &str, files: &[KeyFile], now: Timestamp) {
             "make new ones; they are read anew at each use",
         );
     } else if let Some(oldest) = files.iter().filter_map(days).max() {
-        group.well(format!("{what}: the oldest is {oldest} days old"));
+        group.well(format!(
+            "{what}: the oldest is {} old",
+            flotilla_shared::words::counted(usize::try_from(oldest).unwrap_or_default(), "day")
+        ));
     }
 }
 

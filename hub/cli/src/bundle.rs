@@ -46,7 +46,7 @@ pub(crate) fn contents(parts: &[Part]) -> String {
     let mut out = String::new();
     for part in parts {
         let state = match &part.text {
-            Ok(text) => format!("{} bytes", text.len()),
+            Ok(text) => flotilla_shared::words::counted(text.len(), "byte"),
             Err(why) => format!("not there: {why}"),
         };
         let secrets = match part.redacted {

@@ -8,6 +8,7 @@ mod chart;
 mod check;
 mod cluster;
 mod commit;
+mod compare;
 mod context;
 mod diff;
 mod join;
@@ -58,7 +59,7 @@ impl Reach {
     async fn context(&self) -> Result<Context, Error> {
         let file = self.context_file.as_deref().map(Path::new);
         let mut contexts = Contexts::load(file)?;
-        let mut context = contexts.choose(self.context.as_deref())?.clone();
+        let mut context = contexts.reach(self.context.as_deref())?.clone();
         let now = Timestamp::now();
         if let Some(login) = &context.login
             && oidc::ends_soon(&login.id_token, now)
@@ -81,7 +82,14 @@ pub(crate) async fn run(args: Args, printer: &Printer) -> Result<(), Error> {
         timeout: args.timeout,
     };
     match args.command {
-        Command::Check(args) => check::run(&reach, args, printer).await,
+        Command::Check(args) => match &args.fleet_file {
+            Some(file) => {
+                let text = compare::read(file)?;
+                let client = reach.connect().await?;
+                compare::run(&client, &text, args.output.output, printer).await
+            }
+            None => check::run(&reach, args, printer).await,
+        },
         Command::SupportBundle(args) => bundle::run(&reach, args, printer).await,
         Command::Man { directory } => {
             let made = clap_mangen::generate_to(Args::command(), &directory);

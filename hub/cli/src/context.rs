@@ -254,6 +254,19 @@ impl Contexts {
         }
     }
 
+    /// As [`Contexts::choose`], or else the only context of the hub with this address.
+    pub(crate) fn reach(&self, named: Option<&str>) -> Result<&Context, Error> {
+        let found = self.choose(named);
+        let mut there = self
+            .all
+            .iter()
+            .filter(|one| Some(one.hub.as_str()) == named);
+        match (there.next(), there.next()) {
+            (Some(only), None) if found.is_err() => Ok(only),
+            _ => found,
+        }
+    }
+
     /// Puts a context in, over one of the same name.
     pub(crate) fn put(&mut self, context: Context) {
         match self.all.iter_mut().find(|one| one.name == context.name) {

@@ -93,7 +93,7 @@ async fn once(mut channel: Channel, request: Request<Body>) -> Answer {
 
 /// Whether a call changes nothing, as its name says.
 fn only_asks(method: &str) -> bool {
-    ["Get", "List", "Explain", "Verify"]
+    ["Get", "List", "Explain", "Verify", "Compare", "Preview"]
         .iter()
         .any(|verb| method.starts_with(verb))
 }

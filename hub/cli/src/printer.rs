@@ -90,7 +90,8 @@ impl Printer {
         while let Some(line) = lines.next() {
             let rows = rows_of(line);
             if !fits && canvas.rows + rows + 2 > height {
-                let more = format!("... and {} lines more", lines.count() + 1);
+                let more = flotilla_shared::words::counted(lines.count() + 1, "line");
+                let more = format!("... and {more} more");
                 canvas.rows += 1;
                 out.push_str(&self.paint.paint(Tone::Dim, &more));
                 out.push_str("\u{1b}[K\n");

@@ -2,6 +2,7 @@
 
 mod chart;
 mod cluster;
+mod compared;
 mod diff;
 mod difference;
 mod list;
@@ -15,6 +16,7 @@ mod table;
 
 pub(crate) use chart::{outdated, vendored};
 pub use cluster::{describe, explain};
+pub use compared::compared;
 pub use diff::diff;
 pub(crate) use difference::{markdown as difference_markdown, text as difference};
 pub use list::{applications, clusters, environments, hub, tokens};
@@ -160,8 +162,7 @@ fn dash(text: &str) -> &str {
 
 /// `1 cluster`, `2 clusters`.
 fn count(number: usize, noun: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {noun}{plural}")
+    flotilla_shared::words::counted(number, noun)
 }
 
 #[cfg(test)]

@@ -16,8 +16,12 @@ mod chart_servers;
 mod check;
 #[path = "cli/commands.rs"]
 mod commands;
+#[path = "cli/compared.rs"]
+mod compared;
 #[path = "cli/deploy.rs"]
 mod deploy;
+#[path = "cli/exits.rs"]
+mod exits;
 #[path = "cli/fixture.rs"]
 mod fixture;
 #[path = "cli/plan.rs"]

@@ -38,9 +38,10 @@ pub enum RotationError {
     NotBegun,
     /// Some would be locked out.
     #[error(
-        "{count} clusters still have a certificate of the old authority, such as {names}: they renew \
+        "{} still on a certificate of the old authority, such as {names}: they renew \
          by themselves as soon as they are connected. With --force they are left behind, and come back \
-         by their key alone"
+         by their key alone",
+        flotilla_shared::words::counted(*count, "cluster")
     )]
     InUse {
         /// How many.

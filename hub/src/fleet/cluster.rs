@@ -116,8 +116,6 @@ pub struct Cluster {
     /// hub has forgotten.
     pub(super) floor: u64,
     pub(super) session: Option<(SessionId, Timestamp)>,
-    /// A person let it go from what it was held on after a restore.
-    pub(super) let_go: bool,
     pub(super) report_digest: Digest,
     /// What that report was rendered from, worked out once.
     pub(super) rendered_from: Digest,

@@ -76,7 +76,8 @@ impl Fleet {
             return Some(String::new());
         }
         let whole = placed.values().all(|placed| placed.problem.is_none());
-        let decided = cluster.let_go || self.decided_since(name, environment, plan, now);
+        let let_go = cluster.record.let_go == Some(self.epoch);
+        let decided = let_go || self.decided_since(name, environment, plan, now);
         if whole && decided {
             return None;
         }
@@ -155,14 +156,14 @@ impl Fleet {
         }
     }
 
-    /// A person lets clusters go that are held. False: none of them was.
+    /// A person lets a cluster go that is held; its record is to be stored. False: it was not.
     pub(super) fn let_go(&mut self, name: &ClusterName) -> bool {
         let held = self
             .clusters
             .get(name)
             .is_some_and(|cluster| self.is_unsettled(cluster));
         if held && let Some(cluster) = self.clusters.get_mut(name) {
-            cluster.let_go = true;
+            cluster.record.let_go = Some(self.epoch);
         }
         held
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use flotilla_shared::assignment::AssignmentRef;
 use flotilla_shared::digest::Digest;
 use flotilla_shared::heading::Heading;
-use flotilla_shared::id::{ClusterName, EnvironmentName, RepositoryName};
+use flotilla_shared::id::{ClusterName, EnvironmentName, Epoch, RepositoryName};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::Report;
 use flotilla_shared::revision::{BranchName, Commit};
@@ -47,6 +47,8 @@ pub struct ClusterRecord {
     pub suspended: Option<Mark>,
     /// Its certificates.
     pub credential: Credential,
+    /// The epoch in which a person let it go from what it was held on after a restore.
+    pub let_go: Option<Epoch>,
 }
 
 /// What an agent opens its stream with.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use flotilla_shared::id::{EnvironmentName, RepositoryName};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::Commit;
+use flotilla_shared::words::counted;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Fleet;
@@ -167,7 +168,8 @@ impl Fleet {
                 } else {
                     format!(" ({})", people.join(", "))
                 };
-                let text = format!("{} of {needed} approvals{by}", people.len());
+                let needed = counted(needed as usize, "approval");
+                let text = format!("{} of {needed}{by}", people.len());
                 gates.push(Gate::new("approval", subject, open, text));
             }
         }
@@ -295,7 +297,8 @@ impl Fleet {
         let declared = self.spec.environment(source);
         if declared.is_some_and(|source| !self.uses(source, repository)) {
             let text = format!(
-                "no application of {source} is from repository {repository}, so that {source} can never                  prove it; place one there, or let an admin overrule it"
+                "no application of {source} is from repository {repository}, so that {source} can never \
+                 prove it; place one there, or let an admin overrule it"
             );
             return vec![Gate::never(source, text)];
         }

@@ -364,6 +364,13 @@ impl Rollout {
         target.filter(|target| self.from.get(source) != Some(*target))
     }
 
+    /// Its place in the order in which its environment's rollouts were decided: clocks go back, this does not.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        let number = self.id.rsplit_once('-').map(|(_, number)| number.parse());
+        number.and_then(Result::ok).unwrap_or_default()
+    }
+
     /// Its commits; the fleet file's revision is among them where it changes that.
     #[must_use]
     pub fn shown(&self) -> Commits {

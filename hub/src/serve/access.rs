@@ -52,6 +52,14 @@ impl Access {
         self.grants.write().insert(grant.name.clone(), grant);
     }
 
+    /// Takes one out of force, at once. The last one stays: without any, everyone would be an admin.
+    pub fn remove(&self, operator: &OperatorName) {
+        let mut grants = self.grants.write();
+        if grants.len() > 1 {
+            grants.remove(operator);
+        }
+    }
+
     /// What an operator with a certificate may do. As long as nothing was granted to anyone, everyone
     /// whom the hub's own host gave a certificate may do everything; after the first grant, only who is
     /// named.

@@ -9,7 +9,7 @@ use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName, NameErr
 use flotilla_shared::wire::timestamp_to_wire;
 use futures::Stream;
 use jiff::Timestamp;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::access::{Caller, Need};
 use super::{Context, store_error};
@@ -19,6 +19,7 @@ use crate::status;
 use crate::suggestion::missing;
 
 mod clusters;
+mod compare;
 mod log;
 mod operators;
 mod plans;
@@ -189,6 +190,13 @@ impl FleetService for Operators {
         operators::set_operator(self, request).await
     }
 
+    async fn remove_operator(
+        &self,
+        request: Request<v1::RemoveOperatorRequest>,
+    ) -> Result<Response<v1::RemoveOperatorResponse>, Status> {
+        operators::remove_operator(self, request).await
+    }
+
     async fn list_environments(
         &self,
         request: Request<v1::ListEnvironmentsRequest>,
@@ -289,6 +297,13 @@ impl FleetService for Operators {
         request: Request<v1::GetPlanRequest>,
     ) -> Result<Response<v1::GetPlanResponse>, Status> {
         plans::get(self, request).await
+    }
+
+    async fn compare_fleet_file(
+        &self,
+        request: Request<Streaming<v1::CompareFleetFileRequest>>,
+    ) -> Result<Response<v1::CompareFleetFileResponse>, Status> {
+        compare::compare_fleet_file(self, request).await
     }
 
     async fn refresh(

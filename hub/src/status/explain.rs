@@ -8,6 +8,7 @@ use flotilla_shared::assignment::Assignment;
 use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName};
 use flotilla_shared::reason::Reason;
+use flotilla_shared::words::counted;
 use jiff::Timestamp;
 
 pub use self::steps::gate_step;
@@ -116,7 +117,14 @@ fn explain_cluster(
             wave(fleet, name, cluster, environment, now, steps);
         }
         None => {
-            let text = "in no environment; it keeps its last assignment".to_owned();
+            let text = match fleet.environment_of(name) {
+                Some(gone) => format!(
+                    "in environment {gone}, which the fleet file does not have (any more): if it was renamed, list \
+                     this cluster in the file under the new name; nothing was carried over to that, and it keeps \
+                     its last assignment"
+                ),
+                None => "in no environment; it keeps its last assignment".to_owned(),
+            };
             steps.add(
                 "placement",
                 "",
@@ -264,8 +272,10 @@ fn explain_cluster(
         let text = match counts.total {
             0 => format!("{}{about_health}", report.health),
             total => format!(
-                "{}: {} of {total} objects current{about_health}",
-                report.health, counts.current
+                "{}: {} of {} current{about_health}",
+                report.health,
+                counts.current,
+                counted(total as usize, "object")
             ),
         };
         let at = report.changed_at;
@@ -284,9 +294,13 @@ fn assigned_text(assignment: &Assignment) -> String {
     commits.dedup();
     match (applications.len(), commits.as_slice()) {
         (0, _) => "no application yet".to_owned(),
-        (1, [commit]) => format!("1 application at {commit}"),
-        (count, [commit]) => format!("{count} applications at {commit}"),
-        (count, several) => format!("{count} applications at {}", several.join(", ")),
+        (count, several) => {
+            format!(
+                "{} at {}",
+                counted(count, "application"),
+                several.join(", ")
+            )
+        }
     }
 }
 

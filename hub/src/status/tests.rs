@@ -196,16 +196,16 @@ fn explain_tells_gates_before_and_after_they_opened_and_how_to_open_them() {
     use v1::StepState::{Ok, Waiting};
     let mut fleet = waiting();
     let gate = |fleet: &Fleet, second| steps(fleet, "c", "approval", second);
-    assert_eq!(gate(&fleet, 3), [(Waiting, "0 of 1 approvals".to_owned())]);
+    assert_eq!(gate(&fleet, 3), [(Waiting, "0 of 1 approval".to_owned())]);
     approve(&mut fleet, Scope::Commit, 4).unwrap();
-    let passed = [(Ok, "1 of 1 approvals (bob)".to_owned())];
+    let passed = [(Ok, "1 of 1 approval (bob)".to_owned())];
     assert_eq!(gate(&fleet, 5), passed, "what let it in is still told");
     let wave = steps(&fleet, "prod", "wave-approval", 5);
-    let how = "0 of 1 approvals; flotilla approve prod --wave canary gives one";
+    let how = "0 of 1 approval; flotilla approve prod --wave canary gives one";
     assert_eq!(wave, [(Waiting, how.to_owned())]);
     approve(&mut fleet, Scope::Wave("canary".to_owned()), 6).unwrap();
     let wave = steps(&fleet, "prod", "wave-approval", 7);
-    assert_eq!(wave, [(Ok, "1 of 1 approvals: bob".to_owned())]);
+    assert_eq!(wave, [(Ok, "1 of 1 approval: bob".to_owned())]);
     let place = steps(&fleet, "c", "wave", 7);
     assert_eq!(place, [(Waiting, "started in wave canary".to_owned())]);
 }

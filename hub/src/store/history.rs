@@ -20,14 +20,15 @@ const KEEP_TOKENS: SignedDuration = SignedDuration::from_hours(24 * 30);
 pub type RolloutRow = Rollout;
 
 impl Store {
-    /// The newest rollouts, newest first, without their clusters.
+    /// The newest rollouts, newest first, without their clusters: of one environment in the order in which they
+    /// were decided, of all of them by the clock, which is all that they have in common.
     ///
     /// # Errors
     /// When they cannot be read.
     pub async fn rollouts(&self, environment: &str, limit: i64) -> Result<Vec<RolloutRow>, Error> {
         let rows = sqlx::query(
             "SELECT content FROM rollouts WHERE ($1 = '' OR environment = $1) \
-             ORDER BY created_at DESC, id DESC LIMIT $2",
+             ORDER BY CASE WHEN $1 = '' THEN created_at ELSE number END DESC, number DESC, id LIMIT $2",
         )
         .bind(environment.to_owned())
         .bind(limit)
@@ -94,7 +95,7 @@ impl Store {
         };
         // Counted within the environment: one that is quiet keeps its history however busy others are.
         let newer = "(SELECT COUNT(*) FROM rollouts o WHERE o.environment = rollouts.environment \
-                     AND o.created_at > rollouts.created_at)";
+                     AND o.number > rollouts.number)";
         let mut transaction = self.pool.begin().await.map_err(self.error())?;
         sqlx::query(sqlx::AssertSqlSafe(format!(
             "DELETE FROM rollouts WHERE ended_at IS NOT NULL AND (({newer} >= $1 AND \

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use flotilla_proto::v1;
 use flotilla_shared::digest::Digest;
-use flotilla_shared::id::ClusterName;
+use flotilla_shared::id::{ClusterName, Epoch};
 use flotilla_shared::wire::{decode_assignment, decode_report};
 use jiff::Timestamp;
 use prost::Message as _;
@@ -51,7 +51,7 @@ impl Store {
         for row in self
             .rows(
                 "SELECT c.name, c.environment, c.labels, c.created_at, c.cluster_uid, c.pending, \
-                 c.certificate_expires_at, a.content, r.content, c.pin, c.credential, r.current_since, c.suspended FROM clusters c \
+                 c.certificate_expires_at, a.content, r.content, c.pin, c.credential, r.current_since, c.suspended, c.let_go FROM clusters c \
                  LEFT JOIN assignments a ON a.cluster = c.name \
                  LEFT JOIN reports r ON r.cluster = c.name",
             )
@@ -95,25 +95,19 @@ impl Store {
 
     /// The last rollout of each environment, with its clusters.
     async fn last_rollouts(&self) -> Result<Vec<Rollout>, Error> {
-        let mut rollouts = std::collections::BTreeMap::<_, Rollout>::new();
-        for row in self
+        // One that was not over when the next one began is over by that, whatever its row says.
+        let rows = self
             .rows(
-                "SELECT content FROM rollouts WHERE ended_at IS NULL OR created_at = (SELECT \
-                 MAX(o.created_at) FROM rollouts o WHERE o.environment = rollouts.environment)",
+                "SELECT content FROM rollouts WHERE number = (SELECT MAX(o.number) FROM rollouts o \
+                 WHERE o.environment = rollouts.environment)",
             )
-            .await?
-        {
+            .await?;
+        let mut rollouts: Vec<Rollout> = Vec::new();
+        for row in &rows {
             let content: String = row.try_get(0).map_err(self.error())?;
-            let rollout: Rollout =
-                serde_json::from_str(&content).map_err(|_| self.damaged("a rollout"))?;
-            let newer = rollouts
-                .get(&rollout.environment)
-                .is_none_or(|other| number(&rollout.id) > number(&other.id));
-            if newer {
-                rollouts.insert(rollout.environment.clone(), rollout);
-            }
+            let rollout = serde_json::from_str(&content);
+            rollouts.push(rollout.map_err(|_| self.damaged("a rollout"))?);
         }
-        let mut rollouts: Vec<Rollout> = rollouts.into_values().collect();
         for rollout in &mut rollouts {
             rollout.clusters = self.progress(&rollout.id).await?;
         }
@@ -130,6 +124,7 @@ impl Store {
         let pin: Option<String> = row.try_get(9).map_err(self.error())?;
         let credential: Option<String> = row.try_get(10).map_err(self.error())?;
         let suspended: Option<String> = row.try_get(12).map_err(self.error())?;
+        let let_go: Option<i64> = row.try_get(13).map_err(self.error())?;
         let record = ClusterRecord {
             suspended: suspended
                 .map(|mark| serde_json::from_str(&mark))
@@ -153,6 +148,9 @@ impl Store {
                 .transpose()
                 .map_err(|_| damaged())?
                 .unwrap_or_default(),
+            let_go: let_go
+                .and_then(|epoch| u64::try_from(epoch).ok())
+                .map(Epoch),
         };
         let assignment: Option<Vec<u8>> = row.try_get(7).map_err(self.error())?;
         let assignment = assignment
@@ -182,11 +180,4 @@ impl Store {
             report,
         })
     }
-}
-
-/// The number at the end of a rollout's id.
-fn number(id: &str) -> u64 {
-    id.rsplit_once('-')
-        .and_then(|(_, number)| number.parse().ok())
-        .unwrap_or_default()
 }

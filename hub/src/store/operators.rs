@@ -87,4 +87,17 @@ impl Store {
         .map_err(self.error())?;
         Ok(())
     }
+
+    /// Takes everything from an operator.
+    ///
+    /// # Errors
+    /// When that cannot be kept.
+    pub async fn ungrant(&self, operator: &OperatorName) -> Result<(), Error> {
+        sqlx::query("DELETE FROM operators WHERE name = $1")
+            .bind(operator.to_string())
+            .execute(&self.pool)
+            .await
+            .map_err(self.error())?;
+        Ok(())
+    }
 }

@@ -62,6 +62,14 @@ const MIGRATIONS: &[&[&str]] = &[
         "CREATE TABLE told (target TEXT PRIMARY KEY, state TEXT NOT NULL)",
     ],
     &["ALTER TABLE clusters ADD COLUMN suspended TEXT"],
+    // Which rollout is the last one goes by the order in which they were decided: clocks go back.
+    &[
+        "ALTER TABLE rollouts ADD COLUMN number INTEGER NOT NULL DEFAULT 0",
+        "UPDATE rollouts SET number = CAST(SUBSTR(id, LENGTH(environment) + 2) AS INTEGER)",
+        "DROP INDEX rollouts_by_environment",
+        "CREATE INDEX rollouts_by_number ON rollouts (environment, number)",
+        "ALTER TABLE clusters ADD COLUMN let_go INTEGER",
+    ],
 ];
 
 /// The version this hub knows.

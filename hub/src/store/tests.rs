@@ -1,3 +1,5 @@
+mod order;
+
 use std::sync::Arc;
 
 use flotilla_shared::id::{ClusterName, Epoch};
@@ -396,6 +398,7 @@ async fn s05_a_migration_that_was_cut_short_is_not_there_at_all() {
         "ALTER TABLE clusters DROP COLUMN pin",
         "ALTER TABLE clusters DROP COLUMN suspended",
         "ALTER TABLE clusters DROP COLUMN credential",
+        "ALTER TABLE clusters DROP COLUMN let_go",
         "ALTER TABLE tokens DROP COLUMN revoked_at",
         "DROP TABLE retired",
         "DROP TABLE facts",

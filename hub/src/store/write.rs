@@ -34,13 +34,14 @@ struct Table {
 
 const CLUSTERS: Table = Table {
     insert: "INSERT INTO clusters (name, environment, labels, created_at, cluster_uid, pending, \
-             certificate_expires_at, pin, credential, suspended) VALUES ",
-    columns: 10,
+             certificate_expires_at, pin, credential, suspended, let_go) VALUES ",
+    columns: 11,
     conflict: " ON CONFLICT (name) DO UPDATE SET environment = excluded.environment, \
                labels = excluded.labels, cluster_uid = excluded.cluster_uid, \
                pending = excluded.pending, \
                certificate_expires_at = excluded.certificate_expires_at, pin = excluded.pin, \
-               credential = excluded.credential, suspended = excluded.suspended",
+               credential = excluded.credential, suspended = excluded.suspended, \
+               let_go = excluded.let_go",
 };
 
 const ASSIGNMENTS: Table = Table {
@@ -288,8 +289,8 @@ impl Store {
                     .bind(revision.to_string())
             }
             Effect::StoreRollout(rollout) => sqlx::query(
-                "INSERT INTO rollouts (id, environment, state, created_at, ended_at, content) \
-                 VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO UPDATE SET \
+                "INSERT INTO rollouts (id, environment, state, created_at, ended_at, content, number) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO UPDATE SET \
                  state = excluded.state, ended_at = excluded.ended_at, content = excluded.content",
             )
             .bind(rollout.id.clone())
@@ -297,7 +298,8 @@ impl Store {
             .bind(rollout.state.as_str())
             .bind(rollout.created_at.as_millisecond())
             .bind(rollout.ended_at.map(Timestamp::as_millisecond))
-            .bind(json(rollout)?),
+            .bind(json(rollout)?)
+            .bind(i64::try_from(rollout.number()).unwrap_or(i64::MAX)),
             Effect::RedeemToken(id, by) => sqlx::query(
                 "UPDATE tokens SET redeemed_at = $1, redeemed_by = $2, redeemed_key = $3 \
                  WHERE id = $4",
@@ -351,6 +353,7 @@ fn cluster_row(name: &ClusterName, record: &ClusterRecord) -> Result<Vec<Value>,
         Value::Text(record.pin.as_ref().map(json).transpose()?),
         Value::Text(Some(json(&record.credential)?)),
         Value::Text(record.suspended.as_ref().map(json).transpose()?),
+        Value::Number(record.let_go.and_then(|epoch| i64::try_from(epoch.0).ok())),
     ])
 }
 

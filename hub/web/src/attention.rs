@@ -77,12 +77,12 @@ fn of_environment(environment: &Environment, mirror: &Mirror, all: &mut Vec<Need
                 "approval",
                 rollout.started_at.or(rollout.created_at),
                 format!(
-                    "wave {} of {} waits for {} of {} approvals ({} clusters)",
+                    "wave {} of {} waits: {} of {} ({})",
                     wave.name,
                     rollout.id,
                     wave.approved_by.len(),
-                    wave.approvals,
-                    wave.total()
+                    flotilla_shared::words::counted(wave.approvals as usize, "approval"),
+                    crate::text::clusters(wave.total() as usize)
                 ),
                 format!("flotilla approve {name} --wave {}", wave.name),
                 Some(offer),

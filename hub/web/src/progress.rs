@@ -132,9 +132,9 @@ fn bar(wave: &Wave, present: bool, now: Timestamp) -> Bar {
     }
     if wave.approvals > 0 {
         summary.push(format!(
-            "{} of {} approvals",
+            "{} of {}",
             wave.approved_by.len(),
-            wave.approvals
+            flotilla_shared::words::counted(wave.approvals as usize, "approval")
         ));
     }
     Bar {
@@ -173,7 +173,7 @@ mod tests {
             ..v1::RolloutStatus::default()
         });
         let drawn = progress(&rollout, moment(0));
-        assert_eq!(drawn.bars[0].summary, "1 done, 2 failed, 0 of 1 approvals");
+        assert_eq!(drawn.bars[0].summary, "1 done, 2 failed, 0 of 1 approval");
         assert!(drawn.bars[0].present);
         assert_eq!(drawn.bars[0].parts.len(), 2);
     }

@@ -5,10 +5,7 @@ use jiff::Timestamp;
 /// `1 cluster`, `2 clusters`.
 #[must_use]
 pub fn clusters(count: usize) -> String {
-    match count {
-        1 => "1 cluster".to_owned(),
-        count => format!("{count} clusters"),
-    }
+    flotilla_shared::words::counted(count, "cluster")
 }
 
 /// `12 s`, `4 m`, `3 h`, `5 d`: how long ago, in the largest unit that says something.

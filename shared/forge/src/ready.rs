@@ -21,7 +21,7 @@ pub enum NotReady {
     #[error("it comes from a fork")]
     Fork,
     /// People are missing.
-    #[error("{have} of {need} approvals")]
+    #[error("{have} of {}", flotilla_shared::words::counted(*need, "approval"))]
     Approvals {
         /// How many there are.
         have: usize,

@@ -7,6 +7,7 @@
 //! characters here, once, so that no hub, agent or repository can write to a terminal what it likes.
 
 mod cluster;
+mod compared;
 mod decisions;
 mod environment;
 mod fleet_plan;
@@ -16,6 +17,7 @@ mod plan;
 mod rollout;
 
 pub use cluster::{Application, Cluster, Connection, Object, ObjectCounts, Placement};
+pub use compared::{ClusterDifference, EnvironmentDifference};
 pub use decisions::{Approval, Decisions, Good, Mark, Pin, Quarantine};
 pub use environment::{Branch, Environment, Fleet, Heading};
 pub use fleet_plan::{

@@ -10,6 +10,10 @@ pub(crate) struct CheckArgs {
     /// A fleet file that should be the one that the hub has in force.
     #[arg(long, value_name = "FILE")]
     pub(crate) fleet: Option<PathBuf>,
+    /// Say only what this fleet file would change: which clusters gain, lose or change which applications,
+    /// compared with what is in force at the hub.
+    #[arg(long, value_name = "FILE", conflicts_with = "fleet")]
+    pub(crate) fleet_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }

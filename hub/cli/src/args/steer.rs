@@ -211,6 +211,15 @@ pub(crate) enum OperatorCommand {
         #[arg(long, value_name = "FILE")]
         write_context: Option<PathBuf>,
     },
+    /// Take everything from an operator, at once: the certificate is of no use any more, and what was approved
+    /// with it and waits does not count.
+    Remove {
+        /// The operator.
+        name: OperatorName,
+        /// Why, for the audit log.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
 }
 
 /// What an operator may do.

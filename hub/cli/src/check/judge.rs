@@ -219,7 +219,8 @@ fn authority(facts: &HubFacts, context: Option<&ContextFacts>, now: Timestamp) -
     for root in &facts.roots {
         let short = root.fingerprint.get(..12).unwrap_or(&root.fingerprint);
         let age = now.duration_since(root.begin).as_secs() / 86_400;
-        let what = format!("root {short}, {} days old,", age.max(0));
+        let age = flotilla_shared::words::counted(usize::try_from(age).unwrap_or_default(), "day");
+        let what = format!("root {short}, {age} old,");
         life(&mut group, &what, root, now, hint);
     }
     if facts.roots.len() > 1 {

@@ -68,7 +68,7 @@ async fn verify(
         return Err(Error::refused(
             format!("the audit log was tampered with: {}", plain(&answer.broken)),
             format!(
-                "{} entries before it hold; compare with a backup",
+                "entries before it that hold: {}; compare with a backup",
                 answer.entries
             ),
         ));
@@ -82,9 +82,11 @@ async fn verify(
             };
             return Err(Error::refused(
                 format!(
-                    "the audit log is not the one that you saw on {}: it had {} entries then, the last \
-                     with hash {}; {what}",
-                    known.seen_at, known.entries, known.last_hash
+                    "the audit log is not the one that you saw on {}: it had {} then, the last with hash \
+                     {}; {what}",
+                    known.seen_at,
+                    entries(known.entries),
+                    known.last_hash
                 ),
                 "a restore does that, and says so in the log (flotilla audit: \"hub restore\", \"epoch \
                  raise\"). If that explains it: flotilla audit verify --accept; otherwise somebody wrote \
@@ -124,10 +126,14 @@ async fn verify(
         None => String::new(),
     };
     printer.out(&format!(
-        "{} entries hold, the last hash is {}{compared}\n",
-        answer.entries,
+        "{} checked, all hold; the last hash is {}{compared}\n",
+        entries(answer.entries),
         plain(&answer.last_hash)
     ))
+}
+
+fn entries(number: u64) -> String {
+    flotilla_shared::words::counted(usize::try_from(number).unwrap_or(usize::MAX), "entry")
 }
 
 /// The hash of an entry; none: there is no such entry.

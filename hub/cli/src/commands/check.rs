@@ -101,7 +101,7 @@ pub(super) async fn gather(reach: &Reach, fleet: Option<&Path>) -> Facts {
 fn context(reach: &Reach) -> Fact<ContextFacts> {
     let chosen = || -> Result<Context, Error> {
         let contexts = Contexts::load(reach.context_file.as_deref())?;
-        Ok(contexts.choose(reach.context.as_deref())?.clone())
+        Ok(contexts.reach(reach.context.as_deref())?.clone())
     };
     let context = chosen().map_err(|error| missing(&error))?;
     Ok(ContextFacts {
@@ -126,6 +126,14 @@ pub(super) async fn hub(client: &Client) -> Result<HubFacts, Error> {
 }
 
 fn fleet_file(path: &Path) -> Fact<FleetFile> {
+    Ok(FleetFile {
+        digest: Digest::of(&read_fleet_file(path)?).to_string(),
+        path: path.display().to_string(),
+    })
+}
+
+/// A fleet file's bytes, no more than a hub takes.
+pub(super) fn read_fleet_file(path: &Path) -> Fact<Vec<u8>> {
     let name = path.display().to_string();
     let mut text = Vec::new();
     std::fs::File::open(path)
@@ -140,8 +148,5 @@ fn fleet_file(path: &Path) -> Fact<FleetFile> {
             hint: String::new(),
         });
     }
-    Ok(FleetFile {
-        digest: Digest::of(&text).to_string(),
-        path: name,
-    })
+    Ok(text)
 }

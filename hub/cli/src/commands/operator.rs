@@ -31,6 +31,15 @@ pub(super) async fn run(
                 Timestamp::now(),
             ))
         }
+        OperatorCommand::Remove { name, reason } => {
+            let request = client.request(v1::RemoveOperatorRequest {
+                name: name.to_string(),
+                reason: reason.unwrap_or_default(),
+            });
+            client.api().remove_operator(request).await?;
+            printer.say(&format!("{name} may do nothing any more"));
+            Ok(())
+        }
         OperatorCommand::Set {
             name,
             role,

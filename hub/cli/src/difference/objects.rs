@@ -165,7 +165,8 @@ fn lines(old: Option<&Value>, new: Option<&Value>) -> Vec<String> {
     if out.len() > MAX_LINES {
         let more = out.len() - MAX_LINES;
         out.truncate(MAX_LINES);
-        out.push(format!("  ({more} lines more)"));
+        let more = flotilla_shared::words::counted(more, "line");
+        out.push(format!("  ({more} more)"));
     }
     out
 }

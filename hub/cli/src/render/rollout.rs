@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Cell, Paint, Table, Tone, age, dash, span, until};
+use super::{Cell, Paint, Table, Tone, age, count, dash, span, until};
 use crate::view::{
     Decisions, Mark, Pin, Progress, Quarantine, RepositoryCommit, Rollout, Wave, digits,
 };
@@ -177,7 +177,10 @@ fn changes(rollout: &Rollout) -> String {
     }
     if unchanged > 0 {
         let changed = all.saturating_sub(unchanged);
-        out.push_str(&format!("  changes {changed} of {all} clusters; "));
+        out.push_str(&format!(
+            "  changes {changed} of {}; ",
+            count(all as usize, "cluster")
+        ));
         out.push_str("the others render the same as before and wait for no wave\n");
     }
     if !rollout.unread.is_empty() {
@@ -210,7 +213,10 @@ pub(super) fn headline(rollout: &Rollout, now: Timestamp) -> String {
         (done + wave.done, total + wave.total())
     });
     if total > 0 {
-        text.push_str(&format!(", {done} of {total} clusters done"));
+        text.push_str(&format!(
+            ", {done} of {} done",
+            count(total as usize, "cluster")
+        ));
     }
     let began = rollout.started_at.or(rollout.created_at);
     match rollout.ended_at {
@@ -288,7 +294,8 @@ fn wave_note(wave: &Wave, rollout: &Rollout) -> String {
                 some => format!(" ({})", some.join(", ")),
             };
             let given = wave.approved_by.len();
-            notes.push(format!("{given} of {} approvals{by}", wave.approvals));
+            let wanted = count(wave.approvals as usize, "approval");
+            notes.push(format!("{given} of {wanted}{by}"));
         }
     }
     notes.join(", ")

@@ -305,3 +305,36 @@ pub(crate) fn plans() -> Vec<v1::ApplicationPlan> {
         ..v1::ApplicationPlan::default()
     }]
 }
+
+/// What a fleet file would change.
+pub(crate) fn compared() -> Vec<v1::EnvironmentDifference> {
+    let names = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect();
+    vec![
+        v1::EnvironmentDifference {
+            environment: "prod".to_owned(),
+            changes: names(&["web path: apps/web → apps/web2", "api: new, api of fleet"]),
+            clusters: vec![
+                v1::ClusterDifference {
+                    cluster: "prod-1".to_owned(),
+                    gains: names(&["api"]),
+                    changes: names(&["web"]),
+                    ..v1::ClusterDifference::default()
+                },
+                v1::ClusterDifference {
+                    cluster: "prod-2".to_owned(),
+                    moves_from: "stage".to_owned(),
+                    loses: names(&["debug", "probe"]),
+                    ..v1::ClusterDifference::default()
+                },
+            ],
+            more_clusters: 3,
+            in_waves: true,
+            rollout: "r-7".to_owned(),
+        },
+        v1::EnvironmentDifference {
+            environment: "qa".to_owned(),
+            changes: names(&["the environment is gone"]),
+            ..v1::EnvironmentDifference::default()
+        },
+    ]
+}

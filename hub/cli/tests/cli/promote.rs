@@ -620,7 +620,7 @@ fn promote_does_not_wait_for_what_waiting_does_not_open() {
     let before = repository.head("prod");
     let wait = ["promote", "prod", "--yes", "--wait", "--wait-timeout", "1m"];
     let failed = fixture::step("quarantine", "prod-6", v1::StepState::Failed, "it crashed");
-    let waits = fixture::step("approval", "", v1::StepState::Waiting, "0 of 1 approvals");
+    let waits = fixture::step("approval", "", v1::StepState::Waiting, "0 of 1 approval");
     for gates in [vec![failed.clone()], vec![waits, failed]] {
         let hub = Hub::start(repository.opening(&gates));
         let began = std::time::Instant::now();

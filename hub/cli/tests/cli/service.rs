@@ -121,6 +121,34 @@ impl FleetService for Fake {
         Ok(Response::new(Box::pin(stream)))
     }
 
+    async fn compare_fleet_file(
+        &self,
+        request: Request<tonic::Streaming<v1::CompareFleetFileRequest>>,
+    ) -> Answer<v1::CompareFleetFileResponse> {
+        let mut parts = request.into_inner();
+        let mut text = Vec::new();
+        while let Some(part) = parts.message().await? {
+            text.extend(part.part);
+        }
+        let same = String::from_utf8_lossy(&text).starts_with("# same");
+        let environments = if same {
+            Vec::new()
+        } else {
+            fixture::compared()
+        };
+        Ok(Response::new(v1::CompareFleetFileResponse { environments }))
+    }
+
+    async fn remove_operator(
+        &self,
+        request: Request<v1::RemoveOperatorRequest>,
+    ) -> Answer<v1::RemoveOperatorResponse> {
+        match request.into_inner().name.as_str() {
+            "carl" => Ok(Response::new(v1::RemoveOperatorResponse {})),
+            name => Err(Status::not_found(format!("there is no operator {name:?}"))),
+        }
+    }
+
     async fn preview_promotion(
         &self,
         request: Request<v1::PreviewPromotionRequest>,

@@ -122,7 +122,9 @@ impl Fleet {
                     Subject::Cluster(name) => (name.to_string(), "--cluster"),
                 };
                 Err(ActionError::NeedsAdmin(format!(
-                    "{text} has not been through the gates of {name}, so that pinning it overrules them:                      that takes an admin (a commit that was good there, or none, does not:                      flotilla pin {flag} {name})"
+                    "{text} has not been through the gates of {name}, so that pinning it overrules them: \
+                     that takes an admin (a commit that was good there, or none, does not: \
+                     flotilla pin {flag} {name})"
                 )))
             }
             (Some(true), Subject::Environment(name)) => {
@@ -180,8 +182,11 @@ impl Fleet {
                 let members: Vec<ClusterName> = self.clusters.keys().cloned().collect();
                 let mut let_go = false;
                 for member in members.iter().filter(|_| pin.is_none()) {
-                    if self.environment_of(member).as_ref() == Some(name) {
-                        let_go |= self.let_go(member);
+                    if self.environment_of(member).as_ref() == Some(name) && self.let_go(member) {
+                        let_go = true;
+                        let record = self.clusters.get(member).map(|one| one.record.clone());
+                        let record = record.map(Box::new);
+                        effects.extend(record.map(|one| Effect::StoreCluster(member.clone(), one)));
                     }
                 }
                 let state = self.environments.entry(name.clone()).or_default();

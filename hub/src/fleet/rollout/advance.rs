@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use flotilla_shared::id::ClusterName;
+use flotilla_shared::words::counted;
 use jiff::Timestamp;
 
 use super::complete::Standing;
 use super::start::passes;
-use super::words::{NAMED, counted, listed};
+use super::words::{NAMED, listed};
 use super::{Change, Changes, Observation, Phase, Progress, Rollout, State, World};
 use crate::spec::OnFailure;
 

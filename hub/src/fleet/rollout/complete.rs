@@ -2,7 +2,9 @@
 
 use flotilla_shared::id::ClusterName;
 
-use super::words::{counted, listed};
+use flotilla_shared::words::counted;
+
+use super::words::listed;
 use super::{Phase, Rollout, World};
 use crate::spec::{Members, WhenEmpty};
 
@@ -158,7 +160,8 @@ impl Rollout {
             ),
         };
         Standing::Waits(format!(
-            "wave {} {why}, so that nothing is proven there: {given} of {} to go on without it              (flotilla approve {} --wave {})",
+            "wave {} {why}, so that nothing is proven there: {given} of {} to go on without it \
+             (flotilla approve {} --wave {})",
             wave.name,
             counted(needed as usize, "approval"),
             self.environment,

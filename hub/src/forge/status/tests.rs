@@ -77,8 +77,8 @@ fn each_state_has_its_word_on_the_commit_that_it_goes_to() {
     let show =
         |stands, note: &str| shown(&with(rollout(stands, 1, note), EnvironmentState::default()));
     assert_eq!(
-        show(Stands::Pending, "approval: 0 of 1 approvals"),
-        ["b Pending waits: approval: 0 of 1 approvals"]
+        show(Stands::Pending, "approval: 0 of 1 approval"),
+        ["b Pending waits: approval: 0 of 1 approval"]
     );
     assert_eq!(show(Stands::Running, ""), ["b Pending wave 2 of 2, 0 of 0"]);
     assert_eq!(

@@ -1,8 +1,9 @@
 //! Operators: who may do what, and their certificates.
 
 use flotilla_proto::v1;
-use flotilla_shared::id::EnvironmentName;
+use flotilla_shared::id::{EnvironmentName, OperatorName};
 use flotilla_shared::identity::Identity;
+use flotilla_shared::report::{MAX_MESSAGE_BYTES, plain_line};
 use flotilla_shared::wire::timestamp_to_wire;
 use jiff::Timestamp;
 use tonic::{Request, Response, Status};
@@ -13,6 +14,7 @@ use super::{Operators, bad_name, entry};
 use crate::authority::{Error, OPERATOR_LIFE, Request as KeyRequest};
 use crate::fleet::{AuditEntry, Event};
 use crate::store::{Grant, Role};
+use crate::suggestion::missing;
 
 pub(super) async fn list_operators(
     api: &Operators,
@@ -79,22 +81,7 @@ pub(super) async fn set_operator(
         .await?;
         let caller = Caller::Operator(one.name.clone());
         api.0.access.put(one);
-        // What they approved where they may not any more is taken back.
-        let environments = api
-            .ask(|fleet, _| {
-                let all = fleet.spec().environments.iter();
-                all.map(|one| one.name.clone()).collect::<Vec<_>>()
-            })
-            .await?;
-        let lost = environments.into_iter().filter(|environment| {
-            let check = api
-                .0
-                .access
-                .check(&caller, Need::Approve, Some(environment));
-            check.is_err()
-        });
-        let event = Event::Demoted(caller.to_string(), lost.collect());
-        api.0.handle.event(event).await?;
+        take_back(api, &caller).await?;
     }
     let certificate_chain = match key {
         Some(key) => {
@@ -110,6 +97,69 @@ pub(super) async fn set_operator(
         certificate_chain,
         trust_bundle: api.0.trust.authority().trust_bundle().to_owned(),
     }))
+}
+
+/// What an operator approved where that is not allowed any more is taken back.
+async fn take_back(api: &Operators, operator: &Caller) -> Result<(), Status> {
+    let environments = api
+        .ask(|fleet, _| {
+            let all = fleet.spec().environments.iter();
+            all.map(|one| one.name.clone()).collect::<Vec<_>>()
+        })
+        .await?;
+    let lost = environments.into_iter().filter(|environment| {
+        let access = &api.0.access;
+        let check = access.check(operator, Need::Approve, Some(environment));
+        check.is_err()
+    });
+    let event = Event::Demoted(operator.to_string(), lost.collect());
+    api.0.handle.event(event).await?;
+    Ok(())
+}
+
+pub(super) async fn remove_operator(
+    api: &Operators,
+    request: Request<v1::RemoveOperatorRequest>,
+) -> Result<Response<v1::RemoveOperatorResponse>, Status> {
+    let caller = api.allow(&request, Need::Administer)?;
+    let request = request.into_inner();
+    let name: OperatorName = request.name.parse().map_err(|e| bad_name(&e))?;
+    let grants = api.0.access.grants();
+    let Some(grant) = grants.iter().find(|grant| grant.name == name) else {
+        let names = grants.iter().map(|grant| grant.name.as_str());
+        return Err(Status::not_found(missing("operator", name.as_str(), names)));
+    };
+    may_be_removed(&caller, &name, grants.len()).map_err(Status::failed_precondition)?;
+    let kept = api.0.store.ungrant(&name).await;
+    kept.map_err(|error| store_error(&error))?;
+    // First of all nothing is allowed any more; then it is told.
+    api.0.access.remove(&name);
+    api.record(AuditEntry {
+        reason: plain_line(&request.reason, MAX_MESSAGE_BYTES),
+        detail: format!("{} no more", granted(grant)),
+        ..entry(&caller, "operator remove")
+    })
+    .await?;
+    take_back(api, &Caller::Operator(name)).await?;
+    Ok(Response::new(v1::RemoveOperatorResponse {}))
+}
+
+/// Whether somebody may take everything from an operator.
+fn may_be_removed(
+    caller: &Caller,
+    operator: &OperatorName,
+    grants: usize,
+) -> Result<(), &'static str> {
+    if matches!(caller, Caller::Operator(own) if own == operator) {
+        return Err("you cannot remove yourself: let another admin do it");
+    }
+    if grants <= 1 {
+        return Err(
+            "this is the last operator with a role: without any, everyone with a certificate may do \
+             everything; set another one first",
+        );
+    }
+    Ok(())
 }
 
 pub(super) async fn renew_operator(
@@ -178,6 +228,17 @@ fn cannot_sign(error: &Error) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_removes_themselves_or_the_last_one() {
+        let (ada, carl) = ("ada".parse().unwrap(), "carl".parse().unwrap());
+        let by = Caller::Operator(ada);
+        assert_eq!(may_be_removed(&by, &carl, 2), Ok(()));
+        let own = "ada".parse().unwrap();
+        assert!(may_be_removed(&by, &own, 2).is_err());
+        // With an issuer an admin need not be among them.
+        assert!(may_be_removed(&Caller::Hub, &carl, 1).is_err());
+    }
 
     #[test]
     fn a_grant_is_told_with_its_place() {

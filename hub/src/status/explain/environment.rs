@@ -5,6 +5,7 @@ use flotilla_proto::v1;
 use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::{ClusterName, RepositoryName};
 use flotilla_shared::reason::Reason;
+use flotilla_shared::words::counted;
 use jiff::Timestamp;
 
 use super::steps::{Steps, gate_step};
@@ -149,10 +150,11 @@ fn progress(rollout: &Rollout) -> String {
     if !rollout.state.is_over() {
         let total = rollout.taking_part();
         text.push_str(&format!(
-            ", wave {} of {}, {} of {total} clusters done",
+            ", wave {} of {}, {} of {} done",
             (rollout.wave + 1).min(rollout.waves.len()),
             rollout.waves.len(),
-            rollout.count(Phase::Done)
+            rollout.count(Phase::Done),
+            counted(total, "cluster")
         ));
     }
     let part = || {
@@ -162,7 +164,8 @@ fn progress(rollout: &Rollout) -> String {
     let unchanged = part().filter(|one| one.unchanged).count();
     if unchanged > 0 {
         let all = part().count();
-        text.push_str(&format!("; changes {} of {all} clusters", all - unchanged));
+        let clusters = counted(all, "cluster");
+        text.push_str(&format!("; changes {} of {clusters}", all - unchanged));
     }
     if !rollout.note.is_empty() {
         text.push_str(&format!("; {}", rollout.note));
@@ -176,7 +179,8 @@ fn wave_approval(fleet: &Fleet, environment: &Environment, rollout: &Rollout, st
         return;
     };
     let people = asked.people.join(", ");
-    let text = format!("{} of {} approvals", asked.people.len(), asked.needed);
+    let needed = counted(asked.needed as usize, "approval");
+    let text = format!("{} of {needed}", asked.people.len());
     if asked.is_given() {
         let text = format!("{text}: {people}");
         let state = v1::StepState::Ok;

@@ -125,11 +125,8 @@ pub(super) async fn follow(
                     if args.output.output.is_structured() {
                         return Ok(());
                     }
-                    let text = clusters.len();
-                    printer.say(&format!(
-                        "{} is on it: {text} of {text} clusters",
-                        args.environment
-                    ));
+                    let all = flotilla_shared::words::counted(clusters.len(), "cluster");
+                    printer.say(&format!("{} is on it: {all}", args.environment));
                     return Ok(());
                 }
                 if Instant::now() >= deadline {

@@ -1,0 +1,293 @@
+//! What a fleet file would change, were it in force: which clusters gain, lose or change which applications.
+//! What is needed of the fleet is taken out of it first, so that comparing holds up nobody.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName, RepositoryName};
+use flotilla_shared::words::counted;
+
+use super::Fleet;
+use crate::spec::{Difference, Environment, Spec, Specification, Touch};
+
+/// Clusters of an environment that are listed; the rest is counted.
+const LISTED: usize = 200;
+
+type Labels = BTreeMap<String, String>;
+
+/// What is in force just now.
+#[derive(Debug, Clone)]
+pub struct InForce {
+    spec: Arc<Spec>,
+    /// What each environment's clusters run.
+    specifications: BTreeMap<EnvironmentName, Arc<Specification>>,
+    /// Rollouts that change it and are not over.
+    rollouts: BTreeMap<EnvironmentName, String>,
+    /// Clusters that were accepted, with what their records say.
+    clusters: Vec<(ClusterName, Option<EnvironmentName>, Labels)>,
+}
+
+/// What changes in one environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnvironmentChange {
+    /// Which.
+    pub environment: EnvironmentName,
+    /// What is declared in another way, line by line.
+    pub changes: Vec<String>,
+    /// Whom it touches, some of them.
+    pub clusters: Vec<ClusterChange>,
+    /// How many more it touches.
+    pub more_clusters: usize,
+    /// Whether it comes in waves.
+    pub in_waves: bool,
+    /// A rollout that changes what is declared there just now.
+    pub rollout: Option<String>,
+}
+
+/// What changes on one cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterChange {
+    /// Which.
+    pub cluster: ClusterName,
+    /// Where it belongs now, if that changes.
+    pub moves_from: Option<EnvironmentName>,
+    /// Applications that come to it.
+    pub gains: Vec<ApplicationName>,
+    /// Applications that leave it; their objects stay.
+    pub loses: Vec<ApplicationName>,
+    /// Applications that are rendered or applied in another way.
+    pub changes: Vec<ApplicationName>,
+}
+
+impl Fleet {
+    /// What [`InForce::compare`] needs to know.
+    #[must_use]
+    pub fn in_force(&self) -> InForce {
+        let source = RepositoryName::fleet_file();
+        let kept = self.environments.iter().filter_map(|(name, state)| {
+            let specification = self.specification(state.approved.get(source)?)?;
+            Some((name.clone(), specification))
+        });
+        let mut specifications: BTreeMap<_, _> = kept.collect();
+        for (name, (_, declared)) in &self.declared {
+            // Nothing was ever in force there.
+            let declared = || Arc::clone(declared);
+            specifications.entry(name.clone()).or_insert_with(declared);
+        }
+        let rollouts = self.rollouts.values();
+        let rollouts = rollouts.filter(|one| !one.state.is_over() && one.specification().is_some());
+        let clusters = self.clusters.iter();
+        let clusters = clusters.filter(|(_, cluster)| cluster.record.pending.is_none());
+        InForce {
+            spec: Arc::clone(&self.spec),
+            specifications,
+            rollouts: rollouts
+                .map(|one| (one.environment.clone(), one.id.clone()))
+                .collect(),
+            clusters: clusters
+                .map(|(name, cluster)| {
+                    let record = &cluster.record;
+                    (
+                        name.clone(),
+                        record.environment.clone(),
+                        record.labels.clone(),
+                    )
+                })
+                .collect(),
+        }
+    }
+}
+
+/// A cluster in one of both worlds.
+struct Side<'s> {
+    environment: &'s EnvironmentName,
+    specification: &'s Specification,
+    labels: Labels,
+}
+
+impl Side<'_> {
+    fn placed(&self, cluster: &ClusterName) -> BTreeSet<ApplicationName> {
+        let place = (cluster, self.environment);
+        let all = self.specification.applications.keys();
+        all.filter(|app| self.specification.place(app, place, &self.labels).is_some())
+            .cloned()
+            .collect()
+    }
+}
+
+fn labels(record: &Labels, declared: Option<&Labels>) -> Labels {
+    let mut labels = record.clone();
+    labels.extend(declared.cloned().unwrap_or_default());
+    labels
+}
+
+impl InForce {
+    /// Whatever would change, by environment.
+    #[must_use]
+    pub fn compare(&self, new: &Spec) -> Vec<EnvironmentChange> {
+        let recorded: BTreeMap<_, _> = self
+            .clusters
+            .iter()
+            .map(|(name, environment, _)| (name, environment.as_ref()))
+            .collect();
+        let becomes = |name: &ClusterName| {
+            let declared = new.clusters.get(name).map(|one| &one.environment);
+            declared.or_else(|| recorded.get(name).copied().flatten())
+        };
+        let after: BTreeMap<&EnvironmentName, Specification> = new
+            .environments
+            .iter()
+            .filter_map(|one| {
+                let place = |name: &ClusterName| becomes(name).cloned();
+                let specification = Specification::of(new, &one.name, place)?;
+                Some((&one.name, specification))
+            })
+            .collect();
+        let gone = self.spec.environments.iter();
+        let gone = gone.filter(|one| new.environment(&one.name).is_none());
+        let mut changes: Vec<EnvironmentChange> = new
+            .environments
+            .iter()
+            .chain(gone)
+            .map(|one| self.declared(one, new, after.get(&one.name)))
+            .collect();
+        let differences: BTreeMap<&EnvironmentName, Difference<'_>> = after
+            .iter()
+            .filter_map(|(name, after)| {
+                let before = self.specifications.get(*name)?;
+                Some((*name, Difference::between(before, after)))
+            })
+            .collect();
+        for (name, environment, own) in &self.clusters {
+            let declared = self.spec.clusters.get(name).map(|one| &one.environment);
+            let was = declared.or(environment.as_ref());
+            let before = was.and_then(|environment| {
+                let specification = self.specifications.get(environment)?;
+                Some(Side {
+                    environment,
+                    specification,
+                    labels: labels(own, specification.labels.get(name)),
+                })
+            });
+            let next = becomes(name).and_then(|environment| {
+                Some(Side {
+                    environment,
+                    specification: after.get(environment)?,
+                    labels: labels(own, new.clusters.get(name).map(|one| &one.labels)),
+                })
+            });
+            // Of who belongs nowhere any more nothing is taken away.
+            let Some(next) = next else { continue };
+            let difference = differences.get(next.environment);
+            let Some(change) = cluster(name, difference, before.as_ref(), &next) else {
+                continue;
+            };
+            let mut places = changes.iter_mut();
+            if let Some(place) = places.find(|one| one.environment == *next.environment) {
+                if place.clusters.len() < LISTED {
+                    place.clusters.push(change);
+                } else {
+                    place.more_clusters += 1;
+                }
+            }
+        }
+        changes.retain(|one| !one.changes.is_empty() || !one.clusters.is_empty());
+        changes
+    }
+
+    /// What is declared in another way for an environment of either file.
+    fn declared(
+        &self,
+        environment: &Environment,
+        new: &Spec,
+        after: Option<&Specification>,
+    ) -> EnvironmentChange {
+        let name = &environment.name;
+        let old = self.spec.environment(name);
+        let before = self.specifications.get(name);
+        let mut changes = Vec::new();
+        match (old, after) {
+            (_, None) => {
+                let left = self.clusters.iter().filter(|(cluster, recorded, _)| {
+                    let declared = self.spec.clusters.get(cluster).map(|one| &one.environment);
+                    let moves = new.clusters.contains_key(cluster);
+                    declared.or(recorded.as_ref()) == Some(name) && !moves
+                });
+                let text = match left.count() {
+                    0 => "the environment is gone".to_owned(),
+                    1 => "the environment is gone: its cluster belongs to none and keeps what it runs".to_owned(),
+                    count => format!(
+                        "the environment is gone: its {} belong to none and keep what they run",
+                        counted(count, "cluster")
+                    ),
+                };
+                changes.push(text);
+            }
+            (None, Some(_)) => changes.push("the environment is new".to_owned()),
+            (Some(old), Some(after)) => {
+                if let Some(before) = before {
+                    changes = Difference::between(before, after).describe();
+                }
+                let moves = |one: &Environment| Environment {
+                    branch: environment.branch.clone(),
+                    ..one.clone()
+                };
+                if moves(old) != *environment {
+                    let text = "waves, gates, or where its commits come from";
+                    changes.push(text.to_owned());
+                }
+            }
+        }
+        EnvironmentChange {
+            environment: name.clone(),
+            changes,
+            clusters: Vec::new(),
+            more_clusters: 0,
+            in_waves: environment.strategy.is_some(),
+            rollout: self.rollouts.get(name).cloned(),
+        }
+    }
+}
+
+/// What changes for one cluster; none: nothing.
+fn cluster(
+    name: &ClusterName,
+    difference: Option<&Difference<'_>>,
+    before: Option<&Side<'_>>,
+    after: &Side<'_>,
+) -> Option<ClusterChange> {
+    let mut change = ClusterChange {
+        cluster: name.clone(),
+        moves_from: None,
+        gains: Vec::new(),
+        loses: Vec::new(),
+        changes: Vec::new(),
+    };
+    match (before, difference) {
+        (Some(before), Some(difference)) if before.environment == after.environment => {
+            let place = (name, after.environment);
+            for (app, touch) in difference.touches(place, (&before.labels, &after.labels)) {
+                match touch {
+                    Touch::Gains => &mut change.gains,
+                    Touch::Loses => &mut change.loses,
+                    Touch::Changes => &mut change.changes,
+                }
+                .push(app.clone());
+            }
+        }
+        _ => {
+            let had = before.map(|before| before.placed(name)).unwrap_or_default();
+            let has = after.placed(name);
+            change.moves_from = before.map(|before| before.environment.clone());
+            change.gains = has.difference(&had).cloned().collect();
+            change.loses = had.difference(&has).cloned().collect();
+            // Each is another branch's from now on.
+            change.changes = has.intersection(&had).cloned().collect();
+        }
+    }
+    let nothing = change.moves_from.is_none()
+        && change.gains.is_empty()
+        && change.loses.is_empty()
+        && change.changes.is_empty();
+    (!nothing).then_some(change)
+}

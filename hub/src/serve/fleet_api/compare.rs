@@ -1,0 +1,100 @@
+//! What a fleet file would change here, for whoever is about to put it in place.
+
+use std::time::Duration;
+
+use flotilla_proto::v1;
+use flotilla_shared::report::plain_line;
+use tokio::sync::Semaphore;
+use tokio_stream::StreamExt as _;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::super::access::Need;
+use super::Operators;
+use crate::fleet::{ClusterChange, EnvironmentChange};
+use crate::spec;
+
+/// Largest fleet file, as the hub itself takes it.
+const MAX_FLEET_FILE: usize = 8 << 20;
+/// Errors of a file that are told.
+const MAX_ERRORS: usize = 20;
+/// Longest line about one of them.
+const MAX_LINE: usize = 400;
+
+/// Longest time that a file may be on its way.
+const ON_ITS_WAY: Duration = Duration::from_secs(30);
+
+/// A file takes memory and a processor: two at a time are enough.
+static COMPARING: Semaphore = Semaphore::const_new(2);
+
+pub(super) async fn compare_fleet_file(
+    api: &Operators,
+    request: Request<Streaming<v1::CompareFleetFileRequest>>,
+) -> Result<Response<v1::CompareFleetFileResponse>, Status> {
+    api.allow(&request, Need::See)?;
+    let busy = |_| Status::resource_exhausted("others compare fleet files just now; try again");
+    let permit = COMPARING.try_acquire().map_err(busy)?;
+    let text = tokio::time::timeout(ON_ITS_WAY, text(request.into_inner()))
+        .await
+        .map_err(|_| Status::deadline_exceeded("the fleet file was too long on its way"))??;
+    let in_force = api.ask(|fleet, _| fleet.in_force()).await?;
+    // Thousands of clusters take a while, in which others are to be served.
+    let compared = tokio::task::spawn_blocking(move || {
+        let spec = spec::parse("the fleet file", &text).map_err(|errors| {
+            let lines = errors.iter().take(MAX_ERRORS);
+            let lines: Vec<String> = lines
+                .map(|error| plain_line(&error.to_string(), MAX_LINE))
+                .collect();
+            Status::invalid_argument(lines.join("; "))
+        })?;
+        Ok::<_, Status>(in_force.compare(&spec))
+    });
+    let compared = compared
+        .await
+        .map_err(|_| Status::internal("comparing failed; the hub's log says why"))?;
+    drop(permit);
+    let environments = compared?.iter().map(environment_to_wire).collect();
+    Ok(Response::new(v1::CompareFleetFileResponse { environments }))
+}
+
+async fn text(mut parts: Streaming<v1::CompareFleetFileRequest>) -> Result<String, Status> {
+    let mut text = Vec::new();
+    while let Some(part) = parts.next().await {
+        let part = part?.part;
+        if text.len() + part.len() > MAX_FLEET_FILE {
+            return Err(Status::invalid_argument(format!(
+                "the fleet file has more than the {MAX_FLEET_FILE} bytes that a hub takes"
+            )));
+        }
+        text.extend_from_slice(&part);
+    }
+    String::from_utf8(text)
+        .map_err(|_| Status::invalid_argument("the fleet file is no text in UTF-8"))
+}
+
+fn environment_to_wire(change: &EnvironmentChange) -> v1::EnvironmentDifference {
+    v1::EnvironmentDifference {
+        environment: change.environment.to_string(),
+        changes: change.changes.clone(),
+        clusters: change.clusters.iter().map(cluster_to_wire).collect(),
+        more_clusters: u32::try_from(change.more_clusters).unwrap_or(u32::MAX),
+        in_waves: change.in_waves,
+        rollout: change.rollout.clone().unwrap_or_default(),
+    }
+}
+
+fn cluster_to_wire(change: &ClusterChange) -> v1::ClusterDifference {
+    let names = |all: &[flotilla_shared::id::ApplicationName]| {
+        all.iter().map(ToString::to_string).collect()
+    };
+    v1::ClusterDifference {
+        cluster: change.cluster.to_string(),
+        moves_from: change
+            .moves_from
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        gains: names(&change.gains),
+        loses: names(&change.loses),
+        changes: names(&change.changes),
+    }
+}

@@ -1,0 +1,71 @@
+//! What a fleet file would change.
+
+use flotilla_proto::v1;
+use serde::Serialize;
+
+use super::{is_empty, text};
+
+/// In one environment, compared with what is in force there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvironmentDifference {
+    /// Which.
+    pub environment: String,
+    /// What is declared in another way, line by line.
+    pub changes: Vec<String>,
+    /// Whom it touches.
+    pub clusters: Vec<ClusterDifference>,
+    /// How many more it touches.
+    pub more_clusters: u32,
+    /// Whether it comes in waves; otherwise to all clusters at once.
+    pub in_waves: bool,
+    /// A rollout that changes what is declared there just now; empty: none.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub rollout: String,
+}
+
+/// On one cluster: applications by what becomes of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterDifference {
+    /// Which.
+    pub cluster: String,
+    /// Where it belongs now, where that changes; empty: it does not, or it belongs nowhere.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub moves_from: String,
+    /// They come to it.
+    pub gains: Vec<String>,
+    /// They leave it, and their objects stay.
+    pub loses: Vec<String>,
+    /// They are rendered or applied in another way.
+    pub changes: Vec<String>,
+}
+
+impl From<&v1::EnvironmentDifference> for EnvironmentDifference {
+    fn from(wire: &v1::EnvironmentDifference) -> Self {
+        Self {
+            environment: text(&wire.environment),
+            changes: texts(&wire.changes),
+            clusters: wire.clusters.iter().map(ClusterDifference::from).collect(),
+            more_clusters: wire.more_clusters,
+            in_waves: wire.in_waves,
+            rollout: text(&wire.rollout),
+        }
+    }
+}
+
+impl From<&v1::ClusterDifference> for ClusterDifference {
+    fn from(wire: &v1::ClusterDifference) -> Self {
+        Self {
+            cluster: text(&wire.cluster),
+            moves_from: text(&wire.moves_from),
+            gains: texts(&wire.gains),
+            loses: texts(&wire.loses),
+            changes: texts(&wire.changes),
+        }
+    }
+}
+
+fn texts(all: &[String]) -> Vec<String> {
+    all.iter().map(|one| text(one)).collect()
+}
