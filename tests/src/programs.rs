@@ -35,6 +35,20 @@ pub async fn build_some(programs: &[&str]) -> anyhow::Result<PathBuf> {
         command.args(["--bin", program]);
     }
     command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
+    // What cargo tells the program that it runs is not there for who calls cargo by hand, and build scripts
+    // that ask for it (ring's does) would run again, and all that is built on them.
+    for (name, _) in std::env::vars_os() {
+        let told = [
+            "CARGO_PKG_",
+            "CARGO_MANIFEST_",
+            "CARGO_BIN_",
+            "CARGO_CRATE_",
+        ];
+        let name = name.to_string_lossy();
+        if told.iter().any(|start| name.starts_with(start)) {
+            command.env_remove(name.as_ref());
+        }
+    }
     if directory.ends_with("release") {
         command.arg("--release");
     }

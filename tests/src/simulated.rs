@@ -18,8 +18,8 @@ use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::ClusterName;
 use flotilla_shared::identity::Identity;
 use flotilla_shared::object::{Action, ObjectNames};
-use flotilla_shared::report::{ApplicationReport, ObjectStatus, Report};
 use flotilla_shared::plan::ClusterPlan;
+use flotilla_shared::report::{ApplicationReport, ObjectStatus, Report};
 use flotilla_shared::tls::{self, TlsIdentity};
 use flotilla_shared::wire::{
     assignment_ref_to_wire, decode_assignment, encode_report, plan_result,

@@ -60,6 +60,8 @@ const METHODS: &[(&str, Need)] = &[
     ("VerifyAudit", Need::See),
     ("ListOperators", Need::See),
     ("SetOperator", Need::Administer),
+    ("RemoveOperator", Need::Administer),
+    ("CompareFleetFile", Need::See),
 ];
 
 const ACTIONS: &[(v1::SteerAction, Need)] = &[
@@ -73,6 +75,8 @@ const ACTIONS: &[(v1::SteerAction, Need)] = &[
     (v1::SteerAction::Override, Need::Administer),
     (v1::SteerAction::Rollback, Need::Promote),
     (v1::SteerAction::Promote, Need::Promote),
+    (v1::SteerAction::Suspend, Need::Promote),
+    (v1::SteerAction::RemoveApplication, Need::Promote),
 ];
 
 /// The status that a method answers with; for streams, the first one.
@@ -173,6 +177,14 @@ async fn e13_each_method_and_action_is_for_the_roles_it_is_for() {
                 environment: "prod".to_owned(),
                 commit: "3f2a9c1b".repeat(5),
                 reason: "a test".to_owned(),
+                cluster: match action {
+                    v1::SteerAction::Suspend => "c1".to_owned(),
+                    _ => String::new(),
+                },
+                application: match action {
+                    v1::SteerAction::RemoveApplication => "shop".to_owned(),
+                    _ => String::new(),
+                },
                 ..v1::SteerRequest::default()
             };
             let answer = FleetServiceClient::new(channel.clone())

@@ -63,7 +63,7 @@ async fn e12_the_authority_changes_under_whoever_is_there_and_whoever_is_not() {
     // Who is connected moves without a hand and without a restart.
     eventually("the agent has a new certificate", LIMIT, || async {
         let text = behind(&installation).await;
-        text.contains("0 clusters have").then_some(())
+        text.contains("0 clusters with").then_some(())
     })
     .await
     .unwrap();
@@ -106,6 +106,6 @@ async fn e12_the_authority_changes_under_whoever_is_there_and_whoever_is_not() {
     offline.await.unwrap();
     let _agent = installation.agent("agent", &[]).unwrap();
     online(&mut operator, "after it was left behind").await;
-    assert!(behind(&installation).await.contains("0 clusters have"));
+    assert!(behind(&installation).await.contains("0 clusters with"));
     assert_eq!(installation.deleted(), Vec::<String>::new());
 }

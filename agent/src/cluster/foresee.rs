@@ -239,7 +239,7 @@ impl Pass<'_> {
             let is_left = wanted
                 .as_ref()
                 .is_some_and(|wanted| wanted.skips(&live, &value, path));
-            !is_left && !(is_scaled && path == "/spec/replicas")
+            !(is_left || is_scaled && path == "/spec/replicas")
         });
         Ok(Some(paths))
     }

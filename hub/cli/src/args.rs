@@ -1,7 +1,7 @@
 //! The command line.
 
-mod chart;
 mod application;
+mod chart;
 mod check;
 mod commit;
 mod context;
@@ -20,8 +20,8 @@ use clap::builder::Resettable;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName};
 
-pub(crate) use chart::{ChartCommand, ReachArgs, VendorArgs};
 pub(crate) use application::{ApplicationCommand, RemoveArgs, SuspendArgs};
+pub(crate) use chart::{ChartCommand, ReachArgs, VendorArgs};
 pub(crate) use check::{BundleArgs, CheckArgs};
 pub(crate) use commit::CommitPrefix;
 pub(crate) use context::{ContextCommand, LoginArgs};

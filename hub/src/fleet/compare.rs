@@ -269,11 +269,13 @@ fn cluster(
             for (app, touch) in difference.touches(place, (&before.labels, &after.labels)) {
                 match touch {
                     Touch::Gains => &mut change.gains,
-                    Touch::Loses => &mut change.loses,
+                    // Whether its objects go, too, is among what is declared in another way.
+                    Touch::Loses | Touch::Removes => &mut change.loses,
                     Touch::Changes => &mut change.changes,
                 }
                 .push(app.clone());
             }
+            change.loses.dedup();
         }
         _ => {
             let had = before.map(|before| before.placed(name)).unwrap_or_default();

@@ -168,7 +168,7 @@ impl Fleet {
                 } else {
                     format!(" ({})", people.join(", "))
                 };
-                let needed = counted(needed as usize, "approval");
+                let needed = counted(needed, "approval");
                 let text = format!("{} of {needed}{by}", people.len());
                 gates.push(Gate::new("approval", subject, open, text));
             }

@@ -1,3 +1,4 @@
+mod compare;
 mod declared;
 mod delivery;
 mod holding;

@@ -1893,6 +1893,9 @@ pub struct ClusterStatus {
     /// Keeps it on commits; none: it follows its environment.
     #[prost(message, optional, tag = "25")]
     pub pin: ::core::option::Option<Pin>,
+    /// Who asked at the hub that it writes nothing; none: nobody. `suspended` has it in words.
+    #[prost(message, optional, tag = "26")]
+    pub suspension: ::core::option::Option<Mark>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListEnvironmentsRequest {}
@@ -2347,6 +2350,9 @@ pub struct WaveStatus {
     /// When the last of those that soak has soaked long enough, if all stay healthy; none: none soaks.
     #[prost(message, optional, tag = "15")]
     pub soak_ends_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Kept out, since a person asked them to write nothing.
+    #[prost(uint32, tag = "16")]
+    pub suspended: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ClusterProgress {
@@ -2354,7 +2360,7 @@ pub struct ClusterProgress {
     pub cluster: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub wave: ::prost::alloc::string::String,
-    /// Bounded: waiting, pinned, started, soaking, unavailable, done, failed.
+    /// Bounded: waiting, pinned, suspended, started, soaking, unavailable, done, failed.
     #[prost(string, tag = "3")]
     pub phase: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "4")]
@@ -2489,7 +2495,7 @@ pub struct SteerRequest {
     pub action: i32,
     #[prost(string, tag = "2")]
     pub environment: ::prost::alloc::string::String,
-    /// For pins of one cluster.
+    /// For pins and suspensions of one cluster.
     #[prost(string, tag = "3")]
     pub cluster: ::prost::alloc::string::String,
     #[prost(string, tag = "4")]
@@ -2510,6 +2516,12 @@ pub struct SteerRequest {
     /// For rollbacks: the good commit whose content the commit has. The hub compares them itself.
     #[prost(string, tag = "10")]
     pub to_commit: ::prost::alloc::string::String,
+    /// For removals; then an empty environment is every one.
+    #[prost(string, tag = "11")]
+    pub application: ::prost::alloc::string::String,
+    /// For removals: the objects stay.
+    #[prost(bool, tag = "12")]
+    pub keep_objects: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SteerResponse {
@@ -2626,6 +2638,16 @@ pub struct SetOperatorResponse {
     pub trust_bundle: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoveOperatorRequest {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// For the audit log.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoveOperatorResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RepositoryStatus {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
@@ -2646,6 +2668,9 @@ pub struct DiffRequest {
     /// Empty: all.
     #[prost(string, tag = "2")]
     pub application: ::prost::alloc::string::String,
+    /// What the removal of the application with its objects would delete; it has to be named.
+    #[prost(bool, tag = "3")]
+    pub removal: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct DiffResponse {
@@ -2734,6 +2759,53 @@ pub struct PlanGroup {
     /// There was no room to keep what would change: these clusters may differ from each other.
     #[prost(bool, tag = "6")]
     pub folded: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CompareFleetFileRequest {
+    /// At most 32 KiB; all parts together at most 8 MiB.
+    #[prost(bytes = "vec", tag = "1")]
+    pub part: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CompareFleetFileResponse {
+    /// Those in which anything differs, in the new file's order, then those that are gone.
+    #[prost(message, repeated, tag = "1")]
+    pub environments: ::prost::alloc::vec::Vec<EnvironmentDifference>,
+}
+/// Compared is with what is in force in the environment, which a rollout may be changing just now.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EnvironmentDifference {
+    #[prost(string, tag = "1")]
+    pub environment: ::prost::alloc::string::String,
+    /// What is declared in another way, line by line.
+    #[prost(string, repeated, tag = "2")]
+    pub changes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(message, repeated, tag = "3")]
+    pub clusters: ::prost::alloc::vec::Vec<ClusterDifference>,
+    /// Clusters that differ and are not listed.
+    #[prost(uint32, tag = "4")]
+    pub more_clusters: u32,
+    /// Whether the change comes in waves; otherwise to all of its clusters at once.
+    #[prost(bool, tag = "5")]
+    pub in_waves: bool,
+    /// A rollout that changes what is declared there and is not over; empty: none.
+    #[prost(string, tag = "6")]
+    pub rollout: ::prost::alloc::string::String,
+}
+/// Applications by what becomes of them on a cluster.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ClusterDifference {
+    #[prost(string, tag = "1")]
+    pub cluster: ::prost::alloc::string::String,
+    /// Where it belongs now, where that changes; empty: it does not, or it belongs nowhere.
+    #[prost(string, tag = "2")]
+    pub moves_from: ::prost::alloc::string::String,
+    #[prost(string, repeated, tag = "3")]
+    pub gains: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, repeated, tag = "4")]
+    pub loses: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, repeated, tag = "5")]
+    pub changes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -2824,6 +2896,10 @@ pub enum SteerAction {
     Rollback = 9,
     /// A commit is about to be promoted.
     Promote = 10,
+    /// The cluster is asked to write nothing; RESUME with a cluster ends it.
+    Suspend = 11,
+    /// An application is about to be taken away in the fleet file; only noted.
+    RemoveApplication = 12,
 }
 impl SteerAction {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -2843,6 +2919,8 @@ impl SteerAction {
             Self::Override => "STEER_ACTION_OVERRIDE",
             Self::Rollback => "STEER_ACTION_ROLLBACK",
             Self::Promote => "STEER_ACTION_PROMOTE",
+            Self::Suspend => "STEER_ACTION_SUSPEND",
+            Self::RemoveApplication => "STEER_ACTION_REMOVE_APPLICATION",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -2859,6 +2937,8 @@ impl SteerAction {
             "STEER_ACTION_OVERRIDE" => Some(Self::Override),
             "STEER_ACTION_ROLLBACK" => Some(Self::Rollback),
             "STEER_ACTION_PROMOTE" => Some(Self::Promote),
+            "STEER_ACTION_SUSPEND" => Some(Self::Suspend),
+            "STEER_ACTION_REMOVE_APPLICATION" => Some(Self::RemoveApplication),
             _ => None,
         }
     }
@@ -3238,6 +3318,34 @@ pub mod fleet_service_client {
             req.extensions_mut()
                 .insert(GrpcMethod::new("flotilla.v1.FleetService", "GetPlan"));
             self.inner.unary(req, path, codec).await
+        }
+        /// What a fleet file would change, were it put in place of the one in force. It comes in parts, since it may
+        /// be larger than a message.
+        pub async fn compare_fleet_file(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<
+                Message = super::CompareFleetFileRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<super::CompareFleetFileResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::SmallCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/flotilla.v1.FleetService/CompareFleetFile",
+            );
+            let mut req = request.into_streaming_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("flotilla.v1.FleetService", "CompareFleetFile"));
+            self.inner.client_streaming(req, path, codec).await
         }
         /// A hint to read an environment's branches now.
         pub async fn refresh(
@@ -3653,6 +3761,31 @@ pub mod fleet_service_client {
                 .insert(GrpcMethod::new("flotilla.v1.FleetService", "SetOperator"));
             self.inner.unary(req, path, codec).await
         }
+        /// Takes everything from an operator, at once: the certificate is of no use any more.
+        pub async fn remove_operator(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RemoveOperatorRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemoveOperatorResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::SmallCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/flotilla.v1.FleetService/RemoveOperator",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("flotilla.v1.FleetService", "RemoveOperator"));
+            self.inner.unary(req, path, codec).await
+        }
         /// A new certificate for the caller's own name and a new key. Needs the current certificate.
         pub async fn renew_operator(
             &mut self,
@@ -3765,6 +3898,15 @@ pub mod fleet_service_server {
             &self,
             request: tonic::Request<super::GetPlanRequest>,
         ) -> std::result::Result<tonic::Response<super::GetPlanResponse>, tonic::Status>;
+        /// What a fleet file would change, were it put in place of the one in force. It comes in parts, since it may
+        /// be larger than a message.
+        async fn compare_fleet_file(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::CompareFleetFileRequest>>,
+        ) -> std::result::Result<
+            tonic::Response<super::CompareFleetFileResponse>,
+            tonic::Status,
+        >;
         /// A hint to read an environment's branches now.
         async fn refresh(
             &self,
@@ -3891,6 +4033,14 @@ pub mod fleet_service_server {
             request: tonic::Request<super::SetOperatorRequest>,
         ) -> std::result::Result<
             tonic::Response<super::SetOperatorResponse>,
+            tonic::Status,
+        >;
+        /// Takes everything from an operator, at once: the certificate is of no use any more.
+        async fn remove_operator(
+            &self,
+            request: tonic::Request<super::RemoveOperatorRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemoveOperatorResponse>,
             tonic::Status,
         >;
         /// A new certificate for the caller's own name and a new key. Needs the current certificate.
@@ -4427,6 +4577,55 @@ pub mod fleet_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/flotilla.v1.FleetService/CompareFleetFile" => {
+                    #[allow(non_camel_case_types)]
+                    struct CompareFleetFileSvc<T: FleetService>(pub Arc<T>);
+                    impl<
+                        T: FleetService,
+                    > tonic::server::ClientStreamingService<
+                        super::CompareFleetFileRequest,
+                    > for CompareFleetFileSvc<T> {
+                        type Response = super::CompareFleetFileResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                tonic::Streaming<super::CompareFleetFileRequest>,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as FleetService>::compare_fleet_file(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CompareFleetFileSvc(inner);
+                        let codec = crate::codec::SmallCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.client_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
@@ -5182,6 +5381,51 @@ pub mod fleet_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = SetOperatorSvc(inner);
+                        let codec = crate::codec::SmallCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/flotilla.v1.FleetService/RemoveOperator" => {
+                    #[allow(non_camel_case_types)]
+                    struct RemoveOperatorSvc<T: FleetService>(pub Arc<T>);
+                    impl<
+                        T: FleetService,
+                    > tonic::server::UnaryService<super::RemoveOperatorRequest>
+                    for RemoveOperatorSvc<T> {
+                        type Response = super::RemoveOperatorResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RemoveOperatorRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as FleetService>::remove_operator(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RemoveOperatorSvc(inner);
                         let codec = crate::codec::SmallCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -181,7 +181,7 @@ fn the_schemas_know_every_key_that_the_programs_read() {
                     "agent/src/policy/signing.rs",
                     "(?:SignatureRule|RollbackRule)",
                 ),
-                ("agent/src/health/rules.rs", "HealthRule"),
+                ("agent/src/health/rule.rs", "HealthRule"),
                 ("agent/trust/src/key.rs", "PinnedKey"),
             ][..],
         ),

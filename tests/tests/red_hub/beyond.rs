@@ -53,6 +53,7 @@ pub(crate) async fn c13(world: &mut World) {
             request,
             application: String::new(),
             removal: false,
+            of: None,
         };
         world.hub.say(Body::PlanRequest(plan)).await.unwrap();
         eventually("a plan", LIMIT, || async {

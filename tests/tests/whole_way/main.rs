@@ -17,8 +17,8 @@ mod away;
 mod charts;
 mod commits;
 mod drift;
-mod taking;
 mod plan;
+mod taking;
 
 use std::path::PathBuf;
 use std::time::Duration;

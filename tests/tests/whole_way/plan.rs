@@ -186,7 +186,7 @@ async fn c01_an_agent_plans_only_what_its_own_policy_lets_be_asked() {
          - {{branches: [dev]}}\n- {{branches: [feature/x], mode: tip, keys: [a]}}\n"
     );
     world.with_policy(&policy).await;
-    let plan = world.plan("feature/x", 0).await;
+    let plan = world.plan("feature/x", 60).await;
     assert_eq!(only(&plan).reason, "SignatureMissing", "{plan:?}");
     let copy = std::fs::read_to_string(world.path("agent-c1/accepted.json")).unwrap();
     assert!(

@@ -165,11 +165,11 @@ async fn what_is_let_go_stays_and_is_taken_up_as_it_stands() {
     assert_eq!(world.uid(CONFIG).await, uid);
     // Nobody sets it right any more.
     let kind = "application/merge-patch+json";
-    let body = serde_json::json!({"data": {"value": "by hand"}});
+    let body = serde_json::json!({"data": {"extra": "by hand"}});
     assert_eq!(send(&world.cluster, "PATCH", CONFIG, kind, body).await, 200);
     world.more_turns("other", 2).await;
     let live = world.live(CONFIG).await.unwrap();
-    assert_eq!(live.pointer("/data/value").unwrap(), "by hand");
+    assert_eq!(live.pointer("/data/extra").unwrap(), "by hand");
     // Declared again, it is the same object.
     world.declare(BOTH, "");
     world.current("web", &world.head()).await;

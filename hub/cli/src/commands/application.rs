@@ -58,14 +58,15 @@ async fn remove(client: &Client, args: RemoveArgs, printer: &Printer) -> Result<
     }
     let question = match args.keep_objects {
         true => format!(
-            "\nLet {name} go in {} clusters, and keep its objects?",
-            places.len()
+            "\nLet {name} go in {}, and keep its objects?",
+            flotilla_shared::words::counted(places.len(), "cluster")
         ),
         false => {
             let deleted: usize = places.iter().map(|one| one.outcome.deletes()).sum();
             format!(
-                "\nRemove {name} from {} clusters, with the {deleted} objects above?",
-                places.len()
+                "\nRemove {name} from {}, with the {} above?",
+                flotilla_shared::words::counted(places.len(), "cluster"),
+                flotilla_shared::words::counted(deleted, "object")
             )
         }
     };

@@ -75,7 +75,7 @@ fn promotion() -> (Promotion, Move) {
             reason: String::new(),
             at: None,
             may_open: false,
-                opens_at: None,
+            opens_at: None,
         }],
     };
     (promotion, one)

@@ -51,7 +51,11 @@ pub fn plan(plan: &FleetPlan, paint: Paint) -> String {
     let _ = writeln!(out, "{}", paint.paint(Tone::Head, &title(plan)));
     let _ = writeln!(out, "{}", plan.summary);
     if plan.unconcerned > 0 && plan.groups.is_empty() {
-        let _ = writeln!(out, "{} clusters run nothing of it", plan.unconcerned);
+        let _ = writeln!(
+            out,
+            "without anything of it: {}",
+            flotilla_shared::words::counted(plan.unconcerned as usize, "cluster")
+        );
     }
     for group in &plan.groups {
         let tone = match group.verdict {

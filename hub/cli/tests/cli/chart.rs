@@ -261,6 +261,10 @@ fn a_real_registry_gives_us_what_it_gives_helm() {
     let deadline = Instant::now() + Duration::from_secs(60);
     while std::net::TcpStream::connect(&address).is_err() {
         assert!(Instant::now() < deadline, "the registry does not start");
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a pause between two looks, within a deadline"
+        )]
         std::thread::sleep(Duration::from_millis(20));
     }
     let workshop = Workshop::new(&format!(

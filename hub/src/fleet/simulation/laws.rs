@@ -191,6 +191,7 @@ impl Simulation {
                 .collect();
             // In queue mode a halted rollout waits for a person.
             if round % 100 == 99 {
+                self.let_all_write();
                 for name in halted {
                     self.act(&Action::Abort(name));
                 }

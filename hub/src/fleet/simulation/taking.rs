@@ -43,6 +43,12 @@ impl Simulation {
     pub(super) fn take_nothing(&mut self) {
         let anew = "'apps/db', syncPolicy: {healthTimeout: 600s}}";
         self.write(&DB.replace("'apps/db'}", anew));
+        self.let_all_write();
+    }
+
+    /// Nobody stays suspended. After a restore the hub hears of it from the agent only, so that a person who
+    /// looked before that looks again.
+    pub(super) fn let_all_write(&mut self) {
         let names: Vec<ClusterName> = self.agents.keys().cloned().collect();
         for name in names {
             self.act(&Action::Unsuspend(name));

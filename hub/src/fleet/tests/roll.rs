@@ -30,7 +30,7 @@ pub(super) struct World {
     pub(super) fleet: Fleet,
     pub(super) second: i64,
     branches: BTreeMap<(String, String), u64>,
-    bad: Vec<Commit>,
+    pub(super) bad: Vec<Commit>,
     /// Directories in which nothing becomes healthy.
     pub(super) bad_paths: Vec<String>,
     /// Clusters that hold the deletes of what is removed.
@@ -100,8 +100,12 @@ impl World {
     }
 
     pub(super) fn act(&mut self, action: &Action) -> Result<(), ActionError> {
+        self.act_as("bob", action)
+    }
+
+    pub(super) fn act_as(&mut self, person: &str, action: &Action) -> Result<(), ActionError> {
         let now = at(self.second);
-        let effects = self.fleet.act(action, "bob", "why", now)?;
+        let effects = self.fleet.act(action, person, "why", now)?;
         self.note(effects);
         let effects = self.fleet.settle(now);
         self.note(effects);
@@ -581,6 +585,61 @@ fn roll_32_an_environment_that_is_gone_ends_its_rollout_and_a_new_one_proves_not
     world.declare(&text);
     world.pass(20);
     assert_eq!(world.having(&commit(2)).len(), 3);
+}
+
+/// Of an environment that was renamed nothing is deleted, and nothing comes over to the new name by itself.
+#[test]
+fn roll_32_pins_and_approvals_stay_with_the_name_that_they_were_given_to() {
+    let text = file("maxConcurrent: 3", "approvals: 1", "prod");
+    let mut world = World::settled(&text);
+    world.push("fleet", "prod", 2);
+    world
+        .act(&approve("fleet", &commit(2), Scope::Commit))
+        .unwrap();
+    world.pass(20);
+    assert_eq!(world.having(&commit(2)).len(), 3);
+    world.act(&pin(None, false)).unwrap();
+    let before = world.state().clone();
+    let renamed = text
+        .replace("- name: prod", "- name: live")
+        .replace("[dev, prod]", "[dev, live]")
+        .replace("[prod]", "[live]");
+    // One cluster is not listed anywhere.
+    let placed = "clusters:\n- {name: p1, environment: live}\n- {name: p2, environment: live}\n";
+    world.declare(&(renamed + placed));
+    world.pass(20);
+    assert_eq!(*world.state(), before, "what was decided is all there");
+    let live: EnvironmentName = "live".parse().unwrap();
+    let state = &world.fleet.environments()[&live];
+    assert!(state.pin.is_none() && state.approvals.is_empty());
+    let good: Vec<&str> = state.approved.keys().map(RepositoryName::as_str).collect();
+    assert_eq!(good, ["fleet-file"], "no commit is good there yet");
+    let rollout = &world.fleet.rollouts()[&live];
+    assert_eq!(rollout.state, State::Pending);
+    assert!(rollout.note.contains("0 of 1 approval"), "{}", rollout.note);
+    assert_eq!(world.having(&commit(2)).len(), 3, "all stay where they are");
+    no_application_less(&world);
+    let told = crate::status::explain(&world.fleet, "p3", at(world.second)).unwrap();
+    let told: Vec<&str> = told.iter().map(|step| step.text.as_str()).collect();
+    assert!(
+        told.iter()
+            .any(|one| one.contains("in environment prod, which the fleet file does not")),
+        "{told:?}"
+    );
+    // And back: what was decided holds again.
+    world.declare(&text);
+    world.pass(20);
+    assert!(world.state().pin.is_some());
+    assert_eq!(world.having(&commit(2)).len(), 3);
+    no_application_less(&world);
+}
+
+fn no_application_less(world: &World) {
+    for cluster in ["p1", "p2", "p3"] {
+        let assigned = world.fleet.clusters()[&name(cluster)].assigned.clone();
+        let applications = assigned.unwrap().assignment.applications.clone();
+        assert_eq!(applications.len(), 2, "{cluster}");
+    }
 }
 
 #[test]

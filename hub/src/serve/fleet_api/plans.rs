@@ -45,8 +45,8 @@ pub(super) async fn start(
         environment: question.environment.to_string(),
         commit: question.revision.commit.to_string(),
         detail: format!(
-            "{} clusters asked what {} of {} would change",
-            asked.clusters.len(),
+            "{} asked what {} of {} would change",
+            flotilla_shared::words::counted(asked.clusters.len(), "cluster"),
             question.revision.branch,
             question.revision.repository
         ),

@@ -156,7 +156,7 @@ impl Unpacked {
 /// An author that cannot be read is none: the commit is what it is without.
 fn heading(commit: &CommitRef<'_>) -> Heading {
     let author = commit.author().ok();
-    let seconds = author.as_ref().map_or(0, |author| author.seconds());
+    let seconds = author.as_ref().map_or(0, gix::actor::SignatureRef::seconds);
     let author = author.map_or(&[][..], |author| author.name);
     Heading::new(commit.message, author, seconds)
 }

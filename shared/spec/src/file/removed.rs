@@ -26,8 +26,8 @@ impl Checker<'_> {
         let entries = &self.file.value.removed;
         if entries.len() > MAX_REMOVALS {
             let message = format!(
-                "{} entries are more than {MAX_REMOVALS}: take those out that were carried out everywhere",
-                entries.len()
+                "{} are more than {MAX_REMOVALS}: take those out that were carried out everywhere",
+                flotilla_shared::words::counted(entries.len(), "entry")
             );
             return self.error("removed", message);
         }

@@ -1,0 +1,126 @@
+//! What a fleet file would change is told before it is in force.
+
+use flotilla_shared::id::ApplicationName;
+
+use super::super::rollout::State;
+use super::roll::{World, file};
+use super::*;
+
+fn base() -> String {
+    file("maxConcurrent: 3", "approvals: 0", "prod")
+}
+
+/// Each difference as a line: of an environment, then of its clusters.
+fn lines(world: &World, new: &str) -> Vec<String> {
+    let new = spec::parse("f", new).unwrap();
+    let mut lines = Vec::new();
+    for one in world.fleet.in_force().compare(&new) {
+        let (name, waves) = (&one.environment, one.in_waves);
+        lines.extend(one.changes.iter().map(|line| format!("{name}: {line}")));
+        let mark = if waves { "in waves" } else { "at once" };
+        for cluster in &one.clusters {
+            let words = |sign: &str, all: &[ApplicationName]| {
+                all.iter()
+                    .map(|app| format!(" {sign}{app}"))
+                    .collect::<String>()
+            };
+            let from = cluster.moves_from.as_ref();
+            lines.push(format!(
+                "{mark} {}{}{}{}{}",
+                cluster.cluster,
+                from.map(|from| format!(" from {from}")).unwrap_or_default(),
+                words("+", &cluster.gains),
+                words("-", &cluster.loses),
+                words("~", &cluster.changes),
+            ));
+        }
+        assert_eq!(one.more_clusters, 0);
+    }
+    lines
+}
+
+#[test]
+fn the_file_in_force_changes_nothing() {
+    let world = World::settled(&base());
+    assert_eq!(lines(&world, &base()), [] as [&str; 0]);
+    // The form of a file, and the order in it, mean nothing.
+    let reordered = format!("# A comment.\n{}", base());
+    assert_eq!(lines(&world, &reordered), [] as [&str; 0]);
+}
+
+/// What is compared with is what runs: a change that is on its way, or was refused, is still a change.
+#[test]
+fn it_is_compared_with_what_is_in_force_and_not_with_the_last_file() {
+    let gated = file("maxConcurrent: 3", "approvals: 1", "prod");
+    let mut world = World::settled(&gated);
+    let moved = gated.replace("path: a,", "path: ax,");
+    world.declare(&moved);
+    world.pass(5);
+    assert_eq!(world.rollout().state, State::Pending);
+    let seen = lines(&world, &moved);
+    let prod: Vec<&String> = seen.iter().filter(|line| !line.contains("d1")).collect();
+    assert!(
+        prod.iter().any(|line| line.contains("a path: a → ax")),
+        "{seen:?}"
+    );
+    for cluster in ["p1", "p2", "p3"] {
+        assert!(
+            seen.contains(&format!("in waves {cluster} ~a")),
+            "{cluster}: {seen:?}"
+        );
+    }
+    let force = world
+        .fleet
+        .in_force()
+        .compare(&spec::parse("f", &moved).unwrap());
+    let prod = force.iter().find(|one| one.environment.as_str() == "prod");
+    assert_eq!(
+        prod.and_then(|one| one.rollout.as_ref()),
+        Some(&world.rollout().id)
+    );
+    // The way back changes nothing.
+    assert!(!lines(&world, &gated).iter().any(|line| line.contains("p1")));
+}
+
+#[test]
+fn each_cluster_is_told_with_what_it_gains_loses_and_changes() {
+    let world = World::settled(&base());
+    let narrower = base().replace(
+        "path: a, placement: {environments: [dev, prod]}",
+        "path: a, placement: {clusters: [p2]}",
+    );
+    let seen = lines(&world, &narrower);
+    for line in ["in waves p1 -a", "in waves p3 -a", "at once d1 -a"] {
+        assert!(seen.contains(&line.to_owned()), "{line}: {seen:?}");
+    }
+    assert!(!seen.iter().any(|line| line.contains(" p2")), "{seen:?}");
+}
+
+/// Other rules of how commits come touch no cluster, and are not the same for that.
+#[test]
+fn rules_of_rollouts_are_told_without_a_cluster() {
+    let world = World::settled(&base());
+    let other = file("maxConcurrent: 2", "approvals: 0", "prod");
+    assert_eq!(
+        lines(&world, &other),
+        ["prod: waves, gates, or where its commits come from"]
+    );
+}
+
+#[test]
+fn live_32_a_renamed_environment_is_one_that_is_gone_and_one_that_is_new() {
+    let world = World::settled(&base());
+    let renamed = base()
+        .replace("name: prod", "name: production")
+        .replace("[dev, prod]", "[dev, production]")
+        .replace("[prod]", "[production]");
+    assert_ne!(renamed, base());
+    let seen = lines(&world, &renamed);
+    assert!(
+        seen.contains(&"production: the environment is new".to_owned()),
+        "{seen:?}"
+    );
+    let gone =
+        "prod: the environment is gone: its 3 clusters belong to none and keep what they run";
+    assert!(seen.contains(&gone.to_owned()), "{seen:?}");
+}
