@@ -6,12 +6,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use flotilla_forge::{Call, Credential, NewPull, PullRequest, Repository, Secret, comment, marker};
-use flotilla_shared::report::plain_line;
 use flotilla_shared::revision::BranchName;
 
 use crate::error::Error;
 use crate::render;
+use crate::render::markdown::plain;
 use crate::view::{FleetPlan, Move, Promotion, StepState, short_commit};
+
+/// Most bytes of one text of others.
+const MAX_TEXT: usize = 300;
 
 /// Longest wait for one answer.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -145,16 +148,16 @@ impl Forge {
 fn text(promotion: &Promotion, one: &Move) -> String {
     let mut out = format!(
         "`{}` moves from {} to {}, which {} has.\n\n",
-        plain(&one.target_branch),
+        plain(&one.target_branch, MAX_TEXT),
         match one.from_commit.as_str() {
             "" => "nothing".to_owned(),
             commit => short_commit(commit),
         },
         one.to_commit,
-        plain(&promotion.promotes_from),
+        plain(&promotion.promotes_from, MAX_TEXT),
     );
     for commit in &one.commits {
-        let _ = writeln!(out, "- {}", plain(commit));
+        let _ = writeln!(out, "- {}", plain(commit, MAX_TEXT));
     }
     let more = one.commit_count.saturating_sub(one.commits.len());
     if more > 0 {
@@ -173,39 +176,19 @@ fn text(promotion: &Promotion, one: &Move) -> String {
             StepState::Waiting => "not yet",
             _ => "-",
         };
-        let (name, subject) = (plain(&gate.step), plain(&gate.subject));
+        let (name, subject) = (plain(&gate.step, MAX_TEXT), plain(&gate.subject, MAX_TEXT));
         let _ = writeln!(
             out,
             "| {name} | {subject} | {state} | {} |",
-            plain(&gate.text)
+            plain(&gate.text, MAX_TEXT)
         );
     }
     let _ = writeln!(
         out,
         "\nMerge it by fast-forward where the forge can; a merge that holds exactly these files counts as \
          proven, too. `flotilla explain {}`",
-        plain(&promotion.environment)
+        plain(&promotion.environment, MAX_TEXT)
     );
-    out
-}
-
-/// Text of others in a line or a table of Markdown.
-fn plain(text: &str) -> String {
-    let mut out = String::new();
-    for c in plain_line(text, 300).chars() {
-        match c {
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '&' => out.push_str("&amp;"),
-            // A name is told, and nobody is called by it.
-            '@' => out.push_str("@\u{200b}"),
-            c if "\\`*_[]|#~!".contains(c) => {
-                out.push('\\');
-                out.push(c);
-            }
-            c => out.push(c),
-        }
-    }
     out
 }
 

@@ -7,6 +7,7 @@ mod diff;
 mod difference;
 mod list;
 mod log;
+pub(crate) mod markdown;
 mod plan;
 mod promotion;
 mod removal;

@@ -4,8 +4,12 @@ use std::fmt::Write as _;
 
 use flotilla_forge::{Section, comment, marker};
 
+use super::markdown::plain;
 use super::{Paint, Tone};
 use crate::difference::{At, Difference, Group};
+
+/// Most bytes of one text of others.
+const MAX_TEXT: usize = 500;
 
 /// Names that are shown of a long list.
 const NAMES: usize = 5;
@@ -172,56 +176,49 @@ pub(crate) fn text(all: &Difference, paint: Paint) -> String {
     out
 }
 
-/// Text in a table or a line of Markdown.
-fn plain(text: &str) -> String {
-    let mut out = String::new();
-    for c in flotilla_shared::report::plain_line(text, 500).chars() {
-        match c {
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '&' => out.push_str("&amp;"),
-            c if "\\`*_[]|#@~!".contains(c) => {
-                out.push('\\');
-                out.push(c);
-            }
-            c => out.push(c),
-        }
-    }
-    out
-}
-
 /// For a comment of at most so many bytes.
 pub(crate) fn markdown(all: &Difference, limit: usize) -> String {
     let mut top = format!("**Flotilla: {}**\n", summary(all));
     for one in &all.placements {
-        let place = plain(&format!("{} in {}", one.application, one.environment));
+        let place = plain(
+            &format!("{} in {}", one.application, one.environment),
+            MAX_TEXT,
+        );
         if !one.gained.is_empty() {
-            let _ = writeln!(top, "- {place} comes to {}", plain(&names(&one.gained)));
+            let _ = writeln!(
+                top,
+                "- {place} comes to {}",
+                plain(&names(&one.gained), MAX_TEXT)
+            );
         }
         if !one.lost.is_empty() {
-            let lost = plain(&names(&one.lost));
+            let lost = plain(&names(&one.lost), MAX_TEXT);
             let stays = stays(all, one);
             let _ = writeln!(top, "- {place} is no longer placed on {lost}{stays}");
         }
     }
     for one in &all.removals {
-        let _ = writeln!(top, "- **{}**", plain(&one.words()));
+        let _ = writeln!(top, "- **{}**", plain(&one.words(), MAX_TEXT));
     }
     for one in &all.settings {
         let _ = writeln!(
             top,
             "- {}: other {}",
-            plain(&one.application),
+            plain(&one.application, MAX_TEXT),
             one.keys.join(", ")
         );
     }
     for group in all.changes.iter().filter(|group| !group.error.is_empty()) {
-        let places: Vec<String> = group.at.iter().map(|one| plain(&at(one))).collect();
+        let places: Vec<String> = group
+            .at
+            .iter()
+            .map(|one| plain(&at(one), MAX_TEXT))
+            .collect();
         let _ = writeln!(
             top,
             "- **does not render**: {}: {}",
             places.join("; "),
-            plain(&group.error)
+            plain(&group.error, MAX_TEXT)
         );
     }
     if !all.left_out.is_empty() {

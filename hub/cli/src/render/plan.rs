@@ -4,8 +4,12 @@ use std::fmt::Write as _;
 
 use flotilla_forge::{Section, comment, marker};
 
+use super::markdown::plain;
 use super::{Paint, Tone};
 use crate::view::{FleetPlan, PlanGroup, PlanVerdict, PlannedApplication, PlannedChange};
+
+/// Most bytes of one text of others.
+const MAX_TEXT: usize = 500;
 
 /// Clusters that are named of a long list.
 const NAMES: usize = 10;
@@ -113,19 +117,22 @@ fn lines(application: &PlannedApplication, put: &mut dyn FnMut(&str, Tone)) {
 
 /// The summary in Markdown, with the clusters that need a person.
 pub(crate) fn summary(plan: &FleetPlan) -> String {
-    let mut out = format!("**Flotilla plan for {}**\n\n", plain(&title(plan)));
+    let mut out = format!(
+        "**Flotilla plan for {}**\n\n",
+        plain(&title(plan), MAX_TEXT)
+    );
     if plan.groups.is_empty() {
-        let _ = writeln!(out, "{}", plain(&plan.summary));
+        let _ = writeln!(out, "{}", plain(&plan.summary, MAX_TEXT));
     }
     for group in &plan.groups {
         let mark = match group.verdict {
             PlanVerdict::Changes | PlanVerdict::Nothing => "",
             _ => "⚠ ",
         };
-        let _ = write!(out, "- {mark}{}", plain(&group.words()));
+        let _ = write!(out, "- {mark}{}", plain(&group.words(), MAX_TEXT));
         let is_well = matches!(group.verdict, PlanVerdict::Nothing | PlanVerdict::Changes);
         if !is_well {
-            let _ = write!(out, " ({})", plain(&names(group)));
+            let _ = write!(out, " ({})", plain(&names(group), MAX_TEXT));
         }
         out.push('\n');
     }
@@ -177,26 +184,6 @@ pub(crate) fn markdown(plan: &FleetPlan, limit: usize) -> String {
         &sections(plan),
         limit,
     )
-}
-
-/// Text of others in a line of Markdown.
-fn plain(text: &str) -> String {
-    let mut out = String::new();
-    for c in flotilla_shared::report::plain_line(text, 500).chars() {
-        match c {
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '&' => out.push_str("&amp;"),
-            // A name is told, and nobody is called by it.
-            '@' => out.push_str("@\u{200b}"),
-            c if "\\`*_[]|#~!".contains(c) => {
-                out.push('\\');
-                out.push(c);
-            }
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 #[cfg(test)]
