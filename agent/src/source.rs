@@ -26,6 +26,7 @@ use flotilla_shared::revision::Commit;
 use flotilla_shared::source::SourcePaths;
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use tokio::task::JoinHandle;
 
 use crate::failpoint;
 use crate::policy::Refusal;
@@ -77,6 +78,21 @@ pub struct Source {
     caches: Arc<Mutex<BTreeMap<PathBuf, Arc<Mutex<Proofs>>>>>,
 }
 
+/// What blocking work on a repository comes to, within [`TIMEOUT`].
+async fn in_time<T>(work: JoinHandle<Result<T, Refusal>>) -> Result<T, Refusal> {
+    match tokio::time::timeout(TIMEOUT, work).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err(Refusal::new(
+            Reason::CorruptRepository,
+            "reading the repository failed badly",
+        )),
+        Err(_) => Err(Refusal::new(
+            Reason::LimitExceeded,
+            "reading it took over five minutes",
+        )),
+    }
+}
+
 impl Source {
     /// Caches go below `cache`; `credentials` is a directory as [`Access::read`] takes it, such as a
     /// mounted Secret.
@@ -112,17 +128,7 @@ impl Source {
     pub async fn render(&self, wanted: &Wanted, ground: Ground) -> Result<Rendered, Refusal> {
         let (source, wanted) = (self.clone(), wanted.clone());
         let work = tokio::task::spawn_blocking(move || source.render_blocking(&wanted, &ground));
-        match tokio::time::timeout(TIMEOUT, work).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(Refusal::new(
-                Reason::CorruptRepository,
-                "reading the repository failed badly",
-            )),
-            Err(_) => Err(Refusal::new(
-                Reason::LimitExceeded,
-                "reading it took over five minutes",
-            )),
-        }
+        in_time(work).await
     }
 
     /// The tip of an application's branch as the repository shows it to us; none: it cannot be asked.

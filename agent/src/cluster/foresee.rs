@@ -1,7 +1,7 @@
 //! What running a commit that is not assigned would do, by the API server's own dry run. Changes nothing,
 //! and tells names only: no value leaves this room.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use flotilla_shared::object::{Action, ObjectRef};
@@ -78,20 +78,8 @@ impl Cluster {
     ) -> Result<ApplicationChanges, Error> {
         let stored = self.read_inventory(input.application.as_str()).await?;
         let mut scratch = Memory::default();
-        let account = input.policy.account(&input.application);
-        let pass = Pass {
-            cluster: self,
-            api: self.api.as_account(account.map(Arc::from)),
-            input,
-            tenure: self.tenure(&mut scratch),
-            desired: Arc::clone(&desired_state.desired),
-            facts: BTreeMap::new(),
-            inventory: stored.inventory.clone(),
-            statuses: BTreeMap::new(),
-            outcome: super::PassOutcome::default(),
-            again: false,
-            memory: &mut scratch,
-        };
+        let tenure = self.tenure(&mut scratch);
+        let pass = Pass::new(self, input, desired_state, &stored, tenure, &mut scratch);
         pass.foresee(&stored, coming).await
     }
 }

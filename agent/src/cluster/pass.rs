@@ -185,21 +185,36 @@ impl Cluster {
                 Err(error) => return (failed(&error), false),
             },
         };
+        let tenure = self.tenure(memory);
+        let pass = Pass::new(self, input, desired_state, &stored, tenure, memory);
+        pass.run(stored, cancel).await
+    }
+}
+
+impl<'a> Pass<'a> {
+    /// Before anything was looked at. Requests are made as the account that the policy names.
+    pub(super) fn new(
+        cluster: &'a Cluster,
+        input: &'a PassInput,
+        desired_state: &DesiredState,
+        stored: &Stored,
+        tenure: Arc<Tenure>,
+        memory: &'a mut Memory,
+    ) -> Self {
         let account = input.policy.account(&input.application);
-        let pass = Pass {
-            cluster: self,
-            api: self.api.as_account(account.map(Arc::from)),
+        Self {
+            cluster,
+            api: cluster.api.as_account(account.map(Arc::from)),
             input,
-            tenure: self.tenure(memory),
+            memory,
+            tenure,
             desired: Arc::clone(&desired_state.desired),
             facts: BTreeMap::new(),
             inventory: stored.inventory.clone(),
             statuses: BTreeMap::new(),
             outcome: PassOutcome::default(),
             again: false,
-            memory,
-        };
-        pass.run(stored, cancel).await
+        }
     }
 }
 

@@ -53,23 +53,11 @@ impl Cluster {
             None => self.read_inventory(input.application.as_str()).await?,
         };
         let mut scratch = Memory::default();
-        let account = input.policy.account(&input.application);
-        let pass = Pass {
-            cluster: self,
-            api: self.api.as_account(account.map(Arc::from)),
-            input,
-            tenure: match &memory.tenure {
-                Some(tenure) => Arc::clone(tenure),
-                None => self.tenure(&mut scratch),
-            },
-            desired: Arc::clone(&desired_state.desired),
-            facts: BTreeMap::new(),
-            inventory: stored.inventory.clone(),
-            statuses: BTreeMap::new(),
-            outcome: super::PassOutcome::default(),
-            again: false,
-            memory: &mut scratch,
+        let tenure = match &memory.tenure {
+            Some(tenure) => Arc::clone(tenure),
+            None => self.tenure(&mut scratch),
         };
+        let pass = Pass::new(self, input, desired_state, &stored, tenure, &mut scratch);
         pass.preview(&stored).await
     }
 }

@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use flotilla_git::{Access, Remote};
 use flotilla_shared::digest::Digest;
-use flotilla_shared::reason::Reason;
 use jiff::Timestamp;
 
-use super::{Ground, Rendered, Source, TIMEOUT, Wanted};
+use super::{Ground, Rendered, Source, Wanted, in_time};
 use crate::policy::Refusal;
 
 impl Source {
@@ -24,17 +23,7 @@ impl Source {
     ) -> Result<Rendered, Refusal> {
         let (source, wanted) = (self.clone(), wanted.clone());
         let work = tokio::task::spawn_blocking(move || source.foresee_blocking(&wanted, &ground));
-        match tokio::time::timeout(TIMEOUT, work).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(Refusal::new(
-                Reason::CorruptRepository,
-                "reading the repository failed badly",
-            )),
-            Err(_) => Err(Refusal::new(
-                Reason::LimitExceeded,
-                "reading it took over five minutes",
-            )),
-        }
+        in_time(work).await
     }
 
     fn foresee_blocking(&self, wanted: &Wanted, ground: &Ground) -> Result<Rendered, Refusal> {
