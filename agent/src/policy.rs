@@ -5,6 +5,8 @@
 mod admit;
 mod explain;
 mod planned;
+#[cfg(test)]
+pub(crate) mod samples;
 mod signing;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -183,16 +183,7 @@ async fn main() -> anyhow::Result<()> {
         let before = hub.usage();
         let pushed = Instant::now();
         calls.refresh(v1::RefreshRequest::default()).await?;
-        eventually("all were delivered", limit, || async {
-            (seen.delivered.lock().len() == wanted).then_some(())
-        })
-        .await?;
-        let delivered: Vec<Duration> = seen
-            .delivered
-            .lock()
-            .values()
-            .map(|at| at.duration_since(pushed))
-            .collect();
+        let delivered = delivered(&seen, wanted, pushed, limit).await?;
         settle(&mut calls, wanted, limit).await?;
         let settled = pushed.elapsed();
         let after = hub.usage();
@@ -214,16 +205,7 @@ async fn main() -> anyhow::Result<()> {
         let pushed = Instant::now();
         calls.refresh(v1::RefreshRequest::default()).await?;
         plan(&hub, &mut calls, &head).await?;
-        eventually("all were delivered", limit, || async {
-            (seen.delivered.lock().len() == wanted).then_some(())
-        })
-        .await?;
-        let delivered: Vec<Duration> = seen
-            .delivered
-            .lock()
-            .values()
-            .map(|at| at.duration_since(pushed))
-            .collect();
+        let delivered = delivered(&seen, wanted, pushed, limit).await?;
         percentiles("commit to delivery beside a plan", delivered);
         settle(&mut calls, wanted, limit).await?;
     }
@@ -387,6 +369,21 @@ async fn renew(
     );
     percentiles("renewal with its handshake", took);
     Ok(())
+}
+
+/// Waits until every agent was told, and says how long after the push each of them was.
+async fn delivered(
+    seen: &Seen,
+    wanted: usize,
+    pushed: Instant,
+    limit: Duration,
+) -> anyhow::Result<Vec<Duration>> {
+    eventually("all were delivered", limit, || async {
+        (seen.delivered.lock().len() == wanted).then_some(())
+    })
+    .await?;
+    let told = seen.delivered.lock();
+    Ok(told.values().map(|at| at.duration_since(pushed)).collect())
 }
 
 /// Waits until every cluster is current and no rollout runs.

@@ -161,13 +161,12 @@ impl Policy {
 mod tests {
     use std::collections::BTreeMap;
 
-    use flotilla_shared::assignment::{ApplicationAssignment, Renderer, SyncPolicy};
     use flotilla_shared::digest::Digest;
     use flotilla_shared::id::{Epoch, Generation};
-    use flotilla_shared::revision::Revision;
     use flotilla_shared::wire::{decode_assignment, encode_assignment};
 
     use super::*;
+    use crate::policy::samples::application;
 
     fn offered(epoch: u64, generation: u64, features: &[&str]) -> DecodedAssignment {
         decode_assignment(&encode_assignment(&Assignment {
@@ -227,25 +226,6 @@ mod tests {
             verdict(&future, AssignmentRef::default()),
             Err(Reason::UpgradeRequired)
         );
-    }
-
-    fn application(url: &str, branch: &str, path: &str) -> ApplicationAssignment {
-        ApplicationAssignment {
-            revision: Revision {
-                repository: "fleet".parse().unwrap(),
-                branch: branch.parse().unwrap(),
-                commit: "a".repeat(40).parse().unwrap(),
-            },
-            url: url.parse().unwrap(),
-            path: path.parse().unwrap(),
-            renderer: Renderer::Auto,
-            sync_policy: SyncPolicy::default(),
-            depends_on: Vec::new(),
-            substitute: false,
-            rollout: String::new(),
-            namespace: String::new(),
-            helm: None,
-        }
     }
 
     #[test]

@@ -94,40 +94,20 @@ impl Policy {
 
 #[cfg(test)]
 mod tests {
-    use flotilla_shared::assignment::{Renderer, SyncPolicy};
-    use flotilla_shared::revision::Revision;
-
     use super::*;
+    use crate::policy::samples::application;
 
     fn policy(text: &str) -> Result<Policy, String> {
         flotilla_yaml::config::from_str("p", text).map_err(|error| error.to_string())
     }
 
-    fn application(url: &str, path: &str) -> ApplicationAssignment {
-        ApplicationAssignment {
-            revision: Revision {
-                repository: "fleet".parse().unwrap(),
-                branch: "prod".parse().unwrap(),
-                commit: "a".repeat(40).parse().unwrap(),
-            },
-            url: url.parse().unwrap(),
-            path: path.parse().unwrap(),
-            renderer: Renderer::Auto,
-            sync_policy: SyncPolicy::default(),
-            depends_on: Vec::new(),
-            substitute: false,
-            rollout: String::new(),
-            namespace: String::new(),
-            helm: None,
-        }
-    }
-
     #[test]
     fn without_a_word_only_the_assigned_branch_is_planned_for() {
         let asked = |text: &str, branch: &str| {
-            let refusal = policy(text)
-                .unwrap()
-                .plans(&application("https://h/r", ""), &branch.parse().unwrap());
+            let refusal = policy(text).unwrap().plans(
+                &application("https://h/r", "prod", ""),
+                &branch.parse().unwrap(),
+            );
             refusal.map(|refusal| refusal.reason)
         };
         let refused = Some(Reason::BranchNotAllowed);
@@ -154,7 +134,7 @@ mod tests {
             policy("repositories: ['https://h/r']\npaths: [apps]\nplan: {branches: ['*']}")
                 .unwrap();
         let asked = |url: &str, path: &str| {
-            let refusal = strict.plans(&application(url, path), &"main".parse().unwrap());
+            let refusal = strict.plans(&application(url, "prod", path), &"main".parse().unwrap());
             refusal.map(|refusal| refusal.reason)
         };
         assert_eq!(asked("https://h/r", "apps/web"), None);

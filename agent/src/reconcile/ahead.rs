@@ -256,32 +256,18 @@ pub fn answer(
 
 #[cfg(test)]
 mod tests {
-    use flotilla_shared::assignment::{
-        ApplicationAssignment, Assignment, Renderer, SyncPolicy, Tombstone,
-    };
+    use flotilla_shared::assignment::{ApplicationAssignment, Assignment, Tombstone};
     use flotilla_shared::id::{Epoch, Generation};
     use flotilla_shared::reason::Reason;
     use jiff::Timestamp;
 
     use super::*;
+    use crate::policy::samples::application;
 
-    fn application(repository: &str) -> Box<ApplicationAssignment> {
-        Box::new(ApplicationAssignment {
-            revision: Revision {
-                repository: repository.parse().unwrap(),
-                branch: "prod".parse().unwrap(),
-                commit: "a".repeat(40).parse().unwrap(),
-            },
-            url: format!("https://h/{repository}").parse().unwrap(),
-            path: "apps".parse().unwrap(),
-            renderer: Renderer::Auto,
-            sync_policy: SyncPolicy::default(),
-            depends_on: Vec::new(),
-            substitute: false,
-            rollout: String::new(),
-            namespace: String::new(),
-            helm: None,
-        })
+    fn sample(repository: &str) -> Box<ApplicationAssignment> {
+        let mut one = application(&format!("https://h/{repository}"), "prod", "apps");
+        one.revision.repository = repository.parse().unwrap();
+        Box::new(one)
     }
 
     fn assigned() -> DecodedAssignment {
@@ -295,9 +281,9 @@ mod tests {
             environment: "prod".parse().unwrap(),
             issued_at: Timestamp::UNIX_EPOCH,
             applications: [
-                ("api".parse().unwrap(), application("fleet")),
-                ("base".parse().unwrap(), application("platform")),
-                ("web".parse().unwrap(), application("fleet")),
+                ("api".parse().unwrap(), sample("fleet")),
+                ("base".parse().unwrap(), sample("platform")),
+                ("web".parse().unwrap(), sample("fleet")),
             ]
             .into(),
             tombstones: [("old".parse().unwrap(), gone)].into(),
