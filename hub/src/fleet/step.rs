@@ -127,9 +127,10 @@ impl Fleet {
             Event::ClusterPut(name, mut record) => {
                 self.mark_dirty(&name);
                 let cluster = self.clusters.entry(name.clone()).or_default();
-                // Pins and suspensions are a person's word; they end by another one, not by an enrolment.
+                // What a person said of it ends by another word, not by an enrolment.
                 record.pin = cluster.record.pin.take();
                 record.suspended = cluster.record.suspended.take();
+                record.let_go = cluster.record.let_go;
                 // Likewise certificates: what was issued meanwhile is not forgotten.
                 record.credential = std::mem::take(&mut cluster.record.credential);
                 if let (Some(key), None) = (cluster.record.pending.take(), &record.pending) {

@@ -679,3 +679,16 @@ fn a_hub_that_has_read_half_of_its_branches_begins_nothing() {
     world.push("second", "prod", 1);
     assert_eq!(world.rollout().target.len(), 3, "with the fleet file");
 }
+
+/// Enrolling again brings a record of its own; what people decided about the cluster stays.
+#[test]
+fn what_people_decided_about_a_cluster_outlives_its_enrolment() {
+    let mut world = World::settled(&file("maxConcurrent: 3", "approvals: 0", "prod"));
+    world.act(&Action::Suspend(name("p1"))).unwrap();
+    let cluster = world.fleet.clusters.get_mut(&name("p1")).unwrap();
+    cluster.record.let_go = Some(Epoch(1));
+    world.step(put("p1", "prod", None));
+    let record = &world.fleet.clusters()[&name("p1")].record;
+    assert_eq!(record.let_go, Some(Epoch(1)));
+    assert!(record.suspended.is_some());
+}
