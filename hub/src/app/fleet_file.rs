@@ -19,8 +19,6 @@ use crate::spec::{self, Spec};
 /// How often the fleet file is looked at. A ConfigMap's swap of links changes no time stamp that can
 /// be trusted, so its text is read and compared.
 const FILE_INTERVAL: Duration = Duration::from_secs(1);
-/// Largest fleet file.
-const MAX_FLEET_FILE: u64 = 8 << 20;
 
 /// Reads and checks a fleet file.
 ///
@@ -31,9 +29,10 @@ pub fn read(path: &Path) -> Result<(Spec, String), String> {
     let size = std::fs::metadata(path)
         .map_err(|error| format!("{name}: {error}"))?
         .len();
-    if size > MAX_FLEET_FILE {
+    if size > spec::MAX_FILE_BYTES as u64 {
         return Err(format!(
-            "{name}: {size} bytes are more than the {MAX_FLEET_FILE} allowed"
+            "{name}: {size} bytes are more than the {} allowed",
+            spec::MAX_FILE_BYTES
         ));
     }
     let text = std::fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))?;

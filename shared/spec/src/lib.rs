@@ -29,6 +29,9 @@ pub use strategy::{
 };
 pub use template::{PathTemplate, TemplateError};
 
+/// Largest fleet file that a hub takes, bytes.
+pub const MAX_FILE_BYTES: usize = 8 << 20;
+
 /// Everything the hub was told, valid as a whole.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Spec {

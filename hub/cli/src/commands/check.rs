@@ -6,6 +6,7 @@ use std::path::Path;
 use flotilla_proto::v1;
 use flotilla_shared::digest::Digest;
 use flotilla_shared::findings::{Findings, Outcome};
+use flotilla_spec::MAX_FILE_BYTES;
 use jiff::Timestamp;
 
 use super::Reach;
@@ -17,9 +18,6 @@ use crate::error::Error;
 use crate::printer::Printer;
 use crate::render::Tone;
 use crate::view::{Cluster, Environment, Hub};
-
-/// Largest fleet file, as the hub takes it.
-const MAX_FLEET_FILE: u64 = 8 << 20;
 
 /// Looks, prints, and says by the exit code how it stands.
 pub(super) async fn run(reach: &Reach, args: CheckArgs, printer: &Printer) -> Result<(), Error> {
@@ -137,12 +135,12 @@ pub(super) fn read_fleet_file(path: &Path) -> Fact<Vec<u8>> {
     let name = path.display().to_string();
     let mut text = Vec::new();
     std::fs::File::open(path)
-        .and_then(|file| file.take(MAX_FLEET_FILE + 1).read_to_end(&mut text))
+        .and_then(|file| file.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut text))
         .map_err(|error| Missing {
             why: format!("{name}: {error}"),
             hint: String::new(),
         })?;
-    if text.len() as u64 > MAX_FLEET_FILE {
+    if text.len() > MAX_FILE_BYTES {
         return Err(Missing {
             why: format!("{name}: larger than the 8 MiB that a hub takes"),
             hint: String::new(),

@@ -13,8 +13,6 @@ use super::Operators;
 use crate::fleet::{ClusterChange, EnvironmentChange};
 use crate::spec;
 
-/// Largest fleet file, as the hub itself takes it.
-const MAX_FLEET_FILE: usize = 8 << 20;
 /// Errors of a file that are told.
 const MAX_ERRORS: usize = 20;
 /// Longest line about one of them.
@@ -60,9 +58,10 @@ async fn text(mut parts: Streaming<v1::CompareFleetFileRequest>) -> Result<Strin
     let mut text = Vec::new();
     while let Some(part) = parts.next().await {
         let part = part?.part;
-        if text.len() + part.len() > MAX_FLEET_FILE {
+        if text.len() + part.len() > spec::MAX_FILE_BYTES {
             return Err(Status::invalid_argument(format!(
-                "the fleet file has more than the {MAX_FLEET_FILE} bytes that a hub takes"
+                "the fleet file has more than the {} bytes that a hub takes",
+                spec::MAX_FILE_BYTES
             )));
         }
         text.extend_from_slice(&part);
