@@ -26,6 +26,7 @@ use flotilla_shared::assignment::{
 };
 use flotilla_shared::health::SyncState;
 use flotilla_shared::id::{ApplicationName, Epoch, Generation};
+use flotilla_shared::reason::Reason;
 use flotilla_shared::report::Report;
 use flotilla_shared::revision::Revision;
 use flotilla_shared::wire::DecodedAssignment;
@@ -451,12 +452,15 @@ impl World {
         }
     }
 
-    /// A name whose objects went to others ends.
+    /// A name whose objects went to others ends: with its last object, or as removed where that was said.
     async fn ended(&self) {
         let wanted = self.wanted();
         let is_done = |report: &Report| {
             report.applications.iter().all(|(name, one)| {
                 self.assigned.contains_key(name.as_str())
+                    || (one.reason == Some(Reason::Removed)
+                        && self.tombstones.contains_key(name.as_str())
+                        && one.objects.is_empty())
                     || (one.sync == SyncState::Orphaned
                         && one
                             .objects
