@@ -1,6 +1,7 @@
 //! What outside bytes may not do, one function for each parser. They say more than "no panic": what is
 //! taken is taken the same way twice, stays inside its bounds, and proves what it should.
 
+mod charts;
 mod helm;
 mod said;
 
@@ -78,6 +79,7 @@ pub(crate) fn yaml(data: &[u8]) {
     }
 }
 
+pub(crate) use charts::{chart_index, chart_registry};
 pub(crate) use helm::{helm_archive, helm_schema, helm_semver, helm_template, helm_values};
 
 /// The fleet file.

@@ -203,6 +203,16 @@ fn versions_and_constraints_of_helm() {
 }
 
 #[test]
+fn indexes_of_chart_repositories() {
+    check("chart_index", 1, targets::chart_index);
+}
+
+#[test]
+fn what_charts_and_registries_say_of_each_other() {
+    check("chart_registry", 1, targets::chart_registry);
+}
+
+#[test]
 fn values_files_of_helm() {
     check("helm_values", 2, targets::helm_values);
 }

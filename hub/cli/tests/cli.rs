@@ -12,6 +12,8 @@ mod book;
 mod chart;
 #[path = "cli/chart_servers.rs"]
 mod chart_servers;
+#[path = "cli/chart_trust.rs"]
+mod chart_trust;
 #[path = "cli/check.rs"]
 mod check;
 #[path = "cli/commands.rs"]

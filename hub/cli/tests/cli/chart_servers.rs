@@ -212,7 +212,10 @@ fn a_login_stays_with_its_host() {
 }
 
 /// A registry with `team/web` in two versions, which gives tokens to `ci` only.
-fn registry(change: impl Fn(&str, Reply) -> Reply + Send + Sync + 'static, blobs: &str) -> Server {
+pub(crate) fn registry(
+    change: impl Fn(&str, Reply) -> Reply + Send + Sync + 'static,
+    blobs: &str,
+) -> Server {
     let blobs = blobs.to_owned();
     let own = std::sync::Arc::new(parking_lot::Mutex::new(String::new()));
     let address = std::sync::Arc::clone(&own);
@@ -220,12 +223,13 @@ fn registry(change: impl Fn(&str, Reply) -> Reply + Send + Sync + 'static, blobs
         let path = asked.path.split('?').next().unwrap_or_default();
         if path == "/token" {
             let authorization = asked.authorization.as_deref().unwrap_or_default();
-            return match authorization.starts_with("Basic ")
-                && asked.path.contains("scope=repository%3Ateam%2Fweb%3Apull")
-            {
+            let is_good = authorization.starts_with("Basic ")
+                && asked.path.contains("scope=repository%3Ateam%2Fweb%3Apull");
+            let reply = match is_good {
                 true => Reply::ok("{\"token\": \"t0k3n\"}"),
                 false => Reply::status(401),
             };
+            return change(path, reply);
         }
         if asked.authorization.as_deref() != Some("Bearer t0k3n") {
             let challenge = format!(

@@ -1,7 +1,7 @@
 //! Repositories and registries of charts in this process, kind and hostile ones.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -47,23 +47,49 @@ impl Reply {
 pub(crate) struct Server {
     /// `127.0.0.1:port`
     pub(crate) address: String,
+    scheme: &'static str,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Server {
     pub(crate) fn start(reply: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+        Self::serve("http", reply, |stream, asked, reply| {
+            answer(stream, asked, reply)
+        })
+    }
+
+    /// With TLS.
+    pub(crate) fn start_tls(
+        tls: Arc<rustls::ServerConfig>,
+        reply: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        Self::serve("https", reply, move |stream, asked, reply| {
+            let connection = rustls::ServerConnection::new(Arc::clone(&tls)).unwrap();
+            let mut stream = rustls::StreamOwned::new(connection, stream);
+            answer(&mut stream, asked, reply)?;
+            stream.conn.send_close_notify();
+            stream.flush()
+        })
+    }
+
+    fn serve<R: Fn(&Asked) -> Reply + Send + Sync + 'static>(
+        scheme: &'static str,
+        reply: R,
+        serve: impl Fn(TcpStream, &Mutex<Vec<Asked>>, &R) -> std::io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = Self {
             address: listener.local_addr().unwrap().to_string(),
+            scheme,
             asked: Arc::default(),
         };
-        let (asked, reply) = (Arc::clone(&server.asked), Arc::new(reply));
+        let (asked, with) = (Arc::clone(&server.asked), Arc::new((reply, serve)));
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let (asked, reply) = (Arc::clone(&asked), Arc::clone(&reply));
+                let (asked, with) = (Arc::clone(&asked), Arc::clone(&with));
                 std::thread::spawn(move || {
                     // The client may go away whenever it likes.
-                    let _ = answer(stream, &asked, &*reply);
+                    let _ = with.1(stream, &asked, &with.0);
                 });
             }
         });
@@ -71,7 +97,7 @@ impl Server {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     pub(crate) fn asked(&self) -> Vec<Asked> {
@@ -80,11 +106,11 @@ impl Server {
 }
 
 fn answer(
-    mut stream: TcpStream,
+    mut stream: impl Read + Write,
     asked: &Mutex<Vec<Asked>>,
-    reply: &(dyn Fn(&Asked) -> Reply + Send + Sync),
+    reply: impl Fn(&Asked) -> Reply,
 ) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
+    let mut reader = BufReader::new(&mut stream);
     let mut first = String::new();
     reader.read_line(&mut first)?;
     let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
@@ -178,6 +204,13 @@ pub(crate) fn index(entries: &[(&str, &str, String, Option<String>)]) -> String 
 
 /// A repository that has these charts and is honest about them.
 pub(crate) fn honest(charts: &[(&'static str, &'static str)]) -> Server {
+    Server::start(honestly(charts))
+}
+
+/// How one answers that has these charts and is honest about them.
+pub(crate) fn honestly(
+    charts: &[(&'static str, &'static str)],
+) -> impl Fn(&Asked) -> Reply + Send + Sync + 'static {
     let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     let mut entries = Vec::new();
     for (name, version) in charts {
@@ -189,10 +222,10 @@ pub(crate) fn honest(charts: &[(&'static str, &'static str)]) -> Server {
         "/charts/index.yaml".to_owned(),
         index(&entries).into_bytes(),
     );
-    Server::start(move |asked| match files.get(&asked.path) {
+    move |asked| match files.get(&asked.path) {
         Some(bytes) => Reply::ok(bytes.clone()),
         None => Reply::status(404),
-    })
+    }
 }
 
 /// A repository with one chart, `web` 1.0.0, whose index says that, and which answers like this.
@@ -262,6 +295,8 @@ impl Workshop {
         command
             .current_dir(self.root.path())
             .env("HOME", self.root.path())
+            // Credential helpers of its own come first.
+            .env("PATH", self.search_path())
             .env("GNUPGHOME", self.path("gnupg"));
         for name in [
             "XDG_CONFIG_HOME",
@@ -280,6 +315,12 @@ impl Workshop {
             command.env_remove(name);
         }
         command
+    }
+
+    fn search_path(&self) -> std::ffi::OsString {
+        let system = std::env::var_os("PATH").unwrap_or_default();
+        let own = std::iter::once(self.path("bin"));
+        std::env::join_paths(own.chain(std::env::split_paths(&system))).unwrap()
     }
 
     /// `flotilla chart ...`

@@ -2,7 +2,7 @@
 
 /// A challenge.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Challenge {
+pub enum Challenge {
     /// Name and password with each request.
     Basic,
     /// A token from somebody else.
@@ -21,7 +21,8 @@ const MAX: usize = 8 << 10;
 
 impl Challenge {
     /// The first challenge of a header that is understood.
-    pub(crate) fn parse(header: &str) -> Option<Self> {
+    #[must_use]
+    pub fn parse(header: &str) -> Option<Self> {
         let header = header.trim();
         if header.len() > MAX {
             return None;

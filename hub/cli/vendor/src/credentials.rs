@@ -164,7 +164,11 @@ async fn ask(name: &str, address: &str) -> Result<Option<Known>, Error> {
     let (stdin, stdout) = (helper.stdin.take(), helper.stdout.take());
     let talk = async {
         if let Some(mut stdin) = stdin {
-            stdin.write_all(address.as_bytes()).await?;
+            match stdin.write_all(address.as_bytes()).await {
+                // It knows one login, and does not ask for which.
+                Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+                written => written?,
+            }
         }
         let mut answer = Vec::new();
         if let Some(stdout) = stdout {
@@ -176,6 +180,10 @@ async fn ask(name: &str, address: &str) -> Result<Option<Known>, Error> {
         .await
         .map_err(|_| failed("does not answer"))?
         .map_err(|error| failed(&format!("failed: {error}")))?;
+    // It is cut off then, whatever it says of how it ended.
+    if answer.len() as u64 >= MAX_ANSWER {
+        return Err(failed("gives no answer that is understood"));
+    }
     // It has no login for this one; what else went wrong shows when the registry refuses.
     if !status.success() {
         return Ok(None);

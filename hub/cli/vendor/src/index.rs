@@ -7,22 +7,27 @@ use crate::choose;
 
 /// One version of a chart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub(crate) version: String,
-    pub(crate) urls: Vec<String>,
+pub struct Entry {
+    /// As it stands there; it can be read as one.
+    pub version: String,
+    /// Where its archive is; relative to the index.
+    pub urls: Vec<String>,
     /// SHA-256 in lower-case hexadecimal.
-    pub(crate) digest: Option<String>,
+    pub digest: Option<String>,
 }
 
 /// What a repository offers.
 #[derive(Debug)]
-pub(crate) struct Index {
+pub struct Index {
     entries: Map,
 }
 
 impl Index {
     /// Reads one, JSON or YAML.
-    pub(crate) fn parse(text: &[u8]) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// Why it is none, for a message that names the address.
+    pub fn parse(text: &[u8]) -> Result<Self, String> {
         let text = text.trim_ascii();
         if text.is_empty() {
             return Err("it is empty".to_owned());
@@ -53,7 +58,8 @@ impl Index {
     }
 
     /// The versions of a chart, newest first; none: it has no such chart.
-    pub(crate) fn versions(&self, name: &str) -> Option<Vec<Entry>> {
+    #[must_use]
+    pub fn versions(&self, name: &str) -> Option<Vec<Entry>> {
         let Some(Value::List(list)) = self.entries.get(name) else {
             return None;
         };

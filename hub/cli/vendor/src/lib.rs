@@ -36,8 +36,11 @@ mod sources;
 pub mod tar;
 mod vendor;
 
+pub use challenge::Challenge;
 pub use config::Config;
 pub use error::Error;
+pub use index::{Entry, Index};
 pub use outdated::outdated;
+pub use reference::{Reference, tag};
 pub use report::{Change, Checked, LockChange, Outdated, Standing, Vendored, VendoredChart};
 pub use vendor::{Request, Versions, vendor};

@@ -3,16 +3,19 @@
 
 /// A repository of a registry.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Reference {
+pub struct Reference {
     /// `host` or `host:port`.
-    pub(crate) registry: String,
+    pub registry: String,
     /// `team/web`.
-    pub(crate) repository: String,
+    pub repository: String,
 }
 
 impl Reference {
     /// Of `oci://registry/team` and a chart's name.
-    pub(crate) fn new(url: &str, chart: &str) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// Why they name no repository of a registry.
+    pub fn new(url: &str, chart: &str) -> Result<Self, String> {
         let rest = url.strip_prefix("oci://").unwrap_or(url);
         let rest = rest.trim_end_matches('/');
         let (registry, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -36,7 +39,8 @@ impl Reference {
     }
 
     /// Where its API is.
-    pub(crate) fn host(&self) -> &str {
+    #[must_use]
+    pub fn host(&self) -> &str {
         match self.registry.as_str() {
             "docker.io" | "index.docker.io" => "registry-1.docker.io",
             other => other,
@@ -83,7 +87,10 @@ fn is_part(part: &str) -> bool {
 }
 
 /// The tag of a version: `+` may stand in none.
-pub(crate) fn tag(version: &str) -> Result<String, String> {
+///
+/// # Errors
+/// When a registry could not have such a tag.
+pub fn tag(version: &str) -> Result<String, String> {
     let tag = version.replace('+', "_");
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
     if tag.is_empty() || tag.len() > 128 || !tag.bytes().all(allowed) || tag.starts_with(['.', '-'])
