@@ -86,6 +86,26 @@ fn process(program: &Path, arguments: &[&str]) -> Duration {
     })
 }
 
+/// KiB of a line of `/proc/self/status`.
+fn status(field: &str) -> u64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(field)?.strip_prefix(":"));
+    let number = line.and_then(|rest| rest.split_whitespace().next());
+    number.unwrap().parse().unwrap()
+}
+
+/// KiB that a run needs at most beside what is resident before it. Some memory of runs before may be used
+/// again, so that the first of a process says most.
+fn above_the_tree<T>(run: impl FnOnce() -> T) -> u64 {
+    let before = status("VmRSS");
+    // Begins the peak anew (proc(5)).
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+    std::hint::black_box(run());
+    status("VmHWM").saturating_sub(before)
+}
+
 fn main() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/conformance/helm/charts");
     let named = |variable: &str| std::env::var_os(variable).map(PathBuf::from);
@@ -103,6 +123,17 @@ fn main() {
         let mut files = Vec::new();
         folder(&path, &path, &mut files);
         let release = release();
+        let memory = above_the_tree(|| {
+            let chart = Chart::from_folder(files.clone()).unwrap();
+            let rendered = render(chart, &Map::new(), &release).unwrap();
+            rendered.print(&Print::default()).unwrap().len()
+        });
+        line(
+            &format!("{name}: peak resident above the tree"),
+            &format!("{:.1} MiB", memory as f64 / 1024.0),
+            "64 MiB",
+            memory < 64 << 10,
+        );
         let whole = median(15, || {
             let chart = Chart::from_folder(files.clone()).unwrap();
             let rendered = render(chart, &Map::new(), &release).unwrap();
