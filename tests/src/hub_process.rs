@@ -13,6 +13,8 @@ pub struct HubProcess {
     child: Child,
     /// Where it listens.
     pub address: String,
+    /// Where its pages are.
+    pub pages: Option<String>,
 }
 
 impl HubProcess {
@@ -27,6 +29,20 @@ impl HubProcess {
         listen: &str,
         files: Option<u32>,
     ) -> anyhow::Result<Self> {
+        Self::start_with(programs, directory, listen, files, None).await
+    }
+
+    /// Likewise; with `oidc`, a file about an issuer, it serves pages.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start_with(
+        programs: &Path,
+        directory: &Path,
+        listen: &str,
+        files: Option<u32>,
+        oidc: Option<&Path>,
+    ) -> anyhow::Result<Self> {
         let program = programs.join("flotilla-hub");
         let mut command = match files {
             None => Command::new(program),
@@ -37,21 +53,34 @@ impl HubProcess {
                 shell
             }
         };
-        let mut child = command
+        let command = command
             .args(["--log", "error", "run", "--poll-interval", "5s"])
             .args(["--listen", listen])
             .arg("--data-dir")
             .arg(directory.join("hub"))
             .arg("--fleet")
-            .arg(directory.join("fleet.yaml"))
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
+            .arg(directory.join("fleet.yaml"));
+        if let Some(file) = oidc {
+            command.args(["--web-listen", "127.0.0.1:0", "--oidc-config-file"]);
+            command.arg(file);
+        }
+        let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
         let out = child.stdout.take().context("no standard output")?;
         let mut lines = tokio::io::BufReader::new(out).lines();
-        let line = lines.next_line().await?.context("the hub ended")?;
-        let address = line.rsplit(' ').next().unwrap_or_default().to_owned();
-        Ok(Self { child, address })
+        let mut last = async || {
+            let line = lines.next_line().await?.context("the hub ended")?;
+            anyhow::Ok(line.rsplit(' ').next().unwrap_or_default().to_owned())
+        };
+        let address = last().await?;
+        let pages = match oidc {
+            Some(_) => Some(last().await?),
+            None => None,
+        };
+        Ok(Self {
+            child,
+            address,
+            pages,
+        })
     }
 
     /// What it has used.

@@ -11,6 +11,7 @@ pub mod in_process;
 pub mod installation;
 pub mod issuer;
 pub mod kubeconfig;
+pub mod open_pages;
 pub mod postgres;
 pub mod programs;
 pub mod proxy;

@@ -26,6 +26,8 @@ use flotilla_shared::plan::{ApplicationChanges, Change, ClusterPlan};
 use flotilla_shared::tls;
 use flotilla_tests::git_server::GitServer;
 use flotilla_tests::hub_process::HubProcess;
+use flotilla_tests::issuer::Issuer;
+use flotilla_tests::open_pages::{self, OpenPages};
 use flotilla_tests::repository::Repository;
 use flotilla_tests::simulated::{Agent, Enrolled, Seen};
 use flotilla_tests::{eventually, programs};
@@ -55,6 +57,9 @@ struct Args {
     /// Plans of a commit, with three different answers, one of them while a commit is delivered.
     #[arg(long)]
     plan: bool,
+    /// Pages that people leave open, half of them the first screen; what they cost beside a rollout.
+    #[arg(long, default_value_t = 0)]
+    pages: u8,
     /// Milliseconds from an assignment to its report.
     #[arg(long, default_value_t = 0)]
     work: u64,
@@ -76,6 +81,9 @@ fn fleet_file(args: &Args, url: &str) -> String {
     text.push_str("applications:\n- {name: web, repository: fleet, path: 'apps'}\n");
     text
 }
+
+/// What a commit and its reports cost is counted over so long, with and without open pages.
+const WINDOW: Duration = Duration::from_secs(20);
 
 type Api = FleetServiceClient<Channel>;
 
@@ -141,7 +149,15 @@ async fn main() -> anyhow::Result<()> {
         })
         .collect::<anyhow::Result<_>>()?;
     let enrolled = Enrolled::new(&directory.path().join("hub"), &clusters).await?;
-    let mut hub = HubProcess::start(&programs, directory.path(), "127.0.0.1:0", None).await?;
+    let issuer = Issuer::start().await?;
+    let oidc = directory.path().join("oidc.yaml");
+    open_pages::let_in(&issuer, &oidc)?;
+    let oidc = (args.pages > 0).then_some(oidc.as_path());
+    let start = |listen: String| {
+        let (programs, directory) = (&programs, directory.path());
+        async move { HubProcess::start_with(programs, directory, &listen, None, oidc).await }
+    };
+    let mut hub = start("127.0.0.1:0".to_owned()).await?;
     let mut calls = api(&hub, &enrolled).await?;
     let empty = hub.usage();
 
@@ -176,22 +192,44 @@ async fn main() -> anyhow::Result<()> {
         full.cpu
     );
 
-    for round in 0..3 {
-        repository.write("apps/web.yaml", &format!("# {round}\n"))?;
-        repository.push("next", &branches)?;
-        seen.delivered.lock().clear();
-        let before = hub.usage();
-        let pushed = Instant::now();
-        calls.refresh(v1::RefreshRequest::default()).await?;
-        let delivered = delivered(&seen, wanted, pushed, limit).await?;
-        settle(&mut calls, wanted, limit).await?;
-        let settled = pushed.elapsed();
-        let after = hub.usage();
-        percentiles("commit to delivery", delivered);
-        println!(
-            "all reports absorbed and durable {settled:?} after the commit; {:?} of the hub's CPU",
-            after.cpu.saturating_sub(before.cpu)
-        );
+    for opened in [0, args.pages] {
+        let pages = match (opened, &hub.pages) {
+            (1.., Some(link)) => {
+                let address = link.trim_start_matches("http://").trim_end_matches('/');
+                let open = OpenPages::open(address, opened, &["/", "/env/env-0"]).await?;
+                println!("{opened} pages are open");
+                Some(open)
+            }
+            _ => None,
+        };
+        for round in 0..3 {
+            repository.write("apps/web.yaml", &format!("# {opened} {round}\n"))?;
+            repository.push("next", &branches)?;
+            seen.delivered.lock().clear();
+            let before = hub.usage();
+            let pushed = Instant::now();
+            calls.refresh(v1::RefreshRequest::default()).await?;
+            let delivered = delivered(&seen, wanted, pushed, limit).await?;
+            settle(&mut calls, wanted, limit).await?;
+            let settled = pushed.elapsed();
+            percentiles("commit to delivery", delivered);
+            println!(
+                "all reports absorbed and durable {settled:?} after the commit; {:?} of the hub's CPU",
+                hub.usage().cpu.saturating_sub(before.cpu)
+            );
+            if args.pages > 0 {
+                tokio::time::sleep(WINDOW.saturating_sub(pushed.elapsed())).await;
+                let used = hub.usage().cpu.saturating_sub(before.cpu);
+                println!("{WINDOW:?} around the commit: {used:?} of the hub's CPU");
+            }
+        }
+        if let Some(pages) = pages {
+            let (pages, bytes) = pages.heard();
+            println!("readers were sent {pages} pages, {} KiB", bytes / 1024);
+        }
+        if args.pages == 0 {
+            break;
+        }
     }
     if args.plan {
         *seen.plans.lock() = three_answers()?;
@@ -242,7 +280,7 @@ async fn main() -> anyhow::Result<()> {
         hub.kill().await?;
         let killed = Instant::now();
         *seen.slowest_connect.lock() = Duration::ZERO;
-        hub = HubProcess::start(&programs, directory.path(), &address, None).await?;
+        hub = start(address).await?;
         println!(
             "hub serves again {:?} after it was killed",
             killed.elapsed()

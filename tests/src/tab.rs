@@ -1,6 +1,7 @@
 //! A browser's tab without a browser: cookies, redirects, forms. For tests of what a browser is told.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use anyhow::Context as _;
 use reqwest::{Method, RequestBuilder, StatusCode};
@@ -33,8 +34,17 @@ impl Tab {
     /// # Errors
     /// When there is no TLS.
     pub fn new(origin: &str, address: &str) -> anyhow::Result<Self> {
+        Self::of(origin, address, None)
+    }
+
+    /// Empty, of somebody at an address of their own.
+    ///
+    /// # Errors
+    /// When there is no TLS.
+    pub fn of(origin: &str, address: &str, from: Option<IpAddr>) -> anyhow::Result<Self> {
         flotilla_shared::tls::install_provider();
         let client = reqwest::Client::builder()
+            .local_address(from)
             .redirect(reqwest::redirect::Policy::none())
             .timeout(std::time::Duration::from_secs(60))
             .build()?;

@@ -1,0 +1,102 @@
+//! Pages that people leave open, without browsers: each logs in, and reads its stream of changes.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use reqwest::{Method, StatusCode};
+use tokio::task::JoinSet;
+
+use crate::eventually;
+use crate::issuer::Issuer;
+use crate::tab::Tab;
+
+/// Longest until a page is open.
+const LIMIT: Duration = Duration::from_secs(60);
+/// Longer than any run.
+const OPEN: Duration = Duration::from_secs(3600);
+
+/// Readers; they leave with this value.
+pub struct OpenPages {
+    heard: Arc<Heard>,
+    _readers: JoinSet<()>,
+}
+
+/// What all readers were sent.
+#[derive(Debug, Default)]
+struct Heard {
+    pages: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// Writes the hub's file about an issuer whose person is an admin.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn let_in(issuer: &Issuer, file: &Path) -> anyhow::Result<()> {
+    issuer.with(|state| {
+        state.user = "ada@example.org".to_owned();
+        state.groups = vec!["sre".to_owned()];
+    });
+    let grants = "grants: [{group: sre, role: admin}]";
+    let text = format!("issuer: {}\nclientId: flotilla\n{grants}\n", issuer.url);
+    Ok(std::fs::write(file, text)?)
+}
+
+impl OpenPages {
+    /// So many people, each with a session and an address of their own, open the paths in turn.
+    ///
+    /// # Errors
+    /// When one is not let in.
+    pub async fn open(address: &str, count: u8, paths: &[&'static str]) -> anyhow::Result<Self> {
+        let heard = Arc::new(Heard::default());
+        let mut readers = JoinSet::new();
+        for (number, path) in (0..count).zip(paths.iter().cycle()) {
+            let from = IpAddr::V4(Ipv4Addr::new(127, 0, 1, number));
+            let mut tab = Tab::of(&format!("http://{address}"), address, Some(from))?;
+            // The hub asks the issuer for its keys beside.
+            let limit = tokio::time::Instant::now() + LIMIT;
+            while tab.open(path).await?.status != StatusCode::OK {
+                anyhow::ensure!(
+                    tokio::time::Instant::now() < limit,
+                    "{path} did not open within {LIMIT:?}"
+                );
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            let request = tab.request(Method::GET, &format!("/events?page={path}"));
+            let mut stream = request.timeout(OPEN).send().await?.error_for_status()?;
+            let heard = Arc::clone(&heard);
+            readers.spawn(async move {
+                while let Ok(Some(chunk)) = stream.chunk().await {
+                    let bytes = chunk.len() as u64;
+                    heard.bytes.fetch_add(bytes, Ordering::Relaxed);
+                    let pages = chunk
+                        .windows(b"event: page".len())
+                        .filter(|window| window == b"event: page");
+                    heard
+                        .pages
+                        .fetch_add(pages.count() as u64, Ordering::Relaxed);
+                }
+            });
+        }
+        eventually("every reader has its page", LIMIT, || async {
+            (heard.pages.load(Ordering::Relaxed) >= u64::from(count)).then_some(())
+        })
+        .await
+        .context("pages that stay open")?;
+        Ok(Self {
+            heard,
+            _readers: readers,
+        })
+    }
+
+    /// Pages that were sent anew, and bytes of all, since they were opened.
+    #[must_use]
+    pub fn heard(&self) -> (u64, u64) {
+        let read = |one: &AtomicU64| one.load(Ordering::Relaxed);
+        (read(&self.heard.pages), read(&self.heard.bytes))
+    }
+}
