@@ -361,6 +361,9 @@ async fn decide(start: Start) -> anyhow::Result<Vec<JoinHandle<()>>> {
         started_at,
         relay: crate::serve::relay::Relay::default(),
         plans: crate::serve::planning::Plans::default(),
+        mover: config
+            .push
+            .map(|credential| Arc::new(promote::Mover::new(credential, Arc::clone(&refresh)))),
         refresh: Arc::clone(&refresh),
         fleet_file: Arc::clone(&fleet_file),
     });
@@ -429,8 +432,8 @@ async fn decide(start: Start) -> anyhow::Result<Vec<JoinHandle<()>>> {
         };
         tasks.push(tokio::spawn(webhook::serve(listener, hooks, stop.clone())));
     }
-    if let Some(credential) = config.push {
-        let promoter = promote::run(handle.clone(), credential, refresh, stop.clone());
+    if let Some(mover) = &context.mover {
+        let promoter = promote::run(handle.clone(), Arc::clone(mover), stop.clone());
         tasks.push(tokio::spawn(promoter));
     }
     tasks.extend(telling.map(tokio::spawn));

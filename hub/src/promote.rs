@@ -19,7 +19,7 @@ use tokio::process::Command;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::driver::Handle;
+use crate::driver::{Handle, Refused, Stopped};
 use crate::fleet::gates::Gate;
 use crate::fleet::{Action, AuditEntry, Event, Fleet};
 
@@ -124,13 +124,83 @@ pub fn due(fleet: &Fleet, now: Timestamp) -> Vec<Due> {
     all
 }
 
-/// Promotes until stopped.
-pub async fn run(
-    handle: Handle,
+/// Moves branches with the hub's credential, one at a time, whoever asks.
+pub struct Mover {
     credential: Credential,
     refresh: Arc<Notify>,
-    stop: CancellationToken,
-) {
+    one_at_a_time: tokio::sync::Mutex<()>,
+}
+
+/// Why a branch stays where it is.
+#[derive(Debug, thiserror::Error)]
+pub enum NotMoved {
+    /// It cannot be noted, so that it must not happen.
+    #[error(transparent)]
+    Unnoted(#[from] Refused),
+    /// The Git server said no, or was not reached; the audit log says so, too.
+    #[error("{0}")]
+    Push(String),
+    /// The hub is stopping.
+    #[error("the hub is stopping")]
+    Stopping,
+}
+
+impl From<Stopped> for NotMoved {
+    fn from(_: Stopped) -> Self {
+        Self::Stopping
+    }
+}
+
+impl Mover {
+    /// `refresh` is told when a branch has moved.
+    #[must_use]
+    pub fn new(credential: Credential, refresh: Arc<Notify>) -> Self {
+        Self {
+            credential,
+            refresh,
+            one_at_a_time: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Notes who moves a branch and why, and moves it; what the Git server refuses is noted as well.
+    ///
+    /// # Errors
+    /// Why it stays where it is.
+    pub async fn promote(
+        &self,
+        handle: &Handle,
+        due: &Due,
+        by: &str,
+        why: &str,
+    ) -> Result<(), NotMoved> {
+        let _turn = self.one_at_a_time.lock().await;
+        let action = Action::Promote {
+            environment: due.environment.clone(),
+            commit: due.commit.clone(),
+        };
+        handle.act(action, by, why).await??;
+        let environment = &due.environment;
+        match push(&self.credential, due).await {
+            Ok(()) => {
+                tracing::info!(%environment, commit = due.commit.short(), by, "promoted");
+                self.refresh.notify_one();
+                Ok(())
+            }
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::error!(%environment, error, by, "cannot promote");
+                let entry = refusal(due, &error, Timestamp::now());
+                if let Err(error) = handle.commit(Event::Tick, entry).await? {
+                    tracing::warn!(%error, "cannot note a refusal");
+                }
+                Err(NotMoved::Push(error))
+            }
+        }
+    }
+}
+
+/// Promotes until stopped.
+pub async fn run(handle: Handle, mover: Arc<Mover>, stop: CancellationToken) {
     let mut refused: Vec<Due> = Vec::new();
     loop {
         tokio::select! {
@@ -146,40 +216,12 @@ pub async fn run(
             if refused.contains(&one) {
                 continue;
             }
-            let action = Action::Promote {
-                environment: one.environment.clone(),
-                commit: one.commit.clone(),
-            };
             let why = "proven in the environment before";
-            match handle.act(action, "hub", why).await {
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => {
-                    tracing::warn!(%error, "cannot note a promotion");
-                    continue;
-                }
-                Err(_) => return,
-            }
-            match push(&credential, &one).await {
-                Ok(()) => {
-                    tracing::info!(
-                        environment = %one.environment,
-                        commit = one.commit.short(),
-                        "promoted"
-                    );
-                    refresh.notify_one();
-                }
-                Err(error) => {
-                    let error = format!("{error:#}");
-                    let environment = &one.environment;
-                    tracing::error!(%environment, error, "cannot promote");
-                    let entry = refusal(&one, &error, Timestamp::now());
-                    match handle.commit(Event::Tick, entry).await {
-                        Ok(Ok(_)) => {}
-                        Ok(Err(error)) => tracing::warn!(%error, "cannot note a refusal"),
-                        Err(_) => return,
-                    }
-                    refused.push(one);
-                }
+            match mover.promote(&handle, &one, "hub", why).await {
+                Ok(()) => {}
+                Err(NotMoved::Push(_)) => refused.push(one),
+                Err(NotMoved::Unnoted(error)) => tracing::warn!(%error, "cannot note a promotion"),
+                Err(NotMoved::Stopping) => return,
             }
         }
     }

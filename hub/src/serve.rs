@@ -63,6 +63,8 @@ pub struct Context {
     pub relay: relay::Relay,
     /// What commits would change, as it was asked of agents; for some minutes.
     pub plans: planning::Plans,
+    /// Moves branches with the hub's own credential; none: it was given none.
+    pub mover: Option<Arc<crate::promote::Mover>>,
     /// Asks the pollers to look now.
     pub refresh: Arc<tokio::sync::Notify>,
     /// The hub is stopping: streams say goodbye.

@@ -31,6 +31,8 @@ use tonic::transport::Channel;
 
 #[path = "hub_rollout/declared.rs"]
 mod declared;
+#[path = "hub_rollout/moved.rs"]
+mod moved;
 
 const LIMIT: Duration = Duration::from_secs(60);
 const SECRET: &str = "a secret of two";

@@ -21,6 +21,7 @@ use crate::suggestion::missing;
 mod clusters;
 mod compare;
 mod log;
+mod moving;
 mod operators;
 mod plans;
 mod promotion;
@@ -285,6 +286,13 @@ impl FleetService for Operators {
         Ok(Response::new(response))
     }
 
+    async fn move_branches(
+        &self,
+        request: Request<v1::MoveBranchesRequest>,
+    ) -> Result<Response<v1::MoveBranchesResponse>, Status> {
+        moving::move_branches(self, request).await
+    }
+
     async fn start_plan(
         &self,
         request: Request<v1::StartPlanRequest>,
@@ -390,6 +398,7 @@ impl FleetService for Operators {
                 .as_ref()
                 .map_or(0, |one| u64::try_from(one.term).unwrap_or_default()),
             decider: standing.map(|one| one.address).unwrap_or_default(),
+            moves_branches: self.0.mover.is_some(),
         }))
     }
 }

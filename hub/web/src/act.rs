@@ -33,10 +33,14 @@ pub enum Action {
     Unpin,
     /// Let a pending cluster in.
     Accept,
+    /// Ask an environment's agents what a commit would change.
+    Plan,
+    /// Have the hub move an environment's branches.
+    Promote,
 }
 
 impl Action {
-    const ALL: [(Self, &'static str); 8] = [
+    const ALL: [(Self, &'static str); 10] = [
         (Self::Approve, "approve"),
         (Self::Pause, "pause"),
         (Self::Resume, "resume"),
@@ -45,6 +49,8 @@ impl Action {
         (Self::Pin, "pin"),
         (Self::Unpin, "unpin"),
         (Self::Accept, "accept"),
+        (Self::Plan, "plan"),
+        (Self::Promote, "promote"),
     ];
 
     /// As in the form.
@@ -62,7 +68,7 @@ impl Action {
     /// Whether it changes more than one cluster at once, so that it takes a reason.
     #[must_use]
     pub fn takes_reason(self) -> bool {
-        matches!(self, Self::Pause | Self::Pin)
+        matches!(self, Self::Pause | Self::Pin | Self::Promote)
     }
 
     /// What it asks of whoever does it. The hub asks again; this only decides what is drawn.
@@ -71,7 +77,10 @@ impl Action {
         match self {
             Self::Refresh => Need::See,
             Self::Approve => Need::Approve,
-            Self::Pause | Self::Resume | Self::Retry | Self::Pin | Self::Unpin => Need::Promote,
+            Self::Plan => Need::Plan,
+            Self::Pause | Self::Resume | Self::Retry | Self::Pin | Self::Unpin | Self::Promote => {
+                Need::Promote
+            }
             Self::Accept => Need::Administer,
         }
     }
@@ -104,8 +113,10 @@ pub struct Offer {
     pub cluster: String,
     /// Which wave, of approvals.
     pub wave: String,
-    /// Which commits, of approvals: `repository@commit`, one blank between two.
+    /// Which commits, of approvals, plans and promotions: `repository@commit`, one blank between two.
     pub commits: String,
+    /// On which branch, of plans.
+    pub branch: String,
     /// The key that waits, of acceptances.
     pub fingerprint: String,
     /// How many clusters it is about; 0: not counted.
@@ -156,6 +167,13 @@ impl Offer {
         }
     }
 
+    /// Whether its commits are of one repository alone, and of this one.
+    #[must_use]
+    pub fn is_of(&self, repository: &str) -> bool {
+        let rest = self.commits.strip_prefix(repository);
+        rest.is_some_and(|rest| rest.starts_with('@') && !rest.contains(' '))
+    }
+
     /// Whether the caller may press it.
     #[must_use]
     pub fn is_for(&self, hub: &Hub) -> bool {
@@ -172,8 +190,10 @@ pub struct Act {
     pub environment: String,
     /// Which cluster.
     pub cluster: String,
-    /// Which commits, of approvals, each of which repository.
+    /// Which commits, of approvals, plans and promotions, each of which repository.
     pub commits: Vec<(String, String)>,
+    /// On which branch, of plans.
+    pub branch: String,
     /// Which wave.
     pub wave: String,
     /// Why.
@@ -209,6 +229,7 @@ pub fn parse(form: &BTreeMap<String, String>) -> Result<Act, String> {
         environment: field("environment")?,
         cluster: field("cluster")?,
         commits: commits(&field("commits")?)?,
+        branch: field("branch")?,
         wave: field("wave")?,
         reason: field("reason")?,
         expires: expiry(&field("expires")?)?,
@@ -220,8 +241,12 @@ pub fn parse(form: &BTreeMap<String, String>) -> Result<Act, String> {
     if action.takes_reason() && act.reason.is_empty() {
         return Err(format!("say why: {} takes a reason", action.as_str()));
     }
-    if action == Action::Approve && act.commits.is_empty() {
-        return Err("an approval names the commits that it stands for".to_owned());
+    let names_commits = matches!(action, Action::Approve | Action::Plan | Action::Promote);
+    if names_commits && act.commits.is_empty() {
+        return Err(format!(
+            "{} names the commits that it is about",
+            action.as_str()
+        ));
     }
     if action == Action::Accept && act.fingerprint.is_empty() {
         return Err("a cluster is accepted by the fingerprint of its key".to_owned());
@@ -296,7 +321,7 @@ mod tests {
 
     #[test]
     fn what_changes_many_takes_a_reason() {
-        for word in ["pause", "pin"] {
+        for word in ["pause", "pin", "promote"] {
             let fields = [("action", word), ("environment", "prod"), ("reason", " ")];
             assert!(parse(&form(&fields)).unwrap_err().contains("why"));
         }

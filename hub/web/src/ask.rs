@@ -31,12 +31,26 @@ pub(crate) async fn ask<Q, A, F>(
 where
     F: Future<Output = Result<tonic::Response<A>, tonic::Status>>,
 {
+    ask_for(api, PATIENCE, question, call).await
+}
+
+/// Asks the hub something that may take this long.
+pub(crate) async fn ask_for<Q, A, F>(
+    api: &Api,
+    patience: Duration,
+    question: Q,
+    call: impl FnOnce(Api, tonic::Request<Q>) -> F,
+) -> Result<A, tonic::Status>
+where
+    F: Future<Output = Result<tonic::Response<A>, tonic::Status>>,
+{
     let mut request = tonic::Request::new(question);
-    request.set_timeout(PATIENCE);
-    match tokio::time::timeout(PATIENCE, call(api.clone(), request)).await {
+    request.set_timeout(patience);
+    match tokio::time::timeout(patience, call(api.clone(), request)).await {
         Ok(answer) => answer.map(tonic::Response::into_inner),
-        Err(_) => Err(tonic::Status::deadline_exceeded(
-            "the hub did not answer within 10 seconds",
-        )),
+        Err(_) => Err(tonic::Status::deadline_exceeded(format!(
+            "the hub did not answer within {} seconds",
+            patience.as_secs()
+        ))),
     }
 }

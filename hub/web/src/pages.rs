@@ -2,12 +2,13 @@
 //! askama escapes whatever they print.
 
 mod environment;
+mod promotion;
 mod rollout;
 
 use std::collections::BTreeMap;
 
 use askama::Template;
-use flotilla_status::{ApplicationPlan, Cluster, Entry, Hub, Placement, Promotion, Rollout, Step};
+use flotilla_status::{ApplicationPlan, Cluster, Entry, Hub, Placement, Rollout, Step};
 use jiff::Timestamp;
 
 use crate::act::{Action, Offer};
@@ -20,6 +21,7 @@ use crate::overview::Overview;
 use crate::text;
 
 pub use environment::EnvironmentPage;
+pub use promotion::{PlanPage, PromotePage};
 pub use rollout::RolloutPage;
 
 /// Rows of one page of a list.
@@ -329,27 +331,6 @@ fn row(cluster: &Cluster) -> Row {
         letter,
         words,
         applications: applications.join(", "),
-    }
-}
-
-/// What a promotion would move.
-#[derive(Template)]
-#[template(path = "promote.html")]
-pub struct PromotePage {
-    frame: Frame,
-    promotion: Promotion,
-    count: String,
-}
-
-impl PromotePage {
-    /// From what the hub answered.
-    #[must_use]
-    pub fn new(frame: Frame, promotion: Promotion) -> Self {
-        Self {
-            count: text::clusters(promotion.clusters.len()),
-            frame,
-            promotion,
-        }
     }
 }
 

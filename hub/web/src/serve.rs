@@ -1,6 +1,7 @@
 //! Serves the pages: routes, forms that are done once, and nothing that decides.
 
 mod answer;
+mod doing;
 mod events;
 mod loopback;
 mod routes;

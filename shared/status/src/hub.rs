@@ -43,6 +43,8 @@ pub struct Hub {
     pub decider: String,
     /// How often the right to decide has changed hands.
     pub term: u64,
+    /// Whether it was given a credential to move branches with.
+    pub moves_branches: bool,
 }
 
 /// A role, and where it holds.
@@ -211,6 +213,7 @@ impl From<&v1::GetHubResponse> for Hub {
             store_failing: wire.store_failing,
             decider: text(&wire.decider),
             term: wire.term,
+            moves_branches: wire.moves_branches,
         }
     }
 }

@@ -4,7 +4,7 @@ use super::*;
 
 impl World {
     /// Edits the fleet file.
-    fn edit(&self, from: &str, to: &str) {
+    pub(super) fn edit(&self, from: &str, to: &str) {
         let path = self.directory.path().join("fleet.yaml");
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.contains(from), "{text}");

@@ -160,6 +160,13 @@ impl FleetService for Fake {
         ))
     }
 
+    async fn move_branches(
+        &self,
+        _: Request<v1::MoveBranchesRequest>,
+    ) -> Answer<v1::MoveBranchesResponse> {
+        Err(Status::unimplemented("no command asks for it"))
+    }
+
     async fn start_plan(
         &self,
         request: Request<v1::StartPlanRequest>,

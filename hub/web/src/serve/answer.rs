@@ -7,7 +7,7 @@ use askama::Template;
 use axum::http::StatusCode;
 use flotilla_proto::v1;
 use flotilla_status::{
-    ApplicationPlan, Cluster, Decisions, Entry, Hub, Promotion, Rollout, Step, text,
+    ApplicationPlan, Cluster, Decisions, Entry, FleetPlan, Hub, Promotion, Rollout, Step, text,
 };
 use jiff::Timestamp;
 
@@ -19,7 +19,7 @@ use crate::grouping::WAVE;
 use crate::mirror::Mirror;
 use crate::pages::{
     ApplicationPage, Asked, AuditPage, ClusterPage, ClustersPage, EnvironmentPage, Frame, Home,
-    PromotePage, RolloutPage, RolloutsPage, TroublePage,
+    PlanPage, PromotePage, RolloutPage, RolloutsPage, TroublePage,
 };
 
 /// Entries of the audit log on a page.
@@ -45,6 +45,7 @@ pub(super) enum Page {
     },
     Clusters(Filter),
     Promote(String),
+    Plan(String),
     Rollouts,
     Audit,
 }
@@ -61,6 +62,11 @@ impl Page {
         matches!(self, Self::Home | Self::Clusters(_))
     }
 
+    /// Whether it grows by itself, without any change of the fleet.
+    pub(super) fn grows(&self) -> bool {
+        matches!(self, Self::Plan(_))
+    }
+
     fn title(&self) -> String {
         match self {
             Self::Home => "Fleet".to_owned(),
@@ -74,6 +80,7 @@ impl Page {
             } => format!("{application} in {cluster}"),
             Self::Clusters(_) => "Clusters".to_owned(),
             Self::Promote(name) => format!("Promotion to {name}"),
+            Self::Plan(_) => "Plan".to_owned(),
             Self::Rollouts => "Rollouts".to_owned(),
             Self::Audit => "Audit".to_owned(),
         }
@@ -231,7 +238,17 @@ impl Reader {
                     api.preview_promotion(request).await
                 })
                 .await?;
-                PromotePage::new(frame, Promotion::from(&answer)).render()
+                PromotePage::new(frame, hub, Promotion::from(&answer)).render()
+            }
+            Page::Plan(id) => {
+                let request = v1::GetPlanRequest { id: id.clone() };
+                let answer = ask(&self.api, request, |mut api, request| async move {
+                    api.get_plan(request).await
+                })
+                .await?;
+                let plan = answer.plan.as_ref().map(FleetPlan::from);
+                let plan = plan.ok_or_else(|| tonic::Status::not_found("there is no such plan"))?;
+                PlanPage::new(frame, plan).render()
             }
             Page::Rollouts => RolloutsPage::new(frame, self.rollouts("").await?).render(),
             Page::Audit => AuditPage::new(frame, self.audit("").await?).render(),

@@ -164,7 +164,8 @@ impl Following {
 
     /// Until something may have changed; none: nothing will any more.
     async fn wait(&mut self) -> Option<()> {
-        match tokio::time::timeout(AGES, self.seen.changed()).await {
+        let longest = if self.page.grows() { ASKS } else { AGES };
+        match tokio::time::timeout(longest, self.seen.changed()).await {
             Ok(Err(_)) => None,
             Ok(Ok(())) if !self.page.is_local() => {
                 tokio::time::sleep(ASKS).await;

@@ -11,15 +11,14 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use flotilla_proto::v1;
 
 use super::answer::{Drawn, Page};
+use super::doing::{Done, do_it};
 use super::{MAX_FORM, Site};
-use crate::act::{Act, Action, parse};
-use crate::ask::ask;
+use crate::act::parse;
 use crate::entrance::Reader;
 use crate::filter::Filter;
-use crate::{Api, assets, security};
+use crate::{assets, security};
 
 type Shared = State<Arc<Site>>;
 
@@ -32,6 +31,7 @@ pub(super) fn router(site: Arc<Site>, more: Router) -> Router {
         .route("/env/{name}", get(show))
         .route("/rollout/{name}", get(show))
         .route("/promote/{name}", get(show))
+        .route("/plan/{name}", get(show))
         .route("/cluster/{name}", get(show))
         .route("/cluster/{name}/app/{application}", get(show))
         .route("/events", get(events))
@@ -125,6 +125,7 @@ fn page_of(path: &str, query: &str) -> Option<Page> {
         },
         ["rollout", name] => Page::Rollout((*name).to_owned()),
         ["promote", name] => Page::Promote((*name).to_owned()),
+        ["plan", id] => Page::Plan((*id).to_owned()),
         ["cluster", name] => Page::Cluster((*name).to_owned()),
         ["cluster", cluster, "app", application] => Page::Application {
             cluster: (*cluster).to_owned(),
@@ -301,81 +302,25 @@ async fn act(
         Err(response) => return *response,
     };
     let field = |name: &str| form.get(name).map_or("", String::as_str);
+    let mut back = security::way_back(field("back")).to_owned();
     let told = match parse(&form) {
         Err(wrong) => format!("not done: {wrong}"),
         Ok(_) if !site.is_first(&reader.session, field("key")) => {
             "this form was sent before; it was done once".to_owned()
         }
         Ok(act) => match do_it(&reader.api, &act).await {
-            Ok(detail) if detail.is_empty() => format!("{}: done", act.action.as_str()),
-            Ok(detail) => detail,
+            Ok(Done { told, page }) => {
+                back = page.unwrap_or(back);
+                match told.is_empty() {
+                    true => format!("{}: done", act.action.as_str()),
+                    false => told,
+                }
+            }
             Err(error) => format!("not done: {}", flotilla_status::text(error.message())),
         },
     };
     site.leave(&reader.session, told);
-    let back = security::way_back(field("back")).to_owned();
     (StatusCode::SEE_OTHER, [(header::LOCATION, back)]).into_response()
-}
-
-/// Sends an act to the hub, which asks for the right, and audits.
-async fn do_it(api: &Api, act: &Act) -> Result<String, tonic::Status> {
-    let action = match act.action {
-        Action::Accept => {
-            let request = v1::AcceptClusterRequest {
-                name: act.cluster.clone(),
-                fingerprint: act.fingerprint.clone(),
-                ..v1::AcceptClusterRequest::default()
-            };
-            ask(api, request, |mut api, request| async move {
-                api.accept_cluster(request).await
-            })
-            .await?;
-            return Ok(format!("{} is accepted", act.cluster));
-        }
-        Action::Refresh => {
-            let request = v1::RefreshRequest {
-                environment: act.environment.clone(),
-            };
-            ask(api, request, |mut api, request| async move {
-                api.refresh(request).await
-            })
-            .await?;
-            return Ok("the branches are being read".to_owned());
-        }
-        Action::Approve => v1::SteerAction::Approve,
-        Action::Pause => v1::SteerAction::Pause,
-        Action::Resume => v1::SteerAction::Resume,
-        Action::Retry => v1::SteerAction::Retry,
-        Action::Pin => v1::SteerAction::Pin,
-        Action::Unpin => v1::SteerAction::Unpin,
-    };
-    let mut told = String::new();
-    // An approval stands for each commit that a rollout brings; anything else is one act.
-    let none = [(String::new(), String::new())];
-    let commits = if act.commits.is_empty() {
-        &none[..]
-    } else {
-        &act.commits[..]
-    };
-    for (repository, commit) in commits {
-        let request = v1::SteerRequest {
-            action: action.into(),
-            environment: act.environment.clone(),
-            cluster: act.cluster.clone(),
-            repository: repository.clone(),
-            commit: commit.clone(),
-            wave: act.wave.clone(),
-            reason: act.reason.clone(),
-            expires_seconds: act.expires,
-            ..v1::SteerRequest::default()
-        };
-        let answer = ask(api, request, |mut api, request| async move {
-            api.steer(request).await
-        })
-        .await?;
-        told = flotilla_status::text(&answer.detail);
-    }
-    Ok(told)
 }
 
 #[cfg(test)]

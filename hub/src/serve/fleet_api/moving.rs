@@ -1,0 +1,119 @@
+//! The hub moves branches for a person, with its own credential: by fast-forward, through open gates only.
+
+use flotilla_proto::v1;
+use flotilla_shared::id::EnvironmentName;
+use flotilla_shared::report::{MAX_MESSAGE_BYTES, plain_line};
+use jiff::Timestamp;
+use tonic::{Request, Response, Status};
+
+use super::super::access::Need;
+use super::{Operators, bad_name, promotion, refused_status};
+use crate::fleet::Fleet;
+use crate::promote::{Due, NotMoved};
+
+pub(super) async fn move_branches(
+    api: &Operators,
+    request: Request<v1::MoveBranchesRequest>,
+) -> Result<Response<v1::MoveBranchesResponse>, Status> {
+    let caller = api.allow_anywhere(&request)?;
+    let request = request.into_inner();
+    // Who may not move it is told nothing of what there is.
+    let environment: Option<EnvironmentName> = request.environment.parse().ok();
+    let access = &api.0.access;
+    access.check(&caller, Need::Promote, environment.as_ref())?;
+    let Some(mover) = &api.0.mover else {
+        return Err(Status::failed_precondition(format!(
+            "the hub was given no credential to push with; your own git moves the branch: flotilla promote {}",
+            request.environment
+        )));
+    };
+    let reason = plain_line(&request.reason, MAX_MESSAGE_BYTES);
+    if reason.trim().is_empty() {
+        return Err(Status::invalid_argument(
+            "a promotion by the hub needs a reason: somebody will ask for it later",
+        ));
+    }
+    let due = api
+        .ask(move |fleet, now| due(fleet, &request, now))
+        .await??;
+    let who = caller.to_string();
+    let mut moved = Vec::new();
+    for one in &due {
+        let result = mover.promote(&api.0.handle, one, &who, &reason).await;
+        match result {
+            Ok(()) => moved.push(format!(
+                "{} of {} is at {} now",
+                one.branch,
+                one.url,
+                one.commit.short()
+            )),
+            Err(error) => return Err(stays(one, &moved, error)),
+        }
+    }
+    Ok(Response::new(v1::MoveBranchesResponse {
+        detail: moved.join("; "),
+    }))
+}
+
+fn stays(due: &Due, moved: &[String], error: NotMoved) -> Status {
+    let before = match moved {
+        [] => String::new(),
+        moved => format!("{}; but ", moved.join("; ")),
+    };
+    match error {
+        NotMoved::Unnoted(refused) => refused_status(&refused),
+        NotMoved::Stopping => Status::unavailable("the hub is stopping; try again"),
+        NotMoved::Push(why) => Status::failed_precondition(format!(
+            "{before}{} of {} stays where it is: {why}",
+            due.branch, due.url
+        )),
+    }
+}
+
+/// What has to be pushed for what was shown, if that is still what would move, and nothing holds it back.
+/// Pure.
+fn due(
+    fleet: &Fleet,
+    request: &v1::MoveBranchesRequest,
+    now: Timestamp,
+) -> Result<Vec<Due>, Status> {
+    let look = v1::PreviewPromotionRequest {
+        environment: request.environment.clone(),
+        ..v1::PreviewPromotionRequest::default()
+    };
+    let preview = promotion::preview(fleet, &look, now).map_err(Status::failed_precondition)?;
+    let environment: EnvironmentName = preview.environment.parse().map_err(|e| bad_name(&e))?;
+    let shown = |one: &v1::PromotionMove| {
+        let mut asked = request.moves.iter();
+        asked.any(|asked| asked.repository == one.repository && asked.commit == one.to_commit)
+    };
+    if request.moves.is_empty()
+        || request.moves.len() != preview.moves.len()
+        || !preview.moves.iter().all(shown)
+    {
+        return Err(Status::failed_precondition(format!(
+            "what would move into {environment} is not what was shown any more: look at it again"
+        )));
+    }
+    let holds = |one: &&v1::ExplainStep| {
+        matches!(one.state(), v1::StepState::Waiting | v1::StepState::Failed)
+    };
+    if let Some(closed) = preview.gates.iter().find(holds) {
+        return Err(Status::failed_precondition(format!(
+            "{}: {}; nothing was moved",
+            closed.step, closed.text
+        )));
+    }
+    let moves = preview.moves.iter().map(|one| {
+        Ok(Due {
+            environment: environment.clone(),
+            url: one.url.parse().map_err(|_| one)?,
+            source: one.source_branch.parse().map_err(|_| one)?,
+            branch: one.target_branch.parse().map_err(|_| one)?,
+            commit: one.to_commit.parse().map_err(|_| one)?,
+        })
+    });
+    moves
+        .collect::<Result<_, &v1::PromotionMove>>()
+        .map_err(|one| Status::internal(format!("what {} would move to", one.repository)))
+}

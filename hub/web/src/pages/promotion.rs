@@ -1,0 +1,253 @@
+//! What a promotion would move, and what a commit would change: the two looks before a branch moves.
+
+use askama::Template;
+use flotilla_status::{FleetPlan, Hub, PlanVerdict, PlannedApplication, Promotion, StepState};
+
+use super::Frame;
+use crate::act::{Action, Offer};
+use crate::text;
+
+/// Most changes on a page; what is left is counted.
+const CHANGES: usize = 800;
+/// Clusters of one answer that are named.
+const NAMES: usize = 20;
+
+/// What a promotion would move.
+#[derive(Template)]
+#[template(path = "promote.html")]
+pub struct PromotePage {
+    frame: Frame,
+    promotion: Promotion,
+    count: String,
+    /// Asks the environment's agents, one for each move.
+    plans: Vec<Offer>,
+    /// Moves the branches; none: the reader may not, the hub cannot, or something holds it back.
+    go: Option<Offer>,
+    /// Whether something holds it back.
+    held: bool,
+    may: bool,
+    hub_moves: bool,
+}
+
+impl PromotePage {
+    /// From what the hub answered, for somebody with these rights.
+    #[must_use]
+    pub fn new(frame: Frame, hub: &Hub, promotion: Promotion) -> Self {
+        let environment = promotion.environment.as_str();
+        let held = promotion
+            .gates
+            .iter()
+            .any(|gate| matches!(gate.state, StepState::Waiting | StepState::Failed));
+        let clusters = u32::try_from(promotion.clusters.len()).unwrap_or(u32::MAX);
+        let commits: Vec<String> = promotion
+            .moves
+            .iter()
+            .map(|one| format!("{}@{}", one.repository, one.to_commit))
+            .collect();
+        let plans = promotion
+            .moves
+            .iter()
+            .zip(&commits)
+            .map(|(one, commits)| Offer {
+                commits: commits.clone(),
+                branch: one.source_branch.clone(),
+                clusters,
+                ..Offer::environment(
+                    Action::Plan,
+                    "Ask the agents what it would change",
+                    environment,
+                )
+            });
+        let go = Offer {
+            commits: commits.join(" "),
+            clusters,
+            ..Offer::environment(Action::Promote, "Promote", environment)
+        };
+        let may = go.is_for(hub);
+        let offered = hub.moves_branches && may && !held && !commits.is_empty();
+        Self {
+            count: text::clusters(promotion.clusters.len()),
+            plans: plans.filter(|one| one.is_for(hub)).collect(),
+            go: offered.then_some(go),
+            held,
+            may,
+            hub_moves: hub.moves_branches,
+            frame,
+            promotion,
+        }
+    }
+}
+
+/// A plan of a commit.
+#[derive(Template)]
+#[template(path = "plan.html")]
+pub struct PlanPage {
+    frame: Frame,
+    plan: FleetPlan,
+    groups: Vec<Shown>,
+    more: usize,
+}
+
+/// Clusters with the same answer.
+struct Shown {
+    words: String,
+    class: &'static str,
+    names: Vec<String>,
+    others: usize,
+    message: String,
+    applications: Vec<PlannedApplication>,
+}
+
+impl PlanPage {
+    /// From what the hub answered.
+    #[must_use]
+    pub fn new(frame: Frame, mut plan: FleetPlan) -> Self {
+        let (mut left, mut more) = (CHANGES, 0);
+        let groups = std::mem::take(&mut plan.groups);
+        let groups = groups.into_iter().map(|mut group| {
+            let words = group.words();
+            let others = group.clusters.len().saturating_sub(NAMES);
+            group.clusters.truncate(NAMES);
+            for application in &mut group.applications {
+                let shown = application.changes.len().min(left);
+                more += application.changes.len() - shown;
+                left -= shown;
+                application.changes.truncate(shown);
+            }
+            Shown {
+                words,
+                class: match group.verdict {
+                    PlanVerdict::Nothing => "ok",
+                    PlanVerdict::Changes => "busy",
+                    PlanVerdict::Offline | PlanVerdict::TimedOut => "offline",
+                    PlanVerdict::Conflict
+                    | PlanVerdict::Refused
+                    | PlanVerdict::Failed
+                    | PlanVerdict::Unknown => "failed",
+                },
+                names: group.clusters,
+                others,
+                message: group.message,
+                applications: group.applications,
+            }
+        });
+        Self {
+            groups: groups.collect(),
+            more,
+            frame,
+            plan,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use askama::Template as _;
+    use flotilla_proto::v1;
+    use flotilla_status::{FleetPlan, Hub, Promotion};
+
+    use super::{PlanPage, PromotePage};
+    use crate::mirror::Mirror;
+    use crate::pages::Frame;
+    use crate::samples::moment;
+
+    fn hub(role: &str, moves_branches: bool) -> Hub {
+        Hub::from(&v1::GetHubResponse {
+            moves_branches,
+            rights: vec![v1::OperatorRight {
+                role: role.to_owned(),
+                environments: Vec::new(),
+            }],
+            ..v1::GetHubResponse::default()
+        })
+    }
+
+    fn page(hub: &Hub, gate: Option<v1::StepState>) -> String {
+        let promotion = v1::PreviewPromotionResponse {
+            environment: "prod".to_owned(),
+            promotes_from: "stage".to_owned(),
+            moves: vec![v1::PromotionMove {
+                repository: "fleet".to_owned(),
+                source_branch: "stage".to_owned(),
+                target_branch: "prod".to_owned(),
+                to_commit: "3f2a9c1d".repeat(5),
+                ..v1::PromotionMove::default()
+            }],
+            clusters: vec!["a".to_owned(), "b".to_owned()],
+            gates: gate
+                .map(|state| v1::ExplainStep {
+                    step: "window".to_owned(),
+                    state: state.into(),
+                    ..v1::ExplainStep::default()
+                })
+                .into_iter()
+                .collect(),
+        };
+        let frame = Frame::new(hub, &Mirror::default(), "/promote/prod", "P", moment(0));
+        let page = PromotePage::new(frame, hub, Promotion::from(&promotion));
+        page.render().unwrap()
+    }
+
+    #[test]
+    fn a_hub_that_may_push_moves_the_branch_for_who_may_promote_through_open_gates() {
+        let button = "value=\"promote\"";
+        let open = page(&hub("promoter", true), Some(v1::StepState::Ok));
+        assert!(
+            open.contains(button) && open.contains("Promote (2 clusters)"),
+            "{open}"
+        );
+        assert!(open.contains("name=\"reason\" required"));
+        for (role, pushes, gate) in [
+            ("viewer", true, None),
+            ("approver", true, None),
+            ("promoter", false, None),
+            ("promoter", true, Some(v1::StepState::Waiting)),
+            ("admin", true, Some(v1::StepState::Failed)),
+        ] {
+            let page = page(&hub(role, pushes), gate);
+            assert!(!page.contains(button), "{role} {pushes} {gate:?}");
+            assert!(page.contains("flotilla promote prod --wait"), "{role}");
+        }
+    }
+
+    #[test]
+    fn a_plan_has_an_end() {
+        let change = |number: usize| v1::ObjectChange {
+            object: Some(v1::ObjectRef {
+                kind: "ConfigMap".to_owned(),
+                namespace: "<web>".to_owned(),
+                name: format!("c{number}"),
+                ..v1::ObjectRef::default()
+            }),
+            action: v1::Action::Updated.into(),
+            ..v1::ObjectChange::default()
+        };
+        let groups = (0..10).map(|group| v1::PlanGroup {
+            verdict: v1::PlanVerdict::Changes.into(),
+            clusters: (0..100).map(|n| format!("c-{group}-{n}")).collect(),
+            applications: vec![v1::ApplicationPlan {
+                application: "shop".to_owned(),
+                changes: (0..200).map(change).collect(),
+                ..v1::ApplicationPlan::default()
+            }],
+            ..v1::PlanGroup::default()
+        });
+        let plan = v1::FleetPlan {
+            environment: "prod".to_owned(),
+            groups: groups.collect(),
+            done: true,
+            ..v1::FleetPlan::default()
+        };
+        let hub = hub("viewer", false);
+        let frame = Frame::new(&hub, &Mirror::default(), "/plan/x", "P", moment(0));
+        let page = PlanPage::new(frame, FleetPlan::from(&plan))
+            .render()
+            .unwrap();
+        assert_eq!(page.matches("data-row").count(), 800);
+        assert!(
+            page.contains("1200 more changes") && page.contains("and 80 more"),
+            "{page}"
+        );
+        assert!(!page.contains("<web>"));
+    }
+}
