@@ -1,10 +1,17 @@
 //! The hub moves a branch for a person, as a page asks it to.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_proto::v1;
+use flotilla_shared::dial::dial;
+use flotilla_shared::object::{Action, ObjectNames, ObjectRef};
+use flotilla_shared::plan::{ApplicationChanges, Change, ClusterPlan};
+use flotilla_shared::tls;
 use flotilla_tests::eventually;
 use flotilla_tests::repository::git;
+use flotilla_tests::tab::Tab;
+use flotilla_web::serve::Listening;
 use tonic::Code;
 
 use super::{LIMIT, WAVES, World, targets};
@@ -122,5 +129,115 @@ async fn the_hub_moves_a_branch_for_a_person_once_every_gate_is_open() {
     let entries = world.api().await.list_audit(request).await.unwrap();
     let mut entries = entries.into_inner().entries.into_iter();
     assert!(entries.any(|entry| entry.action == "promotion refused"));
+    let _ = world.stop.send(true);
+}
+
+/// A site as `flotilla web` serves it, and a tab of its reader.
+async fn site(world: &World) -> Tab {
+    let uri = "spiffe://flotilla/operator/ada".parse().unwrap();
+    let identity = world.enrolled.identity(&uri).unwrap();
+    let tls = tls::client_config(world.enrolled.trust_bundle(), Some(&identity)).unwrap();
+    let channel = dial(&world.address, Arc::new(tls)).await.unwrap();
+    let carrier =
+        tower::ServiceExt::<http::Request<tonic::body::Body>>::map_err(channel, |error| {
+            tonic::Status::unavailable(error.to_string())
+        });
+    let api = flotilla_web::Api::new(flotilla_web::Carrier::new(carrier));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let site = Listening::new(api, listener).await.unwrap();
+    let origin = format!("http://{}", site.address);
+    let way_in = site.link.strip_prefix(&origin).unwrap().to_owned();
+    let mut tab = Tab::new(&origin, &site.address.to_string()).unwrap();
+    tokio::spawn(site.run(std::future::pending()));
+    assert_eq!(tab.open(&way_in).await.unwrap().status, 200);
+    tab
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_asks_the_agents_and_has_the_hub_move_the_branch_once() {
+    let rules = format!("  autoPromote: false\n{WAVES}");
+    let world = World::new(&rules, 3, Duration::from_millis(300)).await;
+    let change = Change {
+        object: ObjectRef::from(ObjectNames {
+            kind: "ConfigMap".to_owned(),
+            namespace: "web".to_owned(),
+            name: "planned".to_owned(),
+            ..ObjectNames::default()
+        }),
+        action: Action::Updated,
+        reason: None,
+        managers: Vec::new(),
+        fields: vec!["/data/a".to_owned()],
+        message: String::new(),
+    };
+    let changes = ApplicationChanges {
+        changes: vec![change],
+        ..ApplicationChanges::default()
+    };
+    *world.seen.plans.lock() = vec![ClusterPlan {
+        applications: [("web".parse().unwrap(), changes)].into(),
+    }];
+    let commit = world.repository.push("second", &["dev"]).unwrap();
+    world.shown(&commit, None).await;
+    let mut tab = site(&world).await;
+    let page = tab.open("/promote/prod").await.unwrap();
+    assert!(
+        page.text.contains("The hub moves the branch"),
+        "{}",
+        page.text
+    );
+    let token = page.field("token").unwrap().to_owned();
+    let commits = format!("fleet@{commit}");
+    let fields = |action, key, reason| {
+        [
+            ("token", token.as_str()),
+            ("back", "/promote/prod"),
+            ("environment", "prod"),
+            ("commits", commits.as_str()),
+            ("branch", "dev"),
+            ("action", action),
+            ("key", key),
+            ("reason", reason),
+        ]
+    };
+
+    // What it would change, of agents that say so now.
+    let asked = tab.post("/act", &fields("plan", "1", "")).await.unwrap();
+    let plan = asked.location().unwrap().to_owned();
+    assert!(plan.starts_with("/plan/"), "{asked:?}");
+    let shown = eventually("the plan is whole", LIMIT, || async {
+        let request = tab.request(reqwest::Method::GET, &plan);
+        let text = request.send().await.ok()?.text().await.ok()?;
+        text.contains("2 clusters: the same 1 change")
+            .then_some(text)
+    })
+    .await
+    .unwrap();
+    assert!(
+        shown.contains("ConfigMap web/planned") && shown.contains("/data/a"),
+        "{shown}"
+    );
+
+    // Without a reason nothing is done; sent twice, once.
+    tab.post("/act", &fields("promote", "2", "")).await.unwrap();
+    let told = tab.open("/promote/prod").await.unwrap();
+    assert!(told.text.contains("not done: say why"), "{}", told.text);
+    let done = tab
+        .post("/act", &fields("promote", "3", "it is time"))
+        .await
+        .unwrap();
+    assert_eq!(done.location(), Some("/env/prod"), "{done:?}");
+    let told = tab.open("/env/prod").await.unwrap();
+    assert!(
+        told.text.contains(&format!("is at {}", &commit[..7])),
+        "{}",
+        told.text
+    );
+    assert_eq!(world.prod(), commit);
+    tab.post("/act", &fields("promote", "3", "it is time"))
+        .await
+        .unwrap();
+    let told = tab.open("/promote/prod").await.unwrap();
+    assert!(told.text.contains("it was done once"), "{}", told.text);
     let _ = world.stop.send(true);
 }
