@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::rendered::{OVERLAYS, Objects, charts, deploy, helms, kubectls, ours};
+use crate::rendered::{OVERLAYS, Objects, charts, deploy, helms, kubectls, ours, with_pages};
 
 /// Says which objects differ, and where.
 fn assert_same(what: &str, one: &Objects, other: &Objects) {
@@ -101,6 +101,19 @@ fn the_agents_chart_as_a_stateful_set_is_the_component() {
 }
 
 #[test]
+fn the_hubs_chart_with_logins_and_pages_is_the_component() {
+    for overlay in ["hub-login", "hub-web", "hub-web-behind-proxy"] {
+        let chart = opened(charts("flotilla-hub", &with_pages(overlay)).unwrap());
+        let base = opened(without_namespace(ours(overlay)));
+        assert_same(overlay, &base, &chart);
+    }
+    // Pages that would let nobody in are refused before anything is installed.
+    let lonely = json!({"web": {"url": "https://flotilla.example.org"}});
+    let error = charts("flotilla-hub", &lonely).unwrap_err();
+    assert!(error.contains("web.url needs oidc"), "{error}");
+}
+
+#[test]
 fn our_helm_and_the_official_one_render_the_charts_alike() {
     let Some(helm) = flotilla_needs::program("helm", Some("FLOTILLA_HELM"), &["helm"]) else {
         return;
@@ -117,6 +130,11 @@ fn our_helm_and_the_official_one_render_the_charts_alike() {
             let ours = charts(chart, more).unwrap();
             assert_same(chart, &ours, &helms(&helm, chart, more));
         }
+    }
+    for overlay in ["hub-login", "hub-web", "hub-web-behind-proxy"] {
+        let (chart, more) = ("flotilla-hub", with_pages(overlay));
+        let ours = charts(chart, &more).unwrap();
+        assert_same(overlay, &ours, &helms(&helm, chart, &more));
     }
 }
 
@@ -144,13 +162,14 @@ fn every_kustomization_below_deploy_is_rendered_here() {
             }
         }
     }
+    let is_used = |path: &str| {
+        let mut all = OVERLAYS.iter();
+        all.any(|(_, base, components)| *base == path || components.contains(&path))
+    };
     let mut found = Vec::new();
     find(&deploy(), &mut found);
-    for path in found {
-        let known = path == "monitoring"
-            || OVERLAYS
-                .iter()
-                .any(|(_, base, components)| *base == path || components.contains(&path.as_str()));
+    for path in &found {
+        let known = path == "monitoring" || is_used(path);
         assert!(known, "{path} is in no overlay of this test");
     }
 }

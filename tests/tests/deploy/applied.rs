@@ -11,7 +11,7 @@ use flotilla_tests::cluster::TestCluster;
 use flotilla_tests::eventually;
 use serde_json::{Value, json};
 
-use crate::rendered::{OVERLAYS, Objects, charts, ours};
+use crate::rendered::{OVERLAYS, Objects, charts, ours, with_pages};
 
 const ACCOUNT: &str = "system:serviceaccount:flotilla-system:flotilla-agent";
 
@@ -133,8 +133,13 @@ async fn everything_is_taken(cluster: &TestCluster) {
     for (name, ..) in OVERLAYS.iter().rev() {
         apply_all(cluster, name, &ours(name)).await;
     }
-    for chart in ["flotilla-hub", "flotilla-agent"] {
-        apply_all(cluster, chart, &charts(chart, &json!({})).unwrap()).await;
+    for (chart, more) in [
+        ("flotilla-hub", with_pages("hub-web")),
+        ("flotilla-hub", with_pages("hub-web-behind-proxy")),
+        ("flotilla-hub", json!({})),
+        ("flotilla-agent", json!({})),
+    ] {
+        apply_all(cluster, chart, &charts(chart, &more).unwrap()).await;
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use clap::Parser as _;
 use serde_json::{Value, json};
 
-use crate::rendered::{OVERLAYS, Objects, charts, ours};
+use crate::rendered::{OVERLAYS, Objects, charts, ours, with_pages};
 
 /// Arguments of which what is named is written.
 const WRITTEN: [&str; 1] = ["--data-dir"];
@@ -17,6 +17,8 @@ fn all() -> BTreeMap<String, Objects> {
         .collect();
     for (chart, more) in [
         ("flotilla-hub", json!({})),
+        ("flotilla-hub", with_pages("hub-web")),
+        ("flotilla-hub", with_pages("hub-web-behind-proxy")),
         ("flotilla-agent", json!({})),
         ("flotilla-agent", json!({"workload": "StatefulSet"})),
     ] {
@@ -89,7 +91,7 @@ fn every_argument_is_one_that_the_program_takes() {
             seen += 1;
         }
     }
-    assert_eq!(seen, 9);
+    assert_eq!(seen, 19);
 }
 
 /// The volume of a name: written or not, and that it is there.

@@ -12,12 +12,23 @@ use flotilla_render::{MemoryTree, Options, Output, Renderer, render};
 use serde_json::{Value, json};
 
 /// What can be installed: a base, and components that go with it.
-pub(crate) const OVERLAYS: [(&str, &str, &[&str]); 4] = [
+pub(crate) const OVERLAYS: [(&str, &str, &[&str]); 7] = [
     ("hub", "hub", &[]),
+    ("hub-login", "hub", &["hub/components/oidc"]),
+    ("hub-web", "hub", &["hub/components/web"]),
+    (
+        "hub-web-behind-proxy",
+        "hub",
+        &["hub/components/web-behind-proxy"],
+    ),
     (
         "hub-whole",
         "hub",
-        &["hub/components/replicas", "hub/components/metrics"],
+        &[
+            "hub/components/replicas",
+            "hub/components/metrics",
+            "hub/components/web",
+        ],
     ),
     ("agent", "agent", &[]),
     (
@@ -153,6 +164,26 @@ pub(crate) fn given(chart: &str, more: &Value) -> String {
         given[key] = value.clone();
     }
     given.to_string()
+}
+
+/// The hub's chart with logins and pages, as the overlay of a name has them.
+pub(crate) fn with_pages(overlay: &str) -> Value {
+    let mut more = json!({"oidc": {
+        "issuer": "https://login.example.org",
+        "clientId": "flotilla",
+        "grants": [
+            {"group": "platform", "role": "admin"},
+            {"group": "developers", "role": "viewer"},
+        ],
+    }});
+    let url = "https://flotilla.example.org";
+    match overlay {
+        "hub-login" => {}
+        "hub-web" => more["web"] = json!({"url": url}),
+        "hub-web-behind-proxy" => more["web"] = json!({"url": url, "behindProxy": true}),
+        other => panic!("{other} has no pages"),
+    }
+    more
 }
 
 fn namespace(chart: &str) -> &'static str {

@@ -15,13 +15,32 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::pods::{arguments, containers};
 use crate::rendered::{Objects, ours};
 
-/// A pod's arguments below a directory of ours, on free ports of loopback.
-fn moved(container: &Value, root: &Path, metrics: u16) -> Vec<String> {
+/// Free ports of loopback.
+#[derive(Clone, Copy)]
+struct Ports {
+    metrics: u16,
+    web: u16,
+}
+
+impl Ports {
+    fn free() -> Self {
+        let [metrics, web] = [(), ()].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+        let port = |listener: &std::net::TcpListener| listener.local_addr().unwrap().port();
+        Self {
+            metrics: port(&metrics),
+            web: port(&web),
+        }
+    }
+}
+
+/// A pod's arguments below a directory of ours, on those ports.
+fn moved(container: &Value, root: &Path, ports: Ports) -> Vec<String> {
     let all = arguments(container).into_iter();
     all.map(|argument| match argument.as_str() {
         path if path.starts_with('/') => format!("{}{path}", root.display()),
         "0.0.0.0:8443" => "127.0.0.1:0".to_owned(),
-        "0.0.0.0:9090" => format!("127.0.0.1:{metrics}"),
+        "0.0.0.0:9090" => format!("127.0.0.1:{}", ports.metrics),
+        "0.0.0.0:8444" => format!("127.0.0.1:{}", ports.web),
         other => other.to_owned(),
     })
     .collect()
@@ -36,18 +55,56 @@ fn secret(path: &Path, text: &str) {
 }
 
 fn prepare(root: &Path, objects: &Objects) {
-    let fleet = &objects["ConfigMap flotilla-hub/flotilla-fleet"]["data"]["fleet.yaml"];
-    let directory = root.join("etc/flotilla");
-    std::fs::create_dir_all(&directory).unwrap();
     std::fs::create_dir_all(root.join("etc/flotilla-git")).unwrap();
     std::fs::create_dir_all(root.join("var/lib/flotilla")).unwrap();
-    std::fs::write(directory.join("fleet.yaml"), fleet.as_str().unwrap()).unwrap();
+    for (name, directory) in [("fleet", "etc/flotilla"), ("oidc", "etc/flotilla-oidc")] {
+        let map = format!("ConfigMap flotilla-hub/flotilla-{name}");
+        let Some(map) = objects.get(&map) else {
+            continue;
+        };
+        let directory = root.join(directory);
+        std::fs::create_dir_all(&directory).unwrap();
+        let file = format!("{name}.yaml");
+        let text = map["data"][&file].as_str().unwrap();
+        std::fs::write(directory.join(file), text).unwrap();
+    }
 }
 
-/// A port that nobody listens on now.
-fn port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+/// The certificate of the pages, as cert-manager's Secret has it; what trusts it.
+fn certificate(root: &Path) -> String {
+    let made = rcgen::generate_simple_self_signed(vec![PAGES.to_owned()]).unwrap();
+    secret(&root.join("etc/flotilla-web/tls.crt"), &made.cert.pem());
+    let key = made.signing_key.serialize_pem();
+    secret(&root.join("etc/flotilla-web/tls.key"), &key);
+    made.cert.pem()
+}
+
+/// The name in the component's `--web-url`.
+const PAGES: &str = "flotilla.example.org";
+
+/// Asks for the first page as a browser does, or as what ends TLS for it; the answer, and where it leads.
+async fn page(ports: Ports, trusted: Option<&str>) -> (u16, String) {
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], ports.web));
+    let mut client = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .http1_only()
+        .timeout(Duration::from_secs(30))
+        .resolve(PAGES, address);
+    let scheme = match trusted {
+        Some(pem) => {
+            let root = reqwest::Certificate::from_pem(pem.as_bytes()).unwrap();
+            client = client.tls_certs_only([root]);
+            "https"
+        }
+        None => "http",
+    };
+    let url = format!("{scheme}://{PAGES}:{}/", ports.web);
+    let request = client.build().unwrap().get(url).header("host", PAGES);
+    let answer = request.send().await.unwrap();
+    let location = answer.headers().get("location");
+    let location = location.map_or("", |value| value.to_str().unwrap());
+    (answer.status().as_u16(), location.to_owned())
 }
 
 async fn is_ready(port: u16) -> Option<()> {
@@ -66,32 +123,59 @@ fn parse(arguments: Vec<String>) -> Args {
     Args::try_parse_from(program.chain(arguments)).unwrap()
 }
 
-/// Runs a hub until it is ready.
-async fn serves(container: &Value, root: &Path) {
-    let port = port();
-    let args = parse(moved(container, root, port));
+/// Runs a hub until it is ready, then looks at its pages: over TLS where there is something to trust, plain
+/// where something in front ends it.
+async fn serves(container: &Value, root: &Path, pages: Option<Option<&str>>) {
+    let ports = Ports::free();
+    let args = parse(moved(container, root, ports));
     let mut hub = tokio::spawn(async move { command::run(args).await.map(|_| ()) });
-    let ready = eventually("the hub is ready", Duration::from_secs(90), async || {
-        is_ready(port).await
-    });
+    let looked = async {
+        eventually("the hub is ready", Duration::from_secs(90), async || {
+            is_ready(ports.metrics).await
+        })
+        .await
+        .unwrap();
+        if let Some(trusted) = pages {
+            let (code, to) = page(ports, trusted).await;
+            assert!(code == 303 && to.starts_with("/login?"), "{code} {to}");
+        }
+    };
     tokio::select! {
         ended = &mut hub => panic!("the hub ended: {ended:?}"),
-        ready = ready => ready.unwrap(),
+        () = looked => {}
     }
     hub.abort();
 }
 
+/// A hub's volume after its pod's first container, with the files of an overlay, and that hub's container.
+async fn installed(root: &Path, overlay: &str) -> Value {
+    let objects = ours(overlay);
+    prepare(root, &objects);
+    let all = containers(&objects);
+    let [(_, init), (_, hub)] = all[..] else {
+        panic!("{overlay}: init and hub");
+    };
+    let init = moved(init, root, Ports::free());
+    command::run(parse(init)).await.unwrap();
+    hub.clone()
+}
+
 #[tokio::test]
 async fn the_hub_starts_as_its_pod_does_and_as_a_replica_on_postgresql() {
+    flotilla_shared::tls::install_provider();
     let directory = tempfile::tempdir().unwrap();
     let single = directory.path().join("single");
-    let objects = ours("hub");
-    prepare(&single, &objects);
-    let all = containers(&objects);
-    let (_, init) = all[0];
-    command::run(parse(moved(init, &single, 0))).await.unwrap();
-    let (_, hub) = all[1];
-    serves(hub, &single).await;
+    let hub = installed(&single, "hub").await;
+    serves(&hub, &single, None).await;
+
+    // With pages. The issuer is away, which holds up nothing but people's logins.
+    let root = directory.path().join("behind-proxy");
+    let hub = installed(&root, "hub-web-behind-proxy").await;
+    serves(&hub, &root, Some(None)).await;
+    let root = directory.path().join("web");
+    let hub = installed(&root, "hub-web").await;
+    let trusted = certificate(&root);
+    serves(&hub, &root, Some(Some(&trusted))).await;
 
     let Some(database) = Postgres::start().unwrap() else {
         return;
@@ -99,6 +183,7 @@ async fn the_hub_starts_as_its_pod_does_and_as_a_replica_on_postgresql() {
     let replica = directory.path().join("replica");
     let objects = ours("hub-whole");
     prepare(&replica, &objects);
+    let trusted = certificate(&replica);
     secret(&replica.join("etc/flotilla-store/url"), &database.url());
     for name in ["ca.crt", "ca.key"] {
         let made = std::fs::read_to_string(single.join("var/lib/flotilla/hub").join(name)).unwrap();
@@ -108,5 +193,5 @@ async fn the_hub_starts_as_its_pod_does_and_as_a_replica_on_postgresql() {
     let [(_, hub)] = all[..] else {
         panic!("a replica has one container");
     };
-    serves(hub, &replica).await;
+    serves(hub, &replica, Some(Some(&trusted))).await;
 }

@@ -5,3 +5,8 @@
 {{ .Values.image.repository }}:{{ .Values.image.tag | default (printf "v%s" .Chart.AppVersion) }}
 {{- end -}}
 {{- end -}}
+
+{{/* Not empty where the hub ends the TLS of the pages itself. */}}
+{{- define "flotilla-hub.ends-tls" -}}
+{{- with .Values.web }}{{ if and .url (not .behindProxy) }}yes{{ end }}{{ end -}}
+{{- end -}}
