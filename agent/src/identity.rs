@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use flotilla_shared::dial::DialError;
+use flotilla_shared::digest::Digest;
 use flotilla_shared::id::ClusterName;
 use flotilla_shared::identity::{Identity, PeerCertificate};
 use flotilla_shared::tls::{self, TlsError, TlsIdentity};
 use flotilla_shared::trust::{TrustError, judge_bundle};
 use jiff::Timestamp;
-use rcgen::KeyPair;
+use rcgen::{KeyPair, PublicKeyData as _};
 
 pub use files::read_private;
 use files::{read, write_private};
@@ -192,6 +193,15 @@ impl IdentityFiles {
         let key = KeyPair::generate()?;
         write_private(&path, &key.serialize_pem())?;
         Ok(key)
+    }
+
+    /// By what a person tells our key from another one: as the hub shows it before it is accepted.
+    ///
+    /// # Errors
+    /// When the key cannot be read, or made where there is none.
+    pub fn fingerprint(&self) -> Result<String, Error> {
+        let key = self.key()?;
+        Ok(Digest::of(&key.subject_public_key_info()).to_string())
     }
 
     /// What other pods of the same cluster need to be the same agent. The key is made where there is

@@ -39,7 +39,13 @@ impl Connection {
             let again = self.identity.enroll_again(&self.hub, token, cluster, uid);
             recovered = match again.await {
                 Ok(None) => {
-                    tracing::info!(%cluster, "waits to be accepted: flotilla cluster accept {cluster}");
+                    match self.identity.fingerprint() {
+                        Ok(key) => tracing::info!(
+                            %cluster,
+                            "waits to be accepted: flotilla cluster accept {cluster} --fingerprint {key}"
+                        ),
+                        Err(error) => tracing::warn!(%error, "waits to be accepted"),
+                    }
                     return;
                 }
                 Err(error) => {

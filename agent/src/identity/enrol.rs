@@ -50,9 +50,10 @@ impl IdentityFiles {
                 }
                 Ok(response) => {
                     if !std::mem::replace(&mut told, true) {
+                        let fingerprint = self.fingerprint()?;
                         tracing::info!(
                             %cluster,
-                            "waits to be accepted: flotilla cluster accept {cluster}"
+                            "waits to be accepted: flotilla cluster accept {cluster} --fingerprint {fingerprint}"
                         );
                     }
                     Duration::from_secs(u64::from(response.retry_after_seconds.clamp(1, 60)))
