@@ -187,6 +187,8 @@ impl Demo {
         file.write_all(token.as_bytes())?;
         let bundle = self.directory.join("ca.crt");
         std::fs::write(&bundle, &self.operator.trust_bundle)?;
+        let policy = self.directory.join("policy.yaml");
+        std::fs::write(&policy, POLICY)?;
         namespace(kubeconfig).await?;
         let log = std::fs::File::create(self.directory.join(format!("{name}.log")))?;
         let mut command = Command::new(self.binaries.join("flotilla-agent"));
@@ -200,6 +202,8 @@ impl Demo {
             .arg(&token_file)
             .arg("--trust-bundle")
             .arg(&bundle)
+            .arg("--policy")
+            .arg(&policy)
             .stdout(Stdio::null())
             .stderr(log)
             .kill_on_drop(true);
@@ -541,6 +545,10 @@ fn config(greeting: &str) -> String {
         "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: greeting\ndata:\n  text: {greeting}\n"
     )
 }
+
+/// What the agents hold the hub to: anything from that Git server without TLS, and plans of changes before
+/// they are merged.
+const POLICY: &str = "allowHttp: true\nplan: {branches: ['feature/*']}\n";
 
 /// What each environment may set by itself.
 const PROBE: &str = "apiVersion: apps/v1

@@ -35,6 +35,19 @@ pub async fn build_some(programs: &[&str]) -> anyhow::Result<PathBuf> {
         command.args(["--bin", program]);
     }
     command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
+    forget_cargo(&mut command);
+    if directory.ends_with("release") {
+        command.arg("--release");
+    }
+    anyhow::ensure!(
+        command.status().await?.success(),
+        "the programs cannot be built"
+    );
+    Ok(directory)
+}
+
+/// For a cargo that is started from what a cargo runs.
+pub fn forget_cargo(command: &mut Command) {
     // What cargo tells the program that it runs is not there for who calls cargo by hand, and build scripts
     // that ask for it (ring's does) would run again, and all that is built on them.
     for (name, _) in std::env::vars_os() {
@@ -49,12 +62,4 @@ pub async fn build_some(programs: &[&str]) -> anyhow::Result<PathBuf> {
             command.env_remove(name.as_ref());
         }
     }
-    if directory.ends_with("release") {
-        command.arg("--release");
-    }
-    anyhow::ensure!(
-        command.status().await?.success(),
-        "the programs cannot be built"
-    );
-    Ok(directory)
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::rendered::{OVERLAYS, Objects, charts, ours, with_pages};
 
-const ACCOUNT: &str = "system:serviceaccount:flotilla-system:flotilla-agent";
+pub(crate) const ACCOUNT: &str = "system:serviceaccount:flotilla-system:flotilla-agent";
 
 /// Where objects of a kind are, and whether in a namespace.
 fn collection(value: &Value) -> String {
@@ -33,7 +33,7 @@ fn collection(value: &Value) -> String {
     }
 }
 
-async fn apply(cluster: &TestCluster, value: &Value) -> Result<(), String> {
+pub(crate) async fn apply(cluster: &TestCluster, value: &Value) -> Result<(), String> {
     let name = value["metadata"]["name"].as_str().unwrap();
     let path = format!("{}/{name}?fieldManager=test&force=true", collection(value));
     let kind = "application/apply-patch+yaml";
@@ -108,7 +108,7 @@ async fn apply_all(cluster: &TestCluster, name: &str, objects: &Objects) {
 }
 
 /// What a controller does with the aggregated role.
-async fn aggregate(cluster: &TestCluster) {
+pub(crate) async fn aggregate(cluster: &TestCluster) {
     let path = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
     let builtin = cluster
         .live(&format!("{path}/flotilla-agent-builtin"))

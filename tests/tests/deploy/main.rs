@@ -6,13 +6,18 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stderr,
     reason = "a test fails by panicking"
 )]
 
 mod alike;
 mod applied;
+mod book;
+mod demo;
 mod docs;
 mod pods;
+mod reader;
 mod rendered;
 mod run;
 mod schemas;
+mod tutorial;
