@@ -115,7 +115,18 @@ impl Enrolled {
     /// # Errors
     /// When it cannot be made.
     pub fn identity(&self, identity: &Identity) -> anyhow::Result<TlsIdentity> {
-        let life = SignedDuration::from_hours(24);
+        self.identity_for(identity, SignedDuration::from_hours(24))
+    }
+
+    /// One that lasts so long.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn identity_for(
+        &self,
+        identity: &Identity,
+        life: SignedDuration,
+    ) -> anyhow::Result<TlsIdentity> {
         let now = Timestamp::now();
         let issued = self.authority.sign(identity, &self.request, life, 0, now)?;
         Ok(TlsIdentity {

@@ -7,6 +7,13 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "shared/agent.rs"]
+mod agent;
+#[path = "monitoring/fleet.rs"]
+mod fleet;
+#[path = "monitoring/scraped.rs"]
+mod scraped;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
