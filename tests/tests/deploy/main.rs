@@ -15,6 +15,7 @@ mod applied;
 mod book;
 mod demo;
 mod docs;
+mod packages;
 mod pods;
 mod reader;
 mod rendered;
