@@ -7,6 +7,7 @@
 //! - what an agent says is believed about its own cluster only, and only from its newest stream.
 
 mod action;
+pub mod acts;
 mod assign;
 mod cluster;
 mod compare;

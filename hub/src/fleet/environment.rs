@@ -244,6 +244,14 @@ impl EnvironmentState {
             && all.all(|(repository, commit)| self.overrule(repository, commit).is_some())
     }
 
+    /// Of these commits, those for which nobody overruled the gates.
+    #[must_use]
+    pub fn not_overruled(&self, changed: &Commits) -> Commits {
+        let mut waiting = changed.clone();
+        waiting.retain(|repository, commit| self.overrule(repository, commit).is_none());
+        waiting
+    }
+
     /// Who approved a commit in a scope; each person once.
     #[must_use]
     pub fn approvers(

@@ -49,6 +49,8 @@ pub struct Gate {
     pub at: Option<Timestamp>,
     /// When it opens by itself, where that is known.
     pub opens_at: Option<Timestamp>,
+    /// The commit that it is about; none: all that go in together.
+    pub commit: Option<Commit>,
 }
 
 impl Gate {
@@ -74,6 +76,7 @@ impl Gate {
             reason,
             at: None,
             opens_at: None,
+            commit: None,
         }
     }
 
@@ -118,6 +121,7 @@ impl Fleet {
         let state = self.environments.get(&environment.name).unwrap_or(&empty);
         let changed = changed(&state.approved, target);
         for (repository, commit) in &changed {
+            let before = gates.len();
             // With one repository nobody needs to be told which.
             let subject = if changed.len() > 1 || repository.is_fleet_file() {
                 repository.as_str()
@@ -171,6 +175,9 @@ impl Fleet {
                 let needed = counted(needed, "approval");
                 let text = format!("{} of {needed}{by}", people.len());
                 gates.push(Gate::new("approval", subject, open, text));
+            }
+            for gate in gates.iter_mut().skip(before) {
+                gate.commit = Some(commit.clone());
             }
         }
         if !state.overruled(&changed) {

@@ -356,6 +356,19 @@ impl Rollout {
         changed(&self.from, &self.target)
     }
 
+    /// Why it stands as it does, with what a person can do where that takes one.
+    #[must_use]
+    pub fn said(&self) -> String {
+        if self.state != State::Halted {
+            return self.note.clone();
+        }
+        let (note, name) = (&self.note, &self.environment);
+        format!(
+            "{note}; push a repair, which takes over, or flotilla retry {name}, or flotilla abort {name} \
+             --reason TEXT"
+        )
+    }
+
     /// The revision of the fleet file that it brings, if that is another one than before.
     #[must_use]
     pub fn specification(&self) -> Option<&Commit> {

@@ -6,6 +6,7 @@ use flotilla_notify::{Event, Gather, Happening, Kind};
 use flotilla_shared::reason::Reason;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::fleet::acts;
 use crate::fleet::rollout::State;
 use crate::fleet::{Connection, Fleet, OFFLINE_AFTER};
 
@@ -81,7 +82,10 @@ pub fn conditions(fleet: &Fleet, fleet_file: &str, now: Timestamp) -> BTreeMap<S
         for gate in closed {
             match (gate.gate, gate.reason) {
                 ("approval", _) => {
-                    put(Kind::ApprovalNeeded, name, &rollout.id, gate.text.clone());
+                    let act = acts::act(gate, &environment.name, &rollout.target);
+                    let act = act.map_or(String::new(), |act| format!("; {act}"));
+                    let why = format!("{}{act}", gate.text);
+                    put(Kind::ApprovalNeeded, name, &rollout.id, why);
                 }
                 ("health", Some(Reason::NotProven)) if gate.lasting => {
                     put(Kind::BranchAhead, name, &rollout.id, gate.text.clone());
@@ -94,10 +98,11 @@ pub fn conditions(fleet: &Fleet, fleet_file: &str, now: Timestamp) -> BTreeMap<S
         if let Some(asked) = asked.filter(|asked| !asked.is_given()) {
             let subject = format!("{} wave {}", rollout.id, asked.wave);
             let why = format!(
-                "wave {} waits for approval: {} of {}",
+                "wave {} waits for approval: {} of {}; flotilla approve {name} --wave {} gives one",
                 asked.wave,
                 asked.people.len(),
-                asked.needed
+                asked.needed,
+                asked.wave
             );
             put(Kind::ApprovalNeeded, name, &subject, why);
         }

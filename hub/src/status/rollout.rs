@@ -120,7 +120,7 @@ pub fn past_rollout(rollout: &Rollout, with_clusters: bool) -> v1::RolloutStatus
         created_at: Some(timestamp_to_wire(rollout.created_at)),
         started_at: rollout.started_at.map(timestamp_to_wire),
         ended_at: rollout.ended_at.map(timestamp_to_wire),
-        note: rollout.note.clone(),
+        note: rollout.said(),
         clusters: if with_clusters {
             clusters.collect()
         } else {

@@ -191,12 +191,20 @@ fn steps(fleet: &Fleet, subject: &str, step: &str, second: i64) -> Vec<(v1::Step
         .collect()
 }
 
+fn rollout_note(fleet: &Fleet) -> String {
+    let prod: flotilla_shared::id::EnvironmentName = "prod".parse().unwrap();
+    fleet.rollouts()[&prod].said()
+}
+
 #[test]
 fn explain_tells_gates_before_and_after_they_opened_and_how_to_open_them() {
     use v1::StepState::{Ok, Waiting};
     let mut fleet = waiting();
     let gate = |fleet: &Fleet, second| steps(fleet, "c", "approval", second);
-    assert_eq!(gate(&fleet, 3), [(Waiting, "0 of 1 approval".to_owned())]);
+    let how = "0 of 1 approval; flotilla approve prod --commit aaaaaaa gives one";
+    assert_eq!(gate(&fleet, 3), [(Waiting, how.to_owned())]);
+    let note = rollout_note(&fleet);
+    assert_eq!(note, format!("approval: {how}"), "the note has it, too");
     approve(&mut fleet, Scope::Commit, 4).unwrap();
     let passed = [(Ok, "1 of 1 approval (bob)".to_owned())];
     assert_eq!(gate(&fleet, 5), passed, "what let it in is still told");

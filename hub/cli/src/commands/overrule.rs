@@ -17,12 +17,21 @@ pub(super) async fn is_there(client: &Client, args: &Promote) -> Result<bool, Er
         return Ok(false);
     };
     let environments = client.environments().await?;
+    let name = args.environment.to_string();
     let mut heads = environments
         .iter()
-        .filter(|one| one.name == args.environment.to_string())
+        .filter(|one| one.name == name)
         .flat_map(|one| &one.branches)
         .filter_map(|branch| branch.revision.as_ref());
-    Ok(heads.any(|head| head.commit.starts_with(named.as_str())))
+    if heads.any(|head| head.commit.starts_with(named.as_str())) {
+        return Ok(true);
+    }
+    // A revision of the fleet file is on no branch.
+    let (last, decisions) = rollout::get(client, &name).await?;
+    let targets = last.iter().flat_map(|rollout| &rollout.target);
+    let failed = decisions.quarantined.iter().flat_map(|one| &one.commits);
+    let mut declared = targets.chain(failed).filter(|one| one.is_fleet_file());
+    Ok(declared.any(|one| one.commit.starts_with(named.as_str())))
 }
 
 pub(super) async fn run(client: &Client, args: &Promote, printer: &Printer) -> Result<(), Error> {

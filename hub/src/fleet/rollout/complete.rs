@@ -4,7 +4,7 @@ use flotilla_shared::id::ClusterName;
 
 use flotilla_shared::words::counted;
 
-use super::words::listed;
+use super::words::{LEAVE_OUT, listed};
 use super::{Phase, Rollout, World};
 use crate::spec::{Members, WhenEmpty};
 
@@ -80,7 +80,7 @@ impl Rollout {
                 self.blame(&tally.failed)
             )),
             _ => Standing::Waits(format!(
-                "no cluster of wave {name} has proven it; waits for offline clusters: {}",
+                "no cluster of wave {name} has proven it; waits for offline clusters: {}{LEAVE_OUT}",
                 listed(&tally.offline)
             )),
         }
@@ -188,8 +188,9 @@ impl Rollout {
         let (pinned, suspended) = (of(Phase::Pinned), of(Phase::Suspended));
         if self.clusters.is_empty() {
             return format!(
-                "{} has no cluster that could run it; it begins with the first",
-                self.environment
+                "{} has no cluster that could run it; it begins with the first (flotilla token create --env {} \
+                 lets one join)",
+                self.environment, self.environment
             );
         }
         if pinned.len() == self.clusters.len() {
@@ -209,6 +210,10 @@ impl Rollout {
                 listed(&suspended)
             );
         }
-        "no cluster has come to it; it waits for one that is online".to_owned()
+        format!(
+            "no cluster has come to it; it waits for one that is online (flotilla status --env {} shows them, \
+             flotilla abort {} --reason TEXT ends it)",
+            self.environment, self.environment
+        )
     }
 }

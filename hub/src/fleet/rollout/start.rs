@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::words::listed;
+use super::words::{LEAVE_OUT, listed};
 use super::{Change, Changes, Observation, Phase, Progress, Rollout, State, World};
 
 impl Rollout {
@@ -97,8 +97,8 @@ impl Rollout {
         let given = world.approvals.get(&wave.name).copied().unwrap_or_default();
         if given < wave.approvals {
             return Some(format!(
-                "wave {} waits for approval: {given} of {}",
-                wave.name, wave.approvals
+                "wave {} waits for approval: {given} of {}; flotilla approve {} --wave {} gives one",
+                wave.name, wave.approvals, self.environment, wave.name
             ));
         }
         None
@@ -115,7 +115,7 @@ impl Rollout {
             return String::new();
         }
         format!(
-            "waits for offline clusters, at most {} may be left behind: {}",
+            "waits for offline clusters, at most {} may be left behind: {}{LEAVE_OUT}",
             world.strategy.budgets.offline.at_most(total),
             listed(&offline)
         )

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::super::environment::Scope;
 use super::super::event::Effect;
 use super::super::rollout::{Phase, State, World};
-use super::super::{Fleet, gates};
+use super::super::{Fleet, acts, gates};
 use super::audit;
 use crate::spec::{Environment, Strategy};
 
@@ -35,11 +35,13 @@ impl Fleet {
         };
         let (rollout_changed, checks) = (rollout.changed(), self.standing_gates(environment, now));
         let overruled = state.overruled(&rollout_changed);
+        let waiting = state.not_overruled(&rollout_changed);
+        let said = |gates: &[gates::Gate]| acts::closed(gates, name, &waiting);
         let closed = match rollout.started_at {
-            None => gates::closed(&self.enforced_gates(environment, &rollout.target, now)),
+            None => said(&self.enforced_gates(environment, &rollout.target, now)),
             Some(_) => None,
         };
-        let held = (!overruled).then(|| gates::closed(&checks)).flatten();
+        let held = (!overruled).then(|| said(&checks)).flatten();
         let asked = |open| {
             let asked = checks.iter();
             let asked = asked.filter(|gate| gate.gate == "check" && gate.open == open);
@@ -56,13 +58,20 @@ impl Fleet {
         let mut answers = self.trees.take_answers(name, &rollout.target);
         let clusters = self.observe(&rollout, &members, answers.as_mut(), now);
         self.trees.put_answers(name, answers);
-        let paused = state
-            .paused
-            .as_ref()
-            .map(|mark| format!("{}: {}", mark.by, mark.reason));
+        let paused = state.paused.as_ref().map(|mark| {
+            format!(
+                "{}: {}; flotilla resume {name} goes on",
+                mark.by, mark.reason
+            )
+        });
         let pinned = state.pin.as_ref();
         let pinned = pinned.filter(|pin| pin.holds(now) && !pin.unproven);
-        let pinned = pinned.map(|pin| format!("the environment is pinned: {}", pin.mark.reason));
+        let pinned = pinned.map(|pin| {
+            format!(
+                "the environment is pinned: {}; flotilla unpin --env {name} lets it go on",
+                pin.mark.reason
+            )
+        });
         let approvals = strategy
             .waves
             .iter()

@@ -104,6 +104,7 @@ pub(super) fn preview(
                 reason: Some(flotilla_shared::reason::Reason::Quarantined),
                 at: Some(quarantine.at),
                 opens_at: None,
+                commit: None,
             }));
         }
         if let Some(mark) = &state.paused {
@@ -116,6 +117,7 @@ pub(super) fn preview(
                 reason: Some(flotilla_shared::reason::Reason::Paused),
                 at: Some(mark.at),
                 opens_at: None,
+                commit: None,
             }));
         }
     }

@@ -9,6 +9,7 @@ use flotilla_shared::words::counted;
 use jiff::Timestamp;
 
 use super::steps::{Steps, gate_step};
+use crate::fleet::acts;
 use crate::fleet::gates::Gate;
 use crate::fleet::rollout::{Phase, Progress, Rollout, State, title};
 use crate::fleet::{Cluster, Connection, Fleet, OFFLINE_AFTER, Pin};
@@ -53,9 +54,17 @@ pub(super) fn rollout(fleet: &Fleet, environment: &Environment, now: Timestamp, 
         steps.add("hold", "", Waiting, text, None, Some(hold.mark.at));
     }
     if let Some(rollout) = fleet.rollouts().get(&environment.name) {
+        let changed = rollout.changed();
+        let waiting = state.map_or_else(|| changed.clone(), |state| state.not_overruled(&changed));
         steps
             .0
-            .extend(gates(fleet, environment, rollout, now).map(gate_step));
+            .extend(gates(fleet, environment, rollout, now).map(|gate| {
+                let text = match acts::act(&gate, &environment.name, &waiting) {
+                    Some(act) => format!("{}; {act}", gate.text),
+                    None => gate.text.clone(),
+                };
+                gate_step(Gate { text, ..gate })
+            }));
         let waits = match state.and_then(|state| state.queue.back()) {
             Some(waiting) => Some(waiting),
             None => Some(&heads).filter(|heads| {
@@ -168,7 +177,7 @@ fn progress(rollout: &Rollout) -> String {
         text.push_str(&format!("; changes {} of {clusters}", all - unchanged));
     }
     if !rollout.note.is_empty() {
-        text.push_str(&format!("; {}", rollout.note));
+        text.push_str(&format!("; {}", rollout.said()));
     }
     text
 }
