@@ -1,5 +1,7 @@
 //! rustls configurations of both ends: TLS 1.3 only, ring, our own authority's roots and nothing else.
 
+mod given;
+
 use std::io::BufReader;
 use std::sync::Arc;
 
@@ -8,6 +10,8 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+pub use given::client_trusting;
 
 /// Why a TLS configuration could not be made.
 #[derive(Debug, thiserror::Error)]

@@ -356,10 +356,20 @@ async fn with_tls(server: &GitServer, names: &[&str]) -> (String, String) {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let leaf = rcgen::CertificateParams::new(names).unwrap();
     let leaf = leaf.signed_by(&key, &issuer).unwrap();
+    let base = front(server, &leaf, &key).await;
+    (base, root_certificate.pem())
+}
+
+/// TLS in front of a server with a certificate; returns the URL's base.
+async fn front(
+    server: &GitServer,
+    certificate: &rcgen::Certificate,
+    key: &rcgen::KeyPair,
+) -> String {
     let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
     let config = rustls::ServerConfig::builder()
         .with_no_client_auth()
-        .with_single_cert(vec![leaf.der().clone()], key)
+        .with_single_cert(vec![certificate.der().clone()], key)
         .unwrap();
     let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -376,7 +386,61 @@ async fn with_tls(server: &GitServer, names: &[&str]) -> (String, String) {
             });
         }
     });
-    (format!("https://localhost:{port}"), root_certificate.pem())
+    format!("https://localhost:{port}")
+}
+
+/// What `openssl req -x509` makes: an authority's certificate that serves itself, with two dates.
+fn serving_itself(name: &str, years: (i32, i32)) -> (rcgen::Certificate, rcgen::KeyPair) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut own = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+    own.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    own.not_before = rcgen::date_time_ymd(years.0, 1, 1);
+    own.not_after = rcgen::date_time_ymd(years.1, 1, 1);
+    (own.self_signed(&key).unwrap(), key)
+}
+
+/// As git takes it: where that very certificate is given, and for its own name and dates only.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g05_a_certificate_that_serves_itself_is_taken_where_it_is_given() {
+    flotilla_shared::tls::install_provider();
+    let directory = tempfile::tempdir().unwrap();
+    let repository = Repository::create(directory.path(), "fleet").unwrap();
+    repository.push("first", &["prod"]).unwrap();
+    let server = GitServer::start(&directory.path().join("served"), "127.0.0.1:0")
+        .await
+        .unwrap();
+    let cache = directory.path().join("cache");
+    let ask = |base: &str, roots: Option<String>| {
+        let (cache, url) = (cache.clone(), format!("{base}/fleet.git"));
+        tokio::task::spawn_blocking(move || {
+            remote(&cache, &url, None, roots).tips(&["prod".parse().unwrap()])
+        })
+    };
+    let (own, key) = serving_itself("localhost", (2000, 2200));
+    let (other, _) = serving_itself("localhost", (2000, 2200));
+    let base = front(&server, &own, &key).await;
+    for roots in [None, Some(other.pem())] {
+        let error = ask(&base, roots).await.unwrap().unwrap_err().to_string();
+        assert!(error.contains("ca.crt"), "it names the way: {error}");
+    }
+    for (name, years, wanted) in [
+        ("git.example.com", (2000, 2200), "another host name"),
+        ("localhost", (2000, 2001), "expired"),
+        ("localhost", (2190, 2200), "not valid yet"),
+    ] {
+        let (wrong, key) = serving_itself(name, years);
+        let base = front(&server, &wrong, &key).await;
+        let error = ask(&base, Some(wrong.pem())).await.unwrap().unwrap_err();
+        assert!(error.to_string().contains(wanted), "{wanted}: {error}");
+    }
+    assert_eq!(
+        server.asked().len(),
+        0,
+        "nothing was said before TLS was right"
+    );
+    // Beside others, as a bundle has it.
+    let bundle = other.pem() + &own.pem();
+    assert_eq!(ask(&base, Some(bundle)).await.unwrap().unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -43,7 +43,8 @@ pub struct SshKey {
 pub struct Access {
     /// For http(s): `token`, or `username` and `password`.
     pub credentials: Option<Credentials>,
-    /// For https: `ca.crt`, PEM; exactly these roots are trusted, in place of the system's.
+    /// For https: `ca.crt`, PEM; exactly these certificates are trusted, in place of the system's: those of
+    /// authorities, and one that serves itself.
     pub roots: Option<String>,
     /// For ssh.
     pub ssh: Option<SshKey>,

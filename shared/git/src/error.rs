@@ -198,8 +198,8 @@ fn in_words(told: &str) -> Option<&'static str> {
         ),
         (
             &["CaUsedAsEndEntity"],
-            "its certificate is one of an authority (CA:TRUE) that serves itself, which cannot be verified; \
-             issue a server certificate from it and put the authority's into ca.crt",
+            "its certificate is one of an authority (CA:TRUE) that serves itself; to trust it, put that very \
+             certificate into ca.crt of the credentials for this host",
         ),
         (
             &["UnknownIssuer", "unknown issuer", "SelfSigned"],

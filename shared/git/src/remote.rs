@@ -214,9 +214,9 @@ impl Remote {
         let configure_client: Option<Box<http::reqwest::ConfigureClientFn>> = match roots {
             None => None,
             Some(pem) => Some(Box::new(move |builder| {
-                let roots = reqwest::Certificate::from_pem_bundle(pem.as_bytes())
-                    .map_err(gix::Error::from_error)?;
-                Ok(builder.tls_certs_only(roots))
+                let tls = flotilla_shared::tls::client_trusting(&pem);
+                let tls = tls.map_err(gix::Error::from_error)?;
+                Ok(builder.tls_backend_preconfigured(tls))
             })),
         };
         let request_options = http::reqwest::Options {
