@@ -380,6 +380,7 @@ async fn decide(start: Start) -> anyhow::Result<Vec<JoinHandle<()>>> {
                 store: store.clone(),
                 fleet_file: Arc::clone(&fleet_file),
                 metrics: metrics.clone(),
+                health: health.clone(),
             },
             stop.clone(),
         )),

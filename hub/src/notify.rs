@@ -9,9 +9,12 @@
 //! A target's place is noted before and after each message, so that a crash loses nothing and repeats at most
 //! one message, which says so.
 
+mod alarm;
 pub mod conditions;
 mod deliver;
 pub mod entry;
+mod fault;
+mod mail;
 mod send;
 
 use std::path::{Path, PathBuf};
@@ -21,16 +24,18 @@ use std::time::Duration;
 use flotilla_notify::{Config, Event, Kind, Notice};
 use jiff::Timestamp;
 use parking_lot::RwLock;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
-use crate::driver::Handle;
+use crate::driver::{Handle, Health};
 use crate::metrics::Metrics;
 use crate::serve::FleetFileStatus;
 use crate::store::Store;
 
 use conditions::Watcher;
 use deliver::Deliveries;
-pub use deliver::Place;
+pub use deliver::{GivenUp, Place};
 use send::Sender;
 
 /// Time between two looks.
@@ -77,6 +82,8 @@ pub struct Telling {
     pub fleet_file: Arc<RwLock<FleetFileStatus>>,
     /// What is counted.
     pub metrics: Metrics,
+    /// Whether the store takes what is decided.
+    pub health: Health,
 }
 
 /// Tells until stopped.
@@ -88,6 +95,7 @@ pub async fn run(telling: Telling, stop: CancellationToken) {
         path,
         fleet_file,
         metrics,
+        health,
     } = telling;
     let sender = match Sender::new() {
         Ok(sender) => sender,
@@ -96,6 +104,11 @@ pub async fn run(telling: Telling, stop: CancellationToken) {
             return;
         }
     };
+    let sender = Arc::new(sender);
+    let (targets, alarmed) = watch::channel(config.clone());
+    // It goes on where whatever asks the store hangs.
+    let alarm = alarm::run(health, alarmed, Arc::clone(&sender), metrics.clone());
+    let _alarm = AbortOnDropHandle::new(tokio::spawn(alarm));
     let mut deliveries = Deliveries::new(store.clone(), sender, metrics);
     let mut watcher = Watcher::new(Timestamp::now());
     let mut refused = String::new();
@@ -114,7 +127,10 @@ pub async fn run(telling: Telling, stop: CancellationToken) {
         });
         match new {
             Ok(new) => {
-                config = new.unwrap_or(config);
+                if let Some(new) = new {
+                    targets.send_replace(new.clone());
+                    config = new;
+                }
                 refused.clear();
             }
             Err(error) if error != refused => {

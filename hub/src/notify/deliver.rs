@@ -1,9 +1,10 @@
 //! Each target at its own place in the outbox: one that is slow or gone holds up no other.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use flotilla_notify::{Config, Known, Notice, Target, compose};
+use flotilla_notify::{Config, Event, Known, Notice, Target, compose};
 use flotilla_shared::backoff::Backoff;
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
@@ -26,6 +27,27 @@ const RETRY: Duration = Duration::from_secs(5);
 /// See [`RETRY`].
 const RARELY: Duration = Duration::from_secs(600);
 
+/// Messages that were given up and are shown, for each target.
+const SHOWN: usize = 10;
+
+/// A message that was given up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GivenUp {
+    /// Of what.
+    pub event: String,
+    /// Where; empty: in the whole fleet.
+    #[serde(default)]
+    pub environment: String,
+    /// Of which rollout; empty: of none.
+    #[serde(default)]
+    pub rollout: String,
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub why: String,
+}
+
 /// How far a target is; kept in the store.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -40,11 +62,28 @@ pub struct Place {
     pub dead: u64,
     /// Why the last of them was.
     pub last_fault: String,
+    /// The last of them; the newest last.
+    pub given_up: Vec<GivenUp>,
     /// What it calls its messages, by subject; the newest last.
     pub known: Vec<(String, Known)>,
 }
 
 impl Place {
+    fn give_up(&mut self, event: &Event, why: &str, at: Timestamp) {
+        self.dead += 1;
+        why.clone_into(&mut self.last_fault);
+        if self.given_up.len() >= SHOWN {
+            self.given_up.remove(0);
+        }
+        self.given_up.push(GivenUp {
+            event: event.kind.as_str().to_owned(),
+            environment: event.environment.clone(),
+            rollout: event.rollout.clone(),
+            at,
+            why: why.to_owned(),
+        });
+    }
+
     fn known(&self, subject: &str) -> Known {
         let found = self.known.iter().find(|(name, _)| name == subject);
         found.map(|(_, known)| known.clone()).unwrap_or_default()
@@ -71,13 +110,13 @@ struct Line {
 /// See the module.
 pub(super) struct Deliveries {
     store: Store,
-    sender: Sender,
+    sender: Arc<Sender>,
     metrics: Metrics,
     lines: BTreeMap<String, Line>,
 }
 
 impl Deliveries {
-    pub(super) fn new(store: Store, sender: Sender, metrics: Metrics) -> Self {
+    pub(super) fn new(store: Store, sender: Arc<Sender>, metrics: Metrics) -> Self {
         Self {
             store,
             sender,
@@ -107,7 +146,7 @@ impl Deliveries {
                 Err(error) => tracing::warn!(%error, "cannot read how far a target is"),
             }
         }
-        let (store, sender, metrics) = (&self.store, &self.sender, &self.metrics);
+        let (store, sender, metrics) = (&self.store, &*self.sender, &self.metrics);
         let all = self.lines.iter_mut().filter_map(|(name, line)| {
             let target = config.targets.iter().find(|target| target.name == *name)?;
             Some(line.step(config, target, (store, sender, metrics), now))
@@ -186,8 +225,7 @@ impl Line {
                     }
                     metrics.notified(name, "dead");
                     tracing::error!(target = name, why, "a message was given up");
-                    self.place.dead += 1;
-                    self.place.last_fault.clone_from(&why);
+                    self.place.give_up(&notice.event, &why, now);
                     self.done(id);
                     let entry = AuditEntry {
                         at: now,
@@ -219,4 +257,4 @@ impl Line {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,6 +1,5 @@
 //! A thin shell that sends what was composed. Secrets are read from their files each time.
 
-use std::path::Path;
 use std::time::Duration;
 
 use flotilla_http::{BodyError, body};
@@ -9,17 +8,18 @@ use flotilla_shared::report::plain_line;
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
+use super::fault::{Fault, secret};
+use super::mail;
+
 /// Longest wait for one answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest answer that is read.
 const MAX_ANSWER: usize = 1 << 20;
 
-/// Why something was not sent, and whether another try may help.
-pub(super) type Fault = (String, bool);
-
 /// See the module.
 pub(super) struct Sender {
     client: reqwest::Client,
+    timeout: Duration,
 }
 
 impl Sender {
@@ -31,11 +31,16 @@ impl Sender {
         let client = flotilla_http::client(timeout)
             .user_agent(concat!("flotilla-hub/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Self { client })
+        Ok(Self { client, timeout })
     }
 
     /// Sends one post; what is known of the message from then on, where the target says so.
     pub(super) async fn post(&self, target: &Target, post: &Post) -> Result<Option<Known>, Fault> {
+        if let Some(mail) = &target.mail {
+            // A mail server asks others while we wait.
+            let within = self.timeout.saturating_mul(3);
+            return mail::send(mail, post, within).await.map(|()| None);
+        }
         let url = format!("{}{}", base(target).await?.trim_end_matches('/'), post.path);
         let token = match &target.token_file {
             Some(path) => Some(secret(path).await?),
@@ -114,14 +119,4 @@ async fn base(target: &Target) -> Result<String, Fault> {
         return Ok(url);
     }
     Err(("its URL does not begin with https://".to_owned(), true))
-}
-
-/// The text of a file; the file may be changed at any time, so that another try may help.
-async fn secret(path: &Path) -> Result<String, Fault> {
-    let content = crate::secret::read(path).await;
-    let content = content.map_err(|why| (why, true))?;
-    match std::str::from_utf8(&content) {
-        Ok(text) => Ok(text.trim().to_owned()),
-        Err(_) => Err((format!("{}: it is not UTF-8", path.display()), true)),
-    }
 }

@@ -15,6 +15,7 @@ use super::access::{Caller, Need};
 use super::{Context, store_error};
 use crate::driver::Refused;
 use crate::fleet::{ActionError, AuditEntry, Event, Fleet};
+use crate::notify::Place;
 use crate::status;
 use crate::suggestion::missing;
 
@@ -380,6 +381,7 @@ impl FleetService for Operators {
         let file = self.0.fleet_file.read().clone();
         // Who cannot be asked does not decide for long, and what is known is told all the same.
         let standing = self.0.store.standing().await.ok();
+        let places = self.0.store.places().await.unwrap_or_default();
         Ok(Response::new(v1::GetHubResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             epoch: self.0.epoch.0,
@@ -399,8 +401,34 @@ impl FleetService for Operators {
                 .map_or(0, |one| u64::try_from(one.term).unwrap_or_default()),
             decider: standing.map(|one| one.address).unwrap_or_default(),
             moves_branches: self.0.mover.is_some(),
+            given_up_total: places.iter().map(|(_, place)| place.dead).sum(),
+            given_up: given_up(places),
         }))
     }
+}
+
+/// Messages to targets that were given up and are told at once.
+const MAX_GIVEN_UP: usize = 50;
+
+/// What targets were never told, the newest first.
+fn given_up(places: Vec<(String, Place)>) -> Vec<v1::GivenUpMessage> {
+    let of_one = |(target, place): (String, Place)| {
+        let all = place.given_up.into_iter();
+        all.map(move |one| (target.clone(), one))
+    };
+    let mut all: Vec<_> = places.into_iter().flat_map(of_one).collect();
+    all.sort_by_key(|(_, one)| std::cmp::Reverse(one.at));
+    all.truncate(MAX_GIVEN_UP);
+    all.into_iter()
+        .map(|(target, one)| v1::GivenUpMessage {
+            target,
+            event: one.event,
+            environment: one.environment,
+            rollout: one.rollout,
+            at: Some(timestamp_to_wire(one.at)),
+            why: one.why,
+        })
+        .collect()
 }
 
 impl Operators {

@@ -91,6 +91,26 @@ impl Store {
         Ok(place)
     }
 
+    /// How far all targets are, by name.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn places(&self) -> Result<Vec<(String, Place)>, Error> {
+        let rows = sqlx::query("SELECT target, state FROM told ORDER BY target")
+            .fetch_all(&self.pool)
+            .await
+            .map_err(self.error())?;
+        rows.iter()
+            .map(|row| {
+                let target: String = row.try_get(0).map_err(self.error())?;
+                let text: String = row.try_get(1).map_err(self.error())?;
+                let damaged = || self.damaged(&format!("the place of target {target}"));
+                let place = serde_json::from_str(&text).map_err(|_| damaged())?;
+                Ok((target, place))
+            })
+            .collect()
+    }
+
     /// Notes how far a target is.
     ///
     /// # Errors

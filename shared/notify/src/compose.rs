@@ -2,6 +2,7 @@
 
 mod alert;
 mod chat;
+mod email;
 mod plain;
 
 use serde::{Deserialize, Serialize};
@@ -74,6 +75,7 @@ pub fn compose(target: &Target, notice: &Notice, known: &Known) -> Vec<Post> {
         Format::Alertmanager => alert::alertmanager(notice),
         Format::PagerDuty => alert::pager_duty(notice),
         Format::Grafana => plain::grafana(notice, known),
+        Format::Email => chat::once(notice, email::email),
     }
 }
 

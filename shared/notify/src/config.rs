@@ -1,11 +1,15 @@
 //! `notifications.yaml`: who is told what, and how.
 
+mod email;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use flotilla_shared::id::EnvironmentName;
 use flotilla_yaml::config::{ConfigError, Located, mapping};
 use serde::Deserialize;
+
+pub use email::Mail;
 
 use crate::event::{Event, Kind};
 use crate::severity::Severity;
@@ -41,6 +45,16 @@ struct Entry {
     #[serde(default)]
     channel: Option<String>,
     #[serde(default)]
+    from: Option<String>,
+    #[serde(default)]
+    to: Vec<String>,
+    #[serde(default)]
+    user_file: Option<PathBuf>,
+    #[serde(default)]
+    password_file: Option<PathBuf>,
+    #[serde(default)]
+    ca_file: Option<PathBuf>,
+    #[serde(default)]
     environments: BTreeSet<EnvironmentName>,
     #[serde(default)]
     events: BTreeSet<Kind>,
@@ -68,6 +82,8 @@ pub enum Format {
     PagerDuty,
     /// Grafana's annotations: a region over each rollout.
     Grafana,
+    /// A mail server: when something begins, needs somebody, and ends.
+    Email,
 }
 
 /// Somebody who is told.
@@ -87,6 +103,8 @@ pub struct Target {
     pub secret_file: Option<PathBuf>,
     /// Slack's channel.
     pub channel: String,
+    /// How email is sent, where it is.
+    pub mail: Option<Mail>,
     environments: BTreeSet<EnvironmentName>,
     events: BTreeSet<Kind>,
     min_severity: Severity,
@@ -113,7 +131,7 @@ impl Target {
     fn is_chat(&self) -> bool {
         matches!(
             self.format,
-            Format::Slack | Format::SlackWebhook | Format::Teams | Format::Discord
+            Format::Slack | Format::SlackWebhook | Format::Teams | Format::Discord | Format::Email
         )
     }
 }
@@ -166,6 +184,12 @@ pub fn parse(name: &str, text: &str) -> Result<Config, Vec<ConfigError>> {
     for (index, entry) in file.targets.iter().enumerate() {
         let path = format!("targets[{index}]");
         check(&located, &path, entry, &mut errors);
+        let mail = (entry.format == Format::Email).then(|| email::read(entry));
+        let mail = mail.transpose().unwrap_or_else(|wrong| {
+            let all = wrong.into_iter();
+            errors.extend(all.map(|(key, text)| located.error(&format!("{path}{key}"), text)));
+            None
+        });
         if targets.iter().any(|other| other.name == entry.name) {
             let message = format!("target {} is already there", entry.name);
             errors.push(located.error(&format!("{path}.name"), message));
@@ -178,6 +202,7 @@ pub fn parse(name: &str, text: &str) -> Result<Config, Vec<ConfigError>> {
             token_file: entry.token_file.clone(),
             secret_file: entry.secret_file.clone(),
             channel: entry.channel.clone().unwrap_or_default(),
+            mail,
             environments: entry.environments.clone(),
             events: entry.events.clone(),
             min_severity: entry.min_severity,
@@ -204,7 +229,20 @@ fn check(located: &Located<File>, path: &str, entry: &Entry, errors: &mut Vec<Co
         entry.format,
         Format::SlackWebhook | Format::Teams | Format::Discord
     );
+    let is_mail = entry.format == Format::Email;
+    let of_mail = entry.from.is_some()
+        || !entry.to.is_empty()
+        || entry.user_file.is_some()
+        || entry.password_file.is_some()
+        || entry.ca_file.is_some();
+    if of_mail && !is_mail {
+        wrong(
+            "",
+            "from, to, userFile, passwordFile and caFile are for email",
+        );
+    }
     match (&entry.url, &entry.url_file) {
+        _ if is_mail => {}
         (Some(_), Some(_)) => wrong(".urlFile", "give either url or urlFile"),
         (None, None) if !known => wrong("", "it needs a url, or a urlFile that holds it"),
         (Some(_), None) if secret => {
@@ -306,7 +344,26 @@ mod tests {
                 "- {name: a, type: webhook, url: 'https://h', events: [rolloutBegun]}\n",
                 "rolloutBegun",
             ),
-            ("- {name: a, type: email, url: 'https://h'}\n", "email"),
+            (
+                "- {name: a, type: email, url: 'https://h', from: a@b.c, to: [a@b.c]}\n",
+                "smtps://",
+            ),
+            (
+                "- {name: a, type: email, url: 'smtp://h', from: \"a@b.c\\r\\nBcc: x@y\", to: [a@b.c]}\n",
+                "no address",
+            ),
+            (
+                "- {name: a, type: email, url: 'smtp://h', from: a@b.c, to: [a@b.c], userFile: /u}\n",
+                "go together",
+            ),
+            (
+                "- {name: a, type: email, url: 'smtp://h', from: a@b.c, to: [a@b.c], tokenFile: /t}\n",
+                "takes none",
+            ),
+            (
+                "- {name: a, type: webhook, url: 'https://h', caFile: /c}\n",
+                "for email",
+            ),
             (
                 "- {name: a, type: webhook, url: 'https://h', secret: hunter2}\n",
                 "unknown key",

@@ -10,11 +10,13 @@ mod compose;
 mod config;
 mod event;
 mod gather;
+mod message;
 mod severity;
 mod text;
 
 pub use compose::{Known, Post, Sign, compose, resolved};
-pub use config::{Config, Format, Target, parse};
+pub use config::{Config, Format, Mail, Target, parse};
 pub use event::{Event, Kind, Notice};
 pub use gather::{Gather, Happening, Reason};
+pub use message::message;
 pub use severity::Severity;

@@ -45,6 +45,28 @@ pub struct Hub {
     pub term: u64,
     /// Whether it was given a credential to move branches with.
     pub moves_branches: bool,
+    /// Messages to targets of notifications that were given up, the newest first; not all of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub given_up: Vec<GivenUp>,
+    /// How many were in all.
+    pub given_up_total: u64,
+}
+
+/// What a target of notifications was never told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GivenUp {
+    /// Who.
+    pub target: String,
+    /// Of what, in the word of `notifications.yaml`.
+    pub event: String,
+    /// Where; empty: in the whole fleet.
+    pub environment: String,
+    /// Of which rollout; empty: of none.
+    pub rollout: String,
+    /// When it was given up.
+    pub at: Option<Timestamp>,
+    /// Why.
+    pub why: String,
 }
 
 /// A role, and where it holds.
@@ -214,6 +236,20 @@ impl From<&v1::GetHubResponse> for Hub {
             decider: text(&wire.decider),
             term: wire.term,
             moves_branches: wire.moves_branches,
+            given_up: wire
+                .given_up
+                .iter()
+                .take(100)
+                .map(|one| GivenUp {
+                    target: text(&one.target),
+                    event: text(&one.event),
+                    environment: text(&one.environment),
+                    rollout: text(&one.rollout),
+                    at: moment(one.at.as_ref()),
+                    why: text(&one.why),
+                })
+                .collect(),
+            given_up_total: wire.given_up_total,
         }
     }
 }

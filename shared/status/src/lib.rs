@@ -23,7 +23,7 @@ pub use environment::{Branch, Environment, Fleet, Heading};
 pub use fleet_plan::{
     Answer, FleetPlan, PlanGroup, PlanVerdict, PlannedApplication, PlannedChange,
 };
-pub use hub::{Hub, Move, NewToken, Promotion, Right, Step, StepState, Token};
+pub use hub::{GivenUp, Hub, Move, NewToken, Promotion, Right, Step, StepState, Token};
 pub use log::{Entry, Operator};
 pub use plan::{ApplicationPlan, Change, Field};
 pub use rollout::{Budget, Progress, RepositoryCommit, Rollout, RolloutSummary, Wave};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use flotilla_shared::words::counted;
 use jiff::Timestamp;
 
 use super::status::revision;
@@ -221,7 +222,38 @@ pub fn hub(hub: &Hub, paint: Paint, now: Timestamp) -> String {
             out.push_str(&format!("  {error}\n"));
         }
     }
+    if hub.given_up_total > 0 {
+        out.push_str(&given_up(hub, paint, now));
+    }
     out
+}
+
+/// What targets of notifications were never told.
+fn given_up(hub: &Hub, paint: Paint, now: Timestamp) -> String {
+    let total = usize::try_from(hub.given_up_total).unwrap_or(usize::MAX);
+    let mut title = format!("{} given up", counted(total, "notification"));
+    if hub.given_up.len() < total {
+        title.push_str(&format!(", the last {}", hub.given_up.len()));
+    }
+    let mut table = Table::new(vec!["TARGET", "EVENT", "WHERE", "AGE", "WHY"]);
+    for one in &hub.given_up {
+        let place = match one.rollout.as_str() {
+            "" => one.environment.as_str(),
+            rollout => rollout,
+        };
+        table.row(vec![
+            Cell::from(one.target.as_str()),
+            Cell::from(one.event.as_str()),
+            Cell::from(dash(place)),
+            Cell::from(age(one.at, now)),
+            Cell::from(one.why.as_str()),
+        ]);
+    }
+    format!(
+        "\n{}\n{}",
+        paint.paint(Tone::Bad, &format!("{title}:")),
+        table.render(paint)
+    )
 }
 
 /// `, promoter in stage`.

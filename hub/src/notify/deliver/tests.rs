@@ -14,15 +14,15 @@ use super::*;
 use crate::fleet::Effect;
 
 /// A target that keeps what it is told and answers with one status.
-struct Hook {
-    address: String,
+pub(crate) struct Hook {
+    pub(crate) address: String,
     told: Arc<Mutex<Vec<(String, Value)>>>,
     status: Arc<AtomicU16>,
     _task: tokio_util::task::AbortOnDropHandle<()>,
 }
 
 impl Hook {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let told = Arc::new(Mutex::new(Vec::new()));
@@ -47,6 +47,20 @@ impl Hook {
             status,
             _task: tokio_util::task::AbortOnDropHandle::new(task),
         }
+    }
+
+    /// From now on it answers with this status.
+    pub(crate) fn answer(&self, status: u16) {
+        self.status.store(status, Ordering::Release);
+    }
+
+    /// What it was told.
+    pub(crate) fn bodies(&self) -> Vec<Value> {
+        self.told
+            .lock()
+            .iter()
+            .map(|(_, body)| body.clone())
+            .collect()
     }
 
     /// Ids and whether they say that they may be told twice.
@@ -122,7 +136,7 @@ impl World {
     /// A process that knows only what is stored.
     fn process(&self) -> Deliveries {
         let sender = Sender::within(Duration::from_secs(5)).unwrap();
-        Deliveries::new(self.store.clone(), sender, Metrics::new())
+        Deliveries::new(self.store.clone(), Arc::new(sender), Metrics::new())
     }
 
     async fn happens(&self, number: usize) {

@@ -22,6 +22,7 @@ fn targets() -> Vec<Target> {
         "type: alertmanager, url: 'https://h'",
         "type: pagerDuty, tokenFile: /t",
         "type: grafana, url: 'https://h', tokenFile: /t",
+        "type: email, url: 'smtp://h', from: a@b.c, to: [d@e.f]",
     ]
     .map(target)
     .to_vec()

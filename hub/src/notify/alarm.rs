@@ -1,0 +1,180 @@
+//! That the store fails is told past the outbox, since the outbox is in that store: once an hour at most, without
+//! a second try, so that it may be lost, and told twice after a restart.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flotilla_notify::{Config, Event, Kind, Known, Notice, Target, compose};
+use futures::future::join_all;
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::send::Sender;
+use crate::driver::Health;
+use crate::metrics::Metrics;
+
+/// A store that fails for so long is worth waking somebody.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Time between two messages.
+const APART: Duration = Duration::from_secs(3600);
+/// Time between two looks.
+const INTERVAL: Duration = Duration::from_secs(2);
+/// Longest time for all that one target is sent.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Whether it is time to tell. Pure.
+#[derive(Debug, Default)]
+struct Alarm {
+    failing_since: Option<Instant>,
+    told_at: Option<Instant>,
+}
+
+impl Alarm {
+    /// For how long the store has failed, where people are to be told of that now.
+    fn look(&mut self, is_failing: bool, now: Instant) -> Option<Duration> {
+        if !is_failing {
+            self.failing_since = None;
+            return None;
+        }
+        let since = *self.failing_since.get_or_insert(now);
+        let lasts = now.duration_since(since);
+        let told = |at: Instant| now.duration_since(at) < APART;
+        if lasts < PATIENCE || self.told_at.is_some_and(told) {
+            return None;
+        }
+        self.told_at = Some(now);
+        Some(lasts)
+    }
+}
+
+/// Looks until it is dropped.
+pub(super) async fn run(
+    health: Health,
+    config: watch::Receiver<Config>,
+    sender: Arc<Sender>,
+    metrics: Metrics,
+) {
+    let mut alarm = Alarm::default();
+    loop {
+        tokio::time::sleep(INTERVAL).await;
+        if let Some(lasts) = alarm.look(health.is_failing(), Instant::now()) {
+            let config = config.borrow().clone();
+            tell(&config, &sender, &metrics, lasts, Timestamp::now()).await;
+        }
+    }
+}
+
+/// Tells every target that wants to know, all at once.
+async fn tell(
+    config: &Config,
+    sender: &Sender,
+    metrics: &Metrics,
+    lasts: Duration,
+    now: Timestamp,
+) {
+    let event = Event {
+        kind: Kind::StoreFailing,
+        at: now,
+        environment: String::new(),
+        rollout: String::new(),
+        commit: String::new(),
+        clusters: Vec::new(),
+        count: 0,
+        actor: String::new(),
+        reason: format!(
+            "the hub has not been able to store anything for {} s: it decides nothing, and agents go on with \
+             what they have; sent directly, since messages wait in that store, and not tried again",
+            lasts.as_secs()
+        ),
+    };
+    let wants = config.targets.iter().filter(|target| target.wants(&event));
+    let all = wants.map(|target| async {
+        let notice = Notice {
+            // No row of the outbox has this number.
+            id: -now.as_second(),
+            link: config.page(&event),
+            event: event.clone(),
+            repeated: false,
+        };
+        let sent = tokio::time::timeout(LIMIT, send(target, &notice, sender)).await;
+        let sent = sent.unwrap_or_else(|_| Err("it took too long".to_owned()));
+        let outcome = match sent {
+            Ok(()) => "ok",
+            Err(why) => {
+                tracing::warn!(
+                    target = target.name,
+                    why,
+                    "cannot tell that the store fails"
+                );
+                "dead"
+            }
+        };
+        metrics.notified(&target.name, outcome);
+    });
+    join_all(all).await;
+}
+
+async fn send(target: &Target, notice: &Notice, sender: &Sender) -> Result<(), String> {
+    for post in compose(target, notice, &Known::default()) {
+        let sent = sender.post(target, &post).await;
+        sent.map_err(|(why, _)| why)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A minute of failing is told, once in an hour, and a store that works in between begins anew.
+    #[test]
+    fn s09_a_store_that_fails_is_told_after_a_minute_and_once_an_hour() {
+        let start = Instant::now();
+        let mut alarm = Alarm::default();
+        let mut told = Vec::new();
+        for second in 0..7_300u64 {
+            // It works for a moment after 30 s, and fails from then on.
+            let failing = second != 30;
+            let now = start + Duration::from_secs(second);
+            if let Some(lasts) = alarm.look(failing, now) {
+                told.push((second, lasts.as_secs()));
+            }
+        }
+        assert_eq!(told, [(91, 60), (3_691, 3_660), (7_291, 7_260)]);
+    }
+
+    #[tokio::test]
+    async fn s09_each_target_that_wants_it_is_told_past_the_outbox_whatever_others_do() {
+        use crate::notify::deliver::tests::Hook;
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let (good, broken, other) = (Hook::new().await, Hook::new().await, Hook::new().await);
+        broken.answer(500);
+        let target = |name: &str, hook: &Hook, events: &str| {
+            format!(
+                "{{name: {name}, type: webhook, url: 'http://{}/x'{events}}}",
+                hook.address
+            )
+        };
+        let text = format!(
+            "apiVersion: flotilla.dev/v1alpha1\nkind: Notifications\ntargets: [{}, {}, {}]\n",
+            target("broken", &broken, ""),
+            target("good", &good, ", minSeverity: critical"),
+            target("other", &other, ", events: [fight]")
+        );
+        let config = flotilla_notify::parse("n", &text).unwrap();
+        let sender = Sender::within(Duration::from_secs(5)).unwrap();
+        let now = "2026-11-27T07:00:00Z".parse().unwrap();
+        let lasts = Duration::from_secs(61);
+        tell(&config, &sender, &Metrics::new(), lasts, now).await;
+        let told = good.bodies();
+        assert_eq!(told.len(), 1);
+        assert_eq!(told[0]["type"], "dev.flotilla.storeFailing");
+        let reason = told[0]["data"]["reason"].as_str().unwrap();
+        assert!(
+            reason.contains("for 61 s") && reason.contains("not tried again"),
+            "{reason}"
+        );
+        assert_eq!((broken.bodies().len(), other.bodies().len()), (0, 0));
+    }
+}

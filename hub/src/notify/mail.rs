@@ -1,0 +1,276 @@
+//! Email over SMTP (RFC 5321): TLS always, from the first byte or by STARTTLS, and nothing before it but the
+//! server's own words.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use flotilla_notify::{Mail, Post, message};
+use flotilla_shared::report::plain_line;
+use flotilla_shared::tls;
+use jiff::Timestamp;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::fault::{Fault, secret};
+
+/// Longest line of an answer, and most lines.
+const MAX_LINE: usize = 2_000;
+/// See [`MAX_LINE`].
+const MAX_LINES: usize = 100;
+
+/// User and password.
+type Login = Option<(String, String)>;
+
+/// Sends one message within a time.
+pub(super) async fn send(mail: &Mail, post: &Post, within: Duration) -> Result<(), Fault> {
+    let roots = match &mail.ca_file {
+        Some(path) => Some(secret(path).await?),
+        None => None,
+    };
+    let login = match (&mail.user_file, &mail.password_file) {
+        (Some(user), Some(password)) => Some((secret(user).await?, secret(password).await?)),
+        _ => None,
+    };
+    let config = match roots {
+        Some(pem) => tls::client_trusting(&pem).map_err(|error| (error.to_string(), true))?,
+        None => as_the_system().await?,
+    };
+    let connector = TlsConnector::from(Arc::new(config));
+    let text = message(mail, post, Timestamp::now());
+    let sent = tokio::time::timeout(within, deliver(mail, login, &text, &connector)).await;
+    sent.unwrap_or_else(|_| Err(("no answer: it took too long".to_owned(), true)))
+}
+
+/// Trusts what this machine trusts.
+async fn as_the_system() -> Result<ClientConfig, Fault> {
+    let found = tokio::task::spawn_blocking(rustls_native_certs::load_native_certs).await;
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(found.map(|found| found.certs).unwrap_or_default());
+    if roots.is_empty() {
+        let why = "this machine trusts no certificate at all: name one by caFile";
+        return Err((why.to_owned(), true));
+    }
+    Ok(ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth())
+}
+
+async fn deliver(
+    mail: &Mail,
+    login: Login,
+    text: &str,
+    connector: &TlsConnector,
+) -> Result<(), Fault> {
+    let stream = TcpStream::connect((mail.host.as_str(), mail.port)).await;
+    let stream = stream.map_err(|error| broken(&error))?;
+    let name = ServerName::try_from(mail.host.clone());
+    let name = name.map_err(|_| (format!("{} is no host name", mail.host), false))?;
+    let stream = match mail.implicit_tls {
+        true => stream,
+        false => {
+            let mut clear = Dialog::new(stream);
+            clear.expect(220, "it greets").await?;
+            let offers = clear.greet().await?;
+            if !offers
+                .iter()
+                .any(|line| line.eq_ignore_ascii_case("STARTTLS"))
+            {
+                let why = "it offers no STARTTLS, and nothing is sent in clear text";
+                return Err((why.to_owned(), true));
+            }
+            clear.ask("STARTTLS", 220).await?;
+            // What came before TLS may be anybody's.
+            if !clear.unread.is_empty() {
+                return Err(("it speaks before TLS has begun".to_owned(), true));
+            }
+            clear.stream
+        }
+    };
+    let stream = connector.connect(name, stream).await;
+    let stream = stream.map_err(|error| untrusted(&error))?;
+    let mut dialog = Dialog::new(stream);
+    if mail.implicit_tls {
+        dialog.expect(220, "it greets").await?;
+    }
+    let offers = dialog.greet().await?;
+    if let Some((user, password)) = login {
+        dialog.log_in(&offers, &user, &password).await?;
+    }
+    dialog
+        .ask(&format!("MAIL FROM:<{}>", mail.from), 250)
+        .await?;
+    let mut refused = Vec::new();
+    for to in &mail.to {
+        match dialog.ask(&format!("RCPT TO:<{to}>"), 250).await {
+            Ok(_) => {}
+            Err((why, passing)) if dialog.is_open => {
+                refused.push((format!("{to}: {why}"), passing))
+            }
+            Err(fault) => return Err(fault),
+        }
+    }
+    // Whoever can be told is told; for the others there is a line in the log.
+    for (why, _) in &refused {
+        tracing::warn!(why, "a mail server takes nothing for an address");
+    }
+    if refused.len() == mail.to.len() {
+        let passing = refused.iter().any(|(_, passing)| *passing);
+        let why = refused.into_iter().next().map(|(why, _)| why);
+        return Err((why.unwrap_or_default(), passing));
+    }
+    dialog.ask("DATA", 354).await?;
+    dialog.write(text).await?;
+    dialog.ask(".", 250).await?;
+    // It has taken the message, whatever it says to this.
+    let _ = dialog.write("QUIT\r\n").await;
+    Ok(())
+}
+
+/// Lines to and from a server.
+struct Dialog<S> {
+    stream: S,
+    unread: Vec<u8>,
+    is_open: bool,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
+    fn new(stream: S) -> Self {
+        Self {
+            stream,
+            unread: Vec::new(),
+            is_open: true,
+        }
+    }
+
+    async fn write(&mut self, text: &str) -> Result<(), Fault> {
+        let written = self.stream.write_all(text.as_bytes()).await;
+        let flushed = match written {
+            Ok(()) => self.stream.flush().await,
+            Err(error) => Err(error),
+        };
+        flushed.map_err(|error| {
+            self.is_open = false;
+            broken(&error)
+        })
+    }
+
+    /// What the server can do.
+    async fn greet(&mut self) -> Result<Vec<String>, Fault> {
+        // A literal, since this machine's name is nobody's business, and servers ask for one of the two.
+        self.ask("EHLO [127.0.0.1]", 250).await
+    }
+
+    async fn log_in(&mut self, offers: &[String], user: &str, password: &str) -> Result<(), Fault> {
+        let offer = offers.iter().find_map(|line| {
+            let line = line.to_ascii_uppercase();
+            line.strip_prefix("AUTH").map(str::to_owned)
+        });
+        let offer = offer.unwrap_or_default();
+        let has = |way: &str| offer.split([' ', '=']).any(|one| one == way);
+        let encoded = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+        let sent = if has("PLAIN") {
+            let both = encoded(&format!("\0{user}\0{password}"));
+            self.ask(&format!("AUTH PLAIN {both}"), 235).await
+        } else if has("LOGIN") {
+            self.ask("AUTH LOGIN", 334).await?;
+            self.ask(&encoded(user), 334).await?;
+            self.ask(&encoded(password), 235).await
+        } else {
+            let why = "it takes neither AUTH PLAIN nor AUTH LOGIN";
+            return Err((why.to_owned(), true));
+        };
+        // The files may be put right at any time; what the server says may repeat them.
+        sent.map(|_| ())
+            .map_err(|_| ("it does not take the user and password".to_owned(), true))
+    }
+
+    async fn ask(&mut self, line: &str, wanted: u16) -> Result<Vec<String>, Fault> {
+        self.write(&format!("{line}\r\n")).await?;
+        let word = line.split([' ', ':']).next().unwrap_or_default();
+        self.expect(wanted, word).await
+    }
+
+    /// The lines of an answer with this code.
+    async fn expect(&mut self, wanted: u16, to: &str) -> Result<Vec<String>, Fault> {
+        let mut lines = Vec::new();
+        loop {
+            let line = self.line().await?;
+            let code = line.get(..3).and_then(|code| code.parse::<u16>().ok());
+            let Some(code) = code.filter(|code| (200..600).contains(code)) else {
+                self.is_open = false;
+                return Err(("what answers is no mail server".to_owned(), true));
+            };
+            let more = line.get(3..4) == Some("-");
+            lines.push(line.get(4..).unwrap_or_default().trim().to_owned());
+            if lines.len() > MAX_LINES {
+                self.is_open = false;
+                return Err(("its answer has no end".to_owned(), false));
+            }
+            if more {
+                continue;
+            }
+            if code == wanted || (wanted == 250 && code == 251) {
+                return Ok(lines);
+            }
+            self.is_open = code != 421;
+            let said = plain_line(&lines.join(" "), 200);
+            // 5xx is for good, but for what an operator of either side puts right.
+            let passing = code < 500 || matches!(code, 530 | 534 | 535 | 538);
+            let to = if to.is_empty() || to == "." {
+                "the message"
+            } else {
+                to
+            };
+            return Err((format!("it answers {code} to {to}: {said}"), passing));
+        }
+    }
+
+    async fn line(&mut self) -> Result<String, Fault> {
+        let mut buffer = [0; 1024];
+        loop {
+            if let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.unread.drain(..=end).collect();
+                return Ok(String::from_utf8_lossy(&line).trim_end().to_owned());
+            }
+            if self.unread.len() > MAX_LINE {
+                self.is_open = false;
+                return Err(("its answer has no end".to_owned(), false));
+            }
+            let read = self.stream.read(&mut buffer).await;
+            let count = read.map_err(|error| {
+                self.is_open = false;
+                broken(&error)
+            })?;
+            if count == 0 {
+                self.is_open = false;
+                return Err(("it hangs up".to_owned(), true));
+            }
+            self.unread
+                .extend_from_slice(buffer.get(..count).unwrap_or_default());
+        }
+    }
+}
+
+fn broken(error: &std::io::Error) -> Fault {
+    (
+        format!("no answer: {}", plain_line(&error.to_string(), 200)),
+        true,
+    )
+}
+
+fn untrusted(error: &std::io::Error) -> Fault {
+    let said = plain_line(&error.to_string(), 200);
+    let certificate = said.contains("certificate");
+    let hint = match certificate {
+        true => "; where its authority is your own, name it by caFile",
+        false => "",
+    };
+    (format!("TLS does not come about: {said}{hint}"), true)
+}
+
+#[cfg(test)]
+mod tests;
