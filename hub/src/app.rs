@@ -367,10 +367,13 @@ async fn decide(start: Start) -> anyhow::Result<Vec<JoinHandle<()>>> {
         refresh: Arc::clone(&refresh),
         fleet_file: Arc::clone(&fleet_file),
     });
-    let telling = config.forges.map(|forges| {
-        let (store, metrics) = (store.clone(), metrics.clone());
-        forge::run(handle.clone(), store, forges, metrics, stop.clone())
-    });
+    let speaking = forge::Speaking {
+        handle: handle.clone(),
+        store: store.clone(),
+        forges: config.forges,
+        metrics: metrics.clone(),
+        refresh: Arc::clone(&refresh),
+    };
     let notified = match config.notifications {
         Some(path) => Some(notify::run(
             notify::Telling {
@@ -437,7 +440,7 @@ async fn decide(start: Start) -> anyhow::Result<Vec<JoinHandle<()>>> {
         let promoter = promote::run(handle.clone(), Arc::clone(mover), stop.clone());
         tasks.push(tokio::spawn(promoter));
     }
-    tasks.extend(telling.map(tokio::spawn));
+    tasks.extend(forge::start(speaking, &stop)?);
     tasks.extend(notified.map(tokio::spawn));
     tracing::info!(epoch = epoch.0, "hub serves");
     tasks.push(tokio::spawn(server::serve(

@@ -22,6 +22,7 @@ mod heard;
 mod holding;
 pub(crate) mod identity;
 mod members;
+mod merging;
 mod observe;
 mod plan;
 mod proof;
@@ -62,6 +63,7 @@ pub use event::{
     settle_order,
 };
 pub use identity::{Credential, IssuedCertificate, Lock};
+pub use merging::Merging;
 pub use removed::is_over;
 use rollout::Rollout;
 pub use shared::Shared;
@@ -125,6 +127,8 @@ pub struct Fleet {
     trees: trees::Trees,
     /// What they say of themselves, likewise.
     headings: headings::Headings,
+    /// What pull requests of promotions wait for, likewise.
+    mergings: merging::Mergings,
     /// Clusters whose assignment is to be worked out anew, a turn at a time.
     due: BTreeSet<ClusterName>,
     /// How many of them are a turn.

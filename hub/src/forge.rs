@@ -1,17 +1,23 @@
-//! Telling forges: one truthful status for each environment on the commit it goes to, by one writer for the
-//! whole fleet. What is told is decided in [`status`]; who is told, and with what, is in [`config`].
+//! Speaking to forges, by one writer for the whole fleet: one truthful status for each environment on the
+//! commit it goes to ([`status`]), and pull requests of promotions taken ([`merge`]). Who is spoken to, and
+//! with what, is in [`config`].
 
 pub mod config;
+#[cfg(test)]
+mod fake;
+pub mod merge;
 pub mod send;
 pub mod status;
+mod waits;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use flotilla_forge::Error;
-use flotilla_shared::backoff::Backoff;
 use flotilla_shared::id::RepositoryName;
 use jiff::Timestamp;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -22,33 +28,56 @@ use crate::store::Store;
 use config::Forges;
 use send::Sender;
 use status::{Sent, desired, due};
+use waits::Waits;
 
 /// Time between two looks at the fleet.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// A forge that fails is asked again after this, and ever less often up to [`RARELY`].
-const RETRY: Duration = Duration::from_secs(10);
-/// See [`RETRY`].
-const RARELY: Duration = Duration::from_secs(900);
 
-/// Repositories whose forge failed, and when each is asked again.
-type Waits = BTreeMap<RepositoryName, (Instant, Backoff)>;
+/// What speaking takes.
+pub struct Speaking {
+    /// The fleet.
+    pub handle: Handle,
+    /// Where it is kept what was told.
+    pub store: Store,
+    /// Whom, and with what; none: nobody said so.
+    pub forges: Option<Forges>,
+    /// What is measured.
+    pub metrics: Metrics,
+    /// Asks the pollers to look now.
+    pub refresh: Arc<Notify>,
+}
+
+/// Speaks until stopped.
+///
+/// # Errors
+/// When there is no TLS.
+pub fn start(speaking: Speaking, stop: &CancellationToken) -> anyhow::Result<Vec<JoinHandle<()>>> {
+    let sender = Arc::new(Sender::new(speaking.metrics)?);
+    let mut tasks = Vec::new();
+    if let Some(forges) = speaking.forges.clone() {
+        let (handle, store) = (speaking.handle.clone(), speaking.store);
+        let telling = tell(handle, store, forges, Arc::clone(&sender), stop.clone());
+        tasks.push(tokio::spawn(telling));
+    }
+    let taking = merge::run::Taking {
+        handle: speaking.handle,
+        forges: speaking.forges.unwrap_or_default(),
+        sender,
+        refresh: speaking.refresh,
+    };
+    tasks.push(tokio::spawn(merge::run::run(taking, stop.clone())));
+    Ok(tasks)
+}
 
 /// Tells until stopped.
-pub async fn run(
+async fn tell(
     handle: Handle,
     store: Store,
     forges: Forges,
-    metrics: Metrics,
+    sender: Arc<Sender>,
     stop: CancellationToken,
 ) {
-    let mut sender = match Sender::new(metrics) {
-        Ok(sender) => sender,
-        Err(error) => {
-            tracing::error!(%error, "forges are told nothing");
-            return;
-        }
-    };
-    let mut waits = Waits::new();
+    let mut waits = Waits::default();
     let mut sent = None;
     loop {
         tokio::select! {
@@ -77,12 +106,8 @@ pub async fn run(
             .iter()
             .filter_map(|(name, one)| Some((name, forges.of(name, &one.url)?)))
             .collect();
-        let waits_still = |waits: &Waits, repository: &RepositoryName| {
-            let wait = waits.get(repository);
-            wait.is_some_and(|(at, _)| *at > Instant::now())
-        };
         let can_be_told = |repository: &RepositoryName| {
-            places.contains_key(repository) && !waits_still(&waits, repository)
+            places.contains_key(repository) && !waits.holds(repository, Instant::now())
         };
         let now = Timestamp::now();
         for (key, status) in due(&known, &wanted, can_be_told, now) {
@@ -90,7 +115,7 @@ pub async fn run(
                 continue;
             };
             // It may have failed for another commit just now.
-            if waits_still(&waits, &key.repository) {
+            if waits.holds(&key.repository, Instant::now()) {
                 continue;
             }
             let told = tokio::select! {
@@ -99,7 +124,7 @@ pub async fn run(
             };
             match told {
                 Ok(()) => {
-                    waits.remove(&key.repository);
+                    waits.ended(&key.repository);
                     let row = Sent {
                         change: status.change.clone(),
                         at: now,
@@ -109,23 +134,14 @@ pub async fn run(
                     }
                     known.insert(key, row);
                 }
-                Err(error) => wait(&mut waits, &key.repository, &error),
+                Err(error) => {
+                    let repository = &key.repository;
+                    if waits.failed(repository, &error, Instant::now()) {
+                        tracing::warn!(%repository, %error, "cannot set a commit's status; will try again");
+                    }
+                }
             }
         }
         sent = Some(known);
     }
-}
-
-/// Says once what is wrong, and asks again later.
-fn wait(waits: &mut Waits, repository: &RepositoryName, error: &Error) {
-    let before = waits.remove(repository);
-    if before.is_none() {
-        tracing::warn!(%repository, %error, "cannot set a commit's status; will try again");
-    }
-    let mut backoff = before.map_or_else(|| Backoff::new(RETRY, RARELY), |(_, backoff)| backoff);
-    let mut delay = backoff.next_delay(&mut rand::rng());
-    if let Error::RateLimited { wait } = error {
-        delay = delay.max(wait.unsigned_abs());
-    }
-    waits.insert(repository.clone(), (Instant::now() + delay, backoff));
 }

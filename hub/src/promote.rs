@@ -21,7 +21,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::driver::{Handle, Refused, Stopped};
 use crate::fleet::gates::Gate;
+use crate::fleet::rollout::Commits;
 use crate::fleet::{Action, AuditEntry, Event, Fleet};
+use crate::spec::Environment;
 
 /// Time between two looks.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -86,12 +88,7 @@ pub fn due(fleet: &Fleet, now: Timestamp) -> Vec<Due> {
         if commits.is_empty() || commits == heads {
             continue;
         }
-        if let Some(state) = fleet.environments().get(&target.name)
-            && (state.hold.is_some()
-                || state.paused.is_some()
-                || state.pin.is_some()
-                || state.quarantine(&commits).is_some())
-        {
+        if held(fleet, target, &commits).is_some() {
             continue;
         }
         // One at a time: what runs is finished before more is brought.
@@ -122,6 +119,33 @@ pub fn due(fleet: &Fleet, now: Timestamp) -> Vec<Due> {
         }
     }
     all
+}
+
+/// Why the hub brings no commits into an environment by itself now, gates apart; none: it may.
+#[must_use]
+pub fn held(fleet: &Fleet, target: &Environment, commits: &Commits) -> Option<String> {
+    let name = &target.name;
+    if let Some(state) = fleet.environments().get(name) {
+        let resume = format!("flotilla resume {name} lets commits in again");
+        if let Some(hold) = &state.hold {
+            let (why, by) = (&hold.mark.reason, &hold.mark.by);
+            return Some(format!("{name} was rolled back ({by}): {why}; {resume}"));
+        }
+        if let Some(mark) = &state.paused {
+            return Some(format!(
+                "{} paused {name}: {}; {resume}",
+                mark.by, mark.reason
+            ));
+        }
+        if let Some(pin) = &state.pin {
+            let (by, why) = (&pin.mark.by, &pin.mark.reason);
+            return Some(format!("{by} pinned {name}: {why}"));
+        }
+        if let Some(quarantine) = state.quarantine(commits) {
+            return Some(format!("it failed in {name}: {}", quarantine.reason));
+        }
+    }
+    None
 }
 
 /// Moves branches with the hub's credential, one at a time, whoever asks.

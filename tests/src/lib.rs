@@ -5,6 +5,7 @@ pub mod browser;
 pub mod cluster;
 pub mod envtest;
 pub mod fleet;
+pub mod forge;
 pub mod git_server;
 pub mod hub_process;
 pub mod in_process;

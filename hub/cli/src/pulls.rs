@@ -185,8 +185,9 @@ fn text(promotion: &Promotion, one: &Move) -> String {
     }
     let _ = writeln!(
         out,
-        "\nMerge it by fast-forward where the forge can; a merge that holds exactly these files counts as \
-         proven, too. `flotilla explain {}`",
+        "\nWhere the environment says `merge: fastForward`, the hub takes this once it is approved, its required \
+         checks are green and all gates are open. Otherwise merge it by fast-forward where the forge can; a \
+         merge that holds exactly these files counts as proven, too. What it waits for: `flotilla explain {}`",
         plain(&promotion.environment, MAX_TEXT)
     );
     out

@@ -17,6 +17,7 @@ use jiff::Timestamp;
 
 use super::environment::{EnvironmentState, Mark, Pin};
 use super::identity::{Credential, IssuedCertificate};
+use super::merging::Merging;
 use super::rollout::{Progress, Rollout};
 use crate::enrolment::token::Redeemer;
 use crate::fleet::Head;
@@ -203,6 +204,15 @@ pub enum Event {
         commit: Commit,
         /// It.
         heading: Heading,
+    },
+    /// The forge was asked for the pull request of a promotion.
+    MergeLooked {
+        /// Into which environment.
+        environment: EnvironmentName,
+        /// Of which repository.
+        repository: RepositoryName,
+        /// What it waits for; none: there is nothing to take.
+        waits: Option<Box<Merging>>,
     },
     /// A cluster was enrolled, accepted or changed.
     ClusterPut(ClusterName, ClusterRecord),

@@ -114,6 +114,20 @@ impl Fleet {
         self.evidence(environment, source, (soak, true), runs, now)
     }
 
+    /// Whether it is this commit that is proven, where anything is, and not another one with the same files.
+    #[must_use]
+    pub fn is_proof_its_own(
+        &self,
+        environment: &EnvironmentName,
+        repository: &RepositoryName,
+        commit: &Commit,
+    ) -> bool {
+        self.environments.get(environment).is_none_or(|state| {
+            state.proof_of(repository, commit).is_some()
+                || self.twin(state, repository, commit).is_none()
+        })
+    }
+
     /// Notes commits that the environment before has proven by now, so that they stay proven when it
     /// has moved on.
     pub(super) fn note_proof(

@@ -124,6 +124,11 @@ impl Fleet {
                 reason,
                 message,
             } => self.trees_failed(repository, reason, message),
+            Event::MergeLooked {
+                environment,
+                repository,
+                waits,
+            } => self.merge_looked(environment, repository, waits.map(|waits| *waits), now),
             Event::ClusterPut(name, mut record) => {
                 self.mark_dirty(&name);
                 let cluster = self.clusters.entry(name.clone()).or_default();

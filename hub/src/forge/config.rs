@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use flotilla_forge::{Kind, Repository};
 use flotilla_shared::id::RepositoryName;
@@ -17,8 +18,15 @@ struct File {
     kind: String,
     #[serde(default)]
     link: String,
+    #[serde(default = "twenty")]
+    interval_seconds: u64,
     #[serde(default)]
     forges: Vec<Entry>,
+}
+
+/// Each look takes some calls of those that a forge gives in an hour.
+fn twenty() -> u64 {
+    20
 }
 
 #[derive(Debug, Deserialize)]
@@ -72,11 +80,23 @@ pub struct Place {
 }
 
 /// Everything the file says.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forges {
     /// Where pages about environments are; empty: nowhere.
     pub link: String,
+    /// Time between two looks at pull requests.
+    pub interval: Duration,
     forges: BTreeMap<RepositoryName, Forge>,
+}
+
+impl Default for Forges {
+    fn default() -> Self {
+        Self {
+            link: String::new(),
+            interval: Duration::from_secs(twenty()),
+            forges: BTreeMap::new(),
+        }
+    }
 }
 
 impl Forges {
@@ -113,6 +133,12 @@ pub fn parse(name: &str, text: &str) -> Result<Forges, Vec<ConfigError>> {
     if !file.link.is_empty() && !file.link.starts_with("https://") {
         wrong("link".to_owned(), "it must begin with https://".to_owned());
     }
+    if !(1..=3600).contains(&file.interval_seconds) {
+        wrong(
+            "intervalSeconds".to_owned(),
+            "it must be between 1 and 3600".to_owned(),
+        );
+    }
     let mut forges = BTreeMap::new();
     for (index, entry) in file.forges.iter().enumerate() {
         let path = format!("forges[{index}]");
@@ -138,8 +164,11 @@ pub fn parse(name: &str, text: &str) -> Result<Forges, Vec<ConfigError>> {
         }
     }
     if errors.is_empty() {
-        let link = file.link.clone();
-        Ok(Forges { link, forges })
+        Ok(Forges {
+            link: file.link.clone(),
+            interval: Duration::from_secs(file.interval_seconds),
+            forges,
+        })
     } else {
         Err(errors)
     }
@@ -179,6 +208,7 @@ mod tests {
                 "only GitHub",
             ),
             ("link: http://x\n", "https://"),
+            ("intervalSeconds: 0\n", "between 1 and 3600"),
         ] {
             let found = errors(text);
             assert!(

@@ -10,6 +10,7 @@ use flotilla_forge::{
 };
 use flotilla_shared::revision::Commit;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 use super::config::{Access, App, Place};
 use crate::metrics::Metrics;
@@ -21,9 +22,9 @@ pub struct Sender {
     client: reqwest::Client,
     metrics: Metrics,
     /// By API: each limits its callers by itself.
-    paces: BTreeMap<String, Pace>,
+    paces: Mutex<BTreeMap<String, Pace>>,
     /// Tokens of Apps, by App, API and repository.
-    tokens: BTreeMap<(String, String, String), AppToken>,
+    tokens: Mutex<BTreeMap<(String, String, String), AppToken>>,
 }
 
 impl Sender {
@@ -42,8 +43,8 @@ impl Sender {
         Ok(Self {
             client,
             metrics,
-            paces: BTreeMap::new(),
-            tokens: BTreeMap::new(),
+            paces: Mutex::default(),
+            tokens: Mutex::default(),
         })
     }
 
@@ -52,18 +53,25 @@ impl Sender {
     /// # Errors
     /// When the forge cannot be asked, or refuses.
     pub async fn status(
-        &mut self,
+        &self,
         place: &Place,
         commit: &Commit,
         status: &CommitStatus,
     ) -> Result<(), Error> {
+        self.ask(place, &place.at.set_status(commit, status)).await
+    }
+
+    /// Sends a call with what lets us in there.
+    ///
+    /// # Errors
+    /// When the forge cannot be asked, or refuses.
+    pub async fn ask<T>(&self, place: &Place, call: &Call<T>) -> Result<T, Error> {
         let credential = self.credential(place).await?;
-        let call = place.at.set_status(commit, status);
-        self.send(&place.at, &call, &credential).await
+        self.send(&place.at, call, &credential).await
     }
 
     /// What lets us in now.
-    async fn credential(&mut self, place: &Place) -> Result<Credential, Error> {
+    async fn credential(&self, place: &Place) -> Result<Credential, Error> {
         match &place.access {
             Access::Token(path) => {
                 let token = secret(path).await?;
@@ -75,11 +83,12 @@ impl Sender {
         }
     }
 
-    async fn app_token(&mut self, at: &Repository, app: &App) -> Result<Credential, Error> {
+    async fn app_token(&self, at: &Repository, app: &App) -> Result<Credential, Error> {
         let key = (app.id.clone(), at.api().to_owned(), at.full_name());
         let now = Timestamp::now();
-        if let Some(token) = self.tokens.get(&key).filter(|token| token.holds(now)) {
-            return Ok(Credential::Token(token.token.clone()));
+        let known = self.tokens.lock().get(&key).cloned();
+        if let Some(token) = known.filter(|token| token.holds(now)) {
+            return Ok(Credential::Token(token.token));
         }
         let pem = secret(&app.private_key_file).await?;
         let own = AppKey::read(&app.id, &pem).and_then(|key| key.token(now));
@@ -89,7 +98,7 @@ impl Sender {
             .send(at, &at.installation_token(installation), &own)
             .await?;
         let credential = Credential::Token(token.token.clone());
-        self.tokens.insert(key, token);
+        self.tokens.lock().insert(key, token);
         Ok(credential)
     }
 
@@ -97,21 +106,26 @@ impl Sender {
     ///
     /// # Errors
     /// See [`Error`]; also when the forge asked to wait and the time is not over.
-    pub async fn send<T>(
-        &mut self,
+    async fn send<T>(
+        &self,
         at: &Repository,
         call: &Call<T>,
         credential: &Credential,
     ) -> Result<T, Error> {
         let now = Timestamp::now();
-        let pace = self.paces.entry(at.api().to_owned()).or_default();
-        let wait = pace.wait(now);
+        let pace = self.paces.lock().get(at.api()).copied();
+        let wait = pace.unwrap_or_default().wait(now);
         if wait.is_positive() {
             return Err(Error::RateLimited { wait });
         }
         let result = match flotilla_http::forge::ask(&self.client, call, credential).await {
             Ok(answer) => {
-                pace.answered(&answer);
+                let mut paces = self.paces.lock();
+                paces
+                    .entry(at.api().to_owned())
+                    .or_default()
+                    .answered(&answer);
+                drop(paces);
                 call.read(&answer)
             }
             Err(error) => Err(error),

@@ -51,10 +51,7 @@ pub fn desired(fleet: &Fleet, link: &str) -> BTreeMap<Key, Wanted> {
     let mut all = BTreeMap::new();
     for environment in &fleet.spec().environments {
         let name = &environment.name;
-        let page = match link {
-            "" => String::new(),
-            link => format!("{}/env/{name}", link.trim_end_matches('/')),
-        };
+        let page = page(link, name);
         let mut put =
             |repository: &RepositoryName, commit: &Commit, (state, change, text): Word| {
                 // The fleet file goes through rollouts like a commit, and is on no forge.
@@ -67,7 +64,7 @@ pub fn desired(fleet: &Fleet, link: &str) -> BTreeMap<Key, Wanted> {
                     commit: commit.clone(),
                 };
                 let status = CommitStatus {
-                    context: format!("flotilla/{name}"),
+                    context: context(name),
                     state,
                     description: text,
                     link: page.clone(),
@@ -114,7 +111,53 @@ pub fn desired(fleet: &Fleet, link: &str) -> BTreeMap<Key, Wanted> {
             }
         }
     }
+    waiting_to_be_taken(fleet, link, &mut all);
     all
+}
+
+/// Commits of pull requests that the hub takes, where nothing else is to be said of them.
+fn waiting_to_be_taken(fleet: &Fleet, link: &str, all: &mut BTreeMap<Key, Wanted>) {
+    for environment in &fleet.spec().environments {
+        for (repository, merging, _) in fleet.mergings(&environment.name) {
+            let Some(commit) = &merging.commit else {
+                continue;
+            };
+            let key = Key {
+                environment: environment.name.clone(),
+                repository: repository.clone(),
+                commit: commit.clone(),
+            };
+            let (state, text) = match merging.refused {
+                true => (State::Failure, merging.text.clone()),
+                false => (
+                    State::Pending,
+                    format!("waits to be taken: {}", merging.text),
+                ),
+            };
+            let status = CommitStatus {
+                context: context(&environment.name),
+                state,
+                description: text,
+                link: page(link, &environment.name),
+            };
+            let change = format!("merge/{}", merging.word);
+            all.entry(key).or_insert(Wanted { status, change });
+        }
+    }
+}
+
+/// The name of an environment's status.
+#[must_use]
+pub fn context(environment: &EnvironmentName) -> String {
+    format!("flotilla/{environment}")
+}
+
+/// An environment's page; empty: there is none.
+fn page(link: &str, environment: &EnvironmentName) -> String {
+    match link {
+        "" => String::new(),
+        link => format!("{}/env/{environment}", link.trim_end_matches('/')),
+    }
 }
 
 type Word = (State, String, String);

@@ -154,7 +154,7 @@ fn read_pull(answer: &Answer) -> Result<PullRequest, Error> {
 
 /// A key of at most forty characters: a longer context keeps its beginning and is told from others by a
 /// hash at its end.
-fn key(context: &str) -> String {
+pub(crate) fn key(context: &str) -> String {
     if context.len() <= KEY {
         return context.to_owned();
     }

@@ -47,6 +47,15 @@ impl Repository {
         }
     }
 
+    /// The name under which a status of this context stands among a commit's checks.
+    #[must_use]
+    pub fn check_name(&self, context: &str) -> String {
+        match self.kind() {
+            Kind::Bitbucket => bitbucket::key(context),
+            Kind::Github | Kind::Gitlab | Kind::Gitea => context.to_owned(),
+        }
+    }
+
     /// Open pull requests from one branch of this repository into another.
     #[must_use]
     pub fn find_pulls(&self, head: &BranchName, base: &BranchName) -> Call<Vec<PullRequest>> {

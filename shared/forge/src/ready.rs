@@ -37,7 +37,7 @@ pub enum NotReady {
 }
 
 /// Whether a pull request may be taken at exactly this commit. Someone has to have approved it, whatever
-/// the branch asks; who opened it does not count.
+/// the branch asks; who opened it does not count. Who approved it is the answer.
 ///
 /// # Errors
 /// The first thing that is missing.
@@ -47,7 +47,7 @@ pub fn ready(
     required: &Required,
     approvals: &[Approval],
     checks: &[Check],
-) -> Result<(), NotReady> {
+) -> Result<Vec<String>, NotReady> {
     if !pull.open || pull.merged {
         return Err(NotReady::Closed);
     }
@@ -86,7 +86,7 @@ pub fn ready(
     if pull.mergeable == Some(false) {
         return Err(NotReady::Forge);
     }
-    Ok(())
+    Ok(people.into_iter().map(str::to_owned).collect())
 }
 
 /// Some forges shorten commits; twelve digits are the least that counts.
@@ -128,7 +128,8 @@ mod tests {
         let judge = |pull: &PullRequest, approvals: &[Approval], checks: &[Check]| {
             ready(pull, &commit, &required, approvals, checks)
         };
-        assert_eq!(judge(&pull, &approvals, &green), Ok(()));
+        let people = vec!["bob".to_owned(), "eve".to_owned()];
+        assert_eq!(judge(&pull, &approvals, &green), Ok(people));
         let with = |change: fn(&mut PullRequest)| {
             let mut pull = pull.clone();
             change(&mut pull);

@@ -13,7 +13,9 @@ use serde::Deserialize;
 
 use super::helm::HelmEntry;
 use super::strategy::{GatesEntry, Strategy, StrategyEntry};
-use super::{Application, ClusterSpec, Environment, PathTemplate, Placement, Repository, Spec};
+use super::{
+    Application, ClusterSpec, Environment, Merge, PathTemplate, Placement, Repository, Spec,
+};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -54,6 +56,8 @@ struct EnvironmentEntry {
     gates: Option<GatesEntry>,
     #[serde(default)]
     auto_promote: bool,
+    #[serde(default)]
+    merge: Option<Merge>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -256,6 +260,14 @@ impl<'f> Checker<'f> {
         if entry.auto_promote && entry.promotes_from.is_none() {
             self.error(&format!("{path}.autoPromote"), "it needs promotesFrom");
         }
+        if entry.merge.is_some() && entry.promotes_from.is_none() {
+            self.error(&format!("{path}.merge"), "it needs promotesFrom");
+        }
+        if entry.merge.is_some() && entry.auto_promote {
+            let message =
+                "autoPromote moves the branch without a pull request: leave one of them out";
+            self.error(&format!("{path}.merge"), message);
+        }
         self.spec.environments.push(Environment {
             name: entry.name.clone(),
             branch: entry.branch.clone(),
@@ -263,6 +275,7 @@ impl<'f> Checker<'f> {
             strategy,
             gates: gates.unwrap_or_default(),
             auto_promote: entry.auto_promote,
+            merge: entry.merge,
         });
     }
 

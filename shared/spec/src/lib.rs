@@ -103,6 +103,16 @@ pub struct Environment {
     pub gates: Gates,
     /// Whether the hub itself moves the branch once the environment before has proven a commit.
     pub auto_promote: bool,
+    /// Whether the hub takes the pull request that a promotion opened; none: a person does.
+    pub merge: Option<Merge>,
+}
+
+/// How the hub takes a pull request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Merge {
+    /// By moving the branch to exactly the commit that was proven.
+    FastForward,
 }
 
 /// A cluster that the file places.

@@ -18,6 +18,7 @@ mod charts;
 mod commits;
 mod drift;
 mod plan;
+mod pulls;
 mod taking;
 
 use std::path::PathBuf;

@@ -53,6 +53,18 @@ pub(super) fn rollout(fleet: &Fleet, environment: &Environment, now: Timestamp, 
         );
         steps.add("hold", "", Waiting, text, None, Some(hold.mark.at));
     }
+    for (repository, merging, since) in fleet.mergings(&environment.name) {
+        let subject = match &merging.pull {
+            Some((number, _)) => format!("{repository}, pull request {number}"),
+            None => repository.to_string(),
+        };
+        let state = if merging.refused { Failed } else { Waiting };
+        let mut text = merging.text.clone();
+        if let Some((_, link)) = &merging.pull {
+            text.push_str(&format!(" ({link})"));
+        }
+        steps.add("merge", &subject, state, text, None, Some(since));
+    }
     if let Some(rollout) = fleet.rollouts().get(&environment.name) {
         let changed = rollout.changed();
         let waiting = state.map_or_else(|| changed.clone(), |state| state.not_overruled(&changed));

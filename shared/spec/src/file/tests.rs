@@ -58,6 +58,28 @@ fn errors_name_line_key_and_what_is_wrong() {
 }
 
 #[test]
+fn who_moves_a_branch_is_said_without_doubt() {
+    let environments = |rest: &str| {
+        format!("environments: [{{name: dev, branch: dev}}, {{name: prod, branch: prod{rest}}}]\n")
+    };
+    assert_eq!(
+        errors(&environments(", merge: fastForward")),
+        ["f:3:69: environments[1].merge: it needs promotesFrom"]
+    );
+    let both = ", promotesFrom: dev, merge: fastForward, autoPromote: true";
+    let found = errors(&environments(both));
+    assert!(
+        found.len() == 1 && found[0].contains("leave one of them out"),
+        "{found:?}"
+    );
+    let found = errors(&environments(", promotesFrom: dev, merge: squash"));
+    assert!(
+        found.len() == 1 && found[0].contains("fastForward"),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn durations() {
     for (text, want) in [("300ms", 300), ("30s", 30_000), ("1h30m", 5_400_000)] {
         assert_eq!(duration(text), Some(Duration::from_millis(want)));

@@ -1,0 +1,272 @@
+//! When the hub takes the pull request of a promotion: once its forge would, and the fleet does, at exactly
+//! the commit that was proven. Pure; [`run`] asks and acts.
+//!
+//! ```text
+//!   candidates(fleet) -> the open pull request -> says(fleet, commit) -> decide(what the forge says)
+//!                                                       |                        |
+//!                                                       +---- a Wait, shown -----+--> take
+//! ```
+
+pub mod run;
+
+use flotilla_forge::{
+    Approval, Check, Error, Kind, NotReady, PullRequest, Repository, Required, marker, ready,
+};
+use flotilla_shared::id::{EnvironmentName, RepositoryName};
+use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
+use jiff::Timestamp;
+
+use super::status::context;
+use crate::fleet::Fleet;
+use crate::fleet::gates::closed;
+use crate::fleet::rollout::Rollout;
+use crate::promote::held;
+
+/// Where a promotion's pull request may be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// Into which environment.
+    pub environment: EnvironmentName,
+    /// Of which repository.
+    pub repository: RepositoryName,
+    /// Where that is.
+    pub url: RepositoryUrl,
+    /// The environment's branch.
+    pub branch: BranchName,
+    /// Where it is now; none: it is not there yet.
+    pub head: Option<Commit>,
+    /// Commits that its head may be: some forges shorten what they say.
+    pub known: Vec<Commit>,
+}
+
+impl Candidate {
+    /// The branch that `flotilla promote --pull-request` pushes.
+    #[must_use]
+    pub fn asks(&self) -> String {
+        format!("flotilla/promote-{}", self.environment)
+    }
+
+    /// The pull request that it opened, among those that are open.
+    #[must_use]
+    pub fn ours<'p>(&self, pulls: &'p [PullRequest]) -> Option<&'p PullRequest> {
+        let mark = marker(&format!("promote:{}", self.environment));
+        let head = self.asks();
+        pulls.iter().find(|pull| {
+            pull.open
+                && !pull.from_fork
+                && pull.head == head
+                && pull.base == self.branch.as_str()
+                && pull.body.contains(&mark)
+        })
+    }
+
+    /// The whole commit that a forge names.
+    #[must_use]
+    pub fn whole(&self, text: &str) -> Option<Commit> {
+        let same = |commit: &&Commit| text.len() >= 12 && commit.as_str().starts_with(text);
+        text.parse()
+            .ok()
+            .or_else(|| self.known.iter().find(same).cloned())
+    }
+}
+
+/// Where something may be taken: the environment says so, its branch was read since this process began, and
+/// the environment before has something else.
+#[must_use]
+pub fn candidates(fleet: &Fleet) -> Vec<Candidate> {
+    let spec = fleet.spec();
+    let mut all = Vec::new();
+    for target in spec.environments.iter().filter(|one| one.merge.is_some()) {
+        let from = target.promotes_from.as_ref();
+        let Some(source) = from.and_then(|from| spec.environment(from)) else {
+            continue;
+        };
+        let good = fleet.good(source);
+        for (name, repository) in &spec.repositories {
+            if !fleet.uses(target, name) {
+                continue;
+            }
+            let head = fleet.head(name, &target.branch);
+            // What a store remembers may be from before the branch was moved.
+            let Some(head) = head.filter(|head| head.checked_at.is_some()) else {
+                continue;
+            };
+            let ahead = fleet.head(name, &source.branch);
+            let ahead = ahead.and_then(|head| head.commit.as_ref());
+            let known = good.get(name).into_iter().chain(ahead);
+            let mut known: Vec<Commit> = known.cloned().collect();
+            if known
+                .iter()
+                .all(|commit| head.commit.as_ref() == Some(commit))
+            {
+                continue;
+            }
+            let state = fleet.environments().get(&target.name);
+            let proven = state.into_iter().flat_map(|state| &state.proven);
+            known.extend(proven.filter_map(|good| good.commits.get(name).cloned()));
+            all.push(Candidate {
+                environment: target.name.clone(),
+                repository: name.clone(),
+                url: repository.url.clone(),
+                branch: target.branch.clone(),
+                head: head.commit.clone(),
+                known,
+            });
+        }
+    }
+    all
+}
+
+/// Why a pull request is not taken yet.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Wait {
+    /// Nobody said with what to speak to its forge.
+    #[error("the hub has nothing to speak to the forge of {0} with: name it in its --forge-file")]
+    NoForge(RepositoryName),
+    /// Nobody opened one.
+    #[error(
+        "no pull request is open; flotilla promote {0} --pull-request --forge-token-file FILE opens it"
+    )]
+    NoPull(EnvironmentName),
+    /// A person, or what runs, keeps it out.
+    #[error("{0}")]
+    Held(String),
+    /// A gate is closed.
+    #[error("{0}")]
+    Gate(String),
+    /// Another commit with the same files was proven.
+    #[error(
+        "another commit with the same files was proven, not this one; promote again, so that its branch is at that"
+    )]
+    Twin,
+    /// Its forge would not take it, or nobody approved it.
+    #[error("{0}")]
+    NotReady(#[from] NotReady),
+    /// A merge there makes another commit.
+    #[error("the project merges by merge commits; set its merge method to fast-forward merge")]
+    MergeMethod,
+    /// The forge does not answer, or refuses.
+    #[error("{0}")]
+    Forge(#[from] Error),
+}
+
+impl Wait {
+    /// A bounded word.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::NoForge(_) => "noForge",
+            Self::NoPull(_) => "noPull",
+            Self::Held(_) => "held",
+            Self::Gate(_) => "gate",
+            Self::Twin => "twin",
+            Self::NotReady(NotReady::Approvals { .. }) => "approvals",
+            Self::NotReady(NotReady::Check(_)) => "check",
+            Self::NotReady(_) => "notReady",
+            Self::MergeMethod => "mergeMethod",
+            Self::Forge(error) => error.word(),
+        }
+    }
+
+    /// Whether somebody has to mend something first.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::NoForge(_) | Self::MergeMethod | Self::Twin => true,
+            Self::Forge(error) => !error.passes(),
+            Self::NotReady(why) => matches!(why, NotReady::Fork | NotReady::OtherCommit),
+            Self::NoPull(_) | Self::Held(_) | Self::Gate(_) => false,
+        }
+    }
+}
+
+/// Whether the fleet takes a commit into an environment now.
+///
+/// # Errors
+/// What keeps it out.
+pub fn says(
+    fleet: &Fleet,
+    environment: &EnvironmentName,
+    (repository, commit): (&RepositoryName, &Commit),
+    now: Timestamp,
+) -> Result<(), Wait> {
+    let target = fleet.spec().environment(environment);
+    let Some(target) = target.filter(|target| target.merge.is_some()) else {
+        let text = "the fleet file does not say any more that the hub takes it";
+        return Err(Wait::Held(text.to_owned()));
+    };
+    let mut commits = fleet.good(target);
+    commits.insert(repository.clone(), commit.clone());
+    if let Some(why) = held(fleet, target, &commits) {
+        return Err(Wait::Held(why));
+    }
+    // What runs is finished first; what has not begun gives way to what a person approved.
+    let rollout = fleet.rollouts().get(environment);
+    let runs = |rollout: &&Rollout| rollout.started_at.is_some() && !rollout.state.is_over();
+    if let Some(rollout) = rollout.filter(runs) {
+        return Err(Wait::Held(format!("{} is under way", rollout.id)));
+    }
+    if let Some(why) = closed(&fleet.gates(target, &commits, now)) {
+        return Err(Wait::Gate(why));
+    }
+    if !fleet.is_proof_its_own(environment, repository, commit) {
+        return Err(Wait::Twin);
+    }
+    Ok(())
+}
+
+/// What a forge says of a pull request.
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    /// It.
+    pub pull: PullRequest,
+    /// What its branch asks for.
+    pub required: Required,
+    /// Who approved it.
+    pub approvals: Vec<Approval>,
+    /// What looked at its commit.
+    pub checks: Vec<Check>,
+    /// Whether a merge can only be a fast-forward; none: the merge itself asks for that.
+    pub only_forward: Option<bool>,
+}
+
+/// Whether a pull request is taken at this commit, which the fleet takes. Who approved it is the answer.
+///
+/// # Errors
+/// What it waits for.
+pub fn decide(
+    at: &Repository,
+    environment: &EnvironmentName,
+    commit: &Commit,
+    mut found: Found,
+) -> Result<Vec<String>, Wait> {
+    if found.only_forward == Some(false) {
+        return Err(Wait::MergeMethod);
+    }
+    // Our own status says what the gates say, which were asked: waiting for it would be waiting for
+    // ourselves.
+    let own = at.check_name(&context(environment));
+    found.required.checks.retain(|name| *name != own);
+    found.checks.retain(|check| check.name != own);
+    // One pull request brings many commits over time, and an approval is of the commit that was looked at.
+    found.required.fresh = true;
+    let mut people = ready(
+        &found.pull,
+        commit,
+        &found.required,
+        &found.approvals,
+        &found.checks,
+    )?;
+    people.sort();
+    Ok(people)
+}
+
+/// Whether a forge takes a pull request at a named commit only; where it does not, its branch may move
+/// between the look and the merge.
+#[must_use]
+pub fn is_exact(kind: Kind) -> bool {
+    kind != Kind::Bitbucket
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,351 @@
+//! Looks for pull requests of promotions, and takes those that are ready. One task; level-triggered: what it
+//! knows is asked anew, so that a restart forgets nothing that matters.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use flotilla_forge::{Error, PullRequest};
+use flotilla_shared::id::{EnvironmentName, RepositoryName};
+use flotilla_shared::report::{MAX_MESSAGE_BYTES, plain_line};
+use flotilla_shared::revision::{BranchName, Commit};
+use futures::{StreamExt as _, stream};
+use jiff::Timestamp;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::super::config::{Forges, Place};
+use super::super::send::Sender;
+use super::super::waits::Waits;
+use super::{Candidate, Found, Wait, candidates, decide, is_exact, says};
+use crate::driver::{Handle, Stopped};
+use crate::fleet::{Action, AuditEntry, Event, Merging};
+
+/// Pull requests that are looked at side by side.
+const AT_ONCE: usize = 4;
+/// So long the branch that was moved may take to be read.
+const SEEN_WITHIN: Duration = Duration::from_secs(600);
+
+type Key = (EnvironmentName, RepositoryName);
+
+/// What taking takes.
+pub struct Taking {
+    /// The fleet.
+    pub handle: Handle,
+    /// Whom to ask, and with what.
+    pub forges: Forges,
+    /// Asks.
+    pub sender: Arc<Sender>,
+    /// Asks the pollers to look now.
+    pub refresh: Arc<Notify>,
+}
+
+/// What this process remembers; all of it may be lost.
+#[derive(Default)]
+struct Memory {
+    waits: Waits<Key>,
+    /// Of what the fleet was told something.
+    said: BTreeSet<Key>,
+    /// Promotions that the log has.
+    announced: BTreeSet<(Key, Commit, u64)>,
+    /// Refusals that the log has.
+    refused: BTreeMap<Key, (Commit, String)>,
+    /// Branches that were moved and not read since.
+    moved: BTreeMap<Key, (Commit, Instant)>,
+}
+
+/// What came of one look.
+struct Looked {
+    pull: Option<PullRequest>,
+    commit: Option<Commit>,
+    /// Who approved it, or why it waits.
+    outcome: Result<Vec<String>, Wait>,
+}
+
+/// Takes until stopped.
+pub async fn run(taking: Taking, stop: CancellationToken) {
+    let mut memory = Memory::default();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(taking.forges.interval) => {}
+            () = stop.cancelled() => return,
+        }
+        let turn = tokio::select! {
+            turn = taking.turn(&mut memory) => turn,
+            () = stop.cancelled() => return,
+        };
+        if turn.is_err() {
+            return;
+        }
+    }
+}
+
+impl Taking {
+    async fn turn(&self, memory: &mut Memory) -> Result<(), Stopped> {
+        let all = self.handle.query(candidates).await?;
+        let keys: BTreeSet<Key> = all.iter().map(key).collect();
+        memory.waits.retain(|key| keys.contains(key));
+        memory.refused.retain(|key, _| keys.contains(key));
+        memory.announced.retain(|(key, ..)| keys.contains(key));
+        memory
+            .moved
+            .retain(|key, (_, at)| keys.contains(key) && at.elapsed() < SEEN_WITHIN);
+        for gone in memory.said.difference(&keys) {
+            self.say(gone, None).await?;
+        }
+        memory.said.retain(|key| keys.contains(key));
+        let now = Instant::now();
+        let due = all.into_iter().filter(|one| {
+            !memory.waits.holds(&key(one), now) && !memory.moved.contains_key(&key(one))
+        });
+        let due: Vec<Candidate> = due.collect();
+        let mut looks = stream::iter(due)
+            .map(|one| async move {
+                let looked = self.look(&one).await?;
+                Ok((one, looked))
+            })
+            .buffer_unordered(AT_ONCE);
+        while let Some(looked) = looks.next().await {
+            let (one, looked) = looked?;
+            self.conclude(&one, looked, memory).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks as little as it takes: a gate that is closed is known without the forge.
+    async fn look(&self, one: &Candidate) -> Result<Looked, Stopped> {
+        let mut looked = Looked {
+            pull: None,
+            commit: None,
+            outcome: Err(Wait::NoForge(one.repository.clone())),
+        };
+        let Some(place) = self.forges.of(&one.repository, &one.url) else {
+            return Ok(looked);
+        };
+        match self.find(&place, one).await {
+            Ok(pull) => looked.pull = Some(pull),
+            Err(wait) => {
+                looked.outcome = Err(wait);
+                return Ok(looked);
+            }
+        }
+        let Some(pull) = &looked.pull else {
+            return Ok(looked);
+        };
+        let Some(commit) = one.whole(&pull.head_commit) else {
+            looked.outcome = Err(flotilla_forge::NotReady::OtherCommit.into());
+            return Ok(looked);
+        };
+        looked.commit = Some(commit.clone());
+        let (environment, repository) = key(one);
+        let asked = commit.clone();
+        let takes = self
+            .handle
+            .query(move |fleet| says(fleet, &environment, (&repository, &asked), Timestamp::now()));
+        looked.outcome = match takes.await? {
+            Err(wait) => Err(wait),
+            Ok(()) => match self.ask(&place, one, pull.number, &commit).await {
+                Ok(found) => decide(&place.at, &one.environment, &commit, found),
+                Err(error) => Err(error.into()),
+            },
+        };
+        Ok(looked)
+    }
+
+    /// The open pull request.
+    async fn find(&self, place: &Place, one: &Candidate) -> Result<PullRequest, Wait> {
+        let none = || Wait::NoPull(one.environment.clone());
+        let asks: BranchName = one.asks().parse().map_err(|_| none())?;
+        let call = place.at.find_pulls(&asks, &one.branch);
+        let open = self.sender.ask(place, &call).await?;
+        one.ours(&open).cloned().ok_or_else(none)
+    }
+
+    /// Everything that its forge says of it.
+    async fn ask(
+        &self,
+        place: &Place,
+        one: &Candidate,
+        number: u64,
+        commit: &Commit,
+    ) -> Result<Found, Error> {
+        let (at, sender) = (&place.at, &self.sender);
+        let mut found = Found {
+            pull: sender.ask(place, &at.pull(number)).await?,
+            approvals: sender.ask(place, &at.approvals(number)).await?,
+            ..Found::default()
+        };
+        for call in at.required(&one.branch) {
+            let required = sender.ask(place, &call).await?;
+            found.required = found.required.and(required);
+        }
+        for call in at.checks(commit) {
+            found.checks.extend(sender.ask(place, &call).await?);
+        }
+        if let Some(call) = at.merges_by_fast_forward() {
+            found.only_forward = Some(sender.ask(place, &call).await?);
+        }
+        Ok(found)
+    }
+
+    /// Takes what is ready, and lets people see what is not.
+    async fn conclude(
+        &self,
+        one: &Candidate,
+        looked: Looked,
+        memory: &mut Memory,
+    ) -> Result<(), Stopped> {
+        let key = key(one);
+        let wait = match (looked.outcome, &looked.pull, &looked.commit) {
+            (Ok(people), Some(pull), Some(commit)) => {
+                self.take(one, pull, commit, &people, memory).await?
+            }
+            (Err(wait), ..) => Some(wait),
+            _ => None,
+        };
+        match &wait {
+            Some(Wait::Forge(error)) => {
+                if memory.waits.failed(&key, error, Instant::now()) {
+                    let (environment, repository) = &key;
+                    tracing::warn!(%environment, %repository, %error, "cannot take the pull request of a promotion; will try again");
+                }
+            }
+            _ => memory.waits.ended(&key),
+        }
+        let merging = wait.map(|wait| Merging {
+            commit: looked.commit,
+            pull: looked.pull.map(|pull| (pull.number, pull.link)),
+            refused: wait.is_refusal(),
+            word: wait.word(),
+            text: plain_line(&wait.to_string(), MAX_MESSAGE_BYTES),
+        });
+        memory.said.insert(key.clone());
+        self.say(&key, merging).await
+    }
+
+    /// Moves the branch; why it did not, where it did not.
+    async fn take(
+        &self,
+        one: &Candidate,
+        pull: &PullRequest,
+        commit: &Commit,
+        people: &[String],
+        memory: &mut Memory,
+    ) -> Result<Option<Wait>, Stopped> {
+        let key = key(one);
+        let Some(place) = self.forges.of(&one.repository, &one.url) else {
+            return Ok(Some(Wait::NoForge(one.repository.clone())));
+        };
+        let announcement = (key.clone(), commit.clone(), pull.number);
+        if let Err(wait) = self
+            .announce(one, &announcement, pull, people, memory)
+            .await?
+        {
+            return Ok(Some(wait));
+        }
+        memory.announced.insert(announcement);
+        let call = place.at.fast_forward(pull, commit);
+        match self.sender.ask(&place, &call).await {
+            Ok(()) => {
+                let (environment, commit_word) = (&one.environment, commit.short());
+                let exact = is_exact(place.at.kind());
+                tracing::info!(%environment, commit = commit_word, pull = pull.number, exact, "took the pull request of a promotion");
+                memory.moved.insert(key, (commit.clone(), Instant::now()));
+                self.refresh.notify_one();
+                Ok(None)
+            }
+            Err(error) => {
+                let told = (commit.clone(), error.to_string());
+                if memory.refused.get(&key) != Some(&told) {
+                    let entry = refusal(one, pull, &told, Timestamp::now());
+                    match self.handle.commit(Event::Tick, entry).await? {
+                        Ok(_) => {}
+                        Err(error) => tracing::warn!(%error, "cannot note a refusal"),
+                    }
+                    memory.refused.insert(key, told);
+                }
+                Ok(Some(error.into()))
+            }
+        }
+    }
+
+    /// Notes it before it happens, in one step with the last look at the fleet.
+    async fn announce(
+        &self,
+        one: &Candidate,
+        announcement: &(Key, Commit, u64),
+        pull: &PullRequest,
+        people: &[String],
+        memory: &Memory,
+    ) -> Result<Result<(), Wait>, Stopped> {
+        let is_news = !memory.announced.contains(announcement);
+        let reason = format!(
+            "pull request {} ({}), approved by {}",
+            pull.number,
+            pull.link,
+            people.join(", ")
+        );
+        let reason = plain_line(&reason, MAX_MESSAGE_BYTES);
+        let ((environment, repository), commit) = (key(one), announcement.1.clone());
+        let noted = self.handle.change(move |fleet, now| {
+            if let Err(wait) = says(fleet, &environment, (&repository, &commit), now) {
+                return (Err(wait), Vec::new());
+            }
+            if !is_news {
+                return (Ok(()), Vec::new());
+            }
+            let action = Action::Promote {
+                environment,
+                commit,
+            };
+            match fleet.act(&action, "hub", &reason, now) {
+                Ok(effects) => (Ok(()), effects),
+                Err(error) => (Err(Wait::Held(error.to_string())), Vec::new()),
+            }
+        });
+        Ok(match noted.await? {
+            Ok(result) => result,
+            Err(error) => Err(Wait::Held(error.to_string())),
+        })
+    }
+
+    async fn say(&self, key: &Key, waits: Option<Merging>) -> Result<(), Stopped> {
+        let (environment, repository) = key.clone();
+        let event = Event::MergeLooked {
+            environment,
+            repository,
+            waits: waits.map(Box::new),
+        };
+        self.handle.event(event).await
+    }
+}
+
+fn key(one: &Candidate) -> Key {
+    (one.environment.clone(), one.repository.clone())
+}
+
+/// What the log says of a promotion that was announced and has not happened.
+fn refusal(
+    one: &Candidate,
+    pull: &PullRequest,
+    (commit, error): &(Commit, String),
+    now: Timestamp,
+) -> AuditEntry {
+    AuditEntry {
+        at: now,
+        actor: "hub".to_owned(),
+        action: "promotion refused".to_owned(),
+        environment: one.environment.to_string(),
+        commit: commit.to_string(),
+        reason: plain_line(error, MAX_MESSAGE_BYTES),
+        detail: format!(
+            "pull request {}; branch {} of {} stays where it is, and is tried again",
+            pull.number, one.branch, one.url
+        ),
+        ..AuditEntry::default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,271 @@
+//! A forge in this process, as far as the hub speaks to one: GitHub's API over a real bare repository. Merged
+//! is what its branch has, and a reference moves forward only.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{Method, StatusCode, Uri};
+use axum::response::{IntoResponse as _, Response};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::repository::git;
+
+/// A pull request.
+#[derive(Debug, Clone, Default)]
+pub struct Pull {
+    /// The branch that asks.
+    pub head: String,
+    /// The branch that takes.
+    pub base: String,
+    /// Its text.
+    pub body: String,
+    /// Who approved it, at which commit.
+    pub approvals: Vec<(String, String)>,
+    /// Its marks, and who gave each.
+    pub labels: Vec<(String, String)>,
+    /// What was said about it.
+    pub comments: Vec<String>,
+}
+
+/// What is there; a pull request's number is its place, the first being 1.
+#[derive(Debug, Default)]
+pub struct There {
+    /// Pull requests.
+    pub pulls: Vec<Pull>,
+    /// Statuses: commit, context, state, description.
+    pub statuses: Vec<(String, String, String, String)>,
+    /// Who may push.
+    pub writers: Vec<String>,
+    /// How often a comment was written.
+    pub written: usize,
+}
+
+/// See the module; it stops when dropped.
+pub struct Forge {
+    /// Where its API is.
+    pub api: String,
+    /// What is there.
+    pub there: Arc<Mutex<There>>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Clone)]
+struct Shared {
+    bare: PathBuf,
+    there: Arc<Mutex<There>>,
+}
+
+impl Forge {
+    /// For one repository, `acme/fleet`.
+    ///
+    /// # Errors
+    /// When no address can be bound.
+    pub async fn start(bare: &Path) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let api = format!("http://{}", listener.local_addr()?);
+        let there = Arc::<Mutex<There>>::default();
+        let shared = Shared {
+            bare: bare.to_owned(),
+            there: Arc::clone(&there),
+        };
+        let router = Router::new().fallback(answer).with_state(shared);
+        let task = tokio::spawn(async move {
+            // Ends with the task.
+            let _ = axum::serve(listener, router).await;
+        });
+        Ok(Self { api, there, task })
+    }
+}
+
+impl Drop for Forge {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Shared {
+    fn at(&self, branch: &str) -> Option<String> {
+        let reference = format!("refs/heads/{branch}");
+        git(&self.bare, &["rev-parse", "--verify", "-q", &reference]).ok()
+    }
+
+    fn pull(&self, index: usize, pull: &Pull) -> Value {
+        let end = |branch: &str| {
+            let commit = self.at(branch).unwrap_or_default();
+            json!({"ref": branch, "sha": commit, "repo": {"full_name": "acme/fleet"}})
+        };
+        let merged = self.at(&pull.base) == self.at(&pull.head);
+        let labels = pull.labels.iter().map(|(name, _)| json!({"name": name}));
+        json!({
+            "number": index + 1,
+            "html_url": format!("https://forge.example.org/acme/fleet/pull/{}", index + 1),
+            "title": "A change", "body": pull.body, "mergeable": true,
+            "state": if merged { "closed" } else { "open" },
+            "merged_at": merged.then_some("2026-11-27T00:00:00Z"),
+            "head": end(&pull.head), "base": end(&pull.base),
+            "user": {"login": "bot"}, "labels": labels.collect::<Vec<_>>(),
+        })
+    }
+
+    fn open(&self, query: &str) -> Value {
+        let wanted = |name: &str| {
+            let mut all = query.split('&').filter_map(|part| part.split_once('='));
+            let found = all.find(|(key, _)| *key == name);
+            found.map(|(_, value)| value.replace("%2F", "/").replace("%3A", ":"))
+        };
+        let (head, base) = (wanted("head"), wanted("base"));
+        let there = self.there.lock();
+        let all = there.pulls.iter().enumerate();
+        let all = all.filter(|(_, pull)| {
+            base.as_ref().is_none_or(|base| *base == pull.base)
+                && head
+                    .as_ref()
+                    .is_none_or(|head| *head == format!("acme:{}", pull.head))
+        });
+        let all = all.map(|(index, pull)| self.pull(index, pull));
+        Value::Array(all.filter(|pull| pull["state"] == "open").collect())
+    }
+
+    fn move_branch(&self, branch: &str, body: &Value) -> (StatusCode, Value) {
+        let to = body["sha"].as_str().unwrap_or_default();
+        let reference = format!("refs/heads/{branch}");
+        let Some(from) = self.at(branch) else {
+            return (StatusCode::UNPROCESSABLE_ENTITY, said("no such reference"));
+        };
+        let forward = git(&self.bare, &["merge-base", "--is-ancestor", &from, to]).is_ok();
+        if !forward || body["force"] != false {
+            let text = said("Update is not a fast forward");
+            return (StatusCode::UNPROCESSABLE_ENTITY, text);
+        }
+        match git(&self.bare, &["update-ref", &reference, to, &from]) {
+            Ok(_) => (StatusCode::OK, json!({})),
+            Err(_) => (StatusCode::CONFLICT, said("moved")),
+        }
+    }
+
+    fn call(&self, method: &Method, path: &str, query: &str, body: &Value) -> (StatusCode, Value) {
+        let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+        let ["repos", "acme", "fleet", rest @ ..] = parts.as_slice() else {
+            return missing();
+        };
+        let index = |text: &str| text.parse::<usize>().ok()?.checked_sub(1);
+        let mut there = self.there.lock();
+        match (method.as_str(), rest) {
+            ("GET", ["pulls"]) => {
+                drop(there);
+                (StatusCode::OK, self.open(query))
+            }
+            ("GET", ["pulls", number]) => {
+                let found = index(number).and_then(|at| Some((at, there.pulls.get(at)?.clone())));
+                drop(there);
+                found.map_or_else(missing, |(at, pull)| (StatusCode::OK, self.pull(at, &pull)))
+            }
+            ("GET", ["pulls", number, "reviews"]) => {
+                let pull = index(number).and_then(|at| there.pulls.get(at));
+                let all = pull.into_iter().flat_map(|pull| &pull.approvals);
+                let all = all.map(|(by, commit)| {
+                    json!({"user": {"login": by}, "state": "APPROVED", "commit_id": commit})
+                });
+                (StatusCode::OK, Value::Array(all.collect()))
+            }
+            ("GET", ["issues", number, "comments"]) => {
+                let at = index(number).unwrap_or_default();
+                let all = there
+                    .pulls
+                    .get(at)
+                    .into_iter()
+                    .flat_map(|one| &one.comments);
+                let all = all
+                    .enumerate()
+                    .map(|(place, text)| comment(at, place, text));
+                (StatusCode::OK, Value::Array(all.collect()))
+            }
+            ("POST", ["issues", number, "comments"]) => {
+                let at = index(number).unwrap_or_default();
+                let text = body["body"].as_str().unwrap_or_default().to_owned();
+                there.written += 1;
+                let Some(pull) = there.pulls.get_mut(at) else {
+                    return missing();
+                };
+                pull.comments.push(text.clone());
+                let place = pull.comments.len().saturating_sub(1);
+                (StatusCode::CREATED, comment(at, place, &text))
+            }
+            ("PATCH", ["issues", "comments", id]) => {
+                let id: usize = id.parse().unwrap_or_default();
+                let text = body["body"].as_str().unwrap_or_default().to_owned();
+                there.written += 1;
+                let pull = there.pulls.get_mut(id / 100);
+                match pull.and_then(|pull| pull.comments.get_mut(id % 100)) {
+                    Some(slot) => {
+                        slot.clone_from(&text);
+                        (StatusCode::OK, comment(id / 100, id % 100, &text))
+                    }
+                    None => missing(),
+                }
+            }
+            ("GET", ["issues", number, "events"]) => {
+                let pull = index(number).and_then(|at| there.pulls.get(at));
+                let all = pull.into_iter().flat_map(|pull| &pull.labels);
+                let all = all.map(|(label, by)| {
+                    json!({"event": "labeled", "actor": {"login": by}, "label": {"name": label}})
+                });
+                (StatusCode::OK, Value::Array(all.collect()))
+            }
+            ("GET", ["collaborators", login, "permission"]) => {
+                let writes = there.writers.iter().any(|one| one == login);
+                let word = if writes { "write" } else { "read" };
+                (StatusCode::OK, json!({"permission": word}))
+            }
+            ("GET", ["rules", "branches", ..]) => (StatusCode::OK, json!([])),
+            ("GET", ["branches", ..]) => (StatusCode::OK, json!({})),
+            ("GET", ["commits", _, "status"]) => {
+                (StatusCode::OK, json!({"total_count": 0, "statuses": []}))
+            }
+            ("GET", ["commits", _, "check-runs"]) => {
+                (StatusCode::OK, json!({"total_count": 0, "check_runs": []}))
+            }
+            ("POST", ["statuses", commit]) => {
+                let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+                let status = (
+                    (*commit).to_owned(),
+                    text("context"),
+                    text("state"),
+                    text("description"),
+                );
+                there.statuses.push(status);
+                (StatusCode::CREATED, json!({}))
+            }
+            ("PATCH", ["git", "refs", "heads", branch @ ..]) => {
+                drop(there);
+                self.move_branch(&branch.join("/"), body)
+            }
+            _ => missing(),
+        }
+    }
+}
+
+fn comment(pull: usize, place: usize, text: &str) -> Value {
+    json!({"id": pull * 100 + place, "body": text, "user": {"login": "bot"}})
+}
+
+fn said(text: &str) -> Value {
+    json!({"message": text})
+}
+
+fn missing() -> (StatusCode, Value) {
+    (StatusCode::NOT_FOUND, said("Not Found"))
+}
+
+async fn answer(State(shared): State<Shared>, method: Method, uri: Uri, body: Bytes) -> Response {
+    let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    let query = uri.query().unwrap_or_default();
+    let (status, value) = shared.call(&method, uri.path(), query, &body);
+    (status, axum::Json(value)).into_response()
+}

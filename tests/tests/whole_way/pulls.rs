@@ -1,0 +1,149 @@
+//! Pull requests: a promotion's is taken by the hub at exactly the commit that live clusters proved.
+
+use flotilla_tests::forge::{Forge, Pull};
+use flotilla_tests::repository::git;
+
+use crate::*;
+
+impl World {
+    /// The hub begins anew with a forge, and with `file` in place of the environments and what follows.
+    async fn with_forge(&mut self, file: &str) -> Forge {
+        let forge = Forge::start(&self.repository.bare).await.unwrap();
+        // A forge has repositories below owners.
+        let owner = self.path("served/acme");
+        std::fs::create_dir_all(&owner).unwrap();
+        std::os::unix::fs::symlink(&self.repository.bare, owner.join("fleet.git")).unwrap();
+        write_private(&self.path("forge-token"), "s3cret").unwrap();
+        let forges = format!(
+            "apiVersion: flotilla.dev/v1alpha1\nkind: Forges\nintervalSeconds: 1\nforges:\n- {{repository: \
+             fleet, kind: github, api: '{}', tokenFile: '{}'}}\n",
+            forge.api,
+            self.path("forge-token").display()
+        );
+        std::fs::write(self.path("forges.yaml"), forges).unwrap();
+        let fleet = format!(
+            "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nrepositories:\n- {{name: fleet, url: '{}'}}\n{file}",
+            self.git.url("acme/fleet.git")
+        );
+        std::fs::write(self.path("fleet.yaml"), fleet).unwrap();
+        self.restart_hub().await;
+        forge
+    }
+
+    /// As the program does when it begins anew.
+    async fn restart_hub(&mut self) {
+        let hub = self.hub.take().unwrap();
+        let address = hub.address.to_string();
+        hub.shutdown().await;
+        let text = std::fs::read_to_string(self.path("forges.yaml")).unwrap();
+        let config = Config {
+            forges: Some(flotilla_hub::forge::config::parse("forges.yaml", &text).unwrap()),
+            ..Self::hub_config(self.directory.path(), &address)
+        };
+        self.hub = Some(hub::start(config).await.unwrap());
+        let context = self.path("hub/operator/admin.yaml");
+        self.operator = Operator::connect(&context, &address).await.unwrap();
+    }
+
+    async fn step(&self, name: &str, wanted: &str) -> v1::ExplainStep {
+        let last = std::cell::RefCell::new(Vec::new());
+        let found = eventually(&format!("{name} says {wanted}"), LIMIT, || {
+            let mut api = self.operator.api.clone();
+            let last = &last;
+            async move {
+                let request = v1::ExplainRequest {
+                    subject: "prod".to_owned(),
+                    ..v1::ExplainRequest::default()
+                };
+                let steps = api.explain(request).await.ok()?.into_inner().steps;
+                last.borrow_mut().clone_from(&steps);
+                let mut steps = steps.into_iter();
+                steps.find(|one| one.step == name && one.text.contains(wanted))
+            }
+        })
+        .await;
+        found.unwrap_or_else(|error| panic!("{error}: {:#?}", last.borrow()))
+    }
+
+    fn served(&self, branch: &str) -> String {
+        let reference = format!("refs/heads/{branch}");
+        git(&self.repository.bare, &["rev-parse", &reference]).unwrap()
+    }
+}
+
+const TWO: &str = "environments:
+- {name: dev, branch: dev}
+- {name: prod, branch: prod, promotesFrom: dev, merge: fastForward, gates: {proof: {soak: 1s}}}
+applications:
+- {name: web, repository: fleet, path: apps/web, namespace: web}
+";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_promotions_pull_request_is_taken_at_the_commit_that_live_clusters_proved() {
+    let mut world = World::embedded(WEB).await;
+    let first = world.head();
+    git(
+        &world.repository.bare,
+        &["update-ref", "refs/heads/prod", &first],
+    )
+    .unwrap();
+    let forge = world.with_forge(TWO).await;
+    let files = &world.repository;
+    files
+        .write("apps/web/config.yaml", &config_map("config", "two"))
+        .unwrap();
+    let second = files.push("second", &["dev"]).unwrap();
+    world.step("merge", "no pull request is open").await;
+
+    // As `flotilla promote prod --pull-request` does.
+    git(
+        &world.repository.bare,
+        &["update-ref", "refs/heads/flotilla/promote-prod", &second],
+    )
+    .unwrap();
+    forge.there.lock().pulls.push(Pull {
+        head: "flotilla/promote-prod".to_owned(),
+        base: "prod".to_owned(),
+        body: "<!-- flotilla:promote:prod -->\nMoves prod.".to_owned(),
+        // It was given for what was there before.
+        approvals: vec![("ann".to_owned(), first.clone())],
+        ..Pull::default()
+    });
+    world.current("web", &second).await;
+    let step = world.step("merge", "0 of 1 approval").await;
+    assert_eq!(step.subject, "fleet, pull request 1");
+    assert_eq!(world.served("prod"), first);
+    let told = eventually("the commit says what it waits for", LIMIT, || async {
+        let there = forge.there.lock();
+        let mut all = there.statuses.iter();
+        let found = all.find(|(commit, context, _, text)| {
+            *commit == second && context == "flotilla/prod" && text.contains("approval")
+        });
+        found.cloned()
+    });
+    assert_eq!(told.await.unwrap().2, "pending");
+
+    // Nothing of it is lost by a restart.
+    world.restart_hub().await;
+    world.step("merge", "0 of 1 approval").await;
+    let approval = ("ann".to_owned(), second.clone());
+    forge.there.lock().pulls[0].approvals.push(approval);
+    eventually("prod is moved", LIMIT, || async {
+        (world.served("prod") == second).then_some(())
+    })
+    .await
+    .unwrap();
+    let mut api = world.operator.api.clone();
+    let request = v1::ListAuditRequest {
+        environment: "prod".to_owned(),
+        ..v1::ListAuditRequest::default()
+    };
+    let log = api.list_audit(request).await.unwrap().into_inner().entries;
+    let promoted: Vec<_> = log.iter().filter(|one| one.action == "promote").collect();
+    assert_eq!(promoted.len(), 1, "{log:?}");
+    assert!(
+        promoted[0].reason.ends_with("approved by ann"),
+        "{promoted:?}"
+    );
+    assert_eq!(promoted[0].commit, second);
+}
