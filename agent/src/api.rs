@@ -5,6 +5,7 @@ pub mod access;
 mod answer;
 pub mod discovery;
 pub mod freeze;
+mod kubeconfig;
 mod rate;
 pub mod stream;
 

@@ -32,8 +32,7 @@ impl Origin {
         let Some(path) = &self.kubeconfig else {
             return Ok(None);
         };
-        let read = Kubeconfig::read_from(path).with_context(|| path.display().to_string())?;
-        Ok(Some(read))
+        super::kubeconfig::read(path).map(Some)
     }
 
     async fn client(&self) -> anyhow::Result<kube::Client> {
