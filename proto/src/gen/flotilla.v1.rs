@@ -2047,6 +2047,22 @@ pub struct PreviewPromotionResponse {
     #[prost(message, repeated, tag = "5")]
     pub gates: ::prost::alloc::vec::Vec<ExplainStep>,
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct MoveBranchesRequest {
+    #[prost(string, tag = "1")]
+    pub environment: ::prost::alloc::string::String,
+    /// As they were shown: one that is not what would move any more is refused.
+    #[prost(message, repeated, tag = "2")]
+    pub moves: ::prost::alloc::vec::Vec<RepositoryCommit>,
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MoveBranchesResponse {
+    /// What it came to, for a person.
+    #[prost(string, tag = "1")]
+    pub detail: ::prost::alloc::string::String,
+}
 /// One repository's part of a promotion.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PromotionMove {
@@ -2232,6 +2248,9 @@ pub struct GetHubResponse {
     /// How often the right to decide has changed hands.
     #[prost(uint64, tag = "15")]
     pub term: u64,
+    /// Whether it was given a credential to move branches with.
+    #[prost(bool, tag = "20")]
+    pub moves_branches: bool,
     /// Messages to targets of notifications that were given up, the newest first; not all of them.
     #[prost(message, repeated, tag = "16")]
     pub given_up: ::prost::alloc::vec::Vec<GivenUpMessage>,
@@ -3269,6 +3288,32 @@ pub mod fleet_service_client {
                 .insert(GrpcMethod::new("flotilla.v1.FleetService", "PreviewPromotion"));
             self.inner.unary(req, path, codec).await
         }
+        /// The hub moves an environment's branches itself, by fast-forward and only to what the environment before
+        /// has now, where it was given a credential to push with and every gate is open.
+        pub async fn move_branches(
+            &mut self,
+            request: impl tonic::IntoRequest<super::MoveBranchesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::MoveBranchesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::SmallCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/flotilla.v1.FleetService/MoveBranches",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("flotilla.v1.FleetService", "MoveBranches"));
+            self.inner.unary(req, path, codec).await
+        }
         /// What a cluster's agent would change now: its pending plan and its drift.
         pub async fn diff(
             &mut self,
@@ -3902,6 +3947,15 @@ pub mod fleet_service_server {
             tonic::Response<super::PreviewPromotionResponse>,
             tonic::Status,
         >;
+        /// The hub moves an environment's branches itself, by fast-forward and only to what the environment before
+        /// has now, where it was given a credential to push with and every gate is open.
+        async fn move_branches(
+            &self,
+            request: tonic::Request<super::MoveBranchesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::MoveBranchesResponse>,
+            tonic::Status,
+        >;
         /// What a cluster's agent would change now: its pending plan and its drift.
         async fn diff(
             &self,
@@ -4456,6 +4510,51 @@ pub mod fleet_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = PreviewPromotionSvc(inner);
+                        let codec = crate::codec::SmallCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/flotilla.v1.FleetService/MoveBranches" => {
+                    #[allow(non_camel_case_types)]
+                    struct MoveBranchesSvc<T: FleetService>(pub Arc<T>);
+                    impl<
+                        T: FleetService,
+                    > tonic::server::UnaryService<super::MoveBranchesRequest>
+                    for MoveBranchesSvc<T> {
+                        type Response = super::MoveBranchesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::MoveBranchesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as FleetService>::move_branches(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = MoveBranchesSvc(inner);
                         let codec = crate::codec::SmallCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
