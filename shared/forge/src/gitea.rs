@@ -1,6 +1,8 @@
 //! Gitea and Forgejo, which share an API (<https://docs.gitea.com/api/>,
 //! <https://forgejo.org/docs/latest/user/api-usage/>).
 
+pub(crate) mod asking;
+
 use flotilla_shared::revision::{BranchName, Commit};
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -1,6 +1,8 @@
 //! GitHub and GitHub Enterprise
 //! (<https://docs.github.com/rest>, <https://github.com/github/rest-api-description>).
 
+pub(crate) mod asking;
+
 use flotilla_shared::revision::{BranchName, Commit};
 use jiff::Timestamp;
 use serde::Deserialize;

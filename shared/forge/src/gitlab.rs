@@ -1,5 +1,7 @@
 //! GitLab (<https://docs.gitlab.com/api/>).
 
+pub(crate) mod asking;
+
 use flotilla_shared::revision::{BranchName, Commit};
 use serde::Deserialize;
 use serde_json::{Value, json};

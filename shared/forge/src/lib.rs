@@ -9,6 +9,7 @@
 
 mod answer;
 mod app;
+mod asking;
 mod bitbucket;
 mod error;
 mod gitea;
@@ -26,10 +27,11 @@ use flotilla_shared::revision::{BranchName, Commit};
 
 pub use answer::{Answer, MAX_ANSWER};
 pub use app::{AppKey, AppKeyError, AppToken};
+pub use asking::{Labelling, Right, given_by};
 pub use error::Error;
 pub use pace::Pace;
 pub use place::{Kind, PlaceError, Repository};
-pub use pull::{Approval, Check, Comment, NewPull, Page, PullRequest, Required};
+pub use pull::{Approval, Check, Comment, NewPull, OPEN, Page, PullRequest, Required};
 pub use ready::{NotReady, ready};
 pub use request::{Call, Credential, Method, Request, Secret};
 pub use status::{CommitStatus, State};
@@ -64,6 +66,42 @@ impl Repository {
             Kind::Gitlab => gitlab::find_pulls(self, head, base),
             Kind::Gitea => gitea::find_pulls(self, head, base),
             Kind::Bitbucket => bitbucket::find_pulls(self, head, base),
+        }
+    }
+
+    /// Open pull requests, those that changed last first and at most [`OPEN`] of them; some forges part them by
+    /// their base, others leave that to us.
+    #[must_use]
+    pub fn open_pulls(&self, base: &BranchName) -> Call<Vec<PullRequest>> {
+        match self.kind() {
+            Kind::Github => github::asking::open_pulls(self, base.as_str()),
+            Kind::Gitlab => gitlab::asking::open_pulls(self, base.as_str()),
+            Kind::Gitea => gitea::asking::open_pulls(self, base.as_str()),
+            Kind::Bitbucket => bitbucket::open_pulls(self, base.as_str()),
+        }
+    }
+
+    /// A page of who marked a pull request with what, oldest first, the first page being 1; none: the forge
+    /// has no marks.
+    #[must_use]
+    pub fn labellings(&self, number: u64, page: u32) -> Option<Call<Page<Labelling>>> {
+        match self.kind() {
+            Kind::Github => Some(github::asking::labellings(self, number, page)),
+            Kind::Gitlab => Some(gitlab::asking::labellings(self, number, page)),
+            Kind::Gitea => Some(gitea::asking::labellings(self, number, page)),
+            Kind::Bitbucket => None,
+        }
+    }
+
+    /// What somebody may do here, by a list of people, of which only the one by exactly this name counts; none:
+    /// the forge does not say.
+    #[must_use]
+    pub fn rights(&self, person: &str) -> Option<Call<Vec<(String, Right)>>> {
+        match self.kind() {
+            Kind::Github => Some(github::asking::rights(self, person)),
+            Kind::Gitlab => Some(gitlab::asking::rights(self, person)),
+            Kind::Gitea => Some(gitea::asking::rights(self, person)),
+            Kind::Bitbucket => None,
         }
     }
 

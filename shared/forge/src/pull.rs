@@ -1,5 +1,8 @@
 //! Pull requests, whatever a forge calls them.
 
+/// Open pull requests that are looked at, those that changed last.
+pub const OPEN: usize = 50;
+
 /// A pull request.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PullRequest {

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeSet;
 
-use flotilla_forge::{Answer, Call, CommitStatus, Kind, NewPull, Repository, State};
+use flotilla_forge::{Answer, Call, CommitStatus, Kind, NewPull, Repository, Right, State};
 use flotilla_shared::revision::{BranchName, Commit};
 use serde_json::{Value, json};
 
@@ -191,6 +191,18 @@ fn github() {
     let found = api.check(&w.at.find_pulls(&w.head, &w.base), None);
     let first = found.first().unwrap();
     assert_eq!((first.number, first.open), (1347, true));
+    let open = api.check(&w.at.open_pulls(&w.base), None);
+    assert_eq!(open.first().unwrap().number, 1347);
+    // Only some kinds of events have a label, and the description's example has another one.
+    let event =
+        |word: &str| json!({"event": word, "actor": {"login": "ann"}, "label": {"name": "plan"}});
+    let events = json!([event("labeled"), event("unlabeled")]);
+    let events = api.check(&w.at.labellings(7, 1).unwrap(), Some(events));
+    let given: Vec<bool> = events.items.iter().map(|one| one.given).collect();
+    assert_eq!((given, events.more), (vec![true, false], false));
+    assert_eq!(events.items.first().unwrap().by, "ann");
+    let rights = api.check(&w.at.rights("octocat").unwrap(), None);
+    assert_eq!(rights, [("octocat".to_owned(), Right::Admin)]);
     let pull = api.check(&w.at.pull(1347), None);
     assert_eq!(
         (pull.head.as_str(), pull.base.as_str()),
@@ -263,6 +275,17 @@ fn gitea_and_forgejo() {
         w.at.find_pulls(&w.head, &w.base).read(&missing),
         Ok(Vec::new())
     );
+    let open = api.check(&w.at.open_pulls(&w.base), Some(json!([pull])));
+    assert_eq!(open.first().unwrap().labels, ["flotilla"]);
+    let event = |body: &str| json!({"type": "label", "body": body, "user": user("ann"), "label": {"name": "plan"}});
+    let events = json!([event("1"), {"type": "comment", "body": "x"}, event("")]);
+    let events = api.check(&w.at.labellings(7, 1).unwrap(), Some(events));
+    let given: Vec<bool> = events.items.iter().map(|one| one.given).collect();
+    assert_eq!(given, [true, false]);
+    let right = json!({"permission": "write", "user": user("ann")});
+    let rights = api.check(&w.at.rights("ann").unwrap(), Some(right));
+    assert_eq!(rights, [("ann".to_owned(), Right::Write)]);
+    assert_eq!(w.at.rights("ann").unwrap().read(&missing), Ok(Vec::new()));
     let read = api.check(&w.at.pull(7), Some(pull.clone()));
     assert_eq!(read.mergeable, Some(true));
     assert!(!read.from_fork && read.open && !read.draft);
@@ -361,6 +384,9 @@ fn bitbucket_cloud() {
     let found = w.at.find_pulls(&w.head, &w.base);
     let found = api.check(&found, Some(json!({"values": [pull]})));
     assert_eq!(found.first().unwrap().body, "b");
+    let open = api.check(&w.at.open_pulls(&w.base), Some(json!({"values": [pull]})));
+    assert_eq!(open.len(), 1);
+    assert!(w.at.labellings(7, 1).is_none() && w.at.rights("ann").is_none());
     let read = api.check(&w.at.pull(7), Some(pull.clone()));
     assert!(read.open && !read.merged && !read.from_fork);
     api.check(&w.at.create_pull(&w.new), Some(pull.clone()));
@@ -448,6 +474,32 @@ fn gitlab() {
     other["source_project_id"] = json!(2);
     let other = read(other);
     assert_eq!((other.mergeable, other.from_fork), (Some(true), true));
+    let answer = |value: Value| Answer {
+        status: 200,
+        body: value.to_string().into_bytes(),
+        ..Answer::default()
+    };
+    let open = w.at.open_pulls(&w.base);
+    assert!(open.request.url.contains("&target_branch=prod&"));
+    assert_eq!(open.read(&answer(json!([merge]))).unwrap().len(), 1);
+    let event = |action: &str| json!({"action": action, "user": {"username": "ann"}, "label": {"name": "plan"}});
+    let events = json!([event("add"), {"action": "add", "label": null}, event("remove")]);
+    let events =
+        w.at.labellings(7, 1)
+            .unwrap()
+            .read(&answer(events))
+            .unwrap();
+    let given: Vec<bool> = events.items.iter().map(|one| one.given).collect();
+    assert_eq!(given, [true, false]);
+    let member = |name: &str, level: u32, state: &str| json!({"username": name, "access_level": level, "state": state});
+    let members = json!([
+        member("ann", 30, "active"),
+        member("anna", 50, "active"),
+        member("joe", 50, "blocked"),
+    ]);
+    let rights = w.at.rights("ann").unwrap().read(&answer(members)).unwrap();
+    let wanted = [("ann", Right::Write), ("anna", Right::Admin)];
+    assert_eq!(rights, wanted.map(|(name, right)| (name.to_owned(), right)));
     let merge = w.at.fast_forward(&pull, &w.commit);
     assert_eq!(
         merge.request.url,
