@@ -20,13 +20,13 @@ pub use cluster::{describe, explain};
 pub use compared::compared;
 pub use diff::diff;
 pub(crate) use difference::{markdown as difference_markdown, text as difference};
-pub use list::{applications, clusters, environments, hub, tokens};
-pub use log::{entries, entry, operators};
-pub use plan::plan;
-pub(crate) use plan::{
+pub(crate) use flotilla_status::plan_comment::{
     mark as plan_mark, markdown as plan_markdown, sections as plan_sections,
     summary as plan_summary,
 };
+pub use list::{applications, clusters, environments, hub, tokens};
+pub use log::{entries, entry, operators};
+pub use plan::plan;
 pub use promotion::{promotion, waiting};
 pub(crate) use removal::removal;
 pub use rollout::{decisions, rollout, rollouts};

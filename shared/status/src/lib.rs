@@ -13,7 +13,9 @@ mod environment;
 mod fleet_plan;
 mod hub;
 mod log;
+pub mod markdown;
 mod plan;
+pub mod plan_comment;
 mod rollout;
 
 pub use cluster::{Application, Cluster, Connection, Object, ObjectCounts, Placement};

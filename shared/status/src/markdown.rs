@@ -1,0 +1,24 @@
+//! Markdown for pull requests: texts of others stand in it as they are.
+
+use flotilla_shared::report::plain_line;
+
+/// Text of others in a line or a table of Markdown, at most so many bytes of it.
+#[must_use]
+pub fn plain(text: &str, max_bytes: usize) -> String {
+    let mut out = String::new();
+    for c in plain_line(text, max_bytes).chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            // A name is told, and nobody is called by it: forges look for names behind a backslash, too.
+            '@' => out.push_str("@\u{200b}"),
+            c if "\\`*_[]|#~!".contains(c) => {
+                out.push('\\');
+                out.push(c);
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}

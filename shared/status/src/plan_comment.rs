@@ -1,0 +1,176 @@
+//! A fleet's plan of a commit as a comment of a pull request, and the lines that it is made of.
+
+use std::fmt::Write as _;
+
+use flotilla_forge::{Section, comment, marker};
+
+use crate::markdown::plain;
+use crate::{FleetPlan, PlanGroup, PlanVerdict, PlannedApplication, PlannedChange};
+
+/// Most bytes of one text of others.
+const MAX_TEXT: usize = 500;
+
+/// What a line means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weight {
+    /// What the lines below it are about.
+    Head,
+    /// Something comes.
+    Create,
+    /// Something changes.
+    Update,
+    /// Something goes, or does not work.
+    Bad,
+    /// More about the line above.
+    Detail,
+}
+
+/// Clusters that are named of a long list.
+const NAMES: usize = 10;
+
+/// A group's clusters, as many as people read.
+#[must_use]
+pub fn names(group: &PlanGroup) -> String {
+    let shown: Vec<&str> = group
+        .clusters
+        .iter()
+        .take(NAMES)
+        .map(String::as_str)
+        .collect();
+    match group.clusters.len().saturating_sub(NAMES) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// What is planned where.
+#[must_use]
+pub fn title(plan: &FleetPlan) -> String {
+    let mut title = plan.environment.clone();
+    if !plan.application.is_empty() {
+        let _ = write!(title, "/{}", plan.application);
+    }
+    if let Some(revision) = &plan.revision {
+        let _ = write!(title, " {} of {}", revision.short(), revision.repository);
+    }
+    title
+}
+
+fn sign(change: &PlannedChange) -> (&'static str, Weight) {
+    match change.action.as_str() {
+        "create" => ("+", Weight::Create),
+        "update" => ("~", Weight::Update),
+        "delete" => ("-", Weight::Bad),
+        "fail" => ("!", Weight::Bad),
+        _ => ("=", Weight::Detail),
+    }
+}
+
+/// What one application would do, line by line; nothing of one that would do nothing.
+pub fn lines(application: &PlannedApplication, put: &mut dyn FnMut(&str, Weight)) {
+    let is_quiet = application.changes.is_empty() && application.reason.is_empty();
+    if is_quiet && !application.truncated {
+        return;
+    }
+    put(&application.application, Weight::Head);
+    if !application.reason.is_empty() {
+        let line = format!("! {}: {}", application.reason, application.message);
+        put(&line, Weight::Bad);
+        return;
+    }
+    for change in &application.changes {
+        let (sign, tone) = sign(change);
+        put(&format!("{sign} {} {}", change.action, change.object), tone);
+        if !change.managers.is_empty() {
+            let line = format!("    managed by {}", change.managers.join(", "));
+            put(&line, Weight::Bad);
+        }
+        if !change.reason.is_empty() {
+            let line = format!("    {}: {}", change.reason, change.message);
+            put(line.trim_end_matches(": "), Weight::Detail);
+        }
+        for field in &change.fields {
+            put(&format!("    {field}"), Weight::Detail);
+        }
+    }
+    if application.truncated {
+        put("... and more", Weight::Detail);
+    }
+    let same = format!("{} stay as they are", application.unchanged);
+    put(&same, Weight::Detail);
+}
+
+/// The summary in Markdown, with the clusters that need a person.
+#[must_use]
+pub fn summary(plan: &FleetPlan) -> String {
+    let mut out = format!(
+        "**Flotilla plan for {}**\n\n",
+        plain(&title(plan), MAX_TEXT)
+    );
+    if plan.groups.is_empty() {
+        let _ = writeln!(out, "{}", plain(&plan.summary, MAX_TEXT));
+    }
+    for group in &plan.groups {
+        let mark = match group.verdict {
+            PlanVerdict::Changes | PlanVerdict::Nothing => "",
+            _ => "⚠ ",
+        };
+        let _ = write!(out, "- {mark}{}", plain(&group.words(), MAX_TEXT));
+        let is_well = matches!(group.verdict, PlanVerdict::Nothing | PlanVerdict::Changes);
+        if !is_well {
+            let _ = write!(out, " ({})", plain(&names(group), MAX_TEXT));
+        }
+        out.push('\n');
+    }
+    if plan.waiting > 0 {
+        let _ = writeln!(out, "- ⚠ {} still to answer", plan.waiting);
+    }
+    out
+}
+
+/// What would change, a part for each group.
+#[must_use]
+pub fn sections(plan: &FleetPlan) -> Vec<Section> {
+    let groups = plan.groups.iter();
+    let with_changes = groups.filter(|group| !group.applications.is_empty());
+    let sections = with_changes.map(|group| {
+        let mut text = format!("# {}\n", names(group));
+        let before = text.len();
+        for application in &group.applications {
+            lines(application, &mut |line, _| {
+                let _ = writeln!(text, "{line}");
+            });
+        }
+        let is_empty = text.len() == before;
+        (
+            is_empty,
+            Section {
+                title: group.words(),
+                text,
+            },
+        )
+    });
+    let told = sections.filter(|(is_empty, _)| !is_empty);
+    told.map(|(_, section)| section).collect()
+}
+
+/// By which a plan's comment is found again: one for each environment, and application where one is asked
+/// about.
+#[must_use]
+pub fn mark(plan: &FleetPlan) -> String {
+    match plan.application.as_str() {
+        "" => marker(&format!("plan:{}", plan.environment)),
+        name => marker(&format!("plan:{}/{name}", plan.environment)),
+    }
+}
+
+/// For a comment of at most so many bytes.
+#[must_use]
+pub fn markdown(plan: &FleetPlan, limit: usize) -> String {
+    comment(
+        &mark(plan),
+        summary(plan).trim_end(),
+        &sections(plan),
+        limit,
+    )
+}
