@@ -28,6 +28,7 @@ use crate::serve::access::Access;
 use crate::serve::connection_limits::Limits;
 use crate::serve::http::{self, Duty, Probe};
 use crate::serve::oidc::{self, Oidc};
+use crate::serve::previews::ByAgents;
 use crate::serve::rate::Rates;
 use crate::serve::trust::{self, Source, Trust};
 use crate::serve::web;
@@ -373,6 +374,7 @@ async fn decide(start: Start) -> anyhow::Result<Vec<JoinHandle<()>>> {
         forges: config.forges,
         metrics: metrics.clone(),
         refresh: Arc::clone(&refresh),
+        planner: Arc::new(ByAgents(Arc::clone(&context))),
     };
     let notified = match config.notifications {
         Some(path) => Some(notify::run(

@@ -214,7 +214,7 @@ pub struct Run {
     pub push_credentials_file: Option<PathBuf>,
     /// A file that says with what the hub may speak to the forges of repositories: it sets one status for
     /// each environment on the commit that it goes to, and takes pull requests of promotions where the fleet file
-    /// says `merge: fastForward`. It is read at the start.
+    /// says `merge: fastForward`, and comments on pull requests that ask for it (`previews`). It is read at the start.
     #[arg(long, value_name = "FILE")]
     pub forge_file: Option<PathBuf>,
     /// A file that says who is told what, and how (Slack, Teams, Discord, PagerDuty, Alertmanager, Grafana,

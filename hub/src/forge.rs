@@ -1,11 +1,12 @@
 //! Speaking to forges, by one writer for the whole fleet: one truthful status for each environment on the
-//! commit it goes to ([`status`]), and pull requests of promotions taken ([`merge`]). Who is spoken to, and
-//! with what, is in [`config`].
+//! commit it goes to ([`status`]), pull requests of promotions taken ([`merge`]), and what others would change
+//! ([`preview`]). Who is spoken to, and with what, is in [`config`].
 
 pub mod config;
 #[cfg(test)]
 mod fake;
 pub mod merge;
+pub mod preview;
 pub mod send;
 pub mod status;
 mod waits;
@@ -45,6 +46,8 @@ pub struct Speaking {
     pub metrics: Metrics,
     /// Asks the pollers to look now.
     pub refresh: Arc<Notify>,
+    /// Asks agents.
+    pub planner: Arc<dyn preview::Planner>,
 }
 
 /// Speaks until stopped.
@@ -59,13 +62,21 @@ pub fn start(speaking: Speaking, stop: &CancellationToken) -> anyhow::Result<Vec
         let telling = tell(handle, store, forges, Arc::clone(&sender), stop.clone());
         tasks.push(tokio::spawn(telling));
     }
+    let forges = speaking.forges.unwrap_or_default();
     let taking = merge::run::Taking {
-        handle: speaking.handle,
-        forges: speaking.forges.unwrap_or_default(),
-        sender,
+        handle: speaking.handle.clone(),
+        forges: forges.clone(),
+        sender: Arc::clone(&sender),
         refresh: speaking.refresh,
     };
     tasks.push(tokio::spawn(merge::run::run(taking, stop.clone())));
+    let previewing = preview::run::Previewing {
+        handle: speaking.handle,
+        forges,
+        sender,
+        planner: speaking.planner,
+    };
+    tasks.push(tokio::spawn(preview::run::run(previewing, stop.clone())));
     Ok(tasks)
 }
 

@@ -18,6 +18,7 @@ pub mod oidc;
 pub mod peer;
 pub mod penalties;
 pub mod planning;
+pub mod previews;
 pub mod rate;
 pub mod relay;
 pub mod server;

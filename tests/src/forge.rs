@@ -221,7 +221,8 @@ impl Shared {
             ("GET", ["collaborators", login, "permission"]) => {
                 let writes = there.writers.iter().any(|one| one == login);
                 let word = if writes { "write" } else { "read" };
-                (StatusCode::OK, json!({"permission": word}))
+                let user = json!({"login": login});
+                (StatusCode::OK, json!({"permission": word, "user": user}))
             }
             ("GET", ["rules", "branches", ..]) => (StatusCode::OK, json!([])),
             ("GET", ["branches", ..]) => (StatusCode::OK, json!({})),

@@ -24,7 +24,7 @@ mod compare;
 mod log;
 mod moving;
 mod operators;
-mod plans;
+pub(super) mod plans;
 mod promotion;
 mod rollouts;
 mod steer;

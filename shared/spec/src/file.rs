@@ -1,5 +1,6 @@
 //! The fleet file's YAML form and all checks that span more than one key.
 
+mod previews;
 mod removed;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +33,8 @@ struct FleetFile {
     applications: Vec<ApplicationEntry>,
     #[serde(default)]
     removed: Vec<removed::RemovalEntry>,
+    #[serde(default)]
+    previews: Vec<previews::PreviewEntry>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -131,6 +134,7 @@ pub fn parse(name: &str, text: &str) -> Result<Spec, Vec<ConfigError>> {
             "clusters",
             "applications",
             "removed",
+            "previews",
         ],
     )
     .map_err(|error| vec![error])?;
@@ -180,6 +184,7 @@ impl<'f> Checker<'f> {
         }
         self.references();
         self.removals();
+        self.previews();
     }
 
     fn duration(&mut self, path: &str, text: Option<&String>, default: Duration) -> Duration {

@@ -3,6 +3,7 @@
 mod file;
 mod helm;
 mod never;
+mod preview;
 mod removal;
 mod selector;
 mod specification;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use file::parse;
 pub use helm::Helm;
 pub use never::can_never_work;
+pub use preview::{Preview, Role};
 pub use removal::{Objects, Removal, Removals, Removed};
 pub use selector::{Selector, SelectorError};
 pub use specification::{Declared, Difference, Specification, Touch};
@@ -46,6 +48,8 @@ pub struct Spec {
     /// Applications that are taken away on purpose, in the file's order. An application that is in neither
     /// list keeps its objects, and nobody manages them.
     pub removed: Vec<Removal>,
+    /// Pull requests of which the hub says beforehand what they would change, in the file's order.
+    pub previews: Vec<Preview>,
 }
 
 impl Spec {

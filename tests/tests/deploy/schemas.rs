@@ -117,6 +117,9 @@ fn what_has_the_wrong_shape_is_refused_by_schema_and_program() {
         "applications: [{name: a, repository: r, path: p, renderer: jsonnet}]",
         "applications: [{name: a, repository: r, path: p, syncPolicy: {prune: true}}]",
         "clusters: [{name: a, environment: b, labels: [a]}]",
+        "environments: [{name: a, branch: a}, {name: b, branch: b, promotesFrom: a, merge: squash}]",
+        "previews: [{environment: a, branch: a}]",
+        "previews: [{environment: a, branch: a, role: owner}]",
     ] {
         let text = format!("apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\n{wrong}\n");
         assert!(flotilla_hub::spec::parse("f", &text).is_err(), "{wrong}");
@@ -165,6 +168,7 @@ fn the_schemas_know_every_key_that_the_programs_read() {
             "fleet-file.schema.json",
             &[
                 ("shared/spec/src/file.rs", "(?:FleetFile|[A-Za-z]+Entry)"),
+                ("shared/spec/src/file/previews.rs", "PreviewEntry"),
                 ("shared/spec/src/strategy/entry.rs", "[A-Za-z]+Entry"),
                 ("shared/spec/src/helm.rs", "HelmEntry"),
                 ("shared/src/assignment.rs", "IgnoreRule"),

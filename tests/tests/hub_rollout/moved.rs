@@ -159,10 +159,10 @@ async fn a_page_asks_the_agents_and_has_the_hub_move_the_branch_once() {
     let world = World::new(&rules, 3, Duration::from_millis(300)).await;
     let change = Change {
         object: ObjectRef::from(ObjectNames {
+            group: String::new(),
             kind: "ConfigMap".to_owned(),
             namespace: "web".to_owned(),
             name: "planned".to_owned(),
-            ..ObjectNames::default()
         }),
         action: Action::Updated,
         reason: None,

@@ -147,3 +147,78 @@ async fn a_promotions_pull_request_is_taken_at_the_commit_that_live_clusters_pro
     );
     assert_eq!(promoted[0].commit, second);
 }
+
+const PREVIEWS: &str = "environments:
+- {name: dev, branch: dev}
+applications:
+- {name: web, repository: fleet, path: apps/web, namespace: web}
+previews:
+- {environment: dev, branch: dev, label: plan, role: write}
+";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pull_request_with_a_label_is_told_what_it_would_change_on_live_clusters() {
+    let mut world = World::embedded(WEB).await;
+    let policy = "plan: {branches: ['feature/*']}\n";
+    world.stop_agent().await;
+    std::fs::write(world.path("policy.yaml"), policy).unwrap();
+    world.start_agent().await;
+    let forge = world.with_forge(PREVIEWS).await;
+    world.current("web", &world.head()).await;
+    forge.there.lock().writers.push("ann".to_owned());
+    let files = &world.repository;
+    files
+        .write("apps/web/config.yaml", &config_map("config", "two"))
+        .unwrap();
+    let first = files.push("feature", &["feature/x", "other"]).unwrap();
+    let pull = |head: &str, by: &str| Pull {
+        head: head.to_owned(),
+        base: "dev".to_owned(),
+        labels: vec![("plan".to_owned(), by.to_owned())],
+        ..Pull::default()
+    };
+    // One by somebody who may ask, one by somebody who may not, and one that the agent's policy does not plan.
+    let pulls = [
+        pull("feature/x", "ann"),
+        pull("feature/x", "eve"),
+        pull("other", "ann"),
+    ];
+    forge.there.lock().pulls.extend(pulls);
+    let says = async |index: usize, wanted: &str| {
+        let what = format!("{index} says {wanted}");
+        let found = eventually(&what, LIMIT, || async {
+            let there = forge.there.lock();
+            let comments = &there.pulls[index].comments;
+            comments
+                .last()
+                .filter(|text| text.contains(wanted))
+                .cloned()
+        });
+        let there = found.await;
+        there.unwrap_or_else(|error| panic!("{error}: {:#?}", forge.there.lock().pulls))
+    };
+    let short = |commit: &str| commit.get(..7).unwrap().to_owned();
+    let text = says(0, "1 cluster: 1 change").await;
+    assert!(text.starts_with("<!-- flotilla:plan:dev -->\n"), "{text}");
+    assert!(
+        text.contains(&short(&first)) && text.contains("/data/value"),
+        "{text}"
+    );
+    assert!(!text.contains("two"), "values are not told: {text}");
+    says(1, "given by eve, who may not ask").await;
+    says(2, "BranchNotAllowed").await;
+
+    // A push is told of in the same place.
+    let files = &world.repository;
+    files
+        .write("apps/web/new.yaml", &config_map("new", "one"))
+        .unwrap();
+    let second = files.push("more", &["feature/x"]).unwrap();
+    let text = says(0, "1 cluster: 2 changes").await;
+    assert!(text.contains(&short(&second)), "{text}");
+    let there = forge.there.lock();
+    assert!(
+        there.pulls.iter().all(|pull| pull.comments.len() == 1),
+        "{there:?}"
+    );
+}

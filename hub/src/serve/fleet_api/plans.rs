@@ -77,7 +77,10 @@ pub(super) async fn get(
 }
 
 /// What is meant by a question, and whom it concerns.
-fn resolve(fleet: &Fleet, request: &v1::StartPlanRequest) -> Result<Asked, Status> {
+pub(in crate::serve) fn resolve(
+    fleet: &Fleet,
+    request: &v1::StartPlanRequest,
+) -> Result<Asked, Status> {
     let spec = fleet.spec();
     let named = request.environment.parse().map_err(|e| bad_name(&e))?;
     let environment = spec
@@ -189,7 +192,8 @@ fn branch(
     }
 }
 
-fn shown(id: &str, running: &Running) -> v1::FleetPlan {
+/// A plan as it is told.
+pub(in crate::serve) fn shown(id: &str, running: &Running) -> v1::FleetPlan {
     let question = &running.asked.question;
     let (groups, waiting) = running.state();
     v1::FleetPlan {

@@ -80,6 +80,64 @@ fn who_moves_a_branch_is_said_without_doubt() {
 }
 
 #[test]
+fn who_may_ask_for_a_preview_is_said_without_doubt() {
+    let environments = "environments: [{name: dev, branch: dev}, {name: prod, branch: prod}]\n";
+    let fleet = "repositories: [{name: r, url: 'https://h/r'}]\n";
+    let other = "repositories: [{name: r, url: 'https://h/r'}, {name: s, url: 'https://h/s'}]\n";
+    let previews = |fleet: &str, text: &str| {
+        let text = format!("{fleet}{}previews:\n- {{{text}}}\n", environments);
+        parse(
+            "f",
+            &format!("apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\n{text}"),
+        )
+    };
+    let good = previews(
+        fleet,
+        "environment: prod, branch: dev, label: plan, role: write",
+    )
+    .unwrap();
+    let preview = good.previews.first().unwrap();
+    assert_eq!(
+        (preview.repository.as_str(), preview.role),
+        ("r", Some(crate::Role::Write))
+    );
+    for (fleet, text, wanted) in [
+        (fleet, "environment: prod, branch: dev", "say who may ask"),
+        (
+            fleet,
+            "environment: x, branch: dev, label: a",
+            "there is no environment x",
+        ),
+        (
+            fleet,
+            "environment: prod, branch: dev, label: ''",
+            "a label has a name",
+        ),
+        (
+            fleet,
+            "environment: prod, branch: dev, repository: x, label: a",
+            "there is no repository x",
+        ),
+        (
+            other,
+            "environment: prod, branch: dev, label: a",
+            "name it with repository",
+        ),
+        (
+            fleet,
+            "environment: prod, branch: dev, role: owner",
+            "unknown value",
+        ),
+    ] {
+        let found = previews(fleet, text).unwrap_err();
+        assert!(
+            found.len() == 1 && found[0].to_string().contains(wanted),
+            "{text}: {found:?}"
+        );
+    }
+}
+
+#[test]
 fn durations() {
     for (text, want) in [("300ms", 300), ("30s", 30_000), ("1h30m", 5_400_000)] {
         assert_eq!(duration(text), Some(Duration::from_millis(want)));

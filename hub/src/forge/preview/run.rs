@@ -1,0 +1,322 @@
+//! Looks for pull requests that ask for a plan, has agents asked, and keeps one comment at each.
+
+use std::sync::Arc;
+
+use flotilla_forge::{Error, PullRequest, Right, given_by};
+use flotilla_shared::id::{EnvironmentName, RepositoryName};
+use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl, Revision};
+use flotilla_status::plan_comment::markdown;
+use futures::{StreamExt as _, stream};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::super::config::{Forges, Place};
+use super::super::send::Sender;
+use super::super::waits::Waits;
+use super::{AGAIN, Ask, Denied, Known, Planner, Told, Unplanned, is_enough, key, mark, refusal};
+use crate::driver::{Handle, Stopped};
+use crate::spec::Preview;
+
+/// Plans at a time: the others that a hub has at once are people's.
+const AT_ONCE: usize = 2;
+/// Pages of a pull request's events that are read: what was said last counts, and is on the last one.
+const EVENTS: u32 = 10;
+/// Pages of its comments that are looked through.
+const COMMENTS: u32 = 30;
+
+/// What previews take.
+pub struct Previewing {
+    /// The fleet.
+    pub handle: Handle,
+    /// Whom to ask, and with what.
+    pub forges: Forges,
+    /// Asks.
+    pub sender: Arc<Sender>,
+    /// Asks agents.
+    pub planner: Arc<dyn Planner>,
+}
+
+/// What this process remembers; all of it may be lost.
+#[derive(Default)]
+struct Memory {
+    told: Told,
+    waits: Waits<(EnvironmentName, RepositoryName, BranchName)>,
+}
+
+/// Looks until stopped.
+pub async fn run(previewing: Previewing, stop: CancellationToken) {
+    let mut memory = Memory::default();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(previewing.forges.interval) => {}
+            () = stop.cancelled() => return,
+        }
+        let turn = tokio::select! {
+            turn = previewing.turn(&mut memory) => turn,
+            () = stop.cancelled() => return,
+        };
+        if turn.is_err() {
+            return;
+        }
+    }
+}
+
+impl Previewing {
+    async fn turn(&self, memory: &mut Memory) -> Result<(), Stopped> {
+        let declared = self.handle.query(|fleet| {
+            let spec = fleet.spec();
+            let all = spec.previews.iter().filter_map(|one| {
+                let repository = spec.repositories.get(&one.repository)?;
+                Some((one.clone(), repository.url.clone()))
+            });
+            all.collect::<Vec<(Preview, RepositoryUrl)>>()
+        });
+        let declared = declared.await?;
+        let previews: Vec<Preview> = declared.iter().map(|(one, _)| one.clone()).collect();
+        memory.told.retain(&previews);
+        let place = |one: &Preview| {
+            (
+                one.environment.clone(),
+                one.repository.clone(),
+                one.branch.clone(),
+            )
+        };
+        memory
+            .waits
+            .retain(|key| previews.iter().any(|one| place(one) == *key));
+        for (preview, url) in &declared {
+            let key = place(preview);
+            if memory.waits.holds(&key, Instant::now()) {
+                continue;
+            }
+            let looked = match self.forges.of(&preview.repository, url) {
+                Some(place) => self.look(preview, &place, &mut memory.told).await,
+                None => Err(Error::NoAnswer(
+                    "the hub has nothing to speak to it with: name it in its --forge-file"
+                        .to_owned(),
+                )),
+            };
+            match looked {
+                Ok(()) => memory.waits.ended(&key),
+                Err(error) => {
+                    if memory.waits.failed(&key, &error, Instant::now()) {
+                        let (environment, repository, branch) = &key;
+                        tracing::warn!(%environment, %repository, %branch, %error, "cannot look at pull requests; will try again");
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One look at what is open. What fails for one of them only is tried again later, and holds up no other.
+    async fn look(&self, preview: &Preview, place: &Place, told: &mut Told) -> Result<(), Error> {
+        let open = place.at.open_pulls(&preview.branch);
+        let open = self.sender.ask(place, &open).await?;
+        let due = told.due(preview, open, Instant::now());
+        let due = due.into_iter().map(|pull| {
+            let before = told.0.get(&key(preview, pull.number));
+            let comment = before.and_then(|known| known.comment);
+            (pull, comment)
+        });
+        let due: Vec<(PullRequest, Option<u64>)> = due.collect();
+        let mut works = stream::iter(due)
+            .map(|(pull, comment)| async move {
+                let done = self.one(preview, place, &pull, comment).await;
+                (pull, comment, done)
+            })
+            .buffer_unordered(AT_ONCE);
+        let mut unwell = Ok(());
+        while let Some((pull, comment, done)) = works.next().await {
+            let known = match done {
+                Ok(Some(known)) => known,
+                // Not now.
+                Ok(None) => continue,
+                Err(error) if error.passes() => {
+                    unwell = Err(error);
+                    continue;
+                }
+                Err(error) => {
+                    let number = pull.number;
+                    tracing::warn!(number, %error, "cannot say what a pull request would change");
+                    Known {
+                        head: pull.head_commit,
+                        comment,
+                        again: Some(Instant::now() + AGAIN),
+                    }
+                }
+            };
+            told.0.insert(key(preview, pull.number), known);
+        }
+        unwell
+    }
+
+    /// Has one planned, and says what came of it; none: it is to be tried again at the next look.
+    async fn one(
+        &self,
+        preview: &Preview,
+        place: &Place,
+        pull: &PullRequest,
+        comment: Option<u64>,
+    ) -> Result<Option<Known>, Error> {
+        let environment = &preview.environment;
+        let limit = place.at.kind().comment_limit();
+        let refused = |why: &str| refusal(environment, &pull.head_commit, why, limit);
+        let mut known = Known {
+            head: pull.head_commit.clone(),
+            comment,
+            again: None,
+        };
+        let body = match self.asked_by(preview, place, pull).await? {
+            Err(denied) => {
+                known.again = Some(Instant::now() + AGAIN);
+                if !denied.is_told() {
+                    return Ok(Some(known));
+                }
+                refused(&denied.to_string())
+            }
+            Ok(by) => match self.revision(preview, pull) {
+                Err(why) => refused(why),
+                Ok(revision) => {
+                    let by = if by.is_empty() { &pull.author } else { &by };
+                    let ask = Ask {
+                        environment: environment.clone(),
+                        revision,
+                        why: format!(
+                            "pull request {} ({}), asked by {by}",
+                            pull.number, pull.link
+                        ),
+                    };
+                    match self.planner.plan(ask).await {
+                        Ok(plan) => markdown(&plan, limit),
+                        Err(Unplanned::Later) => return Ok(None),
+                        Err(Unplanned::Never(why)) => refused(&why),
+                    }
+                }
+            },
+        };
+        let id = self.write(preview, place, pull.number, &body, comment);
+        known.comment = Some(id.await?);
+        Ok(Some(known))
+    }
+
+    /// The commit as agents find it.
+    fn revision(&self, preview: &Preview, pull: &PullRequest) -> Result<Revision, &'static str> {
+        if pull.from_fork {
+            return Err(
+                "it comes from a fork, whose branches agents do not fetch; push it to a branch of this repository",
+            );
+        }
+        let (Ok(commit), Ok(branch)) = (pull.head_commit.parse::<Commit>(), pull.head.parse())
+        else {
+            return Err("the forge does not name its commit in whole");
+        };
+        Ok(Revision {
+            repository: preview.repository.clone(),
+            branch,
+            commit,
+        })
+    }
+
+    /// Who asks, where the fleet file wants to know that; empty: it does not.
+    async fn asked_by(
+        &self,
+        preview: &Preview,
+        place: &Place,
+        pull: &PullRequest,
+    ) -> Result<Result<String, Denied>, Error> {
+        let Some(role) = preview.role else {
+            return Ok(Ok(String::new()));
+        };
+        let by = match &preview.label {
+            None => pull.author.clone(),
+            Some(label) => match self.giver(place, pull.number, label).await? {
+                Some(by) => by,
+                None => return Ok(Err(Denied::Unsaid(label.clone()))),
+            },
+        };
+        let rights = match place.at.rights(&by) {
+            Some(call) => self.sender.ask(place, &call).await?,
+            None => Vec::new(),
+        };
+        let own = rights.into_iter().find(|(name, _)| *name == by);
+        let right = own.map_or(Right::None, |(_, right)| right);
+        if is_enough(right, role) {
+            return Ok(Ok(by));
+        }
+        Ok(Err(match preview.label.clone() {
+            Some(label) => Denied::Giver { label, by, role },
+            None => Denied::Author { by, role },
+        }))
+    }
+
+    async fn giver(
+        &self,
+        place: &Place,
+        number: u64,
+        label: &str,
+    ) -> Result<Option<String>, Error> {
+        let mut all = Vec::new();
+        for page in 1..=EVENTS {
+            let Some(call) = place.at.labellings(number, page) else {
+                return Ok(None);
+            };
+            let page = self.sender.ask(place, &call).await?;
+            all.extend(page.items);
+            if !page.more {
+                return Ok(given_by(&all, label).map(str::to_owned));
+            }
+        }
+        // The last word is on a page that is not read.
+        Ok(None)
+    }
+
+    /// Writes our comment anew where it is, or the first one; its number. What others wrote under the same mark,
+    /// and may not be changed by us, is left alone.
+    async fn write(
+        &self,
+        preview: &Preview,
+        place: &Place,
+        number: u64,
+        body: &str,
+        known: Option<u64>,
+    ) -> Result<u64, Error> {
+        let (at, sender) = (&place.at, &self.sender);
+        if let Some(id) = known {
+            match sender
+                .ask(place, &at.update_comment(number, id, body))
+                .await
+            {
+                Ok(_) => return Ok(id),
+                // Somebody deleted it.
+                Err(Error::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let mark = mark(&preview.environment);
+        let mut ours = Vec::new();
+        for page in 1..=COMMENTS {
+            let page = sender.ask(place, &at.comments(number, page)).await?;
+            let marked = page.items.iter().filter(|one| one.body.starts_with(&mark));
+            ours.extend(marked.map(|one| one.id));
+            if !page.more {
+                break;
+            }
+        }
+        for id in ours {
+            match sender
+                .ask(place, &at.update_comment(number, id, body))
+                .await
+            {
+                Ok(_) => return Ok(id),
+                Err(Error::Forbidden(_) | Error::NotFound(_) | Error::Unauthorized(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let new = sender.ask(place, &at.create_comment(number, body)).await?;
+        Ok(new.id)
+    }
+}
+
+#[cfg(test)]
+mod tests;

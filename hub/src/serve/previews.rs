@@ -1,0 +1,73 @@
+//! Plans that pull requests ask for: the same questions to agents as people's, by the hub itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flotilla_proto::v1;
+use flotilla_shared::words::counted;
+use flotilla_status::FleetPlan;
+use futures::future::BoxFuture;
+
+use super::Context;
+use super::fleet_api::plans::{resolve, shown};
+use crate::fleet::{AuditEntry, Event};
+use crate::forge::preview::{Ask, Planner, Unplanned};
+
+/// A plan ends by itself before this.
+const LONGEST: Duration = Duration::from_secs(600);
+
+/// Asks the agents that are connected to this fleet.
+pub struct ByAgents(pub Arc<Context>);
+
+impl Planner for ByAgents {
+    fn plan(&self, ask: Ask) -> BoxFuture<'_, Result<FleetPlan, Unplanned>> {
+        Box::pin(self.ask(ask))
+    }
+}
+
+impl ByAgents {
+    async fn ask(&self, ask: Ask) -> Result<FleetPlan, Unplanned> {
+        let Self(context) = self;
+        let request = v1::StartPlanRequest {
+            environment: ask.environment.to_string(),
+            repository: ask.revision.repository.to_string(),
+            branch: ask.revision.branch.to_string(),
+            commit: ask.revision.commit.to_string(),
+            ..v1::StartPlanRequest::default()
+        };
+        let asked = context
+            .handle
+            .query(move |fleet| resolve(fleet, &request))
+            .await
+            .map_err(|_| Unplanned::Later)?
+            .map_err(|status| Unplanned::Never(status.message().to_owned()))?;
+        let begun = context.plans.under_way(&asked.question, Duration::ZERO);
+        let (id, running) = match begun {
+            Some(begun) => begun,
+            None => {
+                let entry = AuditEntry {
+                    actor: "hub".to_owned(),
+                    action: "plan".to_owned(),
+                    environment: ask.environment.to_string(),
+                    commit: ask.revision.commit.to_string(),
+                    reason: ask.why,
+                    detail: format!(
+                        "{} asked what {} of {} would change",
+                        counted(asked.clusters.len(), "cluster"),
+                        ask.revision.branch,
+                        ask.revision.repository
+                    ),
+                    ..AuditEntry::default()
+                };
+                let begun = context.plans.begin(context, asked, Duration::ZERO);
+                let begun = begun.map_err(|_| Unplanned::Later)?;
+                match context.handle.commit(Event::Tick, entry).await {
+                    Ok(Ok(_)) => begun,
+                    _ => return Err(Unplanned::Later),
+                }
+            }
+        };
+        running.whole(LONGEST).await;
+        Ok(FleetPlan::from(&shown(&id, &running)))
+    }
+}
