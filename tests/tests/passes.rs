@@ -19,6 +19,7 @@ mod passes {
     pub(crate) mod meddler;
     pub(crate) mod order;
     pub(crate) mod prune;
+    pub(crate) mod services;
     pub(crate) mod webhook;
     pub(crate) mod world;
 }
@@ -62,6 +63,8 @@ async fn embedded() -> TestCluster {
 }
 
 scenarios! {
+    services::a14_a_service_that_the_server_fills_in_is_no_drift,
+    services::a14_a_key_added_to_a_map_that_is_one_field_is_taken_away,
     apply::a_turn_applies_all_and_the_next_one_nothing,
     apply::a01_an_immutable_field_is_reported_and_only_recreated_where_git_says_so,
     apply::a08_one_bad_object_stops_no_other_and_is_not_tried_in_a_tight_loop,

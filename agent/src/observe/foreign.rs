@@ -284,6 +284,34 @@ mod tests {
         assert_eq!(found.manager, "kubectl-edit");
     }
 
+    /// A selector is one field: who adds a key to it has all of it (`x-kubernetes-map-type: atomic`).
+    #[test]
+    fn a_key_that_people_add_to_a_map_that_is_one_field_is_drift() {
+        let wanted =
+            json!({"spec": {"selector": {"app": "web"}, "env": {"fieldRef": {"fieldPath": "a"}}}});
+        let by = |manager: &str, selector: Value| {
+            json!({
+                "metadata": {"managedFields": [{"manager": manager, "operation": "Update", "fieldsV1": {
+                    "f:spec": {"f:selector": {}, "f:env": {"f:fieldRef": {}}}}}]},
+                "spec": {"selector": selector, "env": {"fieldRef": {"fieldPath": "a", "apiVersion": "v1"}}},
+            })
+        };
+        let grown = json!({"app": "web", "tier": "x"});
+        let person = by("kubectl-edit", grown.clone());
+        let found = judged(|judge| judge.find(&person, &wanted, 8)).unwrap();
+        assert_eq!(found.pointers, ["/spec/selector"]);
+        let claimed = judged(|judge| judge.claim(&person, &wanted)).unwrap();
+        let fields = |entry: &Value| entry["fieldsV1"]["f:spec"]["f:selector"] == json!({});
+        let ours = claimed.iter().find(|entry| fields(entry)).unwrap();
+        assert_eq!(ours["manager"], "flotilla");
+        for other in [
+            by("some-operator", grown),
+            by("kubectl-edit", json!({"app": "web"})),
+        ] {
+            assert_eq!(judged(|judge| judge.find(&other, &wanted, 8)), None);
+        }
+    }
+
     #[test]
     fn what_is_claimed_leaves_others_what_is_theirs() {
         let wanted = json!({"data": {"a": "1"}});

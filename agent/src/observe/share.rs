@@ -41,6 +41,9 @@ struct Walk<'a> {
     found: &'a mut Vec<String>,
 }
 
+/// Maps that are one field and to which the API server itself adds keys.
+const SERVER_FILLS: &[&str] = &["fieldRef", "resourceFieldRef"];
+
 /// One member of a node, found in the object.
 struct Member<'v> {
     token: String,
@@ -109,6 +112,20 @@ impl Walk<'_> {
             .is_none_or(|members| members.keys().all(|key| key == "."));
         let is_free = judgement == Judgement::Take && member.wanted.is_none();
         if is_leaf {
+            // Whoever changes one key of a map that is one field has all of it.
+            let is_grown = judgement == Judgement::Take
+                && inner.as_object().is_none_or(Map::is_empty)
+                && member
+                    .wanted
+                    .is_some_and(|wanted| has_more(wanted, member.live))
+                && !SERVER_FILLS.contains(&member.token.as_str());
+            if is_grown && kept.is_empty() {
+                self.found.push(path.clone());
+                return Share {
+                    taken: Some(inner.clone()),
+                    rest: None,
+                };
+            }
             if !is_free || !kept.is_empty() {
                 return left();
             }
@@ -136,6 +153,17 @@ impl Walk<'_> {
         }
         share
     }
+}
+
+/// Whether a live map has a key that Git's does not have.
+fn has_more(wanted: &Value, live: &Value) -> bool {
+    let (Value::Object(wanted), Value::Object(live)) = (wanted, live) else {
+        return false;
+    };
+    live.iter().any(|(key, live)| match wanted.get(key) {
+        None | Some(Value::Null) => true,
+        Some(wanted) => has_more(wanted, live),
+    })
 }
 
 /// Finds a member of FieldsV1 in the live object and in what is wanted; none: it is not there.
