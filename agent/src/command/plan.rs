@@ -75,12 +75,16 @@ pub(super) async fn run(args: Plan) -> anyhow::Result<ExitCode> {
     std::io::stdout()
         .write_all(text.as_bytes())
         .context("the output cannot be written")?;
-    let differs = !plan.changes.is_empty() || !plan.error.is_empty();
-    Ok(if differs {
-        ExitCode::from(1)
-    } else {
-        ExitCode::SUCCESS
-    })
+    Ok(ExitCode::from(code(&plan)))
+}
+
+/// 0 nothing to change, 1 changes, 2 it cannot be said.
+fn code(plan: &v1::ApplicationPlan) -> u8 {
+    match (plan.error.is_empty(), plan.changes.is_empty()) {
+        (false, _) => 2,
+        (true, false) => 1,
+        (true, true) => 0,
+    }
 }
 
 fn object(change: &v1::ObjectChange) -> String {
@@ -139,4 +143,26 @@ fn as_text(plan: &v1::ApplicationPlan) -> String {
     }
     let _ = writeln!(text, "{} as they should be", plan.unchanged);
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is refused is no difference: a script that goes on at 1 would take it for one.
+    #[test]
+    fn a_plan_that_is_refused_exits_with_2() {
+        let plan = |changes: usize, error: &str| v1::ApplicationPlan {
+            changes: vec![v1::ObjectChange::default(); changes],
+            error: error.to_owned(),
+            ..v1::ApplicationPlan::default()
+        };
+        let all = [
+            plan(0, ""),
+            plan(2, ""),
+            plan(0, "refused"),
+            plan(2, "refused"),
+        ];
+        assert_eq!(all.map(|one| code(&one)), [0, 1, 2, 2]);
+    }
 }

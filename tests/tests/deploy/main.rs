@@ -16,6 +16,7 @@ mod book;
 mod demo;
 mod docs;
 mod packages;
+mod exits;
 mod pods;
 mod reader;
 mod rendered;
