@@ -114,7 +114,6 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
         if in_data && line != "." {
             continue;
         }
-        in_data = false;
         let word = line.split([' ', ':']).next().unwrap_or_default().to_owned();
         let usual = match word.as_str() {
             "EHLO" if place == "clear" => "250-mail\r\n250-STARTTLS\r\n250 8BITMIME",
