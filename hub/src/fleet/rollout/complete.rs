@@ -4,7 +4,7 @@ use flotilla_shared::id::ClusterName;
 
 use flotilla_shared::words::counted;
 
-use super::words::{LEAVE_OUT, listed};
+use super::words::{leave_out, listed};
 use super::{Phase, Rollout, World};
 use crate::spec::{Members, WhenEmpty};
 
@@ -80,8 +80,9 @@ impl Rollout {
                 self.blame(&tally.failed)
             )),
             _ => Standing::Waits(format!(
-                "no cluster of wave {name} has proven it; waits for offline clusters: {}{LEAVE_OUT}",
-                listed(&tally.offline)
+                "no cluster of wave {name} has proven it; waits for offline clusters: {}{}",
+                listed(&tally.offline),
+                leave_out(&self.environment)
             )),
         }
     }
@@ -195,8 +196,10 @@ impl Rollout {
         }
         if pinned.len() == self.clusters.len() {
             return format!(
-                "every cluster is pinned: {}; it begins when one is unpinned (flotilla unpin --cluster NAME)",
-                listed(&pinned)
+                "every cluster is pinned: {}; it begins when one is unpinned (flotilla unpin --cluster NAME, or \
+                 flotilla abort {} --reason TEXT to end it)",
+                listed(&pinned),
+                self.environment
             );
         }
         if pinned.len() + suspended.len() == self.clusters.len() {
@@ -206,8 +209,9 @@ impl Rollout {
             };
             return format!(
                 "every cluster is kept out, suspended: {}{pinned}; it begins when one is resumed (flotilla \
-                 resume NAME)",
-                listed(&suspended)
+                 resume NAME, or flotilla abort {} --reason TEXT to end it)",
+                listed(&suspended),
+                self.environment
             );
         }
         format!(

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::words::{LEAVE_OUT, listed};
+use super::words::{leave_out, listed};
 use super::{Change, Changes, Observation, Phase, Progress, Rollout, State, World};
 
 impl Rollout {
@@ -115,9 +115,10 @@ impl Rollout {
             return String::new();
         }
         format!(
-            "waits for offline clusters, at most {} may be left behind: {}{LEAVE_OUT}",
+            "waits for offline clusters, at most {} may be left behind: {}{}",
             world.strategy.budgets.offline.at_most(total),
-            listed(&offline)
+            listed(&offline),
+            leave_out(&self.environment)
         )
     }
 }
