@@ -2,6 +2,7 @@ mod compare;
 mod declared;
 mod delivery;
 mod holding;
+mod people;
 mod proof;
 mod roll;
 mod scale;

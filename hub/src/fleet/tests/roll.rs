@@ -38,6 +38,11 @@ pub(super) struct World {
     /// Clusters whose agents do and say nothing.
     pub(super) silent: Vec<String>,
     pub(super) audit: Vec<AuditEntry>,
+    /// Assignments that clusters ran, all of it healthy.
+    pub(super) ran: std::collections::BTreeSet<(String, AssignmentRef)>,
+    /// To which clusters rollouts of prod came, and with what; a step later another one may have taken over.
+    pub(super) touched: std::collections::BTreeSet<(ClusterName, RepositoryName, Commit)>,
+    sessions: u64,
     /// What is in the store of environments' specifications.
     pub(super) kept: BTreeMap<Commit, crate::spec::Specification>,
 }
@@ -58,6 +63,9 @@ impl World {
             holding: Vec::new(),
             silent: Vec::new(),
             audit: Vec::new(),
+            ran: std::collections::BTreeSet::new(),
+            touched: std::collections::BTreeSet::new(),
+            sessions: 10,
             kept: BTreeMap::new(),
         };
         world.declare(text);
@@ -74,7 +82,25 @@ impl World {
         self.step(Event::SpecChanged(Arc::new(spec)));
     }
 
+    fn watch(&mut self) {
+        let prod: EnvironmentName = "prod".parse().unwrap();
+        let Some(rollout) = self.fleet.rollouts().get(&prod) else {
+            return;
+        };
+        let changed = rollout.changed();
+        let touched = rollout.clusters.iter();
+        for (name, progress) in touched.filter(|(_, one)| one.phase.is_touched()) {
+            let in_turn = progress.unchanged || progress.wave <= rollout.wave;
+            assert!(in_turn, "{name} before its wave");
+            for (repository, commit) in &changed {
+                let key = (name.clone(), repository.clone(), commit.clone());
+                self.touched.insert(key);
+            }
+        }
+    }
+
     fn note(&mut self, effects: Vec<Effect>) {
+        self.watch();
         for effect in effects {
             match effect {
                 Effect::Audit(entry) => self.audit.push(entry),
@@ -146,6 +172,20 @@ impl World {
         }
     }
 
+    /// The agent's stream ends, or it connects anew.
+    pub(super) fn connect(&mut self, cluster: &str, on: bool) {
+        let one = &self.fleet.clusters()[&name(cluster)];
+        let (session, accepted) = (one.session, one.accepted);
+        match (session, on) {
+            (Some((session, _)), false) => self.step(Event::Disconnected(name(cluster), session)),
+            (None, true) => {
+                self.sessions += 1;
+                self.step(connect(cluster, self.sessions, accepted));
+            }
+            _ => {}
+        }
+    }
+
     fn report(&mut self, cluster: &str) {
         let one = &self.fleet.clusters()[&name(cluster)];
         let (Some((session, _)), Some(assigned)) = (one.session, one.assigned.clone()) else {
@@ -170,6 +210,13 @@ impl World {
             if self.bad.contains(&commit) || self.bad_paths.contains(&path) {
                 app.health = Health::Failed;
             }
+        }
+        if report
+            .applications
+            .values()
+            .all(|app| app.health == Health::Current)
+        {
+            self.ran.insert((cluster.to_owned(), assigned.reference));
         }
         self.step(Event::Acked {
             cluster: name(cluster),

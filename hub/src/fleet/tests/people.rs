@@ -1,0 +1,403 @@
+//! People at any moment: two repositories in one environment, and persons who push, approve, pin, go back,
+//! overrule, retry, abort, suspend and edit the fleet file while agents go and come. The laws of the table
+//! `live/roll`, from a seed.
+
+mod acts;
+mod laws;
+mod texts;
+
+use std::collections::BTreeSet;
+
+use flotilla_shared::id::ApplicationName;
+
+use super::super::rollout::{Phase, State};
+use super::roll::{World, approve, of_second, pin};
+use super::*;
+
+use texts::Declared;
+
+/// A revision: repository (or the fleet file) and commit.
+type One = (String, Commit);
+/// What a cluster runs of an application, apart from the commit.
+type Definition = (ApplicationName, String, String, u64);
+
+const CLUSTERS: [&str; 3] = ["p1", "p2", "p3"];
+const APPROVALS: usize = 2;
+
+struct People {
+    rng: rand::rngs::StdRng,
+    world: World,
+    declared: Declared,
+    commits: u64,
+    /// Who stands for what.
+    approved: BTreeMap<One, BTreeSet<&'static str>>,
+    /// Who let which wave begin for what.
+    waves: BTreeSet<(One, String)>,
+    /// What an admin let in by name, everywhere or for one cluster.
+    let_in: BTreeSet<One>,
+    let_in_at: BTreeSet<(String, One)>,
+    /// What was there before anything happened.
+    first: BTreeSet<One>,
+    /// To whom which rollout's revisions came, in their turn.
+    reached: BTreeSet<(ClusterName, One)>,
+    /// What was good there, at some moment.
+    good: BTreeSet<One>,
+    /// What a person wants tried although it failed.
+    wanted_again: BTreeSet<One>,
+    /// What had failed at the last look.
+    failed: BTreeSet<One>,
+    /// What each cluster was given last.
+    given: BTreeMap<(&'static str, String), One>,
+    defined: BTreeMap<(&'static str, ApplicationName), Definition>,
+    /// Which revisions of the fleet file define an application so.
+    revisions: BTreeMap<Definition, BTreeSet<Commit>>,
+    /// Every revision that was ever declared.
+    declarations: Vec<Commit>,
+    /// What the file did not place, or removed, at some moment.
+    taken: BTreeSet<(&'static str, ApplicationName)>,
+    /// Who counted as done, in which rollout.
+    done: BTreeSet<(String, ClusterName)>,
+}
+
+impl People {
+    fn new(seed: u64) -> Self {
+        let mut rng = rand::rngs::StdRng::seed_from_u64(seed);
+        let declared = Declared::new(&mut rng);
+        let world = World::settled(&declared.text());
+        let mut people = Self {
+            rng,
+            world,
+            declared,
+            commits: 1,
+            approved: BTreeMap::new(),
+            waves: BTreeSet::new(),
+            let_in: BTreeSet::new(),
+            let_in_at: BTreeSet::new(),
+            first: BTreeSet::new(),
+            reached: BTreeSet::new(),
+            good: BTreeSet::new(),
+            wanted_again: BTreeSet::new(),
+            failed: BTreeSet::new(),
+            given: BTreeMap::new(),
+            defined: BTreeMap::new(),
+            revisions: BTreeMap::new(),
+            declarations: Vec::new(),
+            taken: BTreeSet::new(),
+            done: BTreeSet::new(),
+        };
+        people.note_declared();
+        let approved = people.world.state().approved.clone();
+        let first = approved.iter();
+        people.first = first
+            .map(|(repository, commit)| (repository.to_string(), commit.clone()))
+            .collect();
+        people.done = people.counted_as_done();
+        people.note();
+        for cluster in CLUSTERS {
+            for (app, one, definition) in people.runs(cluster) {
+                people.given.insert((cluster, app.to_string()), one);
+                people.defined.insert((cluster, app), definition);
+            }
+        }
+        people
+    }
+
+    fn commit_of(repository: &str, n: u64) -> Commit {
+        if repository == "second" {
+            of_second(n)
+        } else {
+            commit(n)
+        }
+    }
+
+    fn prod() -> EnvironmentName {
+        "prod".parse().unwrap()
+    }
+
+    /// What is assigned to a cluster.
+    fn runs(&self, cluster: &str) -> Vec<(ApplicationName, One, Definition)> {
+        let assigned = self.world.fleet.clusters()[&name(cluster)].assigned.clone();
+        let assigned = assigned.unwrap();
+        let all = assigned.assignment.applications.iter();
+        all.map(|(app, one)| {
+            let commit = one.revision.commit.clone();
+            let definition = (
+                app.clone(),
+                one.path.to_string(),
+                one.namespace.clone(),
+                u64::from(one.sync_policy.health_timeout_seconds),
+            );
+            let one = (one.revision.repository.to_string(), commit);
+            (app.clone(), one, definition)
+        })
+        .collect()
+    }
+
+    fn note_declared(&mut self) {
+        let (_, revision) = self.world.fleet.declared_revision(&Self::prod()).unwrap();
+        for definition in self.declared.definitions() {
+            let known = self.revisions.entry(definition).or_default();
+            known.insert(revision.clone());
+        }
+        for cluster in CLUSTERS {
+            for app in ["a", "b", "c"] {
+                if !self.declared.places(app, cluster) {
+                    self.taken.insert((cluster, app.parse().unwrap()));
+                }
+            }
+        }
+        self.declarations.push(revision);
+    }
+
+    /// What is good, and what failed.
+    fn note(&mut self) {
+        let state = self.world.state();
+        for (repository, commit) in &state.approved {
+            self.good.insert((repository.to_string(), commit.clone()));
+        }
+        self.failed.clear();
+        for quarantine in &state.quarantined {
+            for (repository, commit) in &quarantine.commits {
+                if state.quarantine_of(repository, commit).is_some() {
+                    self.failed.insert((repository.to_string(), commit.clone()));
+                }
+            }
+        }
+    }
+
+    fn any(&mut self) -> One {
+        let all = ["fleet", "second", "fleet-file"];
+        let repository = *all.choose(&mut self.rng).unwrap();
+        if repository == "fleet-file" {
+            let one = self.declarations.choose(&mut self.rng).unwrap().clone();
+            return (repository.to_owned(), one);
+        }
+        let n = self.rng.random_range(1..=self.commits);
+        (repository.to_owned(), Self::commit_of(repository, n))
+    }
+
+    /// What is at the heads: most of what people do is about that.
+    fn newest(&mut self) -> One {
+        if self.rng.random_bool(0.3) {
+            return self.any();
+        }
+        let target = self.world.rollout().target.clone();
+        let all: Vec<One> = target
+            .iter()
+            .map(|(repository, commit)| (repository.to_string(), commit.clone()))
+            .collect();
+        all.choose(&mut self.rng).unwrap().clone()
+    }
+
+    fn push(&mut self, repository: &str, bad: bool) {
+        self.commits += 1;
+        let n = self.commits;
+        if bad {
+            self.world.bad.push(Self::commit_of(repository, n));
+        }
+        self.world.push(repository, "prod", n);
+    }
+
+    fn declare(&mut self) {
+        let text = self.declared.text();
+        self.world.declare(&text);
+        self.note_declared();
+    }
+
+    fn stand_for(&mut self, person: &'static str, one: &One) {
+        // Known before it is done: the third step of settling may start clusters.
+        let people = self.approved.entry(one.clone()).or_default();
+        let is_new = people.insert(person);
+        let action = approve(&one.0, &one.1, Scope::Commit);
+        if self.world.act_as(person, &action).is_err() && is_new {
+            self.approved.get_mut(one).unwrap().remove(person);
+        }
+        self.check();
+    }
+
+    fn let_begin(&mut self, person: &'static str, one: &One, wave: &str) -> bool {
+        let key = (one.clone(), wave.to_owned());
+        let is_new = self.waves.insert(key.clone());
+        let action = approve(&one.0, &one.1, Scope::Wave(wave.to_owned()));
+        let done = self.world.act_as(person, &action).is_ok();
+        if !done && is_new {
+            self.waves.remove(&key);
+        }
+        self.check();
+        done
+    }
+
+    fn overrule(&mut self, person: &'static str, one: &One) -> bool {
+        // Whoever overrules lets it in although it failed, too.
+        self.let_in.insert(one.clone());
+        self.wanted_again.insert(one.clone());
+        let action = approve(&one.0, &one.1, Scope::Override);
+        self.world.act_as(person, &action).is_ok()
+    }
+
+    fn pin_some(&mut self, person: &'static str) {
+        let (_, commit) = self.any();
+        let one = ("fleet".to_owned(), commit.clone());
+        let admin = self.rng.random_bool(0.5);
+        let cluster = *CLUSTERS.choose(&mut self.rng).unwrap();
+        let mut action = pin(Some(&commit), admin);
+        let of_one = self.rng.random_bool(0.3);
+        if let Action::Pin { subject, .. } = &mut action
+            && of_one
+        {
+            *subject = Subject::Cluster(name(cluster));
+        }
+        match (admin, of_one) {
+            (true, true) => {
+                self.let_in_at.insert((cluster.to_owned(), one.clone()));
+            }
+            (true, false) => {
+                self.let_in.insert(one.clone());
+            }
+            (false, _) => {}
+        }
+        self.wanted_again.insert(one);
+        let _ = self.world.act_as(person, &action);
+    }
+
+    fn happen(&mut self) {
+        let repository = *["fleet", "second"].choose(&mut self.rng).unwrap();
+        let person = *["bob", "carol", "dave"].choose(&mut self.rng).unwrap();
+        let cluster = *CLUSTERS.choose(&mut self.rng).unwrap();
+        let prod = Self::prod();
+        match self.rng.random_range(0..34) {
+            0..3 => {
+                let bad = self.rng.random_bool(0.3);
+                self.push(repository, bad);
+            }
+            3 => {
+                // Somebody forces the branch back.
+                let n = self.rng.random_range(1..=self.commits);
+                self.world.push(repository, "prod", n);
+            }
+            4..7 => {
+                self.declared.edit(&mut self.rng);
+                self.declare();
+            }
+            7..14 => {
+                let one = self.newest();
+                self.stand_for(person, &one);
+            }
+            14..16 => {
+                let one = self.newest();
+                self.let_begin(person, &one, "two");
+            }
+            16 => {
+                let one = self.newest();
+                self.overrule(person, &one);
+            }
+            17 => self.pin_some(person),
+            18 => {
+                let _ = self.world.act_as(person, &pin(None, false));
+            }
+            19..21 => {
+                let subject = match self.rng.random_bool(0.5) {
+                    true => Subject::Environment(prod),
+                    false => Subject::Cluster(name(cluster)),
+                };
+                let _ = self.world.act_as(person, &Action::Unpin(subject));
+            }
+            21 => {
+                let (repository, commit) = self.newest();
+                let admin = self.rng.random_bool(0.5);
+                if admin {
+                    let one = (repository.clone(), commit.clone());
+                    self.let_in.insert(one.clone());
+                    self.wanted_again.insert(one);
+                }
+                let action = Action::Rollback {
+                    environment: prod,
+                    repository: repository.parse().ok(),
+                    commit,
+                    to: None,
+                    admin,
+                };
+                let _ = self.world.act_as(person, &action);
+            }
+            22 => {
+                let failed = self.failed.clone();
+                if self.world.act_as(person, &Action::Retry(prod)).is_ok() {
+                    self.wanted_again.extend(failed);
+                }
+            }
+            23 => {
+                let _ = self.world.act_as(person, &Action::Abort(prod));
+            }
+            24 => {
+                let _ = self.world.act_as(person, &Action::Pause(prod));
+            }
+            25 => {
+                let _ = self.world.act_as(person, &Action::Resume(prod));
+            }
+            26 => {
+                let action = match self.rng.random_bool(0.4) {
+                    true => Action::Suspend(name(cluster)),
+                    false => Action::Unsuspend(name(cluster)),
+                };
+                let _ = self.world.act_as(person, &action);
+            }
+            27 => {
+                let on = self.rng.random_bool(0.6);
+                self.world.connect(cluster, on);
+            }
+            28 => {
+                // An agent says nothing any more, or does again.
+                let silent = &mut self.world.silent;
+                match silent.pop() {
+                    Some(_) => {}
+                    None => silent.push(cluster.to_owned()),
+                }
+            }
+            _ => {
+                let seconds = self.rng.random_range(1..12);
+                self.wait(seconds);
+            }
+        }
+        self.check();
+    }
+
+    fn wait(&mut self, seconds: i64) {
+        for _ in 0..seconds {
+            self.world.pass(1);
+            self.check();
+        }
+    }
+}
+
+/// `FLOTILLA_PEOPLE` sets how many sequences, `FLOTILLA_SEED` the first.
+#[test]
+fn p05_p21_whatever_people_do_gates_hold_for_each_commit_and_a_repair_comes_in() {
+    let number = |variable: &str| -> Option<u64> {
+        let text = std::env::var(variable).ok()?;
+        text.parse().ok()
+    };
+    // An ordinary run tries always the same; who asks for more gets new ones.
+    let asked = number("FLOTILLA_PEOPLE");
+    let other = asked.map_or(1_000, |_| rand::rng().random());
+    let first = number("FLOTILLA_SEED").unwrap_or(other);
+    eprintln!("people: FLOTILLA_SEED={first}");
+    let runs = asked.unwrap_or(6);
+    let mut acts = BTreeMap::new();
+    for run in 0..runs {
+        let seed = first.wrapping_add(run);
+        let result = std::panic::catch_unwind(|| {
+            let mut people = People::new(seed);
+            for _ in 0..60 {
+                people.happen();
+            }
+            let acts = people.rest();
+            people.repair();
+            acts
+        });
+        assert!(result.is_ok(), "FLOTILLA_SEED={seed} fails");
+        for act in result.unwrap_or_default() {
+            *acts.entry(act).or_insert(0usize) += 1;
+        }
+    }
+    eprintln!("{runs} sequences; acts that ended what waited: {acts:?}");
+}

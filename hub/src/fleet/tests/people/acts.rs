@@ -1,0 +1,237 @@
+//! When nobody does anything more: a rollout is over, or names an act that the hub takes and that leads to
+//! its end; and whatever happened before, a repair comes in.
+
+use super::*;
+
+impl People {
+    /// Does what rollouts ask for until the last one is over; says which acts.
+    pub(super) fn rest(&mut self) -> Vec<&'static str> {
+        let mut taken = Vec::new();
+        for _ in 0..40 {
+            self.wait(30);
+            let rollout = self.world.rollout();
+            if rollout.state.is_over() {
+                return taken;
+            }
+            let (id, said) = (rollout.id.clone(), rollout.said());
+            let acts = commands(&said);
+            assert!(!acts.is_empty(), "{id} waits for nothing: {said:?}");
+            for words in acts {
+                // What was said once may be done with by what was done before it.
+                let now = self.world.rollout();
+                if now.state.is_over() || now.id != id {
+                    break;
+                }
+                taken.push(self.take(&words, &said));
+            }
+        }
+        let rollout = self.world.rollout();
+        panic!(
+            "{} is not over whatever is done: {} {:?}",
+            rollout.id,
+            rollout.state,
+            rollout.said()
+        );
+    }
+
+    /// What the words of a command are to the hub. Each has to be taken.
+    fn take(&mut self, words: &[String], said: &str) -> &'static str {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let prod = Self::prod();
+        let changed: Vec<One> = self
+            .world
+            .rollout()
+            .changed()
+            .into_iter()
+            .map(|(repository, commit)| (repository.to_string(), commit))
+            .collect();
+        // Commits of these tests begin alike.
+        let waits = |one: &&One| self.approved.get(*one).map_or(0, BTreeSet::len) < APPROVALS;
+        let of = |short: &str| -> One {
+            let own = changed.iter();
+            let own: Vec<&One> = own
+                .filter(|one| one.1.as_str().starts_with(short))
+                .collect();
+            let found = own.iter().find(|one| waits(one)).or(own.first());
+            (*found.expect("it names a commit of its own")).clone()
+        };
+        let clusters = self.world.fleet.clusters();
+        let first = |which: &dyn Fn(&Cluster) -> bool| {
+            let mut all = CLUSTERS.iter();
+            let found = all.find(|one| which(&clusters[&name(one)]));
+            name(found.expect("there is one that this is about"))
+        };
+        let (word, action) = match words.as_slice() {
+            ["approve", "prod", "--commit", short] => {
+                let one = of(short);
+                for person in ["bob", "carol"] {
+                    self.stand_for(person, &one);
+                    assert!(self.approved[&one].contains(person), "{said}");
+                }
+                return "approve";
+            }
+            ["approve", "prod", "--wave", wave] => {
+                for one in &changed {
+                    assert!(self.let_begin("bob", one, wave), "{said}");
+                }
+                return "approve wave";
+            }
+            [
+                "promote",
+                "prod",
+                "--force",
+                "--commit",
+                short,
+                "--reason",
+                "TEXT",
+            ] => {
+                let own = changed
+                    .iter()
+                    .filter(|one| one.1.as_str().starts_with(short));
+                let held = own.clone().find(|one| !self.let_in.contains(*one));
+                let one = held
+                    .or(own.clone().next())
+                    .expect("it names a commit of its own");
+                let one = one.clone();
+                assert!(self.overrule("ada", &one), "{said}");
+                return "override";
+            }
+            ["resume", "prod"] => ("resume", Action::Resume(prod)),
+            ["retry", "prod"] => ("retry", Action::Retry(prod)),
+            ["abort", "prod", "--reason", "TEXT"] => ("abort", Action::Abort(prod)),
+            ["unpin", "--env", "prod"] => ("unpin", Action::Unpin(Subject::Environment(prod))),
+            ["resume", "NAME"] => {
+                let one = first(&|cluster| cluster.record.suspended.is_some());
+                ("resume cluster", Action::Unsuspend(one))
+            }
+            ["unpin", "--cluster", "NAME"] => {
+                let one = first(&|cluster| cluster.record.pin.is_some());
+                ("unpin cluster", Action::Unpin(Subject::Cluster(one)))
+            }
+            ["pin", "--cluster", "NAME", "--reason", "TEXT"] => {
+                let now = at(self.world.second);
+                let one = first(&|cluster| {
+                    let connection = cluster.connection(now, OFFLINE_AFTER);
+                    !matches!(connection, Connection::Online { .. }) && cluster.record.pin.is_none()
+                });
+                let mut action = pin(None, false);
+                if let Action::Pin { subject, .. } = &mut action {
+                    *subject = Subject::Cluster(one);
+                }
+                ("pin cluster", action)
+            }
+            ["status", ..] | ["token", "create", ..] => return "look",
+            other => panic!("no such command: {other:?} in {said:?}"),
+        };
+        if word == "retry" {
+            self.wanted_again.extend(self.failed.iter().cloned());
+            self.wanted_again.extend(changed);
+        }
+        let done = self.world.act_as("bob", &action);
+        assert!(done.is_ok(), "{word}: {done:?}; {said}");
+        self.check();
+        word
+    }
+
+    /// A repair that people stand for comes in whatever happened before (promise 5).
+    pub(super) fn repair(&mut self) {
+        self.free();
+        self.push("fleet", false);
+        self.push("second", false);
+        self.declared.mend();
+        self.declare();
+        let wanted = [
+            ("fleet".to_owned(), commit(self.commits - 1)),
+            ("second".to_owned(), of_second(self.commits)),
+            (
+                "fleet-file".to_owned(),
+                self.declarations.last().unwrap().clone(),
+            ),
+        ];
+        for _ in 0..60 {
+            let rollout = self.world.rollout();
+            let stands = rollout.state;
+            let changed: Vec<One> = rollout
+                .changed()
+                .into_iter()
+                .map(|(repository, commit)| (repository.to_string(), commit))
+                .collect();
+            for one in wanted.iter().chain(&changed) {
+                self.stand_for("bob", one);
+                self.stand_for("carol", one);
+            }
+            for one in &changed {
+                self.let_begin("bob", one, "two");
+            }
+            // What was halted and brings nothing of the repair is for people to end.
+            let brings = changed.iter().any(|one| wanted.contains(one));
+            if stands == State::Halted && !brings {
+                let _ = self.world.act(&Action::Abort(Self::prod()));
+            }
+            self.wait(10);
+            let there = CLUSTERS.iter().all(|cluster| {
+                let runs = self.runs(cluster);
+                let commits: BTreeSet<One> = runs.iter().map(|one| one.1.clone()).collect();
+                let defined: BTreeSet<Definition> = runs.into_iter().map(|one| one.2).collect();
+                wanted[..2].iter().all(|one| commits.contains(one))
+                    && self
+                        .declared
+                        .definitions()
+                        .all(|one| defined.contains(&one))
+            });
+            if there && self.world.rollout().state == State::Succeeded {
+                return;
+            }
+        }
+        let rollout = self.world.rollout();
+        let runs = CLUSTERS.map(|cluster| self.runs(cluster));
+        panic!(
+            "no repair comes in: {} {} {:?}; {wanted:?} are wanted; {runs:#?}",
+            rollout.id,
+            rollout.state,
+            rollout.said()
+        );
+    }
+
+    /// Nothing is pinned, paused, suspended, silent or away any more.
+    fn free(&mut self) {
+        self.world.silent.clear();
+        let _ = self.world.act(&Action::Resume(Self::prod()));
+        let _ = self
+            .world
+            .act(&Action::Unpin(Subject::Environment(Self::prod())));
+        for cluster in CLUSTERS {
+            self.world.connect(cluster, true);
+            let _ = self
+                .world
+                .act(&Action::Unpin(Subject::Cluster(name(cluster))));
+            let _ = self.world.act(&Action::Unsuspend(name(cluster)));
+        }
+        self.check();
+    }
+}
+
+/// The commands that a text names, word by word.
+fn commands(said: &str) -> Vec<Vec<String>> {
+    let mut all = Vec::new();
+    for part in said.split("flotilla ").skip(1) {
+        let end = part.find([',', ';', ')']).unwrap_or(part.len());
+        let words = part[..end].split(' ');
+        // What it does follows the last argument.
+        let words = words.take_while(|word| {
+            ![
+                "gives",
+                "overrules",
+                "goes",
+                "lets",
+                "leaves",
+                "shows",
+                "ends",
+                "to",
+            ]
+            .contains(word)
+        });
+        all.push(words.map(str::to_owned).collect());
+    }
+    all
+}

@@ -1,0 +1,214 @@
+//! What must hold at every moment.
+
+use super::*;
+
+impl People {
+    pub(super) fn check(&mut self) {
+        if std::env::var_os("FLOTILLA_TRACE").is_some() {
+            self.trace();
+        }
+        self.check_done();
+        self.check_waves();
+        for cluster in CLUSTERS {
+            self.check_removed(cluster);
+            for (app, one, definition) in self.runs(cluster) {
+                let key = (cluster, app.to_string());
+                let before = self.given.insert(key, one.clone());
+                if before.as_ref() != Some(&one) {
+                    self.check_given(cluster, &one);
+                }
+                let key = (cluster, app);
+                let before = self.defined.insert(key, definition.clone());
+                if before.as_ref() != Some(&definition) {
+                    self.check_defined(cluster, &definition);
+                }
+            }
+        }
+        self.note();
+    }
+
+    /// For who looks into a seed that fails.
+    fn trace(&self) {
+        let rollout = self.world.rollout();
+        let short = |commit: &Commit| commit.as_str()[36..].to_owned();
+        let target: Vec<String> = rollout.target.values().map(short).collect();
+        eprintln!(
+            "{} {} {} {target:?}",
+            self.world.second,
+            rollout.id,
+            rollout.said()
+        );
+        for cluster in CLUSTERS {
+            let one = &self.world.fleet.clusters()[&name(cluster)];
+            let runs: Vec<String> = self
+                .runs(cluster)
+                .iter()
+                .map(|one| short(&one.1.1))
+                .collect();
+            let phase = rollout.clusters.get(&name(cluster)).map(|own| own.phase);
+            let pin = one.record.pin.as_ref().map(|pin| &pin.commits);
+            eprintln!(
+                "  {cluster} {phase:?} {runs:?} suspended {} pin {pin:?} online {}",
+                one.record.suspended.is_some(),
+                one.session.is_some()
+            );
+        }
+    }
+
+    /// People stand for it, an admin let it in by its name, or it was there when everything began.
+    fn passed(&self, cluster: &str, one: &One) -> bool {
+        let people = self.approved.get(one).map_or(0, BTreeSet::len);
+        people >= APPROVALS
+            || self.let_in.contains(one)
+            || self.let_in_at.contains(&(cluster.to_owned(), one.clone()))
+            || self.first.contains(one)
+    }
+
+    /// Nobody gets a commit that did not pass its own gates, nor one that had failed, and nobody before the
+    /// waves before it.
+    fn check_given(&self, cluster: &str, one: &One) {
+        let rollout = self.world.rollout();
+        assert!(
+            self.passed(cluster, one),
+            "{cluster} was given {one:?}, for which {:?} stand; {} {}",
+            self.approved.get(one),
+            rollout.id,
+            rollout.note
+        );
+        let again = self.wanted_again.contains(one) || self.good.contains(one);
+        assert!(
+            again || !self.failed.contains(one),
+            "{cluster} was given {one:?}, which had failed"
+        );
+        let state = self.world.state();
+        let source: RepositoryName = one.0.parse().unwrap();
+        let came = self.good.contains(one)
+            || state.approved.get(&source) == Some(&one.1)
+            || self.let_in_at.contains(&(cluster.to_owned(), one.clone()))
+            || self
+                .world
+                .touched
+                .contains(&(name(cluster), source, one.1.clone()));
+        assert!(
+            came,
+            "{cluster} was given {one:?}, and no rollout has come to it; {} {}: {:?}",
+            rollout.id,
+            rollout.state,
+            rollout.clusters.get(&name(cluster))
+        );
+    }
+
+    /// A rollout comes to a cluster in its wave, which people let begin where they are asked. What it brought
+    /// may be assigned later: whoever is suspended is given it when it is resumed.
+    fn check_waves(&mut self) {
+        let rollout = self.world.rollout();
+        let changed: Vec<One> = rollout
+            .changed()
+            .into_iter()
+            .map(|(repository, commit)| (repository.to_string(), commit))
+            .collect();
+        let touched = rollout.clusters.iter();
+        let touched = touched.filter(|(_, progress)| progress.phase.is_touched());
+        let mut new = Vec::new();
+        for (name, progress) in touched {
+            for one in &changed {
+                let key = (name.clone(), one.clone());
+                if !self.reached.contains(&key) {
+                    new.push(key);
+                }
+            }
+            if !new.iter().any(|(of, _)| of == name) {
+                continue;
+            }
+            assert!(
+                progress.wave <= rollout.wave,
+                "{} came to {name} before its wave: {progress:?}",
+                rollout.id
+            );
+            let strategy = rollout.strategy.as_deref().unwrap();
+            for wave in strategy.waves[..=progress.wave]
+                .iter()
+                .filter(|wave| wave.approvals > 0)
+            {
+                let let_begin = |one: &One| self.waves.contains(&(one.clone(), wave.name.clone()));
+                assert!(
+                    changed.iter().all(let_begin),
+                    "wave {} of {} began, and nobody let it for {changed:?}",
+                    wave.name,
+                    rollout.id
+                );
+            }
+        }
+        self.reached.extend(new);
+    }
+
+    /// How an application is declared comes through gates like a commit.
+    fn check_defined(&self, cluster: &str, definition: &Definition) {
+        let revisions = self.revisions.get(definition);
+        let revisions = revisions.unwrap_or_else(|| panic!("nobody declared {definition:?}"));
+        let passed = |revision: &Commit| {
+            let one = ("fleet-file".to_owned(), revision.clone());
+            self.passed(cluster, &one)
+        };
+        let rollout = self.world.rollout();
+        assert!(
+            revisions.iter().any(passed),
+            "{cluster} was given {definition:?}, which passed no gate; {} {}",
+            rollout.id,
+            rollout.note
+        );
+    }
+
+    /// What a cluster has it keeps, unless the file took it away; what is removed, the file removes.
+    fn check_removed(&self, cluster: &'static str) {
+        let assigned = self.world.fleet.clusters()[&name(cluster)].assigned.clone();
+        let assignment = assigned.unwrap().assignment.clone();
+        for (of, app) in self.defined.keys().filter(|(of, _)| *of == cluster) {
+            assert!(
+                assignment.applications.contains_key(app)
+                    || self.taken.contains(&(of, app.clone())),
+                "{app} was taken from {cluster}, and nobody said so"
+            );
+        }
+        for (app, tombstone) in &assignment.tombstones {
+            let gone = assignment.suspended || (app.as_str() == "c" && self.declared.removes_c());
+            assert!(gone, "{app} is removed from {cluster}, and nobody said so");
+            let deletes = tombstone.delete_objects;
+            assert!(deletes || assignment.suspended, "it was to be deleted");
+        }
+    }
+
+    pub(super) fn counted_as_done(&self) -> BTreeSet<(String, ClusterName)> {
+        let rollout = self.world.rollout();
+        let done = rollout.clusters.iter();
+        let done = done.filter(|(_, progress)| progress.phase == Phase::Done);
+        done.map(|(name, _)| (rollout.id.clone(), name.clone()))
+            .collect()
+    }
+
+    /// What counts as done ran exactly its assignment, healthy, and that is the rollout's.
+    fn check_done(&mut self) {
+        let done = self.counted_as_done();
+        let rollout = self.world.rollout();
+        for (id, name) in done.difference(&self.done) {
+            let cluster = &self.world.fleet.clusters()[name];
+            let assigned = cluster.assigned.as_ref().unwrap();
+            let ran = (name.to_string(), assigned.reference);
+            assert!(
+                self.world.ran.contains(&ran),
+                "{name} counts as done in {id} and never ran {:?}",
+                assigned.reference
+            );
+            assert!(!assigned.assignment.suspended, "{name} is suspended");
+            for app in assigned.assignment.applications.values() {
+                let target = rollout.target.get(&app.revision.repository);
+                assert_eq!(target, Some(&app.revision.commit), "{name} in {id}");
+            }
+        }
+        if rollout.state == State::Succeeded {
+            let any = done.iter().any(|(id, _)| *id == rollout.id);
+            assert!(any, "{} succeeded, proven by nobody", rollout.id);
+        }
+        self.done = done;
+    }
+}
