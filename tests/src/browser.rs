@@ -274,6 +274,20 @@ impl Browser {
             .map(|_| ())
     }
 
+    /// Keeps a picture of what is in view that pages can show: WebP, with some loss.
+    ///
+    /// # Errors
+    /// When it cannot be kept.
+    pub async fn small_picture(&self, path: &Path) -> anyhow::Result<()> {
+        let how = json!({"format": "webp", "quality": 75});
+        let taken = self.cdp("Page.captureScreenshot", how).await?;
+        let data = taken["data"].as_str().context("no picture")?;
+        Ok(std::fs::write(
+            path,
+            base64::engine::general_purpose::STANDARD.decode(data)?,
+        )?)
+    }
+
     /// Keeps a picture of what is in view.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::book::{Line, block, lines, page, root};
+use crate::pictures;
 use crate::reader::{Reader, follows};
 
 /// README's and the tutorial's first line.
@@ -34,6 +35,8 @@ struct Demo {
     directory: PathBuf,
     programs: PathBuf,
     url: String,
+    /// Lets one browser in.
+    link: String,
 }
 
 impl Demo {
@@ -52,7 +55,7 @@ impl Demo {
             .spawn()
             .unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
-        let (mut directory, mut url) = (None, None);
+        let (mut directory, mut url, mut link) = (None, None, None);
         while url.is_none() {
             let line = tokio::time::timeout(Duration::from_secs(300), out.next_line()).await;
             let line = line.expect("the demo goes on").unwrap();
@@ -62,6 +65,8 @@ impl Demo {
                     .strip_suffix("/hub/operator/admin.yaml")
                     .map(PathBuf::from);
             }
+            let browser = line.split("in a browser: ").nth(1);
+            link = link.or(browser.map(str::to_owned));
             url = line.split("; Git is at ").nth(1).map(str::to_owned);
         }
         // It goes on to show the fleet, and waits for nobody who reads.
@@ -71,6 +76,7 @@ impl Demo {
             directory: directory.expect("it prints the context"),
             programs,
             url: url.unwrap(),
+            link: link.unwrap(),
         }
     }
 
@@ -314,6 +320,7 @@ async fn every_line_of_the_book_does_beside_the_demo_what_its_page_says() {
     let mut demo = Demo::start().await;
     let home = tempfile::tempdir().unwrap();
     let reader = reader(&demo, home.path()).await;
+    pictures::take(&demo.link).await;
     let database = Postgres::start().unwrap();
     if let Some(database) = &database {
         let file = home.path().join("run/store-url");

@@ -191,7 +191,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
 
 #[test]
 fn every_link_of_every_page_leads_somewhere() {
-    let link = regex::Regex::new(r"\]\(([^)\s]+)\)").unwrap();
+    let link = regex::Regex::new(r#"(?:\]\(|src="|srcset=")([^)\s"]+)[)"]"#).unwrap();
     let code = regex::Regex::new(r"(?s)```.*?```|`[^`\n]*`").unwrap();
     let (mut broken, mut seen) = (Vec::new(), 0);
     for page in pages() {

@@ -17,6 +17,7 @@ mod demo;
 mod docs;
 mod packages;
 mod exits;
+mod pictures;
 mod pods;
 mod reader;
 mod rendered;
