@@ -277,3 +277,68 @@ fn the_demo_and_the_tests_compile_nothing_twice() {
         );
     }
 }
+
+/// All source of a package, without that of packages below it.
+fn source(directory: &Path, found: &mut String) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let is_another = path.join("Cargo.toml").exists() || path.ends_with("target");
+        if path.is_dir() && !is_another {
+            source(&path, found);
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            *found += &std::fs::read_to_string(path).unwrap();
+        }
+    }
+}
+
+/// Whether source names a crate: as the beginning of a path, not as part of another one.
+fn names(source: &str, dependency: &str) -> bool {
+    let name = dependency.replace('-', "_");
+    let beginning = format!(r"(?m)(^|[^\w:])(::)?{name}(::|!|;| as )");
+    regex::Regex::new(&beginning).unwrap().is_match(source)
+}
+
+#[test]
+fn every_dependency_is_named_in_the_source_of_who_has_it() {
+    // As cargo-machete finds it, which CI would have to compile for minutes.
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let output = Command::new(cargo)
+        .args(["metadata", "--no-deps", "--locked", "--format-version", "1"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let (mut unused, mut seen) = (Vec::new(), 0);
+    for package in metadata["packages"].as_array().unwrap() {
+        let manifest = Path::new(package["manifest_path"].as_str().unwrap());
+        let mut text = String::new();
+        source(manifest.parent().unwrap(), &mut text);
+        let ignored = &package["metadata"]["cargo-machete"]["ignored"];
+        let ignored = ignored.as_array().into_iter().flatten();
+        let ignored: BTreeSet<&str> = ignored.filter_map(Value::as_str).collect();
+        for dependency in package["dependencies"].as_array().unwrap() {
+            let name = dependency["rename"].as_str();
+            let name = name.or(dependency["name"].as_str()).unwrap();
+            seen += 1;
+            if !ignored.contains(name) && !names(&text, name) {
+                unused.push(format!("{}: {name}", package["name"].as_str().unwrap()));
+            }
+        }
+    }
+    assert!(seen > 200, "{seen}");
+    assert!(unused.is_empty(), "nothing names {unused:#?}");
+
+    // It sees what is named, and nothing else.
+    for named in [
+        "use a_b::C;",
+        "::a_b::c()",
+        "a_b!()",
+        "use a_b as d;",
+        "use a_b;",
+    ] {
+        assert!(names(named, "a-b"), "{named}");
+    }
+    for other in ["use c::a_b::D;", "let a_b = 1;", "xa_b::c()", "// a-b"] {
+        assert!(!names(other, "a-b"), "{other}");
+    }
+}
