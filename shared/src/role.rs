@@ -81,7 +81,7 @@ pub enum Need {
     Approve,
     /// To move, stop and pin.
     Promote,
-    /// To let clusters and operators in, and to overrule gates.
+    /// To let clusters and operators in, and to override gates.
     Administer,
 }
 

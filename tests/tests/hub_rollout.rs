@@ -340,7 +340,7 @@ async fn a_bad_commit_halts_in_its_canary_and_its_repair_goes_through() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn gates_hold_a_commit_until_it_is_proven_and_approved_or_overruled() {
+async fn gates_hold_a_commit_until_it_is_proven_and_approved_or_overridden() {
     let gates = "  gates: {proof: {soak: 1s}, approvals: 1}\n";
     let world = World::new(gates, 4, Duration::from_millis(300)).await;
     let waits = world

@@ -13,7 +13,7 @@ mod context;
 mod diff;
 mod join;
 mod operator;
-mod overrule;
+mod overriding;
 mod patience;
 mod plan;
 mod promote;

@@ -49,7 +49,7 @@ pub enum Action {
         expires_at: Option<Timestamp>,
         /// A signed approval to go back, for the agents.
         approval: Option<Box<SignedApproval>>,
-        /// Whoever pins may overrule gates.
+        /// Whoever pins may override gates.
         admin: bool,
     },
     /// End a pin.
@@ -97,13 +97,13 @@ pub enum Action {
         commit: Commit,
         /// The commit whose content it has; none: any that was good.
         to: Option<Commit>,
-        /// Whoever goes back may overrule gates.
+        /// Whoever goes back may override gates.
         admin: bool,
     },
 }
 
 impl Action {
-    /// Notes whether whoever takes it may overrule gates where it acts: some actions do, and which ones is
+    /// Notes whether whoever takes it may override gates where it acts: some actions do, and which ones is
     /// known only where they are taken.
     #[must_use]
     pub fn by_admin(mut self, administers: bool) -> Self {

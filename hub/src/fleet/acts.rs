@@ -6,7 +6,7 @@ use super::gates::{self, Gate, Open};
 use super::rollout::Commits;
 
 /// What opens a gate that time does not open; none: time does, or somebody who was asked and has not answered
-/// yet. `waiting` are the commits that nobody overruled the gates for.
+/// yet. `waiting` are the commits that nobody overrode the gates for.
 #[must_use]
 pub fn act(gate: &Gate, environment: &EnvironmentName, waiting: &Commits) -> Option<String> {
     let opens_by_itself = gate.opens_at.is_some() && !gate.lasting;
@@ -18,7 +18,7 @@ pub fn act(gate: &Gate, environment: &EnvironmentName, waiting: &Commits) -> Opt
     Some(match gate.gate {
         "approval" => format!("flotilla approve {environment} --commit {commit} gives one"),
         _ => format!(
-            "flotilla promote {environment} --force --commit {commit} --reason TEXT overrules it"
+            "flotilla promote {environment} --force --commit {commit} --reason TEXT overrides it"
         ),
     })
 }

@@ -203,7 +203,7 @@ pub struct EnvironmentState {
 }
 
 impl EnvironmentState {
-    /// The quarantine that holds a commit back, if any. Who overrules the gates for a commit that failed
+    /// The quarantine that holds a commit back, if any. Who overrides the gates for a commit that failed
     /// before means to try it again; what is good is not held back by what failed beside it.
     #[must_use]
     pub fn quarantine_of(
@@ -217,8 +217,8 @@ impl EnvironmentState {
         let mut all = self.quarantined.iter();
         let last = all.rfind(|one| one.commits.get(repository) == Some(commit));
         last.filter(|one| {
-            self.overrule(repository, commit)
-                .is_none_or(|overrule| overrule.mark.at <= one.at)
+            self.override_of(repository, commit)
+                .is_none_or(|given| given.mark.at <= one.at)
         })
     }
 
@@ -231,24 +231,24 @@ impl EnvironmentState {
 
     /// The override for a commit, if any.
     #[must_use]
-    pub fn overrule(&self, repository: &RepositoryName, commit: &Commit) -> Option<&Approval> {
+    pub fn override_of(&self, repository: &RepositoryName, commit: &Commit) -> Option<&Approval> {
         let mut all = self.approvals.iter();
         all.rfind(|approval| approval.is_for(repository, commit, &Scope::Override))
     }
 
-    /// Whether somebody overruled the gates for each of these commits, of which there is one.
+    /// Whether somebody overrode the gates for each of these commits, of which there is one.
     #[must_use]
-    pub fn overruled(&self, changed: &Commits) -> bool {
+    pub fn overridden(&self, changed: &Commits) -> bool {
         let mut all = changed.iter();
         !changed.is_empty()
-            && all.all(|(repository, commit)| self.overrule(repository, commit).is_some())
+            && all.all(|(repository, commit)| self.override_of(repository, commit).is_some())
     }
 
-    /// Of these commits, those for which nobody overruled the gates.
+    /// Of these commits, those for which nobody overrode the gates.
     #[must_use]
-    pub fn not_overruled(&self, changed: &Commits) -> Commits {
+    pub fn not_overridden(&self, changed: &Commits) -> Commits {
         let mut waiting = changed.clone();
-        waiting.retain(|repository, commit| self.overrule(repository, commit).is_none());
+        waiting.retain(|repository, commit| self.override_of(repository, commit).is_none());
         waiting
     }
 

@@ -26,7 +26,7 @@ pub enum Open {
     NotYet,
     /// No, and something is wrong.
     No,
-    /// It does not matter: overruled, or left out.
+    /// It does not matter: overridden, or left out.
     Skipped,
 }
 
@@ -128,10 +128,10 @@ impl Fleet {
             } else {
                 ""
             };
-            if let Some(overrule) = state.overrule(repository, commit) {
-                let mark = &overrule.mark;
+            if let Some(given) = state.override_of(repository, commit) {
+                let mark = &given.mark;
                 let text = format!(
-                    "{} overruled all gates for {}: {}",
+                    "{} overrode all gates for {}: {}",
                     mark.by,
                     commit.short(),
                     mark.reason
@@ -180,7 +180,7 @@ impl Fleet {
                 gate.commit = Some(commit.clone());
             }
         }
-        if !state.overruled(&changed) {
+        if !state.overridden(&changed) {
             gates.extend(self.standing_gates(environment, now));
         }
         gates
@@ -305,7 +305,7 @@ impl Fleet {
         if declared.is_some_and(|source| !self.uses(source, repository)) {
             let text = format!(
                 "no application of {source} is from repository {repository}, so that {source} can never \
-                 prove it; place one there, or let an admin overrule it"
+                 prove it; place one there, or let an admin override it"
             );
             return vec![Gate::never(source, text)];
         }

@@ -62,10 +62,10 @@ impl Fleet {
             return Vec::new();
         };
         let state = self.environments.get(&rollout.environment);
-        let overruled = state.is_some_and(|state| state.overruled(&rollout.changed()));
+        let overridden = state.is_some_and(|state| state.overridden(&rollout.changed()));
         let mut gates = match rollout.started_at {
             None => self.enforced_gates(environment, &rollout.target, now),
-            Some(_) if overruled => Vec::new(),
+            Some(_) if overridden => Vec::new(),
             Some(_) => self.standing_gates(environment, now),
         };
         gates.retain(Gate::holds_back);

@@ -67,7 +67,7 @@ impl Fleet {
             if !coming.is_some_and(|(_, coming)| alike(coming)) {
                 let text = format!(
                     "{name} is not declared like this in {source}, so that {source} can never prove it; \
-                     place it there, or let an admin overrule it"
+                     place it there, or let an admin override it"
                 );
                 return vec![Gate::never(source, text)];
             }

@@ -2491,7 +2491,7 @@ pub struct Pin {
     pub mark: ::core::option::Option<Mark>,
     #[prost(message, optional, tag = "4")]
     pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
-    /// Its commits have not been through the gates: an admin overruled them.
+    /// Its commits have not been through the gates: an admin overrode them.
     #[prost(bool, tag = "5")]
     pub unproven: bool,
 }
@@ -2522,7 +2522,7 @@ pub struct Approval {
     /// Empty: the commit as a whole.
     #[prost(string, tag = "2")]
     pub wave: ::prost::alloc::string::String,
-    /// Overrules every gate.
+    /// Overrides every gate.
     #[prost(bool, tag = "3")]
     pub r#override: bool,
     #[prost(message, optional, tag = "4")]
@@ -2932,7 +2932,7 @@ pub enum SteerAction {
     Pin = 5,
     Unpin = 6,
     Approve = 7,
-    /// Overrules every gate for a commit; for admins.
+    /// Overrides every gate for a commit; for admins.
     Override = 8,
     /// A commit that goes back is about to be pushed.
     Rollback = 9,

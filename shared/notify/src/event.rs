@@ -55,7 +55,7 @@ kinds! {
     DeleteHeld "deleteHeld" Warning "Deletes held",
     Fight "fight" Warning "Two writers fight",
     BranchAhead "branchAhead" Warning "Branch is ahead of what is proven",
-    OverrideUsed "overrideUsed" Warning "Gates overruled",
+    OverrideUsed "overrideUsed" Warning "Gates overridden",
     FleetFileInvalid "fleetFileInvalid" Critical "Fleet file not valid",
     BranchUnreadable "branchUnreadable" Warning "Branch cannot be read",
     CertificateEnds "certificateEnds" Warning "Certificate ends soon",

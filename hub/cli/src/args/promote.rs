@@ -29,10 +29,10 @@ pub(crate) struct Promote {
     #[arg(long, value_name = "DIR")]
     pub(crate) repo_dir: Option<PathBuf>,
     /// Go on although a gate fails; the branch is still only fast-forwarded. Where it has moved already,
-    /// overrule what holds its commit back there.
+    /// override what holds its commit back there.
     #[arg(long, requires = "reason")]
     pub(crate) force: bool,
-    /// Why the gates are overruled.
+    /// Why the gates are overridden.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
     /// Do not move the branch: push the commit as a branch of its own, and print where to open a pull

@@ -11,7 +11,7 @@ use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
 use tokio::time::Instant;
 
 use self::gates::{Go, Opened};
-use super::{commit, overrule, plan, rollout, steer};
+use super::{commit, overriding, plan, rollout, steer};
 use crate::args::{Output, Promote};
 use crate::client::Client;
 use crate::error::Error;
@@ -32,13 +32,13 @@ struct Checked {
 
 pub(super) async fn run(client: &Client, args: Promote, printer: &Printer) -> Result<(), Error> {
     // A hotfix that is on the branch already has nothing to move.
-    if args.force && overrule::is_there(client, &args).await? {
-        return overrule::run(client, &args, printer).await;
+    if args.force && overriding::is_there(client, &args).await? {
+        return overriding::run(client, &args, printer).await;
     }
     let mut promotion = preview(client, &args).await?;
     if promotion.moves.is_empty() {
         if args.force {
-            return overrule::run(client, &args, printer).await;
+            return overriding::run(client, &args, printer).await;
         }
         return Err(Error::refused(
             format!(
@@ -46,7 +46,7 @@ pub(super) async fn run(client: &Client, args: Promote, printer: &Printer) -> Re
                 promotion.environment, promotion.promotes_from
             ),
             format!(
-                "`flotilla explain {}` says why it is where it is; --force --reason TEXT overrules the \
+                "`flotilla explain {}` says why it is where it is; --force --reason TEXT overrides the \
                  gates that hold it back there",
                 args.environment
             ),
@@ -232,7 +232,7 @@ async fn open(
 }
 
 /// Tells the hub before the branch moves: it knows who may do this, keeps who did it, and lets an
-/// overruled commit through its own gates.
+/// overridden commit through its own gates.
 async fn announce(
     client: &Client,
     promotion: &Promotion,

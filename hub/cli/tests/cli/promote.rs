@@ -181,7 +181,7 @@ fn a_commit_that_the_source_branch_lacks_is_refused() {
 }
 
 #[test]
-fn a_failed_gate_holds_until_it_is_overruled_with_a_reason() {
+fn a_failed_gate_holds_until_it_is_overridden_with_a_reason() {
     let repository = Repository::new();
     let before = repository.head("prod");
     let hub = repository.hub(v1::StepState::Failed);
@@ -481,7 +481,7 @@ fn a_pin_names_its_commit_and_end_and_a_commit_that_agents_refuse_is_refused_her
 }
 
 #[test]
-fn gates_before_a_branch_that_has_moved_are_overruled_with_a_reason() {
+fn gates_before_a_branch_that_has_moved_are_overridden_with_a_reason() {
     let head = fixture::NEW.to_owned();
     let fake = Fake {
         promotion: v1::PreviewPromotionResponse {
@@ -509,7 +509,7 @@ fn gates_before_a_branch_that_has_moved_are_overruled_with_a_reason() {
         "promote", "prod", "--yes", "--force", "--reason", "it burns",
     ];
     let output = hub.run(&force);
-    assert_eq!(stderr(&output), "overruled the gates of prod for 3f2a9c1\n");
+    assert_eq!(stderr(&output), "overrode the gates of prod for 3f2a9c1\n");
     let steered = steered.lock();
     let [one] = steered.as_slice() else {
         panic!("{steered:?}");

@@ -122,7 +122,7 @@ impl Fleet {
                     Subject::Cluster(name) => (name.to_string(), "--cluster"),
                 };
                 Err(ActionError::NeedsAdmin(format!(
-                    "{text} has not been through the gates of {name}, so that pinning it overrules them: \
+                    "{text} has not been through the gates of {name}, so that pinning it overrides them: \
                      that takes an admin (a commit that was good there, or none, does not: \
                      flotilla pin {flag} {name})"
                 )))
@@ -139,11 +139,11 @@ impl Fleet {
                     push(&mut state.approvals, MAX_APPROVALS, approval);
                 }
                 Ok(format!(
-                    "{text}, which has not been through the gates: they are overruled, and it comes in waves"
+                    "{text}, which has not been through the gates: they are overridden, and it comes in waves"
                 ))
             }
             (Some(true), Subject::Cluster(_)) => Ok(format!(
-                "{text}, which has not been through the gates: they are overruled for this cluster"
+                "{text}, which has not been through the gates: they are overridden for this cluster"
             )),
         }
     }

@@ -32,7 +32,7 @@ impl Fleet {
             && !state.was_good(&repository, to)
         {
             return Err(ActionError::NeedsAdmin(format!(
-                "{} of {repository} was never good in {environment}, so that going back to it overrules the \
+                "{} of {repository} was never good in {environment}, so that going back to it overrides the \
                  gates: that takes an admin",
                 to.short()
             )));
@@ -45,7 +45,7 @@ impl Fleet {
                 mark: mark.clone(),
             };
             push(&mut state.approvals, MAX_APPROVALS, approval);
-            format!("{repository}, its gates are overruled")
+            format!("{repository}, its gates are overridden")
         } else {
             let to = match to {
                 Some(to) => vec![to.clone()],

@@ -34,18 +34,18 @@ impl Fleet {
             return;
         };
         let (rollout_changed, checks) = (rollout.changed(), self.standing_gates(environment, now));
-        let overruled = state.overruled(&rollout_changed);
-        let waiting = state.not_overruled(&rollout_changed);
+        let overridden = state.overridden(&rollout_changed);
+        let waiting = state.not_overridden(&rollout_changed);
         let said = |gates: &[gates::Gate]| acts::closed(gates, name, &waiting);
         let closed = match rollout.started_at {
             None => said(&self.enforced_gates(environment, &rollout.target, now)),
             Some(_) => None,
         };
-        let held = (!overruled).then(|| said(&checks)).flatten();
+        let held = (!overridden).then(|| said(&checks)).flatten();
         let asked = |open| {
             let asked = checks.iter();
             let asked = asked.filter(|gate| gate.gate == "check" && gate.open == open);
-            gates::closed(&asked.cloned().collect::<Vec<_>>()).filter(|_| !overruled)
+            gates::closed(&asked.cloned().collect::<Vec<_>>()).filter(|_| !overridden)
         };
         let (failing, unanswered) = (asked(gates::Open::No), asked(gates::Open::NotYet));
         let Some(mut rollout) = self.rollouts.remove(name) else {

@@ -1,5 +1,5 @@
 //! People at any moment: two repositories in one environment, and persons who push, approve, pin, go back,
-//! overrule, retry, abort, suspend and edit the fleet file while agents go and come. The laws of the table
+//! override, retry, abort, suspend and edit the fleet file while agents go and come. The laws of the table
 //! `live/roll`, from a seed.
 
 mod acts;
@@ -227,8 +227,8 @@ impl People {
         done
     }
 
-    fn overrule(&mut self, person: &'static str, one: &One) -> bool {
-        // Whoever overrules lets it in although it failed, too.
+    fn override_of(&mut self, person: &'static str, one: &One) -> bool {
+        // Whoever overrides lets it in although it failed, too.
         self.let_in.insert(one.clone());
         self.wanted_again.insert(one.clone());
         let action = approve(&one.0, &one.1, Scope::Override);
@@ -289,7 +289,7 @@ impl People {
             }
             16 => {
                 let one = self.newest();
-                self.overrule(person, &one);
+                self.override_of(person, &one);
             }
             17 => self.pin_some(person),
             18 => {

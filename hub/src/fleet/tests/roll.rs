@@ -265,7 +265,7 @@ impl World {
             .map(|(a, b)| (a.to_owned(), b))
             .into();
         for (repository, commit) in first {
-            let _ = world.act(&overrule(&repository, &commit));
+            let _ = world.act(&override_of(&repository, &commit));
         }
         world.pass(40);
         assert_eq!(
@@ -287,7 +287,7 @@ pub(super) fn approve(repository: &str, commit: &Commit, scope: Scope) -> Action
     }
 }
 
-pub(super) fn overrule(repository: &str, commit: &Commit) -> Action {
+pub(super) fn override_of(repository: &str, commit: &Commit) -> Action {
     approve(repository, commit, Scope::Override)
 }
 
@@ -329,7 +329,7 @@ fn roll_07_an_override_is_for_the_commit_that_it_names() {
     let mut world = World::settled(&file("maxConcurrent: 3", "approvals: 1", "prod"));
     world.push("fleet", "prod", 2);
     world.push("second", "prod", 2);
-    world.act(&overrule("fleet", &commit(2))).unwrap();
+    world.act(&override_of("fleet", &commit(2))).unwrap();
     world.pass(20);
     assert!(world.having(&of_second(2)).is_empty() && world.having(&commit(2)).is_empty());
 }
@@ -595,7 +595,7 @@ fn roll_23_a_repository_that_the_environment_before_does_not_use_is_proven_by_no
         world.rollout().note
     );
     // It holds up no repair of the other repository, and an admin has a way in.
-    world.act(&overrule("second", &of_second(2))).unwrap();
+    world.act(&override_of("second", &of_second(2))).unwrap();
     world.pass(20);
     assert_eq!(world.having(&of_second(2)).len(), 3);
 }
@@ -606,7 +606,7 @@ fn roll_31_a_hotfix_comes_in_by_an_admins_word() {
     world.push("fleet", "prod", 5);
     world.pass(10);
     assert!(world.having(&commit(5)).is_empty());
-    world.act(&overrule("fleet", &commit(5))).unwrap();
+    world.act(&override_of("fleet", &commit(5))).unwrap();
     world.pass(20);
     assert_eq!(world.having(&commit(5)).len(), 3);
     assert!(world.audit.iter().any(|entry| entry.action == "override"));

@@ -67,7 +67,7 @@ pub(super) fn rollout(fleet: &Fleet, environment: &Environment, now: Timestamp, 
     }
     if let Some(rollout) = fleet.rollouts().get(&environment.name) {
         let changed = rollout.changed();
-        let waiting = state.map_or_else(|| changed.clone(), |state| state.not_overruled(&changed));
+        let waiting = state.map_or_else(|| changed.clone(), |state| state.not_overridden(&changed));
         steps
             .0
             .extend(gates(fleet, environment, rollout, now).map(|gate| {

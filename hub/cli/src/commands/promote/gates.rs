@@ -1,4 +1,4 @@
-//! What holds a promotion back: refused, overruled, or waited for.
+//! What holds a promotion back: refused, overridden, or waited for.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::view::{Promotion, Step, StepState, digits};
 /// When a promotion goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Go {
-    /// Nothing holds it back, or somebody overruled what does.
+    /// Nothing holds it back, or somebody overrode what does.
     Now,
     /// Once the gates are open.
     Later,
@@ -39,7 +39,7 @@ pub(super) fn judge(promotion: &Promotion, args: &Promote, printer: &Printer) ->
         return Ok(Go::Now);
     }
     if let (true, Some(reason)) = (args.force, &args.reason) {
-        printer.warn(&format!("overruled {}: {reason}", names(&held)));
+        printer.warn(&format!("overrode {}: {reason}", names(&held)));
         return Ok(Go::Now);
     }
     if args.dry_run {
@@ -54,7 +54,7 @@ pub(super) fn judge(promotion: &Promotion, args: &Promote, printer: &Printer) ->
     Err(Error::not_yet(
         format!("the promotion is held back by {}", names(&held)),
         format!(
-            "{way}wait until they are open, as --wait does, or overrule them with --force --reason \
+            "{way}wait until they are open, as --wait does, or override them with --force --reason \
              TEXT"
         ),
     ))
@@ -88,7 +88,7 @@ pub(super) async fn wait(
                     "nothing was moved: still held back by {}",
                     with_evidence(&held)
                 ),
-                "--wait-timeout TIME waits longer, --force --reason TEXT overrules them",
+                "--wait-timeout TIME waits longer, --force --reason TEXT overrides them",
             ));
         }
         tokio::time::sleep(LOOK).await;
@@ -143,7 +143,7 @@ fn refuse_lasting(held: &[&Step]) -> Result<(), Error> {
             "the promotion is held back by what waiting does not open: {}",
             with_evidence(&lasting)
         ),
-        "promote another commit, or overrule the gates with --force --reason TEXT",
+        "promote another commit, or override the gates with --force --reason TEXT",
     ))
 }
 

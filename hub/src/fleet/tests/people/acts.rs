@@ -93,7 +93,7 @@ impl People {
                     .or(own.clone().next())
                     .expect("it names a commit of its own");
                 let one = one.clone();
-                assert!(self.overrule("ada", &one), "{said}");
+                assert!(self.override_of("ada", &one), "{said}");
                 return "override";
             }
             ["resume", "prod"] => ("resume", Action::Resume(prod)),
@@ -221,7 +221,7 @@ fn commands(said: &str) -> Vec<Vec<String>> {
         let words = words.take_while(|word| {
             ![
                 "gives",
-                "overrules",
+                "overrides",
                 "goes",
                 "lets",
                 "leaves",

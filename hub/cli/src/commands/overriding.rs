@@ -1,4 +1,4 @@
-//! `promote --force` where the branch has moved already: gates that hold its commit back are overruled, and
+//! `promote --force` where the branch has moved already: gates that hold its commit back are overridden, and
 //! what failed there is tried again.
 
 use flotilla_proto::v1;
@@ -80,12 +80,12 @@ pub(super) async fn run(client: &Client, args: &Promote, printer: &Printer) -> R
     let short: Vec<&str> = commits.iter().map(|(_, commit)| digits(commit)).collect();
     let what = format!("the gates of {name} for {}", short.join(", "));
     if args.dry_run {
-        printer.say(&format!("this would overrule {what}"));
+        printer.say(&format!("this would override {what}"));
         return Ok(());
     }
-    if !args.yes && !printer.ask(&format!("Overrule {what}?"))? {
+    if !args.yes && !printer.ask(&format!("Override {what}?"))? {
         return Err(Error::Refused {
-            message: "nothing was overruled".to_owned(),
+            message: "nothing was overridden".to_owned(),
             hint: None,
         });
     }
@@ -100,7 +100,7 @@ pub(super) async fn run(client: &Client, args: &Promote, printer: &Printer) -> R
         };
         steer::send(client, request).await?;
     }
-    printer.say(&format!("overruled {what}"));
+    printer.say(&format!("overrode {what}"));
     if args.wait {
         let deadline = Instant::now() + args.wait_timeout;
         return rollout::watch(client, &name, args.output.output, Some(deadline), printer).await;
