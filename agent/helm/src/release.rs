@@ -72,7 +72,8 @@ pub fn render(mut chart: Chart, values: &Map, release: &Release) -> Result<Rende
         .map_err(|error| failed(format!("chart dependencies processing failed: {error}")))?;
     let values = values::coalesce(&chart, values, Mode::Coalesce).map_err(failed)?;
     if !release.skip_schema {
-        schema::validate(&chart, &values).map_err(failed)?;
+        let cache = release.template.parsed.as_ref();
+        schema::validate(&chart, &values, cache).map_err(failed)?;
     }
     let kube_version = release.capabilities.kube_version();
     let wanted = &chart.metadata.kube_version;

@@ -3,20 +3,22 @@
 mod cost;
 
 use std::error::Error;
+use std::sync::Arc;
 
-use boon::{Compiler, ErrorKind, Schemas, UrlLoader, ValidationError};
+use boon::{Compiler, ErrorKind, SchemaIndex, Schemas, UrlLoader, ValidationError};
 use serde_json::{Number, Value as Json};
 
 use crate::chart::Chart;
+use crate::template::Cache;
 use crate::value::{Map, Value};
 use crate::yaml::{float64_text, json};
 
 const LOCATION: &str = "file:///values.schema.json";
 
 /// Checks the values of a chart and of its subcharts against the schemas that they have.
-pub(crate) fn validate(chart: &Chart, values: &Map) -> Result<(), String> {
+pub(crate) fn validate(chart: &Chart, values: &Map, cache: Option<&Cache>) -> Result<(), String> {
     let mut findings = String::new();
-    collect(chart, values, &mut findings);
+    collect(chart, values, cache, &mut findings);
     if findings.is_empty() {
         return Ok(());
     }
@@ -25,16 +27,16 @@ pub(crate) fn validate(chart: &Chart, values: &Map) -> Result<(), String> {
     ))
 }
 
-fn collect(chart: &Chart, values: &Map, findings: &mut String) {
+fn collect(chart: &Chart, values: &Map, cache: Option<&Cache>, findings: &mut String) {
     if let Some(schema) = &chart.schema
-        && let Err(error) = one(schema, values)
+        && let Err(error) = one(schema, values, cache)
     {
         findings.push_str(&format!("{}:\n{error}", chart.name()));
     }
     for subchart in &chart.dependencies {
         match values.get(subchart.name()) {
             None | Some(Value::Nil) => {}
-            Some(Value::Map(section)) => collect(subchart, &section, findings),
+            Some(Value::Map(section)) => collect(subchart, &section, cache, findings),
             Some(_) => findings.push_str(&format!(
                 "{}:\ninvalid type for values: expected object (map)\n",
                 subchart.name()
@@ -55,24 +57,58 @@ impl UrlLoader for Nowhere {
     }
 }
 
-fn one(schema: &[u8], values: &Map) -> Result<(), String> {
-    let schema = schema.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(schema);
-    let schema = json::parse(schema).map_err(|error| match error.as_str() {
+/// A schema that was read and compiled.
+struct Compiled {
+    schema: Json,
+    schemas: Schemas,
+    index: SchemaIndex,
+}
+
+fn read(text: &[u8]) -> Result<Json, String> {
+    let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
+    let schema = json::parse(text).map_err(|error| match error.as_str() {
         "unexpected end of JSON input" => "unexpected EOF".to_owned(),
         _ => error,
     })?;
-    let (schema, values) = (as_json(&schema), as_json(&Value::Map(values.clone())));
-    cost::check(&schema, &values)?;
+    Ok(as_json(&schema))
+}
+
+fn compile(schema: Json) -> Result<Compiled, String> {
     let mut compiler = Compiler::new();
     compiler.use_loader(Box::new(Nowhere));
     compiler
-        .add_resource(LOCATION, schema)
+        .add_resource(LOCATION, schema.clone())
         .map_err(|error| error.to_string())?;
     let mut schemas = Schemas::new();
     let index = compiler
         .compile(LOCATION, &mut schemas)
         .map_err(|error| compile_error(&error))?;
-    schemas.validate(&values, index).map_err(|error| {
+    Ok(Compiled {
+        schema,
+        schemas,
+        index,
+    })
+}
+
+fn one(text: &[u8], values: &Map, cache: Option<&Cache>) -> Result<(), String> {
+    let values = as_json(&Value::Map(values.clone()));
+    // What it costs to check is asked before anything is compiled.
+    let mut is_asked = false;
+    let mut compile = || {
+        let schema = read(text)?;
+        cost::check(&schema, &values)?;
+        is_asked = true;
+        compile(schema)
+    };
+    let compiled = match cache {
+        Some(cache) => cache.schema(text, compile)?,
+        None => Arc::new(compile()?),
+    };
+    if !is_asked {
+        cost::check(&compiled.schema, &values)?;
+    }
+    let checked = compiled.schemas.validate(&values, compiled.index);
+    checked.map_err(|error| {
         let mut text = String::new();
         for cause in sorted(&error) {
             display(cause, 1, &mut text);

@@ -1,5 +1,6 @@
 //! Parsed files, kept between renders: most of what a second render would do again.
 
+use std::any::Any;
 use std::collections::hash_map::{DefaultHasher, Entry};
 use std::collections::{HashMap, VecDeque};
 use std::hash::{Hash as _, Hasher as _};
@@ -12,6 +13,10 @@ use super::{Error, Parsed};
 /// Text of all files that are kept, bytes; what is parsed takes some times as much.
 const MAX_BYTES: usize = 8 << 20;
 
+/// Most schemas that are kept, the longest text of one that is, bytes.
+const MAX_SCHEMAS: usize = 32;
+const MAX_SCHEMA_BYTES: usize = 1 << 20;
+
 /// Copies share what is kept. It decides nothing: a file that is kept is what parsing it would give.
 #[derive(Clone, Debug, Default)]
 pub struct Cache(Arc<Mutex<Kept>>);
@@ -22,6 +27,8 @@ struct Kept {
     /// The first to come is the first to go.
     order: VecDeque<u64>,
     bytes: usize,
+    /// What schemas came to, the newest last; what that is their own room knows.
+    schemas: VecDeque<(Box<[u8]>, Arc<dyn Any + Send + Sync>)>,
 }
 
 #[derive(Debug)]
@@ -55,6 +62,38 @@ impl Cache {
             },
         );
         Ok(parsed)
+    }
+
+    /// What a schema's text comes to, unless that is known.
+    ///
+    /// # Errors
+    ///
+    /// As `compile`; errors are not kept.
+    pub(crate) fn schema<T: Send + Sync + 'static>(
+        &self,
+        text: &[u8],
+        compile: impl FnOnce() -> Result<T, String>,
+    ) -> Result<Arc<T>, String> {
+        let known = {
+            let kept = self.0.lock();
+            let mut known = kept.schemas.iter();
+            known
+                .find(|(of, _)| **of == *text)
+                .map(|(_, it)| Arc::clone(it))
+        };
+        if let Some(known) = known.and_then(|it| it.downcast().ok()) {
+            return Ok(known);
+        }
+        let compiled = Arc::new(compile()?);
+        if text.len() <= MAX_SCHEMA_BYTES {
+            let mut kept = self.0.lock();
+            kept.schemas
+                .push_back((text.into(), Arc::clone(&compiled) as Arc<_>));
+            if kept.schemas.len() > MAX_SCHEMAS {
+                kept.schemas.pop_front();
+            }
+        }
+        Ok(compiled)
     }
 }
 
