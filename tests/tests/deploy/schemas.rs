@@ -48,6 +48,9 @@ fn blocks(beginning: &str) -> Vec<String> {
                 open.push(path);
                 continue;
             }
+            if path.extension().is_none_or(|kind| kind != "md") {
+                continue;
+            }
             let text = std::fs::read_to_string(&path).unwrap();
             let pieces = text.split("```yaml\n").skip(1);
             let pieces = pieces.filter_map(|piece| piece.split("```").next());

@@ -27,8 +27,15 @@ struct Kept {
     /// The first to come is the first to go.
     order: VecDeque<u64>,
     bytes: usize,
-    /// What schemas came to, the newest last; what that is their own room knows.
-    schemas: VecDeque<(Box<[u8]>, Arc<dyn Any + Send + Sync>)>,
+    /// The newest last.
+    schemas: VecDeque<Schema>,
+}
+
+/// What a schema's text came to; what that is its own room knows.
+#[derive(Debug)]
+struct Schema {
+    text: Box<[u8]>,
+    compiled: Arc<dyn Any + Send + Sync>,
 }
 
 #[derive(Debug)]
@@ -78,8 +85,8 @@ impl Cache {
             let kept = self.0.lock();
             let mut known = kept.schemas.iter();
             known
-                .find(|(of, _)| **of == *text)
-                .map(|(_, it)| Arc::clone(it))
+                .find(|one| *one.text == *text)
+                .map(|one| Arc::clone(&one.compiled))
         };
         if let Some(known) = known.and_then(|it| it.downcast().ok()) {
             return Ok(known);
@@ -87,8 +94,10 @@ impl Cache {
         let compiled = Arc::new(compile()?);
         if text.len() <= MAX_SCHEMA_BYTES {
             let mut kept = self.0.lock();
-            kept.schemas
-                .push_back((text.into(), Arc::clone(&compiled) as Arc<_>));
+            kept.schemas.push_back(Schema {
+                text: text.into(),
+                compiled: Arc::clone(&compiled) as Arc<_>,
+            });
             if kept.schemas.len() > MAX_SCHEMAS {
                 kept.schemas.pop_front();
             }
