@@ -40,6 +40,7 @@ const METHODS: &[(&str, Need)] = &[
     ("Watch", Need::See),
     ("PreviewPromotion", Need::See),
     ("Diff", Need::See),
+    ("MoveBranches", Need::Promote),
     ("StartPlan", Need::Plan),
     ("GetPlan", Need::See),
     ("Refresh", Need::See),

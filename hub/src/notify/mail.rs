@@ -108,7 +108,7 @@ async fn deliver(
         match dialog.ask(&format!("RCPT TO:<{to}>"), 250).await {
             Ok(_) => {}
             Err((why, passing)) if dialog.is_open => {
-                refused.push((format!("{to}: {why}"), passing))
+                refused.push((format!("{to}: {why}"), passing));
             }
             Err(fault) => return Err(fault),
         }
