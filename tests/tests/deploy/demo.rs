@@ -100,6 +100,10 @@ impl Demo {
 
 impl Drop for Demo {
     /// So that its hub and agents end, too, where a test failed.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the test is over, and nothing else runs on this thread"
+    )]
     fn drop(&mut self) {
         self.interrupt();
         for _ in 0..100 {

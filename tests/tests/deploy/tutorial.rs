@@ -186,6 +186,7 @@ async fn the_tutorial_takes_less_than_ten_commands_and_five_minutes() {
 
     let began = Instant::now();
     let (mut hub, mut kubelet) = (None, None);
+    let healthy = regex::Regex::new("dev-1 .*Synced.* .*Current").unwrap();
     for line in &typed {
         let line = line.text.as_str();
         if line.starts_with("flotilla-hub run") {
@@ -219,7 +220,6 @@ async fn the_tutorial_takes_less_than_ten_commands_and_five_minutes() {
             .unwrap();
         } else if line.contains("--watch") {
             let mut following = reader.begins(line);
-            let healthy = regex::Regex::new("dev-1 .*Synced.* .*Current").unwrap();
             following.until(line, |text| healthy.is_match(text)).await;
             following.end().await;
         } else {

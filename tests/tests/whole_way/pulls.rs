@@ -53,7 +53,6 @@ impl World {
             async move {
                 let request = v1::ExplainRequest {
                     subject: "prod".to_owned(),
-                    ..v1::ExplainRequest::default()
                 };
                 let steps = api.explain(request).await.ok()?.into_inner().steps;
                 last.borrow_mut().clone_from(&steps);

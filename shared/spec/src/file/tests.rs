@@ -85,7 +85,7 @@ fn who_may_ask_for_a_preview_is_said_without_doubt() {
     let fleet = "repositories: [{name: r, url: 'https://h/r'}]\n";
     let other = "repositories: [{name: r, url: 'https://h/r'}, {name: s, url: 'https://h/s'}]\n";
     let previews = |fleet: &str, text: &str| {
-        let text = format!("{fleet}{}previews:\n- {{{text}}}\n", environments);
+        let text = format!("{fleet}{environments}previews:\n- {{{text}}}\n");
         parse(
             "f",
             &format!("apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\n{text}"),

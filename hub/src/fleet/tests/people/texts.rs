@@ -30,7 +30,7 @@ impl Declared {
         let app = |name, repository| App {
             name,
             repository,
-            path: format!("{name}"),
+            path: name.to_owned(),
             namespace: String::new(),
             timeout: 300,
             clusters: Vec::new(),
