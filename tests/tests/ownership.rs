@@ -43,6 +43,8 @@ use tokio_util::sync::CancellationToken;
 /// Sequences of one run; `FLOTILLA_SEQUENCES` says otherwise.
 const SEQUENCES: u64 = 4;
 const ACTIONS: usize = 14;
+/// Longest until an edit is seen and undone.
+const HEALED: Duration = Duration::from_secs(30);
 const NAMES: [&str; 6] = ["app", "shop", "store", "web", "api", "queue"];
 const NAMESPACE: &str = "web";
 /// Two directories of each of two repositories.
@@ -426,11 +428,21 @@ impl World {
         for (name, place) in &self.assigned {
             for (object, value) in &self.content[place] {
                 let path = format!("/api/v1/namespaces/{NAMESPACE}/configmaps/{object}");
-                let live = self.server.live(&path).await.unwrap_or_default();
-                let found = live.pointer("/data/value").and_then(Value::as_str);
+                let mut live = self.server.live(&path).await.unwrap_or_default();
+                let value_of = |live: &Value| {
+                    let value = live.pointer("/data/value").and_then(Value::as_str);
+                    value.unwrap_or_default().to_owned()
+                };
+                // What somebody did a moment ago is seen by a watch, and that takes a moment; what Git said
+                // before is never taken for what it says now.
+                let began = tokio::time::Instant::now();
+                while value_of(&live) == "by hand" && began.elapsed() < HEALED {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    live = self.server.live(&path).await.unwrap_or_default();
+                }
                 assert_eq!(
-                    found,
-                    Some(value.to_string().as_str()),
+                    value_of(&live),
+                    value.to_string(),
                     "{name} is reported Synced, and {object} is not: {:#?}",
                     self.done
                 );
