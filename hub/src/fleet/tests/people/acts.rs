@@ -7,7 +7,7 @@ impl People {
     /// Does what rollouts ask for until the last one is over; says which acts.
     pub(super) fn rest(&mut self) -> Vec<&'static str> {
         let mut taken = Vec::new();
-        for _ in 0..40 {
+        for _ in 0..120 {
             self.wait(30);
             let rollout = self.world.rollout();
             if rollout.state.is_over() {
