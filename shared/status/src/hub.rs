@@ -143,6 +143,12 @@ impl StepState {
             Self::Unknown => "Unknown",
         }
     }
+
+    /// Whether a gate in this state lets nothing through. One that only a newer hub knows does not, either.
+    #[must_use]
+    pub fn holds_back(self) -> bool {
+        !matches!(self, Self::Ok | Self::Skipped)
+    }
 }
 
 /// One step of a decision chain.

@@ -1,7 +1,7 @@
 //! What a promotion would move, and what a commit would change: the two looks before a branch moves.
 
 use askama::Template;
-use flotilla_status::{FleetPlan, Hub, PlanVerdict, PlannedApplication, Promotion, StepState};
+use flotilla_status::{FleetPlan, Hub, PlanVerdict, PlannedApplication, Promotion};
 
 use super::Frame;
 use crate::act::{Action, Offer};
@@ -34,10 +34,7 @@ impl PromotePage {
     #[must_use]
     pub fn new(frame: Frame, hub: &Hub, promotion: Promotion) -> Self {
         let environment = promotion.environment.as_str();
-        let held = promotion
-            .gates
-            .iter()
-            .any(|gate| matches!(gate.state, StepState::Waiting | StepState::Failed));
+        let held = promotion.gates.iter().any(|gate| gate.state.holds_back());
         let clusters = u32::try_from(promotion.clusters.len()).unwrap_or(u32::MAX);
         let commits: Vec<String> = promotion
             .moves
@@ -203,6 +200,7 @@ mod tests {
             ("promoter", false, None),
             ("promoter", true, Some(v1::StepState::Waiting)),
             ("admin", true, Some(v1::StepState::Failed)),
+            ("promoter", true, Some(v1::StepState::Unspecified)),
         ] {
             let page = page(&hub(role, pushes), gate);
             assert!(!page.contains(button), "{role} {pushes} {gate:?}");

@@ -109,8 +109,8 @@ pub(super) async fn wait(
 }
 
 fn held(gates: &[Step]) -> Vec<&Step> {
-    let closed = |gate: &&Step| !matches!(gate.state, StepState::Ok | StepState::Skipped);
-    gates.iter().filter(closed).collect()
+    let closed = gates.iter().filter(|gate| gate.state.holds_back());
+    closed.collect()
 }
 
 fn name(gate: &Step) -> String {
