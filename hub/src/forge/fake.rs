@@ -1,12 +1,15 @@
 //! A forge for tests: answers by method and path, and keeps what it was asked.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+
+use super::config::{self, Forges};
 
 /// What was asked: `METHOD /path`, and the body.
 pub(super) type Asked = (String, Value);
@@ -40,6 +43,19 @@ impl Fake {
             asked,
             _task: tokio_util::task::AbortOnDropHandle::new(task),
         }
+    }
+
+    /// What a hub is told of it: the forge of the repository `fleet`, with a token in this directory.
+    pub(super) fn forges(&self, directory: &Path) -> Forges {
+        let token = directory.join("token");
+        std::fs::write(&token, "s3cret\n").unwrap();
+        let text = format!(
+            "apiVersion: flotilla.dev/v1alpha1\nkind: Forges\nforges:\n- {{repository: fleet, api: \
+             'http://{}', tokenFile: '{}'}}\n",
+            self.address,
+            token.display()
+        );
+        config::parse("f", &text).unwrap()
     }
 
     /// The answer from now on to what begins with `METHOD /path`; the longest beginning counts. What has

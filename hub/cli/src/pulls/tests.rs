@@ -87,16 +87,21 @@ fn pull(number: u64, body: &str) -> Value {
         "head": end("flotilla/promote-prod"), "base": end("prod"), "user": {"login": "bot"}})
 }
 
-async fn propose(
-    answers: Vec<(u16, Value)>,
-) -> (Result<(PullRequest, bool), Error>, Vec<(String, Value)>) {
+/// A forge that answers so, opened with a token, and what it is asked.
+async fn open(answers: Vec<(u16, Value)>) -> (Forge, Asked) {
     let (address, asked) = forge(answers).await;
     let url = "https://github.com/acme/fleet".parse().unwrap();
     let at = Repository::at(&url, None, Some(&format!("http://{address}"))).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let token = directory.path().join("token");
     std::fs::write(&token, "s3cret\n").unwrap();
-    let forge = Forge::open(at, &token).unwrap();
+    (Forge::open(at, &token).unwrap(), asked)
+}
+
+async fn propose(
+    answers: Vec<(u16, Value)>,
+) -> (Result<(PullRequest, bool), Error>, Vec<(String, Value)>) {
+    let (forge, asked) = open(answers).await;
     let (promotion, one) = promotion();
     let (head, base) = (
         "flotilla/promote-prod".parse().unwrap(),
@@ -161,13 +166,7 @@ async fn a_refusal_says_what_the_token_needs_and_never_shows_it() {
 }
 
 async fn write_comment(answers: Vec<(u16, Value)>) -> (Result<bool, Error>, Vec<(String, Value)>) {
-    let (address, asked) = forge(answers).await;
-    let url = "https://github.com/acme/fleet".parse().unwrap();
-    let at = Repository::at(&url, None, Some(&format!("http://{address}"))).unwrap();
-    let directory = tempfile::tempdir().unwrap();
-    let token = directory.path().join("token");
-    std::fs::write(&token, "s3cret\n").unwrap();
-    let forge = Forge::open(at, &token).unwrap();
+    let (forge, asked) = open(answers).await;
     let mark = marker("plan:prod");
     let result = forge.comment(7, &mark, &format!("{mark}\nnew")).await;
     let asked = asked.lock().clone();

@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::super::super::config;
 use super::super::super::fake::Fake;
 use super::super::tests::{commit, heads, names, proven};
 use super::*;
@@ -47,17 +46,9 @@ impl World {
             stop.clone(),
         );
         let forge = Fake::new().await;
-        let token = directory.path().join("token");
-        std::fs::write(&token, "s3cret\n").unwrap();
-        let text = format!(
-            "apiVersion: flotilla.dev/v1alpha1\nkind: Forges\nforges:\n- {{repository: fleet, api: \
-             'http://{}', tokenFile: '{}'}}\n",
-            forge.address,
-            token.display()
-        );
         let taking = Taking {
             handle,
-            forges: config::parse("f", &text).unwrap(),
+            forges: forge.forges(directory.path()),
             sender: Arc::new(Sender::new(Metrics::new()).unwrap()),
             refresh: Arc::new(Notify::new()),
         };

@@ -8,7 +8,6 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::super::super::config;
 use super::super::super::fake::Fake;
 use super::*;
 use crate::driver;
@@ -111,18 +110,10 @@ impl World {
             stop.clone(),
         );
         let forge = Fake::new().await;
-        let token = directory.path().join("token");
-        std::fs::write(&token, "s3cret\n").unwrap();
-        let text = format!(
-            "apiVersion: flotilla.dev/v1alpha1\nkind: Forges\nforges:\n- {{repository: fleet, api: \
-             'http://{}', tokenFile: '{}'}}\n",
-            forge.address,
-            token.display()
-        );
         let agents = Arc::new(Agents::default());
         let previewing = Previewing {
             handle,
-            forges: config::parse("f", &text).unwrap(),
+            forges: forge.forges(directory.path()),
             sender: Arc::new(Sender::new(Metrics::new()).unwrap()),
             planner: Arc::<Agents>::clone(&agents),
         };
