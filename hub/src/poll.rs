@@ -1,6 +1,7 @@
 //! Watching branches: one task per repository, so that a broken one delays no other.
 
 mod headings;
+mod missing;
 mod trees;
 
 use std::collections::BTreeMap;
@@ -23,8 +24,9 @@ use crate::fleet::Event;
 use crate::metrics::Metrics;
 use crate::spec::Spec;
 
-use headings::HeadingReader;
-use trees::TreeReader;
+use headings::Headings;
+use missing::Reader;
+use trees::Trees;
 
 /// Longest look at one repository; a blocking thread that hangs on is left behind and bounded by its
 /// own time-outs.
@@ -147,21 +149,22 @@ impl Watcher {
     async fn run(self) {
         let wake = Arc::new(Notify::new());
         let shown = Arc::new(Notify::new());
-        let headings = HeadingReader {
+        let headings = Reader {
             name: self.name.clone(),
             place: self.place.clone(),
             handle: self.handle.clone(),
             wake: Arc::clone(&shown),
+            kind: Headings,
         };
-        let reader = TreeReader {
+        let trees = Reader {
             name: self.name.clone(),
             place: self.place.clone(),
-            metrics: self.metrics.clone(),
             handle: self.handle.clone(),
             wake: Arc::clone(&wake),
+            kind: Trees::new(self.metrics.clone()),
         };
-        // Ends with us.
-        let _reader = AbortOnDropHandle::new(tokio::spawn(reader.run()));
+        // End with us.
+        let _trees = AbortOnDropHandle::new(tokio::spawn(trees.run()));
         let _headings = AbortOnDropHandle::new(tokio::spawn(headings.run()));
         let interval = self.target.interval;
         let mut backoff = Backoff::new(interval, MAX_BACKOFF.max(interval));

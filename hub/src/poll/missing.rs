@@ -1,0 +1,150 @@
+//! Reading what the fleet misses of commits. Beside the watch on branches, which never waits for it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flotilla_git::{Error, Remote};
+use flotilla_shared::backoff::Backoff;
+use flotilla_shared::id::RepositoryName;
+use flotilla_shared::reason::Reason;
+use flotilla_shared::revision::Commit;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::Place;
+use crate::driver::{Handle, Stopped};
+use crate::fleet::{Event, Fleet};
+
+/// A commit that could not be read is tried again after this, and ever less often up to [`RARELY`].
+const RETRY: Duration = Duration::from_secs(10);
+
+/// A server that cannot do it is asked again after this: somebody may have taught it.
+const RARELY: Duration = Duration::from_secs(3600);
+
+/// One kind of what is read of a commit.
+pub(super) trait Kind: Send + 'static {
+    /// What a read finds.
+    type Found: Send + 'static;
+
+    /// What is read, in words.
+    const WHAT: &'static str;
+
+    /// Longest read of one commit.
+    const TIMEOUT: Duration;
+
+    /// The commits of which the fleet misses it.
+    fn missing(fleet: &Fleet, repository: &RepositoryName) -> Vec<Commit>;
+
+    /// Reads it.
+    fn read(remote: &Remote, commit: &Commit) -> Result<Self::Found, Error>;
+
+    /// What the fleet is told of it.
+    fn found(&mut self, repository: RepositoryName, commit: Commit, found: Self::Found) -> Event;
+
+    /// Likewise of a commit that could not be read; none: nobody waits for it.
+    fn failed(
+        &mut self,
+        repository: RepositoryName,
+        commit: &Commit,
+        problem: (Reason, String),
+    ) -> Option<Event>;
+}
+
+/// Reads what the fleet misses of one repository, whenever it is woken.
+pub(super) struct Reader<K> {
+    pub(super) name: RepositoryName,
+    pub(super) place: Place,
+    pub(super) handle: Handle,
+    /// Somebody looked at the branches, and the fleet has drawn its conclusions.
+    pub(super) wake: Arc<Notify>,
+    pub(super) kind: K,
+}
+
+impl<K: Kind> Reader<K> {
+    pub(super) async fn run(mut self) {
+        let mut waits = Waits::default();
+        loop {
+            self.wake.notified().await;
+            if self.read_missing(&mut waits).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn read_missing(&mut self, waits: &mut Waits) -> Result<(), Stopped> {
+        let name = self.name.clone();
+        let missing = self.handle.query(move |fleet| K::missing(fleet, &name));
+        let missing = missing.await?;
+        waits.keep(&missing);
+        for commit in missing {
+            if !waits.is_due(&commit, Instant::now()) {
+                continue;
+            }
+            let (repository, wanted) = (self.name.clone(), commit.clone());
+            let place = self.place.clone();
+            let read = place.read(K::WHAT, K::TIMEOUT, move |remote| K::read(remote, &wanted));
+            let event = match read.await {
+                Ok(found) => Some(self.kind.found(repository, commit, found)),
+                Err(problem) => {
+                    waits.add(&commit, problem.0, Instant::now());
+                    self.kind.failed(repository, &commit, problem)
+                }
+            };
+            if let Some(event) = event {
+                self.handle.event(event).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// When what failed is tried again.
+#[derive(Default)]
+struct Waits {
+    commits: BTreeMap<Commit, (Instant, Backoff)>,
+    all: Option<Instant>,
+}
+
+impl Waits {
+    /// Forgets all others.
+    fn keep(&mut self, commits: &[Commit]) {
+        self.commits.retain(|commit, _| commits.contains(commit));
+    }
+
+    fn is_due(&self, commit: &Commit, now: Instant) -> bool {
+        let commit = self.commits.get(commit);
+        self.all.is_none_or(|at| at <= now) && commit.is_none_or(|(at, _)| *at <= now)
+    }
+
+    fn add(&mut self, commit: &Commit, reason: Reason, now: Instant) {
+        if reason == Reason::FilterUnsupported {
+            self.all = Some(now + RARELY);
+            return;
+        }
+        let before = self.commits.remove(commit);
+        let mut backoff =
+            before.map_or_else(|| Backoff::new(RETRY, RARELY), |(_, backoff)| backoff);
+        let delay = backoff.next_delay(&mut rand::rng());
+        self.commits.insert(commit.clone(), (now + delay, backoff));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_commit_that_cannot_be_read_delays_no_other() {
+        let (one, other) = ("1".repeat(40), "2".repeat(40));
+        let (one, other): (Commit, Commit) = (one.parse().unwrap(), other.parse().unwrap());
+        let mut waits = Waits::default();
+        let now = Instant::now();
+        waits.add(&one, Reason::RepositoryUnavailable, now);
+        assert!(!waits.is_due(&one, now) && waits.is_due(&other, now));
+        assert!(waits.is_due(&one, now + RETRY * 2));
+        waits.add(&one, Reason::FilterUnsupported, now);
+        assert!(!waits.is_due(&other, now + RARELY / 2));
+        assert!(waits.is_due(&other, now + RARELY));
+    }
+}
