@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tonic::{Request, Response, Status};
 
 use super::super::access::Need;
+use super::promotion::Move;
 use super::{Operators, bad_name, promotion, refused_status};
 use crate::fleet::Fleet;
 use crate::promote::{Due, NotMoved};
@@ -77,43 +78,35 @@ fn due(
     request: &v1::MoveBranchesRequest,
     now: Timestamp,
 ) -> Result<Vec<Due>, Status> {
-    let look = v1::PreviewPromotionRequest {
-        environment: request.environment.clone(),
-        ..v1::PreviewPromotionRequest::default()
-    };
-    let preview = promotion::preview(fleet, &look, now).map_err(Status::failed_precondition)?;
-    let environment: EnvironmentName = preview.environment.parse().map_err(|e| bad_name(&e))?;
-    let shown = |one: &v1::PromotionMove| {
+    let environment: EnvironmentName = request.environment.parse().map_err(|e| bad_name(&e))?;
+    let promotion = promotion::promotion(fleet, &environment, None, None, now)
+        .map_err(Status::failed_precondition)?;
+    let shown = |one: &Move| {
         let mut asked = request.moves.iter();
-        asked.any(|asked| asked.repository == one.repository && asked.commit == one.to_commit)
+        asked.any(|asked| {
+            asked.repository == one.repository.as_str() && asked.commit == one.to.as_str()
+        })
     };
     if request.moves.is_empty()
-        || request.moves.len() != preview.moves.len()
-        || !preview.moves.iter().all(shown)
+        || request.moves.len() != promotion.moves.len()
+        || !promotion.moves.iter().all(shown)
     {
         return Err(Status::failed_precondition(format!(
             "what would move into {environment} is not what was shown any more: look at it again"
         )));
     }
-    let holds = |one: &&v1::ExplainStep| {
-        matches!(one.state(), v1::StepState::Waiting | v1::StepState::Failed)
-    };
-    if let Some(closed) = preview.gates.iter().find(holds) {
+    if let Some(closed) = promotion.gates.iter().find(|gate| gate.holds_back()) {
         return Err(Status::failed_precondition(format!(
             "{}: {}; nothing was moved",
-            closed.step, closed.text
+            closed.gate, closed.text
         )));
     }
-    let moves = preview.moves.iter().map(|one| {
-        Ok(Due {
-            environment: environment.clone(),
-            url: one.url.parse().map_err(|_| one)?,
-            source: one.source_branch.parse().map_err(|_| one)?,
-            branch: one.target_branch.parse().map_err(|_| one)?,
-            commit: one.to_commit.parse().map_err(|_| one)?,
-        })
+    let moves = promotion.moves.into_iter().map(|one| Due {
+        environment: promotion.environment.clone(),
+        url: one.url,
+        source: one.source,
+        branch: one.branch,
+        commit: one.to,
     });
-    moves
-        .collect::<Result<_, &v1::PromotionMove>>()
-        .map_err(|one| Status::internal(format!("what {} would move to", one.repository)))
+    Ok(moves.collect())
 }

@@ -1,16 +1,44 @@
 //! What a promotion would move, and what holds it back. Pure.
 
 use flotilla_proto::v1;
-use flotilla_shared::id::{EnvironmentName, RepositoryName};
-use flotilla_shared::revision::Commit;
+use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName, RepositoryName};
+use flotilla_shared::reason::Reason;
+use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
 use jiff::Timestamp;
 
-use crate::fleet::Fleet;
 use crate::fleet::gates::{Gate, Open};
+use crate::fleet::rollout::Commits;
+use crate::fleet::{EnvironmentState, Fleet};
 use crate::status;
 use crate::suggestion::missing;
 
-/// Works out a promotion into an environment.
+/// A promotion into an environment, worked out.
+pub(super) struct Promotion {
+    pub(super) environment: EnvironmentName,
+    /// The environment before.
+    source: EnvironmentName,
+    /// What would move; empty: nothing.
+    pub(super) moves: Vec<Move>,
+    /// Everybody who is there.
+    clusters: Vec<ClusterName>,
+    pub(super) gates: Vec<Gate>,
+}
+
+/// A branch that would move.
+pub(super) struct Move {
+    pub(super) repository: RepositoryName,
+    pub(super) url: RepositoryUrl,
+    /// The environment before's branch.
+    pub(super) source: BranchName,
+    pub(super) branch: BranchName,
+    /// None: it is not there, or was not read.
+    from: Option<Commit>,
+    pub(super) to: Commit,
+    /// What of it comes from there.
+    applications: Vec<ApplicationName>,
+}
+
+/// Works out a promotion into an environment, as it is asked for.
 ///
 /// # Errors
 /// A text for the person: no such environment, nothing to promote from, or a malformed commit.
@@ -19,10 +47,29 @@ pub(super) fn preview(
     request: &v1::PreviewPromotionRequest,
     now: Timestamp,
 ) -> Result<v1::PreviewPromotionResponse, String> {
-    let name: EnvironmentName = request.environment.parse().map_err(|e| format!("{e}"))?;
+    let environment: EnvironmentName = request.environment.parse().map_err(|e| format!("{e}"))?;
+    let commit: Option<Commit> = match request.commit.as_str() {
+        "" => None,
+        text => Some(text.parse().map_err(|e| format!("{e}"))?),
+    };
+    let only = Some(request.repository.as_str()).filter(|name| !name.is_empty());
+    promotion(fleet, &environment, commit.as_ref(), only, now).map(Promotion::into_wire)
+}
+
+/// Works out a promotion of what the environment before has, or of one commit, or of one repository only.
+///
+/// # Errors
+/// A text for the person: no such environment or repository, or nothing to promote from.
+pub(super) fn promotion(
+    fleet: &Fleet,
+    name: &EnvironmentName,
+    wanted: Option<&Commit>,
+    only: Option<&str>,
+    now: Timestamp,
+) -> Result<Promotion, String> {
     let spec = fleet.spec();
     let target = spec
-        .environment(&name)
+        .environment(name)
         .ok_or_else(|| missing("environment", name.as_str(), spec.environment_names()))?;
     let source = target
         .promotes_from
@@ -31,97 +78,115 @@ pub(super) fn preview(
         .ok_or(format!(
             "environment {name} promotes from none; commit to its branch directly"
         ))?;
-    let wanted: Option<Commit> = match request.commit.as_str() {
-        "" => None,
-        text => Some(text.parse().map_err(|e| format!("{e}"))?),
-    };
-    let mut response = v1::PreviewPromotionResponse {
-        environment: name.to_string(),
-        promotes_from: source.name.to_string(),
-        ..v1::PreviewPromotionResponse::default()
-    };
-    let mut commits = fleet.good(target);
-    let only = request.repository.as_str();
-    if !only.is_empty() && !spec.repositories.contains_key(only) {
+    if let Some(only) = only
+        && !spec.repositories.contains_key(only)
+    {
         let names = spec.repositories.keys().map(RepositoryName::as_str);
         return Err(missing("repository", only, names));
     }
-    let home = wanted.as_ref().and_then(|commit| home(fleet, commit));
-    for (repository_name, repository) in &spec.repositories {
-        if !only.is_empty() && repository_name.as_str() != only {
+    let mut commits = fleet.good(target);
+    let mut moves = Vec::new();
+    let home = wanted.and_then(|commit| home(fleet, commit));
+    for (repository, declared) in &spec.repositories {
+        if only.is_some_and(|only| only != repository.as_str()) {
             continue;
         }
         // What nobody uses there, and repositories that lack the commit, have nothing to move.
-        if only.is_empty()
-            && (!fleet.uses(target, repository_name)
-                || home.is_some_and(|home| home != repository_name))
+        if only.is_none()
+            && (!fleet.uses(target, repository) || home.is_some_and(|home| home != repository))
         {
             continue;
         }
         let commit = |branch| {
-            fleet
-                .head(repository_name, branch)
-                .and_then(|head| head.commit.clone())
+            let head = fleet.head(repository, branch);
+            head.and_then(|head| head.commit.clone())
         };
-        let Some(to) = wanted.clone().or_else(|| commit(&source.branch)) else {
+        let Some(to) = wanted.cloned().or_else(|| commit(&source.branch)) else {
             continue;
         };
         let from = commit(&target.branch);
         if from.as_ref() == Some(&to) {
             continue;
         }
-        commits.insert(repository_name.clone(), to.clone());
-        response.moves.push(v1::PromotionMove {
-            repository: repository_name.to_string(),
-            url: repository.url.to_string(),
-            source_branch: source.branch.to_string(),
-            target_branch: target.branch.to_string(),
-            from_commit: from.map(|commit| commit.to_string()).unwrap_or_default(),
-            to_commit: to.to_string(),
-            applications: spec
-                .applications
-                .iter()
-                .filter(|(_, application)| application.repository == *repository_name)
-                .map(|(name, _)| name.to_string())
-                .collect(),
+        commits.insert(repository.clone(), to.clone());
+        let applications = spec.applications.iter();
+        let applications = applications.filter(|(_, one)| one.repository == *repository);
+        moves.push(Move {
+            repository: repository.clone(),
+            url: declared.url.clone(),
+            source: source.branch.clone(),
+            branch: target.branch.clone(),
+            from,
+            to,
+            applications: applications.map(|(name, _)| name.clone()).collect(),
         });
     }
-    for cluster_name in fleet.clusters().keys() {
-        if fleet.environment_of(cluster_name).as_ref() == Some(&name) {
-            response.clusters.push(cluster_name.to_string());
+    let clusters = fleet.clusters().keys();
+    let clusters = clusters.filter(|one| fleet.environment_of(one).as_ref() == Some(name));
+    let mut gates = fleet.gates(target, &commits, now);
+    if let Some(state) = fleet.environments().get(name) {
+        gates.extend(held_up(state, &commits));
+    }
+    Ok(Promotion {
+        environment: name.clone(),
+        source: source.name.clone(),
+        moves,
+        clusters: clusters.cloned().collect(),
+        gates,
+    })
+}
+
+/// What was decided about an environment that holds commits up there as gates do.
+fn held_up(state: &EnvironmentState, commits: &Commits) -> Vec<Gate> {
+    let failed = state.quarantine(commits).map(|quarantine| Gate {
+        gate: "quarantine",
+        subject: quarantine.rollout.clone(),
+        open: Open::No,
+        lasting: true,
+        text: format!("these commits failed: {}", quarantine.reason),
+        reason: Some(Reason::Quarantined),
+        at: Some(quarantine.at),
+        opens_at: None,
+        commit: None,
+    });
+    let paused = state.paused.as_ref().map(|mark| Gate {
+        gate: "pause",
+        subject: mark.by.clone(),
+        open: Open::NotYet,
+        lasting: false,
+        text: mark.reason.clone(),
+        reason: Some(Reason::Paused),
+        at: Some(mark.at),
+        opens_at: None,
+        commit: None,
+    });
+    failed.into_iter().chain(paused).collect()
+}
+
+impl Promotion {
+    fn into_wire(self) -> v1::PreviewPromotionResponse {
+        v1::PreviewPromotionResponse {
+            environment: self.environment.to_string(),
+            promotes_from: self.source.to_string(),
+            moves: self.moves.into_iter().map(Move::into_wire).collect(),
+            clusters: self.clusters.iter().map(ToString::to_string).collect(),
+            gates: self.gates.into_iter().map(status::gate_step).collect(),
         }
     }
-    let gates = fleet.gates(target, &commits, now);
-    response.gates = gates.into_iter().map(step).collect();
-    if let Some(state) = fleet.environments().get(&name) {
-        if let Some(quarantine) = state.quarantine(&commits) {
-            response.gates.push(step(Gate {
-                gate: "quarantine",
-                subject: quarantine.rollout.clone(),
-                open: Open::No,
-                lasting: true,
-                text: format!("these commits failed: {}", quarantine.reason),
-                reason: Some(flotilla_shared::reason::Reason::Quarantined),
-                at: Some(quarantine.at),
-                opens_at: None,
-                commit: None,
-            }));
-        }
-        if let Some(mark) = &state.paused {
-            response.gates.push(step(Gate {
-                gate: "pause",
-                subject: mark.by.clone(),
-                open: Open::NotYet,
-                lasting: false,
-                text: mark.reason.clone(),
-                reason: Some(flotilla_shared::reason::Reason::Paused),
-                at: Some(mark.at),
-                opens_at: None,
-                commit: None,
-            }));
+}
+
+impl Move {
+    fn into_wire(self) -> v1::PromotionMove {
+        v1::PromotionMove {
+            repository: self.repository.to_string(),
+            url: self.url.to_string(),
+            source_branch: self.source.to_string(),
+            target_branch: self.branch.to_string(),
+            from_commit: self.from.map(|one| one.to_string()).unwrap_or_default(),
+            to_commit: self.to.to_string(),
+            applications: self.applications.iter().map(ToString::to_string).collect(),
         }
     }
-    Ok(response)
 }
 
 /// The repository that has a commit at the head of a branch, if only one has.
@@ -137,8 +202,4 @@ pub(super) fn home<'f>(fleet: &'f Fleet, commit: &Commit) -> Option<&'f Reposito
         [one] => Some(one),
         _ => None,
     }
-}
-
-pub(super) fn step(gate: Gate) -> v1::ExplainStep {
-    status::gate_step(gate)
 }
