@@ -1,6 +1,7 @@
 //! Wiring: configuration in, a running hub out.
 
 mod fleet_file;
+mod pages;
 mod replica;
 
 use std::path::PathBuf;
@@ -35,6 +36,8 @@ use crate::serve::web;
 use crate::serve::webhook::{self, Hooks};
 use crate::serve::{Context, FleetFileStatus, server};
 use crate::store::Store;
+
+use self::pages::Pages;
 
 pub use fleet_file::read as read_fleet_file;
 
@@ -152,51 +155,6 @@ struct Start {
     stop: CancellationToken,
 }
 
-/// The listener of pages, with whatever this process is there for.
-#[derive(Clone)]
-struct Pages {
-    listener: Arc<TcpListener>,
-    config: web::Config,
-    place: web::Place,
-    oidc: Arc<Oidc>,
-    store: Store,
-}
-
-impl Pages {
-    async fn bind(
-        config: &web::Config,
-        oidc: Option<&Arc<Oidc>>,
-        store: &Store,
-    ) -> anyhow::Result<Self> {
-        let oidc = oidc
-            .context("pages are for people of an OpenID Connect issuer: give --oidc-config-file")?;
-        let listener = bind(&config.listen).await?;
-        let bound = listener.local_addr()?;
-        let has_certificate = config.certificate.is_some();
-        let place = web::Place::new(&config.url, bound, has_certificate, config.behind_proxy);
-        Ok(Self {
-            listener: Arc::new(listener),
-            config: config.clone(),
-            place: place.map_err(anyhow::Error::msg)?,
-            oidc: Arc::clone(oidc),
-            store: store.clone(),
-        })
-    }
-
-    /// Serves them until stopped, from the fleet behind `carrier`.
-    fn serve(self, carrier: flotilla_web::Carrier, stop: CancellationToken) -> JoinHandle<()> {
-        let serving = web::Serving {
-            listener: self.listener,
-            config: self.config,
-            place: self.place,
-            oidc: self.oidc,
-            store: self.store,
-            carrier,
-        };
-        tokio::spawn(web::serve(serving, stop))
-    }
-}
-
 /// Starts a hub.
 ///
 /// # Errors
@@ -251,11 +209,8 @@ async fn begin(config: Config) -> anyhow::Result<Running> {
         address,
         metrics_address: bound(&probes).transpose()?,
         webhook_address: bound(&hooks).transpose()?,
-        web: pages.as_ref().map(|pages| pages.place.origin().to_owned()),
-        web_address: pages
-            .as_ref()
-            .map(|pages| pages.listener.local_addr())
-            .transpose()?,
+        web: pages.as_ref().map(|pages| pages.origin().to_owned()),
+        web_address: pages.as_ref().map(Pages::local_addr).transpose()?,
         stop: stop.clone(),
         tasks: Vec::new(),
         store: store.clone(),

@@ -1,124 +1,19 @@
-//! The fleet file's YAML form and all checks that span more than one key.
+//! The fleet file is read, and all that spans more than one key is checked.
 
+mod entries;
 mod previews;
 mod removed;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use flotilla_shared::assignment::{Drift, IgnoreRule, Prune, Renderer, SyncPolicy};
-use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName, RepositoryName};
-use flotilla_shared::revision::{BranchName, RepositoryUrl};
+use flotilla_shared::assignment::SyncPolicy;
+use flotilla_shared::id::ApplicationName;
 use flotilla_yaml::config::{ConfigError, Located, mapping};
-use serde::Deserialize;
 
-use super::helm::HelmEntry;
-use super::strategy::{GatesEntry, Strategy, StrategyEntry};
-use super::{
-    Application, ClusterSpec, Environment, Merge, PathTemplate, Placement, Repository, Spec,
-};
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct FleetFile {
-    api_version: String,
-    kind: String,
-    #[serde(default)]
-    repositories: Vec<RepositoryEntry>,
-    #[serde(default)]
-    environments: Vec<EnvironmentEntry>,
-    #[serde(default)]
-    clusters: Vec<ClusterEntry>,
-    #[serde(default)]
-    applications: Vec<ApplicationEntry>,
-    #[serde(default)]
-    removed: Vec<removed::RemovalEntry>,
-    #[serde(default)]
-    previews: Vec<previews::PreviewEntry>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct RepositoryEntry {
-    name: RepositoryName,
-    url: RepositoryUrl,
-    #[serde(default)]
-    poll_interval: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct EnvironmentEntry {
-    name: EnvironmentName,
-    branch: BranchName,
-    #[serde(default)]
-    promotes_from: Option<EnvironmentName>,
-    #[serde(default)]
-    strategy: Option<StrategyEntry>,
-    #[serde(default)]
-    gates: Option<GatesEntry>,
-    #[serde(default)]
-    auto_promote: bool,
-    #[serde(default)]
-    merge: Option<Merge>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct ClusterEntry {
-    name: ClusterName,
-    environment: EnvironmentName,
-    #[serde(default)]
-    labels: BTreeMap<String, String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct ApplicationEntry {
-    name: ApplicationName,
-    repository: RepositoryName,
-    path: String,
-    #[serde(default)]
-    renderer: Renderer,
-    #[serde(default)]
-    helm: Option<HelmEntry>,
-    #[serde(default)]
-    placement: PlacementEntry,
-    #[serde(default)]
-    depends_on: Vec<ApplicationName>,
-    #[serde(default)]
-    namespace: String,
-    #[serde(default)]
-    substitute: bool,
-    #[serde(default)]
-    sync_policy: SyncPolicyEntry,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct PlacementEntry {
-    #[serde(default)]
-    environments: BTreeSet<EnvironmentName>,
-    #[serde(default)]
-    clusters: BTreeSet<ClusterName>,
-    #[serde(default)]
-    selector: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct SyncPolicyEntry {
-    #[serde(default)]
-    prune: Prune,
-    #[serde(default)]
-    drift: Drift,
-    #[serde(default)]
-    force_conflicts: bool,
-    #[serde(default)]
-    health_timeout: Option<String>,
-    #[serde(default)]
-    ignore: Vec<IgnoreRule>,
-}
+use self::entries::{ApplicationEntry, ClusterEntry, EnvironmentEntry, FleetFile, RepositoryEntry};
+use super::strategy::Strategy;
+use super::{Application, ClusterSpec, Environment, PathTemplate, Placement, Repository, Spec};
 
 /// Reads and checks a fleet file.
 ///

@@ -1,0 +1,72 @@
+//! The listener of pages, with whatever this process is there for.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::serve::oidc::Oidc;
+use crate::serve::web;
+use crate::store::Store;
+
+/// What serving pages takes.
+#[derive(Clone)]
+pub(super) struct Pages {
+    listener: Arc<TcpListener>,
+    config: web::Config,
+    place: web::Place,
+    oidc: Arc<Oidc>,
+    store: Store,
+}
+
+impl Pages {
+    /// Listens, without serving anybody yet.
+    pub(super) async fn bind(
+        config: &web::Config,
+        oidc: Option<&Arc<Oidc>>,
+        store: &Store,
+    ) -> anyhow::Result<Self> {
+        let oidc = oidc
+            .context("pages are for people of an OpenID Connect issuer: give --oidc-config-file")?;
+        let listener = super::bind(&config.listen).await?;
+        let bound = listener.local_addr()?;
+        let has_certificate = config.certificate.is_some();
+        let place = web::Place::new(&config.url, bound, has_certificate, config.behind_proxy);
+        Ok(Self {
+            listener: Arc::new(listener),
+            config: config.clone(),
+            place: place.map_err(anyhow::Error::msg)?,
+            oidc: Arc::clone(oidc),
+            store: store.clone(),
+        })
+    }
+
+    /// Where people find them.
+    pub(super) fn origin(&self) -> &str {
+        self.place.origin()
+    }
+
+    pub(super) fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves them until stopped, from the fleet behind `carrier`.
+    pub(super) fn serve(
+        self,
+        carrier: flotilla_web::Carrier,
+        stop: CancellationToken,
+    ) -> JoinHandle<()> {
+        let serving = web::Serving {
+            listener: self.listener,
+            config: self.config,
+            place: self.place,
+            oidc: self.oidc,
+            store: self.store,
+            carrier,
+        };
+        tokio::spawn(web::serve(serving, stop))
+    }
+}
