@@ -51,15 +51,12 @@ type Change = Box<dyn FnOnce(&mut Fleet, Timestamp) -> (Vec<Effect>, Told) + Sen
 /// Tells the asker; nobody decides anything by it.
 type Told = Box<dyn FnOnce(Result<(), Refused>) + Send>;
 
-/// What an action came to, for the person.
-type Outcome = Result<String, Refused>;
-
-/// An action of a person, with the way back for its outcome.
+/// An action of a person, with the way back for what it came to.
 struct Request {
     action: Action,
     by: String,
     reason: String,
-    outcome: oneshot::Sender<Outcome>,
+    answer: oneshot::Sender<Result<String, Refused>>,
 }
 
 enum Command {
@@ -68,7 +65,11 @@ enum Command {
     Query(Query),
     Act(Box<Request>),
     Change(Change),
-    Commit(Box<Event>, Box<AuditEntry>, oneshot::Sender<Outcome>),
+    Commit(
+        Box<Event>,
+        Box<AuditEntry>,
+        oneshot::Sender<Result<(), Refused>>,
+    ),
 }
 
 /// Starts the driver on a fleet that was restored from `store`. It ends when all handles are gone, or
@@ -95,7 +96,6 @@ pub fn spawn(
         store,
         version,
         sessions: HashMap::new(),
-        outcomes: Vec::new(),
         told: Vec::new(),
         queries: Vec::new(),
         backlog: VecDeque::new(),
@@ -116,9 +116,7 @@ struct Driver {
     store: Store,
     version: watch::Sender<u64>,
     sessions: HashMap<(ClusterName, SessionId), Session>,
-    /// Actions of this batch, answered when it is stored.
-    outcomes: Vec<(oneshot::Sender<Outcome>, Outcome)>,
-    /// Changes of this batch, likewise.
+    /// Who is told when this batch is stored.
     told: Vec<Told>,
     /// Questions of this batch, likewise.
     queries: Vec<Query>,
@@ -176,10 +174,6 @@ impl Driver {
                 self.stop.cancel();
                 return;
             }
-            for (outcome, result) in self.outcomes.drain(..) {
-                // The asker may be gone; what was decided stays.
-                let _ = outcome.send(result);
-            }
             for told in self.told.drain(..) {
                 told(Ok(()));
             }
@@ -222,10 +216,13 @@ impl Driver {
             Command::Register(cluster, session) => {
                 self.sessions.insert((cluster, session.id), session);
             }
-            Command::Commit(event, entry, outcome) => {
+            Command::Commit(event, entry, done) => {
                 effects.extend(self.fleet.absorb(*event, now));
                 effects.push(Effect::Audit(AuditEntry { at: now, ..*entry }));
-                self.outcomes.push((outcome, Ok(String::new())));
+                self.told.push(Box::new(move |stored| {
+                    // The asker may be gone; what was decided stays.
+                    let _ = done.send(stored);
+                }));
             }
             Command::Change(change) => {
                 let (more, told) = change(&mut self.fleet, now);
@@ -233,19 +230,21 @@ impl Driver {
                 self.told.push(told);
             }
             Command::Act(request) => {
-                let result = self
-                    .fleet
-                    .act(&request.action, &request.by, &request.reason, now)
-                    .map(|more| {
-                        let said = more.iter().rev().find_map(|effect| match effect {
-                            Effect::Audit(entry) => Some(entry.detail.clone()),
-                            _ => None,
-                        });
-                        effects.extend(more);
-                        said.unwrap_or_default()
-                    })
-                    .map_err(Refused::from);
-                self.outcomes.push((request.outcome, result));
+                let Request {
+                    action,
+                    by,
+                    reason,
+                    answer,
+                } = *request;
+                let taken = self.fleet.act(&action, &by, &reason, now);
+                let said = taken.map_err(Refused::from).map(|taken| {
+                    effects.extend(taken.effects);
+                    taken.answer
+                });
+                self.told.push(Box::new(move |stored| {
+                    // Likewise.
+                    let _ = answer.send(stored.and(said));
+                }));
             }
         }
     }
@@ -282,9 +281,6 @@ impl Driver {
                 }
             }
             self.health.fails();
-            for (outcome, _) in self.outcomes.drain(..) {
-                let _ = outcome.send(Err(Refused::Store));
-            }
             for told in self.told.drain(..) {
                 told(Err(Refused::Store));
             }
@@ -305,10 +301,10 @@ impl Driver {
                             told(Err(Refused::Store));
                         }
                         Some(Command::Act(request)) => {
-                            let _ = request.outcome.send(Err(Refused::Store));
+                            let _ = request.answer.send(Err(Refused::Store));
                         }
-                        Some(Command::Commit(_, _, outcome)) => {
-                            let _ = outcome.send(Err(Refused::Store));
+                        Some(Command::Commit(_, _, done)) => {
+                            let _ = done.send(Err(Refused::Store));
                         }
                         Some(command) => self.backlog.push_back(command),
                         None => return false,

@@ -18,6 +18,7 @@ mod epoch;
 pub(crate) mod event;
 pub mod gates;
 mod headings;
+mod heads;
 mod heard;
 mod holding;
 pub(crate) mod identity;
@@ -28,13 +29,16 @@ mod plan;
 mod proof;
 mod removed;
 mod rendered;
+mod restored;
 pub mod rollout;
+mod sessions;
 mod settle;
 mod shared;
 mod specify;
 mod step;
 mod suspend;
 mod taking;
+mod time;
 mod trees;
 
 #[cfg(test)]
@@ -46,11 +50,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use flotilla_shared::id::{ClusterName, EnvironmentName, Epoch, RepositoryName};
-use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::{BranchName, Commit};
 use jiff::Timestamp;
 
-pub use action::{Action, ActionError, Subject};
+pub use action::{Action, ActionError, Subject, Taken};
 pub use cluster::{Cluster, Connection, Facts, OFFLINE_AFTER, Placed, Problem};
 pub use compare::{ClusterChange, EnvironmentChange, InForce};
 pub use enrol::NoCertificate;
@@ -62,6 +65,7 @@ pub use event::{
     AuditEntry, ClusterRecord, Effect, Event, Hello, SessionId, StoredAssignment, StoredCluster,
     settle_order,
 };
+pub use heads::{Head, Heads};
 pub use identity::{Credential, IssuedCertificate, Lock};
 pub use merging::Merging;
 pub use removed::is_over;
@@ -70,24 +74,6 @@ pub use shared::Shared;
 
 use crate::enrolment::Uses;
 use crate::spec::{Spec, Specification};
-
-/// A branch's head as the hub last read it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Head {
-    /// None: never read, or the branch has never been there.
-    pub commit: Option<Commit>,
-    /// When this commit was first seen.
-    pub seen_at: Option<Timestamp>,
-    /// The branch was seen to move: heads are forgotten when an epoch begins, so it did in this one.
-    pub moved: bool,
-    /// The last look that succeeded.
-    pub checked_at: Option<Timestamp>,
-    /// Why the last look failed; none: it did not. The commit stays.
-    pub problem: Option<(Reason, String)>,
-}
-
-/// Heads by repository and branch.
-pub type Heads = BTreeMap<(RepositoryName, BranchName), Head>;
 
 /// Clusters by name, each shared with earlier states of the fleet until it changes.
 pub type Clusters = BTreeMap<ClusterName, Shared<Cluster>>;

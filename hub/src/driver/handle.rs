@@ -59,12 +59,12 @@ impl Handle {
         by: &str,
         reason: &str,
     ) -> Result<Result<String, Refused>, Stopped> {
-        let (outcome, wait) = oneshot::channel();
+        let (answer, wait) = oneshot::channel();
         let request = Request {
             action,
             by: by.to_owned(),
             reason: reason.to_owned(),
-            outcome,
+            answer,
         };
         self.commands
             .send(Command::Act(Box::new(request)))
@@ -82,10 +82,10 @@ impl Handle {
         &self,
         event: Event,
         entry: AuditEntry,
-    ) -> Result<Result<String, Refused>, Stopped> {
-        let (outcome, wait) = oneshot::channel();
+    ) -> Result<Result<(), Refused>, Stopped> {
+        let (done, wait) = oneshot::channel();
         self.commands
-            .send(Command::Commit(Box::new(event), Box::new(entry), outcome))
+            .send(Command::Commit(Box::new(event), Box::new(entry), done))
             .await
             .map_err(|_| Stopped)?;
         wait.await.map_err(|_| Stopped)

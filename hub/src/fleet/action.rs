@@ -137,6 +137,15 @@ impl Action {
     }
 }
 
+/// What an action came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Taken {
+    /// For the person, as in the audit log.
+    pub answer: String,
+    /// What is to be done about it; the audit entry is among it.
+    pub effects: Vec<Effect>,
+}
+
 /// An action cannot be taken. The text is for the person.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ActionError {
@@ -204,7 +213,7 @@ impl Fleet {
         by: &str,
         reason: &str,
         now: Timestamp,
-    ) -> Result<Vec<Effect>, ActionError> {
+    ) -> Result<Taken, ActionError> {
         let mark = Mark {
             by: by.to_owned(),
             reason: reason.to_owned(),
@@ -212,11 +221,24 @@ impl Fleet {
         };
         self.pass(now);
         let mut effects = Vec::new();
-        let detail = match action {
+        let answer = self.carry_out(action, &mark, now, &mut effects)?;
+        effects.push(Effect::Audit(self.entry(action, mark, &answer)));
+        Ok(Taken { answer, effects })
+    }
+
+    /// Does it. What it came to, for the person.
+    fn carry_out(
+        &mut self,
+        action: &Action,
+        mark: &Mark,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) -> Result<String, ActionError> {
+        Ok(match action {
             Action::Pause(name) => {
                 self.strategy(name)?;
                 self.environments.entry(name.clone()).or_default().paused = Some(mark.clone());
-                self.touched(name, &mut effects)
+                self.touched(name, effects)
             }
             Action::Resume(name) => {
                 self.known(name)?;
@@ -225,10 +247,10 @@ impl Fleet {
                     let text = format!("{name} is neither paused nor held");
                     return Err(ActionError::Nothing(text));
                 }
-                self.touched(name, &mut effects)
+                self.touched(name, effects)
             }
-            Action::Retry(name) => self.retry(name, now, &mut effects)?,
-            Action::Abort(name) => self.abort(name, &mark, now, &mut effects)?,
+            Action::Retry(name) => self.retry(name, now, effects)?,
+            Action::Abort(name) => self.abort(name, mark, now, effects)?,
             Action::Pin {
                 subject,
                 commit,
@@ -239,7 +261,7 @@ impl Fleet {
             } => {
                 let commits = self.pinned_commits(subject, commit.as_ref(), repository.as_ref())?;
                 let unproven = commit.is_some() && self.is_unproven(subject, &commits);
-                let text = self.admit_pin(subject, &commits, unproven.then_some(*admin), &mark)?;
+                let text = self.admit_pin(subject, &commits, unproven.then_some(*admin), mark)?;
                 let pin = Pin {
                     commits,
                     mark: mark.clone(),
@@ -249,15 +271,15 @@ impl Fleet {
                     unproven,
                     in_place: commit.is_none(),
                 };
-                self.set_pin(subject, Some(pin), now, &mut effects)?;
+                self.set_pin(subject, Some(pin), now, effects)?;
                 text
             }
             Action::Unpin(subject) => {
-                self.set_pin(subject, None, now, &mut effects)?;
+                self.set_pin(subject, None, now, effects)?;
                 String::new()
             }
-            Action::Suspend(name) => self.suspend(name, Some(mark.clone()), now, &mut effects)?,
-            Action::Unsuspend(name) => self.suspend(name, None, now, &mut effects)?,
+            Action::Suspend(name) => self.suspend(name, Some(mark.clone()), now, effects)?,
+            Action::Unsuspend(name) => self.suspend(name, None, now, effects)?,
             Action::Remove {
                 application,
                 environment,
@@ -270,7 +292,7 @@ impl Fleet {
                 scope,
             } => {
                 let asked = (repository.as_ref(), commit);
-                self.approve(environment, asked, scope, mark.clone(), &mut effects)?
+                self.approve(environment, asked, scope, mark.clone(), effects)?
             }
             Action::Promote { environment, .. } => {
                 self.known(environment)?;
@@ -285,9 +307,13 @@ impl Fleet {
                 admin,
             } => {
                 let going = (repository.as_ref(), commit, to.as_ref());
-                self.go_back(environment, going, *admin, mark.clone(), &mut effects)?
+                self.go_back(environment, going, *admin, mark.clone(), effects)?
             }
-        };
+        })
+    }
+
+    /// What the audit log says of it.
+    fn entry(&self, action: &Action, mark: Mark, answer: &str) -> AuditEntry {
         let (clusters, commit) = match action {
             Action::Pin {
                 subject: Subject::Cluster(name),
@@ -303,20 +329,17 @@ impl Fleet {
             | Action::Rollback { commit, .. } => (Vec::new(), Some(commit.clone())),
             _ => (Vec::new(), None),
         };
-        effects.push(Effect::Audit(AuditEntry {
-            at: now,
-            actor: by.to_owned(),
+        let environment = self.environment_of_action(action);
+        AuditEntry {
+            at: mark.at,
+            actor: mark.by,
             action: action.as_str().to_owned(),
-            environment: self
-                .environment_of_action(action)
-                .map(|name| name.to_string())
-                .unwrap_or_default(),
+            environment: environment.map(|name| name.to_string()).unwrap_or_default(),
             clusters,
             commit: commit.map(|commit| commit.to_string()).unwrap_or_default(),
-            reason: reason.to_owned(),
-            detail,
-        }));
-        Ok(effects)
+            reason: mark.reason,
+            detail: answer.to_owned(),
+        }
     }
 
     pub(super) fn known(&self, name: &EnvironmentName) -> Result<(), ActionError> {

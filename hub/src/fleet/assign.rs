@@ -64,14 +64,19 @@ impl Fleet {
         }
     }
 
-    /// Works out a cluster's assignment anew; stores and sends it where it changed.
-    pub(super) fn assign(&mut self, name: &ClusterName, now: Timestamp, effects: &mut Vec<Effect>) {
+    /// Works out a cluster's assignment anew; stores and sends it where it changed. Whether it did.
+    pub(super) fn assign(
+        &mut self,
+        name: &ClusterName,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
         let Some(cluster) = self.clusters.get_mut(name) else {
-            return;
+            return false;
         };
         cluster.due = false;
         if cluster.record.pending.is_some() || cluster.record.credential.locked.is_some() {
-            return;
+            return false;
         }
         let (previous, floor) = (cluster.assigned.clone(), cluster.floor);
         let spec = std::sync::Arc::clone(&self.spec);
@@ -81,11 +86,10 @@ impl Fleet {
             .and_then(|name| spec.environment(name));
         // A cluster that belongs nowhere keeps its last assignment: it is orphaned, not emptied (P10).
         if let Some(next) = self.kept_as_it_is(name, environment.is_some()) {
-            self.give(name, next, now, effects);
-            return;
+            return self.give(name, next, now, effects);
         }
         let Some(environment) = environment else {
-            return;
+            return false;
         };
         let plan = self.plan(name, environment, now);
         let before = previous.as_ref().map(|one| &one.assignment);
@@ -99,7 +103,7 @@ impl Fleet {
         let (applications, placed) = self.applications(name, environment, &labels, &plan, ran);
         if let Some(why) = self.held(name, environment, &plan, &applications, &placed, now) {
             self.hold(name, why);
-            return;
+            return false;
         }
         let tombstones = self.tombstones((name, environment), &labels, &plan, &placed, before);
         let mut required_features = required_features(applications.values().map(|one| &**one));
@@ -129,19 +133,19 @@ impl Fleet {
         if changed_placement {
             self.touch(name);
         }
-        self.give(name, next, now, effects);
+        self.give(name, next, now, effects)
     }
 
-    /// Stores and sends an assignment where it is another one than before.
+    /// Stores and sends an assignment where it is another one than before. Whether it is.
     fn give(
         &mut self,
         name: &ClusterName,
         mut next: Assignment,
         now: Timestamp,
         effects: &mut Vec<Effect>,
-    ) {
+    ) -> bool {
         let Some(cluster) = self.clusters.get(name) else {
-            return;
+            return false;
         };
         let (previous, floor) = (cluster.assigned.clone(), cluster.floor);
         if let Some(previous) = &previous {
@@ -149,7 +153,7 @@ impl Fleet {
             next.issued_at = before.issued_at;
             next.generation = before.generation;
             if next == *before && before.generation.0 > floor {
-                return;
+                return false;
             }
             next.issued_at = now;
             // A new epoch starts its generations anew, above everything of the old one.
@@ -162,7 +166,7 @@ impl Fleet {
         // What we encode decodes; were it over a limit, the old assignment stays and is not replaced
         // by something that agents refuse.
         let Ok(decoded) = DecodedAssignment::of(next) else {
-            return;
+            return false;
         };
         let decoded = std::sync::Arc::new(decoded);
         if let Some(cluster) = self.clusters.get_mut(name) {
@@ -177,6 +181,7 @@ impl Fleet {
             StoredAssignment { decoded },
         ));
         self.offer(name, effects);
+        true
     }
 
     /// Sends what is assigned to the cluster's stream, unless the agent already runs on it or knows

@@ -1,9 +1,10 @@
 //! Clusters come in, get certificates, and leave their names.
 
 use flotilla_shared::id::ClusterName;
+use flotilla_shared::reason::Reason;
 use jiff::Timestamp;
 
-use super::{AuditEntry, Effect, Fleet, IssuedCertificate, Lock};
+use super::{AuditEntry, ClusterRecord, Effect, Fleet, IssuedCertificate, Lock};
 use crate::enrolment::{self, Admission, Attempt, Redeemer, Refusal, Token};
 
 /// Refused newcomers that are remembered, so that one who asks again and again is one audit entry.
@@ -59,7 +60,7 @@ impl Fleet {
         &mut self,
         attempt: &Attempt,
         token: &Token,
-        record: &super::ClusterRecord,
+        record: &ClusterRecord,
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
@@ -165,8 +166,53 @@ impl Fleet {
         vec![Effect::RevokeToken(id.to_owned(), now)]
     }
 
+    /// A cluster was enrolled, accepted or changed.
+    pub(super) fn cluster_put(
+        &mut self,
+        name: &ClusterName,
+        mut record: ClusterRecord,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.mark_dirty(name);
+        let cluster = self.clusters.entry(name.clone()).or_default();
+        // What a person said of it ends by another word, not by an enrolment.
+        record.pin = cluster.record.pin.take();
+        record.suspended = cluster.record.suspended.take();
+        record.let_go = cluster.record.let_go;
+        // Likewise certificates: what was issued meanwhile is not forgotten.
+        record.credential = std::mem::take(&mut cluster.record.credential);
+        if let (Some(key), None) = (cluster.record.pending.take(), &record.pending) {
+            // Accepted: the name is the key's that waited.
+            record.credential.key = key;
+        }
+        cluster.record = record.clone();
+        self.membership_changed();
+        self.mark_dirty(name);
+        self.touch(name);
+        self.touch_environments();
+        effects.push(Effect::StoreCluster(name.clone(), Box::new(record)));
+        self.assign(name, now, effects);
+    }
+
+    /// A person removed a cluster's record.
+    pub(super) fn cluster_removed(&mut self, name: ClusterName, effects: &mut Vec<Effect>) {
+        self.mark_dirty(&name);
+        self.retire(&name, effects);
+        let removed = self.clusters.remove(&name);
+        self.membership_changed();
+        let Some(cluster) = removed else { return };
+        if let Some((session, _)) = cluster.session {
+            let text = "the cluster was removed from the fleet; its objects stay".to_owned();
+            let end = Effect::Close(name.clone(), session, Reason::NotAssigned, text);
+            effects.push(end);
+        }
+        effects.push(Effect::DeleteCluster(name));
+        self.touch_environments();
+    }
+
     /// The name is free from now on; certificates that were made for it stay those of who had it.
-    pub(super) fn retire(&mut self, name: &ClusterName, effects: &mut Vec<Effect>) {
+    fn retire(&mut self, name: &ClusterName, effects: &mut Vec<Effect>) {
         let Some(cluster) = self.clusters.get(name) else {
             return;
         };

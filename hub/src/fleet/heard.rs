@@ -7,35 +7,36 @@ use flotilla_shared::digest::Digest;
 use flotilla_shared::id::ClusterName;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::Report;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::Fleet;
-use super::cluster::OFFLINE_AFTER;
 use super::event::{Effect, SessionId};
 
 impl Fleet {
-    /// Notes how late it is. What jumped, or passed while nobody was listening, is no time in which anybody
-    /// was healthy.
-    pub(super) fn pass(&mut self, now: Timestamp) {
-        let Some(last) = self.looked_at.replace(now) else {
-            return;
-        };
-        let passed = now.duration_since(last);
-        let lost = if passed.is_negative() {
-            passed
-        } else {
-            passed
-                .saturating_sub(OFFLINE_AFTER)
-                .max(SignedDuration::ZERO)
-        };
-        if lost.is_zero() {
-            return;
-        }
-        for cluster in self.clusters.values_mut() {
-            cluster.lose(lost);
+    /// An agent took or refused an assignment, and runs on `accepted`.
+    pub(super) fn acked(
+        &mut self,
+        name: &ClusterName,
+        session: SessionId,
+        assignment: AssignmentRef,
+        refusal: Option<(Reason, String)>,
+        accepted: AssignmentRef,
+        now: Timestamp,
+    ) {
+        if let Some(cluster) = self.live(name, session) {
+            cluster.last_seen = Some(now);
+            cluster.accepted = accepted;
+            // An answer to something older than what is assigned now says nothing of it.
+            if assignment == cluster.assigned_ref() {
+                cluster.refusal = refusal;
+            }
+            cluster.note_current(now);
+            self.mark_dirty(name);
+            self.touch(name);
         }
     }
 
+    /// An agent told its full state.
     pub(super) fn hear_report(
         &mut self,
         name: ClusterName,
@@ -82,6 +83,7 @@ impl Fleet {
         progress.is_some_and(|progress| progress.asked_at.is_some())
     }
 
+    /// An agent lives.
     pub(super) fn heartbeat(
         &mut self,
         name: &ClusterName,

@@ -5,8 +5,6 @@ mod advance;
 mod begin;
 mod conclude;
 
-use std::collections::BTreeSet;
-
 use flotilla_shared::id::{EnvironmentName, RepositoryName};
 use jiff::Timestamp;
 
@@ -101,50 +99,6 @@ impl Fleet {
                         self.environment_of(cluster).as_ref() == Some(&environment.name)
                     }))
         })
-    }
-
-    /// Whether time alone may change something, so that ticks are worth their while.
-    #[must_use]
-    pub fn needs_ticks(&self) -> bool {
-        !self.dirty.is_empty() || !self.ticking().is_empty()
-    }
-
-    /// Environments in which time alone may change something.
-    pub(super) fn ticking(&self) -> BTreeSet<EnvironmentName> {
-        let mut names = BTreeSet::new();
-        for environment in &self.spec.environments {
-            let running = self
-                .rollouts
-                .get(&environment.name)
-                .is_some_and(|rollout| !rollout.state.is_over());
-            let unproven = environment.gates.proof.is_some()
-                && environment.promotes_from.as_ref().is_some_and(|source| {
-                    let good = self
-                        .spec
-                        .environment(source)
-                        .map(|source| self.good(source));
-                    let state = self.environments.get(&environment.name);
-                    good.is_some_and(|good| {
-                        !good.is_empty()
-                            && !state.is_some_and(|state| {
-                                state.proven.iter().any(|proven| proven.commits == good)
-                            })
-                    })
-                });
-            if running || unproven || self.pins_expire(&environment.name) {
-                names.insert(environment.name.clone());
-            }
-        }
-        names
-    }
-
-    fn pins_expire(&self, environment: &EnvironmentName) -> bool {
-        let expires = |pin: &super::environment::Pin| pin.expires_at.is_some();
-        let own = self
-            .environments
-            .get(environment)
-            .and_then(|state| state.pin.as_ref());
-        own.is_some_and(expires) || self.expiring_pins > 0
     }
 
     /// The commits at the heads of an environment's branches.

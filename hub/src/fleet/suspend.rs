@@ -61,10 +61,11 @@ impl Fleet {
         self.mark_dirty(name);
         self.touch(name);
         self.touch_environments();
-        match is_set {
-            true => self.assign(name, now, effects),
+        if is_set {
+            self.assign(name, now, effects);
+        } else {
             // What is right for it is known once its rollout has looked.
-            false => self.assign_again(BTreeSet::from([name.clone()])),
+            self.assign_again(BTreeSet::from([name.clone()]));
         }
     }
 

@@ -91,7 +91,6 @@ impl Operators {
             .handle
             .commit(event, entry)
             .await?
-            .map(|_| ())
             .map_err(|refused| refused_status(&refused))
     }
 

@@ -62,7 +62,7 @@ impl ByAgents {
                 let begun = context.plans.begin(context, asked, Duration::ZERO);
                 let begun = begun.map_err(|_| Unplanned::Later)?;
                 match context.handle.commit(Event::Tick, entry).await {
-                    Ok(Ok(_)) => begun,
+                    Ok(Ok(())) => begun,
                     _ => return Err(Unplanned::Later),
                 }
             }

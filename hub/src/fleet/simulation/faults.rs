@@ -297,9 +297,10 @@ impl Simulation {
     }
 
     pub(super) fn act(&mut self, action: &Action) {
-        let Ok(mut effects) = self.hub.act(action, "ada", "why not", self.now) else {
+        let Ok(taken) = self.hub.act(action, "ada", "why not", self.now) else {
             return;
         };
+        let mut effects = taken.effects;
         if let Action::Unpin(Subject::Environment(name))
         | Action::Pin {
             subject: Subject::Environment(name),

@@ -259,9 +259,8 @@ impl Taking {
                 let told = (commit.clone(), error.to_string());
                 if memory.refused.get(&key) != Some(&told) {
                     let entry = refusal(one, pull, &told, Timestamp::now());
-                    match self.handle.commit(Event::Tick, entry).await? {
-                        Ok(_) => {}
-                        Err(error) => tracing::warn!(%error, "cannot note a refusal"),
+                    if let Err(error) = self.handle.commit(Event::Tick, entry).await? {
+                        tracing::warn!(%error, "cannot note a refusal");
                     }
                     memory.refused.insert(key, told);
                 }
@@ -300,7 +299,7 @@ impl Taking {
                 commit,
             };
             match fleet.act(&action, "hub", &reason, now) {
-                Ok(effects) => (Ok(()), effects),
+                Ok(taken) => (Ok(()), taken.effects),
                 Err(error) => (Err(Wait::Held(error.to_string())), Vec::new()),
             }
         });

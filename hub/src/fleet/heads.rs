@@ -1,0 +1,125 @@
+//! What is read of branches: where each repository's heads are, when they were pushed, and why a look failed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flotilla_shared::id::RepositoryName;
+use flotilla_shared::reason::Reason;
+use flotilla_shared::revision::{BranchName, Commit};
+use jiff::Timestamp;
+
+use super::Fleet;
+use super::event::Effect;
+
+/// A hint older than this belongs to another push.
+const HINT_LIFE: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
+
+/// A branch's head as the hub last read it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Head {
+    /// None: never read, or the branch has never been there.
+    pub commit: Option<Commit>,
+    /// When this commit was first seen.
+    pub seen_at: Option<Timestamp>,
+    /// The branch was seen to move: heads are forgotten when an epoch begins, so it did in this one.
+    pub moved: bool,
+    /// The last look that succeeded.
+    pub checked_at: Option<Timestamp>,
+    /// Why the last look failed; none: it did not. The commit stays.
+    pub problem: Option<(Reason, String)>,
+}
+
+/// Heads by repository and branch.
+pub type Heads = BTreeMap<(RepositoryName, BranchName), Head>;
+
+impl Fleet {
+    pub(super) fn heads_restored(&mut self, heads: Vec<((RepositoryName, BranchName), Head)>) {
+        self.heads.extend(heads);
+        self.touch_environments();
+    }
+
+    /// A push was announced: what the next look finds was there since then.
+    pub(super) fn hinted(&mut self, repository: RepositoryName, at: Timestamp) {
+        self.hints.insert(repository, at);
+    }
+
+    pub(super) fn heads_read(
+        &mut self,
+        repository: &RepositoryName,
+        asked: Vec<BranchName>,
+        found: &BTreeMap<BranchName, Commit>,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        let mut news = BTreeSet::new();
+        // The push is what a person waits from, not our look at it.
+        let hinted = self.hints.remove(repository);
+        let pushed = hinted.filter(|at| *at <= now && now.duration_since(*at) < HINT_LIFE);
+        for branch in asked {
+            let head = self
+                .heads
+                .entry((repository.clone(), branch.clone()))
+                .or_default();
+            let before = head.clone();
+            head.checked_at = Some(now);
+            match found.get(&branch) {
+                Some(commit) => {
+                    head.problem = None;
+                    if head.commit.as_ref() != Some(commit) {
+                        *head = Head {
+                            moved: head.commit.is_some(),
+                            commit: Some(commit.clone()),
+                            seen_at: Some(pushed.unwrap_or(now)),
+                            checked_at: Some(now),
+                            problem: None,
+                        };
+                        effects.push(Effect::StoreHead(
+                            repository.clone(),
+                            branch.clone(),
+                            head.clone(),
+                        ));
+                    }
+                }
+                // A branch that is gone takes nothing away (P6).
+                None => {
+                    let text = format!("branch {branch} is not in the repository");
+                    head.problem = Some((Reason::BranchNotFound, text));
+                }
+            }
+            if before.problem != head.problem || before.commit != head.commit {
+                news.insert(branch);
+            }
+        }
+        if !news.is_empty() {
+            self.dirty
+                .extend(self.spec.environments.iter().map(|one| one.name.clone()));
+            self.show_heads(&news);
+        }
+    }
+
+    pub(super) fn heads_failed(
+        &mut self,
+        repository: &RepositoryName,
+        asked: &[BranchName],
+        problem: &(Reason, String),
+    ) {
+        let mut news = BTreeSet::new();
+        for branch in asked {
+            let head = self
+                .heads
+                .entry((repository.clone(), branch.clone()))
+                .or_default();
+            if head.problem.replace(problem.clone()).as_ref() != Some(problem) {
+                news.insert(branch.clone());
+            }
+        }
+        if !news.is_empty() {
+            self.show_heads(&news);
+        }
+    }
+
+    /// What is known of branches changed, and with it what their clusters may be given.
+    fn show_heads(&mut self, branches: &BTreeSet<BranchName>) {
+        self.touch_environments();
+        self.assign_later(|environment| branches.contains(&environment.branch));
+    }
+}

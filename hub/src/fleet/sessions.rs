@@ -1,0 +1,113 @@
+//! Streams of agents: which one of a cluster counts, and what an agent says when it opens one.
+
+use flotilla_shared::id::ClusterName;
+use flotilla_shared::reason::Reason;
+use jiff::Timestamp;
+
+use super::cluster::{Cluster, Facts};
+use super::event::{Effect, Hello, SessionId};
+use super::{Fleet, identity};
+
+/// Generations that an agent is believed to have come to: one each second takes a century. Above it,
+/// numbers would run out, and the cluster is shown as ahead.
+const FARTHEST: u64 = 1 << 32;
+
+impl Fleet {
+    /// An agent opened a stream.
+    pub(super) fn connected(
+        &mut self,
+        name: &ClusterName,
+        session: SessionId,
+        hello: Hello,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(cluster) = self.clusters.get(name) else {
+            let text =
+                "this hub has no record of the cluster; to have it back, give its agent a new \
+                        token (flotilla token create)"
+                    .to_owned();
+            let end = Effect::Close(name.clone(), session, Reason::NotAssigned, text);
+            effects.push(end);
+            return;
+        };
+        let credential = &cluster.record.credential;
+        if credential.is_former(hello.counter) {
+            effects.push(identity::former(name, session));
+            return;
+        }
+        let begins = credential.begins_with(hello.counter);
+        if !self.shown(name, hello.counter, &hello.cluster_uid, now, effects) {
+            // The stream that was there before goes on: it may be the rightful one.
+            effects.push(identity::cloned(name, session));
+            return;
+        }
+        self.take_over_stream(name, session, hello, begins, now, effects);
+        if !self.assign(name, now, effects) {
+            self.offer(name, effects);
+        }
+        self.catch_up(name, session, effects);
+    }
+
+    /// From now on this stream is the cluster's; `begins`: its first since it enrolled.
+    fn take_over_stream(
+        &mut self,
+        name: &ClusterName,
+        session: SessionId,
+        hello: Hello,
+        begins: bool,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        let epoch = self.epoch;
+        let Some(cluster) = self.clusters.get_mut(name) else {
+            return;
+        };
+        if let Some((old, _)) = cluster.session.filter(|(old, _)| *old != session) {
+            let text = "a newer stream of this cluster took over".to_owned();
+            effects.push(Effect::Close(name.clone(), old, Reason::Other, text));
+        }
+        cluster.session = Some((session, now));
+        cluster.last_seen = Some(now);
+        cluster.vouched_at = None;
+        cluster.accepted = hello.accepted;
+        cluster.refusal = None;
+        // A person let it in again under its name: no older world, but a new beginning (P8).
+        let said = hello.accepted.generation.0;
+        if begins && hello.accepted.epoch == epoch && said < FARTHEST {
+            cluster.floor = said;
+        }
+        cluster.facts = Facts {
+            agent_version: hello.agent_version,
+            kubernetes_version: hello.kubernetes_version,
+            cluster_uid: hello.cluster_uid,
+        };
+        cluster.note_current(now);
+        self.mark_dirty(name);
+        self.touch(name);
+        self.touch_environments();
+    }
+
+    /// A stream ended.
+    pub(super) fn disconnected(&mut self, name: &ClusterName, session: SessionId) {
+        if let Some(cluster) = self.live(name, session) {
+            cluster.session = None;
+            cluster.vouched_at = None;
+            self.mark_dirty(name);
+            self.touch(name);
+            self.touch_environments();
+        }
+    }
+
+    /// The cluster, if `session` is its present stream; a word from an older one is not listened to.
+    pub(super) fn live(&mut self, name: &ClusterName, session: SessionId) -> Option<&mut Cluster> {
+        self.clusters
+            .get_mut(name)
+            .map(|cluster| &mut **cluster)
+            .filter(|cluster| {
+                cluster
+                    .session
+                    .is_some_and(|(current, _)| current == session)
+            })
+    }
+}

@@ -1,0 +1,207 @@
+//! The fleet file changes while something else does: commits, other changes of it, labels, the hub itself.
+
+use super::*;
+
+/// Two things change at once, or one while the other is on its way.
+#[test]
+fn a_commit_and_the_file_go_together_or_one_after_the_other() {
+    for mode in ["supersede", "queue", "finish"] {
+        for file_first in [true, false] {
+            let text = file(
+                &format!("maxConcurrent: 3, onNewCommit: {mode}"),
+                "approvals: 0",
+                "prod",
+            );
+            let mut world = World::settled(&text);
+            let push = |world: &mut World| world.push("fleet", "prod", 2);
+            if file_first {
+                world.declare(&moved(&text));
+            } else {
+                push(&mut world);
+            }
+            world.pass(2);
+            let first = world.rollout().id.clone();
+            if file_first {
+                push(&mut world);
+            } else {
+                world.declare(&moved(&text));
+            }
+            world.pass(1);
+            let superseded = world.rollout().id != first;
+            assert_eq!(superseded, mode == "supersede", "{mode}");
+            // Neither the second wave nor anybody else has anything new.
+            assert_eq!(&paths(&world, "a")[1..], ["a", "a"]);
+            assert!(world.having(&commit(2)).len() <= 1);
+            // Nobody goes back and forth.
+            if superseded {
+                let given = if file_first { "ax" } else { "a" };
+                assert!(paths(&world, "a")[0] == given || paths(&world, "a")[0] == "ax");
+            }
+            world.pass(60);
+            assert_eq!(
+                paths(&world, "a"),
+                ["ax", "ax", "ax"],
+                "{mode} {:?}",
+                ended(&world)
+            );
+            assert_eq!(world.having(&commit(2)).len(), 3);
+            assert_eq!(ended(&world).0, State::Succeeded);
+        }
+    }
+}
+
+#[test]
+fn what_an_overtaken_change_gave_stays_until_the_next_one_comes() {
+    let waves =
+        "waves: [{name: canary, clusters: [p1]}, {name: two, clusters: [p2], approvals: 1}]";
+    let text = base().replace("waves: [{name: canary, clusters: [p1]}]", waves);
+    let text = text.replace("maxConcurrent: 3", "maxConcurrent: 1");
+    let mut world = World::settled(&text.replace(", approvals: 1", ""));
+    world.declare(&text);
+    world.declare(&moved(&text));
+    world.pass(10);
+    assert_eq!(paths(&world, "a"), ["ax", "a", "a"]);
+    world.step(Event::Disconnected(name("p1"), SessionId(2)));
+    // The next one cannot come to p1, which keeps what it has.
+    world.declare(&text.replace("path: a,", "path: ay,"));
+    world.pass(5);
+    assert_eq!(paths(&world, "a"), ["ax", "a", "a"]);
+    world.step(connect(
+        "p1",
+        7,
+        world.fleet.clusters()[&name("p1")].accepted,
+    ));
+    world.pass(10);
+    assert_eq!(paths(&world, "a"), ["ay", "a", "a"]);
+}
+
+#[test]
+fn an_application_moves_between_repositories_in_waves() {
+    let mut world = World::settled(&base());
+    world.declare(&base().replace(
+        "{name: a, repository: fleet",
+        "{name: a, repository: second",
+    ));
+    world.pass(2);
+    let commits = |world: &World| -> Vec<Commit> {
+        let all = world
+            .fleet
+            .clusters()
+            .iter()
+            .filter(|(name, _)| name.as_str() != "d1");
+        all.map(|(_, cluster)| {
+            let assigned = cluster.assigned.as_ref().unwrap();
+            let app = &assigned.assignment.applications["a"];
+            app.revision.commit.clone()
+        })
+        .collect()
+    };
+    assert_eq!(commits(&world), [of_second(1), commit(1), commit(1)]);
+    world.pass(20);
+    assert_eq!(commits(&world), [of_second(1), of_second(1), of_second(1)]);
+    assert_eq!(ended(&world).0, State::Succeeded);
+}
+
+#[test]
+fn labels_in_the_file_count_by_what_they_do() {
+    let text = base()
+        .replace("path: a,", "path: 'a/{labels.region}',")
+        .replace(
+            "applications:",
+            "clusters:\n- {name: p1, environment: prod, labels: {region: eu}}\n- {name: p2, environment: prod, \
+             labels: {region: eu}}\n- {name: p3, environment: prod, labels: {region: eu}}\n- {name: d1, \
+             environment: dev, labels: {region: eu}}\napplications:",
+        );
+    let mut world = World::settled(&text);
+    let last = world.rollout().id.clone();
+    world.declare(&text.replace(
+        "{name: p3, environment: prod, labels: {",
+        "{name: p3, environment: prod, labels: {tier: x, ",
+    ));
+    world.pass(2);
+    assert_eq!(world.rollout().id, last, "a label of which nothing depends");
+    world.declare(&text.replace(
+        "{name: p3, environment: prod, labels: {region: eu",
+        "{name: p3, environment: prod, labels: {region: us",
+    ));
+    assert_eq!(
+        paths(&world, "a"),
+        ["a/eu", "a/eu", "a/eu"],
+        "it is in the second wave"
+    );
+    let phase = |cluster: &str| world.rollout().clusters[&name(cluster)].phase;
+    assert_ne!(world.rollout().id, last);
+    assert_eq!(phase("p3"), Phase::Waiting);
+    world.pass(20);
+    assert_eq!(
+        paths(&world, "a"),
+        ["a/eu", "a/eu", "a/us"],
+        "{:?}",
+        ended(&world)
+    );
+}
+
+/// A store of a hub that knew only commits: what is declared now is what runs.
+#[test]
+fn an_older_store_adopts_what_is_declared() {
+    let mut world = World::settled(&base());
+    world.push("fleet", "prod", 2);
+    world.pass(1);
+    let prod: EnvironmentName = "prod".parse().unwrap();
+    let mut state = world.state().clone();
+    let fleet_file = flotilla_shared::id::RepositoryName::fleet_file();
+    state.approved.remove(fleet_file);
+    for good in &mut state.history {
+        good.commits.remove(fleet_file);
+    }
+    let mut rollout = world.rollout().clone();
+    rollout.target.remove(fleet_file);
+    rollout.from.remove(fleet_file);
+    let heads = world.fleet.heads().clone();
+    let clusters = world
+        .fleet
+        .clusters()
+        .iter()
+        .map(|(name, cluster)| StoredCluster {
+            name: name.clone(),
+            record: cluster.record.clone(),
+            assignment: cluster
+                .assigned
+                .clone()
+                .map(|decoded| StoredAssignment { decoded }),
+            report: cluster.report.clone(),
+            current_since: cluster.current_since,
+        });
+    let restored = Event::Restored {
+        heads: heads.into_iter().collect(),
+        clusters: clusters.collect(),
+        environments: vec![(prod, state)],
+        rollouts: vec![rollout],
+        retired: Vec::new(),
+        specifications: Vec::new(),
+    };
+    world.fleet = Fleet::new(Epoch(1));
+    world.step(restored);
+    world.declare(&base());
+    assert_eq!(paths(&world, "a"), ["a", "a", "a"]);
+    let id = world.rollout().id.clone();
+    assert!(world.rollout().changes.is_empty());
+    for (index, cluster) in ["d1", "p1", "p2", "p3"].into_iter().enumerate() {
+        world.step(connect(
+            cluster,
+            index as u64 + 11,
+            AssignmentRef::default(),
+        ));
+    }
+    world.pass(20);
+    assert_eq!(
+        (world.rollout().id.as_str(), ended(&world).0),
+        (id.as_str(), State::Succeeded)
+    );
+    world.declare(&moved(&base()));
+    assert_eq!(
+        paths(&world, "a"),
+        ["ax", "a", "a"],
+        "and from then on by waves"
+    );
+}

@@ -1,0 +1,123 @@
+//! What the passing of time does by itself.
+
+use std::collections::BTreeSet;
+
+use flotilla_shared::id::{ClusterName, EnvironmentName};
+use jiff::{SignedDuration, Timestamp};
+
+use super::Fleet;
+use super::cluster::OFFLINE_AFTER;
+use super::environment::Pin;
+use super::event::Effect;
+
+impl Fleet {
+    /// Notes how late it is. What jumped, or passed while nobody was listening, is no time in which anybody
+    /// was healthy.
+    pub(super) fn pass(&mut self, now: Timestamp) {
+        let Some(last) = self.looked_at.replace(now) else {
+            return;
+        };
+        let passed = now.duration_since(last);
+        let lost = if passed.is_negative() {
+            passed
+        } else {
+            passed
+                .saturating_sub(OFFLINE_AFTER)
+                .max(SignedDuration::ZERO)
+        };
+        if lost.is_zero() {
+            return;
+        }
+        for cluster in self.clusters.values_mut() {
+            cluster.lose(lost);
+        }
+    }
+
+    /// Whether time alone may change something, so that ticks are worth their while.
+    #[must_use]
+    pub fn needs_ticks(&self) -> bool {
+        !self.dirty.is_empty() || !self.ticking().is_empty()
+    }
+
+    /// Environments in which time alone may change something.
+    fn ticking(&self) -> BTreeSet<EnvironmentName> {
+        let mut names = BTreeSet::new();
+        for environment in &self.spec.environments {
+            let running = self
+                .rollouts
+                .get(&environment.name)
+                .is_some_and(|rollout| !rollout.state.is_over());
+            let unproven = environment.gates.proof.is_some()
+                && environment.promotes_from.as_ref().is_some_and(|source| {
+                    let good = self
+                        .spec
+                        .environment(source)
+                        .map(|source| self.good(source));
+                    let state = self.environments.get(&environment.name);
+                    good.is_some_and(|good| {
+                        !good.is_empty()
+                            && !state.is_some_and(|state| {
+                                state.proven.iter().any(|proven| proven.commits == good)
+                            })
+                    })
+                });
+            if running || unproven || self.pins_expire(&environment.name) {
+                names.insert(environment.name.clone());
+            }
+        }
+        names
+    }
+
+    fn pins_expire(&self, environment: &EnvironmentName) -> bool {
+        let expires = |pin: &Pin| pin.expires_at.is_some();
+        let own = self
+            .environments
+            .get(environment)
+            .and_then(|state| state.pin.as_ref());
+        own.is_some_and(expires) || self.expiring_pins > 0
+    }
+
+    /// Looks again wherever time alone may change something, and ends pins whose time is over.
+    pub(super) fn tick(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let ticking = self.ticking();
+        self.dirty.extend(ticking);
+        let ended: Vec<ClusterName> = self
+            .clusters
+            .iter()
+            .filter(|(_, cluster)| self.expiring_pins > 0 && expired(&cluster.record.pin, now))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in ended {
+            if let Some(cluster) = self.clusters.get_mut(&name) {
+                cluster.record.pin = None;
+                effects.push(Effect::StoreCluster(
+                    name.clone(),
+                    Box::new(cluster.record.clone()),
+                ));
+            }
+            self.mark_dirty(&name);
+            self.touch(&name);
+            self.assign(&name, now, effects);
+            self.count_pins();
+        }
+        let mut ended = BTreeSet::new();
+        for (name, state) in &mut self.environments {
+            if expired(&state.pin, now) {
+                state.pin = None;
+                effects.push(Effect::StoreEnvironment(
+                    name.clone(),
+                    Box::new(state.clone()),
+                ));
+                ended.insert(name.clone());
+            }
+        }
+        if !ended.is_empty() {
+            self.touch_environments();
+            self.assign_later(|environment| ended.contains(&environment.name));
+        }
+    }
+}
+
+fn expired(pin: &Option<Pin>, now: Timestamp) -> bool {
+    pin.as_ref().is_some_and(|pin| !pin.holds(now))
+}
