@@ -8,12 +8,14 @@
 
 mod action;
 pub mod acts;
+mod admissions;
 mod assign;
-mod cluster;
 mod compare;
+mod declarations;
 mod declared;
 mod enrol;
 mod environment;
+mod environments;
 mod epoch;
 pub(crate) mod event;
 pub mod gates;
@@ -31,30 +33,33 @@ mod removed;
 mod rendered;
 mod restored;
 pub mod rollout;
+mod rollouts;
+mod roster;
 mod sessions;
 mod settle;
 mod shared;
+mod sources;
 mod specify;
 mod step;
 mod suspend;
 mod taking;
 mod time;
 mod trees;
+mod versions;
 
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flotilla_shared::id::{ClusterName, EnvironmentName, Epoch, RepositoryName};
-use flotilla_shared::revision::{BranchName, Commit};
+use flotilla_shared::revision::BranchName;
 use jiff::Timestamp;
 
 pub use action::{Action, ActionError, Subject, Taken};
-pub use cluster::{Cluster, Connection, Facts, OFFLINE_AFTER, Placed, Problem};
 pub use compare::{ClusterChange, EnvironmentChange, InForce};
 pub use enrol::NoCertificate;
 pub use environment::{
@@ -70,20 +75,18 @@ pub use identity::{Credential, IssuedCertificate, Lock};
 pub use merging::Merging;
 pub use removed::is_over;
 use rollout::Rollout;
+pub use roster::Clusters;
+pub use roster::cluster::{Cluster, Connection, Facts, Kept, OFFLINE_AFTER, Placed, Problem};
 pub use shared::Shared;
 
-use crate::enrolment::Uses;
-use crate::spec::{Spec, Specification};
-
-/// Clusters by name, each shared with earlier states of the fleet until it changes.
-pub type Clusters = BTreeMap<ClusterName, Shared<Cluster>>;
-
-/// The clusters of an environment, with wave and place within it.
-type Members = BTreeMap<ClusterName, (usize, Arc<str>)>;
-
-/// Assignments worked out in one step: as many as take a few milliseconds, so that no agent and no
-/// person waits for ten thousand others.
-const BATCH: usize = 500;
+use crate::spec::Spec;
+use admissions::Admissions;
+use declarations::Declarations;
+use environments::Environments;
+use rollouts::Rollouts;
+use roster::{Roster, cluster};
+use sources::Sources;
+use versions::Versions;
 
 /// Everything the hub knows.
 #[derive(Debug, Clone, Default)]
@@ -91,51 +94,15 @@ pub struct Fleet {
     epoch: Epoch,
     /// When the epoch was raised; none: it is the first.
     epoch_since: Option<Timestamp>,
-    spec: Arc<Spec>,
-    /// What the fleet file says of each environment, by its digest.
-    declared: BTreeMap<EnvironmentName, (Commit, Arc<Specification>)>,
-    /// Specifications that are in force, on their way, or were before what is on its way.
-    specifications: BTreeMap<Commit, Arc<Specification>>,
-    heads: Heads,
-    clusters: Clusters,
-    environments: BTreeMap<EnvironmentName, EnvironmentState>,
-    /// The last rollout of each environment, over or not.
-    rollouts: BTreeMap<EnvironmentName, Rollout>,
-    /// The last answers of external checks.
-    checks: BTreeMap<(EnvironmentName, String), CheckResult>,
-    /// Environments in which something happened since they were settled.
-    dirty: BTreeSet<EnvironmentName>,
-    /// Worked out again after membership changed.
-    members: BTreeMap<EnvironmentName, Arc<Members>>,
-    /// Pushes that were announced and not yet seen.
-    hints: BTreeMap<RepositoryName, Timestamp>,
-    /// What commits hold, where it was read.
-    trees: trees::Trees,
-    /// What they say of themselves, likewise.
-    headings: headings::Headings,
-    /// What pull requests of promotions wait for, likewise.
-    mergings: merging::Mergings,
-    /// Clusters whose assignment is to be worked out anew, a turn at a time.
-    due: BTreeSet<ClusterName>,
-    /// How many of them are a turn.
-    batch: usize,
-    /// What the clusters of each environment were given last while no rollout ran.
-    followed: BTreeMap<EnvironmentName, settle::Followed>,
+    declarations: Declarations,
+    sources: Sources,
+    clusters: Roster,
+    admissions: Admissions,
+    versions: Versions,
+    environments: Environments,
+    rollouts: Rollouts,
     /// When anything was looked at last.
     looked_at: Option<Timestamp>,
-    /// Clusters whose pin ends by itself.
-    expiring_pins: usize,
-    /// Grows with each visible change; each cluster remembers its last one.
-    version: u64,
-    environments_version: u64,
-    /// SHA-256 of the certificate that signs agents' certificates.
-    issuer: String,
-    /// The last certificate's number under each name that was given up.
-    retired: BTreeMap<ClusterName, u64>,
-    /// What became of join tokens a moment ago.
-    token_uses: Uses,
-    /// Newcomers that were refused a name, by name and key.
-    refused: BTreeSet<(ClusterName, String)>,
 }
 
 /// Where a cluster belongs: the fleet file wins over its record.
@@ -148,13 +115,25 @@ fn place<'a>(
     declared.or_else(|| record?.environment.as_ref())
 }
 
+/// A cluster's labels: its record's, with the fleet file's over them.
+fn labels(
+    spec: &Spec,
+    name: &ClusterName,
+    record: Option<&ClusterRecord>,
+) -> BTreeMap<String, String> {
+    let mut labels = record.map(|one| one.labels.clone()).unwrap_or_default();
+    if let Some(declared) = spec.clusters.get(name) {
+        labels.extend(declared.labels.clone());
+    }
+    labels
+}
+
 impl Fleet {
     /// An empty fleet of an epoch.
     #[must_use]
     pub fn new(epoch: Epoch) -> Self {
         Self {
             epoch,
-            batch: BATCH,
             ..Self::default()
         }
     }
@@ -168,106 +147,139 @@ impl Fleet {
     /// What was declared.
     #[must_use]
     pub fn spec(&self) -> &Arc<Spec> {
-        &self.spec
+        self.declarations.spec()
     }
 
     /// Branch heads.
     #[must_use]
     pub fn heads(&self) -> &Heads {
-        &self.heads
+        self.sources.branches.all()
     }
 
     /// The head of an environment's branch in a repository.
     #[must_use]
     pub fn head(&self, repository: &RepositoryName, branch: &BranchName) -> Option<&Head> {
-        self.heads.get(&(repository.clone(), branch.clone()))
+        self.sources.branches.get(repository, branch)
     }
 
     /// All clusters by name.
     #[must_use]
     pub fn clusters(&self) -> &Clusters {
-        &self.clusters
+        self.clusters.all()
     }
 
     /// What was decided about each environment.
     #[must_use]
     pub fn environments(&self) -> &BTreeMap<EnvironmentName, EnvironmentState> {
-        &self.environments
+        self.environments.all()
     }
 
     /// The last rollout of each environment, over or not.
     #[must_use]
     pub fn rollouts(&self) -> &BTreeMap<EnvironmentName, Rollout> {
-        &self.rollouts
+        self.rollouts.all()
     }
 
     /// Where a cluster belongs: the fleet file wins over its record.
     #[must_use]
     pub fn environment_of(&self, name: &ClusterName) -> Option<EnvironmentName> {
-        let record = self.clusters.get(name).map(|cluster| &cluster.record);
-        place(&self.spec, name, record).cloned()
+        place(self.spec(), name, self.record_of(name)).cloned()
     }
 
     /// A cluster's labels: its record's, with the fleet file's over them.
     #[must_use]
     pub fn labels_of(&self, name: &ClusterName) -> BTreeMap<String, String> {
-        let mut labels = self
-            .clusters
-            .get(name)
-            .map(|cluster| cluster.record.labels.clone())
-            .unwrap_or_default();
-        if let Some(declared) = self.spec.clusters.get(name) {
-            labels.extend(declared.labels.clone());
-        }
-        labels
+        labels(self.spec(), name, self.record_of(name))
+    }
+
+    fn record_of(&self, name: &ClusterName) -> Option<&ClusterRecord> {
+        self.clusters.get(name).map(|cluster| &*cluster.record)
     }
 
     /// Grows with each visible change.
     #[must_use]
     pub fn version(&self) -> u64 {
-        self.version
+        self.versions.newest()
     }
 
     /// The version of the last change of any environment or branch.
     #[must_use]
     pub fn environments_version(&self) -> u64 {
-        self.environments_version
+        self.versions.of_environments()
     }
 
     /// Takes over from a later state of the fleet who is there, which no store keeps.
     pub fn hear(&mut self, later: &Self) {
-        for (name, cluster) in &mut self.clusters {
-            if let Some(other) = later.clusters.get(name)
-                && !cluster.hears(other)
-            {
-                cluster.hear(other);
-            }
-        }
-    }
-
-    fn touch(&mut self, name: &ClusterName) {
-        self.version += 1;
-        let version = self.version;
-        if let Some(cluster) = self.clusters.get_mut(name) {
-            cluster.version = version;
-        }
+        self.clusters.hear(&later.clusters);
     }
 
     /// Something happened to a cluster: its environment's rollout has to look.
     fn mark_dirty(&mut self, name: &ClusterName) {
-        self.dirty.extend(self.environment_of(name));
+        self.environments.mark_dirty(self.environment_of(name));
     }
 
-    fn count_pins(&mut self) {
-        let pins = self
-            .clusters
-            .values()
-            .filter_map(|one| one.record.pin.as_ref());
-        self.expiring_pins = pins.filter(|pin| pin.expires_at.is_some()).count();
+    /// The cluster, if this is its present stream, to note what its agent says: people are shown it, and its
+    /// environment's rollout has to look.
+    fn heard(&mut self, name: &ClusterName, session: SessionId) -> Option<&mut Cluster> {
+        if !self.clusters.is_live(name, session) {
+            return None;
+        }
+        self.mark_dirty(name);
+        self.clusters.change(name, &mut self.versions)
+    }
+
+    /// Changes a cluster's record, with all that hangs on it.
+    fn change_record(
+        &mut self,
+        name: &ClusterName,
+        effects: &mut Vec<Effect>,
+        change: impl FnOnce(&mut ClusterRecord),
+    ) {
+        let before = self.environment_of(name);
+        let versions = &mut self.versions;
+        let found = self.clusters.change_record(name, versions, effects, change);
+        let Some(found) = found else { return };
+        if found.moves {
+            self.declarations.clusters_changed(&self.clusters);
+        }
+        if found.matters {
+            self.environments.mark_dirty(before);
+            self.mark_dirty(name);
+            self.versions.raise_environments();
+        }
+    }
+
+    /// Likewise of a cluster that may be new.
+    fn put_record(
+        &mut self,
+        name: &ClusterName,
+        effects: &mut Vec<Effect>,
+        change: impl FnOnce(&mut ClusterRecord),
+    ) {
+        self.mark_dirty(name);
+        let versions = &mut self.versions;
+        self.clusters.put_record(name, versions, effects, change);
+        self.declarations.clusters_changed(&self.clusters);
+        self.mark_dirty(name);
+        self.versions.raise_environments();
+    }
+
+    /// Somebody decides something about an environment. What is said of it: its rollout.
+    fn decide(
+        &mut self,
+        name: &EnvironmentName,
+        effects: &mut Vec<Effect>,
+        decide: impl FnOnce(&mut EnvironmentState),
+    ) -> String {
+        let versions = &mut self.versions;
+        self.environments.decide(name, versions, effects, decide);
+        let rollout = self.rollouts.get(name);
+        rollout
+            .map(|rollout| rollout.id.clone())
+            .unwrap_or_default()
     }
 
     fn touch_environments(&mut self) {
-        self.version += 1;
-        self.environments_version = self.version;
+        self.versions.raise_environments();
     }
 }

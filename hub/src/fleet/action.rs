@@ -237,17 +237,19 @@ impl Fleet {
         Ok(match action {
             Action::Pause(name) => {
                 self.strategy(name)?;
-                self.environments.entry(name.clone()).or_default().paused = Some(mark.clone());
-                self.touched(name, effects)
+                self.decide(name, effects, |state| state.paused = Some(mark.clone()))
             }
             Action::Resume(name) => {
                 self.known(name)?;
-                let state = self.environments.entry(name.clone()).or_default();
-                if state.paused.take().is_none() & state.hold.take().is_none() {
+                let state = self.environments.get(name);
+                if state.is_none_or(|state| state.paused.is_none() && state.hold.is_none()) {
                     let text = format!("{name} is neither paused nor held");
                     return Err(ActionError::Nothing(text));
                 }
-                self.touched(name, effects)
+                self.decide(name, effects, |state| {
+                    state.paused = None;
+                    state.hold = None;
+                })
             }
             Action::Retry(name) => self.retry(name, now, effects)?,
             Action::Abort(name) => self.abort(name, mark, now, effects)?,
@@ -261,7 +263,7 @@ impl Fleet {
             } => {
                 let commits = self.pinned_commits(subject, commit.as_ref(), repository.as_ref())?;
                 let unproven = commit.is_some() && self.is_unproven(subject, &commits);
-                let text = self.admit_pin(subject, &commits, unproven.then_some(*admin), mark)?;
+                let text = Self::admit_pin(subject, &commits, unproven.then_some(*admin))?;
                 let pin = Pin {
                     commits,
                     mark: mark.clone(),
@@ -343,12 +345,12 @@ impl Fleet {
     }
 
     pub(super) fn known(&self, name: &EnvironmentName) -> Result<(), ActionError> {
-        match self.spec.environment(name) {
+        match self.spec().environment(name) {
             Some(_) => Ok(()),
             None => Err(ActionError::NoEnvironment(missing(
                 "environment",
                 name.as_str(),
-                self.spec.environment_names(),
+                self.spec().environment_names(),
             ))),
         }
     }
@@ -360,20 +362,9 @@ impl Fleet {
 
     fn strategy(&self, name: &EnvironmentName) -> Result<&Strategy, ActionError> {
         self.known(name)?;
-        self.spec
+        self.spec()
             .environment(name)
             .and_then(|environment| environment.strategy.as_ref())
             .ok_or_else(|| ActionError::NoStrategy(name.clone()))
-    }
-
-    fn touched(&mut self, name: &EnvironmentName, effects: &mut Vec<Effect>) -> String {
-        let state = self.environments.get(name).cloned().unwrap_or_default();
-        effects.push(Effect::StoreEnvironment(name.clone(), Box::new(state)));
-        self.dirty.insert(name.clone());
-        self.touch_environments();
-        self.rollouts
-            .get(name)
-            .map(|rollout| rollout.id.clone())
-            .unwrap_or_default()
     }
 }

@@ -20,46 +20,27 @@ impl Fleet {
     /// then each goes on with the assignment it has, and is not counted as current.
     #[must_use]
     pub fn has_due(&self) -> bool {
-        !self.due.is_empty()
+        self.clusters.has_due()
     }
 
     /// Marks clusters of some environments for it.
     pub(super) fn assign_later(&mut self, mut whose: impl FnMut(&Environment) -> bool) {
-        let spec = std::sync::Arc::clone(&self.spec);
+        let spec = self.declarations.spec();
         let environments: BTreeSet<_> = spec
             .environments
             .iter()
             .filter(|environment| whose(environment))
             .map(|environment| &environment.name)
             .collect();
-        let marked = self.clusters.iter_mut().filter_map(|(name, cluster)| {
-            let environment = place(&spec, name, Some(&cluster.record))?;
-            if !environments.contains(environment) {
-                return None;
-            }
-            cluster.due = true;
-            Some(name.clone())
+        self.clusters.mark_due_where(|name, record| {
+            let environment = place(spec, name, Some(record));
+            environment.is_some_and(|one| environments.contains(one))
         });
-        let mut marked: BTreeSet<ClusterName> = marked.collect();
-        self.due.append(&mut marked);
-    }
-
-    /// Marks clusters for it.
-    pub(super) fn assign_again(&mut self, mut names: BTreeSet<ClusterName>) {
-        for name in &names {
-            if let Some(cluster) = self.clusters.get_mut(name) {
-                cluster.due = true;
-            }
-        }
-        self.due.append(&mut names);
     }
 
     /// Has a turn at those that are marked.
     pub(super) fn assign_due(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        for _ in 0..self.batch {
-            let Some(name) = self.due.pop_first() else {
-                return;
-            };
+        for name in self.clusters.next_due() {
             self.assign(&name, now, effects);
         }
     }
@@ -71,15 +52,14 @@ impl Fleet {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) -> bool {
-        let Some(cluster) = self.clusters.get_mut(name) else {
+        let Some(cluster) = self.clusters.no_longer_due(name) else {
             return false;
         };
-        cluster.due = false;
         if cluster.record.pending.is_some() || cluster.record.credential.locked.is_some() {
             return false;
         }
         let (previous, floor) = (cluster.assigned.clone(), cluster.floor);
-        let spec = std::sync::Arc::clone(&self.spec);
+        let spec = std::sync::Arc::clone(self.spec());
         let environment_name = self.environment_of(name);
         let environment = environment_name
             .as_ref()
@@ -110,7 +90,7 @@ impl Fleet {
         if !tombstones.is_empty() {
             required_features.push("tombstones".to_owned());
         }
-        let record = self.clusters.get(name).map(|cluster| &cluster.record);
+        let record = self.record_of(name);
         let next = Assignment {
             epoch: self.epoch,
             generation: Generation(floor.saturating_add(1)),
@@ -124,14 +104,14 @@ impl Fleet {
             suspended: record.is_some_and(|record| record.suspended.is_some()),
             approvals: self.approvals(name, environment, now),
         };
-        let changed_placement = self.clusters.get_mut(name).is_some_and(|cluster| {
+        let changed_placement = self.clusters.note(name).is_some_and(|cluster| {
             if let Declares::As(revision, _) = &plan.specification {
                 cluster.specified = Some(revision.clone());
             }
             std::mem::replace(&mut cluster.placed, placed.clone()) != placed
         });
         if changed_placement {
-            self.touch(name);
+            self.clusters.change(name, &mut self.versions);
         }
         self.give(name, next, now, effects)
     }
@@ -169,12 +149,11 @@ impl Fleet {
             return false;
         };
         let decoded = std::sync::Arc::new(decoded);
-        if let Some(cluster) = self.clusters.get_mut(name) {
+        if let Some(cluster) = self.clusters.change(name, &mut self.versions) {
             cluster.assigned = Some(decoded.clone());
             cluster.refusal = None;
             cluster.note_current(now);
         }
-        self.touch(name);
         self.touch_environments();
         effects.push(Effect::StoreAssignment(
             name.clone(),
@@ -188,7 +167,7 @@ impl Fleet {
     /// something newer.
     pub(super) fn offer(&mut self, name: &ClusterName, effects: &mut Vec<Effect>) {
         let epoch = self.epoch;
-        let Some(cluster) = self.clusters.get_mut(name) else {
+        let Some(cluster) = self.clusters.get(name) else {
             return;
         };
         let (Some((session, _)), Some(assigned)) = (cluster.session, cluster.assigned.clone())
@@ -208,8 +187,9 @@ impl Fleet {
                  was the hub restored from a backup? Raise its epoch",
                 cluster.accepted.epoch, cluster.accepted.generation, ours.epoch, ours.generation
             );
-            cluster.refusal = Some((Reason::AgentAhead, text));
-            self.touch(name);
+            if let Some(cluster) = self.clusters.change(name, &mut self.versions) {
+                cluster.refusal = Some((Reason::AgentAhead, text));
+            }
             return;
         }
         effects.push(Effect::Send(name.clone(), session, assigned));
@@ -234,7 +214,7 @@ impl Fleet {
         let here = (name, environment);
         let current = self.labels_of(name);
         let stays = |app: &ApplicationName| {
-            self.spec
+            self.spec()
                 .applications
                 .get(app)
                 .is_some_and(|one| one.placement.matches(name, &environment.name, &current))
@@ -408,7 +388,7 @@ applications: [{name: web, repository: fleet, path: web}]
     fn a_commit_for_many_clusters_holds_nobody_else_up() {
         let now = Timestamp::UNIX_EPOCH;
         let mut fleet = Fleet::new(Epoch(1));
-        fleet.batch = 3;
+        fleet.clusters.work_out_at_once(3);
         let spec = std::sync::Arc::new(spec::parse("f", FILE).unwrap());
         fleet.step(Event::SpecChanged(spec), now);
         for index in 0..8 {
@@ -423,12 +403,12 @@ applications: [{name: web, repository: fleet, path: web}]
         assert_eq!(sends(&fleet.step(heads(1), now)), 3);
         assert!(fleet.has_due());
         let late = fleet.clusters()[&name(7)].clone();
-        assert!(late.due, "and so not current, whatever its agent said");
+        assert!(late.is_due(), "and so not current, whatever its agent said");
         // Somebody else has their say in between, at once and for good.
         let hello = Hello::default();
         let said = fleet.absorb(Event::Connected(name(7), SessionId(100), hello), now);
         assert_eq!(sends(&said), 1);
-        assert!(!fleet.clusters()[&name(7)].due);
+        assert!(!fleet.clusters()[&name(7)].is_due());
         assert_eq!(sends(&fleet.settle(now)), 3);
         // A newer commit meanwhile: whoever has not had their turn gets that one only.
         let mut effects = fleet.step(heads(2), now);

@@ -69,7 +69,7 @@ impl Fleet {
             Some((name.clone(), specification))
         });
         let mut specifications: BTreeMap<_, _> = kept.collect();
-        for (name, (_, declared)) in &self.declared {
+        for (name, (_, declared)) in self.declarations.present() {
             // Nothing was ever in force there.
             let declared = || Arc::clone(declared);
             specifications.entry(name.clone()).or_insert_with(declared);
@@ -79,7 +79,7 @@ impl Fleet {
         let clusters = self.clusters.iter();
         let clusters = clusters.filter(|(_, cluster)| cluster.record.pending.is_none());
         InForce {
-            spec: Arc::clone(&self.spec),
+            spec: Arc::clone(self.spec()),
             specifications,
             rollouts: rollouts
                 .map(|one| (one.environment.clone(), one.id.clone()))

@@ -15,16 +15,14 @@ impl Fleet {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
-        let before = std::mem::replace(&mut self.spec, spec);
-        self.keep_trees(&before);
-        self.keep_headings(&before);
-        self.members.clear();
-        self.declare();
+        let before = self.declarations.replace(spec, &self.clusters);
+        self.sources.forget(&before, self.declarations.spec());
         self.adopt(now, effects);
-        self.dirty
-            .extend(self.spec.environments.iter().map(|one| one.name.clone()));
+        let all = self.declarations.spec().environments.iter();
+        self.environments
+            .mark_dirty(all.map(|one| one.name.clone()));
         // Those that are gone have rollouts to end.
-        self.dirty.extend(self.rollouts.keys().cloned());
+        self.environments.mark_dirty(self.rollouts.keys().cloned());
         self.touch_environments();
         self.assign_later(|_| true);
     }
@@ -32,7 +30,7 @@ impl Fleet {
     /// An environment that is given a strategy begins from what its clusters run, not from nothing:
     /// that is what was noted while it had none, or the heads of a store older than strategies.
     fn adopt(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        let spec = std::sync::Arc::clone(&self.spec);
+        let spec = Arc::clone(self.spec());
         for environment in &spec.environments {
             if environment.strategy.is_none() || self.environments.contains_key(&environment.name) {
                 continue;
@@ -43,13 +41,10 @@ impl Fleet {
             });
             let heads = self.head_commits(environment);
             if runs && !heads.is_empty() {
-                let state = self
-                    .environments
-                    .entry(environment.name.clone())
-                    .or_default();
-                state.approve(heads, String::new(), self.epoch.0, now);
-                let state = Box::new(state.clone());
-                effects.push(Effect::StoreEnvironment(environment.name.clone(), state));
+                let epoch = self.epoch.0;
+                self.decide(&environment.name, effects, |state| {
+                    state.approve(heads, String::new(), epoch, now);
+                });
             }
         }
     }

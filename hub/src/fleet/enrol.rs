@@ -7,9 +7,6 @@ use jiff::Timestamp;
 use super::{AuditEntry, ClusterRecord, Effect, Fleet, IssuedCertificate, Lock};
 use crate::enrolment::{self, Admission, Attempt, Redeemer, Refusal, Token};
 
-/// Refused newcomers that are remembered, so that one who asks again and again is one audit entry.
-const MAX_REFUSED: usize = 1024;
-
 /// Why a certificate is not given.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoCertificate {
@@ -37,11 +34,11 @@ impl Fleet {
         token: Option<Token>,
         now: Timestamp,
     ) -> (Result<Admission, Refusal>, Vec<Effect>) {
-        let token = token.map(|token| self.token_uses.current(token));
+        let token = token.map(|token| self.admissions.current(token));
         let name = &attempt.name;
-        let holder = self.clusters.get(name).map(|cluster| &cluster.record);
+        let holder = self.record_of(name);
         let namesake = self.namesake(name, &attempt.uid);
-        let declared = self.spec.clusters.contains_key(name);
+        let declared = self.spec().clusters.contains_key(name);
         let judged = enrolment::judge(attempt, token.as_ref(), holder, namesake, declared, now);
         let mut effects = Vec::new();
         match (&judged, token) {
@@ -70,11 +67,10 @@ impl Fleet {
             cluster: name.clone(),
             key: attempt.key.clone(),
         };
-        self.token_uses.redeemed(&token.id, redeemer.clone());
-        effects.push(Effect::RedeemToken(token.id.clone(), redeemer));
+        self.admissions.redeem(&token.id, redeemer, effects);
         let mut record = record.clone();
         // Certificates of a cluster that had this name before are not its own.
-        let former = self.retired.get(name).copied().unwrap_or_default();
+        let former = self.admissions.former(name);
         record.credential.former = former;
         record.credential.issued = former;
         let environment = record.environment.as_ref().map(ToString::to_string);
@@ -91,12 +87,7 @@ impl Fleet {
             detail: format!("key {}, token {}: {waits}", attempt.key, token.id),
             ..AuditEntry::default()
         }));
-        self.clusters.entry(name.clone()).or_default().record = record.clone();
-        self.membership_changed();
-        self.mark_dirty(name);
-        self.touch(name);
-        self.touch_environments();
-        effects.push(Effect::StoreCluster(name.clone(), Box::new(record)));
+        self.put_record(name, effects, |present| *present = record);
         self.assign(name, now, effects);
     }
 
@@ -109,8 +100,7 @@ impl Fleet {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
-        let tried = (attempt.name.clone(), attempt.key.clone());
-        if self.refused.len() >= MAX_REFUSED || !self.refused.insert(tried) {
+        if !self.admissions.refuse(&attempt.name, &attempt.key) {
             return;
         }
         let mut clusters = vec![attempt.name.to_string()];
@@ -162,8 +152,9 @@ impl Fleet {
 
     /// A person revokes a token.
     pub fn revoke_token(&mut self, id: &str, now: Timestamp) -> Vec<Effect> {
-        self.token_uses.revoked(id, now);
-        vec![Effect::RevokeToken(id.to_owned(), now)]
+        let mut effects = Vec::new();
+        self.admissions.revoke(id, now, &mut effects);
+        effects
     }
 
     /// A cluster was enrolled, accepted or changed.
@@ -174,24 +165,19 @@ impl Fleet {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
-        self.mark_dirty(name);
-        let cluster = self.clusters.entry(name.clone()).or_default();
-        // What a person said of it ends by another word, not by an enrolment.
-        record.pin = cluster.record.pin.take();
-        record.suspended = cluster.record.suspended.take();
-        record.let_go = cluster.record.let_go;
-        // Likewise certificates: what was issued meanwhile is not forgotten.
-        record.credential = std::mem::take(&mut cluster.record.credential);
-        if let (Some(key), None) = (cluster.record.pending.take(), &record.pending) {
-            // Accepted: the name is the key's that waited.
-            record.credential.key = key;
-        }
-        cluster.record = record.clone();
-        self.membership_changed();
-        self.mark_dirty(name);
-        self.touch(name);
-        self.touch_environments();
-        effects.push(Effect::StoreCluster(name.clone(), Box::new(record)));
+        self.put_record(name, effects, |present| {
+            // What a person said of it ends by another word, not by an enrolment.
+            record.pin = present.pin.take();
+            record.suspended = present.suspended.take();
+            record.let_go = present.let_go;
+            // Likewise certificates: what was issued meanwhile is not forgotten.
+            record.credential = std::mem::take(&mut present.credential);
+            if let (Some(key), None) = (present.pending.take(), &record.pending) {
+                // Accepted: the name is the key's that waited.
+                record.credential.key = key;
+            }
+            *present = record;
+        });
         self.assign(name, now, effects);
     }
 
@@ -200,7 +186,7 @@ impl Fleet {
         self.mark_dirty(&name);
         self.retire(&name, effects);
         let removed = self.clusters.remove(&name);
-        self.membership_changed();
+        self.declarations.clusters_changed(&self.clusters);
         let Some(cluster) = removed else { return };
         if let Some((session, _)) = cluster.session {
             let text = "the cluster was removed from the fleet; its objects stay".to_owned();
@@ -218,10 +204,6 @@ impl Fleet {
         };
         let credential = &cluster.record.credential;
         let counter = credential.issued.max(credential.shown);
-        self.refused.retain(|(refused, _)| refused != name);
-        if counter > 0 {
-            self.retired.insert(name.clone(), counter);
-            effects.push(Effect::Retire(name.clone(), counter));
-        }
+        self.admissions.retire(name, counter, effects);
     }
 }

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use super::Fleet;
 use super::cluster::{Cluster, Placed};
 use super::environment::{EnvironmentState, Pin};
+use super::event::Effect;
 use super::plan::Plan;
 use super::removed::is_over;
 use super::rollout::{Commits, Rollout, State};
@@ -130,10 +131,10 @@ impl Fleet {
         }
         if environment.strategy.is_none() {
             let pushed = |repository| {
-                let head = (repository, environment.branch.clone());
-                self.heads.get(&head).is_some_and(|head| head.moved)
+                let head = self.head(repository, &environment.branch);
+                head.is_some_and(|head| head.moved)
             };
-            return plan.commits.keys().cloned().any(pushed);
+            return plan.commits.keys().any(pushed);
         }
         let rollout = self.rollouts.get(&environment.name);
         let running = rollout.is_some_and(|rollout| {
@@ -145,25 +146,26 @@ impl Fleet {
 
     /// Shows that a cluster is held; an empty text is no news for anybody.
     pub(super) fn hold(&mut self, name: &ClusterName, why: String) {
-        let Some(cluster) = self.clusters.get_mut(name) else {
-            return;
-        };
         let why = Some((Reason::HeldAfterRestore, why)).filter(|(_, text)| !text.is_empty());
-        if why.is_some() && cluster.refusal != why {
+        let known = self.clusters.get(name).map(|cluster| &cluster.refusal);
+        if why.is_none() || known == Some(&why) {
+            return;
+        }
+        if let Some(cluster) = self.clusters.change(name, &mut self.versions) {
             cluster.refusal = why;
-            self.touch(name);
             self.touch_environments();
         }
     }
 
-    /// A person lets a cluster go that is held; its record is to be stored. False: it was not.
-    pub(super) fn let_go(&mut self, name: &ClusterName) -> bool {
+    /// A person lets a cluster go that is held. False: it was not.
+    pub(super) fn let_go(&mut self, name: &ClusterName, effects: &mut Vec<Effect>) -> bool {
         let held = self
             .clusters
             .get(name)
             .is_some_and(|cluster| self.is_unsettled(cluster));
-        if held && let Some(cluster) = self.clusters.get_mut(name) {
-            cluster.record.let_go = Some(self.epoch);
+        if held {
+            let epoch = self.epoch;
+            self.change_record(name, effects, |record| record.let_go = Some(epoch));
         }
         held
     }

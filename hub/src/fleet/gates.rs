@@ -238,8 +238,7 @@ impl Fleet {
         }
         let rollout = self.asking_for(&environment.name);
         for check in &rules.checks {
-            let key = (environment.name.clone(), check.name.clone());
-            let result = self.checks.get(&key);
+            let result = self.rollouts.answer(&environment.name, &check.name);
             // What was answered before a commit came says nothing of it.
             let fresh = result.filter(|result| {
                 now.duration_since(result.at).abs() <= FRESH && result.rollout == rollout
@@ -263,15 +262,14 @@ impl Fleet {
         check: String,
         result: CheckResult,
     ) {
-        self.checks.insert((environment.clone(), check), result);
-        self.dirty.insert(environment);
+        self.rollouts.answered(&environment, check, result);
+        self.environments.mark_dirty([environment]);
     }
 
     /// The rollout that external checks are asked for now; empty: none runs.
     #[must_use]
     pub fn asking_for(&self, environment: &EnvironmentName) -> &str {
-        let rollout = self.rollouts.get(environment);
-        let rollout = rollout.filter(|rollout| !rollout.state.is_over());
+        let rollout = self.rollouts.running(environment);
         rollout.map_or("", |rollout| rollout.id.as_str())
     }
 
@@ -301,7 +299,7 @@ impl Fleet {
             gate.at = Some(at);
             return vec![gate];
         }
-        let declared = self.spec.environment(source);
+        let declared = self.spec().environment(source);
         if declared.is_some_and(|source| !self.uses(source, repository)) {
             let text = format!(
                 "no application of {source} is from repository {repository}, so that {source} can never \
@@ -386,7 +384,7 @@ impl Fleet {
         repository: &RepositoryName,
         commit: &Commit,
     ) -> bool {
-        let Some(environment) = self.spec.environment(environment) else {
+        let Some(environment) = self.spec().environment(environment) else {
             return false;
         };
         let has = |all: &Commits| all.get(repository) == Some(commit);
@@ -404,7 +402,7 @@ impl Fleet {
         let assigned = cluster.assigned.as_ref();
         let assigned = assigned.map(|assigned| &assigned.assignment.applications);
         let missing = cluster.placed.keys().any(|name| {
-            let application = self.spec.applications.get(name);
+            let application = self.spec().applications.get(name);
             application.is_some_and(|one| one.repository == *repository)
                 && assigned.is_none_or(|assigned| !assigned.contains_key(name))
         });

@@ -16,11 +16,18 @@ const MAX_COMMITS: usize = 256;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Headings(BTreeMap<RepositoryName, BTreeMap<Commit, Heading>>);
 
+impl Headings {
+    /// Forgets all other repositories.
+    pub(super) fn keep_only(&mut self, is_kept: impl Fn(&RepositoryName) -> bool) {
+        self.0.retain(|name, _| is_kept(name));
+    }
+}
+
 impl Fleet {
     /// What a commit says of itself; none: it was not read.
     #[must_use]
     pub fn heading(&self, repository: &RepositoryName, commit: &Commit) -> Option<&Heading> {
-        self.headings.0.get(repository)?.get(commit)
+        self.sources.headings.0.get(repository)?.get(commit)
     }
 
     /// The commits of a repository that people are shown and that were not read.
@@ -42,11 +49,11 @@ impl Fleet {
                 wanted.push(commit.clone());
             }
         };
-        for environment in &self.spec.environments {
+        for environment in &self.spec().environments {
             let head = self.head(repository, &environment.branch);
             want(head.and_then(|head| head.commit.as_ref()));
         }
-        for environment in &self.spec.environments {
+        for environment in &self.spec().environments {
             want(self.good(environment).get(repository));
             let rollout = self.rollouts.get(&environment.name);
             want(rollout.and_then(|rollout| rollout.target.get(repository)));
@@ -61,20 +68,16 @@ impl Fleet {
         heading: Heading,
     ) {
         let wanted = self.wanted_headings(repository);
-        let known = self.headings.0.entry(repository.clone()).or_default();
+        let known = self
+            .sources
+            .headings
+            .0
+            .entry(repository.clone())
+            .or_default();
         known.retain(|commit, _| wanted.contains(commit));
         if wanted.contains(&commit) {
             known.insert(commit, heading);
             self.touch_environments();
         }
-    }
-
-    /// Forgets repositories that are not declared any more, and what was read elsewhere under their names.
-    pub(super) fn keep_headings(&mut self, before: &crate::spec::Spec) {
-        let spec = &self.spec;
-        self.headings.0.retain(|name, _| {
-            let now = spec.repositories.get(name).map(|one| &one.url);
-            now.is_some() && now == before.repositories.get(name).map(|one| &one.url)
-        });
     }
 }

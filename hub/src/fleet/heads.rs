@@ -31,25 +31,32 @@ pub struct Head {
 /// Heads by repository and branch.
 pub type Heads = BTreeMap<(RepositoryName, BranchName), Head>;
 
-impl Fleet {
-    pub(super) fn heads_restored(&mut self, heads: Vec<((RepositoryName, BranchName), Head)>) {
-        self.heads.extend(heads);
-        self.touch_environments();
+/// Branches with what was announced of them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Branches {
+    heads: Heads,
+    /// Pushes that were announced and not yet seen.
+    hints: BTreeMap<RepositoryName, Timestamp>,
+}
+
+impl Branches {
+    pub(super) const fn all(&self) -> &Heads {
+        &self.heads
     }
 
-    /// A push was announced: what the next look finds was there since then.
-    pub(super) fn hinted(&mut self, repository: RepositoryName, at: Timestamp) {
-        self.hints.insert(repository, at);
+    pub(super) fn get(&self, repository: &RepositoryName, branch: &BranchName) -> Option<&Head> {
+        self.heads.get(&(repository.clone(), branch.clone()))
     }
 
-    pub(super) fn heads_read(
+    /// Notes what a look found. The branches of which there is news.
+    fn read(
         &mut self,
         repository: &RepositoryName,
         asked: Vec<BranchName>,
         found: &BTreeMap<BranchName, Commit>,
         now: Timestamp,
         effects: &mut Vec<Effect>,
-    ) {
+    ) -> BTreeSet<BranchName> {
         let mut news = BTreeSet::new();
         // The push is what a person waits from, not our look at it.
         let hinted = self.hints.remove(repository);
@@ -89,19 +96,16 @@ impl Fleet {
                 news.insert(branch);
             }
         }
-        if !news.is_empty() {
-            self.dirty
-                .extend(self.spec.environments.iter().map(|one| one.name.clone()));
-            self.show_heads(&news);
-        }
+        news
     }
 
-    pub(super) fn heads_failed(
+    /// Notes why a look failed; what was found before stays. The branches of which that is news.
+    fn failed(
         &mut self,
         repository: &RepositoryName,
         asked: &[BranchName],
         problem: &(Reason, String),
-    ) {
+    ) -> BTreeSet<BranchName> {
         let mut news = BTreeSet::new();
         for branch in asked {
             let head = self
@@ -112,6 +116,46 @@ impl Fleet {
                 news.insert(branch.clone());
             }
         }
+        news
+    }
+}
+
+impl Fleet {
+    pub(super) fn heads_restored(&mut self, heads: Vec<((RepositoryName, BranchName), Head)>) {
+        self.sources.branches.heads.extend(heads);
+        self.touch_environments();
+    }
+
+    /// A push was announced: what the next look finds was there since then.
+    pub(super) fn hinted(&mut self, repository: RepositoryName, at: Timestamp) {
+        self.sources.branches.hints.insert(repository, at);
+    }
+
+    pub(super) fn heads_read(
+        &mut self,
+        repository: &RepositoryName,
+        asked: Vec<BranchName>,
+        found: &BTreeMap<BranchName, Commit>,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        let branches = &mut self.sources.branches;
+        let news = branches.read(repository, asked, found, now, effects);
+        if !news.is_empty() {
+            let all = self.declarations.spec().environments.iter();
+            self.environments
+                .mark_dirty(all.map(|one| one.name.clone()));
+            self.show_heads(&news);
+        }
+    }
+
+    pub(super) fn heads_failed(
+        &mut self,
+        repository: &RepositoryName,
+        asked: &[BranchName],
+        problem: &(Reason, String),
+    ) {
+        let news = self.sources.branches.failed(repository, asked, problem);
         if !news.is_empty() {
             self.show_heads(&news);
         }

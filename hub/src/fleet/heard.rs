@@ -23,7 +23,7 @@ impl Fleet {
         accepted: AssignmentRef,
         now: Timestamp,
     ) {
-        if let Some(cluster) = self.live(name, session) {
+        if let Some(cluster) = self.heard(name, session) {
             cluster.last_seen = Some(now);
             cluster.accepted = accepted;
             // An answer to something older than what is assigned now says nothing of it.
@@ -31,8 +31,6 @@ impl Fleet {
                 cluster.refusal = refusal;
             }
             cluster.note_current(now);
-            self.mark_dirty(name);
-            self.touch(name);
         }
     }
 
@@ -46,7 +44,7 @@ impl Fleet {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(cluster) = self.live(&name, session) else {
+        let Some(cluster) = self.heard(&name, session) else {
             return;
         };
         cluster.last_seen = Some(now);
@@ -66,11 +64,9 @@ impl Fleet {
         let unsettled = self.clusters.get(&name);
         if unsettled.is_some_and(|one| self.is_unsettled(one)) {
             // Only now is it known what it runs.
-            self.assign_again(BTreeSet::from([name.clone()]));
+            self.clusters.mark_due(BTreeSet::from([name.clone()]));
         }
         self.measure(&name, now, effects);
-        self.mark_dirty(&name);
-        self.touch(&name);
         self.touch_environments();
         effects.push(Effect::StoreReport(name, report, current_since));
     }
@@ -93,22 +89,17 @@ impl Fleet {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(cluster) = self.live(name, session) else {
+        if !self.clusters.is_live(name, session) {
+            return;
+        }
+        let Some(cluster) = self.clusters.note(name) else {
             return;
         };
         cluster.last_seen = Some(now);
         // It vouches for the report that is known, or for one that is to come.
-        if !report.is_none() && cluster.report_digest == report {
-            let first = cluster.vouched_at.replace(now).is_none();
-            let name = name.clone();
-            if first || self.is_asked(&name) {
-                self.mark_dirty(&name);
-            }
-        }
-        let Some(cluster) = self.live(name, session) else {
-            return;
-        };
-        if !report.is_none() && cluster.report_digest != report {
+        let vouches = !report.is_none() && cluster.report_digest == report;
+        let is_first = vouches && cluster.vouched_at.replace(now).is_none();
+        if !report.is_none() && !vouches {
             effects.push(Effect::RequestReport(name.clone(), session));
         }
         // A lost assignment heals here: the agent says what it runs on, and it is not what it should.
@@ -117,11 +108,13 @@ impl Fleet {
         let refused = cluster.refusal.as_ref().map(|(reason, _)| *reason);
         let passes = matches!(refused, None | Some(Reason::LedgerUnavailable));
         let lost = passes && cluster.assigned_ref() != accepted;
-        if cluster.accepted != accepted {
+        let is_news = cluster.accepted != accepted;
+        if is_first || (vouches && self.is_asked(name)) {
+            self.mark_dirty(name);
+        }
+        if is_news && let Some(cluster) = self.heard(name, session) {
             cluster.accepted = accepted;
             cluster.note_current(now);
-            self.mark_dirty(name);
-            self.touch(name);
         }
         if lost {
             self.offer(name, effects);
@@ -154,7 +147,7 @@ impl Fleet {
             .max();
         let environment = assigned.assignment.environment.clone();
         let issued = assigned.assignment.issued_at;
-        let Some(cluster) = self.clusters.get_mut(name) else {
+        let Some(cluster) = self.clusters.note(name) else {
             return;
         };
         // An assignment older than the push was not made for it.

@@ -33,7 +33,7 @@ impl Fleet {
         if rollout.state.is_over() {
             return None;
         }
-        let environment = self.spec.environment(&rollout.environment);
+        let environment = self.spec().environment(&rollout.environment);
         let strategy = rollout
             .strategy
             .as_deref()
@@ -57,7 +57,7 @@ impl Fleet {
     /// and again.
     #[must_use]
     pub fn closed_gates(&self, rollout: &Rollout, now: Timestamp) -> Vec<Gate> {
-        let environment = self.spec.environment(&rollout.environment);
+        let environment = self.spec().environment(&rollout.environment);
         let Some(environment) = environment.filter(|_| !rollout.state.is_over()) else {
             return Vec::new();
         };

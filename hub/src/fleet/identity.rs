@@ -96,7 +96,7 @@ impl Fleet {
     /// SHA-256 of the certificate that signs now; empty: not known, or nothing is signed here.
     #[must_use]
     pub fn issuer(&self) -> &str {
-        &self.issuer
+        self.admissions.issuer()
     }
 
     /// The cluster that the hub knows by a key.
@@ -128,16 +128,13 @@ impl Fleet {
         certificate: IssuedCertificate,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(cluster) = self.clusters.get_mut(name) else {
-            return;
-        };
-        let record = &mut cluster.record;
-        record.credential.issued = record.credential.issued.max(certificate.counter);
-        record.credential.issuer = certificate.issuer;
-        record.credential.key = certificate.key;
-        record.certificate_expires_at = Some(certificate.expires_at);
-        effects.push(Effect::StoreCluster(name.clone(), Box::new(record.clone())));
-        self.touch(name);
+        self.change_record(name, effects, |record| {
+            let credential = &mut record.credential;
+            credential.issued = credential.issued.max(certificate.counter);
+            credential.issuer = certificate.issuer;
+            credential.key = certificate.key;
+            record.certificate_expires_at = Some(certificate.expires_at);
+        });
     }
 
     /// Notes which certificate a stream was opened with. False: the identity is in use twice.
@@ -149,28 +146,26 @@ impl Fleet {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) -> bool {
-        let Some(cluster) = self.clusters.get_mut(name) else {
+        let Some(record) = self.record_of(name) else {
             return false;
         };
-        let record = &mut cluster.record;
         let judged = record.credential.judge(counter, &record.cluster_uid, uid);
         if let Err(why) = judged {
             self.lock(name, why, now, effects);
             return false;
         }
-        let mut changed = false;
-        if counter > record.credential.shown {
-            record.credential.shown = counter;
-            // A hub that was restored from a backup does not know what it issued since.
-            record.credential.issued = record.credential.issued.max(counter);
-            changed = true;
-        }
-        if record.cluster_uid.is_empty() && !uid.is_empty() {
-            uid.clone_into(&mut record.cluster_uid);
-            changed = true;
-        }
-        if changed {
-            effects.push(Effect::StoreCluster(name.clone(), Box::new(record.clone())));
+        let is_newer = counter > record.credential.shown;
+        let is_found = record.cluster_uid.is_empty() && !uid.is_empty();
+        if is_newer || is_found {
+            self.change_record(name, effects, |record| {
+                let credential = &mut record.credential;
+                credential.shown = credential.shown.max(counter);
+                // A hub that was restored from a backup does not know what it issued since.
+                credential.issued = credential.issued.max(credential.shown);
+                if is_found {
+                    uid.clone_into(&mut record.cluster_uid);
+                }
+            });
         }
         true
     }
@@ -183,20 +178,17 @@ impl Fleet {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(cluster) = self.clusters.get_mut(name) else {
-            return;
-        };
-        if cluster.record.credential.locked.is_some() {
+        let record = self.record_of(name);
+        if record.is_none_or(|record| record.credential.locked.is_some()) {
             return;
         }
-        cluster.record.credential.locked = Some(Lock {
+        let lock = Lock {
             at: now,
             why: why.clone(),
+        };
+        self.change_record(name, effects, |record| {
+            record.credential.locked = Some(lock)
         });
-        effects.push(Effect::StoreCluster(
-            name.clone(),
-            Box::new(cluster.record.clone()),
-        ));
         effects.push(Effect::Audit(super::AuditEntry {
             at: now,
             actor: "hub".to_owned(),
@@ -209,28 +201,19 @@ impl Fleet {
             detail: why,
             ..super::AuditEntry::default()
         }));
-        self.mark_dirty(name);
-        self.touch(name);
     }
 
     pub(super) fn unlock(&mut self, name: &ClusterName, now: Timestamp, effects: &mut Vec<Effect>) {
-        let Some(cluster) = self.clusters.get_mut(name) else {
-            return;
-        };
-        if cluster.record.credential.locked.take().is_some() {
-            effects.push(Effect::StoreCluster(
-                name.clone(),
-                Box::new(cluster.record.clone()),
-            ));
-            self.mark_dirty(name);
-            self.touch(name);
+        let record = self.record_of(name);
+        if record.is_some_and(|record| record.credential.locked.is_some()) {
+            self.change_record(name, effects, |record| record.credential.locked = None);
             self.assign(name, now, effects);
         }
     }
 
     /// Another certificate signs from now on: everyone who is there is asked for a renewal.
     pub(super) fn authority_changed(&mut self, issuer: String, effects: &mut Vec<Effect>) {
-        self.issuer = issuer;
+        self.admissions.signed_by(issuer);
         let within = self.renewal_span();
         for (name, cluster) in &self.clusters {
             if let Some((session, _)) = cluster.session
@@ -259,7 +242,8 @@ impl Fleet {
         self.clusters.get(name).is_some_and(|cluster| {
             let record = &cluster.record;
             let has_one = record.certificate_expires_at.is_some();
-            has_one && !self.issuer.is_empty() && record.credential.issuer != self.issuer
+            let issuer = self.issuer();
+            has_one && !issuer.is_empty() && record.credential.issuer != issuer
         })
     }
 

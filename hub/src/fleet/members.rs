@@ -1,51 +1,20 @@
 //! The clusters of an environment, and how a rollout sees them.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flotilla_shared::id::{ClusterName, RepositoryName};
 use jiff::Timestamp;
 
+use super::Fleet;
 use super::cluster::{Connection, OFFLINE_AFTER};
 use super::observe::{self, Lookup};
 use super::rollout::{Change, Observation, Phase, Progress, Rollout, Verdict};
+use super::roster::Members;
 use super::trees::Answers;
-use super::{Fleet, Members};
-use crate::spec::{Difference, Environment, Strategy, Touch};
+use crate::spec::{Difference, Touch};
 
 impl Fleet {
-    /// The clusters of an environment with their waves; worked out anew when membership changed.
-    pub(super) fn members(
-        &mut self,
-        environment: &Environment,
-        strategy: &Strategy,
-    ) -> Arc<Members> {
-        if let Some(members) = self.members.get(&environment.name) {
-            return Arc::clone(members);
-        }
-        let mut labels = BTreeMap::new();
-        for (name, cluster) in &self.clusters {
-            if cluster.record.pending.is_none()
-                && self.environment_of(name).as_ref() == Some(&environment.name)
-            {
-                labels.insert(name.clone(), self.labels_of(name));
-            }
-        }
-        let waves = super::rollout::wave_of_each(strategy, &labels);
-        let members: Members = labels
-            .into_iter()
-            .map(|(name, labels)| {
-                let wave = waves.get(&name).copied().unwrap_or_default();
-                let key = strategy.sort_key(&labels).into();
-                (name, (wave, key))
-            })
-            .collect();
-        let members = Arc::new(members);
-        self.members
-            .insert(environment.name.clone(), Arc::clone(&members));
-        members
-    }
-
+    /// How its clusters stand to a rollout.
     pub(super) fn observe(
         &self,
         rollout: &Rollout,
@@ -53,7 +22,7 @@ impl Fleet {
         mut answers: Option<&mut Answers>,
         now: Timestamp,
     ) -> Vec<(ClusterName, Observation)> {
-        let mut clusters = Lookup::new(&self.clusters, members);
+        let mut clusters = Lookup::new(self.clusters.all(), members);
         let mut progress = Lookup::new(&rollout.clusters, members);
         let mut all = Vec::with_capacity(members.len());
         let source = RepositoryName::fleet_file();
@@ -85,11 +54,11 @@ impl Fleet {
                 online,
                 verdict: match begun {
                     // What it is to be assigned is not worked out yet.
-                    Some(progress) if cluster.due && progress.phase == Phase::Started => {
+                    Some(progress) if cluster.is_due() && progress.phase == Phase::Started => {
                         Verdict::NotYet
                     }
                     Some(progress) => {
-                        let verdict = observe::verdict(cluster, rollout, &takes, &self.spec);
+                        let verdict = observe::verdict(cluster, rollout, &takes, self.spec());
                         since_started(verdict, cluster, progress)
                     }
                     None => Verdict::NotYet,
@@ -114,7 +83,7 @@ impl Fleet {
                         Change::Something
                     }
                     _ if respecifies && difference.is_none() => Change::Unknown,
-                    Some(answers) => self.trees.change(cluster, answers),
+                    Some(answers) => self.sources.trees.change(cluster, answers),
                     _ => Change::Unknown,
                 },
                 carried: !rollout.carried.is_empty() && self.carried(cluster, rollout),

@@ -34,7 +34,7 @@ impl Fleet {
         &'f self,
         environment: &'f EnvironmentName,
     ) -> impl Iterator<Item = (&'f RepositoryName, &'f Merging, Timestamp)> {
-        let all = self.mergings.0.iter();
+        let all = self.sources.mergings.0.iter();
         let own = all.filter(move |((name, _), _)| name == environment);
         own.map(|((_, repository), (merging, since))| (repository, merging, *since))
     }
@@ -47,13 +47,18 @@ impl Fleet {
         now: Timestamp,
     ) {
         let key = (environment, repository);
-        let before = self.mergings.0.get(&key).map(|(merging, _)| merging);
+        let before = self
+            .sources
+            .mergings
+            .0
+            .get(&key)
+            .map(|(merging, _)| merging);
         if before == waits.as_ref() {
             return;
         }
         match waits {
-            Some(merging) => self.mergings.0.insert(key, (merging, now)),
-            None => self.mergings.0.remove(&key),
+            Some(merging) => self.sources.mergings.0.insert(key, (merging, now)),
+            None => self.sources.mergings.0.remove(&key),
         };
         self.touch_environments();
     }

@@ -38,13 +38,13 @@ impl Fleet {
         let changed: Vec<_> = difference.to_prove().collect();
         // What the environment before is to lose, too, it loses first; what only this one loses, it cannot
         // show.
-        let coming = self.declared.get(source);
+        let coming = self.declarations.present().get(source);
         let loses = |name: &&ApplicationName| {
             coming.is_some_and(|(_, coming)| coming.removed.contains_key(*name))
         };
         let lost: Vec<_> = difference.to_remove().filter(loses).collect();
         let Some(from) = self
-            .spec
+            .spec()
             .environment(source)
             .filter(|_| !changed.is_empty() || !lost.is_empty())
         else {
@@ -139,7 +139,7 @@ impl Fleet {
         let (Some(source), Some(_)) = (&environment.promotes_from, environment.gates.proof) else {
             return;
         };
-        let Some(source) = self.spec.environment(source).cloned() else {
+        let Some(source) = self.spec().environment(source).cloned() else {
             return;
         };
         let state = self.environments.get(&environment.name);
@@ -171,15 +171,10 @@ impl Fleet {
             at: now,
             epoch: self.epoch.0,
         };
-        let state = self
-            .environments
-            .entry(environment.name.clone())
-            .or_default();
-        push(&mut state.proven, MAX_HISTORY, good);
-        let state = state.clone();
-        effects.push(Effect::StoreEnvironment(
-            environment.name.clone(),
-            Box::new(state),
-        ));
+        let (name, versions) = (&environment.name, &mut self.versions);
+        self.environments
+            .settle_on(name, versions, effects, |state| {
+                push(&mut state.proven, MAX_HISTORY, good);
+            });
     }
 }

@@ -4,7 +4,7 @@ use flotilla_shared::id::ClusterName;
 use flotilla_shared::reason::Reason;
 use jiff::Timestamp;
 
-use super::cluster::{Cluster, Facts};
+use super::cluster::Facts;
 use super::event::{Effect, Hello, SessionId};
 use super::{Fleet, identity};
 
@@ -60,7 +60,9 @@ impl Fleet {
         effects: &mut Vec<Effect>,
     ) {
         let epoch = self.epoch;
-        let Some(cluster) = self.clusters.get_mut(name) else {
+        self.mark_dirty(name);
+        self.touch_environments();
+        let Some(cluster) = self.clusters.change(name, &mut self.versions) else {
             return;
         };
         if let Some((old, _)) = cluster.session.filter(|(old, _)| *old != session) {
@@ -83,31 +85,14 @@ impl Fleet {
             cluster_uid: hello.cluster_uid,
         };
         cluster.note_current(now);
-        self.mark_dirty(name);
-        self.touch(name);
-        self.touch_environments();
     }
 
     /// A stream ended.
     pub(super) fn disconnected(&mut self, name: &ClusterName, session: SessionId) {
-        if let Some(cluster) = self.live(name, session) {
+        if let Some(cluster) = self.heard(name, session) {
             cluster.session = None;
             cluster.vouched_at = None;
-            self.mark_dirty(name);
-            self.touch(name);
             self.touch_environments();
         }
-    }
-
-    /// The cluster, if `session` is its present stream; a word from an older one is not listened to.
-    pub(super) fn live(&mut self, name: &ClusterName, session: SessionId) -> Option<&mut Cluster> {
-        self.clusters
-            .get_mut(name)
-            .map(|cluster| &mut **cluster)
-            .filter(|cluster| {
-                cluster
-                    .session
-                    .is_some_and(|(current, _)| current == session)
-            })
     }
 }

@@ -16,15 +16,6 @@ use crate::spec::{Environment, Strategy};
 /// Rounds of one settling; what is left then waits for the next tick.
 const ROUNDS: usize = 4;
 
-/// What clusters follow while no rollout runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Followed {
-    approved: Commits,
-    approved_by: String,
-    /// The last one, and how it ended.
-    rollout: Option<(String, State)>,
-}
-
 /// Who did what the hub does by itself.
 pub(in crate::fleet) const HUB: &str = "hub";
 
@@ -35,10 +26,10 @@ impl Fleet {
         self.pass(now);
         // The end of one rollout may be the beginning of the next.
         for _ in 0..ROUNDS {
-            for name in std::mem::take(&mut self.dirty) {
+            for name in self.environments.take_dirty() {
                 self.settle_one(&name, now, &mut effects);
             }
-            if self.dirty.is_empty() {
+            if !self.environments.is_any_dirty() {
                 break;
             }
         }
@@ -48,7 +39,7 @@ impl Fleet {
     }
 
     fn settle_one(&mut self, name: &EnvironmentName, now: Timestamp, effects: &mut Vec<Effect>) {
-        let Some(environment) = self.spec.environment(name).cloned() else {
+        let Some(environment) = self.spec().environment(name).cloned() else {
             self.abandon(name, now, effects);
             return;
         };
@@ -70,8 +61,7 @@ impl Fleet {
     /// By what an environment takes commits: what the fleet file says, or what its rollout began with.
     fn strategy_of(&self, environment: &Environment) -> Option<Strategy> {
         environment.strategy.clone().or_else(|| {
-            let rollout = self.rollouts.get(&environment.name);
-            let rollout = rollout.filter(|rollout| !rollout.state.is_over())?;
+            let rollout = self.rollouts.running(&environment.name)?;
             rollout.strategy.as_deref().cloned()
         })
     }
@@ -81,15 +71,15 @@ impl Fleet {
         environment.strategy.is_some()
             || self
                 .rollouts
-                .get(&environment.name)
-                .is_some_and(|rollout| !rollout.state.is_over() && rollout.strategy.is_some())
+                .running(&environment.name)
+                .is_some_and(|rollout| rollout.strategy.is_some())
     }
 
     /// Whether an environment runs something of a repository: what nobody there uses, starts, proves and
     /// holds up nothing there.
     #[must_use]
     pub fn uses(&self, environment: &Environment, repository: &RepositoryName) -> bool {
-        self.spec.applications.values().any(|application| {
+        self.spec().applications.values().any(|application| {
             let placement = &application.placement;
             application.repository == *repository
                 && (placement.environments.is_empty()
@@ -104,7 +94,7 @@ impl Fleet {
     /// The commits at the heads of an environment's branches.
     #[must_use]
     pub fn head_commits(&self, environment: &Environment) -> Commits {
-        self.spec
+        self.spec()
             .repositories
             .keys()
             .filter(|repository| self.uses(environment, repository))
@@ -147,53 +137,39 @@ impl Fleet {
         effects: &mut Vec<Effect>,
     ) {
         let mut heads = self.good(environment);
+        let (name, versions) = (&environment.name, &mut self.versions);
         // One of an older hub, which did not keep its strategy.
-        if let Some(mut rollout) = self.rollouts.remove(&environment.name)
+        if let Some(mut rollout) = self.rollouts.take(name)
             && !rollout.state.is_over()
         {
-            rollout.end(
-                State::Superseded,
-                "the strategy was removed".to_owned(),
-                now,
-            );
+            let note = "the strategy was removed".to_owned();
+            rollout.end(State::Superseded, note, now);
             effects.push(Effect::StoreRollout(Box::new(rollout)));
+            versions.raise_environments();
         }
-        let declared = self.declared_revision(&environment.name);
-        let state = self
-            .environments
-            .entry(environment.name.clone())
-            .or_default();
+        self.environments.enter(name);
         if heads.is_empty() {
             return;
         }
-        heads.extend(declared);
-        if state.approved == heads {
+        heads.extend(self.declared_revision(name));
+        let state = self.environments.get(name);
+        if state.is_some_and(|state| state.approved == heads) {
             return;
         }
-        state.approve(heads.clone(), String::new(), self.epoch.0, now);
-        let state = Box::new(state.clone());
-        self.keep_specifications([&heads], effects);
-        effects.push(Effect::StoreEnvironment(environment.name.clone(), state));
+        self.declarations.keep([&heads], effects);
+        let (epoch, versions) = (self.epoch.0, &mut self.versions);
+        self.environments
+            .settle_on(name, versions, effects, |state| {
+                state.approve(heads, String::new(), epoch, now);
+            });
     }
 
     /// Gives all clusters of an environment in which no rollout runs what is good there, unless that is
     /// what they were given last.
     fn follow_approved(&mut self, environment: &Environment) {
-        let state = self.environments.get(&environment.name);
-        let rollout = self.rollouts.get(&environment.name);
-        let follow = Followed {
-            approved: state
-                .map(|state| state.approved.clone())
-                .unwrap_or_default(),
-            approved_by: state
-                .map(|state| state.approved_by.clone())
-                .unwrap_or_default(),
-            rollout: rollout.map(|rollout| (rollout.id.clone(), rollout.state)),
-        };
         let name = &environment.name;
-        if self.followed.get(name) != Some(&follow) {
+        if self.environments.follow(name, self.rollouts.get(name)) {
             self.assign_later(|environment| environment.name == *name);
-            self.followed.insert(name.clone(), follow);
         }
     }
 }

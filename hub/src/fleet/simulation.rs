@@ -123,7 +123,8 @@ impl Simulation {
     fn boot(&mut self) {
         self.hub = Fleet::new(Epoch(1 + self.backups.epoch)).since(self.backups.since);
         // Most fleets of a simulation are smaller than a real turn.
-        self.hub.batch = self.rng.random_range(1..8);
+        let count = self.rng.random_range(1..8);
+        self.hub.clusters.work_out_at_once(count);
         let restored = self.disk.restore();
         self.judges_done = false;
         self.feed(restored);

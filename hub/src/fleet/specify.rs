@@ -25,78 +25,22 @@ pub(super) fn has_commits(commits: &Commits) -> bool {
 }
 
 impl Fleet {
-    /// Works out what the fleet file says of each environment.
-    pub(super) fn declare(&mut self) {
-        let spec = Arc::clone(&self.spec);
-        let mut declared = BTreeMap::new();
-        for environment in &spec.environments {
-            let place = |name: &ClusterName| {
-                let record = self.clusters.get(name).map(|cluster| &cluster.record);
-                place(&spec, name, record).cloned()
-            };
-            let specification = Specification::of(&spec, &environment.name, place);
-            let found = specification
-                .and_then(|specification| Some((specification.revision()?, specification)));
-            if let Some((revision, specification)) = found {
-                let specification = Arc::new(specification);
-                declared.insert(environment.name.clone(), (revision, specification));
-            }
-        }
-        self.declared = declared;
-    }
-
-    /// Where clusters are changed: it matters where applications name them.
-    pub(super) fn membership_changed(&mut self) {
-        self.members.clear();
-        let mut all = self.spec.applications.values();
-        if all.any(|application| !application.placement.clusters.is_empty()) {
-            self.declare();
-        }
-    }
-
     /// The revision of the fleet file that an environment asks for, as a source of revisions.
     pub(super) fn declared_revision(
         &self,
         environment: &EnvironmentName,
     ) -> Option<(RepositoryName, Commit)> {
-        let (revision, _) = self.declared.get(environment)?;
+        let (revision, _) = self.declarations.present().get(environment)?;
         Some((RepositoryName::fleet_file().clone(), revision.clone()))
     }
 
     /// A specification by its revision, if it is known: declared now, or kept.
     pub(super) fn specification(&self, revision: &Commit) -> Option<Arc<Specification>> {
-        let declared = self.declared.values();
-        let declared = declared.filter(|(one, _)| one == revision);
-        let mut declared = declared.map(|(_, specification)| specification);
-        self.specifications
-            .get(revision)
-            .or_else(|| declared.next())
-            .cloned()
+        self.declarations.specification(revision).cloned()
     }
 
     pub(super) fn specification_among(&self, commits: &Commits) -> Option<Arc<Specification>> {
         self.specification(commits.get(RepositoryName::fleet_file())?)
-    }
-
-    /// Keeps the specifications among revisions in the store.
-    pub(super) fn keep_specifications<'c>(
-        &mut self,
-        all: impl IntoIterator<Item = &'c Commits>,
-        effects: &mut Vec<Effect>,
-    ) {
-        for revision in all
-            .into_iter()
-            .filter_map(|one| one.get(RepositoryName::fleet_file()))
-        {
-            if self.specifications.contains_key(revision) {
-                continue;
-            }
-            if let Some(specification) = self.specification(revision) {
-                let kept = Arc::clone(&specification);
-                self.specifications.insert(revision.clone(), kept);
-                effects.push(Effect::StoreSpecification(revision.clone(), specification));
-            }
-        }
     }
 
     /// Forgets specifications to which nothing goes and from which nothing comes any more.
@@ -111,16 +55,7 @@ impl Fleet {
             let all = [&rollout.target, &rollout.from];
             used.extend(all.into_iter().filter_map(|commits| commits.get(source)));
         }
-        let gone: Vec<Commit> = self
-            .specifications
-            .keys()
-            .filter(|revision| !used.contains(revision))
-            .cloned()
-            .collect();
-        for revision in gone {
-            self.specifications.remove(&revision);
-            effects.push(Effect::DeleteSpecification(revision));
-        }
+        self.declarations.keep_only(&used, effects);
     }
 
     /// A cluster's labels under a specification; of a cluster that it does not name, as they are now.
@@ -132,7 +67,7 @@ impl Fleet {
         let Some(declared) = specification.labels.get(name) else {
             return self.labels_of(name);
         };
-        let record = self.clusters.get(name).map(|cluster| &cluster.record);
+        let record = self.record_of(name);
         let mut labels = record.map(|one| one.labels.clone()).unwrap_or_default();
         labels.extend(declared.clone());
         labels
@@ -161,7 +96,7 @@ impl Fleet {
         let all = self.clusters.iter();
         all.filter(move |(name, cluster)| {
             cluster.record.pending.is_none()
-                && place(&self.spec, name, Some(&cluster.record)) == Some(environment)
+                && place(self.spec(), name, Some(&cluster.record)) == Some(environment)
         })
         .map(|(name, _)| name)
     }
@@ -219,11 +154,10 @@ impl Fleet {
     ) {
         let name = &environment.name;
         let source = RepositoryName::fleet_file();
-        let Some((revision, wanted)) = self.declared.get(name).cloned() else {
+        let Some((revision, wanted)) = self.declarations.present().get(name).cloned() else {
             return;
         };
-        let running = self.rollouts.get(name);
-        let running = running.is_some_and(|rollout| !rollout.state.is_over());
+        let running = self.rollouts.running(name).is_some();
         let state = self.environments.get(name);
         let present = state.and_then(|state| state.approved.get(source)).cloned();
         if present.as_ref() == Some(&revision) {
@@ -245,25 +179,29 @@ impl Fleet {
             audit = before.and_then(|before| self.taken(&before, &wanted, name));
         }
         let used = wanted.repositories();
-        let state = self.environments.entry(name.clone()).or_default();
         let known = (source.clone(), revision.clone());
-        state
-            .approved
-            .retain(|repository, _| used.contains(repository));
-        state.approved.extend([known.clone()]);
-        for waiting in &mut state.queue {
-            waiting.entry(known.0.clone()).or_insert(known.1.clone());
-        }
-        let state = state.clone();
-        self.keep_specifications([&state.approved], effects);
-        effects.push(Effect::StoreEnvironment(name.clone(), Box::new(state)));
-        if let Some(rollout) = self.rollouts.get_mut(name).filter(|_| running)
-            && !rollout.target.contains_key(source)
-        {
+        let versions = &mut self.versions;
+        let approved = self
+            .environments
+            .settle_on(name, versions, effects, |state| {
+                state
+                    .approved
+                    .retain(|repository, _| used.contains(repository));
+                state.approved.extend([known.clone()]);
+                for waiting in &mut state.queue {
+                    waiting.entry(known.0.clone()).or_insert(known.1.clone());
+                }
+                state.approved.clone()
+            });
+        self.declarations.keep([&approved], effects);
+        let rollout = self.rollouts.running(name);
+        if rollout.is_some_and(|rollout| !rollout.target.contains_key(source)) {
             // An older hub began it, when there was nothing but commits.
-            rollout.target.extend([known.clone()]);
-            rollout.from.extend([known]);
-            effects.push(Effect::StoreRollout(Box::new(rollout.clone())));
+            let versions = &mut self.versions;
+            self.rollouts.change(name, versions, effects, |rollout| {
+                rollout.target.extend([known.clone()]);
+                rollout.from.extend([known]);
+            });
         }
         if let Some((clusters, detail)) = audit {
             effects.push(Effect::Audit(AuditEntry {

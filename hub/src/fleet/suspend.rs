@@ -22,7 +22,7 @@ impl Fleet {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) -> Result<String, ActionError> {
-        let Some(cluster) = self.clusters.get_mut(name) else {
+        let Some(cluster) = self.clusters.get(name) else {
             return Err(self.no_cluster(name));
         };
         let is_set = mark.is_some();
@@ -38,34 +38,27 @@ impl Fleet {
             }
             _ => {}
         }
-        cluster.record.suspended = mark;
-        self.suspension_changed(name, now, effects);
+        self.set_suspended(name, mark, now, effects);
         Ok(match is_set {
             true => "its agent writes nothing until somebody resumes it".to_owned(),
             false => "it follows its environment again".to_owned(),
         })
     }
 
-    fn suspension_changed(
+    fn set_suspended(
         &mut self,
         name: &ClusterName,
+        mark: Option<Mark>,
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(cluster) = self.clusters.get(name) else {
-            return;
-        };
-        let is_set = cluster.record.suspended.is_some();
-        let record = Box::new(cluster.record.clone());
-        effects.push(Effect::StoreCluster(name.clone(), record));
-        self.mark_dirty(name);
-        self.touch(name);
-        self.touch_environments();
+        let is_set = mark.is_some();
+        self.change_record(name, effects, |record| record.suspended = mark);
         if is_set {
             self.assign(name, now, effects);
         } else {
             // What is right for it is known once its rollout has looked.
-            self.assign_again(BTreeSet::from([name.clone()]));
+            self.clusters.mark_due(BTreeSet::from([name.clone()]));
         }
     }
 
@@ -121,9 +114,6 @@ impl Fleet {
             reason: mark.reason.clone(),
             ..AuditEntry::default()
         }));
-        if let Some(cluster) = self.clusters.get_mut(name) {
-            cluster.record.suspended = Some(mark);
-        }
-        self.suspension_changed(name, now, effects);
+        self.set_suspended(name, Some(mark), now, effects);
     }
 }

@@ -45,7 +45,7 @@ impl Fleet {
         };
         let current = self.labels_of(name);
         let is_declared = |app: &ApplicationName| {
-            let application = self.spec.applications.get(app);
+            let application = self.spec().applications.get(app);
             application.is_some_and(|one| {
                 let placement = &one.placement;
                 placement.matches(name, &environment.name, &current)
@@ -55,7 +55,7 @@ impl Fleet {
             .into_iter()
             .filter(|(app, _)| !placed.contains_key(*app) && !is_declared(app))
             .filter_map(|(app, objects)| {
-                let said = self.spec.removal(app, name, &environment.name)?;
+                let said = self.spec().removal(app, name, &environment.name)?;
                 let delete_objects = objects == Objects::Delete && said == Objects::Delete;
                 Some((app.clone(), Tombstone { delete_objects }))
             })
@@ -73,7 +73,7 @@ impl Fleet {
             self.known(environment)?;
         }
         let mut known: BTreeSet<&str> = BTreeSet::new();
-        known.extend(self.spec.applications.keys().map(ApplicationName::as_str));
+        known.extend(self.spec().applications.keys().map(ApplicationName::as_str));
         for cluster in self.clusters.values() {
             let reported = cluster.report.iter().flat_map(|one| &one.applications);
             let reported = reported.filter(|(_, report)| !is_over(report));

@@ -28,29 +28,24 @@ impl Fleet {
         if lost.is_zero() {
             return;
         }
-        for cluster in self.clusters.values_mut() {
-            cluster.lose(lost);
-        }
+        self.clusters.lose(lost);
     }
 
     /// Whether time alone may change something, so that ticks are worth their while.
     #[must_use]
     pub fn needs_ticks(&self) -> bool {
-        !self.dirty.is_empty() || !self.ticking().is_empty()
+        self.environments.is_any_dirty() || !self.ticking().is_empty()
     }
 
     /// Environments in which time alone may change something.
     fn ticking(&self) -> BTreeSet<EnvironmentName> {
         let mut names = BTreeSet::new();
-        for environment in &self.spec.environments {
-            let running = self
-                .rollouts
-                .get(&environment.name)
-                .is_some_and(|rollout| !rollout.state.is_over());
+        for environment in &self.spec().environments {
+            let running = self.rollouts.running(&environment.name).is_some();
             let unproven = environment.gates.proof.is_some()
                 && environment.promotes_from.as_ref().is_some_and(|source| {
                     let good = self
-                        .spec
+                        .spec()
                         .environment(source)
                         .map(|source| self.good(source));
                     let state = self.environments.get(&environment.name);
@@ -74,45 +69,31 @@ impl Fleet {
             .environments
             .get(environment)
             .and_then(|state| state.pin.as_ref());
-        own.is_some_and(expires) || self.expiring_pins > 0
+        own.is_some_and(expires) || self.clusters.has_expiring_pins()
     }
 
     /// Looks again wherever time alone may change something, and ends pins whose time is over.
     pub(super) fn tick(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         let ticking = self.ticking();
-        self.dirty.extend(ticking);
+        self.environments.mark_dirty(ticking);
         let ended: Vec<ClusterName> = self
             .clusters
             .iter()
-            .filter(|(_, cluster)| self.expiring_pins > 0 && expired(&cluster.record.pin, now))
+            .filter(|_| self.clusters.has_expiring_pins())
+            .filter(|(_, cluster)| expired(&cluster.record.pin, now))
             .map(|(name, _)| name.clone())
             .collect();
         for name in ended {
-            if let Some(cluster) = self.clusters.get_mut(&name) {
-                cluster.record.pin = None;
-                effects.push(Effect::StoreCluster(
-                    name.clone(),
-                    Box::new(cluster.record.clone()),
-                ));
-            }
-            self.mark_dirty(&name);
-            self.touch(&name);
+            self.change_record(&name, effects, |record| record.pin = None);
             self.assign(&name, now, effects);
-            self.count_pins();
         }
-        let mut ended = BTreeSet::new();
-        for (name, state) in &mut self.environments {
-            if expired(&state.pin, now) {
-                state.pin = None;
-                effects.push(Effect::StoreEnvironment(
-                    name.clone(),
-                    Box::new(state.clone()),
-                ));
-                ended.insert(name.clone());
-            }
+        let all = self.environments.iter();
+        let ended = all.filter(|(_, state)| expired(&state.pin, now));
+        let ended: BTreeSet<EnvironmentName> = ended.map(|(name, _)| name.clone()).collect();
+        for name in &ended {
+            self.decide(name, effects, |state| state.pin = None);
         }
         if !ended.is_empty() {
-            self.touch_environments();
             self.assign_later(|environment| ended.contains(&environment.name));
         }
     }

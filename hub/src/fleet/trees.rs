@@ -85,6 +85,39 @@ impl Trees {
         }
     }
 
+    /// Notes what a commit holds; of its repository only the commits that are `wanted` are kept.
+    fn read(
+        &mut self,
+        repository: &RepositoryName,
+        commit: Commit,
+        directories: Arc<Directories>,
+        wanted: &[Commit],
+    ) {
+        let known = self.known.entry(repository.clone()).or_default();
+        known.retain(|commit, _| wanted.contains(commit));
+        if wanted.contains(&commit) {
+            known.insert(commit, directories);
+        }
+        self.problems.remove(repository);
+        self.answers.clear();
+    }
+
+    /// Notes why a look failed. Whether that is news.
+    fn failed(&mut self, repository: RepositoryName, problem: (Reason, String)) -> bool {
+        let is_news = self.problems.get(&repository) != Some(&problem);
+        if is_news {
+            self.problems.insert(repository, problem);
+        }
+        is_news
+    }
+
+    /// Forgets all other repositories, and what was concluded from them.
+    pub(super) fn keep_only(&mut self, is_kept: impl Fn(&RepositoryName) -> bool) {
+        self.known.retain(|name, _| is_kept(name));
+        self.problems.retain(|name, _| is_kept(name));
+        self.answers.clear();
+    }
+
     /// What the target changes for a cluster that is healthy on exactly what is assigned; of any other
     /// one nothing is known.
     pub(super) fn change(&self, cluster: &Cluster, answers: &mut Answers) -> Change {
@@ -157,19 +190,19 @@ impl Fleet {
     #[must_use]
     pub fn missing_trees(&self, repository: &RepositoryName) -> Vec<Commit> {
         let mut wanted = self.wanted_trees(repository);
-        let known = self.trees.known.get(repository);
+        let known = self.sources.trees.known.get(repository);
         wanted.retain(|commit| known.is_none_or(|known| !known.contains_key(commit)));
         wanted
     }
 
     fn wanted_trees(&self, repository: &RepositoryName) -> Vec<Commit> {
-        let mut applications = self.spec.applications.values();
+        let mut applications = self.spec().applications.values();
         if !applications.any(|application| application.repository == *repository) {
             return Vec::new();
         }
         let (mut targets, mut good, mut queued) = (Vec::new(), Vec::new(), Vec::new());
         let mut run = BTreeMap::new();
-        for environment in &self.spec.environments {
+        for environment in &self.spec().environments {
             if environment.strategy.is_none() {
                 continue;
             }
@@ -184,8 +217,7 @@ impl Fleet {
                     targets.extend(&way.to);
                 }
             }
-            let rollout = self.rollouts.get(&environment.name);
-            let rollout = rollout.filter(|rollout| !rollout.state.is_over());
+            let rollout = self.rollouts.running(&environment.name);
             let target = rollout.and_then(|rollout| rollout.target.get(repository));
             if let (Some(rollout), Some(target)) = (rollout, target) {
                 targets.push(target);
@@ -239,7 +271,7 @@ impl Fleet {
         let mut all = state.proven.iter().rev();
         all.find_map(|good| {
             let proven = good.commits.get(repository)?;
-            let same = self.trees.same(repository, proven, commit) == Some(true);
+            let same = self.sources.trees.same(repository, proven, commit) == Some(true);
             same.then_some((proven, good.at))
         })
     }
@@ -247,7 +279,7 @@ impl Fleet {
     /// Why nobody can tell whom a repository's commits change; none: it can be told, or was not tried.
     #[must_use]
     pub fn unread(&self, repository: &RepositoryName) -> Option<&(Reason, String)> {
-        self.trees.problems.get(repository)
+        self.sources.trees.problems.get(repository)
     }
 
     pub(super) fn trees_read(
@@ -257,14 +289,10 @@ impl Fleet {
         directories: Arc<Directories>,
     ) {
         let wanted = self.wanted_trees(repository);
-        let known = self.trees.known.entry(repository.clone()).or_default();
-        known.retain(|commit, _| wanted.contains(commit));
-        if wanted.contains(&commit) {
-            known.insert(commit, directories);
-        }
-        self.trees.problems.remove(repository);
-        self.trees.answers.clear();
-        self.stir_strategies();
+        let trees = &mut self.sources.trees;
+        trees.read(repository, commit, directories, &wanted);
+        // Whoever waits may be let through.
+        self.look_again();
     }
 
     pub(super) fn trees_failed(
@@ -273,33 +301,19 @@ impl Fleet {
         reason: Reason,
         message: String,
     ) {
-        let problem = (reason, message);
-        if self.trees.problems.get(&repository) != Some(&problem) {
-            self.trees.problems.insert(repository, problem);
+        if self.sources.trees.failed(repository, (reason, message)) {
             self.touch_environments();
         }
     }
 
-    /// Forgets repositories that are not declared any more, and what was read elsewhere under their
-    /// names.
-    pub(super) fn keep_trees(&mut self, before: &crate::spec::Spec) {
-        let same = |name: &RepositoryName| {
-            let url =
-                |spec: &crate::spec::Spec| spec.repositories.get(name).map(|one| one.url.clone());
-            url(&self.spec).is_some() && url(&self.spec) == url(before)
-        };
-        self.trees.known.retain(|name, _| same(name));
-        self.trees.problems.retain(|name, _| same(name));
-        self.trees.answers.clear();
-    }
-
-    fn stir_strategies(&mut self) {
-        let spec = Arc::clone(&self.spec);
+    fn look_again(&mut self) {
+        let spec = self.declarations.spec();
         let with = spec
             .environments
             .iter()
             .filter(|one| one.strategy.is_some());
-        self.dirty.extend(with.map(|one| one.name.clone()));
+        self.environments
+            .mark_dirty(with.map(|one| one.name.clone()));
         self.touch_environments();
     }
 }

@@ -91,7 +91,7 @@ impl Enrollment {
             .handle
             .query(move |fleet| {
                 let cluster = fleet.clusters().get(&lookup);
-                cluster.map(|cluster| cluster.record.clone())
+                cluster.map(|cluster| ClusterRecord::clone(&cluster.record))
             })
             .await?)
     }
@@ -285,7 +285,7 @@ impl Enrollment {
             .handle
             .query(move |fleet| {
                 let name = fleet.cluster_of_key(&fingerprint)?.clone();
-                let record = fleet.clusters().get(&name)?.record.clone();
+                let record = ClusterRecord::clone(&fleet.clusters().get(&name)?.record);
                 let is_behind = record.credential.issuer != fleet.issuer();
                 Some((name, record, is_behind))
             })

@@ -31,9 +31,9 @@ impl Fleet {
             scope: scope.clone(),
             mark,
         };
-        let state = self.environments.entry(environment.clone()).or_default();
-        push(&mut state.approvals, MAX_APPROVALS, approval);
-        self.touched(environment, effects);
+        self.decide(environment, effects, |state| {
+            push(&mut state.approvals, MAX_APPROVALS, approval);
+        });
         Ok(match scope {
             Scope::Wave(wave) => format!("{repository}, wave {wave}"),
             Scope::Commit | Scope::Override => repository.to_string(),
@@ -49,7 +49,7 @@ impl Fleet {
     ) -> Result<RepositoryName, ActionError> {
         self.known(name)?;
         let fleet_file = std::iter::once(RepositoryName::fleet_file());
-        let names = || self.spec.repositories.keys().chain(fleet_file.clone());
+        let names = || self.spec().repositories.keys().chain(fleet_file.clone());
         if let Some(named) = named {
             if names().any(|one| one == named) {
                 return Ok(named.clone());
@@ -61,7 +61,7 @@ impl Fleet {
             );
             return Err(ActionError::Nothing(text));
         }
-        let environment = self.spec.environment(name);
+        let environment = self.spec().environment(name);
         let used: Vec<&RepositoryName> = names()
             .filter(|one| {
                 one.is_fleet_file()
@@ -101,18 +101,16 @@ impl Fleet {
         effects: &mut Vec<Effect>,
     ) {
         for name in environments {
-            let Some(state) = self.environments.get_mut(name) else {
-                continue;
+            let counts = |approval: &Approval| {
+                approval.mark.by != person || approval.scope == Scope::Override
             };
-            let before = state.approvals.len();
-            state
-                .approvals
-                .retain(|approval| approval.mark.by != person || approval.scope == Scope::Override);
-            let gone = before - state.approvals.len();
+            let state = self.environments.get(name).into_iter();
+            let approvals = state.flat_map(|state| &state.approvals);
+            let gone = approvals.filter(|one| !counts(one)).count();
             if gone == 0 {
                 continue;
             }
-            self.touched(name, effects);
+            self.decide(name, effects, |state| state.approvals.retain(counts));
             effects.push(Effect::Audit(AuditEntry {
                 at: now,
                 actor: HUB.to_owned(),
@@ -142,8 +140,8 @@ impl Fleet {
         scope: &Scope,
     ) -> Result<(), ActionError> {
         self.known(name)?;
-        let environment = self.spec.environment(name);
-        let rollout = self.rollouts.get(name).filter(|one| !one.state.is_over());
+        let environment = self.spec().environment(name);
+        let rollout = self.rollouts.running(name);
         // A rollout asks by the waves that it began with.
         let strategy = rollout.and_then(|rollout| rollout.strategy.as_deref());
         let waves = strategy

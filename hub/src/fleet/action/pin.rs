@@ -5,7 +5,7 @@ use flotilla_shared::revision::Commit;
 use jiff::Timestamp;
 
 use super::super::Fleet;
-use super::super::environment::{Approval, MAX_APPROVALS, Mark, Pin, Scope, push};
+use super::super::environment::{Approval, MAX_APPROVALS, Pin, Scope, push};
 use super::super::event::Effect;
 use super::super::rollout::{Commits, title};
 use super::{ActionError, Subject};
@@ -27,14 +27,14 @@ impl Fleet {
             Subject::Cluster(_) => {}
         }
         if let Some(repository) = repository
-            && !self.spec.repositories.contains_key(repository)
+            && !self.spec().repositories.contains_key(repository)
         {
-            let names = self.spec.repositories.keys().map(RepositoryName::as_str);
+            let names = self.spec().repositories.keys().map(RepositoryName::as_str);
             return Err(nothing(missing("repository", repository.as_str(), names)));
         }
         let wanted = |name: &RepositoryName| repository.is_none_or(|only| only == name);
         if let Some(commit) = commit {
-            let mut names = self.spec.repositories.keys().filter(|name| wanted(name));
+            let mut names = self.spec().repositories.keys().filter(|name| wanted(name));
             return match (names.next(), names.next()) {
                 (Some(name), None) => Ok([(name.clone(), commit.clone())].into()),
                 _ => Err(nothing(
@@ -56,7 +56,7 @@ impl Fleet {
                     .collect()
             }
             Subject::Environment(name) => self
-                .spec
+                .spec()
                 .environment(name)
                 .map(|environment| self.good(environment))
                 .unwrap_or_default(),
@@ -79,7 +79,7 @@ impl Fleet {
             Subject::Environment(name) => Some(name.clone()),
             Subject::Cluster(name) => self.environment_of(name),
         };
-        let environment = name.as_ref().and_then(|name| self.spec.environment(name));
+        let environment = name.as_ref().and_then(|name| self.spec().environment(name));
         // Without waves there are no gates, either.
         let Some(environment) = environment.filter(|one| self.has_waves(one)) else {
             return false;
@@ -107,11 +107,9 @@ impl Fleet {
     /// Lets a pin in, or says what it needs; `past_gates`: it lets commits past the gates, and whether
     /// whoever pins may do that. Says what the pin means.
     pub(super) fn admit_pin(
-        &mut self,
         subject: &Subject,
         commits: &Commits,
         past_gates: Option<bool>,
-        mark: &Mark,
     ) -> Result<String, ActionError> {
         let text = title(commits);
         match (past_gates, subject) {
@@ -127,21 +125,9 @@ impl Fleet {
                      flotilla pin {flag} {name})"
                 )))
             }
-            (Some(true), Subject::Environment(name)) => {
-                let state = self.environments.entry(name.clone()).or_default();
-                for (repository, commit) in commits {
-                    let approval = Approval {
-                        repository: Some(repository.clone()),
-                        commit: commit.clone(),
-                        scope: Scope::Override,
-                        mark: mark.clone(),
-                    };
-                    push(&mut state.approvals, MAX_APPROVALS, approval);
-                }
-                Ok(format!(
-                    "{text}, which has not been through the gates: they are overridden, and it comes in waves"
-                ))
-            }
+            (Some(true), Subject::Environment(_)) => Ok(format!(
+                "{text}, which has not been through the gates: they are overridden, and it comes in waves"
+            )),
             (Some(true), Subject::Cluster(_)) => Ok(format!(
                 "{text}, which has not been through the gates: they are overridden for this cluster"
             )),
@@ -158,46 +144,52 @@ impl Fleet {
         let unpinned = |what: String| ActionError::Nothing(format!("{what} is not pinned"));
         match subject {
             Subject::Cluster(name) => {
-                let environment = self.environment_of(name);
-                let let_go = pin.is_none() && self.let_go(name);
-                let Some(cluster) = self.clusters.get_mut(name) else {
+                let is_pinned = self.record_of(name).map(|record| record.pin.is_some());
+                let Some(is_pinned) = is_pinned else {
                     return Err(self.no_cluster(name));
                 };
-                if pin.is_none() && cluster.record.pin.is_none() && !let_go {
+                let is_let_go = pin.is_none() && self.let_go(name, effects);
+                if pin.is_none() && !is_pinned && !is_let_go {
                     return Err(unpinned(name.to_string()));
                 }
-                cluster.record.pin = pin;
-                effects.push(Effect::StoreCluster(
-                    name.clone(),
-                    Box::new(cluster.record.clone()),
-                ));
-                self.count_pins();
-                self.touch(name);
-                self.touch_environments();
-                self.dirty.extend(environment);
+                self.change_record(name, effects, |record| record.pin = pin);
                 self.assign(name, now, effects);
             }
             Subject::Environment(name) => {
                 self.known(name)?;
-                let members: Vec<ClusterName> = self.clusters.keys().cloned().collect();
+                let is_there = |one: &&ClusterName| self.environment_of(one).as_ref() == Some(name);
+                let members: Vec<ClusterName> =
+                    self.clusters.keys().filter(is_there).cloned().collect();
                 let mut let_go = false;
                 for member in members.iter().filter(|_| pin.is_none()) {
-                    if self.environment_of(member).as_ref() == Some(name) && self.let_go(member) {
-                        let_go = true;
-                        let record = self.clusters.get(member).map(|one| one.record.clone());
-                        let record = record.map(Box::new);
-                        effects.extend(record.map(|one| Effect::StoreCluster(member.clone(), one)));
-                    }
+                    let_go |= self.let_go(member, effects);
                 }
-                let state = self.environments.entry(name.clone()).or_default();
-                if pin.is_none() && state.pin.is_none() && !let_go {
+                let state = self.environments.get(name);
+                let is_pinned = state.is_some_and(|state| state.pin.is_some());
+                if pin.is_none() && !is_pinned && !let_go {
                     return Err(unpinned(name.to_string()));
                 }
-                state.pin = pin;
-                self.touched(name, effects);
+                self.decide(name, effects, |state| {
+                    for approval in pin.iter().flat_map(overrides) {
+                        push(&mut state.approvals, MAX_APPROVALS, approval);
+                    }
+                    state.pin = pin;
+                });
                 self.assign_later(|environment| environment.name == *name);
             }
         }
         Ok(())
     }
+}
+
+/// What a pin lets past the gates of its environment.
+fn overrides(pin: &Pin) -> Vec<Approval> {
+    let commits = pin.commits.iter().filter(|_| pin.unproven);
+    let overrides = commits.map(|(repository, commit)| Approval {
+        repository: Some(repository.clone()),
+        commit: commit.clone(),
+        scope: Scope::Override,
+        mark: pin.mark.clone(),
+    });
+    overrides.collect()
 }

@@ -26,10 +26,11 @@ impl Fleet {
         effects: &mut Vec<Effect>,
     ) -> Result<String, ActionError> {
         let repository = self.repository_of(environment, repository, commit)?;
-        let state = self.environments.entry(environment.clone()).or_default();
+        let state = self.environments.get(environment);
+        let was_good = |to: &Commit| state.is_some_and(|state| state.was_good(&repository, to));
         if !admin
             && let Some(to) = to
-            && !state.was_good(&repository, to)
+            && !was_good(to)
         {
             return Err(ActionError::NeedsAdmin(format!(
                 "{} of {repository} was never good in {environment}, so that going back to it overrides the \
@@ -37,35 +38,37 @@ impl Fleet {
                 to.short()
             )));
         }
-        let detail = if admin {
-            let approval = Approval {
-                repository: Some(repository.clone()),
-                commit: commit.clone(),
-                scope: Scope::Override,
-                mark: mark.clone(),
-            };
-            push(&mut state.approvals, MAX_APPROVALS, approval);
-            format!("{repository}, its gates are overridden")
-        } else {
-            let to = match to {
-                Some(to) => vec![to.clone()],
-                None => state.good_of(&repository, MAX_COMPARED),
-            };
-            let way = WayBack {
-                repository: repository.clone(),
-                commit: commit.clone(),
-                to,
-                mark: mark.clone(),
-            };
-            push(&mut state.going_back, MAX_GOING_BACK, way);
-            format!("{repository}, if it holds what was good")
-        };
-        state.hold = Some(Hold {
-            mark,
-            rolled_back: String::new(),
+        self.decide(environment, effects, |state| {
+            if admin {
+                let approval = Approval {
+                    repository: Some(repository.clone()),
+                    commit: commit.clone(),
+                    scope: Scope::Override,
+                    mark: mark.clone(),
+                };
+                push(&mut state.approvals, MAX_APPROVALS, approval);
+            } else {
+                let to = match to {
+                    Some(to) => vec![to.clone()],
+                    None => state.good_of(&repository, MAX_COMPARED),
+                };
+                let way = WayBack {
+                    repository: repository.clone(),
+                    commit: commit.clone(),
+                    to,
+                    mark: mark.clone(),
+                };
+                push(&mut state.going_back, MAX_GOING_BACK, way);
+            }
+            state.hold = Some(Hold {
+                mark,
+                rolled_back: String::new(),
+            });
         });
-        self.touched(environment, effects);
-        Ok(detail)
+        Ok(match admin {
+            true => format!("{repository}, its gates are overridden"),
+            false => format!("{repository}, if it holds what was good"),
+        })
     }
 
     /// Compares commits that are said to go back with what was good, as far as both have been read.
@@ -75,29 +78,24 @@ impl Fleet {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(state) = self.environments.get_mut(name) else {
+        let Some(state) = self.environments.get(name) else {
             return;
         };
-        if state.going_back.is_empty() {
-            return;
-        }
-        let before = state.going_back.len();
         let mut judged = Vec::new();
-        state.going_back.retain(|way| {
-            let same = |to: &Commit| self.trees.same(&way.repository, &way.commit, to);
+        for (place, way) in state.going_back.iter().enumerate() {
+            let same = |to: &Commit| self.sources.trees.same(&way.repository, &way.commit, to);
             let found = way.to.iter().find(|to| same(to) == Some(true));
             let other = way.to.iter().all(|to| same(to) == Some(false));
-            if found.is_none() && !other {
-                return true;
+            if found.is_some() || other {
+                judged.push((place, way.clone(), found.cloned()));
             }
-            judged.push((way.clone(), found.cloned()));
-            false
-        });
-        if state.going_back.len() == before {
+        }
+        if judged.is_empty() {
             return;
         }
-        for (way, found) in judged {
-            let (action, detail) = match &found {
+        let mut approvals = Vec::new();
+        for (_, way, found) in &judged {
+            let (action, detail) = match found {
                 Some(to) => {
                     let mark = Mark {
                         reason: format!("it goes back to {}: {}", to.short(), way.mark.reason),
@@ -109,7 +107,7 @@ impl Fleet {
                         scope: Scope::Override,
                         mark,
                     };
-                    push(&mut state.approvals, MAX_APPROVALS, approval);
+                    approvals.push(approval);
                     ("rollback proven", format!("it holds what {to} held"))
                 }
                 None => (
@@ -130,6 +128,13 @@ impl Fleet {
                 ..AuditEntry::default()
             }));
         }
-        self.touched(name, effects);
+        self.decide(name, effects, |state| {
+            for (place, _, _) in judged.iter().rev() {
+                state.going_back.remove(*place);
+            }
+            for approval in approvals {
+                push(&mut state.approvals, MAX_APPROVALS, approval);
+            }
+        });
     }
 }

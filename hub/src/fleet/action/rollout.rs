@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::super::environment::Mark;
 use super::super::event::Effect;
-use super::super::rollout::State;
+use super::super::rollout::{Phase, State};
 use super::super::{Fleet, settle};
 use super::ActionError;
 
@@ -18,42 +18,47 @@ impl Fleet {
     ) -> Result<String, ActionError> {
         self.strategy(name)?;
         let nothing = || ActionError::Nothing(format!("{name} has no failed cluster to try again"));
-        let rollout = self.rollouts.get_mut(name).ok_or_else(nothing)?;
+        let rollout = self.rollouts.get(name).ok_or_else(nothing)?;
         if rollout.state.is_over() {
             return Err(ActionError::Nothing(format!(
                 "{} is over ({}); a new commit begins a new one",
                 rollout.id, rollout.state
             )));
         }
-        let halted = rollout.state == State::Halted;
-        let again = rollout.retry(now);
-        if again.is_empty() && !halted {
+        let mut clusters = rollout.clusters.values();
+        let any_failed = clusters.any(|progress| progress.phase == Phase::Failed);
+        if !any_failed && rollout.state != State::Halted {
             return Err(nothing());
         }
+        let id = rollout.id.clone();
         // What spoke against it is asked once more.
-        self.checks
-            .retain(|(environment, _), _| environment != name);
-        effects.push(Effect::StoreRollout(Box::new(rollout.clone())));
-        for cluster in &again {
-            if let Some(progress) = rollout.clusters.get(cluster) {
-                effects.push(Effect::StoreProgress(
-                    rollout.id.clone(),
-                    cluster.clone(),
-                    Box::new(progress.clone()),
-                ));
-            }
+        self.rollouts.ask_again(name);
+        let versions = &mut self.versions;
+        let again = self.rollouts.change(name, versions, effects, |rollout| {
+            let again = rollout.retry(now).into_iter();
+            let again = again.filter_map(|cluster| {
+                let progress = rollout.clusters.get(&cluster)?.clone();
+                Some((cluster, progress))
+            });
+            again.collect::<Vec<_>>()
+        });
+        let again = again.unwrap_or_default();
+        for (cluster, progress) in &again {
+            effects.push(Effect::StoreProgress(
+                id.clone(),
+                cluster.clone(),
+                Box::new(progress.clone()),
+            ));
         }
-        let text = rollout.id.clone();
-        for cluster in &again {
+        for (cluster, _) in &again {
             // What the agent refused is offered to it once more.
-            if let Some(cluster) = self.clusters.get_mut(cluster) {
+            if let Some(cluster) = self.clusters.change(cluster, &mut self.versions) {
                 cluster.refusal = None;
             }
             self.offer(cluster, effects);
         }
-        self.dirty.insert(name.clone());
-        self.touch_environments();
-        Ok(text)
+        self.environments.mark_dirty([name.clone()]);
+        Ok(id)
     }
 
     pub(super) fn abort(
@@ -64,23 +69,19 @@ impl Fleet {
         effects: &mut Vec<Effect>,
     ) -> Result<String, ActionError> {
         self.strategy(name)?;
-        let rollout = self
-            .rollouts
-            .get_mut(name)
-            .filter(|rollout| !rollout.state.is_over())
-            .ok_or_else(|| ActionError::Nothing(format!("{name} has no rollout to abort")))?;
+        let nothing = || ActionError::Nothing(format!("{name} has no rollout to abort"));
+        self.rollouts.running(name).ok_or_else(nothing)?;
         let note = format!("aborted by {}: {}", mark.by, mark.reason);
-        rollout.end(State::RolledBack, note, now);
-        let rollout = rollout.clone();
-        effects.push(Effect::StoreRollout(Box::new(rollout.clone())));
-        effects.push(Effect::Audit(settle::audit(
-            &rollout,
-            "rollout rolled back",
-            now,
-        )));
+        let versions = &mut self.versions;
+        let ended = self.rollouts.change(name, versions, effects, |rollout| {
+            rollout.end(State::RolledBack, note, now);
+            rollout.clone()
+        });
+        let rollout = ended.ok_or_else(nothing)?;
+        let entry = settle::audit(&rollout, "rollout rolled back", now);
+        effects.push(Effect::Audit(entry));
         self.conclude(&rollout, true, now, effects);
-        self.dirty.insert(name.clone());
-        self.touch_environments();
+        self.environments.mark_dirty([name.clone()]);
         Ok(rollout.id)
     }
 }

@@ -21,18 +21,11 @@ impl Fleet {
         effects: &mut Vec<Effect>,
     ) {
         let name = &environment.name;
-        if self
-            .rollouts
-            .get(name)
-            .is_none_or(|rollout| rollout.state.is_over())
-        {
+        let Some(rollout) = self.rollouts.running(name) else {
             self.follow_approved(environment);
             return;
-        }
-        let state = self.environments.get(name).cloned().unwrap_or_default();
-        let Some(rollout) = self.rollouts.get(name) else {
-            return;
         };
+        let state = self.environments.get(name).cloned().unwrap_or_default();
         let (rollout_changed, checks) = (rollout.changed(), self.standing_gates(environment, now));
         let overridden = state.overridden(&rollout_changed);
         let waiting = state.not_overridden(&rollout_changed);
@@ -48,16 +41,18 @@ impl Fleet {
             gates::closed(&asked.cloned().collect::<Vec<_>>()).filter(|_| !overridden)
         };
         let (failing, unanswered) = (asked(gates::Open::No), asked(gates::Open::NotYet));
-        let Some(mut rollout) = self.rollouts.remove(name) else {
+        let Some(mut rollout) = self.rollouts.take(name) else {
             return;
         };
         // It keeps what it began with; one of an older hub takes what the fleet file says.
         let strategy = rollout.strategy.take().unwrap_or_else(|| Box::new(spare));
-        let members = self.members(environment, &strategy);
+        let members = self
+            .clusters
+            .members(self.declarations.spec(), environment, &strategy);
         let before = (rollout.state, rollout.wave);
-        let mut answers = self.trees.take_answers(name, &rollout.target);
+        let mut answers = self.sources.trees.take_answers(name, &rollout.target);
         let clusters = self.observe(&rollout, &members, answers.as_mut(), now);
-        self.trees.put_answers(name, answers);
+        self.sources.trees.put_answers(name, answers);
         let paused = state.paused.as_ref().map(|mark| {
             format!(
                 "{}: {}; flotilla resume {name} goes on",
@@ -120,7 +115,7 @@ impl Fleet {
                     given.insert(cluster.clone());
                 }
             }
-            self.touch(cluster);
+            self.clusters.change(cluster, &mut self.versions);
         }
         if changes.rollout {
             effects.push(Effect::StoreRollout(Box::new(rollout.clone())));
@@ -146,13 +141,13 @@ impl Fleet {
         if over {
             self.conclude(&rollout, false, now, effects);
         }
-        self.rollouts.insert(name.clone(), rollout);
+        self.rollouts.put(rollout);
         if over {
             self.follow_approved(environment);
             // What waits in the queue, or came meanwhile, has its turn at the next step.
-            self.dirty.insert(name.clone());
+            self.environments.mark_dirty([name.clone()]);
         } else {
-            self.assign_again(given);
+            self.clusters.mark_due(given);
         }
     }
 }

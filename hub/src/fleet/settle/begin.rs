@@ -70,7 +70,7 @@ impl Fleet {
             return state.without_failed(&wanted);
         }
         // A hub that has not read all its branches yet knows only half of what should run.
-        let unread = self.spec.repositories.keys().any(|repository| {
+        let unread = self.spec().repositories.keys().any(|repository| {
             let head = self.head(repository, &environment.branch);
             self.uses(environment, repository)
                 && head.is_none_or(|head| head.commit.is_none() && head.problem.is_none())
@@ -97,13 +97,10 @@ impl Fleet {
         effects: &mut Vec<Effect>,
     ) {
         let name = &environment.name;
-        let mut state = self.environments.remove(name).unwrap_or_default();
-        let before = state.clone();
-        self.environments.insert(name.clone(), state.clone());
-        let running = self
-            .rollouts
-            .get(name)
-            .filter(|rollout| !rollout.state.is_over());
+        self.environments.enter(name);
+        let before = self.environments.get(name).cloned().unwrap_or_default();
+        let mut state = before.clone();
+        let running = self.rollouts.running(name);
         let newest = state
             .queue
             .back()
@@ -147,7 +144,6 @@ impl Fleet {
         {
             // It takes over because of another repository: what failed there is not tried on and on.
             blame(&mut state, rollout, &wanted, now);
-            self.environments.insert(name.clone(), state.clone());
             wanted = self.wanted(environment, &state, &newest, now);
             next = next.map(|next| {
                 let mut next = next;
@@ -171,28 +167,17 @@ impl Fleet {
         if let Some(target) = next {
             state.last_number += 1;
             let rollout = self.take_over(name, &state, target, strategy, now, effects);
-            self.keep_specifications([&rollout.target, &rollout.from], effects);
+            self.declarations
+                .keep([&rollout.target, &rollout.from], effects);
             effects.push(Effect::Audit(audit(&rollout, "rollout created", now)));
-            effects.push(Effect::StoreRollout(Box::new(rollout.clone())));
-            for (cluster, progress) in &rollout.clusters {
-                effects.push(Effect::StoreProgress(
-                    rollout.id.clone(),
-                    cluster.clone(),
-                    Box::new(progress.clone()),
-                ));
-            }
-            self.rollouts.insert(name.clone(), rollout);
-            self.members.remove(name);
-            self.touch_environments();
+            self.rollouts.begin(rollout, &mut self.versions, effects);
         }
         if state != before {
-            self.keep_specifications(&state.queue, effects);
-            effects.push(Effect::StoreEnvironment(
-                name.clone(),
-                Box::new(state.clone()),
-            ));
+            self.declarations.keep(&state.queue, effects);
+            let versions = &mut self.versions;
+            self.environments
+                .settle_on(name, versions, effects, |present| *present = state);
         }
-        self.environments.insert(name.clone(), state);
     }
 
     /// Whether a newer commit takes over from a rollout in every mode: it has failed, or will not begin.
@@ -219,7 +204,7 @@ impl Fleet {
         let id = format!("{name}-{}", state.last_number);
         let mut carried = Vec::new();
         let mut clusters = BTreeMap::new();
-        if let Some(mut old) = self.rollouts.remove(name)
+        if let Some(mut old) = self.rollouts.take(name)
             && (!old.state.is_over() || old.state == State::Superseded)
         {
             carried.append(&mut old.carried);

@@ -26,6 +26,32 @@ impl EnvironmentState {
         }
     }
 
+    /// A rollout brought its commits to everybody.
+    fn succeeded(&mut self, rollout: &Rollout, now: Timestamp) {
+        let target = rollout.target.clone();
+        self.approve(target, rollout.id.clone(), rollout.epoch, now);
+        self.hold = None;
+    }
+
+    /// A rollout failed, or a person ended it.
+    fn rolled_back(&mut self, rollout: &Rollout, person: bool, now: Timestamp) {
+        let changed = rollout.changed();
+        if person && !changed.is_empty() {
+            self.quarantine_all(changed, rollout, now);
+        } else {
+            self.condemn(&changed, changed.clone(), rollout, now);
+        }
+        let mark = Mark {
+            by: HUB.to_owned(),
+            reason: format!("{} was rolled back: {}", rollout.id, rollout.note),
+            at: now,
+        };
+        self.hold = Some(Hold {
+            mark,
+            rolled_back: rollout.id.clone(),
+        });
+    }
+
     /// Commits are not tried again.
     fn quarantine_all(&mut self, commits: Commits, rollout: &Rollout, now: Timestamp) {
         self.suspects
@@ -49,41 +75,18 @@ impl Fleet {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
-        let state = self
-            .environments
-            .entry(rollout.environment.clone())
-            .or_default();
-        match rollout.state {
-            State::Succeeded => {
-                state.approve(
-                    rollout.target.clone(),
-                    rollout.id.clone(),
-                    rollout.epoch,
-                    now,
-                );
-                state.hold = None;
-            }
-            State::RolledBack => {
-                let changed = rollout.changed();
-                if person && !changed.is_empty() {
-                    state.quarantine_all(changed, rollout, now);
-                } else {
-                    state.condemn(&changed, changed.clone(), rollout, now);
-                }
-                let mark = Mark {
-                    by: HUB.to_owned(),
-                    reason: format!("{} was rolled back: {}", rollout.id, rollout.note),
-                    at: now,
-                };
-                state.hold = Some(Hold {
-                    mark,
-                    rolled_back: rollout.id.clone(),
-                });
-            }
-            _ => return,
+        if !matches!(rollout.state, State::Succeeded | State::RolledBack) {
+            return;
         }
-        let state = Box::new(state.clone());
-        effects.push(Effect::StoreEnvironment(rollout.environment.clone(), state));
+        let (name, versions) = (&rollout.environment, &mut self.versions);
+        self.environments
+            .settle_on(name, versions, effects, |state| {
+                if rollout.state == State::Succeeded {
+                    state.succeeded(rollout, now);
+                } else {
+                    state.rolled_back(rollout, person, now);
+                }
+            });
     }
 
     /// An environment is not in the fleet file any more: its rollout goes on nowhere. Its clusters stay
@@ -94,17 +97,15 @@ impl Fleet {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(rollout) = self.rollouts.get_mut(name) else {
-            return;
-        };
-        if rollout.state.is_over() {
+        if self.rollouts.running(name).is_none() {
             return;
         }
         let note = format!("environment {name} is not in the fleet file any more");
-        rollout.end(State::Superseded, note, now);
-        let rollout = rollout.clone();
-        effects.push(Effect::Audit(audit(&rollout, "rollout superseded", now)));
-        effects.push(Effect::StoreRollout(Box::new(rollout)));
-        self.touch_environments();
+        let versions = &mut self.versions;
+        let entry = self.rollouts.change(name, versions, effects, |rollout| {
+            rollout.end(State::Superseded, note, now);
+            audit(rollout, "rollout superseded", now)
+        });
+        effects.extend(entry.map(Effect::Audit));
     }
 }

@@ -70,7 +70,7 @@ impl Simulation {
             .keys()
             .filter(|app| in_force(app))
         {
-            let application = self.hub.spec.applications.get(app);
+            let application = self.hub.spec().applications.get(app);
             let placed = application.is_some_and(|application| {
                 let placement = &application.placement;
                 placement.matches(name, &after.environment, &after.labels)

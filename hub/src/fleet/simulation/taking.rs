@@ -63,7 +63,7 @@ impl Simulation {
             return;
         }
         for (app, tombstone) in &next.tombstones {
-            let said = self.hub.spec.removal(app, name, &next.environment);
+            let said = self.hub.spec().removal(app, name, &next.environment);
             assert!(
                 said.is_some(),
                 "{app} is removed from {name}, and nobody said so"

@@ -28,7 +28,7 @@ fn a_soak_goes_on_over_a_restart_where_nothing_happened() {
                 heads: Vec::new(),
                 clusters: vec![StoredCluster {
                     name: name("d"),
-                    record: fleet.clusters()[&name("d")].record.clone(),
+                    record: ClusterRecord::clone(&fleet.clusters()[&name("d")].record),
                     assignment: Some(StoredAssignment {
                         decoded: assigned.clone(),
                     }),
@@ -136,10 +136,7 @@ fn merged() -> (Fleet, i64) {
 }
 
 fn heard(fleet: &mut Fleet, second: i64) {
-    for cluster in fleet.clusters.values_mut() {
-        cluster.last_seen = Some(at(second));
-        cluster.vouched_at = Some(at(second));
-    }
+    fleet.clusters.hear_all(at(second));
 }
 
 fn read(fleet: &mut Fleet, roots: &[(u64, u8)], second: i64) {

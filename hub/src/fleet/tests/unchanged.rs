@@ -56,10 +56,7 @@ impl World {
         self.second += 1;
         // They are heard from.
         let now = at(self.second);
-        for cluster in self.fleet.clusters.values_mut() {
-            cluster.last_seen = Some(now);
-            cluster.vouched_at = Some(now);
-        }
+        self.fleet.clusters.hear_all(now);
         self.fleet.step(event, now)
     }
 

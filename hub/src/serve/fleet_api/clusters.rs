@@ -138,7 +138,7 @@ pub(super) async fn accept_cluster(
             let record = fleet
                 .clusters()
                 .get(&lookup)
-                .map(|cluster| cluster.record.clone());
+                .map(|cluster| ClusterRecord::clone(&cluster.record));
             let declared = fleet.spec().clusters.contains_key(&lookup);
             (
                 record.ok_or_else(|| no_cluster(fleet, lookup.as_str())),
@@ -224,7 +224,7 @@ pub(super) async fn unlock_cluster(
     let record = api
         .ask(move |fleet, _| {
             let cluster = fleet.clusters().get(&lookup);
-            let record = cluster.map(|cluster| cluster.record.clone());
+            let record = cluster.map(|cluster| ClusterRecord::clone(&cluster.record));
             record.ok_or_else(|| Status::not_found(no_cluster(fleet, lookup.as_str())))
         })
         .await??;

@@ -164,7 +164,7 @@ fn an_older_store_adopts_what_is_declared() {
         .iter()
         .map(|(name, cluster)| StoredCluster {
             name: name.clone(),
-            record: cluster.record.clone(),
+            record: ClusterRecord::clone(&cluster.record),
             assignment: cluster
                 .assigned
                 .clone()

@@ -256,8 +256,10 @@ fn a_hub_that_has_read_half_of_its_branches_begins_nothing() {
 fn what_people_decided_about_a_cluster_outlives_its_enrolment() {
     let mut world = World::settled(&file("maxConcurrent: 3", "approvals: 0", "prod"));
     world.act(&Action::Suspend(name("p1"))).unwrap();
-    let cluster = world.fleet.clusters.get_mut(&name("p1")).unwrap();
-    cluster.record.let_go = Some(Epoch(1));
+    let let_go = |record: &mut ClusterRecord| record.let_go = Some(Epoch(1));
+    world
+        .fleet
+        .change_record(&name("p1"), &mut Vec::new(), let_go);
     world.step(put("p1", "prod", None));
     let record = &world.fleet.clusters()[&name("p1")].record;
     assert_eq!(record.let_go, Some(Epoch(1)));

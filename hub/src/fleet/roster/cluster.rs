@@ -1,6 +1,7 @@
 //! One cluster as the hub sees it.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use flotilla_shared::assignment::AssignmentRef;
@@ -10,12 +11,13 @@ use flotilla_shared::id::ApplicationName;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::Report;
 use flotilla_shared::revision::Commit;
-use flotilla_shared::wire::DecodedAssignment;
+use flotilla_shared::wire::{DecodedAssignment, encode_report};
 use jiff::Timestamp;
+use prost::Message as _;
 
-use super::event::{ClusterRecord, SessionId};
-use super::removed::is_removed;
-use super::{rendered, trees};
+use super::super::event::{ClusterRecord, SessionId, StoredCluster};
+use super::super::removed::is_removed;
+use super::super::{rendered, trees};
 
 /// Without a word for this long an agent counts as offline: three heartbeats and some slack.
 pub const OFFLINE_AFTER: jiff::SignedDuration = jiff::SignedDuration::from_secs(35);
@@ -59,7 +61,7 @@ pub struct Problem {
 impl Problem {
     /// Whether it is only that no commit of its repository may be given here: the application itself can
     /// be assigned.
-    pub(super) fn lacks_commit(&self) -> bool {
+    pub(in crate::fleet) fn lacks_commit(&self) -> bool {
         !matches!(
             self.reason,
             Reason::RepositoryNotFound | Reason::TemplateFailed
@@ -83,11 +85,29 @@ pub struct Placed {
     pub problem: Option<Box<Problem>>,
 }
 
+/// A value that is in the store, too. Everybody may read it; only the roster changes it, which stores it then.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Kept<T>(T);
+
+impl<T> Kept<T> {
+    pub(super) const fn write(&mut self) -> &mut T {
+        &mut self.0
+    }
+}
+
+impl<T> Deref for Kept<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
 /// Everything the hub knows of one cluster.
 #[derive(Debug, Clone, Default)]
 pub struct Cluster {
     /// Apart from what its agent says.
-    pub record: ClusterRecord,
+    pub record: Kept<ClusterRecord>,
     /// What it should run; none before its first assignment.
     pub assigned: Option<Arc<DecodedAssignment>>,
     /// What its agent runs on.
@@ -114,25 +134,40 @@ pub struct Cluster {
     pub version: u64,
     /// The generation above which its assignments begin: an agent that enrolled anew runs on what the
     /// hub has forgotten.
-    pub(super) floor: u64,
-    pub(super) session: Option<(SessionId, Timestamp)>,
-    pub(super) report_digest: Digest,
+    pub(in crate::fleet) floor: u64,
+    pub(in crate::fleet) session: Option<(SessionId, Timestamp)>,
+    pub(in crate::fleet) report_digest: Digest,
     /// What that report was rendered from, worked out once.
-    pub(super) rendered_from: Digest,
+    pub(in crate::fleet) rendered_from: Digest,
     /// What it says its applications run and depend on, likewise; none: it does not say.
-    pub(super) reads: Option<Digest>,
+    pub(in crate::fleet) reads: Option<Digest>,
     /// From before a restart: since when it was current, and by which report. Gone with the first
     /// other one.
-    pub(super) resumable: Option<(Timestamp, Digest)>,
+    pub(in crate::fleet) resumable: Option<(Timestamp, Digest)>,
     /// By which specification its assignment was worked out last; none: that is not known, since a restart.
-    pub(super) specified: Option<Commit>,
-    /// Its assignment is to be worked out anew, see [`super::Fleet::has_due`].
+    pub(in crate::fleet) specified: Option<Commit>,
+    /// Its assignment is to be worked out anew, see [`crate::fleet::Fleet::has_due`].
     pub(super) due: bool,
     /// The assignment whose way here was measured.
-    pub(super) measured: AssignmentRef,
+    pub(in crate::fleet) measured: AssignmentRef,
 }
 
 impl Cluster {
+    /// As the store kept it.
+    pub(super) fn restored(stored: StoredCluster) -> Self {
+        let mut cluster = Self {
+            record: Kept(stored.record),
+            assigned: stored.assignment.map(|stored| stored.decoded),
+            resumable: stored.current_since.and_then(|since| {
+                let report = encode_report(stored.report.as_ref()?);
+                Some((since, Digest::of(&report.encode_to_vec())))
+            }),
+            ..Self::default()
+        };
+        cluster.note_report(stored.report);
+        cluster
+    }
+
     /// How its agent is connected; `offline_after` without a word counts as gone.
     #[must_use]
     pub fn connection(&self, now: Timestamp, offline_after: jiff::SignedDuration) -> Connection {
@@ -188,6 +223,11 @@ impl Cluster {
         !self.due && self.runs_what_is_assigned()
     }
 
+    /// Whether its assignment is to be worked out anew.
+    pub(in crate::fleet) const fn is_due(&self) -> bool {
+        self.due
+    }
+
     /// Applications that it is to lose, and that are not gone by its agent's word.
     pub fn leaving(&self) -> impl Iterator<Item = &ApplicationName> {
         let assigned = self.assigned.iter();
@@ -232,7 +272,7 @@ impl Cluster {
     }
 
     /// What a report says, whether it came just now or from the store.
-    pub(super) fn note_report(&mut self, report: Option<Report>) {
+    pub(in crate::fleet) fn note_report(&mut self, report: Option<Report>) {
         self.rendered_from = report
             .as_ref()
             .map(|report| rendered::rendered_from(report, self.assigned.as_deref()))
@@ -259,7 +299,7 @@ impl Cluster {
     }
 
     /// Notes since when it is current.
-    pub(super) fn note_current(&mut self, now: Timestamp) {
+    pub(in crate::fleet) fn note_current(&mut self, now: Timestamp) {
         if !self.runs_what_is_assigned() {
             self.current_since = None;
         } else if self.current_since.is_none() {

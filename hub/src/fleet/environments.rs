@@ -1,0 +1,155 @@
+//! What was decided about environments, and where something happened since. Whoever decides comes through
+//! here, so that nobody can forget that it is stored, that people are shown it, and that rollouts look again.
+
+use std::collections::{BTreeMap, BTreeSet, btree_map};
+
+use flotilla_shared::id::EnvironmentName;
+
+use super::environment::EnvironmentState;
+use super::event::Effect;
+use super::rollout::{Commits, Rollout, State};
+use super::versions::Versions;
+
+/// All environments about which anything was decided.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Environments {
+    states: BTreeMap<EnvironmentName, EnvironmentState>,
+    /// Those in which something happened since they were settled.
+    dirty: BTreeSet<EnvironmentName>,
+    /// What the clusters of each were given last while no rollout ran.
+    followed: BTreeMap<EnvironmentName, Followed>,
+}
+
+/// What clusters follow while no rollout runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Followed {
+    approved: Commits,
+    approved_by: String,
+    /// The last one, and how it ended.
+    rollout: Option<(String, State)>,
+}
+
+impl Environments {
+    pub(super) const fn all(&self) -> &BTreeMap<EnvironmentName, EnvironmentState> {
+        &self.states
+    }
+
+    pub(super) fn get(&self, name: &EnvironmentName) -> Option<&EnvironmentState> {
+        self.states.get(name)
+    }
+
+    pub(super) fn contains_key(&self, name: &EnvironmentName) -> bool {
+        self.states.contains_key(name)
+    }
+
+    pub(super) fn iter(&self) -> btree_map::Iter<'_, EnvironmentName, EnvironmentState> {
+        self.states.iter()
+    }
+
+    pub(super) fn values(&self) -> btree_map::Values<'_, EnvironmentName, EnvironmentState> {
+        self.states.values()
+    }
+
+    /// Takes what was decided over from the store.
+    pub(super) fn restore(&mut self, states: Vec<(EnvironmentName, EnvironmentState)>) {
+        self.states.extend(states);
+    }
+
+    /// An environment is known from now on, if nothing was decided about it yet.
+    pub(super) fn enter(&mut self, name: &EnvironmentName) {
+        if !self.states.contains_key(name) {
+            self.states
+                .insert(name.clone(), EnvironmentState::default());
+        }
+    }
+
+    /// Somebody decides something about an environment.
+    pub(super) fn decide<T>(
+        &mut self,
+        name: &EnvironmentName,
+        versions: &mut Versions,
+        effects: &mut Vec<Effect>,
+        decide: impl FnOnce(&mut EnvironmentState) -> T,
+    ) -> T {
+        self.dirty.insert(name.clone());
+        self.settle_on(name, versions, effects, decide)
+    }
+
+    /// Likewise while it is settled, which goes on to look at it.
+    pub(super) fn settle_on<T>(
+        &mut self,
+        name: &EnvironmentName,
+        versions: &mut Versions,
+        effects: &mut Vec<Effect>,
+        decide: impl FnOnce(&mut EnvironmentState) -> T,
+    ) -> T {
+        let state = self.states.entry(name.clone()).or_default();
+        let decided = decide(state);
+        let stored = Box::new(state.clone());
+        effects.push(Effect::StoreEnvironment(name.clone(), stored));
+        versions.raise_environments();
+        decided
+    }
+
+    /// Something happened in environments: they are settled anew.
+    pub(super) fn mark_dirty(&mut self, names: impl IntoIterator<Item = EnvironmentName>) {
+        self.dirty.extend(names);
+    }
+
+    pub(super) fn is_any_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// Those that are to be settled.
+    pub(super) fn take_dirty(&mut self) -> BTreeSet<EnvironmentName> {
+        std::mem::take(&mut self.dirty)
+    }
+
+    /// Whether what the clusters of an environment follow while no rollout runs, `last` being the last one,
+    /// is not what they were given last. From now on it is.
+    pub(super) fn follow(&mut self, name: &EnvironmentName, last: Option<&Rollout>) -> bool {
+        let state = self.states.get(name);
+        let follow = Followed {
+            approved: state.map(|one| one.approved.clone()).unwrap_or_default(),
+            approved_by: state.map(|one| one.approved_by.clone()).unwrap_or_default(),
+            rollout: last.map(|rollout| (rollout.id.clone(), rollout.state)),
+        };
+        if self.followed.get(name) == Some(&follow) {
+            return false;
+        }
+        self.followed.insert(name.clone(), follow);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_decided_is_stored_and_shown_and_looked_at() {
+        let name: EnvironmentName = "prod".parse().unwrap();
+        let mut environments = Environments::default();
+        let (mut versions, mut effects) = (Versions::default(), Vec::new());
+        environments.settle_on(&name, &mut versions, &mut effects, |state| {
+            state.last_number = 1;
+        });
+        assert!(!environments.is_any_dirty(), "it is looked at just now");
+        environments.decide(&name, &mut versions, &mut effects, |state| {
+            state.last_number += 1;
+        });
+        assert_eq!(environments.take_dirty(), [name.clone()].into());
+        let stored = environments.get(&name).cloned().map(Box::new).unwrap();
+        assert_eq!(stored.last_number, 2);
+        assert_eq!(
+            effects.last(),
+            Some(&Effect::StoreEnvironment(name.clone(), stored))
+        );
+        assert_eq!((effects.len(), versions.of_environments()), (2, 2));
+        assert!(environments.follow(&name, None) && !environments.follow(&name, None));
+        environments.settle_on(&name, &mut versions, &mut effects, |state| {
+            state.approved_by = "prod-2".to_owned();
+        });
+        assert!(environments.follow(&name, None));
+    }
+}

@@ -1,0 +1,315 @@
+//! The clusters that the hub knows. Whoever changes one comes through here, so that nobody can forget what
+//! hangs on it: people are shown it, its record is stored, environments have other members, pins end by
+//! themselves, and assignments are worked out anew.
+
+pub(super) mod cluster;
+mod due;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, btree_map};
+use std::sync::Arc;
+
+use flotilla_shared::id::{ClusterName, EnvironmentName};
+use jiff::SignedDuration;
+
+use self::cluster::Cluster;
+use self::due::Due;
+use super::event::{ClusterRecord, Effect, SessionId, StoredCluster};
+use super::shared::Shared;
+use super::versions::Versions;
+use super::{labels, place, rollout};
+use crate::spec::{Environment, Spec, Strategy};
+
+/// Clusters by name, each shared with earlier states of the fleet until it changes.
+pub type Clusters = BTreeMap<ClusterName, Shared<Cluster>>;
+
+/// The clusters of an environment, with wave and place within it.
+pub(super) type Members = BTreeMap<ClusterName, (usize, Arc<str>)>;
+
+/// The clusters with what is worked out about all of them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Roster {
+    all: Clusters,
+    /// As far as they were asked for since a cluster came, went or moved.
+    members: BTreeMap<EnvironmentName, Waves>,
+    /// Clusters whose pin ends by itself.
+    expiring_pins: usize,
+    due: Due,
+}
+
+/// Members as they are by a fleet file and a strategy.
+#[derive(Debug, Clone)]
+struct Waves {
+    spec: Arc<Spec>,
+    strategy: Strategy,
+    members: Arc<Members>,
+}
+
+/// What a change of a cluster's record means for others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RecordChange {
+    /// It is, or may be, another environment's.
+    pub(super) moves: bool,
+    /// Its environment's rollout has to look.
+    pub(super) matters: bool,
+}
+
+impl RecordChange {
+    fn between(before: &ClusterRecord, after: &ClusterRecord) -> Self {
+        let moves = before.environment != after.environment
+            || before.labels != after.labels
+            || before.pending != after.pending;
+        let matters = moves
+            || before.pin != after.pin
+            || before.suspended != after.suspended
+            || before.let_go != after.let_go
+            || before.credential.locked != after.credential.locked;
+        Self { moves, matters }
+    }
+}
+
+impl Roster {
+    /// All by name.
+    pub(super) const fn all(&self) -> &Clusters {
+        &self.all
+    }
+
+    pub(super) fn get(&self, name: &ClusterName) -> Option<&Cluster> {
+        self.all.get(name).map(|cluster| &**cluster)
+    }
+
+    pub(super) fn contains_key(&self, name: &ClusterName) -> bool {
+        self.all.contains_key(name)
+    }
+
+    pub(super) fn iter(&self) -> btree_map::Iter<'_, ClusterName, Shared<Cluster>> {
+        self.all.iter()
+    }
+
+    pub(super) fn keys(&self) -> btree_map::Keys<'_, ClusterName, Shared<Cluster>> {
+        self.all.keys()
+    }
+
+    pub(super) fn values(&self) -> btree_map::Values<'_, ClusterName, Shared<Cluster>> {
+        self.all.values()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// To change what people are shown of a cluster.
+    pub(super) fn change(
+        &mut self,
+        name: &ClusterName,
+        versions: &mut Versions,
+    ) -> Option<&mut Cluster> {
+        let cluster = &mut **self.all.get_mut(name)?;
+        cluster.version = versions.of_cluster();
+        Some(cluster)
+    }
+
+    /// To note of a cluster what nobody is shown, such as that its agent lives.
+    pub(super) fn note(&mut self, name: &ClusterName) -> Option<&mut Cluster> {
+        self.all.get_mut(name).map(|cluster| &mut **cluster)
+    }
+
+    /// Whether a stream is the cluster's present one; a word from an older one is not listened to.
+    pub(super) fn is_live(&self, name: &ClusterName, session: SessionId) -> bool {
+        let present = self.get(name).and_then(|cluster| cluster.session);
+        present.is_some_and(|(present, _)| present == session)
+    }
+
+    /// Changes the record of a cluster, which is stored. None: there is none.
+    pub(super) fn change_record(
+        &mut self,
+        name: &ClusterName,
+        versions: &mut Versions,
+        effects: &mut Vec<Effect>,
+        change: impl FnOnce(&mut ClusterRecord),
+    ) -> Option<RecordChange> {
+        let cluster = &mut **self.all.get_mut(name)?;
+        let before = ClusterRecord::clone(&cluster.record);
+        change(cluster.record.write());
+        cluster.version = versions.of_cluster();
+        let after: &ClusterRecord = &cluster.record;
+        effects.push(Effect::StoreCluster(name.clone(), Box::new(after.clone())));
+        let pins = self.expiring_pins + usize::from(has_expiring_pin(after));
+        self.expiring_pins = pins.saturating_sub(usize::from(has_expiring_pin(&before)));
+        let found = RecordChange::between(&before, after);
+        if found.moves {
+            self.members.clear();
+        }
+        Some(found)
+    }
+
+    /// Likewise of a cluster that may be new.
+    pub(super) fn put_record(
+        &mut self,
+        name: &ClusterName,
+        versions: &mut Versions,
+        effects: &mut Vec<Effect>,
+        change: impl FnOnce(&mut ClusterRecord),
+    ) {
+        self.all.entry(name.clone()).or_default();
+        self.change_record(name, versions, effects, change);
+        // Whatever its record says, the fleet file may give it an environment.
+        self.members.clear();
+    }
+
+    /// Takes a cluster over from the store.
+    pub(super) fn restore(&mut self, stored: StoredCluster, versions: &mut Versions) {
+        let name = stored.name.clone();
+        let mut cluster = Cluster::restored(stored);
+        cluster.version = versions.of_cluster();
+        self.expiring_pins += usize::from(has_expiring_pin(&cluster.record));
+        self.all.insert(name, cluster.into());
+        self.members.clear();
+    }
+
+    pub(super) fn remove(&mut self, name: &ClusterName) -> Option<Shared<Cluster>> {
+        let removed = self.all.remove(name)?;
+        let pins = usize::from(has_expiring_pin(&removed.record));
+        self.expiring_pins = self.expiring_pins.saturating_sub(pins);
+        self.due.forget(name);
+        self.members.clear();
+        Some(removed)
+    }
+
+    /// Takes over from a later state of the clusters who is there, which no store keeps.
+    pub(super) fn hear(&mut self, later: &Self) {
+        for (name, cluster) in &mut self.all {
+            if let Some(other) = later.all.get(name)
+                && !cluster.hears(other)
+            {
+                cluster.hear(other);
+            }
+        }
+    }
+
+    /// So much of the time since anybody is current was none, or was counted twice.
+    pub(super) fn lose(&mut self, lost: SignedDuration) {
+        for cluster in self.all.values_mut() {
+            cluster.lose(lost);
+        }
+    }
+
+    /// Whether there are clusters whose pin ends by itself.
+    pub(super) const fn has_expiring_pins(&self) -> bool {
+        self.expiring_pins > 0
+    }
+
+    /// The clusters of an environment with their waves.
+    pub(super) fn members(
+        &mut self,
+        spec: &Arc<Spec>,
+        environment: &Environment,
+        strategy: &Strategy,
+    ) -> Arc<Members> {
+        let known = self.members.get(&environment.name);
+        let known =
+            known.filter(|known| Arc::ptr_eq(&known.spec, spec) && known.strategy == *strategy);
+        if let Some(known) = known {
+            return Arc::clone(&known.members);
+        }
+        let mut there = BTreeMap::new();
+        for (name, cluster) in &self.all {
+            let record: &ClusterRecord = &cluster.record;
+            if record.pending.is_none()
+                && place(spec, name, Some(record)) == Some(&environment.name)
+            {
+                there.insert(name.clone(), labels(spec, name, Some(record)));
+            }
+        }
+        let waves = rollout::wave_of_each(strategy, &there);
+        let members = there.into_iter().map(|(name, labels)| {
+            let wave = waves.get(&name).copied().unwrap_or_default();
+            let key = strategy.sort_key(&labels).into();
+            (name, (wave, key))
+        });
+        let members: Arc<Members> = Arc::new(members.collect());
+        let known = Waves {
+            spec: Arc::clone(spec),
+            strategy: strategy.clone(),
+            members: Arc::clone(&members),
+        };
+        self.members.insert(environment.name.clone(), known);
+        members
+    }
+
+    /// Whether there are clusters whose assignment is to be worked out anew.
+    pub(super) fn has_due(&self) -> bool {
+        !self.due.is_empty()
+    }
+
+    /// Marks clusters for it.
+    pub(super) fn mark_due(&mut self, names: BTreeSet<ClusterName>) {
+        for name in names {
+            if let Some(cluster) = self.all.get_mut(&name) {
+                cluster.due = true;
+                self.due.add(name);
+            }
+        }
+    }
+
+    /// Marks all that are meant.
+    pub(super) fn mark_due_where(
+        &mut self,
+        is_meant: impl Fn(&ClusterName, &ClusterRecord) -> bool,
+    ) {
+        let marked = self.all.iter_mut().filter_map(|(name, cluster)| {
+            if !is_meant(name, &cluster.record) {
+                return None;
+            }
+            cluster.due = true;
+            Some(name.clone())
+        });
+        self.due.add_all(marked.collect());
+    }
+
+    /// Those whose turn it is now.
+    pub(super) fn next_due(&self) -> Vec<ClusterName> {
+        self.due.next()
+    }
+
+    /// A cluster whose assignment is worked out now.
+    pub(super) fn no_longer_due(&mut self, name: &ClusterName) -> Option<&Cluster> {
+        self.due.forget(name);
+        let cluster = self.all.get_mut(name)?;
+        if cluster.due {
+            cluster.due = false;
+        }
+        Some(cluster)
+    }
+}
+
+#[cfg(test)]
+impl Roster {
+    /// All agents are heard from.
+    pub(super) fn hear_all(&mut self, now: jiff::Timestamp) {
+        for cluster in self.all.values_mut() {
+            cluster.last_seen = Some(now);
+            cluster.vouched_at = Some(now);
+        }
+    }
+
+    /// Works out so many assignments at a time.
+    pub(super) fn work_out_at_once(&mut self, count: usize) {
+        self.due.at_once(count);
+    }
+}
+
+impl<'r> IntoIterator for &'r Roster {
+    type Item = (&'r ClusterName, &'r Shared<Cluster>);
+    type IntoIter = btree_map::Iter<'r, ClusterName, Shared<Cluster>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.all.iter()
+    }
+}
+
+fn has_expiring_pin(record: &ClusterRecord) -> bool {
+    let pin = record.pin.as_ref();
+    pin.is_some_and(|pin| pin.expires_at.is_some())
+}
