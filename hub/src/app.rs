@@ -323,6 +323,7 @@ async fn decide(start: Start) -> anyhow::Result<Vec<JoinHandle<()>>> {
         refresh: Arc::clone(&refresh),
         fleet_file: Arc::clone(&fleet_file),
     });
+    let hints = Arc::<forge::Hints>::default();
     let speaking = forge::Speaking {
         handle: handle.clone(),
         store: store.clone(),
@@ -330,6 +331,7 @@ async fn decide(start: Start) -> anyhow::Result<Vec<JoinHandle<()>>> {
         metrics: metrics.clone(),
         refresh: Arc::clone(&refresh),
         planner: Arc::new(ByAgents(Arc::clone(&context))),
+        hints: Arc::clone(&hints),
     };
     let notified = match config.notifications {
         Some(path) => Some(notify::run(
@@ -389,6 +391,7 @@ async fn decide(start: Start) -> anyhow::Result<Vec<JoinHandle<()>>> {
             handle: handle.clone(),
             secret,
             refresh: Arc::clone(&refresh),
+            hints,
             metrics,
         };
         tasks.push(tokio::spawn(webhook::serve(listener, hooks, stop.clone())));

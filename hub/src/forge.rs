@@ -5,10 +5,12 @@
 pub mod config;
 #[cfg(test)]
 mod fake;
+mod hinted;
 pub mod merge;
 pub mod preview;
 pub mod send;
 pub mod status;
+mod turns;
 mod waits;
 
 use std::collections::BTreeMap;
@@ -29,6 +31,8 @@ use crate::store::Store;
 use config::Forges;
 use send::Sender;
 use status::{Sent, desired, due};
+pub use turns::Hints;
+use turns::Turns;
 use waits::Waits;
 
 /// Time between two looks at the fleet.
@@ -48,6 +52,8 @@ pub struct Speaking {
     pub refresh: Arc<Notify>,
     /// Asks agents.
     pub planner: Arc<dyn preview::Planner>,
+    /// Where webhooks say that pull requests are to be looked at now.
+    pub hints: Arc<Hints>,
 }
 
 /// Speaks until stopped.
@@ -69,14 +75,20 @@ pub fn start(speaking: Speaking, stop: &CancellationToken) -> anyhow::Result<Vec
         sender: Arc::clone(&sender),
         refresh: speaking.refresh,
     };
-    tasks.push(tokio::spawn(merge::run::run(taking, stop.clone())));
+    let merges = Turns::new(Arc::clone(&speaking.hints.merges), forges.interval);
+    tasks.push(tokio::spawn(merge::run::run(taking, merges, stop.clone())));
+    let previews = Turns::new(Arc::clone(&speaking.hints.previews), forges.interval);
     let previewing = preview::run::Previewing {
         handle: speaking.handle,
         forges,
         sender,
         planner: speaking.planner,
     };
-    tasks.push(tokio::spawn(preview::run::run(previewing, stop.clone())));
+    tasks.push(tokio::spawn(preview::run::run(
+        previewing,
+        previews,
+        stop.clone(),
+    )));
     Ok(tasks)
 }
 

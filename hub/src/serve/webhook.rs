@@ -1,5 +1,6 @@
-//! Webhooks of Git servers. A hook only hints that a branch may have moved: the hub then reads the
-//! branch itself, so that a forged, replayed or doubled hook costs one look and changes nothing (E16).
+//! Webhooks of Git servers. A hook only hints that a branch may have moved, or that a pull request may have
+//! changed: the hub then reads the branch, or asks the forge, itself, so that a forged, replayed or doubled hook
+//! costs one look and changes nothing (E16).
 
 mod verify;
 
@@ -21,6 +22,7 @@ pub use verify::{Provider, Refusal, Verdict, names, same_repository, verify};
 
 use crate::driver::Handle;
 use crate::fleet::Event;
+use crate::forge::Hints;
 use crate::metrics::Metrics;
 
 /// Largest body. A push of very many commits is larger; it is then found at the next look.
@@ -34,6 +36,8 @@ pub struct Hooks {
     pub secret: Vec<u8>,
     /// Asks the pollers to look now.
     pub refresh: Arc<tokio::sync::Notify>,
+    /// Asks who looks at pull requests to look now.
+    pub hints: Arc<Hints>,
     /// What is measured.
     pub metrics: Metrics,
 }
@@ -68,32 +72,34 @@ async fn receive(
         return (StatusCode::NOT_FOUND, "no such provider\n");
     };
     let word = provider.as_str();
-    match verify(provider, &hooks.secret, &headers, &body) {
+    let (urls, is_push) = match verify(provider, &hooks.secret, &headers, &body) {
         Err(refusal) => {
             hooks.metrics.hooked(word, "refused");
             tracing::debug!(provider = word, %refusal, "webhook refused");
-            (StatusCode::UNAUTHORIZED, "refused\n")
+            return (StatusCode::UNAUTHORIZED, "refused\n");
         }
         Ok(Verdict::Ignored) => {
             hooks.metrics.hooked(word, "ignored");
-            (StatusCode::OK, "nothing to do\n")
+            return (StatusCode::OK, "nothing to do\n");
         }
-        Ok(Verdict::Push(urls)) => match hint(&hooks, urls).await {
-            Some(true) => {
-                hooks.metrics.hooked(word, "hint");
-                (StatusCode::ACCEPTED, "will look\n")
-            }
-            Some(false) => {
-                hooks.metrics.hooked(word, "unknown");
-                (StatusCode::OK, "not a repository of this fleet\n")
-            }
-            None => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
-        },
+        Ok(Verdict::Push(urls)) => (urls, true),
+        Ok(Verdict::Pull(urls)) => (urls, false),
+    };
+    match hint(&hooks, urls, is_push).await {
+        Some(true) => {
+            hooks.metrics.hooked(word, "hint");
+            (StatusCode::ACCEPTED, "will look\n")
+        }
+        Some(false) => {
+            hooks.metrics.hooked(word, "unknown");
+            (StatusCode::OK, "not a repository of this fleet\n")
+        }
+        None => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
     }
 }
 
-/// Looks which of our repositories is meant. None: the hub stops.
-async fn hint(hooks: &Hooks, urls: Vec<String>) -> Option<bool> {
+/// Looks which of our repositories is meant, and has it looked at. None: the hub stops.
+async fn hint(hooks: &Hooks, urls: Vec<String>, is_push: bool) -> Option<bool> {
     let meant: Vec<RepositoryName> = hooks
         .handle
         .query(move |fleet| {
@@ -111,6 +117,11 @@ async fn hint(hooks: &Hooks, urls: Vec<String>) -> Option<bool> {
         return Some(false);
     }
     for repository in meant {
+        // A push may be one to a pull request's branch.
+        hooks.hints.hint(&repository);
+        if !is_push {
+            continue;
+        }
         let at = Timestamp::now();
         hooks
             .handle
@@ -118,6 +129,8 @@ async fn hint(hooks: &Hooks, urls: Vec<String>) -> Option<bool> {
             .await
             .ok()?;
     }
-    hooks.refresh.notify_one();
+    if is_push {
+        hooks.refresh.notify_one();
+    }
     Some(true)
 }

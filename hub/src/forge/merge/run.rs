@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::config::{Forges, Place};
 use super::super::send::Sender;
+use super::super::turns::{Turn, Turns};
 use super::super::waits::Waits;
 use super::{Candidate, Found, Wait, candidates, decide, is_exact, says};
 use crate::driver::{Handle, Stopped};
@@ -64,15 +65,15 @@ struct Looked {
 }
 
 /// Takes until stopped.
-pub async fn run(taking: Taking, stop: CancellationToken) {
+pub(in crate::forge) async fn run(taking: Taking, mut turns: Turns, stop: CancellationToken) {
     let mut memory = Memory::default();
     loop {
-        tokio::select! {
-            () = tokio::time::sleep(taking.forges.interval) => {}
-            () = stop.cancelled() => return,
-        }
         let turn = tokio::select! {
-            turn = taking.turn(&mut memory) => turn,
+            turn = turns.next() => turn,
+            () = stop.cancelled() => return,
+        };
+        let turn = tokio::select! {
+            turn = taking.turn(&turn, &mut memory) => turn,
             () = stop.cancelled() => return,
         };
         if turn.is_err() {
@@ -82,7 +83,7 @@ pub async fn run(taking: Taking, stop: CancellationToken) {
 }
 
 impl Taking {
-    async fn turn(&self, memory: &mut Memory) -> Result<(), Stopped> {
+    async fn turn(&self, turn: &Turn, memory: &mut Memory) -> Result<(), Stopped> {
         let all = self.handle.query(candidates).await?;
         let keys: BTreeSet<Key> = all.iter().map(key).collect();
         memory.waits.retain(|key| keys.contains(key));
@@ -97,7 +98,9 @@ impl Taking {
         memory.said.retain(|key| keys.contains(key));
         let now = Instant::now();
         let due = all.into_iter().filter(|one| {
-            !memory.waits.holds(&key(one), now) && !memory.moved.contains_key(&key(one))
+            turn.has(&one.repository)
+                && !memory.waits.holds(&key(one), now)
+                && !memory.moved.contains_key(&key(one))
         });
         let due: Vec<Candidate> = due.collect();
         let mut looks = stream::iter(due)

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::config::{Forges, Place};
 use super::super::send::Sender;
+use super::super::turns::{Turn, Turns};
 use super::super::waits::Waits;
 use super::{AGAIN, Ask, Denied, Known, Planner, Told, Unplanned, is_enough, key, mark, refusal};
 use crate::driver::{Handle, Stopped};
@@ -44,15 +45,19 @@ struct Memory {
 }
 
 /// Looks until stopped.
-pub async fn run(previewing: Previewing, stop: CancellationToken) {
+pub(in crate::forge) async fn run(
+    previewing: Previewing,
+    mut turns: Turns,
+    stop: CancellationToken,
+) {
     let mut memory = Memory::default();
     loop {
-        tokio::select! {
-            () = tokio::time::sleep(previewing.forges.interval) => {}
-            () = stop.cancelled() => return,
-        }
         let turn = tokio::select! {
-            turn = previewing.turn(&mut memory) => turn,
+            turn = turns.next() => turn,
+            () = stop.cancelled() => return,
+        };
+        let turn = tokio::select! {
+            turn = previewing.turn(&turn, &mut memory) => turn,
             () = stop.cancelled() => return,
         };
         if turn.is_err() {
@@ -62,7 +67,7 @@ pub async fn run(previewing: Previewing, stop: CancellationToken) {
 }
 
 impl Previewing {
-    async fn turn(&self, memory: &mut Memory) -> Result<(), Stopped> {
+    async fn turn(&self, turn: &Turn, memory: &mut Memory) -> Result<(), Stopped> {
         let declared = self.handle.query(|fleet| {
             let spec = fleet.spec();
             let all = spec.previews.iter().filter_map(|one| {
@@ -86,7 +91,7 @@ impl Previewing {
             .retain(|key| previews.iter().any(|one| place(one) == *key));
         for (preview, url) in &declared {
             let key = place(preview);
-            if memory.waits.holds(&key, Instant::now()) {
+            if !turn.has(&preview.repository) || memory.waits.holds(&key, Instant::now()) {
                 continue;
             }
             let looked = match self.forges.of(&preview.repository, url) {

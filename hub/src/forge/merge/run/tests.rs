@@ -89,7 +89,10 @@ impl World {
 
     /// One look; how often the branch was moved, and to where.
     async fn turn(&mut self) -> Vec<Value> {
-        self.taking.turn(&mut self.memory).await.unwrap();
+        self.taking
+            .turn(&Turn::All, &mut self.memory)
+            .await
+            .unwrap();
         let asked = self.forge.asked().into_iter();
         let moves = asked.filter(|(line, _)| line.starts_with("PATCH "));
         moves.map(|(_, body)| body).collect()
@@ -182,18 +185,30 @@ async fn a_closed_gate_costs_the_forge_one_call() {
     let mut world = World::new().await;
     let other = json!([pull("c")]);
     world.forge.set(&format!("GET {REPO}/pulls?"), 200, &other);
-    world.taking.turn(&mut world.memory).await.unwrap();
+    world
+        .taking
+        .turn(&Turn::All, &mut world.memory)
+        .await
+        .unwrap();
     assert_eq!(world.forge.asked().len(), 1);
     assert_eq!(world.waits().await.unwrap().word, "gate");
     world
         .forge
         .set(&format!("GET {REPO}/pulls?"), 200, &json!([]));
-    world.taking.turn(&mut world.memory).await.unwrap();
+    world
+        .taking
+        .turn(&Turn::All, &mut world.memory)
+        .await
+        .unwrap();
     let waits = world.waits().await.unwrap();
     assert_eq!((waits.word, waits.commit), ("noPull", None));
     // Nobody promotes any more: nothing is said.
     world.taking.handle.event(heads("a", "a")).await.unwrap();
-    world.taking.turn(&mut world.memory).await.unwrap();
+    world
+        .taking
+        .turn(&Turn::All, &mut world.memory)
+        .await
+        .unwrap();
     assert_eq!(world.waits().await, None);
 }
 
@@ -263,7 +278,11 @@ async fn a_forge_that_is_unwell_moves_nothing_and_is_left_alone_for_a_while() {
             let waits = world.waits().await.unwrap();
             assert_eq!(waits.word, word, "{call} {status}: {waits:?}");
             assert!(!waits.text.contains("s3cret"));
-            world.taking.turn(&mut world.memory).await.unwrap();
+            world
+                .taking
+                .turn(&Turn::All, &mut world.memory)
+                .await
+                .unwrap();
             assert_eq!(world.forge.asked(), Vec::new(), "{call} {status}: too soon");
         }
     }
@@ -294,4 +313,98 @@ async fn a_crash_after_the_move_and_before_it_was_read_moves_it_to_the_same_plac
     world.good();
     assert_eq!(world.turn().await, to_b());
     assert_eq!(world.log("promotion refused").await.len(), 0);
+}
+
+/// A hook to the hub's own listener, as GitHub sends it.
+async fn hook(address: std::net::SocketAddr, event: &str, body: &str, secret: &[u8]) -> String {
+    use hmac::Mac as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(secret).unwrap();
+    mac.update(body.as_bytes());
+    let digest = flotilla_shared::digest::Digest::from_slice(&mac.finalize().into_bytes());
+    let text = format!(
+        "POST /webhook/github HTTP/1.1\r\nhost: h\r\nconnection: close\r\nx-github-event: {event}\r\n\
+         x-hub-signature-256: sha256={}\r\ncontent-length: {}\r\n\r\n{body}",
+        digest.unwrap(),
+        body.len()
+    );
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+/// The hub looks once an hour, and a hook of the forge makes it look now. What the hook claims counts for
+/// nothing: what the forge says when it is asked does.
+#[tokio::test]
+async fn a_hook_has_a_pull_request_looked_at_now_and_is_not_believed() {
+    use crate::forge::Hints;
+    use crate::serve::webhook;
+
+    let world = World::new().await;
+    let reviews = format!("GET {REPO}/pulls/7/reviews");
+    world.forge.set(&reviews, 200, &json!([]));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let hints = Arc::<Hints>::default();
+    let hooks = webhook::Hooks {
+        handle: world.taking.handle.clone(),
+        secret: b"key".to_vec(),
+        refresh: Arc::new(Notify::new()),
+        hints: Arc::clone(&hints),
+        metrics: Metrics::new(),
+    };
+    let stop = CancellationToken::new();
+    let _stop = stop.clone().drop_guard();
+    tokio::spawn(webhook::serve(listener, hooks, stop.clone()));
+    let turns = Turns::hinted(Arc::clone(&hints.merges), Duration::from_secs(3600));
+    let handle = world.taking.handle.clone();
+    tokio::spawn(run(world.taking, turns, stop));
+    let waits = async |wanted: Option<&str>| {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let (environment, _) = names();
+            let found = handle.query(move |fleet| {
+                let mut all = fleet.mergings(&environment);
+                all.next().map(|(_, merging, _)| merging.word)
+            });
+            let found = found.await.unwrap();
+            if found == wanted {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{found:?} is not {wanted:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+
+    // Forged, of another repository, or about something else: nobody is asked anything.
+    let ours = r#"{"action":"submitted","review":{"state":"approved"},"pull_request":{"number":7,
+        "head":{"sha":"cccccccccccccccccccccccccccccccccccccccc"}},
+        "repository":{"clone_url":"https://github.com/acme/fleet.git"}}"#;
+    let other = ours.replace("acme/fleet", "eve/fleet");
+    let review = "pull_request_review";
+    for (event, body, secret, wanted) in [
+        (review, ours, "another", "HTTP/1.1 401"),
+        (review, &other, "key", "HTTP/1.1 200"),
+        ("issues", ours, "key", "HTTP/1.1 200"),
+    ] {
+        let answer = hook(address, event, body, secret.as_bytes()).await;
+        assert!(answer.starts_with(wanted), "{answer}");
+    }
+    assert!(hints.merges.is_empty() && world.forge.asked().is_empty());
+
+    let answer = hook(address, review, ours, b"key").await;
+    assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+    waits(Some("approvals")).await;
+    let moved =
+        |asked: &[(String, Value)]| asked.iter().any(|(line, _)| line.starts_with("PATCH "));
+    assert!(!moved(&world.forge.asked()), "the hook was believed");
+
+    let approval = self::review("ann", "b");
+    world.forge.set(&reviews, 200, &json!([approval]));
+    let answer = hook(address, "check_run", ours, b"key").await;
+    assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+    waits(None).await;
+    assert!(moved(&world.forge.asked()));
 }

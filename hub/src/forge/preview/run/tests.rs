@@ -163,7 +163,10 @@ impl World {
 
     /// One look: what was written where.
     async fn turn(&mut self) -> Vec<(String, String)> {
-        self.previewing.turn(&mut self.memory).await.unwrap();
+        self.previewing
+            .turn(&Turn::All, &mut self.memory)
+            .await
+            .unwrap();
         let asked = self.forge.asked().into_iter();
         let writes = asked.filter(|(line, _)| !line.starts_with("GET "));
         let text = |body: &Value| body["body"].as_str().unwrap_or_default().to_owned();
