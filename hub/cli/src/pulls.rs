@@ -114,7 +114,8 @@ impl Forge {
         one: &Move,
         plan: Option<&FleetPlan>,
     ) -> Result<(PullRequest, bool), Error> {
-        let mark = marker(&format!("promote:{}", promotion.environment));
+        let purpose = format!("promote:{}", promotion.environment);
+        let mark = marker(self.at.kind(), &purpose);
         let title = format!(
             "Promote {} to {}",
             short_commit(&one.to_commit),
@@ -125,7 +126,7 @@ impl Forge {
             let _ = write!(text, "\n{}", render::plan_summary(plan));
         }
         let sections = plan.map(render::plan_sections).unwrap_or_default();
-        let body = comment(&mark, &text, &sections, self.at.kind().comment_limit());
+        let body = comment(self.at.kind().into(), &purpose, &text, &sections);
         let open = self.send(&self.at.find_pulls(head, base)).await?;
         let ours = open.into_iter().find(|pull| {
             pull.open && !pull.from_fork && pull.head == head.as_str() && pull.body.contains(&mark)

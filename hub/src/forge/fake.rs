@@ -64,7 +64,7 @@ impl Fake {
         self.put(beginning, status, "", &body.to_string());
     }
 
-    /// Likewise, whatever the body is.
+    /// Likewise, whatever the body is; of status 0 there is no answer at all, and the caller waits.
     pub(super) fn put(&self, beginning: &str, status: u16, headers: &str, body: &str) {
         let answer = (status, headers.to_owned(), body.to_owned());
         self.answers.lock().insert(beginning.to_owned(), answer);
@@ -113,6 +113,9 @@ async fn serve(
         let best = fits.max_by_key(|(key, _)| key.len());
         best.map_or(missing, |(_, answer)| answer.clone())
     };
+    if status == 0 {
+        return std::future::pending().await;
+    }
     let text = format!(
         "HTTP/1.1 {status} X\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()

@@ -48,8 +48,8 @@ impl Candidate {
 
     /// The pull request that it opened, among those that are open.
     #[must_use]
-    pub fn ours<'p>(&self, pulls: &'p [PullRequest]) -> Option<&'p PullRequest> {
-        let mark = marker(&format!("promote:{}", self.environment));
+    pub fn ours<'p>(&self, kind: Kind, pulls: &'p [PullRequest]) -> Option<&'p PullRequest> {
+        let mark = marker(kind, &format!("promote:{}", self.environment));
         let head = self.asks();
         pulls.iter().find(|pull| {
             pull.open

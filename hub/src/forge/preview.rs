@@ -6,7 +6,7 @@ pub mod run;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use flotilla_forge::{PullRequest, Right, comment, marker};
+use flotilla_forge::{Kind, PullRequest, Right, comment, marker};
 use flotilla_shared::id::{EnvironmentName, RepositoryName};
 use flotilla_shared::report::{MAX_MESSAGE_BYTES, plain_line};
 use flotilla_shared::revision::{BranchName, Revision};
@@ -151,7 +151,7 @@ impl Denied {
 }
 
 /// A comment that says why there is no plan.
-fn refusal(environment: &EnvironmentName, head: &str, why: &str, limit: usize) -> String {
+fn refusal(environment: &EnvironmentName, head: &str, why: &str, kind: Kind) -> String {
     let head = head.get(..7).unwrap_or(head);
     let text = format!(
         "**Flotilla plan for {} {}**\n\n- ⚠ no plan: {}",
@@ -159,12 +159,16 @@ fn refusal(environment: &EnvironmentName, head: &str, why: &str, limit: usize) -
         plain(head, MAX_MESSAGE_BYTES),
         plain(&plain_line(why, MAX_MESSAGE_BYTES), MAX_MESSAGE_BYTES)
     );
-    comment(&mark(environment), &text, &[], limit)
+    comment(kind.into(), &purpose(environment), &text, &[])
 }
 
 /// By which the comment is found again; `flotilla plan --comment` writes the same one.
-fn mark(environment: &EnvironmentName) -> String {
-    marker(&format!("plan:{environment}"))
+fn mark(environment: &EnvironmentName, kind: Kind) -> String {
+    marker(kind, &purpose(environment))
+}
+
+fn purpose(environment: &EnvironmentName) -> String {
+    format!("plan:{environment}")
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ impl Sender {
         Self::within(TIMEOUT, metrics)
     }
 
-    fn within(timeout: Duration, metrics: Metrics) -> Result<Self, reqwest::Error> {
+    pub(super) fn within(timeout: Duration, metrics: Metrics) -> Result<Self, reqwest::Error> {
         let client = flotilla_http::client(timeout)
             .user_agent(concat!("flotilla-hub/", env!("CARGO_PKG_VERSION")))
             .build()?;

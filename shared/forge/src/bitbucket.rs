@@ -1,5 +1,7 @@
 //! Bitbucket Cloud (<https://developer.atlassian.com/cloud/bitbucket/rest/>).
 
+pub(crate) mod asking;
+
 use flotilla_shared::revision::{BranchName, Commit};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -7,7 +9,7 @@ use serde_json::{Value, json};
 use crate::answer::Answer;
 use crate::error::Error;
 use crate::place::{Repository, segment};
-use crate::pull::{Approval, Check, Comment, NewPull, OPEN, Page, PullRequest};
+use crate::pull::{Approval, Check, Comment, NewPull, Page, PullRequest};
 use crate::request::{Call, Method, done};
 use crate::status::{CommitStatus, State};
 use crate::text::{cut, line};
@@ -202,16 +204,6 @@ pub(crate) fn find_pulls(
     );
     let rest = format!("/pullrequests?pagelen={PAGE}&q={}", segment(&query));
     call(at, "findPulls", Method::Get, &rest, None, |answer| {
-        let all: Paged<Pull> = answer.json()?;
-        Ok(all.values.into_iter().map(PullRequest::from).collect())
-    })
-}
-
-pub(crate) fn open_pulls(at: &Repository, base: &str) -> Call<Vec<PullRequest>> {
-    let base = base.replace('"', "\\\"");
-    let query = format!("state=\"OPEN\" AND destination.branch.name=\"{base}\"");
-    let rest = format!("/pullrequests?pagelen={OPEN}&q={}", segment(&query));
-    call(at, "listPulls", Method::Get, &rest, None, |answer| {
         let all: Paged<Pull> = answer.json()?;
         Ok(all.values.into_iter().map(PullRequest::from).collect())
     })

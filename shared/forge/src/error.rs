@@ -48,6 +48,9 @@ pub enum Error {
     /// It is JSON of another form.
     #[error("the answer cannot be read: {0}")]
     Unreadable(String),
+    /// It has no such thing.
+    #[error("{0}")]
+    Unsupported(&'static str),
     /// There is no answer.
     #[error("no answer: {0}")]
     NoAnswer(String),
@@ -78,6 +81,7 @@ impl Error {
             Self::NotJson => "notJson",
             Self::TooLarge => "tooLarge",
             Self::Unreadable(_) => "unreadable",
+            Self::Unsupported(_) => "unsupported",
             Self::NoAnswer(_) => "noAnswer",
         }
     }

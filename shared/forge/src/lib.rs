@@ -35,7 +35,7 @@ pub use pull::{Approval, Check, Comment, NewPull, OPEN, Page, PullRequest, Requi
 pub use ready::{NotReady, ready};
 pub use request::{Call, Credential, Method, Request, Secret};
 pub use status::{CommitStatus, State};
-pub use text::{Section, comment, marker};
+pub use text::{Form, Section, comment, marker};
 
 impl Repository {
     /// Sets a status on a commit; the same again is no failure.
@@ -77,7 +77,7 @@ impl Repository {
             Kind::Github => github::asking::open_pulls(self, base.as_str()),
             Kind::Gitlab => gitlab::asking::open_pulls(self, base.as_str()),
             Kind::Gitea => gitea::asking::open_pulls(self, base.as_str()),
-            Kind::Bitbucket => bitbucket::open_pulls(self, base.as_str()),
+            Kind::Bitbucket => bitbucket::asking::open_pulls(self, base.as_str()),
         }
     }
 
@@ -101,7 +101,16 @@ impl Repository {
             Kind::Github => Some(github::asking::rights(self, person)),
             Kind::Gitlab => Some(gitlab::asking::rights(self, person)),
             Kind::Gitea => Some(gitea::asking::rights(self, person)),
-            Kind::Bitbucket => None,
+            Kind::Bitbucket => bitbucket::asking::rights(self, person),
+        }
+    }
+
+    /// The whole commit of which a pull request names the beginning; none: this forge always names it in whole.
+    #[must_use]
+    pub fn whole_commit(&self, beginning: &str) -> Option<Call<String>> {
+        match self.kind() {
+            Kind::Bitbucket => bitbucket::asking::whole_commit(self, beginning),
+            Kind::Github | Kind::Gitlab | Kind::Gitea => None,
         }
     }
 

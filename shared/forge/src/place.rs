@@ -37,6 +37,12 @@ impl Kind {
         }
     }
 
+    /// Whether its pull requests can be marked.
+    #[must_use]
+    pub fn has_labels(self) -> bool {
+        self != Self::Bitbucket
+    }
+
     /// The largest comment it takes, with room for what counts differently.
     #[must_use]
     pub fn comment_limit(self) -> usize {
@@ -156,6 +162,11 @@ impl Repository {
     #[must_use]
     pub fn owner(&self) -> &str {
         &self.owner
+    }
+
+    /// What it is called there.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// `owner/name`.

@@ -1,4 +1,9 @@
-//! Texts below a forge's limit: what matters first, and what does not fit is counted, never cut silently.
+//! Texts below a forge's limit, in the Markdown that it shows: what matters first, and what does not fit is
+//! counted, never cut silently.
+
+use flotilla_shared::report::plain_line;
+
+use crate::place::Kind;
 
 /// A part of a comment that may be left out where there is no room.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,9 +14,25 @@ pub struct Section {
     pub text: String,
 }
 
-/// By which a text is found again; unseen where Markdown is shown.
+/// Where a text is shown, and how much of it fits there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Form {
+    /// On which forge.
+    pub kind: Kind,
+    /// Most bytes.
+    pub limit: usize,
+}
+
+impl From<Kind> for Form {
+    fn from(kind: Kind) -> Self {
+        let limit = kind.comment_limit();
+        Self { kind, limit }
+    }
+}
+
+/// By which a text is found again; unseen where the forge shows it.
 #[must_use]
-pub fn marker(purpose: &str) -> String {
+pub fn marker(kind: Kind, purpose: &str) -> String {
     let mut plain = String::new();
     for c in purpose.chars() {
         // Two dashes would end it.
@@ -20,28 +41,38 @@ pub fn marker(purpose: &str) -> String {
             plain.push(c);
         }
     }
-    format!("<!-- flotilla:{plain} -->")
+    match has_html(kind) {
+        true => format!("<!-- flotilla:{plain} -->"),
+        // The definition of a link that nobody follows.
+        false => format!("[//]: # (flotilla:{plain})"),
+    }
 }
 
-/// A comment of a marker, a summary in Markdown and folded sections, below a limit of bytes.
+/// Whether a forge takes HTML in Markdown; others show it for everybody to read.
+fn has_html(kind: Kind) -> bool {
+    kind != Kind::Bitbucket
+}
+
+/// A comment of a marker for a purpose, a summary in Markdown and sections, folded where the forge can fold.
 #[must_use]
-pub fn comment(marker: &str, summary: &str, sections: &[Section], limit: usize) -> String {
+pub fn comment(form: Form, purpose: &str, summary: &str, sections: &[Section]) -> String {
     /// What says how many are left out.
     const ROOM: usize = 200;
-    let mut out = format!("{marker}\n");
+    let Form { kind, limit } = form;
+    let mut out = format!("{}\n", marker(kind, purpose));
+    if !has_html(kind) {
+        // A paragraph begins after an empty line.
+        out.push('\n');
+    }
+    let head = out.len();
     out.push_str(cut(summary, limit.saturating_sub(out.len() + ROOM)));
-    if out.len() < marker.len() + 1 + summary.len() {
+    if out.len() < head + summary.len() {
         out.push_str("\n\n(cut here: it is too long for this forge)");
     }
     out.push('\n');
     let mut left_out = 0usize;
     for section in sections {
-        let fence = fence(&section.text);
-        let shown = format!(
-            "\n<details><summary>{}</summary>\n\n{fence}diff\n{}\n{fence}\n\n</details>\n",
-            html(&section.title),
-            section.text.trim_end_matches('\n'),
-        );
+        let shown = shown(kind, section);
         if out.len() + shown.len() + ROOM > limit {
             left_out += 1;
         } else {
@@ -57,6 +88,20 @@ pub fn comment(marker: &str, summary: &str, sections: &[Section], limit: usize) 
     out
 }
 
+fn shown(kind: Kind, section: &Section) -> String {
+    let text = section.text.trim_end_matches('\n');
+    if has_html(kind) {
+        let (title, fence) = (html(&section.title), fence(text));
+        return format!(
+            "\n<details><summary>{title}</summary>\n\n{fence}diff\n{text}\n{fence}\n\n</details>\n"
+        );
+    }
+    // In a fence nothing of a title needs to be escaped.
+    let text = format!("# {}\n{text}", plain_line(&section.title, 300));
+    let fence = fence(&text);
+    format!("\n{fence}diff\n{text}\n{fence}\n")
+}
+
 /// The beginning of a text, at most so many bytes.
 pub(crate) fn cut(text: &str, limit: usize) -> &str {
     if text.len() <= limit {
@@ -68,7 +113,7 @@ pub(crate) fn cut(text: &str, limit: usize) -> &str {
 
 /// One line of at most so many bytes, with a sign where it was cut.
 pub(crate) fn line(text: &str, limit: usize) -> String {
-    let plain = flotilla_shared::report::plain_line(text, 4096);
+    let plain = plain_line(text, 4096);
     if plain.len() <= limit {
         return plain;
     }
@@ -88,7 +133,7 @@ fn fence(text: &str) -> String {
 
 fn html(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in flotilla_shared::report::plain_line(text, 300).chars() {
+    for c in plain_line(text, 300).chars() {
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
@@ -111,10 +156,12 @@ mod tests {
                 text: format!("- a\n+ ```` b {number}\n").repeat(number + 1),
             })
             .collect();
-        let mark = marker("plan:prod -->--<script>");
+        let purpose = "plan:prod -->--<script>";
+        let mark = marker(Kind::Github, purpose);
         assert_eq!(mark, "<!-- flotilla:plan:prod-script -->");
         for limit in [1_000, 5_000, 65_000] {
-            let text = comment(&mark, "1 change", &sections, limit);
+            let kind = Kind::Gitea;
+            let text = comment(Form { kind, limit }, purpose, "1 change", &sections);
             assert!(text.len() <= limit, "{} > {limit}", text.len());
             assert!(text.starts_with(&format!("{mark}\n1 change\n")));
             let shown = text.matches("<details>").count();
@@ -123,9 +170,39 @@ mod tests {
             assert!(!text.contains("<b>") && text.contains("`````diff"));
         }
         let long = "ä".repeat(2_000);
-        let text = comment(&mark, &long, &[], 1_000);
+        let form = Form {
+            kind: Kind::Gitlab,
+            limit: 1_000,
+        };
+        let text = comment(form, purpose, &long, &[]);
         assert!(text.len() <= 1_000 && text.contains("cut here"));
         assert_eq!(line(&"ä".repeat(100), 21), format!("{}…", "ä".repeat(9)));
         assert_eq!(line("a\nb", 140), "a b");
+    }
+
+    /// Bitbucket escapes HTML: it would stand there for everybody to read.
+    #[test]
+    fn who_takes_no_html_gets_none() {
+        let purpose = "plan:prod) --> [x](y)";
+        let mark = marker(Kind::Bitbucket, purpose);
+        assert_eq!(mark, "[//]: # (flotilla:plan:prod-xy)");
+        let section = |number: usize| Section {
+            title: format!("eu_{number} ``` <b>"),
+            text: format!("+ ```` {number}\n").repeat(600),
+        };
+        let sections: Vec<Section> = (0..10).map(section).collect();
+        let text = comment(Kind::Bitbucket.into(), purpose, "1 change", &sections);
+        assert!(text.starts_with(&format!(
+            "{mark}\n\n1 change\n\n`````diff\n# eu_0 ``` <b>\n"
+        )));
+        assert!(!text.contains("<details>") && !text.contains("<!--"));
+        assert!(text.len() <= Kind::Bitbucket.comment_limit());
+        assert!(
+            text.contains("5 of 10 parts are not shown"),
+            "{}",
+            text.len()
+        );
+        let long = comment(Kind::Bitbucket.into(), purpose, &"x".repeat(40_000), &[]);
+        assert!(long.len() <= 32_000 && long.contains("cut here"));
     }
 }

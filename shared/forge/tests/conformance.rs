@@ -90,7 +90,7 @@ impl Description {
             let name = part.split('=').next().unwrap();
             // Bitbucket describes paging and filtering once, for all lists.
             let general =
-                ["pagelen", "page", "q"].contains(&name) && self.base.contains("bitbucket");
+                ["pagelen", "page", "q", "sort"].contains(&name) && self.base.contains("bitbucket");
             assert!(
                 general || known.contains(&json!(name)),
                 "{}: {name}",
@@ -386,7 +386,39 @@ fn bitbucket_cloud() {
     assert_eq!(found.first().unwrap().body, "b");
     let open = api.check(&w.at.open_pulls(&w.base), Some(json!({"values": [pull]})));
     assert_eq!(open.len(), 1);
-    assert!(w.at.labellings(7, 1).is_none() && w.at.rights("ann").is_none());
+    assert!(w.at.labellings(7, 1).is_none());
+    let person = "ann {504c3b62-8120}";
+    let right = |name: &str, id: &str, permission: &str| {
+        json!({"type": "repository_permission", "permission": permission,
+            "user": {"display_name": name, "uuid": id}})
+    };
+    let all = json!({"values": [right("ann", "{504c3b62-8120}", "write")]});
+    let rights = w.at.rights(person).unwrap();
+    assert!(
+        rights
+            .request
+            .url
+            .contains("/workspaces/acme/permissions/repositories/fleet?")
+            && rights
+                .request
+                .url
+                .ends_with("user.uuid%3D%22%7B504c3b62-8120%7D%22"),
+        "{}",
+        rights.request.url
+    );
+    let rights = api.check(&rights, Some(all));
+    assert_eq!(rights, [(person.to_owned(), Right::Write)]);
+    assert!(w.at.rights("ann").is_none(), "a name alone is nobody");
+    let short = w.commit.as_str().get(..12).unwrap();
+    let whole = w.at.whole_commit(short).unwrap();
+    let whole = api.check(
+        &whole,
+        Some(json!({"type": "commit", "hash": w.commit.as_str()})),
+    );
+    assert_eq!(whole, w.commit.as_str());
+    for odd in ["6dcb09b", "../../pullrequests/7", ""] {
+        assert!(w.at.whole_commit(odd).is_none(), "{odd}");
+    }
     let read = api.check(&w.at.pull(7), Some(pull.clone()));
     assert!(read.open && !read.merged && !read.from_fork);
     api.check(&w.at.create_pull(&w.new), Some(pull.clone()));

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use flotilla_forge::{Section, comment, marker};
+use flotilla_forge::{Form, Kind, Section, comment, marker};
 
 use crate::markdown::plain;
 use crate::{FleetPlan, PlanGroup, PlanVerdict, PlannedApplication, PlannedChange};
@@ -157,20 +157,25 @@ pub fn sections(plan: &FleetPlan) -> Vec<Section> {
 /// By which a plan's comment is found again: one for each environment, and application where one is asked
 /// about.
 #[must_use]
-pub fn mark(plan: &FleetPlan) -> String {
+pub fn mark(plan: &FleetPlan, kind: Kind) -> String {
+    marker(kind, &purpose(plan))
+}
+
+fn purpose(plan: &FleetPlan) -> String {
     match plan.application.as_str() {
-        "" => marker(&format!("plan:{}", plan.environment)),
-        name => marker(&format!("plan:{}/{name}", plan.environment)),
+        "" => format!("plan:{}", plan.environment),
+        name => format!("plan:{}/{name}", plan.environment),
     }
 }
 
-/// For a comment of at most so many bytes.
+/// For a comment on a forge.
 #[must_use]
-pub fn markdown(plan: &FleetPlan, limit: usize) -> String {
+pub fn markdown(plan: &FleetPlan, form: impl Into<Form>) -> String {
+    let summary = summary(plan);
     comment(
-        &mark(plan),
-        summary(plan).trim_end(),
+        form.into(),
+        &purpose(plan),
+        summary.trim_end(),
         &sections(plan),
-        limit,
     )
 }

@@ -102,10 +102,7 @@ pub(super) async fn offline(base: &str, args: &DiffArgs, printer: &Printer) -> R
         &repository,
     );
     match args.output.plain() {
-        None => printer.out(&render::difference_markdown(
-            &all,
-            Kind::Github.comment_limit(),
-        ))?,
+        None => printer.out(&render::difference_markdown(&all, Kind::Github.into()))?,
         Some(output @ (Output::Json | Output::Yaml)) => printer.value(output, &all)?,
         Some(_) => printer.out(&render::difference(&all, printer.paint))?,
     }

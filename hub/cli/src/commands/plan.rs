@@ -46,7 +46,7 @@ pub(super) async fn run(client: &Client, args: PlanArgs, printer: &Printer) -> R
     };
     let plan = ask(client, request, printer).await?;
     match args.output.plain() {
-        None => printer.out(&render::plan_markdown(&plan, Kind::Github.comment_limit()))?,
+        None => printer.out(&render::plan_markdown(&plan, Kind::Github))?,
         Some(output) if output.is_structured() => printer.value(output, &plan)?,
         Some(_) => printer.out(&render::plan(&plan, printer.paint))?,
     }
@@ -176,11 +176,10 @@ async fn tell(
     let at = at.map_err(|error| {
         Error::refused(error.to_string(), "say more with --forge and --forge-api")
     })?;
-    let body = render::plan_markdown(plan, at.kind().comment_limit());
+    let body = render::plan_markdown(plan, at.kind());
+    let mark = render::plan_mark(plan, at.kind());
     let forge = pulls::Forge::open(at, token)?;
-    let is_new = forge
-        .comment(number, &render::plan_mark(plan), &body)
-        .await?;
+    let is_new = forge.comment(number, &mark, &body).await?;
     let word = if is_new { "wrote" } else { "wrote anew" };
     printer.say(&format!("{word} the comment of pull request {number}"));
     Ok(())

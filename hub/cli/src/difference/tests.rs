@@ -1,3 +1,4 @@
+use flotilla_forge::{Form, Kind};
 use flotilla_render::MemoryTree;
 
 use super::*;
@@ -182,7 +183,7 @@ fn no_byte_of_a_secret_is_shown() {
     let all = diff_of(FLEET, FLEET, &old, &new);
     let shown = [
         render::difference(&all, render::Paint::Plain),
-        render::difference_markdown(&all, 65_000),
+        render::difference_markdown(&all, Kind::Github.into()),
         serde_json::to_string(&all).unwrap(),
     ];
     for text in shown {
@@ -241,14 +242,18 @@ fn a_fleet_file_that_changes_tells_who_gains_and_who_loses() {
 fn markdown_fits_and_takes_no_word_from_the_tree_for_its_own() {
     let hostile = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\ndata: {v: \"````\\n</details>\\n@all\"}\n";
     let all = diff(&[("web/dev/a.yaml", hostile), ("api/a.yaml", "kind: [")]);
-    let text = render::difference_markdown(&all, 65_000);
+    let text = render::difference_markdown(&all, Kind::Github.into());
     assert!(
         text.starts_with("<!-- flotilla:diff -->\n**Flotilla: 1 changed object"),
         "{text}"
     );
     assert!(text.contains("**does not render**"), "{text}");
     assert!(text.contains("\n`````diff\n"), "{text}");
-    assert!(render::difference_markdown(&all, 900).len() <= 900);
+    let form = Form {
+        kind: Kind::Github,
+        limit: 900,
+    };
+    assert!(render::difference_markdown(&all, form).len() <= 900);
 }
 
 #[test]

@@ -167,7 +167,7 @@ async fn a_refusal_says_what_the_token_needs_and_never_shows_it() {
 
 async fn write_comment(answers: Vec<(u16, Value)>) -> (Result<bool, Error>, Vec<(String, Value)>) {
     let (forge, asked) = open(answers).await;
-    let mark = marker("plan:prod");
+    let mark = marker(flotilla_forge::Kind::Github, "plan:prod");
     let result = forge.comment(7, &mark, &format!("{mark}\nnew")).await;
     let asked = asked.lock().clone();
     (result, asked)

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use flotilla_forge::{Section, comment, marker};
+use flotilla_forge::{Form, Section, comment};
 
 use super::markdown::plain;
 use super::{Paint, Tone};
@@ -177,7 +177,7 @@ pub(crate) fn text(all: &Difference, paint: Paint) -> String {
 }
 
 /// For a comment of at most so many bytes.
-pub(crate) fn markdown(all: &Difference, limit: usize) -> String {
+pub(crate) fn markdown(all: &Difference, form: Form) -> String {
     let mut top = format!("**Flotilla: {}**\n", summary(all));
     for one in &all.placements {
         let place = plain(
@@ -226,7 +226,7 @@ pub(crate) fn markdown(all: &Difference, limit: usize) -> String {
     }
     let groups = all.changes.iter().filter(|group| group.error.is_empty());
     let sections: Vec<Section> = groups.map(section).collect();
-    comment(&marker("diff"), top.trim_end(), &sections, limit)
+    comment(form, "diff", top.trim_end(), &sections)
 }
 
 fn section(group: &Group) -> Section {

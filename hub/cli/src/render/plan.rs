@@ -52,6 +52,7 @@ pub fn plan(plan: &FleetPlan, paint: Paint) -> String {
 
 #[cfg(test)]
 mod tests {
+    use flotilla_forge::{Form, Kind};
     use flotilla_proto::v1;
     use flotilla_status::plan_comment::markdown;
 
@@ -151,11 +152,12 @@ mod tests {
 
     #[test]
     fn a_comment_begins_with_its_mark_and_summary_and_calls_nobody() {
-        let text = markdown(&fleet_plan(), 65_000);
+        let text = markdown(&fleet_plan(), Kind::Github);
         insta::assert_snapshot!(text);
         assert!(!text.replace("```", "").contains("\n@"), "{text}");
+        let kind = Kind::Github;
         for limit in [700, 1_000, 65_000] {
-            let text = markdown(&fleet_plan(), limit);
+            let text = markdown(&fleet_plan(), Form { kind, limit });
             assert!(text.len() <= limit, "{} > {limit}", text.len());
             assert!(text.starts_with("<!-- flotilla:plan:prod -->\n**Flotilla plan for prod"));
         }

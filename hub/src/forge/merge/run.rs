@@ -162,7 +162,7 @@ impl Taking {
         let asks: BranchName = one.asks().parse().map_err(|_| none())?;
         let call = place.at.find_pulls(&asks, &one.branch);
         let open = self.sender.ask(place, &call).await?;
-        one.ours(&open).cloned().ok_or_else(none)
+        one.ours(place.at.kind(), &open).cloned().ok_or_else(none)
     }
 
     /// Everything that its forge says of it.

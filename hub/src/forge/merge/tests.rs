@@ -89,7 +89,7 @@ fn pull(digit: &str) -> PullRequest {
         head: "flotilla/promote-prod".to_owned(),
         head_commit: commit(digit).to_string(),
         base: "prod".to_owned(),
-        body: format!("{}\ntext", marker("promote:prod")),
+        body: format!("{}\ntext", marker(Kind::Github, "promote:prod")),
         author: "bot".to_owned(),
         ..PullRequest::default()
     }
@@ -118,7 +118,7 @@ fn the_pull_request_is_the_one_that_a_promotion_opened() {
     let with = |change: fn(&mut PullRequest)| {
         let mut pull = pull("b");
         change(&mut pull);
-        one.ours(&[pull]).is_some()
+        one.ours(Kind::Github, &[pull]).is_some()
     };
     assert!(with(|_| {}));
     assert!(!with(|pull| pull.open = false));

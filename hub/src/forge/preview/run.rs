@@ -25,6 +25,12 @@ const EVENTS: u32 = 10;
 /// Pages of its comments that are looked through.
 const COMMENTS: u32 = 30;
 
+/// Why heads of forks are not planned, although forges keep them in the repository that is asked
+/// (`refs/pull/N/head`, `refs/merge-requests/N/head`): what a policy trusts are branches, by their names.
+const FORK: &str = "it comes from a fork: agents plan branches of this repository, which only those write who \
+                    may push here, and a fork's is written by anybody; whoever may push and has read it can \
+                    push it to a branch here and open a pull request from there";
+
 /// What previews take.
 pub struct Previewing {
     /// The fleet.
@@ -95,6 +101,11 @@ impl Previewing {
                 continue;
             }
             let looked = match self.forges.of(&preview.repository, url) {
+                Some(place) if preview.label.is_some() && !place.at.kind().has_labels() => {
+                    Err(Error::Unsupported(
+                        "Bitbucket Cloud has no labels: say in the fleet file who may ask by role alone",
+                    ))
+                }
                 Some(place) => self.look(preview, &place, &mut memory.told).await,
                 None => Err(Error::NoAnswer(
                     "the hub has nothing to speak to it with: name it in its --forge-file"
@@ -165,8 +176,8 @@ impl Previewing {
         comment: Option<u64>,
     ) -> Result<Option<Known>, Error> {
         let environment = &preview.environment;
-        let limit = place.at.kind().comment_limit();
-        let refused = |why: &str| refusal(environment, &pull.head_commit, why, limit);
+        let kind = place.at.kind();
+        let refused = |why: &str| refusal(environment, &pull.head_commit, why, kind);
         let mut known = Known {
             head: pull.head_commit.clone(),
             comment,
@@ -180,7 +191,7 @@ impl Previewing {
                 }
                 refused(&denied.to_string())
             }
-            Ok(by) => match self.revision(preview, pull) {
+            Ok(by) => match self.revision(preview, place, pull).await? {
                 Err(why) => refused(why),
                 Ok(revision) => {
                     let by = if by.is_empty() { &pull.author } else { &by };
@@ -193,7 +204,7 @@ impl Previewing {
                         ),
                     };
                     match self.planner.plan(ask).await {
-                        Ok(plan) => markdown(&plan, limit),
+                        Ok(plan) => markdown(&plan, kind),
                         Err(Unplanned::Later) => return Ok(None),
                         Err(Unplanned::Never(why)) => refused(&why),
                     }
@@ -205,22 +216,33 @@ impl Previewing {
         Ok(Some(known))
     }
 
-    /// The commit as agents find it.
-    fn revision(&self, preview: &Preview, pull: &PullRequest) -> Result<Revision, &'static str> {
+    /// The commit as agents find it, or why they do not.
+    async fn revision(
+        &self,
+        preview: &Preview,
+        place: &Place,
+        pull: &PullRequest,
+    ) -> Result<Result<Revision, &'static str>, Error> {
         if pull.from_fork {
-            return Err(
-                "it comes from a fork, whose branches agents do not fetch; push it to a branch of this repository",
-            );
+            return Ok(Err(FORK));
         }
-        let (Ok(commit), Ok(branch)) = (pull.head_commit.parse::<Commit>(), pull.head.parse())
-        else {
-            return Err("the forge does not name its commit in whole");
+        let head = match place.at.whole_commit(&pull.head_commit) {
+            None => pull.head_commit.clone(),
+            Some(call) => match self.sender.ask(place, &call).await {
+                Ok(whole) if whole.starts_with(&pull.head_commit) => whole,
+                // It was pushed away since, and the next look finds what is there.
+                Ok(_) | Err(Error::NotFound(_)) => String::new(),
+                Err(error) => return Err(error),
+            },
         };
-        Ok(Revision {
+        let (Ok(commit), Ok(branch)) = (head.parse::<Commit>(), pull.head.parse()) else {
+            return Ok(Err("the forge does not name its commit in whole"));
+        };
+        Ok(Ok(Revision {
             repository: preview.repository.clone(),
             branch,
             commit,
-        })
+        }))
     }
 
     /// Who asks, where the fleet file wants to know that; empty: it does not.
@@ -298,7 +320,7 @@ impl Previewing {
                 Err(error) => return Err(error),
             }
         }
-        let mark = mark(&preview.environment);
+        let mark = mark(&preview.environment, at.kind());
         let mut ours = Vec::new();
         for page in 1..=COMMENTS {
             let page = sender.ask(place, &at.comments(number, page)).await?;

@@ -105,7 +105,12 @@ fn a_role_is_enough_from_the_one_demanded_on() {
         role,
     };
     let environment = "prod".parse().unwrap();
-    let text = refusal(&environment, &"a".repeat(40), &denied.to_string(), 65_000);
+    let text = refusal(
+        &environment,
+        &"a".repeat(40),
+        &denied.to_string(),
+        Kind::Github,
+    );
     assert!(
         text.starts_with("<!-- flotilla:plan:prod -->\n**Flotilla plan for prod aaaaaaa**"),
         "{text}"

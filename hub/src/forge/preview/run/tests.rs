@@ -95,11 +95,17 @@ fn comment(id: u64, body: &str) -> Value {
 
 impl World {
     async fn new(ask: &str) -> Self {
+        Self::on("github.com", ask).await
+    }
+
+    /// With a repository on this host.
+    async fn on(host: &str, ask: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path()).await.unwrap();
         let stop = CancellationToken::new();
         let mut fleet = Fleet::new(Epoch(1));
-        let spec = crate::spec::parse("f", &FILE.replace("ASK", ask)).unwrap();
+        let file = FILE.replace("ASK", ask).replace("github.com", host);
+        let spec = crate::spec::parse("f", &file).unwrap();
         let now = jiff::Timestamp::UNIX_EPOCH;
         fleet.step(Event::SpecChanged(Arc::new(spec)), now);
         let (handle, _driver) = driver::spawn(
@@ -169,7 +175,10 @@ impl World {
             .unwrap();
         let asked = self.forge.asked().into_iter();
         let writes = asked.filter(|(line, _)| !line.starts_with("GET "));
-        let text = |body: &Value| body["body"].as_str().unwrap_or_default().to_owned();
+        let text = |body: &Value| {
+            let text = body["body"].as_str().or(body["content"]["raw"].as_str());
+            text.unwrap_or_default().to_owned()
+        };
         writes.map(|(line, body)| (line, text(&body))).collect()
     }
 
@@ -342,3 +351,5 @@ async fn a_forge_that_is_unwell_is_left_alone_for_a_while() {
         }
     }
 }
+
+mod forges;

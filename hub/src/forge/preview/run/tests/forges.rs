@@ -1,0 +1,273 @@
+//! Previews on forges that have other ways than GitHub, and of pull requests from forks.
+
+use super::*;
+
+const CLOUD: &str = "/repositories/acme/fleet";
+
+/// One of Bitbucket Cloud's.
+fn cloud_pull(digit: &str, source: &str) -> Value {
+    let end = |branch: &str, repository: &str| {
+        json!({"branch": {"name": branch}, "commit": {"hash": digit.repeat(12)},
+            "repository": {"full_name": repository}})
+    };
+    json!({"id": 7, "title": "t", "state": "OPEN", "source": end("feature/x", source),
+        "destination": end("main", "acme/fleet"), "links": {"html": {"href": "https://x/7"}},
+        "author": {"display_name": "Ann", "uuid": "{1}"}})
+}
+
+impl World {
+    /// What Bitbucket Cloud says, of an author with this right.
+    fn cloud(&self, digit: &str, source: &str, permission: &str) {
+        let forge = &self.forge;
+        let page = |one: Value| json!({"values": [one]});
+        let pulls = format!("GET {CLOUD}/pullrequests?");
+        forge.set(&pulls, 200, &page(cloud_pull(digit, source)));
+        let right = json!({"type": "repository_permission", "permission": permission,
+            "user": {"display_name": "Ann", "uuid": "{1}"}});
+        let rights = "GET /workspaces/acme/permissions/repositories/fleet?";
+        forge.set(rights, 200, &page(right));
+        let commit = format!("GET {CLOUD}/commit/{}", digit.repeat(12));
+        forge.set(&commit, 200, &json!({"hash": digit.repeat(40)}));
+        let comments = format!("{CLOUD}/pullrequests/7/comments");
+        forge.set(&format!("GET {comments}"), 200, &json!({"values": []}));
+        forge.set(&format!("POST {comments}"), 201, &json!({"id": 3}));
+        forge.set(&format!("PUT {comments}/"), 200, &json!({"id": 3}));
+    }
+}
+
+#[tokio::test]
+async fn bitbucket_cloud_is_told_in_one_comment_by_what_the_author_may_do() {
+    let mut world = World::on("bitbucket.org", "role: write").await;
+    world.cloud("a", "acme/fleet", "read");
+    assert_eq!(world.turn().await, [], "a stranger is not answered");
+    assert_eq!(world.plans(), []);
+
+    world.memory = Memory::default();
+    world.cloud("a", "acme/fleet", "write");
+    let written = world.turn().await;
+    let comments = format!("{CLOUD}/pullrequests/7/comments");
+    assert_eq!(written[0].0, format!("POST {comments}"));
+    let text = written[0].1.clone();
+    assert!(
+        text.starts_with("[//]: # (flotilla:plan:prod)\n\n**Flotilla plan for prod"),
+        "{text}"
+    );
+    // It names twelve digits only, and agents are asked for the whole commit.
+    let plans = world.plans();
+    assert_eq!(plans[0].revision.commit.as_str(), "a".repeat(40));
+    assert_eq!(plans[0].revision.branch.as_str(), "feature/x");
+    assert!(
+        plans[0].why.ends_with("asked by Ann {1}"),
+        "{}",
+        plans[0].why
+    );
+    assert_eq!(world.turn().await, [], "once for each head");
+
+    // A push is told of in the same place, also by a hub that begins anew.
+    world.cloud("b", "acme/fleet", "admin");
+    let written = world.turn().await;
+    assert_eq!(written[0].0, format!("PUT {comments}/3"));
+    world.memory = Memory::default();
+    world.cloud("c", "acme/fleet", "admin");
+    let own = json!({"id": 5, "content": {"raw": text}});
+    let other = json!({"id": 4, "content": {"raw": "> [//]: # (flotilla:plan:prod)"}});
+    let all = json!({"values": [other, own]});
+    world.forge.set(&format!("GET {comments}"), 200, &all);
+    let written = world.turn().await;
+    assert_eq!(written[0].0, format!("PUT {comments}/5"));
+    assert_eq!(world.plans().len(), 2);
+
+    // A commit that is another one than its beginning says, or is not there any more, is nobody's to plan.
+    for (digit, status, body) in [
+        ("d", 200, json!({"hash": "e".repeat(40)})),
+        (
+            "f",
+            404,
+            json!({"type": "error", "error": {"message": "gone"}}),
+        ),
+    ] {
+        world.cloud(digit, "acme/fleet", "write");
+        let commit = format!("GET {CLOUD}/commit/{}", digit.repeat(12));
+        world.forge.set(&commit, status, &body);
+        let written = world.turn().await;
+        assert!(
+            written[0].1.contains("does not name its commit"),
+            "{written:?}"
+        );
+        assert_eq!(world.plans(), []);
+    }
+}
+
+#[tokio::test]
+async fn a_label_is_nothing_that_bitbucket_cloud_has_and_that_is_said() {
+    let mut world = World::on("bitbucket.org", "label: plan, role: write").await;
+    world.cloud("a", "acme/fleet", "write");
+    assert_eq!(world.turn().await, []);
+    assert_eq!(world.forge.asked(), []);
+    let waits = world.memory.waits.holds(&place(), Instant::now());
+    assert!(waits, "it is not said again and again");
+}
+
+fn place() -> (EnvironmentName, RepositoryName, BranchName) {
+    (
+        "prod".parse().unwrap(),
+        "fleet".parse().unwrap(),
+        "main".parse().unwrap(),
+    )
+}
+
+/// Each forge keeps a fork's head where the one who is asked can fetch it; agents are not asked for it, and why
+/// is said in the comment.
+#[tokio::test]
+async fn forks_are_refused_in_words_on_every_forge() {
+    let github = {
+        let mut fork = pull("a", &["plan"]);
+        fork["head"]["repo"]["full_name"] = json!("eve/fleet");
+        fork
+    };
+    let gone = {
+        let mut fork = pull("a", &["plan"]);
+        fork["head"]["repo"] = Value::Null;
+        fork
+    };
+    let gitlab = json!({"iid": 7, "web_url": "https://x/7", "title": "t", "state": "opened",
+        "source_branch": "feature/x", "target_branch": "main", "source_project_id": 2,
+        "target_project_id": 1, "sha": "a".repeat(40), "author": {"username": "ann"}, "labels": ["plan"]});
+    let gitea = json!({"number": 7, "html_url": "https://x/7", "title": "t", "state": "open",
+        "head": {"ref": "feature/x", "sha": "a".repeat(40), "repo_id": 6},
+        "base": {"ref": "main", "sha": "1", "repo_id": 5}, "user": {"login": "ann"},
+        "labels": [{"name": "plan"}]});
+    let on_github = format!("{REPO}/issues/7/comments");
+    let merge = "/projects/acme%2Ffleet/merge_requests";
+    for (host, ask, list, answer, comments) in [
+        (
+            "github.com",
+            "label: plan",
+            format!("GET {REPO}/pulls?"),
+            github,
+            on_github.clone(),
+        ),
+        (
+            "github.com",
+            "label: plan",
+            format!("GET {REPO}/pulls?"),
+            gone,
+            on_github.clone(),
+        ),
+        (
+            "gitlab.com",
+            "label: plan",
+            format!("GET {merge}?"),
+            gitlab,
+            format!("{merge}/7/notes"),
+        ),
+        (
+            "codeberg.org",
+            "label: plan",
+            format!("GET {REPO}/pulls?"),
+            gitea,
+            on_github,
+        ),
+        (
+            "bitbucket.org",
+            "role: write",
+            format!("GET {CLOUD}/pullrequests?"),
+            cloud_pull("a", "eve/fleet"),
+            format!("{CLOUD}/pullrequests/7/comments"),
+        ),
+    ] {
+        let mut world = World::on(host, ask).await;
+        world.cloud("a", "eve/fleet", "write");
+        let list_of = match host {
+            "bitbucket.org" => json!({"values": [answer]}),
+            _ => json!([answer]),
+        };
+        world.forge.set(
+            &format!("GET {REPO}/pulls?state=open&base=main&"),
+            200,
+            &list_of,
+        );
+        world.forge.set(&list, 200, &list_of);
+        let none = if host == "bitbucket.org" {
+            json!({"values": []})
+        } else {
+            json!([])
+        };
+        world.forge.set(&format!("GET {comments}"), 200, &none);
+        let new = json!({"id": 3, "body": "", "user": {"login": "bot"}});
+        world.forge.set(&format!("POST {comments}"), 201, &new);
+        let written = world.turn().await;
+        assert_eq!(written.len(), 1, "{host}: {written:?}");
+        let (line, text) = &written[0];
+        assert!(
+            line.starts_with(&format!("POST {comments}")),
+            "{host}: {line}"
+        );
+        assert!(
+            text.contains("no plan: it comes from a fork")
+                && text.contains("push it to a branch here"),
+            "{host}: {text}"
+        );
+        assert_eq!(world.plans(), [], "{host}: agents were asked");
+        assert_eq!(world.turn().await, [], "{host}: once");
+    }
+}
+
+#[tokio::test]
+async fn bitbucket_cloud_that_is_unwell_is_left_alone_for_a_while() {
+    let limited = "x-ratelimit-remaining: 0\r\nretry-after: 120\r\n";
+    let comments = format!("{CLOUD}/pullrequests/7/comments");
+    let calls = [
+        (format!("GET {CLOUD}/pullrequests?"), true),
+        (
+            "GET /workspaces/acme/permissions/repositories/fleet?".to_owned(),
+            false,
+        ),
+        (format!("GET {CLOUD}/commit/"), false),
+        (format!("GET {comments}"), false),
+        (format!("POST {comments}"), false),
+    ];
+    let mut world = World::on("bitbucket.org", "role: write").await;
+    for (call, is_list) in calls {
+        for (status, headers, body) in [
+            (401, "", "{}"),
+            (403, "", "{}"),
+            (403, limited, "{}"),
+            (404, "", "{}"),
+            (409, "", "{}"),
+            (422, "", "{}"),
+            (429, "", "{}"),
+            (500, "", "<html>oops</html>"),
+            (200, "", "<html>login</html>"),
+            (200, "", "7"),
+            (302, "location: http://evil.example\r\n", ""),
+            // It takes the question and says nothing.
+            (0, "", ""),
+        ] {
+            world.memory = Memory::default();
+            let timeout = std::time::Duration::from_millis(if status == 0 { 200 } else { 15_000 });
+            let sender = Sender::within(timeout, Metrics::new()).unwrap();
+            world.previewing.sender = Arc::new(sender);
+            world.cloud("a", "acme/fleet", "write");
+            let beginning = match call.strip_suffix("/commit/") {
+                Some(_) => format!("{call}{}", "a".repeat(12)),
+                None => call.clone(),
+            };
+            world.forge.put(&beginning, status, headers, body);
+            let written = world.turn().await;
+            let what = format!("{call} {status}");
+            // A commit that is not there is said.
+            let is_said = status == 404 && call.contains("/commit/");
+            let most = usize::from(is_said || call.starts_with("POST"));
+            assert!(written.len() <= most, "{what}: {written:?}");
+            assert!(written.iter().all(|(_, text)| !text.contains("s3cret")));
+            assert!(world.plans().len() <= 1, "{what}");
+            world.turn().await;
+            assert_eq!(world.plans(), [], "{what}: nobody works again");
+            let is_limit = status == 429 || !headers.is_empty() && status == 403;
+            let passes = status >= 500 || status == 0 || is_limit || body.starts_with("<html>l");
+            let waits = world.memory.waits.holds(&place(), Instant::now());
+            assert_eq!(waits, is_list || passes, "{what}");
+        }
+    }
+}
