@@ -31,6 +31,8 @@ use tonic::transport::Channel;
 
 #[path = "hub_rollout/declared.rs"]
 mod declared;
+#[path = "hub_rollout/given_up.rs"]
+mod given_up;
 #[path = "hub_rollout/moved.rs"]
 mod moved;
 
@@ -118,6 +120,8 @@ impl World {
             webhook_listen: Some("127.0.0.1:0".to_owned()),
             webhook_secret: Some(SECRET.as_bytes().to_vec()),
             push: Some(Credential::open(&self.directory.path().join("credentials")).unwrap()),
+            notifications: Some(self.directory.path().join("notifications.yaml"))
+                .filter(|file| file.exists()),
             ..Config::default()
         };
         // The lock on the store goes with the last task of a hub that was killed.
