@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use flotilla_forge::{Call, Credential, NewPull, PullRequest, Repository, Secret, comment, marker};
+use flotilla_forge::{
+    Call, Credential, Form, NewPull, PullRequest, Repository, Secret, comment, marker,
+};
 use flotilla_shared::revision::BranchName;
 
 use crate::error::Error;
@@ -13,6 +15,8 @@ use crate::render;
 use crate::render::markdown::plain;
 use crate::view::{FleetPlan, Move, Promotion, StepState, short_commit};
 
+/// What is left free in the text of a promotion's pull request.
+const ROOM: usize = 2_000;
 /// Most bytes of one text of others.
 const MAX_TEXT: usize = 300;
 
@@ -126,13 +130,17 @@ impl Forge {
             let _ = write!(text, "\n{}", render::plan_summary(plan));
         }
         let sections = plan.map(render::plan_sections).unwrap_or_default();
-        let body = comment(self.at.kind().into(), &purpose, &text, &sections);
+        let kind = self.at.kind();
+        // The hub says in it what it waits for.
+        let limit = kind.comment_limit() - ROOM;
+        let body = comment(Form { kind, limit }, &purpose, &text, &sections);
         let open = self.send(&self.at.find_pulls(head, base)).await?;
         let ours = open.into_iter().find(|pull| {
             pull.open && !pull.from_fork && pull.head == head.as_str() && pull.body.contains(&mark)
         });
         if let Some(pull) = ours {
-            let updated = self.at.update_pull(pull.number, &title, &body);
+            let whole = self.send(&self.at.pull(pull.number)).await?;
+            let updated = self.at.update_pull(&whole, &title, &body);
             return Ok((self.send(&updated).await?, false));
         }
         let new = NewPull {

@@ -7,6 +7,7 @@
 //!                                                       +---- a Wait, shown -----+--> take
 //! ```
 
+mod part;
 pub mod run;
 
 use flotilla_forge::{

@@ -123,6 +123,9 @@ struct Pull {
     links: Option<Links>,
     #[serde(default)]
     participants: Vec<Participant>,
+    /// Only where one is asked for, not in lists.
+    #[serde(default)]
+    reviewers: Vec<User>,
 }
 
 impl From<Pull> for PullRequest {
@@ -146,6 +149,7 @@ impl From<Pull> for PullRequest {
             mergeable: None,
             author: pull.author.map(User::name).unwrap_or_default(),
             labels: Vec::new(),
+            reviewers: pull.reviewers.into_iter().map(|one| one.uuid).collect(),
         }
     }
 }
@@ -225,14 +229,17 @@ pub(crate) fn create_pull(at: &Repository, new: &NewPull) -> Call<PullRequest> {
     call(at, "createPull", Method::Post, rest, Some(body), read_pull)
 }
 
+/// Whoever is not given back is not asked to look at it any more.
 pub(crate) fn update_pull(
     at: &Repository,
-    number: u64,
+    pull: &PullRequest,
     title: &str,
     text: &str,
 ) -> Call<PullRequest> {
-    let rest = format!("/pullrequests/{number}");
-    let body = json!({"title": title, "description": text});
+    let rest = format!("/pullrequests/{}", pull.number);
+    let ids = pull.reviewers.iter().filter(|id| !id.is_empty());
+    let reviewers: Vec<Value> = ids.map(|id| json!({"uuid": id})).collect();
+    let body = json!({"title": title, "description": text, "reviewers": reviewers});
     call(at, "updatePull", Method::Put, &rest, Some(body), read_pull)
 }
 

@@ -97,6 +97,7 @@ impl From<Pull> for PullRequest {
             mergeable: pull.mergeable,
             author: login(pull.user),
             labels: labels.into_iter().map(|label| label.name).collect(),
+            reviewers: Vec::new(),
         }
     }
 }

@@ -84,6 +84,7 @@ impl From<Merge> for PullRequest {
             },
             author: username(merge.author),
             labels: merge.labels,
+            reviewers: Vec::new(),
         }
     }
 }

@@ -136,14 +136,16 @@ impl Repository {
         }
     }
 
-    /// Writes title and text of a pull request anew.
+    /// Writes title and text of a pull request anew, which [`Repository::pull`] has read: lists do not say all
+    /// that some forges want back.
     #[must_use]
-    pub fn update_pull(&self, number: u64, title: &str, body: &str) -> Call<PullRequest> {
+    pub fn update_pull(&self, pull: &PullRequest, title: &str, body: &str) -> Call<PullRequest> {
+        let number = pull.number;
         match self.kind() {
             Kind::Github => github::update_pull(self, number, title, body),
             Kind::Gitlab => gitlab::update_pull(self, number, title, body),
             Kind::Gitea => gitea::update_pull(self, number, title, body),
-            Kind::Bitbucket => bitbucket::update_pull(self, number, title, body),
+            Kind::Bitbucket => bitbucket::update_pull(self, pull, title, body),
         }
     }
 

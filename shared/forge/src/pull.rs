@@ -34,6 +34,8 @@ pub struct PullRequest {
     pub author: String,
     /// What it is marked with.
     pub labels: Vec<String>,
+    /// Ids of who is asked to look at it, where whoever writes it anew has to give them back.
+    pub reviewers: Vec<String>,
 }
 
 /// What a pull request is opened with.

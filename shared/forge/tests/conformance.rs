@@ -212,7 +212,7 @@ fn github() {
     assert_eq!((pull.author.as_str(), pull.labels.len()), ("octocat", 1));
     assert!(!pull.from_fork);
     api.check(&w.at.create_pull(&w.new), None);
-    api.check(&w.at.update_pull(1347, "t", "b"), None);
+    api.check(&w.at.update_pull(&pull, "t", "b"), None);
     let comments = api.check(&w.at.comments(1347, 1), None);
     assert_eq!((comments.items.len(), comments.more), (1, false));
     assert_eq!(
@@ -293,7 +293,7 @@ fn gitea_and_forgejo() {
     fork["head"]["repo_id"] = json!(6);
     assert!(api.check(&w.at.pull(7), Some(fork)).from_fork);
     api.check(&w.at.create_pull(&w.new), Some(pull.clone()));
-    api.check(&w.at.update_pull(7, "t", "b"), Some(pull.clone()));
+    api.check(&w.at.update_pull(&read, "t", "b"), Some(pull.clone()));
     let comment = json!({"id": 3, "body": "b", "user": user("ann")});
     let comments = api.check(&w.at.comments(7, 1), Some(json!([comment])));
     assert_eq!(comments.items.len(), 1);
@@ -422,7 +422,16 @@ fn bitbucket_cloud() {
     let read = api.check(&w.at.pull(7), Some(pull.clone()));
     assert!(read.open && !read.merged && !read.from_fork);
     api.check(&w.at.create_pull(&w.new), Some(pull.clone()));
-    api.check(&w.at.update_pull(7, "t", "b"), Some(pull.clone()));
+    let mut whole = pull.clone();
+    whole["reviewers"] = json!([user("bob")]);
+    let whole = api.check(&w.at.pull(7), Some(whole));
+    let update = w.at.update_pull(&whole, "t", "b");
+    assert_eq!(
+        update.request.body.as_ref().unwrap()["reviewers"],
+        json!([{"uuid": "{1}"}]),
+        "nobody is left out by a change of words"
+    );
+    api.check(&update, Some(pull.clone()));
     let comment = json!({"id": 3, "content": {"raw": "b"}, "user": user("ann")});
     let page = json!({"values": [comment], "next": "https://api.bitbucket.org/x"});
     assert!(api.check(&w.at.comments(7, 1), Some(page)).more);

@@ -1,6 +1,8 @@
 //! Looks for pull requests of promotions, and takes those that are ready. One task; level-triggered: what it
 //! knows is asked anew, so that a restart forgets nothing that matters.
 
+mod tell;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,9 +21,11 @@ use super::super::config::{Forges, Place};
 use super::super::send::Sender;
 use super::super::turns::{Turn, Turns};
 use super::super::waits::Waits;
+use super::part::Part;
 use super::{Candidate, Found, Wait, candidates, decide, is_exact, says};
 use crate::driver::{Handle, Stopped};
 use crate::fleet::{Action, AuditEntry, Event, Merging};
+use tell::Told;
 
 /// Pull requests that are looked at side by side.
 const AT_ONCE: usize = 4;
@@ -54,6 +58,8 @@ struct Memory {
     refused: BTreeMap<Key, (Commit, String)>,
     /// Branches that were moved and not read since.
     moved: BTreeMap<Key, (Commit, Instant)>,
+    /// What was written into pull requests.
+    told: Told,
 }
 
 /// What came of one look.
@@ -88,6 +94,7 @@ impl Taking {
         let keys: BTreeSet<Key> = all.iter().map(key).collect();
         memory.waits.retain(|key| keys.contains(key));
         memory.refused.retain(|key, _| keys.contains(key));
+        memory.told.retain(&keys);
         memory.announced.retain(|(key, ..)| keys.contains(key));
         memory
             .moved
@@ -200,9 +207,14 @@ impl Taking {
         memory: &mut Memory,
     ) -> Result<(), Stopped> {
         let key = key(one);
+        let mut part = None;
         let wait = match (looked.outcome, &looked.pull, &looked.commit) {
             (Ok(people), Some(pull), Some(commit)) => {
-                self.take(one, pull, commit, &people, memory).await?
+                let wait = self.take(one, pull, commit, &people, memory).await?;
+                if wait.is_none() {
+                    part = Some(Part::taken(commit, &people));
+                }
+                wait
             }
             (Err(wait), ..) => Some(wait),
             _ => None,
@@ -216,15 +228,25 @@ impl Taking {
             }
             _ => memory.waits.ended(&key),
         }
-        let merging = wait.map(|wait| Merging {
+        let pull = looked.pull.as_ref();
+        let merging = wait.as_ref().map(|wait| Merging {
             commit: looked.commit,
-            pull: looked.pull.map(|pull| (pull.number, pull.link)),
+            pull: pull.map(|pull| (pull.number, pull.link.clone())),
             refused: wait.is_refusal(),
             word: wait.word(),
             text: plain_line(&wait.to_string(), MAX_MESSAGE_BYTES),
         });
+        // A forge that is unwell is no news about the pull request, and not to be asked for more.
+        let passes = matches!(&wait, Some(Wait::Forge(error)) if error.passes());
+        if !passes {
+            part = part.or(merging.as_ref().map(Part::waits));
+        }
         memory.said.insert(key.clone());
-        self.say(&key, merging).await
+        self.say(&key, merging).await?;
+        if let (Some(part), Some(pull)) = (part, pull) {
+            self.tell(one, pull, &part, &mut memory.told).await;
+        }
+        Ok(())
     }
 
     /// Moves the branch; why it did not, where it did not.

@@ -85,6 +85,7 @@ impl World {
             200,
             &json!({}),
         );
+        forge.set(&format!("PATCH {REPO}/pulls/7"), 200, &pull("b"));
     }
 
     /// One look; how often the branch was moved, and to where.
@@ -94,7 +95,7 @@ impl World {
             .await
             .unwrap();
         let asked = self.forge.asked().into_iter();
-        let moves = asked.filter(|(line, _)| line.starts_with("PATCH "));
+        let moves = asked.filter(|(line, _)| line.starts_with(&format!("PATCH {REPO}/git/")));
         moves.map(|(_, body)| body).collect()
     }
 
@@ -190,8 +191,21 @@ async fn a_closed_gate_costs_the_forge_one_call() {
         .turn(&Turn::All, &mut world.memory)
         .await
         .unwrap();
-    assert_eq!(world.forge.asked().len(), 1);
+    // Two of them to write it into the text.
+    let asked = world.forge.asked();
+    assert_eq!(asked.len(), 3, "{asked:?}");
     assert_eq!(world.waits().await.unwrap().word, "gate");
+    let mut other = pull("c");
+    other["body"] = asked[2].1["body"].clone();
+    world
+        .forge
+        .set(&format!("GET {REPO}/pulls?"), 200, &json!([other]));
+    world
+        .taking
+        .turn(&Turn::All, &mut world.memory)
+        .await
+        .unwrap();
+    assert_eq!(world.forge.asked().len(), 1);
     world
         .forge
         .set(&format!("GET {REPO}/pulls?"), 200, &json!([]));
@@ -398,7 +412,7 @@ async fn a_hook_has_a_pull_request_looked_at_now_and_is_not_believed() {
     assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
     waits(Some("approvals")).await;
     let moved =
-        |asked: &[(String, Value)]| asked.iter().any(|(line, _)| line.starts_with("PATCH "));
+        |asked: &[(String, Value)]| asked.iter().any(|(line, _)| line.contains("/git/refs/"));
     assert!(!moved(&world.forge.asked()), "the hook was believed");
 
     let approval = self::review("ann", "b");
@@ -408,3 +422,5 @@ async fn a_hook_has_a_pull_request_looked_at_now_and_is_not_believed() {
     waits(None).await;
     assert!(moved(&world.forge.asked()));
 }
+
+mod told;

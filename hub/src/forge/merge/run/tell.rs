@@ -1,0 +1,92 @@
+//! Writes into a promotion's pull request what it waits for, where that changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flotilla_forge::{Error, PullRequest};
+use tokio::time::Instant;
+
+use super::super::super::waits::Waits;
+use super::super::Candidate;
+use super::super::part::Part;
+use super::{Key, Taking, key};
+
+/// When this process wrote what; all of it may be lost.
+#[derive(Default)]
+pub(super) struct Told {
+    at: BTreeMap<Key, Instant>,
+    waits: Waits<Key>,
+}
+
+impl Told {
+    /// Keeps only these.
+    pub(super) fn retain(&mut self, keys: &BTreeSet<Key>) {
+        self.at.retain(|key, _| keys.contains(key));
+        self.waits.retain(|key| keys.contains(key));
+    }
+
+    /// As if all of it were a while ago.
+    #[cfg(test)]
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+}
+
+impl Taking {
+    /// Writes it where it does not stand yet. That it cannot be written holds up nothing.
+    pub(super) async fn tell(
+        &self,
+        one: &Candidate,
+        pull: &PullRequest,
+        part: &Part,
+        told: &mut Told,
+    ) {
+        let key = key(one);
+        if told.waits.holds(&key, Instant::now()) {
+            return;
+        }
+        match self.write(one, pull, part, told.at.get(&key)).await {
+            Ok(false) => {}
+            Ok(true) => {
+                told.at.insert(key.clone(), Instant::now());
+                told.waits.ended(&key);
+            }
+            Err(error) => {
+                if told.waits.failed(&key, &error, Instant::now()) {
+                    let (environment, repository) = &key;
+                    tracing::warn!(%environment, %repository, number = pull.number, %error, "cannot write into a pull request what it waits for; will try again");
+                }
+            }
+        }
+    }
+
+    /// Whether anything was written.
+    async fn write(
+        &self,
+        one: &Candidate,
+        pull: &PullRequest,
+        part: &Part,
+        last: Option<&Instant>,
+    ) -> Result<bool, Error> {
+        let Some(place) = self.forges.of(&one.repository, &one.url) else {
+            return Ok(false);
+        };
+        let (at, sender) = (&place.at, &self.sender);
+        // It is said once, and there is no later.
+        let since = last.filter(|_| !part.is_last()).map(Instant::elapsed);
+        let text = |body: &str| part.written(at.kind(), &one.environment, body, since);
+        if text(&pull.body).is_none() {
+            return Ok(false);
+        }
+        // Somebody may have written into it since it was listed, and lists do not say all of it.
+        let pull = sender.ask(&place, &at.pull(pull.number)).await?;
+        let Some(text) = text(&pull.body).filter(|_| pull.open || part.is_last()) else {
+            return Ok(false);
+        };
+        let update = at.update_pull(&pull, &pull.title, &text);
+        match sender.ask(&place, &update).await {
+            // Some forges let nobody change what was taken.
+            Err(error) if part.is_last() && !error.passes() => Ok(false),
+            done => done.map(|_| true),
+        }
+    }
+}

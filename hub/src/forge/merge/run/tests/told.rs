@@ -1,0 +1,169 @@
+//! What stands in the pull request's own text.
+
+use super::*;
+
+impl World {
+    /// One look, and what was written into the pull request.
+    async fn written(&mut self) -> Vec<String> {
+        let turned = self.taking.turn(&Turn::All, &mut self.memory).await;
+        turned.unwrap();
+        let asked = self.forge.asked().into_iter();
+        let own = asked.filter(|(line, _)| *line == format!("PATCH {REPO}/pulls/7"));
+        own.map(|(_, body)| {
+            assert_eq!(body["title"], "t");
+            body["body"].as_str().unwrap().to_owned()
+        })
+        .collect()
+    }
+
+    /// The forge has the pull request with this text.
+    fn text(&self, text: &str) {
+        let mut one = pull("b");
+        one["body"] = json!(text);
+        let list = json!([one.clone()]);
+        self.forge.set(&format!("GET {REPO}/pulls?"), 200, &list);
+        self.forge.set(&format!("GET {REPO}/pulls/7"), 200, &one);
+    }
+}
+
+#[tokio::test]
+async fn what_it_waits_for_stands_in_its_text_and_is_written_on_change_only() {
+    let mut world = World::new().await;
+    let reviews = format!("GET {REPO}/pulls/7/reviews");
+    world.forge.set(&reviews, 200, &json!([]));
+    let written = world.written().await;
+    assert_eq!(written.len(), 1);
+    let text = &written[0];
+    let wanted = "<!-- flotilla:promote:prod -->\n<!-- flotilla:waits:prod:approvals:bbbbbbbbbbbb -->\n\n\
+                  **Waits to be taken:** 0 of 1 approval\n\n<!-- flotilla:end:prod -->\n\ntext";
+    assert_eq!(text, wanted);
+
+    // It stands there: not again, by this process or one that begins anew.
+    world.text(text);
+    assert_eq!(world.written().await, Vec::<String>::new());
+    world.memory = Memory::default();
+    assert_eq!(world.written().await, Vec::<String>::new());
+
+    // The command writes it anew, and a person adds a line meanwhile: both stay.
+    let anew = "<!-- flotilla:promote:prod -->\nmoves more";
+    world.text(anew);
+    let with_line = format!("{anew}\nand mind the database");
+    let mut whole = pull("b");
+    whole["body"] = json!(with_line);
+    world.forge.set(&format!("GET {REPO}/pulls/7"), 200, &whole);
+    let written = world.written().await;
+    assert!(
+        written[0].ends_with("\n\nmoves more\nand mind the database"),
+        "{written:?}"
+    );
+
+    // News comes a minute after the last at the soonest.
+    let check =
+        |name: &str| json!({"total_count": 1, "statuses": [{"context": name, "state": "failure"}]});
+    let approval = review("ann", "b");
+    world.forge.set(&reviews, 200, &json!([approval]));
+    let status = format!("GET {REPO}/commits/{}/status", "b".repeat(40));
+    world.forge.set(&status, 200, &check("build"));
+    world.text(&written[0]);
+    assert_eq!(world.written().await, Vec::<String>::new());
+    assert_eq!(
+        world.waits().await.unwrap().word,
+        "check",
+        "told elsewhere at once"
+    );
+    world.memory.told.forget();
+    let written = world.written().await;
+    assert!(
+        written[0].contains("check build is not green"),
+        "{written:?}"
+    );
+    assert!(!written[0].contains("approval"), "{written:?}");
+
+    // It is taken, and says so.
+    world.text(&written[0]);
+    world.good();
+    world.text(&written[0]);
+    let written = world.written().await;
+    assert_eq!(written.len(), 1);
+    assert!(
+        written[0].contains("**Taken** at bbbbbbbbbbbb, approved by ann."),
+        "{written:?}"
+    );
+    assert_eq!(world.waits().await, None);
+}
+
+#[tokio::test]
+async fn a_gate_and_a_merge_that_is_refused_are_told_in_the_text() {
+    let mut world = World::new().await;
+    let pause = Action::Pause(names().0);
+    let paused = world.taking.handle.act(pause, "eve", "lunch <b>@all").await;
+    paused.unwrap().unwrap();
+    let written = world.written().await;
+    assert!(
+        written[0].contains("**Waits to be taken:** eve paused prod: lunch &lt;b&gt;"),
+        "{written:?}"
+    );
+    assert!(!written[0].contains("@all"), "{written:?}");
+
+    let mut world = World::new().await;
+    let refs = format!("PATCH {REPO}/git/refs/heads/prod");
+    world
+        .forge
+        .put(&refs, 403, "", r#"{"message":"protected branch"}"#);
+    let written = world.written().await;
+    assert!(
+        written[0].contains("somebody has to mend something first:**")
+            && written[0].contains("protected branch"),
+        "{written:?}"
+    );
+    // A forge that is unwell is not asked for more, and no news either.
+    for (status, body) in [(500, "<html>"), (429, "{}"), (200, "<html>")] {
+        let mut world = World::new().await;
+        world
+            .forge
+            .put(&format!("GET {REPO}/pulls/7/reviews"), status, "", body);
+        assert_eq!(world.written().await, Vec::<String>::new(), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_forge_that_takes_no_words_holds_up_no_promotion() {
+    let limited = "x-ratelimit-remaining: 0\r\nretry-after: 1\r\n";
+    for (status, headers, body) in [
+        (401, "", "{}"),
+        (403, "", "{}"),
+        (403, limited, "{}"),
+        (404, "", "{}"),
+        (409, "", "{}"),
+        (422, "", "{}"),
+        (500, "", "<html>oops</html>"),
+        (200, "", "<html>login</html>"),
+        (200, "", "7"),
+        (302, "location: http://evil.example\r\n", ""),
+        // It takes the question and says nothing.
+        (0, "", ""),
+    ] {
+        let mut world = World::new().await;
+        let timeout = Duration::from_millis(if status == 0 { 200 } else { 15_000 });
+        let sender = Sender::within(timeout, Metrics::new()).unwrap();
+        world.taking.sender = Arc::new(sender);
+        let reviews = format!("GET {REPO}/pulls/7/reviews");
+        world.forge.set(&reviews, 200, &json!([]));
+        world
+            .forge
+            .put(&format!("PATCH {REPO}/pulls/7"), status, headers, body);
+        assert_eq!(world.written().await.len(), 1, "{status}");
+        assert_eq!(world.waits().await.unwrap().word, "approvals", "{status}");
+        assert_eq!(
+            world.written().await,
+            Vec::<String>::new(),
+            "{status}: too soon"
+        );
+        // Who asked to wait is waited for, by this process; another one asks.
+        world.taking.sender = Arc::new(Sender::new(Metrics::new()).unwrap());
+        let approval = review("ann", "b");
+        world.forge.set(&reviews, 200, &json!([approval]));
+        assert_eq!(world.at_once().await, to_b(), "{status}");
+        assert_eq!(world.log("promotion refused").await.len(), 0, "{status}");
+    }
+}
