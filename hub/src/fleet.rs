@@ -186,6 +186,12 @@ impl Fleet {
         place(self.spec(), name, self.record_of(name)).cloned()
     }
 
+    /// Whether a cluster is one of an environment's.
+    #[must_use]
+    pub fn belongs_to(&self, name: &ClusterName, environment: &EnvironmentName) -> bool {
+        place(self.spec(), name, self.record_of(name)) == Some(environment)
+    }
+
     /// A cluster's labels: its record's, with the fleet file's over them.
     #[must_use]
     pub fn labels_of(&self, name: &ClusterName) -> BTreeMap<String, String> {

@@ -230,7 +230,7 @@ fn environment(fleet: &Fleet, environment: &Environment, now: Timestamp) -> v1::
     };
     let mut health = Health::Current;
     for (name, cluster) in fleet.clusters() {
-        if fleet.environment_of(name).as_ref() != Some(&environment.name) {
+        if !fleet.belongs_to(name, &environment.name) {
             continue;
         }
         let summary = summary(cluster, now);

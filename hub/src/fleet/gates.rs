@@ -324,9 +324,7 @@ impl Fleet {
         let mut gates = Vec::new();
         let (mut total, mut offline) = (0usize, Vec::new());
         for (name, cluster) in &self.clusters {
-            if cluster.record.pending.is_some()
-                || self.environment_of(name).as_ref() != Some(source)
-            {
+            if cluster.record.pending.is_some() || !self.belongs_to(name, source) {
                 continue;
             }
             let runs = runs(cluster);

@@ -85,9 +85,10 @@ impl Fleet {
                 && (placement.environments.is_empty()
                     || placement.environments.contains(&environment.name))
                 && (placement.clusters.is_empty()
-                    || placement.clusters.iter().any(|cluster| {
-                        self.environment_of(cluster).as_ref() == Some(&environment.name)
-                    }))
+                    || placement
+                        .clusters
+                        .iter()
+                        .any(|cluster| self.belongs_to(cluster, &environment.name)))
         })
     }
 

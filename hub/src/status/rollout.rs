@@ -188,7 +188,8 @@ pub fn decisions(fleet: &Fleet, environment: &Environment) -> v1::EnvironmentDec
         .unwrap_or(&empty);
     let cluster_pins = fleet.clusters().iter().filter_map(|(name, cluster)| {
         let own = cluster.record.pin.as_ref()?;
-        (fleet.environment_of(name).as_ref() == Some(&environment.name))
+        fleet
+            .belongs_to(name, &environment.name)
             .then(|| pin(name.as_str(), own))
     });
     v1::EnvironmentDecisions {

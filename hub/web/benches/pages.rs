@@ -8,6 +8,7 @@
 )]
 
 use std::io::Write as _;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use askama::Template as _;
@@ -16,7 +17,7 @@ use flotilla_status::{Cluster, Environment, Hub};
 use flotilla_web::filter::Filter;
 use flotilla_web::mirror::{Change, Mirror};
 use flotilla_web::overview::Overview;
-use flotilla_web::pages::{Asked, ClustersPage, EnvironmentPage, Frame, Home};
+use flotilla_web::pages::{Asked, ClustersPage, EnvironmentPage, EnvironmentView, Frame, Home};
 use jiff::Timestamp;
 
 const CLUSTERS: usize = 10_000;
@@ -169,7 +170,14 @@ fn main() {
     };
     measure("environment", || {
         let asked = Asked::default();
-        let page = EnvironmentPage::new(frame(), &hub, &mirror, environment, asked, now);
+        let view = EnvironmentView::new(&mirror, environment, asked, now);
+        let page = EnvironmentPage::new(frame(), &hub, Arc::new(view));
+        page.render().unwrap_or_default()
+    });
+    let view = EnvironmentView::new(&mirror, environment, Asked::default(), now);
+    let view = Arc::new(view);
+    measure("environment, for each further reader", || {
+        let page = EnvironmentPage::new(frame(), &hub, Arc::clone(&view));
         page.render().unwrap_or_default()
     });
 }

@@ -20,9 +20,9 @@ use crate::mirror::Mirror;
 use crate::overview::Overview;
 use crate::text;
 
-pub use environment::EnvironmentPage;
+pub use environment::{EnvironmentPage, EnvironmentView};
 pub use promotion::{PlanPage, PromotePage};
-pub use rollout::RolloutPage;
+pub use rollout::{RolloutPage, RolloutView};
 
 /// Rows of one page of a list.
 pub const PAGE: usize = 100;

@@ -5,6 +5,7 @@ mod doing;
 mod events;
 mod loopback;
 mod routes;
+mod views;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ use crate::entrance::Entrance;
 use crate::follow::Seen;
 use crate::mirror::Mirror;
 use crate::overview::Overview;
+use crate::pages::{EnvironmentView, RolloutView};
 
 /// Largest form.
 const MAX_FORM: usize = 64 << 10;
@@ -60,6 +62,8 @@ pub struct Site {
     streams: Arc<tokio::sync::Semaphore>,
     cache: Mutex<events::Cache>,
     overview: Mutex<Option<Known>>,
+    environments: views::Views<EnvironmentView>,
+    rollouts: views::Views<RolloutView>,
 }
 
 /// What everybody is told, of one state of the fleet.
@@ -85,6 +89,8 @@ impl Site {
             streams: Arc::new(tokio::sync::Semaphore::new(streams)),
             cache: Mutex::new(events::Cache::default()),
             overview: Mutex::new(None),
+            environments: views::Views::default(),
+            rollouts: views::Views::default(),
         })
     }
 

@@ -157,7 +157,7 @@ impl Fleet {
             }
             Subject::Environment(name) => {
                 self.known(name)?;
-                let is_there = |one: &&ClusterName| self.environment_of(one).as_ref() == Some(name);
+                let is_there = |one: &&ClusterName| self.belongs_to(one, name);
                 let members: Vec<ClusterName> =
                     self.clusters.keys().filter(is_there).cloned().collect();
                 let mut let_go = false;

@@ -96,7 +96,7 @@ impl Simulation {
 
     pub(super) fn note_let_go(&mut self, environment: &EnvironmentName) {
         for name in self.agents.keys() {
-            if self.hub.environment_of(name).as_ref() == Some(environment) {
+            if self.hub.belongs_to(name, environment) {
                 self.backups.let_go.insert(name.clone());
             }
         }

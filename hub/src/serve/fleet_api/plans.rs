@@ -123,8 +123,7 @@ pub(in crate::serve) fn resolve(
     let mut clusters = BTreeMap::new();
     let mut unconcerned = 0u32;
     for (name, cluster) in fleet.clusters() {
-        let is_there =
-            cluster.record.pending.is_none() && fleet.environment_of(name).as_ref() == Some(&named);
+        let is_there = cluster.record.pending.is_none() && fleet.belongs_to(name, &named);
         if !is_there {
             continue;
         }

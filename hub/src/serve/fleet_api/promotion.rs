@@ -122,7 +122,7 @@ pub(super) fn promotion(
         });
     }
     let clusters = fleet.clusters().keys();
-    let clusters = clusters.filter(|one| fleet.environment_of(one).as_ref() == Some(name));
+    let clusters = clusters.filter(|one| fleet.belongs_to(one, name));
     let mut gates = fleet.gates(target, &commits, now);
     if let Some(state) = fleet.environments().get(name) {
         gates.extend(held_up(state, &commits));

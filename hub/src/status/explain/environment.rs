@@ -311,7 +311,7 @@ pub(super) fn clusters(
     let mut shown = 0usize;
     let mut left = 0usize;
     for (name, cluster) in fleet.clusters() {
-        if fleet.environment_of(name).as_ref() != Some(&environment.name) {
+        if !fleet.belongs_to(name, &environment.name) {
             continue;
         }
         let summary = crate::status::summary(cluster, now);

@@ -1,5 +1,7 @@
 //! One environment.
 
+use std::sync::Arc;
+
 use askama::Template;
 use flotilla_status::{Entry, Environment, Hub, Rollout, Step};
 use jiff::Timestamp;
@@ -11,11 +13,9 @@ use crate::grouping::{By, Grouping, group};
 use crate::lane::{CELLS, Lane, lane};
 use crate::mirror::Mirror;
 
-/// One environment.
-#[derive(Template)]
-#[template(path = "environment.html")]
-pub struct EnvironmentPage {
-    frame: Frame,
+/// What an environment's page says to whoever may look: made once, however many read it.
+#[derive(Debug)]
+pub struct EnvironmentView {
     lane: Lane,
     grouping: Grouping,
     groups: Vec<Group>,
@@ -23,22 +23,12 @@ pub struct EnvironmentPage {
     rollouts: Vec<Rollout>,
     entries: Vec<Entry>,
     pin: Offer,
-    may_pin: bool,
 }
 
-impl EnvironmentPage {
+impl EnvironmentView {
     /// From what is known, and what the hub was asked for.
     #[must_use]
-    pub fn new(
-        frame: Frame,
-        hub: &Hub,
-        mirror: &Mirror,
-        environment: &Environment,
-        asked: Asked,
-        now: Timestamp,
-    ) -> Self {
-        let mut lane = lane(mirror, environment, CELLS, now);
-        lane.offers.retain(|offer| offer.is_for(hub));
+    pub fn new(mirror: &Mirror, environment: &Environment, asked: Asked, now: Timestamp) -> Self {
         let mut groups = groups(mirror);
         groups.retain(|one| one.environment == environment.name);
         let by = By {
@@ -56,15 +46,37 @@ impl EnvironmentPage {
             }
         };
         Self {
-            may_pin: pin.is_for(hub),
+            lane: lane(mirror, environment, CELLS, now),
             grouping: group(mirror, &environment.name, by),
-            frame,
-            lane,
             groups,
             steps: asked.steps,
             rollouts: asked.rollouts,
             entries: asked.entries,
             pin,
+        }
+    }
+}
+
+/// One environment.
+#[derive(Template)]
+#[template(path = "environment.html")]
+pub struct EnvironmentPage {
+    frame: Frame,
+    view: Arc<EnvironmentView>,
+    /// What this reader may do.
+    offers: Vec<Offer>,
+}
+
+impl EnvironmentPage {
+    /// For one reader, who is offered what they may do.
+    #[must_use]
+    pub fn new(frame: Frame, hub: &Hub, view: Arc<EnvironmentView>) -> Self {
+        let offers = view.lane.offers.iter().chain([&view.pin]);
+        let offers = offers.filter(|offer| offer.is_for(hub)).cloned().collect();
+        Self {
+            frame,
+            view,
+            offers,
         }
     }
 }

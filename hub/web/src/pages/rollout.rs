@@ -1,5 +1,7 @@
 //! One rollout.
 
+use std::sync::Arc;
+
 use askama::Template;
 use flotilla_status::{Decisions, Entry, Hub, Rollout};
 use jiff::Timestamp;
@@ -11,11 +13,9 @@ use crate::mirror::Mirror;
 use crate::progress::{Progress, progress};
 use crate::timeline::{Moment, timeline};
 
-/// One rollout.
-#[derive(Template)]
-#[template(path = "rollout.html")]
-pub struct RolloutPage {
-    frame: Frame,
+/// What a rollout's page says to whoever may look: made once, however many read it.
+#[derive(Debug)]
+pub struct RolloutView {
     rollout: Rollout,
     progress: Progress,
     decisions: Decisions,
@@ -28,12 +28,10 @@ pub struct RolloutPage {
     now: Timestamp,
 }
 
-impl RolloutPage {
+impl RolloutView {
     /// From what the hub answered.
     #[must_use]
     pub fn new(
-        frame: Frame,
-        hub: &Hub,
         mirror: &Mirror,
         (rollout, decisions): (Rollout, Decisions),
         entries: &[Entry],
@@ -58,8 +56,12 @@ impl RolloutPage {
         });
         let says = says.collect();
         let moments = timeline(&rollout, &decisions, entries);
-        let mut clusters = rollout.clusters.clone();
-        clusters.sort_by_key(|one| (weight(&one.phase), one.cluster.clone()));
+        let mut rollout = rollout;
+        let mut clusters = std::mem::take(&mut rollout.clusters);
+        clusters.sort_by(|one, other| {
+            let by_phase = weight(&one.phase).cmp(&weight(&other.phase));
+            by_phase.then_with(|| one.cluster.cmp(&other.cluster))
+        });
         let more = clusters.len().saturating_sub(PAGE);
         clusters.truncate(PAGE);
         let mut offers = Vec::new();
@@ -75,10 +77,8 @@ impl RolloutPage {
             "paused" => offers.push(Offer::environment(Action::Resume, "Resume", name)),
             _ => {}
         }
-        offers.retain(|offer| offer.is_for(hub));
         Self {
             progress: progress(&rollout, now),
-            frame,
             rollout,
             decisions,
             clusters,
@@ -87,6 +87,30 @@ impl RolloutPage {
             says,
             offers,
             now,
+        }
+    }
+}
+
+/// One rollout.
+#[derive(Template)]
+#[template(path = "rollout.html")]
+pub struct RolloutPage {
+    frame: Frame,
+    view: Arc<RolloutView>,
+    /// What this reader may do.
+    offers: Vec<Offer>,
+}
+
+impl RolloutPage {
+    /// For one reader, who is offered what they may do.
+    #[must_use]
+    pub fn new(frame: Frame, hub: &Hub, view: Arc<RolloutView>) -> Self {
+        let offers = view.offers.iter().filter(|offer| offer.is_for(hub));
+        let offers = offers.cloned().collect();
+        Self {
+            frame,
+            view,
+            offers,
         }
     }
 }

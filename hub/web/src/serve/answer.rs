@@ -10,16 +10,18 @@ use flotilla_status::{
     ApplicationPlan, Cluster, Decisions, Entry, FleetPlan, Hub, Promotion, Rollout, Step, text,
 };
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::Site;
+use super::views::{Age, Key};
 use crate::ask::ask;
 use crate::entrance::Reader;
 use crate::filter::Filter;
 use crate::grouping::WAVE;
 use crate::mirror::Mirror;
 use crate::pages::{
-    ApplicationPage, Asked, AuditPage, ClusterPage, ClustersPage, EnvironmentPage, Frame, Home,
-    PlanPage, PromotePage, RolloutPage, RolloutsPage, TroublePage,
+    ApplicationPage, Asked, AuditPage, ClusterPage, ClustersPage, EnvironmentPage, EnvironmentView,
+    Frame, Home, PlanPage, PromotePage, RolloutPage, RolloutView, RolloutsPage, TroublePage,
 };
 
 /// Entries of the audit log on a page.
@@ -95,8 +97,9 @@ impl Site {
         page: &'a Page,
         path: &'a str,
         flash: Option<String>,
+        age: Age,
     ) -> futures::future::BoxFuture<'a, Drawn> {
-        Box::pin(self.drawn(reader, page, path, flash))
+        Box::pin(self.drawn(reader, page, path, flash, age))
     }
 
     async fn drawn(
@@ -105,6 +108,7 @@ impl Site {
         page: &Page,
         path: &str,
         flash: Option<String>,
+        age: Age,
     ) -> Drawn {
         let seen = Arc::clone(&self.seen.borrow());
         let now = Timestamp::now();
@@ -112,10 +116,8 @@ impl Site {
         frame.token.clone_from(&reader.form_token);
         frame.signs_out = reader.signs_out;
         frame.flash = flash;
-        match reader
-            .fill(self, page, frame.clone(), &seen.mirror, now)
-            .await
-        {
+        let fill = reader.fill(self, page, (path, age), frame.clone(), &seen.mirror, now);
+        match fill.await {
             Ok(html) => Drawn {
                 status: StatusCode::OK,
                 html,
@@ -145,6 +147,7 @@ impl Reader {
         &self,
         site: &Site,
         page: &Page,
+        (path, age): (&str, Age),
         frame: Frame,
         mirror: &Mirror,
         now: Timestamp,
@@ -154,48 +157,18 @@ impl Reader {
             Page::Home => Home::new(frame, hub, &site.overview(mirror)).render(),
             Page::Clusters(filter) => ClustersPage::new(frame, mirror, filter.clone()).render(),
             Page::Environment { name, group, open } => {
-                if !mirror.known {
-                    return Err(tonic::Status::unavailable(
-                        "the fleet is being read; reload in a moment",
-                    ));
-                }
-                let environment = mirror.environment(name).ok_or_else(|| {
-                    tonic::Status::not_found(format!("there is no environment {name:?}"))
-                })?;
-                let waves = match group == WAVE {
-                    true => Some(self.waves(name).await?),
-                    false => None,
-                };
-                let asked = Asked {
-                    open: open.clone(),
-                    waves,
-                    steps: self.explain(name).await?,
-                    rollouts: self.rollouts(name).await?,
-                    entries: self.audit(name).await?,
-                    group: group.clone(),
-                };
-                EnvironmentPage::new(frame, hub, mirror, environment, asked, now).render()
+                let make = self.environment((name, group, open), mirror, now);
+                let view = site
+                    .environments
+                    .get(Key::new(hub, path), age, Instant::now(), make);
+                EnvironmentPage::new(frame, hub, view.await?).render()
             }
             Page::Rollout(id) => {
-                let request = v1::GetRolloutRequest {
-                    subject: id.clone(),
-                };
-                let answer = ask(&self.api, request, |mut api, request| async move {
-                    api.get_rollout(request).await
-                })
-                .await?;
-                let rollout = answer.rollout.as_ref().map(Rollout::from);
-                let rollout = rollout.ok_or_else(|| {
-                    tonic::Status::not_found(format!("{id:?} has had no rollout"))
-                })?;
-                let decisions = answer
-                    .decisions
-                    .as_ref()
-                    .map(Decisions::from)
-                    .unwrap_or_default();
-                let entries = self.audit(&rollout.environment).await?;
-                let told = (rollout, decisions);
-                RolloutPage::new(frame, hub, mirror, told, &entries, now).render()
+                let make = self.rollout(id, mirror, now);
+                let view = site
+                    .rollouts
+                    .get(Key::new(hub, path), age, Instant::now(), make);
+                RolloutPage::new(frame, hub, view.await?).render()
             }
             Page::Cluster(name) => {
                 let cluster = self.cluster(name).await?;
@@ -254,6 +227,61 @@ impl Reader {
             Page::Audit => AuditPage::new(frame, self.audit("").await?).render(),
         };
         html.map_err(|error| tonic::Status::internal(format!("the page cannot be drawn: {error}")))
+    }
+
+    async fn environment(
+        &self,
+        (name, group, open): (&str, &str, &str),
+        mirror: &Mirror,
+        now: Timestamp,
+    ) -> Result<EnvironmentView, tonic::Status> {
+        if !mirror.known {
+            return Err(tonic::Status::unavailable(
+                "the fleet is being read; reload in a moment",
+            ));
+        }
+        let environment = mirror
+            .environment(name)
+            .ok_or_else(|| tonic::Status::not_found(format!("there is no environment {name:?}")))?;
+        let waves = match group == WAVE {
+            true => Some(self.waves(name).await?),
+            false => None,
+        };
+        let asked = Asked {
+            open: open.to_owned(),
+            waves,
+            steps: self.explain(name).await?,
+            rollouts: self.rollouts(name).await?,
+            entries: self.audit(name).await?,
+            group: group.to_owned(),
+        };
+        Ok(EnvironmentView::new(mirror, environment, asked, now))
+    }
+
+    async fn rollout(
+        &self,
+        id: &str,
+        mirror: &Mirror,
+        now: Timestamp,
+    ) -> Result<RolloutView, tonic::Status> {
+        let request = v1::GetRolloutRequest {
+            subject: id.to_owned(),
+        };
+        let answer = ask(&self.api, request, |mut api, request| async move {
+            api.get_rollout(request).await
+        })
+        .await?;
+        let rollout = answer.rollout.as_ref().map(Rollout::from);
+        let rollout = rollout
+            .ok_or_else(|| tonic::Status::not_found(format!("{id:?} has had no rollout")))?;
+        let decisions = answer
+            .decisions
+            .as_ref()
+            .map(Decisions::from)
+            .unwrap_or_default();
+        let entries = self.audit(&rollout.environment).await?;
+        let told = (rollout, decisions);
+        Ok(RolloutView::new(mirror, told, &entries, now))
     }
 
     /// The wave of each cluster in an environment's last rollout.

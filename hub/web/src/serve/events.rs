@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::Site;
 use super::answer::Page;
+use super::views::Age;
 use crate::entrance::Reader;
 use crate::follow::Seen;
 
@@ -87,7 +88,8 @@ impl Site {
         {
             return Arc::clone(&kept.picture);
         }
-        let html = self.draw(reader, page, path, None).await.html;
+        let drawn = self.draw(reader, page, path, None, Age::Recent);
+        let html = drawn.await.html;
         let hash = without_keys(&html)
             .iter()
             .take(8)

@@ -14,6 +14,7 @@ use axum::routing::{get, post};
 
 use super::answer::{Drawn, Page};
 use super::doing::{Done, do_it};
+use super::views::Age;
 use super::{MAX_FORM, Site};
 use crate::act::parse;
 use crate::entrance::Reader;
@@ -171,7 +172,8 @@ async fn show(
         return plain(StatusCode::BAD_REQUEST, "This is no page.\n");
     };
     let flash = site.flash(&reader.session);
-    let Drawn { status, html } = site.draw(&reader, &page, path, flash).await;
+    let drawn = site.draw(&reader, &page, path, flash, Age::New);
+    let Drawn { status, html } = drawn.await;
     page_response(status, &headers, html)
 }
 
