@@ -97,6 +97,7 @@ scenarios! {
     lists::a14_lists_changed_by_hand_are_gits_again,
     lists::a14_lists_changed_by_git_are_gits,
     order::hooks_run_before_and_after_once,
+    order::what_comes_after_a_hook_waits_for_its_end,
     order::waves_wait_for_each_other_in_one_turn,
     prune::p01_p05_an_empty_set_is_refused_and_clears_itself,
     prune::p11_p12_definitions_and_namespaces_wait_for_a_confirmation,

@@ -4,6 +4,9 @@ use serde_json::Value;
 
 use super::{ObjectHealth, condition, integer, is_true, reason, status, text};
 
+/// Jobs with this annotation are there for their result.
+const HOOK: &str = "/metadata/annotations/flotilla.dev~1hook";
+
 /// None where kstatus has no rule for the kind.
 pub(super) fn compute(object: &Value) -> Option<ObjectHealth> {
     let api_version = object
@@ -226,6 +229,10 @@ fn job(object: &Value) -> ObjectHealth {
     // kstatus: a job that has started does what it should; completion is not part of health.
     if object.pointer("/status/startTime").is_none() {
         return ObjectHealth::in_progress("the job has not started");
+    }
+    // What waits for a hook waits for its end.
+    if object.pointer(HOOK).is_some() {
+        return ObjectHealth::in_progress("the hook has not ended");
     }
     ObjectHealth::current()
 }

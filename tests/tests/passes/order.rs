@@ -7,9 +7,12 @@ use super::world::{World, annotated, config_map, deployment, job, reason};
 
 /// What the Job controller does.
 async fn complete(world: &World<'_>, name: &str) {
-    if !world.server.is_real() {
-        return;
+    if world.server.is_real() {
+        end(world, name).await;
     }
+}
+
+async fn end(world: &World<'_>, name: &str) {
     let job = world.live(&format!("batch/v1:jobs/{name}")).await;
     let is_complete = |job: &Value| job.pointer("/status/completionTime").is_some();
     if job.as_ref().is_none_or(is_complete) {
@@ -25,10 +28,20 @@ async fn complete(world: &World<'_>, name: &str) {
             .trim_end_matches('Z')
     );
     let condition = |kind: &str| json!({"type": kind, "status": "True", "lastTransitionTime": now, "lastProbeTime": now});
-    let status = json!({"status": {
-        "startTime": now, "completionTime": now, "succeeded": 1, "uncountedTerminatedPods": {},
+    let started = job
+        .as_ref()
+        .and_then(|job| job.pointer("/status/startTime"));
+    let started = started.cloned().unwrap_or_else(|| json!(now));
+    let status = json!({
+        "startTime": started, "completionTime": now, "succeeded": 1, "active": null,
+        "uncountedTerminatedPods": {},
         "conditions": [condition("SuccessCriteriaMet"), condition("Complete")],
-    }});
+    });
+    set_status(world, name, &status).await;
+}
+
+async fn set_status(world: &World<'_>, name: &str, status: &Value) {
+    let status = json!({ "status": status });
     let path = format!(
         "{}/status?fieldManager=controller",
         world.path(&format!("batch/v1:jobs/{name}"))
@@ -111,6 +124,40 @@ pub(crate) async fn hooks_run_before_and_after_once(mut world: World<'_>) {
     let second = jobs(&world).await;
     assert_eq!(second.len(), 2);
     assert!(second.iter().all(|name| !first.contains(name)));
+}
+
+/// A Job that runs is as it should be, and no reason to go on.
+pub(crate) async fn what_comes_after_a_hook_waits_for_its_end(mut world: World<'_>) {
+    let never = "simulator.flotilla.dev/outcome: never";
+    let yaml = job("before", &format!("flotilla.dev/hook: pre-sync, {never}"))
+        + &config_map("main", "1")
+        + &job("after", &format!("flotilla.dev/hook: post-sync, {never}"));
+    world.pass(&yaml).await;
+    let before = jobs(&world).await.remove(0);
+    set_status(
+        &world,
+        &before,
+        &json!({"startTime": "2026-01-01T00:00:00Z", "active": 1}),
+    )
+    .await;
+    world.restart();
+    for _ in 0..2 {
+        let outcome = world.pass(&yaml).await;
+        let reason = reason(&outcome, "main");
+        assert_eq!(reason, Some(Reason::DependencyNotReady), "{outcome:#?}");
+    }
+    end(&world, &before).await;
+    world.restart();
+    world.pass(&yaml).await;
+    assert!(world.live("configmaps/main").await.is_some());
+    // The same of the last: until it has ended, the application is under way.
+    let all = jobs(&world).await;
+    let after = all.iter().find(|name| **name != before).unwrap();
+    world.restart();
+    let outcome = world.pass(&yaml).await;
+    assert_eq!(outcome.health, flotilla_shared::health::Health::InProgress);
+    end(&world, after).await;
+    settle(&mut world, &yaml).await;
 }
 
 pub(crate) async fn waves_wait_for_each_other_in_one_turn(mut world: World<'_>) {
