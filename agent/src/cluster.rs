@@ -12,6 +12,7 @@ mod charts;
 mod desired;
 mod execute;
 mod foresee;
+mod gate_job;
 mod inventory_store;
 mod kinds;
 mod notes;
@@ -28,6 +29,7 @@ use std::time::Duration;
 
 pub use desired::{Setting, autoscaled, desired};
 pub use foresee::Coming;
+pub(crate) use gate_job::GateJobRequest;
 pub use outcome::PassOutcome;
 pub use pass::{DesiredState, Memory, PassInput};
 

@@ -4,6 +4,7 @@
 //! Nothing here decides what runs.
 
 mod certificate;
+mod gate_jobs;
 mod pace;
 
 use std::path::PathBuf;
@@ -41,7 +42,7 @@ use crate::identity::{Certified, IdentityFiles, renew_after};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::policy::{Refusal, admit};
-use crate::reconcile::{AGAIN, Busy, CommitRequest, PreviewRequest, Question, answer};
+use crate::reconcile::{AGAIN, Asked, Busy, CommitRequest, PreviewRequest, Question, answer};
 
 pub use pace::Pace;
 
@@ -96,6 +97,8 @@ pub struct Connection {
     pub next: Option<(u64, Certified)>,
     /// Questions that the hub passes on.
     pub questions: mpsc::Sender<Question>,
+    /// Jobs of gates that the hub asks for.
+    pub gate_jobs: watch::Sender<Asked>,
     /// What is counted.
     pub metrics: Metrics,
     /// Whether this pod leads.
@@ -227,6 +230,7 @@ impl Connection {
                             );
                             renew.as_mut().reset(tokio::time::Instant::now() + wait);
                         }
+                        Some(In::GateJobs(jobs)) => gate_jobs::take(jobs, &self.gate_jobs),
                         Some(In::ReportRequest(_)) => self.reports.mark_changed(),
                         Some(In::PlanRequest(request)) => match request.of.clone() {
                             Some(of) => self.foresee(&request, of, &outbound),

@@ -22,6 +22,7 @@ pub mod connection;
 pub mod events;
 pub mod failpoint;
 pub mod fence;
+pub mod gate_job;
 pub mod health;
 pub mod identity;
 pub mod inventory;

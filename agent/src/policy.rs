@@ -4,6 +4,7 @@
 
 mod admit;
 mod explain;
+mod gate_jobs;
 mod planned;
 #[cfg(test)]
 pub(crate) mod samples;
@@ -19,6 +20,7 @@ use serde::Deserialize;
 
 pub use admit::{Refusal, admit, unknown_features};
 pub use explain::Statement;
+pub use gate_jobs::GateJobRule;
 pub use planned::{BranchPattern, PlanRule};
 pub use signing::{RollbackMode, RollbackRule, SignatureMode, SignatureRule};
 
@@ -65,6 +67,8 @@ pub struct Policy {
     pub rollback: RollbackRule,
     /// Which commits may be asked about before they are assigned.
     pub plan: PlanRule,
+    /// Which Jobs of gates may run.
+    pub gate_jobs: GateJobRule,
 }
 
 /// Names of field managers; `*` at either end stands for anything.
@@ -125,6 +129,7 @@ impl Default for Policy {
             signatures: Vec::new(),
             rollback: RollbackRule::default(),
             plan: PlanRule::default(),
+            gate_jobs: GateJobRule::default(),
         }
     }
 }

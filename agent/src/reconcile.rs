@@ -5,6 +5,7 @@
 
 mod ahead;
 mod freeze;
+mod gate_jobs;
 mod registry;
 mod shared;
 mod worker;
@@ -16,7 +17,7 @@ use std::time::Duration;
 use flotilla_proto::v1;
 use flotilla_render::Facts;
 use flotilla_shared::approval::{RollbackApproval, SignedApproval};
-use flotilla_shared::assignment::Assignment;
+use flotilla_shared::assignment::{ApplicationAssignment, Assignment};
 use flotilla_shared::backoff::Backoff;
 use flotilla_shared::id::ApplicationName;
 use flotilla_shared::report::Report;
@@ -33,7 +34,10 @@ use crate::source::{Source, Wanted};
 
 pub use ahead::{AGAIN, Busy, CommitRequest, answer};
 
+pub use gate_jobs::Asked;
+
 use ahead::Planner;
+use gate_jobs::GateJobs;
 use registry::Registry;
 use shared::Shared;
 use worker::{Given, Preview, Task, Worker};
@@ -59,6 +63,8 @@ pub struct Reconciler {
     pub reports: watch::Sender<Option<Arc<Report>>>,
     /// Questions.
     pub questions: mpsc::Receiver<Question>,
+    /// Jobs of gates that the hub asks for.
+    pub gate_jobs: watch::Receiver<Asked>,
     /// What is counted.
     pub metrics: Metrics,
 }
@@ -136,6 +142,12 @@ impl Reconciler {
             fetches: Semaphore::new(FETCHES),
         });
         let mut planner = Planner::new(Arc::clone(&shared));
+        let gate_jobs = GateJobs {
+            shared: Arc::clone(&shared),
+            asked: self.gate_jobs,
+            accepted: accepted.clone(),
+        };
+        let gate_jobs = tokio::spawn(gate_jobs.run(stop.clone()));
         let (ended, mut endings) = mpsc::unbounded_channel();
         let mut records = tokio::spawn(find_records(shared.cluster.clone()));
         let mut is_searching = true;
@@ -172,6 +184,7 @@ impl Reconciler {
             }
         }
         records.abort();
+        gate_jobs.abort();
         for (name, worker) in workers.running {
             worker.stop.cancel();
             let mut handle = worker.handle;
@@ -221,6 +234,20 @@ fn ask(workers: &BTreeMap<ApplicationName, Running>, request: PreviewRequest) {
     });
 }
 
+/// What people signed that is about an application's repository.
+fn approvals_for(content: &Assignment, application: &ApplicationAssignment) -> Vec<SignedApproval> {
+    let is_for_it = |approval: &&SignedApproval| {
+        RollbackApproval::parse(&approval.content)
+            .is_ok_and(|said| said.repository == application.url)
+    };
+    content
+        .approvals
+        .iter()
+        .filter(is_for_it)
+        .cloned()
+        .collect()
+}
+
 /// What each application of an assignment is to do.
 fn tasks(content: &Assignment) -> BTreeMap<ApplicationName, Task> {
     let suspended = content.suspended;
@@ -229,20 +256,11 @@ fn tasks(content: &Assignment) -> BTreeMap<ApplicationName, Task> {
             let (cluster, environment) = (&content.cluster, &content.environment);
             Facts::of_cluster(cluster.as_str(), environment.as_str(), &content.labels)
         });
-        let is_for_it = |approval: &&SignedApproval| {
-            RollbackApproval::parse(&approval.content)
-                .is_ok_and(|said| said.repository == application.url)
-        };
         let wanted = Wanted {
             name: name.clone(),
             cluster: content.cluster.clone(),
             application: (**application).clone(),
-            approvals: content
-                .approvals
-                .iter()
-                .filter(is_for_it)
-                .cloned()
-                .collect(),
+            approvals: approvals_for(content, application),
             facts,
         };
         let task = Task::Run {

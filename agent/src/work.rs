@@ -79,6 +79,7 @@ impl Work {
         let (renewed, renewed_end) = watch::channel(0);
         let (kept, kept_end) = watch::channel(0);
         let (questions, questions_end) = mpsc::channel(2);
+        let (gate_jobs, gate_jobs_end) = watch::channel(Arc::default());
         let run = &shared.run;
         let reconciler = Reconciler {
             cluster: shared.cluster.clone(),
@@ -94,6 +95,7 @@ impl Work {
             accepted: accepted_end.clone(),
             reports,
             questions: questions_end,
+            gate_jobs: gate_jobs_end,
             metrics: shared.metrics.clone(),
         };
         // The loop starts first and alone: with the hub away the last assignment goes on (I6).
@@ -163,6 +165,7 @@ impl Work {
                 kept: share_identity.then_some(kept_end),
                 next: None,
                 questions,
+                gate_jobs,
                 metrics: link.metrics.clone(),
                 fence: link.fence,
                 cluster: link.cluster,

@@ -325,6 +325,9 @@ impl Driver {
             Effect::RequestReport(cluster, id) => {
                 self.control(&cluster, id, Control::RequestReport);
             }
+            Effect::AskJobs(cluster, id, jobs) => {
+                self.control(&cluster, id, Control::AskJobs(jobs));
+            }
             Effect::RequestRenewal(cluster, id, within) => {
                 self.control(&cluster, id, Control::Renew(within));
             }

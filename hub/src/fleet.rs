@@ -24,6 +24,8 @@ mod heads;
 mod heard;
 mod holding;
 pub(crate) mod identity;
+mod job_note;
+mod jobs;
 mod members;
 mod merging;
 mod observe;
@@ -72,6 +74,7 @@ pub use event::{
 };
 pub use heads::{Head, Heads};
 pub use identity::{Credential, IssuedCertificate, Lock};
+pub use job_note::{JobNote, JobResult};
 pub use merging::Merging;
 pub use removed::is_over;
 use rollout::Rollout;
@@ -101,6 +104,8 @@ pub struct Fleet {
     versions: Versions,
     environments: Environments,
     rollouts: Rollouts,
+    /// What clusters were asked to run for gates.
+    gate_jobs: jobs::Asked,
     /// When anything was looked at last.
     looked_at: Option<Timestamp>,
 }

@@ -8,8 +8,9 @@ use std::task::{Context, Poll};
 
 use flotilla_proto::v1;
 use flotilla_proto::v1::hub_message::Body;
+use flotilla_shared::gate_job::GateJob;
 use flotilla_shared::reason::Reason;
-use flotilla_shared::wire::DecodedAssignment;
+use flotilla_shared::wire::{DecodedAssignment, gate_jobs_to_wire};
 use futures::Stream;
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
@@ -20,10 +21,12 @@ use tonic::Status;
 const QUESTIONS: usize = 2;
 
 /// What a stream is told beside its assignment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Control {
     /// Send the full report again.
     RequestReport,
+    /// Run these Jobs of gates, and no others.
+    AskJobs(Arc<Vec<GateJob>>),
     /// Renew the certificate within so many seconds.
     Renew(u32),
     /// End.
@@ -36,6 +39,7 @@ struct Waiting {
     goodbye: Option<Box<v1::Goodbye>>,
     assignment: Option<Arc<DecodedAssignment>>,
     questions: Vec<v1::PlanRequest>,
+    jobs: Option<Arc<Vec<GateJob>>>,
     renew_within: Option<u32>,
     report: bool,
     /// Nothing more will come.
@@ -63,6 +67,9 @@ impl Waiting {
         }
         if let Some(question) = self.questions.pop() {
             return Some(Body::PlanRequest(question));
+        }
+        if let Some(jobs) = self.jobs.take() {
+            return Some(Body::GateJobs(gate_jobs_to_wire(&jobs)));
         }
         if let Some(within_seconds) = self.renew_within.take() {
             return Some(Body::RenewalRequest(v1::RenewalRequest { within_seconds }));
@@ -102,6 +109,7 @@ impl Outbox {
     pub fn control(&self, control: Control) {
         self.change(|waiting| match control {
             Control::RequestReport => waiting.report = true,
+            Control::AskJobs(jobs) => waiting.jobs = Some(jobs),
             Control::Renew(within) => waiting.renew_within = Some(within),
             Control::Close(reason, message) => {
                 waiting.goodbye = Some(Box::new(v1::Goodbye {
@@ -217,6 +225,7 @@ mod tests {
         for generation in 1..1000 {
             outbox.assign(assignment(generation));
             outbox.control(Control::RequestReport);
+            outbox.control(Control::AskJobs(Arc::default()));
             outbox.control(Control::Renew(7));
         }
         let question = |request| v1::PlanRequest {
@@ -239,6 +248,7 @@ mod tests {
             }),
             Body::PlanRequest(question(1)),
             Body::PlanRequest(question(2)),
+            Body::GateJobs(v1::GateJobs::default()),
             Body::RenewalRequest(v1::RenewalRequest { within_seconds: 7 }),
             Body::ReportRequest(v1::ReportRequest {}),
         ];

@@ -141,6 +141,11 @@ impl RepositoryName {
 }
 
 name!(
+    /// A gate of an environment that has a name of its own. An RFC 1123 label.
+    GateName,
+    "gate name"
+);
+name!(
     /// A person or program that steers the fleet. An RFC 1123 label.
     OperatorName,
     "operator name"

@@ -17,6 +17,7 @@ pub mod chart;
 pub mod dial;
 pub mod digest;
 pub mod findings;
+pub mod gate_job;
 pub mod heading;
 pub mod health;
 pub mod id;

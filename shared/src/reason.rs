@@ -75,6 +75,8 @@ reasons! {
     KindNotAllowed,
     /// Namespace not allowed by the agent's policy.
     NamespaceNotAllowed,
+    /// The agent's policy lets no gate's Job come from that path, or none at all.
+    GateJobNotAllowed,
     /// An object of the agent's own installation.
     ProtectedObject,
     /// The local owner stopped all writes.
@@ -266,6 +268,10 @@ reasons! {
     WindowClosed,
     /// An external check does not answer well.
     CheckFailed,
+    /// The Job of a gate has not succeeded yet.
+    GateJobPending,
+    /// The Job of a gate failed, or took longer than it may.
+    GateJobFailed,
     /// The environment before has not proven the commit.
     NotProven,
     /// The commit failed before and is not tried again.

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::assignment::AssignmentRef;
 use crate::digest::Digest;
+use crate::gate_job::GateJobReport;
 use crate::health::{Health, SyncState};
 use crate::id::ApplicationName;
 use crate::object::{Action, ObjectRef};
@@ -36,6 +37,8 @@ pub struct Report {
     pub applications: BTreeMap<ApplicationName, Box<ApplicationReport>>,
     /// A local freeze in the owner's words, or [`SUSPENDED_BY_HUB`]; empty: neither.
     pub suspended: String,
+    /// What became of each Job of a gate that the hub asks for.
+    pub gate_jobs: Vec<GateJobReport>,
 }
 
 /// One application in one cluster.

@@ -4,6 +4,7 @@
 //! names, ids and digests that do not parse refuse the message; lists over their limit refuse it.
 
 mod assignment;
+mod gate_job;
 mod plan;
 mod report;
 
@@ -11,6 +12,7 @@ pub use assignment::{
     DecodedAssignment, approval_from_wire, decode_assignment, encode_assignment, labels_from_wire,
     specified,
 };
+pub use gate_job::{gate_jobs_from_wire, gate_jobs_to_wire};
 pub use plan::{plan_from_wire, plan_result, plan_to_wire};
 pub use report::{
     application_report_to_wire, decode_report, encode_report, object_from_wire, object_to_wire,
@@ -39,6 +41,7 @@ pub const FEATURES: &[&str] = &[
     "plan-removal",
     "plan-commit",
     "helm",
+    "gate-jobs",
 ];
 
 /// Largest message either side takes, bytes. A report of 1,000 applications fits.

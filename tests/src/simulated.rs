@@ -381,6 +381,7 @@ impl State {
             observed_at: now,
             applications: applications.collect(),
             suspended: String::new(),
+            gate_jobs: Vec::new(),
         });
     }
 }

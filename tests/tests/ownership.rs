@@ -145,6 +145,7 @@ impl World {
         let (accepted, accepted_end) = watch::channel(None);
         let (reports, reports_end) = watch::channel(None);
         let (_, questions) = mpsc::channel(1);
+        let (_, gate_jobs) = watch::channel(Arc::default());
         let reconciler = Reconciler {
             cluster: cluster.clone(),
             source: Source::new(
@@ -158,6 +159,7 @@ impl World {
             accepted: accepted_end,
             reports,
             questions,
+            gate_jobs,
             metrics: Metrics::default(),
         };
         let stop = CancellationToken::new();

@@ -134,7 +134,13 @@ impl Cluster {
         })
     }
 
-    async fn patch(&self, api: &Api, path: &str, body: &[u8], force: bool) -> Result<Value, Error> {
+    pub(super) async fn patch(
+        &self,
+        api: &Api,
+        path: &str,
+        body: &[u8],
+        force: bool,
+    ) -> Result<Value, Error> {
         let path = format!(
             "{path}?fieldManager={}&force={force}&fieldValidation=Strict",
             self.options.field_manager,

@@ -97,6 +97,15 @@ pub fn admit(
     Ok(())
 }
 
+/// Whether a path is a directory, or lies below it.
+pub(super) fn is_below(path: &str, directory: &str) -> bool {
+    directory.is_empty()
+        || path == directory
+        || path
+            .strip_prefix(directory)
+            .is_some_and(|rest| rest.starts_with('/'))
+}
+
 impl Policy {
     /// Whether an application's source is allowed here (V1, V8).
     #[must_use]
@@ -104,13 +113,8 @@ impl Policy {
         &self,
         application: &flotilla_shared::assignment::ApplicationAssignment,
     ) -> Option<Refusal> {
-        if let Some(refusal) = self.url(&application.url) {
+        if let Some(refusal) = self.origin(application) {
             return Some(refusal);
-        }
-        let branch = &application.revision.branch;
-        if !self.branches.is_empty() && !self.branches.contains(branch) {
-            let message = format!("branch {branch} is not in the agent's policy");
-            return Some(Refusal::new(Reason::BranchNotAllowed, message));
         }
         // A values file is content as much as the chart is.
         let chart = application.helm.as_deref();
@@ -124,15 +128,25 @@ impl Policy {
         })
     }
 
+    /// Whether its repository and branch are.
+    pub(super) fn origin(
+        &self,
+        application: &flotilla_shared::assignment::ApplicationAssignment,
+    ) -> Option<Refusal> {
+        if let Some(refusal) = self.url(&application.url) {
+            return Some(refusal);
+        }
+        let branch = &application.revision.branch;
+        if !self.branches.is_empty() && !self.branches.contains(branch) {
+            let message = format!("branch {branch} is not in the agent's policy");
+            return Some(Refusal::new(Reason::BranchNotAllowed, message));
+        }
+        None
+    }
+
     fn is_path_allowed(&self, path: &str) -> bool {
-        let below = |allowed: &str| {
-            allowed.is_empty()
-                || path == allowed
-                || path
-                    .strip_prefix(allowed)
-                    .is_some_and(|rest| rest.starts_with('/'))
-        };
-        self.paths.is_empty() || self.paths.iter().any(|allowed| below(allowed.as_str()))
+        let mut all = self.paths.iter();
+        self.paths.is_empty() || all.any(|allowed| is_below(path, allowed.as_str()))
     }
 
     fn url(&self, url: &RepositoryUrl) -> Option<Refusal> {

@@ -109,6 +109,14 @@ impl Policy {
             );
             say("plan", false, text);
         }
+        if !self.gate_jobs.paths.is_empty() {
+            let text = format!(
+                "A gate of the fleet file may have a Job run here, with the rights of its application and \
+                 before its commit is assigned, where the Job lies below: {}.",
+                list(&self.gate_jobs.paths)
+            );
+            say("gateJobs", false, text);
+        }
         let budget = self.delete_budget;
         say(
             "deleteBudget",

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use flotilla_shared::assignment::AssignmentRef;
+use flotilla_shared::gate_job::GateJobReport;
 use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::ApplicationName;
 use flotilla_shared::object::ObjectRef;
@@ -35,6 +36,7 @@ struct Inner {
     /// Applications that were removed on purpose and of which nothing is left: said for as long as the
     /// assignment removes them, since silence would say nothing.
     removed: BTreeSet<ApplicationName>,
+    gate_jobs: Vec<GateJobReport>,
 }
 
 /// Shared by the workers of all applications.
@@ -222,6 +224,15 @@ impl Registry {
         self.publish(&mut inner);
     }
 
+    /// What became of the Jobs of gates that are asked for.
+    pub(super) fn gate_jobs(&self, gate_jobs: Vec<GateJobReport>) {
+        let mut inner = self.inner.lock();
+        if inner.gate_jobs != gate_jobs {
+            inner.gate_jobs = gate_jobs;
+            self.publish(&mut inner);
+        }
+    }
+
     fn publish(&self, inner: &mut Inner) {
         let mut applications = inner.reports.clone();
         for name in &inner.removed {
@@ -240,6 +251,7 @@ impl Registry {
             observed_at: Timestamp::now(),
             applications,
             suspended: inner.suspended.clone(),
+            gate_jobs: inner.gate_jobs.clone(),
         };
         self.reports.send_if_modified(|current| {
             let sequence = current.as_ref().map_or(0, |report| report.sequence);
@@ -247,6 +259,7 @@ impl Registry {
                 before.assignment == next.assignment
                     && before.applications == next.applications
                     && before.suspended == next.suspended
+                    && before.gate_jobs == next.gate_jobs
             });
             if is_same {
                 return false;

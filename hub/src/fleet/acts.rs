@@ -1,6 +1,7 @@
 //! What a person can do about a gate, as the command line takes it.
 
 use flotilla_shared::id::EnvironmentName;
+use flotilla_shared::reason::Reason;
 
 use super::gates::{self, Gate, Open};
 use super::rollout::Commits;
@@ -10,12 +11,15 @@ use super::rollout::Commits;
 #[must_use]
 pub fn act(gate: &Gate, environment: &EnvironmentName, waiting: &Commits) -> Option<String> {
     let opens_by_itself = gate.opens_at.is_some() && !gate.lasting;
-    let is_asked = gate.gate == "check" && gate.open == Open::NotYet;
+    let is_asked = matches!(gate.gate, "check" | "job") && gate.open == Open::NotYet;
     if !gate.holds_back() || opens_by_itself || is_asked {
         return None;
     }
     let commit = gate.commit.as_ref().or(waiting.values().next())?.short();
     Some(match gate.gate {
+        "job" if gate.reason == Some(Reason::GateJobFailed) => {
+            format!("flotilla retry {environment} runs it again")
+        }
         "approval" => format!("flotilla approve {environment} --commit {commit} gives one"),
         _ => format!(
             "flotilla promote {environment} --force --commit {commit} --reason TEXT overrides it"

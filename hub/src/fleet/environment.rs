@@ -8,6 +8,7 @@ use flotilla_shared::revision::Commit;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::job_note::JobNote;
 use super::rollout::Commits;
 
 /// Good commits that are remembered, to go back to.
@@ -200,6 +201,9 @@ pub struct EnvironmentState {
     pub queue: VecDeque<Commits>,
     /// Commits that the environment before has proven for as long as the gate demands.
     pub proven: VecDeque<Good>,
+    /// What came of gates' Jobs, the oldest first.
+    #[serde(skip_serializing_if = "VecDeque::is_empty")]
+    pub jobs: VecDeque<JobNote>,
 }
 
 impl EnvironmentState {

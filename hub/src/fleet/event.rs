@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use flotilla_shared::assignment::AssignmentRef;
 use flotilla_shared::digest::Digest;
+use flotilla_shared::gate_job::GateJob;
 use flotilla_shared::heading::Heading;
 use flotilla_shared::id::{ClusterName, EnvironmentName, Epoch, RepositoryName};
 use flotilla_shared::reason::Reason;
@@ -299,6 +300,8 @@ pub enum Effect {
     Send(ClusterName, SessionId, Arc<DecodedAssignment>),
     /// Ask for the full report again.
     RequestReport(ClusterName, SessionId),
+    /// Put all that a cluster is to run for gates into a stream's slot, over what is there.
+    AskJobs(ClusterName, SessionId, Arc<Vec<GateJob>>),
     /// Ask for a renewal of the certificate within so many seconds.
     RequestRenewal(ClusterName, SessionId, u32),
     /// End a stream.
@@ -311,7 +314,11 @@ impl Effect {
     pub fn is_stored(&self) -> bool {
         !matches!(
             self,
-            Self::Send(..) | Self::RequestReport(..) | Self::RequestRenewal(..) | Self::Close(..)
+            Self::Send(..)
+                | Self::RequestReport(..)
+                | Self::AskJobs(..)
+                | Self::RequestRenewal(..)
+                | Self::Close(..)
         )
     }
 }

@@ -17,6 +17,9 @@ use crate::spec::Environment;
 /// An answer of a check is believed for so long.
 const FRESH: SignedDuration = SignedDuration::from_secs(60);
 
+/// What a gate that a Job opens is called.
+pub(super) const JOB: &str = "job";
+
 /// Whether a gate is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Open {
@@ -33,7 +36,7 @@ pub enum Open {
 /// One gate, or one piece of evidence for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gate {
-    /// Bounded: health, approval, window, freeze, check, override.
+    /// Bounded: health, approval, window, freeze, check, job, override.
     pub gate: &'static str,
     /// A cluster, a check, a person.
     pub subject: String,
@@ -65,6 +68,8 @@ impl Gate {
             ("health" | "rollback", _) => Some(Reason::NotProven),
             ("approval", _) => Some(Reason::ApprovalNeeded),
             ("check", _) => Some(Reason::CheckFailed),
+            (JOB, Open::NotYet) => Some(Reason::GateJobPending),
+            (JOB, _) => Some(Reason::GateJobFailed),
             _ => Some(Reason::WindowClosed),
         };
         Self {
@@ -92,6 +97,12 @@ impl Gate {
     pub fn holds_back(&self) -> bool {
         matches!(self.open, Open::NotYet | Open::No)
     }
+}
+
+/// Whether a rollout waits for a gate. What a promotion shows of the environment before is only advice where
+/// the fleet file demands no proof.
+fn is_enforced(environment: &Environment, gate: &Gate) -> bool {
+    gate.gate != "health" || environment.gates.proof.is_some()
 }
 
 /// The first gate that holds something back, in words.
@@ -183,11 +194,16 @@ impl Fleet {
         if !state.overridden(&changed) {
             gates.extend(self.standing_gates(environment, now));
         }
+        if !environment.gates.jobs.is_empty() {
+            let holds = |gate: &Gate| gate.holds_back() && is_enforced(environment, gate);
+            let others_open = !gates.iter().any(holds);
+            let waiting = state.not_overridden(&changed);
+            gates.extend(self.job_gates(environment, &waiting, others_open, now));
+        }
         gates
     }
 
-    /// The gates that a rollout waits for. What a promotion shows of the environment before is only
-    /// advice where the fleet file demands no proof.
+    /// The gates that a rollout waits for.
     pub(super) fn enforced_gates(
         &self,
         environment: &Environment,
@@ -195,7 +211,7 @@ impl Fleet {
         now: Timestamp,
     ) -> Vec<Gate> {
         let mut gates = self.gates(environment, target, now);
-        gates.retain(|gate| gate.gate != "health" || environment.gates.proof.is_some());
+        gates.retain(|gate| is_enforced(environment, gate));
         gates
     }
 

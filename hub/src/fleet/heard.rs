@@ -60,6 +60,7 @@ impl Fleet {
             cluster.current_since = Some(since);
         }
         let current_since = cluster.current_since;
+        self.hear_jobs(&name);
         self.adopt_suspension(&name, now, effects);
         let unsettled = self.clusters.get(&name);
         if unsettled.is_some_and(|one| self.is_unsettled(one)) {

@@ -11,9 +11,18 @@ use super::observe::{self, Lookup};
 use super::rollout::{Change, Observation, Phase, Progress, Rollout, Verdict};
 use super::roster::Members;
 use super::trees::Answers;
-use crate::spec::{Difference, Touch};
+use crate::spec::{Difference, Environment, Touch};
 
 impl Fleet {
+    /// The first cluster of the first wave that has one.
+    pub(super) fn first_member(&self, environment: &Environment) -> Option<ClusterName> {
+        let strategy = environment.strategy.as_ref()?;
+        let spec = self.declarations.spec();
+        let members = self.clusters.members_now(spec, environment, strategy);
+        let places = members.iter().map(|(name, (wave, key))| (wave, key, name));
+        places.min().map(|(_, _, name)| name.clone())
+    }
+
     /// How its clusters stand to a rollout.
     pub(super) fn observe(
         &self,

@@ -207,6 +207,23 @@ impl Roster {
         environment: &Environment,
         strategy: &Strategy,
     ) -> Arc<Members> {
+        let members = self.members_now(spec, environment, strategy);
+        let known = Waves {
+            spec: Arc::clone(spec),
+            strategy: strategy.clone(),
+            members: Arc::clone(&members),
+        };
+        self.members.insert(environment.name.clone(), known);
+        members
+    }
+
+    /// Likewise; whoever only looks does not keep what was worked out.
+    pub(super) fn members_now(
+        &self,
+        spec: &Arc<Spec>,
+        environment: &Environment,
+        strategy: &Strategy,
+    ) -> Arc<Members> {
         let known = self.members.get(&environment.name);
         let known =
             known.filter(|known| Arc::ptr_eq(&known.spec, spec) && known.strategy == *strategy);
@@ -228,14 +245,7 @@ impl Roster {
             let key = strategy.sort_key(&labels).into();
             (name, (wave, key))
         });
-        let members: Arc<Members> = Arc::new(members.collect());
-        let known = Waves {
-            spec: Arc::clone(spec),
-            strategy: strategy.clone(),
-            members: Arc::clone(&members),
-        };
-        self.members.insert(environment.name.clone(), known);
-        members
+        Arc::new(members.collect())
     }
 
     /// Whether there are clusters whose assignment is to be worked out anew.

@@ -50,9 +50,13 @@ impl Fleet {
         }
         // A rollout that runs ends by the strategy it began with, if the file has none any more, too.
         match self.strategy_of(&environment) {
-            None => self.follow_heads(&environment, now, effects),
+            None => {
+                self.follow_heads(&environment, now, effects);
+                self.run_jobs(&environment, now, effects);
+            }
             Some(strategy) => {
                 self.begin(&environment, &strategy, now, effects);
+                self.run_jobs(&environment, now, effects);
                 self.advance(&environment, strategy, now, effects);
             }
         }

@@ -2,6 +2,7 @@ mod compare;
 mod declared;
 mod delivery;
 mod holding;
+mod jobs;
 mod people;
 mod proof;
 mod roll;

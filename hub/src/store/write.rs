@@ -241,6 +241,7 @@ impl Store {
         let query = match effect {
             Effect::Send(..)
             | Effect::RequestReport(..)
+            | Effect::AskJobs(..)
             | Effect::RequestRenewal(..)
             | Effect::Close(..)
             | Effect::Measure(..)

@@ -339,14 +339,14 @@ pub mod agent_message {
         PlanResult(super::PlanResult),
     }
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct HubMessage {
-    #[prost(oneof = "hub_message::Body", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "hub_message::Body", tags = "1, 2, 3, 4, 5, 6, 7")]
     pub body: ::core::option::Option<hub_message::Body>,
 }
 /// Nested message and enum types in `HubMessage`.
 pub mod hub_message {
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Body {
         #[prost(message, tag = "1")]
         Welcome(super::Welcome),
@@ -360,6 +360,8 @@ pub mod hub_message {
         PlanRequest(super::PlanRequest),
         #[prost(message, tag = "6")]
         RenewalRequest(super::RenewalRequest),
+        #[prost(message, tag = "7")]
+        GateJobs(super::GateJobs),
     }
 }
 /// First message of a stream.
@@ -597,6 +599,9 @@ pub struct Report {
     /// Local freeze or suspension, in the owner's words; empty: none.
     #[prost(string, tag = "5")]
     pub suspended: ::prost::alloc::string::String,
+    /// What became of each Job that GateJobs asks for.
+    #[prost(message, repeated, tag = "6")]
+    pub gate_jobs: ::prost::alloc::vec::Vec<GateJobReport>,
 }
 /// Sent at least each Welcome.heartbeat_seconds. Where the hub's record has another digest, it asks.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -630,6 +635,47 @@ pub struct Goodbye {
     /// Do not come back before; a jitter is added.
     #[prost(uint32, tag = "3")]
     pub retry_after_seconds: u32,
+}
+/// All Jobs of gates that the hub asks this cluster to run; takes the place of what was asked before. A Job
+/// lies in Git: named are a commit and a path, and the agent's policy says from which paths Jobs may come.
+/// Agents that know this have the feature "gate-jobs", others run nothing, and the gate stays closed.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GateJobs {
+    #[prost(message, repeated, tag = "1")]
+    pub jobs: ::prost::alloc::vec::Vec<GateJob>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GateJob {
+    /// The gate's name in the fleet file.
+    #[prost(string, tag = "1")]
+    pub gate: ::prost::alloc::string::String,
+    /// Counts people's retries for one commit: each is a Job of its own.
+    #[prost(uint32, tag = "2")]
+    pub attempt: u32,
+    #[prost(uint32, tag = "3")]
+    pub timeout_seconds: u32,
+    /// The application as it would be assigned with the commit, its path in place of the application's.
+    #[prost(message, optional, tag = "4")]
+    pub application: ::core::option::Option<ApplicationAssignment>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GateJobReport {
+    /// Which Job: see GateJob::id in shared/src/gate_job.rs. 32 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub id: ::prost::alloc::vec::Vec<u8>,
+    #[prost(string, tag = "2")]
+    pub gate: ::prost::alloc::string::String,
+    #[prost(enumeration = "GateJobState", tag = "3")]
+    pub state: i32,
+    /// Why it has not succeeded; a bounded code.
+    #[prost(string, tag = "4")]
+    pub reason: ::prost::alloc::string::String,
+    /// One line for a person; never anything that the Job wrote.
+    #[prost(string, tag = "5")]
+    pub message: ::prost::alloc::string::String,
+    /// How long it ran.
+    #[prost(uint32, tag = "6")]
+    pub ran_seconds: u32,
 }
 /// Asks what the agent would do now, by the API server's own dry run. Changes nothing.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -856,6 +902,49 @@ impl Verdict {
             "VERDICT_UNSPECIFIED" => Some(Self::Unspecified),
             "VERDICT_ACCEPTED" => Some(Self::Accepted),
             "VERDICT_REFUSED" => Some(Self::Refused),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum GateJobState {
+    Unspecified = 0,
+    /// It has not begun: something has to come first.
+    Waiting = 1,
+    Running = 2,
+    Succeeded = 3,
+    Failed = 4,
+    TimedOut = 5,
+    /// The agent's policy, or the commit itself, does not let it run.
+    Refused = 6,
+}
+impl GateJobState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "GATE_JOB_STATE_UNSPECIFIED",
+            Self::Waiting => "GATE_JOB_STATE_WAITING",
+            Self::Running => "GATE_JOB_STATE_RUNNING",
+            Self::Succeeded => "GATE_JOB_STATE_SUCCEEDED",
+            Self::Failed => "GATE_JOB_STATE_FAILED",
+            Self::TimedOut => "GATE_JOB_STATE_TIMED_OUT",
+            Self::Refused => "GATE_JOB_STATE_REFUSED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "GATE_JOB_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "GATE_JOB_STATE_WAITING" => Some(Self::Waiting),
+            "GATE_JOB_STATE_RUNNING" => Some(Self::Running),
+            "GATE_JOB_STATE_SUCCEEDED" => Some(Self::Succeeded),
+            "GATE_JOB_STATE_FAILED" => Some(Self::Failed),
+            "GATE_JOB_STATE_TIMED_OUT" => Some(Self::TimedOut),
+            "GATE_JOB_STATE_REFUSED" => Some(Self::Refused),
             _ => None,
         }
     }

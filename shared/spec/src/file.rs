@@ -1,6 +1,7 @@
 //! The fleet file is read, and all that spans more than one key is checked.
 
 mod entries;
+mod job_gates;
 mod previews;
 mod removed;
 
@@ -271,6 +272,7 @@ impl<'f> Checker<'f> {
     }
 
     fn references(&mut self) {
+        self.job_gates();
         for (index, entry) in self.file.value.environments.iter().enumerate() {
             let path = format!("environments[{index}].promotesFrom");
             let mut seen = BTreeSet::from([&entry.name]);

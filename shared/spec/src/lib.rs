@@ -26,8 +26,8 @@ pub use removal::{Objects, Removal, Removals, Removed};
 pub use selector::{Selector, SelectorError};
 pub use specification::{Declared, Difference, Specification, Touch};
 pub use strategy::{
-    Amount, Budgets, Check, Freeze, Gates, Members, OnFailure, OnNewCommit, Question, Strategy,
-    Wave, WhenEmpty, Window,
+    Amount, Budgets, Check, Freeze, Gates, JobGate, Members, OnFailure, OnNewCommit, Question,
+    Strategy, Wave, WhenEmpty, Window,
 };
 pub use template::{PathTemplate, TemplateError};
 

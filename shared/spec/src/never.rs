@@ -57,8 +57,47 @@ pub fn can_never_work(spec: &Spec) -> Vec<(String, String)> {
     }
     for environment in &spec.environments {
         waves(spec, environment, &mut found);
+        jobs(spec, environment, &mut found);
     }
     found
+}
+
+fn jobs(spec: &Spec, environment: &Environment, found: &mut Vec<(String, String)>) {
+    for job in &environment.gates.jobs {
+        let Some(application) = spec.applications.get(&job.application) else {
+            continue;
+        };
+        let place = format!("environment {}, gates.jobs {}", environment.name, job.name);
+        let placement = &application.placement.environments;
+        if !placement.is_empty() && !placement.contains(&environment.name) {
+            found.push((
+                place.clone(),
+                format!(
+                    "application {} is not placed in {}, so that none of its commits goes in there, and \
+                     the Job never runs",
+                    job.application, environment.name
+                ),
+            ));
+        }
+        let (own, path) = (application.path.as_str(), job.path.as_str());
+        let own = own.trim_end_matches('/').trim_start_matches("./");
+        let is_inside = own.is_empty()
+            || own == "."
+            || path == own
+            || path
+                .strip_prefix(own)
+                .is_some_and(|rest| rest.starts_with('/'));
+        if is_inside {
+            found.push((
+                place,
+                format!(
+                    "{path:?} lies in the directory of application {}, which would apply the Job as one \
+                     of its own objects; put it beside",
+                    job.application
+                ),
+            ));
+        }
+    }
 }
 
 fn waves(spec: &Spec, environment: &Environment, found: &mut Vec<(String, String)>) {
@@ -149,6 +188,27 @@ mod tests {
                 wrong,
                 "{wave} {clusters}"
             );
+        }
+    }
+
+    #[test]
+    fn jobs_that_never_run_or_run_twice_are_found() {
+        let text = |job: &str, path: &str| {
+            format!(
+                "environments:\n- {{name: s, branch: s}}\n\
+                 - {{name: p, branch: p, gates: {{jobs: [{{name: j, application: {job}, path: {path}}}]}}}}\n\
+                 applications:\n- {{name: a, repository: r, path: apps/a}}\n\
+                 - {{name: b, repository: r, path: 'apps/{{environment}}', placement: {{environments: [s]}}}}\n"
+            )
+        };
+        for (job, path, wrong) in [
+            ("a", "gates/a", 0),
+            ("a", "apps/a", 1),
+            ("a", "apps/a/jobs", 1),
+            ("a", "apps/ab", 0),
+            ("b", "gates/b", 1),
+        ] {
+            assert_eq!(found(&text(job, path)).len(), wrong, "{job} {path}");
         }
     }
 

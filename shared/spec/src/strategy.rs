@@ -1,6 +1,8 @@
 //! How a commit moves through an environment, and what must hold before it does.
 
 mod entry;
+mod job;
+mod problems;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,6 +11,7 @@ use std::time::Duration;
 use flotilla_shared::id::ClusterName;
 
 pub(super) use entry::{GatesEntry, StrategyEntry};
+pub use job::JobGate;
 pub use window::{Freeze, Window};
 
 use super::Selector;
@@ -269,6 +272,8 @@ pub struct Gates {
     pub freezes: Vec<Freeze>,
     /// Questions to the outside.
     pub checks: Vec<Check>,
+    /// Jobs of the commit itself.
+    pub jobs: Vec<JobGate>,
 }
 
 impl Gates {

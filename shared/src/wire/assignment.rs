@@ -156,7 +156,7 @@ pub fn specified(applications: &BTreeMap<ApplicationName, Box<ApplicationAssignm
     Digest::of_parts(all.iter().map(Vec::as_slice))
 }
 
-fn application_to_wire(
+pub(super) fn application_to_wire(
     name: &str,
     application: &ApplicationAssignment,
 ) -> v1::ApplicationAssignment {
@@ -288,7 +288,7 @@ pub fn labels_from_wire(labels: Vec<v1::Label>) -> Result<BTreeMap<String, Strin
     Ok(map)
 }
 
-fn application_from_wire(
+pub(super) fn application_from_wire(
     wire: v1::ApplicationAssignment,
 ) -> Result<ApplicationAssignment, WireError> {
     application_within_limits(wire.depends_on.len(), &wire.rollout, &wire.namespace)?;

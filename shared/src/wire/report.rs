@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use flotilla_proto::v1;
 
+use super::gate_job::{gate_job_report_from_wire, gate_job_report_to_wire};
 use super::{
     MAX_APPLICATIONS, MAX_TOKEN_BYTES, WireError, assignment_ref_from_wire, assignment_ref_to_wire,
     bounded, digest_from_wire, digest_to_wire, health_from_wire, health_to_wire, reason_from_wire,
     reason_to_wire, revision_from_wire, revision_to_wire, sync_from_wire, sync_to_wire,
     timestamp_from_wire, timestamp_to_wire,
 };
+use crate::gate_job::MAX_GATE_JOBS;
 use crate::object::{Action, ObjectNames, ObjectRef};
 use crate::report::{
     ApplicationReport, MAX_MESSAGE_BYTES, MAX_OBJECTS_SHOWN, ObjectCounts, ObjectStatus, Report,
@@ -30,6 +32,11 @@ pub fn encode_report(report: &Report) -> v1::Report {
             .map(|(name, application)| application_report_to_wire(name.as_str(), application))
             .collect(),
         suspended: report.suspended.clone(),
+        gate_jobs: report
+            .gate_jobs
+            .iter()
+            .map(gate_job_report_to_wire)
+            .collect(),
     }
 }
 
@@ -39,6 +46,7 @@ pub fn encode_report(report: &Report) -> v1::Report {
 /// When a name does not parse or a list is over its limit.
 pub fn decode_report(wire: &v1::Report) -> Result<Report, WireError> {
     bounded("applications", wire.applications.len(), MAX_APPLICATIONS)?;
+    bounded("gate_jobs", wire.gate_jobs.len(), MAX_GATE_JOBS)?;
     let mut applications = BTreeMap::new();
     for application in &wire.applications {
         applications.insert(
@@ -53,6 +61,11 @@ pub fn decode_report(wire: &v1::Report) -> Result<Report, WireError> {
             .ok_or(WireError::Missing("observed_at"))?,
         applications,
         suspended: plain_line(&wire.suspended, MAX_TOKEN_BYTES),
+        gate_jobs: wire
+            .gate_jobs
+            .iter()
+            .map(gate_job_report_from_wire)
+            .collect::<Result<_, _>>()?,
     })
 }
 

@@ -94,7 +94,8 @@ fn every_example_of_a_policy_fits_its_schema_and_the_agent() {
          healthRules: [{group: a.b, kind: C, current: 'true'}]\n\
          managers: {people: [ada], controllers: ['x*']}\nfreezeAlarmSeconds: 5\n\
          keys: [{name: ada, ssh: 'ssh-ed25519 AAAA', validUntil: '2030-01-01T00:00:00Z', revoked: true}]\n\
-         signatures: [{branches: [prod], mode: range, keys: [ada]}]\nrollback: {mode: approve, keys: [ada]}\n";
+         signatures: [{branches: [prod], mode: range, keys: [ada]}]\nrollback: {mode: approve, keys: [ada]}\n\
+         plan: {branches: [main]}\ngateJobs: {paths: [gates]}\n";
     for text in [policy.as_str().unwrap(), whole] {
         schema
             .takes(&yaml(text))
@@ -116,6 +117,8 @@ fn what_has_the_wrong_shape_is_refused_by_schema_and_program() {
         "environments: [{name: a, branch: a, strategy: {maxConcurrent: 200%}}]",
         "environments: [{name: a, branch: a, strategy: {onFailure: explode}}]",
         "environments: [{name: a, branch: a, gates: {windows: [{days: [someday], from: '1:00', to: '2:00'}]}}]",
+        "environments: [{name: a, branch: a, gates: {jobs: [{name: j, path: p}]}}]",
+        "environments: [{name: a, branch: a, gates: {jobs: [{name: j, application: b, path: p, timeout: soon}]}}]",
         "applications: [{name: a, repository: r}]",
         "applications: [{name: a, repository: r, path: p, renderer: jsonnet}]",
         "applications: [{name: a, repository: r, path: p, syncPolicy: {prune: true}}]",
@@ -137,6 +140,7 @@ fn what_has_the_wrong_shape_is_refused_by_schema_and_program() {
         "signatures: [{mode: all}]",
         "rollback: {mode: ask}",
         "keys: [{ssh: a}]",
+        "gateJobs: {path: gates}",
     ] {
         let read: Result<Policy, _> = flotilla_yaml::config::from_str("p", wrong);
         assert!(read.is_err(), "{wrong}");
@@ -173,6 +177,7 @@ fn the_schemas_know_every_key_that_the_programs_read() {
                 ("shared/spec/src/file.rs", "(?:FleetFile|[A-Za-z]+Entry)"),
                 ("shared/spec/src/file/previews.rs", "PreviewEntry"),
                 ("shared/spec/src/strategy/entry.rs", "[A-Za-z]+Entry"),
+                ("shared/spec/src/strategy/job.rs", "JobEntry"),
                 ("shared/spec/src/helm.rs", "HelmEntry"),
                 ("shared/src/assignment.rs", "IgnoreRule"),
             ][..],

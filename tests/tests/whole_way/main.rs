@@ -17,6 +17,7 @@ mod away;
 mod charts;
 mod commits;
 mod drift;
+mod gate_jobs;
 mod plan;
 mod pulls;
 mod taking;

@@ -17,7 +17,11 @@ impl Fleet {
         effects: &mut Vec<Effect>,
     ) -> Result<String, ActionError> {
         self.strategy(name)?;
-        let nothing = || ActionError::Nothing(format!("{name} has no failed cluster to try again"));
+        let nothing = || {
+            ActionError::Nothing(format!(
+                "{name} has no failed cluster, and no failed Job of a gate, to try again"
+            ))
+        };
         let rollout = self.rollouts.get(name).ok_or_else(nothing)?;
         if rollout.state.is_over() {
             return Err(ActionError::Nothing(format!(
@@ -27,10 +31,19 @@ impl Fleet {
         }
         let mut clusters = rollout.clusters.values();
         let any_failed = clusters.any(|progress| progress.phase == Phase::Failed);
-        if !any_failed && rollout.state != State::Halted {
+        let state = self.environments.get(name);
+        let jobs_failed = rollout.started_at.is_none()
+            && state.is_some_and(|state| state.has_failed_job(&rollout.target));
+        if !any_failed && !jobs_failed && rollout.state != State::Halted {
             return Err(nothing());
         }
         let id = rollout.id.clone();
+        if jobs_failed {
+            let target = rollout.target.clone();
+            let versions = &mut self.versions;
+            self.environments
+                .decide(name, versions, effects, |state| state.retry_jobs(&target));
+        }
         // What spoke against it is asked once more.
         self.rollouts.ask_again(name);
         let versions = &mut self.versions;

@@ -90,6 +90,7 @@ impl Agent {
                 observed_at: now,
                 applications,
                 suspended: String::new(),
+                gate_jobs: Vec::new(),
             };
             self.digest = Digest::of(format!("{:?}", self.report).as_bytes());
         }

@@ -64,6 +64,7 @@ impl Disk {
                 | Effect::RevokeToken(..)
                 | Effect::Send(..)
                 | Effect::RequestReport(..)
+                | Effect::AskJobs(..)
                 | Effect::RequestRenewal(..)
                 | Effect::Measure(..)
                 | Effect::Close(..) => {}

@@ -7,12 +7,12 @@ use flotilla_shared::id::ClusterName;
 use jiff::civil::Weekday;
 use serde::Deserialize;
 
+use super::problems::{Problems, time};
 use super::window::{weekday, zone};
 use super::{
     Amount, Budgets, Check, Freeze, Gates, Members, OnFailure, OnNewCommit, Question, Strategy,
     Wave, WhenEmpty, Window,
 };
-use crate::file::duration;
 
 /// Most waves of one strategy: each is walked through on every step.
 const MAX_WAVES: usize = 64;
@@ -90,6 +90,8 @@ pub(crate) struct GatesEntry {
     freezes: Vec<FreezeEntry>,
     #[serde(default)]
     checks: Vec<CheckEntry>,
+    #[serde(default)]
+    jobs: Vec<super::job::JobEntry>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -141,9 +143,6 @@ struct CheckEntry {
     max: Option<f64>,
 }
 
-/// What is wrong, with the key below the entry's own path.
-type Problems = Vec<(String, String)>;
-
 fn amount(
     entry: Option<&AmountEntry>,
     key: &str,
@@ -169,15 +168,6 @@ fn share(text: &str) -> Option<u8> {
         .parse()
         .ok()
         .filter(|share| *share <= 100)
-}
-
-fn time(text: Option<&String>, key: &str, default: Duration, problems: &mut Problems) -> Duration {
-    let Some(text) = text else { return default };
-    duration(text).unwrap_or_else(|| {
-        let message = format!("{text:?} is not a duration: write 30s, 5m or 1h");
-        problems.push((key.to_owned(), message));
-        default
-    })
 }
 
 impl StrategyEntry {
@@ -309,6 +299,7 @@ impl GatesEntry {
     pub(crate) fn read(&self, problems: &mut Problems) -> Gates {
         let mut gates = Gates {
             approvals: self.approvals,
+            jobs: super::job::read(&self.jobs, problems),
             ..Gates::default()
         };
         if let Some(proof) = &self.proof {

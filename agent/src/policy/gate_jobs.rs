@@ -1,0 +1,155 @@
+//! From where Jobs of gates may come. Such a Job runs before its commit is assigned, so that nothing of it is
+//! let in by what the hub says alone: without a rule here, none runs.
+
+use std::collections::BTreeSet;
+
+use flotilla_shared::assignment::Assignment;
+use flotilla_shared::gate_job::GateJob;
+use flotilla_shared::reason::Reason;
+use flotilla_shared::revision::TreePath;
+use serde::Deserialize;
+
+use super::admit::is_below;
+use super::{Policy, Refusal};
+
+/// Which Jobs of gates may run.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct GateJobRule {
+    /// Directories below which they have to lie; none: no such Job runs.
+    pub paths: BTreeSet<TreePath>,
+}
+
+impl Policy {
+    /// Why a Job of a gate does not run here; none: its repository, branch and path are allowed. The
+    /// repository has to be named by this policy, or be that of an application that was accepted.
+    #[must_use]
+    pub fn gate_job(&self, job: &GateJob, accepted: Option<&Assignment>) -> Option<Refusal> {
+        let application = &job.application;
+        if let Some(refusal) = self.origin(application) {
+            return Some(refusal);
+        }
+        let mut assigned = accepted
+            .into_iter()
+            .flat_map(|one| one.applications.values());
+        let is_known = self.repositories.contains(&application.url)
+            || assigned.any(|one| one.url == application.url);
+        if !is_known {
+            let message = format!(
+                "{} is neither in the agent's policy (repositories) nor that of an application that runs \
+                 here",
+                application.url
+            );
+            return Some(Refusal::new(Reason::RepositoryNotAllowed, message));
+        }
+        let path = application.path.as_str();
+        if self.gate_jobs.paths.is_empty() {
+            let message =
+                "the agent's policy lets no Job of a gate run: `gateJobs.paths` names none";
+            return Some(Refusal::new(Reason::GateJobNotAllowed, message));
+        }
+        let mut allowed = self.gate_jobs.paths.iter();
+        if allowed.any(|allowed| is_below(path, allowed.as_str())) {
+            return None;
+        }
+        let message =
+            format!("path {path:?} is not below one of `gateJobs.paths` in the agent's policy");
+        Some(Refusal::new(Reason::GateJobNotAllowed, message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use flotilla_shared::id::{Epoch, Generation};
+
+    use super::*;
+    use crate::policy::samples::application;
+
+    fn policy(text: &str) -> Policy {
+        flotilla_yaml::config::from_str("p", text).unwrap()
+    }
+
+    fn job(url: &str, branch: &str, path: &str) -> GateJob {
+        GateJob {
+            gate: "smoke".parse().unwrap(),
+            attempt: 0,
+            timeout_seconds: 60,
+            name: "shop".parse().unwrap(),
+            application: application(url, branch, path),
+        }
+    }
+
+    fn runs(url: &str) -> Assignment {
+        Assignment {
+            epoch: Epoch(1),
+            generation: Generation(1),
+            cluster: "c".parse().unwrap(),
+            environment: "prod".parse().unwrap(),
+            issued_at: jiff::Timestamp::UNIX_EPOCH,
+            applications: [(
+                "shop".parse().unwrap(),
+                Box::new(application(url, "prod", "apps/shop")),
+            )]
+            .into(),
+            tombstones: BTreeMap::new(),
+            required_features: Vec::new(),
+            labels: BTreeMap::new(),
+            suspended: false,
+            approvals: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn c01_without_a_word_no_job_of_a_gate_runs() {
+        let (known, job) = (
+            runs("https://h/r"),
+            job("https://h/r", "prod", "gates/smoke"),
+        );
+        let reason = |text: &str| {
+            policy(text)
+                .gate_job(&job, Some(&known))
+                .map(|no| no.reason)
+        };
+        let refused = Some(Reason::GateJobNotAllowed);
+        assert_eq!(reason("{}"), refused);
+        assert_eq!(reason("paths: [gates]"), refused, "that is of applications");
+        assert_eq!(reason("gateJobs: {paths: []}"), refused);
+        assert_eq!(reason("gateJobs: {paths: [gates]}"), None);
+        assert_eq!(reason("gateJobs: {paths: ['']}"), None);
+        assert_eq!(reason("gateJobs: {paths: [gates/other]}"), refused);
+        assert_eq!(reason("gateJobs: {paths: [gate]}"), refused);
+    }
+
+    #[test]
+    fn c01_a_hub_can_name_no_repository_of_its_own() {
+        let open = policy("gateJobs: {paths: ['']}");
+        let reason = |policy: &Policy, url: &str, branch: &str, known: Option<&Assignment>| {
+            let refusal = policy.gate_job(&job(url, branch, "gates"), known);
+            refusal.map(|refusal| refusal.reason)
+        };
+        let known = runs("https://h/r");
+        let refused = Some(Reason::RepositoryNotAllowed);
+        assert_eq!(reason(&open, "https://h/r", "prod", Some(&known)), None);
+        assert_eq!(
+            reason(&open, "https://h/evil", "prod", Some(&known)),
+            refused
+        );
+        assert_eq!(reason(&open, "https://h/r", "prod", None), refused);
+        let named =
+            policy("repositories: ['https://h/r']\nbranches: [prod]\ngateJobs: {paths: ['']}");
+        assert_eq!(reason(&named, "https://h/r", "prod", None), None);
+        assert_eq!(
+            reason(
+                &named,
+                "https://h/evil",
+                "prod",
+                Some(&runs("https://h/evil"))
+            ),
+            refused
+        );
+        let branch = Some(Reason::BranchNotAllowed);
+        assert_eq!(reason(&named, "https://h/r", "attic", None), branch);
+    }
+}

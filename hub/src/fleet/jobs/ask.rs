@@ -1,0 +1,243 @@
+//! Which cluster is asked to run which Jobs: what follows from the fleet's state at each settling, as a whole
+//! for each cluster, told again on each new stream.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flotilla_shared::gate_job::{GateJob, GateJobReport, GateJobState};
+use flotilla_shared::id::{ClusterName, EnvironmentName, RepositoryName};
+use flotilla_shared::words::counted;
+use jiff::Timestamp;
+
+use super::super::Fleet;
+use super::super::environment::{EnvironmentState, Pin};
+use super::super::event::{AuditEntry, Effect, SessionId};
+use super::super::gates::JOB;
+use super::super::job_note::{JobNote, JobResult};
+use super::super::settle::HUB;
+use crate::spec::Environment;
+
+/// What a cluster was asked last.
+#[derive(Debug, Clone)]
+struct AskedOf {
+    /// By which environment.
+    environment: EnvironmentName,
+    /// On which stream; none: that is not known.
+    session: Option<SessionId>,
+    jobs: Arc<Vec<GateJob>>,
+}
+
+/// What clusters were asked last; those that were asked for nothing are not in it.
+#[derive(Debug, Clone, Default)]
+pub(in crate::fleet) struct Asked(BTreeMap<ClusterName, AskedOf>);
+
+impl Asked {
+    /// A cluster says that it was asked for something.
+    fn suspect(&mut self, name: &ClusterName, environment: EnvironmentName) {
+        self.0.entry(name.clone()).or_insert_with(|| AskedOf {
+            environment,
+            session: None,
+            jobs: Arc::default(),
+        });
+    }
+}
+
+/// A Job that is to run now.
+struct Wanted {
+    cluster: ClusterName,
+    repository: RepositoryName,
+    job: GateJob,
+}
+
+impl Fleet {
+    /// The Jobs that are to run now: those of a rollout that only waits for them.
+    fn wanted_jobs(&self, environment: &Environment, now: Timestamp) -> Vec<Wanted> {
+        let none = Vec::new();
+        if environment.gates.jobs.is_empty() {
+            return none;
+        }
+        let rollout = self.rollouts().get(&environment.name);
+        let Some(rollout) = rollout.filter(|one| !one.state.is_over() && one.started_at.is_none())
+        else {
+            return none;
+        };
+        let empty = EnvironmentState::default();
+        let state = self.environments().get(&environment.name).unwrap_or(&empty);
+        let is_pinned = |pin: &Pin| pin.holds(now) && !pin.unproven;
+        if state.paused.is_some() || state.pin.as_ref().is_some_and(is_pinned) {
+            return none;
+        }
+        // Nothing of a commit runs before everything else lets it in.
+        let gates = self.enforced_gates(environment, &rollout.target, now);
+        if gates
+            .iter()
+            .any(|gate| gate.gate != JOB && gate.holds_back())
+        {
+            return none;
+        }
+        let mut wanted = Vec::new();
+        let waiting = state.not_overridden(&rollout.changed());
+        for rule in &environment.gates.jobs {
+            for (repository, commit) in &waiting {
+                let Some(job) = self.gate_job(environment, rule, (repository, commit)) else {
+                    continue;
+                };
+                let cluster = self.job_cluster(environment, rule);
+                let cluster = cluster
+                    .filter(|name| self.environment_of(name).as_ref() == Some(&environment.name));
+                if state.job_result(repository, &job).is_none()
+                    && let Some(cluster) = cluster
+                {
+                    wanted.push(Wanted {
+                        cluster,
+                        repository: repository.clone(),
+                        job,
+                    });
+                }
+            }
+        }
+        wanted
+    }
+
+    /// Takes in what came of an environment's Jobs, and asks its clusters for those that are to run now.
+    pub(in crate::fleet) fn run_jobs(
+        &mut self,
+        environment: &Environment,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        let mut wanted = self.wanted_jobs(environment, now);
+        wanted.retain(|one| !self.take_result(environment, one, now, effects));
+        let mut by_cluster: BTreeMap<ClusterName, Vec<GateJob>> = BTreeMap::new();
+        for one in wanted {
+            by_cluster.entry(one.cluster).or_default().push(one.job);
+        }
+        let asked = self.gate_jobs.0.iter();
+        let asked = asked.filter(|(_, asked)| asked.environment == environment.name);
+        for name in asked.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
+            by_cluster.entry(name).or_default();
+        }
+        for (name, jobs) in by_cluster {
+            self.ask_jobs(environment, name, jobs, effects);
+        }
+    }
+
+    /// Notes the end of a Job, if its cluster told of it.
+    fn take_result(
+        &mut self,
+        environment: &Environment,
+        wanted: &Wanted,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        let Wanted {
+            cluster,
+            repository,
+            job,
+        } = wanted;
+        let said = self.clusters().get(cluster);
+        let said = said.and_then(|one| one.said_of(job)).cloned();
+        let Some(said) = said.filter(|said| said.state.is_over()) else {
+            return false;
+        };
+        let good = said.state == GateJobState::Succeeded;
+        let text = ended(cluster, &said);
+        let commit = job.application.revision.commit.clone();
+        let audit = AuditEntry {
+            at: now,
+            actor: HUB.to_owned(),
+            action: if good {
+                "gate job succeeded"
+            } else {
+                "gate job failed"
+            }
+            .to_owned(),
+            environment: environment.name.to_string(),
+            clusters: vec![cluster.to_string()],
+            commit: commit.to_string(),
+            reason: said
+                .reason
+                .map(|reason| reason.to_string())
+                .unwrap_or_default(),
+            detail: format!("{}: {text}", job.gate),
+        };
+        let note = JobNote {
+            gate: job.gate.clone(),
+            repository: repository.clone(),
+            commit,
+            attempt: job.attempt,
+            result: Some(JobResult {
+                id: job.id().to_string(),
+                good,
+                text,
+                at: now,
+            }),
+        };
+        let (name, versions) = (&environment.name, &mut self.versions);
+        self.environments
+            .settle_on(name, versions, effects, |state| state.note_job(note));
+        effects.push(Effect::Audit(audit));
+        true
+    }
+
+    /// Tells a cluster what it is asked for, unless it was told so on its present stream.
+    fn ask_jobs(
+        &mut self,
+        environment: &Environment,
+        name: ClusterName,
+        jobs: Vec<GateJob>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let cluster = self.clusters().get(&name);
+        let Some((session, _)) = cluster.and_then(|cluster| cluster.session) else {
+            // It is told when it is there again; until then it does what it was asked for.
+            self.gate_jobs.0.remove(&name);
+            return;
+        };
+        let before = self.gate_jobs.0.get(&name);
+        let is_same =
+            before.is_some_and(|asked| asked.session == Some(session) && *asked.jobs == jobs);
+        if is_same {
+            return;
+        }
+        let jobs = Arc::new(jobs);
+        effects.push(Effect::AskJobs(name.clone(), session, Arc::clone(&jobs)));
+        if jobs.is_empty() {
+            self.gate_jobs.0.remove(&name);
+            return;
+        }
+        let asked = AskedOf {
+            environment: environment.name.clone(),
+            session: Some(session),
+            jobs,
+        };
+        self.gate_jobs.0.insert(name, asked);
+    }
+
+    /// A cluster said how its Jobs are: one that nobody asks for any more is told so.
+    pub(in crate::fleet) fn hear_jobs(&mut self, name: &ClusterName) {
+        let cluster = self.clusters().get(name);
+        let report = cluster.and_then(|cluster| cluster.report.as_ref());
+        if report.is_some_and(|report| !report.gate_jobs.is_empty())
+            && let Some(environment) = self.environment_of(name)
+        {
+            self.gate_jobs.suspect(name, environment);
+        }
+    }
+}
+
+/// How a Job ended, for a person.
+fn ended(cluster: &ClusterName, said: &GateJobReport) -> String {
+    let seconds = counted(said.ran_seconds as usize, "second");
+    let why = match said.message.as_str() {
+        "" => String::new(),
+        message => format!(": {message}"),
+    };
+    match said.state {
+        GateJobState::Succeeded => format!("succeeded in cluster {cluster} after {seconds}"),
+        GateJobState::TimedOut => {
+            format!("did not end in time in cluster {cluster}, {seconds}{why}")
+        }
+        _ => format!("failed in cluster {cluster} after {seconds}{why}"),
+    }
+}
