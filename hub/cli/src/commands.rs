@@ -11,6 +11,7 @@ mod commit;
 mod compare;
 mod context;
 mod diff;
+mod fleet_file;
 mod join;
 mod operator;
 mod overriding;

@@ -4,6 +4,8 @@
 //! name lends its objects. What a hub says is never taken for an option, and only the transports that
 //! fleet files know may be used.
 
+mod upstream;
+
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -12,6 +14,8 @@ use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
 use tokio::process::Command;
 
 use crate::error::Error;
+
+pub(crate) use upstream::Upstream;
 
 /// Most commits that are listed.
 const MAX_LISTED: usize = 50;
@@ -290,17 +294,35 @@ impl Workspace {
         parent: &Commit,
         message: &str,
     ) -> Result<Commit, Error> {
-        let mut ask = self.git();
+        let tree = format!("{content}^{{tree}}");
+        self.commit_tree(&tree, parent, message, &[]).await
+    }
+
+    /// A commit of a tree; `settings` are over the user's git configuration.
+    async fn commit_tree(
+        &self,
+        tree: &str,
+        parent: &Commit,
+        message: &str,
+        settings: &[(&str, String)],
+    ) -> Result<Commit, Error> {
+        let with_settings = || {
+            let mut git = self.git();
+            for (name, value) in settings {
+                git.arg("-c").arg(format!("{name}={value}"));
+            }
+            git
+        };
+        let mut ask = with_settings();
         ask.args(["config", "--type=bool", "--get", "commit.gpgSign"]);
         let asked = run(ask).await?;
-        let mut make = self.git();
+        let mut make = with_settings();
         make.arg("commit-tree");
         // commit-tree is plumbing and does not look at commit.gpgSign by itself.
         if asked.status.success() && asked.stdout.starts_with(b"true") {
             make.arg("-S");
         }
-        make.args(["-p", parent.as_str(), "-m", message])
-            .arg(format!("{content}^{{tree}}"));
+        make.args(["-p", parent.as_str(), "-m", message, tree]);
         Ok(succeed("commit-tree", make).await?.trim().parse()?)
     }
 

@@ -30,6 +30,8 @@ mod fixture;
 mod plan;
 #[path = "cli/promote.rs"]
 mod promote;
+#[path = "cli/removal.rs"]
+mod removal;
 #[path = "cli/rendering.rs"]
 mod rendering;
 #[path = "cli/renders.rs"]

@@ -1,5 +1,6 @@
 //! The fleet file: what a person declares, checked as a whole before any of it is used.
 
+mod edit;
 mod file;
 mod helm;
 mod never;
@@ -18,6 +19,7 @@ use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName, Reposit
 use flotilla_shared::revision::{BranchName, RepositoryUrl};
 use serde::{Deserialize, Serialize};
 
+pub use edit::{EditError, remove_application};
 pub use file::parse;
 pub use helm::Helm;
 pub use never::can_never_work;

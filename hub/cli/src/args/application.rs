@@ -1,5 +1,7 @@
 //! Arguments of what takes away: applications, and a cluster's leave to write.
 
+use std::path::PathBuf;
+
 use clap::Subcommand;
 use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName};
 
@@ -11,7 +13,8 @@ pub(crate) enum ApplicationCommand {
     ///
     /// The fleet file alone removes, once it is committed: it comes by the environment's waves and gates, and
     /// each agent deletes as far as its own policy lets it. The preview goes to the terminal, the lines to
-    /// standard output.
+    /// standard output. With --push the change is made to the fleet file itself, shown, and pushed to its
+    /// branch, with your own git and by fast-forward only.
     Remove(RemoveArgs),
 }
 
@@ -34,6 +37,10 @@ pub(crate) struct RemoveArgs {
         hide_default_value = true
     )]
     pub(crate) reason: String,
+    /// Change the fleet file, which lies here in a clone of its repository, and push it to the branch that
+    /// the clone's branch follows. Its comments and its layout stay, and so does all else in the clone.
+    #[arg(long, value_name = "FLEET-FILE")]
+    pub(crate) push: Option<PathBuf>,
     /// Show what would be deleted and the lines, and stop.
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -1,11 +1,14 @@
 //! Taking an application away. The fleet file is the truth and the hub cannot write it, nor does it know
-//! where it is kept: so this shows what its removal does, notes who wants it, and prints what to commit.
+//! where it is kept: so this shows what its removal does, notes who wants it, and prints what to commit, or
+//! pushes it with the user's own git.
 
 use std::collections::BTreeMap;
 
 use flotilla_proto::v1;
+use flotilla_spec::{Objects, remove_application};
 use tokio::task::JoinSet;
 
+use super::fleet_file::Change;
 use super::steer;
 use crate::args::{ApplicationCommand, RemoveArgs};
 use crate::client::Client;
@@ -52,7 +55,22 @@ async fn remove(client: &Client, args: RemoveArgs, printer: &Printer) -> Result<
     let wanted: Vec<String> = args.environments.iter().map(ToString::to_string).collect();
     let lines = lines(&name, &wanted, args.keep_objects);
     let hint = leaves(&name, &wanted, declared.as_ref());
+    let change = match &args.push {
+        None => None,
+        Some(file) => {
+            let objects = match args.keep_objects {
+                true => Objects::Keep,
+                false => Objects::Delete,
+            };
+            let only = args.environments.iter().cloned().collect();
+            let edit = |text: &str| remove_application(text, &args.name, &only, objects);
+            Some(Change::prepare(file, edit, printer).await?)
+        }
+    };
     if args.dry_run {
+        if change.is_some() {
+            return Ok(());
+        }
         printer.say(&hint);
         return printer.out(&lines);
     }
@@ -90,6 +108,19 @@ async fn remove(client: &Client, args: RemoveArgs, printer: &Printer) -> Result<
             ..v1::SteerRequest::default()
         };
         steer::send(client, request).await?;
+    }
+    if let Some(change) = change {
+        let place = match wanted.is_empty() {
+            true => String::new(),
+            false => format!(" from {}", wanted.join(", ")),
+        };
+        let kept = if args.keep_objects {
+            ", and keep its objects"
+        } else {
+            ""
+        };
+        let subject = format!("Remove application {name}{place}{kept}");
+        return change.push(&subject, &args.reason, printer).await;
     }
     printer.say(&hint);
     printer.out(&lines)

@@ -18,6 +18,12 @@ impl Mark {
         self.line + 1
     }
 
+    /// Bytes before it, of what is read.
+    #[must_use]
+    pub fn offset(self) -> usize {
+        self.offset
+    }
+
     /// 1 is the first.
     #[must_use]
     pub fn column(self) -> usize {

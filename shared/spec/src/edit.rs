@@ -1,0 +1,214 @@
+//! Changing a fleet file as a person would: in place, with its comments and its layout, and only what is
+//! meant. The result is read again, and is held against what it should say; where the file is written in a
+//! way that is not understood here, nothing is changed and the reason is told.
+
+mod node;
+mod place;
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use flotilla_shared::id::{ApplicationName, EnvironmentName};
+
+use self::node::{Node, Value};
+use super::{Objects, Removal, Spec, parse};
+
+/// A fleet file is not changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EditError {
+    /// It cannot be used as it is.
+    #[error("the fleet file is not valid: {0}")]
+    Invalid(String),
+    /// It is written in a way that only a person should change.
+    #[error("the fleet file is written in a way that is not changed automatically: {0}")]
+    Unusual(String),
+    /// It says so already.
+    #[error("the fleet file says so already")]
+    Nothing,
+    /// What would come out cannot be used.
+    #[error("the changed fleet file would not be valid: {0}")]
+    Refused(String),
+}
+
+fn unusual(why: impl Into<String>) -> EditError {
+    EditError::Unusual(why.into())
+}
+
+/// Takes an application away: out of `applications`, or out of some environments of its placement, with an
+/// entry in `removed`. No environments: everywhere.
+///
+/// # Errors
+/// Why the file is not changed.
+pub fn remove_application(
+    text: &str,
+    name: &ApplicationName,
+    environments: &BTreeSet<EnvironmentName>,
+    objects: Objects,
+) -> Result<String, EditError> {
+    let first = |errors: Vec<flotilla_yaml::config::ConfigError>| {
+        let first = errors.first();
+        first.map(ToString::to_string).unwrap_or_default()
+    };
+    let before = parse("fleet file", text).map_err(|errors| EditError::Invalid(first(errors)))?;
+    let removal = Removal {
+        application: name.clone(),
+        environments: environments.clone(),
+        clusters: BTreeSet::new(),
+        objects,
+    };
+    let left = left(&before, name, environments);
+    if before.removed.contains(&removal) && left == Left::AsItIs {
+        return Err(EditError::Nothing);
+    }
+    let root = node::read(text).map_err(EditError::Unusual)?;
+    let Value::Mapping { is_flow: false, .. } = root.value else {
+        return Err(unusual("it is one mapping in braces"));
+    };
+    let mut edits = Edits::new(text);
+    match &left {
+        Left::AsItIs => {}
+        Left::Nowhere => place::leave(&root, name, &mut edits)?,
+        Left::In(rest) => place::narrow(&root, name, rest, &mut edits)?,
+    }
+    if !before.removed.contains(&removal) {
+        place::add_removal(&root, &removal, &mut edits)?;
+    }
+    let changed = edits.apply()?;
+    let after =
+        parse("fleet file", &changed).map_err(|errors| EditError::Refused(first(errors)))?;
+    if after != expected(before, &left, removal) {
+        return Err(unusual("the change would say something else than is meant"));
+    }
+    Ok(changed)
+}
+
+/// Where an application is still to run.
+#[derive(Debug, PartialEq)]
+enum Left {
+    /// The file need not change for it.
+    AsItIs,
+    Nowhere,
+    In(BTreeSet<EnvironmentName>),
+}
+
+fn left(spec: &Spec, name: &ApplicationName, environments: &BTreeSet<EnvironmentName>) -> Left {
+    let Some(application) = spec.applications.get(name) else {
+        return Left::AsItIs;
+    };
+    if environments.is_empty() {
+        return Left::Nowhere;
+    }
+    let placed = &application.placement.environments;
+    let all = spec
+        .environments
+        .iter()
+        .map(|one| one.name.clone())
+        .collect();
+    let placed = if placed.is_empty() { &all } else { placed };
+    let rest: BTreeSet<EnvironmentName> = placed.difference(environments).cloned().collect();
+    match rest.len() {
+        0 => Left::Nowhere,
+        rest if rest == placed.len() => Left::AsItIs,
+        _ => Left::In(rest),
+    }
+}
+
+fn expected(mut spec: Spec, left: &Left, removal: Removal) -> Spec {
+    let name = &removal.application;
+    match left {
+        Left::AsItIs => {}
+        Left::Nowhere => {
+            spec.applications.remove(name);
+        }
+        Left::In(rest) => {
+            if let Some(application) = spec.applications.get_mut(name) {
+                application.placement.environments.clone_from(rest);
+            }
+        }
+    }
+    if !spec.removed.contains(&removal) {
+        spec.removed.push(removal);
+    }
+    spec
+}
+
+/// What is put in place of which bytes.
+struct Edits<'t> {
+    text: &'t str,
+    newline: &'static str,
+    all: Vec<(Range<usize>, String)>,
+}
+
+impl<'t> Edits<'t> {
+    fn new(text: &'t str) -> Self {
+        Self {
+            text,
+            newline: if text.contains("\r\n") { "\r\n" } else { "\n" },
+            all: Vec::new(),
+        }
+    }
+
+    fn replace(&mut self, range: Range<usize>, with: impl Into<String>) {
+        self.all.push((range, with.into()));
+    }
+
+    fn insert(&mut self, at: usize, text: impl Into<String>) {
+        self.replace(at..at, text);
+    }
+
+    /// The beginning of the line that a byte is in.
+    fn line_start(&self, at: usize) -> usize {
+        let before = self.text.get(..at).unwrap_or_default();
+        before.rfind('\n').map_or(0, |newline| newline + 1)
+    }
+
+    /// Behind the line that a byte is in, its end included.
+    fn line_end(&self, at: usize) -> usize {
+        let after = self.text.get(at..).unwrap_or_default();
+        after
+            .find('\n')
+            .map_or(self.text.len(), |newline| at + newline + 1)
+    }
+
+    /// Behind the last line of a node.
+    fn after(&self, node: &Node) -> usize {
+        // Texts over several lines end where the next line begins.
+        if node.end > node.start && self.line_start(node.end) == node.end {
+            return node.end;
+        }
+        self.line_end(node.end)
+    }
+
+    /// Lines behind a place that ends a line, whether or not the text ends one.
+    fn insert_lines(&mut self, at: usize, lines: &[String]) {
+        let newline = self.newline;
+        let is_open = at > 0 && !self.text.get(..at).unwrap_or_default().ends_with('\n');
+        let mut text = if is_open {
+            newline.to_owned()
+        } else {
+            String::new()
+        };
+        for line in lines {
+            text.push_str(line);
+            text.push_str(newline);
+        }
+        self.insert(at, text);
+    }
+
+    fn apply(mut self) -> Result<String, EditError> {
+        self.all.sort_by_key(|(range, _)| (range.start, range.end));
+        let mut result = String::with_capacity(self.text.len() + 256);
+        let mut at = 0;
+        for (range, with) in &self.all {
+            let kept = self.text.get(at..range.start);
+            result.push_str(kept.ok_or_else(|| unusual("two changes meet in one place"))?);
+            result.push_str(with);
+            at = range.end;
+        }
+        result.push_str(self.text.get(at..).unwrap_or_default());
+        Ok(result)
+    }
+}
+
+#[cfg(test)]
+mod tests;
