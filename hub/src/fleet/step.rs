@@ -25,10 +25,7 @@ impl Fleet {
         effects
     }
 
-    #[allow(
-        clippy::too_many_lines,
-        reason = "a line or two for each event, and nothing else"
-    )]
+    /// Hands an event to the file of what it touches, and does nothing else.
     fn take(&mut self, event: Event, now: Timestamp, effects: &mut Vec<Effect>) {
         match event {
             Event::Restored {
