@@ -166,6 +166,17 @@ impl Shared {
                 drop(there);
                 found.map_or_else(missing, |(at, pull)| (StatusCode::OK, self.pull(at, &pull)))
             }
+            ("PATCH", ["pulls", number]) => {
+                let at = index(number).unwrap_or_default();
+                let text = body["body"].as_str().unwrap_or_default();
+                let Some(pull) = there.pulls.get_mut(at) else {
+                    return missing();
+                };
+                text.clone_into(&mut pull.body);
+                let pull = pull.clone();
+                drop(there);
+                (StatusCode::OK, self.pull(at, &pull))
+            }
             ("GET", ["pulls", number, "reviews"]) => {
                 let pull = index(number).and_then(|at| there.pulls.get(at));
                 let all = pull.into_iter().flat_map(|pull| &pull.approvals);

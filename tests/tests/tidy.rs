@@ -51,6 +51,7 @@ const PURE: &[&str] = &[
     "hub/src/fleet.rs",
     "hub/src/forge/config.rs",
     "hub/src/forge/hinted.rs",
+    "hub/src/forge/merge/part.rs",
     "hub/src/forge/status.rs",
     "hub/src/suggestion.rs",
     "hub/src/notify/conditions.rs",

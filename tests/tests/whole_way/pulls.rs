@@ -121,6 +121,19 @@ async fn a_promotions_pull_request_is_taken_at_the_commit_that_live_clusters_pro
         found.cloned()
     });
     assert_eq!(told.await.unwrap().2, "pending");
+    let says = async |wanted: &str| {
+        let what = format!("its text says {wanted}");
+        let found = eventually(&what, LIMIT, || async {
+            let text = forge.there.lock().pulls[0].body.clone();
+            text.contains(wanted).then_some(text)
+        });
+        found.await.unwrap()
+    };
+    let text = says("**Waits to be taken:** ").await;
+    assert!(
+        text.starts_with("<!-- flotilla:promote:prod -->\n") && text.ends_with("\nMoves prod."),
+        "{text}"
+    );
 
     // Nothing of it is lost by a restart.
     world.restart_hub().await;
@@ -145,6 +158,12 @@ async fn a_promotions_pull_request_is_taken_at_the_commit_that_live_clusters_pro
         "{promoted:?}"
     );
     assert_eq!(promoted[0].commit, second);
+    let text = says("**Taken** at ").await;
+    assert!(
+        text.contains("approved by ann.") && text.ends_with("\nMoves prod."),
+        "{text}"
+    );
+    assert!(!text.contains("Waits"), "{text}");
 }
 
 const PREVIEWS: &str = "environments:

@@ -167,3 +167,51 @@ async fn a_forge_that_takes_no_words_holds_up_no_promotion() {
         assert_eq!(world.log("promotion refused").await.len(), 0, "{status}");
     }
 }
+
+/// What somebody may have written since is not written over by what was listed.
+#[tokio::test]
+async fn a_text_that_cannot_be_read_anew_is_left_alone() {
+    let limited = "x-ratelimit-remaining: 0\r\nretry-after: 120\r\n";
+    let mut world = World::new().await;
+    let pause = Action::Pause(names().0);
+    let paused = world.taking.handle.act(pause, "eve", "lunch").await;
+    paused.unwrap().unwrap();
+    for (status, headers, body) in [
+        (401, "", "{}"),
+        (403, "", "{}"),
+        (403, limited, "{}"),
+        (404, "", "{}"),
+        (409, "", "{}"),
+        (422, "", "{}"),
+        (500, "", "<html>oops</html>"),
+        (200, "", "<html>login</html>"),
+        (200, "", "7"),
+        (302, "location: http://evil.example\r\n", ""),
+        // It takes the question and says nothing.
+        (0, "", ""),
+    ] {
+        world.memory = Memory::default();
+        let timeout = Duration::from_millis(if status == 0 { 200 } else { 15_000 });
+        let sender = Sender::within(timeout, Metrics::new()).unwrap();
+        world.taking.sender = Arc::new(sender);
+        world
+            .forge
+            .put(&format!("GET {REPO}/pulls/7"), status, headers, body);
+        assert_eq!(world.written().await, Vec::<String>::new(), "{status}");
+        assert_eq!(world.waits().await.unwrap().word, "held", "{status}");
+        // Who is unwell is asked for what matters, and not for this again at once.
+        let turned = world.taking.turn(&Turn::All, &mut world.memory).await;
+        turned.unwrap();
+        let asked = world.forge.asked();
+        let anew = asked.iter().any(|(line, _)| line.contains("/pulls/7"));
+        assert!(!anew && asked.len() <= 1, "{status}: {asked:?}");
+    }
+    // It was closed meanwhile: nobody reads what it waits for.
+    world.memory = Memory::default();
+    let mut closed = pull("b");
+    closed["state"] = json!("closed");
+    world
+        .forge
+        .set(&format!("GET {REPO}/pulls/7"), 200, &closed);
+    assert_eq!(world.written().await, Vec::<String>::new());
+}
