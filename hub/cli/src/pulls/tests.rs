@@ -169,6 +169,24 @@ async fn a_refusal_says_what_the_token_needs_and_never_shows_it() {
     }
 }
 
+/// It is written anew only after it was read in whole: lists leave out what some forges want back.
+#[tokio::test]
+async fn what_cannot_be_read_in_whole_is_not_written_anew() {
+    let ours = pull(7, "<!-- flotilla:promote:prod -->\nold");
+    for status in [401, 403, 404, 409, 422, 429, 500, 302] {
+        let answers = vec![(200, json!([ours])), (status, json!({"message": "no"}))];
+        let (result, asked) = propose(answers).await;
+        let error = result.unwrap_err().to_string();
+        assert!(!error.contains("s3cret"), "{error}");
+        let lines: Vec<&str> = asked.iter().map(|(head, _)| head.as_str()).collect();
+        assert_eq!(lines.len(), 2, "{status}: {lines:?}");
+        assert!(
+            lines[1].starts_with("GET /repos/acme/fleet/pulls/7 "),
+            "{status}: {lines:?}"
+        );
+    }
+}
+
 async fn write_comment(answers: Vec<(u16, Value)>) -> (Result<bool, Error>, Vec<(String, Value)>) {
     let (forge, asked) = open(answers).await;
     let mark = marker(flotilla_forge::Kind::Github, "plan:prod");

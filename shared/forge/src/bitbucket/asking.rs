@@ -57,8 +57,7 @@ pub(crate) fn rights(at: &Repository, person: &str) -> Option<Call<Vec<(String, 
 
 /// The id in what we call a person.
 fn id(person: &str) -> Option<&str> {
-    let (at, _) = person.rmatch_indices('{').next()?;
-    let id = person.get(at..)?;
+    let id = person.get(person.rfind('{')?..)?;
     let digits = id.strip_prefix('{')?.strip_suffix('}')?;
     let is_plain = |c: char| c.is_ascii_hexdigit() || c == '-';
     (!digits.is_empty() && digits.chars().all(is_plain)).then_some(id)
