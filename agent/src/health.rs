@@ -10,8 +10,10 @@
 
 mod builtin;
 mod cel_rule;
+mod conditions;
 mod generic;
 mod library;
+mod parts;
 mod rule;
 mod rules;
 mod words;

@@ -11,6 +11,7 @@
 use std::path::{Path, PathBuf};
 
 use flotilla_agent::health::{Rules, compute};
+use flotilla_shared::digest::Digest;
 use flotilla_shared::health::Health;
 use serde_json::Value;
 
@@ -206,8 +207,7 @@ const OTHERWISE: &[(&str, Health, &str)] = &[
 /// 64 of 73 = 88 % (66 with deletions taken as kstatus does) and 2 wrongly Current: below the bar. Their
 /// rules were mended after that with the cases in view, so that what is asked here guards against falling
 /// back and says nothing of states that nobody has seen. What a kind without a rule gets is measured, too, by
-/// reading every case as of a kind that nobody knows: 343 of 573 = 59.9 %, 179 wrongly Current (46 and 24 of
-/// the 74 set aside).
+/// reading every case as of a kind that nobody knows: see [`is_unseen`].
 const SET_ASIDE: &[&str] = &[
     "addons.cluster.x-k8s.io/ClusterResourceSet",
     "apps.kruise.io/DaemonSet",
@@ -236,6 +236,15 @@ const SET_ASIDE: &[&str] = &[
     "snapshot.storage.k8s.io/VolumeSnapshot",
     "snapshot.storage.k8s.io/VolumeSnapshotContent",
 ];
+
+/// Kinds whose cases were not looked at while names, parts and words were added to what a kind without a rule
+/// gets. All went from 343 of 573 right and 179 wrongly Current to 380 = 66.3 % and 129; those that were
+/// looked at from 163 of 271 and 86 to 181 and 64; those that were not from 180 of 302 and 93 to 197 and 65
+/// when first asked, then to 199: of three that had been right two are so again. 55 of the wrongly Current
+/// have no status at all, of which nothing can be said: many kinds never write one.
+fn is_unseen(kind: &str) -> bool {
+    Digest::of(kind.as_bytes()).as_bytes()[0] % 2 == 1
+}
 
 /// The object as one of a kind that nobody wrote a rule for.
 fn of_nobody(object: &Value) -> Value {
@@ -278,7 +287,7 @@ fn custom_kinds() {
     let rules = Rules::default();
     let (all_cases, unreadable) = cases("argo-kinds");
     let (mut all, mut aside) = (Score::default(), Score::default());
-    let (mut unknown, mut unknown_aside) = (Score::default(), Score::default());
+    let (mut unknown, mut unseen) = (Score::default(), Score::default());
     let mut wrong = Vec::new();
     for case in all_cases {
         let health = rules.compute(&case.object);
@@ -302,7 +311,7 @@ fn custom_kinds() {
             (&mut all, &health, true),
             (&mut aside, &health, is_aside),
             (&mut unknown, &alone, true),
-            (&mut unknown_aside, &alone, is_aside),
+            (&mut unseen, &alone, is_unseen(kind)),
         ] {
             if counts {
                 score.cases += 1;
@@ -313,7 +322,7 @@ fn custom_kinds() {
         }
     }
     eprintln!("all: {all}\nset aside: {aside}\nunreadable: {unreadable:#?}");
-    eprintln!("without a rule: {unknown}, of those set aside {unknown_aside}");
+    eprintln!("without a rule: {unknown}; of those that were not looked at {unseen}");
     for line in &wrong {
         eprintln!("{line}");
     }
@@ -323,7 +332,7 @@ fn custom_kinds() {
         "set aside: {aside}"
     );
     assert!(
-        unknown.right >= 343 && unknown.false_current <= 179,
+        unknown.right >= 380 && unknown.false_current <= 129,
         "without a rule: {unknown}"
     );
     assert!(unreadable.len() <= 2, "{}", unreadable.join("\n"));

@@ -1,58 +1,23 @@
 //! How an object of a kind nobody wrote a rule for is read: conditions by the sense of their type, words
-//! for states, and counts. Whatever the status says against the object counts; what is not said is taken
-//! for good, as kstatus does.
+//! for states, flags, counts, and what is said of its parts. Whatever the status says against the object
+//! counts; what is not said is taken for good, as kstatus does.
 
 use serde_json::Value;
 
-use super::words::{Sense, of_reason, of_state, of_type};
-use super::{ObjectHealth, condition, integer, is_true, reason, stale, status, text};
+use super::words::{Sense, of_state};
+use super::{ObjectHealth, condition, conditions, integer, is_true, parts, text};
 
-/// Where controllers put the word for the state of the whole object.
+/// Where controllers put the word for the state of the whole object, apart from the top of the status.
 const STATES: &[&str] = &[
-    "/status/phase",
-    "/status/state",
-    "/status/status",
-    "/status/health",
-    "/status/healthStatus",
-    "/status/currentState",
-    "/status/syncState",
     "/status/conditions/phase",
     "/status/sync/status",
     "/status/health/status",
-    "/status/lifecycleState",
-    "/status/provisioningState",
     "/status/provisioning/state",
-    "/status/clusterStatus",
-    "/status/clusterPhase",
-    "/status/deploymentState",
-    "/status/deploymentStatus",
-    "/status/jobStatus",
-    "/status/jobState",
-    "/status/instanceStatus",
-    "/status/instanceState",
-    "/status/overallStatus",
-    "/status/reconcileStatus",
-    "/status/reconciliationStatus",
-    "/status/syncStatus",
-    "/status/resourceStatus",
-    "/status/connectionState",
-    "/status/connectionStatus",
-    "/status/operationState",
     "/status/lastOperation/state",
-    "/status/stage",
     "/status/step",
 ];
 
-/// Where they put an error in words.
-const ERRORS: &[&str] = &[
-    "/status/error",
-    "/status/errorMessage",
-    "/status/failureMessage",
-    "/status/failureReason",
-    "/status/lastError",
-];
-
-/// Where they say yes or no.
+/// Where they say yes or no, whatever the conditions say.
 const FLAGS: &[&str] = &[
     "/status/ready",
     "/status/healthy",
@@ -109,13 +74,6 @@ pub(super) const PAUSES: &[&str] = &[
     "/spec/updateStrategy/rollingUpdate/paused",
 ];
 
-/// The conditions that speak for the whole object: where one of them is good, a condition of a part is
-/// not asked for progress.
-const SUMMARIES: &[&str] = &["Ready", "Available", "Healthy", "Succeeded", "Complete"];
-
-/// More conditions than anybody reads.
-const MAX_CONDITIONS: usize = 1000;
-
 pub(super) fn compute(object: &Value) -> ObjectHealth {
     if let Some(condition) = condition(object, "Stalled").filter(|c| is_true(c)) {
         return ObjectHealth::failed(text(condition));
@@ -146,22 +104,22 @@ pub(super) fn compute(object: &Value) -> ObjectHealth {
 /// Everything the status says that is not plainly good.
 fn said(object: &Value) -> Vec<(Sense, String)> {
     let mut said = Vec::new();
-    conditions(object, &mut said);
+    let list = object.pointer("/status/conditions");
+    if let Some(list) = list.and_then(Value::as_array) {
+        conditions::judge(object, list, "", &mut said);
+        if list.is_empty() {
+            let text = "its controller keeps conditions and has written none yet";
+            said.push((Sense::Going, text.to_owned()));
+        }
+    }
+    parts::judge(object, &mut said);
     for path in STATES {
         if let Some(word) = object.pointer(path).and_then(Value::as_str) {
             let sense = of_state(word);
             if sense != Sense::Good {
-                let message = object.pointer("/status/message").and_then(Value::as_str);
                 let name = path.rsplit('/').next().unwrap_or_default();
-                said.push((sense, one_line(name, word, message)));
+                said.push((sense, parts::one_line(object, name, word)));
             }
-        }
-    }
-    for path in ERRORS {
-        if let Some(error) = object.pointer(path).and_then(Value::as_str)
-            && !error.is_empty()
-        {
-            said.push((Sense::Bad, error.to_owned()));
         }
     }
     for path in FLAGS {
@@ -183,79 +141,4 @@ fn said(object: &Value) -> Vec<(Sense, String)> {
         }
     }
     said
-}
-
-fn one_line(name: &str, word: &str, message: Option<&str>) -> String {
-    match message {
-        Some(message) if !message.is_empty() => format!("{name} is {word}: {message}"),
-        _ => format!("{name} is {word}"),
-    }
-}
-
-fn conditions(object: &Value, said: &mut Vec<(Sense, String)>) {
-    let Some(list) = object
-        .pointer("/status/conditions")
-        .and_then(Value::as_array)
-    else {
-        return;
-    };
-    let kind = |c: &Value| c.get("type").and_then(Value::as_str).map(str::to_owned);
-    let is_summary = |c: &Value| kind(c).is_some_and(|kind| SUMMARIES.contains(&kind.as_str()));
-    let is_whole = list.iter().any(|c| is_summary(c) && is_true(c));
-    for condition in list.iter().take(MAX_CONDITIONS) {
-        let Some(kind) = kind(condition) else {
-            continue;
-        };
-        let sense = sense(&kind, condition, is_whole);
-        // What speaks of an older specification says nothing final of this one.
-        let is_old = stale(object, condition);
-        let sense = if is_old && (sense != Sense::Good || SUMMARIES.contains(&kind.as_str())) {
-            Sense::Going
-        } else {
-            sense
-        };
-        if sense != Sense::Good {
-            said.push((
-                sense,
-                format!("{kind} is {}: {}", status(condition), text(condition)),
-            ));
-        }
-    }
-}
-
-fn sense(kind: &str, condition: &Value, is_whole: bool) -> Sense {
-    let holds = status(condition);
-    let Some(meaning) = of_type(kind) else {
-        // Whether it should hold is not known; a reason that names a failure is one either way.
-        return match (holds, of_reason(reason(condition))) {
-            ("True" | "False", Sense::Bad) if !is_whole => Sense::Bad,
-            ("Unknown", _) if !is_whole => Sense::Going,
-            _ => Sense::Good,
-        };
-    };
-    let blame = || match of_reason(reason(condition)) {
-        Sense::Bad => Sense::Bad,
-        _ => Sense::Going,
-    };
-    match (meaning, holds) {
-        // A condition that should hold.
-        (Sense::Good, "True") => Sense::Good,
-        (Sense::Good, "False" | "Unknown") => {
-            let is_main =
-                SUMMARIES.contains(&kind) || matches!(kind, "Synced" | "Accepted" | "Valid");
-            if is_main || !is_whole {
-                blame()
-            } else {
-                Sense::Good
-            }
-        }
-        // One that should not.
-        (Sense::Bad, "True") => Sense::Bad,
-        // Progress that ended, or that ended badly.
-        (Sense::Going, "True") if reason(condition) == "NewReplicaSetAvailable" => Sense::Good,
-        (Sense::Going, "True") => Sense::Going,
-        (Sense::Going, "False") if reason(condition).ends_with("DeadlineExceeded") => Sense::Bad,
-        (Sense::Paused, "True") => Sense::Paused,
-        _ => Sense::Good,
-    }
 }

@@ -62,6 +62,8 @@ const BAD: &[&str] = &[
     "unreachable",
     "unschedulable",
     "unsupported",
+    "violated",
+    "violation",
     "warn",
 ];
 
@@ -165,7 +167,7 @@ const PAUSED: &[&str] = &[
 const NOT: &[&str] = &["no", "not", "non", "without", "un"];
 
 /// Splits a compound into lower-case words.
-fn split(text: &str) -> Vec<String> {
+pub(super) fn split(text: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut before: Option<char> = None;
     let mut letters = text.chars().take(200).peekable();
@@ -202,11 +204,17 @@ pub(super) fn of_state(text: &str) -> Sense {
             !negated && list.contains(&word.as_str())
         })
     };
-    let negates = words.first().is_some_and(|w| w == "not") || words.iter().any(|w| w == "unready");
+    let negates = words.first().is_some_and(|w| w == "not" || w == "non")
+        || words.iter().any(|w| w == "unready");
+    // A condition Warning speaks of something on the side; a state of warning is that of the whole.
+    let warns = words.iter().any(|w| w == "warning")
+        || words
+            .windows(2)
+            .any(|pair| matches!(pair, [a, b] if a == "limit" && b == "reached"));
     // A long text is a message, not a word.
     if words.len() > 6 {
         Sense::Good
-    } else if any(BAD) {
+    } else if warns || any(BAD) {
         Sense::Bad
     } else if any(GOING) || negates {
         Sense::Going
