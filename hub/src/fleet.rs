@@ -50,6 +50,8 @@ mod trees;
 mod versions;
 
 #[cfg(test)]
+mod seeds;
+#[cfg(test)]
 mod simulation;
 #[cfg(test)]
 mod tests;

@@ -59,6 +59,13 @@ pub struct ClusterChange {
     pub changes: Vec<ApplicationName>,
 }
 
+impl ClusterChange {
+    /// Whether anything comes to it.
+    fn brings(&self) -> bool {
+        self.moves_from.is_some() || !self.gains.is_empty() || !self.changes.is_empty()
+    }
+}
+
 impl Fleet {
     /// What [`InForce::compare`] needs to know.
     #[must_use]
@@ -158,6 +165,7 @@ impl InForce {
                 Some((*name, Difference::between(before, after)))
             })
             .collect();
+        let mut bringing: BTreeSet<&EnvironmentName> = BTreeSet::new();
         for (name, environment, own) in &self.clusters {
             let declared = self.spec.clusters.get(name).map(|one| &one.environment);
             let was = declared.or(environment.as_ref());
@@ -182,6 +190,9 @@ impl InForce {
             let Some(change) = cluster(name, difference, before.as_ref(), &next) else {
                 continue;
             };
+            if change.brings() {
+                bringing.insert(next.environment);
+            }
             let mut places = changes.iter_mut();
             if let Some(place) = places.find(|one| one.environment == *next.environment) {
                 if place.clusters.len() < LISTED {
@@ -190,6 +201,14 @@ impl InForce {
                     place.more_clusters += 1;
                 }
             }
+        }
+        for change in &mut changes {
+            let difference = differences.get(&change.environment);
+            let takes = difference.is_some_and(|difference| {
+                !difference.defines_anew() && difference.to_remove().next().is_none()
+            });
+            // What only goes waits for nothing.
+            change.in_waves &= !takes || bringing.contains(&change.environment);
         }
         changes.retain(|one| !one.changes.is_empty() || !one.clusters.is_empty());
         changes

@@ -159,9 +159,12 @@ impl Fleet {
                 let text = format!(
                     "{} says that it goes back, and the hub has not seen yet what it holds{}",
                     way.mark.by,
-                    why.unwrap_or_default()
+                    why.as_deref().unwrap_or_default()
                 );
-                gates.push(Gate::new("rollback", subject, Open::NotYet, text));
+                let mut gate = Gate::new("rollback", subject, Open::NotYet, text);
+                // What cannot be read now may never be: it holds up no newer commit.
+                gate.lasting = why.is_some();
+                gates.push(gate);
             }
             if let Some(source) = &environment.promotes_from {
                 gates.extend(if repository.is_fleet_file() {

@@ -72,6 +72,16 @@ impl Fleet {
                 return vec![Gate::never(source, text)];
             }
             if !known.as_deref().is_some_and(alike) {
+                let tried = self.environments.get(source).zip(coming);
+                let failed =
+                    tried.and_then(|(state, (coming, _))| state.quarantine_of(fleet_file, coming));
+                if let Some(failed) = failed {
+                    let text = format!(
+                        "{source} tried what is declared there, and it failed in {}: {}",
+                        failed.rollout, failed.reason
+                    );
+                    return vec![Gate::never(source, text)];
+                }
                 let text = format!("{source} does not run {name} like this yet");
                 let subject = source.to_string();
                 return vec![Gate::new("health", subject, Open::NotYet, text)];

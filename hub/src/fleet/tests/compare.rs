@@ -90,7 +90,7 @@ fn each_cluster_is_told_with_what_it_gains_loses_and_changes() {
         "path: a, placement: {clusters: [p2]}",
     );
     let seen = lines(&world, &narrower);
-    for line in ["in waves p1 -a", "in waves p3 -a", "at once d1 -a"] {
+    for line in ["at once p1 -a", "at once p3 -a", "at once d1 -a"] {
         assert!(seen.contains(&line.to_owned()), "{line}: {seen:?}");
     }
     assert!(!seen.iter().any(|line| line.contains(" p2")), "{seen:?}");

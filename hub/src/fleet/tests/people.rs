@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use flotilla_shared::id::ApplicationName;
 
 use super::super::rollout::{Phase, State};
+use super::super::seeds;
 use super::roll::{World, approve, of_second, pin};
 use super::*;
 
@@ -23,6 +24,8 @@ type Definition = (ApplicationName, String, String, u64);
 
 const CLUSTERS: [&str; 3] = ["p1", "p2", "p3"];
 const APPROVALS: usize = 2;
+/// A rollout takes no more than five seconds for what passed between two looks.
+const STRIDE: i64 = 3;
 
 struct People {
     rng: rand::rngs::StdRng,
@@ -63,7 +66,15 @@ impl People {
     fn new(seed: u64) -> Self {
         let mut rng = rand::rngs::StdRng::seed_from_u64(seed);
         let declared = Declared::new(&mut rng);
-        let world = World::settled(&declared.text());
+        let mut world = World::settled(&declared.text());
+        for repository in ["fleet", "second"] {
+            // Its Git server does not filter.
+            world.step(Event::TreesFailed {
+                repository: repository.parse().unwrap(),
+                reason: Reason::RepositoryUnavailable,
+                message: "no filter".to_owned(),
+            });
+        }
         let mut people = Self {
             rng,
             world,
@@ -100,6 +111,17 @@ impl People {
             }
         }
         people
+    }
+
+    /// A whole sequence; the acts that ended what waited.
+    fn live(seed: u64) -> Vec<&'static str> {
+        let mut people = Self::new(seed);
+        for _ in 0..60 {
+            people.happen();
+        }
+        let acts = people.rest();
+        people.repair();
+        acts
     }
 
     fn commit_of(repository: &str, n: u64) -> Commit {
@@ -367,37 +389,28 @@ impl People {
             self.check();
         }
     }
+
+    /// Nothing happens for a while, which is looked at now and then.
+    fn wait_long(&mut self, seconds: i64) {
+        for _ in 0..seconds / STRIDE {
+            self.world.stride(STRIDE);
+            self.check();
+        }
+    }
 }
 
 /// `FLOTILLA_PEOPLE` sets how many sequences, `FLOTILLA_SEED` the first.
 #[test]
 fn p05_p21_whatever_people_do_gates_hold_for_each_commit_and_a_repair_comes_in() {
-    let number = |variable: &str| -> Option<u64> {
-        let text = std::env::var(variable).ok()?;
-        text.parse().ok()
-    };
     // An ordinary run tries always the same; who asks for more gets new ones.
-    let asked = number("FLOTILLA_PEOPLE");
+    let asked = seeds::number("FLOTILLA_PEOPLE");
     let other = asked.map_or(1_000, |_| rand::rng().random());
-    let first = number("FLOTILLA_SEED").unwrap_or(other);
-    eprintln!("people: FLOTILLA_SEED={first}");
-    let runs = asked.unwrap_or(6);
+    let first = seeds::number("FLOTILLA_SEED").unwrap_or(other);
+    let runs = asked.unwrap_or(30);
+    let taken = seeds::each("people", first, runs, People::live);
     let mut acts = BTreeMap::new();
-    for run in 0..runs {
-        let seed = first.wrapping_add(run);
-        let result = std::panic::catch_unwind(|| {
-            let mut people = People::new(seed);
-            for _ in 0..60 {
-                people.happen();
-            }
-            let acts = people.rest();
-            people.repair();
-            acts
-        });
-        assert!(result.is_ok(), "FLOTILLA_SEED={seed} fails");
-        for act in result.unwrap_or_default() {
-            *acts.entry(act).or_insert(0usize) += 1;
-        }
+    for act in taken.into_iter().flatten() {
+        *acts.entry(act).or_insert(0usize) += 1;
     }
     eprintln!("{runs} sequences; acts that ended what waited: {acts:?}");
 }

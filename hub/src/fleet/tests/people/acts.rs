@@ -8,10 +8,15 @@ impl People {
     pub(super) fn rest(&mut self) -> Vec<&'static str> {
         let mut taken = Vec::new();
         for _ in 0..120 {
-            self.wait(30);
+            let before = self.standing();
+            self.wait_long(30);
             let rollout = self.world.rollout();
             if rollout.state.is_over() {
                 return taken;
+            }
+            // What moves by itself asks for nothing.
+            if self.standing() != before {
+                continue;
             }
             let (id, said) = (rollout.id.clone(), rollout.said());
             let acts = commands(&said);
@@ -32,6 +37,12 @@ impl People {
             rollout.state,
             rollout.said()
         );
+    }
+
+    fn standing(&self) -> (String, usize, Vec<Phase>) {
+        let rollout = self.world.rollout();
+        let phases = rollout.clusters.values().map(|one| one.phase);
+        (rollout.id.clone(), rollout.wave, phases.collect())
     }
 
     /// What the words of a command are to the hub. Each has to be taken.
@@ -110,13 +121,19 @@ impl People {
             }
             ["pin", "--cluster", "NAME", "--reason", "TEXT"] => {
                 let now = at(self.world.second);
-                let one = first(&|cluster| {
+                let mut all = CLUSTERS.iter();
+                let away = all.find(|one| {
+                    let cluster = &clusters[&name(one)];
                     let connection = cluster.connection(now, OFFLINE_AFTER);
-                    !matches!(connection, Connection::Online { .. }) && cluster.record.pin.is_none()
+                    !matches!(connection, Connection::Online { .. })
+                        && cluster.record.pin.is_none()
+                        && !self.runs(one).is_empty()
                 });
+                // Who runs nothing cannot be kept on it; the other act that is named ends it.
+                let Some(away) = away else { return "look" };
                 let mut action = pin(None, false);
                 if let Action::Pin { subject, .. } = &mut action {
-                    *subject = Subject::Cluster(one);
+                    *subject = Subject::Cluster(name(away));
                 }
                 ("pin cluster", action)
             }
@@ -156,17 +173,6 @@ impl People {
                 .into_iter()
                 .map(|(repository, commit)| (repository.to_string(), commit))
                 .collect();
-            // What came in beside something that failed is blamed with it: an admin has it tried again.
-            let state = &self.world.fleet.environments()[&Self::prod()];
-            let is_held = |one: &&One| {
-                state
-                    .quarantine_of(&one.0.parse().unwrap(), &one.1)
-                    .is_some()
-            };
-            let held: Vec<One> = wanted.iter().filter(is_held).cloned().collect();
-            for one in &held {
-                self.override_of("ada", one);
-            }
             for one in wanted.iter().chain(&changed) {
                 self.stand_for("bob", one);
                 self.stand_for("carol", one);
@@ -179,7 +185,7 @@ impl People {
             if stands == State::Halted && !brings {
                 let _ = self.world.act(&Action::Abort(Self::prod()));
             }
-            self.wait(10);
+            self.wait_long(12);
             let there = CLUSTERS.iter().all(|cluster| {
                 let runs = self.runs(cluster);
                 let commits: BTreeSet<One> = runs.iter().map(|one| one.1.clone()).collect();

@@ -12,9 +12,10 @@ impl People {
         for cluster in CLUSTERS {
             self.check_removed(cluster);
             for (app, one, definition) in self.runs(cluster) {
+                let stays = self.stays(cluster, &one);
                 let key = (cluster, app.to_string());
                 let before = self.given.insert(key, one.clone());
-                if before.as_ref() != Some(&one) {
+                if before.as_ref() != Some(&one) && !stays {
                     self.check_given(cluster, &one);
                 }
                 let key = (cluster, app);
@@ -53,6 +54,18 @@ impl People {
                 one.session.is_some()
             );
         }
+    }
+
+    /// A person keeps a cluster on what it runs: what comes to it comes at that commit.
+    fn stays(&self, cluster: &'static str, one: &One) -> bool {
+        let pin = self.world.fleet.clusters()[&name(cluster)]
+            .record
+            .pin
+            .as_ref();
+        let source: RepositoryName = one.0.parse().unwrap();
+        let mut given = self.given.iter();
+        pin.is_some_and(|pin| pin.commits.get(&source) == Some(&one.1))
+            && given.any(|((of, _), given)| *of == cluster && given == one)
     }
 
     /// People stand for it, an admin let it in by its name, or it was there when everything began.
