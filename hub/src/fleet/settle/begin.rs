@@ -164,6 +164,10 @@ impl Fleet {
             let idle = running.is_none() && state.approved == *next;
             !same && !idle && has_commits(next)
         });
+        if next.is_none() && yields && !state.queue.is_empty() {
+            // What had its turn is there already; the one behind it waits for nothing.
+            self.dirty.insert(name.clone());
+        }
         if let Some(target) = next {
             state.last_number += 1;
             let rollout = self.take_over(name, &state, target, strategy, now, effects);
