@@ -1,5 +1,6 @@
 //! The kinds that kstatus knows by name.
 
+use flotilla_shared::words::counted;
 use serde_json::Value;
 
 use super::{ObjectHealth, condition, integer, is_true, reason, status, text};
@@ -127,9 +128,14 @@ fn replica_set(object: &Value) -> ObjectHealth {
     }
     let total = replicas(object, "replicas");
     if total > wanted {
-        return ObjectHealth::in_progress(format!("{} replicas too many", total - wanted));
+        return ObjectHealth::in_progress(too_many(total - wanted));
     }
     ObjectHealth::current()
+}
+
+fn too_many(replicas: i64) -> String {
+    let replicas = usize::try_from(replicas).unwrap_or_default();
+    format!("{} too many", counted(replicas, "replica"))
 }
 
 fn stateful_set(object: &Value) -> ObjectHealth {
@@ -152,7 +158,7 @@ fn stateful_set(object: &Value) -> ObjectHealth {
         return ObjectHealth::in_progress(format!("{ready} of {wanted} replicas ready"));
     }
     if total > wanted {
-        return ObjectHealth::in_progress(format!("{} replicas too many", total - wanted));
+        return ObjectHealth::in_progress(too_many(total - wanted));
     }
     if let Some(partition) = integer(object, "/spec/updateStrategy/rollingUpdate/partition")
         && partition > 0

@@ -187,7 +187,7 @@ impl Fleet {
             why: why.clone(),
         };
         self.change_record(name, effects, |record| {
-            record.credential.locked = Some(lock)
+            record.credential.locked = Some(lock);
         });
         effects.push(Effect::Audit(super::AuditEntry {
             at: now,

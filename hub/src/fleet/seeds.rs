@@ -1,8 +1,9 @@
 //! Sequences of simulations, one from each seed, on all processors.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
 
 /// A number that the environment gives.
 pub(super) fn number(variable: &str) -> Option<u64> {
@@ -27,8 +28,8 @@ pub(super) fn each<T: Send>(
         }
         let seed = first.wrapping_add(run);
         match catch_unwind(AssertUnwindSafe(|| one(seed))) {
-            Ok(done) => Vec::push(&mut all.lock().unwrap(), done),
-            Err(_) => Vec::push(&mut failed.lock().unwrap(), seed),
+            Ok(done) => Vec::push(&mut all.lock(), done),
+            Err(_) => Vec::push(&mut failed.lock(), seed),
         }
     };
     std::thread::scope(|scope| {
@@ -36,11 +37,11 @@ pub(super) fn each<T: Send>(
             scope.spawn(work);
         }
     });
-    let mut failed: Vec<u64> = failed.into_inner().unwrap();
+    let mut failed: Vec<u64> = failed.into_inner();
     failed.sort_unstable();
     assert!(
         failed.is_empty(),
         "{name}: these fail, each by itself with FLOTILLA_SEED: {failed:?}"
     );
-    all.into_inner().unwrap()
+    all.into_inner()
 }

@@ -82,8 +82,9 @@ fn pin(expires: bool) -> Pin {
 
 #[test]
 fn a_record_that_changes_is_stored_and_shown_and_says_who_has_to_look() {
+    type Edit = fn(&mut ClusterRecord);
     let mut world = World::with(&["a"]);
-    let changes: [(fn(&mut ClusterRecord), bool, bool); 6] = [
+    let changes: [(Edit, bool, bool); 6] = [
         (
             |record| record.certificate_expires_at = Some(jiff::Timestamp::MAX),
             false,

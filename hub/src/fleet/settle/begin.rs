@@ -166,7 +166,7 @@ impl Fleet {
         });
         if next.is_none() && yields && !state.queue.is_empty() {
             // What had its turn is there already; the one behind it waits for nothing.
-            self.dirty.insert(name.clone());
+            self.environments.mark_dirty([name.clone()]);
         }
         if let Some(target) = next {
             state.last_number += 1;
