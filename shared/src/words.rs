@@ -1,4 +1,4 @@
-//! Numbers of things in words.
+//! Words for people: numbers of things, and errors.
 
 /// `1 cluster`, `2 clusters`, `3 repositories`.
 #[must_use]
@@ -18,6 +18,26 @@ pub fn plural(number: usize, noun: &str) -> String {
     }
 }
 
+/// An error's text without the numbers that the standard library puts behind the system's words
+/// (`(os error 2)`).
+#[must_use]
+pub fn without_numbers(text: &str) -> String {
+    let mut parts = text.split(" (os error ");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(')') {
+            Some((number, rest)) if number.bytes().all(|byte| byte.is_ascii_digit()) => {
+                plain.push_str(rest);
+            }
+            _ => {
+                plain.push_str(" (os error ");
+                plain.push_str(part);
+            }
+        }
+    }
+    plain
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -35,6 +55,21 @@ mod tests {
             (2, "changed object", "2 changed objects"),
         ] {
             assert_eq!(counted(number, noun), text);
+        }
+    }
+    #[test]
+    fn the_systems_words_need_no_number() {
+        for (text, plain) in [
+            (
+                "fleet.yaml: No such file or directory (os error 2)",
+                "fleet.yaml: No such file or directory",
+            ),
+            ("a (os error 13): b (os error 2), c", "a: b, c"),
+            ("nothing (os error", "nothing (os error"),
+            ("x (os error y) z", "x (os error y) z"),
+            ("x (os error 2", "x (os error 2"),
+        ] {
+            assert_eq!(without_numbers(text), plain);
         }
     }
 }

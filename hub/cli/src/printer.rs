@@ -3,6 +3,7 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
+use flotilla_shared::words::without_numbers;
 use serde::Serialize;
 
 use crate::args::{ColorChoice, Output};
@@ -135,7 +136,8 @@ impl Printer {
             return ExitCode::SUCCESS;
         }
         if !matches!(error, Error::Differs | Error::Unseen) {
-            self.error(&error.to_string(), error.hint().as_deref());
+            let text = without_numbers(&error.to_string());
+            self.error(&text, error.hint().as_deref());
         }
         ExitCode::from(error.exit_code())
     }

@@ -152,7 +152,7 @@ fn what_has_the_wrong_shape_is_refused_by_schema_and_program() {
 fn keys(path: &str, structure: &str) -> Vec<String> {
     let text = std::fs::read_to_string(root().join(path)).unwrap();
     let body = regex::Regex::new(&format!(r"struct {structure} \{{([^}}]*)\n\}}")).unwrap();
-    let field = regex::Regex::new(r"(?m)^    (?:pub )?([a-z_]+):").unwrap();
+    let field = regex::Regex::new(r"(?m)^    (?:pub(?:\([a-z]+\))? )?([a-z_]+):").unwrap();
     let mut found = Vec::new();
     for body in body.captures_iter(&text) {
         for name in field.captures_iter(&body[1]) {
@@ -174,8 +174,12 @@ fn the_schemas_know_every_key_that_the_programs_read() {
         (
             "fleet-file.schema.json",
             &[
-                ("shared/spec/src/file.rs", "(?:FleetFile|[A-Za-z]+Entry)"),
+                (
+                    "shared/spec/src/file/entries.rs",
+                    "(?:FleetFile|[A-Za-z]+Entry)",
+                ),
                 ("shared/spec/src/file/previews.rs", "PreviewEntry"),
+                ("shared/spec/src/file/removed.rs", "RemovalEntry"),
                 ("shared/spec/src/strategy/entry.rs", "[A-Za-z]+Entry"),
                 ("shared/spec/src/strategy/job.rs", "JobEntry"),
                 ("shared/spec/src/helm.rs", "HelmEntry"),
