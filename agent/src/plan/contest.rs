@@ -74,14 +74,30 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a14_after_ten_rounds_it_is_under_one_write_a_minute() {
-        let object = ObjectRef::from(ObjectNames {
+    fn object() -> ObjectRef {
+        ObjectRef::from(ObjectNames {
             group: String::new(),
             kind: "ConfigMap".to_owned(),
             namespace: "web".to_owned(),
             name: "a".to_owned(),
-        });
+        })
+    }
+
+    #[test]
+    fn a14_edits_that_are_further_apart_than_the_window_are_no_fight() {
+        for (apart, is_fight) in [(WINDOW, true), (WINDOW + Duration::from_secs(1), false)] {
+            let mut contests = Contests::default();
+            for round in 0..ROUNDS {
+                contests.corrected(&object(), "other", apart * round);
+            }
+            let held = contests.held(apart * (ROUNDS - 1));
+            assert_eq!(held.contains_key(&object()), is_fight, "{apart:?}");
+        }
+    }
+
+    #[test]
+    fn a14_after_ten_rounds_it_is_under_one_write_a_minute() {
+        let object = object();
         let mut contests = Contests::default();
         let mut writes = Vec::new();
         for second in 0..600 {
