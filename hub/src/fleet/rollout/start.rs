@@ -93,15 +93,26 @@ impl Rollout {
                 listed(&unavailable)
             ));
         }
-        let wave = world.strategy.waves.get(self.wave)?;
-        let given = world.approvals.get(&wave.name).copied().unwrap_or_default();
-        if given < wave.approvals {
-            return Some(format!(
-                "wave {} waits for approval: {given} of {}; flotilla approve {} --wave {} gives one",
-                wave.name, wave.approvals, self.environment, wave.name
-            ));
-        }
-        None
+        // Nobody stood for a wave that was passed while all of it, and all after it, were left out.
+        let begun = world.strategy.waves.get(..=self.wave)?;
+        let given = |name: &str| world.approvals.get(name).copied().unwrap_or_default();
+        let was_taken = |index: usize| {
+            let mut all = self.clusters.values();
+            all.any(|progress| progress.wave == index && progress.phase == Phase::Done)
+        };
+        let mut lacking = begun.iter().enumerate().filter(|(index, wave)| {
+            given(&wave.name) < wave.approvals && (*index == self.wave || !was_taken(*index))
+        });
+        lacking.next().map(|(_, wave)| {
+            format!(
+                "wave {} waits for approval: {} of {}; flotilla approve {} --wave {} gives one",
+                wave.name,
+                given(&wave.name),
+                wave.approvals,
+                self.environment,
+                wave.name
+            )
+        })
     }
 
     pub(super) fn offline_note(&self, world: &World<'_>, total: usize) -> String {

@@ -414,3 +414,12 @@ fn p05_p21_whatever_people_do_gates_hold_for_each_commit_and_a_repair_comes_in()
     }
     eprintln!("{runs} sequences; acts that ended what waited: {acts:?}");
 }
+
+/// Sequences that failed once: a wave of clusters that were all left out was passed, and let in behind it without
+/// its approval who came back (500556); who was done went back in the same moment (500299, 502051).
+#[test]
+fn p05_p21_what_people_did_once_holds_again() {
+    for seed in [500_556, 500_299, 502_051] {
+        seeds::each("people", seed, 1, People::live);
+    }
+}
