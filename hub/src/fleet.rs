@@ -50,8 +50,6 @@ mod trees;
 mod versions;
 
 #[cfg(test)]
-mod seeds;
-#[cfg(test)]
 mod simulation;
 #[cfg(test)]
 mod tests;

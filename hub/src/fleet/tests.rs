@@ -7,6 +7,7 @@ mod people;
 mod proof;
 mod roll;
 mod scale;
+mod seeds;
 mod taking;
 mod unchanged;
 

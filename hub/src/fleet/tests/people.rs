@@ -11,8 +11,8 @@ use std::collections::BTreeSet;
 use flotilla_shared::id::ApplicationName;
 
 use super::super::rollout::{Phase, State};
-use super::super::seeds;
 use super::roll::{World, approve, of_second, pin};
+use super::seeds;
 use super::*;
 
 use texts::Declared;
