@@ -88,20 +88,9 @@ impl IdentityFiles {
                 agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             })
             .await;
-        match response {
-            Ok(response) => Ok(response.into_inner()),
-            Err(status)
-                if matches!(
-                    status.code(),
-                    tonic::Code::Unavailable | tonic::Code::ResourceExhausted
-                ) =>
-            {
-                let address = hub.to_owned();
-                let cause = status.message().to_owned();
-                Err(Error::Dial(DialError::Connect { address, cause }))
-            }
-            Err(status) => Err(Error::Refused(status.message().to_owned())),
-        }
+        response
+            .map(tonic::Response::into_inner)
+            .map_err(|status| not_enrolled(hub, &status))
     }
 
     /// Gets a new certificate over a connection made with the old one.
@@ -192,5 +181,38 @@ impl IdentityFiles {
             &response.endorsements,
         )?;
         self.load()
+    }
+}
+
+/// Why a call brought no certificate: the hub said no, or it could not say anything.
+fn not_enrolled(hub: &str, status: &tonic::Status) -> Error {
+    // What has a cause came from the connection, such as that of a hub which ends meanwhile.
+    let was_cut = std::error::Error::source(status).is_some();
+    let says_later = matches!(
+        status.code(),
+        tonic::Code::Unavailable | tonic::Code::ResourceExhausted
+    );
+    if was_cut || says_later {
+        let address = hub.to_owned();
+        let cause = status.message().to_owned();
+        return Error::Dial(DialError::Connect { address, cause });
+    }
+    Error::Refused(status.message().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_is_cut_is_no_refusal() {
+        let cut = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        let cut = tonic::Status::from_error(Box::new(cut));
+        for later in [cut, tonic::Status::unavailable("stopping")] {
+            let error = not_enrolled("hub:8443", &later);
+            assert!(matches!(error, Error::Dial(_)), "{later:?}");
+        }
+        let said = tonic::Status::permission_denied("the token is spent");
+        assert!(matches!(not_enrolled("hub:8443", &said), Error::Refused(_)));
     }
 }
