@@ -8,9 +8,7 @@ async fn p06_p09_git_and_hub_away_delete_nothing_and_drift_is_still_corrected() 
     let first = world.head();
     world.current("web", &first).await;
     world.git.set_down(true);
-    let hub = world.hub.take().unwrap();
-    let address = hub.address.to_string();
-    hub.shutdown().await;
+    let address = world.stop_hub().await;
 
     let path = "/api/v1/namespaces/web/configmaps/config";
     send(
@@ -33,10 +31,7 @@ async fn p06_p09_git_and_hub_away_delete_nothing_and_drift_is_still_corrected() 
         .unwrap();
     let commit = world.repository.push("while away", &["dev"]).unwrap();
     world.git.set_down(false);
-    let config = World::hub_config(world.directory.path(), &address);
-    world.hub = Some(hub::start(config).await.unwrap());
-    let context = world.path("hub/operator/admin.yaml");
-    world.operator = Operator::connect(&context, &address).await.unwrap();
+    world.start_hub_again(&address).await;
     world.current("web", &commit).await;
     assert_eq!(
         world.deletes(),

@@ -1,6 +1,8 @@
 //! A Job of the commit itself as a gate: from the fleet file, over the agent's own policy and its API server,
 //! to the rollout that waits for it.
 
+use flotilla_shared::digest::Digest;
+
 use crate::*;
 
 const UNGATED: &str = "- {name: dev, branch: dev}";
@@ -78,7 +80,17 @@ async fn a_commit_waits_for_its_own_job_in_the_cluster() {
     world.current("web", &world.head()).await;
     let path = world.path("fleet.yaml");
     let text = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, text.replace(UNGATED, GATED)).unwrap();
+    let text = text.replace(UNGATED, GATED);
+    std::fs::write(&path, &text).unwrap();
+    // The gate is in force before there is something to hold back.
+    let digest = Digest::of(text.as_bytes()).to_string();
+    eventually("the gate is in force", LIMIT, || async {
+        let mut api = world.operator.api.clone();
+        let hub = api.get_hub(v1::GetHubRequest {}).await.ok()?;
+        (hub.into_inner().fleet_digest == digest).then_some(())
+    })
+    .await
+    .unwrap();
 
     // Nothing runs that the agent's own policy does not let run, whatever the hub asks for.
     let second = world.push_gated("two", "smoke:broken");
@@ -108,14 +120,9 @@ async fn a_commit_waits_for_its_own_job_in_the_cluster() {
     assert_eq!(world.value().await, "one");
 
     // Neither of them runs it again by beginning anew.
-    let hub = world.hub.take().unwrap();
-    let address = hub.address.to_string();
-    hub.shutdown().await;
+    let address = world.stop_hub().await;
     world.stop_agent().await;
-    let config = World::hub_config(world.directory.path(), &address);
-    world.hub = Some(hub::start(config).await.unwrap());
-    let context = world.path("hub/operator/admin.yaml");
-    world.operator = Operator::connect(&context, &address).await.unwrap();
+    world.start_hub_again(&address).await;
     world.start_agent().await;
     world.more_turns("web", 2).await;
     world

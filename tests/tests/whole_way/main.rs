@@ -147,6 +147,27 @@ impl World {
         }
     }
 
+    /// Ends the hub; where it was.
+    async fn stop_hub(&mut self) -> String {
+        let hub = self.hub.take().unwrap();
+        let address = hub.address.to_string();
+        hub.shutdown().await;
+        address
+    }
+
+    /// A hub with what the one before left, where that was; with the forges of `forges.yaml`, if there is one.
+    async fn start_hub_again(&mut self, address: &str) {
+        let text = std::fs::read_to_string(self.path("forges.yaml")).ok();
+        let config = Config {
+            forges: text
+                .map(|text| flotilla_hub::forge::config::parse("forges.yaml", &text).unwrap()),
+            ..Self::hub_config(self.directory.path(), address)
+        };
+        self.hub = Some(hub::start(config).await.unwrap());
+        let context = self.path("hub/operator/admin.yaml");
+        self.operator = Operator::connect(&context, address).await.unwrap();
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }

@@ -32,17 +32,8 @@ impl World {
 
     /// As the program does when it begins anew.
     async fn restart_hub(&mut self) {
-        let hub = self.hub.take().unwrap();
-        let address = hub.address.to_string();
-        hub.shutdown().await;
-        let text = std::fs::read_to_string(self.path("forges.yaml")).unwrap();
-        let config = Config {
-            forges: Some(flotilla_hub::forge::config::parse("forges.yaml", &text).unwrap()),
-            ..Self::hub_config(self.directory.path(), &address)
-        };
-        self.hub = Some(hub::start(config).await.unwrap());
-        let context = self.path("hub/operator/admin.yaml");
-        self.operator = Operator::connect(&context, &address).await.unwrap();
+        let address = self.stop_hub().await;
+        self.start_hub_again(&address).await;
     }
 
     async fn step(&self, name: &str, wanted: &str) -> v1::ExplainStep {

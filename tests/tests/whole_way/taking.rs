@@ -131,9 +131,7 @@ async fn a_removal_deletes_exactly_what_was_applied_also_while_the_hub_is_away()
         })
         .await;
     // The hub dies in the middle of it; the agent needs it no more.
-    let hub = world.hub.take().unwrap();
-    let address = hub.address.to_string();
-    hub.shutdown().await;
+    let address = world.stop_hub().await;
     world
         .annotate("/api/v1/namespaces/web", "flotilla.dev/prune", "confirmed")
         .await;
@@ -143,10 +141,7 @@ async fn a_removal_deletes_exactly_what_was_applied_also_while_the_hub_is_away()
     })
     .await
     .unwrap();
-    let config = World::hub_config(world.directory.path(), &address);
-    world.hub = Some(hub::start(config).await.unwrap());
-    let context = world.path("hub/operator/admin.yaml");
-    world.operator = Operator::connect(&context, &address).await.unwrap();
+    world.start_hub_again(&address).await;
     world.gone("web").await;
     let mut deletes = world.deletes();
     deletes.sort();
@@ -299,14 +294,9 @@ async fn a_suspended_cluster_applies_nothing_until_it_is_resumed() {
     .unwrap();
     // Nor is a removal carried out, nor drift corrected, and a restart of both changes nothing of it.
     world.declare(OTHER, "removed: [{application: web}]\n");
-    let hub = world.hub.take().unwrap();
-    let address = hub.address.to_string();
-    hub.shutdown().await;
+    let address = world.stop_hub().await;
     world.stop_agent().await;
-    let config = World::hub_config(world.directory.path(), &address);
-    world.hub = Some(hub::start(config).await.unwrap());
-    let context = world.path("hub/operator/admin.yaml");
-    world.operator = Operator::connect(&context, &address).await.unwrap();
+    world.start_hub_again(&address).await;
     world.start_agent().await;
     world
         .cluster_is("still suspended", |cluster| {
