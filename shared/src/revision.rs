@@ -286,6 +286,16 @@ impl FromStr for TreePath {
     }
 }
 
+/// Whether a path of a tree is a directory, or lies below it. The empty directory is the root.
+#[must_use]
+pub fn is_below(path: &str, directory: &str) -> bool {
+    directory.is_empty()
+        || path == directory
+        || path
+            .strip_prefix(directory)
+            .is_some_and(|rest| rest.starts_with('/'))
+}
+
 /// A commit on a branch of a repository.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Revision {
@@ -449,5 +459,10 @@ mod tests {
             commit,
         };
         assert_eq!(revision.to_string(), "prod@sha1:3f2a9c1");
+    }
+    #[test]
+    fn what_only_begins_like_a_directory_is_not_below_it() {
+        assert!(is_below("a/b", "a") && is_below("a", "a") && !is_below("ab", "a"));
+        assert!(is_below("a", "") && is_below("", "") && !is_below("", "a"));
     }
 }

@@ -3,7 +3,7 @@
 use flotilla_shared::assignment::{Assignment, AssignmentRef};
 use flotilla_shared::id::ClusterName;
 use flotilla_shared::reason::Reason;
-use flotilla_shared::revision::RepositoryUrl;
+use flotilla_shared::revision::{RepositoryUrl, is_below};
 use flotilla_shared::wire::{DecodedAssignment, FEATURES};
 
 use super::Policy;
@@ -95,15 +95,6 @@ pub fn admit(
         ));
     }
     Ok(())
-}
-
-/// Whether a path is a directory, or lies below it.
-pub(super) fn is_below(path: &str, directory: &str) -> bool {
-    directory.is_empty()
-        || path == directory
-        || path
-            .strip_prefix(directory)
-            .is_some_and(|rest| rest.starts_with('/'))
 }
 
 impl Policy {

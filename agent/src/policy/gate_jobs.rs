@@ -6,10 +6,9 @@ use std::collections::BTreeSet;
 use flotilla_shared::assignment::Assignment;
 use flotilla_shared::gate_job::GateJob;
 use flotilla_shared::reason::Reason;
-use flotilla_shared::revision::TreePath;
+use flotilla_shared::revision::{TreePath, is_below};
 use serde::Deserialize;
 
-use super::admit::is_below;
 use super::{Policy, Refusal};
 
 /// Which Jobs of gates may run.

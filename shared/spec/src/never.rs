@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use flotilla_shared::revision::is_below;
+
 use super::{Environment, Members, Spec};
 
 /// What can never work, each as the place in the file and what is wrong there.
@@ -81,13 +83,7 @@ fn jobs(spec: &Spec, environment: &Environment, found: &mut Vec<(String, String)
         }
         let (own, path) = (application.path.as_str(), job.path.as_str());
         let own = own.trim_end_matches('/').trim_start_matches("./");
-        let is_inside = own.is_empty()
-            || own == "."
-            || path == own
-            || path
-                .strip_prefix(own)
-                .is_some_and(|rest| rest.starts_with('/'));
-        if is_inside {
+        if own == "." || is_below(path, own) {
             found.push((
                 place,
                 format!(

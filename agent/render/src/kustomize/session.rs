@@ -8,8 +8,9 @@ use std::rc::Rc;
 
 use flotilla_helm::chart::Chart;
 use flotilla_shared::reason::Reason;
+use flotilla_shared::revision::is_below;
 
-use self::reference::{clean, display, is_below, is_remote};
+use self::reference::{clean, display, is_remote};
 use super::budget::Budget;
 use super::failure::{Failure, Outcome};
 use super::parse::{self, Document};
