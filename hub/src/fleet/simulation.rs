@@ -28,6 +28,7 @@ use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
 use super::rollout::{Phase, Progress, Rollout, State};
+use super::tests::seeds;
 use super::*;
 use crate::spec;
 
@@ -224,58 +225,32 @@ impl Simulation {
     }
 }
 
-fn seed(name: &str) -> u64 {
-    let seed = std::env::var("FLOTILLA_SEED")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or_else(|| rand::rng().random());
-    eprintln!("{name}: FLOTILLA_SEED={seed}");
-    seed
-}
-
-fn number(variable: &str, default: u64) -> u64 {
-    std::env::var(variable)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(default)
-}
-
 /// Hub, agents, store and network as a whole, faults and then calm. `FLOTILLA_RUNS` sets how many.
 #[test]
 fn i07_whole_fleets_converge_after_any_faults_and_keep_i01_to_i04() {
-    let seed = seed("whole");
-    let runs = number("FLOTILLA_RUNS", 200);
-    let (mut passed, mut restored, mut held) = (0, 0, 0);
-    for run in 0..runs {
-        let result = std::panic::catch_unwind(|| {
-            let mut simulation = Simulation::new(seed.wrapping_add(run), 10);
-            for step in 0..400 {
-                match step {
-                    120 => simulation.back_up(),
-                    240 if run % 2 == 0 => simulation.put_back(),
-                    _ => {}
-                }
-                simulation.happen();
-                simulation.check();
+    let runs = seeds::number("FLOTILLA_RUNS").unwrap_or(200);
+    let all = seeds::each("whole", seeds::first(), runs, |seed| {
+        let mut simulation = Simulation::new(seed, 10);
+        for step in 0..400 {
+            match step {
+                120 => simulation.back_up(),
+                240 if seed % 2 == 0 => simulation.put_back(),
+                _ => {}
             }
+            simulation.happen();
+            simulation.check();
+        }
+        simulation.converge();
+        // The next commit finds everything in place, and changes little.
+        if seed % 4 == 0 {
             simulation.converge();
-            // The next commit finds everything in place, and changes little.
-            if run % 4 == 0 {
-                simulation.converge();
-            }
-            let backups = &simulation.backups;
-            (simulation.passed.len(), backups.restored, backups.held)
-        });
-        assert!(
-            result.is_ok(),
-            "FLOTILLA_SEED={} fails",
-            seed.wrapping_add(run)
-        );
-        let result = result.unwrap_or_default();
-        passed += result.0;
-        restored += result.1;
-        held += result.2;
-    }
+        }
+        let backups = &simulation.backups;
+        (simulation.passed.len(), backups.restored, backups.held)
+    });
+    let passed: usize = all.iter().map(|one| one.0).sum();
+    let restored: usize = all.iter().map(|one| one.1).sum();
+    let held: usize = all.iter().map(|one| one.2).sum();
     eprintln!("{restored} backups were put back, {held} times a cluster stayed where it was");
     assert!(runs < 50 || restored > 20);
     // A rare thing: about one restore in fifty, too few to count on in a short run.
@@ -287,19 +262,12 @@ fn i07_whole_fleets_converge_after_any_faults_and_keep_i01_to_i04() {
 /// Short sequences, many of them, on a small fleet. `FLOTILLA_SEQUENCES` sets how many.
 #[test]
 fn p21_many_short_sequences_keep_i01_to_i04() {
-    let seed = seed("sequences");
-    for run in 0..number("FLOTILLA_SEQUENCES", 2_000) {
-        let result = std::panic::catch_unwind(|| {
-            let mut simulation = Simulation::new(seed.wrapping_add(run), 5);
-            for _ in 0..25 {
-                simulation.happen();
-            }
-            simulation.check();
-        });
-        assert!(
-            result.is_ok(),
-            "FLOTILLA_SEED={} fails",
-            seed.wrapping_add(run)
-        );
-    }
+    let runs = seeds::number("FLOTILLA_SEQUENCES").unwrap_or(2_000);
+    seeds::each("sequences", seeds::first(), runs, |seed| {
+        let mut simulation = Simulation::new(seed, 5);
+        for _ in 0..25 {
+            simulation.happen();
+        }
+        simulation.check();
+    });
 }

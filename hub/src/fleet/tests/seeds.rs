@@ -6,13 +6,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 /// A number that the environment gives.
-pub(super) fn number(variable: &str) -> Option<u64> {
+pub(in crate::fleet) fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
+}
+
+/// The first seed: that which the environment gives, or any.
+pub(in crate::fleet) fn first() -> u64 {
+    number("FLOTILLA_SEED").unwrap_or_else(rand::random)
 }
 
 /// Runs a sequence for each seed from `first` on, and fails with the name of every seed that fails. The order of
 /// what comes of them is any.
-pub(super) fn each<T: Send>(
+pub(in crate::fleet) fn each<T: Send>(
     name: &str,
     first: u64,
     runs: u64,

@@ -1,6 +1,7 @@
 //! Random sequences, after each of which the laws hold.
 
 use super::*;
+use crate::fleet::tests::seeds;
 
 /// Random worlds against the pure core, very many of them: nothing runs ahead of its wave, nothing
 /// offline, pinned or suspended is started, budgets hold, and a rollout that is over stays as it is.
@@ -9,12 +10,7 @@ use super::*;
 fn i07_random_sequences_keep_the_laws_of_a_rollout() {
     use rand::seq::IndexedRandom as _;
     use rand::{Rng as _, SeedableRng as _};
-    let number = |name: &str| {
-        std::env::var(name)
-            .ok()
-            .and_then(|text| text.parse::<u64>().ok())
-    };
-    let seed = number("FLOTILLA_SEED").unwrap_or_else(|| rand::rng().random());
+    let seed = seeds::first();
     eprintln!("FLOTILLA_SEED={seed}");
     let bench = Bench::new(
         "{waves: [{name: canary, selector: tier=canary}, {name: half, share: '40%'}], maxConcurrent: 2, \
@@ -24,7 +20,7 @@ fn i07_random_sequences_keep_the_laws_of_a_rollout() {
     );
     let names: Vec<ClusterName> = bench.seen.keys().cloned().collect();
     let mut ends = BTreeMap::<State, u64>::new();
-    for run in 0..number("FLOTILLA_SEQUENCES").unwrap_or(10_000) {
+    for run in 0..seeds::number("FLOTILLA_SEQUENCES").unwrap_or(10_000) {
         let run_seed = seed.wrapping_add(run);
         let mut rng = rand::rngs::StdRng::seed_from_u64(run_seed);
         let mut rollout = bench.rollout.clone();
