@@ -30,6 +30,8 @@ mod fixture;
 mod plan;
 #[path = "cli/promote.rs"]
 mod promote;
+#[path = "cli/real_git.rs"]
+mod real_git;
 #[path = "cli/removal.rs"]
 mod removal;
 #[path = "cli/rendering.rs"]

@@ -7,7 +7,7 @@ mod people;
 mod proof;
 mod roll;
 mod scale;
-mod seeds;
+pub(super) mod seeds;
 mod taking;
 mod unchanged;
 
@@ -158,4 +158,20 @@ fn current(assigned: &DecodedAssignment) -> Report {
         applications: applications.collect(),
         ..Report::default()
     }
+}
+
+/// The clusters as a store has them.
+fn stored_clusters(fleet: &Fleet) -> Vec<StoredCluster> {
+    let all = fleet.clusters().iter();
+    all.map(|(name, cluster)| StoredCluster {
+        name: name.clone(),
+        record: ClusterRecord::clone(&cluster.record),
+        assignment: cluster
+            .assigned
+            .clone()
+            .map(|decoded| StoredAssignment { decoded }),
+        report: cluster.report.clone(),
+        current_since: cluster.current_since,
+    })
+    .collect()
 }

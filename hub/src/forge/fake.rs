@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -10,6 +11,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::config::{self, Forges};
+use super::send::Sender;
+use crate::metrics::Metrics;
 
 /// What was asked: `METHOD /path`, and the body.
 pub(super) type Asked = (String, Value);
@@ -74,6 +77,30 @@ impl Fake {
     pub(super) fn asked(&self) -> Vec<Asked> {
         std::mem::take(&mut self.asked.lock())
     }
+}
+
+/// What a forge that is unwell answers: status, further headers, body. With `limited` to who asked too often; of
+/// status 0 it takes the question and says nothing.
+pub(super) fn unwell(limited: &str) -> [(u16, &str, &str); 11] {
+    [
+        (401, "", "{}"),
+        (403, "", "{}"),
+        (403, limited, "{}"),
+        (404, "", "{}"),
+        (409, "", "{}"),
+        (422, "", "{}"),
+        (500, "", "<html>oops</html>"),
+        (200, "", "<html>login</html>"),
+        (200, "", "7"),
+        (302, "location: http://evil.example\r\n", ""),
+        (0, "", ""),
+    ]
+}
+
+/// Who waits as long as always for such an answer, and not long for one that never comes.
+pub(super) fn waits_for(status: u16) -> Arc<Sender> {
+    let patience = Duration::from_millis(if status == 0 { 200 } else { 15_000 });
+    Arc::new(Sender::within(patience, Metrics::new()).unwrap())
 }
 
 async fn serve(

@@ -1,26 +1,18 @@
 //! Promotions in a real repository, with the real `git`.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 
 use flotilla_proto::v1;
 use parking_lot::Mutex;
 
 use crate::fixture;
+use crate::real_git;
 use crate::service::{Fake, Hub, stderr, stdout};
 
 fn git(directory: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("git")
-        .arg("-C")
-        .arg(directory)
-        .args(["-c", "user.name=t", "-c", "user.email=t@example.org"])
-        .args(arguments)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "git {arguments:?}: {said}");
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    let identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"];
+    real_git::git(directory, &[&identity[..], arguments].concat())
 }
 
 /// A bare repository whose prod is one commit behind dev.

@@ -1,8 +1,9 @@
 //! Removals that are pushed: a real repository, the real `git`, and a clone that stays as it is.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::PathBuf;
+use std::process::Output;
 
+use crate::real_git::git;
 use crate::service::{Fake, Hub, stderr, stdout};
 
 const FLEET: &str = "# Ours.
@@ -18,18 +19,6 @@ applications:
   path: apps/guestbook
 - {name: other, repository: fleet, path: apps/other}
 ";
-
-fn git(directory: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("git")
-        .arg("-C")
-        .arg(directory)
-        .args(arguments)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "git {arguments:?}: {said}");
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
-}
 
 /// A bare repository with a fleet file, and a clone of it in which somebody is at work.
 struct World {

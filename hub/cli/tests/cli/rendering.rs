@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use crate::real_git;
+
 fn run(directory: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_flotilla"))
         .arg("render")
@@ -114,13 +116,7 @@ fn git(root: &Path, arguments: &[&str]) {
         "-c",
         "commit.gpgSign=false",
     ];
-    let git = Command::new("git")
-        .args(identity)
-        .args(arguments)
-        .current_dir(root)
-        .output()
-        .unwrap();
-    assert!(git.status.success(), "{arguments:?}: {git:?}");
+    real_git::git(root, &[&identity[..], arguments].concat());
 }
 
 fn diff(root: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {

@@ -373,16 +373,6 @@ fn a_hub_that_begins_anew_forgets_no_result_and_asks_for_what_is_open() {
             bench.says("p2", &job, GateJobState::Failed);
         }
         let old = std::mem::replace(&mut bench.fleet, Fleet::new(Epoch(1)));
-        let stored = |name: &ClusterName, cluster: &Cluster| StoredCluster {
-            name: name.clone(),
-            record: ClusterRecord::clone(&cluster.record),
-            assignment: cluster
-                .assigned
-                .clone()
-                .map(|decoded| StoredAssignment { decoded }),
-            report: cluster.report.clone(),
-            current_since: None,
-        };
         let text =
             serde_json::to_string(&old.environments()[&"prod".parse::<EnvironmentName>().unwrap()]);
         let state: EnvironmentState = serde_json::from_str(&text.unwrap()).unwrap();
@@ -390,11 +380,7 @@ fn a_hub_that_begins_anew_forgets_no_result_and_asks_for_what_is_open() {
         bench.said.clear();
         bench.step(Event::Restored {
             heads: old.heads().clone().into_iter().collect(),
-            clusters: old
-                .clusters()
-                .iter()
-                .map(|(name, one)| stored(name, one))
-                .collect(),
+            clusters: stored_clusters(&old),
             environments: vec![("prod".parse().unwrap(), state)],
             rollouts: old.rollouts().values().cloned().collect(),
             retired: Vec::new(),

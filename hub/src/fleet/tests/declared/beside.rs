@@ -158,23 +158,9 @@ fn an_older_store_adopts_what_is_declared() {
     rollout.target.remove(fleet_file);
     rollout.from.remove(fleet_file);
     let heads = world.fleet.heads().clone();
-    let clusters = world
-        .fleet
-        .clusters()
-        .iter()
-        .map(|(name, cluster)| StoredCluster {
-            name: name.clone(),
-            record: ClusterRecord::clone(&cluster.record),
-            assignment: cluster
-                .assigned
-                .clone()
-                .map(|decoded| StoredAssignment { decoded }),
-            report: cluster.report.clone(),
-            current_since: cluster.current_since,
-        });
     let restored = Event::Restored {
         heads: heads.into_iter().collect(),
-        clusters: clusters.collect(),
+        clusters: stored_clusters(&world.fleet),
         environments: vec![(prod, state)],
         rollouts: vec![rollout],
         retired: Vec::new(),

@@ -1,6 +1,7 @@
 //! What stands in the pull request's own text.
 
 use super::*;
+use crate::forge::fake::{unwell, waits_for};
 
 impl World {
     /// One look, and what was written into the pull request.
@@ -129,24 +130,9 @@ async fn a_gate_and_a_merge_that_is_refused_are_told_in_the_text() {
 #[tokio::test]
 async fn a_forge_that_takes_no_words_holds_up_no_promotion() {
     let limited = "x-ratelimit-remaining: 0\r\nretry-after: 1\r\n";
-    for (status, headers, body) in [
-        (401, "", "{}"),
-        (403, "", "{}"),
-        (403, limited, "{}"),
-        (404, "", "{}"),
-        (409, "", "{}"),
-        (422, "", "{}"),
-        (500, "", "<html>oops</html>"),
-        (200, "", "<html>login</html>"),
-        (200, "", "7"),
-        (302, "location: http://evil.example\r\n", ""),
-        // It takes the question and says nothing.
-        (0, "", ""),
-    ] {
+    for (status, headers, body) in unwell(limited) {
         let mut world = World::new().await;
-        let timeout = Duration::from_millis(if status == 0 { 200 } else { 15_000 });
-        let sender = Sender::within(timeout, Metrics::new()).unwrap();
-        world.taking.sender = Arc::new(sender);
+        world.taking.sender = waits_for(status);
         let reviews = format!("GET {REPO}/pulls/7/reviews");
         world.forge.set(&reviews, 200, &json!([]));
         world
@@ -176,24 +162,9 @@ async fn a_text_that_cannot_be_read_anew_is_left_alone() {
     let pause = Action::Pause(names().0);
     let paused = world.taking.handle.act(pause, "eve", "lunch").await;
     paused.unwrap().unwrap();
-    for (status, headers, body) in [
-        (401, "", "{}"),
-        (403, "", "{}"),
-        (403, limited, "{}"),
-        (404, "", "{}"),
-        (409, "", "{}"),
-        (422, "", "{}"),
-        (500, "", "<html>oops</html>"),
-        (200, "", "<html>login</html>"),
-        (200, "", "7"),
-        (302, "location: http://evil.example\r\n", ""),
-        // It takes the question and says nothing.
-        (0, "", ""),
-    ] {
+    for (status, headers, body) in unwell(limited) {
         world.memory = Memory::default();
-        let timeout = Duration::from_millis(if status == 0 { 200 } else { 15_000 });
-        let sender = Sender::within(timeout, Metrics::new()).unwrap();
-        world.taking.sender = Arc::new(sender);
+        world.taking.sender = waits_for(status);
         world
             .forge
             .put(&format!("GET {REPO}/pulls/7"), status, headers, body);

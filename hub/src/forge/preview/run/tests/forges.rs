@@ -1,6 +1,7 @@
 //! Previews on forges that have other ways than GitHub, and of pull requests from forks.
 
 use super::*;
+use crate::forge::fake::{unwell, waits_for};
 
 const CLOUD: &str = "/repositories/acme/fleet";
 
@@ -231,27 +232,13 @@ async fn bitbucket_cloud_that_is_unwell_is_left_alone_for_a_while() {
     let mut world = World::on("bitbucket.org", "role: write").await;
     let mut spent = false;
     for (call, is_list) in calls {
-        for (status, headers, body) in [
-            (401, "", "{}"),
-            (403, "", "{}"),
-            (403, limited, "{}"),
-            (404, "", "{}"),
-            (409, "", "{}"),
-            (422, "", "{}"),
-            (429, "", "{}"),
-            (500, "", "<html>oops</html>"),
-            (200, "", "<html>login</html>"),
-            (200, "", "7"),
-            (302, "location: http://evil.example\r\n", ""),
-            // It takes the question and says nothing.
-            (0, "", ""),
-        ] {
+        let too_often = (429, "", "{}");
+        for (status, headers, body) in unwell(limited).into_iter().chain([too_often]) {
             world.memory = Memory::default();
             let is_limit = status == 429 || !headers.is_empty() && status == 403;
             // Who was asked to wait waits, and only who asks in vain is in a hurry.
             if spent || status == 0 {
-                let wait = std::time::Duration::from_millis(if status == 0 { 200 } else { 15_000 });
-                world.previewing.sender = Arc::new(Sender::within(wait, Metrics::new()).unwrap());
+                world.previewing.sender = waits_for(status);
             }
             spent = status == 0 || is_limit;
             world.cloud("a", "acme/fleet", "write");
