@@ -296,9 +296,13 @@ impl Rollout {
     /// The wave that wants a person's word now; none: none does.
     #[must_use]
     pub fn wants_approval(&self) -> Option<&Wave> {
-        let present = self.waves.get(self.wave)?;
+        let (present, passed) = self.waves.get(..=self.wave)?.split_last()?;
         let runs = matches!(self.state.as_str(), "running" | "soaking");
-        (runs && present.wants_approval()).then_some(present)
+        // Who comes back behind a wave that was passed by nobody waits for its approval.
+        let waits = self.waves.iter().any(|wave| wave.waiting > 0);
+        let passed = passed.iter().filter(|wave| waits && wave.done == 0);
+        let mut asking = passed.chain([present]);
+        asking.find(|wave| runs && wave.wants_approval())
     }
 
     /// Whether people's word on its commits is among what it waits for.
@@ -337,6 +341,31 @@ mod tests {
 
     fn wants(wire: v1::WaveStatus) -> bool {
         Rollout::from(&wave(wire)).wants_approval().is_some()
+    }
+
+    #[test]
+    fn a_wave_that_nobody_was_in_is_asked_for_while_somebody_waits_behind_it() {
+        let mut wire = wave(v1::WaveStatus {
+            suspended: 1,
+            ..v1::WaveStatus::default()
+        });
+        wire.waves.push(v1::WaveStatus {
+            name: "rest".to_owned(),
+            waiting: 1,
+            ..v1::WaveStatus::default()
+        });
+        wire.wave = 1;
+        let asked = |wire: &v1::RolloutStatus| {
+            let rollout = Rollout::from(wire);
+            rollout.wants_approval().map(|wave| wave.name.clone())
+        };
+        assert_eq!(asked(&wire).as_deref(), Some("all"));
+        let mut taken = wire.clone();
+        taken.waves[0].done = 1;
+        taken.waves[0].unchanged = 1;
+        assert_eq!(asked(&taken), None, "it was passed by who is in it");
+        wire.waves[1].waiting = 0;
+        assert_eq!(asked(&wire), None, "nobody waits for it");
     }
 
     #[test]
