@@ -128,6 +128,14 @@ fn ours(program: &str, root: &Path) -> (Duration, Output) {
     (start.elapsed(), output)
 }
 
+fn has_kubectl() -> bool {
+    Command::new("kubectl")
+        .args(["version", "--client"])
+        .stdout(Stdio::null())
+        .status()
+        .is_ok()
+}
+
 fn kustomize(root: &Path) -> Duration {
     let start = Instant::now();
     for number in 0..APPLICATIONS {
@@ -181,12 +189,7 @@ fn main() {
             slowest.as_secs_f64(),
             String::from_utf8_lossy(&output.stdout).lines().count()
         );
-        let has_kubectl = Command::new("kubectl")
-            .args(["version", "--client"])
-            .stdout(Stdio::null())
-            .status()
-            .is_ok();
-        if changed == APPLICATIONS && has_kubectl {
+        if changed == APPLICATIONS && has_kubectl() {
             // Both sides cost the same; one of them is run.
             let theirs = kustomize(root) * 2;
             println!(

@@ -40,9 +40,7 @@ impl Fleet {
         let id = rollout.id.clone();
         if jobs_failed {
             let target = rollout.target.clone();
-            let versions = &mut self.versions;
-            self.environments
-                .decide(name, versions, effects, |state| state.retry_jobs(&target));
+            self.decide(name, effects, |state| state.retry_jobs(&target));
         }
         // What spoke against it is asked once more.
         self.rollouts.ask_again(name);
