@@ -28,6 +28,8 @@ pub struct Installation {
     pub serving: Serving,
     binaries: PathBuf,
     address: String,
+    /// What every process that is started from now on takes for the time.
+    clock: Vec<(&'static str, String)>,
 }
 
 impl Installation {
@@ -75,6 +77,7 @@ impl Installation {
             cluster,
             serving,
             address,
+            clock: Vec::new(),
         };
         let init = installation
             .spawn("flotilla-hub", &["init", "--data-dir", "hub"])?
@@ -88,6 +91,32 @@ impl Installation {
     #[must_use]
     pub fn root(&self) -> &Path {
         self.directory.path()
+    }
+
+    /// Processes that are started from now on live so much later, such as `7d`, by the library of faketime's
+    /// `program`.
+    ///
+    /// # Errors
+    /// When the library is not where the program says.
+    pub async fn live_later(&mut self, program: &Path, by: &str) -> anyhow::Result<()> {
+        let output = Command::new(program)
+            .args([&format!("+{by}"), "sh", "-c", "echo $LD_PRELOAD"])
+            .output()
+            .await?;
+        let library = String::from_utf8(output.stdout)?.trim().to_owned();
+        anyhow::ensure!(!library.is_empty(), "faketime preloads nothing");
+        self.clock = vec![
+            ("LD_PRELOAD", library),
+            ("FAKETIME", format!("+{by}")),
+            // How long something takes is no other than before.
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+        ];
+        Ok(())
+    }
+
+    fn clock(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let clock = self.clock.iter();
+        clock.map(|(name, value)| (*name, value.as_str()))
     }
 
     fn spawn(&self, program: &str, arguments: &[&str]) -> anyhow::Result<Child> {
@@ -106,6 +135,7 @@ impl Installation {
             .open(self.root().join(format!("{program}.log")))?;
         Command::new(self.binaries.join(program))
             .args(arguments)
+            .envs(self.clock())
             .envs(variables.iter().copied())
             .current_dir(self.root())
             .stdout(Stdio::null())
@@ -154,6 +184,7 @@ impl Installation {
             .arg("--context-file")
             .arg(&context)
             .args(arguments)
+            .envs(self.clock())
             .env("FLOTILLA_LOG", "trace")
             .current_dir(self.root())
             .output()

@@ -8,7 +8,7 @@
 )]
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use flotilla_hub::app::{self, Config, Running};
@@ -49,6 +49,11 @@ struct World {
 
 impl World {
     async fn new() -> Option<Self> {
+        Self::with("  strategy: {waves: [{name: half, share: '50%'}], soak: 1s}\n").await
+    }
+
+    /// With such lines of the environment.
+    async fn with(environment: &str) -> Option<Self> {
         tls::install_provider();
         let database = Postgres::start().unwrap()?;
         let directory = tempfile::tempdir().unwrap();
@@ -60,7 +65,7 @@ impl World {
         let git = GitServer::start(&served, "127.0.0.1:0").await.unwrap();
         let fleet = format!(
             "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nrepositories:\n- {{name: fleet, url: '{}'}}\n\
-             environments:\n- name: prod\n  branch: prod\n  strategy: {{waves: [{{name: half, share: '50%'}}], soak: 1s}}\n\
+             environments:\n- name: prod\n  branch: prod\n{environment}\
              applications:\n- {{name: web, repository: fleet, path: apps}}\n",
             git.url("fleet.git")
         );
@@ -80,6 +85,10 @@ impl World {
 
     /// With pages for people of an issuer.
     async fn replica_with(&self, issuer: Option<&Issuer>) -> Running {
+        self.replica_on("127.0.0.1:0", issuer).await
+    }
+
+    async fn replica_on(&self, address: &str, issuer: Option<&Issuer>) -> Running {
         let oidc = issuer.map(|issuer| {
             let path = self.directory.path().join("oidc.yaml");
             let grants = "grants: [{group: sre, role: admin}]";
@@ -97,7 +106,7 @@ impl World {
             oidc,
             data_dir: self.directory.path().to_owned(),
             fleet: self.directory.path().join("fleet.yaml"),
-            listen: "127.0.0.1:0".to_owned(),
+            listen: address.to_owned(),
             poll_interval: Some(Duration::from_millis(300)),
             store_url: Some(self.database.url()),
             ..Config::default()
@@ -206,6 +215,70 @@ async fn h15_agents_on_any_replica_are_served_and_a_dead_decider_is_followed_wit
     assert!(seen.connected.load(Ordering::Relaxed) > 0);
     let _ = stop.send(true);
     second.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h15_replicas_restarted_in_turn_under_changes_leave_nobody_without_news() {
+    let Some(world) = World::with("").await else {
+        return;
+    };
+    let (agents, between) = flotilla_needs::size((20, 10), (500, 150));
+    world.seed(agents).await;
+    let mut replicas = vec![world.replica().await, world.replica().await];
+    let addresses: Vec<String> = replicas.iter().map(|hub| hub.address.to_string()).collect();
+    let hubs = Arc::new(addresses.clone());
+    let seen = Arc::new(Seen::default());
+    let (stop, stopped) = watch::channel(false);
+    for index in 0..agents {
+        let name = format!("c{index}").parse().unwrap();
+        let mut own = (*hubs).clone();
+        own.rotate_left(index % 2);
+        let agent = Agent::new(&world.enrolled, &name, &Arc::new(own), Duration::ZERO).unwrap();
+        tokio::spawn(agent.run(Arc::clone(&seen), stopped.clone()));
+    }
+    let all = || async { (seen.delivered.lock().len() == agents).then_some(()) };
+    eventually("all are served", LIMIT, all).await.unwrap();
+    // Ten commits each second, and how long any agent goes without one.
+    let made = AtomicUsize::new(0);
+    let changes = async {
+        let mut beat = tokio::time::interval(Duration::from_millis(100));
+        let mut longest = Duration::ZERO;
+        while !*stopped.borrow() {
+            beat.tick().await;
+            let change = made.fetch_add(1, Ordering::Relaxed);
+            let text = format!("# {change}\n");
+            world.repository.write("apps/a.yaml", &text).unwrap();
+            world.repository.push("change", &["prod"]).unwrap();
+            let delivered = seen.delivered.lock();
+            let gaps = delivered.values().map(tokio::time::Instant::elapsed);
+            longest = longest.max(gaps.max().unwrap_or_default());
+        }
+        longest
+    };
+    let some_changes = async || {
+        let until = made.load(Ordering::Relaxed) + between;
+        let reached = || async { (made.load(Ordering::Relaxed) >= until).then_some(()) };
+        eventually("commits come", LIMIT, reached).await.unwrap();
+    };
+    let restarts = async {
+        for address in &addresses {
+            some_changes().await;
+            replicas.remove(0).shutdown().await;
+            replicas.push(world.replica_on(address, None).await);
+        }
+        some_changes().await;
+        let _ = stop.send(true);
+    };
+    let (longest, ()) = tokio::join!(changes, restarts);
+    eprintln!("longest time without an assignment: {longest:?}, {agents} agents");
+    assert!(longest < Duration::from_secs(30), "{longest:?}");
+    let mut api = world.api(&replicas[1]).await;
+    let request = v1::VerifyAuditRequest {};
+    let verified = api.verify_audit(request).await.unwrap().into_inner();
+    assert_eq!(verified.broken, "", "I2");
+    for hub in replicas {
+        hub.shutdown().await;
+    }
 }
 
 /// Opens a page until it is one: a replica may not know yet who decides, or the issuer.

@@ -133,6 +133,7 @@ mod embedded_only {
     scenarios! {
         a06_what_passes_is_tried_again_and_takes_effect_once,
         a06_a_server_that_asks_to_wait_is_waited_for,
+        a07_a_server_that_dies_at_any_request_of_a_pass_is_gone_on_with,
         a18_a_watch_from_a_forgotten_version_looks_at_the_whole,
         a19_a_restored_etcd_is_compared_anew_and_nothing_is_deleted,
         a20_rotated_roots_of_the_api_server_are_taken_up_without_a_restart,

@@ -176,3 +176,45 @@ async fn e10_an_ended_certificate_stops_no_reconciling_and_the_next_is_taken_by_
     is(&operator, v1::Connection::Online).await;
     assert_eq!(installation.deleted(), Vec::<String>::new());
 }
+
+/// Minutes, hours or days without a hub, in a world whose clock says so: what runs stays, drift is undone,
+/// and who comes back while its certificate holds is served as if nothing had been. Whose certificate has
+/// ended waits for a person, who is told so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p09_e10_a_hub_away_for_a_minute_an_hour_or_a_week_takes_nothing_away() {
+    let Some(faketime) = flotilla_needs::program("faketime", None, &["faketime"]) else {
+        return;
+    };
+    let mut world = Installation::new(&[(
+        "app/config.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: default}\ndata: {value: '1'}\n",
+    )])
+    .await
+    .unwrap();
+    let mut hub = world.hub().unwrap();
+    let mut operator = world.operator().await.unwrap();
+    world.invite(&mut operator).await.unwrap();
+    let mut agent = world.agent("agent", &[]).unwrap();
+    is(&operator, v1::Connection::Online).await;
+    is_as_in_git(&world).await;
+    for (away, returns) in [("1m", true), ("1h", true), ("7d", false)] {
+        hub.kill().await.unwrap();
+        agent.kill().await.unwrap();
+        world.live_later(&faketime, away).await.unwrap();
+        agent = world.agent("agent", &[]).unwrap();
+        for value in ["2", "3"] {
+            let edit = format!(r#"{{"data":{{"value":"{value}"}}}}"#);
+            ask(&world, "PATCH", &edit).await.unwrap();
+            is_as_in_git(&world).await;
+        }
+        hub = world.hub().unwrap();
+        let wanted = if returns { "Online" } else { "Offline" };
+        let told = eventually("the hub says how the cluster is", LIMIT, || async {
+            let (code, text) = world.cli(&["get", "clusters"]).await.ok()?;
+            (code != 2 && text.contains(wanted)).then_some(text)
+        })
+        .await;
+        told.unwrap_or_else(|error| panic!("{away}: {error}"));
+    }
+    assert_eq!(world.deleted(), Vec::<String>::new());
+}

@@ -146,7 +146,7 @@ async fn n07_many_restarts_in_a_row_leave_nothing_behind() {
         files(&world),
     );
     let writes = world.cluster.audit().len();
-    for round in 0..15 {
+    for round in 0..flotilla_needs::size(15, 1000) {
         agent.kill().await.unwrap();
         agent = world.agent("agent", &[]).unwrap();
         if round % 5 == 4 {

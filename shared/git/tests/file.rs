@@ -7,6 +7,9 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "file/budgets.rs"]
+mod budgets;
+
 use std::path::Path;
 use std::process::Command;
 
@@ -253,51 +256,6 @@ fn g17_hooks_filters_and_configuration_of_a_repository_are_only_files() {
     assert_eq!(String::from_utf8_lossy(content).trim(), stored.trim());
     assert!(content.windows(4).any(|four| four == b"$Id$"));
     assert!(!ran.exists());
-}
-
-#[test]
-fn g11_budgets_of_trees_hold() {
-    let origin = Origin::new();
-    let cache = tempfile::tempdir().unwrap();
-    for index in 0..20 {
-        std::fs::write(origin.path().join(format!("f{index}")), "x".repeat(1000)).unwrap();
-    }
-    let commit = origin.commit("big", &"y".repeat(5000));
-    let url: flotilla_shared::revision::RepositoryUrl =
-        format!("file://{}", origin.path().display())
-            .parse()
-            .unwrap();
-    let prod = "prod".parse().unwrap();
-    let open = |limits: Limits| {
-        let remote = Remote::open(
-            &cache.path().join("r"),
-            url.clone(),
-            limits,
-            Access::default(),
-        )
-        .unwrap();
-        remote.fetch(&prod, &commit).unwrap();
-        remote
-    };
-    let remote = open(Limits {
-        blob_bytes: 2000,
-        ..Limits::default()
-    });
-    let tree = remote.read_tree(&commit, |_| true).unwrap();
-    assert!(tree.iter().any(|entry| entry.blob == Blob::TooLarge(5000)));
-    for limits in [
-        Limits {
-            tree_entries: 10,
-            ..Limits::default()
-        },
-        Limits {
-            tree_bytes: 10_000,
-            ..Limits::default()
-        },
-    ] {
-        let error = open(limits).read_tree(&commit, |_| true).unwrap_err();
-        assert_eq!(error.reason(), Reason::LimitExceeded);
-    }
 }
 
 /// A tree as nobody's Git would make it; its id.

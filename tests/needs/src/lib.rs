@@ -10,13 +10,14 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 /// Tools that tests may need beyond a Rust toolchain, git and a C compiler, with where they come from.
-pub const KNOWN: [(&str, &str); 17] = [
+pub const KNOWN: [(&str, &str); 18] = [
     (
         "apiserver",
         "kube-apiserver and etcd: KUBEBUILDER_ASSETS=DIR, as setup-envtest sets it",
     ),
     ("chromedriver", "Debian's chromium-driver"),
     ("chromium", "Debian's chromium"),
+    ("faketime", "Debian's faketime"),
     ("gitea", "a Gitea or Forgejo program: FLOTILLA_GITEA=FILE"),
     ("gpg", "Debian's gnupg"),
     (
@@ -115,6 +116,17 @@ pub fn program(tool: &str, variable: Option<&str>, names: &[&str]) -> Option<Pat
         skip(tool);
     }
     found
+}
+
+/// How much of something a test takes: what CI has time for, or all that `tests/CATALOGUE.md` asks for, where
+/// `FLOTILLA_FULL` is set (`tests/benches/README.md` has the command, and what it gave).
+#[must_use]
+pub fn size<T>(usual: T, full: T) -> T {
+    if std::env::var_os("FLOTILLA_FULL").is_some() {
+        full
+    } else {
+        usual
+    }
 }
 
 /// One write, so that lines of tests in different processes do not mix.

@@ -235,9 +235,53 @@ pub(crate) async fn a20_rotated_roots_of_the_api_server_are_taken_up_without_a_r
     assert!(world.writes().is_empty());
 }
 
+/// From each request of a pass on there is no API server, as if it had been killed there: what was begun is
+/// gone on with, in order, and nothing is deleted.
+pub(crate) async fn a07_a_server_that_dies_at_any_request_of_a_pass_is_gone_on_with(
+    mut world: World<'_>,
+) {
+    let server = world.server.server().unwrap();
+    let (maps, step) = flotilla_needs::size((20, 5), (99, 1));
+    let yaml = |value: &str| {
+        let maps = (0..maps).map(|number| config_map(&format!("a{number}"), value));
+        let web = super::world::deployment("web", &format!("revisionHistoryLimit: {value}"));
+        maps.collect::<String>() + &web
+    };
+    world.synced(&yaml("1")).await;
+    let (mut died, mut cut) = (0, 0);
+    loop {
+        let yaml = yaml(&(cut + 2).to_string());
+        world.restart();
+        world.writes();
+        server.inject(fault("", "", FaultKind::Pass, cut));
+        server.inject(fault("", "", FaultKind::Cut, usize::MAX));
+        let outcome = world.try_pass(&yaml).await;
+        server.heal();
+        let through = outcome.is_some_and(|outcome| outcome.sync == SyncState::Synced);
+        world.synced(&yaml).await;
+        let writes = world.writes();
+        let of = |name: &str| writes.iter().filter(|write| write.ends_with(name)).count();
+        assert_eq!(of("/web"), 1, "{writes:?}");
+        assert_eq!(of("/a0"), 1, "{writes:?}");
+        assert_eq!(writes.len(), maps + 1, "each once: {writes:?}");
+        assert!(writes.last().unwrap().ends_with("/web"), "{writes:?}");
+        if through {
+            break;
+        }
+        died += 1;
+        cut += step;
+    }
+    // Its discovery, its lists, its records and each of its writes.
+    assert!(died * step > maps, "{died}");
+}
+
 pub(crate) async fn a21_a_slow_server_whose_pages_expire_is_read_to_the_end(mut world: World<'_>) {
     let server = world.server.server().unwrap();
-    let yaml: String = (0..600)
+    let (objects, slow, pages) = flotilla_needs::size(
+        (600, Duration::from_secs(1), 2),
+        (10_000, Duration::from_secs(5), 40),
+    );
+    let yaml: String = (0..objects)
         .map(|number| config_map(&format!("a{number}"), "1"))
         .collect();
     world.synced(&yaml).await;
@@ -246,12 +290,18 @@ pub(crate) async fn a21_a_slow_server_whose_pages_expire_is_read_to_the_end(mut 
     server.inject(fault(
         "list",
         "configmaps",
-        FaultKind::Hang(Duration::from_secs(1)),
-        2,
+        FaultKind::Hang(slow),
+        pages / 2,
     ));
     server.inject(fault("list", "configmaps", FaultKind::Status(410), 1));
+    server.inject(fault(
+        "list",
+        "configmaps",
+        FaultKind::Hang(slow),
+        pages / 2,
+    ));
     let outcome = world.synced(&yaml).await;
-    assert_eq!(outcome.objects.len(), 600);
+    assert_eq!(outcome.objects.len(), objects);
     assert_eq!(world.writes(), Vec::<String>::new());
 }
 

@@ -187,6 +187,15 @@ impl<'c> World<'c> {
     }
 
     pub(crate) async fn turn_for(&mut self, yaml: &str, intent: Intent) -> PassOutcome {
+        self.try_turn(yaml, intent).await.unwrap()
+    }
+
+    /// A pass on a server that may be away; none: it could not even be begun.
+    pub(crate) async fn try_pass(&mut self, yaml: &str) -> Option<PassOutcome> {
+        self.try_turn(yaml, Intent::Run).await.ok()
+    }
+
+    async fn try_turn(&mut self, yaml: &str, intent: Intent) -> Result<PassOutcome, String> {
         let mut tree = MemoryTree::new();
         tree.insert_file("app/all.yaml", yaml.as_bytes().to_vec())
             .unwrap();
@@ -209,12 +218,18 @@ impl<'c> World<'c> {
             intent,
             waits_for: None,
         };
-        let mut desired_state = self.agent.desired_state(&input).await.unwrap();
+        let mut desired_state = self
+            .agent
+            .desired_state(&input)
+            .await
+            .map_err(|error| format!("{error:?}"))?;
         input.claims = PassInput::fixed(Claims::of_one(&self.application, &desired_state.desired));
         let cancel = CancellationToken::new();
-        self.agent
+        let outcome = self
+            .agent
             .reconcile(&input, &mut desired_state, &mut self.memory, &cancel)
-            .await
+            .await;
+        Ok(outcome)
     }
 
     /// A pass that must end in sync and healthy.
