@@ -13,7 +13,7 @@ pub enum Role {
     None,
     /// See.
     Viewer,
-    /// Stand for commits and waves that others bring.
+    /// Approve commits and waves that others bring.
     Approver,
     /// Bring commits, and stop, resume, pin and roll back.
     Promoter,

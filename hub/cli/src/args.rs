@@ -256,7 +256,7 @@ pub(crate) enum Command {
     Pin(PinArgs),
     /// Let a pinned cluster or environment follow its rollouts again.
     Unpin(SubjectArgs),
-    /// Stand for a commit, where a gate or a wave asks for approval.
+    /// Approve a commit, where a gate or a wave asks for it.
     Approve(ApproveArgs),
     /// Show who did what to which clusters, why and with which commit.
     Audit(AuditArgs),

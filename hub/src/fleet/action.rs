@@ -68,7 +68,7 @@ pub enum Action {
         /// Whether its objects stay.
         keep_objects: bool,
     },
-    /// Stand for a commit.
+    /// Approve a commit.
     Approve {
         /// Where.
         environment: EnvironmentName,

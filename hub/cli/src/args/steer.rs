@@ -229,7 +229,7 @@ pub(crate) enum Role {
     None,
     /// See.
     Viewer,
-    /// Stand for commits and waves that others bring.
+    /// Approve commits and waves that others bring.
     Approver,
     /// Bring commits; stop, resume, pin and roll back.
     Promoter,
