@@ -17,7 +17,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flotilla_shared::id::RepositoryName;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -30,7 +29,7 @@ use crate::store::Store;
 
 use config::Forges;
 use send::Sender;
-use status::{Sent, desired, due};
+use status::{Key, Sent, Wanted, desired, due, takes};
 pub use turns::Hints;
 use turns::Turns;
 use waits::Waits;
@@ -129,8 +128,10 @@ async fn tell(
             .iter()
             .filter_map(|(name, one)| Some((name, forges.of(name, &one.url)?)))
             .collect();
-        let can_be_told = |repository: &RepositoryName| {
-            places.contains_key(repository) && !waits.holds(repository, Instant::now())
+        let can_be_told = |key: &Key, status: &Wanted| {
+            let place = places.get(&key.repository);
+            place.is_some_and(|place| takes(place.at.kind(), status))
+                && !waits.holds(&key.repository, Instant::now())
         };
         let now = Timestamp::now();
         for (key, status) in due(&known, &wanted, can_be_told, now) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flotilla_forge::{CommitStatus, State};
+use flotilla_forge::{CommitStatus, Kind, State};
 use flotilla_shared::id::{EnvironmentName, RepositoryName};
 use flotilla_shared::revision::Commit;
 use jiff::{SignedDuration, Timestamp};
@@ -34,6 +34,8 @@ pub struct Wanted {
     /// It is sent when this is another one than the last time: text alone is no news. Bounded by waves and
     /// states.
     pub change: String,
+    /// Whether it is why a pull request waits, which stands in its text, too.
+    pub of_pull: bool,
 }
 
 /// What a forge was told last.
@@ -69,7 +71,12 @@ pub fn desired(fleet: &Fleet, link: &str) -> BTreeMap<Key, Wanted> {
                     description: text,
                     link: page.clone(),
                 };
-                all.insert(key, Wanted { status, change });
+                let wanted = Wanted {
+                    status,
+                    change,
+                    of_pull: false,
+                };
+                all.insert(key, wanted);
             };
         let Some(rollout) = fleet.rollouts().get(name) else {
             continue;
@@ -141,7 +148,11 @@ fn waiting_to_be_taken(fleet: &Fleet, link: &str, all: &mut BTreeMap<Key, Wanted
                 link: page(link, &environment.name),
             };
             let change = format!("merge/{}", merging.word);
-            all.entry(key).or_insert(Wanted { status, change });
+            all.entry(key).or_insert(Wanted {
+                status,
+                change,
+                of_pull: true,
+            });
         }
     }
 }
@@ -197,20 +208,27 @@ fn word(rollout: &Rollout, state: Option<&EnvironmentState>) -> Word {
     (status, change, text)
 }
 
-/// What is to be sent now: what changed, not too soon after the last. `can_be_told`: repositories whose forge
-/// is known and asked now, so that what cannot be sent takes no place from what can.
+/// Whether a forge of this kind is told this: where a status holds its pull request up, what that waits for is
+/// not among them.
+#[must_use]
+pub fn takes(kind: Kind, wanted: &Wanted) -> bool {
+    !(wanted.of_pull && kind.holds_merges_by_statuses())
+}
+
+/// What is to be sent now: what changed, not too soon after the last. `can_be_told`: what a forge takes that is
+/// known and asked now, so that what cannot be sent takes no place from what can.
 #[must_use]
 pub fn due(
     sent: &BTreeMap<Key, Sent>,
     wanted: &BTreeMap<Key, Wanted>,
-    can_be_told: impl Fn(&RepositoryName) -> bool,
+    can_be_told: impl Fn(&Key, &Wanted) -> bool,
     now: Timestamp,
 ) -> Vec<(Key, Wanted)> {
     let news = wanted.iter().filter(|(key, wanted)| {
         let is_news = sent.get(*key).is_none_or(|last| {
             last.change != wanted.change && now.duration_since(last.at).abs() >= APART
         });
-        is_news && can_be_told(&key.repository)
+        is_news && can_be_told(key, wanted)
     });
     news.take(AT_ONCE)
         .map(|(key, wanted)| (key.clone(), wanted.clone()))

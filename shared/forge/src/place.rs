@@ -43,6 +43,13 @@ impl Kind {
         self != Self::Bitbucket
     }
 
+    /// Whether it counts each status of a commit among what a pull request has to pass: one that waits for the
+    /// merge would keep it from ever coming.
+    #[must_use]
+    pub fn holds_merges_by_statuses(self) -> bool {
+        self == Self::Gitlab
+    }
+
     /// The largest comment it takes, with room for what counts differently.
     #[must_use]
     pub fn comment_limit(self) -> usize {

@@ -7,6 +7,7 @@ use flotilla_shared::id::Epoch;
 use super::*;
 use crate::fleet::rollout::Commits;
 use crate::fleet::{Action, EnvironmentState, Event, Good, Merging};
+use crate::forge::status::takes;
 use crate::spec;
 
 const FILE: &str = "apiVersion: flotilla.dev/v1alpha1
@@ -315,7 +316,9 @@ fn every_reason_is_told_on_the_commit_and_by_explain() {
             .collect();
         let status = on_commit.into_values().next().map(|wanted| {
             let state = wanted.status.state;
-            (state, wanted.change, wanted.status.description)
+            assert!(takes(Kind::Github, &wanted));
+            let gitlab = takes(Kind::Gitlab, &wanted);
+            (state, wanted.change, wanted.status.description, gitlab)
         });
         let steps = crate::status::explain(&world, "prod", at(5)).unwrap();
         let step = steps.into_iter().find(|step| step.step == "merge");
@@ -324,10 +327,14 @@ fn every_reason_is_told_on_the_commit_and_by_explain() {
     let waits = Wait::NotReady(NotReady::Approvals { have: 0, need: 1 });
     let (changed, status, step) = look(Some(waits.clone()), true);
     assert!(changed);
-    let (state, change, text) = status.unwrap();
+    let (state, change, text, gitlab) = status.unwrap();
     assert_eq!(
         (state, change.as_str()),
         (State::Pending, "merge/approvals")
+    );
+    assert!(
+        !gitlab,
+        "a project where pipelines must succeed would wait for it for ever"
     );
     assert_eq!(text, "waits to be taken: 0 of 1 approval");
     let step = step.unwrap();

@@ -166,7 +166,8 @@ fn a_status_is_sent_on_a_change_only_and_never_too_soon() {
     let mut sent: BTreeMap<Key, Sent> = BTreeMap::new();
     let mut look = |stands, wave, note: &str, second| {
         let wanted = with(rollout(stands, wave, note), EnvironmentState::default());
-        let due = due(&sent, &wanted, |_| true, at(second));
+        assert!(wanted.values().all(|one| takes(Kind::Gitlab, one)));
+        let due = due(&sent, &wanted, |_, _| true, at(second));
         for (key, wanted) in &due {
             let row = Sent {
                 change: wanted.change.clone(),
@@ -213,11 +214,12 @@ fn a_repository_that_cannot_be_told_takes_no_place_from_others() {
             link: String::new(),
         },
         change: "rolledBack".to_owned(),
+        of_pull: false,
     };
     let away = (0..2 * AT_ONCE).map(|number| (key("away", number), status.clone()));
     let mut wanted: BTreeMap<Key, Wanted> = away.collect();
     wanted.insert(key("here", 1), status);
-    let can_be_told = |repository: &RepositoryName| repository.as_str() == "here";
+    let can_be_told = |key: &Key, _: &Wanted| key.repository.as_str() == "here";
     let due = due(&BTreeMap::new(), &wanted, can_be_told, at(0));
     assert_eq!(due.len(), 1);
     assert_eq!(due[0].0, key("here", 1));
