@@ -11,7 +11,8 @@ mod part;
 pub mod run;
 
 use flotilla_forge::{
-    Approval, Check, Error, Kind, NotReady, PullRequest, Repository, Required, marker, ready,
+    Approval, Check, Error, Kind, NotReady, PullRequest, Repository, Required, Rewrites, marker,
+    ready,
 };
 use flotilla_shared::id::{EnvironmentName, RepositoryName};
 use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
@@ -144,8 +145,8 @@ pub enum Wait {
     #[error("{0}")]
     NotReady(#[from] NotReady),
     /// A merge there makes another commit.
-    #[error("the project merges by merge commits; set its merge method to fast-forward merge")]
-    MergeMethod,
+    #[error("{0}")]
+    MergeMethod(Rewrites),
     /// The forge does not answer, or refuses.
     #[error("{0}")]
     Forge(#[from] Error),
@@ -164,7 +165,7 @@ impl Wait {
             Self::NotReady(NotReady::Approvals { .. }) => "approvals",
             Self::NotReady(NotReady::Check(_)) => "check",
             Self::NotReady(_) => "notReady",
-            Self::MergeMethod => "mergeMethod",
+            Self::MergeMethod(_) => "mergeMethod",
             Self::Forge(error) => error.word(),
         }
     }
@@ -173,9 +174,12 @@ impl Wait {
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         match self {
-            Self::NoForge(_) | Self::MergeMethod | Self::Twin => true,
+            Self::NoForge(_) | Self::MergeMethod(_) | Self::Twin => true,
             Self::Forge(error) => !error.passes(),
-            Self::NotReady(why) => matches!(why, NotReady::Fork | NotReady::OtherCommit),
+            Self::NotReady(why) => matches!(
+                why,
+                NotReady::Fork | NotReady::OtherCommit | NotReady::Squash
+            ),
             Self::NoPull(_) | Self::Held(_) | Self::Gate(_) => false,
         }
     }
@@ -227,8 +231,8 @@ pub struct Found {
     pub approvals: Vec<Approval>,
     /// What looked at its commit.
     pub checks: Vec<Check>,
-    /// Whether a merge can only be a fast-forward; none: the merge itself asks for that.
-    pub only_forward: Option<bool>,
+    /// Why a merge there makes another commit, where it does.
+    pub rewrites: Option<Rewrites>,
 }
 
 /// Whether a pull request is taken at this commit, which the fleet takes. Who approved it is the answer.
@@ -241,8 +245,8 @@ pub fn decide(
     commit: &Commit,
     mut found: Found,
 ) -> Result<Vec<String>, Wait> {
-    if found.only_forward == Some(false) {
-        return Err(Wait::MergeMethod);
+    if let Some(rewrites) = found.rewrites {
+        return Err(Wait::MergeMethod(rewrites));
     }
     // Our own status says what the gates say, which were asked: waiting for it would be waiting for
     // ourselves.

@@ -39,6 +39,12 @@ impl Answer {
             .and_then(|count| usize::try_from(count).ok())
     }
 
+    /// Whether a list goes on, where the forge says so; of the last page this header is empty.
+    pub(crate) fn has_next_page(&self) -> Option<bool> {
+        self.header("x-next-page")
+            .map(|page| !page.trim().is_empty())
+    }
+
     /// Calls that are left until the limit begins anew, where the forge says so.
     #[must_use]
     pub fn remaining(&self) -> Option<i64> {
@@ -81,6 +87,8 @@ impl Answer {
             403 => Err(Error::Forbidden(self.said())),
             404 | 410 => Err(Error::NotFound(self.said())),
             405 | 409 | 412 => Err(Error::Conflict(self.said())),
+            // GitLab gives up a slow question of its own database so.
+            408 => Err(Error::Server(408)),
             429 => Err(self.limited()),
             // GitHub says so when a reference would not be moved forward.
             422 if self.said().contains("fast forward") => Err(Error::Conflict(self.said())),
@@ -194,7 +202,7 @@ mod tests {
             judged(302, &[("location", "https://evil")], ""),
             Error::Redirected
         );
-        for status in [500, 502, 503, 504, 599, 0, 100] {
+        for status in [408, 500, 502, 503, 504, 599, 0, 100] {
             assert_eq!(judged(status, &[], "<html>"), Error::Server(status));
         }
         let refused = judged(

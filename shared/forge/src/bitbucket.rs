@@ -146,6 +146,7 @@ impl From<Pull> for PullRequest {
             open: pull.state == "OPEN",
             merged: pull.state == "MERGED",
             draft: pull.draft,
+            squash: false,
             mergeable: None,
             author: pull.author.map(User::name).unwrap_or_default(),
             labels: Vec::new(),
@@ -319,7 +320,7 @@ pub(crate) fn approvals(at: &Repository, number: u64) -> Call<Vec<Approval>> {
     })
 }
 
-pub(crate) fn checks(at: &Repository, commit: &Commit) -> Call<Vec<Check>> {
+pub(crate) fn checks(at: &Repository, commit: &Commit) -> Call<Page<Check>> {
     #[derive(Deserialize)]
     struct One {
         #[serde(default)]
@@ -332,17 +333,13 @@ pub(crate) fn checks(at: &Repository, commit: &Commit) -> Call<Vec<Check>> {
         if all.next.is_some() {
             return Err(Error::Unreadable(format!("more than {PAGE} statuses")));
         }
-        Ok(all
-            .values
-            .into_iter()
-            .map(|one| Check {
-                name: one.key,
-                state: match one.state.as_str() {
-                    "SUCCESSFUL" => State::Success,
-                    "INPROGRESS" => State::Pending,
-                    _ => State::Failure,
-                },
-            })
-            .collect())
+        Ok(Page::only(all.values.into_iter().map(|one| Check {
+            name: one.key,
+            state: match one.state.as_str() {
+                "SUCCESSFUL" => State::Success,
+                "INPROGRESS" => State::Pending,
+                _ => State::Failure,
+            },
+        })))
     })
 }

@@ -94,6 +94,7 @@ impl From<Pull> for PullRequest {
             open: pull.state == "open",
             merged: pull.merged,
             draft: pull.draft,
+            squash: false,
             mergeable: pull.mergeable,
             author: login(pull.user),
             labels: labels.into_iter().map(|label| label.name).collect(),
@@ -312,7 +313,7 @@ pub(crate) fn required(at: &Repository, branch: &BranchName) -> Call<Required> {
     read.or_when(|answer| answer.status == 404)
 }
 
-pub(crate) fn checks(at: &Repository, commit: &Commit) -> Call<Vec<Check>> {
+pub(crate) fn checks(at: &Repository, commit: &Commit) -> Call<Page<Check>> {
     #[derive(Deserialize)]
     struct Combined {
         statuses: Option<Vec<One>>,
@@ -336,16 +337,13 @@ pub(crate) fn checks(at: &Repository, commit: &Commit) -> Call<Vec<Check>> {
             );
             return Err(Error::Unreadable(text));
         }
-        Ok(statuses
-            .into_iter()
-            .map(|one| Check {
-                name: one.context,
-                state: match one.status.as_str() {
-                    "success" => State::Success,
-                    "pending" => State::Pending,
-                    _ => State::Failure,
-                },
-            })
-            .collect())
+        Ok(Page::only(statuses.into_iter().map(|one| Check {
+            name: one.context,
+            state: match one.status.as_str() {
+                "success" => State::Success,
+                "pending" => State::Pending,
+                _ => State::Failure,
+            },
+        })))
     })
 }

@@ -99,6 +99,7 @@ impl From<Pull> for PullRequest {
             open: pull.state == "open",
             merged: pull.merged_at.is_some(),
             draft: pull.draft.unwrap_or_default(),
+            squash: false,
             mergeable: pull.mergeable,
             author: login(pull.user),
             labels: pull.labels.into_iter().map(|label| label.name).collect(),
@@ -387,40 +388,32 @@ struct Run {
 }
 
 /// Statuses and check runs, which are two things there. A list that goes on elsewhere proves nothing.
-pub(crate) fn checks(at: &Repository, commit: &Commit) -> Vec<Call<Vec<Check>>> {
+pub(crate) fn checks(at: &Repository, commit: &Commit) -> Vec<Call<Page<Check>>> {
     let statuses = format!("/commits/{commit}/status?per_page={PAGE}");
     let statuses = call(at, "readStatuses", Method::Get, &statuses, None, |answer| {
         let all: Combined = answer.json()?;
         whole(all.total_count, all.statuses.len())?;
-        Ok(all
-            .statuses
-            .into_iter()
-            .map(|one| Check {
-                name: one.context,
-                state: match one.state.as_str() {
-                    "success" => State::Success,
-                    "pending" => State::Pending,
-                    _ => State::Failure,
-                },
-            })
-            .collect())
+        Ok(Page::only(all.statuses.into_iter().map(|one| Check {
+            name: one.context,
+            state: match one.state.as_str() {
+                "success" => State::Success,
+                "pending" => State::Pending,
+                _ => State::Failure,
+            },
+        })))
     });
     let runs = format!("/commits/{commit}/check-runs?per_page={PAGE}");
     let runs = call(at, "readChecks", Method::Get, &runs, None, |answer| {
         let all: Runs = answer.json()?;
         whole(all.total_count, all.check_runs.len())?;
-        Ok(all
-            .check_runs
-            .into_iter()
-            .map(|run| Check {
-                name: run.name,
-                state: match (run.status.as_str(), run.conclusion.as_deref()) {
-                    ("completed", Some("success" | "neutral" | "skipped")) => State::Success,
-                    ("completed", _) => State::Failure,
-                    _ => State::Pending,
-                },
-            })
-            .collect())
+        Ok(Page::only(all.check_runs.into_iter().map(|run| Check {
+            name: run.name,
+            state: match (run.status.as_str(), run.conclusion.as_deref()) {
+                ("completed", Some("success" | "neutral" | "skipped")) => State::Success,
+                ("completed", _) => State::Failure,
+                _ => State::Pending,
+            },
+        })))
     });
     vec![statuses, runs]
 }

@@ -3,21 +3,35 @@
 pub(crate) mod asking;
 
 use flotilla_shared::revision::{BranchName, Commit};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use crate::answer::Answer;
 use crate::error::Error;
 use crate::place::{Repository, segment};
-use crate::pull::{Approval, Check, Comment, NewPull, Page, PullRequest};
+use crate::pull::{Approval, Check, Comment, NewPull, Page, PullRequest, Rewrites};
 use crate::request::{Call, Method, done};
 use crate::status::{CommitStatus, State};
 use crate::text::line;
 
 /// Entries of one page; GitLab's own twenty have cost others duplicates.
 const PAGE: usize = 100;
-/// Longest description of a status.
+/// Longest description of a status, and longest link of one.
 const DESCRIPTION: usize = 255;
+
+/// Its booleans may be null, which means false there.
+fn null_is_false<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
+}
+
+/// A page of a list of which this many entries came. What the credential may not see is left out of notes and
+/// events only after they were cut into pages, so that a page that is not full says nothing.
+fn page<T>(answer: &Answer, came: usize, items: impl Iterator<Item = T>) -> Page<T> {
+    Page {
+        items: items.collect(),
+        more: answer.has_next_page().unwrap_or(came >= PAGE),
+    }
+}
 
 fn call<T>(
     at: &Repository,
@@ -50,10 +64,16 @@ struct Merge {
     title: Option<String>,
     description: Option<String>,
     state: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_false")]
     draft: bool,
     source_branch: String,
     target_branch: String,
+    #[serde(default, deserialize_with = "null_is_false")]
+    squash: bool,
+    /// What the project says about squashing is in it; older ones have none.
+    squash_on_merge: Option<bool>,
+    /// How many commits of the target it lacks, where that was asked.
+    diverged_commits_count: Option<u64>,
     source_project_id: Option<u64>,
     target_project_id: Option<u64>,
     sha: Option<String>,
@@ -65,6 +85,13 @@ struct Merge {
 
 impl From<Merge> for PullRequest {
     fn from(merge: Merge) -> Self {
+        // It says all that the project asks: pipelines, approvals, threads.
+        let mergeable = match merge.detailed_merge_status.as_deref() {
+            // A project may bring it up to date by itself and call it mergeable.
+            _ if merge.diverged_commits_count.is_some_and(|count| count > 0) => Some(false),
+            None | Some("unchecked" | "checking" | "preparing") => None,
+            Some(status) => Some(status == "mergeable"),
+        };
         Self {
             number: merge.iid,
             link: merge.web_url,
@@ -77,11 +104,8 @@ impl From<Merge> for PullRequest {
             open: merge.state == "opened",
             merged: merge.state == "merged",
             draft: merge.draft,
-            // It says all that the project asks: pipelines, approvals, threads.
-            mergeable: match merge.detailed_merge_status.as_deref() {
-                None | Some("unchecked" | "checking" | "preparing") => None,
-                Some(status) => Some(status == "mergeable"),
-            },
+            squash: merge.squash_on_merge.unwrap_or(merge.squash),
+            mergeable,
             author: username(merge.author),
             labels: merge.labels,
             reviewers: Vec::new(),
@@ -104,7 +128,8 @@ pub(crate) fn set_status(at: &Repository, commit: &Commit, status: &CommitStatus
         "name": status.context,
         "description": line(&status.description, DESCRIPTION),
     });
-    if !status.link.is_empty() {
+    // Half a link leads nowhere.
+    if (1..=DESCRIPTION).contains(&status.link.len()) {
         body["target_url"] = json!(status.link);
     }
     let rest = format!("/statuses/{commit}");
@@ -132,7 +157,7 @@ pub(crate) fn find_pulls(
 }
 
 pub(crate) fn pull(at: &Repository, number: u64) -> Call<PullRequest> {
-    let rest = format!("/merge_requests/{number}");
+    let rest = format!("/merge_requests/{number}?include_diverged_commits_count=true");
     call(at, "readPull", Method::Get, &rest, None, read_merge)
 }
 
@@ -180,14 +205,12 @@ fn read_note(answer: &Answer) -> Result<Comment, Error> {
     answer.json::<Note>().map(Comment::from)
 }
 
-pub(crate) fn comments(at: &Repository, number: u64, page: u32) -> Call<Page<Comment>> {
-    let rest = format!("/merge_requests/{number}/notes?sort=asc&per_page={PAGE}&page={page}");
+pub(crate) fn comments(at: &Repository, number: u64, part: u32) -> Call<Page<Comment>> {
+    let rest = format!("/merge_requests/{number}/notes?sort=asc&per_page={PAGE}&page={part}");
     call(at, "readComments", Method::Get, &rest, None, |answer| {
         let all: Vec<Note> = answer.json()?;
-        Ok(Page {
-            more: all.len() >= PAGE,
-            items: all.into_iter().map(Comment::from).collect(),
-        })
+        let came = all.len();
+        Ok(page(answer, came, all.into_iter().map(Comment::from)))
     })
 }
 
@@ -208,25 +231,43 @@ pub(crate) fn update_comment(
     call(at, "updateComment", Method::Put, &rest, body, read_note)
 }
 
-pub(crate) fn merges_by_fast_forward(at: &Repository) -> Call<bool> {
+pub(crate) fn rewrites(at: &Repository) -> Call<Option<Rewrites>> {
     #[derive(Deserialize)]
     struct Project {
         merge_method: Option<String>,
         squash_option: Option<String>,
+        #[serde(default, deserialize_with = "null_is_false")]
+        automatic_rebase_enabled: bool,
     }
     call(at, "readProject", Method::Get, "", None, |answer| {
         let project: Project = answer.json()?;
-        Ok(project.merge_method.as_deref() == Some("ff")
-            && project.squash_option.as_deref() != Some("always"))
+        Ok(if project.merge_method.as_deref() != Some("ff") {
+            Some(Rewrites::Merges)
+        } else if project.squash_option.as_deref() == Some("always") {
+            Some(Rewrites::Squashes)
+        } else if project.automatic_rebase_enabled {
+            Some(Rewrites::Rebases)
+        } else {
+            None
+        })
     })
 }
 
-/// As the project merges, which [`merges_by_fast_forward`] has to have said is by fast-forward; refused
-/// where the request's head is another commit by now.
+/// As the project and the request say, which have to have said that no other commit comes of it: that it is not
+/// to be squashed cannot be said here. Refused where the request's head is another commit by now.
 pub(crate) fn merge(at: &Repository, number: u64, head: &Commit) -> Call<()> {
     let rest = format!("/merge_requests/{number}/merge");
-    let body = json!({"sha": head.as_str(), "squash": false});
-    call(at, "merge", Method::Put, &rest, Some(body), done)
+    let body = Some(json!({"sha": head.as_str()}));
+    let merge = call(at, "merge", Method::Put, &rest, body, |answer| {
+        // A credential that reads and may not merge hears this, too.
+        if answer.status == 401 {
+            let said = answer.said();
+            let text = format!("its user may not merge into the branch ({said})");
+            return Err(Error::Forbidden(text));
+        }
+        Ok(())
+    });
+    merge.or_when(|answer| answer.status == 401)
 }
 
 pub(crate) fn approvals(at: &Repository, number: u64) -> Call<Vec<Approval>> {
@@ -253,30 +294,31 @@ pub(crate) fn approvals(at: &Repository, number: u64) -> Call<Vec<Approval>> {
     })
 }
 
-pub(crate) fn checks(at: &Repository, commit: &Commit) -> Call<Vec<Check>> {
+/// Jobs and statuses of all pipelines of a commit, whichever branch they ran for.
+pub(crate) fn checks(at: &Repository, commit: &Commit, part: u32) -> Call<Page<Check>> {
     #[derive(Deserialize)]
     struct One {
         name: String,
         status: String,
-        #[serde(default)]
+        #[serde(default, deserialize_with = "null_is_false")]
         allow_failure: bool,
     }
-    let rest = format!("/repository/commits/{commit}/statuses?per_page={PAGE}");
+    let rest = format!("/repository/commits/{commit}/statuses?per_page={PAGE}&page={part}");
     call(at, "readStatuses", Method::Get, &rest, None, |answer| {
         let all: Vec<One> = answer.json()?;
-        if all.len() >= PAGE {
-            return Err(Error::Unreadable(format!("{PAGE} statuses or more")));
-        }
+        let came = all.len();
         let counted = all.into_iter().filter(|one| !one.allow_failure);
-        Ok(counted
-            .map(|one| Check {
-                name: one.name,
-                state: match one.status.as_str() {
-                    "success" | "skipped" => State::Success,
-                    "failed" | "canceled" => State::Failure,
-                    _ => State::Pending,
-                },
-            })
-            .collect())
+        let checks = counted.map(|one| Check {
+            name: one.name,
+            state: match one.status.as_str() {
+                "success" | "skipped" => State::Success,
+                "failed" | "canceled" => State::Failure,
+                _ => State::Pending,
+            },
+        });
+        Ok(page(answer, came, checks))
     })
 }
+
+#[cfg(test)]
+mod tests;

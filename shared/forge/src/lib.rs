@@ -31,7 +31,7 @@ pub use asking::{Labelling, Right, given_by};
 pub use error::Error;
 pub use pace::Pace;
 pub use place::{Kind, PlaceError, Repository};
-pub use pull::{Approval, Check, Comment, NewPull, OPEN, Page, PullRequest, Required};
+pub use pull::{Approval, Check, Comment, NewPull, OPEN, Page, PullRequest, Required, Rewrites};
 pub use ready::{NotReady, ready};
 pub use request::{Call, Credential, Method, Request, Secret};
 pub use status::{CommitStatus, State};
@@ -182,11 +182,11 @@ impl Repository {
         }
     }
 
-    /// Whether a merge of a pull request can only be a fast-forward; none: the call of
-    /// [`Repository::fast_forward`] says so itself.
+    /// Why merges here are other than by fast-forward, where they are; none: the call of
+    /// [`Repository::fast_forward`] asks for that itself.
     #[must_use]
-    pub fn merges_by_fast_forward(&self) -> Option<Call<bool>> {
-        (self.kind() == Kind::Gitlab).then(|| gitlab::merges_by_fast_forward(self))
+    pub fn rewrites(&self) -> Option<Call<Option<Rewrites>>> {
+        (self.kind() == Kind::Gitlab).then(|| gitlab::rewrites(self))
     }
 
     /// Moves a pull request's base to exactly this commit, which is its head; what would not be a
@@ -224,12 +224,14 @@ impl Repository {
         }
     }
 
-    /// Checks of a commit; the answers add up.
+    /// A page of a commit's checks, the first being 1; the answers add up. Where a forge is asked for one page
+    /// only, more than that is an error.
     #[must_use]
-    pub fn checks(&self, commit: &Commit) -> Vec<Call<Vec<Check>>> {
+    pub fn checks(&self, commit: &Commit, page: u32) -> Vec<Call<Page<Check>>> {
         match self.kind() {
+            Kind::Gitlab => vec![gitlab::checks(self, commit, page)],
+            _ if page > 1 => Vec::new(),
             Kind::Github => github::checks(self, commit),
-            Kind::Gitlab => vec![gitlab::checks(self, commit)],
             Kind::Gitea => vec![gitea::checks(self, commit)],
             Kind::Bitbucket => vec![bitbucket::checks(self, commit)],
         }

@@ -28,6 +28,8 @@ pub struct PullRequest {
     pub merged: bool,
     /// Whether its author says that it is not finished.
     pub draft: bool,
+    /// Whether it is marked to be squashed: its merge would make another commit.
+    pub squash: bool,
     /// What the forge itself says about merging it: none where it does not say.
     pub mergeable: Option<bool>,
     /// Who opened it.
@@ -71,6 +73,16 @@ pub struct Page<T> {
     pub more: bool,
 }
 
+impl<T> Page<T> {
+    /// All that there is.
+    pub(crate) fn only(items: impl Iterator<Item = T>) -> Self {
+        Self {
+            items: items.collect(),
+            more: false,
+        }
+    }
+}
+
 /// Somebody stands for a pull request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Approval {
@@ -79,6 +91,22 @@ pub struct Approval {
     /// At which commit; empty: the forge does not say, and takes approvals back by itself where it is told
     /// to.
     pub commit: String,
+}
+
+/// Why a project's merges make other commits than those that were looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Rewrites {
+    /// It joins the two branches by a commit.
+    #[error("the project merges by merge commits; set its merge method to fast-forward merge")]
+    Merges,
+    /// It makes one commit of all.
+    #[error("the project squashes what it merges; set it not to require squashing")]
+    Squashes,
+    /// It brings what is behind up to date by itself.
+    #[error(
+        "the project rebases what is behind before it merges it; switch its automatic rebase off"
+    )]
+    Rebases,
 }
 
 /// Something that looked at a commit.

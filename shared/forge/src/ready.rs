@@ -31,6 +31,11 @@ pub enum NotReady {
     /// A check is missing or not green.
     #[error("check {0} is not green")]
     Check(String),
+    /// Its merge would make another commit.
+    #[error(
+        "it is marked to be squashed, by which another commit would be taken; untick that in it"
+    )]
+    Squash,
     /// The forge itself says no.
     #[error("the forge says that it cannot be merged")]
     Forge,
@@ -59,6 +64,9 @@ pub fn ready(
     }
     if !names(&pull.head_commit, commit) {
         return Err(NotReady::OtherCommit);
+    }
+    if pull.squash {
+        return Err(NotReady::Squash);
     }
     let mut people: Vec<&str> = approvals
         .iter()
@@ -139,6 +147,7 @@ mod tests {
         assert_eq!(with(|pull| pull.merged = true), NotReady::Closed);
         assert_eq!(with(|pull| pull.draft = true), NotReady::Draft);
         assert_eq!(with(|pull| pull.from_fork = true), NotReady::Fork);
+        assert_eq!(with(|pull| pull.squash = true), NotReady::Squash);
         assert_eq!(with(|pull| pull.mergeable = Some(false)), NotReady::Forge);
         assert_eq!(
             with(|pull| pull.head_commit = "2".repeat(40)),

@@ -7,13 +7,14 @@ use jiff::Timestamp;
 use crate::{BodyError, body};
 
 /// Headers that answers are read by.
-const HEADERS: [&str; 6] = [
+const HEADERS: [&str; 7] = [
     "retry-after",
     "x-ratelimit-remaining",
     "x-ratelimit-reset",
     "ratelimit-remaining",
     "ratelimit-reset",
     "x-total-count",
+    "x-next-page",
 ];
 
 /// Sends a call; what came back is for [`Call::read`].

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use flotilla_forge::{Error, PullRequest};
+use flotilla_forge::{Check, Error, PullRequest};
 use flotilla_shared::id::{EnvironmentName, RepositoryName};
 use flotilla_shared::report::{MAX_MESSAGE_BYTES, plain_line};
 use flotilla_shared::revision::{BranchName, Commit};
@@ -27,6 +27,8 @@ use crate::driver::{Handle, Stopped};
 use crate::fleet::{Action, AuditEntry, Event, Merging};
 use tell::Told;
 
+/// Pages of a commit's checks that are read.
+const CHECKS: u32 = 20;
 /// Pull requests that are looked at side by side.
 const AT_ONCE: usize = 4;
 /// So long the branch that was moved may take to be read.
@@ -190,13 +192,30 @@ impl Taking {
             let required = sender.ask(place, &call).await?;
             found.required = found.required.and(required);
         }
-        for call in at.checks(commit) {
-            found.checks.extend(sender.ask(place, &call).await?);
-        }
-        if let Some(call) = at.merges_by_fast_forward() {
-            found.only_forward = Some(sender.ask(place, &call).await?);
+        found.checks = self.checks(place, commit).await?;
+        if let Some(call) = at.rewrites() {
+            found.rewrites = sender.ask(place, &call).await?;
         }
         Ok(found)
+    }
+
+    async fn checks(&self, place: &Place, commit: &Commit) -> Result<Vec<Check>, Error> {
+        let mut all = Vec::new();
+        for number in 1..=CHECKS {
+            let mut more = false;
+            for call in place.at.checks(commit, number) {
+                let page = self.sender.ask(place, &call).await?;
+                all.extend(page.items);
+                more |= page.more;
+            }
+            if !more {
+                return Ok(all);
+            }
+        }
+        // A red one may be among those that are not read.
+        Err(Error::Unreadable(format!(
+            "more than {CHECKS} pages of checks"
+        )))
     }
 
     /// Takes what is ready, and lets people see what is not.

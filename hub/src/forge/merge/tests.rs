@@ -10,7 +10,7 @@ use crate::fleet::{Action, EnvironmentState, Event, Good, Merging};
 use crate::forge::status::takes;
 use crate::spec;
 
-const FILE: &str = "apiVersion: flotilla.dev/v1alpha1
+pub(super) const FILE: &str = "apiVersion: flotilla.dev/v1alpha1
 kind: Fleet
 repositories: [{name: fleet, url: 'https://github.com/acme/fleet'}]
 environments:
@@ -247,7 +247,7 @@ fn a_forge_has_to_say_yes_to_exactly_this_commit() {
             // Ours: it waits for what is decided here.
             check("flotilla/prod", State::Pending),
         ],
-        only_forward: None,
+        rewrites: None,
     };
     let judge = |change: &dyn Fn(&mut Found)| {
         let mut found = good.clone();
@@ -261,10 +261,9 @@ fn a_forge_has_to_say_yes_to_exactly_this_commit() {
         people,
         "what we said ourselves is no news"
     );
-    assert_eq!(judge(&|found| found.only_forward = Some(true)), people);
     let word = |change: &dyn Fn(&mut Found)| judge(change).unwrap_err().word();
     assert_eq!(
-        word(&|found| found.only_forward = Some(false)),
+        word(&|found| found.rewrites = Some(Rewrites::Rebases)),
         "mergeMethod"
     );
     assert_eq!(word(&|found| found.approvals.clear()), "approvals");
@@ -280,6 +279,8 @@ fn a_forge_has_to_say_yes_to_exactly_this_commit() {
         "of another environment"
     );
     assert_eq!(word(&|found| found.pull.draft = true), "notReady");
+    let squashed = judge(&|found| found.pull.squash = true).unwrap_err();
+    assert!(squashed.is_refusal(), "somebody has to untick it");
     assert_eq!(
         word(&|found| found.pull.head_commit = commit("c").to_string()),
         "notReady",

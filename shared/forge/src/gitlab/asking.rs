@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Merge, PAGE, User, call, username};
+use super::{Merge, PAGE, User, call, page, username};
 use crate::asking::{Labelling, Right};
 use crate::place::{Repository, segment};
 use crate::pull::{OPEN, Page, PullRequest};
@@ -20,7 +20,7 @@ pub(crate) fn open_pulls(at: &Repository, base: &str) -> Call<Vec<PullRequest>> 
 }
 
 /// Oldest first.
-pub(crate) fn labellings(at: &Repository, number: u64, page: u32) -> Call<Page<Labelling>> {
+pub(crate) fn labellings(at: &Repository, number: u64, part: u32) -> Call<Page<Labelling>> {
     #[derive(Deserialize)]
     struct Event {
         #[serde(default)]
@@ -33,10 +33,10 @@ pub(crate) fn labellings(at: &Repository, number: u64, page: u32) -> Call<Page<L
         name: String,
     }
     let rest =
-        format!("/merge_requests/{number}/resource_label_events?per_page={PAGE}&page={page}");
+        format!("/merge_requests/{number}/resource_label_events?per_page={PAGE}&page={part}");
     call(at, "readEvents", Method::Get, &rest, None, |answer| {
         let all: Vec<Event> = answer.json()?;
-        let more = all.len() >= PAGE;
+        let came = all.len();
         let items = all.into_iter().filter_map(|one| {
             Some(Labelling {
                 // A label that was deleted has no name any more.
@@ -45,10 +45,7 @@ pub(crate) fn labellings(at: &Repository, number: u64, page: u32) -> Call<Page<L
                 given: one.action == "add",
             })
         });
-        Ok(Page {
-            items: items.collect(),
-            more,
-        })
+        Ok(page(answer, came, items))
     })
 }
 
@@ -60,13 +57,18 @@ pub(crate) fn rights(at: &Repository, person: &str) -> Call<Vec<(String, Right)>
         username: String,
         #[serde(default)]
         state: String,
+        /// Whether the membership counts yet; only some editions say so.
+        membership_state: Option<String>,
         #[serde(default)]
         access_level: u32,
     }
     let rest = format!("/members/all?query={}&per_page={PAGE}", segment(person));
     call(at, "readRight", Method::Get, &rest, None, |answer| {
         let all: Vec<Member> = answer.json()?;
-        let active = all.into_iter().filter(|one| one.state == "active");
+        let active = all.into_iter().filter(|one| {
+            let membership = one.membership_state.as_deref();
+            one.state == "active" && membership.is_none_or(|state| state == "active")
+        });
         Ok(active
             .map(|one| {
                 let right = match one.access_level {

@@ -35,11 +35,17 @@ const REPO: &str = "/repos/acme/fleet";
 
 impl World {
     async fn new() -> Self {
+        let world = Self::of(proven()).await;
+        world.good();
+        world
+    }
+
+    async fn of(fleet: crate::fleet::Fleet) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path()).await.unwrap();
         let stop = CancellationToken::new();
         let (handle, _driver) = driver::spawn(
-            proven(),
+            fleet,
             store.clone(),
             Metrics::new(),
             driver::Health::default(),
@@ -52,16 +58,14 @@ impl World {
             sender: Arc::new(Sender::new(Metrics::new()).unwrap()),
             refresh: Arc::new(Notify::new()),
         };
-        let world = Self {
+        Self {
             forge,
             taking,
             memory: Memory::default(),
             store,
             _directory: directory,
             _stop: stop.drop_guard(),
-        };
-        world.good();
-        world
+        }
     }
 
     /// An approved pull request with a green check.
@@ -423,4 +427,5 @@ async fn a_hook_has_a_pull_request_looked_at_now_and_is_not_believed() {
     assert!(moved(&world.forge.asked()));
 }
 
+mod gitlab;
 mod told;
