@@ -10,6 +10,7 @@ mod action;
 pub mod acts;
 mod admissions;
 mod assign;
+mod blame;
 mod compare;
 mod declarations;
 mod declared;

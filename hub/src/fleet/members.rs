@@ -1,11 +1,13 @@
 //! The clusters of an environment, and how a rollout sees them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use flotilla_shared::id::{ClusterName, RepositoryName};
 use jiff::Timestamp;
 
 use super::Fleet;
+use super::blame;
 use super::cluster::{Connection, OFFLINE_AFTER};
 use super::observe::{self, Lookup};
 use super::rollout::{Change, Observation, Phase, Progress, Rollout, Verdict};
@@ -53,6 +55,18 @@ impl Fleet {
                 cluster.connection(now, OFFLINE_AFTER),
                 Connection::Online { .. }
             );
+            let aside = begun
+                .filter(|progress| !progress.before.unhealthy.is_empty())
+                .and_then(|progress| {
+                    let touches = respecifies.then(|| {
+                        let (difference, before, after) = difference.as_ref()?;
+                        let place = (name, &rollout.environment);
+                        Some(self.touches(difference, (before, after), place))
+                    });
+                    blame::aside(cluster, progress, rollout, touches)
+                });
+            let none = BTreeSet::new();
+            let left_aside = aside.as_ref().map_or(&none, |aside| &aside.applications);
             let pin = cluster.record.pin.as_ref();
             let was_good = begun.is_none() && runs_good(cluster, rollout);
             let observation = Observation {
@@ -67,11 +81,14 @@ impl Fleet {
                         Verdict::NotYet
                     }
                     Some(progress) => {
-                        let verdict = observe::verdict(cluster, rollout, &takes, self.spec());
+                        let verdict =
+                            observe::verdict(cluster, rollout, &takes, left_aside, self.spec());
                         since_started(verdict, cluster, progress)
                     }
                     None => Verdict::NotYet,
                 },
+                blameless: begun
+                    .is_some_and(|progress| blame::is_as_before(cluster, progress, left_aside)),
                 heard_at: cluster.vouched_at,
                 rendered_from: if was_good {
                     cluster.rendered_from
@@ -96,6 +113,7 @@ impl Fleet {
                     _ => Change::Unknown,
                 },
                 carried: !rollout.carried.is_empty() && self.carried(cluster, rollout),
+                aside,
             };
             all.push((name.clone(), observation));
         }
@@ -131,9 +149,9 @@ fn runs_good(cluster: &super::Cluster, rollout: &Rollout) -> bool {
 }
 
 /// What was reported before a cluster was started, or tried again, failed another try: this one has the
-/// whole progress deadline.
+/// whole progress deadline. A refusal is of what is assigned now, whenever the last report was.
 fn since_started(verdict: Verdict, cluster: &super::Cluster, progress: &Progress) -> Verdict {
-    let before = cluster.reported_at < progress.started_at;
+    let before = cluster.reported_at < progress.started_at && cluster.refusal.is_none();
     match verdict {
         Verdict::Failed(reason, message) if before && progress.phase == Phase::Started => {
             Verdict::Progressing(reason, message)

@@ -6,12 +6,13 @@ use std::iter::Peekable;
 use flotilla_shared::assignment::ApplicationAssignment;
 use flotilla_shared::digest::Digest;
 use flotilla_shared::health::{Health, SyncState};
-use flotilla_shared::id::{ApplicationName, ClusterName};
+use flotilla_shared::id::{ApplicationName, ClusterName, RepositoryName};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::{ApplicationReport, Report};
 
 use super::cluster::Cluster;
 use super::removed::is_removed;
+use super::rendered::rendered_without;
 use super::rollout::{Rollout, Verdict};
 use crate::spec::Spec;
 
@@ -37,11 +38,12 @@ const PASSING: &[Reason] = &[
 /// What a cluster says of exactly these commits. Only a report of the present assignment counts, and
 /// of that only what it says of commits that are in it: an application that waits for a commit of a
 /// repository that is none of them is another rollout's matter.
-/// `takes`: what the rollout takes away.
+/// `takes`: what the rollout takes away; `aside`: what does not count.
 pub(super) fn verdict(
     cluster: &Cluster,
     rollout: &Rollout,
     takes: &BTreeSet<ApplicationName>,
+    aside: &BTreeSet<ApplicationName>,
     spec: &Spec,
 ) -> Verdict {
     let target = &rollout.target;
@@ -52,6 +54,9 @@ pub(super) fn verdict(
         let Some(problem) = &placed.problem else {
             continue;
         };
+        if aside.contains(name) {
+            continue;
+        }
         if !problem.lacks_commit() {
             return Verdict::Failed(problem.reason, problem.message.clone());
         }
@@ -95,7 +100,8 @@ pub(super) fn verdict(
         return Verdict::Progressing(Reason::Frozen, report.suspended.clone());
     }
     let mut worst = None;
-    for (name, app) in applications {
+    let counted = applications.iter();
+    for (name, app) in counted.filter(|(name, _)| !aside.contains(*name)) {
         let one = match report.applications.get(name) {
             Some(report) => application(name, app, report),
             None => Verdict::NotYet,
@@ -109,7 +115,13 @@ pub(super) fn verdict(
     // What an earlier rollout took away is no matter of this one: a delete that waits for the cluster's own
     // people holds up no newer commit.
     let tombstones = assigned.assignment.tombstones.keys();
-    let mut taken = vec![cluster.rendered_from.as_bytes().as_slice()];
+    let rendered = if aside.is_empty() {
+        cluster.rendered_from
+    } else {
+        let specification = target.get(RepositoryName::fleet_file());
+        rendered_without(aside, report, assigned, specification)
+    };
+    let mut taken = vec![rendered.as_bytes().as_slice()];
     for name in tombstones.filter(|name| takes.contains(*name)) {
         taken.push(name.as_str().as_bytes());
         if !is_removed(Some(report), name) {
@@ -117,7 +129,7 @@ pub(super) fn verdict(
         }
     }
     let from = match taken.as_slice() {
-        [_] => cluster.rendered_from,
+        [_] => rendered,
         // What is left renders as before, and still something is gone: it soaks.
         _ => Digest::of_parts(taken),
     };
@@ -226,8 +238,7 @@ impl<'m, V> Lookup<'m, V> {
 
 #[cfg(test)]
 mod tests {
-    use flotilla_shared::assignment::{Renderer, SyncPolicy};
-    use flotilla_shared::revision::{Commit, Revision};
+    use flotilla_shared::revision::Commit;
 
     use super::*;
 
@@ -235,22 +246,8 @@ mod tests {
     fn a08_what_time_does_not_cure_fails_at_once_and_only_for_the_commit_that_was_tried() {
         let commit = |digit: &str| -> Commit { digit.repeat(40).parse().unwrap() };
         let name: ApplicationName = "web".parse().unwrap();
-        let assigned = ApplicationAssignment {
-            revision: Revision {
-                repository: "fleet".parse().unwrap(),
-                branch: "prod".parse().unwrap(),
-                commit: commit("a"),
-            },
-            url: "https://git.example.com/fleet.git".parse().unwrap(),
-            path: "app".parse().unwrap(),
-            renderer: Renderer::Auto,
-            sync_policy: SyncPolicy::default(),
-            depends_on: Vec::new(),
-            substitute: false,
-            rollout: String::new(),
-            namespace: String::new(),
-            helm: None,
-        };
+        let mut assigned = crate::fleet::tests::application();
+        assigned.revision.commit = commit("a");
         let judge = |reason, attempted| {
             let report = ApplicationReport {
                 sync: SyncState::OutOfSync,

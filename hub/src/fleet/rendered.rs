@@ -1,7 +1,11 @@
 //! What a report was rendered from.
 
+use std::collections::BTreeSet;
+
 use flotilla_shared::digest::Digest;
+use flotilla_shared::id::ApplicationName;
 use flotilla_shared::report::Report;
+use flotilla_shared::revision::Commit;
 use flotilla_shared::wire::{DecodedAssignment, specified};
 
 /// Over what all of a report's applications were rendered from and applied as; of nothing where one of them
@@ -24,6 +28,31 @@ pub(super) fn rendered_from(report: &Report, assigned: Option<&DecodedAssignment
     }
     if parts.len() == 1 {
         return Digest::default();
+    }
+    Digest::of_parts(parts)
+}
+
+/// Likewise over those applications that count, as a specification declares them; of nothing, where one of them
+/// did not say.
+pub(super) fn rendered_without(
+    aside: &BTreeSet<ApplicationName>,
+    report: &Report,
+    assigned: &DecodedAssignment,
+    specification: Option<&Commit>,
+) -> Digest {
+    let mut parts: Vec<&[u8]> = vec![specification.map_or("", Commit::as_str).as_bytes()];
+    for name in assigned.assignment.applications.keys() {
+        if aside.contains(name) {
+            continue;
+        }
+        let Some(app) = report.applications.get(name) else {
+            return Digest::default();
+        };
+        if app.source_digest.is_none() {
+            return Digest::default();
+        }
+        parts.push(name.as_str().as_bytes());
+        parts.push(app.source_digest.as_bytes());
     }
     Digest::of_parts(parts)
 }

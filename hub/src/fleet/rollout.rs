@@ -15,6 +15,7 @@
 //!   soaks like any other.
 
 mod advance;
+mod blame;
 mod complete;
 mod judge;
 mod members;
@@ -34,6 +35,7 @@ use flotilla_shared::revision::Commit;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use blame::{Aside, Before};
 pub use members::wave_of_each;
 pub use world::{Change, Changes, Observation, Verdict, World};
 
@@ -192,6 +194,12 @@ pub struct Progress {
     /// How far another content had come in rollouts that this one took over from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub carried: Option<Carried>,
+    /// What was wrong there before: not of its making.
+    #[serde(default, skip_serializing_if = "Before::is_nothing")]
+    pub before: Before,
+    /// It failed by what was so before, or by what that holds up.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub blameless: bool,
 }
 
 /// A soak that a newer commit with the same content goes on with.
@@ -219,13 +227,16 @@ impl Progress {
             content: Digest::default(),
             asked_at: None,
             carried: None,
+            before: Before::default(),
+            blameless: false,
         }
     }
 
     /// What a newer rollout begins from, where this one never became good.
     fn carry(&self, now: Timestamp) -> Option<Self> {
         if !self.phase.is_touched() {
-            return self.carried.is_some().then(|| Self {
+            let is_marked = self.carried.is_some() || self.before.is_doubted();
+            return is_marked.then(|| Self {
                 phase: Phase::Waiting,
                 since: now,
                 unchanged: false,
@@ -245,6 +256,7 @@ impl Progress {
         Some(Self {
             rendered_from: self.rendered_from,
             carried: Some(carried),
+            before: self.before.doubted(),
             ..Self::waiting(self.wave, now)
         })
     }
@@ -267,6 +279,7 @@ impl Progress {
         self.since = now;
         self.counted = Duration::ZERO;
         self.asked_at = None;
+        self.blameless = false;
         self.reason = None;
         self.message.clear();
     }
@@ -343,10 +356,15 @@ impl Rollout {
             .is_some_and(|progress| progress.phase.is_touched())
     }
 
-    /// What its clusters had come to, for a rollout that takes over.
+    /// What its clusters had come to, for a rollout that takes over, or for the next one where this one was
+    /// rolled back: then of what they had come to nothing counts but what was wrong before.
     pub(super) fn carry(&self, now: Timestamp) -> BTreeMap<ClusterName, Progress> {
+        let carry = |progress: &Progress| match self.state {
+            State::RolledBack => progress.doubt(now),
+            _ => progress.carry(now),
+        };
         let all = self.clusters.iter();
-        all.filter_map(|(name, progress)| Some((name.clone(), progress.carry(now)?)))
+        all.filter_map(|(name, progress)| Some((name.clone(), carry(progress)?)))
             .collect()
     }
 

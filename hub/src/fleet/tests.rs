@@ -14,13 +14,13 @@ mod unchanged;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flotilla_shared::assignment::AssignmentRef;
+use flotilla_shared::assignment::{ApplicationAssignment, AssignmentRef, Renderer, SyncPolicy};
 use flotilla_shared::digest::Digest;
 use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::{ClusterName, Epoch, Generation};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::{ApplicationReport, Report};
-use flotilla_shared::revision::{BranchName, Commit};
+use flotilla_shared::revision::{BranchName, Commit, Revision};
 use flotilla_shared::wire::{DecodedAssignment, encode_report};
 use jiff::Timestamp;
 use prost::Message as _;
@@ -99,6 +99,26 @@ fn connect(cluster: &str, session: u64, accepted: AssignmentRef) -> Event {
             ..Hello::default()
         },
     )
+}
+
+/// An application as it is assigned.
+pub(super) fn application() -> ApplicationAssignment {
+    ApplicationAssignment {
+        revision: Revision {
+            repository: "fleet".parse().unwrap(),
+            branch: "prod".parse().unwrap(),
+            commit: commit(1),
+        },
+        url: "https://git.example.com/fleet.git".parse().unwrap(),
+        path: "app".parse().unwrap(),
+        renderer: Renderer::Auto,
+        sync_policy: SyncPolicy::default(),
+        depends_on: Vec::new(),
+        substitute: false,
+        rollout: String::new(),
+        namespace: String::new(),
+        helm: None,
+    }
 }
 
 fn fleet() -> Fleet {

@@ -64,7 +64,12 @@ impl Rollout {
                 (false, false) => None,
             };
             match (out, progress.phase) {
-                (Some(out), phase) if out != phase => progress.enter(out, now),
+                (Some(out), phase) if out != phase => {
+                    if phase.is_touched() {
+                        progress.before = progress.before.doubted();
+                    }
+                    progress.enter(out, now);
+                }
                 // What it was given before it was suspended is what it goes on with.
                 (None, Phase::Suspended) if progress.started_at.is_some() => progress.start(now),
                 (None, phase) if !phase.takes_part() => progress.enter(Phase::Waiting, now),
@@ -122,13 +127,19 @@ impl Rollout {
             return false;
         }
         if over {
+            let blameless = self.blameless(&failed);
             let note = format!(
                 "{} failed, and the budget is {}: {}",
                 failed.len(),
                 budgets.failed,
                 self.blame(&failed)
             );
-            self.fail(note, world, now);
+            if failed.len() - blameless > budgets.failed.at_most(total) {
+                self.fail(note, world, now);
+            } else {
+                // Going back would mend nothing, and condemn what is not at fault.
+                self.halt(note);
+            }
             return false;
         }
         if let Some(why) = &world.failing
@@ -187,7 +198,8 @@ impl Rollout {
                     }
                     self.wave += 1;
                 }
-                Standing::Dead(note) => return self.fail(note, world, now),
+                Standing::Dead(note) if self.is_to_blame() => return self.fail(note, world, now),
+                Standing::Dead(note) => return self.halt(note),
                 Standing::Waits(note) => {
                     self.state = State::Running;
                     self.note = note;
@@ -232,6 +244,7 @@ impl Rollout {
                 listed(&suspended)
             ));
         }
+        note.push_str(&self.left_aside(world));
         self.end(State::Succeeded, note, now);
     }
 
@@ -271,7 +284,9 @@ impl Rollout {
         for name in failed.iter().take(NAMED) {
             let progress = self.clusters.get(name);
             let why = progress.map_or("", |progress| progress.message.as_str());
-            lines.push(format!("{name} ({why})"));
+            let before = progress.is_some_and(|progress| progress.blameless);
+            let before = if before { ", as before it came" } else { "" };
+            lines.push(format!("{name} ({why}{before})"));
         }
         if failed.len() > NAMED {
             lines.push(format!("and {} more", failed.len() - NAMED));

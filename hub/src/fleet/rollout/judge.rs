@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use flotilla_shared::digest::Digest;
 use flotilla_shared::reason::Reason;
 use jiff::Timestamp;
 
@@ -62,16 +63,23 @@ fn step(progress: &mut Progress, seen: &Observation, strategy: &Strategy, now: T
         }
         progress.reason = Some(reason);
         progress.message = message;
+        progress.blameless = seen.blameless;
+    };
+    let nothing_new = |progress: &Progress, from: &Digest| {
+        let aside = seen.aside.as_ref();
+        (*from == progress.rendered_from && !from.is_none())
+            || aside.is_some_and(|aside| aside.leaves_nothing)
     };
     match (&seen.verdict, progress.phase) {
-        (Verdict::Healthy(from), Phase::Started)
-            if *from == progress.rendered_from && !from.is_none() =>
-        {
+        (Verdict::Healthy(from), Phase::Started) if nothing_new(progress, from) => {
             // The commit changes nothing that this cluster renders: there is nothing to watch.
             progress.enter(Phase::Done, now);
             progress.unchanged = true;
             progress.content = *from;
-            progress.message = "renders from the same files as before".to_owned();
+            progress.message = match &seen.aside {
+                Some(aside) => format!("brings nothing new here {}", aside.said()),
+                None => "renders from the same files as before".to_owned(),
+            };
         }
         (Verdict::Healthy(from), Phase::Started | Phase::Unavailable | Phase::Failed) => {
             // Something changed after all, or it fell ill meanwhile: it is watched like any other.
@@ -118,6 +126,12 @@ fn step(progress: &mut Progress, seen: &Observation, strategy: &Strategy, now: T
         }
         (Verdict::NotYet | Verdict::Progressing(..), _) => {}
     }
+    if let Some(aside) = &seen.aside
+        && progress.message.is_empty()
+        && progress.phase == Phase::Soaking
+    {
+        progress.message = aside.said();
+    }
     let soak = strategy.soak(progress.wave);
     if progress.phase == Phase::Soaking && progress.counted >= soak {
         finish(progress, seen, soak, now);
@@ -134,8 +148,10 @@ fn finish(progress: &mut Progress, seen: &Observation, soak: Duration, now: Time
     };
     if heard {
         let counted = progress.counted;
+        let message = std::mem::take(&mut progress.message);
         progress.enter(Phase::Done, now);
         progress.counted = counted;
+        progress.message = message;
     } else if asked.is_none() {
         progress.asked_at = Some(now);
     }

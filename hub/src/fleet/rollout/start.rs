@@ -16,6 +16,7 @@ impl Rollout {
                 progress.begin_from(seen.rendered_from);
                 progress.message = "changes nothing here, so it waits for no wave".to_owned();
                 changes.clusters.insert(name.clone());
+                changes.started.insert(name.clone());
             }
         }
     }
@@ -71,6 +72,7 @@ impl Rollout {
             };
             progress.start(now);
             progress.begin_from(rendered_from);
+            changes.started.insert(name.clone());
             changes.clusters.insert(name);
         }
     }

@@ -1,3 +1,4 @@
+mod blame;
 mod cases;
 mod failure;
 mod laws;
@@ -5,7 +6,7 @@ mod offline;
 mod unchanged;
 mod waves;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flotilla_shared::digest::Digest;
 use flotilla_shared::id::ClusterName;
@@ -100,6 +101,8 @@ impl Bench {
                 suspended: false,
                 online: true,
                 verdict: Verdict::NotYet,
+                aside: None,
+                blameless: false,
                 heard_at: None,
                 rendered_from: Digest::of(b"before"),
                 change: Change::Unknown,

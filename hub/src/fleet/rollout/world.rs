@@ -8,6 +8,7 @@ use flotilla_shared::id::ClusterName;
 use flotilla_shared::reason::Reason;
 use jiff::Timestamp;
 
+use super::Aside;
 use crate::spec::Strategy;
 
 /// What a cluster says of the rollout's commits.
@@ -49,6 +50,10 @@ pub struct Observation {
     pub online: bool,
     /// What it says.
     pub verdict: Verdict,
+    /// What of it does not count; none: all of it does.
+    pub aside: Option<Aside>,
+    /// Where it does not get there: what keeps it was so before.
+    pub blameless: bool,
     /// When it last vouched for what it says; none: not since it connected.
     pub heard_at: Option<Timestamp>,
     /// What its applications render from, where they run what was last good; otherwise nothing.
@@ -86,6 +91,8 @@ pub struct World<'w> {
 pub struct Changes {
     /// Clusters whose progress changed.
     pub clusters: BTreeSet<ClusterName>,
+    /// Clusters that it comes to now, with whom nobody was before or whom another one left as they are.
+    pub started: BTreeSet<ClusterName>,
     /// Clusters whose soak is over, if they say so once more.
     pub asked: BTreeSet<ClusterName>,
     /// Clusters that left.

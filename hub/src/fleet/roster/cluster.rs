@@ -148,6 +148,8 @@ pub struct Cluster {
     pub(in crate::fleet) specified: Option<Commit>,
     /// Its assignment is to be worked out anew, see [`crate::fleet::Fleet::has_due`].
     pub(super) due: bool,
+    /// The last assignment that it was current on.
+    well_on: AssignmentRef,
     /// The assignment whose way here was measured.
     pub(in crate::fleet) measured: AssignmentRef,
 }
@@ -302,9 +304,17 @@ impl Cluster {
     pub(in crate::fleet) fn note_current(&mut self, now: Timestamp) {
         if !self.runs_what_is_assigned() {
             self.current_since = None;
-        } else if self.current_since.is_none() {
+            return;
+        }
+        self.well_on = self.accepted;
+        if self.current_since.is_none() {
             self.current_since = Some(now);
         }
+    }
+
+    /// Whether it was current at some moment since it was assigned what it has now, as far as this process knows.
+    pub(in crate::fleet) fn has_been_well(&self) -> bool {
+        self.assigned.is_some() && self.well_on == self.assigned_ref()
     }
 
     /// What is assigned, as a reference; the place before all assignments where nothing is.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::super::environment::Scope;
 use super::super::event::Effect;
 use super::super::rollout::{Phase, State, World};
-use super::super::{Fleet, acts, gates};
+use super::super::{Fleet, acts, blame, gates};
 use super::audit;
 use crate::spec::{Environment, Strategy};
 
@@ -94,6 +94,12 @@ impl Fleet {
             .collect();
         let changes = rollout.advance(&world, now);
         rollout.strategy = Some(strategy);
+        for cluster in &changes.started {
+            if let Some(one) = self.clusters.get(cluster) {
+                let found = blame::before(one, &rollout);
+                rollout.comes_to(cluster, found, one.has_been_well());
+            }
+        }
         for cluster in &changes.asked {
             let session = self.clusters.get(cluster).and_then(|one| one.session);
             if let Some((session, _)) = session {

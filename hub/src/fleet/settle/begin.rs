@@ -209,11 +209,13 @@ impl Fleet {
         let mut carried = Vec::new();
         let mut clusters = BTreeMap::new();
         if let Some(mut old) = self.rollouts.take(name)
-            && (!old.state.is_over() || old.state == State::Superseded)
+            && old.state != State::Succeeded
         {
-            carried.append(&mut old.carried);
-            carried.push(old.id.clone());
             clusters = old.carry(now);
+            if old.state != State::RolledBack {
+                carried.append(&mut old.carried);
+                carried.push(old.id.clone());
+            }
             if !old.state.is_over() {
                 old.end(State::Superseded, format!("{id} took over"), now);
                 effects.push(Effect::Audit(audit(&old, "rollout superseded", now)));
@@ -252,7 +254,7 @@ fn blame(state: &mut EnvironmentState, rollout: &Rollout, wanted: &Commits, now:
     let failed = rollout.changed();
     let mut still = failed.clone();
     still.retain(|repository, commit| wanted.get(repository) == Some(commit));
-    if !still.is_empty() {
+    if !still.is_empty() && rollout.is_to_blame() {
         state.condemn(&failed, still, rollout, now);
     }
 }

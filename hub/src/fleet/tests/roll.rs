@@ -1,5 +1,6 @@
 //! Rollouts of several repositories in one environment: gates belong to a repository and its commit.
 
+mod aside;
 mod failing;
 mod lasting;
 
@@ -43,6 +44,10 @@ pub(super) struct World {
     pub(super) audit: Vec<AuditEntry>,
     /// Assignments that clusters ran, all of it healthy.
     pub(super) ran: std::collections::BTreeSet<(String, AssignmentRef)>,
+    /// What was not healthy in the others that they ran.
+    pub(super) ill: BTreeMap<(String, AssignmentRef), Vec<flotilla_shared::id::ApplicationName>>,
+    /// Commits that make all others ill where they run.
+    pub(super) harmful: Vec<Commit>,
     /// To which clusters rollouts of prod came, and with what; a step later another one may have taken over.
     pub(super) touched: std::collections::BTreeSet<(ClusterName, RepositoryName, Commit)>,
     sessions: u64,
@@ -58,6 +63,7 @@ struct Is {
     session: SessionId,
     assigned: AssignmentRef,
     bad: Vec<Commit>,
+    harmful: Vec<Commit>,
     bad_paths: Vec<String>,
     holding: Vec<String>,
 }
@@ -79,6 +85,8 @@ impl World {
             silent: Vec::new(),
             audit: Vec::new(),
             ran: std::collections::BTreeSet::new(),
+            ill: BTreeMap::new(),
+            harmful: Vec::new(),
             touched: std::collections::BTreeSet::new(),
             sessions: 10,
             kept: BTreeMap::new(),
@@ -222,6 +230,7 @@ impl World {
             session,
             assigned: assigned.reference,
             bad: self.bad.clone(),
+            harmful: self.harmful.clone(),
             bad_paths: self.bad_paths.clone(),
             holding: self.holding.clone(),
         };
@@ -245,21 +254,30 @@ impl World {
                 app.message = "confirm it".to_owned();
             }
         }
+        let all = assigned.assignment.applications.values();
+        let here: Vec<&Commit> = all.map(|app| &app.revision.commit).collect();
+        let harms = |one: &Commit| {
+            let mut harmful = self.harmful.iter();
+            harmful.any(|other| other != one && here.contains(&other))
+        };
         let run = report.applications.iter_mut();
         for (name, app) in run.filter(|(_, app)| app.revision.is_some()) {
             let commit = app.revision.as_ref().unwrap().commit.clone();
             let path = assigned.assignment.applications[name].path.to_string();
             app.source_digest = Digest::of(commit.as_str().as_bytes());
-            if self.bad.contains(&commit) || self.bad_paths.contains(&path) {
+            if harms(&commit) || self.bad.contains(&commit) || self.bad_paths.contains(&path) {
                 app.health = Health::Failed;
             }
         }
-        if report
-            .applications
-            .values()
-            .all(|app| app.health == Health::Current)
-        {
-            self.ran.insert((cluster.to_owned(), assigned.reference));
+        let is_ill = |app: &ApplicationReport| app.health != Health::Current;
+        let all = report.applications.iter();
+        let ill: Vec<_> = all.filter(|(_, app)| is_ill(app)).collect();
+        let key = (cluster.to_owned(), assigned.reference);
+        if ill.is_empty() {
+            self.ran.insert(key);
+        } else {
+            let ill = ill.into_iter().map(|(name, _)| name.clone());
+            self.ill.insert(key, ill.collect());
         }
         self.step(Event::Acked {
             cluster: name(cluster),

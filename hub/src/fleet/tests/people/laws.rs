@@ -1,5 +1,6 @@
 //! What must hold at every moment.
 
+use super::super::super::rollout::Rollout;
 use super::*;
 
 impl People {
@@ -209,7 +210,7 @@ impl People {
                 // Another cluster failed in the same moment, and this one was told to go back already.
                 let report = cluster.report.as_ref().unwrap();
                 let ran = (name.to_string(), report.assignment);
-                assert!(self.world.ran.contains(&ran), "{name} in {id}");
+                self.check_ran(name, rollout, &ran);
                 let revisions = report.applications.values();
                 for revision in revisions.filter_map(|app| app.revision.as_ref()) {
                     let target = rollout.target.get(&revision.repository);
@@ -219,11 +220,7 @@ impl People {
             }
             let assigned = cluster.assigned.as_ref().unwrap();
             let ran = (name.to_string(), assigned.reference);
-            assert!(
-                self.world.ran.contains(&ran),
-                "{name} counts as done in {id} and never ran {:?}",
-                assigned.reference
-            );
+            self.check_ran(name, rollout, &ran);
             assert!(!assigned.assignment.suspended, "{name} is suspended");
             for app in assigned.assignment.applications.values() {
                 let target = rollout.target.get(&app.revision.repository);
@@ -235,5 +232,41 @@ impl People {
             assert!(any, "{} succeeded, proven by nobody", rollout.id);
         }
         self.done = done;
+    }
+
+    /// All that was new there was healthy; what was not is as it was when the rollout came.
+    fn check_ran(&self, name: &ClusterName, rollout: &Rollout, ran: &(String, AssignmentRef)) {
+        let (id, changed) = (&rollout.id, rollout.changed());
+        let Some(ill) = self
+            .world
+            .ill
+            .get(ran)
+            .filter(|_| !self.world.ran.contains(ran))
+        else {
+            let has_run = self.world.ran.contains(ran);
+            assert!(
+                has_run,
+                "{name} counts as done in {id} and never ran {ran:?}"
+            );
+            return;
+        };
+        let report = self.world.fleet.clusters()[name].report.as_ref().unwrap();
+        for app in ill {
+            let revision = report.applications[app].revision.as_ref().unwrap();
+            let is_new = changed.get(&revision.repository) == Some(&revision.commit);
+            assert!(
+                !is_new,
+                "{name} counts as done in {id} with {app} that it brought"
+            );
+            let fleet = &self.world.fleet;
+            let [before, after] = [&rollout.from, &rollout.target].map(|commits| {
+                let specification = fleet.specification_among(commits);
+                specification.and_then(|one| one.applications.get(app).cloned())
+            });
+            assert_eq!(
+                before, after,
+                "{name} counts as done in {id} with {app} as it declared it"
+            );
+        }
     }
 }

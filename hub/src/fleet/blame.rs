@@ -1,0 +1,170 @@
+//! What was wrong on a cluster before a rollout came there, and what of that is no matter of what it brings.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flotilla_shared::assignment::ApplicationAssignment;
+use flotilla_shared::health::{Health, SyncState};
+use flotilla_shared::id::{ApplicationName, RepositoryName};
+use flotilla_shared::reason::Reason;
+
+use super::cluster::Cluster;
+use super::rollout::{Aside, Before, Progress, Rollout};
+use crate::spec::Touch;
+
+/// What is wrong on a cluster that a rollout has not come to yet.
+pub(super) fn before(cluster: &Cluster, rollout: &Rollout) -> Before {
+    let assigned = cluster.assigned.as_ref();
+    let report = cluster.report.as_ref();
+    // What was told of another assignment, or of one that is declared otherwise, is no word of what is good.
+    let report = report.zip(assigned).filter(|(report, assigned)| {
+        report.assignment == assigned.reference && cluster.accepted == assigned.reference
+    });
+    let declared = rollout.from.get(RepositoryName::fleet_file());
+    let specified = cluster.specified.as_ref();
+    let report = report.filter(|_| specified.is_none() || specified == declared);
+    let is_well = |name: &ApplicationName| {
+        let Some((report, assigned)) = report else {
+            return false;
+        };
+        let Some((report, assigned)) = report
+            .applications
+            .get(name)
+            .zip(assigned.assignment.applications.get(name))
+        else {
+            return false;
+        };
+        let good = rollout.from.get(&assigned.revision.repository);
+        let runs = report.revision.as_ref().map(|revision| &revision.commit);
+        let placed = cluster.placed.get(name);
+        good == Some(&assigned.revision.commit)
+            && runs == good
+            && report.sync == SyncState::Synced
+            && report.health == Health::Current
+            && placed.is_none_or(|placed| placed.problem.is_none())
+    };
+    let assigned = assigned.iter();
+    let assigned = assigned.flat_map(|one| one.assignment.applications.keys());
+    let names: BTreeSet<&ApplicationName> = cluster.placed.keys().chain(assigned).collect();
+    let unhealthy = names.into_iter().filter(|name| !is_well(name)).cloned();
+    let refused = cluster.refusal.as_ref().map(|(reason, _)| *reason);
+    Before::of(unhealthy.collect(), refused)
+}
+
+/// What of it does not count for a rollout: what it brings nothing new of. `touches`: what it declares otherwise
+/// there; none: nothing, and none within: nobody knows.
+pub(super) fn aside(
+    cluster: &Cluster,
+    progress: &Progress,
+    rollout: &Rollout,
+    touches: Option<Option<BTreeMap<&ApplicationName, Touch>>>,
+) -> Option<Aside> {
+    let touches = match touches {
+        Some(known) => known?,
+        None => BTreeMap::new(),
+    };
+    let assigned = cluster.assigned.as_ref()?;
+    let applications = &assigned.assignment.applications;
+    let brings = |name: &ApplicationName| {
+        touches.contains_key(name)
+            || applications.get(name).is_some_and(|app| {
+                let repository = &app.revision.repository;
+                rollout.from.get(repository) != rollout.target.get(repository)
+            })
+    };
+    let unhealthy = progress.before.unhealthy.iter();
+    let aside: BTreeSet<ApplicationName> =
+        unhealthy.filter(|name| !brings(name)).cloned().collect();
+    if aside.is_empty() {
+        return None;
+    }
+    let mut counted = applications.keys().filter(|name| !aside.contains(*name));
+    let leaves_nothing = touches.is_empty() && !counted.any(brings);
+    Some(Aside {
+        applications: aside,
+        leaves_nothing,
+    })
+}
+
+/// Whether what keeps a cluster from a rollout was so before it came: its agent refuses what it is given for the
+/// same reason, or an application waits for one that was not healthy before.
+pub(super) fn is_as_before(
+    cluster: &Cluster,
+    progress: &Progress,
+    aside: &BTreeSet<ApplicationName>,
+) -> bool {
+    if let Some((reason, _)) = &cluster.refusal {
+        return progress.before.refused == Some(*reason);
+    }
+    if aside.is_empty() {
+        return false;
+    }
+    let (Some(assigned), Some(report)) = (&cluster.assigned, &cluster.report) else {
+        return false;
+    };
+    let applications = &assigned.assignment.applications;
+    let ill = report.applications.iter().filter(|(name, report)| {
+        let well = report.sync == SyncState::Synced && report.health == Health::Current;
+        applications.contains_key(*name) && !aside.contains(*name) && !well
+    });
+    let mut ill = ill.peekable();
+    ill.peek().is_some()
+        && ill.all(|(name, report)| {
+            report.reason == Some(Reason::DependencyNotReady)
+                && depends_on(name, aside, applications)
+        })
+}
+
+/// Whether an application waits for one of others, by whatever is in between.
+fn depends_on(
+    name: &ApplicationName,
+    others: &BTreeSet<ApplicationName>,
+    applications: &BTreeMap<ApplicationName, Box<ApplicationAssignment>>,
+) -> bool {
+    let (mut seen, mut next) = (BTreeSet::from([name]), vec![name]);
+    while let Some(name) = next.pop() {
+        let Some(application) = applications.get(name) else {
+            continue;
+        };
+        for dependency in &application.depends_on {
+            if others.contains(dependency) {
+                return true;
+            }
+            if seen.insert(dependency) {
+                next.push(dependency);
+            }
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_goes_through_what_is_in_between_and_ends_in_circles() {
+        let name = |text: &str| -> ApplicationName { text.parse().unwrap() };
+        let one = |on: &[&str]| {
+            let depends_on = on.iter().map(|one| name(one)).collect();
+            Box::new(ApplicationAssignment {
+                depends_on,
+                ..crate::fleet::tests::application()
+            })
+        };
+        let all = [
+            ("a", one(&["b"])),
+            ("b", one(&["c", "a"])),
+            ("c", one(&[])),
+            ("d", one(&["e"])),
+            ("e", one(&["d"])),
+        ];
+        let all = all
+            .into_iter()
+            .map(|(text, one)| (name(text), one))
+            .collect();
+        let ill = BTreeSet::from([name("c")]);
+        let waits = |text: &str| depends_on(&name(text), &ill, &all);
+        assert!(waits("a") && waits("b"));
+        assert!(!waits("c") && !waits("d") && !waits("e"));
+    }
+}

@@ -1,0 +1,130 @@
+//! Whose fault a failure is.
+
+use flotilla_shared::id::ApplicationName;
+
+use super::*;
+
+fn apps(names: &[&str]) -> BTreeSet<ApplicationName> {
+    names.iter().map(|name| name.parse().unwrap()).collect()
+}
+
+fn unhealthy(bench: &Bench, cluster: &str) -> BTreeSet<ApplicationName> {
+    bench.rollout.clusters[&name(cluster)]
+        .before
+        .unhealthy
+        .clone()
+}
+
+#[test]
+fn what_was_wrong_before_is_what_was_wrong_before_the_first_that_never_became_good() {
+    for (over, recovered, left) in [
+        // It took over: what came to be ill under the one before is in doubt, whatever was seen since.
+        (State::Superseded, false, &["b"][..]),
+        (State::Superseded, true, &["b"][..]),
+        // It comes after one that went back: in doubt until all was well there.
+        (State::RolledBack, false, &["b"][..]),
+        (State::RolledBack, true, &["b", "c"][..]),
+    ] {
+        let mut bench = Bench::new("{maxConcurrent: 1}", TIERS);
+        assert_eq!(bench.step(0), ["a"]);
+        let found = Before::of(apps(&["b", "d"]), None);
+        bench.rollout.comes_to(&name("a"), found, false);
+        bench.rollout.state = over;
+        bench.supersede(1);
+        bench.step(1);
+        let found = Before::of(apps(&["b", "c"]), None);
+        bench.rollout.comes_to(&name("a"), found, recovered);
+        assert_eq!(unhealthy(&bench, "a"), apps(left), "{over} {recovered}");
+        // Nobody was at another one.
+        assert!(bench.rollout.clusters[&name("b")].before.is_nothing());
+    }
+}
+
+#[test]
+fn who_is_left_out_in_the_middle_is_in_doubt_like_who_was_given_back() {
+    let mut bench = Bench::new("{maxConcurrent: 1}", TIERS);
+    bench.step(0);
+    bench.rollout.comes_to(&name("a"), Before::default(), false);
+    bench.seen.get_mut(&name("a")).unwrap().pinned = true;
+    bench.step(1);
+    bench.seen.get_mut(&name("a")).unwrap().pinned = false;
+    bench.step(2);
+    let found = Before::of(apps(&["b"]), None);
+    bench.rollout.comes_to(&name("a"), found, false);
+    assert!(unhealthy(&bench, "a").is_empty());
+}
+
+#[test]
+fn who_failed_as_before_is_halted_for_and_never_rolled_back() {
+    for blameless in [true, false] {
+        let mut bench = Bench::new(
+            "{onFailure: rollback, maxConcurrent: 2, budgets: {failed: 1}}",
+            TIERS,
+        );
+        bench.step(0);
+        bench.says(&["a", "b"], &bad());
+        bench.seen.get_mut(&name("b")).unwrap().blameless = true;
+        bench.seen.get_mut(&name("a")).unwrap().blameless = blameless;
+        bench.step(1);
+        assert_eq!(
+            bench.rollout.state,
+            State::Halted,
+            "one at most is its fault"
+        );
+        assert_eq!(bench.rollout.is_to_blame(), !blameless);
+        // Two are.
+        bench.rollout.retry(at(2));
+        bench.seen.get_mut(&name("a")).unwrap().blameless = false;
+        bench.seen.get_mut(&name("b")).unwrap().blameless = false;
+        bench.step(3);
+        assert_eq!(bench.rollout.state, State::RolledBack);
+    }
+}
+
+/// Nobody of its wave has proven it, since it waits for what was ill before.
+#[test]
+fn a_deadline_that_passes_for_what_was_ill_before_condemns_nothing() {
+    for (blameless, state) in [(true, State::Halted), (false, State::RolledBack)] {
+        let mut bench = Bench::new(
+            "{onFailure: rollback, maxConcurrent: 1, progressDeadline: 10s, budgets: {failed: 5}, \
+             waves: [{name: canary, selector: tier=canary}]}",
+            TIERS,
+        );
+        bench.step(0);
+        let waits = Verdict::Progressing(Reason::DependencyNotReady, "waits for b".to_owned());
+        bench.says(&["a"], &waits);
+        bench.seen.get_mut(&name("a")).unwrap().blameless = blameless;
+        bench.step(20);
+        assert_eq!(bench.rollout.state, state, "{}", bench.rollout.note);
+        assert_eq!(bench.rollout.note.contains("as before it came"), blameless);
+        assert_eq!(bench.rollout.is_to_blame(), !blameless);
+    }
+}
+
+#[test]
+fn what_is_left_aside_is_told_and_proves_nothing_alone() {
+    let mut bench = Bench::new("{maxConcurrent: 5, soak: 5s}", TIERS);
+    bench.step(0);
+    let aside = |names: &[&str], leaves_nothing| {
+        Some(Aside {
+            applications: apps(names),
+            leaves_nothing,
+        })
+    };
+    bench.seen.get_mut(&name("a")).unwrap().aside = aside(&["b", "c"], false);
+    bench.seen.get_mut(&name("b")).unwrap().aside = aside(&["b"], true);
+    bench.healthy(&["a", "b", "c", "d", "e"]);
+    bench.step(1);
+    assert_eq!(bench.phase("a"), Phase::Soaking);
+    assert_eq!(bench.phase("b"), Phase::Done);
+    assert!(bench.rollout.clusters[&name("b")].unchanged);
+    bench.step(10);
+    assert_eq!(bench.rollout.state, State::Succeeded);
+    let note = &bench.rollout.note;
+    assert!(
+        note.contains("without b, c, not healthy there before: a, b"),
+        "{note}"
+    );
+    let message = &bench.rollout.clusters[&name("a")].message;
+    assert_eq!(message, "without b, c, not healthy here before");
+}

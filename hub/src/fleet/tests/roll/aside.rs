@@ -1,0 +1,236 @@
+//! What failed before a rollout came is no matter of what it brings: it holds up nobody else, and condemns nothing.
+
+use super::super::super::rollout::Phase;
+use super::*;
+
+fn rolled(failure: &str) -> String {
+    file(
+        &format!("maxConcurrent: 3, onFailure: {failure}"),
+        "",
+        "prod",
+    )
+}
+
+fn message(world: &World, cluster: &str) -> String {
+    world.rollout().clusters[&name(cluster)].message.clone()
+}
+
+#[test]
+fn promise_5_what_was_ill_before_holds_up_no_other_application() {
+    for failure in ["halt", "rollback"] {
+        let mut world = World::settled(&rolled(failure));
+        // By itself, everywhere, at the commit that was good.
+        world.bad = vec![of_second(1)];
+        world.pass(5);
+        world.push("fleet", "prod", 2);
+        world.pass(20);
+        let rollout = world.rollout();
+        assert_eq!(rollout.state, State::Succeeded, "{}", rollout.said());
+        assert_eq!(world.having(&commit(2)).len(), 3);
+        let note = &rollout.note;
+        assert!(
+            note.contains("without b, not healthy there before: p1, p2, p3"),
+            "{note}"
+        );
+        assert_eq!(message(&world, "p1"), "without b, not healthy here before");
+        assert!(world.state().quarantined.is_empty() && world.state().suspects.is_empty());
+        // Its own repair comes in, and counts.
+        world.bad.push(of_second(2));
+        world.push("second", "prod", 2);
+        world.pass(20);
+        assert!(world.state().suspects.is_empty());
+        assert_ne!(world.rollout().state, State::Succeeded);
+        world.push("second", "prod", 3);
+        world.pass(20);
+        assert_eq!(world.rollout().state, State::Succeeded);
+        assert_eq!(world.having(&of_second(3)).len(), 3);
+        let note = &world.rollout().note;
+        assert!(!note.contains("without"), "{note}");
+    }
+}
+
+/// A cluster with nothing of what a rollout brings proves nothing, also where what it has is ill.
+#[test]
+fn promise_4_a_cluster_of_which_all_is_left_aside_proves_nothing() {
+    let text = rolled("halt").replace(
+        "path: a, placement: {environments: [dev, prod]}",
+        "path: a, placement: {environments: [dev, prod], clusters: [d1, p2, p3]}",
+    );
+    let mut world = World::settled(&text);
+    world.bad = vec![of_second(1)];
+    world.pass(5);
+    world.push("fleet", "prod", 2);
+    world.pass(3);
+    let of_p1 = &world.rollout().clusters[&name("p1")];
+    assert!(of_p1.phase == Phase::Done && of_p1.unchanged, "{of_p1:?}");
+    world.pass(20);
+    let rollout = world.rollout();
+    assert_eq!(rollout.state, State::Succeeded, "{}", rollout.said());
+    assert!(
+        rollout.note.contains("nothing changed in 1 of them"),
+        "{}",
+        rollout.note
+    );
+}
+
+#[test]
+fn promise_5_what_was_well_until_a_commit_came_speaks_against_it() {
+    let mut world = World::settled(&rolled("rollback"));
+    world.harmful = vec![commit(2), commit(3)];
+    world.push("fleet", "prod", 2);
+    for _ in 0..10 {
+        if world.rollout().state == State::RolledBack {
+            break;
+        }
+        world.pass(1);
+    }
+    assert_eq!(world.rollout().state, State::RolledBack);
+    assert!(
+        world.rollout().note.contains("(b failed)"),
+        "{}",
+        world.rollout().note
+    );
+    let quarantined = |world: &World, n: u64| {
+        let state = world.state();
+        state
+            .quarantine_of(&"fleet".parse().unwrap(), &commit(n))
+            .is_some()
+    };
+    assert!(quarantined(&world, 2));
+    // The next one comes before the cluster has said that it recovered, and even while it has not.
+    world.bad = vec![of_second(1)];
+    world.push("fleet", "prod", 3);
+    world.pass(15);
+    assert_eq!(world.rollout().state, State::RolledBack);
+    assert!(quarantined(&world, 3));
+    // It recovered, and is ill by itself.
+    world.bad.clear();
+    world.pass(5);
+    world.bad = vec![of_second(1)];
+    world.pass(5);
+    world.push("fleet", "prod", 4);
+    world.pass(20);
+    let rollout = world.rollout();
+    assert_eq!(rollout.state, State::Succeeded, "{}", rollout.said());
+}
+
+/// Whoever takes over from a rollout that made something ill has to make it well.
+#[test]
+fn promise_5_a_commit_that_takes_over_is_judged_by_what_was_before_the_first_one() {
+    let mut world = World::settled(&rolled("halt"));
+    world.harmful = vec![commit(2), commit(3)];
+    world.push("fleet", "prod", 2);
+    world.pass(10);
+    assert_eq!(world.rollout().state, State::Halted);
+    world.push("fleet", "prod", 3);
+    world.pass(10);
+    assert_eq!(
+        world.rollout().state,
+        State::Halted,
+        "{}",
+        world.rollout().said()
+    );
+    world.push("fleet", "prod", 4);
+    world.pass(20);
+    assert_eq!(
+        world.rollout().state,
+        State::Succeeded,
+        "{}",
+        world.rollout().said()
+    );
+}
+
+/// A cluster may lose a label that an application is placed by: nothing of it can be rendered there, before and
+/// after any commit of another repository.
+#[test]
+fn promise_5_what_cannot_be_placed_any_more_holds_up_no_other_application() {
+    let text = rolled("rollback").replace("path: b,", "path: 'b/{labels.region}',");
+    let mut world = World::new(&rolled("rollback"));
+    for (cluster, environment) in [
+        ("d1", "dev"),
+        ("p1", "prod"),
+        ("p2", "prod"),
+        ("p3", "prod"),
+    ] {
+        world.step(put(cluster, environment, Some("eu")));
+    }
+    for repository in ["fleet", "second"] {
+        world.push(repository, "dev", 1);
+        world.push(repository, "prod", 1);
+    }
+    world.pass(20);
+    world.declare(&text);
+    world.pass(20);
+    assert_eq!(
+        world.rollout().state,
+        State::Succeeded,
+        "{}",
+        world.rollout().said()
+    );
+    world.step(put("p1", "prod", None));
+    world.pass(3);
+    let problem = world.fleet.clusters()[&name("p1")].placed["b"].clone();
+    assert_eq!(problem.problem.unwrap().reason, Reason::TemplateFailed);
+    world.push("fleet", "prod", 2);
+    world.pass(20);
+    assert_eq!(
+        world.rollout().state,
+        State::Succeeded,
+        "{}",
+        world.rollout().said()
+    );
+    assert!(world.state().quarantined.is_empty());
+}
+
+/// An agent that refuses all that it is given, as it did before, proves nothing and condemns nothing.
+#[test]
+fn promise_5_an_agent_that_refused_before_halts_and_condemns_nothing() {
+    let mut world = World::settled(&rolled("rollback"));
+    let refuse = |world: &mut World| {
+        let cluster = &world.fleet.clusters()[&name("p1")];
+        let (session, _) = cluster.session.unwrap();
+        world.step(Event::Acked {
+            cluster: name("p1"),
+            session,
+            assignment: cluster.assigned_ref(),
+            refusal: Some((Reason::UpgradeRequired, "it needs helm".to_owned())),
+            accepted: cluster.accepted,
+        });
+    };
+    world.silent = vec!["p1".to_owned()];
+    refuse(&mut world);
+    world.push("fleet", "prod", 2);
+    world.pass(1);
+    refuse(&mut world);
+    world.pass(2);
+    let said = world.rollout().said();
+    assert_eq!(world.rollout().state, State::Halted, "{said}");
+    assert!(
+        said.contains("as before it came") && said.contains("flotilla retry prod"),
+        "{said}"
+    );
+    // What takes over brings it along.
+    world.push("second", "prod", 2);
+    world.pass(1);
+    refuse(&mut world);
+    world.pass(2);
+    assert!(world.state().quarantined.is_empty() && world.state().suspects.is_empty());
+    assert_eq!(
+        world.rollout().state,
+        State::Halted,
+        "{}",
+        world.rollout().said()
+    );
+    // Somebody upgrades it.
+    world.silent.clear();
+    world.act(&Action::Retry("prod".parse().unwrap())).unwrap();
+    world.pass(20);
+    assert_eq!(
+        world.rollout().state,
+        State::Succeeded,
+        "{}",
+        world.rollout().said()
+    );
+    assert_eq!(world.having(&commit(2)).len(), 3);
+    assert_eq!(world.having(&of_second(2)).len(), 3);
+}
