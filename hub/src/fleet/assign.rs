@@ -76,7 +76,9 @@ impl Fleet {
         let nothing = BTreeMap::new();
         let ran = before.map_or(&nothing, |before| &before.applications);
         let labels = match (&plan.specification, before) {
-            (Declares::As(_, specification), _) => self.labels_under(specification, name),
+            (Declares::As(_, specification), _) => {
+                self.labels_under(specification, (name, &environment.name))
+            }
             (Declares::Kept, Some(before)) => before.labels.clone(),
             (Declares::Kept, None) => self.labels_of(name),
         };

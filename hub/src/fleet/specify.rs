@@ -58,18 +58,22 @@ impl Fleet {
         self.declarations.keep_only(&used, effects);
     }
 
-    /// A cluster's labels under a specification; of a cluster that it does not name, as they are now.
+    /// A cluster's labels in an environment under a specification. One that it does not name has those it
+    /// enrolled with, since what the fleet file says of it now comes with its rollout; but whoever is there by
+    /// the fleet file alone comes as that says.
     pub(super) fn labels_under(
         &self,
         specification: &Specification,
-        name: &ClusterName,
+        (name, environment): (&ClusterName, &EnvironmentName),
     ) -> BTreeMap<String, String> {
-        let Some(declared) = specification.labels.get(name) else {
-            return self.labels_of(name);
-        };
+        let declared = specification.labels.get(name);
         let record = self.record_of(name);
+        let enrolled = record.and_then(|one| one.environment.as_ref());
+        if declared.is_none() && enrolled != Some(environment) {
+            return self.labels_of(name);
+        }
         let mut labels = record.map(|one| one.labels.clone()).unwrap_or_default();
-        labels.extend(declared.clone());
+        labels.extend(declared.cloned().unwrap_or_default());
         labels
     }
 
@@ -80,11 +84,11 @@ impl Fleet {
         (before, after): (&Specification, &Specification),
         (name, environment): (&ClusterName, &EnvironmentName),
     ) -> BTreeMap<&'s flotilla_shared::id::ApplicationName, Touch> {
-        let old = self.labels_under(before, name);
+        let old = self.labels_under(before, (name, environment));
         if before.labels.get(name) == after.labels.get(name) {
             return difference.touches((name, environment), (&old, &old));
         }
-        let new = self.labels_under(after, name);
+        let new = self.labels_under(after, (name, environment));
         difference.touches((name, environment), (&old, &new))
     }
 

@@ -141,6 +141,44 @@ fn labels_in_the_file_count_by_what_they_do() {
     );
 }
 
+/// A cluster that enrolled with labels of its own is named in the file for the first time, which changes what it
+/// runs like any other edit.
+#[test]
+fn labels_of_a_cluster_that_the_file_begins_to_name_come_by_waves() {
+    let clusters = "clusters:
+- {name: p1, environment: prod, labels: {region: eu}}
+- {name: p2, environment: prod, labels: {region: eu}}
+- {name: d1, environment: dev, labels: {region: eu}}
+";
+    for (line, is) in [
+        (
+            "path: 'a/{labels.region}', placement: {environments: [dev, prod]}",
+            "a/eu",
+        ),
+        (
+            "path: a, placement: {environments: [dev, prod], selector: region=eu}",
+            "a",
+        ),
+    ] {
+        let plain = "path: a, placement: {environments: [dev, prod]}";
+        let text = base().replace(plain, line);
+        let text = text.replace("applications:", &format!("{clusters}applications:"));
+        let mut world = World::settled(&base());
+        world.step(put("p3", "prod", Some("us")));
+        world.declare(&text);
+        world.pass(30);
+        let had = paths(&world, "a");
+        assert_eq!(&had[..2], [is, is]);
+        let p3 = "- {name: p3, environment: prod, labels: {region: eu}}\napplications:";
+        world.declare(&text.replace("applications:", p3));
+        assert_eq!(paths(&world, "a"), had, "it is in the second wave");
+        let phase = world.rollout().clusters[&name("p3")].phase;
+        assert_eq!(phase, Phase::Waiting);
+        world.pass(30);
+        assert_eq!(paths(&world, "a"), [is, is, is], "{:?}", ended(&world));
+    }
+}
+
 /// A store of a hub that knew only commits: what is declared now is what runs.
 #[test]
 fn an_older_store_adopts_what_is_declared() {
