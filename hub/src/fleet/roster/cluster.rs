@@ -253,7 +253,18 @@ impl Cluster {
         // What it said of another assignment of the same commits is no word of this one.
         let report = self.report.as_ref();
         let of_this = report.is_some_and(|report| report.assignment == self.accepted);
-        if !of_this && !self.placed.is_empty() {
+        let assigned = self.assigned.iter();
+        let mut assigned = assigned.flat_map(|one| one.assignment.applications.keys());
+        let is_nothing = self.placed.is_empty() && assigned.clone().next().is_none();
+        if !of_this && !is_nothing {
+            return false;
+        }
+        let is_well = |name| {
+            let report = report.and_then(|report| report.applications.get(name));
+            report.is_some_and(|one| one.sync == SyncState::Synced && one.health == Health::Current)
+        };
+        // What is placed on a cluster that is in no environment nobody works out, and it runs on.
+        if !assigned.all(is_well) {
             return false;
         }
         self.placed.iter().all(|(name, placed)| {

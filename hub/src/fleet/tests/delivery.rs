@@ -281,3 +281,46 @@ fn i04_generations_only_grow_and_every_send_was_stored() {
         }
     }
 }
+
+/// A cluster in no environment runs on what it was given, and nobody works out what is placed there: after a
+/// restart of the hub, too, it is as well as its agent says.
+#[test]
+fn who_is_in_no_environment_is_current_by_its_agents_word_alone() {
+    let mut fleet = fleet();
+    fleet.step(put("d", "dev", None), at(1));
+    fleet.step(heads(Some(1), None), at(2));
+    let assigned = fleet.clusters()[&name("d")].assigned.clone().unwrap();
+    fleet.step(put("d", "gone", None), at(3));
+    let clusters = stored_clusters(&fleet);
+    let spec = Arc::clone(fleet.spec());
+    let mut fleet = Fleet::new(Epoch(1));
+    let restored = Event::Restored {
+        heads: Vec::new(),
+        clusters,
+        environments: Vec::new(),
+        rollouts: Vec::new(),
+        retired: Vec::new(),
+        specifications: Vec::new(),
+    };
+    fleet.step(restored, at(4));
+    fleet.step(Event::SpecChanged(spec), at(4));
+    fleet.step(connect("d", 2, assigned.reference), at(5));
+    let mut refused = current(&assigned);
+    refused.applications.get_mut("web").unwrap().sync = SyncState::Refused;
+    let mut of_another = current(&assigned);
+    of_another.assignment.generation.0 += 1;
+    for (report, is_current) in [
+        (refused, false),
+        (of_another, false),
+        (current(&assigned), true),
+    ] {
+        let digest = Digest::of(&encode_report(&report).encode_to_vec());
+        fleet.step(
+            Event::Reported(name("d"), SessionId(2), report, digest),
+            at(6),
+        );
+        let cluster = &fleet.clusters()[&name("d")];
+        assert_eq!(cluster.is_current(), is_current);
+        assert_eq!(cluster.current_since.is_some(), is_current);
+    }
+}
