@@ -14,7 +14,6 @@ use jiff::Timestamp;
 use super::Fleet;
 use super::environment::{Mark, Pin, Scope};
 use super::event::{AuditEntry, Effect};
-use crate::spec::Strategy;
 use crate::suggestion::missing;
 
 /// A cluster or an environment.
@@ -236,7 +235,7 @@ impl Fleet {
     ) -> Result<String, ActionError> {
         Ok(match action {
             Action::Pause(name) => {
-                self.strategy(name)?;
+                self.has_rollouts(name)?;
                 self.decide(name, effects, |state| state.paused = Some(mark.clone()))
             }
             Action::Resume(name) => {
@@ -360,11 +359,13 @@ impl Fleet {
         ActionError::NoCluster(missing("cluster", name.as_str(), names))
     }
 
-    fn strategy(&self, name: &EnvironmentName) -> Result<&Strategy, ActionError> {
+    /// Commits come to an environment by rollouts, or one is on its way that began when they did.
+    fn has_rollouts(&self, name: &EnvironmentName) -> Result<(), ActionError> {
         self.known(name)?;
-        self.spec()
-            .environment(name)
-            .and_then(|environment| environment.strategy.as_ref())
-            .ok_or_else(|| ActionError::NoStrategy(name.clone()))
+        let environment = self.spec().environment(name);
+        match environment.is_some_and(|one| self.has_waves(one)) {
+            true => Ok(()),
+            false => Err(ActionError::NoStrategy(name.clone())),
+        }
     }
 }

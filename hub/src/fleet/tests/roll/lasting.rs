@@ -251,6 +251,30 @@ fn a_hub_that_has_read_half_of_its_branches_begins_nothing() {
     assert_eq!(world.rollout().target.len(), 3, "with the fleet file");
 }
 
+/// A rollout ends by the strategy it began with; so do the acts that it names.
+#[test]
+fn a_rollout_can_be_stopped_and_ended_when_the_file_has_no_strategy_any_more() {
+    let with = file("maxConcurrent: 3", "", "prod");
+    let of_rollouts = |line: &&str| line.contains("strategy:") || line.contains("gates:");
+    let without: Vec<&str> = with.lines().filter(|line| !of_rollouts(line)).collect();
+    let mut world = World::settled(&with);
+    world.push("fleet", "prod", 2);
+    world.pass(1);
+    world.declare(&without.join("\n"));
+    let prod: EnvironmentName = "prod".parse().unwrap();
+    world.act(&Action::Pause(prod.clone())).unwrap();
+    world.pass(1);
+    assert_eq!(world.rollout().state, State::Paused);
+    world.act(&Action::Resume(prod.clone())).unwrap();
+    world.act(&Action::Abort(prod.clone())).unwrap();
+    let mut entries = world.audit.iter();
+    assert!(entries.any(|entry| entry.action == "rollout rolled back"));
+    assert_eq!(
+        world.act(&Action::Abort(prod.clone())),
+        Err(ActionError::NoStrategy(prod))
+    );
+}
+
 /// Enrolling again brings a record of its own; what people decided about the cluster stays.
 #[test]
 fn what_people_decided_about_a_cluster_outlives_its_enrolment() {
