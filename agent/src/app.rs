@@ -3,7 +3,6 @@
 //! Of all pods of a cluster one holds the lease; only it opens a stream to the hub, watches and writes.
 //! The others wait, and cost next to nothing.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::access;
 use crate::args::Run;
 use crate::cluster::{Cluster, Options};
+use crate::events::Event;
 use crate::fence::Fence;
 use crate::health::Rules;
 use crate::leader::Elector;
@@ -24,6 +24,7 @@ use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::observe::managers::Managers;
 use crate::policy::Policy;
+use crate::policy_file;
 use crate::serve::{self, Readiness};
 use crate::work::{self, Work};
 
@@ -31,6 +32,8 @@ use crate::work::{self, Work};
 pub struct Running {
     stop: CancellationToken,
     task: JoinHandle<()>,
+    policy: Arc<Policy>,
+    cluster: Cluster,
     /// Whether a stream to the hub is open.
     pub connected: watch::Receiver<bool>,
     /// Where metrics are served.
@@ -40,6 +43,17 @@ pub struct Running {
 }
 
 impl Running {
+    /// The policy in force.
+    #[must_use]
+    pub fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.policy)
+    }
+
+    /// Tells the cluster's own people something about the agent as a whole.
+    pub fn tell(&self, event: Event) {
+        self.cluster.tell("", event);
+    }
+
     /// Stops between two requests; what was begun is finished by the next start.
     pub async fn shutdown(self) {
         self.stop.cancel();
@@ -52,26 +66,8 @@ impl Running {
     }
 }
 
-/// Reads a policy file; none gives the defaults.
-///
-/// # Errors
-/// File, line and key of what is wrong.
-pub fn read_policy(path: Option<&Path>) -> anyhow::Result<Policy> {
-    let Some(path) = path else {
-        return Ok(Policy::default());
-    };
-    let name = path.display().to_string();
-    let text = std::fs::read_to_string(path).with_context(|| name.clone())?;
-    let policy: Policy = flotilla_yaml::config::mapping(&name, &text, &[])?.value;
-    policy
-        .check()
-        .map_err(anyhow::Error::msg)
-        .with_context(|| name)?;
-    Ok(policy)
-}
-
 /// Only one process may use a data directory.
-fn lock(directory: &Path) -> anyhow::Result<Lock> {
+fn lock(directory: &std::path::Path) -> anyhow::Result<Lock> {
     let name = || directory.display().to_string();
     std::fs::create_dir_all(directory).with_context(name)?;
     Lock::take(&directory.join("lock"))
@@ -95,7 +91,7 @@ fn instance(run: &Run) -> String {
 /// # Errors
 /// When policy, ledger, identity or cluster configuration cannot be used.
 pub async fn start(run: Run) -> anyhow::Result<Running> {
-    let policy = Arc::new(read_policy(run.policy.as_deref())?);
+    let policy = Arc::new(policy_file::read(run.policy.as_deref())?);
     let lock = lock(&run.data_dir)?;
     // A damaged ledger is told at once, not when the lease is held.
     Ledger::new(&run.data_dir).load()?;
@@ -137,8 +133,8 @@ pub async fn start(run: Run) -> anyhow::Result<Running> {
         work: work::Shared {
             share: run.share_identity || run.kubeconfig.is_none(),
             run: Arc::new(run),
-            cluster,
-            policy,
+            cluster: cluster.clone(),
+            policy: Arc::clone(&policy),
             interval,
             metrics: metrics.clone(),
             instance: format!("{:016x}", rand::rng().random::<u64>()),
@@ -151,6 +147,8 @@ pub async fn start(run: Run) -> anyhow::Result<Running> {
     Ok(Running {
         task: tokio::spawn(supervisor.run(stop.clone())),
         stop,
+        policy,
+        cluster,
         connected: connected_end,
         listens,
         metrics,

@@ -234,7 +234,7 @@ fn label(text: &str) -> Result<(String, String), String> {
 }
 
 /// How to run.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct Run {
     /// `host:port` of the hub.
     #[arg(long)]
@@ -256,7 +256,7 @@ pub struct Run {
     /// File with the hub's roots, PEM; needed until the agent is enrolled.
     #[arg(long)]
     pub trust_bundle: Option<PathBuf>,
-    /// The agent's own rules; without a file the defaults hold.
+    /// The agent's own rules, read again when the file changes; without a file the defaults hold.
     #[arg(long)]
     pub policy: Option<PathBuf>,
     /// A kubeconfig file; default: the pod's own service account.

@@ -3,6 +3,7 @@
 mod check;
 mod plan;
 mod render;
+mod run;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -10,10 +11,9 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::CommandFactory as _;
 use flotilla_shared::{telemetry, tls};
-use tokio::signal::unix::{SignalKind, signal};
 
-use crate::app;
 use crate::args::{Args, Command, PlanOutput, PolicyCommand};
+use crate::policy_file;
 
 /// Runs a command to its end.
 ///
@@ -23,16 +23,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     tls::install_provider();
     telemetry::start(&args.log, args.log_format).map_err(anyhow::Error::msg)?;
     match args.command {
-        Command::Run(run) => {
-            let running = app::start(*run).await?;
-            let mut terminate = signal(SignalKind::terminate())?;
-            tokio::select! {
-                _ = terminate.recv() => {}
-                result = tokio::signal::ctrl_c() => result?,
-            }
-            tracing::info!("stopping");
-            running.shutdown().await;
-        }
+        Command::Run(args) => run::run(*args).await?,
         Command::Render(args) => render::run(*args).await?,
         Command::Plan(args) => return plan::run(*args).await,
         Command::Man { directory } => {
@@ -43,13 +34,13 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Policy {
             command: PolicyCommand::Check { file },
         } => {
-            app::read_policy(Some(&file))?;
+            policy_file::read(Some(&file))?;
             writeln!(std::io::stdout(), "{}: a valid policy", file.display())?;
         }
         Command::Policy {
             command: PolicyCommand::Explain { file, output },
         } => {
-            let statements = app::read_policy(Some(&file))?.explain();
+            let statements = policy_file::read(Some(&file))?.explain();
             let mut out = std::io::stdout();
             match output {
                 PlanOutput::Json => {

@@ -27,6 +27,7 @@ use flotilla_shared::wire::{
     DecodedAssignment, FEATURES, MAX_MESSAGE_BYTES, PROTOCOL, assignment_ref_to_wire,
     decode_assignment, digest_to_wire, encode_report, revision_from_wire, timestamp_from_wire,
 };
+use flotilla_shared::words::without_numbers;
 use jiff::Timestamp;
 use prost::Message as _;
 use rand::Rng as _;
@@ -430,7 +431,7 @@ impl Connection {
                         failpoint::reach("offered");
                         self.ledger.store(&offered).map_err(|error| Refusal {
                             reason: Reason::LedgerUnavailable,
-                            message: error.to_string(),
+                            message: without_numbers(&error.to_string()),
                         })?;
                         failpoint::reach("stored");
                         Ok(())

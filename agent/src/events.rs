@@ -12,6 +12,7 @@ use flotilla_shared::digest::Digest;
 use flotilla_shared::object::{Action, ObjectRef};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::plain_line;
+use flotilla_shared::words::without_numbers;
 use http::Method;
 use jiff::Timestamp;
 use serde_json::json;
@@ -58,7 +59,7 @@ impl Event {
             warning: true,
             reason: reason.to_string(),
             object: Some(object.clone()),
-            note: format!("{object}: {message}"),
+            note: format!("{object}: {}", without_numbers(message)),
         }
     }
 
@@ -69,7 +70,7 @@ impl Event {
             warning: true,
             reason: reason.to_string(),
             object: None,
-            note: message.to_owned(),
+            note: without_numbers(message),
         }
     }
 }

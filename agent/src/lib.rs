@@ -32,6 +32,7 @@ pub mod metrics;
 pub mod observe;
 pub mod plan;
 pub mod policy;
+pub mod policy_file;
 pub mod reconcile;
 pub mod report;
 pub mod serve;

@@ -5,6 +5,7 @@
 mod admit;
 mod explain;
 mod gate_jobs;
+mod names;
 mod planned;
 #[cfg(test)]
 pub(crate) mod samples;
@@ -46,7 +47,7 @@ pub struct Policy {
     pub allow_file: bool,
     /// How much one pass may delete.
     pub delete_budget: DeleteBudget,
-    /// Kinds that are only deleted after a local confirmation.
+    /// Kinds that are only deleted after a local confirmation, as `Kind` or `Kind.group`.
     pub protected_kinds: BTreeSet<String>,
     /// By application: `namespace/name` of the service account that its objects are written as; `*`
     /// is for all that are not named. None: the agent's own.
@@ -214,6 +215,7 @@ impl Policy {
                 ));
             }
         }
+        self.check_names()?;
         self.check_signing()?;
         crate::health::Rules::new(&self.health_rules)
             .map(|_| ())
@@ -224,6 +226,7 @@ impl Policy {
     #[must_use]
     pub fn is_protected(&self, object: &ObjectRef) -> bool {
         self.protected_kinds.contains(&kind_name(object))
+            || self.protected_kinds.contains(&object.kind)
     }
 
     /// Whether `deletes` of `total` objects are more than one pass may delete.
@@ -280,6 +283,18 @@ mod tests {
         ] {
             assert_eq!(reason(own), Some(Reason::ProtectedObject));
         }
+    }
+
+    #[test]
+    fn a_kind_without_its_group_is_protected_in_every_group() {
+        let of = |kinds: &[&str]| Policy {
+            protected_kinds: kinds.iter().map(|&kind| kind.to_owned()).collect(),
+            ..Policy::default()
+        };
+        let set = object("apps", "StatefulSet", "shop", "db");
+        assert!(of(&["StatefulSet"]).is_protected(&set));
+        assert!(of(&["StatefulSet.apps"]).is_protected(&set));
+        assert!(!of(&["StatefulSet.example.org"]).is_protected(&set));
     }
 
     #[test]

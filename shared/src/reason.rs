@@ -77,6 +77,8 @@ reasons! {
     NamespaceNotAllowed,
     /// The agent's policy lets no gate's Job come from that path, or none at all.
     GateJobNotAllowed,
+    /// The agent's policy file was changed into one that cannot be used; the policy before it stays in force.
+    PolicyUnusable,
     /// An object of the agent's own installation.
     ProtectedObject,
     /// The local owner stopped all writes.

@@ -176,6 +176,47 @@ async fn n07_many_restarts_in_a_row_leave_nothing_behind() {
     agent.kill().await.unwrap();
 }
 
+/// What people narrow holds without a restart, and a file that cannot be used changes nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policy_that_is_edited_counts_from_then_on() {
+    let world = world(1).await;
+    let _hub = world.hub().unwrap();
+    let mut operator = world.operator().await.unwrap();
+    world.invite(&mut operator).await.unwrap();
+    let policy = |text: &str| std::fs::write(world.root().join("policy.yaml"), text).unwrap();
+    policy("branches: [dev]\n");
+    let mut agent = world.agent("agent", &["--policy", "policy.yaml"]).unwrap();
+    let commit = world.repository.head("dev").unwrap();
+    synced(&operator, &commit, 1).await;
+    policy("branches: [prod]\n");
+    eventually("the branch is refused", LIMIT, || {
+        let mut operator = operator.clone();
+        async move {
+            let status = operator.cluster("c1").await?;
+            let report = application(&status, "app")?;
+            (report.reason == "BranchNotAllowed").then_some(())
+        }
+    })
+    .await
+    .unwrap();
+    policy("branchs: [dev]\n");
+    let log = world.root().join("flotilla-agent.log");
+    eventually("the mistake is told", LIMIT, || async {
+        let text = std::fs::read_to_string(&log).unwrap_or_default();
+        text.contains("did you mean `branches`").then_some(())
+    })
+    .await
+    .unwrap();
+    policy("branches: [dev]\n");
+    synced(&operator, &commit, 1).await;
+    assert!(
+        agent.try_wait().unwrap().is_none(),
+        "it is the same process"
+    );
+    assert_eq!(world.deleted(), Vec::<String>::new());
+    agent.kill().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p07_a_hub_that_forgot_the_fleet_takes_nothing_away() {
     let world = world(5).await;

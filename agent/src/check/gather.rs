@@ -19,7 +19,6 @@ use super::{
 };
 use crate::api::discovery::Discovery;
 use crate::api::{Api, access};
-use crate::app;
 use crate::args::Check;
 use crate::fence::Fence;
 use crate::inventory::Entry;
@@ -27,6 +26,7 @@ use crate::leader::LEASE;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::policy::Policy;
+use crate::policy_file;
 use crate::source;
 
 /// Questions at once.
@@ -40,7 +40,7 @@ const FILES: usize = 1000;
 
 /// All facts.
 pub(crate) async fn gather(args: &Check) -> Facts {
-    let policy = app::read_policy(args.policy.as_deref()).map_err(|error| format!("{error:#}"));
+    let policy = policy_file::read(args.policy.as_deref()).map_err(|error| format!("{error:#}"));
     let mut facts = Facts {
         now: Timestamp::now(),
         pre: args.pre,

@@ -9,24 +9,29 @@ use anyhow::Context as _;
 use flotilla_proto::v1;
 use flotilla_shared::assignment::SyncPolicy;
 use flotilla_shared::digest::Digest;
+use flotilla_shared::revision::{RepositoryUrl, TreePath};
 use flotilla_shared::wire::{object_from_wire, planned_word};
 use serde_json::{Value, json};
 
-use super::render::{rendered, tell};
+use super::render::{rendered, tell, values_file};
 use crate::api::access;
-use crate::app;
-use crate::args::{Plan, PlanOutput};
+use crate::args::{Plan, PlanOutput, Source};
 use crate::cluster::{Cluster, Memory, Options, PassInput};
 use crate::health::Rules;
 use crate::observe::managers::Managers;
 use crate::plan::{Claims, Intent};
+use crate::policy::Policy;
+use crate::policy_file;
 
 /// Renders, asks the API server, and prints.
 ///
 /// # Errors
 /// When the commit cannot be rendered, or the API server cannot be asked.
 pub(super) async fn run(args: Plan) -> anyhow::Result<ExitCode> {
-    let policy = app::read_policy(args.policy.as_deref())?;
+    let policy = policy_file::read(args.policy.as_deref())?;
+    if args.policy.is_some() {
+        allowed(&policy, &args.source)?;
+    }
     let client = access::client(
         args.kubeconfig.as_deref(),
         args.context.as_deref(),
@@ -76,6 +81,26 @@ pub(super) async fn run(args: Plan) -> anyhow::Result<ExitCode> {
         .write_all(text.as_bytes())
         .context("the output cannot be written")?;
     Ok(ExitCode::from(code(&plan)))
+}
+
+/// What the policy says of a source, where one is named: a plan of what the agent would refuse is no
+/// plan. A path on this machine stands for whatever repository it is a clone of.
+fn allowed(policy: &Policy, source: &Source) -> anyhow::Result<()> {
+    let url: Option<RepositoryUrl> = match source.repo.contains("://") {
+        true => Some(source.repo.parse()?),
+        false => None,
+    };
+    let values = source.values.iter().map(|file| values_file(file).0.parse());
+    let values = values.collect::<Result<Vec<TreePath>, _>>()?;
+    let paths = std::iter::once(&source.path).chain(&values);
+    let refusal = url
+        .and_then(|url| policy.url(&url))
+        .or_else(|| policy.branch(&source.branch))
+        .or_else(|| policy.paths(paths));
+    match refusal {
+        Some(refusal) => anyhow::bail!("refused ({}): {}", refusal.reason, refusal.message),
+        None => Ok(()),
+    }
 }
 
 /// 0 nothing to change, 1 changes, 2 it cannot be said.

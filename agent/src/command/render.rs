@@ -120,7 +120,7 @@ fn tip(remote: &Remote, args: &Source) -> anyhow::Result<Commit> {
         .with_context(|| format!("{} has no branch {}", args.repo, args.branch))
 }
 
-fn values_file(text: &str) -> (String, bool) {
+pub(super) fn values_file(text: &str) -> (String, bool) {
     match text.strip_suffix('?') {
         Some(path) => (path.to_owned(), true),
         None => (text.to_owned(), false),

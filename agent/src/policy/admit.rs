@@ -3,7 +3,7 @@
 use flotilla_shared::assignment::{Assignment, AssignmentRef};
 use flotilla_shared::id::ClusterName;
 use flotilla_shared::reason::Reason;
-use flotilla_shared::revision::{RepositoryUrl, is_below};
+use flotilla_shared::revision::{BranchName, RepositoryUrl, TreePath, is_below};
 use flotilla_shared::wire::{DecodedAssignment, FEATURES};
 
 use super::Policy;
@@ -110,7 +110,15 @@ impl Policy {
         // A values file is content as much as the chart is.
         let chart = application.helm.as_deref();
         let values = chart.into_iter().flat_map(|chart| &chart.values_files);
-        let mut paths = std::iter::once(&application.path).chain(values.map(|file| &file.path));
+        let paths = std::iter::once(&application.path).chain(values.map(|file| &file.path));
+        self.paths(paths)
+    }
+
+    /// Whether all of these paths are.
+    pub(crate) fn paths<'a>(
+        &self,
+        mut paths: impl Iterator<Item = &'a TreePath>,
+    ) -> Option<Refusal> {
         let outside = paths.find(|path| !self.is_path_allowed(path.as_str()));
         outside.map(|path| {
             let path = path.as_str();
@@ -124,10 +132,12 @@ impl Policy {
         &self,
         application: &flotilla_shared::assignment::ApplicationAssignment,
     ) -> Option<Refusal> {
-        if let Some(refusal) = self.url(&application.url) {
-            return Some(refusal);
-        }
-        let branch = &application.revision.branch;
+        self.url(&application.url)
+            .or_else(|| self.branch(&application.revision.branch))
+    }
+
+    /// Whether a branch is.
+    pub(crate) fn branch(&self, branch: &BranchName) -> Option<Refusal> {
         if !self.branches.is_empty() && !self.branches.contains(branch) {
             let message = format!("branch {branch} is not in the agent's policy");
             return Some(Refusal::new(Reason::BranchNotAllowed, message));
@@ -140,7 +150,8 @@ impl Policy {
         self.paths.is_empty() || all.any(|allowed| is_below(path, allowed.as_str()))
     }
 
-    fn url(&self, url: &RepositoryUrl) -> Option<Refusal> {
+    /// Whether a repository is.
+    pub(crate) fn url(&self, url: &RepositoryUrl) -> Option<Refusal> {
         let refuse = |message: String| Some(Refusal::new(Reason::RepositoryNotAllowed, message));
         if !self.repositories.is_empty() {
             return match self.repositories.contains(url) {
