@@ -110,7 +110,7 @@ async fn ask(client: &reqwest::Client, check: &Check) -> Result<(bool, String), 
     match &check.question {
         Question::Http { url, status } => {
             let answer = client.get(url).send().await;
-            let answer = answer.map_err(|error| error.without_url().to_string())?;
+            let answer = answer.map_err(|error| flotilla_http::why(&error))?;
             let found = answer.status().as_u16();
             Ok((found == *status, format!("HTTP {found}, wanted {status}")))
         }
@@ -125,10 +125,10 @@ async fn ask(client: &reqwest::Client, check: &Check) -> Result<(bool, String), 
                 .map_err(|_| "the URL is not valid".to_owned())?;
             place.query_pairs_mut().append_pair("query", query);
             let answer = client.get(place).send().await;
-            let mut answer = answer.map_err(|error| error.without_url().to_string())?;
+            let mut answer = answer.map_err(|error| flotilla_http::why(&error))?;
             let body = flotilla_http::body(&mut answer, MAX_ANSWER).await;
             let body = body.map_err(|error| match error {
-                BodyError::Broken(error) => error.without_url().to_string(),
+                BodyError::Broken(error) => flotilla_http::why(&error),
                 too_large => too_large.to_string(),
             })?;
             samples(&body).map(|samples| within(&samples, *min, *max))
@@ -190,6 +190,23 @@ mod tests {
 
     fn judge(body: &str) -> Result<bool, String> {
         samples(body.as_bytes()).map(|samples| within(&samples, Some(0.0), Some(0.01)).0)
+    }
+
+    #[tokio::test]
+    async fn why_there_is_no_answer_is_told_without_the_url() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let client = flotilla_http::client(Duration::from_secs(30)).build();
+        let check = Check {
+            name: "errors".to_owned(),
+            question: Question::Http {
+                url: format!("http://{address}/secret"),
+                status: 200,
+            },
+        };
+        let answer = ask(&client.unwrap(), &check).await;
+        assert_eq!(answer, Err("Connection refused".to_owned()));
     }
 
     #[test]

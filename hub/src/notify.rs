@@ -32,6 +32,7 @@ use crate::driver::{Handle, Health};
 use crate::metrics::Metrics;
 use crate::serve::FleetFileStatus;
 use crate::store::Store;
+use crate::suggestion::missing;
 
 use conditions::Watcher;
 use deliver::Deliveries;
@@ -162,8 +163,8 @@ pub async fn run(telling: Telling, stop: CancellationToken) {
 pub async fn test(config: &Config, name: &str) -> anyhow::Result<()> {
     let target = config.targets.iter().find(|target| target.name == name);
     let target = target.ok_or_else(|| {
-        let names: Vec<&str> = config.targets.iter().map(|one| one.name.as_str()).collect();
-        anyhow::anyhow!("there is no target {name}; there are {}", names.join(", "))
+        let names = config.targets.iter().map(|one| one.name.as_str());
+        anyhow::Error::msg(missing("target", name, names))
     })?;
     let event = Event {
         kind: Kind::RolloutHalted,
@@ -189,7 +190,7 @@ pub async fn test(config: &Config, name: &str) -> anyhow::Result<()> {
         notice.event.kind = kind;
         for post in flotilla_notify::compose(target, &notice, &known) {
             let sent = sender.post(target, &post).await;
-            match sent.map_err(|(text, _)| anyhow::Error::msg(text))? {
+            match sent.map_err(|(text, _)| anyhow::anyhow!("target {name}: {text}"))? {
                 Some(new) => known = new,
                 None => continue,
             }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use flotilla_http::{BodyError, body};
 use flotilla_notify::{Format, Known, Post, Sign, Target, resolved};
-use flotilla_shared::report::plain_line;
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
@@ -87,12 +86,7 @@ impl Sender {
 }
 
 fn no_answer(error: reqwest::Error) -> Fault {
-    // A URL may be a secret itself.
-    let text = match error.is_timeout() {
-        true => "it took too long".to_owned(),
-        false => plain_line(&error.without_url().to_string(), 200),
-    };
-    (format!("no answer: {text}"), true)
+    (format!("no answer: {}", flotilla_http::why(&error)), true)
 }
 
 fn signature(key: &str, body: &str) -> Result<String, Fault> {

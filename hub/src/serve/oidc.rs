@@ -338,7 +338,7 @@ impl Oidc {
 }
 
 async fn get(client: &reqwest::Client, place: &str) -> Result<Vec<u8>, String> {
-    let text = |error: reqwest::Error| error.to_string();
+    let text = |error: reqwest::Error| format!("{place}: {}", flotilla_http::why(&error));
     let answer = client.get(place).send().await.map_err(text)?;
     let answer = answer.error_for_status().map_err(text)?;
     whole(answer, place).await
@@ -348,7 +348,7 @@ async fn get(client: &reqwest::Client, place: &str) -> Result<Vec<u8>, String> {
 async fn whole(mut answer: reqwest::Response, place: &str) -> Result<Vec<u8>, String> {
     let body = flotilla_http::body(&mut answer, MAX_ANSWER).await;
     body.map_err(|error| match error {
-        BodyError::Broken(error) => error.to_string(),
+        BodyError::Broken(error) => format!("{place}: {}", flotilla_http::why(&error)),
         too_large => format!("{place}: {too_large}"),
     })
 }

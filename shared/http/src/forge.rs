@@ -64,8 +64,5 @@ pub async fn ask<T>(
 
 /// A URL may hold what others may not read.
 fn no_answer(error: reqwest::Error) -> Error {
-    Error::NoAnswer(match error.is_timeout() {
-        true => "it took too long".to_owned(),
-        false => plain_line(&error.without_url().to_string(), 200),
-    })
+    Error::NoAnswer(crate::why(&error))
 }

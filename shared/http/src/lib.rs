@@ -5,12 +5,43 @@ pub mod forge;
 
 use std::time::Duration;
 
+use flotilla_shared::report::plain_line;
+use flotilla_shared::words::without_numbers;
+
 /// A client that follows no redirect. `timeout` is for one answer as a whole.
 pub fn client(timeout: Duration) -> reqwest::ClientBuilder {
     flotilla_shared::tls::install_provider();
     reqwest::Client::builder()
         .timeout(timeout)
         .redirect(reqwest::redirect::Policy::none())
+}
+
+/// Longest text about what went wrong.
+const MAX_WHY: usize = 200;
+
+/// Why there is no answer, in the words of the last cause, which says most (nothing listens, no such host,
+/// a certificate that is not trusted). The URL is not among them: whoever knows it may be let in.
+#[must_use]
+pub fn why(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "it took too long".to_owned();
+    }
+    if let Some(status) = error.status() {
+        return format!("HTTP {}", status.as_u16());
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    if std::ptr::addr_eq(cause, error) {
+        return "the request failed".to_owned();
+    }
+    let text = cause.to_string();
+    if text.contains("InvalidContentType") {
+        // What TLS calls an answer in clear text.
+        return "it does not answer with TLS".to_owned();
+    }
+    plain_line(&without_numbers(&text), MAX_WHY)
 }
 
 /// Why an answer is not there as a whole.

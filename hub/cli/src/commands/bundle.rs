@@ -255,7 +255,7 @@ async fn metrics(url: &str, timeout: Duration) -> Result<String, String> {
         .timeout(timeout)
         .build()
         .map_err(|error| error.to_string())?;
-    let why = |error: reqwest::Error| error.without_url().to_string();
+    let why = |error: reqwest::Error| flotilla_http::why(&error);
     let answer = client.get(url).send().await.map_err(why)?;
     let mut answer = answer.error_for_status().map_err(why)?;
     let bytes = flotilla_http::body(&mut answer, MAX_METRICS).await;

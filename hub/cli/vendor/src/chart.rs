@@ -41,8 +41,12 @@ pub(crate) fn read(path: &Path) -> Result<Chart, Error> {
             Err(error) => return Err(failed(error)),
         }
     }
+    let is_chart = files.iter().any(|file| file.name == "Chart.yaml");
     Chart::from_folder(files).map_err(|error| {
         let message = format!("{}: {error}", path.display());
+        if is_chart {
+            return Error::refused(message);
+        }
         Error::hinted(
             message,
             "name the folder of a chart, which has a Chart.yaml",

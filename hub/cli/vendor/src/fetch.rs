@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use flotilla_http::BodyError;
+use flotilla_http::{BodyError, why};
 use reqwest::header::{ACCEPT, HeaderMap, LOCATION};
 use reqwest::{StatusCode, Url};
 
@@ -200,21 +200,6 @@ pub(crate) fn shown(url: &Url, with_path: bool) -> String {
     match with_path {
         true => format!("{origin}{}", url.path()),
         false => origin,
-    }
-}
-
-/// The last cause says most, and has no URL in it.
-fn why(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "no answer in time".to_owned();
-    }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    match std::ptr::addr_eq(cause, error) {
-        true => "the request failed".to_owned(),
-        false => cause.to_string(),
     }
 }
 
