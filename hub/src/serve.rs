@@ -30,6 +30,7 @@ pub mod webhook;
 use std::sync::Arc;
 
 use flotilla_shared::id::Epoch;
+use flotilla_shared::words::STORE_FAILED;
 use jiff::Timestamp;
 
 use crate::driver::{Handle, Stopped};
@@ -94,5 +95,5 @@ impl From<Stopped> for tonic::Status {
 /// A failing store is ours to fix; its text stays in our log.
 fn store_error(error: &crate::store::Error) -> tonic::Status {
     tracing::error!(%error, "store failed");
-    tonic::Status::unavailable("the hub's store failed; its log says why")
+    tonic::Status::unavailable(format!("{STORE_FAILED}; its log says why"))
 }

@@ -1,5 +1,8 @@
 //! Words for people: numbers of things, and errors.
 
+/// How a hub begins to say that it could not store something; what comes after it says what to do.
+pub const STORE_FAILED: &str = "the hub's store failed";
+
 /// `1 cluster`, `2 clusters`, `3 repositories`.
 #[must_use]
 pub fn counted(number: usize, noun: &str) -> String {

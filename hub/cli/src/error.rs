@@ -6,6 +6,7 @@ use flotilla_shared::dial::DialError;
 use flotilla_shared::id::NameError;
 use flotilla_shared::report::plain_line;
 use flotilla_shared::tls::TlsError;
+use flotilla_shared::words::STORE_FAILED;
 
 use tonic::{Code, Status};
 
@@ -158,6 +159,8 @@ impl Error {
             Self::Dial(DialError::Connect { .. }) => Some(
                 "see that the hub runs, and that `hub:` in the context file is its address".to_owned(),
             ),
+            // The hub itself says what to do, and trying again at once is not it.
+            Self::Hub { message, .. } if message.starts_with(STORE_FAILED) => None,
             Self::Hub { code, .. } => match code {
                 Code::Unauthenticated => Some(
                     "`flotilla login` logs in anew; who has a certificate asks an admin for a new context \

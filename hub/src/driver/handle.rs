@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use flotilla_shared::id::ClusterName;
+use flotilla_shared::words::STORE_FAILED;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -19,7 +20,8 @@ pub enum Refused {
     Action(#[from] ActionError),
     /// It is decided and not on disk.
     #[error(
-        "the hub's store failed, so that the change is not safe yet; it is tried again, look before you repeat it"
+        "{failed}, so that the change is not safe yet; it is tried again, look before you repeat it",
+        failed = STORE_FAILED
     )]
     Store,
 }
