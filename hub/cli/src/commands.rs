@@ -27,6 +27,7 @@ mod show;
 mod status;
 mod steer;
 mod token;
+mod unpushed;
 mod web;
 
 use std::path::{Path, PathBuf};

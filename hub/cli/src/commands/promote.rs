@@ -11,8 +11,8 @@ use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
 use tokio::time::Instant;
 
 use self::gates::{Go, Opened};
-use super::{commit, overriding, plan, rollout, steer};
-use crate::args::{Output, Promote};
+use super::{commit, overriding, plan, steer, unpushed};
+use crate::args::Promote;
 use crate::client::Client;
 use crate::error::Error;
 use crate::forge::Forge;
@@ -40,14 +40,22 @@ pub(super) async fn run(client: &Client, args: Promote, printer: &Printer) -> Re
         if args.force {
             return overriding::run(client, &args, printer).await;
         }
+        let is_there = format!(
+            "{} already has what {} has",
+            promotion.environment, promotion.promotes_from
+        );
+        // Whoever was interrupted, or comes second, may still want to know that it arrives.
+        if args.wait && !args.dry_run && !args.pull_request {
+            printer.say(&format!("{is_there}; waiting for its clusters"));
+            let there = follow::there(client, &promotion).await?;
+            let deadline = Instant::now() + args.wait_timeout;
+            return follow::until_there(client, &there, &args, deadline, printer).await;
+        }
         return Err(Error::refused(
-            format!(
-                "there is nothing to promote: {} already has what {} has",
-                promotion.environment, promotion.promotes_from
-            ),
+            format!("there is nothing to promote: {is_there}"),
             format!(
                 "`flotilla explain {}` says why it is where it is; --force --reason TEXT overrides the \
-                 gates that hold it back there",
+                 gates that hold it back there, --wait waits for its clusters",
                 args.environment
             ),
         ));
@@ -88,7 +96,15 @@ pub(super) async fn run(client: &Client, args: Promote, printer: &Printer) -> Re
     }
     announce(client, &promotion, &checked, &args, printer).await?;
     for (one, shown) in checked.iter().zip(&promotion.moves) {
-        one.workspace.push(&one.url, &one.to, &one.target).await?;
+        let pushed = one.workspace.push(&one.url, &one.to, &one.target).await;
+        pushed.map_err(|error| {
+            let hint = format!(
+                "`flotilla promote {}` begins from what is there then; where the branch takes no pushes, \
+                 --pull-request pushes a branch of its own",
+                args.environment
+            );
+            unpushed::refused(&error, &one.target, &hint)
+        })?;
         printer.say(&format!(
             "moved {} of {} to {}",
             one.target,
@@ -105,15 +121,7 @@ pub(super) async fn run(client: &Client, args: Promote, printer: &Printer) -> Re
         printer.warn(&format!("the hub will see it at its next look ({error})"));
     }
     if args.wait {
-        if let Some(rollout) = follow::begun(client, &promotion, &args, deadline, printer).await? {
-            // The promotion was one document; what follows is talk about it.
-            let output = match args.output.output {
-                Output::Json | Output::Yaml => Output::Json,
-                output => output,
-            };
-            return rollout::watch(client, &rollout, output, Some(deadline), printer).await;
-        }
-        return follow::follow(client, &promotion, &args, deadline, printer).await;
+        return follow::until_there(client, &promotion, &args, deadline, printer).await;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@
 use flotilla_proto::v1;
 use flotilla_shared::revision::{BranchName, Commit};
 
-use super::{approval, commit, promote, repository, rollout, steer};
+use super::{approval, commit, promote, repository, rollout, steer, unpushed};
 use crate::args::RollbackArgs;
 use crate::client::Client;
 use crate::error::Error;
@@ -60,7 +60,7 @@ pub(super) async fn run(
                 })?
             }
         },
-        None => last_good(client, &name, &revision.repository, &head).await?,
+        None => last_good(client, &name, &revision.repository, &head, printer).await?,
     };
     if !workspace.is_ancestor(&to, &head).await? || to == head {
         return Err(Error::refused(
@@ -145,7 +145,14 @@ pub(super) async fn run(
         ..v1::SteerRequest::default()
     };
     steer::send(client, request).await?;
-    workspace.push(&url, &commit, &branch).await?;
+    let pushed = workspace.push(&url, &commit, &branch).await;
+    pushed.map_err(|error| {
+        let hint = format!(
+            "run the command again, it begins from what is there then. The hub was told beforehand, and \
+             lets no automatic promotion into {name} until `flotilla resume {name}`"
+        );
+        unpushed::refused(&error, &branch, &hint)
+    })?;
     printer.say(&format!("moved {branch} to {}", commit.short()));
     let before = environments
         .iter()
@@ -170,8 +177,9 @@ async fn last_good(
     environment: &str,
     repository: &str,
     head: &Commit,
+    printer: &Printer,
 ) -> Result<Commit, Error> {
-    let (_, decisions) = rollout::get(client, environment).await?;
+    let (rollout, decisions) = rollout::get(client, environment).await?;
     let good = decisions.good.iter().rev().flat_map(|good| {
         good.commits
             .iter()
@@ -183,5 +191,11 @@ async fn last_good(
             "name one with --to",
         ));
     };
+    if rollout.is_none() {
+        printer.warn(&format!(
+            "{environment} has no rollouts, so that nobody knows whether a commit was good there; --to \
+             names another than the one before"
+        ));
+    }
     Ok(found.parse()?)
 }

@@ -60,6 +60,22 @@ impl Repository {
         git(&self.bare, &["rev-parse", branch])
     }
 
+    fn hook(&self) -> PathBuf {
+        self.bare.join("hooks/pre-receive")
+    }
+
+    fn refuse_pushes(&self, why: &str) {
+        let hook = self.hook();
+        std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
+        std::fs::write(&hook, format!("#!/bin/sh\necho '{why}' >&2\nexit 1\n")).unwrap();
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&hook, executable).unwrap();
+    }
+
+    fn take_pushes(&self) {
+        std::fs::remove_file(self.hook()).unwrap();
+    }
+
     /// What a hub says of a promotion from dev to prod.
     fn promotion(&self, gate: v1::StepState) -> v1::PreviewPromotionResponse {
         v1::PreviewPromotionResponse {
@@ -100,6 +116,29 @@ fn a_promotion_fast_forwards_the_branch() {
     );
     assert!(stdout(&output).contains(" two\n"), "{}", stdout(&output));
     assert_eq!(repository.head("prod"), repository.head("dev"));
+}
+
+#[test]
+fn a_push_that_is_refused_is_told_with_a_way_on() {
+    let repository = Repository::new();
+    let hub = repository.hub(v1::StepState::Ok);
+    let before = repository.head("prod");
+    repository.refuse_pushes("prod takes pull requests only");
+    let refused = hub.run(&["promote", "prod", "--yes"]);
+    let said = stderr(&refused);
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    for words in [
+        "prod takes pull requests only",
+        "prod was not moved",
+        "--pull-request",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    assert!(!said.contains("somebody else"), "{said}");
+    assert_eq!(repository.head("prod"), before);
+    repository.take_pushes();
+    let again = hub.run(&["promote", "prod", "--yes"]);
+    assert_eq!(again.status.code(), Some(0), "{}", stderr(&again));
 }
 
 #[test]
@@ -223,6 +262,48 @@ fn nothing_to_promote_is_a_refusal() {
     );
 }
 
+/// Whoever was interrupted while waiting asks again.
+#[test]
+fn waiting_goes_on_where_there_is_nothing_left_to_promote() {
+    let rollout = |commit: &str| v1::GetRolloutResponse {
+        rollout: Some(v1::RolloutStatus {
+            id: "prod-8".to_owned(),
+            environment: "prod".to_owned(),
+            state: "succeeded".to_owned(),
+            target: vec![v1::RepositoryCommit {
+                repository: "fleet".to_owned(),
+                commit: commit.to_owned(),
+            }],
+            ..v1::RolloutStatus::default()
+        }),
+        decisions: None,
+    };
+    let hub = |commit: &str| {
+        Hub::start(Fake {
+            promotion: v1::PreviewPromotionResponse {
+                environment: "prod".to_owned(),
+                promotes_from: "dev".to_owned(),
+                ..v1::PreviewPromotionResponse::default()
+            },
+            rollout: rollout(commit),
+            ..Fake::default()
+        })
+    };
+    let wait = ["promote", "prod", "--yes", "--wait", "--wait-timeout", "1s"];
+    let arrived = hub(fixture::NEW).run(&wait);
+    assert_eq!(arrived.status.code(), Some(0), "{}", stderr(&arrived));
+    let said = stdout(&arrived);
+    assert!(said.contains("prod-8"), "{said}");
+    // The rollout before is not the one of what the branch holds.
+    let before = hub(&"1".repeat(40)).run(&wait);
+    assert_eq!(before.status.code(), Some(1), "{}", stderr(&before));
+    assert!(
+        stderr(&before).contains("has not begun"),
+        "{}",
+        stderr(&before)
+    );
+}
+
 /// A hub, or whoever stands in its place, cannot make git run something.
 #[test]
 fn a_url_or_branch_that_git_could_take_for_an_option_is_refused() {
@@ -296,6 +377,21 @@ fn a_rollback_commits_the_good_content_on_top_and_tells_the_hub_first() {
     };
     let steered = fake.steered.clone();
     let hub = Hub::start(fake);
+    repository.refuse_pushes("the branch is locked");
+    let refused = hub.run(&["rollback", "prod", "--reason", "it burns", "--yes"]);
+    let said = stderr(&refused);
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    for words in [
+        "the branch is locked",
+        "prod was not moved",
+        "flotilla resume prod",
+        "prod has no rollouts",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    assert_eq!(repository.head("prod"), bad);
+    repository.take_pushes();
+    assert_eq!(steered.lock().drain(..).count(), 1);
     let dry = hub.run(&["rollback", "prod", "--reason", "it burns", "--dry-run"]);
     assert_eq!(dry.status.code(), Some(0), "{}", stderr(&dry));
     assert_eq!(repository.head("prod"), bad);

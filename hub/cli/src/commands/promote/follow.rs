@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::super::patience::{LOOK, Patience};
 use super::super::rollout;
-use crate::args::Promote;
+use crate::args::{Output, Promote};
 use crate::client::Client;
 use crate::error::Error;
 use crate::printer::Printer;
@@ -26,8 +26,52 @@ fn arrived(cluster: &Cluster, promotion: &Promotion) -> bool {
         })
 }
 
+/// What the environment's branches hold already, as if they had just been moved there.
+pub(super) async fn there(client: &Client, nothing: &Promotion) -> Result<Promotion, Error> {
+    let environments = client.environments().await?;
+    let environment = environments
+        .iter()
+        .find(|one| one.name == nothing.environment)
+        .ok_or(Error::Answer("the environment"))?;
+    // Where nothing was ever approved, it is a repository that nobody uses there.
+    let used = environment.branches.iter();
+    let used = used.filter(|branch| !branch.approved.is_empty());
+    let moves = used.filter_map(|branch| branch.revision.as_ref());
+    let moves = moves.map(|revision| v1::PromotionMove {
+        repository: revision.repository.clone(),
+        target_branch: revision.branch.clone(),
+        to_commit: revision.commit.clone(),
+        ..v1::PromotionMove::default()
+    });
+    Ok(Promotion::from(&v1::PreviewPromotionResponse {
+        environment: nothing.environment.clone(),
+        promotes_from: nothing.promotes_from.clone(),
+        moves: moves.collect(),
+        ..v1::PreviewPromotionResponse::default()
+    }))
+}
+
+/// Waits until the environment's clusters run what was promoted.
+pub(super) async fn until_there(
+    client: &Client,
+    promotion: &Promotion,
+    args: &Promote,
+    deadline: Instant,
+    printer: &Printer,
+) -> Result<(), Error> {
+    if let Some(rollout) = begun(client, promotion, args, deadline, printer).await? {
+        // The promotion was one document; what follows is talk about it.
+        let output = match args.output.output {
+            Output::Json | Output::Yaml => Output::Json,
+            output => output,
+        };
+        return rollout::watch(client, &rollout, output, Some(deadline), printer).await;
+    }
+    follow(client, promotion, args, deadline, printer).await
+}
+
 /// The rollout that the promotion began; none where the environment has no strategy.
-pub(super) async fn begun(
+async fn begun(
     client: &Client,
     promotion: &Promotion,
     args: &Promote,
@@ -82,7 +126,7 @@ pub(super) async fn begun(
 }
 
 /// Waits until the environment's clusters run what was promoted, where no rollout tells it.
-pub(super) async fn follow(
+async fn follow(
     client: &Client,
     promotion: &Promotion,
     args: &Promote,
