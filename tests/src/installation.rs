@@ -100,9 +100,10 @@ impl Installation {
     /// When the library is not where the program says.
     pub async fn live_later(&mut self, program: &Path, by: &str) -> anyhow::Result<()> {
         let output = Command::new(program)
-            .args([&format!("+{by}"), "sh", "-c", "echo $LD_PRELOAD"])
+            .args(["-f", &format!("+{by}"), "sh", "-c", "echo $LD_PRELOAD"])
             .output()
             .await?;
+        anyhow::ensure!(output.status.success(), "faketime refuses +{by}");
         let library = String::from_utf8(output.stdout)?.trim().to_owned();
         anyhow::ensure!(!library.is_empty(), "faketime preloads nothing");
         self.clock = vec![
