@@ -16,7 +16,7 @@ async fn main() -> ExitCode {
     match command::run(Args::parse()).await {
         Ok(code) => code,
         Err(error) => {
-            let text = flotilla_shared::words::without_numbers(&format!("{error:#}"));
+            let text = flotilla_shared::words::with_causes(error.as_ref());
             // Nobody is left to tell if stderr is gone too.
             let _ = writeln!(std::io::stderr(), "error: {text}");
             ExitCode::from(2)

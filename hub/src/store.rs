@@ -81,6 +81,17 @@ pub struct Store {
     lock: Option<Arc<Lock>>,
 }
 
+/// Whether no transaction is open on a connection to SQLite. On some errors (a full disk) SQLite rolls a
+/// transaction back by itself, which the driver does not notice: it goes on with savepoints, and one that
+/// then fails to become the commit stays open below everything that comes after, acknowledged and on no
+/// disk. Such a connection is closed, and the next one sees what is stored.
+async fn is_clear(connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
+    let begun = connection.execute("BEGIN").await;
+    let ended = connection.execute("ROLLBACK").await;
+    // Asked last: by now the driver has carried out a rollback that was still to come.
+    Ok(begun.is_ok() && ended.is_ok() && !connection.is_in_transaction())
+}
+
 impl Store {
     /// Which engine keeps it, in a word.
     #[must_use]
@@ -137,6 +148,7 @@ impl Store {
                     Ok(())
                 })
             })
+            .before_acquire(|connection, _| Box::pin(is_clear(connection)))
             .connect(&url)
             .await
             .map_err(Error::at(&name))?;

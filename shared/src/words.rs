@@ -21,6 +21,21 @@ pub fn plural(number: usize, noun: &str) -> String {
     }
 }
 
+/// An error with its causes, each once: many a text holds that of its cause already.
+#[must_use]
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let words = inner.to_string();
+        if !text.ends_with(&words) {
+            text = format!("{text}: {words}");
+        }
+        cause = inner.source();
+    }
+    without_numbers(&text)
+}
+
 /// An error's text without the numbers that the standard library puts behind the system's words
 /// (`(os error 2)`).
 #[must_use]
@@ -60,6 +75,21 @@ mod tests {
             assert_eq!(counted(number, noun), text);
         }
     }
+    #[test]
+    fn a_cause_that_is_in_the_text_is_not_told_again() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("store hub.db: {source}")]
+        struct Store {
+            source: std::io::Error,
+        }
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot start")]
+        struct Start(#[source] Store);
+        let full = std::io::Error::from_raw_os_error(28);
+        let text = with_causes(&Start(Store { source: full }));
+        assert_eq!(text, "cannot start: store hub.db: No space left on device");
+    }
+
     #[test]
     fn the_systems_words_need_no_number() {
         for (text, plain) in [

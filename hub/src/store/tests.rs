@@ -1,3 +1,4 @@
+mod broken_off;
 mod order;
 
 use std::sync::Arc;
