@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_shared::digest::Digest;
+use flotilla_shared::words::without_numbers;
 use jiff::Timestamp;
 use parking_lot::RwLock;
 use tokio::sync::Notify;
@@ -26,16 +27,15 @@ const FILE_INTERVAL: Duration = Duration::from_secs(1);
 /// A text with every problem, one a line.
 pub fn read(path: &Path) -> Result<(Spec, String), String> {
     let name = path.display().to_string();
-    let size = std::fs::metadata(path)
-        .map_err(|error| format!("{name}: {error}"))?
-        .len();
+    let failed = |error: std::io::Error| format!("{name}: {}", without_numbers(&error.to_string()));
+    let size = std::fs::metadata(path).map_err(failed)?.len();
     if size > spec::MAX_FILE_BYTES as u64 {
         return Err(format!(
             "{name}: {size} bytes are more than the {} allowed",
             spec::MAX_FILE_BYTES
         ));
     }
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))?;
+    let text = std::fs::read_to_string(path).map_err(failed)?;
     match spec::parse(&name, &text) {
         Ok(spec) => Ok((spec, Digest::of(text.as_bytes()).to_string())),
         Err(errors) => {

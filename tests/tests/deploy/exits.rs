@@ -191,6 +191,14 @@ async fn commands_of_hub_and_agent_that_did_as_asked_exit_with_0() {
         let got = output.status.code();
         assert_eq!(got, Some(code), "{program} {words}: {}", said(&output));
     }
+    // What the agent would refuse is not planned, whatever its cluster would say.
+    found.write("narrow.yaml", "branches: [prod]\npaths: [apps]\n");
+    for (branch, reason) in [("main", "BranchNotAllowed"), ("prod", "PathNotAllowed")] {
+        let words = format!("plan --repo . --branch {branch} --path a.yaml --policy narrow.yaml");
+        let output = found.run("flotilla-agent", &words.split(' ').collect::<Vec<_>>());
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        assert!(said(&output).contains(reason), "{}", said(&output));
+    }
 }
 
 fn git(directory: &Path) {

@@ -16,7 +16,7 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::printer::{Canvas, Printer};
 use crate::render::{self, Paint, StatusOptions};
-use crate::view::{Cluster, Environment, Fleet};
+use crate::view::{Cluster, Environment, Fleet, Hub};
 
 /// Changes that come this close together are drawn once.
 const DEBOUNCE: Duration = Duration::from_millis(100);
@@ -70,7 +70,19 @@ pub(super) async fn once(
     if output.is_structured() {
         return printer.value(output, &fleet);
     }
-    printer.out(&render::status(&fleet, options(output, printer.paint)))
+    printer.out(&render::status(&fleet, options(output, printer.paint)))?;
+    // Whoever has just changed that file looks here. An older hub does not say, and what was asked for is
+    // told already.
+    let request = client.request(v1::GetHubRequest {});
+    if let Ok(answer) = client.api().get_hub(request).await
+        && let Some(first) = Hub::from(&answer.into_inner()).fleet_errors.first()
+    {
+        printer.warn(&format!(
+            "the fleet file on the hub's disk is not in force: {first}; `flotilla hub` says all that is \
+             wrong with it"
+        ));
+    }
+    Ok(())
 }
 
 /// What a watcher knows.

@@ -80,7 +80,13 @@ pub fn status(fleet: &Fleet, options: StatusOptions) -> String {
     out.push_str(&table.render(options.paint));
     let problems: String = clusters
         .iter()
-        .flat_map(|cluster| problems(cluster, options.paint, options.now))
+        .flat_map(|cluster| {
+            let mut lines = problems(cluster, options.paint, options.now);
+            if order(cluster) == usize::MAX && cluster.connection != Connection::Pending {
+                lines.insert(0, without_environment(cluster, options.paint));
+            }
+            lines
+        })
         .collect();
     if !problems.is_empty() {
         out.push('\n');
@@ -271,6 +277,16 @@ fn applied_at(cluster: &Cluster) -> Option<Timestamp> {
 }
 
 /// Why a cluster is not as it should be, a line each.
+/// What it runs may be as it should, and nothing new comes.
+fn without_environment(cluster: &Cluster, paint: Paint) -> String {
+    let (name, environment) = (&cluster.name, &cluster.environment);
+    format!(
+        "{name}: {}: the fleet file has no environment {}; flotilla explain {name} says what to do\n",
+        paint.paint(Tone::Bad, "NoEnvironment"),
+        dash(environment),
+    )
+}
+
 fn problems(cluster: &Cluster, paint: Paint, now: Timestamp) -> Vec<String> {
     let mut lines = Vec::new();
     let mut add = |tone: Tone, subject: &str, what: &str, reason: &str, message: &str| {

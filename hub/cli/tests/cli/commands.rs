@@ -301,3 +301,22 @@ fn resume_knows_environments_from_clusters() {
         ]
     );
 }
+
+/// Whoever has just changed the file looks here first.
+#[test]
+fn status_says_that_the_fleet_file_on_disk_is_not_in_force() {
+    let hub = Hub::start(Fake {
+        hub: Some(v1::GetHubResponse {
+            fleet_error: "fleet.yaml:3: what?\nfleet.yaml:4: why?".to_owned(),
+            ..v1::GetHubResponse::default()
+        }),
+        ..Fake::default()
+    });
+    let output = hub.run(&["status"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let said = stderr(&output);
+    assert!(
+        said.contains("is not in force: fleet.yaml:3: what?; `flotilla hub`"),
+        "{said}"
+    );
+}

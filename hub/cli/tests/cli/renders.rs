@@ -35,6 +35,18 @@ fn status() {
 }
 
 #[test]
+fn a_cluster_whose_environment_is_not_in_the_fleet_file_is_named() {
+    let mut fleet = fleet();
+    fleet.environments.retain(|one| one.name != "prod");
+    let said = render::status(&fleet, options(false, Paint::Plain));
+    let line = "prod-2: NoEnvironment: the fleet file has no environment prod; flotilla explain prod-2 says \
+                what to do\n";
+    assert!(said.contains(line), "{said}");
+    assert!(!said.contains("dev-1: NoEnvironment"), "{said}");
+    assert!(!said.contains("prod-3: NoEnvironment"), "it waits: {said}");
+}
+
+#[test]
 fn status_wide() {
     insta::assert_snapshot!(render::status(&fleet(), options(true, Paint::Plain)));
 }
