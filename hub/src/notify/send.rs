@@ -74,19 +74,23 @@ impl Sender {
             }
             _ => {}
         }
-        let mut response = request.body(content).send().await.map_err(no_answer)?;
+        let mut response = request
+            .body(content)
+            .send()
+            .await
+            .map_err(|error| no_answer(&error))?;
         let status = response.status().as_u16();
         let answer = match body(&mut response, MAX_ANSWER).await {
             Ok(answer) => answer,
             Err(BodyError::TooLarge) => return Err(("the answer has no end".to_owned(), false)),
-            Err(BodyError::Broken(error)) => return Err(no_answer(error)),
+            Err(BodyError::Broken(error)) => return Err(no_answer(&error)),
         };
         resolved(target, post, status, &answer)
     }
 }
 
-fn no_answer(error: reqwest::Error) -> Fault {
-    (format!("no answer: {}", flotilla_http::why(&error)), true)
+fn no_answer(error: &reqwest::Error) -> Fault {
+    (format!("no answer: {}", flotilla_http::why(error)), true)
 }
 
 fn signature(key: &str, body: &str) -> Result<String, Fault> {

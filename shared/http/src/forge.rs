@@ -39,7 +39,7 @@ pub async fn ask<T>(
     if let Some(body) = &call.request.body {
         request = request.body(body.to_string());
     }
-    let mut response = request.send().await.map_err(no_answer)?;
+    let mut response = request.send().await.map_err(|error| no_answer(&error))?;
     let headers = HEADERS
         .iter()
         .filter_map(|name| {
@@ -52,7 +52,7 @@ pub async fn ask<T>(
     let body = match body(&mut response, MAX_ANSWER - 1).await {
         Ok(body) => body,
         Err(BodyError::TooLarge) => return Err(Error::TooLarge),
-        Err(BodyError::Broken(error)) => return Err(no_answer(error)),
+        Err(BodyError::Broken(error)) => return Err(no_answer(&error)),
     };
     Ok(Answer {
         status: response.status().as_u16(),
@@ -63,6 +63,6 @@ pub async fn ask<T>(
 }
 
 /// A URL may hold what others may not read.
-fn no_answer(error: reqwest::Error) -> Error {
-    Error::NoAnswer(crate::why(&error))
+fn no_answer(error: &reqwest::Error) -> Error {
+    Error::NoAnswer(crate::why(error))
 }

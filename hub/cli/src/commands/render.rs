@@ -1,6 +1,7 @@
 //! `render`: what an agent would apply if the work tree were committed.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use flotilla_render::{Facts, Missing, Options, render};
 
@@ -33,15 +34,17 @@ pub(super) async fn run(args: RenderArgs, printer: &Printer) -> Result<(), Error
             .parent()
             .map_or_else(|| place.clone(), ToOwned::to_owned)
     };
-    let (root, tree) = match git::work_tree(&folder).await? {
+    let (root, tree, is_left_out) = match git::work_tree(&folder).await? {
         Some((root, paths)) => {
+            let within = place.strip_prefix(&root).unwrap_or(&place);
+            let is_left_out = !paths.iter().any(|one| Path::new(one).starts_with(within));
             let tree = WorkTree::of_paths(&root, paths);
-            (root, tree)
+            (root, tree, is_left_out)
         }
         None => {
             printer.say("not in a Git work tree: files above this directory cannot be used");
             let tree = WorkTree::of_folder(&folder).map_err(file)?;
-            (folder, tree)
+            (folder, tree, false)
         }
     };
     let path = place.strip_prefix(&root).map_or_else(
@@ -55,7 +58,9 @@ pub(super) async fn run(args: RenderArgs, printer: &Printer) -> Result<(), Error
     };
     let rendered = render(&tree, &path, &options).map_err(|error| Error::Refused {
         message: format!("refused ({}): {error}", error.reason()),
-        hint: None,
+        hint: is_left_out.then(|| {
+            "a commit would hold nothing of it: it is empty, or .gitignore leaves out what is in it".to_owned()
+        }),
     })?;
     for note in &rendered.notes {
         printer.warn(&format!("{}: {}", note.reason, note.message));

@@ -88,6 +88,23 @@ fn a_work_tree_renders_as_it_would_be_committed() {
 }
 
 #[test]
+fn what_git_leaves_out_is_told_from_what_is_not_there() {
+    let root = work_tree();
+    let root = root.path();
+    git(root, &["init", "-q"]);
+    write(root, ".gitignore", "made/\n");
+    write(
+        root,
+        "made/a.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n",
+    );
+    let output = run(root, &["made"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains(".gitignore leaves out"), "{said}");
+}
+
+#[test]
 fn a_folder_in_no_repository_renders_alone() {
     let root = work_tree();
     let output = run(&root.path().join("base"), &[]);
