@@ -229,3 +229,19 @@ impl Error {
         matches!(self, Self::Output(cause) if cause.kind() == std::io::ErrorKind::BrokenPipe)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hub_whose_store_failed_has_said_what_to_do() {
+        let hint = |message: &str| {
+            let code = Code::Unavailable;
+            let message = message.to_owned();
+            Error::Hub { code, message }.hint()
+        };
+        assert_eq!(hint("the hub's store failed; its log says why"), None);
+        assert!(hint("the hub is stopping").is_some());
+    }
+}
