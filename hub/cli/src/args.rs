@@ -384,6 +384,8 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 #[cfg(test)]
+mod suggested;
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -246,7 +246,7 @@ impl Contexts {
                 Error::refused(
                     message,
                     format!(
-                        "there are: {}; choose with flotilla context use NAME or --context NAME",
+                        "there are: {}; choose with flotilla context use NAME, or give --context NAME",
                         names.join(", ")
                     ),
                 )

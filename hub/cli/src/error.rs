@@ -141,7 +141,7 @@ impl Error {
             Self::NotYet { hint, .. } => Some(hint.clone()),
             Self::NoContext(_) | Self::NoHome => Some(
                 "`flotilla login` makes one; so does `flotilla-hub init` in its data directory under \
-                 operator/: name it with --context-file, or take it in with flotilla context import"
+                 operator/: name it with --context-file, or take it in with flotilla context import FILE"
                     .to_owned(),
             ),
             Self::Readable(path) => Some(format!("run: chmod 600 '{}'", path.display())),

@@ -157,9 +157,9 @@ pub enum ActionError {
     /// What has no rollouts cannot be steered.
     #[error(
         "{0} has no strategy: its clusters take each commit of its branch at once, and there is no \
-         rollout to steer. To keep them on a commit: flotilla pin --env {0} --reason TEXT"
+         rollout to steer{1}"
     )]
-    NoStrategy(EnvironmentName),
+    NoStrategy(EnvironmentName, String),
     /// Nothing to act on.
     #[error("{0}")]
     Nothing(String),
@@ -235,7 +235,7 @@ impl Fleet {
     ) -> Result<String, ActionError> {
         Ok(match action {
             Action::Pause(name) => {
-                self.has_rollouts(name)?;
+                self.steers(name)?;
                 self.decide(name, effects, |state| state.paused = Some(mark.clone()))
             }
             Action::Resume(name) => {
@@ -262,7 +262,7 @@ impl Fleet {
             } => {
                 let commits = self.pinned_commits(subject, commit.as_ref(), repository.as_ref())?;
                 let unproven = commit.is_some() && self.is_unproven(subject, &commits);
-                let text = Self::admit_pin(subject, &commits, unproven.then_some(*admin))?;
+                let text = self.admit_pin(subject, &commits, unproven.then_some(*admin))?;
                 let pin = Pin {
                     commits,
                     mark: mark.clone(),
@@ -359,13 +359,21 @@ impl Fleet {
         ActionError::NoCluster(missing("cluster", name.as_str(), names))
     }
 
-    /// Commits come to an environment by rollouts, or one is on its way that began when they did.
-    fn has_rollouts(&self, name: &EnvironmentName) -> Result<(), ActionError> {
+    /// Refuses what steers rollouts where there are none. One that runs can be steered to its end, whatever became
+    /// of the strategy in the file.
+    fn steers(&self, name: &EnvironmentName) -> Result<(), ActionError> {
         self.known(name)?;
         let environment = self.spec().environment(name);
-        match environment.is_some_and(|one| self.has_waves(one)) {
-            true => Ok(()),
-            false => Err(ActionError::NoStrategy(name.clone())),
+        if environment.is_some_and(|environment| self.has_waves(environment)) {
+            return Ok(());
         }
+        let subject = Subject::Environment(name.clone());
+        let instead = match self.pinned_commits(&subject, None, None) {
+            Ok(_) => {
+                format!(". To keep them on their commits: flotilla pin --env {name} --reason TEXT")
+            }
+            Err(_) => String::new(),
+        };
+        Err(ActionError::NoStrategy(name.clone(), instead))
     }
 }

@@ -17,7 +17,7 @@ pub enum NoCertificate {
     #[error("the name {0} is another key's")]
     AnotherKey(ClusterName),
     /// The cluster is locked.
-    #[error("{name} is locked: {}; `flotilla cluster unlock {name}` when you know why", lock.why)]
+    #[error("{name} is locked: {}; `flotilla cluster unlock {name} --reason TEXT` when you know why", lock.why)]
     Locked {
         /// Which.
         name: ClusterName,

@@ -98,11 +98,17 @@ impl Fleet {
         if same {
             return None;
         }
+        let pin = match self.can_be_pinned(name) {
+            true => {
+                format!("flotilla pin --cluster {name} --reason TEXT keeps it on its commits, ")
+            }
+            false => String::new(),
+        };
         Some(format!(
             "the hub was restored, or its epoch was raised, and this cluster runs what the hub does not \
              know (epoch {} generation {}). It stays on that until a rollout or a push that comes now \
-             reaches it, or a person decides: `flotilla pin`, or `flotilla unpin {name}` to have it \
-             follow its environment",
+             reaches it, or a person decides: {pin}flotilla unpin --cluster {name} lets it follow its \
+             environment",
             accepted.epoch, accepted.generation
         ))
     }

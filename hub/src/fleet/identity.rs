@@ -278,7 +278,7 @@ pub(super) fn cloned(name: &ClusterName, session: SessionId) -> Effect {
         Reason::IdentityInUse,
         format!(
             "the identity of {name} is in use twice, so that it is locked: find out who has a copy, \
-             then `flotilla cluster unlock {name}`, or remove the cluster and enrol it anew"
+             then `flotilla cluster unlock {name} --reason TEXT`, or remove the cluster and enrol it anew"
         ),
     )
 }

@@ -368,7 +368,7 @@ fn too_many_guesses() -> Status {
 
 fn locked(name: &ClusterName, lock: &Lock) -> Status {
     Status::permission_denied(format!(
-        "{name} is locked: {}; `flotilla cluster unlock {name}` when you know why",
+        "{name} is locked: {}; `flotilla cluster unlock {name} --reason TEXT` when you know why",
         lock.why
     ))
 }

@@ -271,7 +271,7 @@ fn held(mirror: &Mirror, all: &mut Vec<Need>) {
                 "deletes are held in {} of {environment} ({reason}), first {first}",
                 crate::text::clusters(count)
             ),
-            command: format!("flotilla diff {first} --app {application}"),
+            command: format!("flotilla diff {first} {application}"),
             offer: None,
         });
     }

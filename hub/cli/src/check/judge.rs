@@ -384,7 +384,8 @@ fn about_clusters(group: &mut Group, all: &[Cluster], hub: Option<&str>, now: Ti
         group.look(format!("waiting to be accepted: {who}"), hint);
     }
     if let Some((_, who)) = of(&|one| !one.locked.is_empty()) {
-        let hint = "two agents use one identity: find out which, then flotilla cluster unlock NAME";
+        let hint = "two agents use one identity: find out which, then flotilla cluster unlock NAME \
+                    --reason TEXT";
         group.wrong(format!("locked: {who}"), hint);
     }
     if let Some((_, who)) = of(&|one| matches!(one.connection, Connection::Offline)) {

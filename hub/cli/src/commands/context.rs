@@ -58,7 +58,7 @@ pub(super) async fn login(
     if way.issuer.is_empty() {
         return Err(Error::refused(
             "this hub lets nobody log in: its operators have certificates",
-            "ask an admin for a file made by flotilla operator set NAME --write-context FILE, and take \
+            "ask an admin for a file made by flotilla operator set NAME --role ROLE --write-context FILE, and take \
              it in with flotilla context import FILE",
         ));
     }

@@ -73,6 +73,12 @@ impl Fleet {
         Ok(present)
     }
 
+    /// Whether a cluster has something that it could be kept on.
+    pub(in crate::fleet) fn can_be_pinned(&self, name: &ClusterName) -> bool {
+        let subject = Subject::Cluster(name.clone());
+        self.pinned_commits(&subject, None, None).is_ok()
+    }
+
     /// Whether a pin names a commit that has not been through the gates where it would run.
     pub(super) fn is_unproven(&self, subject: &Subject, commits: &Commits) -> bool {
         let name = match subject {
@@ -107,6 +113,7 @@ impl Fleet {
     /// Lets a pin in, or says what it needs; `past_gates`: it lets commits past the gates, and whether
     /// whoever pins may do that. Says what the pin means.
     pub(super) fn admit_pin(
+        &self,
         subject: &Subject,
         commits: &Commits,
         past_gates: Option<bool>,
@@ -119,10 +126,16 @@ impl Fleet {
                     Subject::Environment(name) => (name.to_string(), "--env"),
                     Subject::Cluster(name) => (name.to_string(), "--cluster"),
                 };
+                let instead = match self.pinned_commits(subject, None, None) {
+                    Ok(_) => format!(
+                        " (a commit that was good there, or none, does not: flotilla pin {flag} {name} --reason \
+                         TEXT)"
+                    ),
+                    Err(_) => String::new(),
+                };
                 Err(ActionError::NeedsAdmin(format!(
                     "{text} has not been through the gates of {name}, so that pinning it overrides them: \
-                     that takes an admin (a commit that was good there, or none, does not: \
-                     flotilla pin {flag} {name})"
+                     that takes an admin{instead}"
                 )))
             }
             (Some(true), Subject::Environment(_)) => Ok(format!(

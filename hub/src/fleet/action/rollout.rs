@@ -16,7 +16,7 @@ impl Fleet {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) -> Result<String, ActionError> {
-        self.has_rollouts(name)?;
+        self.steers(name)?;
         let nothing = || {
             ActionError::Nothing(format!(
                 "{name} has no failed cluster, and no failed Job of a gate, to try again"
@@ -79,7 +79,7 @@ impl Fleet {
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) -> Result<String, ActionError> {
-        self.has_rollouts(name)?;
+        self.steers(name)?;
         let nothing = || ActionError::Nothing(format!("{name} has no rollout to abort"));
         self.rollouts.running(name).ok_or_else(nothing)?;
         let note = format!("aborted by {}: {}", mark.by, mark.reason);

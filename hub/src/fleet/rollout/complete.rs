@@ -82,7 +82,7 @@ impl Rollout {
             _ => Standing::Waits(format!(
                 "no cluster of wave {name} has proven it; waits for offline clusters: {}{}",
                 listed(&tally.offline),
-                leave_out(&self.environment)
+                leave_out(&self.environment, &tally.offline, world)
             )),
         }
     }

@@ -131,7 +131,7 @@ impl Rollout {
             "waits for offline clusters, at most {} may be left behind: {}{}",
             world.strategy.budgets.offline.at_most(total),
             listed(&offline),
-            leave_out(&self.environment)
+            leave_out(&self.environment, &offline, world)
         )
     }
 }

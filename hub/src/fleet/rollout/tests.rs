@@ -100,6 +100,7 @@ impl Bench {
                 pinned: false,
                 suspended: false,
                 online: true,
+                can_be_pinned: true,
                 verdict: Verdict::NotYet,
                 aside: None,
                 blameless: false,

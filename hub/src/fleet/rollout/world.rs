@@ -48,6 +48,8 @@ pub struct Observation {
     pub suspended: bool,
     /// Whether it is heard from.
     pub online: bool,
+    /// Asked of who is not: whether it has something that a pin could keep it on.
+    pub can_be_pinned: bool,
     /// What it says.
     pub verdict: Verdict,
     /// What of it does not count; none: all of it does.

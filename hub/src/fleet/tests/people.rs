@@ -58,6 +58,8 @@ struct People {
     declarations: Vec<Commit>,
     /// What the file did not place, or removed, at some moment.
     taken: BTreeSet<(&'static str, ApplicationName)>,
+    /// How often what is told was to be looked at.
+    looks: u64,
     /// Who counted as done, in which rollout.
     done: BTreeSet<(String, ClusterName)>,
 }
@@ -94,6 +96,7 @@ impl People {
             revisions: BTreeMap::new(),
             declarations: Vec::new(),
             taken: BTreeSet::new(),
+            looks: 0,
             done: BTreeSet::new(),
         };
         people.note_declared();
@@ -381,6 +384,7 @@ impl People {
             }
         }
         self.check();
+        self.check_suggested();
     }
 
     fn wait(&mut self, seconds: i64) {
@@ -396,6 +400,7 @@ impl People {
             self.world.stride(STRIDE);
             self.check();
         }
+        self.check_suggested();
     }
 }
 

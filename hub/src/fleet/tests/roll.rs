@@ -3,6 +3,7 @@
 mod aside;
 mod failing;
 mod lasting;
+mod told;
 
 use super::super::rollout::State;
 use super::*;

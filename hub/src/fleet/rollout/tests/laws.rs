@@ -34,7 +34,10 @@ fn i07_random_sequences_keep_the_laws_of_a_rollout() {
                 0 => one.online = !one.online,
                 1 => one.pinned = rng.random_bool(0.3),
                 2 if rng.random_bool(0.5) => one.suspended = rng.random_bool(0.5),
-                2 => one.verdict = bad(),
+                2 => {
+                    one.verdict = bad();
+                    one.blameless = rng.random_bool(0.3);
+                }
                 3 => one.verdict = Verdict::NotYet,
                 _ => one.verdict = Verdict::Healthy(Digest::of(b"after")),
             }
@@ -63,6 +66,10 @@ fn i07_random_sequences_keep_the_laws_of_a_rollout() {
             law(
                 !before.state.is_over() || rollout == before,
                 "what is over stays",
+            );
+            law(
+                rollout.state != State::RolledBack || rollout.is_to_blame(),
+                "rolled back for what was so before",
             );
             law(rollout.wave >= before.wave, "waves do not go back");
             let mut started = 0;

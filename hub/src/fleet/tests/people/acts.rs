@@ -1,6 +1,7 @@
 //! When nobody does anything more: a rollout is over, or names an act that the hub takes and that leads to
 //! its end; and whatever happened before, a repair comes in.
 
+use super::super::super::rollout::Commits;
 use super::*;
 
 impl People {
@@ -119,24 +120,14 @@ impl People {
                 let one = first(&|cluster| cluster.record.pin.is_some());
                 ("unpin cluster", Action::Unpin(Subject::Cluster(one)))
             }
-            ["pin", "--cluster", "NAME", "--reason", "TEXT"] => {
-                let now = at(self.world.second);
-                let mut all = CLUSTERS.iter();
-                let away = all.find(|one| {
-                    let cluster = &clusters[&name(one)];
-                    let connection = cluster.connection(now, OFFLINE_AFTER);
-                    !matches!(connection, Connection::Online { .. })
-                        && cluster.record.pin.is_none()
-                        && !self.runs(one).is_empty()
-                });
-                // Who runs nothing cannot be kept on it; the other act that is named ends it.
-                let Some(away) = away else { return "look" };
+            ["pin", "--cluster", of, "--reason", "TEXT"] => {
                 let mut action = pin(None, false);
                 if let Action::Pin { subject, .. } = &mut action {
-                    *subject = Subject::Cluster(name(away));
+                    *subject = Subject::Cluster(name(of));
                 }
                 ("pin cluster", action)
             }
+            ["suspend", of, "--reason", "TEXT"] => ("suspend", Action::Suspend(name(of))),
             ["status", ..] | ["token", "create", ..] => return "look",
             other => panic!("no such command: {other:?} in {said:?}"),
         };
@@ -230,6 +221,87 @@ impl People {
     }
 }
 
+/// What a command asks of the hub; none: it only looks. `changed`: what a commit may be of.
+fn asked(words: &[String], changed: &Commits) -> Option<Action> {
+    let prod = People::prod();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let of = |short: &str, scope: Scope| {
+        let mut all = changed.iter();
+        let (repository, commit) = all
+            .find(|(_, commit)| commit.as_str().starts_with(short))
+            .expect("it names a commit of its own");
+        approve(repository.as_str(), commit, scope)
+    };
+    let kept = |subject: Subject| {
+        let mut action = pin(None, false);
+        if let Action::Pin { subject: of, .. } = &mut action {
+            *of = subject;
+        }
+        action
+    };
+    Some(match words.as_slice() {
+        ["approve", "prod", "--commit", short] => of(short, Scope::Commit),
+        ["approve", "prod", "--wave", wave] => of("", Scope::Wave((*wave).to_owned())),
+        [
+            "promote",
+            "prod",
+            "--force",
+            "--commit",
+            short,
+            "--reason",
+            "TEXT",
+        ] => of(short, Scope::Override),
+        ["resume", "prod"] => Action::Resume(prod),
+        ["retry", "prod"] => Action::Retry(prod),
+        ["abort", "prod", "--reason", "TEXT"] => Action::Abort(prod),
+        ["unpin", "--env", "prod"] => Action::Unpin(Subject::Environment(prod)),
+        // Which ones are named beside it.
+        ["resume" | "unpin", .., "NAME"] | ["status", ..] | ["token", "create", ..] => return None,
+        ["resume", cluster] => Action::Unsuspend(name(cluster)),
+        ["unpin", "--cluster", cluster] => Action::Unpin(Subject::Cluster(name(cluster))),
+        ["pin", "--cluster", cluster, "--reason", "TEXT"] => kept(Subject::Cluster(name(cluster))),
+        ["suspend", cluster, "--reason", "TEXT"] => Action::Suspend(name(cluster)),
+        other => panic!("no such command: {other:?}"),
+    })
+}
+
+impl People {
+    /// Each act that anybody is told of is one that the hub takes, whoever is told and whenever.
+    pub(super) fn check_suggested(&mut self) {
+        // Each third time, which takes no longer than all other laws.
+        self.looks += 1;
+        if self.looks % 3 != 0 {
+            return;
+        }
+        let fleet = &self.world.fleet;
+        let now = at(self.world.second);
+        let rollout = self.world.rollout();
+        let mut said = vec![(rollout.id.clone(), rollout.said())];
+        for subject in std::iter::once("prod").chain(CLUSTERS) {
+            let steps = crate::status::explain(fleet, subject, now).unwrap();
+            said.extend(
+                steps
+                    .into_iter()
+                    .map(|step| (subject.to_owned(), step.text)),
+            );
+        }
+        for cluster in CLUSTERS {
+            let one = &fleet.clusters()[&name(cluster)];
+            let held = one.refusal.iter().map(|(_, text)| text.clone());
+            said.extend(held.map(|text| (cluster.to_owned(), text)));
+        }
+        for (subject, text) in said {
+            for words in commands(&text) {
+                let Some(action) = asked(&words, &rollout.changed()) else {
+                    continue;
+                };
+                let taken = fleet.clone().act(&action, "ada", "why", now);
+                assert!(taken.is_ok(), "{subject} is told {text:?}: {taken:?}");
+            }
+        }
+    }
+}
+
 /// The commands that a text names, word by word.
 fn commands(said: &str) -> Vec<Vec<String>> {
     let mut all = Vec::new();
@@ -240,6 +312,8 @@ fn commands(said: &str) -> Vec<Vec<String>> {
         let words = words.take_while(|word| {
             ![
                 "gives",
+                "keeps",
+                "runs",
                 "overrides",
                 "goes",
                 "lets",

@@ -1,0 +1,105 @@
+//! What people are told to do can be done, and ends what waits.
+
+use super::*;
+
+fn prod() -> EnvironmentName {
+    "prod".parse().unwrap()
+}
+
+/// Without strategy and gates, which is one, too.
+fn bare(text: &str) -> String {
+    let rolls = |line: &&str| line.contains("strategy:") || line.contains("gates:");
+    let lines = text.lines().filter(|line| !rolls(line));
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn who_is_waited_for_and_runs_nothing_is_suspended_and_not_pinned() {
+    let text = file("maxConcurrent: 3, budgets: {offline: 0}", "", "prod")
+        .replace("prod]}", "prod], clusters: [d1, p1, p2, p3]}");
+    let mut world = World::settled(&text);
+    // It was put there, its agent has never come, and nothing is placed on it.
+    world.step(put("p4", "prod", None));
+    world.push("fleet", "prod", 2);
+    world.pass(20);
+    let said = world.rollout().said();
+    assert!(
+        said.contains("flotilla suspend p4 --reason TEXT leaves it out"),
+        "{said}"
+    );
+    let mut kept = pin(None, false);
+    if let Action::Pin { subject, .. } = &mut kept {
+        *subject = Subject::Cluster(name("p4"));
+    }
+    let refused = world.act(&kept).unwrap_err().to_string();
+    assert!(refused.contains("runs nothing yet"), "{refused}");
+    // Of several, one that runs something is named.
+    world.connect("p3", false);
+    world.push("fleet", "prod", 3);
+    world.pass(20);
+    let said = world.rollout().said();
+    assert!(
+        said.contains("flotilla pin --cluster p3 --reason TEXT leaves it out"),
+        "{said}"
+    );
+    world.connect("p3", true);
+    world.act(&Action::Suspend(name("p4"))).unwrap();
+    world.pass(20);
+    assert_eq!(
+        world.rollout().state,
+        State::Succeeded,
+        "{}",
+        world.rollout().said()
+    );
+}
+
+#[test]
+fn a_rollout_whose_strategy_left_the_file_is_steered_to_its_end() {
+    let text = file("maxConcurrent: 3", "", "prod");
+    let bare = bare(&text);
+    let mut world = World::settled(&text);
+    world.bad = vec![commit(2)];
+    world.push("fleet", "prod", 2);
+    world.pass(10);
+    assert_eq!(world.rollout().state, State::Halted);
+    world.declare(&bare);
+    world.pass(2);
+    let said = world.rollout().said();
+    assert!(
+        said.contains("flotilla retry prod") && said.contains("flotilla abort prod"),
+        "{said}"
+    );
+    world.act(&Action::Pause(prod())).unwrap();
+    world.act(&Action::Resume(prod())).unwrap();
+    world.act(&Action::Retry(prod())).unwrap();
+    world.pass(10);
+    world.act(&Action::Abort(prod())).unwrap();
+    world.pass(2);
+    // Now there is nothing to steer, and the way that is named is one.
+    let refused = world.act(&Action::Pause(prod())).unwrap_err().to_string();
+    assert!(
+        refused.contains("flotilla pin --env prod --reason TEXT"),
+        "{refused}"
+    );
+    world.act(&pin(None, false)).unwrap();
+}
+
+/// Nothing is there yet that could be kept: nothing of the kind is named.
+#[test]
+fn nobody_is_told_to_keep_what_does_not_run() {
+    let text = file("maxConcurrent: 3", "", "prod");
+    let bare = bare(&text);
+    let mut world = World::new(&bare);
+    let refused = world.act(&Action::Pause(prod())).unwrap_err().to_string();
+    assert!(!refused.contains("flotilla"), "{refused}");
+    assert!(world.act(&pin(None, false)).is_err());
+    let mut world = World::new(&text);
+    let refused = world
+        .act(&pin(Some(&commit(5)), false))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        refused.contains("takes an admin") && !refused.contains("flotilla"),
+        "{refused}"
+    );
+}
