@@ -21,7 +21,7 @@ use flotilla_shared::assignment::{ApplicationAssignment, Assignment};
 use flotilla_shared::backoff::Backoff;
 use flotilla_shared::id::ApplicationName;
 use flotilla_shared::report::Report;
-use flotilla_shared::wire::DecodedAssignment;
+use flotilla_shared::wire::{DecodedAssignment, specified};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -339,9 +339,10 @@ impl Workers {
         }
         let moved = changed.keys().cloned().collect();
         let removes = content.tombstones.keys().cloned().collect();
+        let assigned = (assignment.reference, specified(&content.applications));
         self.shared
             .registry
-            .assign(assignment.reference, &names, &moved, &removes);
+            .assign(assigned, &names, &moved, &removes);
         for (name, task) in changed {
             match self.running.get(&name) {
                 Some(worker) => {

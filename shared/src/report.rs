@@ -39,6 +39,9 @@ pub struct Report {
     pub suspended: String,
     /// What became of each Job of a gate that the hub asks for.
     pub gate_jobs: Vec<GateJobReport>,
+    /// Over what the assignment's applications are assigned as, apart from commits, see
+    /// [`crate::wire::specified`]; none: an older agent does not say.
+    pub specified: Digest,
 }
 
 /// One application in one cluster.

@@ -22,7 +22,7 @@ use flotilla_shared::plan::ClusterPlan;
 use flotilla_shared::report::{ApplicationReport, ObjectStatus, Report};
 use flotilla_shared::tls::{self, TlsIdentity};
 use flotilla_shared::wire::{
-    assignment_ref_to_wire, decode_assignment, encode_report, plan_result,
+    assignment_ref_to_wire, decode_assignment, encode_report, plan_result, specified,
 };
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
@@ -382,6 +382,7 @@ impl State {
             applications: applications.collect(),
             suspended: String::new(),
             gate_jobs: Vec::new(),
+            specified: specified(&assignment.applications),
         });
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use flotilla_shared::assignment::AssignmentRef;
+use flotilla_shared::digest::Digest;
 use flotilla_shared::gate_job::GateJobReport;
 use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::ApplicationName;
@@ -28,6 +29,8 @@ struct DesiredState {
 #[derive(Default)]
 struct Inner {
     reference: AssignmentRef,
+    /// Over what is assigned, apart from commits.
+    specified: Digest,
     suspended: String,
     reports: BTreeMap<ApplicationName, Box<ApplicationReport>>,
     /// Applications that were found usable, each in a pass for what is assigned to it now.
@@ -63,13 +66,14 @@ impl Registry {
     /// what they want now: it hands over, nobody takes.
     pub(super) fn assign(
         &self,
-        reference: AssignmentRef,
+        (reference, specified): (AssignmentRef, Digest),
         names: &BTreeSet<ApplicationName>,
         changed: &BTreeSet<ApplicationName>,
         removes: &BTreeSet<ApplicationName>,
     ) {
         let mut inner = self.inner.lock();
         inner.reference = reference;
+        inner.specified = specified;
         inner
             .removed
             .retain(|name| removes.contains(name) && !changed.contains(name));
@@ -252,6 +256,7 @@ impl Registry {
             applications,
             suspended: inner.suspended.clone(),
             gate_jobs: inner.gate_jobs.clone(),
+            specified: inner.specified,
         };
         self.reports.send_if_modified(|current| {
             let sequence = current.as_ref().map_or(0, |report| report.sequence);

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use flotilla_shared::assignment::ApplicationAssignment;
 use flotilla_shared::id::{ApplicationName, ClusterName};
 use flotilla_shared::reason::Reason;
+use flotilla_shared::wire::specified;
 use jiff::Timestamp;
 
 use super::Fleet;
@@ -89,7 +90,9 @@ impl Fleet {
             return Some(String::new());
         };
         let reported = report.applications.values();
-        let same = reported.filter(|one| !is_over(one)).count() == applications.len()
+        // The same commits may run as something else. An older agent does not say as what, and is not guessed.
+        let same = report.specified == specified(applications)
+            && reported.filter(|one| !is_over(one)).count() == applications.len()
             && applications.iter().all(|(app, one)| {
                 let reported = report.applications.get(app);
                 let reported = reported.and_then(|reported| reported.revision.as_ref());

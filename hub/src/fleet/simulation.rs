@@ -21,7 +21,7 @@ use flotilla_shared::reason::Reason;
 use flotilla_shared::report::{ApplicationReport, Report};
 use flotilla_shared::revision::{BranchName, Commit};
 use flotilla_shared::source::{Directories, SourcePaths, TreeId};
-use flotilla_shared::wire::DecodedAssignment;
+use flotilla_shared::wire::{DecodedAssignment, specified};
 use jiff::{SignedDuration, Timestamp};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;

@@ -1,6 +1,7 @@
 mod compare;
 mod declared;
 mod delivery;
+mod held;
 mod holding;
 mod jobs;
 mod people;
@@ -21,7 +22,7 @@ use flotilla_shared::id::{ClusterName, Epoch, Generation};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::{ApplicationReport, Report};
 use flotilla_shared::revision::{BranchName, Commit, Revision};
-use flotilla_shared::wire::{DecodedAssignment, encode_report};
+use flotilla_shared::wire::{DecodedAssignment, encode_report, specified};
 use jiff::Timestamp;
 use prost::Message as _;
 use rand::seq::IndexedRandom as _;
@@ -175,6 +176,7 @@ fn current(assigned: &DecodedAssignment) -> Report {
         },
         sequence: 1,
         assignment: assigned.reference,
+        specified: specified(&assigned.assignment.applications),
         applications: applications.collect(),
         ..Report::default()
     }

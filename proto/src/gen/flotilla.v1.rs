@@ -602,6 +602,10 @@ pub struct Report {
     /// What became of each Job that GateJobs asks for.
     #[prost(message, repeated, tag = "6")]
     pub gate_jobs: ::prost::alloc::vec::Vec<GateJobReport>,
+    /// Over what the applications of `assignment` are assigned as, apart from their commits: a hub that was
+    /// restored knows by it whether it would give the same. Empty: an older agent.
+    #[prost(bytes = "vec", tag = "7")]
+    pub specified: ::prost::alloc::vec::Vec<u8>,
 }
 /// Sent at least each Welcome.heartbeat_seconds. Where the hub's record has another digest, it asks.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -37,6 +37,7 @@ pub fn encode_report(report: &Report) -> v1::Report {
             .iter()
             .map(gate_job_report_to_wire)
             .collect(),
+        specified: digest_to_wire(report.specified),
     }
 }
 
@@ -66,6 +67,7 @@ pub fn decode_report(wire: &v1::Report) -> Result<Report, WireError> {
             .iter()
             .map(gate_job_report_from_wire)
             .collect::<Result<_, _>>()?,
+        specified: digest_from_wire("specified", &wire.specified)?,
     })
 }
 
@@ -249,6 +251,7 @@ mod tests {
     use prost::Message as _;
 
     use super::*;
+    use crate::digest::Digest;
     use crate::health::{Health, SyncState};
     use crate::reason::Reason;
 
@@ -282,6 +285,7 @@ mod tests {
         };
         Report {
             sequence: 3,
+            specified: Digest::of(b"specified"),
             observed_at: Timestamp::new(1_790_000_002, 0).unwrap(),
             applications: [("web".parse().unwrap(), application.into())].into(),
             ..Report::default()

@@ -91,6 +91,7 @@ impl Agent {
                 applications,
                 suspended: String::new(),
                 gate_jobs: Vec::new(),
+                specified: specified(&decoded.assignment.applications),
             };
             self.digest = Digest::of(format!("{:?}", self.report).as_bytes());
         }

@@ -1,0 +1,145 @@
+//! A store that was put back knows an older fleet file than clusters run: the commits are the same, and what they
+//! are applied as is not.
+
+use super::super::rollout::State;
+use super::super::{forget_queue, leave_behind};
+use super::roll::{World, file};
+use super::*;
+
+struct Backup {
+    clusters: Vec<StoredCluster>,
+    environments: Vec<(EnvironmentName, EnvironmentState)>,
+    rollouts: Vec<rollout::Rollout>,
+    specifications: Vec<(Commit, crate::spec::Specification)>,
+}
+
+fn back_up(world: &World) -> Backup {
+    let all = world.fleet.environments().iter();
+    let environments = all.map(|(name, state)| (name.clone(), state.clone()));
+    let kept = world.kept.iter();
+    Backup {
+        clusters: stored_clusters(&world.fleet),
+        environments: environments.collect(),
+        rollouts: world.fleet.rollouts().values().cloned().collect(),
+        specifications: kept.map(|(one, two)| (one.clone(), two.clone())).collect(),
+    }
+}
+
+/// The backup is put back, as `store::epoch` does it; agents still run what they ran. They say what that is
+/// declared as, unless they are older ones.
+fn put_back(world: &mut World, mut backup: Backup, text: &str, older: bool) {
+    let now = at(world.second);
+    let ran: Vec<_> = ["p1", "p2", "p3"]
+        .into_iter()
+        .map(|cluster| {
+            let assigned = world.fleet.clusters()[&name(cluster)].assigned.clone();
+            (cluster, assigned.unwrap())
+        })
+        .collect();
+    for rollout in &mut backup.rollouts {
+        if !rollout.state.is_over() {
+            leave_behind(rollout, now);
+        }
+    }
+    for (_, state) in &mut backup.environments {
+        forget_queue(state);
+    }
+    let heads = world.fleet.heads().clone();
+    world.fleet = Fleet::new(Epoch(2)).since(Some(now));
+    world.step(Event::Restored {
+        heads: heads.into_iter().collect(),
+        clusters: backup.clusters,
+        environments: backup.environments,
+        rollouts: backup.rollouts,
+        retired: Vec::new(),
+        specifications: backup.specifications,
+    });
+    world.declare(text);
+    for (index, (cluster, ran)) in ran.into_iter().enumerate() {
+        let session = 100 + index as u64;
+        world.step(connect(cluster, session, ran.reference));
+        let mut report = current(&ran);
+        if older {
+            report.specified = Digest::default();
+        }
+        let digest = Digest::of(format!("{report:?}").as_bytes());
+        world.step(Event::Reported(
+            name(cluster),
+            SessionId(session),
+            report,
+            digest,
+        ));
+    }
+}
+
+/// Seconds in which those say something that were given something by this hub.
+fn pass(world: &mut World, seconds: i64) {
+    for _ in 0..seconds {
+        let held = ["d1", "p1", "p2", "p3"].into_iter().filter(|cluster| {
+            let assigned = world.fleet.clusters()[&name(cluster)].assigned.as_ref();
+            assigned.is_none_or(|assigned| assigned.assignment.epoch != Epoch(2))
+        });
+        world.silent = held.map(str::to_owned).collect();
+        world.pass(1);
+    }
+}
+
+/// The directory of `a` by what this hub gave; `-`: nothing.
+fn given(world: &World, cluster: &str) -> String {
+    let assigned = world.fleet.clusters()[&name(cluster)].assigned.as_ref();
+    let assigned = assigned.filter(|one| one.assignment.epoch == Epoch(2));
+    assigned.map_or("-".to_owned(), |one| {
+        one.assignment.applications["a"].path.to_string()
+    })
+}
+
+fn is_held(world: &World, cluster: &str) -> bool {
+    let refusal = &world.fleet.clusters()[&name(cluster)].refusal;
+    matches!(refusal, Some((Reason::HeldAfterRestore, _)))
+}
+
+#[test]
+fn p08_a_cluster_that_runs_another_specification_of_the_same_commits_is_held() {
+    for older in [false, true] {
+        let text = file("maxConcurrent: 1", "", "prod");
+        let moved = text.replace("path: a,", "path: ax,");
+        let mut world = World::settled(&text);
+        let backup = back_up(&world);
+        world.declare(&moved);
+        world.pass(30);
+        assert_eq!(world.rollout().state, State::Succeeded);
+        put_back(&mut world, backup, &moved, older);
+        for _ in 0..40 {
+            for cluster in ["p1", "p2", "p3"] {
+                let path = given(&world, cluster);
+                assert_ne!(path, "a", "{cluster} went back to what an older store knew");
+                assert!(path == "ax" || is_held(&world, cluster), "{cluster}");
+            }
+            pass(&mut world, 1);
+        }
+        let rollout = world.rollout();
+        assert_eq!(rollout.state, State::Succeeded, "{}", rollout.said());
+        assert!(
+            ["p1", "p2", "p3"]
+                .iter()
+                .all(|cluster| given(&world, cluster) == "ax")
+        );
+    }
+}
+
+/// Nothing but a name of the assignment was lost: nobody is held for that.
+#[test]
+fn p08_a_cluster_that_runs_what_it_would_be_given_anyway_is_not_held() {
+    let text = file("maxConcurrent: 1", "", "prod");
+    let mut world = World::settled(&text);
+    let backup = back_up(&world);
+    // Generations pass, and all is as it was.
+    for action in [Action::Suspend(name("p2")), Action::Unsuspend(name("p2"))] {
+        world.act(&action).unwrap();
+        world.pass(3);
+    }
+    put_back(&mut world, backup, &text, false);
+    assert!(!is_held(&world, "p2"));
+    pass(&mut world, 3);
+    assert_eq!(given(&world, "p2"), "a");
+}
