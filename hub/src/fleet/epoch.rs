@@ -101,7 +101,7 @@ impl Fleet {
         if same {
             return None;
         }
-        let pin = match self.can_be_pinned(name) {
+        let pin = match self.can_be_pinned(cluster) {
             true => {
                 format!("flotilla pin --cluster {name} --reason TEXT keeps it on its commits, ")
             }

@@ -75,7 +75,7 @@ impl Fleet {
                 pinned: pin.is_some_and(|pin| pin.holds(now)),
                 suspended: cluster.record.suspended.is_some(),
                 online,
-                can_be_pinned: !online && self.can_be_pinned(name),
+                can_be_pinned: !online && self.can_be_pinned(cluster),
                 verdict: match begun {
                     // What it is to be assigned is not worked out yet.
                     Some(progress) if cluster.is_due() && progress.phase == Phase::Started => {

@@ -19,6 +19,14 @@ impl People {
             if self.standing() != before {
                 continue;
             }
+            if commands(&rollout.said()).is_empty() {
+                // Who has just gone silent counts as away a moment later.
+                self.wait_long(OFFLINE_AFTER.as_secs());
+                if self.standing() != before || self.world.rollout().state.is_over() {
+                    continue;
+                }
+            }
+            let rollout = self.world.rollout();
             let (id, said) = (rollout.id.clone(), rollout.said());
             let acts = commands(&said);
             assert!(!acts.is_empty(), "{id} waits for nothing: {said:?}");
@@ -270,7 +278,7 @@ impl People {
     pub(super) fn check_suggested(&mut self) {
         // Each third time, which takes no longer than all other laws.
         self.looks += 1;
-        if self.looks % 3 != 0 {
+        if !self.looks.is_multiple_of(3) {
             return;
         }
         let fleet = &self.world.fleet;
