@@ -4,7 +4,7 @@ mod delivery;
 mod held;
 mod holding;
 mod jobs;
-mod people;
+pub(super) mod people;
 mod proof;
 mod roll;
 mod scale;

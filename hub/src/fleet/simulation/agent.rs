@@ -2,7 +2,20 @@
 
 use flotilla_shared::report::SUSPENDED_BY_HUB;
 
+use flotilla_shared::assignment::{ApplicationAssignment, Assignment};
+
+use super::commits::MISSING;
+use super::file::Definition;
 use super::*;
+
+/// What an application's objects are made from.
+pub(super) type Content = (TreeId, Definition);
+
+/// What they should be made from.
+pub(super) fn wanted(one: &ApplicationAssignment) -> Content {
+    let tree = tree(&one.revision.commit, one.path.as_str());
+    (tree, Definition::of(one))
+}
 
 /// An agent: keeps what it accepted, applies after a while, reports.
 #[derive(Default)]
@@ -19,11 +32,57 @@ pub(super) struct Agent {
     pub(super) cut: bool,
     /// It does not tell what its renders depend on.
     pub(super) is_old: bool,
+    /// What is in the cluster, by application; also of those that are not assigned any more.
+    pub(super) live: BTreeMap<ApplicationName, Content>,
+    /// What it applied last.
+    applied: AssignmentRef,
+    /// Applications whose objects it deleted since somebody looked.
+    pub(super) deleted: Vec<ApplicationName>,
 }
 
 impl Agent {
+    /// Somebody changes objects by hand.
+    pub(super) fn change_by_hand(&mut self) {
+        if let Some((tree, _)) = self.live.values_mut().next() {
+            *tree = TreeId::default();
+        }
+    }
+
+    /// Makes the cluster as it should be. Applications of which something had been changed by hand.
+    fn apply(
+        &mut self,
+        assignment: &Assignment,
+        reference: AssignmentRef,
+    ) -> BTreeSet<ApplicationName> {
+        let again = std::mem::replace(&mut self.applied, reference) == reference;
+        let mut drifted = BTreeSet::new();
+        for (name, one) in &assignment.applications {
+            if one.path.as_str().starts_with(MISSING) {
+                continue;
+            }
+            let wanted = wanted(one);
+            // Objects that go by another name now are handed over.
+            self.live.retain(|other, (_, definition)| {
+                other == name
+                    || assignment.applications.contains_key(other)
+                    || (&definition.repository, &definition.path)
+                        != (&wanted.1.repository, &wanted.1.path)
+            });
+            let had = self.live.insert(name.clone(), wanted.clone());
+            if again && had.is_some_and(|had| had != wanted) {
+                drifted.insert(name.clone());
+            }
+        }
+        for (name, tombstone) in &assignment.tombstones {
+            if self.live.remove(name).is_some() && tombstone.delete_objects {
+                self.deleted.push(name.clone());
+            }
+        }
+        drifted
+    }
+
     pub(super) fn look(&mut self, now: Timestamp) {
-        let Some(decoded) = &self.assignment else {
+        let Some(decoded) = self.assignment.clone() else {
             return;
         };
         if decoded.assignment.suspended {
@@ -39,15 +98,28 @@ impl Agent {
         let ready = self
             .applied_at
             .is_some_and(|at| now.duration_since(at) >= SignedDuration::from_secs(3));
+        let drifted = match ready {
+            true => self.apply(&decoded.assignment, decoded.reference),
+            false => BTreeSet::new(),
+        };
         let applications = decoded.assignment.applications.iter().map(|(name, app)| {
+            if ready && app.path.as_str().starts_with(MISSING) {
+                let report = ApplicationReport {
+                    sync: SyncState::Refused,
+                    health: Health::Unknown,
+                    reason: Some(Reason::PathNotFound),
+                    ..ApplicationReport::default()
+                };
+                return (name.clone(), Box::new(report));
+            }
             let (commit, path) = (&app.revision.commit, app.path.as_str());
             let bad = is_bad(commit, path);
             let report = ApplicationReport {
                 revision: ready.then(|| app.revision.clone()),
-                sync: if ready {
-                    SyncState::Synced
-                } else {
-                    SyncState::Applying
+                sync: match ready {
+                    true if drifted.contains(name) => SyncState::OutOfSync,
+                    true => SyncState::Synced,
+                    false => SyncState::Applying,
                 },
                 health: match (ready, bad) {
                     (true, true) => Health::Failed,
@@ -70,12 +142,25 @@ impl Agent {
             };
             (name.clone(), Box::new(report))
         });
+        let said = &decoded.assignment;
+        let left = self.live.keys().filter(|name| {
+            !said.applications.contains_key(*name) && !said.tombstones.contains_key(*name)
+        });
+        let left = left.map(|name| {
+            let report = ApplicationReport {
+                sync: SyncState::Orphaned,
+                health: Health::Current,
+                ..ApplicationReport::default()
+            };
+            (name.clone(), Box::new(report))
+        });
         let applications: BTreeMap<ApplicationName, Box<ApplicationReport>> =
-            applications.chain(removed).collect();
+            applications.chain(removed).chain(left).collect();
         if ready
-            && applications
-                .values()
-                .all(|app| app.health == Health::Current)
+            && applications.values().all(|app| {
+                app.health == Health::Current
+                    && matches!(app.sync, SyncState::Synced | SyncState::Orphaned)
+            })
         {
             self.ran.insert(decoded.reference);
         }

@@ -2,8 +2,28 @@
 
 use super::*;
 
-/// What applications are rendered from.
-pub(super) const PATHS: [&str; 4] = ["apps/web/dev", "apps/web/stage", "apps/web/prod", "apps/db"];
+/// What applications are rendered from; the first ones are those of a file that nobody has edited.
+pub(super) const PATHS: [&str; 13] = [
+    "apps/web/dev",
+    "apps/web/stage",
+    "apps/web/prod",
+    "apps/db",
+    "apps/web2",
+    "apps/web/canary",
+    "apps/web/edge",
+    "apps/web/rest",
+    "apps/db2",
+    "apps/db/canary",
+    "apps/db/edge",
+    "apps/db/rest",
+    "apps/extra",
+];
+
+/// How many those are.
+pub(super) const FIRST: usize = 4;
+
+/// What begins so is in no commit.
+pub(super) const MISSING: &str = "missing/";
 
 fn number_of(commit: &Commit) -> u64 {
     u64::from_str_radix(&commit.as_str()[24..], 16).unwrap()
@@ -36,6 +56,7 @@ pub(super) fn directories(commit: &Commit) -> Arc<Directories> {
     Arc::new(Directories::new(all))
 }
 
+/// Told from others by its first characters, too.
 pub(super) fn commit(n: u64) -> Commit {
-    format!("{:040x}", n + 1).parse().unwrap()
+    format!("{:07x}{:033x}", n + 1, n + 1).parse().unwrap()
 }

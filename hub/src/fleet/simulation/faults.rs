@@ -99,6 +99,10 @@ impl Simulation {
             }
             let before = agent.digest;
             agent.look(self.now);
+            self.check_deleted(&name);
+            let Some(agent) = self.agents.get_mut(&name) else {
+                continue;
+            };
             let event = match agent.session {
                 None => {
                     self.sessions += 1;
@@ -125,32 +129,54 @@ impl Simulation {
 
     pub(super) fn push(&mut self, branch: &str) {
         self.commits += 1;
-        self.branches
-            .insert(branch.parse().unwrap(), commit(self.commits));
+        let repository = match self.edits_all {
+            true => *file::REPOSITORIES.choose(&mut self.rng).unwrap(),
+            false => "fleet",
+        };
+        let head = (repository.parse().unwrap(), branch.parse().unwrap());
+        self.branches.insert(head, commit(self.commits));
     }
 
     pub(super) fn read_heads(&mut self) {
-        let asked: Vec<BranchName> = ["dev", "stage", "prod"]
+        for repository in file::REPOSITORIES {
+            self.read_heads_of(repository.parse().unwrap());
+        }
+    }
+
+    fn read_heads_of(&mut self, repository: RepositoryName) {
+        let asked: Vec<BranchName> = file::ENVIRONMENTS
             .iter()
             .map(|branch| branch.parse().unwrap())
             .collect();
-        let mut found = self.branches.clone();
+        let mut found = self.heads_of(&repository);
         // Now and then a branch is gone, which takes nothing away (P6).
         if !self.calm && self.rng.random_bool(0.1) {
             let gone = asked.choose(&mut self.rng);
             found.retain(|branch, _| Some(branch) != gone);
         }
-        self.note_moved(&found);
+        self.note_moved(&repository, &found);
         self.feed(Event::HeadsRead {
-            repository: "fleet".parse().unwrap(),
+            repository,
             asked,
             found,
         });
     }
 
+    /// Where the branches of a repository are.
+    fn heads_of(&self, repository: &RepositoryName) -> BTreeMap<BranchName, Commit> {
+        let all = self.branches.iter();
+        let own = all.filter(|((of, _), _)| of == repository);
+        own.map(|((_, branch), commit)| (branch.clone(), commit.clone()))
+            .collect()
+    }
+
     /// Some commit's directories come, or do not.
     pub(super) fn read_trees(&mut self) {
-        let repository: RepositoryName = "fleet".parse().unwrap();
+        let repository = match self.edits_all {
+            true => *file::REPOSITORIES.choose(&mut self.rng).unwrap(),
+            false => "fleet",
+        };
+        let repository: RepositoryName = repository.parse().unwrap();
         let missing = self.hub.missing_trees(&repository);
         // Now and then one that nobody asked for any more.
         let any = commit(self.rng.random_range(0..self.commits + 2));
@@ -186,12 +212,12 @@ impl Simulation {
                     continue;
                 }
                 assert!(progress.unchanged, "{name} ran ahead in {}", rollout.id);
-                let commit = rollout.target.values().next().unwrap();
                 let cluster = &self.hub.clusters()[name];
                 let assigned = cluster.assigned.as_ref().unwrap();
                 // What the file has just taken out is not assigned any more, and was rendered before.
                 let known = cluster.report.iter().flat_map(|one| &one.applications);
-                let known = known.filter(|(_, report)| !is_over(report));
+                let known = known
+                    .filter(|(_, report)| !is_over(report) && report.sync != SyncState::Orphaned);
                 if !known
                     .map(|(app, _)| app)
                     .eq(assigned.assignment.applications.keys())
@@ -199,6 +225,7 @@ impl Simulation {
                     continue;
                 }
                 let rendered = assigned.assignment.applications.iter().map(|(app, one)| {
+                    let commit = &rollout.target[&one.revision.repository];
                     let source_digest = Digest::of(&tree(commit, one.path.as_str()));
                     let report = ApplicationReport {
                         source_digest,
@@ -283,6 +310,13 @@ impl Simulation {
             }
             22..23 => self.edit(),
             23..24 => self.suspend_or_resume(),
+            24..33 if self.edits_all => self.edit(),
+            33..34 if self.edits_all => self.pin_or_unpin(),
+            34..35 if self.edits_all => {
+                let names: Vec<ClusterName> = self.agents.keys().cloned().collect();
+                let name = names.choose(&mut self.rng).unwrap();
+                self.agents.get_mut(name).unwrap().change_by_hand();
+            }
             24..60 => self.agents_act(0.3),
             60..63 => self.read_trees(),
             63..70 => {
@@ -297,8 +331,13 @@ impl Simulation {
     }
 
     pub(super) fn act(&mut self, action: &Action) {
+        self.try_act(action);
+    }
+
+    /// Whether it was taken.
+    pub(super) fn try_act(&mut self, action: &Action) -> bool {
         let Ok(taken) = self.hub.act(action, "ada", "why not", self.now) else {
-            return;
+            return false;
         };
         let mut effects = taken.effects;
         if let Action::Unpin(Subject::Environment(name))
@@ -328,5 +367,6 @@ impl Simulation {
                 self.network.push(Message::ToAgent(name, session, decoded));
             }
         }
+        true
     }
 }

@@ -62,7 +62,13 @@ impl Simulation {
         let in_force = in_force.and_then(|revision| self.hub.specification(revision));
         let in_force = |app: &ApplicationName| {
             let known = in_force.as_ref();
-            known.is_none_or(|known| known.applications.contains_key(app))
+            known.is_none_or(|known| {
+                let placement = known
+                    .applications
+                    .get(app)
+                    .map(|one| &one.application.placement);
+                placement.is_some_and(|one| one.matches(name, &after.environment, &after.labels))
+            })
         };
         for app in before
             .assignment
@@ -72,8 +78,8 @@ impl Simulation {
         {
             let application = self.hub.spec().applications.get(app);
             let placed = application.is_some_and(|application| {
-                let placement = &application.placement;
-                placement.matches(name, &after.environment, &after.labels)
+                let (placement, labels) = (&application.placement, self.hub.labels_of(name));
+                placement.matches(name, &after.environment, &labels)
             });
             assert!(
                 !placed || after.applications.contains_key(app),
@@ -117,11 +123,20 @@ impl Simulation {
             );
             let rollouts = self.hub.rollouts();
             let rollout = rollouts.values().find(|rollout| rollout.id == *id);
-            for app in assigned.assignment.applications.values() {
-                assert_eq!(
-                    rollout.and_then(|rollout| rollout.target.get(&app.revision.repository)),
-                    Some(&app.revision.commit),
-                    "{name} counts as done in {id} on another commit"
+            let environment = &assigned.assignment.environment;
+            let target = rollout.map(|rollout| &rollout.target);
+            for (app, one) in &assigned.assignment.applications {
+                let commit = target.and_then(|target| target.get(&one.revision.repository));
+                // What it declares from a repository of which it brings no commit is left as it was.
+                assert!(
+                    commit == Some(&one.revision.commit)
+                        || target.is_some_and(|target| self.is_left(
+                            name,
+                            environment,
+                            app,
+                            target
+                        )),
+                    "{name} counts as done in {id} on another commit of {app}: {one:?}; {target:?}"
                 );
             }
         }
@@ -130,27 +145,25 @@ impl Simulation {
 
     /// Faults stop; everything must come to rest where the heads say, by itself.
     pub(super) fn converge(&mut self) {
-        self.calm = true;
+        self.calm_down();
         self.take_nothing();
-        self.network.clear();
-        for agent in self.agents.values_mut() {
-            agent.cut = false;
-            agent.session = None;
-        }
         // A good commit everywhere, and what people stopped goes on.
-        let is_bad = |n| PATHS.iter().any(|path| is_bad(&commit(n), path));
+        let declared = &PATHS[..commits::FIRST];
+        let is_bad = |n| declared.iter().any(|path| is_bad(&commit(n), path));
         while is_bad(self.commits + 1) {
             self.commits += 1;
         }
         self.commits += 1;
-        for branch in ["dev", "stage", "prod"] {
-            self.branches
-                .insert(branch.parse().unwrap(), commit(self.commits));
+        let good = commit(self.commits);
+        for branch in file::ENVIRONMENTS {
+            for repository in file::REPOSITORIES {
+                let head = (repository.parse().unwrap(), branch.parse().unwrap());
+                self.branches.insert(head, good.clone());
+            }
             let environment: EnvironmentName = branch.parse().unwrap();
             self.act(&Action::Resume(environment.clone()));
             self.act(&Action::Unpin(Subject::Environment(environment)));
         }
-        let good = commit(self.commits);
         for round in 0..3000 {
             self.now = self
                 .now
@@ -167,12 +180,7 @@ impl Simulation {
             self.feed(Event::Tick);
             // The queue may have to be worked through first, and a bad commit in it halts; its repair
             // is already on the branch.
-            let there = self.agents.iter().all(|(name, agent)| {
-                self.hub.environment_of(name).is_none()
-                    || agent.report.applications.values().all(|app| {
-                        app.revision.as_ref().map(|revision| &revision.commit) == Some(&good)
-                    }) && !agent.report.applications.is_empty()
-            });
+            let there = self.agents.keys().all(|name| self.is_as_declared(name));
             let over = self
                 .hub
                 .rollouts()
@@ -180,6 +188,7 @@ impl Simulation {
                 .all(|rollout| rollout.state.is_over());
             if there && over {
                 self.check();
+                self.check_reported();
                 return;
             }
             let halted: BTreeSet<EnvironmentName> = self
@@ -197,12 +206,8 @@ impl Simulation {
                 }
             }
         }
-        let states: Vec<String> = self
-            .hub
-            .rollouts()
-            .values()
-            .map(|rollout| format!("{} {} {}", rollout.id, rollout.state, rollout.note))
-            .collect();
-        panic!("I7: no convergence: {states:#?}");
+        let late = self.agents.keys();
+        let late: Vec<&ClusterName> = late.filter(|name| !self.is_as_declared(name)).collect();
+        panic!("I7: no convergence of {late:?}: {:#?}", self.said());
     }
 }

@@ -13,7 +13,7 @@ pub(super) struct Backups {
     /// Clusters that have seen more than the store that was put back.
     ahead: BTreeSet<ClusterName>,
     /// Branches that moved since the last restore, as far as the hub has read them.
-    moved: BTreeSet<BranchName>,
+    moved: BTreeSet<(RepositoryName, BranchName)>,
     /// A person let these go.
     let_go: BTreeSet<ClusterName>,
     pub(super) restored: usize,
@@ -84,12 +84,17 @@ impl Simulation {
     }
 
     /// What the hub is about to read of the branches.
-    pub(super) fn note_moved(&mut self, found: &BTreeMap<BranchName, Commit>) {
-        for ((_, branch), head) in self.hub.heads() {
-            if let (Some(commit), Some(before)) = (found.get(branch), &head.commit)
+    pub(super) fn note_moved(
+        &mut self,
+        repository: &RepositoryName,
+        found: &BTreeMap<BranchName, Commit>,
+    ) {
+        for ((of, branch), head) in self.hub.heads() {
+            if of == repository
+                && let (Some(commit), Some(before)) = (found.get(branch), &head.commit)
                 && commit != before
             {
-                self.backups.moved.insert(branch.clone());
+                self.backups.moved.insert((of.clone(), branch.clone()));
             }
         }
     }
@@ -126,13 +131,17 @@ impl Simulation {
             let environment = &next.assignment.environment;
             let state = self.hub.environments().get(environment);
             let pinned = state.and_then(|state| state.pin.as_ref());
+            let head = (
+                given.revision.repository.clone(),
+                given.revision.branch.clone(),
+            );
             let decided = rollout.is_some_and(|rollout| rollout.epoch == epoch)
                 || state.is_some_and(|state| {
                     let good = |good: &Good| good.epoch == epoch;
                     state.history.back().is_some_and(good)
                 })
                 || pinned.is_some_and(|pin| pin.epoch == epoch)
-                || self.backups.moved.contains(&given.revision.branch)
+                || self.backups.moved.contains(&head)
                 || self.backups.let_go.contains(name);
             assert!(
                 decided,

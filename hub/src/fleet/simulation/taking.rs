@@ -3,28 +3,70 @@
 use super::*;
 use crate::spec::Objects;
 
-const DB: &str = "- {name: db, repository: fleet, path: 'apps/db'}\n";
-
 impl Simulation {
     /// Somebody edits the fleet file.
     pub(super) fn edit(&mut self) {
-        let environment = *["dev", "stage", "prod"].choose(&mut self.rng).unwrap();
-        let db = match self.rng.random_range(0..5) {
-            0 | 1 => DB.to_owned(),
-            2 => String::new(),
-            3 => format!("removed: [{{application: db, environments: [{environment}]}}]\n"),
-            _ => "removed: [{application: db, keepObjects: true}]\n".to_owned(),
-        };
-        self.write(&db);
+        let before = self.file.clone();
+        let mut new = before.clone();
+        self.edits += 1;
+        if !self.edits_all {
+            self.take_or_give(&mut new);
+        } else if self.rng.random_bool(0.15) && !self.files.is_empty() {
+            // It is rolled back in Git.
+            new = self.files.choose(&mut self.rng).unwrap().clone();
+        } else {
+            let names = (0..8).map(|index| format!("c{index}").parse().unwrap());
+            let names: Vec<ClusterName> = names.collect();
+            // Now and then two things at once.
+            for _ in 0..self.rng.random_range(1..3) {
+                new.edit(&mut self.rng, self.edits, &names);
+            }
+        }
+        self.files.push(before);
+        self.write(new);
     }
 
-    fn write(&mut self, db: &str) {
-        let web = self.text.find("- {name: db").or(self.text.find("removed:"));
-        if let Some(end) = web {
-            self.text.truncate(end);
+    fn take_or_give(&mut self, file: &mut File) {
+        let environment = *file::ENVIRONMENTS.choose(&mut self.rng).unwrap();
+        file.apps.remove("db");
+        file.removed.clear();
+        match self.rng.random_range(0..5) {
+            0 | 1 => {
+                file.apps.insert("db", file::App::new("fleet", "apps/db"));
+            }
+            2 => {}
+            3 => {
+                file.removed.insert("db", (Some(environment), false));
+            }
+            _ => {
+                file.removed.insert("db", (None, true));
+            }
         }
-        self.text.push_str(db);
-        let spec = spec::parse("f", &self.text).unwrap();
+    }
+
+    /// What is declared is read again.
+    pub(super) fn redeclare(&mut self) {
+        self.write(self.file.clone());
+    }
+
+    /// It is pushed. What is no valid file changes nothing.
+    fn write(&mut self, new: File) {
+        let mut text = new.text();
+        if self.edits_all && !self.calm && self.rng.random_bool(0.05) {
+            text = text.replace("environments:\n", "enviroments:\n");
+        }
+        let Ok(spec) = spec::parse("f", &text) else {
+            self.refused += 1;
+            return;
+        };
+        for (app, (environment, keeps)) in &new.removed {
+            let places = file::ENVIRONMENTS.iter();
+            let places = places.filter(|one| environment.is_none_or(|only| only == **one));
+            let app: ApplicationName = app.parse().unwrap();
+            let known = places.map(|one| (one.parse().unwrap(), app.clone()));
+            self.removals.extend(known.filter(|_| !keeps));
+        }
+        self.file = new;
         self.feed(Event::SpecChanged(Arc::new(spec)));
     }
 
@@ -41,8 +83,16 @@ impl Simulation {
     /// All is declared again, and everybody may write. What was declared before may have failed together
     /// with a bad commit, and is not tried again by itself.
     pub(super) fn take_nothing(&mut self) {
-        let anew = "'apps/db', syncPolicy: {healthTimeout: 600s}}";
-        self.write(&DB.replace("'apps/db'}", anew));
+        let mut new = self.file.clone();
+        if self.edits_all {
+            new.mend(self.edits);
+        } else {
+            let mut db = file::App::new("fleet", "apps/db");
+            db.timeout = 600;
+            new.apps.insert("db", db);
+            new.removed.clear();
+        }
+        self.write(new);
         self.let_all_write();
     }
 
@@ -51,7 +101,43 @@ impl Simulation {
     pub(super) fn let_all_write(&mut self) {
         let names: Vec<ClusterName> = self.agents.keys().cloned().collect();
         for name in names {
-            self.act(&Action::Unsuspend(name));
+            self.act(&Action::Unsuspend(name.clone()));
+            self.act(&Action::Unpin(Subject::Cluster(name)));
+        }
+    }
+
+    /// A cluster is kept where it is, or let go.
+    pub(super) fn pin_or_unpin(&mut self) {
+        let names: Vec<ClusterName> = self.agents.keys().cloned().collect();
+        let subject = Subject::Cluster(names.choose(&mut self.rng).unwrap().clone());
+        let action = match self.rng.random_bool(0.4) {
+            true => Action::Pin {
+                subject,
+                commit: None,
+                repository: None,
+                expires_at: None,
+                approval: None,
+                admin: false,
+            },
+            false => Action::Unpin(subject),
+        };
+        self.act(&action);
+    }
+
+    /// An agent deletes what the fleet file removes with its objects, there, and nothing else.
+    pub(super) fn check_deleted(&mut self, name: &ClusterName) {
+        let Some(agent) = self.agents.get_mut(name) else {
+            return;
+        };
+        let Some(decoded) = &agent.assignment else {
+            return;
+        };
+        for app in std::mem::take(&mut agent.deleted) {
+            let key = (decoded.assignment.environment.clone(), app);
+            assert!(
+                self.removals.contains(&key),
+                "objects of {key:?} were deleted on {name}, and nobody said so"
+            );
         }
     }
 

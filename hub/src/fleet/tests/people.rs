@@ -15,6 +15,7 @@ use super::roll::{World, approve, of_second, pin};
 use super::seeds;
 use super::*;
 
+pub(in crate::fleet) use acts::commands;
 use texts::Declared;
 
 /// A revision: repository (or the fleet file) and commit.

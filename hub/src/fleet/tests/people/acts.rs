@@ -311,7 +311,7 @@ impl People {
 }
 
 /// The commands that a text names, word by word.
-fn commands(said: &str) -> Vec<Vec<String>> {
+pub(in crate::fleet) fn commands(said: &str) -> Vec<Vec<String>> {
     let mut all = Vec::new();
     for part in said.split("flotilla ").skip(1) {
         let end = part.find([',', ';', ')']).unwrap_or(part.len());

@@ -1,0 +1,334 @@
+//! What a cluster runs changes through rollouts only, whether commits or the fleet file changed: the law over
+//! each assignment, worked out from what was declared and decided, apart from how the hub plans.
+
+use flotilla_shared::assignment::ApplicationAssignment;
+
+use super::edits::NAMES;
+use super::file::{Definition, Meaning, Place};
+use super::*;
+use crate::fleet::rollout::Commits;
+
+/// What is decided about an environment.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Stand {
+    /// Commits come by rollouts.
+    waves: bool,
+    approved: Commits,
+    approved_by: String,
+    /// What a rollout that is not over brings, and to whom it came.
+    brings: Option<(Commits, BTreeSet<ClusterName>)>,
+    heads: Commits,
+}
+
+/// Revisions that a cluster may be on; the fleet file's is among them.
+struct Source {
+    declared: Commit,
+    commits: BTreeMap<RepositoryName, BTreeSet<Commit>>,
+}
+
+impl Source {
+    fn of(commits: &Commits) -> Option<Self> {
+        let mut commits = commits.clone();
+        let declared = commits.remove(RepositoryName::fleet_file())?;
+        let commits = commits.into_iter();
+        Some(Self {
+            declared,
+            commits: commits
+                .map(|(source, one)| (source, [one].into()))
+                .collect(),
+        })
+    }
+
+    fn add(&mut self, more: &Commits) {
+        for (repository, commit) in more {
+            let known = self.commits.entry(repository.clone()).or_default();
+            known.insert(commit.clone());
+        }
+    }
+}
+
+impl Simulation {
+    pub(super) fn stands_now(&self) -> BTreeMap<EnvironmentName, Stand> {
+        let of = |environment: &crate::spec::Environment| {
+            let name = &environment.name;
+            let state = self.hub.environments().get(name);
+            let rollout = self.hub.rollouts().get(name);
+            let rollout = rollout.filter(|one| !one.state.is_over());
+            let touched = |rollout: &Rollout| {
+                let all = rollout.clusters.iter();
+                let all = all.filter(|(_, one)| one.phase.is_touched());
+                all.map(|(name, _)| name.clone()).collect()
+            };
+            let heads = self.hub.heads().iter();
+            let heads = heads.filter(|((_, branch), _)| *branch == environment.branch);
+            let stand = Stand {
+                waves: environment.strategy.is_some() || rollout.is_some(),
+                approved: state.map(|one| one.approved.clone()).unwrap_or_default(),
+                approved_by: state.map(|one| one.approved_by.clone()).unwrap_or_default(),
+                brings: rollout.map(|one| (one.target.clone(), touched(one))),
+                heads: heads
+                    .filter_map(|((repository, _), head)| {
+                        Some((repository.clone(), head.commit.clone()?))
+                    })
+                    .collect(),
+            };
+            (name.clone(), stand)
+        };
+        self.hub.spec().environments.iter().map(of).collect()
+    }
+
+    /// Who is known to be somewhere else than in an environment.
+    fn elsewhere(&self, environment: &str) -> BTreeSet<ClusterName> {
+        let known = self.hub.clusters().keys().chain(self.file.clusters.keys());
+        known
+            .filter(|name| {
+                let at = self.hub.environment_of(name);
+                at.is_some_and(|at| at.as_str() != environment)
+            })
+            .cloned()
+            .collect()
+    }
+
+    /// What the present file means for an environment.
+    pub(super) fn meaning(&self, environment: &str) -> Meaning {
+        Meaning {
+            file: self.file.clone(),
+            elsewhere: self.elsewhere(environment),
+        }
+    }
+
+    /// Notes what each revision of the file means.
+    pub(super) fn note_meanings(&mut self) {
+        let environments = self.hub.spec().environments.iter();
+        let names: Vec<EnvironmentName> = environments.map(|one| one.name.clone()).collect();
+        for name in names {
+            let Some((_, revision)) = self.hub.declared_revision(&name) else {
+                continue;
+            };
+            let key = (name, revision);
+            if !self.meanings.contains_key(&key) {
+                let meaning = self.meaning(key.0.as_str());
+                self.meanings.insert(key, meaning);
+            }
+        }
+    }
+
+    pub(super) fn place<'p>(&'p self, name: &'p ClusterName, environment: &'p str) -> Place<'p> {
+        Place {
+            name,
+            environment,
+            record: &self.hub.clusters()[name].record,
+            present: &self.file,
+        }
+    }
+
+    fn means(&self, environment: &EnvironmentName, revision: &Commit) -> &Meaning {
+        let key = (environment.clone(), revision.clone());
+        let meaning = self.meanings.get(&key);
+        meaning.unwrap_or_else(|| panic!("nobody declared {revision} for {environment}"))
+    }
+
+    /// On which revisions a cluster may be in an environment that stands so.
+    fn sources(
+        &self,
+        name: &ClusterName,
+        environment: &EnvironmentName,
+        stand: &Stand,
+    ) -> Vec<Source> {
+        let mut sources: Vec<Source> = Vec::new();
+        if stand.waves {
+            sources.extend(Source::of(&stand.approved));
+            let brings = stand.brings.as_ref();
+            let brings = brings.filter(|(_, touched)| touched.contains(name));
+            sources.extend(brings.and_then(|(target, _)| Source::of(target)));
+        } else if let Some((_, declared)) = self.hub.declared_revision(environment) {
+            let mut source = Source {
+                declared,
+                commits: BTreeMap::new(),
+            };
+            let mut approved = stand.approved.clone();
+            approved.remove(RepositoryName::fleet_file());
+            source.add(&approved);
+            source.add(&stand.heads);
+            sources.push(source);
+        }
+        let own = self.hub.clusters()[name].record.pin.as_ref();
+        let state = self.hub.environments().get(environment);
+        let all = state.and_then(|state| state.pin.as_ref());
+        for source in &mut sources {
+            for pin in [own, all].into_iter().flatten() {
+                source.add(&pin.commits);
+            }
+        }
+        sources
+    }
+
+    fn all_sources(
+        &self,
+        name: &ClusterName,
+        environment: &EnvironmentName,
+        stands: [&BTreeMap<EnvironmentName, Stand>; 2],
+    ) -> Vec<Source> {
+        let stands = stands.into_iter().filter_map(|all| all.get(environment));
+        stands
+            .flat_map(|stand| self.sources(name, environment, stand))
+            .collect()
+    }
+
+    /// No cluster is given a commit of an application, or another definition of it, that no rollout has
+    /// brought there, that is not what is good, and that nobody pinned (case 35); nothing is taken from it
+    /// that neither the file nor what is in force there takes; and what is removed is removed by both.
+    pub(super) fn check_given(
+        &self,
+        name: &ClusterName,
+        before: Option<&DecodedAssignment>,
+        after: &DecodedAssignment,
+        stands: [&BTreeMap<EnvironmentName, Stand>; 2],
+    ) {
+        let after = &after.assignment;
+        let environment = &after.environment;
+        if self.hub.environment_of(name).as_ref() != Some(environment) || after.suspended {
+            return;
+        }
+        let sources = self.all_sources(name, environment, stands);
+        let place = self.place(name, environment.as_str());
+        let had = |app: &ApplicationName| {
+            let before = before.and_then(|one| one.assignment.applications.get(app));
+            before.map(|one| (one.revision.commit.clone(), Definition::of(one)))
+        };
+        for (app, one) in &after.applications {
+            let now = (one.revision.commit.clone(), Definition::of(one));
+            if had(app).as_ref() == Some(&now) {
+                continue;
+            }
+            let brought = sources
+                .iter()
+                .any(|source| self.is_from(source, app, one, &place, environment));
+            assert!(
+                brought,
+                "{name} was given {app} {now:?}, which no rollout has brought; it had {:?}; {:?}",
+                had(app),
+                stands.map(|all| all.get(environment))
+            );
+        }
+        let present = self.meaning(environment.as_str());
+        let before = before.map(|one| &one.assignment);
+        let before = before.filter(|one| one.environment == *environment);
+        for app in before.iter().flat_map(|one| one.applications.keys()) {
+            let is_taken = |meaning: &Meaning| !meaning.places(app.as_str(), &place);
+            let in_force = sources.iter();
+            let mut in_force = in_force.map(|one| self.means(environment, &one.declared));
+            assert!(
+                after.applications.contains_key(app)
+                    || is_taken(&present)
+                    || in_force.any(is_taken),
+                "{app} was taken out of what is assigned to {name}, and nobody said so"
+            );
+        }
+        for (app, tombstone) in &after.tombstones {
+            let removes = |meaning: &Meaning| {
+                let keeps = meaning.file.removal(app.as_str(), environment.as_str());
+                let keeps = keeps.filter(|_| !meaning.places(app.as_str(), &place));
+                keeps.is_some_and(|keeps| !tombstone.delete_objects || !keeps)
+            };
+            let was = before.and_then(|one| one.tombstones.get(app));
+            let mut in_force = sources.iter();
+            // That its objects stay after all counts at once.
+            let brought = was.is_some_and(|was| was.delete_objects || !tombstone.delete_objects)
+                || in_force.any(|one| removes(self.means(environment, &one.declared)));
+            assert!(
+                removes(&present) && brought,
+                "{app} is removed from {name} ({tombstone:?}), and not both said so: {brought}"
+            );
+        }
+    }
+
+    /// Whether revisions declare an application from a repository of which they have no commit.
+    pub(super) fn is_left(
+        &self,
+        name: &ClusterName,
+        environment: &EnvironmentName,
+        app: &ApplicationName,
+        revisions: &Commits,
+    ) -> bool {
+        let declared = &revisions[RepositoryName::fleet_file()];
+        let meaning = self.means(environment, declared);
+        let place = self.place(name, environment.as_str());
+        let defined = meaning.defines(app.as_str(), &place);
+        defined.is_some_and(|one| !revisions.contains_key(one.repository.as_str()))
+    }
+
+    fn is_from(
+        &self,
+        source: &Source,
+        app: &ApplicationName,
+        one: &ApplicationAssignment,
+        place: &Place<'_>,
+        environment: &EnvironmentName,
+    ) -> bool {
+        let revision = &one.revision;
+        let commits = source.commits.get(&revision.repository);
+        let meaning = self.means(environment, &source.declared);
+        commits.is_some_and(|commits| commits.contains(&revision.commit))
+            && meaning.defines(app.as_str(), place) == Some(Definition::of(one))
+    }
+
+    /// What is good becomes so by a rollout that brought it everywhere, or by an edit that brings nobody
+    /// anything.
+    pub(super) fn check_good(
+        &self,
+        before: &BTreeMap<EnvironmentName, Stand>,
+        after: &BTreeMap<EnvironmentName, Stand>,
+    ) {
+        let pairs = after
+            .iter()
+            .filter_map(|(name, after)| Some((name, before.get(name)?, after)));
+        for (environment, before, after) in pairs {
+            if !before.waves || !after.waves || before.approved == after.approved {
+                continue;
+            }
+            let by = self.disk.rollouts.get(&after.approved_by);
+            let by = by.filter(|one| one.state == State::Succeeded);
+            let from = match by {
+                Some(rollout) if before.approved_by != after.approved_by => &rollout.target,
+                _ => &before.approved,
+            };
+            if *from == after.approved {
+                continue;
+            }
+            let (Some(old), Some(new)) = (Source::of(from), Source::of(&after.approved)) else {
+                panic!("what is good in {environment} became {after:?} after {before:?}");
+            };
+            let (was, is) = (
+                self.means(environment, &old.declared),
+                self.means(environment, &new.declared),
+            );
+            let all = self.hub.clusters().keys();
+            for name in all.filter(|name| self.hub.belongs_to(name, environment)) {
+                let place = self.place(name, environment.as_str());
+                for app in NAMES {
+                    let defined = is.defines(app, &place);
+                    let commit = defined.as_ref().map(|one| {
+                        let repository: RepositoryName = one.repository.parse().unwrap();
+                        (old.commits.get(&repository), new.commits.get(&repository))
+                    });
+                    let same = commit.is_none_or(|(old, new)| old == new);
+                    assert!(
+                        same && (defined.is_none() || defined == was.defines(app, &place)),
+                        "what is good in {environment} gave {app} to {name} without a rollout: \
+                         {defined:?} {commit:?} after {:?}",
+                        was.defines(app, &place)
+                    );
+                    let removal = |meaning: &Meaning| {
+                        let said = meaning.file.removal(app, environment.as_str());
+                        said.filter(|_| !meaning.places(app, &place))
+                    };
+                    assert!(
+                        removal(is).is_none() || removal(is) == removal(was),
+                        "what is good in {environment} removes {app} from {name} without a rollout"
+                    );
+                }
+            }
+        }
+    }
+}

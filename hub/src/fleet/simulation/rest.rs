@@ -1,0 +1,253 @@
+//! When nothing happens any more: each rollout is over, or names an act that a hub takes and that leads to its
+//! end; and what is reported done is what Git says.
+
+use super::*;
+use crate::fleet::environment::Scope;
+use crate::fleet::tests::people::commands;
+
+/// Seconds between two looks; a rollout takes no more than five for what passed.
+const STRIDE: i64 = 3;
+
+impl Simulation {
+    /// Everybody is there from now on, and every message arrives.
+    pub(super) fn calm_down(&mut self) {
+        self.calm = true;
+        self.network.clear();
+        for agent in self.agents.values_mut() {
+            agent.cut = false;
+            agent.session = None;
+        }
+    }
+
+    fn quiet(&mut self, seconds: i64) {
+        for round in 0..seconds / STRIDE {
+            self.now = self
+                .now
+                .saturating_add(SignedDuration::from_secs(STRIDE))
+                .unwrap();
+            self.read_heads();
+            if round % 3 == 0 {
+                self.read_trees();
+            }
+            self.agents_act(1.0);
+            while !self.network.is_empty() {
+                self.deliver();
+            }
+            self.feed(Event::Tick);
+        }
+    }
+
+    fn standing(&self) -> Vec<(String, usize, State, Vec<Phase>)> {
+        let all = self.hub.rollouts().values();
+        all.map(|rollout| {
+            let phases = rollout.clusters.values().map(|one| one.phase);
+            (
+                rollout.id.clone(),
+                rollout.wave,
+                rollout.state,
+                phases.collect(),
+            )
+        })
+        .collect()
+    }
+
+    /// Does what rollouts ask for until all are over; says which acts.
+    pub(super) fn rest(&mut self) -> Vec<&'static str> {
+        self.calm_down();
+        let mut taken = Vec::new();
+        for _ in 0..60 {
+            let before = self.standing();
+            // Longer than any deadline.
+            self.quiet(75);
+            let open = self.hub.rollouts().values();
+            let open = open.filter(|rollout| !rollout.state.is_over());
+            let open: Vec<(EnvironmentName, String, String)> = open
+                .map(|one| (one.environment.clone(), one.id.clone(), one.said()))
+                .collect();
+            if open.is_empty() && self.standing() == before {
+                self.check();
+                self.check_reported();
+                return taken;
+            }
+            // What moves by itself asks for nothing.
+            if self.standing() != before {
+                continue;
+            }
+            for (environment, id, said) in open {
+                let acts = commands(&said);
+                assert!(
+                    !acts.is_empty(),
+                    "{id} waits for nothing: {said:?}; {:#?}",
+                    self.hub.rollouts()[&environment]
+                );
+                for words in acts {
+                    // What was said once may be done with by what was done before it.
+                    let now = self.hub.rollouts().get(&environment);
+                    if now.is_none_or(|now| now.state.is_over() || now.id != id) {
+                        break;
+                    }
+                    taken.push(self.take_act(&environment, &words, &said));
+                }
+            }
+        }
+        panic!("not over whatever is done: {:?}", self.said());
+    }
+
+    pub(super) fn said(&self) -> Vec<String> {
+        let open = self.hub.rollouts().values();
+        let open = open.filter(|rollout| !rollout.state.is_over());
+        open.map(|one| format!("{} {} {}", one.id, one.state, one.said()))
+            .collect()
+    }
+
+    /// What the words of a command are to the hub. Each has to be taken.
+    fn take_act(
+        &mut self,
+        environment: &EnvironmentName,
+        words: &[String],
+        said: &str,
+    ) -> &'static str {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let rollout = &self.hub.rollouts()[environment];
+        let changed = rollout.changed();
+        let members: Vec<ClusterName> = rollout.clusters.keys().cloned().collect();
+        let state = self
+            .hub
+            .environments()
+            .get(environment)
+            .cloned()
+            .unwrap_or_default();
+        let of = |short: &str| {
+            let mut own = changed
+                .iter()
+                .filter(|one| one.1.as_str().starts_with(short));
+            let first = own.clone().next();
+            let waiting =
+                own.find(|(repository, commit)| state.override_of(repository, commit).is_none());
+            let (repository, commit) = waiting.or(first).expect("it names a commit of its own");
+            (repository.clone(), commit.clone())
+        };
+        let approve = |(repository, commit), scope| Action::Approve {
+            environment: environment.clone(),
+            repository: Some(repository),
+            commit,
+            scope,
+        };
+        let first = |which: &dyn Fn(&ClusterRecord) -> bool| {
+            let found = members
+                .iter()
+                .find(|one| which(&self.hub.clusters()[*one].record));
+            found.expect("there is one that this is about").clone()
+        };
+        let here = environment.as_str();
+        let (word, action) = match words.as_slice() {
+            ["approve", at, "--wave", wave] if *at == here => {
+                for (repository, commit) in changed.clone() {
+                    let scope = Scope::Wave((*wave).to_owned());
+                    assert!(
+                        self.try_act(&approve((repository, commit), scope)),
+                        "{said}"
+                    );
+                }
+                return "approve wave";
+            }
+            [
+                "promote",
+                at,
+                "--force",
+                "--commit",
+                short,
+                "--reason",
+                "TEXT",
+            ] if *at == here => ("override", approve(of(short), Scope::Override)),
+            ["resume", at] if *at == here => ("resume", Action::Resume(environment.clone())),
+            ["retry", at] if *at == here => {
+                // A second try fails like the first one, so that it is left at that.
+                self.act(&Action::Retry(environment.clone()));
+                return "retry";
+            }
+            ["abort", at, "--reason", "TEXT"] if *at == here => {
+                ("abort", Action::Abort(environment.clone()))
+            }
+            ["unpin", "--env", at] if *at == here => (
+                "unpin",
+                Action::Unpin(Subject::Environment(environment.clone())),
+            ),
+            ["resume", "NAME"] => {
+                let one = first(&|record| record.suspended.is_some());
+                ("resume cluster", Action::Unsuspend(one))
+            }
+            ["unpin", "--cluster", "NAME"] => {
+                let one = first(&|record| record.pin.is_some());
+                ("unpin cluster", Action::Unpin(Subject::Cluster(one)))
+            }
+            ["status", ..] | ["token", "create", ..] => return "look",
+            other => panic!("no such command: {other:?} in {said:?}"),
+        };
+        assert!(self.try_act(&action), "{word} is not taken; {said}");
+        word
+    }
+
+    /// What counts as current is what is assigned, live in the cluster; what left is shown, and is there.
+    pub(super) fn check_reported(&self) {
+        for (name, agent) in &self.agents {
+            let cluster = &self.hub.clusters()[name];
+            let assigned = cluster.assigned.as_ref();
+            if cluster.current_since.is_some() {
+                let all = assigned.iter().flat_map(|one| &one.assignment.applications);
+                for (app, one) in all {
+                    assert_eq!(
+                        agent.live.get(app),
+                        Some(&agent::wanted(one)),
+                        "{app} of {name} counts as current"
+                    );
+                }
+            }
+            let shown = crate::status::cluster(&self.hub, name, self.now, true).unwrap();
+            for app in agent.live.keys() {
+                let mut all = shown.applications.iter();
+                assert!(
+                    all.any(|one| {
+                        let report = one.report.as_ref();
+                        report.is_some_and(|report| report.application == app.as_str())
+                    }),
+                    "{name} has {app}, which nobody is shown"
+                );
+            }
+        }
+    }
+
+    /// Whether a cluster runs everything that the file declares there, at the newest commits, and nothing else.
+    pub(super) fn is_as_declared(&self, name: &ClusterName) -> bool {
+        let Some(environment) = self.hub.environment_of(name) else {
+            return true;
+        };
+        let (agent, cluster) = (&self.agents[name], &self.hub.clusters()[name]);
+        let Some(assigned) = &cluster.assigned else {
+            return false;
+        };
+        let meaning = self.meaning(environment.as_str());
+        let place = self.place(name, environment.as_str());
+        let apps = self.file.apps.keys();
+        let mut placed = apps.filter(|app| meaning.places(app, &place));
+        let count = placed.clone().count();
+        let applications = &assigned.assignment.applications;
+        cluster.current_since.is_some()
+            && applications.len() == count
+            && placed.all(|app| {
+                let Some(definition) = meaning.defines(app, &place) else {
+                    return false;
+                };
+                let head = (
+                    definition.repository.parse().unwrap(),
+                    definition.branch.parse().unwrap(),
+                );
+                let is = applications.get(*app).is_some_and(|one| {
+                    Some(&one.revision.commit) == self.branches.get(&head)
+                        && file::Definition::of(one) == definition
+                        && agent.live.get(*app) == Some(&agent::wanted(one))
+                });
+                is
+            })
+    }
+}
