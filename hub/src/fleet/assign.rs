@@ -237,22 +237,28 @@ impl Fleet {
             };
             placed.insert(app_name.clone(), Placed { problem });
         };
-        match &plan.specification {
-            Declares::Kept => {
-                for (app_name, before) in previous.iter().filter(|(app, _)| stays(app)) {
-                    let mut kept = (**before).clone();
-                    let repository = kept.revision.repository.clone();
-                    kept.rollout.clone_from(&plan.rollout);
-                    if let Some(commit) = plan.commits.get(&repository) {
-                        kept.revision.commit = commit.clone();
-                    }
-                    take(app_name, Ok(kept));
-                }
+        let is_kept = |before: &ApplicationAssignment| {
+            plan.specification == Declares::Kept || plan.kept.contains(&before.revision.repository)
+        };
+        let is_kept = |app: &ApplicationName| previous.get(app).is_some_and(|one| is_kept(one));
+        for (app_name, before) in previous
+            .iter()
+            .filter(|(app, _)| stays(app) && is_kept(app))
+        {
+            let mut kept = (**before).clone();
+            kept.rollout.clone_from(&plan.rollout);
+            if let Some(commit) = plan.commits.get(&kept.revision.repository) {
+                kept.revision.commit = commit.clone();
             }
+            take(app_name, Ok(kept));
+        }
+        match &plan.specification {
+            Declares::Kept => {}
             Declares::As(_, specification) => {
                 for (app_name, declared) in &specification.applications {
                     let application = &declared.application;
                     if stays(app_name)
+                        && !is_kept(app_name)
                         && application
                             .placement
                             .matches(name, &environment.name, labels)

@@ -1,5 +1,6 @@
 //! Which commits and which specification a cluster should run, and what says so.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use flotilla_shared::approval::SignedApproval;
@@ -20,6 +21,8 @@ pub struct Plan {
     pub rollout: String,
     /// What they are applied as.
     pub(super) specification: Declares,
+    /// Repositories on whose commits a person keeps this cluster: what it runs of them stays declared as it is.
+    pub(super) kept: BTreeSet<RepositoryName>,
 }
 
 /// What a cluster's applications are declared as.
@@ -53,6 +56,10 @@ impl Fleet {
         {
             plan.commits.extend(pin.commits.clone());
             plan.rollout = String::new();
+        }
+        let own = own.filter(|pin| by_rollout && pin.holds(now));
+        if let Some(pin) = own.filter(|_| self.is_assigned_in(name, environment)) {
+            plan.kept = pin.commits.keys().cloned().collect();
         }
         plan
     }
@@ -92,7 +99,17 @@ impl Fleet {
             commits,
             rollout: rollout.to_owned(),
             specification,
+            kept: BTreeSet::new(),
         }
+    }
+
+    /// Whether what a cluster is assigned is of this environment.
+    fn is_assigned_in(&self, name: &ClusterName, environment: &Environment) -> bool {
+        let assigned = self
+            .clusters
+            .get(name)
+            .and_then(|one| one.assigned.as_ref());
+        assigned.is_some_and(|one| one.assignment.environment == environment.name)
     }
 
     fn rolled_out(&self, name: &ClusterName, environment: &Environment) -> Plan {
@@ -104,7 +121,7 @@ impl Fleet {
         let Some(state) = self.environments.get(&environment.name) else {
             return Plan::default();
         };
-        let mut approved = self.planned(&state.approved, &state.approved_by);
+        let approved = self.planned(&state.approved, &state.approved_by);
         let rollout = self.rollouts.get(&environment.name);
         let Some(rollout) = rollout.filter(|rollout| !rollout.state.is_over()) else {
             return approved;
@@ -118,20 +135,19 @@ impl Fleet {
             .clusters
             .get(name)
             .and_then(|one| one.assigned.as_ref());
-        for app in assigned
+        let mut carried = assigned
             .iter()
             .filter(|one| one.assignment.environment == environment.name)
             .flat_map(|one| one.assignment.applications.values())
-        {
-            if rollout.carried.contains(&app.rollout) {
-                let revision = &app.revision;
-                approved
-                    .commits
-                    .insert(revision.repository.clone(), revision.commit.clone());
-                approved.rollout.clone_from(&app.rollout);
-                approved.specification = Declares::Kept;
-            }
+            .filter(|app| rollout.carried.contains(&app.rollout));
+        match carried.next() {
+            // Each application at its own commit: one that could not be given what that rollout brought has
+            // none of it.
+            Some(app) => Plan {
+                rollout: app.rollout.clone(),
+                ..Plan::default()
+            },
+            None => approved,
         }
-        approved
     }
 }

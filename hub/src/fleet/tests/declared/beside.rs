@@ -179,6 +179,76 @@ fn labels_of_a_cluster_that_the_file_begins_to_name_come_by_waves() {
     }
 }
 
+/// What is kept of a rollout that another one took over from is what it gave, and no mixture: an application
+/// that could not be given the new commit as it is declared now does not get it as it was declared before.
+#[test]
+fn an_application_that_a_change_could_not_reach_stays_at_its_commit_when_another_takes_over() {
+    let c = |path: &str| {
+        let c = format!(
+            "- {{name: c, repository: fleet, path: {path}, placement: {{environments: [prod]}}}}"
+        );
+        let gated = file("maxConcurrent: 3", "approvals: 1", "prod");
+        gated.replace("- {name: b,", &format!("{c}\n- {{name: b,"))
+    };
+    let mut world = World::settled(&c("c"));
+    let runs = |world: &World| {
+        let assigned = world.fleet.clusters()[&name("p1")].assigned.clone();
+        let applications = assigned.unwrap().assignment.applications.clone();
+        ["a", "c"].map(|app| applications[app].revision.commit.clone())
+    };
+    world.push("fleet", "prod", 2);
+    world.declare(&c("'c/{labels.region}'"));
+    let fleet_file = revision(&world);
+    for (repository, one) in [("fleet", commit(2)), ("fleet-file", fleet_file)] {
+        world
+            .act(&approve(repository, &one, Scope::Commit))
+            .unwrap();
+    }
+    world.pass(2);
+    assert_eq!(ended(&world).0, State::Halted, "{:?}", ended(&world));
+    assert_eq!(runs(&world), [commit(2), commit(1)]);
+    world.push("fleet", "prod", 3);
+    world.pass(2);
+    assert_eq!(ended(&world).0, State::Pending, "{:?}", ended(&world));
+    assert_eq!(runs(&world), [commit(2), commit(1)], "no rollout came");
+}
+
+/// Who is pinned stays as it is declared, too: in the middle of a rollout, and when others are through.
+#[test]
+fn a_pin_keeps_what_is_declared_where_it_is() {
+    let pin = |cluster: &str| Action::Pin {
+        subject: Subject::Cluster(name(cluster)),
+        commit: None,
+        repository: None,
+        expires_at: None,
+        approval: None,
+        admin: false,
+    };
+    let mut world = World::settled(&base());
+    world.declare(&moved(&base()));
+    assert_eq!(paths(&world, "a"), ["ax", "a", "a"]);
+    world.act(&pin("p1")).unwrap();
+    world.pass(1);
+    assert_eq!(paths(&world, "a"), ["ax", "a", "a"]);
+    let mut world = World::settled(&base());
+    world.act(&pin("p3")).unwrap();
+    let text = moved(&base()).replace("path: b,", "path: bx, ");
+    world.declare(&text);
+    world.pass(30);
+    assert_eq!(ended(&world).0, State::Succeeded, "{:?}", ended(&world));
+    assert_eq!(paths(&world, "a"), ["ax", "ax", "a"]);
+    assert_eq!(paths(&world, "b"), ["bx", "bx", "b"]);
+    // What is taken away goes at once.
+    world.declare(&text.replace("environments: [prod]", "environments: [dev]"));
+    world.pass(1);
+    assert_eq!(paths(&world, "b"), ["-", "-", "-"]);
+    world
+        .act(&Action::Unpin(Subject::Cluster(name("p3"))))
+        .unwrap();
+    world.pass(1);
+    assert_eq!(paths(&world, "a"), ["ax", "ax", "ax"]);
+}
+
 /// A store of a hub that knew only commits: what is declared now is what runs.
 #[test]
 fn an_older_store_adopts_what_is_declared() {
