@@ -325,10 +325,11 @@ fn p01_p21_whatever_people_edit_clusters_get_what_rollouts_bring_and_lose_nothin
 
 /// Sequences that failed once: the labels of a cluster that the file began to name counted at once (2064, 2133); a
 /// cluster in no environment counted as current after a restart (2130); a rollout whose strategy had left the file
-/// named an act that was not taken (4198); an edit of a label takes an application away (4163).
+/// named an act that was not taken (4198); an edit of a label takes an application away (4163), one takes it
+/// from a cluster in the moment in which that is done (30034).
 #[test]
 fn p01_p21_what_people_edited_once_holds_again() {
-    for seed in [2064, 2133, 2130, 4198, 4163] {
+    for seed in [2064, 2133, 2130, 4198, 4163, 30_034] {
         seeds::each("edits", seed, 1, edited);
     }
 }

@@ -196,11 +196,26 @@ impl Simulation {
             let before = before.and_then(|one| one.assignment.applications.get(app));
             before.map(|one| (one.revision.commit.clone(), Definition::of(one)))
         };
+        let pin = self.hub.clusters()[name].record.pin.as_ref();
+        let keeps = |repository: &RepositoryName| {
+            let waves = stands
+                .iter()
+                .all(|all| all.get(environment).is_none_or(|one| one.waves));
+            waves && pin.is_some_and(|pin| pin.commits.contains_key(repository))
+        };
+        let is_there = before.is_some_and(|one| one.assignment.environment == *environment);
         for (app, one) in &after.applications {
             let now = (one.revision.commit.clone(), Definition::of(one));
             if had(app).as_ref() == Some(&now) {
                 continue;
             }
+            // Who is pinned stays as it is, whatever becomes good for others meanwhile.
+            let pinned = had(app).filter(|_| is_there && keeps(&one.revision.repository));
+            assert!(
+                pinned.is_none_or(|(_, definition)| definition == now.1),
+                "{name} is pinned and was given {app} {now:?}; it had {:?}",
+                had(app)
+            );
             let brought = sources
                 .iter()
                 .any(|source| self.is_from(source, app, one, &place, environment));
