@@ -283,6 +283,16 @@ mod tests {
         ] {
             assert_eq!(reason(own), Some(Reason::ProtectedObject));
         }
+        let open = |object: ObjectRef| Policy::default().object(&object, "flotilla-system");
+        for other in [
+            object("example.com", "Namespace", "", "flotilla-system"),
+            object("", "PersistentVolume", "", "flotilla-system"),
+            object("", "Namespace", "", "web"),
+            object("rbac.authorization.k8s.io", "ClusterRole", "", "web"),
+            object("apps", "Deployment", "web", "flotilla-agent"),
+        ] {
+            assert_eq!(open(other.clone()), None, "{other}");
+        }
     }
 
     #[test]
@@ -303,6 +313,35 @@ mod tests {
         assert!(!policy.over_budget(3, 3));
         assert!(policy.over_budget(4, 7));
         assert!(!policy.over_budget(4, 8));
+        assert!(!policy.over_budget(10, 1000));
         assert!(policy.over_budget(11, 1000));
+    }
+
+    #[test]
+    fn an_application_is_written_as_its_own_account_or_as_that_of_all_others() {
+        let policy = |accounts: &[(&str, &str)]| Policy {
+            service_accounts: accounts
+                .iter()
+                .map(|(name, account)| ((*name).to_owned(), (*account).to_owned()))
+                .collect(),
+            ..Policy::default()
+        };
+        let both = policy(&[("web", "web/deployer"), ("*", "flotilla-system/small")]);
+        assert_eq!(both.check(), Ok(()));
+        let web = "web".parse().unwrap();
+        assert_eq!(both.account(&web), Some("web/deployer"));
+        let shop = "shop".parse().unwrap();
+        assert_eq!(both.account(&shop), Some("flotilla-system/small"));
+        assert_eq!(policy(&[("shop", "a/b")]).account(&web), None);
+        let long = format!("web/{}", "a".repeat(254));
+        let bad = [
+            "", "web", "/a", "web/", "Web/a", "web/A", "web/a/b", "we b/a", "web/ä", &long,
+        ];
+        for account in bad {
+            let told = policy(&[("web", account)]).check().unwrap_err();
+            assert!(told.contains("is not namespace/name"), "{told}");
+        }
+        let longest = format!("web/{}", "a".repeat(253));
+        assert_eq!(policy(&[("web", &longest)]).check(), Ok(()));
     }
 }

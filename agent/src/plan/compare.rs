@@ -191,12 +191,13 @@ mod tests {
             &live
         ));
         assert!(is_subset(
-            &json!({"spec": {"gone": null, "empty": {}}}),
+            &json!({"spec": {"gone": null, "empty": {}, "none": [], "deep": {"none": []}}}),
             &live
         ));
         assert!(!is_subset(&json!({"spec": {"replicas": 2}}), &live));
         assert!(!is_subset(&json!({"spec": {"list": []}}), &live));
         assert!(!is_subset(&json!({"spec": {"new": "z"}}), &live));
+        assert!(!is_subset(&json!({"spec": {"new": [1]}}), &live));
     }
 
     #[test]
@@ -248,5 +249,31 @@ mod tests {
             differences(&wanted, &live, None, &|path| path == "/e"),
             ["/a~1b/c~0d"]
         );
+        // Nor is it missed where it is not there.
+        let live = json!({"a/b": {"c~d": 1}});
+        assert!(differences(&wanted, &live, None, &|path| path == "/e").is_empty());
+        assert_eq!(differences(&wanted, &live, None, &|_| false), ["/e"]);
+    }
+
+    #[test]
+    fn only_the_first_few_differences_are_remembered() {
+        let names: Vec<String> = (0..20).map(|number| format!("v{number:02}")).collect();
+        let list = |names: &mut dyn Iterator<Item = &String>, value: &str| -> Value {
+            let items = names.map(|name| json!({"name": name, "value": value}));
+            json!({"env": items.collect::<Vec<_>>()})
+        };
+        let mut owned = serde_json::Map::new();
+        for name in &names {
+            let key = format!("k:{{\"name\":\"{name}\"}}");
+            owned.insert(key, json!({"f:name": {}, "f:value": {}}));
+        }
+        let owned = json!({"f:env": owned});
+        for count in [MAX_DIFFERENCES, names.len()] {
+            // Each has another value, and they are in another order as well.
+            let wanted = list(&mut names.iter().take(count), "1");
+            let live = list(&mut names.iter().take(count).rev(), "2");
+            let found = differences(&wanted, &live, Some(&owned), &|_| false);
+            assert_eq!(found.len(), MAX_DIFFERENCES, "{found:?}");
+        }
     }
 }

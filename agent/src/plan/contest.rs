@@ -111,6 +111,11 @@ mod tests {
         assert!(writes[9..].windows(2).all(|pair| pair[1] - pair[0] > 60));
         let message = &contests.held(Duration::from_secs(600))[&object];
         assert!(message.contains("\"other\""), "{message}");
+        // It is held up to its time, and then set right once more.
+        let last = *writes.last().unwrap();
+        let held = |after| !contests.held(Duration::from_secs(last) + after).is_empty();
+        assert!(held(SLOW - Duration::from_secs(1)));
+        assert!(!held(SLOW));
         assert!(contests.held(Duration::from_secs(2000)).is_empty());
     }
 }

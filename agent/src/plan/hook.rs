@@ -121,7 +121,7 @@ pub fn deadline(desired: &Desired) -> Result<Duration, String> {
         _ => 0,
     };
     match digits.parse::<u64>() {
-        Ok(number) if factor > 0 && (1..=86_400).contains(&(number.saturating_mul(factor))) => {
+        Ok(number) if (1..=86_400).contains(&number.saturating_mul(factor)) => {
             Ok(Duration::from_secs(number * factor))
         }
         _ => Err(format!(
@@ -183,11 +183,22 @@ mod tests {
         assert_eq!(Hook::of(&job), Ok(Some(Hook::PreSync)));
         assert_eq!(deadline(&job), Ok(Duration::from_secs(300)));
         assert_eq!(deadline(&object("Job", &json!({}))), Ok(DEFAULT_DEADLINE));
+        for (text, seconds) in [("30s", 30), ("90", 90), ("2h", 7200), ("24h", 86_400)] {
+            let job = hook("Job", "post-sync", text);
+            assert_eq!(deadline(&job), Ok(Duration::from_secs(seconds)), "{text}");
+            assert_eq!(Hook::of(&job), Ok(Some(Hook::PostSync)));
+        }
         assert!(Hook::of(&hook("Job", "presync", "5m")).is_err());
         for bad in ["", "0s", "25h", "5d", "-1s", "99999999999999999999h"] {
             assert!(Hook::of(&hook("Job", "post-sync", bad)).is_err(), "{bad}");
         }
         assert!(Hook::of(&hook("ConfigMap", "on-failure", "1h")).is_err());
+        let mut other = hook("Job", "pre-sync", "5m");
+        other.object = ObjectRef::from(ObjectNames {
+            group: "batch.volcano.sh".to_owned(),
+            ..other.object.into()
+        });
+        assert!(Hook::of(&other).is_err(), "another API's Job");
         assert_eq!(Hook::of(&object("ConfigMap", &json!({}))), Ok(None));
     }
 }

@@ -62,11 +62,13 @@ fn parse(text: &str) -> Option<i128> {
         "G" => 1_000_000_000_000_000_000,
         "T" => 1_000_000_000_000_000_000_000,
         "P" => 1_000_000_000_000_000_000_000_000,
+        "E" => 1_000_000_000_000_000_000_000_000_000,
         "Ki" => 1_000_000_000 << 10,
         "Mi" => 1_000_000_000 << 20,
         "Gi" => 1_000_000_000 << 30,
         "Ti" => 1_000_000_000 << 40,
         "Pi" => 1_000_000_000 << 50,
+        "Ei" => 1_000_000_000 << 60,
         exponent => {
             let power: u32 = exponent.strip_prefix(['e', 'E'])?.parse().ok()?;
             1_000_000_000_i128.checked_mul(10_i128.checked_pow(power)?)?
@@ -110,6 +112,22 @@ mod tests {
             (json!("1Gi"), json!("1024Mi")),
             (json!("1e3"), json!("1k")),
             (json!("0.1"), json!("100m")),
+            (json!("0.000000001"), json!("1n")),
+            (json!("1u"), json!("1000n")),
+            (json!("1m"), json!("1000u")),
+            (json!("1M"), json!("1000k")),
+            (json!("1G"), json!("1000M")),
+            (json!("1T"), json!("1000G")),
+            (json!("1P"), json!("1000T")),
+            (json!("1E"), json!("1000P")),
+            (json!("1E3"), json!("1k")),
+            (json!("1Ki"), json!("1024")),
+            (json!("1Mi"), json!("1024Ki")),
+            (json!("1Ti"), json!("1024Gi")),
+            (json!("1Pi"), json!("1024Ti")),
+            (json!("1Ei"), json!("1024Pi")),
+            (json!("-1"), json!("-1000m")),
+            (json!("+1"), json!("1")),
         ] {
             assert!(is_same(path, &a, &b), "{a} {b}");
         }
@@ -117,6 +135,9 @@ mod tests {
             (json!("1G"), json!("1Gi")),
             (json!("x"), json!("x1")),
             (json!(""), json!(".")),
+            (json!("-1"), json!("1000m")),
+            (json!("1"), json!(format!("1.{:0>40}", ""))),
+            (json!(true), json!(true)),
         ] {
             assert!(!is_same(path, &a, &b), "{a} {b}");
         }

@@ -3,8 +3,10 @@ use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::json;
 
+mod deleting;
 mod helpers;
 mod owning;
+mod waiting;
 mod waves;
 
 use super::*;
@@ -320,8 +322,6 @@ fn phases_put_namespaces_and_definitions_first() {
     assert_eq!(order, [vec![3], vec![2], vec![1, 4], vec![0]]);
 }
 
-/// Whatever the world: a delete is of an object in the inventory, with the live object's UID, that is
-/// neither desired nor claimed, and never on partial knowledge or over the budget.
 #[test]
 fn p14_what_cannot_be_looked_at_is_neither_made_nor_forgotten() {
     let mut world = world();
@@ -343,6 +343,8 @@ fn p14_what_cannot_be_looked_at_is_neither_made_nor_forgotten() {
     assert!(why.ends_with("configmaps is forbidden"), "{why}");
 }
 
+/// Whatever the world: a delete is of an object in the inventory, with the live object's UID, that is
+/// neither desired nor claimed, and never on partial knowledge or over the budget.
 #[test]
 fn p21_no_plan_deletes_without_proof() {
     let seed: u64 = rand::rng().random();

@@ -237,6 +237,14 @@ mod tests {
             admit(&offer, AssignmentRef::default(), &other).map_err(|refusal| refusal.reason),
             Err(Reason::WrongCluster)
         );
+        // One hub that is far off would shut out every honest one after it.
+        let far = |step: u64| offered(7 + step, 1, &[]);
+        assert_eq!(verdict(&far(1000), reference(7, 5)), Ok(()));
+        assert_eq!(verdict(&far(1001), reference(7, 5)), Err(Reason::EpochJump));
+        let first = AssignmentRef::default();
+        assert_eq!(verdict(&far(1_000_000), first), Ok(()), "from nothing");
+        let known = offered(2, 5, &[FEATURES[0]]);
+        assert_eq!(verdict(&known, first), Ok(()));
         let future = offered(2, 5, &["time-travel"]);
         assert_eq!(
             verdict(&future, AssignmentRef::default()),
@@ -283,5 +291,24 @@ mod tests {
             let refusal = default.source(&application(url, "prod", ""));
             assert_eq!(refusal.is_none(), allowed, "{url}");
         }
+        let [http, file] = ["http://h/r", "file:///r"];
+        let told = |policy: &Policy, url: &str| {
+            let refusal = policy.source(&application(url, "prod", ""));
+            refusal.map(|refusal| refusal.message).unwrap_or_default()
+        };
+        assert!(told(&default, http).contains("allowHttp"));
+        assert!(told(&default, file).contains("allowFile"));
+        let allow_http = Policy {
+            allow_http: true,
+            ..Policy::default()
+        };
+        assert_eq!(told(&allow_http, http), "");
+        assert!(told(&allow_http, file).contains("allowFile"));
+        let allow_file = Policy {
+            allow_file: true,
+            ..Policy::default()
+        };
+        assert_eq!(told(&allow_file, file), "");
+        assert!(told(&allow_file, http).contains("allowHttp"));
     }
 }

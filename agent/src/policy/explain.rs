@@ -242,13 +242,14 @@ mod tests {
                 "serviceAccounts"
             ]
         );
+        assert!(!statements.iter().any(|one| one.key == "gateJobs"));
         let key =
             "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ4bzQXA0vX6KwFjm8tsNIjhFi1+FyJNU3zIVFBVbUqN a";
         let text = format!(
             "branches: [prod]\nkeys: [{{name: ada, ssh: '{key}'}}]\n\
-             signatures: [{{branches: [prod], mode: range, keys: [ada]}}]\n\
+             signatures: [{{branches: [prod], mode: range, keys: [ada]}}, {{branches: [dev]}}]\n\
              rollback: {{mode: approve, keys: [ada]}}\nserviceAccounts: {{'*': web/deployer}}\n\
-             plan: {{branches: [main, 'feature/*']}}\n"
+             plan: {{branches: [main, 'feature/*']}}\ngateJobs: {{paths: [checks]}}\n"
         );
         let policy: Policy = flotilla_yaml::config::from_str("p", &text).unwrap();
         policy.check().unwrap();
@@ -260,10 +261,20 @@ mod tests {
             "Commits of other branches are refused.",
             "Going back to older commits needs an approval signed by ada.",
             "Objects of all other applications are written as web/deployer.",
+            "A gate of the fleet file may have a Job run here, with the rights of its application and before \
+             its commit is assigned, where the Job lies below: checks.",
             "Who may ask the hub for a plan learns which objects and fields a commit of these branches would \
              change, and admission webhooks hear of its dry run: main, feature/*.",
         ] {
             assert!(says.iter().any(|one| one == wanted), "{wanted}: {says:#?}");
         }
+        let open: Vec<String> = policy
+            .explain()
+            .into_iter()
+            .filter(|one| one.open)
+            .map(|one| one.says)
+            .collect();
+        assert!(open.contains(&"Commits of branch dev need no signature.".to_owned()));
+        assert!(!open.iter().any(|one| one.contains("prod")), "{open:#?}");
     }
 }

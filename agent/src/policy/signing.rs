@@ -178,6 +178,25 @@ mod tests {
     }
 
     #[test]
+    fn g14_what_was_accepted_is_judged_anew_when_its_rule_or_its_keys_change() {
+        let with = |keys: &str, rule: &str| {
+            let text = format!("keys: [{keys}]\nsignatures: [{rule}]\n");
+            let policy = policy(&text).unwrap();
+            policy.rule_digest(&policy.signatures[0])
+        };
+        let (a, b) = (
+            format!("{{name: a, ssh: '{KEY}'}}"),
+            format!("{{name: b, ssh: '{KEY}'}}"),
+        );
+        let rule = "{mode: tip, keys: [a]}";
+        let accepted = with(&a, rule);
+        assert_eq!(with(&format!("{b}, {a}"), rule), accepted, "not its key");
+        assert_ne!(with(&a, "{mode: range, keys: [a]}"), accepted);
+        let revoked = format!("{{name: a, ssh: '{KEY}', revoked: true}}");
+        assert_ne!(with(&revoked, rule), accepted);
+    }
+
+    #[test]
     fn rules_that_could_never_be_met_are_refused_at_the_start() {
         for bad in [
             "signatures: [{mode: tip}]".to_owned(),

@@ -1,0 +1,151 @@
+//! What is deleted, and what is not: budgets, hand-overs, records without a UID.
+
+use super::*;
+
+/// An application of `count` objects that run as they should.
+fn running(count: usize) -> World {
+    let mut world = world();
+    world.desired.clear();
+    world.observed.live.clear();
+    world.inventory = Inventory::default();
+    for number in 0..count {
+        let name = format!("o{number:02}");
+        world.inventory.insert(entry("ConfigMap", &name, "5"));
+        let object = object("ConfigMap", &name);
+        world.observed.live.insert(object, live("5"));
+    }
+    world
+}
+
+#[test]
+fn p13_a_removal_is_judged_by_its_number_and_not_by_its_share() {
+    for count in [1, 4, 10] {
+        let mut world = running(count);
+        world.intent = Intent::Remove;
+        assert_eq!(world.pruned().len(), count, "all of {count}");
+    }
+    let mut world = running(11);
+    world.intent = Intent::Remove;
+    assert_eq!(world.pruned(), Vec::<String>::new());
+    assert_eq!(world.held(), [Reason::DeleteBudget; 11]);
+}
+
+#[test]
+fn p13_what_leaves_a_commit_is_judged_by_its_share_too() {
+    let mut world = running(10);
+    world.desired = (0..5)
+        .map(|number| desired("ConfigMap", &format!("o{number:02}")))
+        .collect();
+    assert_eq!(world.pruned().len(), 5, "one half may go");
+    world.desired.pop();
+    assert_eq!(world.pruned(), Vec::<String>::new());
+    assert_eq!(world.held(), [Reason::DeleteBudget; 6]);
+}
+
+/// The message of the first object that is held.
+fn says(world: &World) -> String {
+    let held = world.plan().rest.into_iter().find_map(|step| match step {
+        Step::Hold(_, _, message) => Some(message),
+        _ => None,
+    });
+    held.unwrap_or_default()
+}
+
+#[test]
+fn p13_over_the_budget_it_says_how_many_which_and_how_a_removal_is_confirmed() {
+    let mut world = running(11);
+    world.intent = Intent::Remove;
+    let text = says(&world);
+    for part in [
+        "11 of 11 objects",
+        "kubectl -n flotilla-system annotate configmap flotilla-inventory-app-0",
+        "o04, ...",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+    assert!(!text.contains("o05"), "{text}");
+    // Five fit whole; and a commit is mended in Git, not confirmed here.
+    let mut world = running(6);
+    world.desired = vec![desired("ConfigMap", "o05")];
+    let text = says(&world);
+    assert!(text.ends_with("o04"), "{text}");
+    assert!(!text.contains("kubectl"), "{text}");
+}
+
+#[test]
+fn p03_a_hand_over_that_cannot_be_seen_is_remembered_until_it_is() {
+    let b = object("ConfigMap", "b");
+    let forgets = |world: &World| world.plan().rest.contains(&Step::Forget(b.clone()));
+    let mut world = world();
+    world.claims.owners = [(b.clone(), vec!["other".into()])].into();
+    world.observed.live.remove(&b);
+    assert!(forgets(&world), "it is gone: nothing is left to hand over");
+    world.observed.complete = false;
+    assert!(!forgets(&world), "it may be there");
+    assert_eq!(world.held(), Vec::<Reason>::new());
+}
+
+#[test]
+fn a_record_without_a_uid_is_believed_where_the_object_names_its_application() {
+    // The agent died between its apply and its note of the UID.
+    let b = object("ConfigMap", "b");
+    let mut world = world();
+    world.inventory = Inventory::new([entry("ConfigMap", "a", "1"), entry("ConfigMap", "b", "")]);
+    assert_eq!(world.pruned(), ["b 2"]);
+    let live = world.observed.live.get_mut(&b).unwrap();
+    live.application = String::new();
+    assert_eq!(world.pruned(), Vec::<String>::new());
+    assert!(world.plan().rest.contains(&Step::Forget(b)));
+}
+
+#[test]
+fn what_waits_for_its_finalizers_is_not_deleted_again() {
+    let mut world = world();
+    let b = world.observed.live.get_mut(&object("ConfigMap", "b"));
+    b.unwrap().terminating = true;
+    assert_eq!(world.held(), [Reason::WaitingForFinalizer]);
+}
+
+#[test]
+fn a_plan_that_writes_anything_is_something_to_do() {
+    let mut world = world();
+    assert!(!world.plan().is_noop(), "b is deleted");
+    world.inventory.remove(&object("ConfigMap", "b"));
+    assert!(world.plan().is_noop());
+    world.desired.push(desired("ConfigMap", "new"));
+    assert!(!world.plan().is_noop(), "`new` is made");
+}
+
+#[test]
+fn claims_as_if_some_applications_wanted_something_else() {
+    let [a, b, c] = ["a", "b", "c"].map(|name| Arc::new(desired("ConfigMap", name)));
+    let now = Claims::of_one("shop", &[Arc::clone(&a), Arc::clone(&b)]);
+    assert!(now.complete);
+    assert!(now.wanted_by_another(&a.object, "web"));
+    assert!(!now.wanted_by_another(&a.object, "shop"));
+    assert!(!now.wanted_by_another(&c.object, "web"));
+    // `b` moves from one to the other, and both want `c`.
+    let wanted = [
+        (
+            "shop".into(),
+            Arc::new(vec![Arc::clone(&a), Arc::clone(&c)]),
+        ),
+        (
+            "alpha".into(),
+            Arc::new(vec![Arc::clone(&b), Arc::clone(&c)]),
+        ),
+    ];
+    let then = now.as_if(&wanted.into());
+    assert!(then.complete);
+    let owners = |object: &ObjectRef| -> Vec<String> {
+        let owners = then.owners.get(object).into_iter().flatten();
+        owners.map(ToString::to_string).collect()
+    };
+    assert_eq!(owners(&a.object), ["shop"]);
+    assert_eq!(owners(&b.object), ["alpha"]);
+    assert_eq!(owners(&c.object), ["alpha", "shop"], "sorted");
+    // Who wants nothing any more claims nothing; the others keep what they have.
+    let none = then.as_if(&[("shop".into(), Arc::new(Vec::new()))].into());
+    assert!(!none.owners.contains_key(&a.object));
+    assert_eq!(none.owners.get(&c.object), Some(&vec!["alpha".into()]));
+}

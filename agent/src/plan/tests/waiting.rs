@@ -1,0 +1,291 @@
+//! What changes have to wait for, and what is said of it.
+
+use super::*;
+
+const LATER: &[(&str, &str)] = &[(WAVE_ANNOTATION, "1")];
+
+/// An empty cluster, and these objects wanted.
+fn wants(desired: Vec<Desired>) -> World {
+    let mut world = world();
+    world.inventory = Inventory::default();
+    world.observed.live.clear();
+    world.desired = desired;
+    world
+}
+
+fn live_of(world: &mut World, index: usize) -> &mut Live {
+    let object = world.desired[index].object.clone();
+    world.observed.live.get_mut(&object).unwrap()
+}
+
+/// Why an object is not applied.
+fn why(world: &World, name: &str) -> (Reason, String) {
+    let found = world.plan().rest.into_iter().find_map(|step| match step {
+        Step::Skip(object, reason, why) if object.name == name => Some((reason, why)),
+        _ => None,
+    });
+    found.unwrap_or_else(|| panic!("{name} is not skipped: {:#?}", world.plan()))
+}
+
+#[test]
+fn a_later_wave_waits_for_the_change_and_not_only_for_health() {
+    let mut world = wants(vec![
+        annotated("ConfigMap", "first", &[]),
+        annotated("ConfigMap", "second", LATER),
+    ]);
+    let second = |world: &World| why(world, "second").1;
+    assert_eq!(
+        second(&world),
+        "waits: ConfigMap web/first is not there yet"
+    );
+    // The old content is healthy; the new one is not there.
+    settle(&mut world, 0, Health::Current);
+    live_of(&mut world, 0).fit = Fit::Unknown;
+    assert_eq!(applies(&world), ["first"]);
+    assert_eq!(
+        second(&world),
+        "waits: ConfigMap web/first is to be changed"
+    );
+    settle(&mut world, 0, Health::InProgress);
+    assert_eq!(second(&world), "waits: ConfigMap web/first is InProgress");
+    settle(&mut world, 0, Health::Failed);
+    assert_eq!(second(&world), "waits: ConfigMap web/first failed");
+    settle(&mut world, 0, Health::Current);
+    assert_eq!(applies(&world), ["second"]);
+}
+
+#[test]
+fn what_git_itself_suspends_is_as_far_as_it_gets() {
+    let object = object("CronJob", "a");
+    let made = |is_held: bool| {
+        let body = json!({"spec": {"suspend": is_held}});
+        Desired::new(object.clone(), "v1".to_owned(), &body)
+    };
+    let later = || annotated("ConfigMap", "second", LATER);
+    let mut world = wants(vec![made(true), later()]);
+    settle(&mut world, 0, Health::Suspended);
+    assert_eq!(applies(&world), ["second"]);
+    live_of(&mut world, 0).fit = Fit::Unknown;
+    assert_eq!(applies(&world), ["a"], "it is to be changed first");
+    // Somebody else suspended it.
+    let mut world = wants(vec![made(false), later()]);
+    settle(&mut world, 0, Health::Suspended);
+    assert_eq!(why(&world, "second").0, Reason::DependencyNotReady);
+}
+
+#[test]
+fn a_hook_over_its_deadline_has_failed() {
+    let mut world = wants(vec![
+        annotated("Job", "before", &[(HOOK_ANNOTATION, "pre-sync")]),
+        annotated("ConfigMap", "main", &[]),
+        annotated("Job", "rescue", &[(HOOK_ANNOTATION, "on-failure")]),
+    ]);
+    settle(&mut world, 0, Health::InProgress);
+    let (reason, text) = why(&world, "main");
+    assert_eq!(reason, Reason::DependencyNotReady);
+    assert_eq!(
+        text,
+        "waits: pre-sync hook Job.batch web/before is InProgress"
+    );
+    assert_eq!(applies(&world), Vec::<String>::new());
+    live_of(&mut world, 0).overdue = true;
+    let (reason, text) = why(&world, "main");
+    assert_eq!(reason, Reason::HookFailed);
+    assert!(text.ends_with("before is over its deadline"), "{text}");
+    assert_eq!(applies(&world), ["rescue"]);
+    // Only hooks have deadlines.
+    let mut world = wants(vec![
+        annotated("ConfigMap", "main", &[]),
+        annotated("Job", "rescue", &[(HOOK_ANNOTATION, "on-failure")]),
+    ]);
+    settle(&mut world, 0, Health::InProgress);
+    live_of(&mut world, 0).overdue = true;
+    assert_eq!(applies(&world), Vec::<String>::new());
+}
+
+#[test]
+fn a_running_hook_is_not_compared_with_what_is_wanted() {
+    let mut world = wants(vec![
+        annotated("Job", "before", &[(HOOK_ANNOTATION, "pre-sync")]),
+        annotated("ConfigMap", "main", &[]),
+    ]);
+    settle(&mut world, 0, Health::Unknown);
+    live_of(&mut world, 0).fit = Fit::Unknown;
+    let (_, text) = why(&world, "main");
+    assert!(text.ends_with("before is Unknown"), "{text}");
+    settle(&mut world, 0, Health::Current);
+    live_of(&mut world, 0).fit = Fit::Unknown;
+    assert_eq!(applies(&world), ["main"]);
+}
+
+#[test]
+fn a_helper_is_waited_for_until_it_is_as_wanted_and_not_until_it_is_healthy() {
+    for word in ["pre-sync", "both"] {
+        let mut world = wants(vec![
+            annotated("ConfigMap", "helper", &[(HELPER_ANNOTATION, word)]),
+            annotated("ConfigMap", "main", &[]),
+        ]);
+        settle(&mut world, 0, Health::InProgress);
+        assert_eq!(applies(&world), ["main"], "{word}");
+        live_of(&mut world, 0).fit = Fit::Unknown;
+        assert_eq!(applies(&world), ["helper"], "{word}");
+    }
+    // A definition is of no use before it is established.
+    let mut world = wants(vec![
+        annotated("ConfigMap", "helper", &[(HELPER_ANNOTATION, "first")]),
+        annotated("ConfigMap", "main", &[]),
+    ]);
+    settle(&mut world, 0, Health::InProgress);
+    assert_eq!(applies(&world), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_only_made_is_waited_for_until_it_is_healthy() {
+    let mut world = wants(vec![
+        annotated("ConfigMap", "a", &[(CREATE_ONLY_ANNOTATION, "true")]),
+        annotated("ConfigMap", "later", LATER),
+    ]);
+    settle(&mut world, 0, Health::InProgress);
+    assert_eq!(applies(&world), Vec::<String>::new());
+}
+
+#[test]
+fn helpers_go_with_the_hooks_they_came_with() {
+    const GOES: (&str, &str) = (HOOK_DELETE_ANNOTATION, "succeeded");
+    let mut world = wants(vec![
+        annotated(
+            "ConfigMap",
+            "early",
+            &[(HELPER_ANNOTATION, "pre-sync"), GOES],
+        ),
+        annotated(
+            "ConfigMap",
+            "late",
+            &[(HELPER_ANNOTATION, "post-sync"), GOES],
+        ),
+        annotated("ConfigMap", "always", &[(HELPER_ANNOTATION, "both"), GOES]),
+        annotated("Job", "before", &[(HOOK_ANNOTATION, "pre-sync")]),
+        annotated("Job", "after", &[(HOOK_ANNOTATION, "post-sync"), GOES]),
+        annotated("Job", "rescue", &[(HOOK_ANNOTATION, "on-failure"), GOES]),
+    ]);
+    for index in 0..5 {
+        settle(&mut world, index, Health::Current);
+        let object = world.desired[index].object.clone();
+        let version = "v1".to_owned();
+        let (uid, applied) = ("x".to_owned(), String::new());
+        world.inventory.insert(Entry {
+            object,
+            version,
+            uid,
+            applied,
+        });
+    }
+    settle(&mut world, 4, Health::InProgress);
+    assert_eq!(world.pruned(), ["early x"], "its phase is through");
+    settle(&mut world, 4, Health::Current);
+    // Nothing failed, so that nothing waits for the rescue; and a hook that does not say so stays.
+    assert_eq!(world.pruned(), ["early x", "late x", "always x", "after x"]);
+}
+
+#[test]
+fn dependencies_are_found_in_their_own_namespace_in_none_and_along_a_chain() {
+    let depends =
+        |name: &str, on: &str| annotated("ConfigMap", name, &[(DEPENDS_ON_ANNOTATION, on)]);
+    let mut world = wants(vec![
+        desired("Namespace", "web"),
+        depends("a", "Namespace/web"),
+        depends("b", "ConfigMap/a"),
+        depends("c", "ConfigMap/web/b, ConfigMap/a"),
+    ]);
+    for (index, name) in ["web", "a", "b", "c"].into_iter().enumerate() {
+        assert_eq!(applies(&world), [name], "one after another, and no circle");
+        settle(&mut world, index, Health::Current);
+    }
+}
+
+#[test]
+fn dependencies_that_can_never_be_met_are_told_apart() {
+    let on = |text: &str| {
+        let needs = annotated("ConfigMap", "needs", &[(DEPENDS_ON_ANNOTATION, text)]);
+        wants(vec![needs, annotated("ConfigMap", "last", LATER)])
+    };
+    for text in ["ConfigMap/", "/last", "last", "a/b/c/d"] {
+        let (reason, told) = why(&on(text), "needs");
+        assert_eq!(reason, Reason::DependencyNotReady, "{text}");
+        assert!(
+            told.contains(&format!("{text:?} names no object")),
+            "{told}"
+        );
+    }
+    let (_, told) = why(&on("ConfigMap/gone"), "needs");
+    assert!(
+        told.ends_with("web/gone is not in this application"),
+        "{told}"
+    );
+    // It would wait for what waits for it.
+    let (reason, told) = why(&on("ConfigMap/last"), "needs");
+    assert_eq!(reason, Reason::Cycle);
+    assert!(
+        told.ends_with("web/last, which is of a later wave"),
+        "{told}"
+    );
+}
+
+#[test]
+fn an_explicit_wave_counts_more_than_a_kind_and_admission_comes_last() {
+    let of = |kind: &str, wave: &str| weight(&annotated(kind, "x", &[(WAVE_ANNOTATION, wave)]));
+    let webhook = "ValidatingWebhookConfiguration";
+    assert!(
+        of("Widget", "0") < of(webhook, "0"),
+        "it would judge the rest"
+    );
+    assert!(of("ConfigMap", "0") < of("Widget", "0"));
+    for wave in -3..3 {
+        let (this, next) = (wave.to_string(), (wave + 1).to_string());
+        assert!(of(webhook, &this) < of("Namespace", &next), "{wave}");
+    }
+}
+
+#[test]
+fn drift_names_who_and_where_and_never_what() {
+    let mut world = world();
+    let a = object("ConfigMap", "a");
+    world.drift = Drift::Report;
+    let mut known = entry("ConfigMap", "a", "1");
+    known.applied = world.desired[0].short_digest();
+    world.inventory.remove(&a);
+    world.inventory.insert(known);
+    for (manager, told) in [
+        (
+            "kubectl-edit",
+            r#"changed by manager "kubectl-edit": /data/x, /data/y"#,
+        ),
+        ("", "changed: /data/x, /data/y"),
+    ] {
+        world.observed.live.get_mut(&a).unwrap().fit = Fit::Differs {
+            fields: vec!["/data/x".to_owned(), "/data/y".to_owned()],
+            manager: manager.to_owned(),
+        };
+        assert_eq!(why(&world, "a"), (Reason::Drifted, told.to_owned()));
+    }
+    // Without our mark it is no longer ours: it is taken over, as whatever is wanted and not ours.
+    world.observed.live.get_mut(&a).unwrap().application = String::new();
+    let step = Step::Apply {
+        index: 0,
+        create: false,
+        drift: false,
+    };
+    assert_eq!(world.plan().apply, [[step.clone()]]);
+    // Another content was applied before: it is a change, not drift.
+    world.observed.live.get_mut(&a).unwrap().application = "app".to_owned();
+    world.desired[0] = Desired::new(a, "v1".to_owned(), &json!({"data": {"x": "new"}}));
+    assert_eq!(world.plan().apply, [[step]]);
+}
+
+#[test]
+fn what_is_applied_is_what_the_commit_says() {
+    let value = json!({"metadata": {"name": "a"}, "data": {"x": "1"}});
+    let one = Desired::new(object("ConfigMap", "a"), "v1".to_owned(), &value);
+    assert_eq!(one.value(), value);
+    assert_eq!(one.short_digest().len(), 16);
+}
