@@ -126,8 +126,23 @@ mod tests {
             let fault = split(text.as_bytes()).unwrap_err().to_string();
             assert!(fault.contains(why), "{text:?}: {fault}");
         }
-        let large = vec![b'a'; MAX_TEXT_BYTES + 1];
-        assert!(split(&large).unwrap_err().to_string().contains("more than"));
+        let of = |size: usize| split(&vec![b'a'; size]).unwrap_err();
+        assert_eq!(of(MAX_TEXT_BYTES), Fault::Missing);
+        assert!(of(MAX_TEXT_BYTES + 1).to_string().contains("more than"));
+    }
+
+    #[test]
+    fn a_signature_over_the_limit_is_not_looked_at() {
+        let of = |size: usize| {
+            let signature = format!("{SIGNATURE}{}", "a".repeat(size - SIGNATURE.len()));
+            let message = format!("{BEGIN}\n\na\n{signature}\n");
+            split(message.as_bytes()).map(|(_, signature)| signature.len())
+        };
+        assert_eq!(of(MAX_SIGNATURE_BYTES), Ok(MAX_SIGNATURE_BYTES));
+        for over in 1..3 {
+            let fault = of(MAX_SIGNATURE_BYTES + over).unwrap_err().to_string();
+            assert!(fault.contains("more than 32768 bytes"), "{fault}");
+        }
     }
 
     #[test]

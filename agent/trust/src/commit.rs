@@ -132,6 +132,18 @@ mod tests {
         assert!(two.to_string().contains("more than one"), "{two}");
         let huge = fault(format!("tree t\ngpgsig A\n {}\n\nm", "x".repeat(1 << 20)));
         assert!(huge.to_string().contains("32768 bytes"), "{huge}");
-        assert!(split(&vec![b'x'; MAX_COMMIT_BYTES + 1]).is_err());
+        // The limits themselves are within.
+        let sized = |signature: usize, whole: usize| {
+            let head = format!("tree t\ngpgsig {}\n\n", "x".repeat(signature - 1));
+            let raw = format!("{head}{}", "m".repeat(whole - head.len()));
+            split(raw.as_bytes()).map(|signed| signed.signature.len())
+        };
+        let (most, whole) = (MAX_SIGNATURE_BYTES, MAX_COMMIT_BYTES);
+        assert_eq!(sized(most, whole), Ok(most));
+        assert!(sized(most + 1, whole).is_err());
+        for over in 1..3 {
+            let fault = sized(10, whole + over).unwrap_err().to_string();
+            assert!(fault.contains("4194304 bytes"), "{fault}");
+        }
     }
 }

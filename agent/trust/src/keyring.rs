@@ -178,3 +178,101 @@ impl Key {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ4bzQXA0vX6KwFjm8tsNIjhFi1+FyJNU3zIVFBVbUqN test";
+
+    fn pinned(name: &str, from: Option<i64>, until: Option<i64>) -> PinnedKey {
+        let at = |second: Option<i64>| second.map(|it| Timestamp::from_second(it).unwrap());
+        PinnedKey {
+            name: name.to_owned(),
+            ssh: Some(LINE.to_owned()),
+            openpgp: None,
+            valid_from: at(from),
+            valid_until: at(until),
+            revoked: false,
+        }
+    }
+
+    #[test]
+    fn g14_a_window_begins_with_its_first_second_and_ends_before_its_last() {
+        let good = |from, until, seen| {
+            let keyring = Keyring::new(&[pinned("k", from, until)]).unwrap();
+            let seen = Timestamp::from_second(seen).unwrap();
+            match keyring.keys["k"].within(seen) {
+                Ok(()) => true,
+                Err(Fault::Expired { .. }) => false,
+                Err(other) => panic!("{other}"),
+            }
+        };
+        for (from, until, first, last) in [
+            (Some(100), Some(200), Some(100), Some(199)),
+            (Some(100), None, Some(100), None),
+            (None, Some(200), None, Some(199)),
+        ] {
+            for seen in [0, 99, 100, 150, 199, 200, 201, 9999] {
+                let is_good =
+                    first.is_none_or(|first| seen >= first) && last.is_none_or(|last| seen <= last);
+                assert_eq!(
+                    good(from, until, seen),
+                    is_good,
+                    "{from:?} {until:?} {seen}"
+                );
+            }
+        }
+        assert!(good(None, None, 0));
+    }
+
+    #[test]
+    fn g14_keys_that_could_never_count_are_refused_when_the_policy_is_read() {
+        for (from, until, is_taken) in [(100, 101, true), (100, 100, false), (101, 100, false)] {
+            let read = Keyring::new(&[pinned("k", Some(from), Some(until))]);
+            assert_eq!(read.is_ok(), is_taken, "{from} {until}");
+        }
+        for (name, is_taken) in [
+            (String::new(), false),
+            ("k".repeat(100), true),
+            ("k".repeat(101), false),
+        ] {
+            assert_eq!(Keyring::new(&[pinned(&name, None, None)]).is_ok(), is_taken);
+        }
+        let twice = [pinned("k", None, None), pinned("k", None, None)];
+        assert!(Keyring::new(&twice).is_err());
+        let none = PinnedKey {
+            ssh: None,
+            ..pinned("k", None, None)
+        };
+        assert!(Keyring::new(&[none]).is_err());
+        let keyring = Keyring::new(&[pinned("k", None, None)]).unwrap();
+        assert!(keyring.has("k") && !keyring.has("other"));
+        let printed = keyring.fingerprint("k").unwrap();
+        assert!(printed.starts_with("SHA256:"), "{printed}");
+        assert_eq!(keyring.fingerprint("other"), None);
+    }
+
+    #[test]
+    fn what_is_no_signature_or_a_huge_one_is_refused_by_name() {
+        let keyring = Keyring::new(&[pinned("k", None, None)]).unwrap();
+        let fault = |text: &str, namespace: &str| {
+            let seen = Timestamp::UNIX_EPOCH;
+            let verdict = keyring.detached(text.as_bytes(), namespace, b"", &[], seen);
+            verdict.unwrap_err().to_string()
+        };
+        let neither = "neither an SSH nor an OpenPGP signature";
+        let large = "x".repeat(MAX_SIGNATURE_BYTES);
+        assert!(fault(&large, GIT_NAMESPACE).contains(neither));
+        for over in 1..3 {
+            let larger = format!("{large}{}", "x".repeat(over));
+            assert!(fault(&larger, GIT_NAMESPACE).contains("more than 32768 bytes"));
+        }
+        assert!(fault("-----BEGIN SIGNED MESSAGE-----", GIT_NAMESPACE).contains(neither));
+        // OpenPGP has no namespaces: what was made for something else could be passed off.
+        let openpgp = "-----BEGIN PGP SIGNATURE-----\n";
+        assert!(fault(openpgp, "flotilla-approval").contains(neither));
+        assert!(!fault(openpgp, GIT_NAMESPACE).contains(neither));
+    }
+}
