@@ -269,10 +269,8 @@ fn a_rollout_can_be_stopped_and_ended_when_the_file_has_no_strategy_any_more() {
     world.act(&Action::Abort(prod.clone())).unwrap();
     let mut entries = world.audit.iter();
     assert!(entries.any(|entry| entry.action == "rollout rolled back"));
-    assert_eq!(
-        world.act(&Action::Abort(prod.clone())),
-        Err(ActionError::NoStrategy(prod))
-    );
+    let again = world.act(&Action::Abort(prod));
+    assert!(matches!(again, Err(ActionError::NoStrategy(..))));
 }
 
 /// Enrolling again brings a record of its own; what people decided about the cluster stays.
