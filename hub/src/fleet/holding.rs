@@ -30,7 +30,8 @@ impl Fleet {
     /// What people have to say, and said, of a rollout's present wave; none: nobody is asked.
     #[must_use]
     pub fn wave_approval(&self, rollout: &Rollout) -> Option<WaveApproval> {
-        if rollout.state.is_over() {
+        // What brings nothing new has nothing that anybody could stand for.
+        if rollout.state.is_over() || rollout.changed().is_empty() {
             return None;
         }
         let environment = self.spec().environment(&rollout.environment);

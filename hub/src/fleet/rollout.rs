@@ -239,6 +239,8 @@ impl Progress {
             return is_marked.then(|| Self {
                 phase: Phase::Waiting,
                 since: now,
+                // What it was started for, and suspended in, was the one before: this one has its own gates.
+                started_at: None,
                 unchanged: false,
                 ..self.clone()
             });
