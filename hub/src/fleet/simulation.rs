@@ -293,7 +293,7 @@ fn edited(seed: u64) -> (Vec<&'static str>, usize) {
     for step in 0..150 {
         match step {
             50 => simulation.back_up(),
-            100 if seed % 4 == 0 => simulation.put_back(),
+            100 if seed.is_multiple_of(4) => simulation.put_back(),
             _ => {}
         }
         simulation.happen();

@@ -27,7 +27,7 @@ impl File {
             5..8 => {
                 let all: &[&str] = if name == "web" { &WEB } else { &REST };
                 self.app(name, |app| {
-                    app.path = (*all.choose(rng).unwrap()).to_owned()
+                    app.path = (*all.choose(rng).unwrap()).to_owned();
                 });
             }
             8..10 => {

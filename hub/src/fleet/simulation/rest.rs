@@ -242,12 +242,11 @@ impl Simulation {
                     definition.repository.parse().unwrap(),
                     definition.branch.parse().unwrap(),
                 );
-                let is = applications.get(*app).is_some_and(|one| {
+                applications.get(*app).is_some_and(|one| {
                     Some(&one.revision.commit) == self.branches.get(&head)
                         && file::Definition::of(one) == definition
                         && agent.live.get(*app) == Some(&agent::wanted(one))
-                });
-                is
+                })
             })
     }
 }

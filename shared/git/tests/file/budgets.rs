@@ -143,18 +143,18 @@ fn import(directory: &Path, write: impl FnOnce(&mut dyn Write)) {
 /// 10^6 files, a blob of 2 GB, 5 GB in blobs of a megabyte, and 10^5 further branches; of each a part.
 fn huge(to: &mut dyn Write, scale: u64) {
     let begin = |to: &mut dyn Write, branch: &str| {
-        write!(
+        writeln!(
             to,
-            "commit refs/heads/{branch}\ncommitter t <t@example.com> 1790000000 +0000\ndata 1\nx\n"
+            "commit refs/heads/{branch}\ncommitter t <t@example.com> 1790000000 +0000\ndata 1\nx"
         )
         .unwrap();
     };
     begin(to, "files");
     for file in 0..1_000_000 / scale {
         let text = file.to_string();
-        write!(
+        writeln!(
             to,
-            "M 100644 inline {}/{file}\ndata {}\n{text}\n",
+            "M 100644 inline {}/{file}\ndata {}\n{text}",
             file / 1000,
             text.len()
         )
@@ -162,7 +162,7 @@ fn huge(to: &mut dyn Write, scale: u64) {
     }
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut noise = |to: &mut dyn Write, bytes: u64| {
-        write!(to, "data {}\n", bytes / 8 * 8).unwrap();
+        writeln!(to, "data {}", bytes / 8 * 8).unwrap();
         for _ in 0..bytes / 8 {
             state ^= state << 13;
             state ^= state >> 7;
@@ -172,11 +172,11 @@ fn huge(to: &mut dyn Write, scale: u64) {
         to.write_all(b"\n").unwrap();
     };
     begin(to, "blob");
-    write!(to, "M 100644 inline large\n").unwrap();
+    writeln!(to, "M 100644 inline large").unwrap();
     noise(to, 2_000_000_000 / scale);
     begin(to, "bytes");
     for file in 0..5_000 {
-        write!(to, "M 100644 inline {file}\n").unwrap();
+        writeln!(to, "M 100644 inline {file}").unwrap();
         noise(to, 1_000_000 / scale);
     }
     for branch in 0..100_000 / scale {
