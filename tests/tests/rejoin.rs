@@ -101,7 +101,13 @@ async fn is_as_in_git(world: &Installation) {
         (live.pointer("/data/value")? == "1").then_some(())
     })
     .await
-    .unwrap();
+    .unwrap_or_else(|error| {
+        let log = world.root().join("flotilla-agent.log");
+        panic!(
+            "{error}; the agent says {}",
+            std::fs::read_to_string(log).unwrap()
+        );
+    });
 }
 
 /// What another authority would put into the mounted directory.

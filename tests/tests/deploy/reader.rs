@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use flotilla_tests::eventually;
 use flotilla_tests::repository::git;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdout, Command};
@@ -147,8 +148,21 @@ impl Following {
         assert!(read.is_ok(), "{what}: not within {LIMIT:?}: {}", self.shown);
     }
 
-    /// Ends it as who closes the terminal does.
+    /// Ends it as who closes the terminal does, and waits for what ran there: it is hung up on, and what it
+    /// has locked is free a moment later.
     pub(crate) async fn end(mut self) {
+        let terminal = self.child.id().unwrap();
+        let path = format!("/proc/{terminal}/task/{terminal}/children");
+        let ran = std::fs::read_to_string(path).unwrap_or_default();
         self.child.kill().await.unwrap();
+        let ended = |process: &str| {
+            let state = std::fs::read_to_string(format!("/proc/{process}/stat"));
+            state.map_or(true, |state| state.contains(") Z "))
+        };
+        eventually("what ran in the terminal ends", LIMIT, || async {
+            ran.split_whitespace().all(ended).then_some(())
+        })
+        .await
+        .unwrap();
     }
 }
