@@ -82,9 +82,11 @@ async fn e05_a_removed_cluster_comes_back_with_a_new_token_and_no_restart() {
 const CONFIG: &str = "/api/v1/namespaces/default/configmaps/a";
 
 async fn ask(world: &Installation, method: &str, body: &str) -> Option<serde_json::Value> {
+    // As a person with kubectl: an agent that was killed before it recorded its first pass takes a change
+    // by a manager that it does not know for that manager's own.
     let request = axum::http::Request::builder()
         .method(method)
-        .uri(CONFIG)
+        .uri(format!("{CONFIG}?fieldManager=kubectl-edit"))
         .header("content-type", "application/merge-patch+json")
         .body(axum::body::Body::from(body.to_owned()))
         .unwrap();
@@ -187,7 +189,13 @@ async fn e10_an_ended_certificate_stops_no_reconciling_and_the_next_is_taken_by_
 /// and it is served again by itself, with a new certificate by its own key where the old one has ended.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p09_e10_a_hub_away_for_a_minute_an_hour_or_a_week_takes_nothing_away() {
-    let Some(faketime) = flotilla_needs::program("faketime", None, &["faketime"]) else {
+    let folders = std::fs::read_dir("/usr/lib")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut libraries = folders.map(|folder| folder.path().join("faketime/libfaketime.so.1"));
+    let Some(faketime) = libraries.find(|library| library.is_file()) else {
+        flotilla_needs::skip("faketime");
         return;
     };
     let mut world = Installation::new(&[(
@@ -205,7 +213,7 @@ async fn p09_e10_a_hub_away_for_a_minute_an_hour_or_a_week_takes_nothing_away() 
     for away in ["1m", "1h", "7d"] {
         hub.kill().await.unwrap();
         agent.kill().await.unwrap();
-        world.live_later(&faketime, away).await.unwrap();
+        world.live_later(&faketime, away);
         agent = world.agent("agent", &[]).unwrap();
         for value in ["2", "3"] {
             let edit = format!(r#"{{"data":{{"value":"{value}"}}}}"#);

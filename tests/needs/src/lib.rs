@@ -17,7 +17,7 @@ pub const KNOWN: [(&str, &str); 18] = [
     ),
     ("chromedriver", "Debian's chromium-driver"),
     ("chromium", "Debian's chromium"),
-    ("faketime", "Debian's faketime"),
+    ("faketime", "Debian's libfaketime, of faketime"),
     ("gitea", "a Gitea or Forgejo program: FLOTILLA_GITEA=FILE"),
     ("gpg", "Debian's gnupg"),
     (
