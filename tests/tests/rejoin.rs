@@ -1,7 +1,11 @@
 //! Agents that come back: a cluster that was removed and is wanted again, and one whose certificate ended
 //! while nobody renewed it.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use std::time::Duration;
 
