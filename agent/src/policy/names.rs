@@ -88,7 +88,7 @@ mod tests {
             let error = said(text).unwrap_err();
             assert!(error.starts_with(&format!("{key}: ")), "{text}: {error}");
         }
-        let good = "kinds: [ConfigMap, Deployment.apps, Ingress.networking.k8s.io, TLSRoute.gateway.networking.k8s.io]\n\
+        let good = "kinds: [ConfigMap, Deployment.apps, My-Kind.example.org, TLSRoute.gateway.networking.k8s.io]\n\
                     protectedKinds: []\nnamespaces: [a, kube-system, 1a]\npaths: [apps, '']\n";
         assert_eq!(said(good), Ok(()));
         assert_eq!(Policy::default().check(), Ok(()));
