@@ -148,19 +148,26 @@ impl Following {
         assert!(read.is_ok(), "{what}: not within {LIMIT:?}: {}", self.shown);
     }
 
-    /// Ends it as who closes the terminal does, and waits for what ran there: it is hung up on, and what it
-    /// has locked is free a moment later.
+    /// Ends it, and what runs there: a closed terminal alone would end nothing where this process was started
+    /// to outlive its own. What it has locked is free then.
     pub(crate) async fn end(mut self) {
         let terminal = self.child.id().unwrap();
         let path = format!("/proc/{terminal}/task/{terminal}/children");
         let ran = std::fs::read_to_string(path).unwrap_or_default();
+        let ran: Vec<&str> = ran.split_whitespace().collect();
         self.child.kill().await.unwrap();
+        // Most have ended by that.
+        let _ = Command::new("kill")
+            .args(&ran)
+            .stderr(Stdio::null())
+            .status()
+            .await;
         let ended = |process: &str| {
             let state = std::fs::read_to_string(format!("/proc/{process}/stat"));
             state.map_or(true, |state| state.contains(") Z "))
         };
         eventually("what ran in the terminal ends", LIMIT, || async {
-            ran.split_whitespace().all(ended).then_some(())
+            ran.iter().all(|one| ended(one)).then_some(())
         })
         .await
         .unwrap();
