@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use flotilla_http::BodyError;
 use flotilla_shared::id::EnvironmentName;
 use flotilla_shared::report::plain_line;
 use futures::{StreamExt as _, stream};
@@ -127,10 +126,7 @@ async fn ask(client: &reqwest::Client, check: &Check) -> Result<(bool, String), 
             let answer = client.get(place).send().await;
             let mut answer = answer.map_err(|error| flotilla_http::why(&error))?;
             let body = flotilla_http::body(&mut answer, MAX_ANSWER).await;
-            let body = body.map_err(|error| match error {
-                BodyError::Broken(error) => flotilla_http::why(&error),
-                too_large => too_large.to_string(),
-            })?;
+            let body = body.map_err(|error| error.to_string())?;
             samples(&body).map(|samples| within(&samples, *min, *max))
         }
     }

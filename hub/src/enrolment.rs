@@ -102,7 +102,7 @@ pub enum Refusal {
         other: ClusterName,
     },
     /// The cluster is locked.
-    #[error("{name} is locked: {}; `flotilla cluster unlock {name} --reason TEXT` when you know why", lock.why)]
+    #[error("{}", lock.said(name))]
     Locked {
         /// Which.
         name: ClusterName,

@@ -28,8 +28,11 @@ impl NameError {
 }
 
 /// Checks an RFC 1123 label: what Kubernetes allows for a namespace, so that every name of ours can
-/// become part of one.
-fn dns_label(what: &'static str, name: &str) -> Result<(), NameError> {
+/// become part of one. `what` it names stands in the error.
+///
+/// # Errors
+/// The rule that it breaks.
+pub fn dns_label(what: &'static str, name: &str) -> Result<(), NameError> {
     let error = |why| Err(NameError::new(what, name, why));
     if name.is_empty() {
         return error("it is empty");

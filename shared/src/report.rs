@@ -79,6 +79,14 @@ pub struct ApplicationReport {
     pub attempted: Option<Commit>,
 }
 
+impl ApplicationReport {
+    /// Whether it is as in Git, and healthy.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        self.sync == SyncState::Synced && self.health == Health::Current
+    }
+}
+
 /// Objects by health.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 #[serde(rename_all = "camelCase")]

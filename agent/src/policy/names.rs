@@ -1,6 +1,8 @@
 //! Names in a policy that could never match anything: whoever wrote them meant something else, and a
 //! list that protects would protect nothing. Pure.
 
+use flotilla_shared::id::dns_label;
+
 use super::Policy;
 
 impl Policy {
@@ -53,12 +55,7 @@ fn is_kind(text: &str) -> bool {
 }
 
 fn is_label(text: &str) -> bool {
-    let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    !text.is_empty()
-        && text.len() <= 63
-        && text.bytes().all(good)
-        && !text.starts_with('-')
-        && !text.ends_with('-')
+    dns_label("label", text).is_ok()
 }
 
 #[cfg(test)]

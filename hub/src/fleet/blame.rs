@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flotilla_shared::assignment::ApplicationAssignment;
-use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::{ApplicationName, RepositoryName};
 use flotilla_shared::reason::Reason;
 
@@ -38,8 +37,7 @@ pub(super) fn before(cluster: &Cluster, rollout: &Rollout) -> Before {
         let placed = cluster.placed.get(name);
         good == Some(&assigned.revision.commit)
             && runs == good
-            && report.sync == SyncState::Synced
-            && report.health == Health::Current
+            && report.is_well()
             && placed.is_none_or(|placed| placed.problem.is_none())
     };
     let assigned = assigned.iter();
@@ -103,8 +101,7 @@ pub(super) fn is_as_before(
     };
     let applications = &assigned.assignment.applications;
     let ill = report.applications.iter().filter(|(name, report)| {
-        let well = report.sync == SyncState::Synced && report.health == Health::Current;
-        applications.contains_key(*name) && !aside.contains(*name) && !well
+        applications.contains_key(*name) && !aside.contains(*name) && !report.is_well()
     });
     let mut ill = ill.peekable();
     ill.peek().is_some()

@@ -17,7 +17,7 @@ pub enum NoCertificate {
     #[error("the name {0} is another key's")]
     AnotherKey(ClusterName),
     /// The cluster is locked.
-    #[error("{name} is locked: {}; `flotilla cluster unlock {name} --reason TEXT` when you know why", lock.why)]
+    #[error("{}", lock.said(name))]
     Locked {
         /// Which.
         name: ClusterName,

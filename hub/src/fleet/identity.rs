@@ -41,6 +41,17 @@ pub struct Lock {
     pub why: String,
 }
 
+impl Lock {
+    /// What somebody is told who wants something for a locked cluster.
+    #[must_use]
+    pub fn said(&self, name: &ClusterName) -> String {
+        format!(
+            "{name} is locked: {}; `flotilla cluster unlock {name} --reason TEXT` when you know why",
+            self.why
+        )
+    }
+}
+
 /// A certificate was issued to a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IssuedCertificate {

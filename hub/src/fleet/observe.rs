@@ -193,7 +193,7 @@ fn application(
     if exact && report.health == Health::Failed {
         return Verdict::Failed(reason, text("failed"));
     }
-    if exact && report.sync == SyncState::Synced && report.health == Health::Current {
+    if exact && report.is_well() {
         return Verdict::Healthy(Digest::default());
     }
     Verdict::Progressing(reason, text("is not ready"))

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use flotilla_shared::approval::SignedApproval;
+use flotilla_shared::assignment::Assignment;
 use flotilla_shared::id::{ClusterName, RepositoryName};
 use flotilla_shared::revision::Commit;
 use jiff::Timestamp;
@@ -58,7 +59,7 @@ impl Fleet {
             plan.rollout = String::new();
         }
         let own = own.filter(|pin| by_rollout && pin.holds(now));
-        if let Some(pin) = own.filter(|_| self.is_assigned_in(name, environment)) {
+        if let Some(pin) = own.filter(|_| self.assigned_in(name, environment).is_some()) {
             plan.kept = pin.commits.keys().cloned().collect();
         }
         plan
@@ -103,13 +104,10 @@ impl Fleet {
         }
     }
 
-    /// Whether what a cluster is assigned is of this environment.
-    fn is_assigned_in(&self, name: &ClusterName, environment: &Environment) -> bool {
-        let assigned = self
-            .clusters
-            .get(name)
-            .and_then(|one| one.assigned.as_ref());
-        assigned.is_some_and(|one| one.assignment.environment == environment.name)
+    /// What a cluster is assigned, where that is of this environment.
+    fn assigned_in(&self, name: &ClusterName, environment: &Environment) -> Option<&Assignment> {
+        let assigned = &self.clusters.get(name)?.assigned.as_ref()?.assignment;
+        (assigned.environment == environment.name).then_some(assigned)
     }
 
     fn rolled_out(&self, name: &ClusterName, environment: &Environment) -> Plan {
@@ -131,14 +129,9 @@ impl Fleet {
         }
         // What an older rollout gave it stays until this one comes to it: nothing jumps back and
         // forth because a newer commit was pushed, or the fleet file edited.
-        let assigned = self
-            .clusters
-            .get(name)
-            .and_then(|one| one.assigned.as_ref());
+        let assigned = self.assigned_in(name, environment).into_iter();
         let mut carried = assigned
-            .iter()
-            .filter(|one| one.assignment.environment == environment.name)
-            .flat_map(|one| one.assignment.applications.values())
+            .flat_map(|assigned| assigned.applications.values())
             .filter(|app| rollout.carried.contains(&app.rollout));
         match carried.next() {
             // Each application at its own commit: one that could not be given what that rollout brought has

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use flotilla_shared::digest::Digest;
 use flotilla_shared::id::ApplicationName;
-use flotilla_shared::report::Report;
+use flotilla_shared::report::{ApplicationReport, Report};
 use flotilla_shared::revision::Commit;
 use flotilla_shared::wire::{DecodedAssignment, specified};
 
@@ -14,22 +14,15 @@ pub(super) fn rendered_from(report: &Report, assigned: Option<&DecodedAssignment
     let Some(assigned) = assigned.filter(|one| one.reference == report.assignment) else {
         return Digest::default();
     };
-    let specified = specified(&assigned.assignment.applications);
-    let mut parts: Vec<&[u8]> = vec![specified.as_bytes()];
-    // Of what is to run no more nothing is rendered.
     let runs = &assigned.assignment.applications;
-    let rendered = report.applications.iter();
-    for (name, app) in rendered.filter(|(name, _)| runs.contains_key(*name)) {
-        if app.source_digest.is_none() {
-            return Digest::default();
-        }
-        parts.push(name.as_str().as_bytes());
-        parts.push(app.source_digest.as_bytes());
-    }
-    if parts.len() == 1 {
+    // Of what is to run no more nothing is rendered.
+    let reported = report.applications.iter();
+    let rendered = reported.filter(|(name, _)| runs.contains_key(*name));
+    if rendered.clone().next().is_none() {
         return Digest::default();
     }
-    Digest::of_parts(parts)
+    let told = rendered.map(|(name, app)| (name, Some(&**app)));
+    over(specified(runs).as_bytes(), told)
 }
 
 /// Likewise over those applications that count, as a specification declares them; of nothing, where one of them
@@ -40,19 +33,24 @@ pub(super) fn rendered_without(
     assigned: &DecodedAssignment,
     specification: Option<&Commit>,
 ) -> Digest {
-    let mut parts: Vec<&[u8]> = vec![specification.map_or("", Commit::as_str).as_bytes()];
-    for name in assigned.assignment.applications.keys() {
-        if aside.contains(name) {
-            continue;
+    let counted = assigned.assignment.applications.keys();
+    let counted = counted.filter(|name| !aside.contains(*name));
+    let told = counted.map(|name| (name, report.applications.get(name).map(|app| &**app)));
+    over(specification.map_or("", Commit::as_str).as_bytes(), told)
+}
+
+/// Over what applications are declared as and what each was rendered from; of nothing, where one of them did not
+/// say.
+fn over<'r>(
+    declared: &'r [u8],
+    told: impl Iterator<Item = (&'r ApplicationName, Option<&'r ApplicationReport>)>,
+) -> Digest {
+    let mut parts = vec![declared];
+    for (name, app) in told {
+        match app.filter(|app| !app.source_digest.is_none()) {
+            Some(app) => parts.extend([name.as_str().as_bytes(), app.source_digest.as_bytes()]),
+            None => return Digest::default(),
         }
-        let Some(app) = report.applications.get(name) else {
-            return Digest::default();
-        };
-        if app.source_digest.is_none() {
-            return Digest::default();
-        }
-        parts.push(name.as_str().as_bytes());
-        parts.push(app.source_digest.as_bytes());
     }
     Digest::of_parts(parts)
 }

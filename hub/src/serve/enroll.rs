@@ -367,8 +367,5 @@ fn too_many_guesses() -> Status {
 }
 
 fn locked(name: &ClusterName, lock: &Lock) -> Status {
-    Status::permission_denied(format!(
-        "{name} is locked: {}; `flotilla cluster unlock {name} --reason TEXT` when you know why",
-        lock.why
-    ))
+    Status::permission_denied(lock.said(name))
 }

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use flotilla_http::BodyError;
 use flotilla_shared::id::EnvironmentName;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -347,10 +346,7 @@ async fn get(client: &reqwest::Client, place: &str) -> Result<Vec<u8>, String> {
 /// A whole answer, if it is not too large.
 async fn whole(mut answer: reqwest::Response, place: &str) -> Result<Vec<u8>, String> {
     let body = flotilla_http::body(&mut answer, MAX_ANSWER).await;
-    body.map_err(|error| match error {
-        BodyError::Broken(error) => format!("{place}: {}", flotilla_http::why(&error)),
-        too_large => format!("{place}: {too_large}"),
-    })
+    body.map_err(|error| format!("{place}: {error}"))
 }
 
 #[cfg(test)]

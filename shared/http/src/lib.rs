@@ -50,8 +50,8 @@ pub enum BodyError {
     /// It goes on after as many bytes as its reader takes.
     #[error("the answer is too large")]
     TooLarge,
-    /// It broke off.
-    #[error(transparent)]
+    /// It broke off; see [`why`].
+    #[error("{}", why(.0))]
     Broken(#[from] reqwest::Error),
 }
 

@@ -260,8 +260,8 @@ async fn metrics(url: &str, timeout: Duration) -> Result<String, String> {
     let mut answer = answer.error_for_status().map_err(why)?;
     let bytes = flotilla_http::body(&mut answer, MAX_METRICS).await;
     let bytes = bytes.map_err(|error| match error {
-        BodyError::Broken(error) => why(error),
         BodyError::TooLarge => "more than 8 MiB".to_owned(),
+        broken => broken.to_string(),
     })?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::complete::Standing;
 use super::start::passes;
-use super::words::{NAMED, listed};
+use super::words::listed;
 use super::{Change, Changes, Observation, Phase, Progress, Rollout, State, World};
 use crate::spec::OnFailure;
 
@@ -280,18 +280,13 @@ impl Rollout {
 
     /// Who failed and why, for the note.
     pub(super) fn blame(&self, failed: &[ClusterName]) -> String {
-        let mut lines = Vec::new();
-        for name in failed.iter().take(NAMED) {
+        listed(failed.iter().map(|name| {
             let progress = self.clusters.get(name);
             let why = progress.map_or("", |progress| progress.message.as_str());
             let before = progress.is_some_and(|progress| progress.blameless);
             let before = if before { ", as before it came" } else { "" };
-            lines.push(format!("{name} ({why}{before})"));
-        }
-        if failed.len() > NAMED {
-            lines.push(format!("and {} more", failed.len() - NAMED));
-        }
-        lines.join(", ")
+            format!("{name} ({why}{before})")
+        }))
     }
 
     fn halt(&mut self, note: String) {

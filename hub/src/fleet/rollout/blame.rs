@@ -11,7 +11,7 @@ use flotilla_shared::reason::Reason;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::words::NAMED;
+use super::words::listed;
 use super::{Phase, Progress, Rollout, World};
 
 /// What was wrong on a cluster when the first rollout came there that has not become good since.
@@ -82,18 +82,10 @@ impl Aside {
 
     /// In words; `place`: here or there.
     fn told(&self, place: &str) -> String {
-        let mut names: Vec<&str> = self
-            .applications
-            .iter()
-            .take(NAMED)
-            .map(ApplicationName::as_str)
-            .collect();
-        let more;
-        if self.applications.len() > NAMED {
-            more = format!("and {} more", self.applications.len() - NAMED);
-            names.push(&more);
-        }
-        format!("without {}, not healthy {place} before", names.join(", "))
+        format!(
+            "without {}, not healthy {place} before",
+            listed(&self.applications)
+        )
     }
 }
 
@@ -163,10 +155,6 @@ impl Rollout {
             applications,
             leaves_nothing: false,
         };
-        format!(
-            "; {}: {}",
-            all.told("there"),
-            super::words::listed(&clusters)
-        )
+        format!("; {}: {}", all.told("there"), listed(&clusters))
     }
 }

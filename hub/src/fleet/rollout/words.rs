@@ -5,7 +5,7 @@ use flotilla_shared::id::{ClusterName, EnvironmentName};
 use super::World;
 
 /// Clusters that a note names at most; the rest is counted.
-pub(super) const NAMED: usize = 5;
+const NAMED: usize = 5;
 
 /// What helps where clusters of an environment are waited for that do not come. What runs nothing cannot be kept
 /// on that: it is suspended.
@@ -32,10 +32,14 @@ pub(super) fn leave_out(
     format!("; {act}flotilla abort {environment} --reason TEXT ends it")
 }
 
-pub(super) fn listed(names: &[ClusterName]) -> String {
-    let mut text: Vec<String> = names.iter().take(NAMED).map(ToString::to_string).collect();
-    if names.len() > NAMED {
-        text.push(format!("and {} more", names.len() - NAMED));
+pub(super) fn listed<T: ToString>(
+    names: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>,
+) -> String {
+    let names = names.into_iter();
+    let more = names.len().saturating_sub(NAMED);
+    let mut text: Vec<String> = names.take(NAMED).map(|name| name.to_string()).collect();
+    if more > 0 {
+        text.push(format!("and {more} more"));
     }
     text.join(", ")
 }

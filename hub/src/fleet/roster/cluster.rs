@@ -261,7 +261,7 @@ impl Cluster {
         }
         let is_well = |name| {
             let report = report.and_then(|report| report.applications.get(name));
-            report.is_some_and(|one| one.sync == SyncState::Synced && one.health == Health::Current)
+            report.is_some_and(|report| report.is_well())
         };
         // What is placed on a cluster that is in no environment nobody works out, and it runs on.
         if !assigned.all(is_well) {
@@ -277,10 +277,7 @@ impl Cluster {
                 (Some(reported), Some(assigned)) => reported.commit == assigned.revision.commit,
                 _ => false,
             };
-            exact
-                && placed.problem.is_none()
-                && report
-                    .is_some_and(|r| r.sync == SyncState::Synced && r.health == Health::Current)
+            exact && placed.problem.is_none() && report.is_some_and(|report| report.is_well())
         })
     }
 

@@ -79,12 +79,7 @@ fn a_removal_comes_by_waves_soaks_and_is_told() {
     assert_eq!(world.rollout().changes, ["b: removed, with its objects"]);
     world.pass(20);
     assert_eq!(stands(&world), "xxx");
-    assert_eq!(
-        world.rollout().state,
-        State::Succeeded,
-        "{}",
-        world.rollout().note
-    );
+    world.stands(State::Succeeded);
     // Carried out everywhere, it may leave the file, which is no news for anybody.
     let last = world.rollout().id.clone();
     world.declare(&vanished(&base()));
@@ -189,12 +184,7 @@ fn a_delete_that_is_held_holds_its_own_rollout_and_says_so() {
     world.push("fleet", "prod", 9);
     world.pass(30);
     assert_eq!(world.having(&commit(9)), ["p1", "p2", "p3"]);
-    assert_eq!(
-        world.rollout().state,
-        State::Succeeded,
-        "{}",
-        world.rollout().note
-    );
+    world.stands(State::Succeeded);
 }
 
 #[test]
@@ -219,12 +209,7 @@ fn a_name_that_never_was_is_no_harm() {
     let mut world = World::settled(&base());
     world.declare(&(base() + "removed: [{application: never}]\n"));
     world.pass(30);
-    assert_eq!(
-        world.rollout().state,
-        State::Succeeded,
-        "{}",
-        world.rollout().note
-    );
+    world.stands(State::Succeeded);
     assert_eq!(stands(&world), "bbb");
 }
 
@@ -345,12 +330,7 @@ fn who_is_suspended_in_the_middle_of_a_rollout_does_not_go_back_and_forth() {
         "one step, and not back first"
     );
     world.pass(20);
-    assert_eq!(
-        world.rollout().state,
-        State::Succeeded,
-        "{}",
-        world.rollout().note
-    );
+    world.stands(State::Succeeded);
 }
 
 #[test]

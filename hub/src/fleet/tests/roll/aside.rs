@@ -124,20 +124,10 @@ fn promise_5_a_commit_that_takes_over_is_judged_by_what_was_before_the_first_one
     assert_eq!(world.rollout().state, State::Halted);
     world.push("fleet", "prod", 3);
     world.pass(10);
-    assert_eq!(
-        world.rollout().state,
-        State::Halted,
-        "{}",
-        world.rollout().said()
-    );
+    world.stands(State::Halted);
     world.push("fleet", "prod", 4);
     world.pass(20);
-    assert_eq!(
-        world.rollout().state,
-        State::Succeeded,
-        "{}",
-        world.rollout().said()
-    );
+    world.stands(State::Succeeded);
 }
 
 /// A cluster may lose a label that an application is placed by: nothing of it can be rendered there, before and
@@ -161,24 +151,14 @@ fn promise_5_what_cannot_be_placed_any_more_holds_up_no_other_application() {
     world.pass(20);
     world.declare(&text);
     world.pass(20);
-    assert_eq!(
-        world.rollout().state,
-        State::Succeeded,
-        "{}",
-        world.rollout().said()
-    );
+    world.stands(State::Succeeded);
     world.step(put("p1", "prod", None));
     world.pass(3);
     let problem = world.fleet.clusters()[&name("p1")].placed["b"].clone();
     assert_eq!(problem.problem.unwrap().reason, Reason::TemplateFailed);
     world.push("fleet", "prod", 2);
     world.pass(20);
-    assert_eq!(
-        world.rollout().state,
-        State::Succeeded,
-        "{}",
-        world.rollout().said()
-    );
+    world.stands(State::Succeeded);
     assert!(world.state().quarantined.is_empty());
 }
 
@@ -215,22 +195,12 @@ fn promise_5_an_agent_that_refused_before_halts_and_condemns_nothing() {
     refuse(&mut world);
     world.pass(2);
     assert!(world.state().quarantined.is_empty() && world.state().suspects.is_empty());
-    assert_eq!(
-        world.rollout().state,
-        State::Halted,
-        "{}",
-        world.rollout().said()
-    );
+    world.stands(State::Halted);
     // Somebody upgrades it.
     world.silent.clear();
     world.act(&Action::Retry("prod".parse().unwrap())).unwrap();
     world.pass(20);
-    assert_eq!(
-        world.rollout().state,
-        State::Succeeded,
-        "{}",
-        world.rollout().said()
-    );
+    world.stands(State::Succeeded);
     assert_eq!(world.having(&commit(2)).len(), 3);
     assert_eq!(world.having(&of_second(2)).len(), 3);
 }

@@ -66,12 +66,7 @@ fn promise_5_what_was_halted_holds_up_no_other_repository() {
     assert_eq!(world.rollout().state, State::Halted);
     world.push("second", "prod", 2);
     world.pass(20);
-    assert_eq!(
-        world.rollout().state,
-        State::Succeeded,
-        "{}",
-        world.rollout().note
-    );
+    world.stands(State::Succeeded);
     assert_eq!(world.having(&of_second(2)).len(), 3);
     assert!(world.having(&commit(2)).is_empty(), "its canary went back");
 }

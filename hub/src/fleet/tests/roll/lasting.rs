@@ -83,12 +83,7 @@ fn roll_10_22_a_rollout_keeps_the_waves_that_it_began_with() {
                 .unwrap();
         }
         world.pass(20);
-        assert_eq!(
-            world.rollout().state,
-            State::Succeeded,
-            "{}",
-            world.rollout().note
-        );
+        world.stands(State::Succeeded);
         world.push("fleet", "prod", 2);
         world.pass(10);
         assert!(
@@ -255,12 +250,10 @@ fn a_hub_that_has_read_half_of_its_branches_begins_nothing() {
 #[test]
 fn a_rollout_can_be_stopped_and_ended_when_the_file_has_no_strategy_any_more() {
     let with = file("maxConcurrent: 3", "", "prod");
-    let of_rollouts = |line: &&str| line.contains("strategy:") || line.contains("gates:");
-    let without: Vec<&str> = with.lines().filter(|line| !of_rollouts(line)).collect();
     let mut world = World::settled(&with);
     world.push("fleet", "prod", 2);
     world.pass(1);
-    world.declare(&without.join("\n"));
+    world.declare(&bare(&with));
     let prod: EnvironmentName = "prod".parse().unwrap();
     world.act(&Action::Pause(prod.clone())).unwrap();
     world.pass(1);

@@ -6,13 +6,6 @@ fn prod() -> EnvironmentName {
     "prod".parse().unwrap()
 }
 
-/// Without strategy and gates, which is one, too.
-fn bare(text: &str) -> String {
-    let rolls = |line: &&str| line.contains("strategy:") || line.contains("gates:");
-    let lines = text.lines().filter(|line| !rolls(line));
-    lines.map(|line| format!("{line}\n")).collect()
-}
-
 #[test]
 fn who_is_waited_for_and_runs_nothing_is_suspended_and_not_pinned() {
     let text = file("maxConcurrent: 3, budgets: {offline: 0}", "", "prod")
@@ -45,12 +38,7 @@ fn who_is_waited_for_and_runs_nothing_is_suspended_and_not_pinned() {
     world.connect("p3", true);
     world.act(&Action::Suspend(name("p4"))).unwrap();
     world.pass(20);
-    assert_eq!(
-        world.rollout().state,
-        State::Succeeded,
-        "{}",
-        world.rollout().said()
-    );
+    world.stands(State::Succeeded);
 }
 
 #[test]
