@@ -339,7 +339,10 @@ impl Workers {
         }
         let moved = changed.keys().cloned().collect();
         let removes = content.tombstones.keys().cloned().collect();
-        let assigned = (assignment.reference, specified(&content.applications));
+        let assigned = (
+            assignment.reference,
+            specified(&content.applications, &content.labels),
+        );
         self.shared
             .registry
             .assign(assigned, &names, &moved, &removes);

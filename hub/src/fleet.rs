@@ -19,6 +19,7 @@ mod environment;
 mod environments;
 mod epoch;
 pub(crate) mod event;
+mod evidence;
 pub mod gates;
 mod headings;
 mod heads;

@@ -87,6 +87,48 @@ pub struct ApplicationAssignment {
     pub helm: Option<Box<ChartOptions>>,
 }
 
+impl ApplicationAssignment {
+    /// Whether both are the same but for the rollout that approved them.
+    fn is_same_work(&self, other: &Self) -> bool {
+        let Self {
+            revision,
+            url,
+            path,
+            renderer,
+            sync_policy,
+            depends_on,
+            substitute,
+            rollout: _,
+            namespace,
+            helm,
+        } = self;
+        *revision == other.revision
+            && *url == other.url
+            && *path == other.path
+            && *renderer == other.renderer
+            && *sync_policy == other.sync_policy
+            && *depends_on == other.depends_on
+            && *substitute == other.substitute
+            && *namespace == other.namespace
+            && *helm == other.helm
+    }
+}
+
+impl Assignment {
+    /// Whether an application means the same work under both: all of it but the rollout that approved it, and the
+    /// labels where its texts take these.
+    #[must_use]
+    pub fn is_same_work(&self, other: &Self, name: &ApplicationName) -> bool {
+        let both = self
+            .applications
+            .get(name)
+            .zip(other.applications.get(name));
+        both.is_some_and(|(one, other_one)| {
+            one.is_same_work(other_one) && (!one.substitute || self.labels == other.labels)
+        })
+    }
+}
+
 /// How a directory becomes manifests.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize,

@@ -382,7 +382,7 @@ impl State {
             applications: applications.collect(),
             suspended: String::new(),
             gate_jobs: Vec::new(),
-            specified: specified(&assignment.applications),
+            specified: specified(&assignment.applications, &assignment.labels),
         });
     }
 }

@@ -83,7 +83,14 @@ impl Fleet {
             (Declares::Kept, None) => self.labels_of(name),
         };
         let (applications, placed) = self.applications(name, environment, &labels, &plan, ran);
-        if let Some(why) = self.held(name, environment, &plan, &applications, &placed, now) {
+        if let Some(why) = self.held(
+            name,
+            environment,
+            &plan,
+            (&applications, &labels),
+            &placed,
+            now,
+        ) {
             self.hold(name, why);
             return false;
         }
@@ -152,9 +159,7 @@ impl Fleet {
         };
         let decoded = std::sync::Arc::new(decoded);
         if let Some(cluster) = self.clusters.change(name, &mut self.versions) {
-            cluster.assigned = Some(decoded.clone());
-            cluster.refusal = None;
-            cluster.note_current(now);
+            cluster.give(decoded.clone(), now);
         }
         self.touch_environments();
         effects.push(Effect::StoreAssignment(

@@ -16,7 +16,7 @@ use super::cluster::{Cluster, Placed};
 use super::environment::{EnvironmentState, Pin};
 use super::event::Effect;
 use super::plan::Plan;
-use super::removed::is_over;
+use super::removed::is_managed;
 use super::rollout::{Commits, Rollout, State};
 use crate::spec::Environment;
 
@@ -51,7 +51,7 @@ impl Fleet {
         name: &ClusterName,
         environment: &Environment,
         plan: &Plan,
-        applications: &Applications,
+        (applications, labels): (&Applications, &BTreeMap<String, String>),
         placed: &BTreeMap<ApplicationName, Placed>,
         now: Timestamp,
     ) -> Option<String> {
@@ -91,8 +91,8 @@ impl Fleet {
         };
         let reported = report.applications.values();
         // The same commits may run as something else. An older agent does not say as what, and is not guessed.
-        let same = report.specified == specified(applications)
-            && reported.filter(|one| !is_over(one)).count() == applications.len()
+        let same = report.specified == specified(applications, labels)
+            && reported.filter(|one| is_managed(one)).count() == applications.len()
             && applications.iter().all(|(app, one)| {
                 let reported = report.applications.get(app);
                 let reported = reported.and_then(|reported| reported.revision.as_ref());
@@ -186,10 +186,8 @@ impl Fleet {
             return None;
         }
         let report = cluster.report.as_ref()?;
-        let revisions = report
-            .applications
-            .values()
-            .filter_map(|app| app.revision.as_ref());
+        let managed = report.applications.values().filter(|one| is_managed(one));
+        let revisions = managed.filter_map(|app| app.revision.as_ref());
         Some(
             revisions
                 .map(|revision| (revision.repository.clone(), revision.commit.clone()))

@@ -1,16 +1,16 @@
 //! What must hold before an environment takes commits, with the evidence for it.
 
-use std::time::Duration;
-
-use flotilla_shared::id::{EnvironmentName, RepositoryName};
+use flotilla_shared::assignment::ApplicationAssignment;
+use flotilla_shared::id::{ApplicationName, EnvironmentName, RepositoryName};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::Commit;
 use flotilla_shared::words::counted;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Fleet;
-use super::cluster::{Cluster, Connection, OFFLINE_AFTER};
+use super::cluster::Cluster;
 use super::environment::{CheckResult, EnvironmentState, Scope};
+use super::evidence::Counts;
 use super::rollout::{Commits, changed};
 use crate::spec::Environment;
 
@@ -328,70 +328,11 @@ impl Fleet {
         }
         let on_its_way = self.is_on_its_way(source, repository, commit);
         let runs = |cluster: &Cluster| self.runs(cluster, repository, commit);
-        self.evidence(environment, source, (soak, on_its_way), runs, now)
-    }
-
-    /// What the clusters of the environment before say for what `runs` judges them by.
-    pub(super) fn evidence(
-        &self,
-        environment: &Environment,
-        source: &EnvironmentName,
-        (soak, on_its_way): (Duration, bool),
-        runs: impl Fn(&Cluster) -> Runs,
-        now: Timestamp,
-    ) -> Vec<Gate> {
-        let mut gates = Vec::new();
-        let (mut total, mut offline) = (0usize, Vec::new());
-        for (name, cluster) in &self.clusters {
-            if cluster.record.pending.is_some() || !self.belongs_to(name, source) {
-                continue;
-            }
-            let runs = runs(cluster);
-            if runs == Runs::NothingOfIt {
-                continue;
-            }
-            total += 1;
-            let online = matches!(
-                cluster.connection(now, OFFLINE_AFTER),
-                Connection::Online { .. }
-            );
-            if !online {
-                offline.push(name.to_string());
-                continue;
-            }
-            let mut gate = evidence(name.as_str(), cluster, runs == Runs::It, soak, now);
-            gate.lasting = !on_its_way && runs != Runs::It;
-            gates.push(gate);
-        }
-        // What is offline proves nothing, and is no proof against it either: it has its own budget.
-        let allowed = environment.gates.offline_allowed(total);
-        let enough = gates.iter().any(|gate| gate.open == Open::Yes);
-        for name in &offline {
-            let (open, text) = if offline.len() <= allowed && enough {
-                (
-                    Open::Skipped,
-                    format!("offline; {} of at most {allowed}", offline.len()),
-                )
-            } else {
-                (
-                    Open::NotYet,
-                    format!(
-                        "offline; {} of {total}, at most {allowed} may be",
-                        offline.len()
-                    ),
-                )
-            };
-            let mut gate = Gate::new("health", name.clone(), open, text);
-            if open == Open::NotYet {
-                gate.reason = Some(Reason::Offline);
-            }
-            gates.push(gate);
-        }
-        if total == 0 {
-            let text = format!("no cluster of {source} has proven anything");
-            return vec![Gate::never(source, text)];
-        }
-        gates
+        let from_it = |_: &ApplicationName, app: &ApplicationAssignment| {
+            app.revision.repository == *repository
+        };
+        let counts = Counts::Some(&from_it);
+        self.evidence(environment, source, (soak, on_its_way), (runs, counts), now)
     }
 
     /// Whether clusters of an environment that do not run a commit yet may still come to it.
@@ -414,67 +355,4 @@ impl Fleet {
             || rollout.is_some_and(|one| !one.state.is_over() && has(&one.target))
             || state.is_some_and(|state| state.queue.iter().any(has))
     }
-
-    fn runs(&self, cluster: &Cluster, repository: &RepositoryName, commit: &Commit) -> Runs {
-        let assigned = cluster.assigned.as_ref();
-        let assigned = assigned.map(|assigned| &assigned.assignment.applications);
-        let missing = cluster.placed.keys().any(|name| {
-            let application = self.spec().applications.get(name);
-            application.is_some_and(|one| one.repository == *repository)
-                && assigned.is_none_or(|assigned| !assigned.contains_key(name))
-        });
-        if missing {
-            return Runs::Another;
-        }
-        let mut found = Runs::NothingOfIt;
-        for app in assigned.into_iter().flat_map(|all| all.values()) {
-            if app.revision.repository != *repository {
-                continue;
-            }
-            if app.revision.commit != *commit {
-                return Runs::Another;
-            }
-            found = Runs::It;
-        }
-        found
-    }
-}
-
-/// What a cluster is assigned of a repository, or of what is declared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Runs {
-    NothingOfIt,
-    /// All of it at exactly this commit, or as exactly this.
-    It,
-    Another,
-}
-
-fn evidence(name: &str, cluster: &Cluster, runs: bool, soak: Duration, now: Timestamp) -> Gate {
-    let gate = |open, text: &str| Gate::new("health", name, open, text.to_owned());
-    if !runs {
-        return gate(Open::No, "does not run this commit");
-    }
-    let mut gate = match cluster.current_since {
-        None => {
-            let (sync, health) = cluster.worst();
-            gate(Open::No, &format!("{sync} / {health}"))
-        }
-        Some(since) => {
-            let for_seconds = now.duration_since(since).as_secs().max(0).unsigned_abs();
-            if for_seconds >= soak.as_secs() {
-                gate(Open::Yes, "runs exactly this, synced and healthy")
-            } else {
-                let text = format!(
-                    "runs exactly this, healthy for {for_seconds} s of {}",
-                    soak.as_secs()
-                );
-                let mut gate = gate(Open::NotYet, &text);
-                let end = SignedDuration::try_from(soak).ok();
-                gate.opens_at = end.and_then(|end| since.checked_add(end).ok());
-                gate
-            }
-        }
-    };
-    gate.at = cluster.current_since.or(cluster.reported_at);
-    gate
 }

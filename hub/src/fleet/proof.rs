@@ -1,12 +1,14 @@
 //! What the environment before has proven, of commits and of what is declared.
 
+use flotilla_shared::assignment::ApplicationAssignment;
 use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName, RepositoryName};
 use flotilla_shared::revision::Commit;
 use jiff::Timestamp;
 
 use super::cluster::Cluster;
 use super::environment::{Good, MAX_HISTORY, push};
-use super::gates::{Gate, Open, Runs};
+use super::evidence::{Counts, Runs};
+use super::gates::{Gate, Open};
 use super::{Effect, Fleet};
 use crate::spec::{Difference, Environment, Specification};
 
@@ -121,7 +123,14 @@ impl Fleet {
             return Vec::new();
         }
         let soak = environment.gates.proof.unwrap_or_default();
-        self.evidence(environment, source, (soak, true), runs, now)
+        // What is to be lost has to be gone there, which only a whole cluster says.
+        let is_changed =
+            |name: &ApplicationName, _: &ApplicationAssignment| changed.contains(&name);
+        let counts = match lost.is_empty() {
+            true => Counts::Some(&is_changed),
+            false => Counts::All,
+        };
+        self.evidence(environment, source, (soak, true), (runs, counts), now)
     }
 
     /// Whether it is this commit that is proven, where anything is, and not another one with the same files.

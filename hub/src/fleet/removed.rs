@@ -1,5 +1,6 @@
 //! What an agent says of an application that was removed on purpose.
 
+use flotilla_shared::health::SyncState;
 use flotilla_shared::id::ApplicationName;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::{ApplicationReport, Report};
@@ -14,4 +15,9 @@ pub(super) fn is_removed(report: Option<&Report>, name: &ApplicationName) -> boo
 #[must_use]
 pub fn is_over(report: &ApplicationReport) -> bool {
     report.reason == Some(Reason::Removed)
+}
+
+/// Whether the agent still manages it: neither gone, nor left to itself.
+pub(super) fn is_managed(report: &ApplicationReport) -> bool {
+    !is_over(report) && report.sync != SyncState::Orphaned
 }

@@ -22,7 +22,8 @@ pub(super) fn rendered_from(report: &Report, assigned: Option<&DecodedAssignment
         return Digest::default();
     }
     let told = rendered.map(|(name, app)| (name, Some(&**app)));
-    over(specified(runs).as_bytes(), told)
+    let specified = specified(runs, &assigned.assignment.labels);
+    over(specified.as_bytes(), told)
 }
 
 /// Likewise over those applications that count, as a specification declares them; of nothing, where one of them

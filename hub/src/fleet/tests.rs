@@ -176,7 +176,10 @@ fn current(assigned: &DecodedAssignment) -> Report {
         },
         sequence: 1,
         assignment: assigned.reference,
-        specified: specified(&assigned.assignment.applications),
+        specified: specified(
+            &assigned.assignment.applications,
+            &assigned.assignment.labels,
+        ),
         applications: applications.collect(),
         ..Report::default()
     }

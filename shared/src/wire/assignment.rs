@@ -141,10 +141,14 @@ fn content_to_wire(assignment: &Assignment) -> v1::AssignmentContent {
     }
 }
 
-/// Over what applications are assigned as, apart from their commits and the rollouts that brought these.
+/// Over what applications are assigned as, apart from their commits and the rollouts that brought these; and over
+/// the cluster's labels, where one of them has texts that these are filled into.
 #[must_use]
-pub fn specified(applications: &BTreeMap<ApplicationName, Box<ApplicationAssignment>>) -> Digest {
-    let all: Vec<Vec<u8>> = applications
+pub fn specified(
+    applications: &BTreeMap<ApplicationName, Box<ApplicationAssignment>>,
+    labels: &BTreeMap<String, String>,
+) -> Digest {
+    let mut all: Vec<Vec<u8>> = applications
         .iter()
         .map(|(name, application)| {
             let mut wire = application_to_wire(name.as_str(), application);
@@ -153,6 +157,10 @@ pub fn specified(applications: &BTreeMap<ApplicationName, Box<ApplicationAssignm
             wire.encode_to_vec()
         })
         .collect();
+    if applications.values().any(|one| one.substitute) {
+        let texts = labels.iter().flat_map(|(key, value)| [key, value]);
+        all.extend(texts.map(|text| text.clone().into_bytes()));
+    }
     Digest::of_parts(all.iter().map(Vec::as_slice))
 }
 

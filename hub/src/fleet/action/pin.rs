@@ -8,6 +8,7 @@ use super::super::Fleet;
 use super::super::cluster::Cluster;
 use super::super::environment::{Approval, MAX_APPROVALS, Pin, Scope, push};
 use super::super::event::Effect;
+use super::super::removed::is_managed;
 use super::super::rollout::{Commits, title};
 use super::{ActionError, Subject};
 use crate::suggestion::missing;
@@ -81,7 +82,7 @@ impl Fleet {
         match (report, &cluster.assigned) {
             (Some(report), _) => {
                 let mut all = report.applications.values();
-                all.any(|app| app.revision.is_some())
+                all.any(|app| is_managed(app) && app.revision.is_some())
             }
             (None, Some(assigned)) => !assigned.assignment.applications.is_empty(),
             (None, None) => false,

@@ -150,6 +150,8 @@ pub struct Cluster {
     pub(super) due: bool,
     /// The last assignment that it was current on.
     well_on: AssignmentRef,
+    /// Since when applications do that are as assigned for longer than all of it is, or while not all of it is.
+    apart: Option<Box<BTreeMap<ApplicationName, Timestamp>>>,
     /// The assignment whose way here was measured.
     pub(in crate::fleet) measured: AssignmentRef,
 }
@@ -243,16 +245,23 @@ impl Cluster {
         self.record.suspended.is_some() || report.is_some_and(|report| !report.suspended.is_empty())
     }
 
-    fn runs_what_is_assigned(&self) -> bool {
-        if self.accepted != self.assigned_ref() || self.refusal.is_some() || self.is_suspended() {
-            return false;
-        }
-        if self.leaving().next().is_some() {
-            return false;
-        }
-        // What it said of another assignment of the same commits is no word of this one.
+    /// Whether its agent took what is assigned, and may write it.
+    fn took_what_is_assigned(&self) -> bool {
+        self.accepted == self.assigned_ref() && self.refusal.is_none() && !self.is_suspended()
+    }
+
+    /// What it said of another assignment of the same commits is no word of this one.
+    fn reported_on_it(&self) -> bool {
         let report = self.report.as_ref();
-        let of_this = report.is_some_and(|report| report.assignment == self.accepted);
+        report.is_some_and(|report| report.assignment == self.accepted)
+    }
+
+    fn runs_what_is_assigned(&self) -> bool {
+        if !self.took_what_is_assigned() || self.leaving().next().is_some() {
+            return false;
+        }
+        let report = self.report.as_ref();
+        let of_this = self.reported_on_it();
         let assigned = self.assigned.iter();
         let mut assigned = assigned.flat_map(|one| one.assignment.applications.keys());
         let is_nothing = self.placed.is_empty() && assigned.clone().next().is_none();
@@ -267,18 +276,23 @@ impl Cluster {
         if !assigned.all(is_well) {
             return false;
         }
-        self.placed.iter().all(|(name, placed)| {
-            let report = self.report.as_ref().and_then(|r| r.applications.get(name));
-            let assigned = self
-                .assigned
-                .as_ref()
-                .and_then(|a| a.assignment.applications.get(name));
-            let exact = match (report.and_then(|r| r.revision.as_ref()), assigned) {
-                (Some(reported), Some(assigned)) => reported.commit == assigned.revision.commit,
-                _ => false,
-            };
-            exact && placed.problem.is_none() && report.is_some_and(|report| report.is_well())
-        })
+        self.placed.keys().all(|name| self.is_well(name))
+    }
+
+    /// Whether an application is at exactly its assigned commit, synced and healthy, by the last report.
+    fn is_well(&self, name: &ApplicationName) -> bool {
+        let report = self.report.as_ref().and_then(|r| r.applications.get(name));
+        let assigned = self
+            .assigned
+            .as_ref()
+            .and_then(|a| a.assignment.applications.get(name));
+        let exact = match (report.and_then(|r| r.revision.as_ref()), assigned) {
+            (Some(reported), Some(assigned)) => reported.commit == assigned.revision.commit,
+            _ => false,
+        };
+        let placed = self.placed.get(name);
+        let placed = placed.is_none_or(|placed| placed.problem.is_none());
+        exact && placed && report.is_some_and(|report| report.is_well())
     }
 
     /// What a report says, whether it came just now or from the store.
@@ -304,20 +318,74 @@ impl Cluster {
 
     /// So much of the time since it is current was none, or was counted twice.
     pub(super) fn lose(&mut self, lost: jiff::SignedDuration) {
-        let moved = self.current_since.map(|since| since.saturating_add(lost));
-        self.current_since = moved.map(|moved| moved.unwrap_or(Timestamp::MAX));
+        let later = |since: Timestamp| since.saturating_add(lost).unwrap_or(Timestamp::MAX);
+        self.current_since = self.current_since.map(later);
+        for since in self.apart.iter_mut().flat_map(|apart| apart.values_mut()) {
+            *since = later(*since);
+        }
     }
 
-    /// Notes since when it is current.
+    /// It is assigned something else. Applications that stay as they are go on being what they were.
+    pub(in crate::fleet) fn give(&mut self, next: Arc<DecodedAssignment>, now: Timestamp) {
+        self.refusal = None;
+        let (all, apart) = (self.current_since.take(), self.apart.take());
+        let before = self.assigned.iter().map(|one| &one.assignment);
+        let kept = before.flat_map(|before| {
+            let names = before.applications.keys();
+            let stays = names.filter(|name| next.assignment.is_same_work(before, name));
+            stays.filter_map(|name| {
+                let apart = apart.as_ref().and_then(|apart| apart.get(name));
+                Some((name.clone(), apart.copied().or(all)?))
+            })
+        });
+        let kept: BTreeMap<_, _> = kept.collect();
+        self.assigned = Some(next);
+        self.apart = (!kept.is_empty()).then(|| Box::new(kept));
+        self.note_current(now);
+    }
+
+    /// Notes since when it is current, and each of its applications.
     pub(in crate::fleet) fn note_current(&mut self, now: Timestamp) {
-        if !self.runs_what_is_assigned() {
-            self.current_since = None;
+        let known = self.current_since;
+        let all = self.runs_what_is_assigned();
+        if all {
+            self.well_on = self.accepted;
+            if known.is_some() {
+                return;
+            }
+        }
+        self.current_since = all.then_some(now);
+        let apart = self.apart.take();
+        if self.is_suspended() {
             return;
         }
-        self.well_on = self.accepted;
-        if self.current_since.is_none() {
-            self.current_since = Some(now);
-        }
+        // What it says of another assignment speaks against an application, and not for it.
+        let is_of_this = self.took_what_is_assigned() && self.reported_on_it();
+        let assigned = self.assigned.iter();
+        let assigned = assigned.flat_map(|one| one.assignment.applications.keys());
+        let well = assigned.filter(|name| self.is_well(name));
+        let well = well.filter_map(|name| {
+            let before = apart.as_ref().and_then(|apart| apart.get(name)).copied();
+            let since = before.or(known).or(is_of_this.then_some(now))?;
+            (!all || since < now).then(|| (name.clone(), since))
+        });
+        let well: BTreeMap<_, _> = well.collect();
+        self.apart = (!well.is_empty()).then(|| Box::new(well));
+    }
+
+    /// Since when applications run exactly what is assigned, synced and healthy, by the last report; or the
+    /// first that does not.
+    pub(in crate::fleet) fn well_since<'n>(
+        &self,
+        mut applications: impl Iterator<Item = &'n ApplicationName>,
+    ) -> Result<Option<Timestamp>, &'n ApplicationName> {
+        let is_of_this = self.took_what_is_assigned() && self.reported_on_it();
+        applications.try_fold(None, |last: Option<Timestamp>, name| {
+            let apart = self.apart.as_ref().and_then(|apart| apart.get(name));
+            let since = apart.copied().or(self.current_since);
+            let since = since.filter(|_| is_of_this).ok_or(name)?;
+            Ok(Some(last.map_or(since, |last| last.max(since))))
+        })
     }
 
     /// Whether it was current at some moment since it was assigned what it has now, as far as this process knows.

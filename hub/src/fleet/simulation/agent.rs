@@ -176,7 +176,7 @@ impl Agent {
                 applications,
                 suspended: String::new(),
                 gate_jobs: Vec::new(),
-                specified: specified(&decoded.assignment.applications),
+                specified: specified(&decoded.assignment.applications, &decoded.assignment.labels),
             };
             self.digest = Digest::of(format!("{:?}", self.report).as_bytes());
         }

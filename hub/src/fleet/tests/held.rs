@@ -62,6 +62,19 @@ fn put_back(world: &mut World, mut backup: Backup, text: &str, older: bool) {
         if older {
             report.specified = Digest::default();
         }
+        if world.orphaned {
+            let orphan = ApplicationReport {
+                sync: SyncState::Orphaned,
+                revision: report
+                    .applications
+                    .values()
+                    .find_map(|one| one.revision.clone()),
+                ..ApplicationReport::default()
+            };
+            report
+                .applications
+                .insert("left".parse().unwrap(), orphan.into());
+        }
         let digest = Digest::of(format!("{report:?}").as_bytes());
         world.step(Event::Reported(
             name(cluster),
@@ -142,4 +155,50 @@ fn p08_a_cluster_that_runs_what_it_would_be_given_anyway_is_not_held() {
     assert!(!is_held(&world, "p2"));
     pass(&mut world, 3);
     assert_eq!(given(&world, "p2"), "a");
+}
+
+/// Texts that labels are filled into are part of what runs.
+#[test]
+fn p08_a_cluster_whose_texts_take_labels_that_the_store_does_not_know_is_held() {
+    for substitute in [true, false] {
+        let text = file("maxConcurrent: 1", "", "prod")
+            .replace("path: a,", &format!("path: a, substitute: {substitute},"));
+        let text = |size: &str| {
+            let clusters = ["p1", "p2", "p3"].map(|cluster| {
+                format!("- {{name: {cluster}, environment: prod, labels: {{size: {size}}}}}\n")
+            });
+            format!("{text}clusters:\n{}", clusters.concat())
+        };
+        let mut world = World::settled(&text("small"));
+        let backup = back_up(&world);
+        world.declare(&text("large"));
+        world.pass(40);
+        let runs = |world: &World, cluster: &str| {
+            let assigned = world.fleet.clusters()[&name(cluster)]
+                .assigned
+                .clone()
+                .unwrap();
+            assigned.assignment.labels["size"].clone()
+        };
+        assert_eq!(runs(&world, "p3"), "large", "{}", world.rollout().said());
+        put_back(&mut world, backup, &text("small"), false);
+        for cluster in ["p1", "p2", "p3"] {
+            assert_eq!(is_held(&world, cluster), substitute, "{cluster}");
+        }
+    }
+}
+
+/// What an agent left to itself is nothing that it runs.
+#[test]
+fn p08_an_application_that_is_orphaned_holds_nobody() {
+    let text = file("maxConcurrent: 1", "", "prod");
+    let mut world = World::settled(&text);
+    let backup = back_up(&world);
+    for action in [Action::Suspend(name("p2")), Action::Unsuspend(name("p2"))] {
+        world.act(&action).unwrap();
+        world.pass(3);
+    }
+    world.orphaned = true;
+    put_back(&mut world, backup, &text, false);
+    assert!(!is_held(&world, "p2"));
 }

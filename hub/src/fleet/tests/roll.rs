@@ -42,6 +42,8 @@ pub(super) struct World {
     pub(super) holding: Vec<String>,
     /// Clusters whose agents do and say nothing.
     pub(super) silent: Vec<String>,
+    /// Agents tell of an application that they left to itself.
+    pub(super) orphaned: bool,
     pub(super) audit: Vec<AuditEntry>,
     /// Assignments that clusters ran, all of it healthy.
     pub(super) ran: std::collections::BTreeSet<(String, AssignmentRef)>,
@@ -84,6 +86,7 @@ impl World {
             bad_paths: Vec::new(),
             holding: Vec::new(),
             silent: Vec::new(),
+            orphaned: false,
             audit: Vec::new(),
             ran: std::collections::BTreeSet::new(),
             ill: BTreeMap::new(),

@@ -1,0 +1,201 @@
+//! What clusters of the environment before say for a commit, or for what is declared.
+
+use std::time::Duration;
+
+use flotilla_shared::assignment::ApplicationAssignment;
+use flotilla_shared::id::{ApplicationName, EnvironmentName, RepositoryName};
+use flotilla_shared::reason::Reason;
+use flotilla_shared::revision::Commit;
+use jiff::{SignedDuration, Timestamp};
+
+use super::Fleet;
+use super::cluster::{Cluster, Connection, OFFLINE_AFTER};
+use super::gates::{Gate, Open};
+use crate::spec::Environment;
+
+/// What a cluster is assigned of a repository, or of what is declared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Runs {
+    NothingOfIt,
+    /// All of it at exactly this commit, or as exactly this.
+    It,
+    Another,
+}
+
+/// Which of a cluster's applications are asked.
+#[derive(Clone, Copy)]
+pub(super) enum Counts<'c> {
+    /// All of them, and what it is to lose.
+    All,
+    /// Those of which this says so.
+    Some(&'c dyn Fn(&ApplicationName, &ApplicationAssignment) -> bool),
+}
+
+impl Counts<'_> {
+    /// Since when they run exactly what is assigned, synced and healthy; or what does not.
+    fn well_since(self, cluster: &Cluster) -> Result<Timestamp, String> {
+        let ill = || {
+            let (sync, health) = cluster.worst();
+            format!("{sync} / {health}")
+        };
+        let is_counted = match self {
+            Self::All => return cluster.current_since.ok_or_else(ill),
+            Self::Some(is_counted) => is_counted,
+        };
+        let assigned = cluster.assigned.iter();
+        let assigned = assigned.flat_map(|one| &one.assignment.applications);
+        let counted = assigned.filter(|(name, app)| is_counted(name, app));
+        match cluster.well_since(counted.map(|(name, _)| name)) {
+            Ok(since) => since.or(cluster.current_since).ok_or_else(ill),
+            Err(name) => {
+                let report = cluster.report.as_ref();
+                let report = report.and_then(|report| report.applications.get(name));
+                let (sync, health) =
+                    report.map_or_else(Default::default, |one| (one.sync, one.health));
+                let text = format!("{name}: {sync} / {health}");
+                Err(match report.is_some_and(|one| one.is_well()) {
+                    true => format!("{text}, and not yet as it is assigned now"),
+                    false => text,
+                })
+            }
+        }
+    }
+}
+
+impl Fleet {
+    /// What the clusters of the environment before say for what `runs` judges them by. Of their applications
+    /// `counts` are asked: another one that is ill there says nothing of it (promise 5).
+    pub(super) fn evidence(
+        &self,
+        environment: &Environment,
+        source: &EnvironmentName,
+        (soak, on_its_way): (Duration, bool),
+        (runs, counts): (impl Fn(&Cluster) -> Runs, Counts<'_>),
+        now: Timestamp,
+    ) -> Vec<Gate> {
+        let mut gates = Vec::new();
+        let (mut total, mut offline) = (0usize, Vec::new());
+        for (name, cluster) in &self.clusters {
+            if cluster.record.pending.is_some() || !self.belongs_to(name, source) {
+                continue;
+            }
+            let runs = runs(cluster);
+            if runs == Runs::NothingOfIt {
+                continue;
+            }
+            total += 1;
+            let online = matches!(
+                cluster.connection(now, OFFLINE_AFTER),
+                Connection::Online { .. }
+            );
+            if !online {
+                offline.push(name.to_string());
+                continue;
+            }
+            let mut gate = match runs {
+                Runs::It => evidence(name.as_str(), cluster, counts, soak, now),
+                _ => Gate::new(
+                    "health",
+                    name.as_str(),
+                    Open::No,
+                    "does not run this commit".to_owned(),
+                ),
+            };
+            gate.lasting = !on_its_way && runs != Runs::It;
+            gates.push(gate);
+        }
+        // What is offline proves nothing, and is no proof against it either: it has its own budget.
+        let allowed = environment.gates.offline_allowed(total);
+        let enough = gates.iter().any(|gate| gate.open == Open::Yes);
+        for name in &offline {
+            let (open, text) = if offline.len() <= allowed && enough {
+                (
+                    Open::Skipped,
+                    format!("offline; {} of at most {allowed}", offline.len()),
+                )
+            } else {
+                (
+                    Open::NotYet,
+                    format!(
+                        "offline; {} of {total}, at most {allowed} may be",
+                        offline.len()
+                    ),
+                )
+            };
+            let mut gate = Gate::new("health", name.clone(), open, text);
+            if open == Open::NotYet {
+                gate.reason = Some(Reason::Offline);
+            }
+            gates.push(gate);
+        }
+        if total == 0 {
+            let text = format!("no cluster of {source} has proven anything");
+            return vec![Gate::never(source, text)];
+        }
+        gates
+    }
+
+    /// What a cluster is assigned of a repository, against one commit of it.
+    pub(super) fn runs(
+        &self,
+        cluster: &Cluster,
+        repository: &RepositoryName,
+        commit: &Commit,
+    ) -> Runs {
+        let assigned = cluster.assigned.as_ref();
+        let assigned = assigned.map(|assigned| &assigned.assignment.applications);
+        let missing = cluster.placed.keys().any(|name| {
+            let application = self.spec().applications.get(name);
+            application.is_some_and(|one| one.repository == *repository)
+                && assigned.is_none_or(|assigned| !assigned.contains_key(name))
+        });
+        if missing {
+            return Runs::Another;
+        }
+        let mut found = Runs::NothingOfIt;
+        for app in assigned.into_iter().flat_map(|all| all.values()) {
+            if app.revision.repository != *repository {
+                continue;
+            }
+            if app.revision.commit != *commit {
+                return Runs::Another;
+            }
+            found = Runs::It;
+        }
+        found
+    }
+}
+
+fn evidence(
+    name: &str,
+    cluster: &Cluster,
+    counts: Counts<'_>,
+    soak: Duration,
+    now: Timestamp,
+) -> Gate {
+    let gate = |open, text: String| Gate::new("health", name, open, text);
+    let well = counts.well_since(cluster);
+    let mut gate = match &well {
+        Err(text) => gate(Open::No, text.clone()),
+        Ok(since) => {
+            let for_seconds = now.duration_since(*since).as_secs().max(0).unsigned_abs();
+            if for_seconds >= soak.as_secs() {
+                gate(
+                    Open::Yes,
+                    "runs exactly this, synced and healthy".to_owned(),
+                )
+            } else {
+                let soak_seconds = soak.as_secs();
+                let mut gate = gate(
+                    Open::NotYet,
+                    format!("runs exactly this, healthy for {for_seconds} s of {soak_seconds}"),
+                );
+                let end = SignedDuration::try_from(soak).ok();
+                gate.opens_at = end.and_then(|end| since.checked_add(end).ok());
+                gate
+            }
+        }
+    };
+    gate.at = well.ok().or(cluster.reported_at);
+    gate
+}
