@@ -45,6 +45,7 @@ impl Fleet {
         let difference = difference.filter(|_| respecifies);
         let difference =
             difference.map(|(before, after)| (Difference::between(before, after), before, after));
+        let changed = rollout.changed();
         for (name, (wave, sort_key)) in members {
             let (cluster, progress) = (clusters.get(name), progress.get(name));
             let Some(cluster) = cluster else {
@@ -90,6 +91,11 @@ impl Fleet {
                 },
                 blameless: begun
                     .is_some_and(|progress| blame::is_as_before(cluster, progress, left_aside)),
+                concerned: respecifies
+                    || changed.is_empty()
+                    || changed
+                        .keys()
+                        .any(|repository| self.takes_from(cluster, repository)),
                 heard_at: cluster.vouched_at,
                 rendered_from: if was_good {
                     cluster.rendered_from

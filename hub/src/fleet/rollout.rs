@@ -200,6 +200,9 @@ pub struct Progress {
     /// It failed by what was so before, or by what that holds up.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub blameless: bool,
+    /// It failed by what no commit does: its Git server is away.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub outside: bool,
 }
 
 /// A soak that a newer commit with the same content goes on with.
@@ -229,6 +232,7 @@ impl Progress {
             carried: None,
             before: Before::default(),
             blameless: false,
+            outside: false,
         }
     }
 
@@ -282,6 +286,7 @@ impl Progress {
         self.counted = Duration::ZERO;
         self.asked_at = None;
         self.blameless = false;
+        self.outside = false;
         self.reason = None;
         self.message.clear();
     }
@@ -320,6 +325,9 @@ pub struct Rollout {
     pub ended_at: Option<Timestamp>,
     /// Why it stands as it does.
     pub note: String,
+    /// It is halted for nothing that its commits do: it goes on when that is over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub blameless: bool,
     /// How it goes about it, as the fleet file said when it was created; none: an older hub began it,
     /// and it takes what the fleet file says next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -383,6 +391,12 @@ impl Rollout {
             return self.note.clone();
         }
         let (note, name) = (&self.note, &self.environment);
+        if self.blameless {
+            return format!(
+                "{note}; it goes on when that is over, or flotilla retry {name}, or flotilla abort {name} \
+                 --reason TEXT"
+            );
+        }
         format!(
             "{note}; push a repair, which takes over, or flotilla retry {name}, or flotilla abort {name} \
              --reason TEXT"

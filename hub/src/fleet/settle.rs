@@ -4,6 +4,7 @@
 mod advance;
 mod begin;
 mod conclude;
+mod proven;
 
 use flotilla_shared::id::{EnvironmentName, RepositoryName};
 use jiff::Timestamp;

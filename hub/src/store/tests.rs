@@ -531,6 +531,7 @@ async fn s14_a_year_of_rollouts_is_forgotten_and_the_audit_log_is_not() {
             // The oldest of all is still under way.
             ended_at: (n != 0).then_some(at),
             note: String::new(),
+            blameless: false,
             clusters: std::collections::BTreeMap::new(),
         };
         effects.push(Effect::StoreRollout(Box::new(rollout)));

@@ -124,7 +124,10 @@ impl Rollout {
         let failed = self.names(|progress, _| progress.phase == Phase::Failed, world);
         let over = failed.len() > budgets.failed.at_most(total);
         if self.state == State::Halted {
-            return false;
+            if !self.blameless || !failed.is_empty() {
+                return false;
+            }
+            self.resume();
         }
         if over {
             let blameless = self.blameless(&failed);
@@ -138,7 +141,7 @@ impl Rollout {
                 self.fail(note, world, now);
             } else {
                 // Going back would mend nothing, and condemn what is not at fault.
-                self.halt(note);
+                self.halt(note, true);
             }
             return false;
         }
@@ -175,7 +178,7 @@ impl Rollout {
     /// It stops, or returns what it touched, as it was told to.
     fn fail(&mut self, note: String, world: &World<'_>, now: Timestamp) {
         match world.strategy.on_failure {
-            OnFailure::Halt => self.halt(note),
+            OnFailure::Halt => self.halt(note, false),
             OnFailure::Rollback => self.end(State::RolledBack, note, now),
         }
     }
@@ -199,7 +202,7 @@ impl Rollout {
                     self.wave += 1;
                 }
                 Standing::Dead(note) if self.is_to_blame() => return self.fail(note, world, now),
-                Standing::Dead(note) => return self.halt(note),
+                Standing::Dead(note) => return self.halt(note, true),
                 Standing::Waits(note) => {
                     self.state = State::Running;
                     self.note = note;
@@ -283,15 +286,22 @@ impl Rollout {
         listed(failed.iter().map(|name| {
             let progress = self.clusters.get(name);
             let why = progress.map_or("", |progress| progress.message.as_str());
-            let before = progress.is_some_and(|progress| progress.blameless);
+            let before = progress.is_some_and(|one| one.blameless && !one.outside);
             let before = if before { ", as before it came" } else { "" };
             format!("{name} ({why}{before})")
         }))
     }
 
-    fn halt(&mut self, note: String) {
+    fn halt(&mut self, note: String, blameless: bool) {
         self.state = State::Halted;
+        self.blameless = blameless;
         self.note = note;
+    }
+
+    fn resume(&mut self) {
+        self.state = State::Running;
+        self.blameless = false;
+        self.note.clear();
     }
 
     /// Ends it.
@@ -311,8 +321,7 @@ impl Rollout {
             }
         }
         if self.state == State::Halted {
-            self.state = State::Running;
-            self.note.clear();
+            self.resume();
         }
         again
     }

@@ -2,7 +2,8 @@
 //! that was not healthy there before, says nothing of what it brings: it is left aside, and holds nobody else up
 //! (promise 5). One that was healthy until the rollout came counts, whoever it is from: applications share
 //! clusters. What refused or waited for such a thing before is no fault of the rollout either, but proves nothing
-//! of it: it halts, and condemns nothing.
+//! of it: it halts, and condemns nothing. Likewise where an agent had no way to the commits, or was told by its
+//! own people to write nothing.
 
 use std::collections::BTreeSet;
 
@@ -13,6 +14,22 @@ use serde::{Deserialize, Serialize};
 
 use super::words::listed;
 use super::{Phase, Progress, Rollout, World};
+
+/// What keeps an agent from any commit, whatever is in it.
+pub(super) const fn is_outside(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::RepositoryUnavailable
+            | Reason::AuthenticationFailed
+            | Reason::BranchNotFound
+            | Reason::CommitNotFound
+            | Reason::ClusterUnavailable
+            | Reason::Throttled
+            | Reason::LedgerUnavailable
+            | Reason::HeldAfterRestore
+            | Reason::Frozen
+    )
+}
 
 /// What was wrong on a cluster when the first rollout came there that has not become good since.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,6 +113,11 @@ impl Progress {
         self.before.found(found, recovered);
     }
 
+    /// Where it failed: whether that speaks against what the rollout brings.
+    const fn is_to_blame(&self) -> bool {
+        !self.blameless && !self.outside
+    }
+
     /// What the next rollout has to know of one that was rolled back.
     pub(super) fn doubt(&self, now: Timestamp) -> Option<Self> {
         let was_there = self.phase.is_touched() || self.before.is_doubted();
@@ -126,13 +148,13 @@ impl Rollout {
             .values()
             .filter(|progress| progress.phase == Phase::Failed)
             .peekable();
-        failed.peek().is_none() || failed.any(|progress| !progress.blameless)
+        failed.peek().is_none() || failed.any(|progress| progress.is_to_blame())
     }
 
-    /// Who failed by what was so before.
+    /// Who failed by nothing that it brings.
     pub(super) fn blameless(&self, failed: &[ClusterName]) -> usize {
         let all = failed.iter().filter_map(|name| self.clusters.get(name));
-        all.filter(|progress| progress.blameless).count()
+        all.filter(|progress| !progress.is_to_blame()).count()
     }
 
     /// Applications that were not counted, for the note at its end.

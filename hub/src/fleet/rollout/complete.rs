@@ -97,7 +97,7 @@ impl Rollout {
             match progress.phase {
                 Phase::Pinned => tally.pinned.push(name.clone()),
                 Phase::Suspended => tally.suspended.push(name.clone()),
-                Phase::Done if progress.unchanged => {}
+                Phase::Done if progress.unchanged || !seen.concerned => {}
                 Phase::Done => tally.proven += 1,
                 Phase::Failed => tally.failed.push(name.clone()),
                 _ if !seen.online => {

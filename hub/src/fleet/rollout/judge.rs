@@ -6,6 +6,7 @@ use flotilla_shared::digest::Digest;
 use flotilla_shared::reason::Reason;
 use jiff::Timestamp;
 
+use super::blame::is_outside;
 use super::{Changes, Observation, Phase, Progress, Rollout, Verdict, World};
 use crate::spec::Strategy;
 
@@ -120,8 +121,16 @@ fn step(progress: &mut Progress, seen: &Observation, strategy: &Strategy, now: T
             };
             if progress.counted > strategy.progress_deadline {
                 let seconds = strategy.progress_deadline.as_secs();
-                let message = format!("not healthy within {seconds} s: {text}");
+                let outside =
+                    matches!(verdict, Verdict::Progressing(reason, _) if is_outside(*reason));
+                let nothing_of_it = if outside {
+                    ", by nothing that it brings"
+                } else {
+                    ""
+                };
+                let message = format!("not healthy within {seconds} s{nothing_of_it}: {text}");
                 fail(progress, Reason::ProgressDeadline, message);
+                progress.outside = outside;
             }
         }
         (Verdict::NotYet | Verdict::Progressing(..), _) => {}

@@ -62,6 +62,7 @@ impl Bench {
             started_at: None,
             ended_at: None,
             note: String::new(),
+            blameless: false,
             changes: Vec::new(),
             strategy: None,
             clusters: BTreeMap::new(),
@@ -95,6 +96,7 @@ impl Bench {
         self.seen.retain(|name, _| labels.contains_key(name));
         for (cluster, labels) in &labels {
             let seen = self.seen.entry(cluster.clone()).or_insert(Observation {
+                concerned: true,
                 wave: 0,
                 sort_key: "".into(),
                 pinned: false,
@@ -169,6 +171,7 @@ impl Bench {
             started_at: None,
             ended_at: None,
             note: String::new(),
+            blameless: false,
             clusters,
             stepped_at: None,
             ..self.rollout.clone()

@@ -56,6 +56,8 @@ pub struct Observation {
     pub aside: Option<Aside>,
     /// Where it does not get there: what keeps it was so before.
     pub blameless: bool,
+    /// It runs something that the rollout brings another commit of, or may: only such a cluster proves it.
+    pub concerned: bool,
     /// When it last vouched for what it says; none: not since it connected.
     pub heard_at: Option<Timestamp>,
     /// What its applications render from, where they run what was last good; otherwise nothing.

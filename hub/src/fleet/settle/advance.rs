@@ -34,6 +34,7 @@ impl Fleet {
             None => said(&self.enforced_gates(environment, &rollout.target, now)),
             Some(_) => None,
         };
+        let closed = self.kept_out(rollout, now).or(closed);
         let held = (!overridden).then(|| said(&checks)).flatten();
         let asked = |open| {
             let asked = checks.iter();
@@ -94,6 +95,11 @@ impl Fleet {
             .collect();
         let changes = rollout.advance(&world, now);
         rollout.strategy = Some(strategy);
+        for repository in self.unproven(&rollout) {
+            rollout.note.push_str(&format!(
+                "; {repository} stays where it was good: no cluster that runs something of it has proven the commit"
+            ));
+        }
         for cluster in &changes.started {
             if let Some(one) = self.clusters.get(cluster) {
                 let found = blame::before(one, &rollout);

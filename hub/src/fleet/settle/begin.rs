@@ -19,14 +19,14 @@ impl EnvironmentState {
         let mut all = commits.clone();
         for (repository, commit) in commits {
             if self.quarantine_of(repository, commit).is_some() {
-                self.hold(&mut all, repository);
+                self.hold_back(&mut all, repository);
             }
         }
         all
     }
 
     /// Leaves a repository where it is good.
-    fn hold(&self, commits: &mut Commits, repository: &RepositoryName) {
+    pub(super) fn hold_back(&self, commits: &mut Commits, repository: &RepositoryName) {
         match self.approved.get(repository) {
             Some(good) => commits.insert(repository.clone(), good.clone()),
             None => commits.remove(repository),
@@ -44,7 +44,7 @@ impl EnvironmentState {
             .iter()
             .filter(|(name, commit)| is_suspect(name, commit));
         for (repository, _) in suspects.skip(usize::from(!sure)) {
-            self.hold(&mut next, repository);
+            self.hold_back(&mut next, repository);
         }
         next
     }
@@ -188,6 +188,8 @@ impl Fleet {
     fn yields(&self, environment: &Environment, rollout: &Rollout, now: Timestamp) -> bool {
         let hopeless = |gate: &Gate| gate.holds_back() && gate.lasting;
         rollout.state == State::Halted
+            || self.waits_for_absent(rollout, now)
+            || self.kept_out(rollout, now).is_some()
             || (rollout.started_at.is_none()
                 && self
                     .enforced_gates(environment, &rollout.target, now)
@@ -242,6 +244,7 @@ impl Fleet {
             started_at: None,
             ended_at: None,
             note: String::new(),
+            blameless: false,
             strategy: Some(Box::new(strategy.clone())),
             clusters,
             stepped_at: None,

@@ -1,6 +1,6 @@
 //! What the end of a rollout means for its environment.
 
-use flotilla_shared::id::EnvironmentName;
+use flotilla_shared::id::{EnvironmentName, RepositoryName};
 use jiff::Timestamp;
 
 use super::super::Fleet;
@@ -26,9 +26,12 @@ impl EnvironmentState {
         }
     }
 
-    /// A rollout brought its commits to everybody.
-    fn succeeded(&mut self, rollout: &Rollout, now: Timestamp) {
-        let target = rollout.target.clone();
+    /// A rollout brought its commits to everybody; but for these repositories, which stay where they were good.
+    fn succeeded(&mut self, rollout: &Rollout, unproven: &[RepositoryName], now: Timestamp) {
+        let mut target = rollout.target.clone();
+        for repository in unproven {
+            self.hold_back(&mut target, repository);
+        }
         self.approve(target, rollout.id.clone(), rollout.epoch, now);
         self.hold = None;
     }
@@ -78,11 +81,12 @@ impl Fleet {
         if !matches!(rollout.state, State::Succeeded | State::RolledBack) {
             return;
         }
+        let unproven = self.unproven(rollout);
         let (name, versions) = (&rollout.environment, &mut self.versions);
         self.environments
             .settle_on(name, versions, effects, |state| {
                 if rollout.state == State::Succeeded {
-                    state.succeeded(rollout, now);
+                    state.succeeded(rollout, &unproven, now);
                 } else {
                     state.rolled_back(rollout, person, now);
                 }

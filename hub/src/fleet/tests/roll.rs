@@ -4,6 +4,7 @@ mod aside;
 mod failing;
 mod lasting;
 mod told;
+mod unproven;
 
 use super::super::rollout::State;
 use super::*;

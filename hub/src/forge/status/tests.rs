@@ -38,6 +38,7 @@ fn rollout(stands: Stands, wave: usize, note: &str) -> Rollout {
         started_at: None,
         ended_at: None,
         note: note.to_owned(),
+        blameless: false,
         strategy: None,
         clusters: BTreeMap::new(),
         stepped_at: None,

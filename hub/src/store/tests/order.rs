@@ -22,6 +22,7 @@ fn rollout(number: u64, at: Timestamp, state: State) -> Effect {
         started_at: None,
         ended_at: state.is_over().then_some(at),
         note: String::new(),
+        blameless: false,
         clusters: std::collections::BTreeMap::new(),
     }))
 }

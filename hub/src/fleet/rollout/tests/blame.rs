@@ -128,3 +128,86 @@ fn what_is_left_aside_is_told_and_proves_nothing_alone() {
     let message = &bench.rollout.clusters[&name("a")].message;
     assert_eq!(message, "without b, c, not healthy here before");
 }
+
+/// A night without a Git server condemns no commit, and what waited for it goes on by itself.
+#[test]
+fn what_keeps_agents_from_any_commit_condemns_none_and_is_waited_for() {
+    let away = |reason| Verdict::Progressing(reason, "web: cannot be reached".to_owned());
+    for (reason, outside) in [
+        (Reason::RepositoryUnavailable, true),
+        (Reason::AuthenticationFailed, true),
+        (Reason::Frozen, true),
+        // A commit may have broken it.
+        (Reason::WebhookUnavailable, false),
+        (Reason::Unhealthy, false),
+    ] {
+        let mut bench = Bench::new(
+            "{onFailure: rollback, maxConcurrent: 5, progressDeadline: 10s, soak: 2s, budgets: {failed: 1}}",
+            TIERS,
+        );
+        bench.step(0);
+        bench.says(&["a", "b", "c", "d", "e"], &away(reason));
+        bench.step(20);
+        let state = if outside {
+            State::Halted
+        } else {
+            State::RolledBack
+        };
+        assert_eq!(
+            bench.rollout.state, state,
+            "{reason}: {}",
+            bench.rollout.note
+        );
+        assert_eq!(bench.rollout.is_to_blame(), !outside);
+        if !outside {
+            continue;
+        }
+        assert!(bench.rollout.said().contains("goes on when that is over"));
+        let note = &bench.rollout.note;
+        assert!(
+            note.contains("by nothing that it brings") && !note.contains("as before"),
+            "{note}"
+        );
+        bench.healthy(&["a", "b", "c", "d"]);
+        bench.step(24);
+        assert_eq!(bench.rollout.state, State::Halted, "one is still there");
+        bench.healthy(&["e"]);
+        bench.step(30);
+        assert_eq!(
+            bench.rollout.state,
+            State::Succeeded,
+            "{}",
+            bench.rollout.note
+        );
+        assert!(!bench.rollout.blameless);
+    }
+}
+
+/// What a person is to decide on stays theirs.
+#[test]
+fn who_failed_by_what_it_brings_stays_halted_when_it_recovers() {
+    let mut bench = Bench::new("{onFailure: halt, maxConcurrent: 5, soak: 2s}", TIERS);
+    bench.step(0);
+    bench.says(&["a"], &bad());
+    bench.step(2);
+    assert_eq!(bench.rollout.state, State::Halted);
+    bench.healthy(&["a", "b", "c", "d", "e"]);
+    bench.step(20);
+    assert_eq!(bench.rollout.state, State::Halted);
+}
+
+/// A cluster that runs nothing of what changes proves nothing, however healthy it is.
+#[test]
+fn who_runs_nothing_of_what_changes_proves_nothing() {
+    let mut bench = Bench::new("{maxConcurrent: 5, soak: 2s, budgets: {failed: 1}}", TIERS);
+    bench.step(0);
+    for (name, seen) in &mut bench.seen {
+        seen.concerned = name.as_str() == "e";
+    }
+    bench.healthy(&["a", "b", "c", "d"]);
+    bench.says(&["e"], &bad());
+    bench.step(10);
+    assert_eq!(bench.rollout.state, State::Halted, "{}", bench.rollout.note);
+    let note = &bench.rollout.note;
+    assert!(note.contains("has proven it"), "{note}");
+}

@@ -1,0 +1,141 @@
+//! By whom a commit is proven: by clusters that run something of its repository. Where none of them took part, its
+//! repository stays where it was good, whatever else its rollout brought.
+
+use flotilla_shared::id::{ClusterName, RepositoryName};
+use jiff::Timestamp;
+
+use super::super::Fleet;
+use super::super::cluster::{Cluster, Connection, OFFLINE_AFTER};
+use super::super::rollout::{Phase, Rollout, State};
+
+/// Clusters that a reason names.
+const NAMED: usize = 5;
+
+impl Fleet {
+    /// Whether a cluster runs something of a repository, or is to.
+    pub(in crate::fleet) fn takes_from(
+        &self,
+        cluster: &Cluster,
+        repository: &RepositoryName,
+    ) -> bool {
+        let assigned = cluster.assigned.as_ref();
+        let assigned = assigned.map(|one| &one.assignment.applications);
+        let mut runs = assigned.iter().flat_map(|all| all.values());
+        if runs.any(|app| app.revision.repository == *repository) {
+            return true;
+        }
+        let mut lacks = cluster.placed.keys();
+        lacks.any(|name| {
+            let declared = self.spec().applications.get(name);
+            assigned.is_none_or(|assigned| !assigned.contains_key(name))
+                && declared.is_some_and(|one| one.repository == *repository)
+        })
+    }
+
+    /// Commits that a rollout was through with and that nobody has proven there: all who run something of their
+    /// repository were left out, or behind.
+    pub(in crate::fleet) fn unproven(&self, rollout: &Rollout) -> Vec<RepositoryName> {
+        if rollout.state != State::Succeeded {
+            return Vec::new();
+        }
+        let changed = rollout.changed().into_keys();
+        let unproven = changed.filter(|repository| {
+            let all = rollout.clusters.iter();
+            let mut takers = all.filter(|(name, _)| {
+                let cluster = self.clusters.get(name);
+                cluster.is_some_and(|one| self.takes_from(one, repository))
+            });
+            let mut anybody = false;
+            let mut proves = |(_, progress): (_, &super::super::rollout::Progress)| {
+                anybody = true;
+                progress.phase == Phase::Done || progress.unchanged
+            };
+            !takers.any(&mut proves) && anybody
+        });
+        unproven.collect()
+    }
+
+    /// Whether nothing changes for anybody who is there, and those for whom something may are away: it waits for
+    /// them, and what others can prove does not.
+    pub(super) fn waits_for_absent(&self, rollout: &Rollout, now: Timestamp) -> bool {
+        let is_online = |name: &ClusterName| {
+            let cluster = self.clusters.get(name);
+            let connection = cluster.map(|one| one.connection(now, OFFLINE_AFTER));
+            matches!(connection, Some(Connection::Online { .. }))
+        };
+        let all = rollout.clusters.iter();
+        let mut taking_part = all.filter(|(_, one)| one.phase.takes_part());
+        let (mut done, mut away) = (false, false);
+        let alone = taking_part.all(|(name, one)| match one.phase {
+            Phase::Done => {
+                done = true;
+                one.unchanged
+            }
+            phase => {
+                away = true;
+                phase == Phase::Waiting && !is_online(name)
+            }
+        });
+        rollout.state == State::Running && alone && done && away
+    }
+
+    /// Why a rollout cannot begin: all who run something of what it brings are kept out of it. It gives way to
+    /// what others can prove.
+    pub(super) fn kept_out(&self, rollout: &Rollout, now: Timestamp) -> Option<String> {
+        let changed = rollout.changed();
+        if rollout.started_at.is_some() || changed.is_empty() {
+            return None;
+        }
+        let (mut pinned, mut suspended) = (Vec::new(), Vec::new());
+        for repository in changed.keys() {
+            // What is declared reaches who is pinned, too.
+            if repository.is_fleet_file() {
+                return None;
+            }
+            let takers = self.clusters_of(&rollout.environment).filter_map(|name| {
+                let cluster = self.clusters.get(name)?;
+                self.takes_from(cluster, repository)
+                    .then_some((name, cluster))
+            });
+            let before = pinned.len() + suspended.len();
+            for (name, cluster) in takers {
+                let pin = cluster.record.pin.as_ref();
+                match cluster.record.suspended.is_some() {
+                    true => suspended.push(name.clone()),
+                    false if pin.is_some_and(|pin| pin.holds(now)) => pinned.push(name.clone()),
+                    false => return None,
+                }
+            }
+            if before == pinned.len() + suspended.len() {
+                return None;
+            }
+        }
+        let of = |names: Vec<ClusterName>, what: &str| {
+            let more = names.len().saturating_sub(NAMED);
+            let shown: Vec<&str> = names.iter().take(NAMED).map(ClusterName::as_str).collect();
+            let more = if more > 0 {
+                format!(" and {more} more")
+            } else {
+                String::new()
+            };
+            (!names.is_empty()).then(|| format!("{what} {}{more}", shown.join(", ")))
+        };
+        let begins = match (pinned.is_empty(), suspended.is_empty()) {
+            (_, true) => "unpinned (flotilla unpin --cluster NAME)",
+            (true, false) => "resumed (flotilla resume NAME)",
+            (false, false) => {
+                "unpinned (flotilla unpin --cluster NAME) or resumed (flotilla resume NAME)"
+            }
+        };
+        let kept = [of(pinned, "pinned:"), of(suspended, "suspended:")];
+        let kept: Vec<String> = kept.into_iter().flatten().collect();
+        let repositories: Vec<&str> = changed.keys().map(RepositoryName::as_str).collect();
+        Some(format!(
+            "every cluster that runs something of {} is kept out ({}); it begins when one is {begins}, or flotilla \
+             abort {} --reason TEXT ends it",
+            repositories.join(", "),
+            kept.join("; "),
+            rollout.environment
+        ))
+    }
+}

@@ -1,0 +1,181 @@
+//! A commit is proven by clusters that run something of its repository, and by nobody else.
+
+use super::*;
+
+/// `b` runs on p2 alone.
+fn alone(strategy: &str) -> World {
+    let text = file(strategy, "", "prod").replace(
+        "path: b, placement: {environments: [prod]}",
+        "path: b, placement: {environments: [prod], clusters: [p2]}",
+    );
+    World::settled(&text)
+}
+
+fn pin_of(cluster: &str) -> Action {
+    let mut action = pin(None, false);
+    if let Action::Pin { subject, .. } = &mut action {
+        *subject = Subject::Cluster(name(cluster));
+    }
+    action
+}
+
+fn good(world: &World) -> (Commit, Commit) {
+    let of = |repository: &str| {
+        world.state().approved[&repository.parse::<RepositoryName>().unwrap()].clone()
+    };
+    (of("fleet"), of("second"))
+}
+
+#[test]
+fn promise_4_a_commit_of_whose_clusters_all_are_kept_out_is_proven_by_nobody() {
+    let ways = [
+        (
+            pin_of("p2"),
+            Action::Unpin(Subject::Cluster(name("p2"))),
+            "pinned: p2",
+        ),
+        (
+            Action::Suspend(name("p2")),
+            Action::Unsuspend(name("p2")),
+            "suspended: p2",
+        ),
+    ];
+    for (keep_out, let_in, why) in ways {
+        let mut world = alone("maxConcurrent: 3");
+        world.act(&keep_out).unwrap();
+        world.push("fleet", "prod", 2);
+        world.push("second", "prod", 2);
+        world.pass(30);
+        assert_eq!(
+            good(&world),
+            (commit(2), of_second(1)),
+            "{}",
+            world.rollout().said()
+        );
+        // What is left says why it does not begin, and gives way.
+        world.stands(State::Pending);
+        let note = &world.rollout().note;
+        assert!(
+            note.contains(why) && note.contains("something of second"),
+            "{note}"
+        );
+        world.push("fleet", "prod", 3);
+        world.pass(30);
+        assert_eq!(
+            good(&world),
+            (commit(3), of_second(1)),
+            "{}",
+            world.rollout().said()
+        );
+        let number = world.rollout().number();
+        world.pass(60);
+        assert_eq!(world.rollout().number(), number, "and nothing goes round");
+        // Whoever is let in again has what was good, until a rollout comes.
+        world.act(&let_in).unwrap();
+        world.pass(30);
+        world.stands(State::Succeeded);
+        assert_eq!(good(&world), (commit(3), of_second(2)));
+        assert_eq!(world.having(&of_second(2)), ["p2"]);
+    }
+}
+
+#[test]
+fn promise_4_who_is_kept_out_in_the_middle_proves_nothing() {
+    let mut world = alone("maxConcurrent: 3");
+    world.push("fleet", "prod", 2);
+    world.push("second", "prod", 2);
+    world.pass(1);
+    assert_eq!(world.having(&commit(2)), ["p1"]);
+    world.act(&pin_of("p2")).unwrap();
+    world.pass(30);
+    assert_eq!(good(&world), (commit(2), of_second(1)));
+    world.stands(State::Pending);
+}
+
+#[test]
+fn promise_4_who_failed_within_the_budget_proves_nothing_and_is_tried_alone() {
+    let mut world = alone("maxConcurrent: 3, onFailure: rollback, budgets: {failed: 1}");
+    world.bad = vec![of_second(2)];
+    world.push("fleet", "prod", 2);
+    world.push("second", "prod", 2);
+    world.pass(60);
+    assert_eq!(
+        good(&world),
+        (commit(2), of_second(1)),
+        "{}",
+        world.rollout().said()
+    );
+    assert!(world.having(&of_second(2)).is_empty());
+    let quarantined = &world.state().quarantined;
+    assert!(
+        quarantined
+            .iter()
+            .any(|one| one.commits.values().any(|one| *one == of_second(2)))
+    );
+    let number = world.rollout().number();
+    world.pass(60);
+    assert_eq!(world.rollout().number(), number, "and nothing goes round");
+}
+
+#[test]
+fn promise_4_who_is_away_proves_nothing_and_holds_up_nobody_else() {
+    let mut world = alone("maxConcurrent: 3, onNewCommit: queue, budgets: {offline: 1}");
+    world.connect("p2", false);
+    world.pass(40);
+    world.push("fleet", "prod", 2);
+    world.push("second", "prod", 2);
+    world.pass(30);
+    assert_eq!(
+        good(&world),
+        (commit(2), of_second(1)),
+        "{}",
+        world.rollout().said()
+    );
+    let note = world.rollout().said();
+    assert!(note.contains("waits for offline clusters: p2"), "{note}");
+    world.push("fleet", "prod", 3);
+    world.pass(30);
+    assert_eq!(
+        good(&world),
+        (commit(3), of_second(1)),
+        "{}",
+        world.rollout().said()
+    );
+    world.connect("p2", true);
+    world.pass(40);
+    assert_eq!(
+        good(&world),
+        (commit(3), of_second(2)),
+        "{}",
+        world.rollout().said()
+    );
+}
+
+/// Gates ask the applications that a commit is for.
+#[test]
+fn promise_5_what_is_ill_beside_it_in_the_environment_before_holds_up_no_proof() {
+    let text = file("maxConcurrent: 3", "proof: {soak: 5s}", "dev, prod");
+    let mut world = World::settled(&text);
+    // In dev only, and every few seconds another commit.
+    world.bad = (2..20).map(of_second).collect();
+    world.push("fleet", "dev", 2);
+    world.pass(1);
+    world.push("fleet", "prod", 2);
+    for n in 2..8 {
+        world.push("second", "dev", n);
+        world.pass(2);
+    }
+    world.pass(20);
+    assert_eq!(
+        world.having(&commit(2)).len(),
+        3,
+        "{}",
+        world.rollout().said()
+    );
+    // What is ill itself is not let in, and says which it is.
+    world.push("second", "prod", 7);
+    world.pass(20);
+    assert!(world.having(&of_second(7)).is_empty());
+    let note = world.rollout().said();
+    assert!(note.contains("health d1: b: "), "{note}");
+}
