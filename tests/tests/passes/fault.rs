@@ -263,7 +263,14 @@ pub(crate) async fn a07_a_server_that_dies_at_any_request_of_a_pass_is_gone_on_w
         let of = |name: &str| writes.iter().filter(|write| write.ends_with(name)).count();
         assert_eq!(of("/web"), 1, "{writes:?}");
         assert_eq!(of("/a0"), 1, "{writes:?}");
-        assert_eq!(writes.len(), maps + 1, "each once: {writes:?}");
+        // Those whose answers it took with it are written once more: they were under way together.
+        let all: std::collections::BTreeSet<_> = writes.iter().collect();
+        assert_eq!(all.len(), maps + 1, "{writes:?}");
+        let again = writes.len() - all.len();
+        assert!(
+            again < Options::default().concurrency,
+            "{again} of {writes:?}"
+        );
         assert!(writes.last().unwrap().ends_with("/web"), "{writes:?}");
         if through {
             break;
