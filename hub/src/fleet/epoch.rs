@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use flotilla_shared::assignment::ApplicationAssignment;
 use flotilla_shared::id::{ApplicationName, ClusterName};
 use flotilla_shared::reason::Reason;
+use flotilla_shared::report::Report;
 use flotilla_shared::wire::specified;
 use jiff::Timestamp;
 
@@ -78,9 +79,7 @@ impl Fleet {
             return Some(String::new());
         }
         let whole = placed.values().all(|placed| placed.problem.is_none());
-        let let_go = cluster.record.let_go == Some(self.epoch);
-        let decided = let_go || self.decided_since(name, environment, plan, now);
-        if whole && decided {
+        if whole && cluster.record.let_go == Some(self.epoch) {
             return None;
         }
         let report = cluster.report.as_ref();
@@ -89,6 +88,11 @@ impl Fleet {
         else {
             return Some(String::new());
         };
+        // What was decided before it told what it runs takes nothing away that is still declared there.
+        let takes = self.would_lose(name, environment, report, applications);
+        if whole && !takes && self.decided_since(name, environment, plan, now) {
+            return None;
+        }
         let reported = report.applications.values();
         // The same commits may run as something else. An older agent does not say as what, and is not guessed.
         let same = report.specified == specified(applications, labels)
@@ -114,6 +118,24 @@ impl Fleet {
              environment",
             accepted.epoch, accepted.generation
         ))
+    }
+
+    /// Whether an agent manages an application that the fleet file places there and that is not among these.
+    fn would_lose(
+        &self,
+        name: &ClusterName,
+        environment: &Environment,
+        report: &Report,
+        applications: &Applications,
+    ) -> bool {
+        let labels = self.labels_of(name);
+        let is_placed = |app: &ApplicationName| {
+            let declared = self.spec().applications.get(app);
+            declared.is_some_and(|one| one.placement.matches(name, &environment.name, &labels))
+        };
+        report.applications.iter().any(|(app, reported)| {
+            is_managed(reported) && !applications.contains_key(app) && is_placed(app)
+        })
     }
 
     /// Whether what a cluster would be given was decided in this epoch.

@@ -326,10 +326,21 @@ fn p01_p21_whatever_people_edit_clusters_get_what_rollouts_bring_and_lose_nothin
 /// Sequences that failed once: the labels of a cluster that the file began to name counted at once (2064, 2133); a
 /// cluster in no environment counted as current after a restart (2130); a rollout whose strategy had left the file
 /// named an act that was not taken (4198); an edit of a label takes an application away (4163), one takes it
-/// from a cluster in the moment in which that is done (30034).
+/// from a cluster in the moment in which that is done (30034); a pin that was set after a restore, before the agent
+/// had told what it runs, took an application away (4002987929145839884); a cluster with nothing to run was
+/// to have run it (4002987929145839905).
 #[test]
 fn p01_p21_what_people_edited_once_holds_again() {
-    for seed in [2064, 2133, 2130, 4198, 4163, 30_034] {
+    for seed in [
+        2064,
+        2133,
+        2130,
+        4198,
+        4163,
+        30_034,
+        4_002_987_929_145_839_884,
+        4_002_987_929_145_839_905,
+    ] {
         seeds::each("edits", seed, 1, edited);
     }
 }

@@ -181,6 +181,18 @@ impl Simulation {
                 let one = first(&|record| record.pin.is_some());
                 ("unpin cluster", Action::Unpin(Subject::Cluster(one)))
             }
+            ["pin", "--cluster", of, "--reason", "TEXT"] => {
+                let of: ClusterName = of.parse().unwrap();
+                let pin = Action::Pin {
+                    subject: Subject::Cluster(of),
+                    commit: None,
+                    repository: None,
+                    expires_at: None,
+                    approval: None,
+                    admin: false,
+                };
+                ("pin cluster", pin)
+            }
             ["status", ..] | ["token", "create", ..] => return "look",
             other => panic!("no such command: {other:?} in {said:?}"),
         };
