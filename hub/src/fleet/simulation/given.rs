@@ -288,6 +288,48 @@ impl Simulation {
             && meaning.defines(app.as_str(), place) == Some(Definition::of(one))
     }
 
+    /// What a rollout that is through has made good: what it brings, but for repositories of which all clusters that
+    /// run something of them were left out or behind (promise 4); these stay where they were.
+    fn proven(&self, rollout: &Rollout, before: &Commits, after: &Commits) -> Commits {
+        let mut proven = rollout.target.clone();
+        for (repository, commit) in rollout.changed() {
+            let all = rollout.clusters.iter();
+            let takers = all.filter(|(name, one)| {
+                let assigned = self.disk.assignments.get(*name);
+                let apps = assigned
+                    .iter()
+                    .flat_map(|one| &one.decoded.assignment.applications);
+                // Whoever was done may have been given something of the next rollout in the same step.
+                let was = |app: &ApplicationAssignment| {
+                    one.phase != Phase::Done || app.rollout == rollout.id
+                };
+                apps.into_iter()
+                    .any(|(_, app)| app.revision.repository == repository && was(app))
+            });
+            let takers: Vec<_> = takers.map(|(_, one)| one).collect();
+            let proves = |one: &&Progress| one.phase == Phase::Done || one.unchanged;
+            match after.get(&repository) == Some(&commit) {
+                true => assert!(
+                    takers.is_empty() || takers.iter().any(proves),
+                    "{} made {commit} of {repository} good, and nobody has proven it",
+                    rollout.id
+                ),
+                false => {
+                    assert!(
+                        !takers.iter().any(proves),
+                        "{} did not make {commit} of {repository} good, and somebody has proven it",
+                        rollout.id
+                    );
+                    match before.get(&repository) {
+                        Some(good) => proven.insert(repository, good.clone()),
+                        None => proven.remove(&repository),
+                    };
+                }
+            }
+        }
+        proven
+    }
+
     /// What is good becomes so by a rollout that brought it everywhere, or by an edit that brings nobody
     /// anything.
     pub(super) fn check_good(
@@ -305,13 +347,15 @@ impl Simulation {
             let by = self.disk.rollouts.get(&after.approved_by);
             let by = by.filter(|one| one.state == State::Succeeded);
             let from = match by {
-                Some(rollout) if before.approved_by != after.approved_by => &rollout.target,
-                _ => &before.approved,
+                Some(rollout) if before.approved_by != after.approved_by => {
+                    self.proven(rollout, &before.approved, &after.approved)
+                }
+                _ => before.approved.clone(),
             };
-            if *from == after.approved {
+            if from == after.approved {
                 continue;
             }
-            let (Some(old), Some(new)) = (Source::of(from), Source::of(&after.approved)) else {
+            let (Some(old), Some(new)) = (Source::of(&from), Source::of(&after.approved)) else {
                 panic!("what is good in {environment} became {after:?} after {before:?}");
             };
             let (was, is) = (

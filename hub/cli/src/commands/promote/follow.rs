@@ -59,23 +59,62 @@ pub(super) async fn until_there(
     deadline: Instant,
     printer: &Printer,
 ) -> Result<(), Error> {
-    if let Some(rollout) = begun(client, promotion, args, deadline, printer).await? {
-        // The promotion was one document; what follows is talk about it.
-        let output = match args.output.output {
-            Output::Json | Output::Yaml => Output::Json,
-            output => output,
+    // The promotion was one document; what follows is talk about it.
+    let output = match args.output.output {
+        Output::Json | Output::Yaml => Output::Json,
+        output => output,
+    };
+    let mut over: Option<String> = None;
+    loop {
+        let after = over.as_deref();
+        let Some(id) = begun(client, promotion, args, (after, deadline), printer).await? else {
+            return follow(client, promotion, args, deadline, printer).await;
         };
-        return rollout::watch(client, &rollout, output, Some(deadline), printer).await;
+        rollout::watch(client, &id, output, Some(deadline), printer).await?;
+        let left = left(client, promotion, &id).await?;
+        if left.is_empty() {
+            return Ok(());
+        }
+        printer.say(&format!(
+            "{id} is through without {}: no cluster that runs something of it has proven the commit; waiting for \
+             the rollout that brings it alone",
+            left.join(", ")
+        ));
+        over = Some(id);
     }
-    follow(client, promotion, args, deadline, printer).await
 }
 
-/// The rollout that the promotion began; none where the environment has no strategy.
+/// Repositories of a promotion that are where they were good before a rollout that is over.
+async fn left(client: &Client, promotion: &Promotion, id: &str) -> Result<Vec<String>, Error> {
+    let (Some(rollout), _) = rollout::get(client, id).await? else {
+        return Ok(Vec::new());
+    };
+    let environments = client.environments().await?;
+    let here = environments
+        .iter()
+        .find(|one| one.name == promotion.environment);
+    let branches = here.into_iter().flat_map(|one| &one.branches);
+    let stayed = branches.filter_map(|branch| {
+        let repository = &branch.revision.as_ref()?.repository;
+        let before = rollout
+            .from
+            .iter()
+            .find(|one| one.repository == *repository)?;
+        let mut moves = promotion.moves.iter();
+        let moved = moves.find(|one| one.repository == *repository)?;
+        let stays = branch.approved == before.commit && before.commit != moved.to_commit;
+        stays.then(|| repository.clone())
+    });
+    Ok(stayed.collect())
+}
+
+/// The rollout that the promotion began, after one that left some of it where it was; none where the environment
+/// has no strategy.
 async fn begun(
     client: &Client,
     promotion: &Promotion,
     args: &Promote,
-    deadline: Instant,
+    (after, deadline): (Option<&str>, Instant),
     printer: &Printer,
 ) -> Result<Option<String>, Error> {
     let mut patience = Patience::default();
@@ -89,7 +128,7 @@ async fn begun(
                         .iter()
                         .any(|target| target.commit == one.to_commit)
                 });
-                if ours {
+                if ours && after != Some(rollout.id.as_str()) {
                     return Ok(Some(rollout.id));
                 }
                 // Nothing will begin, however long one waits.
