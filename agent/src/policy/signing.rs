@@ -87,13 +87,14 @@ impl Policy {
         rules.find(|rule| rule.fits(url, branch)).cloned()
     }
 
-    /// What a rule and its keys say, as one digest: what was accepted under another one is judged anew.
+    /// What a rule and its keys say, as one digest: what was accepted under another one is judged anew. A revoked
+    /// key counts for every rule, since it may be one of the rule's keys under another name.
     #[must_use]
     pub fn rule_digest(&self, rule: &SignatureRule) -> Digest {
         let keys: Vec<&PinnedKey> = self
             .keys
             .iter()
-            .filter(|key| rule.keys.contains(&key.name))
+            .filter(|key| key.revoked || rule.keys.contains(&key.name))
             .collect();
         // Both are plain data, which JSON always takes.
         let text = serde_json::to_vec(&(rule, keys)).unwrap_or_default();
@@ -194,6 +195,8 @@ mod tests {
         assert_ne!(with(&a, "{mode: range, keys: [a]}"), accepted);
         let revoked = format!("{{name: a, ssh: '{KEY}', revoked: true}}");
         assert_ne!(with(&revoked, rule), accepted);
+        let stolen = format!("{{name: stolen, ssh: '{KEY}', revoked: true}}");
+        assert_ne!(with(&format!("{a}, {stolen}"), rule), accepted);
     }
 
     #[test]

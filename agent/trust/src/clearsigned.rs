@@ -37,20 +37,23 @@ impl Certificates {
         let signature = PgpSignature::parse_text(signature.as_bytes())?;
         // What is signed ends its lines with CR LF, and the last one has no end.
         let signed = text.split('\n').collect::<Vec<_>>().join("\r\n");
-        let mut fault = Fault::Unknown {
-            key: signature.issuer(),
-        };
+        let key = signature.issuer();
+        let mut verdict = Err(Fault::Unknown { key });
         for certificate in &self.0 {
             let key = certificate.fingerprint();
-            match certificate.verify(&signature, signed.as_bytes(), seen) {
-                Issued::BySomebodyElse => {}
-                Issued::OverOtherBytes => return Err(Fault::Mismatch { key }),
-                Issued::Revoked => fault = Fault::Revoked { key },
-                Issued::Outside(why) => fault = Fault::Expired { key, seen, why },
-                Issued::Good => return Ok((text, key)),
+            let answer = match certificate.verify(&signature, signed.as_bytes(), seen) {
+                Issued::BySomebodyElse => continue,
+                Issued::OverOtherBytes => Err(Fault::Mismatch { key }),
+                // A keyring may have a certificate as it was before its revocation, too.
+                Issued::Revoked => return Err(Fault::Revoked { key }),
+                Issued::Outside(why) => Err(Fault::Expired { key, seen, why }),
+                Issued::Good => Ok(key),
+            };
+            if verdict.is_err() {
+                verdict = answer;
             }
         }
-        Err(fault)
+        verdict.map(|key| (text, key))
     }
 }
 

@@ -95,57 +95,68 @@ impl Keyring {
                 "it has more than {MAX_SIGNATURE_BYTES} bytes"
             )));
         }
-        let named = || names.iter().filter_map(|name| self.keys.get(name));
+        // What a revoked key signed is not accepted, by whatever other name the key is pinned.
+        let revoked = self.keys.values().filter(|key| key.pinned.revoked);
+        let named = names.iter().filter_map(|name| self.keys.get(name));
+        let keys = named.chain(revoked);
         if armoured.starts_with(b"-----BEGIN SSH SIGNATURE-----") {
             let signature = SshSignature::parse(armoured, namespace)?;
-            let matches = named().filter_map(|key| match &key.material {
+            let answers = keys.filter_map(|key| match &key.material {
                 Material::Ssh(material) if material.is(&signature) => Some((key, material)),
                 _ => None,
             });
-            let mut fault = Fault::Unknown {
-                key: signature.fingerprint(),
-            };
-            for (key, material) in matches {
-                if !material.verify(&signature, message)? {
-                    return Err(mismatch(key));
-                }
-                match key.within(seen) {
-                    Ok(()) => return Ok(&key.pinned.name),
-                    Err(worse) => fault = worse,
-                }
-            }
-            return Err(fault);
+            let answers = answers.map(|(key, material)| {
+                let is_over = material.verify(&signature, message);
+                let answer = match is_over {
+                    Ok(true) => key.within(seen),
+                    Ok(false) => Err(mismatch(key)),
+                    Err(fault) => Err(fault),
+                };
+                (key, answer)
+            });
+            let key = signature.fingerprint();
+            return verdict(answers, Fault::Unknown { key });
         }
         if armoured.starts_with(b"-----BEGIN PGP SIGNATURE-----") && namespace == GIT_NAMESPACE {
             let signature = PgpSignature::parse(armoured)?;
-            let mut fault = Fault::Unknown {
-                key: signature.issuer(),
-            };
-            for key in named() {
+            let answers = keys.filter_map(|key| {
                 let Material::OpenPgp(certificate) = &key.material else {
-                    continue;
+                    return None;
                 };
-                match certificate.verify(&signature, message, seen) {
-                    Issued::BySomebodyElse => continue,
-                    Issued::OverOtherBytes => return Err(mismatch(key)),
-                    Issued::Revoked => {
-                        fault = Fault::Revoked {
-                            key: key.pinned.name.clone(),
-                        };
-                    }
-                    Issued::Outside(why) => fault = key.expired(seen, why),
-                    Issued::Good => match key.within(seen) {
-                        Ok(()) => return Ok(&key.pinned.name),
-                        Err(worse) => fault = worse,
-                    },
-                }
-            }
-            return Err(fault);
+                let answer = match certificate.verify(&signature, message, seen) {
+                    Issued::BySomebodyElse => return None,
+                    Issued::OverOtherBytes => Err(mismatch(key)),
+                    Issued::Revoked => Err(key.revoked()),
+                    Issued::Outside(why) => key.within(seen).and(Err(key.expired(seen, why))),
+                    Issued::Good => key.within(seen),
+                };
+                Some((key, answer))
+            });
+            let key = signature.issuer();
+            return verdict(answers, Fault::Unknown { key });
         }
         Err(Fault::malformed(
             "it is neither an SSH nor an OpenPGP signature (X.509 is not taken)",
         ))
     }
+}
+
+/// The first key that is good. One that is revoked leaves none: a key may be pinned under two names, and a
+/// certificate as it was before and after its revocation.
+fn verdict<'k>(
+    answers: impl Iterator<Item = (&'k Key, Result<(), Fault>)>,
+    unknown: Fault,
+) -> Result<&'k str, Fault> {
+    let mut verdict = Err(unknown);
+    for (key, answer) in answers {
+        if let Err(revoked @ Fault::Revoked { .. }) = answer {
+            return Err(revoked);
+        }
+        if verdict.is_err() {
+            verdict = answer.map(|()| key.pinned.name.as_str());
+        }
+    }
+    verdict
 }
 
 fn mismatch(key: &Key) -> Fault {
@@ -163,13 +174,17 @@ impl Key {
         }
     }
 
+    fn revoked(&self) -> Fault {
+        Fault::Revoked {
+            key: self.pinned.name.clone(),
+        }
+    }
+
     /// Whether the policy takes what it signed, seen at that time.
     fn within(&self, seen: Timestamp) -> Result<(), Fault> {
         let pinned = &self.pinned;
         if pinned.revoked {
-            return Err(Fault::Revoked {
-                key: pinned.name.clone(),
-            });
+            return Err(self.revoked());
         }
         match (pinned.valid_from, pinned.valid_until) {
             (Some(from), _) if seen < from => Err(self.expired(seen, format!("from {from}"))),

@@ -9,6 +9,8 @@ mod armor;
 mod certificate;
 mod packet;
 mod signature;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use certificate::{Certificate, Issued, keyring};
 pub(crate) use signature::PgpSignature;

@@ -52,6 +52,15 @@ impl Public {
         }
     }
 
+    /// Whether signatures over that hash are judged. ring joins each curve with the hash of its size.
+    pub(crate) fn takes(&self, hash: Hash) -> bool {
+        match self {
+            Self::Ed25519(_) | Self::Rsa { .. } => true,
+            Self::P256(_) => hash == Hash::Sha256,
+            Self::P384(_) => hash == Hash::Sha384,
+        }
+    }
+
     /// Whether the signature is over `message`. Elliptic signatures are `r` and `s`, each of the field's
     /// size; RSA's is as long as the modulus.
     pub(crate) fn verify(&self, hash: Hash, message: &[u8], signature: &[u8]) -> bool {

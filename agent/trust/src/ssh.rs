@@ -4,7 +4,7 @@
 //! So are DSA, P-521 and `ssh-rsa` with SHA-1.
 
 use ssh_key::public::{EcdsaPublicKey, KeyData, RsaPublicKey};
-use ssh_key::{Algorithm, HashAlg, Mpint, PublicKey, Signature, SshSig};
+use ssh_key::{Algorithm, EcdsaCurve, HashAlg, Mpint, PublicKey, Signature, SshSig};
 
 use crate::Fault;
 use crate::primitive::{Hash, Public, padded, pair};
@@ -128,11 +128,21 @@ fn numbers(signature: &Signature, key: &Public) -> Option<(Hash, Vec<u8>, Option
             let (bytes, trailer) = bytes.split_at_checked(64)?;
             Some((Hash::Sha512, bytes.to_vec(), Some(trailer.try_into().ok()?)))
         }
-        (Algorithm::Ecdsa { .. }, Public::P256(_)) => {
+        (
+            Algorithm::Ecdsa {
+                curve: EcdsaCurve::NistP256,
+            },
+            Public::P256(_),
+        ) => {
             let (bytes, rest) = elliptic(bytes, 32)?;
             rest.is_empty().then_some((Hash::Sha256, bytes, None))
         }
-        (Algorithm::Ecdsa { .. }, Public::P384(_)) => {
+        (
+            Algorithm::Ecdsa {
+                curve: EcdsaCurve::NistP384,
+            },
+            Public::P384(_),
+        ) => {
             let (bytes, rest) = elliptic(bytes, 48)?;
             rest.is_empty().then_some((Hash::Sha384, bytes, None))
         }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::armor;
 use super::packet::{Packet, mpi, packets};
-use super::signature::{PgpSignature, SIGNATURE, hex, kind};
+use super::signature::{PgpSignature, SIGNATURE, claims_revocation, ends, hex, kind};
 use crate::primitive::Public;
 
 const PUBLIC_KEY: u8 = 6;
@@ -22,7 +22,7 @@ pub(crate) enum Issued {
     OverOtherBytes,
     /// The certificate says that the key is revoked.
     Revoked,
-    /// The certificate, or the signature, has ended, or had not begun.
+    /// The certificate, or the signature, has ended.
     Outside(String),
     /// Yes.
     Good,
@@ -31,8 +31,8 @@ pub(crate) enum Issued {
 /// A certificate.
 #[derive(Debug, Clone)]
 pub(crate) struct Certificate {
-    /// The primary first.
-    keys: Vec<Key>,
+    primary: Key,
+    subkeys: Vec<Key>,
 }
 
 #[derive(Debug, Clone)]
@@ -43,10 +43,22 @@ struct Key {
     /// `0x99`, length, body: what signatures over keys hash.
     hashed: Vec<u8>,
     created: u32,
-    /// Seconds after `created`; 0: never. With the time of the signature that says so.
-    expires_after: (u32, u32),
     revoked: bool,
+    /// From signatures over the primary key alone.
+    direct: Terms,
+    /// From those over the primary key with a user ID, or with this subkey.
+    bound: Terms,
+}
+
+/// What the newest signature of a kind says of a key.
+#[derive(Debug, Clone, Copy)]
+struct Terms {
+    /// Seconds since 1970; 0: no signature was seen.
+    said: u32,
+    /// Whether the key may sign data.
     signs: bool,
+    /// Seconds since 1970.
+    until: Option<i64>,
 }
 
 /// Largest keyring that is read, bytes.
@@ -98,49 +110,46 @@ impl Certificate {
         if primary.tag != PUBLIC_KEY {
             return Err("it does not begin with a public key".to_owned());
         }
-        let mut keys = vec![Key::packet(primary.body, true)?];
+        let mut primary = Key::packet(primary.body, true)?;
         // What the signatures that follow speak of.
         let mut user_id: Option<&[u8]> = None;
-        let mut subkey: Option<Key> = None;
+        let mut subkeys: Vec<Key> = Vec::new();
         for Packet { tag, body } in rest {
             match *tag {
                 PUBLIC_KEY => return Err("it holds more than one certificate".to_owned()),
-                PUBLIC_SUBKEY => {
-                    keys.extend(subkey.take());
-                    subkey = Some(Key::packet(body, false)?);
-                    user_id = None;
-                }
+                PUBLIC_SUBKEY => subkeys.push(Key::packet(body, false)?),
                 USER_ID => user_id = Some(*body),
-                SIGNATURE => {
-                    // Signatures by others, or with old hashes, are not looked at.
-                    if let (Ok(signature), Some(primary)) =
-                        (PgpSignature::packet(body), keys.first_mut())
-                    {
-                        match &mut subkey {
-                            Some(subkey) => subkey.bound(primary, &signature),
-                            None => primary.certified(user_id, &signature),
-                        }
+                SIGNATURE => match (subkeys.last_mut(), PgpSignature::packet(body)) {
+                    (Some(subkey), Ok(signature)) => subkey.binding(&primary, &signature),
+                    (None, Ok(signature)) => primary.certification(user_id, &signature),
+                    // What cannot be judged, by its version or its hash, grants nothing. But it may revoke.
+                    (subkey, Err(_)) if claims_revocation(body) => {
+                        subkey.unwrap_or(&mut primary).revoked = true;
                     }
-                }
+                    _ => {}
+                },
                 _ => {}
             }
         }
-        keys.extend(subkey);
-        let is_usable = |key: &Key| key.signs && key.public.is_some();
-        if !keys.iter().any(is_usable) {
+        let certificate = Self { primary, subkeys };
+        let is_usable = |key: &Key| key.signs() && key.public.is_some();
+        if !certificate.keys().any(is_usable) {
             return Err(
                 "none of its keys can sign in a way that is taken: Ed25519, ECDSA (P-256, P-384) and \
                  RSA of 2,048 bits and more are, bound with SHA-2"
                     .to_owned(),
             );
         }
-        Ok(Self { keys })
+        Ok(certificate)
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &Key> {
+        std::iter::once(&self.primary).chain(&self.subkeys)
     }
 
     /// The primary key's fingerprint.
     pub(crate) fn fingerprint(&self) -> String {
-        let primary = self.keys.first();
-        primary.map(|key| hex(&key.fingerprint)).unwrap_or_default()
+        hex(&self.primary.fingerprint)
     }
 
     /// Whether one of its keys made the signature over `message`, and whether that counted when it was
@@ -151,33 +160,32 @@ impl Certificate {
         message: &[u8],
         seen: Timestamp,
     ) -> Issued {
-        let Some(primary) = self.keys.first() else {
-            return Issued::BySomebodyElse;
-        };
         let mut verdict = Issued::BySomebodyElse;
         let candidates = self
-            .keys
-            .iter()
-            .filter(|key| key.signs && signature.may_be_of(&key.fingerprint));
+            .keys()
+            .filter(|key| key.signs() && signature.may_be_of(&key.fingerprint));
         for key in candidates {
             let Some(public) = &key.public else {
                 continue;
             };
             if !signature.is_by(public, message) {
-                verdict = Issued::OverOtherBytes;
+                // Without a name on it, it may be of somebody else as well.
+                if signature.names_issuer() {
+                    verdict = Issued::OverOtherBytes;
+                }
                 continue;
             }
-            if primary.revoked || key.revoked {
+            if self.primary.revoked || key.revoked {
                 return Issued::Revoked;
             }
             let seen = seen.as_second();
-            for key in [primary, key] {
-                if let Some(why) = key.outside(seen) {
-                    return Issued::Outside(why);
-                }
+            let ends = [self.primary.until(), key.until()];
+            if let Some(end) = ends.into_iter().flatten().find(|end| seen >= *end) {
+                let end = Timestamp::from_second(end)
+                    .map_or_else(|_| end.to_string(), |it| it.to_string());
+                return Issued::Outside(format!("the key itself expires {end}"));
             }
-            let ends = i64::from(signature.created) + i64::from(signature.expires_after);
-            if signature.expires_after != 0 && seen >= ends {
+            if signature.until().is_some_and(|end| seen >= end) {
                 return Issued::Outside("the signature itself expires".to_owned());
             }
             return Issued::Good;
@@ -189,11 +197,11 @@ impl Certificate {
 impl Key {
     /// `signs`: whether it may sign without being bound for it, as the primary may.
     fn packet(body: &[u8], signs: bool) -> Result<Self, String> {
-        let short = || "a key packet is too short".to_owned();
         let [4, a, b, c, d, algorithm, numbers @ ..] = body else {
             return Err("keys of other versions than 4 are not taken".to_owned());
         };
-        let length = u16::try_from(body.len()).map_err(|_| short())?;
+        let length =
+            u16::try_from(body.len()).map_err(|_| "a key packet is too long".to_owned())?;
         let mut hashed = vec![0x99];
         hashed.extend(length.to_be_bytes());
         hashed.extend_from_slice(body);
@@ -206,14 +214,26 @@ impl Key {
                 .to_vec(),
             hashed,
             created: u32::from_be_bytes([*a, *b, *c, *d]),
-            expires_after: (0, 0),
             revoked: false,
-            signs,
+            direct: Terms::before_any(true),
+            bound: Terms::before_any(signs),
         })
     }
 
+    fn signs(&self) -> bool {
+        self.direct.signs && self.bound.signs
+    }
+
+    /// When it ends: both kinds of signatures may only shorten it.
+    fn until(&self) -> Option<i64> {
+        [self.direct.until, self.bound.until]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
     /// Takes a signature over this primary key into account, if it is its own.
-    fn certified(&mut self, user_id: Option<&[u8]>, signature: &PgpSignature) {
+    fn certification(&mut self, user_id: Option<&[u8]>, signature: &PgpSignature) {
         let mut message = self.hashed.clone();
         match (signature.kind, user_id) {
             (kind::DIRECT | kind::KEY_REVOCATION, _) => {}
@@ -227,61 +247,74 @@ impl Key {
             }
             _ => return,
         }
-        let is_own = |public: &Public| signature.is_by(public, &message);
-        if !self.public.as_ref().is_some_and(is_own) {
-            return;
-        }
         if signature.kind == kind::KEY_REVOCATION {
-            self.revoked = true;
-        } else {
-            self.learn_expiry(signature);
-        }
-    }
-
-    /// The newest self-signature counts.
-    fn learn_expiry(&mut self, signature: &PgpSignature) {
-        if signature.created >= self.expires_after.1 {
-            self.expires_after = (signature.key_expires_after, signature.created);
+            self.revoked |= self.may_have_signed(signature, &message);
+        } else if self.signed(signature, &message) {
+            // Old certificates say nothing of what the primary key is for.
+            let signs = signature.key_flags.is_none_or(|flags| flags & SIGNS != 0);
+            let terms = match signature.kind {
+                kind::DIRECT => &mut self.direct,
+                _ => &mut self.bound,
+            };
+            terms.learn(self.created, signature, signs);
         }
     }
 
     /// Takes a signature of the primary key over this subkey into account.
-    fn bound(&mut self, primary: &Self, signature: &PgpSignature) {
+    fn binding(&mut self, primary: &Self, signature: &PgpSignature) {
         let mut message = primary.hashed.clone();
         message.extend_from_slice(&self.hashed);
-        let is_of_primary = |public: &Public| signature.is_by(public, &message);
-        if !primary.public.as_ref().is_some_and(is_of_primary) {
-            return;
-        }
         match signature.kind {
-            kind::SUBKEY_REVOCATION => self.revoked = true,
-            kind::SUBKEY_BINDING => {
-                self.learn_expiry(signature);
+            kind::SUBKEY_REVOCATION => self.revoked |= primary.may_have_signed(signature, &message),
+            kind::SUBKEY_BINDING if primary.signed(signature, &message) => {
                 // Without the subkey's own word, anybody's key could be claimed.
-                let agrees = |public: &Public| {
-                    signature
-                        .embedded
-                        .as_deref()
-                        .and_then(|body| PgpSignature::packet(body).ok())
-                        .is_some_and(|back| {
-                            back.kind == kind::PRIMARY_BINDING && back.is_by(public, &message)
-                        })
-                };
+                let agrees = signature
+                    .embedded
+                    .as_deref()
+                    .and_then(|body| PgpSignature::packet(body).ok())
+                    .is_some_and(|back| {
+                        back.kind == kind::PRIMARY_BINDING && self.signed(&back, &message)
+                    });
                 let may_sign = signature.key_flags.is_some_and(|flags| flags & SIGNS != 0);
-                self.signs |= may_sign && self.public.as_ref().is_some_and(agrees);
+                self.bound
+                    .learn(self.created, signature, may_sign && agrees);
             }
             _ => {}
         }
     }
 
-    fn outside(&self, seen: i64) -> Option<String> {
-        let created = i64::from(self.created);
-        let end = created + i64::from(self.expires_after.0);
-        if self.expires_after.0 != 0 && seen >= end {
-            let end = Timestamp::from_second(end).ok()?;
-            return Some(format!("the key itself expires {end}"));
+    fn signed(&self, signature: &PgpSignature, message: &[u8]) -> bool {
+        let is_by = |public: &Public| signature.is_by(public, message);
+        self.public.as_ref().is_some_and(is_by)
+    }
+
+    /// For what takes trust away: also when there is no telling, since its hash does not fit the key.
+    fn may_have_signed(&self, signature: &PgpSignature, message: &[u8]) -> bool {
+        let fits = |public: &Public| public.takes(signature.hash);
+        let is_judged = self.public.as_ref().is_some_and(fits);
+        signature.may_be_of(&self.fingerprint) && (!is_judged || self.signed(signature, message))
+    }
+}
+
+impl Terms {
+    fn before_any(signs: bool) -> Self {
+        Self {
+            said: 0,
+            signs,
+            until: None,
         }
-        None
+    }
+
+    /// The newest signature counts, with all that it says and leaves out.
+    fn learn(&mut self, created: u32, signature: &PgpSignature, signs: bool) {
+        if signature.created >= self.said {
+            let key = ends(created, signature.key_expires_after);
+            *self = Self {
+                said: signature.created,
+                signs,
+                until: [key, signature.until()].into_iter().flatten().min(),
+            };
+        }
     }
 }
 

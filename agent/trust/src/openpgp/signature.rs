@@ -25,14 +25,14 @@ pub(super) mod kind {
 pub(crate) struct PgpSignature {
     pub(super) kind: u8,
     algorithm: u8,
-    hash: Hash,
+    pub(super) hash: Hash,
     /// What is hashed after the message.
     trailer: Vec<u8>,
     numbers: Vec<u8>,
     /// Seconds since 1970; signed.
     pub(super) created: u32,
     /// Seconds after `created`; 0: never.
-    pub(super) expires_after: u32,
+    expires_after: u32,
     /// Of the key that a self-signature speaks of; 0: never.
     pub(super) key_expires_after: u32,
     pub(super) key_flags: Option<u8>,
@@ -153,10 +153,11 @@ impl PgpSignature {
                     self.issuer = Some(value.to_vec());
                 }
                 (33, _) if value.len() == 21 => self.issuer = value.get(1..).map(<[u8]>::to_vec),
-                // Preferences, notations and other things that change nothing for us.
-                (2..=7 | 9..=12 | 16 | 20..=35, _) => {}
-                _ if kind & 0x80 != 0 && is_signed => {
-                    return Err(format!("it has the critical subpacket {}", kind & 0x7F));
+                // Preferences and other things that change nothing for us. Of notations, no meaning is known,
+                // and so none that must be understood.
+                (2..=7 | 9..=12 | 16 | 21..=35, _) => {}
+                (unknown, true) if kind & 0x80 != 0 => {
+                    return Err(format!("it has the critical subpacket {unknown}"));
                 }
                 _ => {}
             }
@@ -170,6 +171,15 @@ impl PgpSignature {
             Some(issuer) => format!("OpenPGP key {}", hex(issuer)),
             None => "an OpenPGP key that it does not name".to_owned(),
         }
+    }
+
+    pub(super) fn names_issuer(&self) -> bool {
+        self.issuer.is_some()
+    }
+
+    /// When it ends by its own word, seconds since 1970.
+    pub(super) fn until(&self) -> Option<i64> {
+        ends(self.created, self.expires_after)
     }
 
     /// Whether it may be of a key with that fingerprint.
@@ -211,6 +221,20 @@ impl PgpSignature {
             _ => None,
         }
     }
+}
+
+/// When what was made then ends, if it has an end.
+pub(super) fn ends(created: u32, seconds: u32) -> Option<i64> {
+    (seconds != 0).then(|| i64::from(created) + i64::from(seconds))
+}
+
+/// Whether the body of a signature packet, which cannot be read as a whole, says that it revokes a key.
+pub(super) fn claims_revocation(body: &[u8]) -> bool {
+    // Version 3 has the size of what is hashed in front.
+    let ([3, _, kind, ..] | [_, kind, ..]) = body else {
+        return false;
+    };
+    matches!(*kind, kind::KEY_REVOCATION | kind::SUBKEY_REVOCATION)
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {
