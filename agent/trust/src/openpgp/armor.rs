@@ -47,3 +47,59 @@ pub(super) fn read(text: &[u8], kind: &str) -> Result<Vec<u8>, String> {
         .decode(body)
         .map_err(|error| format!("its base64 is broken: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(lines: &[&str]) -> Result<Vec<u8>, String> {
+        read(lines.join("\n").as_bytes(), "SIGNATURE")
+    }
+
+    const BEGIN: &str = "-----BEGIN PGP SIGNATURE-----";
+    const END: &str = "-----END PGP SIGNATURE-----";
+
+    #[test]
+    fn g14_headers_and_the_checksum_say_nothing() {
+        let good = Ok(vec![1, 2, 3]);
+        for lines in [
+            &[BEGIN, "", "AQID", END][..],
+            &[BEGIN, "AQID", END],
+            &[BEGIN, "", "AQ", "ID", "=abcd", END, ""],
+            &[BEGIN, "Version: 1", "Comment:", "", "AQID", END],
+            &[BEGIN, "Comment:", "AQID", END],
+            &["", BEGIN, "Comment: a: b:", "AQID", END, " "],
+        ] {
+            assert_eq!(of(lines), good, "{lines:?}");
+        }
+        assert_eq!(of(&[BEGIN, END]), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn g14_armour_is_one_whole_block_of_its_kind() {
+        let whole = "not one whole armoured block";
+        for (lines, why) in [
+            (&[BEGIN, "", "AQID"][..], whole),
+            (&[BEGIN, "", "AQID", END, "AQID"], whole),
+            (&[BEGIN, "", "AQID", END, BEGIN, "", "AQID", END], whole),
+            (&["AQID", BEGIN, "", END], "does not begin with"),
+            (
+                &["-----BEGIN PGP MESSAGE-----", "", END],
+                "does not begin with",
+            ),
+            (&[BEGIN, "", BEGIN, "AQID", END], "base64 is broken"),
+            // Behind the first line of the body there are no headers.
+            (&[BEGIN, "", "Comment: x", "AQID", END], "base64 is broken"),
+            (&[BEGIN, "AQID", "Comment: x", END], "base64 is broken"),
+        ] {
+            let error = of(lines).unwrap_err();
+            assert!(error.contains(why), "{lines:?}: {error}");
+        }
+        let error = read(b"\xFF", "SIGNATURE").unwrap_err();
+        assert!(error.contains("not text"), "{error}");
+        for (size, is_over) in [(0, false), (1, true), (2, true)] {
+            let error = read(&vec![b'a'; (256 << 10) + size], "SIGNATURE").unwrap_err();
+            assert_eq!(error.contains("more than 262144 bytes"), is_over, "{error}");
+        }
+    }
+}

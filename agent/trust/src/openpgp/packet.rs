@@ -84,3 +84,86 @@ pub(super) fn mpi(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (bits, rest) = bytes.split_first_chunk::<2>()?;
     rest.split_at_checked(usize::from(u16::from_be_bytes(*bits)).div_ceil(8))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of a packet that begins so: its tag and the size of its body; none: it is refused.
+    fn read(head: &[u8], size: usize) -> Option<(u8, usize)> {
+        let body = vec![7; size];
+        // Another one behind it shows where it ends.
+        let bytes = [head, &body, &[0xC0 | 13, 1, 9]].concat();
+        let packets = packets(&bytes).ok()?;
+        let last = Packet {
+            tag: 13,
+            body: &[9],
+        };
+        assert_eq!(packets.get(1..), Some(&[last][..]));
+        packets.first().map(|first| (first.tag, first.body.len()))
+    }
+
+    #[test]
+    fn g14_packets_of_both_formats_have_lengths_of_every_form() {
+        for (head, tag, size) in [
+            (&[0xC6, 0][..], 6, 0),
+            (&[0xC6, 191], 6, 191),
+            (&[0xFF, 192, 0], 63, 192),
+            (&[0xC6, 193, 2], 6, 450),
+            (&[0xC6, 223, 255], 6, 8383),
+            (&[0xC6, 255, 0, 0, 0, 5], 6, 5),
+            (&[0xC6, 255, 0, 1, 0, 2], 6, 65538),
+            (&[0x98, 255], 6, 255),
+            (&[0x99, 1, 2], 6, 258),
+            (&[0x9A, 0, 1, 0, 2], 6, 65538),
+            (&[0xBC, 3], 15, 3),
+            (&[0x80, 3], 0, 3),
+        ] {
+            assert_eq!(read(head, size), Some((tag, size)), "{head:?}");
+        }
+        for (head, size) in [
+            // No packets; lengths that are only known at the end, or come in parts.
+            (&[0x00, 3][..], 3),
+            (&[0x7F, 3], 3),
+            (&[0x9B], 3),
+            (&[0xC6, 224], 1),
+            (&[0xC6, 224, 0], 8384),
+            (&[0xC6, 254, 255], 16319),
+        ] {
+            assert_eq!(read(head, size), None, "{head:?}");
+        }
+        for cut in [
+            &[0xC6][..],
+            &[0xC6, 1],
+            &[0xC6, 192],
+            &[0xC6, 255, 0, 0, 0],
+            &[0x98],
+            &[0x98, 1],
+            &[0x99, 0],
+            &[0x9A, 0, 0, 0],
+        ] {
+            assert!(packets(cut).is_err(), "{cut:?}");
+        }
+    }
+
+    #[test]
+    fn g14_lengths_of_subpackets_of_two_bytes_reach_further() {
+        for (head, size) in [
+            (&[191][..], 191),
+            (&[192, 0], 192),
+            (&[193, 2], 450),
+            (&[224, 0], 8384),
+            (&[254, 255], 16319),
+            (&[255, 0, 1, 0, 2], 65538),
+        ] {
+            assert_eq!(length(head), Some((size, &[][..])), "{head:?}");
+        }
+    }
+
+    #[test]
+    fn g14_a_block_has_at_most_a_thousand_packets() {
+        let of = |count: usize| packets(&[0xCD, 0].repeat(count)).map(|packets| packets.len());
+        assert_eq!(of(1000), Ok(1000));
+        assert!(of(1001).unwrap_err().contains("more than 1000 packets"));
+    }
+}
