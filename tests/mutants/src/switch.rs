@@ -29,6 +29,7 @@ pub fn switch(text: &str, mutants: &Numbered<'_>) -> Result<Switched, syn::Error
         mutants: BTreeMap::new(),
         found: Vec::new(),
         unviable: Vec::new(),
+        apart: Vec::new(),
     };
     let mut apart = Vec::new();
     for (number, mutant) in mutants {
@@ -48,6 +49,7 @@ pub fn switch(text: &str, mutants: &Numbered<'_>) -> Result<Switched, syn::Error
         .sort_by_key(|site| (site.range.start, std::cmp::Reverse(site.range.end)));
     let missing = sites.mutants.into_values().flatten();
     apart.extend(missing.map(|(number, _)| number));
+    apart.append(&mut sites.apart);
     let writer = Writer {
         text,
         sites: sites.found,
@@ -123,6 +125,7 @@ struct Sites {
     mutants: BTreeMap<(Place, u8), Alternatives>,
     found: Vec<Site>,
     unviable: Vec<u32>,
+    apart: Vec<u32>,
 }
 
 /// In a map's key.
@@ -209,6 +212,19 @@ impl<'ast> Visit<'ast> for Sites {
             });
         }
         visit::visit_expr_unary(self, unary);
+    }
+
+    fn visit_expr_match(&mut self, found: &'ast syn::ExprMatch) {
+        // An arm is deleted by a guard that is never true, and the compiler counts no arm that has one.
+        let is_rest =
+            |arm: &syn::Arm| matches!(arm.pat, syn::Pat::Wild(_)) && arm.guard.is_none();
+        if !found.arms.iter().any(is_rest) {
+            for arm in &found.arms {
+                let deleted = self.take(arm.span(), Genre::MatchArm);
+                self.apart.extend(deleted.iter().map(|(number, _)| *number));
+            }
+        }
+        visit::visit_expr_match(self, found);
     }
 
     fn visit_arm(&mut self, arm: &'ast syn::Arm) {
