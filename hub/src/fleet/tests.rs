@@ -1,9 +1,11 @@
 mod compare;
 mod declared;
 mod delivery;
+mod evidence;
 mod held;
 mod holding;
 mod jobs;
+mod opening;
 pub(super) mod people;
 mod proof;
 mod roll;

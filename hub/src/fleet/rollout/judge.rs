@@ -150,10 +150,12 @@ fn step(progress: &mut Progress, seen: &Observation, strategy: &Strategy, now: T
 /// The soak is over; the cluster is done if it still says so now.
 fn finish(progress: &mut Progress, seen: &Observation, soak: Duration, now: Timestamp) {
     let asked = progress.asked_at.filter(|asked| *asked <= now);
+    // What is dated later than now was said before the clock was set back.
+    let heard_at = seen.heard_at.filter(|heard| *heard <= now);
     let heard = match asked {
         _ if soak.is_zero() => true,
-        Some(asked) => seen.heard_at.is_some_and(|heard| heard >= asked),
-        None => seen.heard_at.is_some_and(|heard| heard >= now),
+        Some(asked) => heard_at.is_some_and(|heard| heard >= asked),
+        None => heard_at.is_some_and(|heard| heard >= now),
     };
     if heard {
         let counted = progress.counted;

@@ -3,8 +3,11 @@ mod cases;
 mod failure;
 mod laws;
 mod offline;
+mod told;
+mod turns;
 mod unchanged;
 mod waves;
+mod word;
 
 use std::collections::{BTreeMap, BTreeSet};
 
