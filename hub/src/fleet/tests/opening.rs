@@ -324,3 +324,24 @@ fn what_the_environment_before_says_is_advice_where_no_proof_is_asked_for() {
         assert_eq!(world.having(&commit(5)).is_empty(), held, "{gates}");
     }
 }
+
+/// A Job comes last. What is open already holds it back no longer, nor does what is only advice.
+#[test]
+fn a_job_says_that_it_waits_for_other_gates_only_while_one_holds() {
+    let job = "approvals: 1, jobs: [{name: smoke, application: a, path: gates/smoke}]";
+    let mut world = World::settled(&file("maxConcurrent: 3", "", "prod"));
+    let gated = file("maxConcurrent: 3", job, "prod");
+    world.declare(&gated.replace("path: a,", "path: a, namespace: shop,"));
+    world.push("fleet", "prod", 2);
+    let target = [("fleet", commit(2))];
+    let text = world.gate("job", &target).text;
+    assert_eq!(text, "it runs once the other gates are open");
+    let word = approve("fleet", &commit(2), Scope::Commit);
+    world.act(&word).unwrap();
+    assert!(world.gate("health", &target).holds_back(), "as advice");
+    let text = world.gate("job", &target).text;
+    assert_eq!(
+        text,
+        "cluster p1, which is to run it, has said nothing of it yet"
+    );
+}

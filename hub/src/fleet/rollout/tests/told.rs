@@ -214,8 +214,23 @@ fn who_fails_for_another_reason_says_so_and_has_failed_since_it_did() {
     assert_eq!((progress.phase, progress.since), (Phase::Failed, at(1)));
     assert_eq!(progress.reason, Some(Reason::ApplyFailed));
     assert_eq!(progress.message, "quota");
-    // The same words from one that was away in between.
     assert!(bench.look(6).clusters.is_empty(), "nothing new");
+}
+
+#[test]
+fn who_fails_by_what_it_was_ill_of_has_failed() {
+    let mut bench = Bench::new("{maxConcurrent: 1, soak: 10s}", TIERS);
+    bench.step(0);
+    bench.healthy(&["a"]);
+    bench.step(1);
+    let ill = Verdict::Progressing(Reason::Unhealthy, "quota".to_owned());
+    bench.says(&["a"], &ill);
+    bench.step(2);
+    assert_eq!(bench.phase("a"), Phase::Unavailable);
+    let failed = Verdict::Failed(Reason::Unhealthy, "quota".to_owned());
+    bench.says(&["a"], &failed);
+    bench.step(3);
+    assert_eq!(bench.phase("a"), Phase::Failed);
 }
 
 #[test]
