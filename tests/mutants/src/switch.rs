@@ -216,8 +216,7 @@ impl<'ast> Visit<'ast> for Sites {
 
     fn visit_expr_match(&mut self, found: &'ast syn::ExprMatch) {
         // An arm is deleted by a guard that is never true, and the compiler counts no arm that has one.
-        let is_rest =
-            |arm: &syn::Arm| matches!(arm.pat, syn::Pat::Wild(_)) && arm.guard.is_none();
+        let is_rest = |arm: &syn::Arm| matches!(arm.pat, syn::Pat::Wild(_)) && arm.guard.is_none();
         if !found.arms.iter().any(is_rest) {
             for arm in &found.arms {
                 let deleted = self.take(arm.span(), Genre::MatchArm);
