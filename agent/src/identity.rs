@@ -73,6 +73,15 @@ pub enum Error {
     /// The hub said no.
     #[error("the hub refuses enrolment: {0}")]
     Refused(String),
+    /// The hub said no to a certificate that takes the place of one.
+    #[error("the hub gives no new certificate: {0}")]
+    Withheld(String),
+    /// The hub could not say anything, or says that it cannot now.
+    #[error("the hub cannot answer now: {0}")]
+    Later(String),
+    /// A certificate is not what it should be.
+    #[error("{0}")]
+    Unusable(String),
 }
 
 /// The files, in the order in which they are written.
@@ -229,7 +238,7 @@ impl IdentityFiles {
         if let (Ok(Some(own)), Some(other)) = (self.load_own(), entries.get("tls.crt")) {
             let leaf = tls::certificates("certificate chain", other)?.swap_remove(0);
             let peer = PeerCertificate::from_der(&leaf).map_err(|error| {
-                Error::Refused(format!("the certificate of the Secret: {error}"))
+                Error::Unusable(format!("the certificate of the Secret: {error}"))
             })?;
             if peer.not_after <= own.expires_at.as_second() {
                 return Ok(());
@@ -268,9 +277,9 @@ impl IdentityFiles {
 fn certified(tls: TlsIdentity, trust_bundle: String) -> Result<Certified, Error> {
     let leaf = tls::certificates("certificate chain", &tls.chain_pem)?.swap_remove(0);
     let peer = PeerCertificate::from_der(&leaf)
-        .map_err(|error| Error::Refused(format!("the certificate on disk: {error}")))?;
+        .map_err(|error| Error::Unusable(format!("the certificate on disk: {error}")))?;
     let Identity::Cluster(cluster) = peer.identity else {
-        return Err(Error::Refused(
+        return Err(Error::Unusable(
             "the certificate on disk is not an agent's".to_owned(),
         ));
     };

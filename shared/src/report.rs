@@ -13,6 +13,7 @@ use crate::object::{Action, ObjectRef};
 use crate::reason::Reason;
 use crate::revision::{Commit, Revision};
 use crate::source::SourcePaths;
+use crate::words::numberless;
 
 /// Most objects of one application that a report shows; the counts have the whole.
 pub const MAX_OBJECTS_SHOWN: usize = 200;
@@ -141,9 +142,11 @@ pub struct ObjectStatus {
 }
 
 /// Cuts `text` to at most `limit` bytes at a character's border and replaces control characters
-/// (terminal escapes among them), so that it can be shown anywhere.
+/// (terminal escapes among them), so that it can be shown anywhere. What the system's errors are numbered
+/// with is left out.
 #[must_use]
 pub fn plain_line(text: &str, limit: usize) -> String {
+    let text = &*numberless(text);
     let mut line = String::with_capacity(text.len().min(limit));
     for c in text.chars() {
         let c = if c.is_control() { ' ' } else { c };
@@ -163,5 +166,6 @@ mod tests {
     fn h11_text_is_cut_and_stripped_of_escapes() {
         assert_eq!(plain_line("a\u{1b}[31mred\n", 100), "a [31mred ");
         assert_eq!(plain_line(&"ä".repeat(10), 5), "ää");
+        assert_eq!(plain_line("a: full (os error 28)\tb", 9), "a: full b");
     }
 }

@@ -1,6 +1,8 @@
 //! Start-up of logging: text for people on a terminal, JSON lines otherwise, always on stderr.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write};
+
+use crate::words::numberless;
 
 use tracing_subscriber::EnvFilter;
 
@@ -50,7 +52,7 @@ pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
     let terminal = std::io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_writer(|| Plain(std::io::stderr()));
     let json = match format {
         LogFormat::Auto => !terminal,
         LogFormat::Text => false,
@@ -63,4 +65,40 @@ pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
         builder.with_ansi(terminal).with_target(false).try_init()
     };
     Ok(())
+}
+
+/// Writes lines without the numbers of the system's errors, whoever logged them. Each line comes whole.
+struct Plain<W>(W);
+
+impl<W: Write> Write for Plain<W> {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        match std::str::from_utf8(line) {
+            Ok(text) => self.0.write_all(numberless(text).as_bytes())?,
+            Err(_) => self.0.write_all(line)?,
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_log_has_no_numbers_of_errors() {
+        let mut plain = Plain(Vec::new());
+        for line in ["{\"error\":\"a: full (os error 28)\"}\n", "other\n"] {
+            plain.write_all(line.as_bytes()).unwrap();
+        }
+        plain.write_all(b"\xff (os error 2)\n").unwrap();
+        let wanted = [
+            b"{\"error\":\"a: full\"}\nother\n".as_slice(),
+            b"\xff (os error 2)\n",
+        ];
+        assert_eq!(plain.0, wanted.concat());
+    }
 }

@@ -1,5 +1,7 @@
 //! Words for people: numbers of things, and errors.
 
+use std::borrow::Cow;
+
 /// How a hub begins to say that it could not store something; what comes after it says what to do.
 pub const STORE_FAILED: &str = "the hub's store failed";
 
@@ -34,6 +36,15 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
         cause = inner.source();
     }
     without_numbers(&text)
+}
+
+/// [`without_numbers`] of a text that has none, mostly.
+#[must_use]
+pub fn numberless(text: &str) -> Cow<'_, str> {
+    match text.contains(" (os error ") {
+        true => Cow::Owned(without_numbers(text)),
+        false => Cow::Borrowed(text),
+    }
 }
 
 /// An error's text without the numbers that the standard library puts behind the system's words

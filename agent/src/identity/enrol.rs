@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use flotilla_proto::v1;
 use flotilla_proto::v1::enrollment_service_client::EnrollmentServiceClient;
-use flotilla_shared::dial::{DialError, dial};
+use flotilla_shared::dial::dial;
 use flotilla_shared::id::ClusterName;
+use flotilla_shared::report::{MAX_MESSAGE_BYTES, plain_line};
 use flotilla_shared::tls;
 use rcgen::CertificateParams;
 use tonic::transport::Channel;
@@ -58,7 +59,7 @@ impl IdentityFiles {
                     }
                     Duration::from_secs(u64::from(response.retry_after_seconds.clamp(1, 60)))
                 }
-                Err(Error::Dial(error)) => {
+                Err(error @ (Error::Dial(_) | Error::Later(_))) => {
                     tracing::warn!(%error, "cannot enrol yet");
                     Duration::from_secs(2)
                 }
@@ -90,7 +91,7 @@ impl IdentityFiles {
             .await;
         response
             .map(tonic::Response::into_inner)
-            .map_err(|status| not_enrolled(hub, &status))
+            .map_err(|status| no_certificate(&status, Error::Refused))
     }
 
     /// Gets a new certificate over a connection made with the old one.
@@ -107,7 +108,7 @@ impl IdentityFiles {
                 csr: request.der().to_vec(),
             })
             .await
-            .map_err(|status| Error::Refused(status.message().to_owned()))?
+            .map_err(|status| no_certificate(&status, Error::Withheld))?
             .into_inner();
         self.keep(
             &response.certificate_chain,
@@ -116,7 +117,7 @@ impl IdentityFiles {
             &response.endorsements,
         )?;
         self.load()?
-            .ok_or_else(|| Error::Refused("no certificate came back".to_owned()))
+            .ok_or_else(|| Error::Withheld("no certificate came back".to_owned()))
     }
 
     /// Enrols anew with the key we have, since the hub knows it no more: somebody has removed the cluster,
@@ -168,7 +169,7 @@ impl IdentityFiles {
             .await
             .map_err(|status| match status.code() {
                 tonic::Code::PermissionDenied => Error::Unknown(status.message().to_owned()),
-                _ => Error::Refused(status.message().to_owned()),
+                _ => no_certificate(&status, Error::Withheld),
             })?
             .into_inner();
         if response.certificate_chain.is_empty() {
@@ -185,19 +186,30 @@ impl IdentityFiles {
 }
 
 /// Why a call brought no certificate: the hub said no, or it could not say anything.
-fn not_enrolled(hub: &str, status: &tonic::Status) -> Error {
+fn no_certificate(status: &tonic::Status, refused: fn(String) -> Error) -> Error {
+    use tonic::Code;
     // What has a cause came from the connection, such as that of a hub which ends meanwhile.
     let was_cut = std::error::Error::source(status).is_some();
-    let says_later = matches!(
+    let says_no = matches!(
         status.code(),
-        tonic::Code::Unavailable | tonic::Code::ResourceExhausted
+        Code::InvalidArgument
+            | Code::NotFound
+            | Code::AlreadyExists
+            | Code::PermissionDenied
+            | Code::FailedPrecondition
+            | Code::OutOfRange
+            | Code::Unimplemented
+            | Code::Unauthenticated
     );
-    if was_cut || says_later {
-        let address = hub.to_owned();
-        let cause = status.message().to_owned();
-        return Error::Dial(DialError::Connect { address, cause });
+    let text = match status.message() {
+        "" => status.code().description(),
+        text => text,
+    };
+    let text = plain_line(text, MAX_MESSAGE_BYTES);
+    match says_no && !was_cut {
+        true => refused(text),
+        false => Error::Later(text),
     }
-    Error::Refused(status.message().to_owned())
 }
 
 #[cfg(test)]
@@ -205,14 +217,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_connection_that_is_cut_is_no_refusal() {
+    fn what_the_hub_cannot_say_is_no_refusal() {
         let cut = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
         let cut = tonic::Status::from_error(Box::new(cut));
-        for later in [cut, tonic::Status::unavailable("stopping")] {
-            let error = not_enrolled("hub:8443", &later);
-            assert!(matches!(error, Error::Dial(_)), "{later:?}");
+        for refused in [Error::Refused as fn(String) -> Error, Error::Withheld] {
+            for later in [
+                cut.clone(),
+                tonic::Status::unavailable("stopping"),
+                tonic::Status::resource_exhausted("too many"),
+                tonic::Status::deadline_exceeded(""),
+                tonic::Status::internal("the store failed"),
+                tonic::Status::unknown("what"),
+            ] {
+                let error = no_certificate(&later, refused);
+                assert!(matches!(error, Error::Later(_)), "{later:?}: {error}");
+                assert!(!error.to_string().ends_with(": "), "{error}");
+            }
+            for no in [
+                tonic::Status::permission_denied("the token is spent"),
+                tonic::Status::unauthenticated("it is over"),
+                tonic::Status::already_exists("the name is taken"),
+            ] {
+                let error = no_certificate(&no, refused);
+                assert_eq!(
+                    error.to_string(),
+                    refused(no.message().to_owned()).to_string()
+                );
+            }
         }
-        let said = tonic::Status::permission_denied("the token is spent");
-        assert!(matches!(not_enrolled("hub:8443", &said), Error::Refused(_)));
     }
 }
