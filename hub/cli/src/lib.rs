@@ -28,6 +28,7 @@ mod oidc;
 mod patient;
 mod printer;
 mod pulls;
+mod reader;
 mod removal;
 pub mod render;
 pub use flotilla_status as view;

@@ -8,6 +8,7 @@ use crate::checkpoint::{self, Checkpoint, Checkpoints, Fault};
 use crate::client::Client;
 use crate::error::Error;
 use crate::printer::Printer;
+use crate::reader;
 use crate::render;
 use crate::view::Entry;
 
@@ -201,7 +202,11 @@ pub(super) async fn events(
                 patience.answered(printer);
                 let mut stream = stream.into_inner();
                 loop {
-                    match stream.message().await {
+                    let message = tokio::select! {
+                        message = stream.message() => message,
+                        () = reader::gone() => return Err(reader::closed()),
+                    };
+                    match message {
                         Ok(Some(wire)) if wire.seq <= last => {}
                         Ok(Some(wire)) => {
                             last = wire.seq;

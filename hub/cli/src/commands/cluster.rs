@@ -49,6 +49,11 @@ pub(super) async fn run(
         }
         ClusterCommand::Remove { name, reason, yes } => {
             if !yes {
+                // Nobody is asked about what is not there.
+                let request = client.request(v1::GetClusterRequest {
+                    name: name.to_string(),
+                });
+                client.api().get_cluster(request).await?;
                 let question = format!(
                     "Remove {name} from the fleet? What runs there stays, and its agent must enrol \
                      anew to come back."

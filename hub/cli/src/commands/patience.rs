@@ -6,6 +6,7 @@ use flotilla_shared::backoff::Backoff;
 
 use crate::error::Error;
 use crate::printer::Printer;
+use crate::reader;
 
 /// How often gates and clusters are looked at while waiting.
 pub(super) const LOOK: Duration = Duration::from_secs(1);
@@ -54,12 +55,11 @@ impl Patience {
                 "the hub does not answer ({error}); trying again until it does"
             ));
         }
-        self.pause().await;
-        Ok(())
+        self.pause().await
     }
 
     /// Waits before the next try, without a word: the hub ended what it had begun.
-    pub(super) async fn pause(&mut self) {
-        tokio::time::sleep(self.backoff.next_delay(&mut rand::rng())).await;
+    pub(super) async fn pause(&mut self) -> Result<(), Error> {
+        reader::pause(self.backoff.next_delay(&mut rand::rng())).await
     }
 }

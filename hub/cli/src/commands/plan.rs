@@ -18,6 +18,7 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::git::Workspace;
 use crate::printer::Printer;
+use crate::reader;
 use crate::view::{Answer, FleetPlan};
 use crate::{pulls, render};
 
@@ -84,7 +85,7 @@ pub(super) async fn ask(
                 patience.answered(printer);
                 wire = answer.into_inner().plan.ok_or(Error::Answer("the plan"))?;
                 if !wire.done {
-                    tokio::time::sleep(LOOK).await;
+                    reader::pause(LOOK).await?;
                 }
             }
             Err(status) if status.code() == Code::NotFound => {

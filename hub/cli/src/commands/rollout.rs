@@ -12,6 +12,7 @@ use crate::args::{Output, RolloutCommand};
 use crate::client::Client;
 use crate::error::Error;
 use crate::printer::{Canvas, Printer};
+use crate::reader;
 use crate::render;
 use crate::view::{Decisions, Rollout, RolloutSummary};
 
@@ -161,7 +162,7 @@ pub(super) async fn watch(
         if let Some(end) = end(&rollout, late) {
             return end;
         }
-        tokio::time::sleep(LOOK).await;
+        reader::pause(LOOK).await?;
     }
 }
 

@@ -15,6 +15,7 @@ use crate::args::{FilterArgs, Output};
 use crate::client::Client;
 use crate::error::Error;
 use crate::printer::{Canvas, Printer};
+use crate::reader;
 use crate::render::{self, Paint, StatusOptions};
 use crate::view::{Cluster, Environment, Fleet, Hub};
 
@@ -138,7 +139,7 @@ pub(super) async fn watch(
         seen.complete = false;
         // A hub that restarts, or that cut us because we were too slow: begin anew.
         match ended {
-            Ok(()) => seen.patience.pause().await,
+            Ok(()) => seen.patience.pause().await?,
             Err(error) => seen.patience.wait(error, true, printer).await?,
         }
     }
@@ -175,6 +176,7 @@ async fn follow(
                 }
                 continue;
             }
+            () = reader::gone() => return Err(reader::closed()),
         };
         let Some(message) = message else {
             return Ok(());

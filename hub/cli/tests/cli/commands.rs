@@ -134,6 +134,52 @@ fn a_closed_pipe_is_quiet() {
     assert_eq!(said, "");
 }
 
+/// Who reads no more is not waited for until the next change.
+#[test]
+fn a_watch_ends_when_its_reader_does() {
+    use std::io::{BufRead as _, BufReader};
+    let hub = Hub::start(Fake {
+        watch_stays: true,
+        ..Fake::default()
+    });
+    for output in ["table", "json"] {
+        let mut watch = hub
+            .command(&["status", "--watch", "-o", output])
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut reader = BufReader::new(watch.stdout.take().unwrap());
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        assert!(!line.is_empty());
+        drop(reader);
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        let ended = loop {
+            match watch.try_wait().unwrap() {
+                None if std::time::Instant::now() < deadline => {
+                    std::thread::sleep(std::time::Duration::from_millis(20));
+                }
+                ended => break ended,
+            }
+        };
+        let _ = watch.kill();
+        assert!(ended.is_some_and(|status| status.success()), "{ended:?}");
+    }
+}
+
+/// Nobody is asked about what is not there.
+#[test]
+fn a_cluster_that_is_not_there_is_not_asked_about() {
+    let hub = Hub::start(Fake::default());
+    let output = hub.run(&["cluster", "remove", "nosuch", "--reason", "x"]);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("nosuch") && !said.contains("needs an answer"),
+        "{said}"
+    );
+}
+
 #[test]
 fn a_watch_without_a_terminal_is_a_line_for_each_change() {
     let hub = Hub::start(Fake::default());

@@ -41,6 +41,8 @@ pub(crate) struct Fake {
     pub(crate) plans: Arc<Mutex<VecDeque<v1::FleetPlan>>>,
     /// What was asked to be planned.
     pub(crate) planned: Arc<Mutex<Vec<v1::StartPlanRequest>>>,
+    /// Watches do not end by themselves.
+    pub(crate) watch_stays: bool,
     /// What was asked of it.
     pub(crate) steered: Arc<Mutex<Vec<v1::SteerRequest>>>,
 }
@@ -117,6 +119,11 @@ impl FleetService for Fake {
             .chain([Event::Bookmark(true)])
             .map(|event| Ok(v1::WatchResponse { event: Some(event) }));
         let end = Err(Status::internal("the fixture ends here"));
+        if self.watch_stays {
+            let events = futures::stream::iter(events.collect::<Vec<_>>());
+            let stays = futures::StreamExt::chain(events, futures::stream::pending());
+            return Ok(Response::new(Box::pin(stays)));
+        }
         let stream = futures::stream::iter(events.chain([end]).collect::<Vec<_>>());
         Ok(Response::new(Box::pin(stream)))
     }

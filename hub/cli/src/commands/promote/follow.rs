@@ -11,6 +11,7 @@ use crate::args::{Output, Promote};
 use crate::client::Client;
 use crate::error::Error;
 use crate::printer::Printer;
+use crate::reader;
 use crate::view::{Cluster, Connection, Promotion, RepositoryCommit};
 
 /// Whether a cluster runs what was promoted, healthy.
@@ -160,7 +161,7 @@ async fn begun(
                 format!("`flotilla explain {}` says why", args.environment),
             ));
         }
-        tokio::time::sleep(LOOK).await;
+        reader::pause(LOOK).await?;
     }
 }
 
@@ -229,6 +230,6 @@ async fn follow(
             Err(error) if Instant::now() >= deadline => return Err(error),
             Err(error) => patience.wait(error, true, printer).await?,
         }
-        tokio::time::sleep(LOOK).await;
+        reader::pause(LOOK).await?;
     }
 }

@@ -11,6 +11,7 @@ use crate::args::Promote;
 use crate::client::Client;
 use crate::error::Error;
 use crate::printer::{Canvas, Printer};
+use crate::reader;
 use crate::render;
 use crate::view::{Promotion, Step, StepState, digits};
 
@@ -91,7 +92,12 @@ pub(super) async fn wait(
                 "--wait-timeout TIME waits longer, --force --reason TEXT overrides them",
             ));
         }
-        tokio::time::sleep(LOOK).await;
+        if reader::pause(LOOK).await.is_err() {
+            return Err(Error::refused(
+                "nothing was moved: nobody reads the output any more",
+                "run it again without the pipe, or with one whose reader stays",
+            ));
+        }
         // A hub that restarts meanwhile does not end the wait.
         match again(client, promotion).await {
             Ok(next) => {
