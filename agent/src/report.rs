@@ -26,16 +26,17 @@ pub struct Sources {
 /// Brings an application's report up to date after a pass.
 ///
 /// `revision` is the assigned one, or none where it could not be rendered and the pass kept an older
-/// one in shape; `outcome` is none where nothing was ever rendered.
+/// one in shape; `runs` is the one that the pass was of; `outcome` is none where nothing was ever rendered.
 pub fn update(
     report: &mut ApplicationReport,
     outcome: Option<PassOutcome>,
     refusal: Option<&Refusal>,
-    revision: Option<&Revision>,
+    (revision, runs): (Option<&Revision>, Option<&Revision>),
     rendered: Option<Sources>,
     now: Timestamp,
 ) {
     let before = (report.sync, report.health);
+    let is_unseen = outcome.is_none();
     let outcome = outcome.unwrap_or_default();
     let mut counts = ObjectCounts::default();
     for object in &outcome.objects {
@@ -73,12 +74,12 @@ pub fn update(
         report.sync = SyncState::Refused;
         report.reason = Some(refusal.reason);
         report.message = plain_line(&refusal.message, MAX_MESSAGE_BYTES);
-        if report.revision.is_none() {
+        if is_unseen {
             report.health = Health::Unknown;
         }
     }
-    let is_done = report.sync == SyncState::Synced;
-    if let (true, Some(revision)) = (is_done, revision) {
+    let is_done = outcome.sync == SyncState::Synced;
+    if let (true, Some(revision)) = (is_done, runs) {
         if report.revision.as_ref() != Some(revision) {
             report.applied_at = Some(now);
         }

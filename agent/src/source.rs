@@ -1,6 +1,7 @@
 //! From an assigned commit to manifests: fetch, prove, read, render. Blocking Git in its own threads.
 
 mod foresee;
+mod kept;
 mod proofs;
 mod record;
 mod release;
@@ -150,11 +151,6 @@ impl Source {
     #[must_use]
     pub(crate) fn has_release(&self, name: &ApplicationName) -> bool {
         self.trust.standing(name).is_some()
-    }
-
-    /// An application's chart was applied in full.
-    pub(crate) fn ran(&self, name: &ApplicationName, content: Digest) {
-        self.trust.ran(name, content);
     }
 
     /// An application was removed with its objects: what comes next under its name is installed anew.

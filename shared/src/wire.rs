@@ -9,8 +9,8 @@ mod plan;
 mod report;
 
 pub use assignment::{
-    DecodedAssignment, approval_from_wire, decode_assignment, encode_assignment, labels_from_wire,
-    specified,
+    DecodedAssignment, approval_from_wire, decode_application, decode_assignment,
+    encode_application, encode_assignment, labels_from_wire, specified,
 };
 pub use gate_job::{gate_jobs_from_wire, gate_jobs_to_wire};
 pub use plan::{plan_from_wire, plan_result, plan_to_wire};

@@ -17,9 +17,10 @@ const OPT_OUT: &str = "/metadata/annotations/flotilla.dev~1substitute";
 const OPEN: &str = "${cluster.";
 
 /// What is known of a cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Facts {
     values: BTreeMap<String, String>,
+    #[serde(skip)]
     missing: Missing,
 }
 

@@ -95,7 +95,13 @@ pub(super) struct Preview {
     pub(super) reply: oneshot::Sender<v1::ApplicationPlan>,
 }
 
-type Fetch = JoinHandle<Result<Rendered, Refusal>>;
+/// A fetch under way.
+struct Fetch {
+    wanted: Box<Wanted>,
+    /// Not what is assigned, which is refused, but what was accepted before this process began.
+    of_before: bool,
+    work: JoinHandle<Result<Rendered, Refusal>>,
+}
 
 /// One application's state between passes.
 pub(super) struct Worker {
@@ -105,15 +111,18 @@ pub(super) struct Worker {
     /// Of the task that is worked on.
     standing: CancellationToken,
     previews: mpsc::Receiver<Preview>,
-    /// The fetch under way, and what for.
-    fetch: Option<(Box<Wanted>, Fetch)>,
+    fetch: Option<Fetch>,
     /// The assignment that was rendered, or refused, last.
     settled_for: Option<Box<Wanted>>,
     rendered: Option<Rendered>,
+    /// What that was made for.
+    rendered_for: Option<Box<Wanted>>,
     desired_state: DesiredState,
     /// Why the newest commit could not be rendered; the objects of the last good one are still kept
     /// in shape.
     refusal: Option<Refusal>,
+    /// Why what was accepted before this process began cannot go on either.
+    refusal_before: Option<Refusal>,
     /// No new attempt before this.
     retry: Option<(Instant, Backoff)>,
     memory: Memory,
@@ -149,8 +158,10 @@ impl Worker {
             fetch: None,
             settled_for: None,
             rendered: None,
+            rendered_for: None,
             desired_state: DesiredState::default(),
             refusal: None,
+            refusal_before: None,
             retry: None,
             memory: Memory::default(),
             report: ApplicationReport::default(),
@@ -314,7 +325,7 @@ impl Worker {
         }
         let fetched = async {
             match &mut self.fetch {
-                Some((_, fetch)) => fetch.await,
+                Some(fetch) => (&mut fetch.work).await,
                 None => std::future::pending().await,
             }
         };
@@ -415,11 +426,12 @@ impl Worker {
                 }
             };
         }
-        if is_exact
-            && outcome.sync == SyncState::Synced
-            && let Some(rendered) = self.rendered.as_ref().filter(|one| one.answers.is_some())
+        if outcome.sync == SyncState::Synced
+            && let (Some(rendered), Some(ran)) = (&self.rendered, &self.rendered_for)
         {
-            shared.source.ran(&self.name, rendered.content);
+            let chart = rendered.answers.as_ref().map(|_| rendered.content);
+            let revision = &ran.application.revision;
+            shared.source.ran(&self.name, revision, chart);
         }
         self.update_report(task, Some(outcome), suspended.as_deref());
         false
@@ -433,7 +445,9 @@ impl Worker {
             (None, Task::Run { .. }) => return None,
             (_, Task::End { .. }) => (Arc::default(), Digest::default()),
         };
-        let application = task.application();
+        // What was accepted counts as a whole: a commit that runs on keeps the words it came with.
+        let application = task.wanted().and(self.rendered_for.as_ref());
+        let application = application.map(|wanted| &wanted.application);
         Some(PassInput {
             application: self.name.clone(),
             manifests,

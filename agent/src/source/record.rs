@@ -13,7 +13,9 @@ use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::kept::{Kept, fits};
 use super::release::Standing;
+use super::wanted::Wanted;
 use crate::policy::SignatureMode;
 
 /// Most branches that are remembered. A branch has a place for good, so that a hub that names many
@@ -66,6 +68,9 @@ pub(super) struct Record {
     /// By application: the release of its chart that was rendered last.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) releases: BTreeMap<ApplicationName, Standing>,
+    /// By application: as it was assigned when it was accepted last.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) kept: BTreeMap<ApplicationName, Kept>,
 }
 
 /// The record cannot be used.
@@ -157,6 +162,29 @@ impl Record {
         Ok(())
     }
 
+    /// Whether this is kept of an application already.
+    pub(super) fn keeps(&self, wanted: &Wanted) -> bool {
+        let kept = self.kept.get(&wanted.name);
+        kept.is_some_and(|kept| {
+            let next = Kept::of(wanted);
+            let is_same = (&kept.cluster, &kept.facts) == (&next.cluster, &next.facts);
+            // What is too long stays so until something else is accepted.
+            is_same && (kept.assigned == next.assigned || !fits(&self.kept, wanted, &next))
+        })
+    }
+
+    /// Keeps what is accepted. Applications that were forgotten have nothing.
+    pub(super) fn keep(&mut self, wanted: &Wanted) {
+        let applications = &self.applications;
+        self.kept.retain(|name, _| applications.contains_key(name));
+        let mut next = Kept::of(wanted);
+        if !fits(&self.kept, wanted, &next) {
+            next.assigned.clear();
+        }
+        next.ran = self.kept.remove(&wanted.name).and_then(|before| before.ran);
+        self.kept.insert(wanted.name.clone(), next);
+    }
+
     /// Takes in which release of an application is about to run. Applications that were forgotten have
     /// none.
     pub(super) fn release(&mut self, name: &ApplicationName, standing: Standing) {
@@ -242,4 +270,109 @@ impl Record {
 /// A rule's digest as the record has it.
 pub(super) fn rule_text(digest: Digest) -> String {
     digest.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use flotilla_render::Facts;
+
+    use super::super::kept::MAX_ONE;
+    use super::*;
+    use crate::policy::samples::application;
+
+    fn wanted(name: &str, values: usize) -> Wanted {
+        let mut application = application("https://h/r", "prod", "apps/web");
+        application.helm = Some(Box::new(flotilla_shared::chart::ChartOptions {
+            values: "v".repeat(values).into(),
+            ..Default::default()
+        }));
+        Wanted {
+            name: name.parse().unwrap(),
+            cluster: "c1".parse().unwrap(),
+            application,
+            approvals: Vec::new(),
+            facts: Some(Facts::of_cluster(
+                "c1",
+                "prod",
+                &[("zone".to_owned(), "a".to_owned())].into(),
+            )),
+        }
+    }
+
+    fn record(accepted: &[&Wanted]) -> Record {
+        let mut record = Record::default();
+        for wanted in accepted {
+            let accepted = Accepted {
+                url: wanted.application.url.clone(),
+                branch: wanted.application.revision.branch.clone(),
+                commit: wanted.application.revision.commit.clone(),
+                seen: jiff::Timestamp::UNIX_EPOCH,
+                rule: String::new(),
+                mode: crate::policy::SignatureMode::Off,
+                back_from: None,
+            };
+            record.accept(&wanted.name, accepted, true).unwrap();
+        }
+        record
+    }
+
+    #[test]
+    fn what_was_accepted_comes_back_whole_and_without_what_was_used_up() {
+        let mut one = wanted("web", 10);
+        one.application.rollout = "r1".to_owned();
+        let mut known = record(&[&one]);
+        assert!(!known.keeps(&one));
+        known.keep(&one);
+        assert!(known.keeps(&one));
+        let known: Record = serde_json::from_slice(&known.encode()).unwrap();
+        let before = known.kept[&one.name].before(&one.name);
+        one.application.rollout = String::new();
+        assert_eq!(before.wanted, Some(Box::new(one.clone())));
+        assert_eq!(before.ran, None);
+        for change in [
+            |one: &mut Wanted| one.application.path = "apps/other".parse().unwrap(),
+            |one: &mut Wanted| one.application.substitute = true,
+            |one: &mut Wanted| one.facts = None,
+        ] {
+            let mut other = one.clone();
+            change(&mut other);
+            assert!(!known.keeps(&other), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn what_ran_is_known_after_something_else_was_accepted() {
+        let mut one = wanted("web", 10);
+        let mut known = record(&[&one]);
+        known.keep(&one);
+        let ran = one.application.revision.clone();
+        known.kept.get_mut(&one.name).unwrap().ran = Some(ran.clone());
+        one.application.path = "apps/other".parse().unwrap();
+        known.keep(&one);
+        assert_eq!(known.kept[&one.name].before(&one.name).ran, Some(ran));
+    }
+
+    #[test]
+    fn what_is_kept_has_an_end() {
+        let (small, large) = (wanted("small", 10), wanted("large", MAX_ONE));
+        let many: Vec<Wanted> = (0..9)
+            .map(|n| wanted(&format!("m{n}"), MAX_ONE / 4 * 3 - 500))
+            .collect();
+        let all: Vec<&Wanted> = many.iter().chain([&small, &large]).collect();
+        let mut known = record(&all);
+        known.keep(&large);
+        assert_eq!(known.kept[&large.name].before(&large.name).wanted, None);
+        assert!(known.keeps(&large), "and is not written at each render");
+        known.keep(&small);
+        for one in &many {
+            known.keep(one);
+        }
+        let is_there = |one: &&Wanted| known.kept[&one.name].before(&one.name).wanted.is_some();
+        assert_eq!(many.iter().filter(is_there).count(), 6);
+        assert!(is_there(&&small));
+        // Who was forgotten has nothing.
+        known.applications.remove(&many[0].name);
+        known.keep(&small);
+        assert!(!known.kept.contains_key(&many[0].name));
+    }
 }

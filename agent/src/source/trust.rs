@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use flotilla_git::{End, Remote};
 use flotilla_shared::approval::RollbackApproval;
-use flotilla_shared::digest::Digest;
 use flotilla_shared::id::ApplicationName;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::Commit;
@@ -28,7 +27,7 @@ pub struct Trust {
     policy: Arc<Policy>,
     keyring: Keyring,
     path: PathBuf,
-    record: Mutex<Record>,
+    pub(super) record: Mutex<Record>,
     changes: watch::Sender<u64>,
 }
 
@@ -255,16 +254,19 @@ impl Trust {
         wanted: &Wanted,
         admitted: Admitted,
     ) -> Result<Vec<(Reason, String)>, Refusal> {
-        if admitted.is_known {
+        let mut record = self.record.lock();
+        if admitted.is_known && record.keeps(wanted) {
             return Ok(Vec::new());
         }
-        let mut record = self.record.lock();
         let mut next = record.clone();
         let remember = |next: &mut Record| -> Result<(), Error> {
             if let Some(spent) = &admitted.spent {
                 next.spend(&spent.nonce, spent.expires_at, admitted.accepted.seen)?;
             }
-            next.accept(&wanted.name, admitted.accepted, admitted.moves_branch)?;
+            if !admitted.is_known {
+                next.accept(&wanted.name, admitted.accepted, admitted.moves_branch)?;
+            }
+            next.keep(wanted);
             self.save(next)
         };
         remember(&mut next).map_err(|error| refusal_of(&error))?;
@@ -301,31 +303,27 @@ impl Trust {
         Ok(())
     }
 
-    /// A release was applied in full.
-    pub(super) fn ran(&self, name: &ApplicationName, content: Digest) {
-        self.note_release(|record| {
-            let standing = record.releases.get_mut(name);
-            let is_news = |one: &&mut Standing| one.key == content && !one.ran;
-            standing.filter(is_news).map(|one| one.ran = true).is_some()
-        });
-    }
-
     /// There is nothing left of an application.
     pub(super) fn forget(&self, name: &ApplicationName) {
-        self.note_release(|record| record.releases.remove(name).is_some());
+        self.note(|record| {
+            record.releases.contains_key(name).then(|| {
+                let mut next = record.clone();
+                next.releases.remove(name);
+                next
+            })
+        });
     }
 
     /// What is not kept is noted again: at the next pass, or never, which makes an upgrade of what could
     /// have been an installation.
-    fn note_release(&self, note: impl FnOnce(&mut Record) -> bool) {
+    pub(super) fn note(&self, next: impl FnOnce(&Record) -> Option<Record>) {
         let mut record = self.record.lock();
-        let mut next = record.clone();
-        if !note(&mut next) {
+        let Some(mut next) = next(&record) else {
             return;
-        }
+        };
         match self.save(&mut next) {
             Ok(()) => *record = next,
-            Err(error) => tracing::warn!(%error, "cannot remember which release ran"),
+            Err(error) => tracing::warn!(%error, "cannot remember what ran"),
         }
     }
 

@@ -141,6 +141,23 @@ fn content_to_wire(assignment: &Assignment) -> v1::AssignmentContent {
     }
 }
 
+/// One application's part of an assignment, for who keeps it alone.
+#[must_use]
+pub fn encode_application(name: &ApplicationName, application: &ApplicationAssignment) -> Vec<u8> {
+    application_to_wire(name.as_str(), application).encode_to_vec()
+}
+
+/// What [`encode_application`] wrote, within the limits of an assignment.
+///
+/// # Errors
+/// When it is something else.
+pub fn decode_application(bytes: &[u8]) -> Result<ApplicationAssignment, WireError> {
+    bounded("application", bytes.len(), MAX_MESSAGE_BYTES)?;
+    let wire = v1::ApplicationAssignment::decode(bytes)
+        .map_err(|error| WireError::Malformed(error.to_string()))?;
+    application_from_wire(wire)
+}
+
 /// Over what applications are assigned as, apart from their commits and the rollouts that brought these; and over
 /// the cluster's labels, where one of them has texts that these are filled into.
 #[must_use]

@@ -40,6 +40,11 @@ macro_rules! alone {
             let mut world = World::embedded().await;
             $item(&mut world).await;
             world.still_corrected().await;
+            // A process that begins anew goes on as the one before it, refused or not.
+            world.stop_agent().await;
+            world.start_agent().await;
+            world.still_corrected().await;
+            world.says_what_runs().await;
             world.stop_agent().await;
         }
     )*};

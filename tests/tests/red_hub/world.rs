@@ -302,6 +302,18 @@ impl World {
         );
     }
 
+    /// The agent names what it keeps in shape, whatever it thinks of what is assigned.
+    pub(crate) async fn says_what_runs(&self) {
+        let good = self.good.clone();
+        self.report("web", &format!("{good} is told of"), |report| {
+            report
+                .revision
+                .as_ref()
+                .is_some_and(|one| one.commit == good)
+        })
+        .await;
+    }
+
     /// And drift of it is still set right, although the hub lies.
     pub(crate) async fn still_corrected(&self) {
         let patch = json!({"data": {"value": "drifted"}});

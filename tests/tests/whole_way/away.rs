@@ -69,6 +69,35 @@ async fn a16_a_restarted_agent_and_a_failing_api_server_converge() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_narrower_policy_refuses_is_named_and_neither_written_nor_deleted() {
+    let mut world = World::embedded(WEB).await;
+    let first = world.head();
+    world.current("web", &first).await;
+    world.stop_agent().await;
+    std::fs::write(world.path("policy.yaml"), "paths: [apps/other]\n").unwrap();
+    let path = "/api/v1/namespaces/web/configmaps/config";
+    let nothing = serde_json::Value::Null;
+    send(&world.cluster, "DELETE", path, "application/json", nothing).await;
+    let before = world.writes();
+    world.start_agent().await;
+    let report = world.refused("web", "PathNotAllowed").await;
+    assert_eq!(report.sync(), v1::Sync::Refused);
+    assert_eq!(report.health(), v1::Health::Unknown, "{report:?}");
+    assert_eq!(report.revision.unwrap().commit, first, "what it applied");
+    world
+        .report("web", "it is still refused after some time", |one| {
+            one.reason == "PathNotAllowed"
+        })
+        .await;
+    assert_eq!(world.writes(), before);
+    world.stop_agent().await;
+    std::fs::remove_file(world.path("policy.yaml")).unwrap();
+    world.start_agent().await;
+    world.current("web", &first).await;
+    assert!(world.live(path).await.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a07_an_api_server_that_goes_away_in_mid_flight_is_waited_for() {
     let mut world = World::embedded(WEB).await;
     world.stop_agent().await;

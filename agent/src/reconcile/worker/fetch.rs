@@ -9,7 +9,7 @@ use flotilla_shared::chart::Generated;
 use flotilla_shared::health::SyncState;
 use tokio::time::Instant;
 
-use super::{Shared, Task, Worker};
+use super::{Fetch, Shared, Task, Worker};
 use crate::cluster::DesiredState;
 use crate::events::Event;
 use crate::policy::Refusal;
@@ -49,8 +49,8 @@ impl Worker {
     }
 
     pub(super) fn abort_fetch(&mut self) {
-        if let Some((_, fetch)) = self.fetch.take() {
-            fetch.abort();
+        if let Some(fetch) = self.fetch.take() {
+            fetch.work.abort();
         }
     }
 
@@ -62,7 +62,10 @@ impl Worker {
             // is known.
             self.settled_for = None;
             self.rendered = None;
+            self.rendered_for = None;
             self.refusal = None;
+            self.refusal_before = None;
+            self.shared.source.let_go(&self.name);
             self.retry = None;
             self.desired_state = DesiredState {
                 complete: true,
@@ -70,13 +73,18 @@ impl Worker {
             };
             return;
         };
-        if let Some((under_way, _)) = &self.fetch {
-            if **under_way == *wanted {
+        let is_settled = self.settled_for.as_deref() == Some(wanted);
+        if let Some(fetch) = &self.fetch {
+            let is_for_it = match fetch.of_before {
+                true => is_settled,
+                false => *fetch.wanted == *wanted,
+            };
+            if is_for_it {
                 return;
             }
             self.abort_fetch();
         }
-        if self.settled_for.as_deref() == Some(wanted) {
+        if is_settled {
             let is_due = |until: Instant| Instant::now() >= until;
             match (&self.refusal, &self.retry) {
                 (None, _) => return,
@@ -95,9 +103,13 @@ impl Worker {
             self.refuse(refusal);
             return;
         }
+        self.fetch(Box::new(wanted.clone()), false);
+    }
+
+    fn fetch(&mut self, wanted: Box<Wanted>, of_before: bool) {
         let shared = Arc::clone(&self.shared);
         let work = wanted.clone();
-        let fetch = tokio::spawn(async move {
+        let work = tokio::spawn(async move {
             let _slot = shared.fetches.acquire().await;
             let ground = ground(&shared, &work, true).await;
             let started = std::time::Instant::now();
@@ -105,14 +117,56 @@ impl Worker {
             shared.metrics.rendered(started.elapsed());
             result
         });
-        self.fetch = Some((Box::new(wanted.clone()), fetch));
+        self.fetch = Some(Fetch {
+            wanted,
+            of_before,
+            work,
+        });
+    }
+
+    /// Goes on with what was accepted before this process began, where what is assigned now is refused and
+    /// nothing is here to be kept in shape. The policy of now judges it, too.
+    fn go_on(&mut self) {
+        if self.rendered.is_some() || self.fetch.is_some() {
+            return;
+        }
+        let Some(before) = self.shared.source.before(&self.name) else {
+            return;
+        };
+        if self.report.revision.is_none() {
+            self.report.revision = before.ran;
+        }
+        let Some(wanted) = before.wanted else {
+            return;
+        };
+        match self.shared.policy.source(&wanted.application) {
+            Some(refusal) => self.cannot_go_on(refusal),
+            None => self.fetch(wanted, true),
+        }
+    }
+
+    fn cannot_go_on(&mut self, refusal: Refusal) {
+        let is_told = [&self.refusal_before, &self.refusal].contains(&&Some(refusal.clone()));
+        if !is_told {
+            let Refusal { reason, message } = &refusal;
+            let message = format!("what was applied before is not set right either: {message}");
+            tracing::warn!(application = %self.name, %reason, message, "refused");
+            let event = Event::warning(*reason, &message);
+            self.shared.cluster.tell(self.name.as_str(), event);
+        }
+        self.refusal_before = Some(refusal);
     }
 
     pub(super) fn take(&mut self, result: Result<Rendered, Refusal>) {
-        let Some((application, _)) = self.fetch.take() else {
+        let Some(Fetch {
+            wanted, of_before, ..
+        }) = self.fetch.take()
+        else {
             return;
         };
-        self.settled_for = Some(application);
+        if !of_before {
+            self.settled_for = Some(wanted.clone());
+        }
         match result {
             Ok(mut rendered) => {
                 let warnings = rendered.warnings.iter();
@@ -133,9 +187,14 @@ impl Worker {
                     self.desired_state = DesiredState::default();
                 }
                 self.rendered = Some(rendered);
-                self.refusal = None;
-                self.retry = None;
+                self.rendered_for = Some(wanted);
+                self.refusal_before = None;
+                if !of_before {
+                    self.refusal = None;
+                    self.retry = None;
+                }
             }
+            Err(refusal) if of_before => self.cannot_go_on(refusal),
             Err(refusal) => self.refuse(refusal),
         }
     }
@@ -154,5 +213,6 @@ impl Worker {
         let delay = backoff.next_delay(&mut rand::rng());
         self.retry = Some((Instant::now() + delay, backoff));
         self.refusal = Some(refusal);
+        self.go_on();
     }
 }

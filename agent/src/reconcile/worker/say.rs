@@ -26,6 +26,8 @@ impl Worker {
         let under_way = self.fetch.is_some();
         let exact = self.refusal.is_none() && !under_way;
         let revision = task.application().map(|application| &application.revision);
+        let runs = self.rendered_for.as_ref();
+        let runs = runs.map(|wanted| wanted.application.revision.clone());
         let rendered = self.rendered.as_ref().map(|rendered| Sources {
             digest: rendered.source_digest,
             paths: rendered.source_paths.clone(),
@@ -48,7 +50,7 @@ impl Worker {
             &mut self.report,
             outcome,
             self.refusal.as_ref(),
-            revision.filter(|_| exact && !nothing_yet),
+            (revision.filter(|_| exact && !nothing_yet), runs.as_ref()),
             rendered,
             Timestamp::now(),
         );
