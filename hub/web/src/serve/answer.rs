@@ -123,15 +123,7 @@ impl Site {
                 html,
             },
             Err(error) => {
-                let status = match error.code() {
-                    tonic::Code::NotFound => StatusCode::NOT_FOUND,
-                    tonic::Code::InvalidArgument => StatusCode::BAD_REQUEST,
-                    tonic::Code::PermissionDenied | tonic::Code::Unauthenticated => {
-                        StatusCode::FORBIDDEN
-                    }
-                    tonic::Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-                    _ => StatusCode::BAD_GATEWAY,
-                };
+                let status = status_of(error.code());
                 let html = TroublePage::new(frame, text(error.message())).render();
                 Drawn {
                     status,
@@ -139,6 +131,27 @@ impl Site {
                 }
             }
         }
+    }
+}
+
+/// What a browser, and whatever looks after the site, is told where the hub gives no answer for a page. What
+/// the hub says in words is no fault of the way to it.
+fn status_of(code: tonic::Code) -> StatusCode {
+    use tonic::Code;
+    match code {
+        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::InvalidArgument | Code::OutOfRange => StatusCode::BAD_REQUEST,
+        Code::FailedPrecondition | Code::AlreadyExists | Code::Aborted => StatusCode::CONFLICT,
+        Code::PermissionDenied | Code::Unauthenticated => StatusCode::FORBIDDEN,
+        Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
+        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+        Code::Ok
+        | Code::Cancelled
+        | Code::Unknown
+        | Code::Unimplemented
+        | Code::Internal
+        | Code::DataLoss => StatusCode::BAD_GATEWAY,
     }
 }
 
@@ -203,6 +216,10 @@ impl Reader {
                 ApplicationPage::new(frame, placement, plans, now).render()
             }
             Page::Promote(name) => {
+                if mirror.known && mirror.environment(name).is_none() {
+                    let text = format!("there is no environment {name:?}");
+                    return Err(tonic::Status::not_found(text));
+                }
                 let request = v1::PreviewPromotionRequest {
                     environment: name.clone(),
                     ..v1::PreviewPromotionRequest::default()
@@ -367,5 +384,27 @@ impl Reader {
             .iter()
             .map(ApplicationPlan::from)
             .collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_hub_says_no_to_is_no_fault_of_the_way_to_it() {
+        use tonic::Code;
+        for (code, status) in [
+            (Code::NotFound, 404),
+            (Code::InvalidArgument, 400),
+            (Code::FailedPrecondition, 409),
+            (Code::PermissionDenied, 403),
+            (Code::ResourceExhausted, 429),
+            (Code::Unavailable, 503),
+            (Code::DeadlineExceeded, 504),
+            (Code::Internal, 502),
+        ] {
+            assert_eq!(status_of(code).as_u16(), status, "{code:?}");
+        }
     }
 }

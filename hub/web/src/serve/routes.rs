@@ -43,6 +43,7 @@ pub(super) fn router(site: Arc<Site>, more: Router) -> Router {
         .merge(pages)
         .route("/assets/{name}", get(asset))
         .merge(more)
+        .fallback(missing)
         .layer(from_fn_with_state(site, guard))
 }
 
@@ -55,6 +56,10 @@ pub fn plain(status: StatusCode, text: &'static str) -> Response {
         text,
     )
         .into_response()
+}
+
+async fn missing() -> Response {
+    plain(StatusCode::NOT_FOUND, "There is no such page.\n")
 }
 
 /// For every request: the right host, and headers that bind the browser.
