@@ -39,6 +39,7 @@ mod restored;
 pub mod rollout;
 mod rollouts;
 mod roster;
+mod seen;
 mod sessions;
 mod settle;
 mod shared;

@@ -1,6 +1,6 @@
 //! What people and rollouts have decided about an environment.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use flotilla_shared::approval::SignedApproval;
 use flotilla_shared::id::RepositoryName;
@@ -13,6 +13,8 @@ use super::rollout::Commits;
 
 /// Good commits that are remembered, to go back to.
 pub(super) const MAX_HISTORY: usize = 20;
+/// Most commits of which is kept what clusters said.
+const MAX_SEEN: usize = 100;
 /// Quarantined commits that are remembered.
 pub(super) const MAX_QUARANTINED: usize = 32;
 /// Approvals that are remembered.
@@ -168,6 +170,17 @@ pub struct CheckResult {
     pub at: Timestamp,
 }
 
+/// What clusters said of a commit when the next one came, where there are no rollouts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Of which repository.
+    pub repository: RepositoryName,
+    /// Which.
+    pub commit: Commit,
+    /// Why it was not seen to be good; empty: it was.
+    pub doubt: String,
+}
+
 /// What is kept of an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -204,6 +217,9 @@ pub struct EnvironmentState {
     /// What came of gates' Jobs, the oldest first.
     #[serde(skip_serializing_if = "VecDeque::is_empty")]
     pub jobs: VecDeque<JobNote>,
+    /// What clusters said of commits that came without rollouts, the oldest first; of each the last word.
+    #[serde(skip_serializing_if = "VecDeque::is_empty")]
+    pub seen: VecDeque<Seen>,
 }
 
 impl EnvironmentState {
@@ -345,6 +361,23 @@ impl EnvironmentState {
             .retain(|repository, commit| commits.get(repository) != Some(commit));
         self.approved = commits;
         self.approved_by = rollout;
+    }
+
+    /// Notes what clusters say of the present commits.
+    pub(super) fn note_seen(&mut self, doubts: BTreeMap<RepositoryName, String>) {
+        for (repository, doubt) in doubts {
+            let Some(commit) = self.approved.get(&repository).cloned() else {
+                continue;
+            };
+            self.seen
+                .retain(|one| (&one.repository, &one.commit) != (&repository, &commit));
+            let seen = Seen {
+                repository,
+                commit,
+                doubt,
+            };
+            push(&mut self.seen, MAX_SEEN, seen);
+        }
     }
 
     /// The good commit of a repository before the present one.

@@ -143,7 +143,8 @@ impl Fleet {
         effects: &mut Vec<Effect>,
     ) {
         let mut heads = self.good(environment);
-        let (name, versions) = (&environment.name, &mut self.versions);
+        let name = &environment.name;
+        let versions = &mut self.versions;
         // One of an older hub, which did not keep its strategy.
         if let Some(mut rollout) = self.rollouts.take(name)
             && !rollout.state.is_over()
@@ -162,10 +163,12 @@ impl Fleet {
         if state.is_some_and(|state| state.approved == heads) {
             return;
         }
+        let seen = self.doubts(name);
         self.declarations.keep([&heads], effects);
         let (epoch, versions) = (self.epoch.0, &mut self.versions);
         self.environments
             .settle_on(name, versions, effects, |state| {
+                state.note_seen(seen);
                 state.approve(heads, String::new(), epoch, now);
             });
     }

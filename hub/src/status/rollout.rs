@@ -2,9 +2,12 @@
 
 mod present;
 
+use std::collections::BTreeMap;
+
 use flotilla_proto::v1;
 use flotilla_shared::id::RepositoryName;
 use flotilla_shared::reason::Reason;
+use flotilla_shared::revision::Commit;
 use flotilla_shared::wire::{reason_to_wire, timestamp_to_wire};
 use jiff::Timestamp;
 
@@ -186,6 +189,20 @@ pub fn decisions(fleet: &Fleet, environment: &Environment) -> v1::EnvironmentDec
         .environments()
         .get(&environment.name)
         .unwrap_or(&empty);
+    // Of what runs now its clusters can still be asked.
+    let present = match state.approved_by.is_empty() {
+        true => fleet.doubts(&environment.name),
+        false => BTreeMap::new(),
+    };
+    let doubt = |repository: &RepositoryName, commit: &Commit| {
+        let is_present = state.approved.get(repository) == Some(commit);
+        if let (true, Some(doubt)) = (is_present, present.get(repository)) {
+            return Some(doubt.clone());
+        }
+        let mut seen = state.seen.iter().rev();
+        let seen = seen.find(|one| (&one.repository, &one.commit) == (repository, commit));
+        seen.map(|one| one.doubt.clone())
+    };
     let cluster_pins = fleet.clusters().iter().filter_map(|(name, cluster)| {
         let own = cluster.record.pin.as_ref()?;
         fleet
@@ -205,6 +222,17 @@ pub fn decisions(fleet: &Fleet, environment: &Environment) -> v1::EnvironmentDec
                 commits: of_repositories(&good.commits),
                 rollout: good.rollout.clone(),
                 at: Some(timestamp_to_wire(good.at)),
+                seen: good
+                    .commits
+                    .iter()
+                    .filter(|_| good.rollout.is_empty())
+                    .filter_map(|(repository, commit)| {
+                        Some(v1::Seen {
+                            repository: repository.to_string(),
+                            doubt: doubt(repository, commit)?,
+                        })
+                    })
+                    .collect(),
             })
             .collect(),
         approvals: state

@@ -2607,6 +2607,18 @@ pub struct GoodCommits {
     pub rollout: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "3")]
     pub at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Of an environment without rollouts, where commits count as good as they come: what its clusters said of
+    /// them last. What is not named was never looked at.
+    #[prost(message, repeated, tag = "4")]
+    pub seen: ::prost::alloc::vec::Vec<Seen>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Seen {
+    #[prost(string, tag = "1")]
+    pub repository: ::prost::alloc::string::String,
+    /// Empty: they said that they ran it, healthy.
+    #[prost(string, tag = "2")]
+    pub doubt: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Approval {

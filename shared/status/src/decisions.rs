@@ -89,6 +89,18 @@ pub struct Good {
     pub rollout: String,
     /// Since when.
     pub at: Option<Timestamp>,
+    /// Where there are no rollouts: what clusters said of each repository's commit last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub seen: Vec<Seen>,
+}
+
+/// What clusters said of a commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Seen {
+    /// Of which repository.
+    pub repository: String,
+    /// Why it was not seen to be good; empty: it was.
+    pub doubt: String,
 }
 
 impl From<&v1::Mark> for Mark {
@@ -102,11 +114,18 @@ impl From<&v1::Mark> for Mark {
     }
 }
 
-fn good(of: &[v1::RepositoryCommit], rollout: &str, at: Option<&prost_types::Timestamp>) -> Good {
-    Good {
-        commits: commits(of),
-        rollout: text(rollout),
-        at: moment(at),
+impl From<&v1::GoodCommits> for Good {
+    fn from(wire: &v1::GoodCommits) -> Self {
+        let seen = wire.seen.iter().map(|one| Seen {
+            repository: text(&one.repository),
+            doubt: text(&one.doubt),
+        });
+        Self {
+            commits: commits(&wire.commits),
+            rollout: text(&wire.rollout),
+            at: moment(wire.at.as_ref()),
+            seen: seen.collect(),
+        }
     }
 }
 
@@ -150,11 +169,7 @@ impl From<&v1::EnvironmentDecisions> for Decisions {
                     mark: one.mark.as_ref().map(Mark::from),
                 })
                 .collect(),
-            good: wire
-                .good
-                .iter()
-                .map(|one| good(&one.commits, &one.rollout, one.at.as_ref()))
-                .collect(),
+            good: wire.good.iter().map(Good::from).collect(),
         }
     }
 }

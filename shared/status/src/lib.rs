@@ -20,7 +20,7 @@ mod rollout;
 
 pub use cluster::{Application, Cluster, Connection, Object, ObjectCounts, Placement};
 pub use compared::{ClusterDifference, EnvironmentDifference};
-pub use decisions::{Approval, Decisions, Good, Mark, Pin, Quarantine};
+pub use decisions::{Approval, Decisions, Good, Mark, Pin, Quarantine, Seen};
 pub use environment::{Branch, Environment, Fleet, Heading};
 pub use fleet_plan::{
     Answer, FleetPlan, PlanGroup, PlanVerdict, PlannedApplication, PlannedChange,

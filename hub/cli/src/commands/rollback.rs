@@ -10,6 +10,7 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::git::Workspace;
 use crate::printer::Printer;
+use crate::view::{Good, digits};
 
 pub(super) async fn run(
     client: &Client,
@@ -37,6 +38,12 @@ pub(super) async fn run(
                 .is_none_or(|only| *only == revision.repository)
         })
         .collect();
+    if let (Some(only), []) = (&args.repository, revisions.as_slice()) {
+        return Err(Error::refused(
+            format!("{name} runs nothing of a repository {only}"),
+            "`flotilla get environments` lists its branches",
+        ));
+    }
     let [revision] = revisions.as_slice() else {
         return Err(Error::refused(
             format!("{} repositories could be meant", revisions.len()),
@@ -179,23 +186,126 @@ async fn last_good(
     head: &Commit,
     printer: &Printer,
 ) -> Result<Commit, Error> {
-    let (rollout, decisions) = rollout::get(client, environment).await?;
-    let good = decisions.good.iter().rev().flat_map(|good| {
-        good.commits
-            .iter()
-            .filter(|one| one.repository == repository && one.commit != head.as_str())
-    });
-    let Some(found) = good.map(|one| one.commit.clone()).next() else {
+    let (_, decisions) = rollout::get(client, environment).await?;
+    let chosen = choose(&decisions.good, repository, head.as_str());
+    for (commit, doubt) in &chosen.passed_over {
+        let short = digits(commit);
+        printer.say(&format!(
+            "{short} is passed over, since it was not seen to be good: {doubt}"
+        ));
+    }
+    let Some(found) = chosen.found else {
+        let other = match chosen.passed_over.is_empty() {
+            true => "no other good commit",
+            false => "no commit before that was seen to be good",
+        };
         return Err(Error::refused(
-            format!("the hub knows no other good commit of {environment}"),
+            format!("the hub knows {other} of {environment}"),
             "name one with --to",
         ));
     };
-    if rollout.is_none() {
+    if !found.is_seen {
         printer.warn(&format!(
-            "{environment} has no rollouts, so that nobody knows whether a commit was good there; --to \
-             names another than the one before"
+            "{environment} has no rollouts, and nobody noted whether {} was good there; --to names another \
+             than the one before",
+            digits(&found.commit)
         ));
     }
-    Ok(found.parse()?)
+    Ok(found.commit.parse()?)
+}
+
+/// What a repository goes back to.
+#[derive(Debug, PartialEq)]
+struct Chosen {
+    found: Option<Found>,
+    /// Commits that came after it and were not seen to be good, with the reason.
+    passed_over: Vec<(String, String)>,
+}
+
+#[derive(Debug, PartialEq)]
+struct Found {
+    commit: String,
+    /// A rollout or its clusters said that it is good.
+    is_seen: bool,
+}
+
+/// The last commit before `head` that was seen to be good. Of what came without rollouts the hub notes what
+/// clusters said; what an older hub has not noted is taken as it is.
+fn choose(good: &[Good], repository: &str, head: &str) -> Chosen {
+    let mut passed_over: Vec<(String, String)> = Vec::new();
+    for one in good.iter().rev() {
+        let mut own = one.commits.iter();
+        let own = own.find(|commit| commit.repository == repository && commit.commit != head);
+        let Some(commit) = own.map(|own| own.commit.clone()) else {
+            continue;
+        };
+        // Its last word counts.
+        if passed_over.iter().any(|(before, _)| *before == commit) {
+            continue;
+        }
+        let seen = one.seen.iter().find(|seen| seen.repository == repository);
+        if let Some(seen) = seen.filter(|seen| !seen.doubt.is_empty()) {
+            passed_over.push((commit, seen.doubt.clone()));
+            continue;
+        }
+        let is_seen = seen.is_some() || !one.rollout.is_empty();
+        return Chosen {
+            found: Some(Found { commit, is_seen }),
+            passed_over,
+        };
+    }
+    Chosen {
+        found: None,
+        passed_over,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::{RepositoryCommit, Seen};
+
+    fn good(commit: &str, rollout: &str, doubt: Option<&str>) -> Good {
+        let seen = doubt.map(|doubt| Seen {
+            repository: "fleet".to_owned(),
+            doubt: doubt.to_owned(),
+        });
+        Good {
+            commits: vec![RepositoryCommit {
+                repository: "fleet".to_owned(),
+                commit: commit.to_owned(),
+            }],
+            rollout: rollout.to_owned(),
+            at: None,
+            seen: seen.into_iter().collect(),
+        }
+    }
+
+    #[test]
+    fn what_was_not_seen_to_be_good_is_passed_over_with_the_reason() {
+        let found = |commit: &str, is_seen| {
+            Some(Found {
+                commit: commit.to_owned(),
+                is_seen,
+            })
+        };
+        let all = [
+            good("a", "", None),
+            good("b", "", Some("")),
+            good("c", "", Some("c1: web was refused")),
+            good("c", "", Some("c1: web was Failed")),
+            good("d", "", Some("c1: web was Failed")),
+        ];
+        let chosen = choose(&all, "fleet", "d");
+        assert_eq!(chosen.found, found("b", true));
+        let over = [("c".to_owned(), "c1: web was Failed".to_owned())];
+        assert_eq!(chosen.passed_over, over, "its last word");
+        assert_eq!(choose(&all[..1], "fleet", "d").found, found("a", false));
+        assert_eq!(choose(&all, "other", "d").found, None);
+        let ill = choose(&all[2..], "fleet", "d");
+        assert_eq!((ill.found, ill.passed_over.len()), (None, 1));
+        let rolled = [good("a", "prod-1", None), good("d", "prod-2", None)];
+        assert_eq!(choose(&rolled, "fleet", "d").found, found("a", true));
+        assert_eq!(choose(&rolled, "fleet", "e").found, found("d", true));
+    }
 }

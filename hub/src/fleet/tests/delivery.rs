@@ -324,3 +324,52 @@ fn who_is_in_no_environment_is_current_by_its_agents_word_alone() {
         assert_eq!(cluster.current_since.is_some(), is_current);
     }
 }
+
+/// Without rollouts a commit counts as good as it comes; what clusters said of it is noted when the next comes.
+#[test]
+fn what_clusters_said_of_a_commit_is_noted_when_the_next_one_comes() {
+    let mut fleet = fleet();
+    fleet.step(put("d", "dev", None), at(1));
+    fleet.step(heads(Some(1), None), at(2));
+    fleet.step(connect("d", 1, AssignmentRef::default()), at(3));
+    let report = |fleet: &mut Fleet, change: &dyn Fn(&mut ApplicationReport)| {
+        let assigned = fleet.clusters()[&name("d")].assigned.clone().unwrap();
+        let mut report = current(&assigned);
+        report.applications.values_mut().for_each(|one| change(one));
+        let digest = Digest::of(&encode_report(&report).encode_to_vec());
+        fleet.step(
+            Event::Reported(name("d"), SessionId(1), report, digest),
+            at(4),
+        );
+    };
+    let seen = |fleet: &Fleet, n: u64| {
+        let all = &fleet.environments()[&"dev".parse::<EnvironmentName>().unwrap()].seen;
+        let found = all.iter().find(|one| one.commit == commit(n));
+        found.map(|one| one.doubt.clone())
+    };
+    report(&mut fleet, &|_| {});
+    assert_eq!(seen(&fleet, 1), None, "it runs");
+    fleet.step(heads(Some(2), None), at(5));
+    assert_eq!(seen(&fleet, 1).unwrap(), "");
+    report(&mut fleet, &|one| {
+        one.sync = SyncState::Refused;
+        one.reason = Some(Reason::RenderFailed);
+        one.message = "line 3".to_owned();
+        one.revision.as_mut().unwrap().commit = commit(1);
+    });
+    fleet.step(heads(Some(3), None), at(6));
+    let doubt = seen(&fleet, 2).unwrap();
+    assert_eq!(doubt, "d: web was refused: RenderFailed: line 3");
+    report(&mut fleet, &|one| one.health = Health::Failed);
+    fleet.step(heads(Some(4), None), at(7));
+    assert_eq!(seen(&fleet, 3).unwrap(), "d: web was Failed");
+    // Replaced before anybody had said anything of it.
+    fleet.step(heads(Some(5), None), at(8));
+    let doubt = seen(&fleet, 4).unwrap();
+    assert!(doubt.starts_with("d: web had not applied it"), "{doubt}");
+    // What comes again is judged again.
+    fleet.step(heads(Some(2), None), at(9));
+    report(&mut fleet, &|_| {});
+    fleet.step(heads(Some(6), None), at(10));
+    assert_eq!(seen(&fleet, 2).unwrap(), "");
+}
