@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use flotilla_shared::backoff::Backoff;
 use jiff::Timestamp;
 use parking_lot::RwLock;
 use tokio::net::TcpListener;
@@ -289,7 +290,7 @@ async fn decide(start: Start) -> anyhow::Result<Vec<JoinHandle<()>>> {
     let epoch = store.epoch().await?;
     let mut fleet = Fleet::new(epoch).since(store.epoch_since().await?);
     fleet.step(store.load().await?, now);
-    let health = driver::Health::default();
+    let health = store.health();
     let (handle, driver) = driver::spawn(
         fleet,
         store.clone(),
@@ -369,6 +370,7 @@ async fn decide(start: Start) -> anyhow::Result<Vec<JoinHandle<()>>> {
         )),
         tokio::spawn(check::run(handle.clone(), stop.clone())),
         tokio::spawn(retain(store.clone(), stop.clone())),
+        tokio::spawn(prove(store.clone(), stop.clone())),
         tokio::spawn(trust::watch(
             trust,
             Some((handle.clone(), store)),
@@ -412,6 +414,31 @@ async fn decide(start: Start) -> anyhow::Result<Vec<JoinHandle<()>>> {
     // Its end waits for everybody's handle, so it comes last.
     tasks.push(driver);
     Ok(tasks)
+}
+
+/// After a failure of the store that nobody tries again, sees whether anything can be written: the hub says
+/// that it is not ready until something was.
+async fn prove(store: Store, stop: CancellationToken) {
+    let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(15));
+    while !stop.is_cancelled() {
+        let wait = match store.health().is_doubted() {
+            false => {
+                backoff.reset();
+                Duration::from_millis(500)
+            }
+            true => match store.prove().await {
+                Ok(()) => Duration::ZERO,
+                Err(error) => {
+                    tracing::warn!(%error, "the store cannot be written; not ready until it can");
+                    backoff.next_delay(&mut rand::rng())
+                }
+            },
+        };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = stop.cancelled() => return,
+        }
+    }
 }
 
 /// Forgets what is old, at the start and then daily.

@@ -9,6 +9,7 @@ mod authority;
 mod backup;
 mod epoch;
 mod error;
+mod health;
 mod hint;
 mod history;
 mod issuers;
@@ -36,6 +37,7 @@ use sqlx::{AnyConnection, AnyPool, Connection as _, Executor as _, Row as _};
 pub use audit::{AuditRow, BrokenChain};
 pub use backup::{backup, raise_epoch, restore};
 pub use error::Error;
+pub use health::Health;
 pub use hint::{Hints, Wait};
 pub use history::RolloutRow;
 pub use issuers::issuers;
@@ -77,6 +79,8 @@ pub struct Store {
     tail: Arc<parking_lot::Mutex<Option<audit::Tail>>>,
     /// The term in which this process decides; -1: it does not.
     term: Arc<AtomicI64>,
+    /// Whether it takes what it is given.
+    health: Health,
     /// Held until the store is closed.
     lock: Option<Arc<Lock>>,
 }
@@ -159,6 +163,7 @@ impl Store {
             name,
             tail: Arc::default(),
             term: Arc::new(AtomicI64::new(-1)),
+            health: Health::default(),
             lock,
         })
     }
@@ -198,14 +203,27 @@ impl Store {
             name,
             tail: Arc::default(),
             term: Arc::new(AtomicI64::new(-1)),
+            health: Health::default(),
             lock: None,
         };
         store.migrate().await?;
         Ok(store)
     }
 
+    /// Whether it takes what it is given.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.health.clone()
+    }
+
+    /// Makes errors of this store, whose failure is noted, whoever it happened to.
     fn error(&self) -> impl Fn(sqlx::Error) -> Error + '_ {
-        Error::at(&self.name)
+        |error| {
+            if error::is_of_the_store(&error) {
+                self.health.doubt();
+            }
+            Error::at(&self.name)(error)
+        }
     }
 
     async fn check_version(&self) -> Result<(), Error> {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The engine.
-    #[error("store {store}: {source}")]
+    #[error("store {store}: {}{source}", advice(.source))]
     Sql {
         /// Which store.
         store: String,
@@ -75,6 +75,53 @@ pub enum Error {
         /// Why not.
         why: String,
     },
+}
+
+/// SQLite's own number of an error, without what its extended ones add.
+fn code(error: &sqlx::Error) -> Option<i32> {
+    let code = error.as_database_error()?.code()?;
+    code.parse::<i32>().ok().map(|code| code & 0xff)
+}
+
+/// Whether it is the store that failed, and not what it was asked.
+pub(super) fn is_of_the_store(error: &sqlx::Error) -> bool {
+    use sqlx::error::ErrorKind;
+    match error {
+        sqlx::Error::Database(error) => matches!(error.kind(), ErrorKind::Other),
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        _ => false,
+    }
+}
+
+/// What a person does about it, where that is plain; SQLITE_READONLY, SQLITE_IOERR, SQLITE_FULL and
+/// SQLITE_CANTOPEN (<https://sqlite.org/rescode.html>).
+fn advice(error: &sqlx::Error) -> &'static str {
+    let full = "no space is left on the disk that holds it: free at least 16 MiB there, and it goes on by \
+                itself (a hub that is starting has to be started again); ";
+    let is_full = |cause: &std::io::Error| {
+        use std::io::ErrorKind;
+        matches!(
+            cause.kind(),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+        )
+    };
+    match (error, code(error)) {
+        (sqlx::Error::Io(cause), _) if is_full(cause) => full,
+        (_, Some(13)) => full,
+        (_, Some(10)) => {
+            "its file cannot be read or written: see that the disk has at least 16 MiB left and is sound; "
+        }
+        (_, Some(8 | 14)) => {
+            "its file, or the directory that it is in, cannot be written: see owner, mode and how the disk \
+             is mounted; "
+        }
+        _ => "",
+    }
 }
 
 impl Error {

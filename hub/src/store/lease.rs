@@ -4,18 +4,33 @@
 //! transaction first touches the row of its own term, so that a process that lost the lease without
 //! noticing (a pause, a partition) writes nothing any more (S10), whatever any clock says (S11).
 
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sqlx::{Any, Row as _, Transaction};
 
-use super::{Engine, Error, Store};
+use super::{Engine, Error, STATEMENT_TIMEOUT, Store};
 
 /// How long a lease lasts without being renewed. A takeover takes at most this and one look.
 pub const LEASE: Duration = Duration::from_secs(6);
 
 /// Milliseconds since the epoch, by the database's clock.
 const NOW: &str = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
+
+/// What has to find room on the disk before it counts as one that has some.
+const ROOM: usize = 1 << 20;
+
+/// Whether a file of some size can be written; of bytes that no disk makes fewer.
+fn has_room(path: &Path) -> std::io::Result<()> {
+    let mut bytes = vec![0; ROOM];
+    rand::fill(&mut bytes[..]);
+    let written = flotilla_disk::replace(path, &bytes);
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => written.and(Err(error)),
+        _ => written,
+    }
+}
 
 /// A lease that was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +127,28 @@ impl Store {
                 .map_err(self.error())?;
             self.hint().await;
         }
+        Ok(())
+    }
+
+    /// Writes something that changes nothing, to see whether that can be done. SQLite writes the same bytes
+    /// again and again, also where nothing more would find room: so there, a file beside it has to, too.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub async fn prove(&self) -> Result<(), Error> {
+        if self.engine == Engine::Sqlite {
+            let beside = Path::new(&*self.name).with_extension("room");
+            let room = tokio::task::spawn_blocking(move || has_room(&beside)).await;
+            let room = room.map_err(std::io::Error::other).and_then(|room| room);
+            room.map_err(|error| self.error()(sqlx::Error::Io(error)))?;
+        }
+        let write = sqlx::query("UPDATE decider SET expires_at = expires_at WHERE id = 1")
+            .execute(&self.pool);
+        match tokio::time::timeout(STATEMENT_TIMEOUT, write).await {
+            Ok(written) => written.map_err(self.error())?,
+            Err(_) => return Err(Error::Timeout(self.name.to_string())),
+        };
+        self.health.proven();
         Ok(())
     }
 

@@ -614,3 +614,42 @@ async fn what_forges_were_told_last_is_known_after_a_restart() {
     assert_eq!(all[&key("a")], sent("succeeded", 2));
     store.close().await;
 }
+
+/// What fails and is not tried again by anybody leaves the hub unready until something was written.
+#[tokio::test]
+async fn s01_after_a_failed_write_the_hub_is_not_ready_until_one_succeeds() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).await.unwrap();
+    let health = store.health();
+    let pages = store.row("PRAGMA page_count").await.unwrap();
+    let pages: i64 = pages.try_get(0).unwrap();
+    let limit = format!("PRAGMA max_page_count = {pages}");
+    let full = sqlx::query(sqlx::AssertSqlSafe(limit));
+    full.execute(&store.pool).await.unwrap();
+    assert!(!health.is_failing());
+    let mut entry = AuditEntry {
+        at: now(),
+        detail: "x".repeat(100_000),
+        ..AuditEntry::default()
+    };
+    let error = store.record(&entry).await.unwrap_err();
+    assert!(health.is_failing() && health.is_doubted());
+    let told = error.to_string();
+    let path = directory.path().display().to_string();
+    for words in [path.as_str(), "no space is left", "16 MiB"] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    store.prove().await.unwrap();
+    assert!(!health.is_failing(), "there is room for something");
+    // The driver tries again by itself, and nobody else's success says that it could write.
+    health.fails();
+    store.prove().await.unwrap();
+    assert!(health.is_failing());
+    health.works();
+    // Words that were asked wrongly say nothing of the store.
+    entry.detail.clear();
+    let twice = "INSERT INTO decider SELECT * FROM decider";
+    let refused = sqlx::query(twice).execute(&store.pool).await.unwrap_err();
+    let _ = store.error()(refused);
+    assert!(!health.is_failing());
+}
