@@ -9,10 +9,75 @@ use super::cluster::Cluster;
 use super::environment::{Good, MAX_HISTORY, push};
 use super::evidence::{Counts, Runs};
 use super::gates::{Gate, Open};
+use super::rollout::Commits;
 use super::{Effect, Fleet};
 use crate::spec::{Difference, Environment, Specification};
 
 impl Fleet {
+    /// Whether the environment before is healthy at exactly this commit, and was for the soak. Only
+    /// clusters that run something of the repository say anything about it.
+    pub(super) fn proof(
+        &self,
+        environment: &Environment,
+        source: &EnvironmentName,
+        (repository, commit): (&RepositoryName, &Commit),
+        now: Timestamp,
+    ) -> Vec<Gate> {
+        let soak = environment.gates.proof.unwrap_or_default();
+        let state = self.environments.get(&environment.name);
+        if let Some(proven) = state.and_then(|state| state.proof_of(repository, commit)) {
+            let text = format!("{source} proved it");
+            let mut gate = Gate::new("health", source.to_string(), Open::Yes, text);
+            gate.at = Some(proven.at);
+            return vec![gate];
+        }
+        if let Some((twin, at)) = state.and_then(|state| self.twin(state, repository, commit)) {
+            let text = format!(
+                "{source} proved {}, which holds exactly the same files (proof by tree)",
+                twin.short()
+            );
+            let mut gate = Gate::new("health", source.to_string(), Open::Yes, text);
+            gate.at = Some(at);
+            return vec![gate];
+        }
+        let declared = self.spec().environment(source);
+        if declared.is_some_and(|source| !self.uses(source, repository)) {
+            let text = format!(
+                "no application of {source} is from repository {repository}, so that {source} can never \
+                 prove it; place one there, or let an admin override it"
+            );
+            return vec![Gate::never(source, text)];
+        }
+        let on_its_way = self.is_on_its_way(source, repository, commit);
+        let runs = |cluster: &Cluster| self.runs(cluster, repository, commit);
+        let from_it = |_: &ApplicationName, app: &ApplicationAssignment| {
+            app.revision.repository == *repository
+        };
+        let counts = Counts::Some(&from_it);
+        self.evidence(environment, source, (soak, on_its_way), (runs, counts), now)
+    }
+
+    /// Whether clusters of an environment that do not run a commit yet may still come to it.
+    fn is_on_its_way(
+        &self,
+        environment: &EnvironmentName,
+        repository: &RepositoryName,
+        commit: &Commit,
+    ) -> bool {
+        let Some(environment) = self.spec().environment(environment) else {
+            return false;
+        };
+        let has = |all: &Commits| all.get(repository) == Some(commit);
+        let (heads, name) = (self.head_commits(environment), &environment.name);
+        let state = self.environments.get(name);
+        let given_up = state.is_some_and(|state| state.quarantine_of(repository, commit).is_some());
+        let rollout = self.rollouts.get(name);
+        has(&self.good(environment))
+            || (has(&heads) && !given_up)
+            || rollout.is_some_and(|one| !one.state.is_over() && has(&one.target))
+            || state.is_some_and(|state| state.queue.iter().any(has))
+    }
+
     /// Whether the environment before runs the applications that a revision of the fleet file changes as it
     /// declares them, healthy, and did for the soak. Directories and names of clusters differ between
     /// environments by their templates; the templates are what is the same.

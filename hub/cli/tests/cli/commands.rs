@@ -153,17 +153,10 @@ fn a_watch_ends_when_its_reader_does() {
         reader.read_line(&mut line).unwrap();
         assert!(!line.is_empty());
         drop(reader);
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
-        let ended = loop {
-            match watch.try_wait().unwrap() {
-                None if std::time::Instant::now() < deadline => {
-                    std::thread::sleep(std::time::Duration::from_millis(20));
-                }
-                ended => break ended,
-            }
-        };
-        let _ = watch.kill();
-        assert!(ended.is_some_and(|status| status.success()), "{ended:?}");
+        let (done, ended) = std::sync::mpsc::channel();
+        std::thread::spawn(move || done.send(watch.wait().unwrap()));
+        let ended = ended.recv_timeout(std::time::Duration::from_secs(30));
+        assert!(ended.is_ok_and(|status| status.success()), "{ended:?}");
     }
 }
 

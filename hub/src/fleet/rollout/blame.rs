@@ -148,7 +148,7 @@ impl Rollout {
             .values()
             .filter(|progress| progress.phase == Phase::Failed)
             .peekable();
-        failed.peek().is_none() || failed.any(|progress| progress.is_to_blame())
+        failed.peek().is_none() || failed.any(Progress::is_to_blame)
     }
 
     /// Who failed by nothing that it brings.

@@ -151,7 +151,7 @@ pub struct Cluster {
     /// The last assignment that it was current on.
     well_on: AssignmentRef,
     /// Since when applications do that are as assigned for longer than all of it is, or while not all of it is.
-    apart: Option<Box<BTreeMap<ApplicationName, Timestamp>>>,
+    apart: BTreeMap<ApplicationName, Timestamp>,
     /// The assignment whose way here was measured.
     pub(in crate::fleet) measured: AssignmentRef,
 }
@@ -320,7 +320,7 @@ impl Cluster {
     pub(super) fn lose(&mut self, lost: jiff::SignedDuration) {
         let later = |since: Timestamp| since.saturating_add(lost).unwrap_or(Timestamp::MAX);
         self.current_since = self.current_since.map(later);
-        for since in self.apart.iter_mut().flat_map(|apart| apart.values_mut()) {
+        for since in self.apart.values_mut() {
             *since = later(*since);
         }
     }
@@ -328,19 +328,15 @@ impl Cluster {
     /// It is assigned something else. Applications that stay as they are go on being what they were.
     pub(in crate::fleet) fn give(&mut self, next: Arc<DecodedAssignment>, now: Timestamp) {
         self.refusal = None;
-        let (all, apart) = (self.current_since.take(), self.apart.take());
+        let (all, apart) = (self.current_since.take(), std::mem::take(&mut self.apart));
         let before = self.assigned.iter().map(|one| &one.assignment);
         let kept = before.flat_map(|before| {
             let names = before.applications.keys();
             let stays = names.filter(|name| next.assignment.is_same_work(before, name));
-            stays.filter_map(|name| {
-                let apart = apart.as_ref().and_then(|apart| apart.get(name));
-                Some((name.clone(), apart.copied().or(all)?))
-            })
+            stays.filter_map(|name| Some((name.clone(), apart.get(name).copied().or(all)?)))
         });
-        let kept: BTreeMap<_, _> = kept.collect();
+        self.apart = kept.collect();
         self.assigned = Some(next);
-        self.apart = (!kept.is_empty()).then(|| Box::new(kept));
         self.note_current(now);
     }
 
@@ -355,7 +351,7 @@ impl Cluster {
             }
         }
         self.current_since = all.then_some(now);
-        let apart = self.apart.take();
+        let apart = std::mem::take(&mut self.apart);
         if self.is_suspended() {
             return;
         }
@@ -365,12 +361,11 @@ impl Cluster {
         let assigned = assigned.flat_map(|one| one.assignment.applications.keys());
         let well = assigned.filter(|name| self.is_well(name));
         let well = well.filter_map(|name| {
-            let before = apart.as_ref().and_then(|apart| apart.get(name)).copied();
+            let before = apart.get(name).copied();
             let since = before.or(known).or(is_of_this.then_some(now))?;
             (!all || since < now).then(|| (name.clone(), since))
         });
-        let well: BTreeMap<_, _> = well.collect();
-        self.apart = (!well.is_empty()).then(|| Box::new(well));
+        self.apart = well.collect();
     }
 
     /// Since when applications run exactly what is assigned, synced and healthy, by the last report; or the
@@ -381,8 +376,7 @@ impl Cluster {
     ) -> Result<Option<Timestamp>, &'n ApplicationName> {
         let is_of_this = self.took_what_is_assigned() && self.reported_on_it();
         applications.try_fold(None, |last: Option<Timestamp>, name| {
-            let apart = self.apart.as_ref().and_then(|apart| apart.get(name));
-            let since = apart.copied().or(self.current_since);
+            let since = self.apart.get(name).copied().or(self.current_since);
             let since = since.filter(|_| is_of_this).ok_or(name)?;
             Ok(Some(last.map_or(since, |last| last.max(since))))
         })

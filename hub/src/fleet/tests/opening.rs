@@ -252,7 +252,7 @@ fn an_override_opens_times_and_checks_only_where_all_that_is_new_was_overridden(
             .collect()
     };
     let overridden = ("override", "bob".to_owned(), Open::Skipped);
-    assert_eq!(told(&world, &both[..1]), [overridden.clone()]);
+    assert_eq!(told(&world, &both[..1]), std::slice::from_ref(&overridden));
     assert_eq!(
         told(&world, &both),
         [
@@ -292,7 +292,7 @@ fn a_way_back_that_nobody_has_compared_yet_holds_that_commit_and_no_other() {
     };
     let prod: EnvironmentName = "prod".parse().unwrap();
     world.fleet.decide(&prod, &mut Vec::new(), |state| {
-        state.going_back.push_back(back)
+        state.going_back.push_back(back);
     });
     let held = world.gate("rollback", &[("fleet", commit(7))]);
     assert_eq!((held.open, held.lasting), (Open::NotYet, false));

@@ -106,8 +106,8 @@ fn g14_a_fingerprint_is_a_better_name_than_a_key_id() {
     let fingerprint = part(FINGERPRINT, &[&[4], &[0xCD; 20][..]].concat());
     let by_id = format!("OpenPGP key {}", "AB".repeat(8));
     let by_fingerprint = format!("OpenPGP key {}", "CD".repeat(20));
-    assert_eq!(of(&[id.clone()]), by_id);
-    assert_eq!(of(&[fingerprint.clone()]), by_fingerprint);
+    assert_eq!(of(std::slice::from_ref(&id)), by_id);
+    assert_eq!(of(std::slice::from_ref(&fingerprint)), by_fingerprint);
     assert_eq!(of(&[id.clone(), fingerprint.clone()]), by_fingerprint);
     assert_eq!(of(&[fingerprint.clone(), id.clone()]), by_fingerprint);
     // Of other sizes they are no names of keys of this version.
