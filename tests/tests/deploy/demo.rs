@@ -225,6 +225,17 @@ fn commit(reader: &Reader, message: &str, to: &[String]) {
     git(&reader.work, &["fetch", "-q"]).unwrap();
 }
 
+async fn prod_has_its_head(reader: &Reader) {
+    let head = git(&reader.work, &["rev-parse", "--short=7", "origin/prod"]).unwrap();
+    eventually("prod has what it was given", LIMIT, async || {
+        let (_, told) = reader.types("flotilla rollout show prod").await;
+        let line = told.lines().find(|line| line.contains("succeeded"))?;
+        line.contains(&head).then_some(())
+    })
+    .await
+    .unwrap();
+}
+
 /// What has to be so before a page.
 async fn before(reader: &Reader, page: &str) {
     let lines: &[&str] = match page {
@@ -236,14 +247,7 @@ async fn before(reader: &Reader, page: &str) {
         }
         // Something good to go back to, and something to promote.
         "deploy/docs/src/tutorials/pull-requests.md" => {
-            let head = git(&reader.work, &["rev-parse", "--short=7", "origin/prod"]).unwrap();
-            eventually("prod has what it was given", LIMIT, async || {
-                let (_, told) = reader.types("flotilla rollout show prod").await;
-                let line = told.lines().find(|line| line.contains("succeeded"))?;
-                line.contains(&head).then_some(())
-            })
-            .await
-            .unwrap();
+            prod_has_its_head(reader).await;
             change(reader, "Hello, reader");
             commit(reader, "Greet the reader", &["HEAD:dev".to_owned()]);
             eventually("dev is ahead", LIMIT, async || {
@@ -252,6 +256,11 @@ async fn before(reader: &Reader, page: &str) {
             })
             .await
             .unwrap();
+            &[]
+        }
+        // A cluster that is as it should be, of which nothing is on its way.
+        "deploy/docs/src/reference/agent.md" => {
+            prod_has_its_head(reader).await;
             &[]
         }
         "deploy/docs/src/how-to/roll-out.md" => &["flotilla promote stage --wait"],
