@@ -47,23 +47,7 @@ impl Rollout {
         if tally.open || self.is_unsettled(world) {
             return Standing::Open;
         }
-        let budgets = &world.strategy.budgets;
-        let offline = self.names(
-            |progress, seen| {
-                progress.wave <= self.wave
-                    && !seen.online
-                    && !matches!(progress.phase, Phase::Done | Phase::Failed)
-                    && progress.phase.takes_part()
-            },
-            world,
-        );
-        let unavailable = self.names(
-            |progress, seen| progress.phase == Phase::Unavailable && seen.online,
-            world,
-        );
-        if offline.len() > budgets.offline.at_most(total)
-            || unavailable.len() > budgets.unavailable.at_most(total)
-        {
+        if self.is_beyond_budgets(world, total) {
             return Standing::Open;
         }
         if tally.proven > 0 {
@@ -131,7 +115,7 @@ impl Rollout {
         };
         // The last word is said over all clusters, not over the last wave's.
         if self.wave + 1 >= world.strategy.waves.len() {
-            if self.is_unsettled(world) || self.is_ill(world) {
+            if self.is_unsettled(world) || self.is_beyond_budgets(world, self.taking_part()) {
                 return Standing::Open;
             }
             if !others(&|phase| phase == Phase::Done) {
@@ -170,13 +154,24 @@ impl Rollout {
         ))
     }
 
-    fn is_ill(&self, world: &World<'_>) -> bool {
-        let total = self.taking_part();
+    /// Whether more are ill, or away, of this wave and those before it than the budgets allow.
+    fn is_beyond_budgets(&self, world: &World<'_>, total: usize) -> bool {
+        let budgets = &world.strategy.budgets;
+        let offline = self.names(
+            |progress, seen| {
+                progress.wave <= self.wave
+                    && !seen.online
+                    && !matches!(progress.phase, Phase::Done | Phase::Failed)
+                    && progress.phase.takes_part()
+            },
+            world,
+        );
         let unavailable = self.names(
             |progress, seen| progress.phase == Phase::Unavailable && seen.online,
             world,
         );
-        unavailable.len() > world.strategy.budgets.unavailable.at_most(total)
+        offline.len() > budgets.offline.at_most(total)
+            || unavailable.len() > budgets.unavailable.at_most(total)
     }
 
     /// Why nobody is there to prove anything, and what helps.

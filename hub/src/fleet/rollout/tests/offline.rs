@@ -40,3 +40,37 @@ fn a_wave_that_is_wholly_offline_proves_nothing_and_is_waited_for() {
     assert!(bench.step(0).is_empty());
     assert_eq!(bench.rollout.wave, 0);
 }
+
+/// The last word is said over all clusters, also where the last wave was taken out.
+#[test]
+fn who_fell_ill_and_away_counts_when_the_last_wave_is_pinned_away() {
+    let mut bench = Bench::new(
+        "{waves: [{name: canary, selector: tier!=edge}], maxConcurrent: 5, budgets: {offline: 0}}",
+        TIERS,
+    );
+    bench.step(0);
+    bench.healthy(&["a", "b", "c", "d"]);
+    bench.step(1);
+    assert_eq!(bench.rollout.wave, 1, "{}", bench.rollout.note);
+    bench.says(&["a"], &Verdict::NotYet);
+    bench.step(2);
+    assert_eq!(bench.phase("a"), Phase::Unavailable);
+    bench.online(&["a"], false);
+    bench.seen.get_mut(&name("e")).unwrap().pinned = true;
+    bench.step(3);
+    assert_eq!(
+        bench.rollout.state,
+        State::Running,
+        "{}",
+        bench.rollout.note
+    );
+    bench.online(&["a"], true);
+    bench.healthy(&["a"]);
+    bench.step(4);
+    assert_eq!(
+        bench.rollout.state,
+        State::Succeeded,
+        "{}",
+        bench.rollout.note
+    );
+}
