@@ -135,6 +135,17 @@ impl Fleet {
         gates
     }
 
+    /// Whether something of a repository is placed on a cluster that it is not assigned.
+    pub(super) fn lacks_from(&self, cluster: &Cluster, repository: &RepositoryName) -> bool {
+        let assigned = cluster.assigned.as_ref();
+        let assigned = assigned.map(|assigned| &assigned.assignment.applications);
+        cluster.placed.keys().any(|name| {
+            let application = self.spec().applications.get(name);
+            application.is_some_and(|one| one.repository == *repository)
+                && assigned.is_none_or(|assigned| !assigned.contains_key(name))
+        })
+    }
+
     /// What a cluster is assigned of a repository, against one commit of it.
     pub(super) fn runs(
         &self,
@@ -144,12 +155,7 @@ impl Fleet {
     ) -> Runs {
         let assigned = cluster.assigned.as_ref();
         let assigned = assigned.map(|assigned| &assigned.assignment.applications);
-        let missing = cluster.placed.keys().any(|name| {
-            let application = self.spec().applications.get(name);
-            application.is_some_and(|one| one.repository == *repository)
-                && assigned.is_none_or(|assigned| !assigned.contains_key(name))
-        });
-        if missing {
+        if self.lacks_from(cluster, repository) {
             return Runs::Another;
         }
         let mut found = Runs::NothingOfIt;

@@ -37,6 +37,7 @@ use serde::{Deserialize, Serialize};
 
 pub use blame::{Aside, Before};
 pub use members::wave_of_each;
+pub(super) use words::listed;
 pub use world::{Change, Changes, Observation, Verdict, World};
 
 use crate::spec::Strategy;

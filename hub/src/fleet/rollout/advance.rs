@@ -281,6 +281,14 @@ impl Rollout {
             .collect()
     }
 
+    /// Who was healthy on it, and is there, and is not now.
+    pub(super) fn unavailable(&self, world: &World<'_>) -> Vec<ClusterName> {
+        self.names(
+            |progress, seen| progress.phase == Phase::Unavailable && seen.online,
+            world,
+        )
+    }
+
     /// Who failed and why, for the note.
     pub(super) fn blame(&self, failed: &[ClusterName]) -> String {
         listed(failed.iter().map(|name| {

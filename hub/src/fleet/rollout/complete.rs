@@ -166,10 +166,7 @@ impl Rollout {
             },
             world,
         );
-        let unavailable = self.names(
-            |progress, seen| progress.phase == Phase::Unavailable && seen.online,
-            world,
-        );
+        let unavailable = self.unavailable(world);
         offline.len() > budgets.offline.at_most(total)
             || unavailable.len() > budgets.unavailable.at_most(total)
     }

@@ -83,10 +83,7 @@ impl Rollout {
             return Some(why.clone());
         }
         let budgets = &world.strategy.budgets;
-        let unavailable = self.names(
-            |progress, seen| progress.phase == Phase::Unavailable && seen.online,
-            world,
-        );
+        let unavailable = self.unavailable(world);
         if unavailable.len() > budgets.unavailable.at_most(total) {
             return Some(format!(
                 "{} of at most {} were healthy on it and are not now: {}",

@@ -32,7 +32,7 @@ pub(super) fn leave_out(
     format!("; {act}flotilla abort {environment} --reason TEXT ends it")
 }
 
-pub(super) fn listed<T: ToString>(
+pub(in crate::fleet) fn listed<T: ToString>(
     names: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>,
 ) -> String {
     let names = names.into_iter();

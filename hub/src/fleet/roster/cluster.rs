@@ -256,6 +256,10 @@ impl Cluster {
         report.is_some_and(|report| report.assignment == self.accepted)
     }
 
+    fn speaks_of_what_is_assigned(&self) -> bool {
+        self.took_what_is_assigned() && self.reported_on_it()
+    }
+
     fn runs_what_is_assigned(&self) -> bool {
         if !self.took_what_is_assigned() || self.leaving().next().is_some() {
             return false;
@@ -356,7 +360,7 @@ impl Cluster {
             return;
         }
         // What it says of another assignment speaks against an application, and not for it.
-        let is_of_this = self.took_what_is_assigned() && self.reported_on_it();
+        let is_of_this = self.speaks_of_what_is_assigned();
         let assigned = self.assigned.iter();
         let assigned = assigned.flat_map(|one| one.assignment.applications.keys());
         let well = assigned.filter(|name| self.is_well(name));
@@ -374,7 +378,7 @@ impl Cluster {
         &self,
         mut applications: impl Iterator<Item = &'n ApplicationName>,
     ) -> Result<Option<Timestamp>, &'n ApplicationName> {
-        let is_of_this = self.took_what_is_assigned() && self.reported_on_it();
+        let is_of_this = self.speaks_of_what_is_assigned();
         applications.try_fold(None, |last: Option<Timestamp>, name| {
             let since = self.apart.get(name).copied().or(self.current_since);
             let since = since.filter(|_| is_of_this).ok_or(name)?;

@@ -111,7 +111,8 @@ impl Fleet {
         let mut next = None;
         let news = has_commits(&wanted) && newest != wanted;
         // What cannot go on must not stand in the way of its own repair.
-        let yields = running.is_none_or(|rollout| self.yields(environment, rollout, now));
+        let waits = news || !state.queue.is_empty();
+        let yields = waits && running.is_none_or(|rollout| self.yields(environment, rollout, now));
         if news {
             match (running, strategy.on_new_commit) {
                 (Some(_), OnNewCommit::Queue) if !yields => {

@@ -1,15 +1,14 @@
 //! By whom a commit is proven: by clusters that run something of its repository. Where none of them took part, its
 //! repository stays where it was good, whatever else its rollout brought.
 
+use std::collections::BTreeSet;
+
 use flotilla_shared::id::{ClusterName, RepositoryName};
 use jiff::Timestamp;
 
 use super::super::Fleet;
 use super::super::cluster::{Cluster, Connection, OFFLINE_AFTER};
-use super::super::rollout::{Phase, Rollout, State};
-
-/// Clusters that a reason names.
-const NAMED: usize = 5;
+use super::super::rollout::{Phase, Progress, Rollout, State, listed};
 
 impl Fleet {
     /// Whether a cluster runs something of a repository, or is to.
@@ -24,12 +23,7 @@ impl Fleet {
         if runs.any(|app| app.revision.repository == *repository) {
             return true;
         }
-        let mut lacks = cluster.placed.keys();
-        lacks.any(|name| {
-            let declared = self.spec().applications.get(name);
-            assigned.is_none_or(|assigned| !assigned.contains_key(name))
-                && declared.is_some_and(|one| one.repository == *repository)
-        })
+        self.lacks_from(cluster, repository)
     }
 
     /// Commits that a rollout was through with and that nobody has proven there: all who run something of their
@@ -46,7 +40,7 @@ impl Fleet {
                 cluster.is_some_and(|one| self.takes_from(one, repository))
             });
             let mut anybody = false;
-            let mut proves = |(_, progress): (_, &super::super::rollout::Progress)| {
+            let mut proves = |(_, progress): (_, &Progress)| {
                 anybody = true;
                 progress.phase == Phase::Done || progress.unchanged
             };
@@ -58,6 +52,9 @@ impl Fleet {
     /// Whether nothing changes for anybody who is there, and those for whom something may are away: it waits for
     /// them, and what others can prove does not.
     pub(super) fn waits_for_absent(&self, rollout: &Rollout, now: Timestamp) -> bool {
+        if rollout.state != State::Running {
+            return false;
+        }
         let is_online = |name: &ClusterName| {
             let cluster = self.clusters.get(name);
             let connection = cluster.map(|one| one.connection(now, OFFLINE_AFTER));
@@ -76,17 +73,21 @@ impl Fleet {
                 phase == Phase::Waiting && !is_online(name)
             }
         });
-        rollout.state == State::Running && alone && done && away
+        alone && done && away
     }
 
     /// Why a rollout cannot begin: all who run something of what it brings are kept out of it. It gives way to
     /// what others can prove.
     pub(super) fn kept_out(&self, rollout: &Rollout, now: Timestamp) -> Option<String> {
-        let changed = rollout.changed();
-        if rollout.started_at.is_some() || changed.is_empty() {
+        if rollout.started_at.is_some() {
             return None;
         }
-        let (mut pinned, mut suspended) = (Vec::new(), Vec::new());
+        let changed = rollout.changed();
+        if changed.is_empty() {
+            return None;
+        }
+        // One that runs something of several repositories is named once.
+        let (mut pinned, mut suspended) = (BTreeSet::new(), BTreeSet::new());
         for repository in changed.keys() {
             // What is declared reaches who is pinned, too.
             if repository.is_fleet_file() {
@@ -97,28 +98,22 @@ impl Fleet {
                 self.takes_from(cluster, repository)
                     .then_some((name, cluster))
             });
-            let before = pinned.len() + suspended.len();
+            let mut anybody = false;
             for (name, cluster) in takers {
+                anybody = true;
                 let pin = cluster.record.pin.as_ref();
                 match cluster.record.suspended.is_some() {
-                    true => suspended.push(name.clone()),
-                    false if pin.is_some_and(|pin| pin.holds(now)) => pinned.push(name.clone()),
+                    true => suspended.insert(name),
+                    false if pin.is_some_and(|pin| pin.holds(now)) => pinned.insert(name),
                     false => return None,
-                }
+                };
             }
-            if before == pinned.len() + suspended.len() {
+            if !anybody {
                 return None;
             }
         }
-        let of = |names: Vec<ClusterName>, what: &str| {
-            let more = names.len().saturating_sub(NAMED);
-            let shown: Vec<&str> = names.iter().take(NAMED).map(ClusterName::as_str).collect();
-            let more = if more > 0 {
-                format!(" and {more} more")
-            } else {
-                String::new()
-            };
-            (!names.is_empty()).then(|| format!("{what} {}{more}", shown.join(", ")))
+        let of = |names: &BTreeSet<&ClusterName>, what: &str| {
+            (!names.is_empty()).then(|| format!("{what} {}", listed(names)))
         };
         let begins = match (pinned.is_empty(), suspended.is_empty()) {
             (_, true) => "unpinned (flotilla unpin --cluster NAME)",
@@ -127,7 +122,7 @@ impl Fleet {
                 "unpinned (flotilla unpin --cluster NAME) or resumed (flotilla resume NAME)"
             }
         };
-        let kept = [of(pinned, "pinned:"), of(suspended, "suspended:")];
+        let kept = [of(&pinned, "pinned:"), of(&suspended, "suspended:")];
         let kept: Vec<String> = kept.into_iter().flatten().collect();
         let repositories: Vec<&str> = changed.keys().map(RepositoryName::as_str).collect();
         Some(format!(

@@ -1,19 +1,9 @@
 //! What the clusters of the environment before say for a commit, who of them counts, and what may still come.
 
 use super::super::gates::{Gate, Open};
+use super::proof::PROVING;
 use super::roll::{World, file, of_second};
 use super::*;
-
-const PROVING: &str = "apiVersion: flotilla.dev/v1alpha1
-kind: Fleet
-repositories:
-- {name: fleet, url: 'https://git.example.com/fleet.git'}
-environments:
-- {name: dev, branch: dev}
-- {name: prod, branch: prod, promotesFrom: dev, gates: {proof: {soak: 10s}}}
-applications:
-- {name: web, repository: fleet, path: apps/web}
-";
 
 /// Eight clusters of dev, of which the first ones have run commit 1 since the fourth second.
 fn dev(online: usize) -> Fleet {

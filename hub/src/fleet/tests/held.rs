@@ -111,6 +111,14 @@ fn is_held(world: &World, cluster: &str) -> bool {
     matches!(refusal, Some((Reason::HeldAfterRestore, _)))
 }
 
+/// Generations of p2's assignment pass, and all is as it was.
+fn generations_pass(world: &mut World) {
+    for action in [Action::Suspend(name("p2")), Action::Unsuspend(name("p2"))] {
+        world.act(&action).unwrap();
+        world.pass(3);
+    }
+}
+
 #[test]
 fn p08_a_cluster_that_runs_another_specification_of_the_same_commits_is_held() {
     for older in [false, true] {
@@ -146,11 +154,7 @@ fn p08_a_cluster_that_runs_what_it_would_be_given_anyway_is_not_held() {
     let text = file("maxConcurrent: 1", "", "prod");
     let mut world = World::settled(&text);
     let backup = back_up(&world);
-    // Generations pass, and all is as it was.
-    for action in [Action::Suspend(name("p2")), Action::Unsuspend(name("p2"))] {
-        world.act(&action).unwrap();
-        world.pass(3);
-    }
+    generations_pass(&mut world);
     put_back(&mut world, backup, &text, false);
     assert!(!is_held(&world, "p2"));
     pass(&mut world, 3);
@@ -194,10 +198,7 @@ fn p08_an_application_that_is_orphaned_holds_nobody() {
     let text = file("maxConcurrent: 1", "", "prod");
     let mut world = World::settled(&text);
     let backup = back_up(&world);
-    for action in [Action::Suspend(name("p2")), Action::Unsuspend(name("p2"))] {
-        world.act(&action).unwrap();
-        world.pass(3);
-    }
+    generations_pass(&mut world);
     world.orphaned = true;
     put_back(&mut world, backup, &text, false);
     assert!(!is_held(&world, "p2"));

@@ -95,7 +95,7 @@ fn a_proof_that_may_still_come_is_told_from_one_that_does_not() {
     assert_eq!(closed(&fleet, 2), [(Open::No, false)], "it may be let go");
 }
 
-const PROVING: &str = "apiVersion: flotilla.dev/v1alpha1
+pub(super) const PROVING: &str = "apiVersion: flotilla.dev/v1alpha1
 kind: Fleet
 repositories:
 - {name: fleet, url: 'https://git.example.com/fleet.git'}

@@ -19,11 +19,14 @@ fn pin_of(cluster: &str) -> Action {
     action
 }
 
-fn good(world: &World) -> (Commit, Commit) {
+/// What is good of the first and of the second repository.
+#[track_caller]
+fn is_good(world: &World, wanted: &(Commit, Commit)) {
     let of = |repository: &str| {
         world.state().approved[&repository.parse::<RepositoryName>().unwrap()].clone()
     };
-    (of("fleet"), of("second"))
+    let good = (of("fleet"), of("second"));
+    assert_eq!(good, *wanted, "{}", world.rollout().said());
 }
 
 #[test]
@@ -46,12 +49,7 @@ fn promise_4_a_commit_of_whose_clusters_all_are_kept_out_is_proven_by_nobody() {
         world.push("fleet", "prod", 2);
         world.push("second", "prod", 2);
         world.pass(30);
-        assert_eq!(
-            good(&world),
-            (commit(2), of_second(1)),
-            "{}",
-            world.rollout().said()
-        );
+        is_good(&world, &(commit(2), of_second(1)));
         // What is left says why it does not begin, and gives way.
         world.stands(State::Pending);
         let note = &world.rollout().note;
@@ -61,12 +59,7 @@ fn promise_4_a_commit_of_whose_clusters_all_are_kept_out_is_proven_by_nobody() {
         );
         world.push("fleet", "prod", 3);
         world.pass(30);
-        assert_eq!(
-            good(&world),
-            (commit(3), of_second(1)),
-            "{}",
-            world.rollout().said()
-        );
+        is_good(&world, &(commit(3), of_second(1)));
         let number = world.rollout().number();
         world.pass(60);
         assert_eq!(world.rollout().number(), number, "and nothing goes round");
@@ -74,7 +67,7 @@ fn promise_4_a_commit_of_whose_clusters_all_are_kept_out_is_proven_by_nobody() {
         world.act(&let_in).unwrap();
         world.pass(30);
         world.stands(State::Succeeded);
-        assert_eq!(good(&world), (commit(3), of_second(2)));
+        is_good(&world, &(commit(3), of_second(2)));
         assert_eq!(world.having(&of_second(2)), ["p2"]);
     }
 }
@@ -88,7 +81,7 @@ fn promise_4_who_is_kept_out_in_the_middle_proves_nothing() {
     assert_eq!(world.having(&commit(2)), ["p1"]);
     world.act(&pin_of("p2")).unwrap();
     world.pass(30);
-    assert_eq!(good(&world), (commit(2), of_second(1)));
+    is_good(&world, &(commit(2), of_second(1)));
     world.stands(State::Pending);
 }
 
@@ -99,12 +92,7 @@ fn promise_4_who_failed_within_the_budget_proves_nothing_and_is_tried_alone() {
     world.push("fleet", "prod", 2);
     world.push("second", "prod", 2);
     world.pass(60);
-    assert_eq!(
-        good(&world),
-        (commit(2), of_second(1)),
-        "{}",
-        world.rollout().said()
-    );
+    is_good(&world, &(commit(2), of_second(1)));
     assert!(world.having(&of_second(2)).is_empty());
     let quarantined = &world.state().quarantined;
     assert!(
@@ -125,30 +113,15 @@ fn promise_4_who_is_away_proves_nothing_and_holds_up_nobody_else() {
     world.push("fleet", "prod", 2);
     world.push("second", "prod", 2);
     world.pass(30);
-    assert_eq!(
-        good(&world),
-        (commit(2), of_second(1)),
-        "{}",
-        world.rollout().said()
-    );
+    is_good(&world, &(commit(2), of_second(1)));
     let note = world.rollout().said();
     assert!(note.contains("waits for offline clusters: p2"), "{note}");
     world.push("fleet", "prod", 3);
     world.pass(30);
-    assert_eq!(
-        good(&world),
-        (commit(3), of_second(1)),
-        "{}",
-        world.rollout().said()
-    );
+    is_good(&world, &(commit(3), of_second(1)));
     world.connect("p2", true);
     world.pass(40);
-    assert_eq!(
-        good(&world),
-        (commit(3), of_second(2)),
-        "{}",
-        world.rollout().said()
-    );
+    is_good(&world, &(commit(3), of_second(2)));
 }
 
 /// Gates ask the applications that a commit is for.
