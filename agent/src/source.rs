@@ -16,12 +16,13 @@ use std::time::Duration;
 
 use flotilla_git::{Access, Blob, Limits, Remote, TreeEntry};
 use flotilla_render::{
-    Answers, Facts, Manifest, MemoryTree, Note, Options, ParsedCharts, RenderError, Renderer,
-    chart_files,
+    Answers, Facts, Manifest, MemoryTree, Note, Options, Origin, ParsedCharts, RenderError,
+    Renderer, chart_files,
 };
 use flotilla_shared::assignment::{ApplicationAssignment, Renderer as AssignedRenderer};
 use flotilla_shared::digest::Digest;
 use flotilla_shared::id::ApplicationName;
+use flotilla_shared::object::{ObjectNames, ObjectRef};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::Commit;
 use flotilla_shared::source::SourcePaths;
@@ -290,6 +291,7 @@ fn render_tree(
         }
     };
     let rendered = flotilla_render::render(&tree, path, &options).map_err(refused)?;
+    once(&rendered.manifests, namespace(wanted)).map_err(refused)?;
     if let Some(refusal) = closed.read_by(&rendered.files_read) {
         return Err(refusal);
     }
@@ -320,4 +322,28 @@ fn render_tree(
         warnings: rendered.notes,
     };
     Ok((rendered, chart.map(|(standing, _)| standing)))
+}
+
+/// Written with and without the default namespace, an object is two for the reader of the files, and one for
+/// the cluster. Known before the commit is accepted, so that it is nothing to go on from.
+fn once(manifests: &[Manifest], namespace: &str) -> Result<(), RenderError> {
+    let mut seen: BTreeMap<ObjectRef, &Origin> = BTreeMap::new();
+    for manifest in manifests {
+        let mut object = manifest.object();
+        if object.namespace.is_empty() {
+            object = ObjectRef::from(ObjectNames {
+                namespace: namespace.to_owned(),
+                ..ObjectNames::clone(&object)
+            });
+        }
+        if let Some(first) = seen.get(&object) {
+            return Err(RenderError::DuplicateObject {
+                object: format!("{object} (its namespace filled in)"),
+                first: first.to_string(),
+                second: manifest.origin.to_string(),
+            });
+        }
+        seen.insert(object, &manifest.origin);
+    }
+    Ok(())
 }

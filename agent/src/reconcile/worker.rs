@@ -103,6 +103,13 @@ struct Fetch {
     work: JoinHandle<Result<Rendered, Refusal>>,
 }
 
+/// A set, and what it was made for.
+struct Set {
+    rendered: Rendered,
+    made_for: Option<Box<Wanted>>,
+    desired_state: DesiredState,
+}
+
 /// One application's state between passes.
 pub(super) struct Worker {
     shared: Arc<Shared>,
@@ -118,8 +125,12 @@ pub(super) struct Worker {
     /// What that was made for.
     rendered_for: Option<Box<Wanted>>,
     desired_state: DesiredState,
-    /// Why the newest commit could not be rendered; the objects of the last good one are still kept
-    /// in shape.
+    /// A pass took that set, rather than refuse it as a whole.
+    is_taken: bool,
+    /// The set that was taken last, until one that is newer is.
+    taken_before: Option<Set>,
+    /// Why the newest commit could not be rendered, or is refused as a whole; the objects of the last good
+    /// one are still kept in shape.
     refusal: Option<Refusal>,
     /// Why what was accepted before this process began cannot go on either.
     refusal_before: Option<Refusal>,
@@ -160,6 +171,8 @@ impl Worker {
             rendered: None,
             rendered_for: None,
             desired_state: DesiredState::default(),
+            is_taken: false,
+            taken_before: None,
             refusal: None,
             refusal_before: None,
             retry: None,
@@ -178,7 +191,9 @@ impl Worker {
         loop {
             let Given { task, standing } = self.given.borrow_and_update().clone();
             self.standing = standing;
-            if self.fetch.is_none() && self.is_on_other_ground().await {
+            // What is refused is tried again with backoff, whatever the cluster serves.
+            let is_at_rest = self.fetch.is_none() && self.refusal.is_none();
+            if is_at_rest && self.is_on_other_ground().await {
                 self.settled_for = None;
             }
             self.begin_fetch(&task);
@@ -299,7 +314,7 @@ impl Worker {
         if is_waiting {
             wait = wait.min(WAITING_INTERVAL);
         }
-        if let Some((until, _)) = &self.retry {
+        if let (Some(_), Some((until, _))) = (&self.refusal, &self.retry) {
             let left = until.saturating_duration_since(Instant::now());
             wait = wait.min(left.max(Duration::from_millis(50)));
         }
@@ -407,6 +422,11 @@ impl Worker {
         }
         if cancel.is_cancelled() {
             return false;
+        }
+        if outcome.sync != SyncState::Refused {
+            self.was_taken();
+        } else if self.refuse_set(&outcome) {
+            return Box::pin(self.pass(task, cancel)).await;
         }
         let is_over = matches!(outcome.sync, SyncState::Synced | SyncState::Orphaned)
             && outcome.remembered == 0

@@ -91,6 +91,13 @@ impl Source {
         self.trust.before(name)
     }
 
+    /// Whether something is known from before, and it is not this.
+    pub(crate) fn has_another(&self, wanted: &Wanted) -> bool {
+        let record = self.trust.record.lock();
+        let is_known = record.kept.contains_key(&wanted.name);
+        is_known && !record.keeps(wanted)
+    }
+
     /// What was accepted was applied in full; of a chart, with the content that was rendered.
     pub(crate) fn ran(&self, name: &ApplicationName, revision: &Revision, chart: Option<Digest>) {
         self.trust.ran(name, revision, chart);

@@ -9,8 +9,8 @@ use flotilla_shared::chart::Generated;
 use flotilla_shared::health::SyncState;
 use tokio::time::Instant;
 
-use super::{Fetch, Shared, Task, Worker};
-use crate::cluster::DesiredState;
+use super::{Fetch, Set, Shared, Task, Worker};
+use crate::cluster::{DesiredState, PassOutcome};
 use crate::events::Event;
 use crate::policy::Refusal;
 use crate::source::{self, Ground, Rendered, Wanted};
@@ -63,6 +63,7 @@ impl Worker {
             self.settled_for = None;
             self.rendered = None;
             self.rendered_for = None;
+            self.taken_before = None;
             self.refusal = None;
             self.refusal_before = None;
             self.shared.source.let_go(&self.name);
@@ -183,20 +184,72 @@ impl Worker {
                     .rendered
                     .as_ref()
                     .is_some_and(|before| before.source_digest == rendered.source_digest);
-                if !is_same || !self.desired_state.complete {
+                if !is_same {
+                    self.set_aside();
+                } else if !self.desired_state.complete {
                     self.desired_state = DesiredState::default();
                 }
                 self.rendered = Some(rendered);
                 self.rendered_for = Some(wanted);
                 self.refusal_before = None;
                 if !of_before {
+                    // The backoff stays until a pass takes it: that may refuse it as a whole.
                     self.refusal = None;
-                    self.retry = None;
                 }
             }
             Err(refusal) if of_before => self.cannot_go_on(refusal),
             Err(refusal) => self.refuse(refusal),
         }
+    }
+
+    /// Makes room for another set. One that was taken is kept until the next one is.
+    fn set_aside(&mut self) {
+        let desired_state = std::mem::take(&mut self.desired_state);
+        let is_taken = std::mem::take(&mut self.is_taken);
+        let made_for = self.rendered_for.take();
+        if let (Some(rendered), true) = (self.rendered.take(), is_taken) {
+            self.taken_before = Some(Set {
+                rendered,
+                made_for,
+                desired_state,
+            });
+        }
+    }
+
+    /// A pass took the set: there is nothing to go back to any more.
+    pub(super) fn was_taken(&mut self) {
+        self.is_taken = true;
+        self.taken_before = None;
+        if self.refusal.is_none() {
+            self.retry = None;
+        }
+    }
+
+    /// A set that a pass refused as a whole is given up for the one before it, which is kept in shape as when
+    /// a commit cannot be rendered. Returns whether there is another one, or may be soon.
+    pub(super) fn refuse_set(&mut self, outcome: &PassOutcome) -> bool {
+        let Some(reason) = outcome.reason else {
+            return false;
+        };
+        let refusal = Refusal::new(reason, outcome.message.clone());
+        if let Some(before) = self.taken_before.take() {
+            self.rendered = Some(before.rendered);
+            self.rendered_for = before.made_for;
+            self.desired_state = before.desired_state;
+            self.is_taken = true;
+            self.refuse(refusal);
+            return true;
+        }
+        // This process began with it; what was accepted before may be another.
+        let is_another = |refused: &Wanted| self.shared.source.has_another(refused);
+        if !self.rendered_for.as_deref().is_some_and(is_another) {
+            return false;
+        }
+        self.rendered = None;
+        self.rendered_for = None;
+        self.desired_state = DesiredState::default();
+        self.refuse(refusal);
+        true
     }
 
     fn refuse(&mut self, refusal: Refusal) {
