@@ -44,6 +44,7 @@ impl Certificates {
             let answer = match certificate.verify(&signature, signed.as_bytes(), seen) {
                 Issued::BySomebodyElse => continue,
                 Issued::OverOtherBytes => Err(Fault::Mismatch { key }),
+                Issued::OverAnotherHash => Err(Fault::another_hash(&key)),
                 // A keyring may have a certificate as it was before its revocation, too.
                 Issued::Revoked => return Err(Fault::Revoked { key }),
                 Issued::Outside(why) => Err(Fault::Expired { key, seen, why }),

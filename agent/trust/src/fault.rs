@@ -49,6 +49,14 @@ impl Fault {
         Self::Malformed(why.into())
     }
 
+    /// The key may have made it, but nobody here can tell.
+    pub(crate) fn another_hash(key: &str) -> Self {
+        Self::Malformed(format!(
+            "it is by {key}, over a hash that is not taken with its curve: P-256 signs over SHA-256 and P-384 \
+             over SHA-384 (gpg: digest-algo)"
+        ))
+    }
+
     /// The code for status, Events and metrics.
     #[must_use]
     pub fn reason(&self) -> Reason {

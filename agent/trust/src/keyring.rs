@@ -126,6 +126,7 @@ impl Keyring {
                 let answer = match certificate.verify(&signature, message, seen) {
                     Issued::BySomebodyElse => return None,
                     Issued::OverOtherBytes => Err(mismatch(key)),
+                    Issued::OverAnotherHash => Err(Fault::another_hash(&key.pinned.name)),
                     Issued::Revoked => Err(key.revoked()),
                     Issued::Outside(why) => key.within(seen).and(Err(key.expired(seen, why))),
                     Issued::Good => key.within(seen),

@@ -545,6 +545,33 @@ fn g14_clear_signed_texts_of_gpg_with_its_keyrings() {
             Err(Fault::Mismatch { .. })
         ));
     }
+    // gpg can join a curve with any hash; what cannot be judged is not called another text.
+    workshop.pgp_key("curve", "nistp256", "sign", "never");
+    let curve = export(&[], &["curve@"]);
+    for (hash, is_taken) in [("SHA256", true), ("SHA512", false)] {
+        let arguments = [
+            "--batch",
+            "--digest-algo",
+            hash,
+            "-u",
+            "curve@example.com",
+            "-o",
+            "-",
+            "--clearsign",
+            "text",
+        ];
+        let signed = run("gpg", workshop.directory.path(), &arguments);
+        match curve.clear_signed(&signed, now) {
+            Ok(_) => assert!(is_taken, "{hash}"),
+            Err(Fault::Malformed(why)) => {
+                assert!(
+                    !is_taken && why.contains("P-256 signs over SHA-256"),
+                    "{hash}: {why}"
+                );
+            }
+            Err(other) => panic!("{hash}: {other}"),
+        }
+    }
     for bytes in [&b""[..], b"-----BEGIN PGP", b"\xff\xff\xff", b"hello"] {
         assert!(flotilla_trust::Certificates::parse(bytes).is_err());
     }

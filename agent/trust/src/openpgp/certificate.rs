@@ -20,6 +20,8 @@ pub(crate) enum Issued {
     BySomebodyElse,
     /// It names one of its keys, and that key did not sign these bytes.
     OverOtherBytes,
+    /// It names one of its keys, and is over a hash that is not judged with that key's curve.
+    OverAnotherHash,
     /// The certificate says that the key is revoked.
     Revoked,
     /// The certificate, or the signature, has ended.
@@ -171,7 +173,10 @@ impl Certificate {
             if !signature.is_by(public, message) {
                 // Without a name on it, it may be of somebody else as well.
                 if signature.names_issuer() {
-                    verdict = Issued::OverOtherBytes;
+                    verdict = match public.takes(signature.hash) {
+                        true => Issued::OverOtherBytes,
+                        false => Issued::OverAnotherHash,
+                    };
                 }
                 continue;
             }
