@@ -51,6 +51,15 @@ fn refused_status(refused: &Refused) -> Status {
     }
 }
 
+fn unpromotable(why: promotion::Unpromotable) -> Status {
+    use promotion::Unpromotable;
+    match why {
+        Unpromotable::Malformed(text) => Status::invalid_argument(text),
+        Unpromotable::Missing(text) => Status::not_found(text),
+        Unpromotable::FromNone(text) => Status::failed_precondition(text),
+    }
+}
+
 fn entry(operator: &Caller, action: &str) -> AuditEntry {
     AuditEntry {
         at: Timestamp::now(),
@@ -282,7 +291,7 @@ impl FleetService for Operators {
         let response = self
             .ask(move |fleet, now| promotion::preview(fleet, &request, now))
             .await?
-            .map_err(Status::failed_precondition)?;
+            .map_err(unpromotable)?;
         Ok(Response::new(response))
     }
 

@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status};
 
 use super::super::access::Need;
 use super::promotion::Move;
-use super::{Operators, bad_name, promotion, refused_status};
+use super::{Operators, bad_name, promotion, refused_status, unpromotable};
 use crate::fleet::Fleet;
 use crate::promote::{Due, NotMoved};
 
@@ -79,8 +79,8 @@ fn due(
     now: Timestamp,
 ) -> Result<Vec<Due>, Status> {
     let environment: EnvironmentName = request.environment.parse().map_err(|e| bad_name(&e))?;
-    let promotion = promotion::promotion(fleet, &environment, None, None, now)
-        .map_err(Status::failed_precondition)?;
+    let promotion =
+        promotion::promotion(fleet, &environment, None, None, now).map_err(unpromotable)?;
     let shown = |one: &Move| {
         let mut asked = request.moves.iter();
         asked.any(|asked| {

@@ -38,19 +38,39 @@ pub(super) struct Move {
     applications: Vec<ApplicationName>,
 }
 
+/// Why no promotion can be worked out, as a text for the person.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Unpromotable {
+    /// A name or a commit that is none.
+    Malformed(String),
+    /// There is no such environment or repository.
+    Missing(String),
+    /// The environment promotes from none.
+    FromNone(String),
+}
+
+impl Unpromotable {
+    fn malformed(error: impl std::fmt::Display) -> Self {
+        Self::Malformed(error.to_string())
+    }
+}
+
 /// Works out a promotion into an environment, as it is asked for.
 ///
 /// # Errors
-/// A text for the person: no such environment, nothing to promote from, or a malformed commit.
+/// No such environment, nothing to promote from, or a malformed name or commit.
 pub(super) fn preview(
     fleet: &Fleet,
     request: &v1::PreviewPromotionRequest,
     now: Timestamp,
-) -> Result<v1::PreviewPromotionResponse, String> {
-    let environment: EnvironmentName = request.environment.parse().map_err(|e| format!("{e}"))?;
+) -> Result<v1::PreviewPromotionResponse, Unpromotable> {
+    let environment: EnvironmentName = request
+        .environment
+        .parse()
+        .map_err(Unpromotable::malformed)?;
     let commit: Option<Commit> = match request.commit.as_str() {
         "" => None,
-        text => Some(text.parse().map_err(|e| format!("{e}"))?),
+        text => Some(text.parse().map_err(Unpromotable::malformed)?),
     };
     let only = Some(request.repository.as_str()).filter(|name| !name.is_empty());
     promotion(fleet, &environment, commit.as_ref(), only, now).map(Promotion::into_wire)
@@ -59,30 +79,33 @@ pub(super) fn preview(
 /// Works out a promotion of what the environment before has, or of one commit, or of one repository only.
 ///
 /// # Errors
-/// A text for the person: no such environment or repository, or nothing to promote from.
+/// No such environment or repository, or nothing to promote from.
 pub(super) fn promotion(
     fleet: &Fleet,
     name: &EnvironmentName,
     wanted: Option<&Commit>,
     only: Option<&str>,
     now: Timestamp,
-) -> Result<Promotion, String> {
+) -> Result<Promotion, Unpromotable> {
     let spec = fleet.spec();
-    let target = spec
-        .environment(name)
-        .ok_or_else(|| missing("environment", name.as_str(), spec.environment_names()))?;
+    let target = spec.environment(name).ok_or_else(|| {
+        let names = spec.environment_names();
+        Unpromotable::Missing(missing("environment", name.as_str(), names))
+    })?;
     let source = target
         .promotes_from
         .as_ref()
         .and_then(|from| spec.environment(from))
-        .ok_or(format!(
-            "environment {name} promotes from none; commit to its branch directly"
-        ))?;
+        .ok_or_else(|| {
+            Unpromotable::FromNone(format!(
+                "environment {name} promotes from none; commit to its branch directly"
+            ))
+        })?;
     if let Some(only) = only
         && !spec.repositories.contains_key(only)
     {
         let names = spec.repositories.keys().map(RepositoryName::as_str);
-        return Err(missing("repository", only, names));
+        return Err(Unpromotable::Missing(missing("repository", only, names)));
     }
     let mut commits = fleet.good(target);
     let mut moves = Vec::new();
