@@ -96,7 +96,7 @@ pub async fn start(run: Run) -> anyhow::Result<Running> {
     // A damaged ledger is told at once, not when the lease is held.
     Ledger::new(&run.data_dir).load()?;
     let metrics = Metrics::default();
-    let interval = Duration::from_secs(run.interval.max(1));
+    let interval = run.interval;
     let options = Options {
         namespace: run.namespace.clone(),
         rate: policy.requests_per_second,

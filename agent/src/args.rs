@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use flotilla_render::{Output, Renderer};
@@ -285,7 +286,51 @@ pub struct Run {
     /// default: in a pod.
     #[arg(long)]
     pub share_identity: bool,
-    /// Seconds between two passes when nothing happens.
-    #[arg(long, default_value_t = 180)]
-    pub interval: u64,
+    /// Time between two passes when nothing happens, such as 30s or 3m; plain numbers are seconds.
+    #[arg(long, default_value = "180", value_parser = interval)]
+    pub interval: Duration,
+}
+
+/// Reads `30s`, `3m`, `1h` or plain seconds.
+fn interval(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(['s', 'm', 'h']);
+    let unit = match text.get(digits.len()..) {
+        Some("" | "s") => Some(1),
+        Some("m") => Some(60),
+        Some("h") => Some(3600),
+        _ => None,
+    };
+    let number: Option<u64> = digits.parse().ok();
+    match number
+        .zip(unit)
+        .and_then(|(number, unit)| number.checked_mul(unit))
+    {
+        Some(seconds @ 1..=86_400) => Ok(Duration::from_secs(seconds)),
+        _ => Err("give a time from 1s to 24h, such as 30s or 3m".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_are_read_and_bounded() {
+        for (text, seconds) in [("5", 5), ("5s", 5), ("3m", 180), ("24h", 86_400)] {
+            assert_eq!(interval(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for bad in [
+            "",
+            "0",
+            "s",
+            "1ss",
+            "1ms",
+            "5 s",
+            "-5s",
+            "25h",
+            "99999999999999999999m",
+        ] {
+            assert!(interval(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -158,7 +158,7 @@ impl World {
             data_dir: root.join("agent"),
             policy: Some(root.join("policy.yaml")),
             kubeconfig: Some(root.join("kubeconfig")),
-            interval: 1,
+            interval: Duration::from_secs(1),
             share_identity: true,
             ..agent::run(root, "c1", &self.hub.address)
         };

@@ -1,6 +1,7 @@
 //! An agent in this process, for tests that also look into it.
 
 use std::path::Path;
+use std::time::Duration;
 
 use flotilla_agent::args::Run;
 
@@ -20,7 +21,7 @@ pub(crate) fn run(root: &Path, cluster: &str, hub: &str) -> Run {
         namespace: "flotilla-system".to_owned(),
         git_credentials: None,
         sops_age_keys: None,
-        interval: 2,
+        interval: Duration::from_secs(2),
         listen: None,
         instance: None,
         share_identity: false,

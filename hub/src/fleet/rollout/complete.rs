@@ -181,8 +181,8 @@ impl Rollout {
         let (pinned, suspended) = (of(Phase::Pinned), of(Phase::Suspended));
         if self.clusters.is_empty() {
             return format!(
-                "{} has no cluster that could run it; it begins with the first (flotilla token create --env {} \
-                 lets one join)",
+                "{} has no cluster yet; it begins with the first that has joined and was accepted (flotilla token \
+                 create --env {} lets one join)",
                 self.environment, self.environment
             );
         }
