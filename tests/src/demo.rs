@@ -14,6 +14,7 @@ use flotilla_shared::tls;
 use flotilla_tests::eventually;
 use flotilla_tests::fleet::{Operator, application};
 use flotilla_tests::git_server::GitServer;
+use flotilla_tests::ports::free_address;
 use flotilla_tests::programs;
 use flotilla_tests::repository::{Repository, git};
 use serde_json::json;
@@ -110,9 +111,7 @@ impl Demo {
 
         let data = directory.join("hub");
         let hub_binary = binaries.join("flotilla-hub");
-        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
-        let address = listener.local_addr()?.to_string();
-        drop(listener);
+        let address = free_address()?;
         let status = Command::new(&hub_binary)
             .args(["init", "--address", &address, "--data-dir"])
             .arg(&data)

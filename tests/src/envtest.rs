@@ -1,7 +1,6 @@
 //! A real kube-apiserver with its etcd, where the envtest variables name the programs
 //! (`KUBEBUILDER_ASSETS`, or `TEST_ASSET_KUBE_APISERVER` and `TEST_ASSET_ETCD`).
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -15,6 +14,7 @@ use rcgen::{
 use serde_json::{Value, json};
 
 use crate::eventually;
+use crate::ports::free_port;
 
 /// Longest start; it takes about three seconds.
 const START: Duration = Duration::from_secs(60);
@@ -64,10 +64,6 @@ impl Drop for Envtest {
             let _ = process.wait();
         }
     }
-}
-
-fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 impl Envtest {

@@ -12,6 +12,7 @@ use tokio::process::{Child, Command};
 
 use crate::fleet::Operator;
 use crate::git_server::GitServer;
+use crate::ports::free_address;
 use crate::repository::Repository;
 use crate::{eventually, programs, write_private};
 
@@ -67,8 +68,7 @@ impl Installation {
         let request = axum::http::Request::post("/api/v1/namespaces")
             .body(axum::body::Body::from(namespace.to_string()))?;
         anyhow::ensure!(cluster.handle(request).await.status().is_success());
-        let free = std::net::TcpListener::bind("127.0.0.1:0")?;
-        let address = free.local_addr()?.to_string();
+        let address = free_address()?;
         let installation = Self {
             binaries: programs::build().await?,
             directory,

@@ -13,6 +13,7 @@ pub mod installation;
 pub mod issuer;
 pub mod kubeconfig;
 pub mod open_pages;
+pub mod ports;
 pub mod postgres;
 pub mod programs;
 pub mod proxy;

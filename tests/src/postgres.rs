@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+use crate::ports::free_port;
+
 /// A running server; it ends with this value.
 pub struct Postgres {
     directory: tempfile::TempDir,
@@ -27,13 +29,10 @@ impl Postgres {
             return Ok(None);
         };
         let directory = tempfile::tempdir()?;
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?
-            .local_addr()?
-            .port();
         let mut server = Self {
             directory,
             programs,
-            port,
+            port: 0,
             child: None,
         };
         std::fs::create_dir(server.data())?;
@@ -47,7 +46,7 @@ impl Postgres {
         make.args(["--auth=trust", "--username=flotilla", "--no-sync", "-D"])
             .arg(server.data());
         run(&mut make)?;
-        server.resume()?;
+        server.begin()?;
         Ok(Some(server))
     }
 
@@ -56,13 +55,10 @@ impl Postgres {
     /// # Errors
     /// When it cannot be made.
     pub fn standby(&self) -> anyhow::Result<Self> {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?
-            .local_addr()?
-            .port();
         let mut standby = Self {
             directory: tempfile::tempdir()?,
             programs: self.programs.clone(),
-            port,
+            port: 0,
             child: None,
         };
         std::fs::create_dir(standby.data())?;
@@ -78,7 +74,7 @@ impl Postgres {
             .args(["--checkpoint=fast", "--no-sync", "-D"])
             .arg(standby.data());
         run(&mut copy)?;
-        standby.resume()?;
+        standby.begin()?;
         Ok(standby)
     }
 
@@ -175,10 +171,24 @@ impl Postgres {
         Ok(line.trim().to_owned())
     }
 
+    /// Starts it for the first time, on a port that is free now; another one may be quicker to take it.
+    fn begin(&mut self) -> anyhow::Result<()> {
+        for _ in 0..4 {
+            self.port = free_port()?;
+            let started = self.resume();
+            let ended = self.child.as_mut().map(Child::try_wait).transpose()?;
+            if started.is_ok() || ended.flatten().is_none() {
+                return started;
+            }
+        }
+        self.port = free_port()?;
+        self.resume()
+    }
+
     /// Starts it (again).
     ///
     /// # Errors
-    /// When it does not answer within half a minute.
+    /// When it ends at once, or does not answer within two minutes.
     pub fn resume(&mut self) -> anyhow::Result<()> {
         let mut serve = self.command("postgres");
         serve
@@ -190,8 +200,10 @@ impl Postgres {
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         self.child = Some(serve.spawn()?);
-        let deadline = std::time::Instant::now() + Duration::from_secs(30);
+        let deadline = std::time::Instant::now() + Duration::from_secs(120);
         loop {
+            let ended = self.child.as_mut().map(Child::try_wait).transpose()?;
+            anyhow::ensure!(ended.flatten().is_none(), "PostgreSQL ended at its start");
             let port = self.port.to_string();
             let ready = Command::new(self.programs.join("pg_isready"))
                 .args(["-q", "-h", "127.0.0.1", "-p", &port, "-U", "flotilla"])

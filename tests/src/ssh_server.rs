@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 use crate::eventually;
+use crate::ports::free_port;
 
 const PROGRAM: &str = "/usr/sbin/sshd";
 
@@ -33,9 +34,7 @@ impl SshServer {
     /// When keys cannot be made or the server does not listen within 20 seconds.
     pub async fn start(directory: &Path) -> anyhow::Result<Self> {
         std::fs::create_dir_all(directory)?;
-        let free = std::net::TcpListener::bind("127.0.0.1:0")?;
-        let port = free.local_addr()?.port();
-        drop(free);
+        let port = free_port()?;
         make_key(&directory.join("host")).await?;
         std::fs::write(directory.join("authorized"), "")?;
         // Where it gives up its rights, when it has any; its package's service makes that at each boot.

@@ -96,23 +96,29 @@ impl World {
             std::fs::write(&path, text).unwrap();
             oidc::Config::read(&path).unwrap()
         });
-        app::start(Config {
+        let config = || Config {
             web: issuer.map(|_| web::Config {
                 listen: "127.0.0.1:0".to_owned(),
                 url: SITE.to_owned(),
                 behind_proxy: true,
                 ..web::Config::default()
             }),
-            oidc,
+            oidc: oidc.clone(),
             data_dir: self.directory.path().to_owned(),
             fleet: self.directory.path().join("fleet.yaml"),
             listen: address.to_owned(),
             poll_interval: Some(Duration::from_millis(300)),
             store_url: Some(self.database.url()),
             ..Config::default()
-        })
-        .await
-        .unwrap()
+        };
+        // A database that is busy takes no connection within seconds; whoever runs a hub starts it again.
+        let started = async || {
+            app::start(config())
+                .await
+                .map_err(|error| eprintln!("{error:#}"))
+        };
+        let running = eventually("the replica starts", LIMIT, async || started().await.ok());
+        running.await.unwrap()
     }
 
     async fn api(&self, hub: &Running) -> FleetServiceClient<Channel> {

@@ -16,6 +16,7 @@ use flotilla_proto::v1;
 use flotilla_tests::eventually;
 use flotilla_tests::fleet::application;
 use flotilla_tests::installation::Installation;
+use flotilla_tests::ports::free_address;
 use http_body_util::BodyExt as _;
 use prost::Message as _;
 
@@ -45,11 +46,6 @@ fn private(path: &Path, content: &str) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, content).unwrap();
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
-}
-
-fn free_address() -> String {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    free.local_addr().unwrap().to_string()
 }
 
 /// The first line of a key that is in a file of this name.
@@ -99,7 +95,7 @@ async fn i11_no_byte_of_a_secret_is_told() {
         &root.join("age/key.agekey"),
         &format!("# canary-comment\n{AGE_KEY}\n"),
     );
-    let (hub_metrics, agent_metrics) = (free_address(), free_address());
+    let (hub_metrics, agent_metrics) = (free_address().unwrap(), free_address().unwrap());
     let more = ["--log", "trace", "--metrics-listen", &hub_metrics];
     let _hub = installation.hub_with(&more).unwrap();
     let mut operator = installation.operator().await.unwrap();

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use flotilla_tests::ports::free_address;
 use flotilla_tests::postgres::Postgres;
 use flotilla_tests::repository::git;
 use flotilla_tests::{eventually, programs};
@@ -150,8 +151,7 @@ const FILES: [(&str, &str); 9] = [
 async fn reader(demo: &Demo, home: &std::path::Path) -> Reader {
     let mut reader = Reader::new(&demo.programs, home);
     let own = home.join("var/lib/flotilla").display().to_string();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let hub = port.local_addr().unwrap().to_string();
+    let hub = free_address().unwrap();
     reader.means("https://git.example.org/platform/fleet.git", &demo.url);
     reader.means("hub.example.org:8443", &hub);
     reader.means("/var/lib/flotilla", &own);
@@ -250,10 +250,14 @@ async fn before(reader: &Reader, page: &str) {
             prod_has_its_head(reader).await;
             change(reader, "Hello, reader");
             commit(reader, "Greet the reader", &["HEAD:dev".to_owned()]);
-            eventually("dev is ahead", LIMIT, async || {
-                let (code, _) = reader.types("flotilla promote stage --dry-run").await;
-                (code == 0).then_some(())
-            })
+            eventually(
+                "dev has proven this commit, not the one before it",
+                LIMIT,
+                async || {
+                    let (code, told) = reader.types("flotilla promote stage --dry-run").await;
+                    (code == 0 && told.contains("Greet the reader")).then_some(())
+                },
+            )
             .await
             .unwrap();
             &[]

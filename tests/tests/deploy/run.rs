@@ -8,6 +8,7 @@ use clap::Parser as _;
 use flotilla_hub::args::Args;
 use flotilla_hub::command;
 use flotilla_tests::eventually;
+use flotilla_tests::ports::free_port;
 use flotilla_tests::postgres::Postgres;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -24,11 +25,9 @@ struct Ports {
 
 impl Ports {
     fn free() -> Self {
-        let [metrics, web] = [(), ()].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
-        let port = |listener: &std::net::TcpListener| listener.local_addr().unwrap().port();
         Self {
-            metrics: port(&metrics),
-            web: port(&web),
+            metrics: free_port().unwrap(),
+            web: free_port().unwrap(),
         }
     }
 }

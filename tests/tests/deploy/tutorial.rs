@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use flotilla_apiserver::{Config, User};
 use flotilla_tests::cluster::TestCluster;
 use flotilla_tests::git_server::GitServer;
+use flotilla_tests::ports::free_address;
 use flotilla_tests::repository::Repository;
 use flotilla_tests::{eventually, programs};
 use serde_json::Value;
@@ -153,8 +154,7 @@ async fn reader(programs: &Path, home: &Path) -> (Reader, GitServer) {
         .await
         .unwrap();
     let mut reader = Reader::new(programs, &home.join("home"));
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let hub = port.local_addr().unwrap().to_string();
+    let hub = free_address().unwrap();
     let data = home.join("var/lib/flotilla").display().to_string();
     reader.means(
         "https://git.example.org/platform/fleet.git",

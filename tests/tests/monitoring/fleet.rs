@@ -15,6 +15,7 @@ use flotilla_shared::identity::Identity;
 use flotilla_tests::fleet::Operator;
 use flotilla_tests::git_server::GitServer;
 use flotilla_tests::in_process::start_hub;
+use flotilla_tests::ports::free_address;
 use flotilla_tests::proxy::{Proxy, Weather};
 use flotilla_tests::repository::Repository;
 use flotilla_tests::simulated::{Agent, Enrolled, Seen};
@@ -115,7 +116,7 @@ async fn lonely(programs: &Path, root: &Path, git: &GitServer) -> (Child, String
         .stdout(Stdio::null())
         .status();
     assert!(init.await.unwrap().success());
-    let metrics = free();
+    let metrics = free_address().unwrap();
     let run = "trap '' XFSZ; exec \"$0\" --log error run --poll-interval 1s --data-dir hub --fleet fleet.yaml \
                --listen 127.0.0.1:0 --metrics-listen \"$1\"";
     let mut child = Command::new("sh")
@@ -130,12 +131,6 @@ async fn lonely(programs: &Path, root: &Path, git: &GitServer) -> (Child, String
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     lines.next_line().await.unwrap().expect("the hub listens");
     (child, metrics)
-}
-
-/// A port that nobody listens on now.
-fn free() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
 }
 
 impl Fleet {

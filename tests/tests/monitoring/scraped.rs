@@ -11,6 +11,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use flotilla_tests::eventually;
+use flotilla_tests::ports::free_address;
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
@@ -83,9 +84,7 @@ impl Prometheus {
             "scrape_configs": jobs,
         });
         std::fs::write(directory.join("prometheus.yml"), config.to_string()).unwrap();
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = free.local_addr().unwrap().to_string();
-        drop(free);
+        let address = free_address().unwrap();
         let child = Command::new(program)
             .args(["--config.file=prometheus.yml", "--storage.tsdb.path=data"])
             .arg(format!("--web.listen-address={address}"))
