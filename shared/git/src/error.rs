@@ -31,7 +31,7 @@ pub enum Error {
         cause: String,
     },
     /// An SSH server has another key than the pinned one; nothing was sent.
-    #[error("{url} does not have the host key that `known_hosts` pins: {cause}")]
+    #[error("{url} shows no host key that `known_hosts` pins: {cause}")]
     HostKey {
         /// The repository.
         url: RepositoryUrl,

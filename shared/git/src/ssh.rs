@@ -5,6 +5,8 @@
 //! The program rather than a library: the one Rust client that is maintained brings some sixty packages
 //! and second versions of nearly all cryptography that is here already.
 
+mod host_key;
+
 use std::io::Read;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -56,6 +58,7 @@ impl Said {
             "HOST IDENTIFICATION HAS CHANGED",
             "host key is known",
         ]) {
+            let cause = host_key::in_words(&text).map_or(cause, |words| one_line(&words));
             Some(Error::HostKey { url, cause })
         } else if says(&[
             "Permission denied",
