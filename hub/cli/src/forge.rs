@@ -2,8 +2,11 @@
 //! another. Pure.
 
 use clap::ValueEnum;
+use flotilla_forge::PlaceError;
 use flotilla_shared::percent;
-use flotilla_shared::revision::BranchName;
+use flotilla_shared::revision::{BranchName, RepositoryUrl};
+
+use crate::error::Error;
 
 /// What serves a repository to people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -40,18 +43,62 @@ impl From<Forge> for flotilla_forge::Kind {
     }
 }
 
+/// The page of whatever serves a repository; `said` is what somebody said in place of the host's name.
+pub(crate) fn page(
+    url: &RepositoryUrl,
+    said: Option<Forge>,
+    from: &BranchName,
+    into: &BranchName,
+) -> Result<String, PlaceError> {
+    let text = url.as_str();
+    // Before the forge: whoever then says which one it is would only be told of this next.
+    if place(text).is_none() {
+        return Err(match url.authority() {
+            "" => PlaceError::NoForge(text.to_owned()),
+            _ => PlaceError::NoOwner(text.to_owned()),
+        });
+    }
+    let forge = said.or_else(|| Forge::guess(text));
+    let forge = forge.ok_or_else(|| PlaceError::Unknown(url.authority().to_owned()))?;
+    let page = forge.page(text, from, into);
+    page.ok_or_else(|| PlaceError::NoForge(text.to_owned()))
+}
+
+/// A repository that is not found on a forge, with the way on from there, never what was said already;
+/// `without`: what can be done where there is no forge.
+pub(crate) fn no_place(error: &PlaceError, without: &str) -> Error {
+    let hint = match error {
+        PlaceError::Unknown(_) => "say it with --forge".to_owned(),
+        PlaceError::Plain(_) => {
+            "give the address of its API as https://… with --forge-api".to_owned()
+        }
+        PlaceError::NoForge(_) | PlaceError::NoOwner(_) | PlaceError::Folders(_) => {
+            format!(
+                "where it is on a forge after all, name it in the fleet file by the URL that the forge shows; \
+                 else {without}"
+            )
+        }
+    };
+    Error::refused(error.to_string(), hint)
+}
+
 impl Forge {
     /// By the host's name, where it says so.
-    pub(crate) fn guess(url: &str) -> Option<Self> {
+    fn guess(url: &str) -> Option<Self> {
         let (host, _) = place(url)?;
         flotilla_forge::Kind::guess(host).map(Self::from)
     }
 
     /// The page; none: the URL is not one of a repository on a host.
-    pub(crate) fn page(self, url: &str, from: &BranchName, into: &BranchName) -> Option<String> {
+    fn page(self, url: &str, from: &BranchName, into: &BranchName) -> Option<String> {
         let (host, path) = place(url)?;
         let (from, into) = (encoded(from.as_str()), encoded(into.as_str()));
-        let base = format!("https://{host}/{path}");
+        let scheme = if url.starts_with("http://") {
+            "http"
+        } else {
+            "https"
+        };
+        let base = format!("{scheme}://{host}/{path}");
         Some(match self {
             Self::Github => format!("{base}/compare/{into}...{from}?expand=1"),
             Self::Gitea => format!("{base}/compare/{into}...{from}"),
@@ -133,5 +180,28 @@ mod tests {
         ] {
             assert_eq!(page(url), None, "{url}");
         }
+    }
+    #[test]
+    fn what_is_missing_is_named_and_what_was_said_is_not_asked_for() {
+        let refused = |url: &str, said| {
+            let branch = |text: &str| text.parse().unwrap();
+            let url = url.parse().unwrap();
+            super::page(&url, said, &branch("promote-x"), &branch("prod")).map_err(|error| {
+                let error = no_place(&error, "promote without --pull-request");
+                format!("{error}; {}", error.hint().unwrap_or_default())
+            })
+        };
+        for said in [None, Some(Forge::Gitea)] {
+            let told = refused("http://192.0.2.7:3000/fleet.git", said).unwrap_err();
+            assert!(told.contains("names no owner"), "{told}");
+            assert!(!told.contains("--forge"), "{told}");
+        }
+        let told = refused("http://192.0.2.7:3000/acme/fleet.git", None).unwrap_err();
+        assert!(told.contains("--forge"), "{told}");
+        let told = refused("file:///srv/git/fleet.git", Some(Forge::Gitea)).unwrap_err();
+        assert!(told.contains("names no host"), "{told}");
+        let page = refused("https://192.0.2.7:3000/acme/fleet.git", Some(Forge::Gitea));
+        let want = "https://192.0.2.7:3000/acme/fleet/compare/prod...promote-x";
+        assert_eq!(page.as_deref(), Ok(want));
     }
 }

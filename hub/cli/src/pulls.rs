@@ -25,6 +25,21 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// Pages of a pull request's comments that are looked through.
 const MAX_PAGES: u32 = 30;
 
+/// A token from a file.
+pub(crate) fn token(path: &Path) -> Result<Secret, Error> {
+    let text = std::fs::read_to_string(path).map_err(|cause| Error::File {
+        path: path.to_owned(),
+        cause,
+    })?;
+    if text.trim().is_empty() {
+        return Err(Error::Refused {
+            message: format!("{} is empty", path.display()),
+            hint: None,
+        });
+    }
+    Ok(Secret::new(&text))
+}
+
 /// Somebody who may speak to a forge.
 pub(crate) struct Forge {
     client: reqwest::Client,
@@ -33,18 +48,8 @@ pub(crate) struct Forge {
 }
 
 impl Forge {
-    /// With a token from a file.
-    pub(crate) fn open(at: Repository, token: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(token).map_err(|cause| Error::File {
-            path: token.to_owned(),
-            cause,
-        })?;
-        if text.trim().is_empty() {
-            return Err(Error::Refused {
-                message: format!("{} is empty", token.display()),
-                hint: None,
-            });
-        }
+    /// With a token.
+    pub(crate) fn open(at: Repository, token: Secret) -> Result<Self, Error> {
         let client = flotilla_http::client(TIMEOUT)
             .user_agent(concat!("flotilla/", env!("CARGO_PKG_VERSION")))
             .build()
@@ -52,7 +57,7 @@ impl Forge {
         Ok(Self {
             client,
             at,
-            credential: Credential::Token(Secret::new(&text)),
+            credential: Credential::Token(token),
         })
     }
 

@@ -64,9 +64,19 @@ impl Kind {
 /// A repository cannot be found on a forge.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlaceError {
-    /// No host, or not `owner/name`.
-    #[error("{0} is not a repository on a forge: it takes a host, an owner and a name")]
+    /// No host.
+    #[error("{0} is on no forge: it names no host")]
     NoForge(String),
+    /// Only a name.
+    #[error(
+        "{0} names no owner: a forge has its repositories at host/owner/name, and pages and API by that"
+    )]
+    NoOwner(String),
+    /// Folders, where a forge has none.
+    #[error(
+        "{0} has more than an owner and a name in its path: among forges only GitLab has folders"
+    )]
+    Folders(String),
     /// The host does not say.
     #[error("what serves {0} is not known by its name: say github, gitlab, gitea or bitbucket")]
     Unknown(String),
@@ -97,15 +107,16 @@ impl Repository {
         kind: Option<Kind>,
         api: Option<&str>,
     ) -> Result<Self, PlaceError> {
-        let none = || PlaceError::NoForge(url.to_string());
         let text = url.as_str();
         let path = text.split_once("://").and_then(|(_, rest)| {
             let (_, path) = rest.split_once('/')?;
             Some(path)
         });
-        let path = path.filter(|_| url.scheme() != "file").ok_or_else(none)?;
+        let path = path.filter(|_| url.scheme() != "file");
+        let path = path.ok_or_else(|| PlaceError::NoForge(url.to_string()))?;
         let path = path.strip_suffix(".git").unwrap_or(path);
-        let (owner, name) = path.rsplit_once('/').ok_or_else(none)?;
+        let both = path.rsplit_once('/');
+        let (owner, name) = both.ok_or_else(|| PlaceError::NoOwner(url.to_string()))?;
         let authority = url.authority();
         // The port of ssh is not that of the API.
         let host = match url.scheme() {
@@ -119,7 +130,7 @@ impl Repository {
             .ok_or_else(|| PlaceError::Unknown(host.to_owned()))?;
         // Only GitLab has folders in folders.
         if kind != Kind::Gitlab && owner.contains('/') {
-            return Err(none());
+            return Err(PlaceError::Folders(url.to_string()));
         }
         let scheme = match url.scheme() {
             "http" => "http",
@@ -296,6 +307,11 @@ mod tests {
         ] {
             assert!(at(url, None).is_err(), "{url}");
         }
+        // What is missing is named, whatever somebody said besides.
+        let none = at("http://192.0.2.7:3000/fleet.git", Some(Kind::Gitea)).unwrap_err();
+        assert!(matches!(none, PlaceError::NoOwner(_)), "{none}");
+        let none = at("https://github.com/a/b/fleet", None).unwrap_err();
+        assert!(matches!(none, PlaceError::Folders(_)), "{none}");
         let plain = at("http://gitlab.example.org/acme/fleet", None).unwrap_err();
         assert!(matches!(plain, PlaceError::Plain(_)), "{plain}");
         for api in ["http://h/api", "ftp://h/x", "https://", "https://u:p@h/x"] {

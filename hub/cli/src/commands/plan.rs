@@ -3,10 +3,9 @@
 //! Exit code 0: nothing would change anywhere. 1: something would, and every cluster says that it would take
 //! it. 2: of some cluster nobody can say, or it would not take it.
 
-use std::path::Path;
 use std::time::Duration;
 
-use flotilla_forge::{Kind, Repository};
+use flotilla_forge::{Kind, Repository, Secret};
 use flotilla_proto::v1;
 use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
 use tonic::Code;
@@ -20,12 +19,15 @@ use crate::git::Workspace;
 use crate::printer::Printer;
 use crate::reader;
 use crate::view::{Answer, FleetPlan};
-use crate::{pulls, render};
+use crate::{forge, pulls, render};
 
 /// Between two looks at a plan, where the hub does not wait itself.
 const LOOK: Duration = Duration::from_millis(200);
 
 pub(super) async fn run(client: &Client, args: PlanArgs, printer: &Printer) -> Result<(), Error> {
+    // Before anybody is asked: a file that is not there would be told after the plan only.
+    let file = args.forge_token_file.as_deref();
+    let token = args.comment.and(file).map(pulls::token).transpose()?;
     let commit = commit(client, &args).await?;
     let request = v1::StartPlanRequest {
         environment: args.environment.to_string(),
@@ -51,7 +53,7 @@ pub(super) async fn run(client: &Client, args: PlanArgs, printer: &Printer) -> R
         Some(output) if output.is_structured() => printer.value(output, &plan)?,
         Some(_) => printer.out(&render::plan(&plan, printer.paint))?,
     }
-    if let (Some(number), Some(token)) = (args.comment, &args.forge_token_file) {
+    if let (Some(number), Some(token)) = (args.comment, token) {
         tell(client, &args, &plan, number, token, printer).await?;
     }
     match plan.answer {
@@ -160,7 +162,7 @@ async fn tell(
     args: &PlanArgs,
     plan: &FleetPlan,
     number: u64,
-    token: &Path,
+    token: Secret,
     printer: &Printer,
 ) -> Result<(), Error> {
     let revision = plan.revision.as_ref();
@@ -174,9 +176,7 @@ async fn tell(
     let url: RepositoryUrl = one.url.parse()?;
     let kind = args.forge.map(Into::into);
     let at = Repository::at(&url, kind, args.forge_api.as_deref());
-    let at = at.map_err(|error| {
-        Error::refused(error.to_string(), "say more with --forge and --forge-api")
-    })?;
+    let at = at.map_err(|error| forge::no_place(&error, "leave --comment out"))?;
     let body = render::plan_markdown(plan, at.kind());
     let mark = render::plan_mark(plan, at.kind());
     let forge = pulls::Forge::open(at, token)?;

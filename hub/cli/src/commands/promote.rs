@@ -3,9 +3,7 @@
 mod follow;
 mod gates;
 
-use std::path::Path;
-
-use flotilla_forge::Repository;
+use flotilla_forge::{Repository, Secret};
 use flotilla_proto::v1;
 use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
 use tokio::time::Instant;
@@ -15,12 +13,15 @@ use super::{commit, overriding, plan, steer, unpushed};
 use crate::args::Promote;
 use crate::client::Client;
 use crate::error::Error;
-use crate::forge::Forge;
+use crate::forge;
 use crate::git::Workspace;
 use crate::printer::Printer;
 use crate::pulls;
 use crate::render;
 use crate::view::{FleetPlan, Move, Promotion};
+
+/// What is left to whoever has no forge.
+const NO_FORGE: &str = "promote without --pull-request";
 
 /// One repository's move, read and checked.
 struct Checked {
@@ -31,6 +32,10 @@ struct Checked {
 }
 
 pub(super) async fn run(client: &Client, args: Promote, printer: &Printer) -> Result<(), Error> {
+    // Before gates and branches are looked at: a file that is not there is no matter of theirs.
+    let file = args.forge_token_file.as_deref();
+    let token = file.filter(|_| args.pull_request).map(pulls::token);
+    let token = token.transpose()?;
     // A hotfix that is on the branch already has nothing to move.
     if args.force && overriding::is_there(client, &args).await? {
         return overriding::run(client, &args, printer).await;
@@ -79,7 +84,7 @@ pub(super) async fn run(client: &Client, args: Promote, printer: &Printer) -> Re
         consent(&promotion, &args, go, printer)?;
     }
     if args.pull_request {
-        return propose(client, &checked, &promotion, &args, printer).await;
+        return propose(client, &checked, &promotion, token.as_ref(), &args, printer).await;
     }
     let deadline = Instant::now() + args.wait_timeout;
     if go == Go::Later {
@@ -154,11 +159,12 @@ async fn propose(
     client: &Client,
     checked: &[Checked],
     promotion: &Promotion,
+    token: Option<&Secret>,
     args: &Promote,
     printer: &Printer,
 ) -> Result<(), Error> {
     for (one, shown) in checked.iter().zip(&promotion.moves) {
-        if let Some(token) = &args.forge_token_file {
+        if let Some(token) = token {
             let plan = match args.plan {
                 true => Some(planned(client, shown, args, printer).await?),
                 false => None,
@@ -166,22 +172,11 @@ async fn propose(
             open(one, shown, token, promotion, plan.as_ref(), args, printer).await?;
             continue;
         }
-        let url = one.url.to_string();
-        let forge = args.forge.or_else(|| Forge::guess(&url)).ok_or_else(|| {
-            Error::refused(
-                format!("what serves {} is not known by its name", shown.repository),
-                "say it with --forge",
-            )
-        })?;
         // Exactly this commit, whatever the branch of the environment before does meanwhile.
         let branch: BranchName =
             format!("promote-{}-{}", args.environment, one.to.short()).parse()?;
-        let page = forge.page(&url, &branch, &one.target).ok_or_else(|| {
-            Error::refused(
-                format!("{url} is on no host that has pages"),
-                "promote without --pull-request",
-            )
-        })?;
+        let page = forge::page(&one.url, args.forge, &branch, &one.target)
+            .map_err(|error| forge::no_place(&error, NO_FORGE))?;
         one.workspace.push(&one.url, &one.to, &branch).await?;
         printer.out(&format!("{page}\n"))?;
     }
@@ -213,7 +208,7 @@ async fn planned(
 async fn open(
     one: &Checked,
     shown: &Move,
-    token: &Path,
+    token: &Secret,
     promotion: &Promotion,
     plan: Option<&FleetPlan>,
     args: &Promote,
@@ -221,10 +216,8 @@ async fn open(
 ) -> Result<(), Error> {
     let kind = args.forge.map(Into::into);
     let at = Repository::at(&one.url, kind, args.forge_api.as_deref());
-    let at = at.map_err(|error| {
-        Error::refused(error.to_string(), "say more with --forge and --forge-api")
-    })?;
-    let forge = pulls::Forge::open(at, token)?;
+    let at = at.map_err(|error| forge::no_place(&error, NO_FORGE))?;
+    let forge = pulls::Forge::open(at, token.clone())?;
     // One for each environment: the branch stays the same, so that the pull request does, too.
     let branch: BranchName = format!("flotilla/promote-{}", args.environment).parse()?;
     one.workspace.replace(&one.url, &one.to, &branch).await?;

@@ -95,7 +95,8 @@ async fn open(answers: Vec<(u16, Value)>) -> (Forge, Asked) {
     let directory = tempfile::tempdir().unwrap();
     let token = directory.path().join("token");
     std::fs::write(&token, "s3cret\n").unwrap();
-    (Forge::open(at, &token).unwrap(), asked)
+    let token = super::token(&token).unwrap();
+    (Forge::open(at, token).unwrap(), asked)
 }
 
 async fn propose(
