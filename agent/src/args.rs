@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use flotilla_render::{Output, Renderer};
+use flotilla_shared::dial::host_and_port;
 use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName};
 use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl, TreePath};
 use flotilla_shared::telemetry::LogFormat;
@@ -238,7 +239,7 @@ fn label(text: &str) -> Result<(String, String), String> {
 #[derive(Debug, Clone, clap::Args)]
 pub struct Run {
     /// `host:port` of the hub.
-    #[arg(long)]
+    #[arg(long, value_name = "HOST:PORT", value_parser = host_and_port)]
     pub hub: String,
     /// Where identity, ledger and Git caches are kept.
     #[arg(long)]
@@ -313,6 +314,33 @@ fn interval(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hub_that_is_no_host_and_port_is_refused_at_the_start() {
+        let run = |hub: &str| {
+            Args::try_parse_from([
+                "flotilla-agent",
+                "run",
+                "--hub",
+                hub,
+                "--data-dir=/d",
+                "--cluster=a",
+            ])
+        };
+        let taken = run("https://127.0.0.1:28443/").map(|args| args.command);
+        assert!(
+            matches!(&taken, Ok(Command::Run(run)) if run.hub == "127.0.0.1:28443"),
+            "{taken:?}"
+        );
+        for bad in ["http://127.0.0.1:28443", "hub.example.com", "hub:8443/api"] {
+            let said = run(bad).map_err(|error| error.to_string());
+            assert!(
+                said.as_ref()
+                    .is_err_and(|said| said.contains("give host:port")),
+                "{bad}: {said:?}"
+            );
+        }
+    }
 
     #[test]
     fn intervals_are_read_and_bounded() {

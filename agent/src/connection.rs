@@ -4,6 +4,7 @@
 //! Nothing here decides what runs.
 
 mod certificate;
+mod cut;
 mod gate_jobs;
 mod pace;
 
@@ -17,6 +18,7 @@ use flotilla_proto::v1::agent_service_client::AgentServiceClient;
 use flotilla_proto::v1::hub_message::Body as In;
 use flotilla_shared::assignment::AssignmentRef;
 use flotilla_shared::backoff::Backoff;
+use flotilla_shared::clock::far_apart;
 use flotilla_shared::dial::dial;
 use flotilla_shared::digest::Digest;
 use flotilla_shared::id::{ApplicationName, NameError};
@@ -26,6 +28,7 @@ use flotilla_shared::tls;
 use flotilla_shared::wire::{
     DecodedAssignment, FEATURES, MAX_MESSAGE_BYTES, PROTOCOL, assignment_ref_to_wire,
     decode_assignment, digest_to_wire, encode_report, revision_from_wire, timestamp_from_wire,
+    timestamp_to_wire,
 };
 use flotilla_shared::words::without_numbers;
 use jiff::Timestamp;
@@ -54,9 +57,6 @@ const MAX_BACKOFF: Duration = Duration::from_secs(30);
 const PREVIEW_TIMEOUT: Duration = Duration::from_secs(25);
 /// The same for one of a commit, which has to be fetched; the hub waits a little longer.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(70);
-
-/// More than this between the hub's clock and ours is named.
-const CLOCK_SKEW: i64 = 300;
 
 /// So many failed streams in a row are a reason to ask whether our certificate is still taken.
 const ATTEMPTS: u32 = 3;
@@ -117,12 +117,14 @@ enum Ended {
     Failed(String),
     /// The certificate was renewed: come back with the new one at once.
     Renewed,
+    /// Our key waits to be accepted, which was said.
+    Waits,
 }
 
 impl Connection {
     /// Keeps a stream open until cancelled.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut failures = 0u32;
+        let (mut failures, mut waits) = (0u32, false);
         let mut backoff = Backoff::new(Duration::from_secs(1), MAX_BACKOFF);
         loop {
             // Two pods must not take the stream from each other in turns: only the one that leads dials.
@@ -132,7 +134,7 @@ impl Connection {
             }
             let started = tokio::time::Instant::now();
             let ended = tokio::select! {
-                ended = self.stream(failures) => ended,
+                ended = self.stream(failures, &mut waits) => ended,
                 () = stop.cancelled() => return,
             };
             self.connected.send_replace(false);
@@ -142,6 +144,7 @@ impl Connection {
                     failures = 0;
                     continue;
                 }
+                Ended::Waits => {}
                 Ended::Failed(why) => {
                     failures = failures.saturating_add(1);
                     tracing::warn!(why, "no stream to the hub; goes on without");
@@ -167,11 +170,15 @@ impl Connection {
             .unwrap_or_default()
     }
 
-    async fn stream(&mut self, failures: u32) -> Ended {
+    async fn stream(&mut self, failures: u32, waits: &mut bool) -> Ended {
         self.show_next();
         let expired = self.certified.expires_at <= Timestamp::now();
-        if self.next.is_none() && (expired || failures % ATTEMPTS == ATTEMPTS - 1) {
-            self.recover(expired).await;
+        let due = *waits || expired || failures % ATTEMPTS == ATTEMPTS - 1;
+        if self.next.is_none() && due {
+            *waits = self.recover(expired, *waits).await;
+            if *waits {
+                return Ended::Waits;
+            }
         }
         match self.try_stream().await {
             Ok(ended) => ended,
@@ -192,7 +199,7 @@ impl Connection {
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .connect(ReceiverStream::new(stream))
             .await
-            .map_err(|status| status.message().to_owned())?
+            .map_err(|status| cut::why(&status))?
             .into_inner();
         let renew = tokio::time::sleep(renew_after(&self.certified, Timestamp::now()));
         let mut renew = std::pin::pin!(renew);
@@ -261,6 +268,7 @@ impl Connection {
                         sequence,
                         accepted: Some(assignment_ref_to_wire(self.accepted_ref())),
                         report_digest: digest_to_wire(last_report),
+                        now: Some(timestamp_to_wire(Timestamp::now())),
                     };
                     send(&outbound, Out::Heartbeat(beat)).await?;
                 }
@@ -397,9 +405,9 @@ impl Connection {
         self.metrics.connected(true);
         tracing::info!(hub = self.hub, epoch = welcome.epoch, "connected");
         if let Some(theirs) = timestamp_from_wire(welcome.now.as_ref()) {
-            let skew = Timestamp::now().duration_since(theirs).as_secs();
-            if skew.abs() > CLOCK_SKEW {
-                tracing::warn!(seconds = skew, "our clock and the hub's are far apart");
+            let ahead = Timestamp::now().duration_since(theirs).as_secs();
+            if let Some(seconds) = far_apart(ahead) {
+                tracing::warn!(seconds, "our clock and the hub's are far apart");
             }
         }
     }

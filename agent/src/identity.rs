@@ -76,6 +76,9 @@ pub enum Error {
     /// The hub said no to a certificate that takes the place of one.
     #[error("the hub gives no new certificate: {0}")]
     Withheld(String),
+    /// The hub has nothing against the certificate that we have.
+    #[error("{0}")]
+    StillGood(String),
     /// The hub could not say anything, or says that it cannot now.
     #[error("the hub cannot answer now: {0}")]
     Later(String),

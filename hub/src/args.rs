@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use flotilla_shared::dial::{DialError, host_and_port};
 use flotilla_shared::id::OperatorName;
 use flotilla_shared::telemetry::LogFormat;
 
@@ -39,7 +40,7 @@ pub enum Command {
         #[arg(long, default_value = "admin")]
         operator: OperatorName,
         /// `host:port` that operators dial, for the context file.
-        #[arg(long, default_value = "127.0.0.1:8443")]
+        #[arg(long, default_value = "127.0.0.1:8443", value_parser = host_and_port)]
         address: String,
         /// This pod's name in a StatefulSet. Only the first pod (NAME-0) makes an authority; any other has
         /// to be given the same one.
@@ -179,7 +180,7 @@ pub struct Run {
     #[arg(long, default_value = "0.0.0.0:8443")]
     pub listen: String,
     /// `host:port` that agents and operators should dial; default: what was bound.
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", value_parser = address)]
     pub address: String,
     /// More host names for the hub's certificate.
     #[arg(long)]
@@ -192,7 +193,7 @@ pub struct Run {
     #[arg(long, value_name = "FILE")]
     pub store_url_file: Option<PathBuf>,
     /// `host:port` at which other replicas reach this one; default: what was bound.
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", value_parser = address)]
     pub replica_address: String,
     /// Serve /healthz, /readyz and /metrics here, over plain HTTP, such as 0.0.0.0:9090.
     #[arg(long, value_name = "HOST:PORT")]
@@ -286,5 +287,33 @@ fn seconds(text: &str) -> Result<Duration, String> {
     match number.parse::<f64>() {
         Ok(seconds) if (0.1..=86_400.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
         _ => Err("give seconds, such as 1s or 0.5s".to_owned()),
+    }
+}
+
+/// A `host:port`, or nothing.
+fn address(text: &str) -> Result<String, DialError> {
+    match text {
+        "" => Ok(String::new()),
+        text => host_and_port(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_others_dial_are_host_and_port() {
+        for (text, want) in [
+            ("", Some("")),
+            (
+                "https://hub.example.com:8443/",
+                Some("hub.example.com:8443"),
+            ),
+            ("http://hub:8443", None),
+            ("hub.example.com", None),
+        ] {
+            assert_eq!(address(text).ok().as_deref(), want, "{text}");
+        }
     }
 }

@@ -298,13 +298,13 @@ impl Driver {
                         Some(Command::Change(change)) => {
                             // Decided on a copy, which is thrown away: only who asked is told.
                             let (_, told) = change(&mut self.fleet.clone(), now);
-                            told(Err(Refused::Store));
+                            told(Err(Refused::Undecided));
                         }
                         Some(Command::Act(request)) => {
-                            let _ = request.answer.send(Err(Refused::Store));
+                            let _ = request.answer.send(Err(Refused::Undecided));
                         }
                         Some(Command::Commit(_, _, done)) => {
-                            let _ = done.send(Err(Refused::Store));
+                            let _ = done.send(Err(Refused::Undecided));
                         }
                         Some(command) => self.backlog.push_back(command),
                         None => return false,

@@ -76,7 +76,7 @@ pub use event::{
     settle_order,
 };
 pub use heads::{Head, Heads};
-pub use identity::{Credential, IssuedCertificate, Lock};
+pub use identity::{Credential, IssuedCertificate, Lock, former_said};
 pub use job_note::{JobNote, JobResult};
 pub use merging::Merging;
 pub use removed::is_over;
@@ -111,6 +111,8 @@ pub struct Fleet {
     gate_jobs: jobs::Asked,
     /// When anything was looked at last.
     looked_at: Option<Timestamp>,
+    /// When this hub looked first: before that it has heard from nobody.
+    began_at: Option<Timestamp>,
 }
 
 /// Where a cluster belongs: the fleet file wins over its record.

@@ -133,6 +133,7 @@ pub fn cluster(
         applications,
         reported_at: cluster.reported_at.map(timestamp_to_wire),
         suspended: leaving::suspended(name, cluster),
+        clock_ahead_seconds: clock_ahead(cluster, connection),
         suspension: cluster.record.suspended.as_ref().map(mark),
         created_at: Some(timestamp_to_wire(cluster.record.created_at)),
         certificate_expires_at: cluster.record.certificate_expires_at.map(timestamp_to_wire),
@@ -145,6 +146,14 @@ pub fn cluster(
             .filter(|one| one.holds(now))
             .map(|one| pin(name.as_str(), one)),
     })
+}
+
+/// What an agent that is away said of its clock says nothing of it now.
+fn clock_ahead(cluster: &Cluster, connection: Connection) -> i64 {
+    match connection {
+        Connection::Online { .. } => cluster.clock_ahead,
+        _ => 0,
+    }
 }
 
 fn placement(

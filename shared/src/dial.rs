@@ -22,7 +22,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
     /// Not `host:port`.
-    #[error("{0:?} is not a hub address: give host:port")]
+    #[error("{0:?} is not a hub address: give host:port, such as hub.example.com:8443")]
     Address(String),
     /// By our clock, the hub's certificate is not valid.
     #[error(
@@ -45,6 +45,33 @@ pub enum DialError {
     },
 }
 
+/// The `host:port` of what somebody gives as a hub's address. `https://` and a slash at the end say nothing
+/// more, and are dropped; another scheme or a path would be taken for a host's name, and looked up for ever.
+///
+/// # Errors
+/// When it is not `host:port`.
+pub fn host_and_port(text: &str) -> Result<String, DialError> {
+    let bad = || DialError::Address(text.chars().take(200).collect());
+    let address = match text.split_once("://") {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => rest,
+        Some(_) => return Err(bad()),
+        None => text,
+    };
+    let address = address.strip_suffix('/').unwrap_or(address);
+    let (host, port) = address.rsplit_once(':').ok_or_else(bad)?;
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']').ok_or_else(bad)?,
+        None if host.contains(':') => return Err(bad()),
+        None => host,
+    };
+    let is_foreign = |c: char| c.is_whitespace() || c.is_control() || "/?#@[]".contains(c);
+    let is_port = port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    if name.is_empty() || name.contains(is_foreign) || !is_port {
+        return Err(bad());
+    }
+    Ok(address.to_owned())
+}
+
 /// Opens a channel to the hub at `address` (`host:port`).
 ///
 /// The server is verified by [`HUB_SERVER_NAME`], not by the address, since a hub may stand behind any
@@ -54,10 +81,9 @@ pub enum DialError {
 /// When the address is malformed or no connection can be made within ten seconds.
 pub async fn dial(address: &str, tls: Arc<ClientConfig>) -> Result<Channel, DialError> {
     let bad_address = || DialError::Address(address.chars().take(200).collect());
-    let (host, port) = address.rsplit_once(':').ok_or_else(bad_address)?;
-    if host.is_empty() || port.parse::<u16>().is_err() {
-        return Err(bad_address());
-    }
+    // Context files and join manifests are written by people, too.
+    let address = host_and_port(address)?;
+    let address = address.as_str();
     let endpoint = Endpoint::try_from(format!("http://{address}"))
         .map_err(|_| bad_address())?
         .http2_keep_alive_interval(KEEP_ALIVE)
@@ -140,4 +166,45 @@ fn innermost(error: &dyn std::error::Error) -> String {
         cause = source;
     }
     cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hub_is_named_by_host_and_port() {
+        for (text, want) in [
+            ("hub.example.com:8443", "hub.example.com:8443"),
+            ("https://127.0.0.1:28443", "127.0.0.1:28443"),
+            ("HTTPS://hub:8443/", "hub:8443"),
+            ("hub:8443/", "hub:8443"),
+            ("[::1]:8443", "[::1]:8443"),
+        ] {
+            assert_eq!(host_and_port(text).ok().as_deref(), Some(want), "{text}");
+        }
+        for bad in [
+            "",
+            "hub",
+            ":8443",
+            "hub:",
+            "hub:x",
+            "hub:+1",
+            "hub:65536",
+            "http://hub:8443",
+            "grpc://hub:8443",
+            "https://hub",
+            "https://https://hub:8443",
+            "hub:8443/api",
+            "hub/api:8443",
+            "me@hub:8443",
+            "hub :8443",
+            "::1:8443",
+            "[::1:8443",
+            "[]:8443",
+        ] {
+            let error = host_and_port(bad).unwrap_err().to_string();
+            assert!(error.contains("give host:port"), "{bad}: {error}");
+        }
+    }
 }

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use crate::digest::Digest;
 use crate::id::{ClusterName, NameError, OperatorName};
 
 /// The trust domain. One hub is one authority, so there is no need for another.
@@ -83,6 +84,8 @@ pub struct PeerCertificate {
     pub identity: Identity,
     /// Serial number, lower-case hexadecimal.
     pub serial: String,
+    /// SHA-256 of its public key.
+    pub key: String,
     /// Begin of validity, seconds since the epoch.
     pub not_before: i64,
     /// End of validity, seconds since the epoch.
@@ -151,6 +154,7 @@ impl PeerCertificate {
                 .iter()
                 .map(|b| format!("{b:02x}"))
                 .collect(),
+            key: Digest::of(certificate.public_key().raw).to_string(),
             not_before: certificate.validity().not_before.timestamp(),
             not_after: certificate.validity().not_after.timestamp(),
         })
@@ -187,6 +191,9 @@ mod tests {
             let der = params.self_signed(&key).unwrap();
             let peer = PeerCertificate::from_der(der.der()).unwrap();
             assert_eq!(peer.counter(), counter, "{}", peer.serial);
+            // As the holder of the key, and a request signed with it, tell it.
+            let own = rcgen::PublicKeyData::subject_public_key_info(&key);
+            assert_eq!(peer.key, Digest::of(&own).to_string());
         }
         for other in ["", "02", "ab", "0102", "7f00000000000000010000000000000000"] {
             assert_eq!(serial_counter(other), 0);

@@ -14,6 +14,7 @@ pub mod approval;
 pub mod assignment;
 pub mod backoff;
 pub mod chart;
+pub mod clock;
 pub mod dial;
 pub mod digest;
 pub mod findings;

@@ -5,6 +5,9 @@ use std::borrow::Cow;
 /// How a hub begins to say that it could not store something; what comes after it says what to do.
 pub const STORE_FAILED: &str = "the hub's store failed";
 
+/// How a hub ends to say that it gives no certificate in place of one that has not expired.
+pub const CERTIFICATE_GOOD: &str = "is good: use it";
+
 /// `1 cluster`, `2 clusters`, `3 repositories`.
 #[must_use]
 pub fn counted(number: usize, noun: &str) -> String {

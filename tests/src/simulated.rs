@@ -229,6 +229,7 @@ impl Agent {
                         sequence: 1,
                         accepted: Some(assignment_ref_to_wire(state.accepted)),
                         report_digest: state.digest(),
+                        now: None,
                     };
                     let body = v1::agent_message::Body::Heartbeat(heartbeat);
                     if outbound.send(message(body)).await.is_err() { break; }

@@ -66,6 +66,7 @@ const PURE: &[&str] = &[
     "hub/src/serve/webhook/verify.rs",
     "shared/src/approval.rs",
     "shared/src/assignment.rs",
+    "shared/src/clock.rs",
     "shared/src/digest.rs",
     "shared/src/findings.rs",
     "shared/src/health.rs",

@@ -30,27 +30,34 @@ impl Connection {
     }
 
     /// The hub may not take our certificate any more: it has expired, or its authority is not trusted
-    /// now. Our key still says who we are (E10).
-    pub(super) async fn recover(&mut self, expired: bool) {
-        let mut recovered = self.identity.recover(&self.hub).await;
+    /// now. Our key still says who we are (E10). True: the key waits to be accepted, and until then the
+    /// certificate is of no use. `waits`: it did before, which was told, and only the token knows us.
+    pub(super) async fn recover(&mut self, expired: bool, waits: bool) -> bool {
+        let mut recovered = match waits {
+            true => Err(Error::Unknown(String::new())),
+            false => self.identity.recover(&self.hub).await,
+        };
         if let (Err(Error::Unknown(why)), Some(token)) = (&recovered, &self.token) {
-            tracing::warn!(why, "tries the token again");
+            if !waits {
+                tracing::warn!(why, "tries the token again");
+            }
             let (cluster, uid) = (&self.certified.cluster, &self.facts.uid);
             let again = self.identity.enroll_again(&self.hub, token, cluster, uid);
             recovered = match again.await {
                 Ok(None) => {
                     match self.identity.fingerprint() {
+                        _ if waits => {}
                         Ok(key) => tracing::info!(
                             %cluster,
                             "waits to be accepted: flotilla cluster accept {cluster} --fingerprint {key}"
                         ),
                         Err(error) => tracing::warn!(%error, "waits to be accepted"),
                     }
-                    return;
+                    return true;
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot enrol anew; the last assignment goes on");
-                    return;
+                    return false;
                 }
                 again => again,
             };
@@ -69,11 +76,36 @@ impl Connection {
                 "the certificate expired long ago: a person has to accept this cluster again with \
                  `flotilla cluster accept`; the last assignment goes on"
             ),
-            Err(error) if expired => {
-                tracing::warn!(%error, "the certificate has expired, and no new one is to be had");
-            }
+            Err(error) if expired => tracing::warn!(%error, "{}", none_to_be_had(&error)),
             // Most often the hub is only away, or says that the certificate is good.
             Err(error) => tracing::debug!(%error, "no other certificate"),
         }
+        false
+    }
+}
+
+/// What it means that there is no certificate in place of one that has expired, by our clock.
+fn none_to_be_had(error: &Error) -> &'static str {
+    match error {
+        // The hub takes it all the same: it goes by its own clock.
+        Error::StillGood(_) => {
+            "by our clock the certificate has expired, by the hub's it is good: one of the two clocks is \
+             wrong; goes on with this certificate"
+        }
+        _ => "the certificate has expired, and no new one is to be had",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_is_good_for_the_hub_is_not_said_to_have_ended() {
+        let good = none_to_be_had(&Error::StillGood("it is good: use it".to_owned()));
+        assert!(good.contains("one of the two clocks is wrong"), "{good}");
+        assert!(!good.contains("no new one"), "{good}");
+        let later = none_to_be_had(&Error::Later("stopping".to_owned()));
+        assert!(later.contains("no new one is to be had"), "{later}");
     }
 }

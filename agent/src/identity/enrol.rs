@@ -10,6 +10,7 @@ use flotilla_shared::dial::dial;
 use flotilla_shared::id::ClusterName;
 use flotilla_shared::report::{MAX_MESSAGE_BYTES, plain_line};
 use flotilla_shared::tls;
+use flotilla_shared::words::CERTIFICATE_GOOD;
 use rcgen::CertificateParams;
 use tonic::transport::Channel;
 
@@ -169,7 +170,7 @@ impl IdentityFiles {
             .await
             .map_err(|status| match status.code() {
                 tonic::Code::PermissionDenied => Error::Unknown(status.message().to_owned()),
-                _ => no_certificate(&status, Error::Withheld),
+                _ => no_certificate(&status, withheld),
             })?
             .into_inner();
         if response.certificate_chain.is_empty() {
@@ -182,6 +183,14 @@ impl IdentityFiles {
             &response.endorsements,
         )?;
         self.load()
+    }
+}
+
+/// The hub gives no certificate in place of one: most often, since it is none too many.
+fn withheld(text: String) -> Error {
+    match text.ends_with(CERTIFICATE_GOOD) {
+        true => Error::StillGood(text),
+        false => Error::Withheld(text),
     }
 }
 
@@ -215,6 +224,15 @@ fn no_certificate(status: &tonic::Status, refused: fn(String) -> Error) -> Error
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_certificate_that_the_hub_finds_good_is_not_withheld() {
+        let said = |text: &str| no_certificate(&tonic::Status::failed_precondition(text), withheld);
+        let good = said("the certificate of d1 is good: use it");
+        assert!(matches!(good, Error::StillGood(_)), "{good}");
+        let locked = said("d1 is locked");
+        assert!(matches!(locked, Error::Withheld(_)), "{locked}");
+    }
 
     #[test]
     fn what_the_hub_cannot_say_is_no_refusal() {

@@ -178,14 +178,15 @@ impl Error {
             },
             Self::Ended(_) => Some(
                 "it may be starting anew: try again. If that does not help it may not take this \
-                 context's certificate, since its authority was changed: an admin makes a new context \
-                 file with flotilla operator set NAME --role ROLE --write-context FILE"
+                 context's certificate: its clock is behind, which its log says, or its authority was \
+                 changed, and an admin makes a new context file with flotilla operator set NAME --role ROLE \
+                 --write-context FILE"
                     .to_owned(),
             ),
             Self::NotTaken(_) => Some(
-                "its authority was changed, or it is another hub's: an admin makes a new context file with \
-                 flotilla operator set NAME --role ROLE --write-context FILE; on the hub's own host \
-                 flotilla-hub init --operator NAME makes one"
+                "its clock is behind, which its log says; or its authority was changed, or it is another \
+                 hub's: an admin makes a new context file with flotilla operator set NAME --role ROLE \
+                 --write-context FILE; on the hub's own host flotilla-hub init --operator NAME makes one"
                     .to_owned(),
             ),
             Self::Expired { .. } => Some(
@@ -243,5 +244,20 @@ mod tests {
         };
         assert_eq!(hint("the hub's store failed; its log says why"), None);
         assert!(hint("the hub is stopping").is_some());
+    }
+
+    #[test]
+    fn a_hub_that_takes_no_certificate_may_have_a_clock_that_is_behind() {
+        for error in [
+            Error::Ended("connection closed".to_owned()),
+            Error::NotTaken("CertificateExpired".to_owned()),
+        ] {
+            let hint = error.hint().unwrap_or_default();
+            assert!(hint.contains("clock is behind"), "{error}: {hint}");
+            assert!(
+                hint.contains("its authority was changed"),
+                "{error}: {hint}"
+            );
+        }
     }
 }

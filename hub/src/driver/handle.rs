@@ -24,6 +24,13 @@ pub enum Refused {
         failed = STORE_FAILED
     )]
     Store,
+    /// What was decided before it is not on disk, so that nothing more is decided.
+    #[error(
+        "{failed} before this came, so that nothing was changed: repeat it when the hub stores again (flotilla \
+         check says whether it does)",
+        failed = STORE_FAILED
+    )]
+    Undecided,
 }
 
 /// The driver is gone: the hub is stopping.

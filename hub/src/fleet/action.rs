@@ -262,7 +262,8 @@ impl Fleet {
             } => {
                 let commits = self.pinned_commits(subject, commit.as_ref(), repository.as_ref())?;
                 let unproven = commit.is_some() && self.is_unproven(subject, &commits);
-                let text = self.admit_pin(subject, &commits, unproven.then_some(*admin))?;
+                let mut text = self.admit_pin(subject, &commits, unproven.then_some(*admin))?;
+                text.push_str(&self.replaced_pin(subject, &commits, now));
                 let pin = Pin {
                     commits,
                     mark: mark.clone(),

@@ -311,7 +311,9 @@ impl Fleet {
             .ok_or_else(|| {
                 let head = self.head(&application.repository, branch);
                 match head.and_then(|head| head.problem.clone()) {
-                    Some((reason, message)) => problem(reason, message),
+                    Some((reason, message)) => {
+                        problem(reason, format!("the hub has no commit to give: {message}"))
+                    }
                     None if head.is_some_and(|head| head.commit.is_some()) => problem(
                         Reason::WaitsForRollout,
                         "no rollout has brought a commit here yet".to_owned(),

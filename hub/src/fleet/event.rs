@@ -258,6 +258,8 @@ pub enum Event {
         accepted: AssignmentRef,
         /// The digest of its last report.
         report: Digest,
+        /// What its clock says; none: an older agent.
+        clock: Option<Timestamp>,
     },
 }
 

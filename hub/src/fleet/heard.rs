@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use flotilla_shared::assignment::AssignmentRef;
+use flotilla_shared::clock::far_apart;
 use flotilla_shared::digest::Digest;
 use flotilla_shared::id::ClusterName;
 use flotilla_shared::reason::Reason;
@@ -11,6 +12,9 @@ use jiff::Timestamp;
 
 use super::Fleet;
 use super::event::{Effect, SessionId};
+
+/// Clocks that differ by so many seconds more or less than before are shown anew.
+const CLOCK_NEWS: u64 = 60;
 
 impl Fleet {
     /// An agent took or refused an assignment, and runs on `accepted`.
@@ -78,6 +82,24 @@ impl Fleet {
         let rollout = environment.and_then(|environment| self.rollouts.get(&environment));
         let progress = rollout.and_then(|rollout| rollout.clusters.get(name));
         progress.is_some_and(|progress| progress.asked_at.is_some())
+    }
+
+    /// An agent told what its clock says.
+    pub(super) fn hear_clock(
+        &mut self,
+        name: &ClusterName,
+        session: SessionId,
+        clock: Option<Timestamp>,
+        now: Timestamp,
+    ) {
+        let ahead = clock.and_then(|clock| far_apart(clock.duration_since(now).as_secs()));
+        let ahead = ahead.unwrap_or_default();
+        let known = self.clusters.get(name).map(|one| one.clock_ahead);
+        // What a message takes on its way differs each time, and watchers are not told of that.
+        let is_news = known.is_some_and(|known| known.abs_diff(ahead) > CLOCK_NEWS);
+        if is_news && let Some(cluster) = self.heard(name, session) {
+            cluster.clock_ahead = ahead;
+        }
     }
 
     /// An agent lives.

@@ -5,7 +5,7 @@ use flotilla_shared::reason::Reason;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, Fleet, SessionId};
+use super::{ClusterRecord, Effect, Fleet, SessionId};
 
 /// Renewals that a change of the authority asks for in one second.
 const RENEWALS_A_SECOND: usize = 100;
@@ -268,17 +268,35 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
+/// What an agent is told that shows a certificate from before its name was removed. `key` is that of the
+/// certificate, empty where it is not known: who has removed a cluster and given its agent a new token is not
+/// to be sent away, since it is the same key that waits now.
+#[must_use]
+pub fn former_said(name: &ClusterName, record: &ClusterRecord, key: &str) -> String {
+    let waits = record.pending.as_deref();
+    if !key.is_empty() && waits == Some(key) {
+        return format!(
+            "{name} was removed, and this agent's key waits to be accepted again: \
+             flotilla cluster accept {name} --fingerprint {key}"
+        );
+    }
+    if !key.is_empty() && record.credential.key == key {
+        return format!(
+            "{name} was removed and accepted again with this agent's key: the agent gets a new certificate \
+             by itself"
+        );
+    }
+    let before = format!("this certificate is from before {name} was removed and enrolled anew");
+    if key.is_empty() {
+        return format!("{before}: give this agent a new token");
+    }
+    format!("{before} with another key: give this agent a new token and another name")
+}
+
 /// The end of a stream that was opened with a certificate of who had the name before.
-pub(super) fn former(name: &ClusterName, session: SessionId) -> Effect {
-    Effect::Close(
-        name.clone(),
-        session,
-        Reason::NotAssigned,
-        format!(
-            "this certificate is from before {name} was removed and enrolled anew: give this agent a new \
-             token and another name"
-        ),
-    )
+pub(super) fn former(name: &ClusterName, record: &ClusterRecord, session: SessionId) -> Effect {
+    let text = former_said(name, record, "");
+    Effect::Close(name.clone(), session, Reason::NotAssigned, text)
 }
 
 /// The text with which a stream of a locked cluster ends.
@@ -297,6 +315,34 @@ pub(super) fn cloned(name: &ClusterName, session: SessionId) -> Effect {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_name_is_for_another_key_only() {
+        let name: ClusterName = "p1".parse().unwrap();
+        let of = |pending: Option<&str>, key: &str| {
+            let mut record = ClusterRecord {
+                pending: pending.map(ToOwned::to_owned),
+                ..ClusterRecord::default()
+            };
+            record.credential.key = key.to_owned();
+            record
+        };
+        let waits = former_said(&name, &of(Some("k1"), ""), "k1");
+        assert!(
+            waits.contains("flotilla cluster accept p1 --fingerprint k1"),
+            "{waits}"
+        );
+        let again = former_said(&name, &of(None, "k1"), "k1");
+        assert!(again.contains("accepted again"), "{again}");
+        let unknown = former_said(&name, &of(Some("k1"), ""), "");
+        for said in [&waits, &again, &unknown] {
+            assert!(!said.contains("another name"), "{said}");
+        }
+        for record in [of(Some("k2"), ""), of(None, "k2")] {
+            let other = former_said(&name, &record, "k1");
+            assert!(other.contains("another name"), "{other}");
+        }
+    }
 
     #[test]
     fn e07_an_older_certificate_than_one_that_was_shown_is_a_clone() {

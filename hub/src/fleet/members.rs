@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use flotilla_shared::id::{ClusterName, RepositoryName};
+use flotilla_shared::id::{ClusterName, EnvironmentName, RepositoryName};
 use jiff::Timestamp;
 
 use super::Fleet;
@@ -16,6 +16,15 @@ use super::trees::Answers;
 use crate::spec::{Difference, Environment, Touch};
 
 impl Fleet {
+    /// How many clusters wait to be accepted into an environment.
+    pub(super) fn joining(&self, environment: &EnvironmentName) -> usize {
+        let pending = self.clusters.iter();
+        let pending = pending.filter(|(_, cluster)| cluster.record.pending.is_some());
+        pending
+            .filter(|(name, _)| self.belongs_to(name, environment))
+            .count()
+    }
+
     /// The first cluster of the first wave that has one.
     pub(super) fn first_member(&self, environment: &Environment) -> Option<ClusterName> {
         let strategy = environment.strategy.as_ref()?;
@@ -76,6 +85,7 @@ impl Fleet {
                 pinned: pin.is_some_and(|pin| pin.holds(now)),
                 suspended: cluster.record.suspended.is_some(),
                 online,
+                awaited: !online && cluster.last_seen.is_none() && self.has_just_begun(now),
                 can_be_pinned: !online && self.can_be_pinned(cluster),
                 verdict: match begun {
                     // What it is to be assigned is not worked out yet.

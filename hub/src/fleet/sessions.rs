@@ -33,7 +33,7 @@ impl Fleet {
         };
         let credential = &cluster.record.credential;
         if credential.is_former(hello.counter) {
-            effects.push(identity::former(name, session));
+            effects.push(identity::former(name, &cluster.record, session));
             return;
         }
         let begins = credential.begins_with(hello.counter);
@@ -72,6 +72,7 @@ impl Fleet {
         cluster.session = Some((session, now));
         cluster.last_seen = Some(now);
         cluster.vouched_at = None;
+        cluster.clock_ahead = 0;
         cluster.accepted = hello.accepted;
         cluster.refusal = None;
         // A person let it in again under its name: no older world, but a new beginning (P8).
@@ -92,6 +93,7 @@ impl Fleet {
         if let Some(cluster) = self.heard(name, session) {
             cluster.session = None;
             cluster.vouched_at = None;
+            cluster.clock_ahead = 0;
             self.touch_environments();
         }
     }

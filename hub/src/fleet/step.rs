@@ -117,7 +117,11 @@ impl Fleet {
                 session,
                 accepted,
                 report,
-            } => self.heartbeat(&cluster, session, accepted, report, now, effects),
+                clock,
+            } => {
+                self.hear_clock(&cluster, session, clock, now);
+                self.heartbeat(&cluster, session, accepted, report, now, effects);
+            }
         }
     }
 }

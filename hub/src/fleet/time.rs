@@ -15,6 +15,7 @@ impl Fleet {
     /// was healthy.
     pub(super) fn pass(&mut self, now: Timestamp) {
         let Some(last) = self.looked_at.replace(now) else {
+            self.began_at = Some(now);
             return;
         };
         let passed = now.duration_since(last);
@@ -29,6 +30,12 @@ impl Fleet {
             return;
         }
         self.clusters.lose(lost);
+    }
+
+    /// Whether this hub has begun just now, so that who has not come back yet need not be away.
+    pub(super) fn has_just_begun(&self, now: Timestamp) -> bool {
+        let since = self.began_at.map(|began| now.duration_since(began));
+        since.is_some_and(|since| since.abs() <= OFFLINE_AFTER)
     }
 
     /// Whether time alone may change something, so that ticks are worth their while.

@@ -11,7 +11,7 @@ use flotilla_shared::identity::Identity;
 use flotilla_shared::report::{MAX_MESSAGE_BYTES, plain_line};
 use flotilla_shared::wire::{
     MAX_TOKEN_BYTES, PROTOCOL, WireError, assignment_ref_from_wire, decode_report,
-    digest_from_wire, reason_from_wire, timestamp_to_wire,
+    digest_from_wire, reason_from_wire, timestamp_from_wire, timestamp_to_wire,
 };
 use jiff::Timestamp;
 use prost::Message as _;
@@ -21,7 +21,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::rate::{Bucket, Rate};
 use super::{Context, HEARTBEAT_SECONDS, peer};
 use crate::driver::Stopped;
-use crate::fleet::{ClusterRecord, Event, Hello, SessionId};
+use crate::fleet::{ClusterRecord, Event, Hello, SessionId, former_said};
 use crate::outbox::{Messages, Outbox};
 
 /// How long an agent may take to say hello.
@@ -59,6 +59,7 @@ impl AgentService for Agents {
         }
         let counter = peer::counter(&request);
         let serial = peer::serial(&request);
+        let key = peer::key(&request);
         let mut inbound = request.into_inner();
         let first = tokio::time::timeout(HELLO_TIMEOUT, inbound.message())
             .await
@@ -73,17 +74,15 @@ impl AgentService for Agents {
                 .handle
                 .query(move |fleet| {
                     let cluster = fleet.clusters().get(&name);
-                    let credential = cluster.map(|cluster| &cluster.record.credential);
-                    let former = credential.is_some_and(|one| one.is_former(counter));
+                    let record = cluster.map(|cluster| &*cluster.record);
+                    let former = record.filter(|one| one.credential.is_former(counter));
+                    let former = former.map(|record| former_said(&name, record, &key));
                     (cluster.is_some(), former)
                 })
                 .await?
         };
-        if former {
-            return Err(Status::permission_denied(format!(
-                "this certificate is from before {cluster} was removed and enrolled anew: give this \
-                 agent a new token and another name"
-            )));
+        if let Some(said) = former {
+            return Err(Status::permission_denied(said));
         }
         if !known && !self.0.trust.authority().issues() {
             // Somebody else's authority enrols; here a person accepts, as ever (E5).
@@ -269,6 +268,7 @@ fn event(
             session,
             accepted: assignment_ref_from_wire(heartbeat.accepted.as_ref())?,
             report: digest_from_wire("report_digest", &heartbeat.report_digest)?,
+            clock: timestamp_from_wire(heartbeat.now.as_ref()),
         }),
     })
 }

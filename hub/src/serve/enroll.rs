@@ -10,6 +10,7 @@ use flotilla_shared::id::ClusterName;
 use flotilla_shared::identity::Identity;
 use flotilla_shared::report::plain_line;
 use flotilla_shared::wire::{MAX_TOKEN_BYTES, timestamp_to_wire};
+use flotilla_shared::words::CERTIFICATE_GOOD;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -18,7 +19,7 @@ use tonic::{Request, Response, Status};
 use super::{Context, peer, rate, store_error};
 use crate::authority::{self, AGENT_LIFE, Issued, Request as KeyRequest};
 use crate::enrolment::{self, Admission, Attempt, Refusal};
-use crate::fleet::{ClusterRecord, Event, IssuedCertificate, Lock};
+use crate::fleet::{ClusterRecord, Event, IssuedCertificate, Lock, former_said};
 
 /// How soon a pending agent asks again, seconds.
 const RETRY_SECONDS: u32 = 2;
@@ -201,10 +202,8 @@ impl EnrollmentService for Enrollment {
             ));
         };
         if record.credential.is_former(counter) {
-            return Err(Status::permission_denied(format!(
-                "this certificate is from before {name} was removed and enrolled anew: give this agent \
-                 a new token and another name"
-            )));
+            let said = former_said(&name, &record, &peer::key(&request));
+            return Err(Status::permission_denied(said));
         }
         if let Err(why) = record.credential.judge(counter, "", "") {
             let event = Event::Cloned(name.clone(), why.clone());
@@ -303,7 +302,7 @@ impl Enrollment {
             .is_some_and(|end| end <= now.saturating_add(CLOCK_SLACK).unwrap_or(now));
         if !expired && !is_behind {
             return Err(Status::failed_precondition(format!(
-                "the certificate of {name} is good: use it"
+                "the certificate of {name} {CERTIFICATE_GOOD}"
             )));
         }
         let authority = self.context.trust.authority();

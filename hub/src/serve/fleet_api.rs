@@ -47,7 +47,7 @@ fn refused_status(refused: &Refused) -> Status {
             Status::permission_denied(error.to_string())
         }
         Refused::Action(error) => Status::failed_precondition(error.to_string()),
-        Refused::Store => Status::unavailable(refused.to_string()),
+        Refused::Store | Refused::Undecided => Status::unavailable(refused.to_string()),
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Itself;
 pub const BEHALF: &str = "x-flotilla-on-behalf-of";
 /// The serial number of that caller's certificate.
 pub const BEHALF_SERIAL: &str = "x-flotilla-on-behalf-of-serial";
+/// SHA-256 of the public key of that caller's certificate.
+pub const BEHALF_KEY: &str = "x-flotilla-on-behalf-of-key";
 /// Where that caller calls from.
 pub const BEHALF_ADDRESS: &str = "x-flotilla-on-behalf-of-address";
 /// In that header: a caller without a certificate.
@@ -95,6 +97,18 @@ pub fn serial<T>(request: &Request<T>) -> String {
     let peer = request.extensions().get::<Arc<Peer>>();
     peer.and_then(|peer| peer.certificate.as_ref())
         .map(|certificate| certificate.serial.clone())
+        .unwrap_or_default()
+}
+
+/// SHA-256 of the public key of the caller's certificate; empty: it has none, or an older process of the hub
+/// calls for it.
+pub fn key<T>(request: &Request<T>) -> String {
+    if is_hub(request) {
+        return header(request, BEHALF_KEY).unwrap_or_default().to_owned();
+    }
+    let peer = request.extensions().get::<Arc<Peer>>();
+    peer.and_then(|peer| peer.certificate.as_ref())
+        .map(|certificate| certificate.key.clone())
         .unwrap_or_default()
 }
 

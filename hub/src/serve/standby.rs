@@ -17,7 +17,7 @@ use tonic::body::Body;
 use tonic::transport::Channel;
 use tower::Service;
 
-use super::peer::{BEHALF, BEHALF_ADDRESS, BEHALF_SERIAL, Itself, NOBODY, Peer};
+use super::peer::{BEHALF, BEHALF_ADDRESS, BEHALF_KEY, BEHALF_SERIAL, Itself, NOBODY, Peer};
 use super::trust::Trust;
 
 /// Where calls go.
@@ -79,15 +79,21 @@ impl PassOn {
     async fn pass(&self, mut request: Request<Body>) -> Result<Response<Body>, Status> {
         let peer = request.extensions().get::<Arc<Peer>>().cloned();
         let address = peer.as_ref().map(|peer| peer.address.to_string());
-        let (behalf, serial) = match peer.as_ref().and_then(|peer| peer.certificate.as_ref()) {
-            Some(certificate) => (certificate.identity.to_string(), certificate.serial.clone()),
-            None => (NOBODY.to_owned(), String::new()),
+        let certificate = peer.as_ref().and_then(|peer| peer.certificate.as_ref());
+        let (behalf, serial, key) = match certificate {
+            Some(one) => (
+                one.identity.to_string(),
+                one.serial.clone(),
+                one.key.clone(),
+            ),
+            None => (NOBODY.to_owned(), String::new(), String::new()),
         };
         let ours = request.extensions().get::<Itself>().is_some();
         // Whatever the caller wrote there is overwritten.
         for (name, value) in [
             (BEHALF, behalf),
             (BEHALF_SERIAL, serial),
+            (BEHALF_KEY, key),
             (BEHALF_ADDRESS, address.unwrap_or_default()),
         ] {
             if ours {

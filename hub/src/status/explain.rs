@@ -5,6 +5,7 @@ mod steps;
 
 use flotilla_proto::v1;
 use flotilla_shared::assignment::Assignment;
+use flotilla_shared::clock::agent_clock;
 use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName};
 use flotilla_shared::reason::Reason;
@@ -92,8 +93,9 @@ fn explain_cluster(
     steps: &mut Steps,
 ) {
     use v1::StepState::{Failed, Ok, Skipped, Waiting};
-    if cluster.record.pending.is_some() {
-        let text = format!("waits for a person: flotilla cluster accept {name}");
+    if let Some(key) = &cluster.record.pending {
+        let text =
+            format!("waits for a person: flotilla cluster accept {name} --fingerprint {key}");
         steps.add("acceptance", "", Waiting, text, Some(Reason::Pending), None);
         return;
     }
@@ -138,9 +140,9 @@ fn explain_cluster(
     for (app, placed) in &cluster.placed {
         if let Some(problem) = &placed.problem {
             let (text, reason) = (problem.message.clone(), Some(problem.reason));
-            let state = match problem.sync() {
-                SyncState::Refused => Failed,
-                _ => Waiting,
+            let state = match problem.is_a_wait() {
+                true => Waiting,
+                false => Failed,
             };
             steps.add("placement", app.as_str(), state, text, reason, None);
         }
@@ -172,7 +174,8 @@ fn explain_cluster(
             None,
         ),
     }
-    let (state, text, at) = match cluster.connection(now, OFFLINE_AFTER) {
+    let connection = cluster.connection(now, OFFLINE_AFTER);
+    let (state, text, at) = match connection {
         Connection::Online { since } => (Ok, "the agent is connected", Some(since)),
         Connection::Offline => {
             let last = cluster.last_seen.or(cluster.reported_at);
@@ -184,6 +187,11 @@ fn explain_cluster(
     };
     let reason = (state != Ok).then_some(Reason::Offline);
     steps.add("delivery", "", state, text.to_owned(), reason, at);
+    let ahead = super::clock_ahead(cluster, connection);
+    if ahead != 0 {
+        let (text, reason) = (agent_clock(ahead), Some(Reason::ClockSkew));
+        steps.add("clock", "", Failed, text, reason, None);
+    }
     match (&cluster.refusal, cluster.accepted == cluster.assigned_ref()) {
         (Some((reason, message)), _) => {
             steps.add(
@@ -261,7 +269,10 @@ fn explain_cluster(
             state,
             text,
             of(!is_health),
-            report.applied_at,
+            match state {
+                Failed => report.changed_at,
+                _ => report.applied_at,
+            },
         );
         let state = match report.health {
             Health::Current => Ok,

@@ -400,3 +400,51 @@ fn a_retry_is_judged_by_what_is_reported_after_it() {
     say(&mut fleet, Health::Failed, 9);
     assert_eq!(state(&fleet), State::Halted, "the new one does");
 }
+
+#[test]
+fn a_clock_that_is_far_off_is_shown_and_explained() {
+    let mut fleet = fleet("a");
+    let seen = |fleet: &Fleet, second| {
+        let shown = cluster(fleet, &name(), at(second), true).unwrap();
+        let told = steps(fleet, "c", "clock", second);
+        (shown.clock_ahead_seconds, told.into_iter().next())
+    };
+    assert_eq!(seen(&fleet, 4), (0, None));
+    let beat = Event::Heartbeat {
+        cluster: name(),
+        session: SessionId(1),
+        accepted: fleet.clusters()[&name()].assigned_ref(),
+        report: Digest::of(b"r"),
+        clock: Some(at(5 + 3600)),
+    };
+    fleet.step(beat, at(5));
+    let (ahead, told) = seen(&fleet, 6);
+    assert_eq!(ahead, 3600);
+    let (state, text) = told.unwrap();
+    assert_eq!(state, v1::StepState::Failed);
+    assert!(
+        text.contains("the agent's clock is 1h ahead of the hub's"),
+        "{text}"
+    );
+    assert_eq!(
+        seen(&fleet, 500),
+        (0, None),
+        "nothing is known of one that is away"
+    );
+}
+
+#[test]
+fn a_cluster_that_waits_is_let_in_by_its_key() {
+    let mut fleet = Fleet::new(Epoch(1));
+    let record = ClusterRecord {
+        pending: Some("ab".repeat(32)),
+        ..ClusterRecord::default()
+    };
+    fleet.step(Event::ClusterPut(name(), record), at(0));
+    let (_, text) = steps(&fleet, "c", "acceptance", 1).remove(0);
+    let command = format!(
+        "flotilla cluster accept c --fingerprint {}",
+        "ab".repeat(32)
+    );
+    assert!(text.ends_with(&command), "{text}");
+}

@@ -331,6 +331,11 @@ async fn s01_what_is_not_stored_is_not_shown_and_the_hub_is_not_ready() {
     let refused = handle.commit(label(large), AuditEntry::default()).await;
     assert_eq!(refused.unwrap(), Err(crate::driver::Refused::Store));
     assert!(health.is_failing());
+    // What comes meanwhile is not decided, and is told so: the first is tried again, this is not.
+    let next = handle.commit(label("small".to_owned()), AuditEntry::default());
+    let refused = next.await.unwrap().unwrap_err();
+    assert_eq!(refused, crate::driver::Refused::Undecided);
+    assert!(refused.to_string().contains("nothing was changed"));
     let shown = || handle.query(|fleet| fleet.labels_of(&name()).contains_key("size"));
     assert!(!shown().await.unwrap(), "it is not stored");
     // There is room again: what was decided is stored, and then it is shown.
@@ -339,6 +344,8 @@ async fn s01_what_is_not_stored_is_not_shown_and_the_hub_is_not_ready() {
         tokio::task::yield_now().await;
     }
     assert!(shown().await.unwrap());
+    let is_first = |fleet: &Fleet| fleet.labels_of(&name())["size"].len() > 1000;
+    assert!(handle.query(is_first).await.unwrap());
     stop.cancel();
     drop(handle);
     driver.await.unwrap();

@@ -617,6 +617,9 @@ pub struct Heartbeat {
     /// SHA-256 of the last Report as encoded; empty: none sent yet.
     #[prost(bytes = "vec", tag = "3")]
     pub report_digest: ::prost::alloc::vec::Vec<u8>,
+    /// The agent's clock, so that the hub can show how far it is off. None: an older agent.
+    #[prost(message, optional, tag = "4")]
+    pub now: ::core::option::Option<::prost_types::Timestamp>,
 }
 /// Asks the agent to renew its certificate before it would by itself, such as when the authority
 /// changes. An agent that does not know this renews at two thirds of its certificate's life.
@@ -1989,6 +1992,10 @@ pub struct ClusterStatus {
     /// Who asked at the hub that it writes nothing; none: nobody. `suspended` has it in words.
     #[prost(message, optional, tag = "26")]
     pub suspension: ::core::option::Option<Mark>,
+    /// By how much its agent's clock is ahead of the hub's (negative: behind), where that is more than five
+    /// minutes. 0: it is not, or nobody says so: the agent is away, or older.
+    #[prost(int64, tag = "27")]
+    pub clock_ahead_seconds: i64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListEnvironmentsRequest {}
@@ -2263,6 +2270,9 @@ pub struct AcceptClusterRequest {
 pub struct AcceptClusterResponse {
     #[prost(message, optional, tag = "1")]
     pub cluster: ::core::option::Option<ClusterStatus>,
+    /// What a person should know of it, such as that its token was for another environment; empty: nothing.
+    #[prost(string, tag = "2")]
+    pub detail: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RemoveClusterRequest {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use flotilla_proto::v1;
+use flotilla_shared::clock::far_apart;
 use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::wire::{health_from_wire, sync_from_wire};
 use jiff::Timestamp;
@@ -100,6 +101,10 @@ pub struct Cluster {
     /// Who asked at the hub that it writes nothing; `suspended` has it in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suspension: Option<Mark>,
+    /// By how much its agent's clock is ahead of the hub's (negative: behind), where that is more than clocks
+    /// may differ.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock_ahead_seconds: Option<i64>,
 }
 
 /// One application in one cluster.
@@ -251,6 +256,7 @@ impl From<&v1::ClusterStatus> for Cluster {
             pending_fingerprint: text(&wire.pending_fingerprint),
             pin: wire.pin.as_ref().map(Pin::from),
             suspension: wire.suspension.as_ref().map(Mark::from),
+            clock_ahead_seconds: far_apart(wire.clock_ahead_seconds),
         }
     }
 }

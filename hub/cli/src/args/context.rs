@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use flotilla_shared::dial::host_and_port;
 
 use super::OutputArgs;
 
@@ -10,7 +11,7 @@ use super::OutputArgs;
 #[derive(Debug, clap::Args)]
 pub(crate) struct LoginArgs {
     /// The hub [default: the one of the context].
-    #[arg(value_name = "HOST:PORT")]
+    #[arg(value_name = "HOST:PORT", value_parser = host_and_port)]
     pub(crate) hub: Option<String>,
     /// The roots that the hub's certificate must come from [default: those of a context of that hub].
     #[arg(long, value_name = "FILE")]

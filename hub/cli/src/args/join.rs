@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Subcommand, ValueEnum};
+use flotilla_shared::dial::host_and_port;
 use flotilla_shared::id::{ClusterName, EnvironmentName};
 
 use super::{FilterArgs, OutputArgs, duration};
@@ -123,7 +124,7 @@ pub(crate) struct JoinManifest {
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
     pub(crate) lifetime: Duration,
     /// Which address the agent dials [default: what the hub says].
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = host_and_port)]
     pub(crate) hub: Option<String>,
     /// How the agent runs.
     #[arg(long, default_value = "daemon-set")]

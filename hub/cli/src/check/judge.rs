@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use flotilla_shared::clock::off_by;
 use flotilla_shared::findings::{Findings, Group, Skew, skew};
 use jiff::Timestamp;
 
@@ -406,6 +407,22 @@ fn about_clusters(group: &mut Group, all: &[Cluster], hub: Option<&str>, now: Ti
     }
     if let Some((_, who)) = of(&|one| !one.suspended.is_empty() && one.suspension.is_none()) {
         group.look(format!("frozen by their own people: {who}"), "");
+    }
+    let off: Vec<String> = all
+        .iter()
+        .filter_map(|one| {
+            Some(format!(
+                "{} ({} the hub's)",
+                one.name,
+                off_by(one.clock_ahead_seconds?)
+            ))
+        })
+        .collect();
+    if !off.is_empty() {
+        let who = names(off.iter().map(String::as_str));
+        let hint =
+            "let hub and agents run NTP: certificates, soaks and change windows go by the clock";
+        group.wrong(format!("the agent's clock is far off: {who}"), hint);
     }
     // An agent renews at two thirds of its certificate's life, so that one in its end renews no more.
     let ended =

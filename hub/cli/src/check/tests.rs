@@ -309,6 +309,11 @@ const CASES: &[Case] = &[
         1,
     ),
     (
+        |f| cluster(f).clock_ahead_seconds = Some(-3700),
+        "Wrong clusters: the agent's clock is far off: prod-1 (1h 1m behind the hub's)",
+        1,
+    ),
+    (
         |f| cluster(f).refused = true,
         "Wrong clusters: refuse what they are assigned: prod-1",
         1,

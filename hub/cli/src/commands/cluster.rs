@@ -7,7 +7,7 @@ use crate::args::ClusterCommand;
 use crate::client::Client;
 use crate::error::Error;
 use crate::printer::Printer;
-use crate::view::Cluster;
+use crate::view::{self, Cluster};
 
 pub(super) async fn run(
     client: &Client,
@@ -36,6 +36,10 @@ pub(super) async fn run(
                 labels: labels(place.labels),
             });
             let response = client.api().accept_cluster(request).await?.into_inner();
+            let detail = match view::text(&response.detail) {
+                empty if empty.is_empty() => empty,
+                detail => format!("; {detail}"),
+            };
             let cluster = Cluster::from(&response.cluster.ok_or(Error::Answer("the cluster"))?);
             if output.output.is_structured() {
                 return printer.value(output.output, &cluster);
@@ -44,7 +48,7 @@ pub(super) async fn run(
                 "" => String::new(),
                 name => format!(" in environment {name}"),
             };
-            printer.say(&format!("cluster {name} is accepted{environment}"));
+            printer.say(&format!("cluster {name} is accepted{environment}{detail}"));
             Ok(())
         }
         ClusterCommand::Remove { name, reason, yes } => {

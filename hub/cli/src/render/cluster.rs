@@ -1,5 +1,6 @@
 //! One cluster in full, and why it is as it is.
 
+use flotilla_shared::clock::off_by;
 use jiff::Timestamp;
 
 use super::list::labels;
@@ -27,6 +28,10 @@ pub fn describe(cluster: &Cluster, paint: Paint, now: Timestamp) -> String {
     };
     let connection = painted(connection_cell(cluster.connection));
     field("agent", format!("{connection}{since}"));
+    if let Some(ahead) = cluster.clock_ahead_seconds {
+        let text = format!("{} the hub's", off_by(ahead));
+        field("clock", paint.paint(Tone::Bad, &text));
+    }
     if !cluster.pending_fingerprint.is_empty() {
         field("waiting key", cluster.pending_fingerprint.clone());
     }

@@ -1,5 +1,6 @@
 //! Environments by clusters.
 
+use flotilla_shared::clock::agent_clock;
 use flotilla_shared::health::{Health, SyncState};
 use jiff::Timestamp;
 
@@ -114,11 +115,12 @@ fn summary(environment: &Environment, options: StatusOptions) -> String {
                 format!("{} {head}{approved}", branch.repository)
             } else {
                 let problem = paint.paint(Tone::Bad, &branch.reason);
+                let read = branch.checked_at.map_or(String::new(), |at| {
+                    format!("; last read {} ago", age(Some(at), options.now))
+                });
                 format!(
-                    "{} {head}{approved} ({problem}: {}; last read {} ago)",
-                    branch.repository,
-                    branch.message,
-                    age(branch.checked_at, options.now)
+                    "{} {head}{approved} ({problem}: {}{read})",
+                    branch.repository, branch.message,
                 )
             }
         })
@@ -296,14 +298,23 @@ fn problems(cluster: &Cluster, paint: Paint, now: Timestamp) -> Vec<String> {
     };
     if cluster.connection == Connection::Pending {
         let message = format!(
-            "key {} waits; run: flotilla cluster accept {}",
-            cluster.pending_fingerprint, cluster.name
+            "its key waits; run: flotilla cluster accept {} --fingerprint {}",
+            cluster.name, cluster.pending_fingerprint
         );
         add(Tone::Warn, &cluster.name, "Pending", "", &message);
         return lines;
     }
     if let Some(pin) = &cluster.pin {
         add(Tone::Warn, &cluster.name, "Pinned", "", &pinned(pin, now));
+    }
+    if let Some(ahead) = cluster.clock_ahead_seconds {
+        add(
+            Tone::Bad,
+            &cluster.name,
+            "ClockSkew",
+            "",
+            &agent_clock(ahead),
+        );
     }
     if !cluster.locked.is_empty() {
         add(Tone::Bad, &cluster.name, "Locked", "", &cluster.locked);

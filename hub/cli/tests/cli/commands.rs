@@ -235,6 +235,15 @@ fn a_join_manifest_is_alone_on_stdout() {
 }
 
 #[test]
+fn an_acceptance_says_what_the_hub_notes_of_it() {
+    let hub = Hub::start(Fake::default());
+    let output = hub.run(&["cluster", "accept", "prod-1", "--env", "prod"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let said = stderr(&output) + &stdout(&output);
+    assert!(said.contains("; its token was for dev"), "{said}");
+}
+
+#[test]
 fn without_contexts_the_way_to_one_is_told() {
     let hub = Hub::start(Fake::default());
     let output = hub

@@ -47,6 +47,36 @@ fn a_cluster_whose_environment_is_not_in_the_fleet_file_is_named() {
 }
 
 #[test]
+fn status_names_clocks_that_are_far_off_and_by_how_much() {
+    let mut fleet = fleet();
+    assert!(!render::status(&fleet, options(false, Paint::Plain)).contains("ClockSkew"));
+    let wire = v1::ClusterStatus {
+        clock_ahead_seconds: 3600,
+        ..fixture::good("dev-1", "dev")
+    };
+    fleet.clusters = vec![Cluster::from(&wire)];
+    let said = render::status(&fleet, options(false, Paint::Plain));
+    let line = "dev-1: ClockSkew: the agent's clock is 1h ahead of the hub's; ";
+    assert!(said.contains(line), "{said}");
+}
+
+#[test]
+fn status_says_nothing_of_the_last_look_where_there_was_none() {
+    let mut fleet = fleet();
+    let branch = &mut fleet.environments[0].branches[0];
+    (branch.head, branch.checked_at) = (None, None);
+    "RepositoryUnavailable".clone_into(&mut branch.reason);
+    "refused".clone_into(&mut branch.message);
+    let said = render::status(&fleet, options(false, Paint::Plain));
+    let first = said.lines().next().unwrap();
+    assert!(first.contains("not read yet"), "{first}");
+    assert!(
+        first.ends_with("(RepositoryUnavailable: refused)"),
+        "{first}"
+    );
+}
+
+#[test]
 fn status_wide() {
     insta::assert_snapshot!(render::status(&fleet(), options(true, Paint::Plain)));
 }

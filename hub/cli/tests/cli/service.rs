@@ -303,7 +303,10 @@ impl FleetService for Fake {
         request: Request<v1::AcceptClusterRequest>,
     ) -> Answer<v1::AcceptClusterResponse> {
         let cluster = Some(fixture::good(&request.into_inner().name, "prod"));
-        Ok(Response::new(v1::AcceptClusterResponse { cluster }))
+        Ok(Response::new(v1::AcceptClusterResponse {
+            cluster,
+            detail: "its token was for dev".to_owned(),
+        }))
     }
 
     async fn remove_cluster(

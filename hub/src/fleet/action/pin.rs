@@ -1,6 +1,7 @@
 //! Keeping a cluster or an environment on commits.
 
 use flotilla_shared::id::{ClusterName, RepositoryName};
+use flotilla_shared::report::{MAX_MESSAGE_BYTES, plain_line};
 use flotilla_shared::revision::Commit;
 use jiff::Timestamp;
 
@@ -155,6 +156,37 @@ impl Fleet {
                 "{text}, which has not been through the gates: they are overridden for this cluster"
             )),
         }
+    }
+
+    /// What becomes of a pin that is there, to be said behind what the new one means.
+    pub(super) fn replaced_pin(
+        &self,
+        subject: &Subject,
+        commits: &Commits,
+        now: Timestamp,
+    ) -> String {
+        let before = match subject {
+            Subject::Cluster(name) => {
+                let cluster = self.clusters.get(name);
+                cluster.and_then(|cluster| cluster.record.pin.as_ref())
+            }
+            Subject::Environment(name) => {
+                let state = self.environments.get(name);
+                state.and_then(|state| state.pin.as_ref())
+            }
+        };
+        let Some(before) = before.filter(|pin| pin.holds(now)) else {
+            return String::new();
+        };
+        let to = match before.commits == *commits {
+            true => String::new(),
+            false => format!(" to {}", title(&before.commits)),
+        };
+        format!(
+            " (it was pinned before{to}, by {}: {}; that pin and its reason are replaced)",
+            before.mark.by,
+            plain_line(&before.mark.reason, MAX_MESSAGE_BYTES / 2)
+        )
     }
 
     pub(super) fn set_pin(

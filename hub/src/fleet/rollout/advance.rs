@@ -157,7 +157,7 @@ impl Rollout {
             return false;
         }
         if self.started_at.is_none() {
-            let nobody = (total == 0).then(|| self.nobody());
+            let nobody = (total == 0).then(|| self.nobody(world.joining));
             let closed = world.closed.as_ref().or(world.held.as_ref());
             if let Some(why) = nobody.as_ref().or(closed) {
                 self.state = State::Pending;

@@ -4,7 +4,7 @@ use flotilla_shared::id::ClusterName;
 
 use flotilla_shared::words::counted;
 
-use super::words::{leave_out, listed};
+use super::words::{listed, waits_for_offline};
 use super::{Phase, Rollout, World};
 use crate::spec::{Members, WhenEmpty};
 
@@ -64,9 +64,8 @@ impl Rollout {
                 self.blame(&tally.failed)
             )),
             _ => Standing::Waits(format!(
-                "no cluster of wave {name} has proven it; waits for offline clusters: {}{}",
-                listed(&tally.offline),
-                leave_out(&self.environment, &tally.offline, world)
+                "no cluster of wave {name} has proven it; {}",
+                waits_for_offline(&self.environment, &tally.offline, None, world)
             )),
         }
     }
@@ -119,7 +118,7 @@ impl Rollout {
                 return Standing::Open;
             }
             if !others(&|phase| phase == Phase::Done) {
-                return Standing::Waits(self.nobody());
+                return Standing::Waits(self.nobody(world.joining));
             }
         }
         if !others(&|phase| phase == Phase::Waiting) {
@@ -172,13 +171,24 @@ impl Rollout {
     }
 
     /// Why nobody is there to prove anything, and what helps.
-    pub(super) fn nobody(&self) -> String {
+    pub(super) fn nobody(&self, joining: usize) -> String {
         let of = |phase: Phase| -> Vec<ClusterName> {
             let all = self.clusters.iter();
             let all = all.filter(|(_, progress)| progress.phase == phase);
             all.map(|(name, _)| name.clone()).collect()
         };
         let (pinned, suspended) = (of(Phase::Pinned), of(Phase::Suspended));
+        if self.clusters.is_empty() && joining > 0 {
+            return format!(
+                "{} has no cluster yet, and {} to be accepted; it begins with the first that is (flotilla cluster \
+                 list --pending names them)",
+                self.environment,
+                match joining {
+                    1 => "1 waits".to_owned(),
+                    more => format!("{more} wait"),
+                }
+            );
+        }
         if self.clusters.is_empty() {
             return format!(
                 "{} has no cluster yet; it begins with the first that has joined and was accepted (flotilla token \

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::words::{leave_out, listed};
+use super::words::{listed, waits_for_offline};
 use super::{Change, Changes, Observation, Phase, Progress, Rollout, State, World};
 
 impl Rollout {
@@ -124,12 +124,8 @@ impl Rollout {
         if offline.is_empty() {
             return String::new();
         }
-        format!(
-            "waits for offline clusters, at most {} may be left behind: {}{}",
-            world.strategy.budgets.offline.at_most(total),
-            listed(&offline),
-            leave_out(&self.environment, &offline, world)
-        )
+        let budget = world.strategy.budgets.offline.at_most(total);
+        waits_for_offline(&self.environment, &offline, Some(budget), world)
     }
 }
 

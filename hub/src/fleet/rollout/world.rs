@@ -48,6 +48,8 @@ pub struct Observation {
     pub suspended: bool,
     /// Whether it is heard from.
     pub online: bool,
+    /// It is not heard from by a hub that has just begun, and need not be away.
+    pub awaited: bool,
     /// Asked of who is not: whether it has something that a pin could keep it on.
     pub can_be_pinned: bool,
     /// What it says.
@@ -76,6 +78,8 @@ pub struct World<'w> {
     pub strategy: &'w Strategy,
     /// The environment's clusters, by name, each once.
     pub clusters: &'w [(ClusterName, Observation)],
+    /// How many more wait to be accepted into the environment.
+    pub joining: usize,
     /// Why the gates at the rollout's start are closed; none: they are open.
     pub closed: Option<String>,
     /// Why nothing may be started just now; none: it may.

@@ -68,13 +68,20 @@ impl Problem {
         )
     }
 
-    /// What it means for the application. One that waits for its first commit was not refused.
+    /// What it means for the application. One that the hub has no commit to give was not refused by anybody
+    /// there.
     #[must_use]
     pub fn sync(&self) -> SyncState {
-        match self.reason {
-            Reason::WaitsForRollout | Reason::NoRevision => SyncState::Unknown,
-            _ => SyncState::Refused,
+        match self.lacks_commit() {
+            true => SyncState::Unknown,
+            false => SyncState::Refused,
         }
+    }
+
+    /// Whether it is over by itself.
+    #[must_use]
+    pub fn is_a_wait(&self) -> bool {
+        matches!(self.reason, Reason::WaitsForRollout | Reason::NoRevision)
     }
 }
 
@@ -130,6 +137,9 @@ pub struct Cluster {
     pub facts: Facts,
     /// When anything was heard last.
     pub last_seen: Option<Timestamp>,
+    /// By how many seconds its agent's clock is ahead of ours, as it said on its present stream; 0: not by
+    /// more than clocks may differ.
+    pub clock_ahead: i64,
     /// The version of its last visible change.
     pub version: u64,
     /// The generation above which its assignments begin: an agent that enrolled anew runs on what the
@@ -313,11 +323,13 @@ impl Cluster {
     pub(super) fn hear(&mut self, other: &Self) {
         self.session = other.session;
         self.last_seen = other.last_seen;
+        self.clock_ahead = other.clock_ahead;
     }
 
     /// Whether it knows as much of who is there.
     pub(super) fn hears(&self, other: &Self) -> bool {
-        (self.session, self.last_seen) == (other.session, other.last_seen)
+        let heard = |one: &Self| (one.session, one.last_seen, one.clock_ahead);
+        heard(self) == heard(other)
     }
 
     /// So much of the time since it is current was none, or was counted twice.

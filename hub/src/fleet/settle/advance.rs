@@ -78,9 +78,15 @@ impl Fleet {
                 (wave.name.clone(), u32::try_from(people).unwrap_or(u32::MAX))
             })
             .collect();
+        // Asked only where it is told.
+        let joining = match clusters.is_empty() {
+            true => self.joining(name),
+            false => 0,
+        };
         let world = World {
             strategy: &strategy,
             clusters: &clusters,
+            joining,
             closed,
             held,
             paused: paused.or(pinned),
@@ -134,8 +140,9 @@ impl Fleet {
         }
         if before != (rollout.state, rollout.wave) {
             let action = match rollout.state {
-                State::Running if before.0 != State::Pending => "rollout wave",
-                State::Running => "rollout started",
+                State::Running if before.0 == State::Pending => "rollout started",
+                State::Running if before.1 == rollout.wave => "rollout goes on",
+                State::Running => "rollout wave",
                 State::Pending => "rollout waits",
                 State::Soaking => "rollout soaks",
                 State::Paused => "rollout paused",

@@ -121,6 +121,7 @@ impl Simulation {
                     session,
                     accepted: agent.accepted,
                     report: agent.digest,
+                    clock: None,
                 },
             };
             self.network.push(Message::ToHub(Box::new(event)));

@@ -197,6 +197,7 @@ fn h09_heartbeats_heal_lost_assignments_and_reports() {
             session: SessionId(1),
             accepted: AssignmentRef::default(),
             report: Digest::of(b"never arrived"),
+            clock: None,
         },
         at(3),
     );
@@ -206,6 +207,61 @@ fn h09_heartbeats_heal_lost_assignments_and_reports() {
             .iter()
             .any(|e| matches!(e, Effect::RequestReport(..)))
     );
+}
+
+#[test]
+fn how_far_a_clock_is_off_is_known_of_the_present_stream_only() {
+    let mut fleet = fleet();
+    fleet.step(put("p", "prod", Some("eu")), at(1));
+    fleet.step(connect("p", 1, AssignmentRef::default()), at(1));
+    let mut beat = |session, clock, second| {
+        let event = Event::Heartbeat {
+            cluster: name("p"),
+            session: SessionId(session),
+            accepted: AssignmentRef::default(),
+            report: Digest::default(),
+            clock,
+        };
+        fleet.step(event, at(second));
+        let cluster = &fleet.clusters()[&name("p")];
+        (cluster.clock_ahead, cluster.version)
+    };
+    assert_eq!(beat(1, None, 2).0, 0, "an older agent");
+    assert_eq!(beat(1, Some(at(300)), 3).0, 0, "not far enough");
+    let (ahead, version) = beat(1, Some(at(3604)), 4);
+    assert_eq!(ahead, 3600);
+    let on_its_way = beat(1, Some(at(3609)), 12);
+    assert_eq!(on_its_way, (3600, version), "watchers hear nothing new");
+    assert_eq!(beat(2, Some(at(13)), 13).0, 3600, "another stream's word");
+    assert_eq!(beat(1, Some(at(14)), 14).0, 0, "somebody has set it right");
+    assert_eq!(beat(1, Some(at(-7200)), 15).0, -7215);
+    fleet.step(Event::Disconnected(name("p"), SessionId(1)), at(16));
+    assert_eq!(fleet.clusters()[&name("p")].clock_ahead, 0);
+}
+
+#[test]
+fn a_pin_over_another_says_whose_it_replaces() {
+    let mut fleet = fleet();
+    fleet.step(put("p", "prod", Some("eu")), at(1));
+    fleet.step(heads(Some(1), Some(2)), at(2));
+    let pin = Action::Pin {
+        subject: Subject::Cluster(name("p")),
+        commit: None,
+        repository: None,
+        expires_at: Some(at(50)),
+        approval: None,
+        admin: false,
+    };
+    let mut act = |by, reason, second| fleet.act(&pin, by, reason, at(second)).unwrap().answer;
+    let first = act("ada", "lunch", 3);
+    assert!(!first.contains("pinned before"), "{first}");
+    assert_eq!(
+        act("bob", "holiday", 4),
+        format!(
+            "{first} (it was pinned before, by ada: lunch; that pin and its reason are replaced)"
+        )
+    );
+    assert_eq!(act("eve", "audit", 51), first, "bob's has ended");
 }
 
 /// Random worlds: whatever happens, generations grow exactly with content, stores precede sends, and
@@ -248,6 +304,7 @@ fn i04_generations_only_grow_and_every_send_was_stored() {
                     session: SessionId(session),
                     accepted: stored.get(&name(cluster)).copied().unwrap_or_default(),
                     report: Digest::default(),
+                    clock: None,
                 },
                 _ => Event::ClusterPut(name(cluster), ClusterRecord::default()),
             };

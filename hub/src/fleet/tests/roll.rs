@@ -248,6 +248,7 @@ impl World {
                 session,
                 accepted: assigned.reference,
                 report: *digest,
+                clock: None,
             });
             return;
         }

@@ -76,6 +76,7 @@ fn a_step_that_changes_one_cluster_of_ten_thousand_is_quick() {
                 session,
                 accepted: fleet.clusters()[name].accepted,
                 report: Digest::default(),
+                clock: Some(now),
             },
             Event::Tick,
         ];

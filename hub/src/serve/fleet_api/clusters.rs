@@ -1,7 +1,7 @@
 //! Clusters: shown, let in, unlocked, removed.
 
 use flotilla_proto::v1;
-use flotilla_shared::id::{ApplicationName, ClusterName};
+use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName};
 use flotilla_shared::report::{MAX_MESSAGE_BYTES, plain_line};
 use flotilla_shared::wire::labels_from_wire;
 use jiff::Timestamp;
@@ -16,6 +16,9 @@ use crate::suggestion::missing;
 /// Clusters of one page, unless asked otherwise, and at most.
 const PAGE: usize = 500;
 const MAX_PAGE: usize = 1000;
+
+/// Of a key that a person named: as long as a fingerprint is.
+const MAX_NAMED_KEY: usize = 64;
 
 pub(super) async fn list_clusters(
     api: &Operators,
@@ -153,11 +156,23 @@ pub(super) async fn accept_cluster(
         )));
     };
     if !request.fingerprint.is_empty() && request.fingerprint != pending {
+        // Whoever looks into a stolen token later has to find it.
+        let refused = AuditEntry {
+            environment: audited(record.environment.as_ref()),
+            clusters: vec![name.to_string()],
+            detail: format!(
+                "key {pending} waits, key {} was named",
+                plain_line(&request.fingerprint, MAX_NAMED_KEY)
+            ),
+            ..entry(&operator, "cluster accept refused")
+        };
+        api.record(refused).await?;
         return Err(Status::failed_precondition(format!(
             "{name} waits with key {pending}, not with the one you named: somebody else may have \
              used its token"
         )));
     }
+    let elsewhere = elsewhere(&record, environment.as_ref());
     let record = ClusterRecord {
         environment: environment.or(record.environment),
         labels: record.labels.into_iter().chain(labels).collect(),
@@ -174,13 +189,12 @@ pub(super) async fn accept_cluster(
         )));
     }
     let accepted = AuditEntry {
-        environment: record
-            .environment
-            .as_ref()
-            .map(ToString::to_string)
-            .unwrap_or_default(),
+        environment: audited(record.environment.as_ref()),
         clusters: vec![name.to_string()],
-        detail: format!("key {pending}"),
+        detail: match elsewhere.as_str() {
+            "" => format!("key {pending}"),
+            elsewhere => format!("key {pending}; {elsewhere}"),
+        },
         ..entry(&operator, "cluster accept")
     };
     api.commit(Event::ClusterPut(name.clone(), record), accepted)
@@ -188,7 +202,29 @@ pub(super) async fn accept_cluster(
     let cluster = api
         .ask(move |fleet, now| status::cluster(fleet, &name, now, true))
         .await?;
-    Ok(Response::new(v1::AcceptClusterResponse { cluster }))
+    Ok(Response::new(v1::AcceptClusterResponse {
+        cluster,
+        detail: elsewhere,
+    }))
+}
+
+fn audited(environment: Option<&EnvironmentName>) -> String {
+    environment.map(ToString::to_string).unwrap_or_default()
+}
+
+/// What a person should know of an acceptance into `chosen` where the cluster was meant for another
+/// environment; empty: nothing.
+fn elsewhere(record: &ClusterRecord, chosen: Option<&EnvironmentName>) -> String {
+    match (&record.environment, chosen) {
+        (Some(before), Some(chosen)) if before != chosen => {
+            // Who has had a certificate waits after a long absence: that is no token's word any more.
+            match record.certificate_expires_at {
+                Some(_) => format!("it was in {before} before"),
+                None => format!("its token was for {before}"),
+            }
+        }
+        _ => String::new(),
+    }
 }
 
 pub(super) async fn remove_cluster(
@@ -199,12 +235,14 @@ pub(super) async fn remove_cluster(
     let request = request.into_inner();
     let name: ClusterName = request.name.parse().map_err(|e| bad_name(&e))?;
     let lookup = name.clone();
-    api.ask(move |fleet, _| match fleet.clusters().get(&lookup) {
-        Some(_) => Ok(()),
-        None => Err(Status::not_found(no_cluster(fleet, lookup.as_str()))),
-    })
-    .await??;
+    let environment = api
+        .ask(move |fleet, _| match fleet.clusters().get(&lookup) {
+            Some(_) => Ok(fleet.environment_of(&lookup)),
+            None => Err(Status::not_found(no_cluster(fleet, lookup.as_str()))),
+        })
+        .await??;
     let removed = AuditEntry {
+        environment: audited(environment.as_ref()),
         clusters: vec![name.to_string()],
         reason: plain_line(&request.reason, MAX_MESSAGE_BYTES),
         ..entry(&operator, "cluster remove")
@@ -221,17 +259,22 @@ pub(super) async fn unlock_cluster(
     let request = request.into_inner();
     let name: ClusterName = request.name.parse().map_err(|e| bad_name(&e))?;
     let lookup = name.clone();
-    let record = api
+    let (record, environment) = api
         .ask(move |fleet, _| {
             let cluster = fleet.clusters().get(&lookup);
             let record = cluster.map(|cluster| ClusterRecord::clone(&cluster.record));
-            record.ok_or_else(|| Status::not_found(no_cluster(fleet, lookup.as_str())))
+            let record = record.ok_or_else(|| {
+                let text = no_cluster(fleet, lookup.as_str());
+                Status::not_found(text)
+            })?;
+            Ok::<_, Status>((record, fleet.environment_of(&lookup)))
         })
         .await??;
     let Some(lock) = record.credential.locked else {
         return Err(Status::failed_precondition(format!("{name} is not locked")));
     };
     let unlocked = AuditEntry {
+        environment: audited(environment.as_ref()),
         clusters: vec![name.to_string()],
         reason: plain_line(&request.reason, MAX_MESSAGE_BYTES),
         detail: lock.why,
@@ -239,4 +282,30 @@ pub(super) async fn unlock_cluster(
     };
     api.commit(Event::Unlocked(name), unlocked).await?;
     Ok(Response::new(v1::UnlockClusterResponse {}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_acceptance_elsewhere_says_what_the_cluster_was_meant_for() {
+        let environment = |name: &str| name.parse::<EnvironmentName>().unwrap();
+        let (dev, prod) = (environment("dev"), environment("prod"));
+        let waiting = |environment| ClusterRecord {
+            environment,
+            pending: Some("k".to_owned()),
+            ..ClusterRecord::default()
+        };
+        let by_token = waiting(Some(prod.clone()));
+        assert_eq!(elsewhere(&by_token, Some(&dev)), "its token was for prod");
+        assert_eq!(elsewhere(&by_token, Some(&prod)), "");
+        assert_eq!(elsewhere(&by_token, None), "");
+        assert_eq!(elsewhere(&waiting(None), Some(&dev)), "");
+        let away = ClusterRecord {
+            certificate_expires_at: Some(Timestamp::UNIX_EPOCH),
+            ..by_token
+        };
+        assert_eq!(elsewhere(&away, Some(&dev)), "it was in prod before");
+    }
 }

@@ -48,6 +48,7 @@ fn i07_random_sequences_keep_the_laws_of_a_rollout() {
             let world = World {
                 strategy: &bench.strategy,
                 clusters: &clusters,
+                joining: 0,
                 closed: None,
                 held: None,
                 paused: rng.random_bool(0.05).then(|| "lunch".to_owned()),

@@ -30,6 +30,36 @@ fn offline_clusters_over_their_budget_are_waited_for_never_failed() {
     assert_eq!(bench.rollout.state, State::Succeeded);
 }
 
+/// A hub that was away has heard from nobody, which is no fault of theirs.
+#[test]
+fn h14_a_hub_that_has_just_begun_waits_for_its_clusters_and_advises_nothing() {
+    let mut bench = Bench::new("{maxConcurrent: 5, budgets: {offline: 0}}", TIERS);
+    bench.online(&["b", "c"], false);
+    let awaited = |bench: &mut Bench, who: &str, is: bool| {
+        bench.seen.get_mut(&name(who)).unwrap().awaited = is;
+    };
+    awaited(&mut bench, "b", true);
+    bench.step(0);
+    bench.healthy(&["a", "d", "e"]);
+    bench.step(1);
+    let note = &bench.rollout.note;
+    let both = "waits to hear again from clusters, as this hub has just begun: b; waits for offline clusters, at \
+                most 0 may be left behind: c; flotilla pin --cluster c ";
+    assert!(note.starts_with(both), "{note}");
+    awaited(&mut bench, "c", true);
+    bench.step(2);
+    let note = &bench.rollout.note;
+    assert!(note.ends_with("as this hub has just begun: b, c"), "{note}");
+    awaited(&mut bench, "b", false);
+    awaited(&mut bench, "c", false);
+    bench.step(3);
+    let note = &bench.rollout.note;
+    assert!(
+        note.starts_with("waits for offline clusters, at most 0"),
+        "{note}"
+    );
+}
+
 #[test]
 fn a_wave_that_is_wholly_offline_proves_nothing_and_is_waited_for() {
     let mut bench = Bench::new(

@@ -157,7 +157,18 @@ fn where_nobody_takes_part_it_says_who_keeps_them_out_and_what_lets_them_in() {
     );
     let mut bench = Bench::new("{}", &[]);
     bench.step(0);
-    assert!(bench.rollout.note.starts_with("prod has no cluster yet"));
+    let note = &bench.rollout.note;
+    assert!(
+        note.starts_with("prod has no cluster yet; it begins"),
+        "{note}"
+    );
+    bench.joining = 2;
+    bench.step(1);
+    let note = &bench.rollout.note;
+    assert!(
+        note.starts_with("prod has no cluster yet, and 2 wait to be accepted"),
+        "{note}"
+    );
 }
 
 #[test]

@@ -149,6 +149,7 @@ fn whoever_is_on_the_way_again_is_waited_for_before_all_is_over() {
         strategy: bench.strategy.clone(),
         rollout: bench.rollout.clone(),
         seen: bench.seen.clone(),
+        joining: 0,
         approvals: BTreeMap::new(),
         paused: None,
         closed: None,

@@ -1,0 +1,53 @@
+//! Why no stream came to be, where the hub does not say it in an answer.
+
+use std::error::Error as _;
+
+use tonic::Status;
+
+/// What the agent tells of a stream that the hub did not open. In TLS 1.3 a hub that does not take our
+/// certificate ends the connection afterwards, mostly without a word, and only its log has the reason.
+pub(super) fn why(status: &Status) -> String {
+    let Some(mut cause) = status.source() else {
+        return status.message().to_owned();
+    };
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    let cause = cause.to_string();
+    match cause.strip_prefix("received fatal alert: ") {
+        Some(alert) => format!(
+            "the hub does not take this agent's certificate ({alert}): its authority was changed, or its \
+             clock is behind: see the hub's log"
+        ),
+        None => format!(
+            "the hub ended the connection ({cause}): it may be starting anew. If this goes on it may not \
+             take this agent's certificate, since its authority was changed, or its clock is behind: see \
+             the hub's log"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hub_that_ends_the_connection_may_have_a_clock_that_is_behind() {
+        for (text, begin) in [
+            (
+                "connection closed",
+                "the hub ended the connection (connection closed)",
+            ),
+            (
+                "received fatal alert: CertificateExpired",
+                "the hub does not take this agent's certificate (CertificateExpired)",
+            ),
+        ] {
+            let said = why(&Status::from_error(Box::new(std::io::Error::other(text))));
+            assert!(said.starts_with(begin), "{said}");
+            assert!(said.contains("its clock is behind"), "{said}");
+        }
+        let refused = Status::permission_denied("this hub has no record of cluster p1");
+        assert_eq!(why(&refused), refused.message());
+    }
+}
