@@ -112,13 +112,14 @@ impl World {
             ..Config::default()
         };
         // A database that is busy takes no connection within seconds; whoever runs a hub starts it again.
-        let started = async || {
-            app::start(config())
-                .await
-                .map_err(|error| eprintln!("{error:#}"))
-        };
-        let running = eventually("the replica starts", LIMIT, async || started().await.ok());
-        running.await.unwrap()
+        let running = eventually("the replica starts", LIMIT, async || {
+            app::start(config()).await.ok()
+        });
+        match running.await {
+            Ok(running) => running,
+            // Once more, for the reason.
+            Err(_) => app::start(config()).await.unwrap(),
+        }
     }
 
     async fn api(&self, hub: &Running) -> FleetServiceClient<Channel> {
