@@ -68,6 +68,8 @@ pub(crate) fn arguments(container: &Value) -> Vec<String> {
             assert!(!argument.contains("$("), "{argument}: nobody fills this in");
             argument
                 .replace("${CLUSTER}", "prod-1")
+                // Charts are given a host and a port, manifests one text.
+                .replace("${HUB}:8443", "hub:8443")
                 .replace("${HUB}", "hub:8443")
         })
         .collect()
