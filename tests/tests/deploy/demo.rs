@@ -255,7 +255,12 @@ async fn before(reader: &Reader, page: &str) {
                 LIMIT,
                 async || {
                     let (code, told) = reader.types("flotilla promote stage --dry-run").await;
-                    (code == 0 && told.contains("Greet the reader")).then_some(())
+                    // It exits with 0 whatever the gates say.
+                    let (moves, gates) = told.split_once("GATE")?;
+                    let is_open = !["Failed", "Waiting"]
+                        .iter()
+                        .any(|state| gates.contains(state));
+                    (code == 0 && moves.contains("Greet the reader") && is_open).then_some(())
                 },
             )
             .await
