@@ -164,7 +164,10 @@ impl Following {
             .await;
         let ended = |process: &str| {
             let state = std::fs::read_to_string(format!("/proc/{process}/stat"));
-            state.map_or(true, |state| state.contains(") Z "))
+            // Its first thread may have ended before the others, which hold what it has locked.
+            let threads = std::fs::read_dir(format!("/proc/{process}/task"));
+            let is_last = threads.map_or(true, |all| all.count() <= 1);
+            state.map_or(true, |state| state.contains(") Z ") && is_last)
         };
         eventually("what ran in the terminal ends", LIMIT, || async {
             ran.iter().all(|one| ended(one)).then_some(())
