@@ -181,6 +181,7 @@ mod tests {
             assert_eq!(page(url), None, "{url}");
         }
     }
+
     #[test]
     fn what_is_missing_is_named_and_what_was_said_is_not_asked_for() {
         let refused = |url: &str, said| {

@@ -7,24 +7,9 @@ async fn drift_is_corrected() {
     let world = World::new(WEB).await;
     world.current("web", &world.head()).await;
     let path = "/api/v1/namespaces/web/configmaps/config";
-    let edit = serde_json::json!({"data": {"value": "edited"}});
-    let code = send(
-        &world.cluster,
-        "PATCH",
-        &format!("{path}?fieldManager=kubectl"),
-        "application/merge-patch+json",
-        edit,
-    )
-    .await;
-    assert_eq!(code, 200);
     // What was applied before and is edited by hand is drift, whoever the server says owns it now.
     let edited = std::time::Instant::now();
-    eventually("the edit is undone", LIMIT, || async {
-        let live = world.live(path).await?;
-        (live.pointer("/data/value")? == "one").then_some(())
-    })
-    .await
-    .unwrap();
+    undone(&world, "after an edit by hand").await;
     eprintln!("drift corrected after {:?}", edited.elapsed());
     let code = send(
         &world.cluster,
@@ -84,6 +69,7 @@ async fn drift_is_corrected_while_a_commit_is_refused_as_a_whole() {
     assert_eq!(world.deletes(), Vec::<String>::new());
 }
 
+/// Edits a field as kubectl does, and waits until it is as Git has it.
 async fn undone(world: &World, what: &str) {
     let path = "/api/v1/namespaces/web/configmaps/config";
     let edit = serde_json::json!({"data": {"value": "edited"}});
