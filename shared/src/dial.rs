@@ -160,7 +160,8 @@ pub fn clock(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> 
 }
 
 /// tonic wraps the cause several times in "transport error"; only the innermost says what happened.
-fn innermost(error: &dyn std::error::Error) -> String {
+#[must_use]
+pub fn innermost(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;

@@ -2,18 +2,16 @@
 
 use std::error::Error as _;
 
+use flotilla_shared::dial::innermost;
 use tonic::Status;
 
 /// What the agent tells of a stream that the hub did not open. In TLS 1.3 a hub that does not take our
 /// certificate ends the connection afterwards, mostly without a word, and only its log has the reason.
 pub(super) fn why(status: &Status) -> String {
-    let Some(mut cause) = status.source() else {
+    let Some(cause) = status.source() else {
         return status.message().to_owned();
     };
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    let cause = cause.to_string();
+    let cause = innermost(cause);
     match cause.strip_prefix("received fatal alert: ") {
         Some(alert) => format!(
             "the hub does not take this agent's certificate ({alert}): its authority was changed, or its \
