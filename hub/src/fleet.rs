@@ -33,6 +33,7 @@ mod merging;
 mod observe;
 mod plan;
 mod proof;
+mod redeclared;
 mod removed;
 mod rendered;
 mod restored;

@@ -49,17 +49,13 @@ pub(super) fn before(cluster: &Cluster, rollout: &Rollout) -> Before {
 }
 
 /// What of it does not count for a rollout: what it brings nothing new of. `touches`: what it declares otherwise
-/// there; none: nothing, and none within: nobody knows.
+/// there.
 pub(super) fn aside(
     cluster: &Cluster,
     progress: &Progress,
     rollout: &Rollout,
-    touches: Option<Option<BTreeMap<&ApplicationName, Touch>>>,
+    touches: BTreeMap<&ApplicationName, Touch>,
 ) -> Option<Aside> {
-    let touches = match touches {
-        Some(known) => known?,
-        None => BTreeMap::new(),
-    };
     let assigned = cluster.assigned.as_ref()?;
     let applications = &assigned.assignment.applications;
     let brings = |name: &ApplicationName| {

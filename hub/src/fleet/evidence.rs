@@ -22,30 +22,29 @@ pub(super) enum Runs {
     Another,
 }
 
-/// Which of a cluster's applications are asked.
+/// Which of a cluster's applications are asked. Others that are ill there say nothing (promise 5).
 #[derive(Clone, Copy)]
-pub(super) enum Counts<'c> {
-    /// All of them, and what it is to lose.
-    All,
-    /// Those of which this says so.
-    Some(&'c dyn Fn(&ApplicationName, &ApplicationAssignment) -> bool),
+pub(super) struct Counts<'c> {
+    /// Of those that it is to run, those of which this says so.
+    pub(super) runs: &'c dyn Fn(&ApplicationName, &ApplicationAssignment) -> bool,
+    /// Of those that it is to lose.
+    pub(super) loses: &'c [&'c ApplicationName],
 }
 
 impl Counts<'_> {
-    /// Since when they run exactly what is assigned, synced and healthy; or what does not.
+    /// Since when they run exactly what is assigned, synced and healthy, or are gone; or what does not.
     fn well_since(self, cluster: &Cluster) -> Result<Timestamp, String> {
         let ill = || {
             let (sync, health) = cluster.worst();
             format!("{sync} / {health}")
         };
-        let is_counted = match self {
-            Self::All => return cluster.current_since.ok_or_else(ill),
-            Self::Some(is_counted) => is_counted,
-        };
-        let assigned = cluster.assigned.iter();
-        let assigned = assigned.flat_map(|one| &one.assignment.applications);
-        let counted = assigned.filter(|(name, app)| is_counted(name, app));
-        match cluster.well_since(counted.map(|(name, _)| name)) {
+        let assigned = cluster.assigned.iter().map(|one| &one.assignment);
+        let tombstones = assigned.clone().flat_map(|one| one.tombstones.keys());
+        let lost = tombstones.filter(|name| self.loses.contains(name));
+        let assigned = assigned.flat_map(|one| &one.applications);
+        let counted = assigned.filter(|(name, app)| (self.runs)(name, app));
+        let counted = counted.map(|(name, _)| name).chain(lost);
+        match cluster.well_since(counted) {
             Ok(since) => since.or(cluster.current_since).ok_or_else(ill),
             Err(name) => {
                 let report = cluster.report.as_ref();
@@ -54,6 +53,7 @@ impl Counts<'_> {
                     report.map_or_else(Default::default, |one| (one.sync, one.health));
                 let text = format!("{name}: {sync} / {health}");
                 Err(match report.is_some_and(|one| one.is_well()) {
+                    _ if self.loses.contains(&name) => format!("{text}, and not gone yet"),
                     true => format!("{text}, and not yet as it is assigned now"),
                     false => text,
                 })
@@ -63,8 +63,8 @@ impl Counts<'_> {
 }
 
 impl Fleet {
-    /// What the clusters of the environment before say for what `runs` judges them by. Of their applications
-    /// `counts` are asked: another one that is ill there says nothing of it (promise 5).
+    /// What the clusters of the environment before say for what `runs` judges them by, of the applications that
+    /// `counts` names.
     pub(super) fn evidence(
         &self,
         environment: &Environment,

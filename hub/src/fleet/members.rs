@@ -13,7 +13,7 @@ use super::observe::{self, Lookup};
 use super::rollout::{Change, Observation, Phase, Progress, Rollout, Verdict};
 use super::roster::Members;
 use super::trees::Answers;
-use crate::spec::{Difference, Environment, Touch};
+use crate::spec::Environment;
 
 impl Fleet {
     /// How many clusters wait to be accepted into an environment.
@@ -45,15 +45,8 @@ impl Fleet {
         let mut clusters = Lookup::new(self.clusters.all(), members);
         let mut progress = Lookup::new(&rollout.clusters, members);
         let mut all = Vec::with_capacity(members.len());
-        let source = RepositoryName::fleet_file();
         let takes = self.takes_away(rollout);
-        let respecifies = rollout.from.get(source) != rollout.target.get(source);
-        let before = self.specification_among(&rollout.from);
-        let after = self.specification_among(&rollout.target);
-        let difference = before.as_deref().zip(after.as_deref());
-        let difference = difference.filter(|_| respecifies);
-        let difference =
-            difference.map(|(before, after)| (Difference::between(before, after), before, after));
+        let redeclared = self.redeclared(rollout);
         let changed = rollout.changed();
         for (name, (wave, sort_key)) in members {
             let (cluster, progress) = (clusters.get(name), progress.get(name));
@@ -68,17 +61,14 @@ impl Fleet {
             let aside = begun
                 .filter(|progress| !progress.before.unhealthy.is_empty())
                 .and_then(|progress| {
-                    let touches = respecifies.then(|| {
-                        let (difference, before, after) = difference.as_ref()?;
-                        let place = (name, &rollout.environment);
-                        Some(self.touches(difference, (before, after), place))
-                    });
-                    blame::aside(cluster, progress, rollout, touches)
+                    let touches = redeclared.touches(self, (name, &rollout.environment));
+                    blame::aside(cluster, progress, rollout, touches?)
                 });
             let none = BTreeSet::new();
             let left_aside = aside.as_ref().map_or(&none, |aside| &aside.applications);
             let pin = cluster.record.pin.as_ref();
             let was_good = begun.is_none() && runs_good(cluster, rollout);
+            let brings = redeclared.brings(self, (name, &rollout.environment));
             let observation = Observation {
                 wave: *wave,
                 sort_key: Arc::clone(sort_key),
@@ -101,7 +91,7 @@ impl Fleet {
                 },
                 blameless: begun
                     .is_some_and(|progress| blame::is_as_before(cluster, progress, left_aside)),
-                concerned: respecifies
+                concerned: brings != Some(false)
                     || changed.is_empty()
                     || changed
                         .keys()
@@ -114,18 +104,9 @@ impl Fleet {
                 },
                 change: match answers.as_deref_mut() {
                     _ if begun.is_some() || !was_good => Change::Unknown,
-                    _ if difference
-                        .as_ref()
-                        .is_some_and(|(difference, before, after)| {
-                            let place = (name, &rollout.environment);
-                            let touches = self.touches(difference, (before, after), place);
-                            // What is taken away has gone already.
-                            touches.into_values().any(|touch| touch != Touch::Loses)
-                        }) =>
-                    {
-                        Change::Something
+                    _ if brings != Some(false) => {
+                        brings.map_or(Change::Unknown, |_| Change::Something)
                     }
-                    _ if respecifies && difference.is_none() => Change::Unknown,
                     Some(answers) => self.sources.trees.change(cluster, answers),
                     _ => Change::Unknown,
                 },

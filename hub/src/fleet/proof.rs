@@ -53,7 +53,10 @@ impl Fleet {
         let from_it = |_: &ApplicationName, app: &ApplicationAssignment| {
             app.revision.repository == *repository
         };
-        let counts = Counts::Some(&from_it);
+        let counts = Counts {
+            runs: &from_it,
+            loses: &[],
+        };
         self.evidence(environment, source, (soak, on_its_way), (runs, counts), now)
     }
 
@@ -188,12 +191,11 @@ impl Fleet {
             return Vec::new();
         }
         let soak = environment.gates.proof.unwrap_or_default();
-        // What is to be lost has to be gone there, which only a whole cluster says.
         let is_changed =
             |name: &ApplicationName, _: &ApplicationAssignment| changed.contains(&name);
-        let counts = match lost.is_empty() {
-            true => Counts::Some(&is_changed),
-            false => Counts::All,
+        let counts = Counts {
+            runs: &is_changed,
+            loses: &lost,
         };
         self.evidence(environment, source, (soak, true), (runs, counts), now)
     }

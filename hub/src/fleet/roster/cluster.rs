@@ -160,7 +160,8 @@ pub struct Cluster {
     pub(super) due: bool,
     /// The last assignment that it was current on.
     well_on: AssignmentRef,
-    /// Since when applications do that are as assigned for longer than all of it is, or while not all of it is.
+    /// Since when applications do that are as assigned, or gone as assigned, for longer than all of it is, or while
+    /// not all of it is.
     apart: BTreeMap<ApplicationName, Timestamp>,
     /// The assignment whose way here was measured.
     pub(in crate::fleet) measured: AssignmentRef,
@@ -349,6 +350,10 @@ impl Cluster {
         let kept = before.flat_map(|before| {
             let names = before.applications.keys();
             let stays = names.filter(|name| next.assignment.is_same_work(before, name));
+            let gone = before.tombstones.iter();
+            let gone = gone
+                .filter(|(name, as_said)| next.assignment.tombstones.get(*name) == Some(*as_said));
+            let stays = stays.chain(gone.map(|(name, _)| name));
             stays.filter_map(|name| Some((name.clone(), apart.get(name).copied().or(all)?)))
         });
         self.apart = kept.collect();
@@ -373,9 +378,11 @@ impl Cluster {
         }
         // What it says of another assignment speaks against an application, and not for it.
         let is_of_this = self.speaks_of_what_is_assigned();
-        let assigned = self.assigned.iter();
-        let assigned = assigned.flat_map(|one| one.assignment.applications.keys());
-        let well = assigned.filter(|name| self.is_well(name));
+        let assigned = self.assigned.iter().map(|one| &one.assignment);
+        let removed = assigned.clone().flat_map(|one| one.tombstones.keys());
+        let gone = removed.filter(|name| is_removed(self.report.as_ref(), name));
+        let assigned = assigned.flat_map(|one| one.applications.keys());
+        let well = assigned.filter(|name| self.is_well(name)).chain(gone);
         let well = well.filter_map(|name| {
             let before = apart.get(name).copied();
             let since = before.or(known).or(is_of_this.then_some(now))?;
@@ -384,8 +391,8 @@ impl Cluster {
         self.apart = well.collect();
     }
 
-    /// Since when applications run exactly what is assigned, synced and healthy, by the last report; or the
-    /// first that does not.
+    /// Since when applications run exactly what is assigned, synced and healthy, or are gone where that is assigned,
+    /// by the last report; or the first that does not.
     pub(in crate::fleet) fn well_since<'n>(
         &self,
         mut applications: impl Iterator<Item = &'n ApplicationName>,

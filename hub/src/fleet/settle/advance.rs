@@ -102,9 +102,15 @@ impl Fleet {
         let changes = rollout.advance(&world, now);
         rollout.strategy = Some(strategy);
         for repository in self.unproven(&rollout) {
-            rollout.note.push_str(&format!(
-                "; {repository} stays where it was good: no cluster that runs something of it has proven the commit"
-            ));
+            rollout.note.push_str(&match repository.is_fleet_file() {
+                true => "; what the fleet file declares stays as it was good: no cluster that gets something by it \
+                         has proven it"
+                    .to_owned(),
+                false => format!(
+                    "; {repository} stays where it was good: no cluster that runs something of it has proven the \
+                     commit"
+                ),
+            });
         }
         for cluster in &changes.started {
             if let Some(one) = self.clusters.get(cluster) {

@@ -26,14 +26,13 @@ impl EnvironmentState {
         }
     }
 
-    /// A rollout brought its commits to everybody; but for these repositories, which stay where they were good.
-    fn succeeded(&mut self, rollout: &Rollout, unproven: &[RepositoryName], now: Timestamp) {
-        let mut target = rollout.target.clone();
+    /// What a rollout made good: what it brought, but for what nobody has proven.
+    fn proven(&self, rollout: &Rollout, unproven: &[RepositoryName]) -> Commits {
+        let mut proven = rollout.target.clone();
         for repository in unproven {
-            self.hold_back(&mut target, repository);
+            self.hold_back(&mut proven, repository);
         }
-        self.approve(target, rollout.id.clone(), rollout.epoch, now);
-        self.hold = None;
+        proven
     }
 
     /// A rollout failed, or a person ended it.
@@ -82,11 +81,16 @@ impl Fleet {
             return;
         }
         let unproven = self.unproven(rollout);
-        let (name, versions) = (&rollout.environment, &mut self.versions);
+        let name = &rollout.environment;
+        let state = self.environments.get(name).cloned().unwrap_or_default();
+        // What is declared as before takes nothing from repositories that it did not name.
+        let proven = self.completed(&state, state.proven(rollout, &unproven));
+        let versions = &mut self.versions;
         self.environments
             .settle_on(name, versions, effects, |state| {
                 if rollout.state == State::Succeeded {
-                    state.succeeded(rollout, &unproven, now);
+                    state.approve(proven, rollout.id.clone(), rollout.epoch, now);
+                    state.hold = None;
                 } else {
                     state.rolled_back(rollout, person, now);
                 }

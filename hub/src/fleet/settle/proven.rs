@@ -1,5 +1,6 @@
-//! By whom a commit is proven: by clusters that run something of its repository. Where none of them took part, its
-//! repository stays where it was good, whatever else its rollout brought.
+//! By whom a commit is proven: by clusters that run something of its repository; and a revision of the fleet file, by
+//! those to which it brings something. Where none of them took part, it stays where it was good, whatever else its
+//! rollout brought.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +9,11 @@ use jiff::Timestamp;
 
 use super::super::Fleet;
 use super::super::cluster::{Cluster, Connection, OFFLINE_AFTER};
+use super::super::redeclared::Redeclared;
 use super::super::rollout::{Phase, Progress, Rollout, State, listed};
+
+/// What a cluster does that a revision of the fleet file brings something.
+const GAINS: &str = "gets something by the fleet file";
 
 impl Fleet {
     /// Whether a cluster runs something of a repository, or is to.
@@ -26,18 +31,33 @@ impl Fleet {
         self.lacks_from(cluster, repository)
     }
 
-    /// Commits that a rollout was through with and that nobody has proven there: all who run something of their
-    /// repository were left out, or behind.
+    /// Whether a cluster can prove what a rollout brings of a repository, or of the fleet file.
+    fn takes(
+        &self,
+        (name, cluster): (&ClusterName, &Cluster),
+        rollout: &Rollout,
+        (repository, redeclared): (&RepositoryName, &Redeclared<'_>),
+    ) -> bool {
+        match repository.is_fleet_file() {
+            true => redeclared.brings(self, (name, &rollout.environment)) != Some(false),
+            false => self.takes_from(cluster, repository),
+        }
+    }
+
+    /// What a rollout was through with and nobody has proven there: all who run something of the repository, or to
+    /// whom the fleet file brings something, were left out, or behind.
     pub(in crate::fleet) fn unproven(&self, rollout: &Rollout) -> Vec<RepositoryName> {
         if rollout.state != State::Succeeded {
             return Vec::new();
         }
+        let redeclared = self.redeclared(rollout);
         let changed = rollout.changed().into_keys();
         let unproven = changed.filter(|repository| {
             let all = rollout.clusters.iter();
             let mut takers = all.filter(|(name, _)| {
                 let cluster = self.clusters.get(name);
-                cluster.is_some_and(|one| self.takes_from(one, repository))
+                cluster
+                    .is_some_and(|one| self.takes((name, one), rollout, (repository, &redeclared)))
             });
             let mut anybody = false;
             let mut proves = |(_, progress): (_, &Progress)| {
@@ -86,16 +106,13 @@ impl Fleet {
         if changed.is_empty() {
             return None;
         }
+        let redeclared = self.redeclared(rollout);
         // One that runs something of several repositories is named once.
         let (mut pinned, mut suspended) = (BTreeSet::new(), BTreeSet::new());
         for repository in changed.keys() {
-            // What is declared reaches who is pinned, too.
-            if repository.is_fleet_file() {
-                return None;
-            }
             let takers = self.clusters_of(&rollout.environment).filter_map(|name| {
                 let cluster = self.clusters.get(name)?;
-                self.takes_from(cluster, repository)
+                self.takes((name, cluster), rollout, (repository, &redeclared))
                     .then_some((name, cluster))
             });
             let mut anybody = false;
@@ -124,11 +141,17 @@ impl Fleet {
         };
         let kept = [of(&pinned, "pinned:"), of(&suspended, "suspended:")];
         let kept: Vec<String> = kept.into_iter().flatten().collect();
-        let repositories: Vec<&str> = changed.keys().map(RepositoryName::as_str).collect();
+        let repositories = changed.keys().filter(|one| !one.is_fleet_file());
+        let repositories: Vec<&str> = repositories.map(RepositoryName::as_str).collect();
+        let runs = format!("runs something of {}", repositories.join(", "));
+        let takes = match (repositories.is_empty(), rollout.specification()) {
+            (_, None) => runs,
+            (true, Some(_)) => GAINS.to_owned(),
+            (false, Some(_)) => format!("{runs} or {GAINS}"),
+        };
         Some(format!(
-            "every cluster that runs something of {} is kept out ({}); it begins when one is {begins}, or flotilla \
-             abort {} --reason TEXT ends it",
-            repositories.join(", "),
+            "every cluster that {takes} is kept out ({}); it begins when one is {begins}, or flotilla abort {} \
+             --reason TEXT ends it",
             kept.join("; "),
             rollout.environment
         ))

@@ -26,6 +26,8 @@ pub(super) struct Agent {
     pub(super) applied_at: Option<Timestamp>,
     /// Assignments that it ran, all of it healthy.
     pub(super) ran: BTreeSet<AssignmentRef>,
+    /// Assignments that it ran, not all of it healthy, and what was not.
+    pub(super) ill: BTreeMap<AssignmentRef, BTreeSet<ApplicationName>>,
     pub(super) report: Report,
     pub(super) digest: Digest,
     /// The network between it and the hub is cut.
@@ -156,13 +158,16 @@ impl Agent {
         });
         let applications: BTreeMap<ApplicationName, Box<ApplicationReport>> =
             applications.chain(removed).chain(left).collect();
-        if ready
-            && applications.values().all(|app| {
-                app.health == Health::Current
-                    && matches!(app.sync, SyncState::Synced | SyncState::Orphaned)
-            })
-        {
+        let is_well = |app: &ApplicationReport| {
+            app.health == Health::Current
+                && matches!(app.sync, SyncState::Synced | SyncState::Orphaned)
+        };
+        let ill = applications.iter().filter(|(_, app)| !is_well(app));
+        let ill: BTreeSet<ApplicationName> = ill.map(|(name, _)| name.clone()).collect();
+        if ready && ill.is_empty() {
             self.ran.insert(decoded.reference);
+        } else if ready {
+            self.ill.insert(decoded.reference, ill);
         }
         let was_suspended = !self.report.suspended.is_empty();
         if applications != self.report.applications

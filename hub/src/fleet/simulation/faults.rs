@@ -341,13 +341,13 @@ impl Simulation {
             return false;
         };
         let mut effects = taken.effects;
-        if let Action::Unpin(Subject::Environment(name))
+        if let Action::Unpin(subject)
         | Action::Pin {
-            subject: Subject::Environment(name),
+            subject: subject @ Subject::Environment(_),
             ..
         } = action
         {
-            self.note_let_go(name);
+            self.note_let_go(subject);
         }
         let audits = |effects: &[Effect]| {
             effects

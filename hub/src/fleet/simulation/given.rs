@@ -288,19 +288,49 @@ impl Simulation {
             && meaning.defines(app.as_str(), place) == Some(Definition::of(one))
     }
 
+    /// Whether another revision of the file gives a cluster something that the one before did not, or removes
+    /// something from it.
+    fn is_given_by(
+        &self,
+        name: &ClusterName,
+        environment: &EnvironmentName,
+        (was, is): (&Meaning, &Meaning),
+    ) -> bool {
+        let place = self.place(name, environment.as_str());
+        let removal = |meaning: &Meaning, app| {
+            let said = meaning.file.removal(app, environment.as_str());
+            said.filter(|_| !meaning.places(app, &place))
+        };
+        NAMES.iter().any(|app| {
+            let defined = is.defines(app, &place);
+            let removed = removal(is, app);
+            (defined.is_some() && defined != was.defines(app, &place))
+                || (removed.is_some() && removed != removal(was, app))
+        })
+    }
+
     /// What a rollout that is through has made good: what it brings, but for repositories of which all clusters that
-    /// run something of them were left out or behind (promise 4); these stay where they were.
+    /// run something of them were left out or behind (promise 4), and for a revision of the file of which all were
+    /// to whom it gives something; these stay where they were.
     fn proven(&self, rollout: &Rollout, before: &Commits, after: &Commits) -> Commits {
         let mut proven = rollout.target.clone();
-        let changed = rollout.changed().into_iter();
-        for (repository, commit) in changed.filter(|(repository, _)| !repository.is_fleet_file()) {
-            let all = rollout.clusters.iter();
-            let takers = all.filter(|(name, _)| {
-                let assigned = self.disk.assignments.get(*name);
+        for (repository, commit) in rollout.changed() {
+            let takes = |name: &ClusterName| {
+                if repository.is_fleet_file() {
+                    let environment = &rollout.environment;
+                    let was = rollout.from.get(&repository);
+                    return was.is_none_or(|was| {
+                        let pair = [was, &commit].map(|one| self.means(environment, one));
+                        self.is_given_by(name, environment, (pair[0], pair[1]))
+                    });
+                }
+                let assigned = self.disk.assignments.get(name);
                 let assigned = assigned.iter().map(|one| &one.decoded.assignment);
                 let mut apps = assigned.flat_map(|one| one.applications.values());
                 apps.any(|app| app.revision.repository == repository)
-            });
+            };
+            let all = rollout.clusters.iter();
+            let takers = all.filter(|(name, _)| takes(name));
             let takers: Vec<&Progress> = takers.map(|(_, one)| one).collect();
             let is_proven = takers
                 .iter()

@@ -181,6 +181,10 @@ impl Simulation {
                 let one = first(&|record| record.pin.is_some());
                 ("unpin cluster", Action::Unpin(Subject::Cluster(one)))
             }
+            ["unpin", "--cluster", of] => {
+                let of: ClusterName = of.parse().unwrap();
+                ("let go", Action::Unpin(Subject::Cluster(of)))
+            }
             ["pin", "--cluster", of, "--reason", "TEXT"] => {
                 let of: ClusterName = of.parse().unwrap();
                 let pin = Action::Pin {

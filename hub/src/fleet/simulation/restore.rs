@@ -99,12 +99,15 @@ impl Simulation {
         }
     }
 
-    pub(super) fn note_let_go(&mut self, environment: &EnvironmentName) {
-        for name in self.agents.keys() {
-            if self.hub.belongs_to(name, environment) {
-                self.backups.let_go.insert(name.clone());
-            }
-        }
+    /// A person decided what whoever runs what the hub does not know goes to.
+    pub(super) fn note_let_go(&mut self, subject: &Subject) {
+        let is_of = |name: &&ClusterName| match subject {
+            Subject::Environment(environment) => self.hub.belongs_to(name, environment),
+            Subject::Cluster(one) => one == *name,
+        };
+        self.backups
+            .let_go
+            .extend(self.agents.keys().filter(is_of).cloned());
     }
 
     /// The law, as an assignment arrives.

@@ -138,6 +138,34 @@ fn the_environment_before_loses_it_first_where_it_is_to_lose_it() {
     assert_eq!(stands(&world), "xxx", "{}", world.rollout().note);
 }
 
+/// Promise 5: what is ill beside it there says nothing of a removal.
+#[test]
+fn promise_5_a_removal_is_proven_where_it_is_gone_whatever_else_is_ill_there() {
+    let gated = file("maxConcurrent: 3", "proof: {soak: 5s}", "dev, prod");
+    let everywhere = REMOVED.replace(", environments: [prod]", "");
+    let mut world = World::settled(&gated);
+    world.bad = (2..9).map(commit).collect();
+    world.push("fleet", "dev", 2);
+    world.pass(3);
+    world.holding.push("d1".to_owned());
+    world.declare(&(vanished(&gated) + &everywhere));
+    world.pass(10);
+    assert_eq!(stands(&world), "---", "{}", world.rollout().note);
+    let note = &world.rollout().note;
+    assert!(
+        note.contains("d1: b: ") && note.contains("not gone yet"),
+        "{note}"
+    );
+    world.holding.clear();
+    // And other commits meanwhile do not begin its soak anew.
+    for n in 3..9 {
+        world.push("fleet", "dev", n);
+        world.pass(1);
+    }
+    world.pass(20);
+    assert_eq!(stands(&world), "xxx", "{}", world.rollout().note);
+}
+
 #[test]
 fn a_removal_that_is_taken_back_in_git_stops_everywhere_at_once() {
     let mut world = World::settled(&base());

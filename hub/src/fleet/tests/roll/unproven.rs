@@ -1,5 +1,7 @@
 //! A commit is proven by clusters that run something of its repository, and by nobody else.
 
+use flotilla_shared::id::ApplicationName;
+
 use super::*;
 
 /// `b` runs on p2 alone.
@@ -122,6 +124,95 @@ fn promise_4_who_is_away_proves_nothing_and_holds_up_nobody_else() {
     world.connect("p2", true);
     world.pass(40);
     is_good(&world, &(commit(3), of_second(2)));
+}
+
+/// What a cluster runs of `b`, by its directory.
+fn path_of_b(world: &World, cluster: &str) -> String {
+    let assigned = world.fleet.clusters()[&name(cluster)].assigned.clone();
+    let app: ApplicationName = "b".parse().unwrap();
+    assigned.unwrap().assignment.applications[&app]
+        .path
+        .to_string()
+}
+
+fn declared(world: &World) -> Commit {
+    world.state().approved[RepositoryName::fleet_file()].clone()
+}
+
+/// A revision of the fleet file is a commit like any other.
+#[test]
+fn promise_4_what_is_declared_for_clusters_that_are_all_kept_out_is_proven_by_nobody() {
+    let text = |path: &str| {
+        file("maxConcurrent: 3", "", "prod").replace(
+            "path: b, placement: {environments: [prod]}",
+            &format!("path: {path}, placement: {{environments: [prod], clusters: [p2]}}"),
+        )
+    };
+    let mut world = World::settled(&text("b"));
+    let before = declared(&world);
+    world.act(&pin_of("p2")).unwrap();
+    world.declare(&text("moved"));
+    world.push("fleet", "prod", 2);
+    world.pass(30);
+    // Others go on; what is declared for it alone waits, says so, and gives way.
+    is_good(&world, &(commit(2), of_second(1)));
+    assert_eq!(declared(&world), before);
+    assert_eq!(path_of_b(&world, "p2"), "b");
+    world.stands(State::Pending);
+    let note = world.rollout().note.clone();
+    assert!(
+        note.contains(
+            "every cluster that gets something by the fleet file is kept out (pinned: p2)"
+        ),
+        "{note}"
+    );
+    world.push("fleet", "prod", 3);
+    world.pass(30);
+    is_good(&world, &(commit(3), of_second(1)));
+    let number = world.rollout().number();
+    world.pass(60);
+    assert_eq!(world.rollout().number(), number, "and nothing goes round");
+    // It comes by a rollout, once somebody lets it in.
+    world
+        .act(&Action::Unpin(Subject::Cluster(name("p2"))))
+        .unwrap();
+    world.pass(30);
+    world.stands(State::Succeeded);
+    assert_ne!(declared(&world), before);
+    assert_eq!(path_of_b(&world, "p2"), "moved");
+}
+
+#[test]
+fn promise_4_an_application_that_is_new_on_who_is_pinned_waits_and_is_not_given_by_the_others_word()
+{
+    let text = |more: &str| {
+        let text = file("maxConcurrent: 3", "", "prod");
+        format!("{text}{more}")
+    };
+    let mut world = World::settled(&text(""));
+    world.act(&pin_of("p2")).unwrap();
+    world.pass(3);
+    let new = "- {name: c, repository: fleet, path: c, placement: {environments: [prod], clusters: [p2]}}\n";
+    world.declare(&text(new));
+    world.pass(40);
+    let has = |world: &World| {
+        let assigned = world.fleet.clusters()[&name("p2")].assigned.clone();
+        let app: ApplicationName = "c".parse().unwrap();
+        assigned.unwrap().assignment.applications.contains_key(&app)
+    };
+    assert!(!has(&world), "{}", world.rollout().said());
+    // Taken back, nothing is left of it.
+    world.declare(&text(""));
+    world.pass(10);
+    assert!(!has(&world), "{}", world.rollout().said());
+    world.declare(&text(new));
+    world.pass(10);
+    world
+        .act(&Action::Unpin(Subject::Cluster(name("p2"))))
+        .unwrap();
+    world.pass(40);
+    assert!(has(&world), "{}", world.rollout().said());
+    world.stands(State::Succeeded);
 }
 
 /// Gates ask the applications that a commit is for.
