@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use flotilla_render::{Output, Renderer};
 use flotilla_shared::dial::host_and_port;
+use flotilla_shared::duration::{DurationError, typed};
 use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName};
 use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl, TreePath};
 use flotilla_shared::telemetry::LogFormat;
@@ -292,23 +293,9 @@ pub struct Run {
     pub interval: Duration,
 }
 
-/// Reads `30s`, `3m`, `1h` or plain seconds.
-fn interval(text: &str) -> Result<Duration, String> {
-    let digits = text.trim_end_matches(['s', 'm', 'h']);
-    let unit = match text.get(digits.len()..) {
-        Some("" | "s") => Some(1),
-        Some("m") => Some(60),
-        Some("h") => Some(3600),
-        _ => None,
-    };
-    let number: Option<u64> = digits.parse().ok();
-    match number
-        .zip(unit)
-        .and_then(|(number, unit)| number.checked_mul(unit))
-    {
-        Some(seconds @ 1..=86_400) => Ok(Duration::from_secs(seconds)),
-        _ => Err("give a time from 1s to 24h, such as 30s or 3m".to_owned()),
-    }
+/// From a second to a day.
+fn interval(text: &str) -> Result<Duration, DurationError> {
+    typed(text, Duration::from_secs(1)..=Duration::from_secs(86_400))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod certificate;
 mod cut;
 mod gate_jobs;
 mod pace;
+mod questions;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,20 +22,18 @@ use flotilla_shared::backoff::Backoff;
 use flotilla_shared::clock::far_apart;
 use flotilla_shared::dial::dial;
 use flotilla_shared::digest::Digest;
-use flotilla_shared::id::{ApplicationName, NameError};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::Report;
 use flotilla_shared::tls;
 use flotilla_shared::wire::{
     DecodedAssignment, FEATURES, MAX_MESSAGE_BYTES, PROTOCOL, assignment_ref_to_wire,
-    decode_assignment, digest_to_wire, encode_report, revision_from_wire, timestamp_from_wire,
-    timestamp_to_wire,
+    decode_assignment, digest_to_wire, encode_report, timestamp_from_wire, timestamp_to_wire,
 };
 use flotilla_shared::words::without_numbers;
 use jiff::Timestamp;
 use prost::Message as _;
 use rand::Rng as _;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
@@ -46,17 +45,12 @@ use crate::identity::{Certified, IdentityFiles, renew_after};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::policy::{Refusal, admit};
-use crate::reconcile::{AGAIN, Asked, Busy, CommitRequest, PreviewRequest, Question, answer};
+use crate::reconcile::{Asked, Question};
 
 pub use pace::Pace;
 
 /// Longest wait between two attempts.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
-
-/// Longest time for a plan that the hub asks for.
-const PREVIEW_TIMEOUT: Duration = Duration::from_secs(25);
-/// The same for one of a commit, which has to be fetched; the hub waits a little longer.
-const COMMIT_TIMEOUT: Duration = Duration::from_secs(70);
 
 /// So many failed streams in a row are a reason to ask whether our certificate is still taken.
 const ATTEMPTS: u32 = 3;
@@ -295,93 +289,6 @@ impl Connection {
                 }
             }
         }
-    }
-
-    /// Has a question answered beside the stream, within its time; a busy agent says so.
-    fn preview(&self, request: v1::PlanRequest, outbound: &mpsc::Sender<v1::AgentMessage>) {
-        let (reply, answer) = oneshot::channel();
-        let asked = self.questions.try_send(Question::Now(PreviewRequest {
-            application: request.application,
-            removal: request.removal,
-            reply,
-        }));
-        let outbound = outbound.clone();
-        tokio::spawn(async move {
-            let mut result = v1::PlanResult {
-                request: request.request,
-                ..v1::PlanResult::default()
-            };
-            if asked.is_err() {
-                "the agent is busy with another question; ask again".clone_into(&mut result.error);
-            } else {
-                match tokio::time::timeout(PREVIEW_TIMEOUT, answer).await {
-                    Ok(Ok(applications)) => result.applications = applications,
-                    Ok(Err(_)) | Err(_) => {
-                        "the agent did not finish its plan in time".clone_into(&mut result.error);
-                    }
-                }
-                // Within one message; what is left out is said.
-                while result.encoded_len() > MAX_MESSAGE_BYTES / 2 {
-                    let Some(last) = result.applications.last_mut() else {
-                        break;
-                    };
-                    if last.changes.pop().is_none() {
-                        result.applications.pop();
-                    } else {
-                        last.truncated = true;
-                    }
-                }
-            }
-            let _ = send(&outbound, Out::PlanResult(result)).await;
-        });
-    }
-
-    /// Has a question about a commit answered beside the stream. Nothing is done that the agent's own
-    /// policy does not let everybody ask for, and nothing is written.
-    fn foresee(
-        &self,
-        request: &v1::PlanRequest,
-        of: v1::Revision,
-        outbound: &mpsc::Sender<v1::AgentMessage>,
-    ) {
-        let (reply, result) = oneshot::channel();
-        let application: Result<Option<ApplicationName>, NameError> =
-            match request.application.as_str() {
-                "" => Ok(None),
-                name => name.parse().map(Some),
-            };
-        let parts = revision_from_wire(&of).map_err(|error| error.to_string());
-        let parts = parts.and_then(|of| {
-            let application = application.map_err(|error| error.to_string())?;
-            Ok((of, application))
-        });
-        let (number, outbound) = (request.request, outbound.clone());
-        let asked = match parts {
-            Ok((of, application)) => {
-                let question = Question::Ahead(CommitRequest {
-                    of,
-                    application,
-                    reply,
-                });
-                Ok(self.questions.try_send(question).is_ok())
-            }
-            Err(why) => Err(why),
-        };
-        tokio::spawn(async move {
-            let said = match asked {
-                Ok(true) => {
-                    let result = tokio::time::timeout(COMMIT_TIMEOUT, result).await;
-                    let result = result.ok().and_then(Result::ok);
-                    answer(number, of, result)
-                }
-                Ok(false) => answer(number, of, Some(Err(Busy(AGAIN)))),
-                Err(error) => v1::PlanResult {
-                    error,
-                    ..answer(number, of, None)
-                },
-            };
-            let _ = send(&outbound, Out::PlanResult(said)).await;
-        });
     }
 
     fn hello(&self) -> v1::Hello {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use flotilla_shared::dial::{DialError, host_and_port};
+use flotilla_shared::duration::{DurationError, typed};
 use flotilla_shared::id::OperatorName;
 use flotilla_shared::telemetry::LogFormat;
 
@@ -186,7 +187,7 @@ pub struct Run {
     #[arg(long)]
     pub hostname: Vec<String>,
     /// Time between two looks at each repository, over what the fleet file says (such as 1s).
-    #[arg(long, value_parser = seconds)]
+    #[arg(long, value_parser = interval)]
     pub poll_interval: Option<Duration>,
     /// A file with the URL of a PostgreSQL database, for several replicas of which one decides
     /// [default: SQLite in the data directory].
@@ -282,12 +283,12 @@ pub struct Run {
     pub key_file: Option<PathBuf>,
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
-    let number = text.strip_suffix('s').unwrap_or(text);
-    match number.parse::<f64>() {
-        Ok(seconds) if (0.1..=86_400.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
-        _ => Err("give seconds, such as 1s or 0.5s".to_owned()),
-    }
+/// From a tenth of a second to a day.
+fn interval(text: &str) -> Result<Duration, DurationError> {
+    typed(
+        text,
+        Duration::from_millis(100)..=Duration::from_secs(86_400),
+    )
 }
 
 /// A `host:port`, or nothing.
@@ -301,6 +302,23 @@ fn address(text: &str) -> Result<String, DialError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn intervals_are_read_and_bounded() {
+        for (text, millis) in [
+            ("0.1", 100),
+            ("0.2s", 200),
+            ("1", 1_000),
+            ("5s", 5_000),
+            ("2m", 120_000),
+            ("86400s", 86_400_000),
+        ] {
+            assert_eq!(interval(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for bad in ["", "0", "0.09s", "-1s", "s", "25h", "nan", "inf"] {
+            assert!(interval(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn addresses_that_others_dial_are_host_and_port() {

@@ -28,13 +28,19 @@ pub fn off_by(seconds: i64) -> String {
     format!("{}{}{more} {which}", first.0, first.1)
 }
 
+/// What to do about clocks that are apart, and why; `who`: both, or who else has them.
+#[must_use]
+pub fn let_run_ntp(who: &str) -> String {
+    format!("let {who} run NTP: certificates, soaks and change windows go by the clock")
+}
+
 /// What an operator is told of an agent's clock.
 #[must_use]
 pub fn agent_clock(seconds: i64) -> String {
     format!(
-        "the agent's clock is {} the hub's; let both run NTP: certificates, soaks and change windows go by \
-         the clock",
-        off_by(seconds)
+        "the agent's clock is {} the hub's; {}",
+        off_by(seconds),
+        let_run_ntp("both")
     )
 }
 

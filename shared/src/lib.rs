@@ -17,6 +17,7 @@ pub mod chart;
 pub mod clock;
 pub mod dial;
 pub mod digest;
+pub mod duration;
 pub mod findings;
 pub mod gate_job;
 pub mod heading;

@@ -68,6 +68,7 @@ const PURE: &[&str] = &[
     "shared/src/assignment.rs",
     "shared/src/clock.rs",
     "shared/src/digest.rs",
+    "shared/src/duration.rs",
     "shared/src/findings.rs",
     "shared/src/health.rs",
     "shared/src/id.rs",

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use flotilla_shared::duration::typed;
+
 use super::Desired;
 
 /// `pre-sync`, `post-sync` or `on-failure`.
@@ -105,29 +107,13 @@ impl Hook {
 /// How long a hook may take.
 ///
 /// # Errors
-/// When the annotation is not a duration.
+/// When the annotation is not a duration between a second and a day.
 pub fn deadline(desired: &Desired) -> Result<Duration, String> {
     let Some(text) = desired.directives.get(DEADLINE_ANNOTATION) else {
         return Ok(DEFAULT_DEADLINE);
     };
-    let (digits, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
-        Some(at) => text.split_at(at),
-        None => (text.as_str(), "s"),
-    };
-    let factor = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        _ => 0,
-    };
-    match digits.parse::<u64>() {
-        Ok(number) if (1..=86_400).contains(&number.saturating_mul(factor)) => {
-            Ok(Duration::from_secs(number * factor))
-        }
-        _ => Err(format!(
-            "{DEADLINE_ANNOTATION}: {text:?} is not a duration between 1s and 24h, such as 5m"
-        )),
-    }
+    let bounds = Duration::from_secs(1)..=Duration::from_secs(86_400);
+    typed(text, bounds).map_err(|error| format!("{DEADLINE_ANNOTATION}: {error}"))
 }
 
 impl Desired {

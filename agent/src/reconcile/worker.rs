@@ -2,6 +2,7 @@
 //! repository, a broken commit or a large set holds up nobody else (I8).
 
 mod fetch;
+mod preview;
 mod say;
 
 use std::sync::Arc;
@@ -15,7 +16,6 @@ use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::ApplicationName;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::{ApplicationReport, SUSPENDED_BY_HUB};
-use flotilla_shared::wire::revision_to_wire;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -103,11 +103,15 @@ struct Fetch {
     work: JoinHandle<Result<Rendered, Refusal>>,
 }
 
-/// A set, and what it was made for.
+/// What an application is kept as. Of one that is not to run, and before the first render, nothing is rendered.
+#[derive(Default)]
 struct Set {
-    rendered: Rendered,
+    rendered: Option<Rendered>,
+    /// What that was made for.
     made_for: Option<Box<Wanted>>,
     desired_state: DesiredState,
+    /// A pass took it, rather than refuse it as a whole.
+    is_taken: bool,
 }
 
 /// One application's state between passes.
@@ -121,12 +125,7 @@ pub(super) struct Worker {
     fetch: Option<Fetch>,
     /// The assignment that was rendered, or refused, last.
     settled_for: Option<Box<Wanted>>,
-    rendered: Option<Rendered>,
-    /// What that was made for.
-    rendered_for: Option<Box<Wanted>>,
-    desired_state: DesiredState,
-    /// A pass took that set, rather than refuse it as a whole.
-    is_taken: bool,
+    set: Set,
     /// The set that was taken last, until one that is newer is.
     taken_before: Option<Set>,
     /// Why the newest commit could not be rendered, or is refused as a whole; the objects of the last good
@@ -168,10 +167,7 @@ impl Worker {
             previews,
             fetch: None,
             settled_for: None,
-            rendered: None,
-            rendered_for: None,
-            desired_state: DesiredState::default(),
-            is_taken: false,
+            set: Set::default(),
             taken_before: None,
             refusal: None,
             refusal_before: None,
@@ -239,69 +235,6 @@ impl Worker {
                 Woken::Task | Woken::Fetched | Woken::Pass => {}
             }
         }
-    }
-
-    /// Answers what a pass would do now.
-    async fn preview(&mut self, task: &Task, asked: Preview) {
-        let Preview { removal, reply } = asked;
-        if removal {
-            // Who asked may have gone.
-            let _ = reply.send(self.removal(task.is_suspended()).await);
-            return;
-        }
-        let shared = Arc::clone(&self.shared);
-        let mut plan = v1::ApplicationPlan {
-            application: self.name.to_string(),
-            ..v1::ApplicationPlan::default()
-        };
-        let refusal = self.refusal.as_ref();
-        let why = refusal.map(|r| format!("{}: {}", r.reason, r.message));
-        match self.input(task, true) {
-            None => plan.error = why.unwrap_or_else(|| "nothing is rendered yet".to_owned()),
-            Some(input) => {
-                match shared
-                    .cluster
-                    .preview(&input, &self.desired_state, &self.memory)
-                    .await
-                {
-                    Ok(made) => plan = made,
-                    Err(error) => plan.error = error.message,
-                }
-                if let (Some(why), true) = (why, plan.error.is_empty()) {
-                    plan.error =
-                        format!("of the commit before, since the newest is refused: {why}");
-                }
-            }
-        }
-        plan.revision = task.application().map(|a| revision_to_wire(&a.revision));
-        // Who asked may have gone.
-        let _ = reply.send(plan);
-    }
-
-    /// What the removal of the application with its objects would do now.
-    async fn removal(&self, suspended: bool) -> v1::ApplicationPlan {
-        let nothing = DesiredState {
-            complete: true,
-            ..DesiredState::default()
-        };
-        let task = Task::End {
-            intent: Intent::Remove,
-            suspended,
-        };
-        let mut plan = v1::ApplicationPlan {
-            application: self.name.to_string(),
-            ..v1::ApplicationPlan::default()
-        };
-        let Some(input) = self.input(&task, true) else {
-            return plan;
-        };
-        // With a memory of its own: what this worker follows stays as it is.
-        let memory = Memory::default();
-        match self.shared.cluster.preview(&input, &nothing, &memory).await {
-            Ok(made) => plan = made,
-            Err(error) => plan.error = error.message,
-        }
-        plan
     }
 
     /// How long until a pass is due although nothing happened.
@@ -381,9 +314,9 @@ impl Worker {
             self.update_report(task, None, suspended.as_deref());
             return false;
         };
-        if !self.desired_state.complete {
+        if !self.set.desired_state.complete {
             match shared.cluster.desired_state(&input).await {
-                Ok(desired_state) => self.desired_state = desired_state,
+                Ok(desired_state) => self.set.desired_state = desired_state,
                 Err(error) => {
                     let outcome = PassOutcome {
                         sync: SyncState::OutOfSync,
@@ -400,22 +333,30 @@ impl Worker {
         let is_exact = self.refusal.is_none()
             && self.fetch.is_none()
             && (task.is_end() || self.settled_for.as_deref() == task.wanted());
-        shared
-            .registry
-            .desired_state(&self.name, &self.desired_state.desired, is_exact, cancel);
+        shared.registry.desired_state(
+            &self.name,
+            &self.set.desired_state.desired,
+            is_exact,
+            cancel,
+        );
         let Ok(_slot) = shared.passes.acquire().await else {
             return false;
         };
         let started = std::time::Instant::now();
         let outcome = shared
             .cluster
-            .reconcile(&input, &mut self.desired_state, &mut self.memory, cancel)
+            .reconcile(
+                &input,
+                &mut self.set.desired_state,
+                &mut self.memory,
+                cancel,
+            )
             .await;
         shared
             .metrics
             .pass(self.name.as_str(), started.elapsed(), &outcome);
-        if self.desired_state.complete
-            && let Some(rendered) = &mut self.rendered
+        if self.set.desired_state.complete
+            && let Some(rendered) = &mut self.set.rendered
         {
             // The objects are in the desired state; the manifests need not be kept twice.
             rendered.manifests = Arc::default();
@@ -447,7 +388,7 @@ impl Worker {
             };
         }
         if outcome.sync == SyncState::Synced
-            && let (Some(rendered), Some(ran)) = (&self.rendered, &self.rendered_for)
+            && let (Some(rendered), Some(ran)) = (&self.set.rendered, &self.set.made_for)
         {
             let chart = rendered.answers.as_ref().map(|_| rendered.content);
             let revision = &ran.application.revision;
@@ -458,7 +399,7 @@ impl Worker {
     }
 
     fn input(&self, task: &Task, frozen: bool) -> Option<PassInput> {
-        let (manifests, content) = match (&self.rendered, task) {
+        let (manifests, content) = match (&self.set.rendered, task) {
             (Some(rendered), Task::Run { .. }) => {
                 (Arc::clone(&rendered.manifests), rendered.content)
             }
@@ -466,7 +407,7 @@ impl Worker {
             (_, Task::End { .. }) => (Arc::default(), Digest::default()),
         };
         // What was accepted counts as a whole: a commit that runs on keeps the words it came with.
-        let application = task.wanted().and(self.rendered_for.as_ref());
+        let application = task.wanted().and(self.set.made_for.as_ref());
         let application = application.map(|wanted| &wanted.application);
         Some(PassInput {
             application: self.name.clone(),

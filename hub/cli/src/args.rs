@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use clap::builder::Resettable;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use flotilla_shared::duration::{DurationError, typed};
 use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName};
 
 pub(crate) use application::{ApplicationCommand, RemoveArgs, SuspendArgs};
@@ -364,23 +365,12 @@ pub(crate) enum Describe {
     },
 }
 
-/// Reads `90s`, `10m`, `2h`, `1d` or plain seconds.
-fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match text.get(digits.len()..) {
-        Some("" | "s") => 1,
-        Some("m") => 60,
-        Some("h") => 3600,
-        Some("d") => 86_400,
-        _ => return Err("give a time such as 30s, 10m, 2h or 1d".to_owned()),
-    };
-    let number: u64 = digits
-        .parse()
-        .map_err(|_| "give a time such as 30s, 10m, 2h or 1d".to_owned())?;
-    match number.checked_mul(unit) {
-        Some(seconds @ 1..=31_536_000) => Ok(Duration::from_secs(seconds)),
-        _ => Err("give a time from 1s to 365d".to_owned()),
-    }
+/// From a second to a year.
+fn duration(text: &str) -> Result<Duration, DurationError> {
+    typed(
+        text,
+        Duration::from_secs(1)..=Duration::from_secs(31_536_000),
+    )
 }
 
 #[cfg(test)]

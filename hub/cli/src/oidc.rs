@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use flotilla_http::BodyError;
 use flotilla_shared::percent;
+use flotilla_shared::words::with_causes;
 
 use crate::context::Login;
 use crate::error::Error;
@@ -62,15 +63,8 @@ struct Tokens {
 pub(crate) struct Client(reqwest::Client);
 
 fn failed(error: &reqwest::Error) -> Error {
-    use std::error::Error as _;
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
     Error::refused(
-        format!("the issuer cannot be asked: {text}"),
+        format!("the issuer cannot be asked: {}", with_causes(error)),
         "see that it can be reached from here",
     )
 }

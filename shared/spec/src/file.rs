@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use flotilla_shared::assignment::SyncPolicy;
+use flotilla_shared::duration;
 use flotilla_shared::id::ApplicationName;
 use flotilla_yaml::config::{ConfigError, Located, mapping};
 
@@ -87,13 +88,10 @@ impl<'f> Checker<'f> {
         let Some(text) = text else {
             return default;
         };
-        match duration(text) {
-            Some(duration) => duration,
-            None => {
-                self.error(
-                    path,
-                    format!("{text:?} is not a duration: write 30s, 5m or 1h"),
-                );
+        match duration::read(text) {
+            Ok(duration) => duration,
+            Err(error) => {
+                self.error(path, error.to_string());
                 default
             }
         }
@@ -324,34 +322,6 @@ impl<'f> Checker<'f> {
             }
         }
     }
-}
-
-/// `300ms`, `30s`, `5m`, `1h`, `1h30m`.
-pub(super) fn duration(text: &str) -> Option<Duration> {
-    let mut total = Duration::ZERO;
-    let mut rest = text;
-    if rest.is_empty() {
-        return None;
-    }
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let number: u64 = rest.get(..digits)?.parse().ok()?;
-        let unit_end = rest
-            .get(digits..)?
-            .find(|c: char| c.is_ascii_digit())
-            .map_or(rest.len(), |end| digits + end);
-        let millis = match rest.get(digits..unit_end)? {
-            "ms" => 1,
-            "s" => 1_000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            "d" => 86_400_000,
-            _ => return None,
-        };
-        total = total.checked_add(Duration::from_millis(number.checked_mul(millis)?))?;
-        rest = rest.get(unit_end..)?;
-    }
-    Some(total)
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub(in crate::reconcile) async fn ground(shared: &Shared, wanted: &Wanted, write
 impl Worker {
     /// Whether the cluster serves something else by now than what the chart was told.
     pub(super) async fn is_on_other_ground(&self) -> bool {
-        let Some(answers) = self.rendered.as_ref().and_then(|r| r.answers.as_ref()) else {
+        let Some(answers) = self.set.rendered.as_ref().and_then(|r| r.answers.as_ref()) else {
             return false;
         };
         match self.shared.cluster.capabilities().await {
@@ -61,16 +61,17 @@ impl Worker {
             // What it wanted while it ran is not wanted any more; what is wanted now is nothing, and that
             // is known.
             self.settled_for = None;
-            self.rendered = None;
-            self.rendered_for = None;
             self.taken_before = None;
             self.refusal = None;
             self.refusal_before = None;
             self.shared.source.let_go(&self.name);
             self.retry = None;
-            self.desired_state = DesiredState {
-                complete: true,
-                ..DesiredState::default()
+            self.set = Set {
+                desired_state: DesiredState {
+                    complete: true,
+                    ..DesiredState::default()
+                },
+                ..Set::default()
             };
             return;
         };
@@ -128,7 +129,7 @@ impl Worker {
     /// Goes on with what was accepted before this process began, where what is assigned now is refused and
     /// nothing is here to be kept in shape. The policy of now judges it, too.
     fn go_on(&mut self) {
-        if self.rendered.is_some() || self.fetch.is_some() {
+        if self.set.rendered.is_some() || self.fetch.is_some() {
             return;
         }
         let Some(before) = self.shared.source.before(&self.name) else {
@@ -181,16 +182,17 @@ impl Worker {
                     self.shared.cluster.tell(self.name.as_str(), event);
                 }
                 let is_same = self
+                    .set
                     .rendered
                     .as_ref()
                     .is_some_and(|before| before.source_digest == rendered.source_digest);
                 if !is_same {
                     self.set_aside();
-                } else if !self.desired_state.complete {
-                    self.desired_state = DesiredState::default();
+                } else if !self.set.desired_state.complete {
+                    self.set.desired_state = DesiredState::default();
                 }
-                self.rendered = Some(rendered);
-                self.rendered_for = Some(wanted);
+                self.set.rendered = Some(rendered);
+                self.set.made_for = Some(wanted);
                 self.refusal_before = None;
                 if !of_before {
                     // The backoff stays until a pass takes it: that may refuse it as a whole.
@@ -204,21 +206,15 @@ impl Worker {
 
     /// Makes room for another set. One that was taken is kept until the next one is.
     fn set_aside(&mut self) {
-        let desired_state = std::mem::take(&mut self.desired_state);
-        let is_taken = std::mem::take(&mut self.is_taken);
-        let made_for = self.rendered_for.take();
-        if let (Some(rendered), true) = (self.rendered.take(), is_taken) {
-            self.taken_before = Some(Set {
-                rendered,
-                made_for,
-                desired_state,
-            });
+        let set = std::mem::take(&mut self.set);
+        if set.is_taken && set.rendered.is_some() {
+            self.taken_before = Some(set);
         }
     }
 
     /// A pass took the set: there is nothing to go back to any more.
     pub(super) fn was_taken(&mut self) {
-        self.is_taken = true;
+        self.set.is_taken = true;
         self.taken_before = None;
         if self.refusal.is_none() {
             self.retry = None;
@@ -233,21 +229,16 @@ impl Worker {
         };
         let refusal = Refusal::new(reason, outcome.message.clone());
         if let Some(before) = self.taken_before.take() {
-            self.rendered = Some(before.rendered);
-            self.rendered_for = before.made_for;
-            self.desired_state = before.desired_state;
-            self.is_taken = true;
+            self.set = before;
             self.refuse(refusal);
             return true;
         }
         // This process began with it; what was accepted before may be another.
         let is_another = |refused: &Wanted| self.shared.source.has_another(refused);
-        if !self.rendered_for.as_deref().is_some_and(is_another) {
+        if !self.set.made_for.as_deref().is_some_and(is_another) {
             return false;
         }
-        self.rendered = None;
-        self.rendered_for = None;
-        self.desired_state = DesiredState::default();
+        self.set = Set::default();
         self.refuse(refusal);
         true
     }

@@ -26,9 +26,9 @@ impl Worker {
         let under_way = self.fetch.is_some();
         let exact = self.refusal.is_none() && !under_way;
         let revision = task.application().map(|application| &application.revision);
-        let runs = self.rendered_for.as_ref();
+        let runs = self.set.made_for.as_ref();
         let runs = runs.map(|wanted| wanted.application.revision.clone());
-        let rendered = self.rendered.as_ref().map(|rendered| Sources {
+        let rendered = self.set.rendered.as_ref().map(|rendered| Sources {
             digest: rendered.source_digest,
             paths: rendered.source_paths.clone(),
             tip: rendered.tip.clone(),
@@ -94,7 +94,11 @@ impl Worker {
 
     /// What people should know of the render, where there is nothing else to say.
     fn warn(&self, mut outcome: PassOutcome) -> PassOutcome {
-        let warnings = self.rendered.as_ref().map(|one| one.warnings.as_slice());
+        let warnings = self
+            .set
+            .rendered
+            .as_ref()
+            .map(|one| one.warnings.as_slice());
         if let (None, Some([first, more @ ..])) = (outcome.reason, warnings) {
             outcome.reason = Some(first.reason);
             outcome.message = match more.len() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flotilla_shared::clock::off_by;
+use flotilla_shared::clock::{let_run_ntp, off_by};
 use flotilla_shared::findings::{Findings, Group, Skew, skew};
 use jiff::Timestamp;
 
@@ -140,7 +140,7 @@ fn clock(facts: &HubFacts) -> Group {
     } else {
         "ahead of"
     };
-    let hint = "let both run NTP: certificates, soaks and change windows go by the clock";
+    let hint = let_run_ntp("both");
     match off {
         0 => group.well("this machine's and the hub's agree"),
         1..=CLOCK_LOOK => group.well(format!("the hub's is {off}s {which} this machine's")),
@@ -420,8 +420,7 @@ fn about_clusters(group: &mut Group, all: &[Cluster], hub: Option<&str>, now: Ti
         .collect();
     if !off.is_empty() {
         let who = names(off.iter().map(String::as_str));
-        let hint =
-            "let hub and agents run NTP: certificates, soaks and change windows go by the clock";
+        let hint = let_run_ntp("hub and agents");
         group.wrong(format!("the agent's clock is far off: {who}"), hint);
     }
     // An agent renews at two thirds of its certificate's life, so that one in its end renews no more.

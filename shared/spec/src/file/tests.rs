@@ -138,12 +138,21 @@ fn who_may_ask_for_a_preview_is_said_without_doubt() {
 }
 
 #[test]
-fn durations() {
-    for (text, want) in [("300ms", 300), ("30s", 30_000), ("1h30m", 5_400_000)] {
-        assert_eq!(duration(text), Some(Duration::from_millis(want)));
+fn a_time_has_units_and_no_fraction_as_the_schema_says() {
+    let repository = |poll: &str| {
+        format!("repositories:\n- {{name: r, url: 'https://h/r', pollInterval: {poll}}}\n")
+    };
+    for (poll, seconds) in [("1s", 1), ("1h30m", 5400), ("1000ms", 1)] {
+        let text = format!(
+            "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\n{}",
+            repository(poll)
+        );
+        let spec = parse("f", &text).unwrap();
+        let read = spec.repositories.values().next().unwrap().poll_interval;
+        assert_eq!(read, Duration::from_secs(seconds), "{poll}");
     }
-    for bad in ["", "5", "s", "5x", "-5s", "99999999999999999999h"] {
-        assert_eq!(duration(bad), None, "{bad}");
+    for poll in ["'5'", "'1.5s'", "999ms", "99999999999999999999h"] {
+        assert_eq!(errors(&repository(poll)).len(), 1, "{poll}");
     }
 }
 

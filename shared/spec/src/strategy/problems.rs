@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::file::duration;
+use flotilla_shared::duration;
 
 /// What is wrong, with the key below the entry's own path.
 pub(super) type Problems = Vec<(String, String)>;
@@ -15,9 +15,8 @@ pub(super) fn time(
     problems: &mut Problems,
 ) -> Duration {
     let Some(text) = text else { return default };
-    duration(text).unwrap_or_else(|| {
-        let message = format!("{text:?} is not a duration: write 30s, 5m or 1h");
-        problems.push((key.to_owned(), message));
+    duration::read(text).unwrap_or_else(|error| {
+        problems.push((key.to_owned(), error.to_string()));
         default
     })
 }

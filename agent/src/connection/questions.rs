@@ -1,0 +1,111 @@
+//! Questions that the hub passes on: each is answered beside the stream, which goes on meanwhile.
+
+use std::time::Duration;
+
+use flotilla_proto::v1;
+use flotilla_proto::v1::agent_message::Body as Out;
+use flotilla_shared::id::{ApplicationName, NameError};
+use flotilla_shared::wire::{MAX_MESSAGE_BYTES, revision_from_wire};
+use prost::Message as _;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Connection, send};
+use crate::reconcile::{AGAIN, Busy, CommitRequest, PreviewRequest, Question, answer};
+
+/// Longest time for a plan that the hub asks for.
+const PREVIEW_TIMEOUT: Duration = Duration::from_secs(25);
+/// The same for one of a commit, which has to be fetched; the hub waits a little longer.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(70);
+
+impl Connection {
+    /// Has a question answered beside the stream, within its time; a busy agent says so.
+    pub(super) fn preview(
+        &self,
+        request: v1::PlanRequest,
+        outbound: &mpsc::Sender<v1::AgentMessage>,
+    ) {
+        let (reply, answer) = oneshot::channel();
+        let asked = self.questions.try_send(Question::Now(PreviewRequest {
+            application: request.application,
+            removal: request.removal,
+            reply,
+        }));
+        let outbound = outbound.clone();
+        tokio::spawn(async move {
+            let mut result = v1::PlanResult {
+                request: request.request,
+                ..v1::PlanResult::default()
+            };
+            if asked.is_err() {
+                "the agent is busy with another question; ask again".clone_into(&mut result.error);
+            } else {
+                match tokio::time::timeout(PREVIEW_TIMEOUT, answer).await {
+                    Ok(Ok(applications)) => result.applications = applications,
+                    Ok(Err(_)) | Err(_) => {
+                        "the agent did not finish its plan in time".clone_into(&mut result.error);
+                    }
+                }
+                // Within one message; what is left out is said.
+                while result.encoded_len() > MAX_MESSAGE_BYTES / 2 {
+                    let Some(last) = result.applications.last_mut() else {
+                        break;
+                    };
+                    if last.changes.pop().is_none() {
+                        result.applications.pop();
+                    } else {
+                        last.truncated = true;
+                    }
+                }
+            }
+            let _ = send(&outbound, Out::PlanResult(result)).await;
+        });
+    }
+
+    /// Has a question about a commit answered beside the stream. Nothing is done that the agent's own
+    /// policy does not let everybody ask for, and nothing is written.
+    pub(super) fn foresee(
+        &self,
+        request: &v1::PlanRequest,
+        of: v1::Revision,
+        outbound: &mpsc::Sender<v1::AgentMessage>,
+    ) {
+        let (reply, result) = oneshot::channel();
+        let application: Result<Option<ApplicationName>, NameError> =
+            match request.application.as_str() {
+                "" => Ok(None),
+                name => name.parse().map(Some),
+            };
+        let parts = revision_from_wire(&of).map_err(|error| error.to_string());
+        let parts = parts.and_then(|of| {
+            let application = application.map_err(|error| error.to_string())?;
+            Ok((of, application))
+        });
+        let (number, outbound) = (request.request, outbound.clone());
+        let asked = match parts {
+            Ok((of, application)) => {
+                let question = Question::Ahead(CommitRequest {
+                    of,
+                    application,
+                    reply,
+                });
+                Ok(self.questions.try_send(question).is_ok())
+            }
+            Err(why) => Err(why),
+        };
+        tokio::spawn(async move {
+            let said = match asked {
+                Ok(true) => {
+                    let result = tokio::time::timeout(COMMIT_TIMEOUT, result).await;
+                    let result = result.ok().and_then(Result::ok);
+                    answer(number, of, result)
+                }
+                Ok(false) => answer(number, of, Some(Err(Busy(AGAIN)))),
+                Err(error) => v1::PlanResult {
+                    error,
+                    ..answer(number, of, None)
+                },
+            };
+            let _ = send(&outbound, Out::PlanResult(said)).await;
+        });
+    }
+}

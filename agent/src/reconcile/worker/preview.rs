@@ -1,0 +1,75 @@
+//! What a worker answers who wants to know what a pass would do now.
+
+use std::sync::Arc;
+
+use flotilla_proto::v1;
+use flotilla_shared::wire::revision_to_wire;
+
+use super::{Preview, Task, Worker};
+use crate::cluster::{DesiredState, Memory};
+use crate::plan::Intent;
+
+impl Worker {
+    /// Answers what a pass would do now.
+    pub(super) async fn preview(&mut self, task: &Task, asked: Preview) {
+        let Preview { removal, reply } = asked;
+        if removal {
+            // Who asked may have gone.
+            let _ = reply.send(self.removal(task.is_suspended()).await);
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        let mut plan = v1::ApplicationPlan {
+            application: self.name.to_string(),
+            ..v1::ApplicationPlan::default()
+        };
+        let refusal = self.refusal.as_ref();
+        let why = refusal.map(|r| format!("{}: {}", r.reason, r.message));
+        match self.input(task, true) {
+            None => plan.error = why.unwrap_or_else(|| "nothing is rendered yet".to_owned()),
+            Some(input) => {
+                match shared
+                    .cluster
+                    .preview(&input, &self.set.desired_state, &self.memory)
+                    .await
+                {
+                    Ok(made) => plan = made,
+                    Err(error) => plan.error = error.message,
+                }
+                if let (Some(why), true) = (why, plan.error.is_empty()) {
+                    plan.error =
+                        format!("of the commit before, since the newest is refused: {why}");
+                }
+            }
+        }
+        plan.revision = task.application().map(|a| revision_to_wire(&a.revision));
+        // Who asked may have gone.
+        let _ = reply.send(plan);
+    }
+
+    /// What the removal of the application with its objects would do now.
+    async fn removal(&self, suspended: bool) -> v1::ApplicationPlan {
+        let nothing = DesiredState {
+            complete: true,
+            ..DesiredState::default()
+        };
+        let task = Task::End {
+            intent: Intent::Remove,
+            suspended,
+        };
+        let mut plan = v1::ApplicationPlan {
+            application: self.name.to_string(),
+            ..v1::ApplicationPlan::default()
+        };
+        let Some(input) = self.input(&task, true) else {
+            return plan;
+        };
+        // With a memory of its own: what this worker follows stays as it is.
+        let memory = Memory::default();
+        match self.shared.cluster.preview(&input, &nothing, &memory).await {
+            Ok(made) => plan = made,
+            Err(error) => plan.error = error.message,
+        }
+        plan
+    }
+}
