@@ -3,6 +3,10 @@
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
 
+/// Of what there is more than allowed where one object is too large.
+pub(crate) const TOO_LARGE: &str = "bytes in one object, which is mostly a file, packed or unpacked; keep \
+                                    large files out of the branch, or in Git LFS";
+
 /// A Git operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -1,7 +1,6 @@
 //! Bringing in one commit, and proof that it is on its branch.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +8,12 @@ use flotilla_shared::revision::{BranchName, Commit};
 use gix::ObjectId;
 use gix::remote::fetch::Shallow;
 
+use crate::error::TOO_LARGE;
+use crate::meter::{Excess, Meter, Running, Told};
 use crate::{Error, Remote};
+
+/// How often a fetch is looked at: between two looks no more is unpacked than some megabytes.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// How deep each round of looking for a commit on its branch reaches.
 const DEPTHS: [u32; 4] = [1, 50, 1000, 10_000];
@@ -131,8 +135,8 @@ impl Remote {
         let remote = self.remote(std::iter::once(spec))?;
         let (connection, said) = self.connect(&remote)?;
         let depth = std::num::NonZeroU32::new(depth).unwrap_or(std::num::NonZeroU32::MIN);
-        let interrupt = AtomicBool::new(false);
-        let outcome = self.watched(&interrupt, || {
+        let meter = Meter::new(&self.limits);
+        let received = self.watched(&meter, || {
             self.prepare(connection)
                 .prepare_fetch(
                     gix::progress::Discard,
@@ -141,80 +145,76 @@ impl Remote {
                 .and_then(|fetch| {
                     fetch
                         .with_shallow(Shallow::DepthAtRemote(depth))
-                        .receive(gix::progress::Discard, &interrupt)
+                        .receive(Told::to(&meter), &meter.stop)
                 })
-                .map(|_| ())
-                .map_err(|error| format!("{error:?}"))
+                .map(drop)
         });
-        match outcome {
-            Watched::Done(Ok(())) => Ok(()),
-            Watched::Done(Err(error)) => Err(self.failed(said.as_ref(), DebugText(error))),
-            Watched::OutOfTime => Err(Error::Limit {
-                url: self.url.clone(),
-                what: "seconds for one fetch",
-                limit: self.limits.timeout.as_secs(),
-            }),
-            Watched::OutOfSpace => Err(Error::Limit {
-                url: self.url.clone(),
-                what: "bytes of packs",
-                limit: self.limits.pack_bytes,
-            }),
-        }
+        received.map_err(|error| {
+            let refused = error.is_resource_exhausted();
+            let excess = meter
+                .excess()
+                .or_else(|| refused.then(|| meter.refused_memory()));
+            match excess {
+                Some(excess) => self.too_much(excess),
+                None => self.failed(said.as_ref(), error),
+            }
+        })
     }
 
-    /// Runs a fetch beside a watchdog that interrupts it when time or space runs out; gix has no such
+    fn too_much(&self, excess: Excess) -> Error {
+        let limits = &self.limits;
+        let (what, limit) = match excess {
+            Excess::Time => ("seconds for one fetch", limits.timeout.as_secs()),
+            Excess::Pack => ("bytes of packs", limits.pack_bytes),
+            Excess::Object => (TOO_LARGE, limits.object_bytes),
+            Excess::Objects => (
+                "objects (commits, directories and files) in one fetch; keep what is deployed in a smaller \
+                 repository, or on a branch with fewer files",
+                limits.objects,
+            ),
+            Excess::Memory => (
+                "bytes of memory while it is fetched; keep large files out of the branch, or in Git LFS",
+                limits.memory_bytes,
+            ),
+        };
+        self.over(what, limit)
+    }
+
+    /// Runs a fetch beside a watchdog that ends it when time, disk or memory runs out; gix has no such
     /// limits of its own.
-    fn watched(
-        &self,
-        interrupt: &AtomicBool,
-        fetch: impl FnOnce() -> Result<(), String>,
-    ) -> Watched {
+    fn watched<T>(&self, meter: &Meter, fetch: impl FnOnce() -> T) -> T {
         let (done, finished) = mpsc::channel::<()>();
         let packs = self.directory.join("objects").join("pack");
-        let deadline = Instant::now() + self.limits.timeout;
-        let pack_bytes = self.limits.pack_bytes;
+        let limits = &self.limits;
+        let deadline = Instant::now() + limits.timeout;
+        let running = &Running::begin();
+        let excess = move || {
+            if Instant::now() > deadline {
+                Some(Excess::Time)
+            } else if size_of(&packs) > limits.pack_bytes {
+                Some(Excess::Pack)
+            } else {
+                let is_short = meter.is_short_of_memory(running);
+                is_short.then_some(Excess::Memory)
+            }
+        };
         std::thread::scope(|scope| {
-            let watchdog = scope.spawn(move || {
+            scope.spawn(move || {
                 loop {
-                    let verdict = if Instant::now() > deadline {
-                        Some(Watched::OutOfTime)
-                    } else if size_of(&packs) > pack_bytes {
-                        Some(Watched::OutOfSpace)
-                    } else {
-                        None
-                    };
-                    if let Some(verdict) = verdict {
-                        interrupt.store(true, Ordering::SeqCst);
-                        return Some(verdict);
+                    if let Some(excess) = excess() {
+                        meter.end(excess);
+                        return;
                     }
-                    match finished.recv_timeout(Duration::from_millis(50)) {
+                    match finished.recv_timeout(LOOK) {
                         Err(mpsc::RecvTimeoutError::Timeout) => {}
-                        _ => return None,
+                        _ => return,
                     }
                 }
             });
             let result = fetch();
             drop(done);
-            match watchdog.join() {
-                Ok(Some(verdict)) if result.is_err() => verdict,
-                _ => Watched::Done(result),
-            }
+            result
         })
-    }
-}
-
-enum Watched {
-    Done(Result<(), String>),
-    OutOfTime,
-    OutOfSpace,
-}
-
-/// A text that is already an error's debug form.
-struct DebugText(String);
-
-impl std::fmt::Debug for DebugText {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

@@ -15,6 +15,7 @@ mod access;
 mod error;
 mod fetch;
 mod history;
+mod meter;
 mod remote;
 mod ssh;
 mod tree;

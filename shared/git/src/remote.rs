@@ -26,9 +26,15 @@ pub struct Limits {
     pub timeout: Duration,
     /// Most bytes a fetch may put on disk.
     pub pack_bytes: u64,
+    /// Most objects of one fetch; each takes some 150 bytes of memory until the fetch is done.
+    pub objects: u64,
+    /// Largest object, packed and unpacked; a fetch has several in memory at once.
+    pub object_bytes: u64,
+    /// By how much the process may grow while fetches run, where the system tells (Linux).
+    pub memory_bytes: u64,
     /// Largest blob that is read; larger ones are known by size only.
     pub blob_bytes: u64,
-    /// All blobs of one tree together.
+    /// All blobs and paths of one tree together; they are in memory at once.
     pub tree_bytes: u64,
     /// Most entries of one tree.
     pub tree_entries: u64,
@@ -43,8 +49,11 @@ impl Default for Limits {
         Self {
             timeout: Duration::from_secs(60),
             pack_bytes: 1 << 30,
+            objects: 500_000,
+            object_bytes: 64 << 20,
+            memory_bytes: 128 << 20,
             blob_bytes: 8 << 20,
-            tree_bytes: 256 << 20,
+            tree_bytes: 128 << 20,
             tree_entries: 200_000,
             tree_depth: 64,
             history: 10_000,
@@ -76,7 +85,7 @@ impl Remote {
             path: directory.display().to_string(),
             cause: one_line(&cause),
         };
-        let repository = match open(directory) {
+        let repository = match open(directory, &limits) {
             Ok(repository) => repository,
             Err(_) => {
                 // What cannot be opened holds nothing that cannot be fetched again.
@@ -88,10 +97,10 @@ impl Remote {
                     directory,
                     gix::create::Kind::Bare,
                     gix::create::Options::default(),
-                    options(),
+                    options(&limits),
                 )
                 .map_err(|error| cache(format!("{error:?}")))?;
-                open(directory).map_err(cache)?
+                open(directory, &limits).map_err(cache)?
             }
         };
         Ok(Self {
@@ -163,6 +172,14 @@ impl Remote {
         let connection = remote.connect(Direction::Fetch);
         let connection = connection.map_err(|error| Error::transport(&self.url, error))?;
         Ok((connection, None))
+    }
+
+    pub(crate) fn over(&self, what: &'static str, limit: u64) -> Error {
+        Error::Limit {
+            url: self.url.clone(),
+            what,
+            limit,
+        }
     }
 
     /// Why an exchange failed.
@@ -238,16 +255,20 @@ impl Remote {
     }
 }
 
-fn options() -> gix::open::Options {
+fn options(limits: &Limits) -> gix::open::Options {
+    // A hostile header must not make us allocate what it claims (catalogue G10), nor a small file what it
+    // unpacks to.
+    let largest = format!("gitoxide.objects.allocLimit={}", limits.object_bytes);
     gix::open::Options::isolated().config_overrides([
-        // A hostile header must not make us allocate what it claims (catalogue G10).
-        "gitoxide.objects.allocLimit=268435456",
+        largest.as_str(),
         "core.deltaBaseCacheLimit=8m",
+        // Each thread has objects of its own in memory.
+        "pack.threads=1",
     ])
 }
 
-fn open(directory: &Path) -> Result<gix::Repository, String> {
-    gix::ThreadSafeRepository::open_opts(directory, options().open_path_as_is(true))
+fn open(directory: &Path, limits: &Limits) -> Result<gix::Repository, String> {
+    gix::ThreadSafeRepository::open_opts(directory, options(limits).open_path_as_is(true))
         .map(|repository| repository.to_thread_local())
         .map_err(|error| format!("{error:?}"))
 }

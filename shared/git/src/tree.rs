@@ -4,7 +4,7 @@ use flotilla_shared::revision::Commit;
 use gix::ObjectId;
 use gix::objs::tree::EntryKind;
 
-use crate::error::one_line;
+use crate::error::{TOO_LARGE, one_line};
 use crate::fetch::object_id;
 use crate::{Error, Remote};
 
@@ -69,6 +69,14 @@ impl Remote {
         Ok(reader.entries)
     }
 
+    /// Why an object cannot be read: it may be larger than fits into memory, too.
+    pub(crate) fn unreadable(&self, error: &gix::Error, limit: u64) -> Error {
+        if error.is_resource_exhausted() {
+            return self.over(TOO_LARGE, limit);
+        }
+        self.corrupt(error)
+    }
+
     pub(crate) fn corrupt(&self, error: impl std::fmt::Debug) -> Error {
         Error::Corrupt {
             url: self.url.clone(),
@@ -85,14 +93,6 @@ struct Reader<'r> {
 }
 
 impl Reader<'_> {
-    fn limit(&self, what: &'static str, limit: u64) -> Error {
-        Error::Limit {
-            url: self.remote.url.clone(),
-            what,
-            limit,
-        }
-    }
-
     fn directory(
         &mut self,
         id: ObjectId,
@@ -102,12 +102,17 @@ impl Reader<'_> {
     ) -> Result<(), Error> {
         let limits = &self.remote.limits;
         if depth > limits.tree_depth {
-            return Err(self.limit("levels of directories", limits.tree_depth as u64));
+            return Err(self
+                .remote
+                .over("levels of directories", limits.tree_depth as u64));
         }
         let repository = &self.remote.repository;
         let object = repository
             .find_object(id)
-            .map_err(|error| self.remote.corrupt(error))?;
+            .map_err(|error| self.unreadable(&error))?;
+        // All directories down to this one are in memory at once.
+        let held = object.data.len() as u64;
+        self.count(held)?;
         let tree = object
             .try_into_tree()
             .map_err(|error| self.remote.corrupt(error))?;
@@ -115,14 +120,14 @@ impl Reader<'_> {
             let entry = entry.map_err(|error| self.remote.corrupt(error))?;
             self.seen += 1;
             if self.seen > limits.tree_entries {
-                return Err(self.limit("entries in one tree", limits.tree_entries));
+                return Err(self.remote.over("entries in one tree", limits.tree_entries));
             }
             let name = std::str::from_utf8(entry.filename()).map_err(|_| Error::Corrupt {
                 url: self.remote.url.clone(),
                 cause: format!("a name in {path:?} is not valid UTF-8"),
             })?;
             if path.len() + name.len() >= MAX_PATH {
-                return Err(self.limit("bytes in one path", MAX_PATH as u64));
+                return Err(self.remote.over("bytes in one path", MAX_PATH as u64));
             }
             let child = if path.is_empty() {
                 name.to_owned()
@@ -152,14 +157,22 @@ impl Reader<'_> {
                 }
             }
         }
+        self.bytes -= held;
         Ok(())
+    }
+
+    fn unreadable(&self, error: &gix::Error) -> Error {
+        self.remote
+            .unreadable(error, self.remote.limits.object_bytes)
     }
 
     /// Paths count, too: they are kept like blobs.
     fn count(&mut self, bytes: u64) -> Result<(), Error> {
         self.bytes += bytes;
         if self.bytes > self.remote.limits.tree_bytes {
-            return Err(self.limit("bytes in one tree", self.remote.limits.tree_bytes));
+            return Err(self
+                .remote
+                .over("bytes in one tree", self.remote.limits.tree_bytes));
         }
         Ok(())
     }
@@ -178,14 +191,14 @@ impl Reader<'_> {
         let repository = &self.remote.repository;
         let header = repository
             .find_header(id)
-            .map_err(|error| self.remote.corrupt(error))?;
+            .map_err(|error| self.unreadable(&error))?;
         if header.size() > limit {
             return Ok(Blob::TooLarge(header.size()));
         }
         self.count(header.size())?;
         let mut object = repository
             .find_object(id)
-            .map_err(|error| self.remote.corrupt(error))?;
+            .map_err(|error| self.unreadable(&error))?;
         Ok(Blob::File(std::mem::take(&mut object.data)))
     }
 }

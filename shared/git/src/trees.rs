@@ -215,14 +215,6 @@ impl Remote {
         }
     }
 
-    fn over(&self, what: &'static str, limit: u64) -> Error {
-        Error::Limit {
-            url: self.url.clone(),
-            what,
-            limit,
-        }
-    }
-
     fn too_many(&self, limits: &TreeLimits) -> Error {
         self.over("directories in one commit", limits.directories as u64)
     }

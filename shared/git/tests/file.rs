@@ -9,6 +9,8 @@
 
 #[path = "file/budgets.rs"]
 mod budgets;
+#[path = "file/memory.rs"]
+mod memory;
 
 use std::path::Path;
 use std::process::Command;

@@ -66,7 +66,7 @@ impl Unpacked {
             let start = entry.data_offset;
             let outcome = file
                 .decode_entry(entry, &mut content, &mut inflate, &base, &mut cache)
-                .map_err(|error| corrupt(&error))?;
+                .map_err(|error| remote.unreadable(&error, limits.object_bytes as u64))?;
             bytes += outcome.object_size;
             if bytes > limits.bytes {
                 return Err(remote.over("bytes of directories", limits.bytes));
