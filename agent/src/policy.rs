@@ -82,7 +82,8 @@ pub struct ManagerNames {
     pub controllers: Vec<String>,
 }
 
-/// How much one pass of one application may delete. Over it, nothing is deleted at all.
+/// How much one pass of one application may delete. Over it, nothing is deleted at all. Of an application that
+/// is removed the number counts alone: its share is always all.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct DeleteBudget {

@@ -187,12 +187,13 @@ impl Source {
             }
         };
         failpoint::reach("fetched");
-        let admitted = self.trust.judge(&remote, wanted, Timestamp::now())?;
+        let mut admitted = self.trust.judge(&remote, wanted, Timestamp::now())?;
         failpoint::reach("verified");
         let (mut rendered, standing) = self.read(&remote, wanted, tip, ground)?;
         // What cannot be rendered never ran, and is nothing to go on from; nor does an empty set, which
         // the plan refuses.
         if !rendered.manifests.is_empty() {
+            self.trust.look_back(&remote, wanted, &mut admitted);
             rendered.notes = self.trust.accept(wanted, admitted)?;
             if let Some(standing) = standing {
                 self.trust.release(&wanted.name, standing)?;

@@ -118,7 +118,7 @@ reasons! {
     SignatureRuleMissing,
     /// A signed approval to go back in history does not hold here.
     ApprovalRefused,
-    /// It went back in history, as the agent's policy allows.
+    /// It went back in history, as the agent's policy allows, or whether it did could not be found out.
     WentBack,
     /// The repository uses another object format than SHA-1.
     ObjectFormatUnsupported,

@@ -87,7 +87,8 @@ impl Policy {
         let (open, text) = match self.rollback.mode {
             RollbackMode::Allow => (
                 true,
-                "The hub may go back to older commits of a branch; each time is told by an Event."
+                "The hub may go back to older commits of a branch, and so may a forced push; each time, and \
+                 where it cannot be found out, is told by an Event (WentBack)."
                     .to_owned(),
             ),
             RollbackMode::Approve => (
@@ -122,8 +123,9 @@ impl Policy {
             "deleteBudget",
             false,
             format!(
-                "At most {} objects of an application are deleted at once, and above three at most {} \
-                 percent of them; more are held whole.",
+                "At most {0} objects of an application are deleted at once, and above three at most {1} percent \
+                 of them; more are held whole. An application that is removed loses all its objects, so that \
+                 only their number counts: up to {0} are deleted, more wait for a word inside the cluster.",
                 budget.count, budget.percent
             ),
         );
@@ -243,6 +245,14 @@ mod tests {
             ]
         );
         assert!(!statements.iter().any(|one| one.key == "gateJobs"));
+        for wanted in [
+            "each time, and where it cannot be found out, is told by an Event (WentBack).",
+            "An application that is removed loses all its objects, so that only their number counts: up to 10 \
+             are deleted, more wait for a word inside the cluster.",
+        ] {
+            let is_said = statements.iter().any(|one| one.says.contains(wanted));
+            assert!(is_said, "{wanted}: {statements:#?}");
+        }
         let key =
             "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ4bzQXA0vX6KwFjm8tsNIjhFi1+FyJNU3zIVFBVbUqN a";
         let text = format!(

@@ -206,13 +206,15 @@ impl Trust {
             // What runs may go on, whatever became of the branch since.
             moves_branch = floor.as_ref().is_none_or(|floor| floor.commit == *commit);
         } else {
-            let is_strict = self.policy.rollback.mode != RollbackMode::Allow;
-            match step(remote, wanted, own.as_ref(), floor.as_ref(), is_strict) {
-                Step::Same | Step::Forward => {}
-                Step::Back(from) => {
+            // Where it is allowed, nothing depends on it, and it is found out when the commit is about to run
+            // (`look_back`).
+            let is_allowed = self.policy.rollback.mode == RollbackMode::Allow;
+            match step(remote, wanted, own.as_ref(), floor.as_ref()) {
+                Step::Back(from) if !is_allowed => {
                     (spent, note) = self.step_back(record, wanted, &from, floor.as_ref(), now)?;
                     back_from = Some(from);
                 }
+                Step::Same | Step::Forward | Step::Back(_) => {}
             }
         }
         let is_known = is_same_place && own.as_ref().is_some_and(is_judged);
@@ -413,14 +415,12 @@ fn is_at(accepted: &Accepted, wanted: &Wanted) -> bool {
 }
 
 /// Forward is what descends from all that was accepted before. A commit of another repository never
-/// does: nothing shows which of the two is older. Where the policy allows to go back, history is not
-/// fetched for this question, and only what is seen to be older counts as back.
+/// does: nothing shows which of the two is older.
 fn step(
     remote: &Remote,
     wanted: &Wanted,
     own: Option<&Accepted>,
     floor: Option<&Accepted>,
-    is_strict: bool,
 ) -> Step {
     let commit = &wanted.application.revision.commit;
     let before: Vec<&Accepted> = own.into_iter().chain(floor).collect();
@@ -429,11 +429,7 @@ fn step(
     }
     let is_left = |one: &&&Accepted| {
         let is_here = one.url == wanted.application.url;
-        if is_strict {
-            !is_here || !remote.is_ancestor(&one.commit, commit)
-        } else {
-            is_here && one.commit != *commit && remote.is_ancestor(commit, &one.commit)
-        }
+        !is_here || !remote.is_ancestor(&one.commit, commit)
     };
     match before.iter().find(is_left) {
         None => Step::Forward,

@@ -124,7 +124,77 @@ async fn g01_a_rewritten_branch_is_only_followed_where_the_policy_allows_it() {
     let rewritten = world.commit("rewritten", None);
     assert_eq!(refuse.takes(&rewritten).await, Err(Reason::NotADescendant));
     assert_eq!(refuse.takes(&two).await, Ok(vec![]));
-    assert!(allow.takes(&rewritten).await.is_ok());
+    assert_eq!(allow.takes(&rewritten).await, Ok(vec![Reason::WentBack]));
+    assert_eq!(allow.takes(&rewritten).await, Ok(vec![]), "it is told once");
+}
+
+/// What the cluster's people hear of a commit.
+async fn told(agent: &Agent<'_>, commit: &Commit) -> String {
+    let wanted = agent.wanted("web", commit, &[]);
+    let rendered = agent.source.render(&wanted, Ground::default()).await;
+    let notes = rendered.unwrap().notes.into_iter();
+    let notes = notes.map(|(reason, message)| format!("{reason}: {message}"));
+    notes.collect::<Vec<_>>().join("\n")
+}
+
+/// Each was the tip when it came, so that the cache has them without what is in between.
+#[tokio::test]
+async fn g01_going_back_is_told_where_it_is_allowed_whatever_the_cache_has() {
+    let world = World::new();
+    let agent = world.agent("agent", world.policy(""));
+    let mut commits = Vec::new();
+    for value in ["1", "2", "3", "4"] {
+        let commit = world.commit(value, None);
+        assert_eq!(told(&agent, &commit).await, "");
+        commits.push(commit);
+    }
+    let [one, two, _, four] = &commits[..] else {
+        panic!("{commits:?}");
+    };
+    // As a pin does; the branch stays where it is.
+    let said = told(&agent, one).await;
+    assert!(
+        said.starts_with("WentBack: went back in history: "),
+        "{said}"
+    );
+    assert!(said.contains(four.as_str()), "{said}");
+    assert_eq!(told(&agent, one).await, "");
+    assert_eq!(told(&agent, four).await, "");
+    // By a forced push.
+    world.git(&["reset", "-q", "--hard", two.as_str()]);
+    let said = told(&agent, two).await;
+    assert!(
+        said.starts_with("WentBack: went back in history: "),
+        "{said}"
+    );
+    let rewritten = world.commit("rewritten", None);
+    assert_eq!(told(&agent, &rewritten).await, "");
+    world.git(&["reset", "-q", "--hard", one.as_str()]);
+    let amended = world.commit("amended", None);
+    let said = told(&agent, &amended).await;
+    assert!(said.contains("does not descend from"), "{said}");
+    assert!(said.contains(rewritten.as_str()), "{said}");
+}
+
+#[tokio::test]
+async fn g01_what_cannot_be_found_out_is_told_and_holds_nothing_up() {
+    let world = World::new();
+    let old = world.commit("old", None);
+    let agent = world.agent("agent", world.policy(""));
+    assert_eq!(told(&agent, &old).await, "");
+    // Longer than what is read of a server that sends files with every commit, and not built on it.
+    world.git(&["checkout", "-q", "--orphan", "other"]);
+    for index in 0..60 {
+        world.commit(&index.to_string(), None);
+    }
+    world.git(&["branch", "-q", "-f", "prod"]);
+    let new = world.head();
+    let said = told(&agent, &new).await;
+    assert!(
+        said.starts_with("WentBack: it could not be found out"),
+        "{said}"
+    );
+    assert_eq!(told(&agent, &new).await, "");
 }
 
 #[tokio::test]

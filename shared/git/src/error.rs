@@ -18,6 +18,14 @@ pub enum Error {
         /// What the transport said.
         cause: String,
     },
+    /// It answered, and with a status that is no answer to the question; worth another try.
+    #[error("{url} answered {status}")]
+    Answered {
+        /// The repository.
+        url: RepositoryUrl,
+        /// `503 Service Unavailable`.
+        status: String,
+    },
     /// 401 or 403.
     #[error("{url} refuses our credentials (or wants some): {cause}")]
     Authentication {
@@ -125,7 +133,9 @@ impl Error {
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self {
-            Self::Unavailable { .. } | Self::Cache { .. } => Reason::RepositoryUnavailable,
+            Self::Unavailable { .. } | Self::Answered { .. } | Self::Cache { .. } => {
+                Reason::RepositoryUnavailable
+            }
             Self::Authentication { .. } | Self::Access { .. } => Reason::AuthenticationFailed,
             Self::HostKey { .. } => Reason::HostKeyRefused,
             Self::RepositoryNotFound { .. } => Reason::RepositoryNotFound,
@@ -164,6 +174,18 @@ impl Error {
         ]) {
             return Self::RepositoryNotFound { url };
         }
+        match status(&text) {
+            Some(403) => {
+                let cause = "it answered 403 Forbidden: the credentials may not read it";
+                let cause = cause.to_owned();
+                return Self::Authentication { url, cause };
+            }
+            Some(status) if status == 400 || status > 401 => {
+                let status = named(status);
+                return Self::Answered { url, status };
+            }
+            _ => {}
+        }
         let cause = in_words(&told).map_or_else(|| one_line(&text), ToOwned::to_owned);
         if says(&[
             "status 401",
@@ -183,7 +205,15 @@ impl Error {
 
 /// What a transport's failure means to who runs the hub or the agent; none: nothing that is known.
 fn in_words(told: &str) -> Option<&'static str> {
-    const KNOWN: [(&[&str], &str); 9] = [
+    const KNOWN: [(&[&str], &str); 11] = [
+        (
+            &["No credentials were returned"],
+            "it wants credentials (401 Unauthorized), and there are none for this host",
+        ),
+        (
+            &["were not accepted by the remote"],
+            "it does not take the credentials that there are for this host (401 Unauthorized)",
+        ),
         (
             &["-advertisement", "content type", "Content-Type"],
             "the answer is not that of a Git server but, it seems, a web page, such as a login page; see \
@@ -236,14 +266,37 @@ fn in_words(told: &str) -> Option<&'static str> {
     known.map(|(_, words)| *words)
 }
 
+/// The HTTP status that the server answered with. An address has no blanks, so that it cannot hold these words.
+fn status(text: &str) -> Option<u16> {
+    let (_, rest) = text.split_once("Received HTTP status ")?;
+    rest.get(..3)?.parse().ok()
+}
+
+/// `503 Service Unavailable`.
+fn named(status: u16) -> String {
+    let known = reqwest::StatusCode::from_u16(status).ok();
+    match known.and_then(|status| status.canonical_reason()) {
+        Some(name) => format!("{status} {name}"),
+        None => format!("HTTP status {status}"),
+    }
+}
+
 /// The first telling part of a multi-line error chain.
 pub(crate) fn one_line(text: &str) -> String {
     let joined: Vec<&str> = text
         .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
+        .map(|line| unnumbered(line.trim()))
+        .filter(|line| !matches!(*line, "" | "Caused by:"))
         .collect();
     flotilla_shared::report::plain_line(&joined.join(": "), 400)
+}
+
+/// A line of a chain without its place in it (`2: `).
+fn unnumbered(line: &str) -> &str {
+    match line.split_once(": ") {
+        Some((number, rest)) if number.parse::<u8>().is_ok() => rest,
+        _ => line,
+    }
 }
 
 #[cfg(test)]
@@ -276,6 +329,81 @@ mod tests {
         ] {
             let said = Error::transport(&url, text).to_string();
             assert!(said.contains(wanted), "{text}: {said}");
+        }
+    }
+
+    /// As gix has it of an answer, with the number of the status and its name.
+    fn chain(kind: &str, status: &str) -> String {
+        let number = &status[..3];
+        format!(
+            "Transport handshake failed\n\nCaused by:\n    0: An IO error occurred when talking to the server\n    \
+             1: I/O error ({kind})\n    2: Received HTTP status {number}\n    3: HTTP status error ({status}) for url \
+             (https://git.example.com/x.git/info/refs?service=git-upload-pack)"
+        )
+    }
+
+    #[test]
+    fn an_answer_is_told_with_its_status_and_not_as_a_failure_to_reach() {
+        let url: RepositoryUrl = "https://git.example.com/x.git".parse().unwrap();
+        for (kind, status, reason, wanted) in [
+            (
+                "ConnectionAborted",
+                "503 Service Unavailable",
+                Reason::RepositoryUnavailable,
+                "https://git.example.com/x.git answered 503 Service Unavailable",
+            ),
+            (
+                "Other",
+                "429 Too Many Requests",
+                Reason::RepositoryUnavailable,
+                "https://git.example.com/x.git answered 429 Too Many Requests",
+            ),
+            (
+                "ConnectionAborted",
+                "599 ",
+                Reason::RepositoryUnavailable,
+                "https://git.example.com/x.git answered HTTP status 599",
+            ),
+            (
+                "Other",
+                "403 Forbidden",
+                Reason::AuthenticationFailed,
+                "https://git.example.com/x.git refuses our credentials (or wants some): it answered 403 \
+                 Forbidden: the credentials may not read it",
+            ),
+        ] {
+            let error = Error::transport(&url, Recorded(chain(kind, status)));
+            assert_eq!(error.to_string(), wanted);
+            assert_eq!(error.reason(), reason, "{status}");
+        }
+        let error = Error::transport(&url, Recorded(chain("Other", "404 Not Found")));
+        assert_eq!(error.reason(), Reason::RepositoryNotFound);
+        let none = "No credentials were returned at all as if the credential helper isn't functioning unknowingly";
+        let error = Error::transport(&url, Recorded(none.to_owned()));
+        assert_eq!(error.reason(), Reason::AuthenticationFailed);
+        assert!(
+            error.to_string().contains("there are none for this host"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_chain_that_is_not_known_is_told_without_its_numbers() {
+        let url: RepositoryUrl = "https://git.example.com/x.git".parse().unwrap();
+        let chain =
+            "Transport handshake failed\n\nCaused by:\n    0: An IO error\n    1: something new";
+        let error = Error::transport(&url, Recorded(chain.to_owned()));
+        let wanted = "https://git.example.com/x.git cannot be reached: Transport handshake failed: An IO error: \
+                      something new";
+        assert_eq!(error.to_string(), wanted);
+    }
+
+    /// A text that is its own debug form, as gix' errors have it.
+    struct Recorded(String);
+
+    impl std::fmt::Debug for Recorded {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str(&self.0)
         }
     }
 

@@ -1,5 +1,6 @@
 //! Bringing in one commit, and proof that it is on its branch.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -8,8 +9,9 @@ use flotilla_shared::revision::{BranchName, Commit};
 use gix::ObjectId;
 use gix::remote::fetch::Shallow;
 
-use crate::error::TOO_LARGE;
+use crate::error::{TOO_LARGE, one_line};
 use crate::meter::{Excess, Meter, Running, Told};
+use crate::packs::{packs_of, size_of};
 use crate::{Error, Remote};
 
 /// How often a fetch is looked at: between two looks no more is unpacked than some megabytes.
@@ -130,7 +132,7 @@ impl Remote {
             .map(|info| info.id)
     }
 
-    fn receive(&self, branch: &BranchName, depth: u32) -> Result<(), Error> {
+    pub(crate) fn receive(&self, branch: &BranchName, depth: u32) -> Result<(), Error> {
         let spec = format!("+{}:refs/flotilla/{branch}", branch.full_ref());
         let remote = self.remote(std::iter::once(spec))?;
         let (connection, said) = self.connect(&remote)?;
@@ -156,7 +158,10 @@ impl Remote {
                 .or_else(|| refused.then(|| meter.refused_memory()));
             match excess {
                 Some(excess) => self.too_much(excess),
-                None => self.failed(said.as_ref(), error),
+                None => match cache_fault(&self.directory) {
+                    Some(fault) => fault,
+                    None => self.failed(said.as_ref(), error),
+                },
             }
         })
     }
@@ -184,14 +189,16 @@ impl Remote {
     /// limits of its own.
     fn watched<T>(&self, meter: &Meter, fetch: impl FnOnce() -> T) -> T {
         let (done, finished) = mpsc::channel::<()>();
-        let packs = self.directory.join("objects").join("pack");
+        let packs = packs_of(&self.directory);
+        // What earlier fetches brought is not this one's.
+        let before = size_of(&packs);
         let limits = &self.limits;
         let deadline = Instant::now() + limits.timeout;
         let running = &Running::begin();
         let excess = move || {
             if Instant::now() > deadline {
                 Some(Excess::Time)
-            } else if size_of(&packs) > limits.pack_bytes {
+            } else if size_of(&packs).saturating_sub(before) > limits.pack_bytes {
                 Some(Excess::Pack)
             } else {
                 let is_short = meter.is_short_of_memory(running);
@@ -222,13 +229,24 @@ pub(crate) fn object_id(commit: &Commit) -> Option<ObjectId> {
     ObjectId::from_hex(commit.as_str().as_bytes()).ok()
 }
 
-fn size_of(directory: &Path) -> u64 {
-    let Ok(entries) = std::fs::read_dir(directory) else {
-        return 0;
-    };
-    entries
-        .flatten()
-        .filter_map(|entry| entry.metadata().ok())
-        .map(|meta| meta.len())
-        .sum()
+/// Whether it is our own disk that a fetch failed at; asked after a failure only.
+fn cache_fault(directory: &Path) -> Option<Error> {
+    ["", "objects", "objects/pack", "refs", "refs/flotilla"]
+        .iter()
+        .find_map(|part| {
+            let place = directory.join(part);
+            let probe = place.join("flotilla-probe");
+            // Some bytes, since a full disk may take an empty file.
+            let written = std::fs::write(&probe, [0; 4096]);
+            let _ = std::fs::remove_file(&probe);
+            match written {
+                Ok(()) => None,
+                // Made with the first fetch that needs it.
+                Err(error) if error.kind() == ErrorKind::NotFound && !part.is_empty() => None,
+                Err(error) => Some(Error::Cache {
+                    path: place.display().to_string(),
+                    cause: one_line(&format!("nothing can be written there: {error}")),
+                }),
+            }
+        })
 }

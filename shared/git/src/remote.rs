@@ -13,6 +13,7 @@ use gix::remote::Direction;
 use crate::Error;
 use crate::access::Access;
 use crate::error::one_line;
+use crate::packs::{packs_of, size_of};
 use crate::ssh::{self, Said};
 
 /// A connection over any transport.
@@ -85,6 +86,10 @@ impl Remote {
             path: directory.display().to_string(),
             cause: one_line(&cause),
         };
+        // Fetches add to what is there, and nothing takes away: what has grown over many begins anew.
+        if size_of(&packs_of(directory)) > limits.pack_bytes {
+            std::fs::remove_dir_all(directory).map_err(|error| cache(error.to_string()))?;
+        }
         let repository = match open(directory, &limits) {
             Ok(repository) => repository,
             Err(_) => {

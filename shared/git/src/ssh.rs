@@ -6,9 +6,10 @@
 //! and second versions of nearly all cryptography that is here already.
 
 mod host_key;
+mod private_key;
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -35,6 +36,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 /// What the program said on its way out.
 pub(crate) struct Said {
     text: Receiver<String>,
+    key: PathBuf,
     timeout: Duration,
     is_out_of_time: Arc<Mutex<bool>>,
 }
@@ -60,6 +62,9 @@ impl Said {
         ]) {
             let cause = host_key::in_words(&text).map_or(cause, |words| one_line(&words));
             Some(Error::HostKey { url, cause })
+        } else if let Some(words) = private_key::in_words(&text, &self.key) {
+            let cause = one_line(&words);
+            Some(Error::Access { url, cause })
         } else if says(&[
             "Permission denied",
             "Load key",
@@ -140,6 +145,7 @@ pub(crate) fn connect(
     let transport = transport.custom_url(Some(url.as_str().into()));
     let said = Said {
         text,
+        key: key.key.clone(),
         timeout,
         is_out_of_time,
     };

@@ -5,6 +5,7 @@
 //! offer that is not asked: files have no business here. What comes is judged in memory and forgotten;
 //! every id is computed here, so that a server cannot pass one tree off as another.
 
+mod commits;
 mod heading;
 mod pack;
 
@@ -59,7 +60,7 @@ impl Remote {
     /// asked, does not have the commit, or answers with something else or over a limit.
     pub fn directories(&self, commit: &Commit, limits: &TreeLimits) -> Result<Directories, Error> {
         self.directories_over(commit, limits, |wanted, deadline| {
-            self.receive_trees(wanted, Only::Directories, limits, deadline)
+            self.receive_trees(&Ask::one(&wanted, Only::Directories), limits, deadline)
         })
     }
 
@@ -84,7 +85,8 @@ impl Remote {
                 ConnectMode::Process,
                 false,
             ));
-            self.exchange(&mut transport, wanted, Only::Directories, limits, deadline)
+            let ask = Ask::one(&wanted, Only::Directories);
+            self.exchange(&mut transport, &ask, limits, deadline)
                 .map_err(|error| self.told(None, error))
         })
     }
@@ -115,14 +117,13 @@ impl Remote {
 
     fn receive_trees(
         &self,
-        wanted: ObjectId,
-        only: Only,
+        ask: &Ask<'_>,
         limits: &TreeLimits,
         deadline: Instant,
     ) -> Result<Vec<u8>, Error> {
         let remote = self.remote(std::iter::empty())?;
         let (mut connection, said) = self.connect(&remote)?;
-        let received = self.exchange(connection.transport_mut(), wanted, only, limits, deadline);
+        let received = self.exchange(connection.transport_mut(), ask, limits, deadline);
         // Over SSH the program tells its reason once it is gone.
         drop(connection);
         received.map_err(|error| self.told(said.as_ref(), error))
@@ -138,8 +139,7 @@ impl Remote {
     fn exchange(
         &self,
         transport: &mut Transport,
-        wanted: ObjectId,
-        only: Only,
+        ask: &Ask<'_>,
         limits: &TreeLimits,
         deadline: Instant,
     ) -> Result<Vec<u8>, Failure> {
@@ -183,9 +183,11 @@ impl Remote {
         if !arguments.can_use_filter() || !arguments.can_use_shallow() {
             return Err(unsupported());
         }
-        arguments.filter(only.filter());
-        arguments.deepen(1);
-        arguments.want(wanted);
+        arguments.filter(ask.only.filter());
+        arguments.deepen(ask.depth);
+        for wanted in ask.wanted {
+            arguments.want(wanted);
+        }
         let theirs = |error: &dyn std::fmt::Debug| Failure::Theirs(format!("{error:?}"));
         let mut reader = arguments
             .send(transport, true)
@@ -224,6 +226,25 @@ impl Remote {
             "seconds for the directories of a commit",
             self.limits.timeout.as_secs(),
         )
+    }
+}
+
+/// What a server is asked for.
+#[derive(Debug, Clone, Copy)]
+struct Ask<'a> {
+    wanted: &'a [ObjectId],
+    only: Only,
+    /// With how many generations of what is before them; 1: none but themselves.
+    depth: usize,
+}
+
+impl<'a> Ask<'a> {
+    fn one(wanted: &'a ObjectId, only: Only) -> Self {
+        Self {
+            wanted: std::slice::from_ref(wanted),
+            only,
+            depth: 1,
+        }
     }
 }
 

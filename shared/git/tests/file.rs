@@ -15,7 +15,7 @@ mod memory;
 use std::path::Path;
 use std::process::Command;
 
-use flotilla_git::{Access, Blob, Error, Limits, Remote};
+use flotilla_git::{Access, Blob, Error, Limits, Lineage, Remote};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::Commit;
 
@@ -326,6 +326,57 @@ fn g12_a_damaged_cache_is_made_anew() {
     let remote = origin.remote(&cache.path().join("r"));
     remote.fetch(&prod, &commit).unwrap();
     assert!(remote.has_tree(&commit));
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_is_no_fault_of_the_server() {
+    for part in ["objects/pack", "refs"] {
+        let origin = Origin::new();
+        let cache = tempfile::tempdir().unwrap();
+        let commit = origin.commit("a", "1");
+        let directory = cache.path().join("r");
+        let remote = origin.remote(&directory);
+        // A file where a directory is expected stands in the way of everybody, of root, too.
+        let part = directory.join(part);
+        std::fs::remove_dir_all(&part).unwrap();
+        std::fs::write(&part, "").unwrap();
+        let error = remote.fetch(&"prod".parse().unwrap(), &commit).unwrap_err();
+        assert!(matches!(error, Error::Cache { .. }), "{error}");
+        let said = error.to_string();
+        assert!(said.contains(&part.display().to_string()), "{said}");
+        assert!(!said.contains("cannot be reached"), "{said}");
+    }
+}
+
+#[test]
+fn g01_how_a_commit_stands_to_one_before_it_is_found_out() {
+    for filter in ["true", "false"] {
+        let origin = Origin::new();
+        git(origin.path(), &["config", "uploadpack.allowFilter", filter]);
+        let cache = tempfile::tempdir().unwrap();
+        let prod = "prod".parse().unwrap();
+        let commits: Vec<Commit> = (0..5)
+            .map(|index| origin.commit("f", &index.to_string()))
+            .collect();
+        let [first, second, .., last] = &commits[..] else {
+            panic!("{commits:?}");
+        };
+        // Nothing of what is between them is here.
+        let remote = origin.remote(&cache.path().join("r"));
+        remote.fetch(&prod, last).unwrap();
+        let stands = |commit: &Commit, base: &Commit| remote.lineage(&prod, commit, base).unwrap();
+        assert_eq!(stands(last, last), Some(Lineage::After));
+        assert_eq!(stands(last, first), Some(Lineage::After), "{filter}");
+        git(origin.path(), &["reset", "-q", "--hard", second.as_str()]);
+        remote.fetch(&prod, second).unwrap();
+        assert_eq!(stands(second, last), Some(Lineage::Behind), "{filter}");
+        let rewritten = origin.commit("f", "other");
+        remote.fetch(&prod, &rewritten).unwrap();
+        assert_eq!(stands(&rewritten, last), Some(Lineage::Apart), "{filter}");
+        // One that the server does not have.
+        let gone = "3f2a9c1d".repeat(5).parse().unwrap();
+        assert_eq!(stands(&rewritten, &gone), Some(Lineage::Apart), "{filter}");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Whether a step back in history may be taken (V5).
 
+use flotilla_git::{Lineage, Remote};
 use flotilla_shared::approval::{NAMESPACE, RollbackApproval, SignedApproval};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::Commit;
@@ -7,12 +8,64 @@ use jiff::Timestamp;
 
 use super::super::Wanted;
 use super::super::record::{Accepted, Record};
-use super::Trust;
+use super::{Admitted, Trust, is_at, places};
 use crate::policy::{Refusal, RollbackMode};
 
 impl Trust {
-    /// Whether it may be gone back from `from`. Returns the approval that is used up by it, and what to
-    /// tell people.
+    /// Where the policy allows to go back: whether this commit does, for the cluster's people to hear. Asked
+    /// once for each change of commit, when it is about to run; what cannot be found out is told as that, and
+    /// holds nothing up.
+    pub(in crate::source) fn look_back(
+        &self,
+        remote: &Remote,
+        wanted: &Wanted,
+        admitted: &mut Admitted,
+    ) {
+        if self.policy.rollback.mode != RollbackMode::Allow {
+            return;
+        }
+        let revision = &wanted.application.revision;
+        let commit = &revision.commit;
+        for from in self.left(wanted) {
+            let before = format!("{from}, which was accepted before");
+            let unknown =
+                format!("it could not be found out whether commit {commit} descends from {before}");
+            let words = match remote.lineage(&revision.branch, commit, &from) {
+                Ok(Some(Lineage::After)) => continue,
+                Ok(Some(Lineage::Behind)) => {
+                    format!("went back in history: commit {commit} is behind {before}")
+                }
+                Ok(Some(Lineage::Apart)) => {
+                    format!("commit {commit} does not descend from {before}")
+                }
+                Ok(None) => format!("{unknown}: the history that can be had is too short"),
+                Err(error) => format!("{unknown}: {error}"),
+            };
+            admitted.note = Some(format!("{words}; the agent's policy allows to go back"));
+            admitted.accepted.back_from = Some(from);
+            return;
+        }
+    }
+
+    /// The commits of the same repository that are left by this one: the application's own, and its branch's.
+    fn left(&self, wanted: &Wanted) -> Vec<Commit> {
+        let record = self.record.lock();
+        let (own, floor) = places(&record, wanted);
+        if own.is_some_and(|own| is_at(own, wanted)) {
+            return Vec::new();
+        }
+        let application = &wanted.application;
+        let before = own.into_iter().chain(floor);
+        let mut left: Vec<Commit> = before
+            .filter(|one| one.url == application.url && !is_at(one, wanted))
+            .map(|one| one.commit.clone())
+            .collect();
+        left.dedup();
+        left
+    }
+
+    /// Whether it may be gone back from `from`, where that is not allowed anyway. Returns the approval that is
+    /// used up by it, and what to tell people.
     pub(super) fn step_back(
         &self,
         record: &Record,
@@ -24,16 +77,9 @@ impl Trust {
         let commit = &wanted.application.revision.commit;
         let what =
             format!("commit {commit} does not descend from {from}, which was accepted before");
-        match self.policy.rollback.mode {
-            RollbackMode::Allow => {
-                let note = format!("{what}; the agent's policy allows to go back");
-                return Ok((None, Some(note)));
-            }
-            RollbackMode::Refuse => {
-                let message = format!("{what}; the agent's policy never goes back: commit forward");
-                return Err(Refusal::new(Reason::NotADescendant, message));
-            }
-            RollbackMode::Approve => {}
+        if self.policy.rollback.mode == RollbackMode::Refuse {
+            let message = format!("{what}; the agent's policy never goes back: commit forward");
+            return Err(Refusal::new(Reason::NotADescendant, message));
         }
         // The branch went back already, by an approval that another application used.
         let followed = floor

@@ -3,7 +3,7 @@
 use flotilla_shared::heading::Heading;
 use flotilla_shared::revision::Commit;
 
-use super::{Only, TreeLimits};
+use super::{Ask, Only, TreeLimits};
 use crate::{Error, Remote};
 
 impl Remote {
@@ -20,7 +20,7 @@ impl Remote {
             directories: 64,
         };
         let (unpacked, wanted) = self.unpacked(commit, &limits, |wanted, deadline| {
-            self.receive_trees(wanted, Only::Commits, &limits, deadline)
+            self.receive_trees(&Ask::one(&wanted, Only::Commits), &limits, deadline)
         })?;
         unpacked.heading(self, wanted)
     }

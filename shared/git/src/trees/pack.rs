@@ -22,6 +22,8 @@ pub(super) struct Unpacked {
     /// The root, and what the commit says of itself.
     commits: BTreeMap<ObjectId, (ObjectId, Heading)>,
     trees: HashMap<ObjectId, Children>,
+    /// What each commit builds on.
+    parents: HashMap<ObjectId, Vec<ObjectId>>,
 }
 
 impl Unpacked {
@@ -80,6 +82,7 @@ impl Unpacked {
                     let commit = CommitRef::from_bytes(&content, gix::hash::Kind::Sha1)
                         .map_err(|error| corrupt(&error))?;
                     let told = (commit.tree(), heading(&commit));
+                    unpacked.parents.insert(id, commit.parents().collect());
                     unpacked.commits.insert(id, told);
                 }
                 Kind::Tree => {
@@ -102,6 +105,11 @@ impl Unpacked {
     fn commit(&self, remote: &Remote, commit: ObjectId) -> Result<&(ObjectId, Heading), Error> {
         let found = self.commits.get(&commit);
         found.ok_or_else(|| remote.corrupt("the server sent another commit than the one asked for"))
+    }
+
+    /// What each commit builds on.
+    pub(super) fn parents(self) -> HashMap<ObjectId, Vec<ObjectId>> {
+        self.parents
     }
 
     /// What a commit says of itself.

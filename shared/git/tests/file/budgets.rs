@@ -135,6 +135,39 @@ fn most_memory() -> Option<u64> {
     Some(kib * 1024)
 }
 
+/// Each fetch adds to the cache: what many have brought is no reason to refuse the next one.
+#[test]
+fn g11_a_cache_that_has_grown_over_many_fetches_begins_anew() {
+    let origin = Origin::new();
+    let cache = tempfile::tempdir().unwrap();
+    let url = format!("file://{}", origin.path().display());
+    let limits = Limits {
+        pack_bytes: 64 << 10,
+        ..Limits::default()
+    };
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    for _ in 0..12 {
+        let mut text = String::new();
+        while text.len() < 40 << 10 {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            text.push_str(&format!("{state:016x}"));
+        }
+        let commit = origin.commit("noise.yaml", &text);
+        let path = cache.path().join("one");
+        let access = Access::default();
+        let remote = Remote::open(&path, url.parse().unwrap(), limits.clone(), access).unwrap();
+        remote.fetch(&"prod".parse().unwrap(), &commit).unwrap();
+        assert!(remote.read_tree(&commit, |_| true).is_ok());
+    }
+    let packs = std::fs::read_dir(cache.path().join("one/objects/pack")).unwrap();
+    let bytes: u64 = packs
+        .map(|one| one.unwrap().metadata().unwrap().len())
+        .sum();
+    assert!(bytes < 3 * limits.pack_bytes, "{bytes}");
+}
+
 /// Feeds `git fast-import`.
 fn import(directory: &Path, write: impl FnOnce(&mut dyn Write)) {
     let mut child = Command::new("git")
