@@ -236,7 +236,15 @@ impl Fleet {
         Ok(match action {
             Action::Pause(name) => {
                 self.steers(name)?;
-                self.decide(name, effects, |state| state.paused = Some(mark.clone()))
+                let before = self.environments.get(name);
+                let before = before.and_then(|state| state.paused.clone());
+                self.decide(name, effects, |state| state.paused = Some(mark.clone()));
+                before.map_or_else(String::new, |before| {
+                    format!(
+                        "it was paused before, by {}: {}; that reason is replaced",
+                        before.by, before.reason
+                    )
+                })
             }
             Action::Resume(name) => {
                 self.known(name)?;

@@ -189,10 +189,18 @@ impl Fleet {
         // The agent has seen a later world than this hub: a hub restored from an old backup (P8).
         // Sending would be refused; it is a person's turn.
         if cluster.accepted.place() >= ours.place() {
+            let accepted = cluster.accepted;
+            let knows = match accepted.place() == ours.place() {
+                true => "this hub made another assignment of that number".to_owned(),
+                false => format!(
+                    "this hub only knows epoch {} generation {}",
+                    ours.epoch, ours.generation
+                ),
+            };
             let text = format!(
-                "the agent runs on epoch {} generation {}, this hub only knows epoch {} generation {}; \
-                 was the hub restored from a backup? Raise its epoch",
-                cluster.accepted.epoch, cluster.accepted.generation, ours.epoch, ours.generation
+                "the agent runs on epoch {} generation {}, {knows}; was the hub restored from a backup? Stop it, and \
+                 raise its epoch: flotilla-hub raise-epoch",
+                accepted.epoch, accepted.generation
             );
             if let Some(cluster) = self.clusters.change(name, &mut self.versions) {
                 cluster.refusal = Some((Reason::AgentAhead, text));

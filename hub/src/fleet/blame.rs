@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flotilla_shared::assignment::ApplicationAssignment;
+use flotilla_shared::assignment::{ApplicationAssignment, Assignment};
 use flotilla_shared::id::{ApplicationName, RepositoryName};
 use flotilla_shared::reason::Reason;
+use flotilla_shared::report::Report;
+use flotilla_shared::wire::specified;
 
 use super::cluster::Cluster;
 use super::rollout::{Aside, Before, Progress, Rollout};
@@ -14,9 +16,12 @@ use crate::spec::Touch;
 pub(super) fn before(cluster: &Cluster, rollout: &Rollout) -> Before {
     let assigned = cluster.assigned.as_ref();
     let report = cluster.report.as_ref();
-    // What was told of another assignment, or of one that is declared otherwise, is no word of what is good.
+    // What was told of another assignment, or of one that is declared otherwise, is no word of what is good;
+    // unless it declares the same: who was just unpinned, or hears from another epoch, has not been heard on it.
     let report = report.zip(assigned).filter(|(report, assigned)| {
-        report.assignment == assigned.reference && cluster.accepted == assigned.reference
+        let is_of_this =
+            report.assignment == assigned.reference && cluster.accepted == assigned.reference;
+        is_of_this || declares_the_same(report, &assigned.assignment)
     });
     let declared = rollout.from.get(RepositoryName::fleet_file());
     let specified = cluster.specified.as_ref();
@@ -48,13 +53,21 @@ pub(super) fn before(cluster: &Cluster, rollout: &Rollout) -> Before {
     Before::of(unhealthy.collect(), refused)
 }
 
+/// Whether a report is of an assignment that declares the same as this one, apart from commits. An older agent does
+/// not say.
+fn declares_the_same(report: &Report, assigned: &Assignment) -> bool {
+    !report.specified.is_none()
+        && report.suspended.is_empty()
+        && report.specified == specified(&assigned.applications, &assigned.labels)
+}
+
 /// What of it does not count for a rollout: what it brings nothing new of. `touches`: what it declares otherwise
 /// there.
 pub(super) fn aside(
     cluster: &Cluster,
     progress: &Progress,
     rollout: &Rollout,
-    touches: BTreeMap<&ApplicationName, Touch>,
+    touches: &BTreeMap<&ApplicationName, Touch>,
 ) -> Option<Aside> {
     let assigned = cluster.assigned.as_ref()?;
     let applications = &assigned.assignment.applications;

@@ -1,14 +1,82 @@
 //! What follows when the fleet file changes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use flotilla_shared::id::{EnvironmentName, RepositoryName};
 use jiff::Timestamp;
 
-use super::Fleet;
-use super::event::Effect;
-use crate::spec::Spec;
+use super::event::{AuditEntry, Effect};
+use super::rollout::Commits;
+use super::specify::{FLEET_FILE, NAMED};
+use super::{Fleet, place};
+use crate::spec::{Difference, Spec};
 
 impl Fleet {
+    /// An entry of what the fleet file changes at once, where there are no rollouts that would tell; none: nothing,
+    /// or what was declared before is not known any more.
+    pub(super) fn declared_at_once(
+        &self,
+        environment: &EnvironmentName,
+        before: &Commits,
+        after: &Commits,
+        now: Timestamp,
+    ) -> Option<AuditEntry> {
+        let changes = self.declared_changes(before, after);
+        let revision = after.get(RepositoryName::fleet_file())?;
+        let (old, new) = (
+            self.specification_among(before)?,
+            self.specification(revision)?,
+        );
+        if changes.is_empty() {
+            return None;
+        }
+        let difference = Difference::between(&old, &new);
+        let touched = self.clusters_of(environment).filter(|name| {
+            let touches = self.touches(&difference, (&old, &new), (name, environment));
+            !touches.is_empty()
+        });
+        Some(AuditEntry {
+            at: now,
+            actor: FLEET_FILE.to_owned(),
+            action: "fleet file taken".to_owned(),
+            environment: environment.to_string(),
+            clusters: touched.take(NAMED).map(ToString::to_string).collect(),
+            commit: revision.to_string(),
+            reason: "the environment has no rollouts: it is in force at once".to_owned(),
+            detail: changes.join("; "),
+        })
+    }
+
+    /// Entries of clusters that another fleet file has in another environment.
+    fn moved_by_file(&self, before: &Spec, now: Timestamp, effects: &mut Vec<Effect>) {
+        let mut moves: BTreeMap<_, Vec<String>> = BTreeMap::new();
+        for (name, cluster) in self.clusters.iter() {
+            let record = Some(&*cluster.record);
+            let old = place(before, name, record);
+            let new = place(self.spec(), name, record);
+            if let (Some(old), Some(new)) = (old, new)
+                && old != new
+            {
+                moves.entry((old, new)).or_default().push(name.to_string());
+            }
+        }
+        for ((old, new), mut clusters) in moves {
+            let count = clusters.len();
+            clusters.truncate(NAMED);
+            effects.push(Effect::Audit(AuditEntry {
+                at: now,
+                actor: FLEET_FILE.to_owned(),
+                action: "cluster moved".to_owned(),
+                environment: new.to_string(),
+                clusters,
+                reason: "the fleet file has it in another environment".to_owned(),
+                detail: format!("{count} from {old} to {new}"),
+                ..AuditEntry::default()
+            }));
+        }
+    }
+
     pub(super) fn spec_changed(
         &mut self,
         spec: Arc<Spec>,
@@ -17,6 +85,7 @@ impl Fleet {
     ) {
         let before = self.declarations.replace(spec, &self.clusters);
         self.sources.forget(&before, self.declarations.spec());
+        self.moved_by_file(&before, now, effects);
         self.adopt(now, effects);
         let all = self.declarations.spec().environments.iter();
         self.environments

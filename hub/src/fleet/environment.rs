@@ -359,6 +359,13 @@ impl EnvironmentState {
         }
         self.suspects
             .retain(|repository, commit| commits.get(repository) != Some(commit));
+        // What is good after all is no failure that anybody has to override later.
+        for failed in &mut self.quarantined {
+            failed
+                .commits
+                .retain(|repository, commit| commits.get(repository) != Some(commit));
+        }
+        self.quarantined.retain(|failed| !failed.commits.is_empty());
         self.approved = commits;
         self.approved_by = rollout;
     }

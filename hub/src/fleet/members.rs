@@ -62,7 +62,7 @@ impl Fleet {
                 .filter(|progress| !progress.before.unhealthy.is_empty())
                 .and_then(|progress| {
                     let touches = redeclared.touches(self, (name, &rollout.environment));
-                    blame::aside(cluster, progress, rollout, touches?)
+                    blame::aside(cluster, progress, rollout, &touches?)
                 });
             let none = BTreeSet::new();
             let left_aside = aside.as_ref().map_or(&none, |aside| &aside.applications);

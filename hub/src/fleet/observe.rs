@@ -154,7 +154,7 @@ fn application(
     report: &ApplicationReport,
 ) -> Verdict {
     let text = |what: &str| {
-        let object = report.objects.first().filter(|object| {
+        let object = report.objects.iter().find(|object| {
             matches!(
                 object.health,
                 Health::Failed | Health::InProgress | Health::NotFound | Health::Suspended

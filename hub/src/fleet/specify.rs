@@ -15,9 +15,9 @@ use super::{Fleet, place};
 use crate::spec::{Difference, Environment, Specification, Touch};
 
 /// Who changes what is declared: the hub does not know the person.
-const FLEET_FILE: &str = "fleet file";
+pub(super) const FLEET_FILE: &str = "fleet file";
 /// Clusters that an entry names at most.
-const NAMED: usize = 50;
+pub(super) const NAMED: usize = 50;
 
 /// Whether there is a commit of a repository among these revisions.
 pub(super) fn has_commits(commits: &Commits) -> bool {

@@ -211,10 +211,10 @@ fn explain_cluster(
             steps.add("acceptance", "", Ok, text, None, None);
         }
         (None, false) => {
-            let text = format!(
-                "the agent runs on generation {}",
-                cluster.accepted.generation
-            );
+            let text = match cluster.accepted.generation.0 {
+                0 => "the agent has not said yet what it runs on".to_owned(),
+                generation => format!("the agent runs on generation {generation}"),
+            };
             steps.add("acceptance", "", Waiting, text, None, None);
         }
     }

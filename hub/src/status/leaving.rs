@@ -47,6 +47,12 @@ pub(super) fn say(
                 match said {
                     // The file says so, and its rollout has not come here yet.
                     Some(_) => "its removal has not come here yet; its objects are kept".to_owned(),
+                    // Removing it everywhere would take it from where it is to run.
+                    None if fleet.spec().applications.contains_key(app) => format!(
+                        "it is declared, but not for this cluster any more, and its objects are kept; place it here \
+                         again, or take them away by this in the fleet file: removed: [{{application: {app}, clusters: \
+                         [{name}]}}] (they stay with keepObjects: true)"
+                    ),
                     None => format!(
                         "nobody declares it any more, and its objects are kept; declare it again, or \
                          decide: flotilla application remove {app} --env {environment} (its \

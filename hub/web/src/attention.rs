@@ -16,7 +16,8 @@ pub const MOST: usize = 20;
 pub struct Need {
     /// Since when it waits, where that is known.
     pub since: Option<Timestamp>,
-    /// In a word: `approval`, `halted`, `paused`, `pending`, `locked`, `suspended`, `held`, `branch`, `ahead`.
+    /// In a word: `approval`, `halted`, `paused`, `pending`, `locked`, `suspended`, `clock`, `held`, `branch`,
+    /// `ahead`.
     pub kind: &'static str,
     /// The environment or cluster.
     pub subject: String,
@@ -226,6 +227,15 @@ fn of_cluster(cluster: &Cluster, all: &mut Vec<Need>) {
             None,
         ));
     }
+    if let Some(ahead) = cluster.clock_ahead_seconds {
+        all.push(need(
+            "clock",
+            None,
+            flotilla_shared::clock::agent_clock(ahead),
+            format!("flotilla explain {name}"),
+            None,
+        ));
+    }
     if let Some(mark) = &cluster.suspension {
         all.push(need(
             "suspended",
@@ -324,13 +334,17 @@ mod tests {
         });
         let mut locked = cluster("a", "dev");
         locked.locked = "its identity is in use twice".to_owned();
+        let mut skewed = cluster("b", "dev");
+        skewed.clock_ahead_seconds = Some(3600);
         let all = needs(&mirror(vec![
             Change::Environment(Box::new(halted)),
             Change::Environment(Box::new(paused)),
             Change::Cluster(Box::new(locked)),
+            Change::Cluster(Box::new(skewed)),
         ]));
         let kinds: Vec<&str> = all.iter().map(|one| one.kind).collect();
-        assert_eq!(kinds, ["paused", "halted", "locked"]);
+        assert_eq!(kinds, ["paused", "halted", "locked", "clock"]);
+        assert!(all[3].text.contains("1h ahead of"), "{}", all[3].text);
         assert!(all.iter().all(|one| one.command.starts_with("flotilla ")));
         assert!(all[2].offer.is_none(), "unlocking is not for a browser");
     }

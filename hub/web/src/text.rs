@@ -53,6 +53,12 @@ pub fn at(at: &Timestamp) -> String {
     moment(Some(*at))
 }
 
+/// What is told of an agent's clock, for templates, likewise.
+#[must_use]
+pub fn skew(seconds: &i64) -> String {
+    flotilla_shared::clock::agent_clock(*seconds)
+}
+
 /// [`age`] for templates, which pass references.
 #[must_use]
 pub fn ago(since: &Option<Timestamp>, now: &Timestamp) -> String {

@@ -24,8 +24,20 @@ impl Fleet {
         };
         let rollout = self.rollouts.get(name).ok_or_else(nothing)?;
         if rollout.state.is_over() {
+            let state = self.environments.get(name);
+            let environment = self.spec().environment(name);
+            let newest = environment.map(|one| self.newest(one)).unwrap_or_default();
+            let mut held = newest.iter().filter(|(repository, commit)| {
+                state.is_some_and(|state| state.quarantine_of(repository, commit).is_some())
+            });
+            let again = held.next().map_or_else(String::new, |(_, commit)| {
+                format!(
+                    ", and flotilla promote {name} --force --commit {} --reason TEXT tries this one again",
+                    commit.short()
+                )
+            });
             return Err(ActionError::Nothing(format!(
-                "{} is over ({}); a new commit begins a new one",
+                "{} is over ({}); a new commit, or another change of the fleet file, begins a new one{again}",
                 rollout.id, rollout.state
             )));
         }

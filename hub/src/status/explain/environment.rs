@@ -24,7 +24,13 @@ pub(super) fn rollout(fleet: &Fleet, environment: &Environment, now: Timestamp, 
     let state = fleet.environments().get(&environment.name);
     let heads = fleet.head_commits(environment);
     let newest = fleet.newest(environment);
-    if let Some(quarantine) = state.and_then(|state| state.quarantine(&newest)) {
+    let held = state.and_then(|state| {
+        let mut held = newest.iter();
+        held.find_map(|(repository, commit)| {
+            Some((state.quarantine_of(repository, commit)?, commit))
+        })
+    });
+    if let Some((quarantine, commit)) = held {
         let newer = if quarantine
             .commits
             .contains_key(RepositoryName::fleet_file())
@@ -34,8 +40,11 @@ pub(super) fn rollout(fleet: &Fleet, environment: &Environment, now: Timestamp, 
             "a newer commit"
         };
         let text = format!(
-            "{} failed and is not tried again, only {newer} is: {}",
+            "{} did not come through and is not tried again, only {newer} is (flotilla promote {} --force --commit {} \
+             --reason TEXT tries it again): {}",
             title(&quarantine.commits),
+            environment.name,
+            commit.short(),
             quarantine.reason
         );
         let (reason, at) = (Some(Reason::Quarantined), Some(quarantine.at));

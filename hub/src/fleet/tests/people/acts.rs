@@ -1,7 +1,6 @@
 //! When nobody does anything more: a rollout is over, or names an act that the hub takes and that leads to
 //! its end; and whatever happened before, a repair comes in.
 
-use super::super::super::rollout::Commits;
 use super::*;
 
 impl People {
@@ -230,7 +229,7 @@ impl People {
 }
 
 /// What a command asks of the hub; none: it only looks. `changed`: what a commit may be of.
-fn asked(words: &[String], changed: &Commits) -> Option<Action> {
+fn asked(words: &[String], changed: &[(RepositoryName, Commit)]) -> Option<Action> {
     let prod = People::prod();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let of = |short: &str, scope: Scope| {
@@ -298,9 +297,12 @@ impl People {
             let held = one.refusal.iter().map(|(_, text)| text.clone());
             said.extend(held.map(|text| (cluster.to_owned(), text)));
         }
+        let environment = fleet.spec().environment(&People::prod()).unwrap();
+        let known = rollout.changed().into_iter();
+        let known: Vec<_> = known.chain(fleet.newest(environment)).collect();
         for (subject, text) in said {
             for words in commands(&text) {
-                let Some(action) = asked(&words, &rollout.changed()) else {
+                let Some(action) = asked(&words, &known) else {
                     continue;
                 };
                 let taken = fleet.clone().act(&action, "ada", "why", now);
@@ -327,6 +329,7 @@ pub(in crate::fleet) fn commands(said: &str) -> Vec<Vec<String>> {
                 "lets",
                 "leaves",
                 "shows",
+                "tries",
                 "ends",
                 "to",
             ]

@@ -49,6 +49,38 @@ fn promise_5_what_was_ill_before_holds_up_no_other_application() {
     }
 }
 
+/// Who is unpinned is given two assignments at once, and has not been heard on the first of them when the rollout
+/// comes: what was well all the time is not left aside for that.
+#[test]
+fn promise_4_what_was_well_while_it_was_pinned_counts_once_it_is_not() {
+    let text = |path: &str| rolled("halt").replace("path: b,", &format!("path: {path},"));
+    let mut world = World::settled(&text("b"));
+    let pinned = Subject::Cluster(name("p1"));
+    let mut action = pin(None, false);
+    if let Action::Pin { subject, .. } = &mut action {
+        *subject = pinned.clone();
+    }
+    world.act(&action).unwrap();
+    world.pass(2);
+    world.act(&Action::Suspend(name("p2"))).unwrap();
+    world.act(&Action::Suspend(name("p3"))).unwrap();
+    world.pass(2);
+    world.declare(&text("moved"));
+    world.pass(10);
+    world.stands(State::Pending);
+    world.act(&Action::Unpin(pinned)).unwrap();
+    let of_p1 = &world.rollout().clusters[&name("p1")];
+    assert!(
+        of_p1.phase.is_touched() && of_p1.before.unhealthy.is_empty(),
+        "{of_p1:?}"
+    );
+    // So that what falls ill there stops it.
+    world.pass(1);
+    world.bad = vec![commit(1)];
+    world.pass(30);
+    assert_ne!(world.rollout().state, State::Succeeded);
+}
+
 /// A cluster with nothing of what a rollout brings proves nothing, also where what it has is ill.
 #[test]
 fn promise_4_a_cluster_of_which_all_is_left_aside_proves_nothing() {
