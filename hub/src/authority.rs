@@ -24,7 +24,7 @@ use rcgen::{
 pub use external::External;
 pub use files::write_private;
 
-use files::{read, read_private};
+use files::{is_there, read, read_private};
 
 pub use request::Request;
 use root::Root;
@@ -115,7 +115,7 @@ impl Authority {
     /// When there is none or its files cannot be used.
     pub fn open(data_dir: &Path) -> Result<Self, Error> {
         let certificate = data_dir.join("ca.crt");
-        if !certificate.exists() {
+        if !is_there(&certificate)? {
             return Err(Error::Missing(data_dir.to_owned()));
         }
         let root = read(&certificate)?;
@@ -151,7 +151,7 @@ impl Authority {
     /// # Errors
     /// When files cannot be read or written.
     pub fn init(data_dir: &Path, now: Timestamp) -> Result<Self, Error> {
-        if !data_dir.join("ca.crt").exists() {
+        if !is_there(&data_dir.join("ca.crt"))? {
             let root = Root::new(now)?;
             write_private(&data_dir.join("ca.key"), &root.key.serialize_pem())?;
             // Last, since its presence is what says that the authority is complete.
@@ -313,7 +313,7 @@ fn signer(certificate: &str, key: &str) -> Result<Signer, Error> {
 }
 
 fn read_optional(path: &Path) -> Result<String, Error> {
-    if path.exists() {
+    if is_there(path)? {
         read(path)
     } else {
         Ok(String::new())

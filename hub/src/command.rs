@@ -212,12 +212,21 @@ fn say(line: &str) -> std::io::Result<()> {
     out.flush()
 }
 
+/// Whether a file is there; one that nobody lets us look at is not simply missing.
+fn is_there(path: &Path) -> anyhow::Result<bool> {
+    path.try_exists()
+        .with_context(|| path.display().to_string())
+}
+
 /// Two authorities in one StatefulSet are two hubs behind one address: each refuses the other's agents
 /// and operators.
 fn may_make_authority(data_dir: &Path, pod: Option<&str>) -> anyhow::Result<()> {
-    let Some(pod) = pod.filter(|_| !data_dir.join("ca.crt").exists()) else {
+    let Some(pod) = pod else {
         return Ok(());
     };
+    if is_there(&data_dir.join("ca.crt"))? {
+        return Ok(());
+    }
     anyhow::ensure!(
         pod.rsplit('-').next() == Some("0"),
         "{pod} is not the first pod and has no authority: it must not make one of its own. A hub on SQLite \
@@ -232,7 +241,7 @@ fn init(data_dir: &Path, operator: &OperatorName, address: &str) -> anyhow::Resu
     let now = Timestamp::now();
     let authority = Authority::init(data_dir, now)?;
     let path = data_dir.join("operator").join(format!("{operator}.yaml"));
-    if path.exists() {
+    if is_there(&path)? {
         let path = path.display();
         say(&format!(
             "{path} is already there and stays as it is, its hub's address too; remove it first to have \
@@ -319,7 +328,7 @@ async fn authority(ca: Ca) -> anyhow::Result<ExitCode> {
         } => {
             let authority = Authority::open(&data_dir)?;
             let behind = behind(&data_dir, store_url_file.as_deref(), &authority).await?;
-            let state = if Rotation(&data_dir).has_begun() {
+            let state = if Rotation(&data_dir).has_begun()? {
                 "is being changed; both roots are trusted"
             } else {
                 "one root is trusted"

@@ -183,11 +183,7 @@ pub(crate) async fn run(args: Args, printer: &Printer) -> Result<(), Error> {
             let only = environment.or(env);
             rollout::list(&client, only.as_ref(), limit, output.output, printer).await
         }
-        Command::Pause(args) => {
-            let (client, name) = (reach.connect().await?, args.environment.to_string());
-            let (action, done) = (v1::SteerAction::Pause, "no further cluster is started");
-            steer::environment(&client, action, &name, &args.reason, done, printer).await
-        }
+        Command::Pause(args) => steer::pause(&reach.connect().await?, args, printer).await,
         Command::Resume { subject } => {
             steer::resume(&reach.connect().await?, subject, printer).await
         }

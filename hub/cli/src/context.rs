@@ -144,6 +144,15 @@ fn holds_secret(text: &str) -> bool {
     .any(|secret| text.contains(secret))
 }
 
+/// Refuses a file with a secret that others can read, too; `file` is of what was opened, so that nobody changes
+/// it in between. A pipe is nobody else's.
+pub(crate) fn refuse_readable(path: &Path, file: &std::fs::Metadata) -> Result<(), Error> {
+    if file.is_file() && file.permissions().mode() & 0o077 != 0 {
+        return Err(Error::Readable(path.to_owned()));
+    }
+    Ok(())
+}
+
 impl Contexts {
     /// Where they are kept.
     pub(crate) fn path(&self) -> &Path {
@@ -176,9 +185,8 @@ impl Contexts {
         file.take(MAX_BYTES)
             .read_to_string(&mut text)
             .map_err(error)?;
-        let is_open = metadata.permissions().mode() & 0o077 != 0;
-        if is_open && holds_secret(&text) {
-            return Err(Error::Readable(path));
+        if holds_secret(&text) {
+            refuse_readable(&path, &metadata)?;
         }
         Self::parse(&path, &text)
     }

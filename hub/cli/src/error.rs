@@ -25,8 +25,8 @@ pub(crate) enum Error {
         path: PathBuf,
         cause: std::io::Error,
     },
-    /// The context file holds a private key that others can read.
-    #[error("{0} holds a private key and is readable by others")]
+    /// A private key or a token that others can read.
+    #[error("{0} holds a secret and is readable by others")]
     Readable(PathBuf),
     /// The context file is not one.
     #[error("{0}")]

@@ -84,7 +84,13 @@ pub(crate) async fn work_tree(folder: &Path) -> Result<Option<(PathBuf, Vec<Stri
     top.args(["rev-parse", "--show-toplevel"]);
     let output = run(top).await?;
     if !output.status.success() {
-        return Ok(None);
+        let said = String::from_utf8_lossy(&output.stderr);
+        // A repository that git may not read, or does not trust, is there all the same.
+        let none = ["not a git repository", "must be run in a work tree"];
+        if none.iter().any(|none| said.contains(none)) {
+            return Ok(None);
+        }
+        return Err(failure("rev-parse", &output.stderr));
     }
     let root = String::from_utf8_lossy(&output.stdout);
     let root = std::fs::canonicalize(root.trim_end_matches('\n')).map_err(Error::Local)?;
@@ -266,6 +272,24 @@ impl Workspace {
             Some(1) => Ok(false),
             _ => Err(failure("merge-base", &output.stderr)),
         }
+    }
+
+    /// Whether two commits hold the same files; not, where one of them is not here.
+    pub(crate) async fn is_same_content(
+        &self,
+        one: &Commit,
+        other: &Commit,
+    ) -> Result<bool, Error> {
+        let mut trees = Vec::new();
+        for commit in [one, other] {
+            if !self.has(commit).await? {
+                return Ok(false);
+            }
+            let mut ask = self.git();
+            ask.arg("rev-parse").arg(format!("{commit}^{{tree}}"));
+            trees.push(succeed("rev-parse", ask).await?);
+        }
+        Ok(trees.first() == trees.last())
     }
 
     /// What lies between two commits; all of the newer one's history where there is no older one.

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use flotilla_shared::words::without_numbers;
+use flotilla_shared::words::numberless;
 use serde::Serialize;
 
 use crate::args::{ColorChoice, Output};
@@ -125,8 +125,9 @@ impl Printer {
     /// Says a warning.
     pub(crate) fn warn(&self, line: &str) {
         self.say(&format!(
-            "{}: {line}",
-            self.talk.paint(Tone::Warn, "warning")
+            "{}: {}",
+            self.talk.paint(Tone::Warn, "warning"),
+            numberless(line)
         ));
     }
 
@@ -136,14 +137,14 @@ impl Printer {
             return ExitCode::SUCCESS;
         }
         if !matches!(error, Error::Differs | Error::Unseen) {
-            let text = without_numbers(&error.to_string());
-            self.error(&text, error.hint().as_deref());
+            self.error(&error.to_string(), error.hint().as_deref());
         }
         ExitCode::from(error.exit_code())
     }
 
     /// Says an error and its hint.
     pub(crate) fn error(&self, line: &str, hint: Option<&str>) {
+        let line = numberless(line);
         self.say(&format!("{}: {line}", self.talk.paint(Tone::Bad, "error")));
         if let Some(hint) = hint {
             self.say(&format!(

@@ -2,6 +2,7 @@
 //! in place. A thin shell around the calls of `flotilla-forge`.
 
 use std::fmt::Write as _;
+use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use flotilla_forge::{
 };
 use flotilla_shared::revision::BranchName;
 
+use crate::context::refuse_readable;
 use crate::error::Error;
 use crate::render;
 use crate::render::markdown::plain;
@@ -25,12 +27,16 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// Pages of a pull request's comments that are looked through.
 const MAX_PAGES: u32 = 30;
 
-/// A token from a file.
+/// A token from a file that nobody else reads.
 pub(crate) fn token(path: &Path) -> Result<Secret, Error> {
-    let text = std::fs::read_to_string(path).map_err(|cause| Error::File {
+    let failed = |cause| Error::File {
         path: path.to_owned(),
         cause,
-    })?;
+    };
+    let mut file = std::fs::File::open(path).map_err(failed)?;
+    refuse_readable(path, &file.metadata().map_err(failed)?)?;
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(failed)?;
     if text.trim().is_empty() {
         return Err(Error::Refused {
             message: format!("{} is empty", path.display()),
@@ -81,6 +87,16 @@ impl Forge {
                 flotilla_forge::Error::Unauthorized(_) | flotilla_forge::Error::Forbidden(_) => {
                     Some("the token needs to write pull requests of this repository".to_owned())
                 }
+                flotilla_forge::Error::NotFound(_) => Some(format!(
+                    "see that the repository is called {} there, as its URL in the fleet file says, and that \
+                     the token has a right to see it",
+                    self.at.full_name()
+                )),
+                flotilla_forge::Error::Redirected(_) => Some(
+                    "a repository that was renamed or moved needs its new URL in the fleet file, and as the \
+                     remote of clones (git remote set-url); --forge-api names another address of the API"
+                        .to_owned(),
+                ),
                 _ => None,
             },
         }

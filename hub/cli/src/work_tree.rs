@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::io::ErrorKind::{NotADirectory, NotFound};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -49,7 +50,13 @@ enum Content {
 
 impl WorkTree {
     /// From the paths that git lists, relative to the root.
-    pub(crate) fn of_paths(root: &Path, paths: impl IntoIterator<Item = String>) -> Self {
+    ///
+    /// # Errors
+    /// When nobody lets us see whether one is there: what is left out would be missing without a word.
+    pub(crate) fn of_paths(
+        root: &Path,
+        paths: impl IntoIterator<Item = String>,
+    ) -> std::io::Result<Self> {
         let mut tree = Self {
             source: Source::Folder(root.to_owned()),
             nodes: BTreeMap::new(),
@@ -58,11 +65,18 @@ impl WorkTree {
         for path in paths {
             // git ends the names of other repositories with a slash.
             let path = path.trim_end_matches('/').to_owned();
-            let Ok(metadata) = std::fs::symlink_metadata(root.join(&path)) else {
-                continue;
+            let place = root.join(&path);
+            let metadata = match std::fs::symlink_metadata(&place) {
+                Ok(metadata) => metadata,
+                // Deleted, and not told to git yet.
+                Err(error) if matches!(error.kind(), NotFound | NotADirectory) => continue,
+                Err(error) => {
+                    let text = format!("{}: {error}", place.display());
+                    return Err(std::io::Error::new(error.kind(), text));
+                }
             };
             let (node, kind) = if metadata.is_symlink() {
-                let target = std::fs::read_link(root.join(&path)).unwrap_or_default();
+                let target = std::fs::read_link(&place).unwrap_or_default();
                 let target = target.to_string_lossy().into_owned();
                 (Node::Symlink(target), EntryKind::Symlink)
             } else if metadata.is_dir() {
@@ -72,7 +86,7 @@ impl WorkTree {
             };
             tree.insert(path, node, kind);
         }
-        tree
+        Ok(tree)
     }
 
     /// From the entries of a commit, whose objects are read when they are asked for.
@@ -125,7 +139,7 @@ impl WorkTree {
                 }
             }
         }
-        Ok(Self::of_paths(root, paths))
+        Self::of_paths(root, paths)
     }
 
     fn insert(&mut self, path: String, node: Node, kind: EntryKind) {

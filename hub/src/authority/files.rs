@@ -11,6 +11,15 @@ pub(super) fn read(path: &Path) -> Result<String, Error> {
     })
 }
 
+/// Whether a file is there. Of one that nobody lets us look at that cannot be said, and why is told: whoever
+/// takes it for missing makes another one, or goes on without it.
+pub(super) fn is_there(path: &Path) -> Result<bool, Error> {
+    path.try_exists().map_err(|cause| Error::File {
+        path: path.to_owned(),
+        cause,
+    })
+}
+
 /// Reads a key file, and refuses it where others can read it too (catalogue E15).
 pub(super) fn read_private(path: &Path) -> Result<String, Error> {
     use std::os::unix::fs::PermissionsExt as _;

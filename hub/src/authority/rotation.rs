@@ -13,7 +13,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::files::{read, read_private, write_private};
+use super::files::{is_there, read, read_private, write_private};
 use super::{Authority, Error, Root, signer};
 
 const NEXT_ROOT: &str = "next-ca.crt";
@@ -64,7 +64,7 @@ pub(super) struct Next {
 /// The next root; none: the authority is not being changed.
 pub(super) fn next(data_dir: &Path) -> Result<Option<Next>, Error> {
     let root = data_dir.join(NEXT_ROOT);
-    if !root.exists() {
+    if !is_there(&root)? {
         return Ok(None);
     }
     Ok(Some(Next {
@@ -79,9 +79,11 @@ pub struct Rotation<'d>(pub &'d Path);
 
 impl Rotation<'_> {
     /// Whether it is being changed.
-    #[must_use]
-    pub fn has_begun(&self) -> bool {
-        self.0.join(NEXT_ROOT).exists()
+    ///
+    /// # Errors
+    /// When that cannot be seen.
+    pub fn has_begun(&self) -> Result<bool, Error> {
+        is_there(&self.0.join(NEXT_ROOT))
     }
 
     /// Makes the next root. A hub that runs takes it into use within seconds.
@@ -89,7 +91,7 @@ impl Rotation<'_> {
     /// # Errors
     /// When a change is under way, or files cannot be used.
     pub fn begin(&self, now: Timestamp) -> Result<(), RotationError> {
-        if self.has_begun() {
+        if self.has_begun()? {
             return Err(RotationError::Begun);
         }
         // What is not there has better words than a missing file.

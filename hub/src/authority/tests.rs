@@ -10,6 +10,27 @@ fn now() -> Timestamp {
 }
 
 #[test]
+fn an_authority_that_cannot_be_looked_at_is_not_said_to_be_missing() {
+    let directory = tempfile::tempdir().unwrap();
+    let opened = Authority::open(directory.path());
+    assert!(matches!(opened, Err(Error::Missing(_))));
+    // As of a directory of somebody else: what is below a file cannot be seen, not even by root.
+    let data_dir = directory.path().join("data");
+    std::fs::write(&data_dir, "no directory").unwrap();
+    for opened in [
+        Authority::open(&data_dir),
+        Authority::init(&data_dir, now()),
+    ] {
+        let Err(Error::File { path, .. }) = opened else {
+            panic!("not a fault of the file");
+        };
+        assert!(path.ends_with("data/ca.crt"), "{}", path.display());
+    }
+    let begun = Rotation(&data_dir).has_begun();
+    assert!(matches!(begun, Err(Error::File { .. })));
+}
+
+#[test]
 fn e04_nothing_a_request_asks_for_is_copied() {
     let directory = tempfile::tempdir().unwrap();
     let authority = Authority::init(directory.path(), now()).unwrap();

@@ -22,7 +22,7 @@ pub async fn backup(data_dir: &Path, to: &Path) -> Result<(), Error> {
         path: to.to_owned(),
         why: why.to_owned(),
     };
-    if !path.exists() {
+    if !is_there(&path)? {
         return Err(refused(&format!("{} is not there", path.display())));
     }
     // An empty file of ours is what SQLite writes into: nobody else reads it for a moment, either.
@@ -45,6 +45,15 @@ pub async fn backup(data_dir: &Path, to: &Path) -> Result<(), Error> {
         let _ = std::fs::remove_file(to);
     }
     copied
+}
+
+/// Whether a store's file is there. Of one in a directory that nobody lets us look into that cannot be said,
+/// and why is told.
+pub(super) fn is_there(path: &Path) -> Result<bool, Error> {
+    path.try_exists().map_err(|cause| Error::Unseen {
+        path: path.to_owned(),
+        cause,
+    })
 }
 
 /// VACUUM INTO reads one snapshot and syncs the copy (<https://sqlite.org/lang_vacuum.html>).
@@ -83,7 +92,7 @@ pub(super) fn for_owner_only(path: &Path) -> Result<(), Error> {
 /// When a hub has the store, or it cannot be changed.
 pub async fn raise_epoch(data_dir: &Path, reason: &str, now: Timestamp) -> Result<Epoch, Error> {
     let path = data_dir.join("hub.db");
-    if !path.exists() {
+    if !is_there(&path)? {
         return Err(Error::Backup {
             path,
             why: "there is no store here".to_owned(),
@@ -123,7 +132,7 @@ pub async fn restore(data_dir: &Path, from: &Path, now: Timestamp) -> Result<Epo
     let held_by_backup = restored.audit_end().await?;
     let mut epoch = restored.epoch().await?;
     let mut replaced = "nothing was there".to_owned();
-    if path.exists() {
+    if is_there(&path)? {
         // A store that cannot be read is why one restores; it then has no say about the epoch.
         replaced = "it replaced a store that cannot be read".to_owned();
         if let Ok(old) = Store::sqlite(&path, None).await {
@@ -159,7 +168,7 @@ pub async fn restore(data_dir: &Path, from: &Path, now: Timestamp) -> Result<Epo
     let put = || -> std::io::Result<()> {
         for suffix in ["", "-wal", "-shm"] {
             let old = data_dir.join(format!("hub.db{suffix}"));
-            if old.exists() {
+            if old.try_exists()? {
                 std::fs::rename(
                     &old,
                     data_dir.join(format!("hub.db{suffix}.before-restore")),
@@ -198,6 +207,29 @@ async fn check(store: &Store) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_store_that_cannot_be_looked_at_is_not_said_to_be_missing() {
+        let directory = tempfile::tempdir().unwrap();
+        // As of a directory of somebody else: what is below a file cannot be seen, not even by root.
+        let data_dir = directory.path().join("data");
+        std::fs::write(&data_dir, "no directory").unwrap();
+        let to = directory.path().join("copy");
+        let now = Timestamp::now();
+        for error in [
+            backup(&data_dir, &to).await.unwrap_err(),
+            raise_epoch(&data_dir, "moved", now).await.unwrap_err(),
+            super::super::issuers(&data_dir).await.unwrap_err(),
+        ] {
+            let said = error.to_string();
+            assert!(said.contains("data/hub.db: Not a directory"), "{said}");
+            assert!(!said.contains("not there"), "{said}");
+        }
+        assert!(!to.exists());
+        std::fs::remove_file(&data_dir).unwrap();
+        let missing = backup(&data_dir, &to).await.unwrap_err().to_string();
+        assert!(missing.contains("hub.db is not there"), "{missing}");
+    }
 
     #[tokio::test]
     async fn s06_a_backup_that_fails_leaves_nothing_in_the_way_of_the_next() {

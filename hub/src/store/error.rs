@@ -67,6 +67,14 @@ pub enum Error {
     /// A value has no JSON form.
     #[error("cannot encode a value for the store: {0}")]
     Encode(String),
+    /// Nobody can say whether its file is there.
+    #[error("store {path}: {cause}")]
+    Unseen {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        cause: std::io::Error,
+    },
     /// A backup cannot be made or used.
     #[error("backup {path}: {why}")]
     Backup {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use sqlx::Row as _;
 
+use super::backup::is_there;
 use super::{Error, Store};
 use crate::fleet::Credential;
 
@@ -13,7 +14,7 @@ use crate::fleet::Credential;
 /// When the store cannot be read.
 pub async fn issuers(data_dir: &Path) -> Result<Vec<(String, String)>, Error> {
     let path = data_dir.join("hub.db");
-    if !path.exists() {
+    if !is_there(&path)? {
         return Ok(Vec::new());
     }
     let store = Store::sqlite(&path, None).await?;

@@ -81,7 +81,7 @@ impl Answer {
     pub(crate) fn judge(&self) -> Result<(), Error> {
         match self.status {
             200..=299 => Ok(()),
-            300..=399 => Err(Error::Redirected),
+            300..=399 => Err(Error::Redirected(self.elsewhere())),
             401 => Err(Error::Unauthorized(self.said())),
             403 if self.is_limit() => Err(self.limited()),
             403 => Err(Error::Forbidden(self.said())),
@@ -115,6 +115,24 @@ impl Answer {
         Error::RateLimited {
             wait: wait.unwrap_or(SignedDuration::from_secs(60)),
         }
+    }
+
+    /// Where a redirect points to: host and path, since what else is in such an address may be a secret.
+    fn elsewhere(&self) -> String {
+        let location = self.header("location").unwrap_or_default().trim();
+        let place = location.split(['?', '#']).next().unwrap_or_default();
+        let rest = match place.split_once("://") {
+            Some((_, rest)) => Some(rest),
+            None => place.strip_prefix("//"),
+        };
+        let Some(rest) = rest else {
+            return plain_line(place, 200);
+        };
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let host = authority
+            .rsplit_once('@')
+            .map_or(authority, |(_, host)| host);
+        plain_line(&format!("{host}{path}"), 200)
     }
 
     /// What the forge says about a failure, as one short line.
@@ -200,7 +218,7 @@ mod tests {
         assert_eq!(judged(405, &[], said), Error::Conflict("no".into()));
         assert_eq!(
             judged(302, &[("location", "https://evil")], ""),
-            Error::Redirected
+            Error::Redirected("evil".into())
         );
         for status in [408, 500, 502, 503, 504, 599, 0, 100] {
             assert_eq!(judged(status, &[], "<html>"), Error::Server(status));
@@ -248,6 +266,32 @@ mod tests {
         assert_eq!(
             wait(429, &[("retry-after", "99999999999999999999")], ""),
             60
+        );
+    }
+
+    #[test]
+    fn a_redirect_is_told_by_host_and_path() {
+        for (location, place) in [
+            (
+                "https://git.example.org/api/v1/repos/new/fleet/pulls?token=x#y",
+                "git.example.org/api/v1/repos/new/fleet/pulls",
+            ),
+            ("https://user:secret@git.example.org", "git.example.org"),
+            ("//user:secret@git.example.org/a", "git.example.org/a"),
+            ("/repos/new/fleet", "/repos/new/fleet"),
+            ("", ""),
+        ] {
+            let error = answer(301, &[("location", location)], "").judge();
+            assert_eq!(
+                error,
+                Err(Error::Redirected(place.to_owned())),
+                "{location}"
+            );
+        }
+        let said = Error::Redirected("git.example.org/a".to_owned()).to_string();
+        assert!(
+            said.contains("another place (git.example.org/a), and"),
+            "{said}"
         );
     }
 

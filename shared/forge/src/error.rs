@@ -34,11 +34,12 @@ pub enum Error {
     /// The forge is unwell.
     #[error("the forge is unwell (HTTP {0})")]
     Server(u16),
-    /// It points somewhere else, where a credential is not sent.
+    /// It points somewhere else, where a credential is not sent: host and path; empty: it does not say where.
     #[error(
-        "the forge points to another place, and a credential is sent to none but the one that was named"
+        "the forge points to another place{}, and a credential is sent to none but the one that was named",
+        elsewhere(.0)
     )]
-    Redirected,
+    Redirected(String),
     /// It is not an API.
     #[error("the answer is not JSON: is this the address of the API?")]
     NotJson,
@@ -77,13 +78,21 @@ impl Error {
             Self::Conflict(_) => "conflict",
             Self::Refused { .. } => "refused",
             Self::Server(_) => "server",
-            Self::Redirected => "redirected",
+            Self::Redirected(_) => "redirected",
             Self::NotJson => "notJson",
             Self::TooLarge => "tooLarge",
             Self::Unreadable(_) => "unreadable",
             Self::Unsupported(_) => "unsupported",
             Self::NoAnswer(_) => "noAnswer",
         }
+    }
+}
+
+fn elsewhere(place: &str) -> String {
+    if place.is_empty() {
+        String::new()
+    } else {
+        format!(" ({place})")
     }
 }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::{BodyError, body};
 
 /// Headers that answers are read by.
-const HEADERS: [&str; 7] = [
+const HEADERS: [&str; 8] = [
     "retry-after",
     "x-ratelimit-remaining",
     "x-ratelimit-reset",
@@ -15,6 +15,7 @@ const HEADERS: [&str; 7] = [
     "ratelimit-reset",
     "x-total-count",
     "x-next-page",
+    "location",
 ];
 
 /// Sends a call; what came back is for [`Call::read`].

@@ -25,6 +25,16 @@ pub enum EditError {
     /// It says so already.
     #[error("the fleet file says so already")]
     Nothing,
+    /// Entries in `removed` mean the same place otherwise, and a person has to say what becomes of them.
+    #[error(
+        "`removed` has what meets this already: {there}; both have to become one, so that no cluster is meant twice"
+    )]
+    Twice {
+        /// What is there, as the file could have it.
+        there: String,
+        /// What would say both in its place, likewise.
+        instead: String,
+    },
     /// What would come out cannot be used.
     #[error("the changed fleet file would not be valid: {0}")]
     Refused(String),
@@ -60,6 +70,15 @@ pub fn remove_application(
     if before.removed.contains(&removal) && left == Left::AsItIs {
         return Err(EditError::Nothing);
     }
+    let others = before.removed.iter().filter(|one| **one != removal);
+    let there: Vec<&Removal> = others.filter(|one| one.overlaps(&removal)).collect();
+    if !there.is_empty() {
+        let every = before.environments.iter().map(|one| one.name.clone());
+        return Err(EditError::Twice {
+            there: place::entries(there.iter().copied()),
+            instead: place::entries(merged(&there, &removal, &every.collect()).iter()),
+        });
+    }
     let root = node::read(text).map_err(EditError::Unusual)?;
     let Value::Mapping { is_flow: false, .. } = root.value else {
         return Err(unusual("it is one mapping in braces"));
@@ -80,6 +99,46 @@ pub fn remove_application(
         return Err(unusual("the change would say something else than is meant"));
     }
     Ok(changed)
+}
+
+/// What says a removal and those that it meets, with no cluster meant twice: where they differ, what is asked for
+/// now wins.
+fn merged(
+    there: &[&Removal],
+    removal: &Removal,
+    every: &BTreeSet<EnvironmentName>,
+) -> Vec<Removal> {
+    let is_alike = |old: &&&Removal| old.clusters.is_empty() && old.objects == removal.objects;
+    let mut whole = removal.clone();
+    for old in there.iter().filter(is_alike) {
+        // None is every one.
+        if whole.environments.is_empty() || old.environments.is_empty() {
+            whole.environments.clear();
+        } else {
+            whole.environments.extend(old.environments.iter().cloned());
+        }
+    }
+    let gone = match whole.environments.is_empty() {
+        true => every,
+        false => &whole.environments,
+    };
+    let mut all = Vec::new();
+    for old in there.iter().filter(|old| !is_alike(old)) {
+        let meant = match old.environments.is_empty() {
+            true => every,
+            false => &old.environments,
+        };
+        let environments: BTreeSet<EnvironmentName> = meant.difference(gone).cloned().collect();
+        if !environments.is_empty() {
+            let rest = (*old).clone();
+            all.push(Removal {
+                environments,
+                ..rest
+            });
+        }
+    }
+    all.push(whole);
+    all
 }
 
 /// Where an application is still to run.

@@ -97,6 +97,11 @@ struct Inner {
     faults: Mutex<Vec<Fault>>,
 }
 
+/// Makes errors of a file that name it.
+fn at(path: &std::path::Path) -> impl Fn(std::io::Error) -> std::io::Error + '_ {
+    move |error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
 impl ApiServer {
     /// A server in memory with what every cluster has. Files that the configuration names are not used;
     /// see [`Self::open`].
@@ -111,13 +116,14 @@ impl ApiServer {
     /// When a file cannot be read or written.
     pub fn open(config: Config) -> std::io::Result<Self> {
         let store = match &config.data {
-            Some(path) => store::Store::open(path)?,
+            Some(path) => store::Store::open(path).map_err(at(path))?,
             None => store::Store::new(),
         };
         let file = match &config.audit {
             Some(path) => {
                 let mut options = std::fs::OpenOptions::new();
-                Some(options.create(true).append(true).open(path)?)
+                let file = options.create(true).append(true).open(path);
+                Some(file.map_err(at(path))?)
             }
             None => None,
         };

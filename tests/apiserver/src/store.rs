@@ -65,7 +65,7 @@ impl Store {
     /// Reads the file, writes it anew without what is gone, and goes on writing to it.
     pub(crate) fn open(path: &Path) -> std::io::Result<Self> {
         let mut store = Self::new();
-        if path.exists() {
+        if path.try_exists()? {
             let file = std::io::BufReader::new(std::fs::File::open(path)?);
             for line in file.lines() {
                 // The last line may have been cut off by a crash.

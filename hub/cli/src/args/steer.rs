@@ -128,6 +128,9 @@ pub(crate) struct RollbackArgs {
     /// Why.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
+    /// Go back to a commit that was never good there, past all gates: it takes an admin.
+    #[arg(long, requires = "to")]
+    pub(crate) force: bool,
     /// Show what would be committed, and stop.
     #[arg(long)]
     pub(crate) dry_run: bool,

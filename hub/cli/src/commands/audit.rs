@@ -37,21 +37,32 @@ pub(super) async fn audit(
             .map(|name| name.to_string())
             .unwrap_or_default(),
         after: 0,
-        limit: args.limit,
+        // One more than is shown tells whether there are more.
+        limit: args.limit.saturating_add(1),
     });
     let wire = client.api().list_audit(request).await?.into_inner();
-    let entries: Vec<Entry> = wire.entries.iter().map(Entry::from).collect();
-    if entries.len() >= MOST && usize::try_from(args.limit).is_ok_and(|limit| limit > entries.len())
-    {
+    let mut entries: Vec<Entry> = wire.entries.iter().map(Entry::from).collect();
+    let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
+    // Oldest first.
+    let older = entries.len().saturating_sub(limit);
+    entries.drain(..older);
+    if entries.len() >= MOST && limit >= entries.len() {
         printer.warn(&format!(
-            "these are the newest {}, which is all that the hub gives at once; older ones are left out",
+            "these are the newest {}, which is all that the hub gives at once; what is older is left out",
             entries.len()
         ));
     }
     if args.output.output.is_structured() {
         return printer.value(args.output.output, &entries);
     }
-    printer.out(&render::entries(&entries, printer.paint, printer.columns()))
+    printer.out(&render::entries(&entries, printer.paint, printer.columns()))?;
+    if older > 0 {
+        printer.say(&format!(
+            "these are the newest {}; --limit NUMBER shows older ones, too",
+            entries.len()
+        ));
+    }
+    Ok(())
 }
 
 async fn verify(

@@ -79,7 +79,7 @@ pub(super) async fn offline(base: &str, args: &DiffArgs, printer: &Printer) -> R
     let old_tree = commit_tree::tree(&root, &base)?;
     let new_tree = match &args.head {
         Some(_) => commit_tree::tree(&root, &head)?,
-        None => WorkTree::of_paths(&root, paths),
+        None => WorkTree::of_paths(&root, paths).map_err(Error::Local)?,
     };
     let place = match &args.fleet {
         Some(place) => place.clone(),

@@ -100,6 +100,15 @@ impl Change {
 fn refused(upstream: &Upstream, error: &EditError) -> Error {
     let message = format!("{}: {error}", upstream.path);
     let hint = match error {
+        EditError::Twice { instead, .. } => {
+            return Error::refused(
+                message,
+                format!(
+                    "where what is there was carried out everywhere, take it out, and run the command again; \
+                     else leave --push out, and put this in its place by hand: {instead}"
+                ),
+            );
+        }
         EditError::Nothing => {
             "what it says comes by waves and gates; `flotilla status` shows how far"
         }

@@ -46,14 +46,20 @@ pub(super) async fn run(
             environments,
             write_context,
         } => {
+            // Before anything is set: where the file cannot be written, the certificate would be lost.
+            if let Some(path) = &write_context
+                && path.try_exists().map_err(|cause| Error::File {
+                    path: path.clone(),
+                    cause,
+                })?
+            {
+                return Err(Error::refused(
+                    format!("{} is there already", path.display()),
+                    "name a new file",
+                ));
+            }
             // The key is made here and goes nowhere but into the file.
             let made = match &write_context {
-                Some(path) if path.exists() => {
-                    return Err(Error::refused(
-                        format!("{} is there already", path.display()),
-                        "name a new file",
-                    ));
-                }
                 Some(path) => Some((path.clone(), request_key()?)),
                 None => None,
             };

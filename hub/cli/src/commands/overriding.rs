@@ -1,7 +1,10 @@
 //! `promote --force` where the branch has moved already: gates that hold its commit back are overridden, and
 //! what failed there is tried again.
 
+use std::collections::BTreeMap;
+
 use flotilla_proto::v1;
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{rollout, steer};
@@ -9,7 +12,7 @@ use crate::args::Promote;
 use crate::client::Client;
 use crate::error::Error;
 use crate::printer::Printer;
-use crate::view::digits;
+use crate::view::{Decisions, RepositoryCommit, Rollout, digits};
 
 /// Whether the commit that was named is at the head of the environment's own branch.
 pub(super) async fn is_there(client: &Client, args: &Promote) -> Result<bool, Error> {
@@ -37,59 +40,48 @@ pub(super) async fn is_there(client: &Client, args: &Promote) -> Result<bool, Er
 pub(super) async fn run(client: &Client, args: &Promote, printer: &Printer) -> Result<(), Error> {
     let name = args.environment.to_string();
     let environments = client.environments().await?;
-    let heads: Vec<(String, String)> = environments
-        .iter()
-        .filter(|one| one.name == name)
-        .flat_map(|one| &one.branches)
-        .filter_map(|branch| branch.revision.as_ref())
-        .filter(|head| {
-            let only = args.repository.as_ref();
-            only.is_none_or(|only| *only == head.repository)
-        })
-        .map(|head| (head.repository.clone(), head.commit.clone()))
-        .collect();
     let (last, decisions) = rollout::get(client, &name).await?;
-    let waits = last.filter(|rollout| !rollout.is_over());
-    let targets = waits.iter().flat_map(|rollout| {
-        rollout
-            .target
-            .iter()
-            .filter(|one| !rollout.from.contains(one))
+    let here = environments.iter().find(|one| one.name == name);
+    let mut held = here.map_or_else(BTreeMap::new, |here| {
+        held(here, last.as_ref(), &decisions, args.commit.is_some())
     });
-    let failed = decisions.quarantined.iter().flat_map(|one| &one.commits);
-    let mut commits: Vec<(String, String)> = targets
-        .chain(failed)
-        .filter(|one| {
-            let held = (one.repository.clone(), one.commit.clone());
-            one.is_fleet_file() || heads.contains(&held)
-        })
-        .map(|one| (one.repository.clone(), one.commit.clone()))
-        .filter(|(_, commit)| {
-            let only = args.commit.as_ref();
-            only.is_none_or(|only| commit.starts_with(only.as_str()))
-        })
-        .collect();
-    commits.sort();
-    commits.dedup();
-    if commits.is_empty() {
-        return Err(Error::refused(
-            format!("nothing on the branch of {name} is held back"),
+    held.retain(|(repository, commit), _| {
+        let (only, named) = (args.repository.as_ref(), args.commit.as_ref());
+        only.is_none_or(|only| only == repository)
+            && named.is_none_or(|named| commit.starts_with(named.as_str()))
+    });
+    if held.is_empty() {
+        return Err(Error::not_yet(
+            format!("nothing in {name} is held back now, so there is nothing to override"),
             format!("`flotilla explain {name}` says why it is where it is"),
         ));
     }
-    let short: Vec<&str> = commits.iter().map(|(_, commit)| digits(commit)).collect();
-    let what = format!("the gates of {name} for {}", short.join(", "));
+    let lines: Vec<String> = held
+        .iter()
+        .map(
+            |((repository, commit), why)| match is_declared(repository, commit) {
+                true => format!("  fleet file {}, {why}", digits(commit)),
+                false => format!("  {} of {repository}, {why}", digits(commit)),
+            },
+        )
+        .collect();
+    let lines = lines.join("\n");
     if args.dry_run {
-        printer.say(&format!("this would override {what}"));
+        printer.say(&format!(
+            "this would override the gates of {name} for\n{lines}"
+        ));
         return Ok(());
     }
-    if !args.yes && !printer.ask(&format!("Override {what}?"))? {
-        return Err(Error::Refused {
-            message: "nothing was overridden".to_owned(),
-            hint: None,
-        });
+    if !args.yes {
+        printer.say(&format!("held back in {name} now:\n{lines}"));
+        if !printer.ask(&format!("Override the gates of {name} for all of this?"))? {
+            return Err(Error::Refused {
+                message: "nothing was overridden".to_owned(),
+                hint: None,
+            });
+        }
     }
-    for (repository, commit) in &commits {
+    for (repository, commit) in held.keys() {
         let request = v1::SteerRequest {
             action: v1::SteerAction::Override.into(),
             environment: name.clone(),
@@ -100,10 +92,226 @@ pub(super) async fn run(client: &Client, args: &Promote, printer: &Printer) -> R
         };
         steer::send(client, request).await?;
     }
-    printer.say(&format!("overrode {what}"));
+    let done: Vec<String> = held
+        .keys()
+        .map(
+            |(repository, commit)| match is_declared(repository, commit) {
+                true => format!("fleet file {}", digits(commit)),
+                false => digits(commit).to_owned(),
+            },
+        )
+        .collect();
+    printer.say(&format!(
+        "overrode the gates of {name} for {}",
+        done.join(", ")
+    ));
     if args.wait {
         let deadline = Instant::now() + args.wait_timeout;
         return rollout::watch(client, &name, args.output.output, Some(deadline), printer).await;
     }
     Ok(())
+}
+
+/// Whether a commit is a revision of what the fleet file declares.
+fn is_declared(repository: &str, commit: &str) -> bool {
+    let one = RepositoryCommit {
+        repository: repository.to_owned(),
+        commit: commit.to_owned(),
+    };
+    one.is_fleet_file()
+}
+
+/// What is held back in an environment now, by repository and commit, and why: what a rollout that is not over
+/// brings, and what failed and is still asked for. What failed long ago and is asked for no more would otherwise
+/// come in at once if it ever came back. A revision of the fleet file that somebody `named` counts whenever it
+/// failed.
+fn held(
+    here: &v1::EnvironmentStatus,
+    last: Option<&Rollout>,
+    decisions: &Decisions,
+    named: bool,
+) -> BTreeMap<(String, String), String> {
+    let branches = || {
+        let all = here.branches.iter();
+        all.filter_map(|branch| Some((branch.revision.as_ref()?, branch.approved.as_str())))
+    };
+    let is_head = |one: &RepositoryCommit| {
+        branches().any(|(head, _)| head.repository == one.repository && head.commit == one.commit)
+    };
+    let is_good = |one: &RepositoryCommit| {
+        branches().any(|(head, good)| head.repository == one.repository && good == one.commit)
+    };
+    // The hub names the first quarantine alone, whose other commits may be asked for no more.
+    let given_up = here.quarantine.iter().flat_map(|one| &one.commits);
+    let given_up: Vec<&str> = given_up.map(|one| one.commit.as_str()).collect();
+    let mut brought = last.iter().flat_map(|rollout| &rollout.target);
+    let newest = brought.find(|one| one.is_fleet_file());
+    let is_asked = |one: &RepositoryCommit| match one.is_fleet_file() {
+        true => {
+            let is_newest = newest.is_none_or(|newest| newest == one);
+            named || (is_newest && given_up.contains(&one.commit.as_str()))
+        }
+        false => is_head(one) && !is_good(one),
+    };
+    let overridden_after = |one: &RepositoryCommit, at: Option<Timestamp>| {
+        let all = decisions.approvals.iter();
+        let mut all = all.filter(|given| given.r#override && given.commit == one.commit);
+        all.any(|given| given.mark.as_ref().and_then(|mark| mark.at) > at)
+    };
+    let mut held = BTreeMap::new();
+    let mut hold = |one: &RepositoryCommit, why: String| {
+        held.insert((one.repository.clone(), one.commit.clone()), why);
+    };
+    let waits = last.filter(|rollout| !rollout.is_over());
+    if let Some(rollout) = waits {
+        let new = rollout.target.iter();
+        let new = new.filter(|one| !rollout.from.contains(one));
+        for one in new.filter(|one| one.is_fleet_file() || is_head(one)) {
+            if !overridden_after(one, None) {
+                hold(one, format!("which {} brings", rollout.id));
+            }
+        }
+    }
+    // Oldest first, so that the last failure is what is told.
+    for failure in &decisions.quarantined {
+        for one in failure.commits.iter().filter(|one| is_asked(one)) {
+            if !overridden_after(one, failure.at) {
+                let (id, why) = (&failure.rollout, &failure.reason);
+                hold(one, format!("which failed in {id}: {why}"));
+            }
+        }
+    }
+    held
+}
+
+#[cfg(test)]
+mod tests {
+    use flotilla_shared::id::RepositoryName;
+
+    use super::*;
+    use crate::view::{Approval, Mark, Quarantine};
+
+    fn of(repository: &str, digit: &str) -> RepositoryCommit {
+        RepositoryCommit {
+            repository: repository.to_owned(),
+            commit: digit.repeat(40),
+        }
+    }
+
+    fn wire(one: &RepositoryCommit) -> v1::RepositoryCommit {
+        v1::RepositoryCommit {
+            repository: one.repository.clone(),
+            commit: one.commit.clone(),
+        }
+    }
+
+    fn at(second: i64) -> Option<Timestamp> {
+        Timestamp::from_second(second).ok()
+    }
+
+    fn failure(commits: &[RepositoryCommit], rollout: &str, second: i64) -> Quarantine {
+        Quarantine {
+            commits: commits.to_vec(),
+            rollout: rollout.to_owned(),
+            reason: "1 failed".to_owned(),
+            at: at(second),
+        }
+    }
+
+    /// An environment whose branch is at `head`, with what it ran last that was good.
+    fn environment(
+        head: &RepositoryCommit,
+        good: &RepositoryCommit,
+        given_up: &[RepositoryCommit],
+    ) -> v1::EnvironmentStatus {
+        v1::EnvironmentStatus {
+            branches: vec![v1::BranchStatus {
+                revision: Some(v1::Revision {
+                    repository: head.repository.clone(),
+                    branch: "prod".to_owned(),
+                    commit: head.commit.clone(),
+                }),
+                approved: good.commit.clone(),
+                ..v1::BranchStatus::default()
+            }],
+            quarantine: (!given_up.is_empty()).then(|| v1::Quarantine {
+                commits: given_up.iter().map(wire).collect(),
+                ..v1::Quarantine::default()
+            }),
+            ..v1::EnvironmentStatus::default()
+        }
+    }
+
+    fn rollout(id: &str, state: &str, target: &[RepositoryCommit]) -> Rollout {
+        Rollout::from(&v1::RolloutStatus {
+            id: id.to_owned(),
+            state: state.to_owned(),
+            target: target.iter().map(wire).collect(),
+            ..v1::RolloutStatus::default()
+        })
+    }
+
+    fn commits(held: &BTreeMap<(String, String), String>) -> Vec<&str> {
+        held.keys().map(|(_, commit)| digits(commit)).collect()
+    }
+
+    #[test]
+    fn only_what_is_held_now_is_overridden() {
+        let fleet_file = RepositoryName::fleet_file().as_str();
+        let (old, bad, good) = (of("fleet", "1"), of("fleet", "2"), of("fleet", "3"));
+        let (first, second) = (of(fleet_file, "a"), of(fleet_file, "b"));
+        let decisions = Decisions {
+            quarantined: vec![
+                failure(&[old, first.clone()], "prod-1", 10),
+                failure(&[bad.clone(), second.clone()], "prod-2", 20),
+            ],
+            ..Decisions::default()
+        };
+        let last = rollout("prod-2", "rolledBack", &[bad.clone(), second.clone()]);
+        let here = environment(&bad, &good, &[bad.clone(), second.clone()]);
+        let now = held(&here, Some(&last), &decisions, false);
+        assert_eq!(commits(&now), ["2222222", "bbbbbbb"]);
+        assert!(
+            now.values()
+                .all(|why| why == "which failed in prod-2: 1 failed")
+        );
+        // Whoever names one means it.
+        let named = held(&here, Some(&last), &decisions, true);
+        assert!(commits(&named).contains(&"aaaaaaa"), "{named:?}");
+        // The fleet file went on, and its newest revision is good.
+        let third = rollout("prod-3", "succeeded", &[of(fleet_file, "c")]);
+        let now = held(&here, Some(&third), &decisions, false);
+        assert_eq!(commits(&now), ["2222222"]);
+        // Nothing is given up now: all that failed was undone.
+        let here = environment(&good, &good, &[]);
+        let now = held(&here, Some(&third), &decisions, false);
+        assert!(now.is_empty(), "{now:?}");
+    }
+
+    #[test]
+    fn what_waits_is_held_until_somebody_overrode_it() {
+        let (good, new) = (of("fleet", "1"), of("fleet", "2"));
+        let here = environment(&new, &good, &[]);
+        let waits = rollout("prod-3", "pending", std::slice::from_ref(&new));
+        let mut decisions = Decisions::default();
+        let now = held(&here, Some(&waits), &decisions, false);
+        assert_eq!(commits(&now), ["2222222"]);
+        decisions.approvals.push(Approval {
+            commit: new.commit.clone(),
+            wave: String::new(),
+            r#override: true,
+            mark: Some(Mark {
+                by: "ann".to_owned(),
+                reason: "incident".to_owned(),
+                at: at(30),
+                rolled_back: String::new(),
+            }),
+        });
+        assert!(held(&here, Some(&waits), &decisions, false).is_empty());
+        // It was let in, and failed.
+        decisions.quarantined.push(failure(&[new], "prod-3", 40));
+        let over = rollout("prod-3", "rolledBack", &[]);
+        let now = held(&here, Some(&over), &decisions, false);
+        assert_eq!(commits(&now), ["2222222"]);
+    }
 }

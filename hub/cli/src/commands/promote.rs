@@ -2,6 +2,7 @@
 
 mod follow;
 mod gates;
+mod unread;
 
 use flotilla_forge::{Repository, Secret};
 use flotilla_proto::v1;
@@ -49,12 +50,19 @@ pub(super) async fn run(client: &Client, args: Promote, printer: &Printer) -> Re
             "{} already has what {} has",
             promotion.environment, promotion.promotes_from
         );
+        let unread = unread::branches(client, &promotion, &args).await?;
         // Whoever was interrupted, or comes second, may still want to know that it arrives.
         if args.wait && !args.dry_run && !args.pull_request {
+            if !unread.is_empty() {
+                printer.warn(&format!("as last seen: {}", unread::named(&unread)));
+            }
             printer.say(&format!("{is_there}; waiting for its clusters"));
             let there = follow::there(client, &promotion).await?;
             let deadline = Instant::now() + args.wait_timeout;
             return follow::until_there(client, &there, &args, deadline, printer).await;
+        }
+        if !unread.is_empty() {
+            return Err(unread::refused(client, &promotion, &unread).await);
         }
         return Err(Error::refused(
             format!("there is nothing to promote: {is_there}"),
@@ -221,9 +229,11 @@ async fn open(
     // One for each environment: the branch stays the same, so that the pull request does, too.
     let branch: BranchName = format!("flotilla/promote-{}", args.environment).parse()?;
     one.workspace.replace(&one.url, &one.to, &branch).await?;
-    let (pull, new) = forge
-        .propose(&branch, &one.target, promotion, shown, plan)
-        .await?;
+    let proposed = forge.propose(&branch, &one.target, promotion, shown, plan);
+    let (pull, new) = proposed.await.map_err(|error| {
+        let page = forge::page(&one.url, args.forge, &branch, &one.target);
+        unpushed::proposed_not(&error, (&branch, &one.to), &shown.repository, page.ok())
+    })?;
     let word = if new { "opened" } else { "updated" };
     printer.say(&format!(
         "{word} pull request {} of {}",

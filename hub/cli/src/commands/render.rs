@@ -38,7 +38,7 @@ pub(super) async fn run(args: RenderArgs, printer: &Printer) -> Result<(), Error
         Some((root, paths)) => {
             let within = place.strip_prefix(&root).unwrap_or(&place);
             let is_left_out = !paths.iter().any(|one| Path::new(one).starts_with(within));
-            let tree = WorkTree::of_paths(&root, paths);
+            let tree = WorkTree::of_paths(&root, paths).map_err(Error::Local)?;
             (root, tree, is_left_out)
         }
         None => {

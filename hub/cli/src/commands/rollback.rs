@@ -10,7 +10,7 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::git::Workspace;
 use crate::printer::Printer;
-use crate::view::{Good, digits};
+use crate::view::{Good, RepositoryCommit, digits};
 
 pub(super) async fn run(
     client: &Client,
@@ -67,8 +67,21 @@ pub(super) async fn run(
                 })?
             }
         },
-        None => last_good(client, &name, &revision.repository, &head, printer).await?,
+        None => {
+            last_good(
+                client,
+                &name,
+                &revision.repository,
+                (&workspace, &head),
+                printer,
+            )
+            .await?
+        }
     };
+    // A signed way back is a pin, which has rules of its own.
+    if args.to.is_some() && !args.force && args.signing.sign.is_none() {
+        never_good(client, &name, &revision.repository, &to).await?;
+    }
     if !workspace.is_ancestor(&to, &head).await? || to == head {
         return Err(Error::refused(
             format!(
@@ -179,20 +192,58 @@ pub(super) async fn run(
     Ok(())
 }
 
+/// Refuses a commit that was never good there: the hub lets an admin's way back past all gates.
+async fn never_good(
+    client: &Client,
+    environment: &str,
+    repository: &str,
+    to: &Commit,
+) -> Result<(), Error> {
+    let (_, decisions) = rollout::get(client, environment).await?;
+    let is_it = |one: &RepositoryCommit| one.repository == repository && one.commit == to.as_str();
+    if decisions
+        .good
+        .iter()
+        .any(|good| good.commits.iter().any(is_it))
+    {
+        return Ok(());
+    }
+    let mut failed = decisions.quarantined.iter();
+    let failed = failed.find(|failed| failed.commits.iter().any(is_it));
+    let why = failed.map_or_else(String::new, |failed| {
+        format!(", and did not come through in {}", failed.rollout)
+    });
+    Err(Error::refused(
+        format!(
+            "{} was not good in {environment}, as far back as the hub remembers{why}",
+            to.short()
+        ),
+        "`flotilla rollback ENVIRONMENT --reason TEXT` finds the last good one; --force goes back to this one, past \
+         all gates, which takes an admin",
+    ))
+}
+
 async fn last_good(
     client: &Client,
     environment: &str,
     repository: &str,
-    head: &Commit,
+    (workspace, head): (&Workspace, &Commit),
     printer: &Printer,
 ) -> Result<Commit, Error> {
     let (_, decisions) = rollout::get(client, environment).await?;
-    let chosen = choose(&decisions.good, repository, head.as_str());
+    // A head that was rolled back holds what was good before: from there it goes further back, and not to what
+    // was rolled back from.
+    let mut twin = None;
+    for commit in own(&decisions.good, repository).filter(|one| *one != head.as_str()) {
+        if workspace.is_same_content(&commit.parse()?, head).await? {
+            twin = Some(commit);
+            break;
+        }
+    }
+    let chosen = choose(&decisions.good, repository, (head.as_str(), twin));
     for (commit, doubt) in &chosen.passed_over {
         let short = digits(commit);
-        printer.say(&format!(
-            "{short} is passed over, since it was not seen to be good: {doubt}"
-        ));
+        printer.say(&format!("{short} is passed over: {doubt}"));
     }
     let Some(found) = chosen.found else {
         let other = match chosen.passed_over.is_empty() {
@@ -229,23 +280,42 @@ struct Found {
     is_seen: bool,
 }
 
-/// The last commit before `head` that was seen to be good. Of what came without rollouts the hub notes what
-/// clusters said; what an older hub has not noted is taken as it is.
-fn choose(good: &[Good], repository: &str, head: &str) -> Chosen {
+/// The good commits of a repository, the newest first.
+fn own<'g>(good: &'g [Good], repository: &str) -> impl Iterator<Item = &'g str> {
+    let all = good.iter().rev().flat_map(|one| &one.commits);
+    all.filter(move |commit| commit.repository == repository)
+        .map(|commit| commit.commit.as_str())
+}
+
+/// The last commit before `head` that was seen to be good; where that holds what a good commit before it held, its
+/// `twin`, the last before that. Of what came without rollouts the hub notes what clusters said; what an older hub
+/// has not noted is taken as it is.
+fn choose(good: &[Good], repository: &str, (head, twin): (&str, Option<&str>)) -> Chosen {
     let mut passed_over: Vec<(String, String)> = Vec::new();
+    // Where nothing came in between, nothing was undone.
+    let last = own(good, repository).find(|one| *one != head);
+    let mut is_undone = twin.is_some() && last != twin;
     for one in good.iter().rev() {
         let mut own = one.commits.iter();
         let own = own.find(|commit| commit.repository == repository && commit.commit != head);
         let Some(commit) = own.map(|own| own.commit.clone()) else {
             continue;
         };
+        if is_undone {
+            is_undone = Some(commit.as_str()) != twin;
+            if is_undone && !passed_over.iter().any(|(before, _)| *before == commit) {
+                passed_over.push((commit, "it was rolled back from".to_owned()));
+            }
+            continue;
+        }
         // Its last word counts.
         if passed_over.iter().any(|(before, _)| *before == commit) {
             continue;
         }
         let seen = one.seen.iter().find(|seen| seen.repository == repository);
         if let Some(seen) = seen.filter(|seen| !seen.doubt.is_empty()) {
-            passed_over.push((commit, seen.doubt.clone()));
+            let doubt = format!("it was not seen to be good: {}", seen.doubt);
+            passed_over.push((commit, doubt));
             continue;
         }
         let is_seen = seen.is_some() || !one.rollout.is_empty();
@@ -263,7 +333,7 @@ fn choose(good: &[Good], repository: &str, head: &str) -> Chosen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::view::{RepositoryCommit, Seen};
+    use crate::view::Seen;
 
     fn good(commit: &str, rollout: &str, doubt: Option<&str>) -> Good {
         let seen = doubt.map(|doubt| Seen {
@@ -296,16 +366,45 @@ mod tests {
             good("c", "", Some("c1: web was Failed")),
             good("d", "", Some("c1: web was Failed")),
         ];
-        let chosen = choose(&all, "fleet", "d");
+        let chosen = choose(&all, "fleet", ("d", None));
         assert_eq!(chosen.found, found("b", true));
-        let over = [("c".to_owned(), "c1: web was Failed".to_owned())];
+        let doubt = "it was not seen to be good: c1: web was Failed";
+        let over = [("c".to_owned(), doubt.to_owned())];
         assert_eq!(chosen.passed_over, over, "its last word");
-        assert_eq!(choose(&all[..1], "fleet", "d").found, found("a", false));
-        assert_eq!(choose(&all, "other", "d").found, None);
-        let ill = choose(&all[2..], "fleet", "d");
+        assert_eq!(
+            choose(&all[..1], "fleet", ("d", None)).found,
+            found("a", false)
+        );
+        assert_eq!(choose(&all, "other", ("d", None)).found, None);
+        let ill = choose(&all[2..], "fleet", ("d", None));
         assert_eq!((ill.found, ill.passed_over.len()), (None, 1));
         let rolled = [good("a", "prod-1", None), good("d", "prod-2", None)];
-        assert_eq!(choose(&rolled, "fleet", "d").found, found("a", true));
-        assert_eq!(choose(&rolled, "fleet", "e").found, found("d", true));
+        assert_eq!(
+            choose(&rolled, "fleet", ("d", None)).found,
+            found("a", true)
+        );
+        assert_eq!(
+            choose(&rolled, "fleet", ("e", None)).found,
+            found("d", true)
+        );
+    }
+
+    /// A second way back does not bring back what the first undid.
+    #[test]
+    fn what_was_rolled_back_from_is_passed_over() {
+        let all = [
+            good("a", "prod-1", None),
+            good("b", "prod-2", None),
+            good("c", "prod-3", None),
+            good("back-to-b", "prod-4", None),
+        ];
+        let chosen = choose(&all, "fleet", ("back-to-b", Some("b")));
+        assert_eq!(chosen.found.unwrap().commit, "a");
+        let over = [("c".to_owned(), "it was rolled back from".to_owned())];
+        assert_eq!(chosen.passed_over, over);
+        let chosen = choose(&all[1..], "fleet", ("back-to-b", Some("b")));
+        assert_eq!(chosen.found, None);
+        let chosen = choose(&all[..2], "fleet", ("like-b", Some("b")));
+        assert_eq!(chosen.found.unwrap().commit, "b");
     }
 }

@@ -19,6 +19,9 @@ use crate::view::{Decisions, Rollout, RolloutSummary};
 /// How often a watched rollout is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// Most rollouts that a hub lists at once.
+const MOST: usize = 200;
+
 pub(super) async fn run(
     client: &Client,
     command: RolloutCommand,
@@ -66,10 +69,14 @@ pub(super) async fn list(
 ) -> Result<(), Error> {
     let request = client.request(v1::ListRolloutsRequest {
         environment: environment.map(ToString::to_string).unwrap_or_default(),
-        limit,
+        // One more than is shown tells whether there are more.
+        limit: limit.saturating_add(1),
     });
     let wire = client.api().list_rollouts(request).await?.into_inner();
-    let rollouts: Vec<Rollout> = wire.rollouts.iter().map(Rollout::from).collect();
+    let mut rollouts: Vec<Rollout> = wire.rollouts.iter().map(Rollout::from).collect();
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let is_cut = rollouts.len() > limit;
+    rollouts.truncate(limit);
     if output.is_structured() {
         let all: Vec<RolloutSummary<'_>> = rollouts.iter().map(RolloutSummary::from).collect();
         return printer.value(output, &all);
@@ -79,7 +86,18 @@ pub(super) async fn list(
         printer.paint,
         Timestamp::now(),
         printer.columns(),
-    ))
+    ))?;
+    let shown = rollouts.len();
+    if is_cut && shown < MOST {
+        printer.say(&format!(
+            "these are the newest {shown}; --limit NUMBER shows older ones, too"
+        ));
+    } else if shown >= MOST {
+        printer.say(&format!(
+            "these are the newest {shown}, which is all that the hub gives at once; what is older is left out"
+        ));
+    }
+    Ok(())
 }
 
 pub(super) async fn get(

@@ -5,7 +5,7 @@ use flotilla_shared::revision::Commit;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{approval, commit, repository, rollout};
-use crate::args::{ApproveArgs, PinArgs, SubjectArgs, SuspendArgs};
+use crate::args::{ApproveArgs, PinArgs, Reasoned, SubjectArgs, SuspendArgs};
 use crate::client::Client;
 use crate::error::Error;
 use crate::printer::Printer;
@@ -35,6 +35,23 @@ pub(super) async fn environment(
     };
     send(client, request).await?;
     printer.say(&format!("{environment}: {done}"));
+    Ok(())
+}
+
+/// Starts no further cluster; whose reason that replaces is told.
+pub(super) async fn pause(client: &Client, args: Reasoned, printer: &Printer) -> Result<(), Error> {
+    let name = args.environment;
+    let request = v1::SteerRequest {
+        action: v1::SteerAction::Pause.into(),
+        environment: name.to_string(),
+        reason: args.reason,
+        ..v1::SteerRequest::default()
+    };
+    let before = match send(client, request).await?.as_str() {
+        "" => String::new(),
+        before => format!("; {before}"),
+    };
+    printer.say(&format!("{name}: no further cluster is started{before}"));
     Ok(())
 }
 

@@ -1,6 +1,7 @@
-//! What to say of a branch that the Git server did not let move.
+//! What to say of a branch that the Git server did not let move, and of one that it took and whose pull request the
+//! forge did not.
 
-use flotilla_shared::revision::BranchName;
+use flotilla_shared::revision::{BranchName, Commit};
 
 use crate::error::Error;
 
@@ -16,9 +17,56 @@ pub(super) fn refused(error: &Error, branch: &BranchName, hint: &str) -> Error {
     Error::refused(message, hint)
 }
 
+/// The branch of a pull request is pushed, and the forge did not do its part. `page` is where a person opens one.
+pub(super) fn proposed_not(
+    error: &Error,
+    (branch, commit): (&BranchName, &Commit),
+    repository: &str,
+    page: Option<String>,
+) -> Error {
+    let message = format!(
+        "{error}\n{branch} of {repository} is pushed, at {}; no pull request was opened or written anew",
+        commit.short()
+    );
+    let mut hint = "the same command again goes on from there".to_owned();
+    if let Some(page) = page {
+        hint = format!("{hint}, or open the pull request by hand: {page}");
+    }
+    if let Some(first) = error.hint() {
+        hint = format!("{first}; {hint}");
+    }
+    Error::refused(message, hint)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_pushed_before_a_forge_said_no_is_told_with_both_ways_on() {
+        let branch = "flotilla/promote-prod".parse().unwrap();
+        let commit = "4".repeat(40).parse().unwrap();
+        let page = "https://git.example.org/acme/fleet/compare/prod...flotilla/promote-prod";
+        let refused = Error::refused("git.example.org: no answer", "see the token");
+        let told = proposed_not(&refused, (&branch, &commit), "fleet", Some(page.to_owned()));
+        let said = told.to_string();
+        assert!(said.starts_with("git.example.org: no answer\n"), "{said}");
+        assert!(
+            said.contains("flotilla/promote-prod of fleet is pushed, at 4444444;"),
+            "{said}"
+        );
+        let hint = told.hint().unwrap();
+        assert!(
+            hint.starts_with("see the token; the same command again") && hint.ends_with(page),
+            "{hint}"
+        );
+        let alone = Error::Refused {
+            message: "no".to_owned(),
+            hint: None,
+        };
+        let hint = proposed_not(&alone, (&branch, &commit), "fleet", None).hint();
+        assert_eq!(hint.unwrap(), "the same command again goes on from there");
+    }
 
     #[test]
     fn a_branch_that_somebody_else_moved_is_told_from_a_server_that_says_no() {

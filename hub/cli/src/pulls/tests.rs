@@ -94,7 +94,7 @@ async fn open(answers: Vec<(u16, Value)>) -> (Forge, Asked) {
     let at = Repository::at(&url, None, Some(&format!("http://{address}"))).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let token = directory.path().join("token");
-    std::fs::write(&token, "s3cret\n").unwrap();
+    flotilla_disk::create(&token, b"s3cret\n").unwrap();
     let token = super::token(&token).unwrap();
     (Forge::open(at, token).unwrap(), asked)
 }
@@ -150,6 +150,32 @@ async fn one_pull_request_is_opened_and_then_written_anew_in_place() {
         asked[2].0.starts_with("PATCH /repos/acme/fleet/pulls/7 "),
         "{asked:?}"
     );
+}
+
+#[test]
+fn a_token_that_others_read_is_refused_with_what_mends_it() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("token");
+    std::fs::write(&path, "s3cret\n").unwrap();
+    for mode in [0o644, 0o640, 0o604] {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let error = super::token(&path).err().unwrap();
+        let hint = error.hint().unwrap_or_default();
+        assert!(error.to_string().contains("readable by others"), "{error}");
+        assert!(hint.contains("chmod 600"), "{hint}");
+    }
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    assert!(super::token(&path).is_ok());
+}
+
+#[tokio::test]
+async fn what_may_be_missing_is_said() {
+    for (status, wanted) in [(404, "called acme/fleet"), (302, "its new URL")] {
+        let (result, _) = propose(vec![(status, json!({"message": "no"}))]).await;
+        let hint = result.unwrap_err().hint().unwrap_or_default();
+        assert!(hint.contains(wanted), "{status}: {hint}");
+    }
 }
 
 #[tokio::test]

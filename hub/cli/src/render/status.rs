@@ -10,7 +10,8 @@ use super::{
     sync_cell,
 };
 use crate::view::{
-    Branch, Cluster, Connection, Environment, Fleet, Placement, Revision, short_commit,
+    Branch, Cluster, Connection, Environment, Fleet, Placement, RepositoryCommit, Revision, digits,
+    short_commit,
 };
 
 /// How much to show.
@@ -176,8 +177,21 @@ fn steering(environment: &Environment, now: Timestamp) -> Vec<(Tone, String)> {
         lines.extend(next(rollout).map(|next| (Tone::Note, format!("next: {next}"))));
     }
     if let Some(one) = &environment.quarantine {
+        let is_declared = one.commits.iter().any(RepositoryCommit::is_fleet_file);
+        let newer = match is_declared {
+            true => "another change of the fleet file",
+            false => "a newer commit",
+        };
+        let name = &environment.name;
+        let again = match one.commits.as_slice() {
+            [alone] => format!(
+                "flotilla promote {name} --force --commit {} --reason TEXT",
+                digits(&alone.commit)
+            ),
+            _ => format!("flotilla promote {name} --force --reason TEXT"),
+        };
         let text = format!(
-            "{} failed in {} and is not tried again; a newer commit is",
+            "{} did not come through in {} and is not tried again; {newer} is, or {again}",
             short(&one.commits),
             one.rollout
         );

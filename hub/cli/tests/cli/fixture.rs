@@ -227,6 +227,16 @@ pub(crate) fn environments() -> Vec<v1::EnvironmentStatus> {
     environments
 }
 
+/// The same, where every branch was read at the last look.
+pub(crate) fn read_environments() -> Vec<v1::EnvironmentStatus> {
+    let mut environments = environments();
+    for branch in environments.iter_mut().flat_map(|one| &mut one.branches) {
+        branch.reason.clear();
+        branch.message.clear();
+    }
+    environments
+}
+
 pub(crate) fn step(step: &str, subject: &str, state: v1::StepState, text: &str) -> v1::ExplainStep {
     v1::ExplainStep {
         step: step.to_owned(),

@@ -251,6 +251,7 @@ fn nothing_to_promote_is_a_refusal() {
     };
     let output = Hub::start(Fake {
         promotion,
+        environments: fixture::read_environments(),
         ..Fake::default()
     })
     .run(&["promote", "prod", "--yes"]);
@@ -260,6 +261,45 @@ fn nothing_to_promote_is_a_refusal() {
         "{}",
         stderr(&output)
     );
+}
+
+/// What the hub saw last says nothing of a branch that it cannot read.
+#[test]
+fn a_branch_that_cannot_be_read_is_not_said_to_have_everything() {
+    let refused = |reason: &str| {
+        let mut environments = fixture::read_environments();
+        let branch = &mut environments[1].branches[0];
+        branch.reason = reason.to_owned();
+        branch.message = "as it is".to_owned();
+        let output = Hub::start(Fake {
+            promotion: v1::PreviewPromotionResponse {
+                environment: "prod".to_owned(),
+                promotes_from: "dev".to_owned(),
+                ..v1::PreviewPromotionResponse::default()
+            },
+            repositories: vec![v1::RepositoryStatus {
+                name: "fleet".to_owned(),
+                url: "https://git.example.org/acme/fleet".to_owned(),
+            }],
+            environments,
+            ..Fake::default()
+        })
+        .run(&["promote", "prod", "--yes"]);
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(!said.contains("already has"), "{said}");
+        let wanted = format!("prod of fleet cannot be read ({reason}): as it is");
+        assert!(said.contains(&wanted), "{said}");
+        said
+    };
+    let unavailable = refused("RepositoryUnavailable");
+    assert!(!unavailable.contains("git push"), "{unavailable}");
+    let gone = refused("BranchNotFound");
+    let way = format!(
+        "git push https://git.example.org/acme/fleet {}:refs/heads/prod",
+        fixture::NEW
+    );
+    assert!(gone.contains(&way), "{gone}");
 }
 
 /// Whoever was interrupted while waiting asks again.
@@ -586,6 +626,7 @@ fn gates_before_a_branch_that_has_moved_are_overridden_with_a_reason() {
             }),
             decisions: None,
         },
+        environments: fixture::read_environments(),
         ..Fake::default()
     };
     let steered = fake.steered.clone();

@@ -203,6 +203,44 @@ fn events_go_on_after_the_hub_was_away_and_tell_nothing_twice() {
 }
 
 #[test]
+fn a_list_that_leaves_older_entries_out_says_so() {
+    let entry = |seq: u64| v1::AuditEntry {
+        seq,
+        action: "pause".to_owned(),
+        reason: format!("reason {seq}"),
+        ..v1::AuditEntry::default()
+    };
+    let hub = Hub::start(Fake {
+        audit: (1..=51).map(entry).collect(),
+        ..Fake::default()
+    });
+    for (command, limit) in [("audit", 50), ("events", 20)] {
+        let shows = |shown: &str, seq: u64| {
+            let wanted = format!(" reason {seq}");
+            shown.lines().any(|line| line.trim_end().ends_with(&wanted))
+        };
+        let cut = hub.run(&[command]);
+        let said = stderr(&cut);
+        assert_eq!(cut.status.code(), Some(0), "{said}");
+        assert!(
+            said.contains(&format!("the newest {limit}; --limit")),
+            "{said}"
+        );
+        let shown = stdout(&cut);
+        assert!(!shows(&shown, 51 - limit), "{shown}");
+        assert!(shows(&shown, 52 - limit) && shows(&shown, 51), "{shown}");
+        let whole = hub.run(&[command, "--limit", "51"]);
+        assert_eq!(stderr(&whole), "");
+        assert!(shows(&stdout(&whole), 1));
+        let json = hub.run(&[command, "-o", "json"]);
+        assert_eq!(stderr(&json), "");
+        let all: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+        let count = all.as_array().map(Vec::len);
+        assert_eq!(count, usize::try_from(limit).ok());
+    }
+}
+
+#[test]
 fn a_list_of_rollouts_counts_no_clusters_that_it_was_not_told() {
     let rollouts = [rollout()];
     let all: Vec<RolloutSummary<'_>> = rollouts.iter().map(RolloutSummary::from).collect();

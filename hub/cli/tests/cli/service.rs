@@ -32,9 +32,13 @@ pub(crate) struct Fake {
     /// What was asked about promotions.
     pub(crate) previewed: Arc<Mutex<Vec<v1::PreviewPromotionRequest>>>,
     pub(crate) repositories: Vec<v1::RepositoryStatus>,
+    /// Its environments; none: those of the fixture.
+    pub(crate) environments: Vec<v1::EnvironmentStatus>,
     pub(crate) rollout: v1::GetRolloutResponse,
     /// Answers about rollouts before that one, one for each call.
     pub(crate) rollouts: Arc<Mutex<VecDeque<Result<v1::GetRolloutResponse, Status>>>>,
+    /// What was done, oldest first.
+    pub(crate) audit: Vec<v1::AuditEntry>,
     /// What each stream of events has, and how it ends.
     pub(crate) streams: Arc<Mutex<VecDeque<Events>>>,
     /// Answers about plans, one for each call; then there is no such plan.
@@ -58,7 +62,10 @@ impl FleetService for Fake {
         &self,
         _: Request<v1::ListEnvironmentsRequest>,
     ) -> Answer<v1::ListEnvironmentsResponse> {
-        let environments = fixture::environments();
+        let environments = match self.environments.as_slice() {
+            [] => fixture::environments(),
+            some => some.to_vec(),
+        };
         Ok(Response::new(v1::ListEnvironmentsResponse { environments }))
     }
 
@@ -258,8 +265,14 @@ impl FleetService for Fake {
         Ok(Response::new(v1::SteerResponse { detail }))
     }
 
-    async fn list_audit(&self, _: Request<v1::ListAuditRequest>) -> Answer<v1::ListAuditResponse> {
-        Ok(Response::new(v1::ListAuditResponse::default()))
+    async fn list_audit(
+        &self,
+        request: Request<v1::ListAuditRequest>,
+    ) -> Answer<v1::ListAuditResponse> {
+        let limit = request.into_inner().limit as usize;
+        let older = self.audit.len().saturating_sub(limit);
+        let entries = self.audit.iter().skip(older).cloned().collect();
+        Ok(Response::new(v1::ListAuditResponse { entries }))
     }
 
     async fn follow_audit(

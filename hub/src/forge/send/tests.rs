@@ -183,7 +183,8 @@ async fn a_credential_follows_no_redirect() {
         "308 Permanent Redirect",
     ] {
         let error = told(http(status, &location, "")).await.unwrap_err();
-        assert_eq!(error, Error::Redirected, "{status}");
+        let place = format!("{}/x", other.address);
+        assert_eq!(error, Error::Redirected(place), "{status}");
     }
     assert!(
         other.asked.try_recv().is_err(),

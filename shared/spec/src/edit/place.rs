@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use flotilla_shared::id::{ApplicationName, EnvironmentName};
+use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName};
 
 use super::node::{Node, Value};
 use super::{EditError, Edits, unusual};
@@ -154,19 +154,37 @@ fn add_key(mapping: &Node, key: &str, edits: &mut Edits<'_>) -> Result<(), EditE
     Ok(())
 }
 
+/// What an entry of `removed` says.
+fn keys(removal: &Removal) -> Vec<String> {
+    let mut keys = vec![format!("application: {}", removal.application)];
+    if !removal.environments.is_empty() {
+        keys.push(format!("environments: {}", list(&removal.environments)));
+    }
+    if !removal.clusters.is_empty() {
+        let names: Vec<&str> = removal.clusters.iter().map(ClusterName::as_str).collect();
+        keys.push(format!("clusters: [{}]", names.join(", ")));
+    }
+    if removal.objects == Objects::Keep {
+        keys.push("keepObjects: true".to_owned());
+    }
+    keys
+}
+
+/// Entries of `removed` in one line.
+pub(super) fn entries<'r>(all: impl Iterator<Item = &'r Removal>) -> String {
+    let all: Vec<String> = all
+        .map(|one| format!("{{{}}}", keys(one).join(", ")))
+        .collect();
+    all.join(", ")
+}
+
 /// An entry comes to `removed`.
 pub(super) fn add_removal(
     root: &Node,
     removal: &Removal,
     edits: &mut Edits<'_>,
 ) -> Result<(), EditError> {
-    let mut keys = vec![format!("application: {}", removal.application)];
-    if !removal.environments.is_empty() {
-        keys.push(format!("environments: {}", list(&removal.environments)));
-    }
-    if removal.objects == Objects::Keep {
-        keys.push("keepObjects: true".to_owned());
-    }
+    let keys = keys(removal);
     let lines = |indent: usize| -> Vec<String> {
         let indent = " ".repeat(indent);
         let all = keys.iter().enumerate();

@@ -172,6 +172,55 @@ fn of_some_environments_the_placement_is_narrowed() {
 }
 
 #[test]
+fn an_entry_that_is_there_is_named_with_what_says_both() {
+    let applications = "applications:\n- {name: api, repository: r, path: api}\n";
+    for (there, environments, objects, instead) in [
+        // All of prod is more than one cluster of it.
+        (
+            "{application: web, environments: [prod], clusters: [prod-1]}",
+            &["prod"][..],
+            Objects::Delete,
+            "{application: web, environments: [prod]}",
+        ),
+        (
+            "{application: web, clusters: [prod-1]}",
+            &["prod"][..],
+            Objects::Delete,
+            "{application: web, environments: [dev], clusters: [prod-1]}, \
+             {application: web, environments: [prod]}",
+        ),
+        (
+            "{application: web, environments: [dev, prod]}",
+            &["prod"][..],
+            Objects::Keep,
+            "{application: web, environments: [dev]}, \
+             {application: web, environments: [prod], keepObjects: true}",
+        ),
+        (
+            "{application: web, environments: [dev]}",
+            &[][..],
+            Objects::Delete,
+            "{application: web}",
+        ),
+    ] {
+        let text = format!("{HEAD}{applications}removed:\n- {there}\n");
+        let wanted = EditError::Twice {
+            there: there.to_owned(),
+            instead: instead.to_owned(),
+        };
+        assert_eq!(edited(&text, environments, objects), Err(wanted), "{there}");
+    }
+    // Another place is another entry.
+    let text =
+        format!("{HEAD}{applications}removed:\n- {{application: web, environments: [dev]}}\n");
+    let after = edited(&text, &["prod"], Objects::Delete).unwrap();
+    assert!(
+        after.ends_with("- application: web\n  environments: [prod]\n"),
+        "{after}"
+    );
+}
+
+#[test]
 fn what_cannot_be_changed_is_left_alone_and_told() {
     let used = format!(
         "{HEAD}applications:\n- {{name: web, repository: r, path: web}}\n\

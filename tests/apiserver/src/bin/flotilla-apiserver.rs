@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
@@ -14,7 +15,7 @@ struct Args {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:6443")]
     listen: String,
-    /// Keeps the objects over a restart, and the certificate authority beside it.
+    /// The file that keeps the objects over a restart, with the certificate authority beside it.
     #[arg(long)]
     data: Option<PathBuf>,
     /// Where to write the administrator's kubeconfig.
@@ -32,16 +33,38 @@ struct Args {
 }
 
 #[tokio::main]
-async fn main() -> std::io::Result<()> {
-    let args = Args::parse();
+async fn main() -> ExitCode {
+    let Err(error) = run(Args::parse()).await else {
+        return ExitCode::SUCCESS;
+    };
+    // The number that the standard library puts behind the system's words says nothing more.
+    let text = error.to_string();
+    let text = text.split(" (os error ").next().unwrap_or_default();
+    // Nobody is left to tell if stderr is gone too.
+    let _ = writeln!(std::io::stderr(), "error: {text}");
+    ExitCode::from(2)
+}
+
+async fn run(args: Args) -> std::io::Result<()> {
+    if let Some(data) = args.data.as_deref().filter(|data| data.is_dir()) {
+        return Err(std::io::Error::other(format!(
+            "{} is a directory; --data names a file, which is made where it is not there",
+            data.display()
+        )));
+    }
     let server = ApiServer::open(Config {
         ready_after: (!args.bare).then(|| Duration::from_millis(args.ready_after)),
         data: args.data,
         audit: args.audit,
         ..Config::default()
     })?;
-    let serving = server.serve_tls(&args.listen).await?;
-    std::fs::write(&args.kubeconfig, serving.kubeconfig())?;
+    let of = |place: String| {
+        move |error: std::io::Error| std::io::Error::new(error.kind(), format!("{place}: {error}"))
+    };
+    let serving = server.serve_tls(&args.listen).await;
+    let serving = serving.map_err(of(format!("cannot serve at {}", args.listen)))?;
+    std::fs::write(&args.kubeconfig, serving.kubeconfig())
+        .map_err(of(args.kubeconfig.display().to_string()))?;
     writeln!(
         std::io::stdout(),
         "https://{} is ready; try: kubectl --kubeconfig {} get namespaces",

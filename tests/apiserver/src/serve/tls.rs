@@ -1,7 +1,7 @@
 //! The server's own certificate authority, and who a client certificate names (common name: the user,
 //! organisations: the groups, as kube-apiserver reads them).
 
-use std::io::{Error, Result};
+use std::io::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -52,10 +52,13 @@ impl Authority {
     /// Reads the authority beside a data file, or makes one.
     pub(super) fn open(data: Option<&Path>) -> Result<Self> {
         let place: Option<PathBuf> = data.map(|data| data.with_extension("ca.pem"));
-        if let Some(text) = place
-            .as_deref()
-            .and_then(|place| std::fs::read_to_string(place).ok())
-        {
+        // One that cannot be read is not simply missing: clients trust it, and another would lock them out.
+        let text = match place.as_deref().map(std::fs::read_to_string) {
+            None => None,
+            Some(Err(error)) if error.kind() == ErrorKind::NotFound => None,
+            Some(read) => Some(read?),
+        };
+        if let Some(text) = text {
             let key = KeyPair::from_pem(&text).map_err(other)?;
             let start = text.find("-----BEGIN CERTIFICATE").unwrap_or(0);
             let certificate = text.get(start..).unwrap_or_default().to_owned();

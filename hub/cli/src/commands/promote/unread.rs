@@ -1,0 +1,207 @@
+//! Branches that the hub cannot read: of what they hold now it only knows what they held before.
+
+use flotilla_proto::v1;
+use flotilla_shared::reason::Reason;
+
+use super::super::repository;
+use crate::args::Promote;
+use crate::client::Client;
+use crate::error::Error;
+use crate::view::{Promotion, text};
+
+/// A branch that the last look did not find, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unread {
+    repository: String,
+    branch: String,
+    /// A code, as the hub gave it.
+    reason: String,
+    message: String,
+    /// The last good commit, or what was seen there last; empty: neither is known.
+    last: String,
+}
+
+/// Those of a promotion's two environments.
+pub(super) async fn branches(
+    client: &Client,
+    promotion: &Promotion,
+    args: &Promote,
+) -> Result<Vec<Unread>, Error> {
+    let environments = client.environments().await?;
+    let names = [&promotion.environment, &promotion.promotes_from];
+    let found = unread(&environments, names.map(String::as_str));
+    let only = args.repository.as_ref();
+    let asked = found
+        .into_iter()
+        .filter(|one| only.is_none_or(|only| *only == one.repository));
+    Ok(asked.collect())
+}
+
+/// Branches of some environments that could not be read. What nobody uses there keeps nothing back, and that is
+/// seen by what clusters are sent to; where they are sent to nothing yet, all count.
+fn unread(environments: &[v1::EnvironmentStatus], names: [&str; 2]) -> Vec<Unread> {
+    let named = environments
+        .iter()
+        .filter(|one| names.contains(&one.name.as_str()));
+    let all: Vec<&v1::BranchStatus> = named.flat_map(|one| &one.branches).collect();
+    let repository = |one: &v1::BranchStatus| {
+        let revision = one.revision.as_ref();
+        revision.map_or(String::new(), |revision| text(&revision.repository))
+    };
+    let sent = all.iter().filter(|one| !one.approved.is_empty());
+    let used: Vec<String> = sent.map(|one| repository(one)).collect();
+    let counts = |one: &&&v1::BranchStatus| used.is_empty() || used.contains(&repository(one));
+    let failed = all.iter().filter(|one| !one.reason.is_empty());
+    let failed = failed.filter(counts).map(|one| {
+        let revision = one.revision.clone().unwrap_or_default();
+        Unread {
+            repository: text(&revision.repository),
+            branch: text(&revision.branch),
+            reason: text(&one.reason),
+            message: text(&one.message),
+            last: match one.approved.as_str() {
+                "" => text(&revision.commit),
+                approved => text(approved),
+            },
+        }
+    });
+    failed.collect()
+}
+
+/// Which branches cannot be read, and why.
+pub(super) fn named(unread: &[Unread]) -> String {
+    let all: Vec<String> = unread
+        .iter()
+        .map(|one| {
+            let why = match one.message.as_str() {
+                "" => String::new(),
+                message => format!(": {message}"),
+            };
+            format!(
+                "{} of {} cannot be read ({}){why}",
+                one.branch, one.repository, one.reason
+            )
+        })
+        .collect();
+    all.join("; ")
+}
+
+/// That nobody can say whether there is something to promote, with the way on.
+pub(super) async fn refused(client: &Client, promotion: &Promotion, unread: &[Unread]) -> Error {
+    let mut ways = Vec::new();
+    for one in unread.iter().filter(|one| one.is_gone()) {
+        let url = repository::url(client, &one.repository).await;
+        let url = url.map_or_else(|_| "ORIGIN".to_owned(), |url| url.to_string());
+        ways.push(one.made(&url));
+    }
+    if ways.is_empty() {
+        ways.push(format!(
+            "`flotilla get environments` shows when they are read again; `flotilla explain {}` says more",
+            promotion.environment
+        ));
+    }
+    Error::refused(
+        format!(
+            "whether there is something to promote from {} to {} cannot be said: {}",
+            promotion.promotes_from,
+            promotion.environment,
+            named(unread)
+        ),
+        ways.join("; "),
+    )
+}
+
+impl Unread {
+    /// Whether the repository was read, and has no such branch.
+    fn is_gone(&self) -> bool {
+        self.reason == Reason::BranchNotFound.as_str()
+    }
+
+    /// What makes the branch anew.
+    fn made(&self, url: &str) -> String {
+        let commit = match self.last.as_str() {
+            "" => "COMMIT",
+            last => last,
+        };
+        format!(
+            "make {} anew: git push {url} {commit}:refs/heads/{}",
+            self.branch, self.branch
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn branch(repository: &str, name: &str, reason: &str, approved: &str) -> v1::BranchStatus {
+        v1::BranchStatus {
+            revision: Some(v1::Revision {
+                repository: repository.to_owned(),
+                branch: name.to_owned(),
+                commit: "2".repeat(40),
+            }),
+            reason: reason.to_owned(),
+            message: format!("why {name}"),
+            approved: approved.to_owned(),
+            ..v1::BranchStatus::default()
+        }
+    }
+
+    fn environment(name: &str, branches: Vec<v1::BranchStatus>) -> v1::EnvironmentStatus {
+        v1::EnvironmentStatus {
+            name: name.to_owned(),
+            branches,
+            ..v1::EnvironmentStatus::default()
+        }
+    }
+
+    #[test]
+    fn a_branch_that_is_gone_is_named_with_what_makes_it_anew() {
+        let good = "1".repeat(40);
+        let all = [
+            environment("dev", vec![branch("fleet", "dev", "", &good)]),
+            environment(
+                "prod",
+                vec![
+                    branch("fleet", "prod", "BranchNotFound", &good),
+                    branch("unused", "prod", "BranchNotFound", ""),
+                ],
+            ),
+            environment(
+                "stage",
+                vec![branch("fleet", "stage", "BranchNotFound", "")],
+            ),
+        ];
+        let found = unread(&all, ["prod", "dev"]);
+        let [one] = found.as_slice() else {
+            panic!("{found:?}");
+        };
+        assert_eq!(
+            named(&found),
+            "prod of fleet cannot be read (BranchNotFound): why prod"
+        );
+        assert!(one.is_gone());
+        assert_eq!(
+            one.made("https://git.example.org/fleet"),
+            format!(
+                "make prod anew: git push https://git.example.org/fleet {good}:refs/heads/prod"
+            )
+        );
+    }
+
+    #[test]
+    fn where_nothing_is_sent_anywhere_yet_every_branch_counts() {
+        let source = branch("fleet", "dev", "RepositoryUnavailable", "");
+        let target = branch("fleet", "prod", "", "");
+        let all = [
+            environment("dev", vec![source]),
+            environment("prod", vec![target]),
+        ];
+        let found = unread(&all, ["prod", "dev"]);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(!found[0].is_gone());
+        let of_others = unread(&all, ["stage", "prod"]);
+        assert!(of_others.is_empty(), "{of_others:?}");
+    }
+}
