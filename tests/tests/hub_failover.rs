@@ -153,7 +153,9 @@ async fn s08_what_an_asynchronous_standby_lacks_is_noticed_and_a_higher_epoch_go
     })
     .await;
     assert!(
-        shown.message.contains("raise its epoch: flotilla-hub raise-epoch"),
+        shown
+            .message
+            .contains("raise its epoch: flotilla-hub raise-epoch"),
         "{}",
         shown.message
     );
