@@ -22,9 +22,9 @@ use rcgen::{
 };
 
 pub use external::External;
-pub use files::write_private;
+pub use files::{is_there, write_private};
 
-use files::{is_there, read, read_private};
+use files::{read, read_private};
 
 pub use request::Request;
 use root::Root;

@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::{self, Config};
 use crate::args::{Args, Ca, Command, Notify};
-use crate::authority::{Authority, External, Rotation, write_private};
+use crate::authority::{Authority, External, Rotation, is_there, write_private};
 use crate::notify;
 use crate::promote::Credential;
 use crate::serve::connection_limits::Limits;
@@ -210,12 +210,6 @@ fn say(line: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}")?;
     out.flush()
-}
-
-/// Whether a file is there; one that nobody lets us look at is not simply missing.
-fn is_there(path: &Path) -> anyhow::Result<bool> {
-    path.try_exists()
-        .with_context(|| path.display().to_string())
 }
 
 /// Two authorities in one StatefulSet are two hubs behind one address: each refuses the other's agents

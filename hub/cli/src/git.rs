@@ -274,22 +274,14 @@ impl Workspace {
         }
     }
 
-    /// Whether two commits hold the same files; not, where one of them is not here.
-    pub(crate) async fn is_same_content(
-        &self,
-        one: &Commit,
-        other: &Commit,
-    ) -> Result<bool, Error> {
-        let mut trees = Vec::new();
-        for commit in [one, other] {
-            if !self.has(commit).await? {
-                return Ok(false);
-            }
-            let mut ask = self.git();
-            ask.arg("rev-parse").arg(format!("{commit}^{{tree}}"));
-            trees.push(succeed("rev-parse", ask).await?);
-        }
-        Ok(trees.first() == trees.last())
+    /// What names all files of a commit together; none: it is not here.
+    pub(crate) async fn tree(&self, commit: &Commit) -> Result<Option<String>, Error> {
+        let mut ask = self.git();
+        ask.args(["rev-parse", "--quiet", "--verify"])
+            .arg(format!("{commit}^{{tree}}"));
+        let output = run(ask).await?;
+        let tree = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        Ok(output.status.success().then_some(tree))
     }
 
     /// What lies between two commits; all of the newer one's history where there is no older one.

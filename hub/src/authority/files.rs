@@ -13,7 +13,10 @@ pub(super) fn read(path: &Path) -> Result<String, Error> {
 
 /// Whether a file is there. Of one that nobody lets us look at that cannot be said, and why is told: whoever
 /// takes it for missing makes another one, or goes on without it.
-pub(super) fn is_there(path: &Path) -> Result<bool, Error> {
+///
+/// # Errors
+/// When that cannot be seen.
+pub fn is_there(path: &Path) -> Result<bool, Error> {
     path.try_exists().map_err(|cause| Error::File {
         path: path.to_owned(),
         cause,

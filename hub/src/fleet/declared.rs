@@ -10,7 +10,7 @@ use super::event::{AuditEntry, Effect};
 use super::rollout::Commits;
 use super::specify::{FLEET_FILE, NAMED};
 use super::{Fleet, place};
-use crate::spec::{Difference, Spec};
+use crate::spec::Spec;
 
 impl Fleet {
     /// An entry of what the fleet file changes at once, where there are no rollouts that would tell; none: nothing,
@@ -22,29 +22,21 @@ impl Fleet {
         after: &Commits,
         now: Timestamp,
     ) -> Option<AuditEntry> {
-        let changes = self.declared_changes(before, after);
         let revision = after.get(RepositoryName::fleet_file())?;
         let (old, new) = (
             self.specification_among(before)?,
             self.specification(revision)?,
         );
-        if changes.is_empty() {
-            return None;
-        }
-        let difference = Difference::between(&old, &new);
-        let touched = self.clusters_of(environment).filter(|name| {
-            let touches = self.touches(&difference, (&old, &new), (name, environment));
-            !touches.is_empty()
-        });
-        Some(AuditEntry {
+        let (clusters, detail) = self.touched(&old, &new, environment);
+        (!detail.is_empty()).then(|| AuditEntry {
             at: now,
             actor: FLEET_FILE.to_owned(),
             action: "fleet file taken".to_owned(),
             environment: environment.to_string(),
-            clusters: touched.take(NAMED).map(ToString::to_string).collect(),
+            clusters,
             commit: revision.to_string(),
             reason: "the environment has no rollouts: it is in force at once".to_owned(),
-            detail: changes.join("; "),
+            detail,
         })
     }
 

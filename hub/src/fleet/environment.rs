@@ -242,11 +242,17 @@ impl EnvironmentState {
         })
     }
 
+    /// The first of these commits that a quarantine holds back, with that.
+    #[must_use]
+    pub fn held_among<'c>(&self, commits: &'c Commits) -> Option<(&Quarantine, &'c Commit)> {
+        let mut all = commits.iter();
+        all.find_map(|(repository, commit)| Some((self.quarantine_of(repository, commit)?, commit)))
+    }
+
     /// The first quarantine that holds one of these commits back.
     #[must_use]
     pub fn quarantine(&self, commits: &Commits) -> Option<&Quarantine> {
-        let mut all = commits.iter();
-        all.find_map(|(repository, commit)| self.quarantine_of(repository, commit))
+        self.held_among(commits).map(|(quarantine, _)| quarantine)
     }
 
     /// The override for a commit, if any.

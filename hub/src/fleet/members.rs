@@ -10,6 +10,7 @@ use super::Fleet;
 use super::blame;
 use super::cluster::{Connection, OFFLINE_AFTER};
 use super::observe::{self, Lookup};
+use super::redeclared::gives;
 use super::rollout::{Change, Observation, Phase, Progress, Rollout, Verdict};
 use super::roster::Members;
 use super::trees::Answers;
@@ -58,17 +59,15 @@ impl Fleet {
                 cluster.connection(now, OFFLINE_AFTER),
                 Connection::Online { .. }
             );
+            let touches = redeclared.touches(self, (name, &rollout.environment));
+            let brings = touches.as_ref().map(gives);
             let aside = begun
                 .filter(|progress| !progress.before.unhealthy.is_empty())
-                .and_then(|progress| {
-                    let touches = redeclared.touches(self, (name, &rollout.environment));
-                    blame::aside(cluster, progress, rollout, &touches?)
-                });
+                .and_then(|progress| blame::aside(cluster, progress, rollout, touches.as_ref()?));
             let none = BTreeSet::new();
             let left_aside = aside.as_ref().map_or(&none, |aside| &aside.applications);
             let pin = cluster.record.pin.as_ref();
             let was_good = begun.is_none() && runs_good(cluster, rollout);
-            let brings = redeclared.brings(self, (name, &rollout.environment));
             let observation = Observation {
                 wave: *wave,
                 sort_key: Arc::clone(sort_key),

@@ -40,15 +40,19 @@ impl Redeclared<'_> {
         }
     }
 
-    /// Whether it brings a cluster something; none: nobody knows. What it only takes away has gone already.
+    /// Whether it brings a cluster something; none: nobody knows.
     pub(super) fn brings(
         &self,
         fleet: &Fleet,
         place: (&ClusterName, &EnvironmentName),
     ) -> Option<bool> {
-        let touches = self.touches(fleet, place)?;
-        Some(touches.into_values().any(|touch| touch != Touch::Loses))
+        self.touches(fleet, place).as_ref().map(gives)
     }
+}
+
+/// Whether something of this is brought. What is only taken away has gone already.
+pub(super) fn gives(touches: &BTreeMap<&ApplicationName, Touch>) -> bool {
+    touches.values().any(|touch| *touch != Touch::Loses)
 }
 
 impl Fleet {

@@ -164,12 +164,9 @@ impl Fleet {
             return;
         }
         let seen = self.doubts(name);
-        let before = state.map(|state| state.approved.clone());
-        if let Some(entry) =
-            before.and_then(|before| self.declared_at_once(name, &before, &heads, now))
-        {
-            effects.push(Effect::Audit(entry));
-        }
+        let taken =
+            state.and_then(|state| self.declared_at_once(name, &state.approved, &heads, now));
+        effects.extend(taken.map(Effect::Audit));
         self.declarations.keep([&heads], effects);
         let (epoch, versions) = (self.epoch.0, &mut self.versions);
         self.environments

@@ -180,7 +180,8 @@ impl Fleet {
             if !idle || !takes() {
                 return;
             }
-            audit = before.and_then(|before| self.taken(&before, &wanted, name));
+            let taken = before.map(|before| self.touched(&before, &wanted, name));
+            audit = taken.filter(|(clusters, _)| !clusters.is_empty());
         }
         let used = wanted.repositories();
         let known = (source.clone(), revision.clone());
@@ -223,13 +224,13 @@ impl Fleet {
         self.assign_later(|environment| environment.name == *name);
     }
 
-    /// Who loses what between two specifications; none: nobody anything.
-    fn taken(
+    /// For whom another specification means something else, and what.
+    pub(super) fn touched(
         &self,
         before: &Specification,
         after: &Specification,
         environment: &EnvironmentName,
-    ) -> Option<(Vec<String>, String)> {
+    ) -> (Vec<String>, String) {
         let difference = Difference::between(before, after);
         let mut clusters = Vec::new();
         for name in self.clusters_of(environment) {
@@ -238,16 +239,13 @@ impl Fleet {
                 clusters.push(name.to_string());
             }
         }
-        if clusters.is_empty() {
-            return None;
-        }
         let more = clusters.len().saturating_sub(NAMED);
         clusters.truncate(NAMED);
         let mut detail = difference.describe().join("; ");
         if more > 0 {
             detail.push_str(&format!("; and {more} more clusters"));
         }
-        Some((clusters, detail))
+        (clusters, detail)
     }
 
     /// What a rollout changes of what is declared, in words.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use flotilla_proto::v1;
+use flotilla_shared::id::RepositoryName;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -56,10 +57,11 @@ pub(super) async fn run(client: &Client, args: &Promote, printer: &Printer) -> R
             format!("`flotilla explain {name}` says why it is where it is"),
         ));
     }
+    let is_declared = |repository: &str| repository == RepositoryName::fleet_file().as_str();
     let lines: Vec<String> = held
         .iter()
         .map(
-            |((repository, commit), why)| match is_declared(repository, commit) {
+            |((repository, commit), why)| match is_declared(repository) {
                 true => format!("  fleet file {}, {why}", digits(commit)),
                 false => format!("  {} of {repository}, {why}", digits(commit)),
             },
@@ -94,12 +96,10 @@ pub(super) async fn run(client: &Client, args: &Promote, printer: &Printer) -> R
     }
     let done: Vec<String> = held
         .keys()
-        .map(
-            |(repository, commit)| match is_declared(repository, commit) {
-                true => format!("fleet file {}", digits(commit)),
-                false => digits(commit).to_owned(),
-            },
-        )
+        .map(|(repository, commit)| match is_declared(repository) {
+            true => format!("fleet file {}", digits(commit)),
+            false => digits(commit).to_owned(),
+        })
         .collect();
     printer.say(&format!(
         "overrode the gates of {name} for {}",
@@ -110,15 +110,6 @@ pub(super) async fn run(client: &Client, args: &Promote, printer: &Printer) -> R
         return rollout::watch(client, &name, args.output.output, Some(deadline), printer).await;
     }
     Ok(())
-}
-
-/// Whether a commit is a revision of what the fleet file declares.
-fn is_declared(repository: &str, commit: &str) -> bool {
-    let one = RepositoryCommit {
-        repository: repository.to_owned(),
-        commit: commit.to_owned(),
-    };
-    one.is_fleet_file()
 }
 
 /// What is held back in an environment now, by repository and commit, and why: what a rollout that is not over
@@ -186,8 +177,6 @@ fn held(
 
 #[cfg(test)]
 mod tests {
-    use flotilla_shared::id::RepositoryName;
-
     use super::*;
     use crate::view::{Approval, Mark, Quarantine};
 

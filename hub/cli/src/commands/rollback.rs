@@ -233,9 +233,9 @@ async fn last_good(
     let (_, decisions) = rollout::get(client, environment).await?;
     // A head that was rolled back holds what was good before: from there it goes further back, and not to what
     // was rolled back from.
-    let mut twin = None;
+    let (mut twin, tree) = (None, workspace.tree(head).await?);
     for commit in own(&decisions.good, repository).filter(|one| *one != head.as_str()) {
-        if workspace.is_same_content(&commit.parse()?, head).await? {
+        if tree.is_some() && workspace.tree(&commit.parse()?).await? == tree {
             twin = Some(commit);
             break;
         }

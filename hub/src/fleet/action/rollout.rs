@@ -27,10 +27,8 @@ impl Fleet {
             let state = self.environments.get(name);
             let environment = self.spec().environment(name);
             let newest = environment.map(|one| self.newest(one)).unwrap_or_default();
-            let mut held = newest.iter().filter(|(repository, commit)| {
-                state.is_some_and(|state| state.quarantine_of(repository, commit).is_some())
-            });
-            let again = held.next().map_or_else(String::new, |(_, commit)| {
+            let held = state.and_then(|state| state.held_among(&newest));
+            let again = held.map_or_else(String::new, |(_, commit)| {
                 format!(
                     ", and flotilla promote {name} --force --commit {} --reason TEXT tries this one again",
                     commit.short()

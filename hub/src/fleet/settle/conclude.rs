@@ -82,9 +82,10 @@ impl Fleet {
         }
         let unproven = self.unproven(rollout);
         let name = &rollout.environment;
-        let state = self.environments.get(name).cloned().unwrap_or_default();
+        let none = EnvironmentState::default();
+        let state = self.environments.get(name).unwrap_or(&none);
         // What is declared as before takes nothing from repositories that it did not name.
-        let proven = self.completed(&state, state.proven(rollout, &unproven));
+        let proven = self.completed(state, state.proven(rollout, &unproven));
         let versions = &mut self.versions;
         self.environments
             .settle_on(name, versions, effects, |state| {

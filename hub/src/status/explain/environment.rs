@@ -24,13 +24,7 @@ pub(super) fn rollout(fleet: &Fleet, environment: &Environment, now: Timestamp, 
     let state = fleet.environments().get(&environment.name);
     let heads = fleet.head_commits(environment);
     let newest = fleet.newest(environment);
-    let held = state.and_then(|state| {
-        let mut held = newest.iter();
-        held.find_map(|(repository, commit)| {
-            Some((state.quarantine_of(repository, commit)?, commit))
-        })
-    });
-    if let Some((quarantine, commit)) = held {
+    if let Some((quarantine, commit)) = state.and_then(|state| state.held_among(&newest)) {
         let newer = if quarantine
             .commits
             .contains_key(RepositoryName::fleet_file())
