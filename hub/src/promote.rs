@@ -83,37 +83,34 @@ pub fn due(fleet: &Fleet, now: Timestamp) -> Vec<Due> {
         else {
             continue;
         };
-        let commits = fleet.good(source);
-        let heads = fleet.head_commits(target);
-        if commits.is_empty() || commits == heads {
-            continue;
-        }
-        if held(fleet, target, &commits).is_some() {
-            continue;
-        }
-        // One at a time: what runs is finished before more is brought.
+        let (good, heads) = (fleet.good(target), fleet.head_commits(target));
+        // One at a time: what runs is finished before more is brought. What waits at its own gates holds up nobody.
         let busy = fleet.rollouts().get(&target.name);
-        if busy.is_some_and(|rollout| !rollout.state.is_over()) {
+        if busy.is_some_and(|rollout| !rollout.state.is_over() && rollout.started_at.is_some()) {
             continue;
         }
-        if fleet
-            .gates(target, &commits, now)
-            .iter()
-            .any(Gate::holds_back)
-        {
-            continue;
-        }
-        for (repository, commit) in &commits {
-            if heads.get(repository) == Some(commit) {
+        for (repository, commit) in fleet.good(source) {
+            if heads.get(&repository) == Some(&commit) || !fleet.uses(target, &repository) {
                 continue;
             }
-            if let Some(declared) = spec.repositories.get(repository) {
+            let only = Commits::from([(repository.clone(), commit.clone())]);
+            let mut commits = good.clone();
+            commits.extend(only.clone());
+            if held(fleet, target, &only).is_some()
+                || fleet
+                    .gates(target, &commits, now)
+                    .iter()
+                    .any(Gate::holds_back)
+            {
+                continue;
+            }
+            if let Some(declared) = spec.repositories.get(&repository) {
                 all.push(Due {
                     environment: target.name.clone(),
                     url: declared.url.clone(),
                     source: source.branch.clone(),
                     branch: target.branch.clone(),
-                    commit: commit.clone(),
+                    commit,
                 });
             }
         }

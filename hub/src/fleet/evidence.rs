@@ -1,5 +1,6 @@
 //! What clusters of the environment before say for a commit, or for what is declared.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_shared::assignment::ApplicationAssignment;
@@ -11,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::Fleet;
 use super::cluster::{Cluster, Connection, OFFLINE_AFTER};
 use super::gates::{Gate, Open};
-use crate::spec::Environment;
+use crate::spec::{Environment, Specification};
 
 /// What a cluster is assigned of a repository, or of what is declared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,11 +140,30 @@ impl Fleet {
     pub(super) fn lacks_from(&self, cluster: &Cluster, repository: &RepositoryName) -> bool {
         let assigned = cluster.assigned.as_ref();
         let assigned = assigned.map(|assigned| &assigned.assignment.applications);
+        let specification = self.specification_of(cluster);
         cluster.placed.keys().any(|name| {
-            let application = self.spec().applications.get(name);
-            application.is_some_and(|one| one.repository == *repository)
-                && assigned.is_none_or(|assigned| !assigned.contains_key(name))
+            self.source_of(specification.as_deref(), name) == Some(repository)
+                && assigned
+                    .and_then(|assigned| assigned.get(name))
+                    .is_none_or(|app| app.revision.repository != *repository)
         })
+    }
+
+    /// By which specification applications are placed on a cluster; none: that is not known, since a restart.
+    pub(super) fn specification_of(&self, cluster: &Cluster) -> Option<Arc<Specification>> {
+        self.specification(cluster.specified.as_ref()?)
+    }
+
+    /// The repository of an application by a specification, or by the fleet file as it is now.
+    pub(super) fn source_of<'s>(
+        &'s self,
+        specification: Option<&'s Specification>,
+        name: &ApplicationName,
+    ) -> Option<&'s RepositoryName> {
+        match specification {
+            Some(known) => Some(&known.applications.get(name)?.application.repository),
+            None => Some(&self.spec().applications.get(name)?.repository),
+        }
     }
 
     /// What a cluster is assigned of a repository, against one commit of it.

@@ -1,6 +1,6 @@
 //! What must hold before an environment takes commits, with the evidence for it.
 
-use flotilla_shared::id::EnvironmentName;
+use flotilla_shared::id::{EnvironmentName, RepositoryName};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::Commit;
 use flotilla_shared::words::counted;
@@ -128,68 +128,14 @@ impl Fleet {
         let empty = EnvironmentState::default();
         let state = self.environments.get(&environment.name).unwrap_or(&empty);
         let changed = changed(&state.approved, target);
-        for (repository, commit) in &changed {
-            let before = gates.len();
+        for one in &changed {
             // With one repository nobody needs to be told which.
-            let subject = if changed.len() > 1 || repository.is_fleet_file() {
-                repository.as_str()
+            let subject = if changed.len() > 1 || one.0.is_fleet_file() {
+                one.0.as_str()
             } else {
                 ""
             };
-            if let Some(given) = state.override_of(repository, commit) {
-                let mark = &given.mark;
-                let text = format!(
-                    "{} overrode all gates for {}: {}",
-                    mark.by,
-                    commit.short(),
-                    mark.reason
-                );
-                let mut gate = Gate::new("override", mark.by.clone(), Open::Skipped, text);
-                gate.at = Some(mark.at);
-                gates.push(gate);
-                continue;
-            }
-            let way = state.going_back.iter().rev();
-            let mut way = way.filter(|one| one.commit == *commit && one.repository == *repository);
-            if let Some(way) = way.next() {
-                let why = self.unread(repository).map(|(_, why)| format!(" ({why})"));
-                let text = format!(
-                    "{} says that it goes back, and the hub has not seen yet what it holds{}",
-                    way.mark.by,
-                    why.as_deref().unwrap_or_default()
-                );
-                let mut gate = Gate::new("rollback", subject, Open::NotYet, text);
-                // What cannot be read now may never be: it holds up no newer commit.
-                gate.lasting = why.is_some();
-                gates.push(gate);
-            }
-            if let Some(source) = &environment.promotes_from {
-                gates.extend(if repository.is_fleet_file() {
-                    self.proof_of_declared(environment, source, commit, now)
-                } else {
-                    self.proof(environment, source, (repository, commit), now)
-                });
-            }
-            let needed = environment.gates.approvals as usize;
-            if needed > 0 {
-                let people = state.approvers(repository, commit, &Scope::Commit);
-                let open = if people.len() >= needed {
-                    Open::Yes
-                } else {
-                    Open::NotYet
-                };
-                let by = if people.is_empty() {
-                    String::new()
-                } else {
-                    format!(" ({})", people.join(", "))
-                };
-                let needed = counted(needed, "approval");
-                let text = format!("{} of {needed}{by}", people.len());
-                gates.push(Gate::new("approval", subject, open, text));
-            }
-            for gate in gates.iter_mut().skip(before) {
-                gate.commit = Some(commit.clone());
-            }
+            gates.extend(self.commit_gates(environment, one, subject, now));
         }
         if !state.overridden(&changed) {
             gates.extend(self.standing_gates(environment, now));
@@ -200,6 +146,91 @@ impl Fleet {
             let waiting = state.not_overridden(&changed);
             gates.extend(self.job_gates(environment, &waiting, others_open, now));
         }
+        gates
+    }
+
+    /// The gates of one commit that people and the environment before open, or that somebody overrode.
+    fn commit_gates(
+        &self,
+        environment: &Environment,
+        (repository, commit): (&RepositoryName, &Commit),
+        subject: &str,
+        now: Timestamp,
+    ) -> Vec<Gate> {
+        let empty = EnvironmentState::default();
+        let state = self.environments.get(&environment.name).unwrap_or(&empty);
+        if let Some(given) = state.override_of(repository, commit) {
+            let mark = &given.mark;
+            let text = format!(
+                "{} overrode all gates for {}: {}",
+                mark.by,
+                commit.short(),
+                mark.reason
+            );
+            let mut gate = Gate::new("override", mark.by.clone(), Open::Skipped, text);
+            gate.at = Some(mark.at);
+            return vec![gate];
+        }
+        let mut gates = Vec::new();
+        let way = state.going_back.iter().rev();
+        let mut way = way.filter(|one| one.commit == *commit && one.repository == *repository);
+        if let Some(way) = way.next() {
+            let why = self.unread(repository).map(|(_, why)| format!(" ({why})"));
+            let text = format!(
+                "{} says that it goes back, and the hub has not seen yet what it holds{}",
+                way.mark.by,
+                why.as_deref().unwrap_or_default()
+            );
+            let mut gate = Gate::new("rollback", subject, Open::NotYet, text);
+            // What cannot be read now may never be: it holds up no newer commit.
+            gate.lasting = why.is_some();
+            gates.push(gate);
+        }
+        if let Some(source) = &environment.promotes_from {
+            gates.extend(if repository.is_fleet_file() {
+                self.proof_of_declared(environment, source, commit, now)
+            } else {
+                self.proof(environment, source, (repository, commit), now)
+            });
+        }
+        let needed = environment.gates.approvals as usize;
+        if needed > 0 {
+            let people = state.approvers(repository, commit, &Scope::Commit);
+            let open = if people.len() >= needed {
+                Open::Yes
+            } else {
+                Open::NotYet
+            };
+            let by = if people.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", people.join(", "))
+            };
+            let needed = counted(needed, "approval");
+            let text = format!("{} of {needed}{by}", people.len());
+            gates.push(Gate::new("approval", subject, open, text));
+        }
+        for gate in &mut gates {
+            gate.commit = Some(commit.clone());
+        }
+        gates
+    }
+
+    /// What a commit waits for that is its own: all but times and checks, which are the environment's.
+    pub(super) fn own_gates(
+        &self,
+        environment: &Environment,
+        one: (&RepositoryName, &Commit),
+        now: Timestamp,
+    ) -> Vec<Gate> {
+        let mut gates = self.commit_gates(environment, one, one.0.as_str(), now);
+        if !environment.gates.jobs.is_empty() {
+            let only = Commits::from([(one.0.clone(), one.1.clone())]);
+            let state = self.environments.get(&environment.name);
+            let waiting = state.map_or_else(|| only.clone(), |state| state.not_overridden(&only));
+            gates.extend(self.job_gates(environment, &waiting, true, now));
+        }
+        gates.retain(|gate| gate.holds_back() && is_enforced(environment, gate));
         gates
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use flotilla_shared::id::{ClusterName, EnvironmentName, RepositoryName};
+use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName, RepositoryName};
 use jiff::Timestamp;
 
 use super::Fleet;
@@ -11,7 +11,7 @@ use super::blame;
 use super::cluster::{Connection, OFFLINE_AFTER};
 use super::observe::{self, Lookup};
 use super::redeclared::gives;
-use super::rollout::{Change, Observation, Phase, Progress, Rollout, Verdict};
+use super::rollout::{Change, Commits, Observation, Phase, Progress, Rollout, Verdict};
 use super::roster::Members;
 use super::trees::Answers;
 use crate::spec::Environment;
@@ -82,8 +82,13 @@ impl Fleet {
                         Verdict::NotYet
                     }
                     Some(progress) => {
+                        let specification = self.specification_of(cluster);
+                        let brings = |name: &ApplicationName| {
+                            let source = self.source_of(specification.as_deref(), name);
+                            source.is_some_and(|source| rollout.target.contains_key(source))
+                        };
                         let verdict =
-                            observe::verdict(cluster, rollout, &takes, left_aside, self.spec());
+                            observe::verdict(cluster, rollout, &takes, left_aside, brings);
                         since_started(verdict, cluster, progress)
                     }
                     None => Verdict::NotYet,
@@ -106,6 +111,7 @@ impl Fleet {
                     _ if brings != Some(false) => {
                         brings.map_or(Change::Unknown, |_| Change::Something)
                     }
+                    _ if self.waits_for_any(cluster, &changed) => Change::Something,
                     Some(answers) => self.sources.trees.change(cluster, answers),
                     _ => Change::Unknown,
                 },
@@ -115,6 +121,17 @@ impl Fleet {
             all.push((name.clone(), observation));
         }
         all
+    }
+
+    /// Whether something that is meant for a cluster has had no commit of its repository so far.
+    fn waits_for_any(&self, cluster: &super::Cluster, commits: &Commits) -> bool {
+        let specification = self.specification_of(cluster);
+        cluster.placed.iter().any(|(name, placed)| {
+            let source = self.source_of(specification.as_deref(), name);
+            let problem = placed.problem.as_ref();
+            problem.is_some_and(|problem| problem.lacks_commit())
+                && source.is_some_and(|one| commits.contains_key(one))
+        })
     }
 
     pub(super) fn carried(&self, cluster: &super::Cluster, rollout: &Rollout) -> bool {

@@ -14,7 +14,6 @@ use super::cluster::Cluster;
 use super::removed::is_removed;
 use super::rendered::rendered_without;
 use super::rollout::{Rollout, Verdict};
-use crate::spec::Spec;
 
 /// Refusals that the passing of time may cure: an agent that cannot reach Git, or reads a branch that
 /// has not moved yet where it looks.
@@ -38,13 +37,14 @@ const PASSING: &[Reason] = &[
 /// What a cluster says of exactly these commits. Only a report of the present assignment counts, and
 /// of that only what it says of commits that are in it: an application that waits for a commit of a
 /// repository that is none of them is another rollout's matter.
-/// `takes`: what the rollout takes away; `aside`: what does not count.
+/// `takes`: what the rollout takes away; `aside`: what does not count; `brings`: whether it has a commit
+/// of an application's repository.
 pub(super) fn verdict(
     cluster: &Cluster,
     rollout: &Rollout,
     takes: &BTreeSet<ApplicationName>,
     aside: &BTreeSet<ApplicationName>,
-    spec: &Spec,
+    brings: impl Fn(&ApplicationName) -> bool,
 ) -> Verdict {
     let target = &rollout.target;
     let Some(assigned) = &cluster.assigned else {
@@ -61,8 +61,7 @@ pub(super) fn verdict(
             return Verdict::Failed(problem.reason, problem.message.clone());
         }
         // What the target brings it has yet to be given.
-        let application = spec.applications.get(name);
-        if application.is_some_and(|one| target.contains_key(&one.repository)) {
+        if brings(name) {
             return Verdict::NotYet;
         }
     }

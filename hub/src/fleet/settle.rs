@@ -1,6 +1,7 @@
 //! After events, the decisions that follow: rollouts begin, advance and end, and clusters get what
 //! that means for them.
 
+mod admitted;
 mod advance;
 mod begin;
 mod conclude;

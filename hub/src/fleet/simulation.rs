@@ -328,7 +328,9 @@ fn p01_p21_whatever_people_edit_clusters_get_what_rollouts_bring_and_lose_nothin
 /// named an act that was not taken (4198); an edit of a label takes an application away (4163), one takes it
 /// from a cluster in the moment in which that is done (30034); a pin that was set after a restore, before the agent
 /// had told what it runs, took an application away (4002987929145839884); a cluster with nothing to run was
-/// to have run it (4002987929145839905).
+/// to have run it (4002987929145839905); an application came to another repository past its waves, since what the file
+/// says of it had come without a commit of that (170024); what proved a commit was given another in the same moment
+/// (170253, a fault of the test).
 #[test]
 fn p01_p21_what_people_edited_once_holds_again() {
     for seed in [
@@ -338,6 +340,8 @@ fn p01_p21_what_people_edited_once_holds_again() {
         4198,
         4163,
         30_034,
+        170_024,
+        170_253,
         4_002_987_929_145_839_884,
         4_002_987_929_145_839_905,
     ] {

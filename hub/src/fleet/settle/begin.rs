@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use flotilla_shared::id::{EnvironmentName, RepositoryName};
 use jiff::Timestamp;
 
-use super::super::environment::{EnvironmentState, MAX_QUEUE};
+use super::super::environment::{EnvironmentState, MAX_QUEUE, Pin};
 use super::super::event::Effect;
 use super::super::rollout::{Commits, Rollout, State, changed};
 use super::super::specify::has_commits;
@@ -33,6 +33,12 @@ impl EnvironmentState {
         };
     }
 
+    /// A pin of what has not been through the gates.
+    fn pinned_ahead(&self, now: Timestamp) -> Option<&Pin> {
+        let pin = self.pin.as_ref();
+        pin.filter(|pin| pin.unproven && pin.holds(now))
+    }
+
     /// What of these commits may be tried next: nothing that failed, and of those that failed together
     /// one at a time, when all others are in.
     pub(in crate::fleet) fn triable(&self, commits: &Commits) -> Commits {
@@ -51,8 +57,8 @@ impl EnvironmentState {
 }
 
 impl Fleet {
-    /// The commits that an environment should go to by its heads, its pin and what failed there.
-    fn wanted(
+    /// The commits that an environment is asked to go to by its heads, its pin and what failed there.
+    fn asked(
         &self,
         environment: &Environment,
         state: &EnvironmentState,
@@ -60,10 +66,7 @@ impl Fleet {
         now: Timestamp,
     ) -> Commits {
         let mut heads = self.head_commits(environment);
-        if let Some(pin) = &state.pin
-            && pin.unproven
-            && pin.holds(now)
-        {
+        if let Some(pin) = state.pinned_ahead(now) {
             // It lets in what it names, and nothing beside it.
             let mut wanted = state.approved.clone();
             wanted.extend(pin.commits.clone());
@@ -85,7 +88,43 @@ impl Fleet {
             _ => self.asked_revision(&environment.name, state, newest),
         };
         heads.extend(declared);
-        self.completed(state, state.triable(&heads))
+        state.without_failed(&heads)
+    }
+
+    /// What is asked for, and what of that the environment goes to next.
+    fn asked_and_wanted(
+        &self,
+        environment: &Environment,
+        state: &EnvironmentState,
+        newest: &Commits,
+        now: Timestamp,
+    ) -> (Commits, Commits) {
+        let asked = self.asked(environment, state, newest, now);
+        let wanted = match state.pinned_ahead(now) {
+            Some(_) => asked.clone(),
+            None => self.wanted(environment, state, (&asked, state.queue.back()), now),
+        };
+        (asked, wanted)
+    }
+
+    /// Of what is asked for, what the environment goes to now, or when what is `before` it had its turn.
+    fn wanted(
+        &self,
+        environment: &Environment,
+        state: &EnvironmentState,
+        (asked, before): (&Commits, Option<&Commits>),
+        now: Timestamp,
+    ) -> Commits {
+        let admitted = self.admitted(environment, state, (asked, before), now);
+        let mut wanted = state.triable(&admitted);
+        // What failed together with the file that takes it for the first time is tried with it.
+        wanted.extend(self.lacking(&wanted, &admitted));
+        let wanted = self.completed(state, wanted);
+        if admitted != *asked && wanted == self.completed(state, state.approved.clone()) {
+            // What is open is nothing without what is closed.
+            return self.completed(state, state.triable(asked));
+        }
+        wanted
     }
 
     /// Begins a rollout where the heads ask for one.
@@ -107,12 +146,17 @@ impl Fleet {
             .or(running.map(|rollout| &rollout.target))
             .unwrap_or(&state.approved)
             .clone();
-        let mut wanted = self.wanted(environment, &state, &newest, now);
+        let (asked, wanted) = self.asked_and_wanted(environment, &state, &newest, now);
         let mut next = None;
         let news = has_commits(&wanted) && newest != wanted;
-        // What cannot go on must not stand in the way of its own repair.
+        // What cannot go on must not stand in the way of its own repair, nor of what is open.
         let waits = news || !state.queue.is_empty();
-        let yields = waits && running.is_none_or(|rollout| self.yields(environment, rollout, now));
+        let yields = waits
+            && running.is_none_or(|rollout| {
+                let waiting = news.then_some(&wanted).into_iter().chain(&state.queue);
+                self.yields(environment, rollout, now)
+                    || self.waits_before(environment, &state, rollout, waiting, now)
+            });
         if news {
             match (running, strategy.on_new_commit) {
                 (Some(_), OnNewCommit::Queue) if !yields => {
@@ -129,7 +173,7 @@ impl Fleet {
                 {
                     debug_assert!(!rollout.state.is_over());
                     state.queue.push_back(wanted.clone());
-                    next = state.queue.pop_front();
+                    next = self.first(environment, &mut state, now);
                 }
                 _ => {
                     state.queue.clear();
@@ -138,14 +182,14 @@ impl Fleet {
             }
         }
         if next.is_none() && yields {
-            next = state.queue.pop_front();
+            next = self.first(environment, &mut state, now);
         }
         if let (Some(rollout), Some(_)) = (running, &next)
             && rollout.state == State::Halted
         {
             // It takes over because of another repository: what failed there is not tried on and on.
-            blame(&mut state, rollout, &wanted, now);
-            wanted = self.wanted(environment, &state, &newest, now);
+            blame(&mut state, rollout, &asked, now);
+            let (_, wanted) = self.asked_and_wanted(environment, &state, &newest, now);
             next = next.map(|next| {
                 let mut next = next;
                 for (repository, commit) in &rollout.changed() {
@@ -158,7 +202,7 @@ impl Fleet {
                 next
             });
         }
-        let next = next.map(|next| self.completed(&state, state.triable(&next)));
+        let next = next.map(|next| self.wanted(environment, &state, (&next, None), now));
         let next = next.filter(|next| {
             let same = running.is_some_and(|rollout| rollout.target == *next);
             // Going back to what is good while something else runs is a rollout like any other.
@@ -196,6 +240,39 @@ impl Fleet {
                     .enforced_gates(environment, &rollout.target, now)
                     .iter()
                     .any(hopeless))
+    }
+
+    /// Whether a rollout waits at gates of its own commits, and something that it brings, or that waits for it, does
+    /// not.
+    fn waits_before<'c>(
+        &self,
+        environment: &Environment,
+        state: &EnvironmentState,
+        rollout: &Rollout,
+        mut waiting: impl Iterator<Item = &'c Commits>,
+        now: Timestamp,
+    ) -> bool {
+        let target = &rollout.target;
+        if rollout.started_at.is_some() || state.pinned_ahead(now).is_some() {
+            return false;
+        }
+        let lets_in = |commits: &Commits| self.lets_in_any(environment, state, commits, now);
+        self.wanted(environment, state, (target, None), now) != *target
+            || (!lets_in(target) && waiting.any(lets_in))
+    }
+
+    /// Takes what is next from the queue: the first of which something is open, since what waits longer than what came
+    /// after it would go back; where nothing is, the first.
+    fn first(
+        &self,
+        environment: &Environment,
+        state: &mut EnvironmentState,
+        now: Timestamp,
+    ) -> Option<Commits> {
+        let mut waiting = state.queue.iter();
+        let open = waiting.position(|one| self.lets_in_any(environment, state, one, now));
+        state.queue.drain(..open.unwrap_or(0));
+        state.queue.pop_front()
     }
 
     /// A rollout that goes on from where the one before it stands.
@@ -253,11 +330,11 @@ impl Fleet {
     }
 }
 
-/// Commits of a halted rollout that the heads still name, when a commit of another repository takes over.
-fn blame(state: &mut EnvironmentState, rollout: &Rollout, wanted: &Commits, now: Timestamp) {
+/// Commits of a halted rollout that the heads still ask for, when a commit of another repository takes over.
+fn blame(state: &mut EnvironmentState, rollout: &Rollout, asked: &Commits, now: Timestamp) {
     let failed = rollout.changed();
     let mut still = failed.clone();
-    still.retain(|repository, commit| wanted.get(repository) == Some(commit));
+    still.retain(|repository, commit| asked.get(repository) == Some(commit));
     if !still.is_empty() && rollout.is_to_blame() {
         state.condemn(&failed, still, rollout, now);
     }

@@ -11,7 +11,8 @@ use super::{HUB, audit};
 
 impl EnvironmentState {
     /// Commits failed, of all that a rollout changed. One alone is quarantined; of several nobody knows which
-    /// is at fault, and each is tried by itself, so that no good one shares the fate of a bad one.
+    /// is at fault, and each is tried by itself, so that no good one shares the fate of a bad one; what cannot
+    /// be tried alone is quarantined when it has failed again.
     pub(in crate::fleet) fn condemn(
         &mut self,
         changed: &Commits,
@@ -19,7 +20,8 @@ impl EnvironmentState {
         rollout: &Rollout,
         now: Timestamp,
     ) {
-        if changed.len() > 1 {
+        let failed_before = |(repository, commit)| self.suspects.get(repository) == Some(commit);
+        if changed.len() > 1 && !failed.iter().all(failed_before) {
             self.suspects.extend(failed);
         } else if !failed.is_empty() {
             self.quarantine_all(failed, rollout, now);

@@ -329,8 +329,21 @@ impl Simulation {
                 let mut apps = assigned.flat_map(|one| one.applications.values());
                 apps.any(|app| app.revision.repository == repository)
             };
+            // The next rollout may have given it something else in the same moment.
+            let took = |name: &ClusterName, one: &Progress| {
+                let environment = &rollout.environment;
+                let place = self.place(name, environment.as_str());
+                let declared = rollout.target.get(RepositoryName::fleet_file());
+                let meaning = declared.map(|declared| self.means(environment, declared));
+                (one.phase == Phase::Done || one.unchanged)
+                    && meaning.is_some_and(|meaning| {
+                        let mut defined =
+                            NAMES.iter().filter_map(|app| meaning.defines(app, &place));
+                        defined.any(|one| one.repository.as_str() == repository.as_str())
+                    })
+            };
             let all = rollout.clusters.iter();
-            let takers = all.filter(|(name, _)| takes(name));
+            let takers = all.filter(|(name, one)| takes(name) || took(name, one));
             let takers: Vec<&Progress> = takers.map(|(_, one)| one).collect();
             let is_proven = takers
                 .iter()

@@ -425,12 +425,13 @@ fn p05_p21_whatever_people_do_gates_hold_for_each_commit_and_a_repair_comes_in()
 /// its approval who came back (500556); who was done went back in the same moment (500299, 502051); a commit was
 /// condemned for what failed before it came (500134, 500379, 501050, 502431, 502911); who had just gone silent was
 /// not waited for (601561, a fault of the test); who was suspended in the middle of a rollout was let
-/// past the gates of the next one (700681, 701035), which had nothing new that anybody could stand for (701573).
+/// past the gates of the next one (700681, 701035), which had nothing new that anybody could stand for (701573); what
+/// waits in the queue was let in although it had failed, while a pin let in something else (980130, 980178, 980208).
 #[test]
 fn p05_p21_what_people_did_once_holds_again() {
     for seed in [
         500_556, 500_299, 502_051, 500_134, 500_379, 501_050, 502_431, 502_911, 601_561, 700_681,
-        701_035, 701_573,
+        701_035, 701_573, 980_130, 980_178, 980_208,
     ] {
         seeds::each("people", seed, 1, People::live);
     }

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::steps::{Steps, gate_step};
 use crate::fleet::acts;
 use crate::fleet::gates::Gate;
-use crate::fleet::rollout::{Phase, Progress, Rollout, State, title};
+use crate::fleet::rollout::{Commits, Phase, Progress, Rollout, State, title};
 use crate::fleet::{Cluster, Connection, Fleet, OFFLINE_AFTER, Pin};
 use crate::spec::Environment;
 
@@ -22,7 +22,6 @@ const MAX_CLUSTERS: usize = 50;
 pub(super) fn rollout(fleet: &Fleet, environment: &Environment, now: Timestamp, steps: &mut Steps) {
     use v1::StepState::{Failed, Ok, Skipped, Waiting};
     let state = fleet.environments().get(&environment.name);
-    let heads = fleet.head_commits(environment);
     let newest = fleet.newest(environment);
     if let Some((quarantine, commit)) = state.and_then(|state| state.held_among(&newest)) {
         let newer = if quarantine
@@ -80,18 +79,7 @@ pub(super) fn rollout(fleet: &Fleet, environment: &Environment, now: Timestamp, 
                 };
                 gate_step(Gate { text, ..gate })
             }));
-        let waits = match state.and_then(|state| state.queue.back()) {
-            Some(waiting) => Some(waiting),
-            None => Some(&heads).filter(|heads| {
-                let mut all = heads.iter();
-                !heads.is_empty() && !all.all(|(name, one)| rollout.target.get(name) == Some(one))
-            }),
-        };
-        if let Some(waits) = waits.filter(|_| !rollout.state.is_over()) {
-            let text = format!("{} waits until {} is over", title(waits), rollout.id);
-            let reason = Some(Reason::WaitsForRollout);
-            steps.add("queue", "", Waiting, text, reason, None);
-        }
+        beside(fleet, environment, rollout, now, steps);
         let (step_state, reason) = match rollout.state {
             State::Succeeded => (Ok, None),
             State::Superseded => (Skipped, None),
@@ -135,6 +123,49 @@ pub(super) fn rollout(fleet: &Fleet, environment: &Environment, now: Timestamp, 
         let reason = Some(Reason::Pinned);
         let at = Some(pin.mark.at);
         steps.add("pin", environment.name.as_str(), Waiting, text, reason, at);
+    }
+}
+
+/// What a rollout that goes on does not bring: commits that wait at their own gates, and those that wait for its end.
+fn beside(
+    fleet: &Fleet,
+    environment: &Environment,
+    rollout: &Rollout,
+    now: Timestamp,
+    steps: &mut Steps,
+) {
+    if rollout.state.is_over() {
+        return;
+    }
+    let apart = fleet.apart(environment, now);
+    for one in &apart {
+        let waiting = Commits::from([(one.repository.clone(), one.commit.clone())]);
+        for gate in &one.gates {
+            let (repository, commit) = (&one.repository, one.commit.short());
+            let mut text = format!("{repository} {commit} waits by itself: {}", gate.text);
+            if let Some(act) = acts::act(gate, &environment.name, &waiting) {
+                text.push_str(&format!("; {act}"));
+            }
+            let gate = gate.clone();
+            steps.0.push(gate_step(Gate { text, ..gate }));
+        }
+    }
+    let state = fleet.environments().get(&environment.name);
+    let waits = match state.and_then(|state| state.queue.back()) {
+        Some(waiting) => waiting.clone(),
+        None => {
+            let mut heads = fleet.head_commits(environment);
+            heads.retain(|name, one| {
+                rollout.target.get(name) != Some(one)
+                    && !apart.iter().any(|own| own.repository == *name)
+            });
+            heads
+        }
+    };
+    if !waits.is_empty() {
+        let text = format!("{} waits until {} is over", title(&waits), rollout.id);
+        let reason = Some(Reason::WaitsForRollout);
+        steps.add("queue", "", v1::StepState::Waiting, text, reason, None);
     }
 }
 

@@ -7,8 +7,8 @@ use flotilla_proto::v1;
 use flotilla_shared::wire::timestamp_to_wire;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::fleet::rollout::{Phase, Progress, Rollout};
-use crate::fleet::{Connection, Fleet, OFFLINE_AFTER};
+use crate::fleet::rollout::{Commits, Phase, Progress, Rollout};
+use crate::fleet::{Connection, Fleet, OFFLINE_AFTER, acts};
 use crate::spec::Strategy;
 use crate::status::gate_step;
 
@@ -23,6 +23,20 @@ struct Used {
     offline: usize,
 }
 
+/// Why it stands as it does, and what its environment is asked for that it does not bring, with why not.
+fn with_apart(fleet: &Fleet, rollout: &Rollout, now: Timestamp, note: String) -> String {
+    let environment = fleet.spec().environment(&rollout.environment);
+    let apart = environment.map(|one| fleet.apart(one, now));
+    let apart = apart.unwrap_or_default().into_iter().filter_map(|one| {
+        let (repository, commit) = (&one.repository, one.commit.short());
+        let waiting = Commits::from([(repository.clone(), one.commit.clone())]);
+        let closed = acts::closed(&one.gates, &rollout.environment, &waiting)?;
+        Some(format!("{repository} {commit} waits by itself: {closed}"))
+    });
+    let all = Some(note).filter(|note| !note.is_empty());
+    all.into_iter().chain(apart).collect::<Vec<_>>().join("; ")
+}
+
 /// Adds it.
 pub(super) fn add(
     fleet: &Fleet,
@@ -31,6 +45,7 @@ pub(super) fn add(
     now: Timestamp,
     status: &mut v1::RolloutStatus,
 ) {
+    status.note = with_apart(fleet, rollout, now, std::mem::take(&mut status.note));
     let mut used = Used::default();
     let mut ends = BTreeMap::new();
     for (name, progress) in &rollout.clusters {

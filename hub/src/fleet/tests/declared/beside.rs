@@ -199,15 +199,23 @@ fn an_application_that_a_change_could_not_reach_stays_at_its_commit_when_another
     world.push("fleet", "prod", 2);
     world.declare(&c("'c/{labels.region}'"));
     let fleet_file = revision(&world);
+    // Nothing begins before both may.
+    let prod: EnvironmentName = "prod".parse().unwrap();
+    world.act(&Action::Pause(prod.clone())).unwrap();
     for (repository, one) in [("fleet", commit(2)), ("fleet-file", fleet_file)] {
         world
             .act(&approve(repository, &one, Scope::Commit))
             .unwrap();
     }
+    world.act(&Action::Resume(prod.clone())).unwrap();
     world.pass(2);
     assert_eq!(ended(&world).0, State::Halted, "{:?}", ended(&world));
     assert_eq!(runs(&world), [commit(2), commit(1)]);
+    // What takes over waits at gates of its own.
+    world.act(&Action::Pause(prod.clone())).unwrap();
     world.push("fleet", "prod", 3);
+    world.declare(&c("'c/{labels.zone}'"));
+    world.act(&Action::Resume(prod)).unwrap();
     world.pass(2);
     assert_eq!(ended(&world).0, State::Pending, "{:?}", ended(&world));
     assert_eq!(runs(&world), [commit(2), commit(1)], "no rollout came");

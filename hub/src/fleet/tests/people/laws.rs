@@ -1,5 +1,6 @@
 //! What must hold at every moment.
 
+use super::super::super::gates::Gate;
 use super::super::super::rollout::Rollout;
 use super::*;
 
@@ -10,6 +11,7 @@ impl People {
         }
         self.check_done();
         self.check_waves();
+        self.check_apart();
         for cluster in CLUSTERS {
             self.check_removed(cluster);
             for (app, one, definition) in self.runs(cluster) {
@@ -27,6 +29,39 @@ impl People {
             }
         }
         self.note();
+    }
+
+    /// A rollout that has not begun brings no commit whose own gates are open beside one whose are closed: that one
+    /// would hold it up.
+    fn check_apart(&self) {
+        let fleet = &self.world.fleet;
+        let rollout = self.world.rollout();
+        let prod = fleet.spec().environment(&rollout.environment);
+        let (Some(prod), None) = (prod, rollout.started_at) else {
+            return;
+        };
+        let now = at(self.world.second);
+        // When the time comes they are parted; what a pin lets in comes as it names it.
+        let times = fleet.standing_gates(prod, now);
+        let is_ahead = self
+            .world
+            .state()
+            .pin
+            .as_ref()
+            .is_some_and(|pin| pin.unproven);
+        if rollout.state.is_over() || is_ahead || times.iter().any(Gate::holds_back) {
+            return;
+        }
+        let changed = rollout.changed();
+        let (closed, open): (Vec<_>, Vec<_>) = changed
+            .iter()
+            .partition(|one| !fleet.own_gates(prod, *one, now).is_empty());
+        assert!(
+            closed.is_empty() || open.is_empty(),
+            "{} waits for {closed:?}, and {open:?} with it: {}",
+            rollout.id,
+            rollout.said()
+        );
     }
 
     /// For who looks into a seed that fails.

@@ -1,0 +1,198 @@
+//! Which of the commits that are asked for go in now. Gates belong to a repository and its commit: what is open goes
+//! without what is closed, which waits for a rollout of its own, and holds up nobody.
+
+use flotilla_shared::id::RepositoryName;
+use flotilla_shared::revision::Commit;
+use jiff::Timestamp;
+
+use super::super::Fleet;
+use super::super::environment::EnvironmentState;
+use super::super::gates::{Gate, JOB};
+use super::super::rollout::{Commits, Rollout, State, changed};
+use crate::spec::{Environment, Specification};
+
+/// How far a commit's own gates let it in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Entry {
+    /// Not at all.
+    Closed,
+    /// All but its Jobs, which run when a rollout waits for nothing else.
+    Jobs,
+    /// All.
+    Open,
+    /// An admin let it in, whatever the environment's times and checks say.
+    Overridden,
+}
+
+/// A commit of a repository that waits while another rollout goes on, with the gates that hold it back.
+#[derive(Debug, Clone)]
+pub struct Apart {
+    /// Of which repository.
+    pub repository: RepositoryName,
+    /// Which.
+    pub commit: Commit,
+    /// At least one.
+    pub gates: Vec<Gate>,
+}
+
+impl Fleet {
+    fn entry_of(
+        &self,
+        environment: &Environment,
+        state: &EnvironmentState,
+        (repository, commit): (&RepositoryName, &Commit),
+        now: Timestamp,
+    ) -> Entry {
+        if state.override_of(repository, commit).is_some() {
+            return Entry::Overridden;
+        }
+        let gates = self.own_gates(environment, (repository, commit), now);
+        match gates.iter().any(|gate| gate.gate != JOB) {
+            true => Entry::Closed,
+            false if gates.is_empty() => Entry::Open,
+            false => Entry::Jobs,
+        }
+    }
+
+    /// Whether a freeze or the want of a window holds back what nobody overrode.
+    fn is_shut(&self, environment: &Environment, now: Timestamp) -> bool {
+        let gates = self.standing_gates(environment, now);
+        let mut times = gates.iter().filter(|gate| gate.gate != "check");
+        times.any(Gate::holds_back)
+    }
+
+    /// Of what is asked for, what goes in now: commits whose own gates are open, and what they can go with. Where none
+    /// is open all of them wait together, and are seen to. What may not come in stays as it is in what has its turn
+    /// `before`, if anything has.
+    pub(super) fn admitted(
+        &self,
+        environment: &Environment,
+        state: &EnvironmentState,
+        (asked, before): (&Commits, Option<&Commits>),
+        now: Timestamp,
+    ) -> Commits {
+        let news = changed(&state.approved, asked);
+        if news.len() < 2 {
+            return asked.clone();
+        }
+        let running = self.rollouts.running(&environment.name);
+        let running = running.filter(|rollout| rollout.started_at.is_some());
+        let failed = running.filter(|rollout| rollout.state == State::Halted);
+        let goes_on = running.filter(|rollout| rollout.state != State::Halted);
+        let has = |rollout: Option<&Rollout>, repository: &RepositoryName, commit: &Commit| {
+            rollout.is_some_and(|one| one.target.get(repository) == Some(commit))
+        };
+        let mut entries = Vec::new();
+        for (repository, commit) in &news {
+            if has(failed, repository, commit) {
+                continue;
+            }
+            let entry = match state.override_of(repository, commit) {
+                // It has passed its gates.
+                None if has(goes_on, repository, commit) => Entry::Open,
+                _ => self.entry_of(environment, state, (repository, commit), now),
+            };
+            entries.push((repository, entry));
+        }
+        let best = entries.iter().map(|(_, entry)| *entry).max();
+        let shut = self.is_shut(environment, now);
+        // What an admin lets in now waits for nothing that others wait for.
+        let alone = shut || !environment.gates.checks.is_empty();
+        let least = match best {
+            Some(Entry::Overridden) if alone => Entry::Overridden,
+            // When the time comes they are parted.
+            Some(Entry::Open | Entry::Jobs) if shut && running.is_none() => Entry::Closed,
+            Some(Entry::Overridden | Entry::Open) => Entry::Open,
+            Some(Entry::Jobs) => Entry::Jobs,
+            Some(Entry::Closed) if failed.is_some() => Entry::Open,
+            Some(Entry::Closed) | None => return asked.clone(),
+        };
+        let mut now_in = asked.clone();
+        let mut anything = false;
+        for (repository, entry) in &entries {
+            if *entry >= least {
+                anything = true;
+                continue;
+            }
+            let before = before.or(goes_on.map(|rollout| &rollout.target));
+            match before.and_then(|commits| commits.get(*repository)) {
+                // What is on its way is not taken back for a newer commit that may not come in yet.
+                Some(present) if state.quarantine_of(repository, present).is_none() => {
+                    now_in.insert((*repository).clone(), present.clone());
+                }
+                _ => state.hold_back(&mut now_in, repository),
+            }
+        }
+        // A revision of the fleet file is nothing without a first commit of what it takes something from.
+        let file = RepositoryName::fleet_file();
+        if news.contains_key(file) && !self.lacking(&now_in, asked).is_empty() {
+            match before.or(goes_on.map(|rollout| &rollout.target)) {
+                Some(before) if before.contains_key(file) => {
+                    now_in.extend(
+                        before
+                            .get_key_value(file)
+                            .map(|(a, b)| (a.clone(), b.clone())),
+                    );
+                }
+                _ => state.hold_back(&mut now_in, file),
+            }
+        }
+        // What failed holds up nobody else: it is left where it is good, as what takes over finds out.
+        if let Some(failed) = failed.filter(|one| anything && one.is_to_blame()) {
+            let news = news.iter();
+            for (repository, _) in news.filter(|(name, commit)| has(Some(failed), name, commit)) {
+                state.hold_back(&mut now_in, repository);
+            }
+        }
+        now_in
+    }
+
+    /// Repositories from which these revisions take something without a commit of them, where others have one.
+    pub(super) fn lacking(&self, commits: &Commits, others: &Commits) -> Commits {
+        let specification = self.specification_among(commits);
+        let mut lacking = others.clone();
+        lacking.retain(|repository, _| {
+            let takes = |one: &Specification| one.repositories().contains(repository);
+            !commits.contains_key(repository) && specification.as_deref().is_some_and(takes)
+        });
+        lacking
+    }
+
+    /// Whether something that these commits bring has its own gates open.
+    pub(super) fn lets_in_any(
+        &self,
+        environment: &Environment,
+        state: &EnvironmentState,
+        commits: &Commits,
+        now: Timestamp,
+    ) -> bool {
+        let mut open = state.approved.clone();
+        for one in changed(&state.approved, commits) {
+            if self.entry_of(environment, state, (&one.0, &one.1), now) > Entry::Jobs {
+                open.extend([one]);
+            }
+        }
+        // A repository's commit is nothing without the revision of the fleet file that takes it.
+        let open = self.completed(state, open);
+        !changed(&state.approved, &open).is_empty()
+    }
+
+    /// What an environment's heads ask for and its rollout does not bring, since its own gates are closed.
+    #[must_use]
+    pub fn apart(&self, environment: &Environment, now: Timestamp) -> Vec<Apart> {
+        let Some(rollout) = self.rollouts.running(&environment.name) else {
+            return Vec::new();
+        };
+        let empty = EnvironmentState::default();
+        let state = self.environments.get(&environment.name).unwrap_or(&empty);
+        let asked = state.without_failed(&self.newest(environment));
+        let news = changed(&state.approved, &asked).into_iter();
+        let news = news.filter(|(name, commit)| rollout.target.get(name) != Some(commit));
+        let all = news.map(|(repository, commit)| Apart {
+            gates: self.own_gates(environment, (&repository, &commit), now),
+            repository,
+            commit,
+        });
+        all.filter(|one| !one.gates.is_empty()).collect()
+    }
+}

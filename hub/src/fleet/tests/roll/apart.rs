@@ -1,0 +1,221 @@
+//! Promise 5 at the gates: a commit that may not come in holds up none of another repository, nor of the fleet file,
+//! whatever its gate waits for; and it is seen to wait.
+
+use super::*;
+
+/// Who has the second commit of each repository in the end.
+#[track_caller]
+fn has(world: &World, of: &str, all: bool) {
+    let commit = match of {
+        "fleet" => commit(2),
+        _ => of_second(2),
+    };
+    let having = world.having(&commit).len();
+    let wanted = if all { 3 } else { 0 };
+    assert_eq!(having, wanted, "{of}: {}", world.rollout().said());
+}
+
+fn approve_commit(world: &mut World, repository: &str, commit: &Commit) {
+    let action = approve(repository, commit, Scope::Commit);
+    world.act(&action).unwrap();
+}
+
+/// `dev` runs nothing of `second`, and can never prove it.
+#[test]
+fn promise_5_what_nobody_can_prove_holds_up_no_other_repository() {
+    let mut world = World::settled(&file("maxConcurrent: 3", "proof: {soak: 2s}", "prod"));
+    world.push("second", "prod", 2);
+    world.pass(5);
+    world.stands(State::Pending);
+    world.push("fleet", "dev", 2);
+    world.pass(10);
+    world.push("fleet", "prod", 2);
+    world.pass(20);
+    has(&world, "fleet", true);
+    has(&world, "second", false);
+    // It waits by itself, with the word that lets it in.
+    world.stands(State::Pending);
+    let note = world.rollout().note.clone();
+    assert!(
+        note.contains("can never prove it") && note.contains(of_second(2).short()),
+        "{note}"
+    );
+    let number = world.rollout().number();
+    world.pass(60);
+    assert_eq!(world.rollout().number(), number, "and nothing goes round");
+    world.act(&override_of("second", &of_second(2))).unwrap();
+    world.pass(20);
+    has(&world, "second", true);
+}
+
+/// What takes over in every mode is what may come in; a repository that is held back in the middle of a rollout stays
+/// as it is on its way.
+#[test]
+fn promise_5_a_closed_gate_holds_up_nobody_in_every_mode() {
+    for mode in ["supersede", "queue", "finish"] {
+        let strategy = format!("maxConcurrent: 3, onNewCommit: {mode}");
+        let mut world = World::settled(&file(&strategy, "approvals: 1", "prod"));
+        world.push("second", "prod", 2);
+        world.pass(3);
+        world.stands(State::Pending);
+        world.push("fleet", "prod", 2);
+        world.pass(3);
+        has(&world, "fleet", false);
+        approve_commit(&mut world, "fleet", &commit(2));
+        world.pass(2);
+        // The other may come in the middle of it.
+        world.push("second", "prod", 3);
+        world.pass(20);
+        has(&world, "fleet", true);
+        assert!(world.having(&of_second(3)).is_empty(), "{mode}");
+        world.stands(State::Pending);
+        approve_commit(&mut world, "second", &of_second(3));
+        world.pass(20);
+        assert_eq!(world.having(&of_second(3)).len(), 3, "{mode}");
+        world.stands(State::Succeeded);
+    }
+}
+
+/// The fleet file waits for its own proof, and so does a commit beside it.
+#[test]
+fn promise_5_a_change_of_the_fleet_file_and_commits_hold_up_one_another_in_nothing() {
+    let text = file("maxConcurrent: 3", "approvals: 1", "prod");
+    let moved = text.replace("path: a,", "path: moved,");
+    let mut world = World::settled(&text);
+    world.declare(&moved);
+    world.pass(3);
+    world.stands(State::Pending);
+    world.push("fleet", "prod", 2);
+    approve_commit(&mut world, "fleet", &commit(2));
+    world.pass(20);
+    has(&world, "fleet", true);
+    let revision = world.rollout().specification().cloned();
+    world.stands(State::Pending);
+    // And the other way round.
+    world.push("fleet", "prod", 3);
+    approve_commit(&mut world, "fleet-file", &revision.unwrap());
+    world.pass(20);
+    let good = world.state().approved[&"fleet".parse::<RepositoryName>().unwrap()].clone();
+    assert_eq!(good, commit(2));
+    assert!(world.rollout().specification().is_none(), "it is good");
+    world.stands(State::Pending);
+}
+
+/// An admin's word for one commit in a freeze lets it in, and nothing beside it.
+#[test]
+fn promise_5_a_hotfix_in_a_freeze_does_not_wait_for_what_nobody_overrode() {
+    let freeze =
+        "freezes: [{from: 2020-01-01T00:00, to: 2099-01-01T00:00, timeZone: UTC, reason: x}]";
+    let mut world = World::settled(&file("maxConcurrent: 3", freeze, "prod"));
+    world.push("second", "prod", 2);
+    world.push("fleet", "prod", 2);
+    world.pass(5);
+    world.stands(State::Pending);
+    assert!(world.rollout().note.contains("frozen"));
+    world.act(&override_of("fleet", &commit(2))).unwrap();
+    world.pass(20);
+    has(&world, "fleet", true);
+    has(&world, "second", false);
+    world.stands(State::Pending);
+}
+
+/// What failed and waits for a person holds up no other, and is not tried again for it; and a commit that may not come
+/// in yet takes nothing over.
+#[test]
+fn promise_5_what_is_halted_holds_up_nobody_and_gives_way_to_nothing_that_is_closed() {
+    let strategy = "maxConcurrent: 3, onFailure: halt";
+    let mut world = World::settled(&file(strategy, "approvals: 1", "prod"));
+    world.bad.push(commit(2));
+    world.push("fleet", "prod", 2);
+    approve_commit(&mut world, "fleet", &commit(2));
+    world.pass(30);
+    world.stands(State::Halted);
+    let id = world.rollout().id.clone();
+    world.push("second", "prod", 2);
+    world.pass(10);
+    assert_eq!(world.rollout().id, id, "{}", world.rollout().said());
+    approve_commit(&mut world, "second", &of_second(2));
+    world.pass(30);
+    has(&world, "second", true);
+    has(&world, "fleet", false);
+    let failed: RepositoryName = "fleet".parse().unwrap();
+    assert!(world.state().quarantine_of(&failed, &commit(2)).is_some());
+}
+
+/// What waits beside a rollout is told with its gates.
+#[test]
+fn promise_6_what_waits_apart_is_seen() {
+    let mut world = World::settled(&file("maxConcurrent: 1", "approvals: 1", "prod"));
+    world.push("second", "prod", 2);
+    world.push("fleet", "prod", 2);
+    approve_commit(&mut world, "fleet", &commit(2));
+    world.pass(1);
+    assert!(!world.rollout().state.is_over());
+    let prod = world.fleet.spec().environment(&"prod".parse().unwrap());
+    let apart = world.fleet.apart(prod.unwrap(), at(world.second));
+    assert_eq!(apart.len(), 1);
+    assert_eq!(apart[0].commit, of_second(2));
+    assert_eq!(apart[0].gates[0].gate, "approval");
+    let told = crate::status::explain(&world.fleet, "p3", at(world.second)).unwrap();
+    let told: Vec<&str> = told.iter().map(|step| step.text.as_str()).collect();
+    let act = format!("flotilla approve prod --commit {}", of_second(2).short());
+    assert!(told.iter().any(|one| one.contains(&act)), "{told:?}");
+}
+
+/// A revision of the fleet file that takes an application from a repository for the first time is nothing without a
+/// commit of that: they come in together, in waves, or neither does.
+#[test]
+fn promise_4_a_move_to_a_repository_that_may_not_come_in_waits_for_it() {
+    let text = file("maxConcurrent: 3", "approvals: 1", "prod");
+    let without_b = text.lines().filter(|line| !line.contains("name: b,"));
+    let text: String = without_b.map(|line| format!("{line}\n")).collect();
+    let mut world = World::settled(&text);
+    world.push("second", "prod", 2);
+    world.declare(&text.replace(
+        "{name: a, repository: fleet",
+        "{name: a, repository: second",
+    ));
+    world.pass(3);
+    let revision = world.rollout().specification().cloned().unwrap();
+    approve_commit(&mut world, "fleet-file", &revision);
+    world.pass(20);
+    world.stands(State::Pending);
+    assert_eq!(world.having(&commit(1)).len(), 3);
+    approve_commit(&mut world, "second", &of_second(2));
+    world.pass(1);
+    assert_eq!(world.having(&of_second(2)), ["p1"], "in waves");
+    world.pass(20);
+    assert_eq!(world.having(&of_second(2)).len(), 3);
+    world.stands(State::Succeeded);
+}
+
+/// Neither can be tried without the other: when they have failed again, nobody tries them on and on.
+#[test]
+fn promise_5_what_failed_with_the_file_that_takes_it_is_tried_once_more_and_no_further() {
+    let text = file("maxConcurrent: 3, onFailure: rollback", "", "prod");
+    let without_b = text.lines().filter(|line| !line.contains("name: b,"));
+    let text: String = without_b.map(|line| format!("{line}\n")).collect();
+    let mut world = World::settled(&text);
+    world.bad.push(of_second(1));
+    world.declare(&text.replace(
+        "{name: a, repository: fleet",
+        "{name: a, repository: second",
+    ));
+    world.pass(100);
+    let number = world.rollout().number();
+    assert!(world.having(&of_second(1)).is_empty());
+    let second: RepositoryName = "second".parse().unwrap();
+    assert!(
+        world
+            .state()
+            .quarantine_of(&second, &of_second(1))
+            .is_some()
+    );
+    world.pass(100);
+    assert_eq!(
+        world.rollout().number(),
+        number,
+        "{}",
+        world.rollout().said()
+    );
+}
