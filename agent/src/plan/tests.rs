@@ -1,11 +1,10 @@
 use flotilla_shared::object::{ObjectNames, ObjectRef};
-use rand::seq::IndexedRandom as _;
-use rand::{Rng as _, SeedableRng as _};
 use serde_json::json;
 
 mod deleting;
 mod helpers;
 mod owning;
+mod proof;
 mod waiting;
 mod waves;
 
@@ -200,62 +199,6 @@ fn p03_a_hand_over_forgets_instead_of_deleting() {
 }
 
 #[test]
-fn p12_protected_kinds_wait_for_a_confirmation() {
-    let mut world = world();
-    let namespace = object("Namespace", "web");
-    world.inventory.insert(entry("Namespace", "web", "9"));
-    world.observed.live.insert(namespace.clone(), live("9"));
-    assert_eq!(world.held(), [Reason::ProtectedKind]);
-    world.observed.live.get_mut(&namespace).unwrap().prune = "confirmed".to_owned();
-    assert_eq!(world.pruned(), ["b 2", "web 9"], "namespaces go last");
-}
-
-#[test]
-fn p13_over_the_budget_nothing_is_deleted_and_applies_go_on() {
-    let mut world = world();
-    world.policy.delete_budget = DeleteBudget {
-        count: 0,
-        percent: 100,
-    };
-    world.desired.push(desired("ConfigMap", "new"));
-    assert!(world.pruned().is_empty());
-    assert_eq!(world.held(), [Reason::DeleteBudget]);
-    assert_eq!(world.plan().apply.len(), 1);
-}
-
-#[test]
-fn p14_partial_knowledge_deletes_nothing() {
-    let mut world = world();
-    world.observed.complete = false;
-    assert!(world.pruned().is_empty());
-    world.observed.live.clear();
-    assert!(world.pruned().is_empty());
-    assert_eq!(world.held(), [Reason::PartialDiscovery]);
-}
-
-#[test]
-fn p16_another_uid_is_not_ours() {
-    let mut world = world();
-    world
-        .observed
-        .live
-        .get_mut(&object("ConfigMap", "b"))
-        .unwrap()
-        .uid = "3".to_owned();
-    assert!(world.pruned().is_empty());
-}
-
-#[test]
-fn p17_objects_outside_the_inventory_are_never_pruned() {
-    let mut world = world();
-    world
-        .observed
-        .live
-        .insert(object("ConfigMap", "child"), live("7"));
-    assert_eq!(world.pruned(), ["b 2"]);
-}
-
-#[test]
 fn p19_an_object_of_another_application_is_refused_with_its_owner() {
     let mut world = world();
     world
@@ -343,92 +286,6 @@ fn p14_what_cannot_be_looked_at_is_neither_made_nor_forgotten() {
     assert!(why.ends_with("configmaps is forbidden"), "{why}");
 }
 
-/// Whatever the world: a delete is of an object in the inventory, with the live object's UID, that is
-/// neither desired nor claimed, and never on partial knowledge or over the budget.
-#[test]
-fn p21_no_plan_deletes_without_proof() {
-    let seed: u64 = rand::rng().random();
-    eprintln!("seed {seed}");
-    let kinds = [
-        "ConfigMap",
-        "Namespace",
-        "Deployment",
-        "PersistentVolumeClaim",
-    ];
-    for round in 0..100_000u64 {
-        let mut rng = rand::rngs::StdRng::seed_from_u64(seed.wrapping_add(round));
-        let mut world = world();
-        world.desired.clear();
-        world.observed = Observed {
-            complete: rng.random_bool(0.7),
-            ..Observed::default()
-        };
-        world.inventory = Inventory::default();
-        world.claims.complete = rng.random_bool(0.8);
-        world.prune_enabled = rng.random_bool(0.8);
-        for number in 0..rng.random_range(0..12) {
-            let kind = *kinds.choose(&mut rng).unwrap();
-            let name = format!("o{number}");
-            let id = object(kind, &name);
-            if rng.random_bool(0.5) {
-                world.desired.push(desired(kind, &name));
-            }
-            if rng.random_bool(0.6) {
-                let uid = ["", "1", "2"].choose(&mut rng).unwrap();
-                world.inventory.insert(entry(kind, &name, uid));
-            }
-            if rng.random_bool(0.7) {
-                let mut one = live(["1", "2"].choose(&mut rng).unwrap());
-                if rng.random_bool(0.5) {
-                    one.fit = Fit::Unknown;
-                }
-                one.terminating = rng.random_bool(0.1);
-                one.application = (*["app", "other", ""].choose(&mut rng).unwrap()).to_owned();
-                one.health = *[Health::Current, Health::Failed].choose(&mut rng).unwrap();
-                one.prune = (*["", "", "disabled", "confirm", "confirmed"]
-                    .choose(&mut rng)
-                    .unwrap())
-                .to_owned();
-                world.observed.live.insert(id.clone(), one);
-            }
-            if rng.random_bool(0.1) {
-                world.claims.owners.insert(id, vec!["other".into()]);
-            }
-        }
-        let plan = world.plan();
-        let deletes: Vec<_> = plan.prune.iter().flatten().collect();
-        assert!(
-            !world
-                .policy
-                .over_budget(deletes.len(), world.inventory.len())
-        );
-        for step in deletes {
-            let Step::Prune(id, uid) = step else {
-                panic!("{step:?}")
-            };
-            let at = format!("seed {seed} round {round}: {id}");
-            assert!(
-                world.observed.complete && world.claims.complete && world.prune_enabled,
-                "{at}"
-            );
-            let entry = world.inventory.get(id).expect(&at);
-            let one = &world.observed.live[id];
-            assert_eq!(*uid, one.uid, "{at}");
-            assert!(
-                entry.uid == one.uid || (entry.uid.is_empty() && one.application == "app"),
-                "{at}"
-            );
-            assert!(one.application != "other" && !one.terminating, "{at}");
-            assert!(!world.desired.iter().any(|d| d.object == *id), "{at}");
-            assert!(!world.claims.owners.contains_key(id), "{at}");
-            assert!(
-                one.prune == "confirmed" || !world.policy.is_protected(id),
-                "{at}"
-            );
-        }
-    }
-}
-
 #[test]
 fn p19_of_two_claimants_the_holder_keeps_it() {
     let claims = Claims {
@@ -502,54 +359,6 @@ fn settle(world: &mut World, index: usize, health: Health) {
     one.health = health;
     let object = world.desired[index].object.clone();
     world.observed.live.insert(object, one);
-}
-
-#[test]
-fn waves_wait_for_health_and_dependencies_for_theirs() {
-    let mut world = world();
-    world.inventory = Inventory::default();
-    world.observed.live.clear();
-    world.desired = vec![
-        annotated("ConfigMap", "second", &[(WAVE_ANNOTATION, "2")]),
-        annotated("ConfigMap", "first", &[]),
-        annotated(
-            "ConfigMap",
-            "needs",
-            &[(
-                DEPENDS_ON_ANNOTATION,
-                "ConfigMap/first, ConfigMap/web/other",
-            )],
-        ),
-        annotated("ConfigMap", "other", &[]),
-        annotated(
-            "ConfigMap",
-            "lost",
-            &[(DEPENDS_ON_ANNOTATION, "ConfigMap/nowhere")],
-        ),
-    ];
-    assert_eq!(applies(&world), ["first", "other"]);
-    settle(&mut world, 1, Health::InProgress);
-    settle(&mut world, 3, Health::Current);
-    assert_eq!(applies(&world), Vec::<String>::new());
-    settle(&mut world, 1, Health::Current);
-    assert_eq!(applies(&world), ["needs"]);
-    settle(&mut world, 2, Health::Current);
-    assert_eq!(skips(&world)["second"], Reason::DependencyNotReady);
-    world.desired.pop();
-    assert_eq!(applies(&world), ["second"]);
-}
-
-#[test]
-fn circular_dependencies_are_named_and_block_nothing_else() {
-    let mut world = world();
-    world.observed.live.clear();
-    world.desired = vec![
-        annotated("ConfigMap", "a", &[(DEPENDS_ON_ANNOTATION, "ConfigMap/b")]),
-        annotated("ConfigMap", "b", &[(DEPENDS_ON_ANNOTATION, "ConfigMap/a")]),
-        annotated("ConfigMap", "c", &[]),
-    ];
-    assert_eq!(applies(&world), ["c"]);
-    assert_eq!(skips(&world)["a"], Reason::Cycle);
 }
 
 #[test]

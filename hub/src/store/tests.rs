@@ -1,5 +1,8 @@
+mod audit_log;
 mod broken_off;
+mod disk;
 mod order;
+mod versions;
 
 use std::sync::Arc;
 
@@ -100,23 +103,6 @@ async fn s04_a_store_that_was_closed_is_free_though_a_task_still_holds_it() {
 }
 
 #[tokio::test]
-async fn s05_a_newer_schema_is_refused_untouched() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path()).await.unwrap();
-    sqlx::query("PRAGMA user_version = 99")
-        .execute(&store.pool)
-        .await
-        .unwrap();
-    store.close().await;
-    drop(store);
-    let error = Store::open(directory.path()).await.err().unwrap();
-    assert!(
-        matches!(error, Error::NewerSchema { found: 99, .. }),
-        "{error}"
-    );
-}
-
-#[tokio::test]
 async fn e01_a_token_is_found_by_its_secret_only_and_what_became_of_it_is_kept() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path()).await.unwrap();
@@ -160,60 +146,6 @@ fn audit(text: &str) -> Effect {
         detail: text.to_owned(),
         ..crate::fleet::AuditEntry::default()
     })
-}
-
-#[tokio::test]
-async fn s13_an_audit_entry_that_was_changed_removed_or_moved_is_named() {
-    let tamperings = [
-        ("UPDATE audit SET reason = 'other' WHERE seq = 3", 3),
-        (
-            "UPDATE audit SET happened_at = happened_at + 1 WHERE seq = 2",
-            2,
-        ),
-        ("DELETE FROM audit WHERE seq = 3", 4),
-        ("UPDATE audit SET seq = 99 WHERE seq = 2", 3),
-        ("UPDATE audit SET hash = 'x' WHERE seq = 5", 5),
-    ];
-    for (sql, place) in tamperings {
-        let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(directory.path()).await.unwrap();
-        for index in 0..5 {
-            let batch = format!("{index}");
-            store.apply(&batch, &[audit(&batch)], now()).await.unwrap();
-        }
-        assert_eq!(store.verify_audit().await.unwrap().unwrap().0, 5);
-        sqlx::query(sql).execute(&store.pool).await.unwrap();
-        let broken = store.verify_audit().await.unwrap().unwrap_err();
-        assert_eq!(broken.seq, place, "{sql}: {broken}");
-    }
-}
-
-#[tokio::test]
-async fn s13_an_end_that_was_cut_off_or_a_chain_made_anew_is_found_by_who_wrote_it() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path()).await.unwrap();
-    let entries: Vec<Effect> = (0..5).map(|index| audit(&format!("{index}"))).collect();
-    store.apply("1", &entries, now()).await.unwrap();
-    assert_eq!(store.verify_audit().await.unwrap().unwrap().0, 5);
-    let delete = |after: i64| {
-        let statement = format!("DELETE FROM audit WHERE seq > {after}");
-        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&store.pool)
-    };
-    delete(4).await.unwrap();
-    let broken = store.verify_audit().await.unwrap().unwrap_err();
-    assert!(broken.to_string().contains("5 is gone"), "{broken}");
-    // The chain holds in itself again, with another fifth entry.
-    let mut transaction = store.pool.begin().await.unwrap();
-    let forged = AuditEntry::default();
-    store
-        .append(&mut transaction, &mut None, &forged)
-        .await
-        .unwrap();
-    transaction.commit().await.unwrap();
-    let broken = store.verify_audit().await.unwrap().unwrap_err();
-    assert!(broken.to_string().contains("written anew"), "{broken}");
-    delete(0).await.unwrap();
-    assert!(store.verify_audit().await.unwrap().is_err(), "all of it");
 }
 
 #[tokio::test]
@@ -295,62 +227,6 @@ async fn e15_a_store_and_its_directory_are_their_owners_alone() {
     }
 }
 
-/// What could not be stored may be gone after a crash: nobody is shown it.
-#[tokio::test]
-async fn s01_what_is_not_stored_is_not_shown_and_the_hub_is_not_ready() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path()).await.unwrap();
-    let mut fleet = Fleet::new(Epoch(1));
-    let spec = spec::parse("f", include_str!("../../examples/fleet.yaml")).unwrap();
-    fleet.step(Event::SpecChanged(Arc::new(spec)), now());
-    fleet.step(Event::ClusterPut(name(), ClusterRecord::default()), now());
-    let health = crate::driver::Health::default();
-    let stop = tokio_util::sync::CancellationToken::new();
-    let (handle, driver) = crate::driver::spawn(
-        fleet,
-        store.clone(),
-        crate::metrics::Metrics::new(),
-        health.clone(),
-        stop.clone(),
-    );
-    let pages = store.row("PRAGMA page_count").await.unwrap();
-    let full = |more: i64| {
-        let pages: i64 = pages.try_get::<i64, _>(0).unwrap() + more;
-        let limit = format!("PRAGMA max_page_count = {pages}");
-        sqlx::query(sqlx::AssertSqlSafe(limit)).execute(&store.pool)
-    };
-    full(0).await.unwrap();
-    let label = |text: String| {
-        let record = ClusterRecord {
-            labels: [("size".to_owned(), text)].into(),
-            ..ClusterRecord::default()
-        };
-        Event::ClusterPut(name(), record)
-    };
-    let large = "x".repeat(100_000);
-    let refused = handle.commit(label(large), AuditEntry::default()).await;
-    assert_eq!(refused.unwrap(), Err(crate::driver::Refused::Store));
-    assert!(health.is_failing());
-    // What comes meanwhile is not decided, and is told so: the first is tried again, this is not.
-    let next = handle.commit(label("small".to_owned()), AuditEntry::default());
-    let refused = next.await.unwrap().unwrap_err();
-    assert_eq!(refused, crate::driver::Refused::Undecided);
-    assert!(refused.to_string().contains("nothing was changed"));
-    let shown = || handle.query(|fleet| fleet.labels_of(&name()).contains_key("size"));
-    assert!(!shown().await.unwrap(), "it is not stored");
-    // There is room again: what was decided is stored, and then it is shown.
-    full(1000).await.unwrap();
-    while health.is_failing() {
-        tokio::task::yield_now().await;
-    }
-    assert!(shown().await.unwrap());
-    let is_first = |fleet: &Fleet| fleet.labels_of(&name())["size"].len() > 1000;
-    assert!(handle.query(is_first).await.unwrap());
-    stop.cancel();
-    drop(handle);
-    driver.await.unwrap();
-}
-
 #[tokio::test]
 async fn s07_a_batch_that_arrived_is_not_written_twice() {
     let directory = tempfile::tempdir().unwrap();
@@ -359,150 +235,6 @@ async fn s07_a_batch_that_arrived_is_not_written_twice() {
         store.apply("same", &[audit("once")], now()).await.unwrap();
     }
     assert_eq!(store.audit_newest("", 10).await.unwrap().len(), 1);
-}
-
-#[tokio::test]
-async fn s03_a_damaged_file_is_found_at_the_start_and_not_served() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path()).await.unwrap();
-    for index in 0..200 {
-        let batch = format!("{index}");
-        store
-            .apply(&batch, &[audit(&"x".repeat(500))], now())
-            .await
-            .unwrap();
-    }
-    store.close().await;
-    drop(store);
-    let path = directory.path().join("hub.db");
-    let good = std::fs::read(&path).unwrap();
-    let mut found = 0;
-    // The first bytes of a page say what it is; any of them wrong is a wrong tree.
-    for page in 4..(good.len() / 4096).min(24) {
-        let mut bad = good.clone();
-        for byte in &mut bad[page * 4096..page * 4096 + 64] {
-            *byte ^= 0x55;
-        }
-        std::fs::write(&path, &bad).unwrap();
-        let opened = Store::open(directory.path()).await;
-        found += usize::from(opened.is_err());
-        if let Ok(store) = opened {
-            store.close().await;
-        }
-    }
-    assert!(found >= 10, "only {found} of 20 damaged pages were found");
-    std::fs::write(&path, &good[..good.len() / 2]).unwrap();
-    let error = Store::open(directory.path()).await.err().unwrap();
-    assert!(error.to_string().contains("restore"), "{error}");
-}
-
-#[tokio::test]
-async fn s05_a_migration_that_was_cut_short_is_not_there_at_all() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path()).await.unwrap();
-    // As the first version left it, with a cluster in it.
-    for sql in [
-        "INSERT INTO clusters (name, labels, created_at, cluster_uid) VALUES ('old', '{}', 0, '')",
-        "ALTER TABLE clusters DROP COLUMN pin",
-        "ALTER TABLE clusters DROP COLUMN suspended",
-        "ALTER TABLE clusters DROP COLUMN credential",
-        "ALTER TABLE clusters DROP COLUMN let_go",
-        "ALTER TABLE tokens DROP COLUMN revoked_at",
-        "DROP TABLE retired",
-        "DROP TABLE facts",
-        "DROP TABLE sessions",
-        "ALTER TABLE heads DROP COLUMN moved",
-        "DROP TABLE specifications",
-        "ALTER TABLE reports DROP COLUMN current_since",
-        "DROP TABLE environments",
-        "DROP TABLE rollouts",
-        "DROP TABLE progress",
-        "DROP TABLE audit",
-        "DROP TABLE operators",
-        "DROP TABLE decider",
-        "DROP TABLE commit_statuses",
-        "DROP TABLE outbox",
-        "DROP TABLE told",
-        "PRAGMA user_version = 1",
-    ] {
-        sqlx::query(sql).execute(&store.pool).await.unwrap();
-    }
-    // Something stands in the way of the migration's last statements, as a kill would.
-    sqlx::query("CREATE TABLE decider (id INTEGER)")
-        .execute(&store.pool)
-        .await
-        .unwrap();
-    store.close().await;
-    drop(store);
-    assert!(Store::open(directory.path()).await.is_err());
-    let path = directory.path().join("hub.db");
-    let half = Store::sqlite(&path, None).await.unwrap();
-    assert_eq!(half.schema().await.unwrap(), 1);
-    assert!(
-        half.row("SELECT COUNT(*) FROM rollouts").await.is_err(),
-        "none of it is there"
-    );
-    sqlx::query("DROP TABLE decider")
-        .execute(&half.pool)
-        .await
-        .unwrap();
-    half.close().await;
-    let store = Store::open(directory.path()).await.unwrap();
-    let mut fleet = Fleet::new(Epoch(1));
-    fleet.step(store.load().await.unwrap(), now());
-    assert_eq!(fleet.clusters().len(), 1, "what was there is there");
-}
-
-#[tokio::test]
-async fn s01_a_full_disk_refuses_changes_and_recovers_whole() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path()).await.unwrap();
-    store.apply("first", &[audit("kept")], now()).await.unwrap();
-    // SQLite itself says SQLITE_FULL from this many pages on, as it does on ENOSPC.
-    let row = store.row("PRAGMA page_count").await.unwrap();
-    let pages: i64 = row.try_get(0).unwrap();
-    let limit = format!("PRAGMA max_page_count = {}", pages + 2);
-    sqlx::query(sqlx::AssertSqlSafe(limit))
-        .execute(&store.pool)
-        .await
-        .unwrap();
-    let large: Vec<Effect> = (0..50).map(|_| audit(&"x".repeat(2000))).collect();
-    let refused = store.apply("large", &large, now()).await;
-    assert!(refused.unwrap_err().to_string().contains("full"));
-    assert_eq!(
-        store.audit_newest("", 100).await.unwrap().len(),
-        1,
-        "reads go on"
-    );
-    sqlx::query("PRAGMA max_page_count = 1000000")
-        .execute(&store.pool)
-        .await
-        .unwrap();
-    store.apply("large", &large, now()).await.unwrap();
-    assert_eq!(store.verify_audit().await.unwrap().unwrap().0, 51);
-    let row = store.row("PRAGMA integrity_check").await.unwrap();
-    assert_eq!(row.try_get::<String, _>(0).unwrap(), "ok");
-}
-
-#[tokio::test]
-async fn s02_copies_of_the_file_at_any_moment_hold_all_that_was_acknowledged() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path()).await.unwrap();
-    let copies = tempfile::tempdir().unwrap();
-    for acknowledged in 1..=60i64 {
-        let batch = format!("{acknowledged}");
-        store.apply(&batch, &[audit(&batch)], now()).await.unwrap();
-        // What a disk holds after the power went: the file and its log, without the shared memory.
-        let image = copies.path().join(&batch);
-        std::fs::create_dir(&image).unwrap();
-        for name in ["hub.db", "hub.db-wal"] {
-            std::fs::copy(directory.path().join(name), image.join(name)).unwrap();
-        }
-        let booted = Store::open(&image).await.unwrap();
-        let (held, _) = booted.verify_audit().await.unwrap().unwrap();
-        assert_eq!(held, acknowledged);
-        booted.close().await;
-    }
 }
 
 #[tokio::test]
@@ -620,43 +352,4 @@ async fn what_forges_were_told_last_is_known_after_a_restart() {
     assert_eq!(all.len(), 2);
     assert_eq!(all[&key("a")], sent("succeeded", 2));
     store.close().await;
-}
-
-/// What fails and is not tried again by anybody leaves the hub unready until something was written.
-#[tokio::test]
-async fn s01_after_a_failed_write_the_hub_is_not_ready_until_one_succeeds() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path()).await.unwrap();
-    let health = store.health();
-    let pages = store.row("PRAGMA page_count").await.unwrap();
-    let pages: i64 = pages.try_get(0).unwrap();
-    let limit = format!("PRAGMA max_page_count = {pages}");
-    let full = sqlx::query(sqlx::AssertSqlSafe(limit));
-    full.execute(&store.pool).await.unwrap();
-    assert!(!health.is_failing());
-    let mut entry = AuditEntry {
-        at: now(),
-        detail: "x".repeat(100_000),
-        ..AuditEntry::default()
-    };
-    let error = store.record(&entry).await.unwrap_err();
-    assert!(health.is_failing() && health.is_doubted());
-    let told = error.to_string();
-    let path = directory.path().display().to_string();
-    for words in [path.as_str(), "no space is left", "16 MiB"] {
-        assert!(told.contains(words), "{words}: {told}");
-    }
-    store.prove().await.unwrap();
-    assert!(!health.is_failing(), "there is room for something");
-    // The driver tries again by itself, and nobody else's success says that it could write.
-    health.fails();
-    store.prove().await.unwrap();
-    assert!(health.is_failing());
-    health.works();
-    // Words that were asked wrongly say nothing of the store.
-    entry.detail.clear();
-    let twice = "INSERT INTO decider SELECT * FROM decider";
-    let refused = sqlx::query(twice).execute(&store.pool).await.unwrap_err();
-    let _ = store.error()(refused);
-    assert!(!health.is_failing());
 }

@@ -149,3 +149,59 @@ fn claims_as_if_some_applications_wanted_something_else() {
     assert!(!none.owners.contains_key(&a.object));
     assert_eq!(none.owners.get(&c.object), Some(&vec!["alpha".into()]));
 }
+
+#[test]
+fn p12_protected_kinds_wait_for_a_confirmation() {
+    let mut world = world();
+    let namespace = object("Namespace", "web");
+    world.inventory.insert(entry("Namespace", "web", "9"));
+    world.observed.live.insert(namespace.clone(), live("9"));
+    assert_eq!(world.held(), [Reason::ProtectedKind]);
+    world.observed.live.get_mut(&namespace).unwrap().prune = "confirmed".to_owned();
+    assert_eq!(world.pruned(), ["b 2", "web 9"], "namespaces go last");
+}
+
+#[test]
+fn p13_over_the_budget_nothing_is_deleted_and_applies_go_on() {
+    let mut world = world();
+    world.policy.delete_budget = DeleteBudget {
+        count: 0,
+        percent: 100,
+    };
+    world.desired.push(desired("ConfigMap", "new"));
+    assert!(world.pruned().is_empty());
+    assert_eq!(world.held(), [Reason::DeleteBudget]);
+    assert_eq!(world.plan().apply.len(), 1);
+}
+
+#[test]
+fn p14_partial_knowledge_deletes_nothing() {
+    let mut world = world();
+    world.observed.complete = false;
+    assert!(world.pruned().is_empty());
+    world.observed.live.clear();
+    assert!(world.pruned().is_empty());
+    assert_eq!(world.held(), [Reason::PartialDiscovery]);
+}
+
+#[test]
+fn p16_another_uid_is_not_ours() {
+    let mut world = world();
+    world
+        .observed
+        .live
+        .get_mut(&object("ConfigMap", "b"))
+        .unwrap()
+        .uid = "3".to_owned();
+    assert!(world.pruned().is_empty());
+}
+
+#[test]
+fn p17_objects_outside_the_inventory_are_never_pruned() {
+    let mut world = world();
+    world
+        .observed
+        .live
+        .insert(object("ConfigMap", "child"), live("7"));
+    assert_eq!(world.pruned(), ["b 2"]);
+}

@@ -1,4 +1,4 @@
-//! What later waves wait for.
+//! What later waves wait for, and what needs another object.
 
 use super::*;
 
@@ -64,4 +64,52 @@ fn what_becomes_healthy_through_later_waves_holds_up_none() {
             }
         }
     }
+}
+
+#[test]
+fn waves_wait_for_health_and_dependencies_for_theirs() {
+    let mut world = world();
+    world.inventory = Inventory::default();
+    world.observed.live.clear();
+    world.desired = vec![
+        annotated("ConfigMap", "second", &[(WAVE_ANNOTATION, "2")]),
+        annotated("ConfigMap", "first", &[]),
+        annotated(
+            "ConfigMap",
+            "needs",
+            &[(
+                DEPENDS_ON_ANNOTATION,
+                "ConfigMap/first, ConfigMap/web/other",
+            )],
+        ),
+        annotated("ConfigMap", "other", &[]),
+        annotated(
+            "ConfigMap",
+            "lost",
+            &[(DEPENDS_ON_ANNOTATION, "ConfigMap/nowhere")],
+        ),
+    ];
+    assert_eq!(applies(&world), ["first", "other"]);
+    settle(&mut world, 1, Health::InProgress);
+    settle(&mut world, 3, Health::Current);
+    assert_eq!(applies(&world), Vec::<String>::new());
+    settle(&mut world, 1, Health::Current);
+    assert_eq!(applies(&world), ["needs"]);
+    settle(&mut world, 2, Health::Current);
+    assert_eq!(skips(&world)["second"], Reason::DependencyNotReady);
+    world.desired.pop();
+    assert_eq!(applies(&world), ["second"]);
+}
+
+#[test]
+fn circular_dependencies_are_named_and_block_nothing_else() {
+    let mut world = world();
+    world.observed.live.clear();
+    world.desired = vec![
+        annotated("ConfigMap", "a", &[(DEPENDS_ON_ANNOTATION, "ConfigMap/b")]),
+        annotated("ConfigMap", "b", &[(DEPENDS_ON_ANNOTATION, "ConfigMap/a")]),
+        annotated("ConfigMap", "c", &[]),
+    ];
+    assert_eq!(applies(&world), ["c"]);
+    assert_eq!(skips(&world)["a"], Reason::Cycle);
 }

@@ -1,0 +1,92 @@
+//! Of any world whatever: what a plan deletes is proven.
+
+use rand::seq::IndexedRandom as _;
+use rand::{Rng as _, SeedableRng as _};
+
+use super::*;
+
+/// Whatever the world: a delete is of an object in the inventory, with the live object's UID, that is
+/// neither desired nor claimed, and never on partial knowledge or over the budget.
+#[test]
+fn p21_no_plan_deletes_without_proof() {
+    let seed: u64 = rand::rng().random();
+    eprintln!("seed {seed}");
+    let kinds = [
+        "ConfigMap",
+        "Namespace",
+        "Deployment",
+        "PersistentVolumeClaim",
+    ];
+    for round in 0..100_000u64 {
+        let mut rng = rand::rngs::StdRng::seed_from_u64(seed.wrapping_add(round));
+        let mut world = world();
+        world.desired.clear();
+        world.observed = Observed {
+            complete: rng.random_bool(0.7),
+            ..Observed::default()
+        };
+        world.inventory = Inventory::default();
+        world.claims.complete = rng.random_bool(0.8);
+        world.prune_enabled = rng.random_bool(0.8);
+        for number in 0..rng.random_range(0..12) {
+            let kind = *kinds.choose(&mut rng).unwrap();
+            let name = format!("o{number}");
+            let id = object(kind, &name);
+            if rng.random_bool(0.5) {
+                world.desired.push(desired(kind, &name));
+            }
+            if rng.random_bool(0.6) {
+                let uid = ["", "1", "2"].choose(&mut rng).unwrap();
+                world.inventory.insert(entry(kind, &name, uid));
+            }
+            if rng.random_bool(0.7) {
+                let mut one = live(["1", "2"].choose(&mut rng).unwrap());
+                if rng.random_bool(0.5) {
+                    one.fit = Fit::Unknown;
+                }
+                one.terminating = rng.random_bool(0.1);
+                one.application = (*["app", "other", ""].choose(&mut rng).unwrap()).to_owned();
+                one.health = *[Health::Current, Health::Failed].choose(&mut rng).unwrap();
+                one.prune = (*["", "", "disabled", "confirm", "confirmed"]
+                    .choose(&mut rng)
+                    .unwrap())
+                .to_owned();
+                world.observed.live.insert(id.clone(), one);
+            }
+            if rng.random_bool(0.1) {
+                world.claims.owners.insert(id, vec!["other".into()]);
+            }
+        }
+        let plan = world.plan();
+        let deletes: Vec<_> = plan.prune.iter().flatten().collect();
+        assert!(
+            !world
+                .policy
+                .over_budget(deletes.len(), world.inventory.len())
+        );
+        for step in deletes {
+            let Step::Prune(id, uid) = step else {
+                panic!("{step:?}")
+            };
+            let at = format!("seed {seed} round {round}: {id}");
+            assert!(
+                world.observed.complete && world.claims.complete && world.prune_enabled,
+                "{at}"
+            );
+            let entry = world.inventory.get(id).expect(&at);
+            let one = &world.observed.live[id];
+            assert_eq!(*uid, one.uid, "{at}");
+            assert!(
+                entry.uid == one.uid || (entry.uid.is_empty() && one.application == "app"),
+                "{at}"
+            );
+            assert!(one.application != "other" && !one.terminating, "{at}");
+            assert!(!world.desired.iter().any(|d| d.object == *id), "{at}");
+            assert!(!world.claims.owners.contains_key(id), "{at}");
+            assert!(
+                one.prune == "confirmed" || !world.policy.is_protected(id),
+                "{at}"
+            );
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! What is waited for, for how long, and what is not.
+
+use super::*;
+
+/// Whoever was interrupted while waiting asks again.
+#[test]
+fn waiting_goes_on_where_there_is_nothing_left_to_promote() {
+    let rollout = |commit: &str| v1::GetRolloutResponse {
+        rollout: Some(v1::RolloutStatus {
+            id: "prod-8".to_owned(),
+            environment: "prod".to_owned(),
+            state: "succeeded".to_owned(),
+            target: vec![v1::RepositoryCommit {
+                repository: "fleet".to_owned(),
+                commit: commit.to_owned(),
+            }],
+            ..v1::RolloutStatus::default()
+        }),
+        decisions: None,
+    };
+    let hub = |commit: &str| {
+        Hub::start(Fake {
+            promotion: v1::PreviewPromotionResponse {
+                environment: "prod".to_owned(),
+                promotes_from: "dev".to_owned(),
+                ..v1::PreviewPromotionResponse::default()
+            },
+            rollout: rollout(commit),
+            ..Fake::default()
+        })
+    };
+    let wait = ["promote", "prod", "--yes", "--wait", "--wait-timeout", "1s"];
+    let arrived = hub(fixture::NEW).run(&wait);
+    assert_eq!(arrived.status.code(), Some(0), "{}", stderr(&arrived));
+    let said = stdout(&arrived);
+    assert!(said.contains("prod-8"), "{said}");
+    // The rollout before is not the one of what the branch holds.
+    let before = hub(&"1".repeat(40)).run(&wait);
+    assert_eq!(before.status.code(), Some(1), "{}", stderr(&before));
+    assert!(
+        stderr(&before).contains("has not begun"),
+        "{}",
+        stderr(&before)
+    );
+}
+
+#[test]
+fn waiting_ends_in_time_and_names_who_is_missing() {
+    let repository = Repository::new();
+    let hub = repository.hub(v1::StepState::Ok);
+    let output = hub.run(&["promote", "prod", "--yes", "--wait", "--wait-timeout", "1s"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(
+        said.contains("not there yet: dev-1, prod-1, prod-2"),
+        "{said}"
+    );
+    // The branch moved all the same, and the message says so.
+    assert!(said.contains("the branch moved"), "{said}");
+    assert_eq!(repository.head("prod"), repository.head("dev"));
+}
+
+impl Repository {
+    /// A hub whose answers about the promotion are `gates`, one after the other, and then that nothing
+    /// holds it back; the rollout that follows succeeds at once.
+    fn opening(&self, gates: &[v1::ExplainStep]) -> Fake {
+        let head = self.head("dev");
+        let closed = |gate: &v1::ExplainStep| v1::PreviewPromotionResponse {
+            gates: vec![gate.clone()],
+            ..self.promotion(v1::StepState::Ok)
+        };
+        Fake {
+            promotion: self.promotion(v1::StepState::Ok),
+            promotions: Arc::new(Mutex::new(gates.iter().map(closed).collect())),
+            rollout: v1::GetRolloutResponse {
+                rollout: Some(v1::RolloutStatus {
+                    id: "prod-8".to_owned(),
+                    environment: "prod".to_owned(),
+                    state: "succeeded".to_owned(),
+                    target: fixture::commit(&head),
+                    ..v1::RolloutStatus::default()
+                }),
+                decisions: None,
+            },
+            ..Fake::default()
+        }
+    }
+}
+
+#[test]
+fn promote_waits_for_gates_that_time_or_people_open() {
+    let repository = Repository::new();
+    let before = repository.head("prod");
+    let failing_check = v1::ExplainStep {
+        may_open: true,
+        ..fixture::step("check", "smoke", v1::StepState::Failed, "503")
+    };
+    let gates = [
+        fixture::step(
+            "health",
+            "dev-1",
+            v1::StepState::Waiting,
+            "healthy for 1 s of 3",
+        ),
+        fixture::step(
+            "health",
+            "dev-1",
+            v1::StepState::Waiting,
+            "healthy for 2 s of 3",
+        ),
+        failing_check,
+    ];
+    let fake = repository.opening(&gates);
+    let (previewed, steered) = (fake.previewed.clone(), fake.steered.clone());
+    let hub = Hub::start(fake);
+    let refused = hub.run(&["promote", "prod", "--yes"]);
+    let said = stderr(&refused);
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("as --wait does"), "{said}");
+    assert_eq!(repository.head("prod"), before);
+    let output = hub.run(&["promote", "prod", "--yes", "--wait", "-o", "json"]);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    for (count, text) in [
+        (1, "waits for health dev-1 since "),
+        (1, " UTC: healthy for 2 s of 3\n"),
+        (1, "health dev-1 is open after "),
+        (1, "waits for check smoke since "),
+        (1, "check smoke is open after "),
+        (1, "moved prod of fleet to "),
+    ] {
+        assert_eq!(said.matches(text).count(), count, "{text}: {said}");
+    }
+    assert_eq!(repository.head("prod"), repository.head("dev"));
+    let text = stdout(&output);
+    let documents = serde_json::Deserializer::from_str(&text).into_iter::<serde_json::Value>();
+    let documents: Vec<_> = documents.map(Result::unwrap).collect();
+    let [promotion, rollout] = documents.as_slice() else {
+        panic!("{text}");
+    };
+    assert_eq!(promotion["gates"][0]["mayOpen"], true);
+    assert_eq!(rollout["rollout"]["state"], "succeeded");
+    // It stays with the commit that was shown, and the hub hears of it once the gates are open.
+    let previewed = previewed.lock();
+    let head = repository.head("dev");
+    assert!(previewed.len() >= 4, "{previewed:?}");
+    let again = previewed.iter().skip(2);
+    let (repositories, commits): (Vec<_>, Vec<_>) = again
+        .map(|one| (one.repository.as_str(), one.commit.as_str()))
+        .unzip();
+    assert!(repositories.iter().all(|one| *one == "fleet"));
+    assert!(commits.iter().all(|one| *one == head));
+    assert_eq!(steered.lock().len(), 1);
+}
+
+#[test]
+fn promote_does_not_wait_for_what_waiting_does_not_open() {
+    let repository = Repository::new();
+    let before = repository.head("prod");
+    let wait = ["promote", "prod", "--yes", "--wait", "--wait-timeout", "1m"];
+    let failed = fixture::step("quarantine", "prod-6", v1::StepState::Failed, "it crashed");
+    let waits = fixture::step("approval", "", v1::StepState::Waiting, "0 of 1 approval");
+    for gates in [vec![failed.clone()], vec![waits, failed]] {
+        let hub = Hub::start(repository.opening(&gates));
+        let began = std::time::Instant::now();
+        let output = hub.run(&wait);
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(
+            said.contains("what waiting does not open: quarantine prod-6 (it crashed)"),
+            "{said}"
+        );
+        assert!(began.elapsed().as_secs() < 30, "{said}");
+        assert_eq!(
+            said.contains("flotilla approve prod --commit"),
+            gates.len() == 2
+        );
+    }
+    assert_eq!(repository.head("prod"), before);
+}
+
+#[test]
+fn waiting_for_gates_ends_in_time_and_moves_nothing() {
+    let repository = Repository::new();
+    let before = repository.head("prod");
+    let hub = repository.hub(v1::StepState::Waiting);
+    let output = hub.run(&["promote", "prod", "--yes", "--wait", "--wait-timeout", "1s"]);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("nothing was moved: still held back by health dev-1 (as it is)"),
+        "{said}"
+    );
+    assert_eq!(repository.head("prod"), before);
+}
+
+#[test]
+fn somebody_else_may_move_the_branch_while_gates_are_waited_for() {
+    let repository = Repository::new();
+    let gate = fixture::step("window", "", v1::StepState::Waiting, "closed");
+    let mut fake = repository.opening(&[gate]);
+    fake.promotion.moves.clear();
+    let hub = Hub::start(fake);
+    let output = hub.run(&["promote", "prod", "--yes", "--wait"]);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(
+        said.contains("somebody else moved it there meanwhile"),
+        "{said}"
+    );
+    assert!(!said.contains("moved prod of"), "{said}");
+}

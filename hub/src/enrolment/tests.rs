@@ -1,0 +1,112 @@
+//! Single attempts, and what is said of a token that is no good.
+
+use flotilla_shared::id::Epoch;
+
+use super::*;
+use crate::fleet::Fleet;
+
+fn token() -> Token {
+    Token {
+        id: "t".to_owned(),
+        new: NewToken {
+            environment: Some("dev".parse().unwrap()),
+            auto_accept: true,
+            expires_at: Timestamp::MAX,
+            ..NewToken::default()
+        },
+        redeemed: None,
+        revoked_at: None,
+    }
+}
+
+fn attempt(name: &str, key: &str) -> Attempt {
+    Attempt {
+        name: name.parse().unwrap(),
+        key: key.to_owned(),
+        uid: format!("uid of {key}"),
+    }
+}
+
+/// Case 31: a token that names no cluster, with the name of one that is there, again and again.
+#[test]
+fn e06_a_second_key_never_gets_a_taken_name_however_often_it_asks() {
+    let now = Timestamp::UNIX_EPOCH;
+    let mut fleet = Fleet::new(Epoch(1));
+    let (first, _) = fleet.enrol(&attempt("prod-1", "key1"), Some(token()), now);
+    assert!(matches!(first, Ok(Admission::Join(_))));
+    let mut any = token();
+    any.id = "any".to_owned();
+    let evil = attempt("prod-1", "key2");
+    for round in 0..5 {
+        let (again, effects) = fleet.enrol(&evil, Some(any.clone()), now);
+        assert_eq!(again, Err(Refusal::NameTaken(evil.name.clone())));
+        let entries = effects.len();
+        assert_eq!(
+            entries,
+            usize::from(round == 0),
+            "told once, not each minute"
+        );
+    }
+    let record = &fleet.clusters()[&evil.name].record;
+    assert_eq!(record.credential.locked, None);
+    // The token is as good as before, for a name that is free.
+    let (other, _) = fleet.enrol(&attempt("dev-2", "key2"), Some(any), now);
+    assert!(matches!(other, Ok(Admission::Join(_))));
+}
+
+/// One row for each way in which a token can be no good, and what is said of it.
+#[test]
+fn e01_what_is_wrong_with_a_token_is_told_to_who_has_its_secret() {
+    let now = Timestamp::new(1_790_000_000, 0).unwrap();
+    let judge = |token: Option<&Token>| {
+        let record = None;
+        judge(&attempt("c1", "key"), token, record, None, false, now)
+            .unwrap_err()
+            .to_string()
+    };
+    let with = |change: fn(&mut Token)| {
+        let mut token = token();
+        change(&mut token);
+        token
+    };
+    let rows = [
+        (None, "not known"),
+        (
+            Some(with(|one| one.revoked_at = Some(Timestamp::UNIX_EPOCH))),
+            "was revoked",
+        ),
+        (
+            Some(with(|one| one.new.expires_at = Timestamp::UNIX_EPOCH)),
+            "expired at 1970",
+        ),
+        (
+            Some(with(|one| one.new.cluster = Some("c2".parse().unwrap()))),
+            "is for the cluster c2",
+        ),
+        (
+            Some(with(|one| {
+                one.redeemed = Some(Redeemer {
+                    at: Timestamp::UNIX_EPOCH,
+                    cluster: "c1".parse().unwrap(),
+                    key: "another".to_owned(),
+                });
+            })),
+            "was used at 1970",
+        ),
+        (
+            Some(with(|one| {
+                one.redeemed = Some(Redeemer {
+                    at: Timestamp::UNIX_EPOCH,
+                    cluster: "c1".parse().unwrap(),
+                    key: "key".to_owned(),
+                });
+            })),
+            "was removed after it enrolled",
+        ),
+    ];
+    for (token, said) in rows {
+        let text = judge(token.as_ref());
+        assert!(text.contains(said), "{text}");
+        assert!(text.contains("token"), "{text}");
+    }
+}

@@ -1,0 +1,57 @@
+//! The audit log: whatever is changed in it, taken out or made anew is found.
+
+use super::*;
+
+#[tokio::test]
+async fn s13_an_audit_entry_that_was_changed_removed_or_moved_is_named() {
+    let tamperings = [
+        ("UPDATE audit SET reason = 'other' WHERE seq = 3", 3),
+        (
+            "UPDATE audit SET happened_at = happened_at + 1 WHERE seq = 2",
+            2,
+        ),
+        ("DELETE FROM audit WHERE seq = 3", 4),
+        ("UPDATE audit SET seq = 99 WHERE seq = 2", 3),
+        ("UPDATE audit SET hash = 'x' WHERE seq = 5", 5),
+    ];
+    for (sql, place) in tamperings {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).await.unwrap();
+        for index in 0..5 {
+            let batch = format!("{index}");
+            store.apply(&batch, &[audit(&batch)], now()).await.unwrap();
+        }
+        assert_eq!(store.verify_audit().await.unwrap().unwrap().0, 5);
+        sqlx::query(sql).execute(&store.pool).await.unwrap();
+        let broken = store.verify_audit().await.unwrap().unwrap_err();
+        assert_eq!(broken.seq, place, "{sql}: {broken}");
+    }
+}
+
+#[tokio::test]
+async fn s13_an_end_that_was_cut_off_or_a_chain_made_anew_is_found_by_who_wrote_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).await.unwrap();
+    let entries: Vec<Effect> = (0..5).map(|index| audit(&format!("{index}"))).collect();
+    store.apply("1", &entries, now()).await.unwrap();
+    assert_eq!(store.verify_audit().await.unwrap().unwrap().0, 5);
+    let delete = |after: i64| {
+        let statement = format!("DELETE FROM audit WHERE seq > {after}");
+        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&store.pool)
+    };
+    delete(4).await.unwrap();
+    let broken = store.verify_audit().await.unwrap().unwrap_err();
+    assert!(broken.to_string().contains("5 is gone"), "{broken}");
+    // The chain holds in itself again, with another fifth entry.
+    let mut transaction = store.pool.begin().await.unwrap();
+    let forged = AuditEntry::default();
+    store
+        .append(&mut transaction, &mut None, &forged)
+        .await
+        .unwrap();
+    transaction.commit().await.unwrap();
+    let broken = store.verify_audit().await.unwrap().unwrap_err();
+    assert!(broken.to_string().contains("written anew"), "{broken}");
+    delete(0).await.unwrap();
+    assert!(store.verify_audit().await.unwrap().is_err(), "all of it");
+}

@@ -1,0 +1,139 @@
+//! Agents on any replica are served, whichever replica dies or restarts.
+
+use super::*;
+
+async fn current(api: &mut FleetServiceClient<Channel>, commit: &str) -> Option<u32> {
+    let request = v1::ListEnvironmentsRequest {};
+    let answer = api.list_environments(request).await.ok()?.into_inner();
+    let one = answer.environments.into_iter().next()?;
+    (one.branches.first()?.approved == commit).then_some(one.current)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h15_agents_on_any_replica_are_served_and_a_dead_decider_is_followed_within_ten_seconds() {
+    let Some(world) = World::new().await else {
+        return;
+    };
+    const AGENTS: usize = 20;
+    world.seed(AGENTS).await;
+    let first = world.replica().await;
+    let second = world.replica().await;
+    let hubs = Arc::new(vec![first.address.to_string(), second.address.to_string()]);
+    let seen = Arc::new(Seen::default());
+    let (stop, stopped) = watch::channel(false);
+    for index in 0..AGENTS {
+        let name = format!("c{index}").parse().unwrap();
+        // Half of them begin at either replica.
+        let mut own = (*hubs).clone();
+        own.rotate_left(index % 2);
+        let work = Duration::from_millis(50);
+        let agent = Agent::new(&world.enrolled, &name, &Arc::new(own), work).unwrap();
+        tokio::spawn(agent.run(Arc::clone(&seen), stopped.clone()));
+    }
+    let commit = world.repository.push("second", &["prod"]).unwrap();
+    for hub in [&first, &second] {
+        let api = world.api(hub).await;
+        eventually("all current, whichever replica is asked", LIMIT, || {
+            let (mut api, commit) = (api.clone(), commit.clone());
+            async move { (current(&mut api, &commit).await == Some(20)).then_some(()) }
+        })
+        .await
+        .unwrap();
+    }
+    // The first one to start decides. It dies without a word, with a commit on its way.
+    let commit = world.repository.push("third", &["prod"]).unwrap();
+    first.kill();
+    let died = std::time::Instant::now();
+    let api = world.api(&second).await;
+    eventually("the other decides", LIMIT, || {
+        let mut api = api.clone();
+        async move {
+            let request = v1::ListEnvironmentsRequest {};
+            api.list_environments(request).await.ok().map(|_| ())
+        }
+    })
+    .await
+    .unwrap();
+    let took = died.elapsed();
+    assert!(took < Duration::from_secs(10), "took over after {took:?}");
+    eventually("all current on the newest commit", LIMIT, || {
+        let (mut api, commit) = (api.clone(), commit.clone());
+        async move { (current(&mut api, &commit).await == Some(20)).then_some(()) }
+    })
+    .await
+    .unwrap();
+    let verified = api
+        .clone()
+        .verify_audit(v1::VerifyAuditRequest {})
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(verified.broken, "", "I2 over the change of hands");
+    assert!(seen.connected.load(Ordering::Relaxed) > 0);
+    let _ = stop.send(true);
+    second.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h15_replicas_restarted_in_turn_under_changes_leave_nobody_without_news() {
+    let Some(world) = World::with("").await else {
+        return;
+    };
+    let (agents, between) = flotilla_needs::size((20, 10), (500, 150));
+    world.seed(agents).await;
+    let mut replicas = vec![world.replica().await, world.replica().await];
+    let addresses: Vec<String> = replicas.iter().map(|hub| hub.address.to_string()).collect();
+    let hubs = Arc::new(addresses.clone());
+    let seen = Arc::new(Seen::default());
+    let (stop, stopped) = watch::channel(false);
+    for index in 0..agents {
+        let name = format!("c{index}").parse().unwrap();
+        let mut own = (*hubs).clone();
+        own.rotate_left(index % 2);
+        let agent = Agent::new(&world.enrolled, &name, &Arc::new(own), Duration::ZERO).unwrap();
+        tokio::spawn(agent.run(Arc::clone(&seen), stopped.clone()));
+    }
+    let all = || async { (seen.delivered.lock().len() == agents).then_some(()) };
+    eventually("all are served", LIMIT, all).await.unwrap();
+    // Ten commits each second, and how long any agent goes without one.
+    let made = AtomicUsize::new(0);
+    let changes = async {
+        let mut beat = tokio::time::interval(Duration::from_millis(100));
+        let mut longest = Duration::ZERO;
+        while !*stopped.borrow() {
+            beat.tick().await;
+            let change = made.fetch_add(1, Ordering::Relaxed);
+            let text = format!("# {change}\n");
+            world.repository.write("apps/a.yaml", &text).unwrap();
+            world.repository.push("change", &["prod"]).unwrap();
+            let delivered = seen.delivered.lock();
+            let gaps = delivered.values().map(tokio::time::Instant::elapsed);
+            longest = longest.max(gaps.max().unwrap_or_default());
+        }
+        longest
+    };
+    let some_changes = async || {
+        let until = made.load(Ordering::Relaxed) + between;
+        let reached = || async { (made.load(Ordering::Relaxed) >= until).then_some(()) };
+        eventually("commits come", LIMIT, reached).await.unwrap();
+    };
+    let restarts = async {
+        for address in &addresses {
+            some_changes().await;
+            replicas.remove(0).shutdown().await;
+            replicas.push(world.replica_on(address, None).await);
+        }
+        some_changes().await;
+        let _ = stop.send(true);
+    };
+    let (longest, ()) = tokio::join!(changes, restarts);
+    eprintln!("longest time without an assignment: {longest:?}, {agents} agents");
+    assert!(longest < Duration::from_secs(30), "{longest:?}");
+    let mut api = world.api(&replicas[1]).await;
+    let request = v1::VerifyAuditRequest {};
+    let verified = api.verify_audit(request).await.unwrap().into_inner();
+    assert_eq!(verified.broken, "", "I2");
+    for hub in replicas {
+        hub.shutdown().await;
+    }
+}

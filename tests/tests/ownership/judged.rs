@@ -1,0 +1,101 @@
+//! What must hold once all is quiet, by the API server and its audit log.
+
+use super::*;
+
+impl World {
+    /// Waits until everything that is assigned is reported Synced at its commit, and then reads the API
+    /// server: is it?
+    pub(super) async fn quiet(&mut self) {
+        if let Some(server) = self.server.server() {
+            server.heal();
+        }
+        let reference = self.assignment().reference;
+        let is_done = |report: &Report| {
+            report.assignment == reference
+                && self.assigned.iter().all(|(name, place)| {
+                    let name: ApplicationName = name.parse().unwrap();
+                    report.applications.get(&name).is_some_and(|one| {
+                        let commit = one.revision.as_ref().map(|r| r.commit.to_string());
+                        one.sync == SyncState::Synced
+                            && commit.as_ref() == Some(&self.heads[place.0])
+                    })
+                })
+        };
+        let mut reports = self.agent.reports.clone();
+        let reported = reports.wait_for(|report| report.as_ref().is_some_and(|r| is_done(r)));
+        // What is looked at is locked for as long as it is held.
+        let reported = tokio::time::timeout(Duration::from_secs(60), reported).await;
+        let is_late = reported.is_err();
+        drop(reported);
+        if is_late {
+            let report = self.agent.reports.borrow().clone();
+            panic!("never quiet: {:#?}\n{report:#?}", self.done);
+        }
+        for (name, place) in &self.assigned {
+            for (object, value) in &self.content[place] {
+                let path = format!("/api/v1/namespaces/{NAMESPACE}/configmaps/{object}");
+                let mut live = self.server.live(&path).await.unwrap_or_default();
+                let value_of = |live: &Value| {
+                    let value = live.pointer("/data/value").and_then(Value::as_str);
+                    value.unwrap_or_default().to_owned()
+                };
+                // What somebody did a moment ago is seen by a watch, and that takes a moment; what Git said
+                // before is never taken for what it says now.
+                let began = tokio::time::Instant::now();
+                while value_of(&live) == "by hand" && began.elapsed() < HEALED {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    live = self.server.live(&path).await.unwrap_or_default();
+                }
+                assert_eq!(
+                    value_of(&live),
+                    value.to_string(),
+                    "{name} is reported Synced, and {object} is not: {:#?}",
+                    self.done
+                );
+                let mark = live
+                    .pointer("/metadata/annotations/flotilla.dev~1application")
+                    .and_then(Value::as_str);
+                assert_eq!(mark, Some(*name), "{object}: {:#?}", self.done);
+            }
+        }
+        let always = self.always.as_ref().unwrap();
+        for event in self.server.audit().unwrap() {
+            let is_delete = event.verb == "delete" && event.namespace == NAMESPACE;
+            assert!(
+                !(is_delete && event.code < 300 && always.contains(&event.name)),
+                "{} was deleted, and was wanted all the time: {:#?}",
+                event.name,
+                self.done
+            );
+        }
+    }
+
+    /// A name whose objects went to others ends: with its last object, or as removed where that was said.
+    pub(super) async fn ended(&self) {
+        let wanted = self.wanted();
+        let is_done = |report: &Report| {
+            report.applications.iter().all(|(name, one)| {
+                self.assigned.contains_key(name.as_str())
+                    || (one.reason == Some(Reason::Removed)
+                        && self.tombstones.contains_key(name.as_str())
+                        && one.objects.is_empty())
+                    || (one.sync == SyncState::Orphaned
+                        && one
+                            .objects
+                            .iter()
+                            .all(|o| !wanted.contains(&*o.object.name))
+                        && !one.objects.is_empty())
+            })
+        };
+        let mut reports = self.agent.reports.clone();
+        let reported = reports.wait_for(|report| report.as_ref().is_some_and(|r| is_done(r)));
+        // What is looked at is locked for as long as it is held.
+        let reported = tokio::time::timeout(Duration::from_secs(60), reported).await;
+        let is_late = reported.is_err();
+        drop(reported);
+        if is_late {
+            let report = self.agent.reports.borrow().clone();
+            panic!("old names do not end: {:#?}\n{report:#?}", self.done);
+        }
+    }
+}
