@@ -193,7 +193,10 @@ pub(crate) async fn run(args: Args, printer: &Printer) -> Result<(), Error> {
         }
         Command::Retry { environment } => {
             let (client, name) = (reach.connect().await?, environment.to_string());
-            let (action, done) = (v1::SteerAction::Retry, "failed clusters are tried again");
+            let (action, done) = (
+                v1::SteerAction::Retry,
+                "what failed is tried again, clusters and Jobs of gates",
+            );
             steer::environment(&client, action, &name, "", done, printer).await
         }
         Command::Abort(args) => {

@@ -122,6 +122,23 @@ fn of_environment(environment: &Environment, mirror: &Mirror, all: &mut Vec<Need
             _ => {}
         }
     }
+    for one in environment
+        .rollout
+        .iter()
+        .flat_map(|rollout| &rollout.apart)
+    {
+        let (repository, short) = (&one.commit.repository, digits(&one.commit.commit));
+        all.push(need(
+            "gate",
+            None,
+            format!("{short} of {repository} waits by itself: {}", one.text),
+            match one.wants_approval() {
+                true => format!("flotilla approve {name} --commit {short}"),
+                false => format!("flotilla explain {name}"),
+            },
+            None,
+        ));
+    }
     if let Some(hold) = &environment.hold {
         all.push(need(
             "held",

@@ -2441,6 +2441,21 @@ pub struct RolloutStatus {
     /// How many more hold it back.
     #[prost(uint32, tag = "17")]
     pub more_gates: u32,
+    /// What the environment is asked for and it does not bring, since gates of its own are closed, while it is not over.
+    #[prost(message, repeated, tag = "18")]
+    pub apart: ::prost::alloc::vec::Vec<WaitingCommit>,
+}
+/// A commit that waits by itself beside a rollout.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct WaitingCommit {
+    #[prost(message, optional, tag = "1")]
+    pub commit: ::core::option::Option<RepositoryCommit>,
+    /// What holds it back: at least one.
+    #[prost(message, repeated, tag = "2")]
+    pub gates: ::prost::alloc::vec::Vec<ExplainStep>,
+    /// In words, with what lets it in where somebody can.
+    #[prost(string, tag = "3")]
+    pub text: ::prost::alloc::string::String,
 }
 /// How much of a budget is used.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

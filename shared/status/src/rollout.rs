@@ -12,6 +12,8 @@ use super::{Step, moment, text};
 const MAX_BUDGETS: usize = 8;
 /// Most gates.
 const MAX_GATES: usize = 50;
+/// Most commits that wait beside a rollout.
+const MAX_APART: usize = 100;
 
 /// A rollout.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -54,6 +56,9 @@ pub struct Rollout {
     /// How many more do.
     #[serde(skip_serializing_if = "is_zero")]
     pub more_gates: u32,
+    /// What the environment is asked for and it does not bring, since gates of its own are closed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub apart: Vec<Apart>,
     /// Its clusters, where they were asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub clusters: Vec<Progress>,
@@ -98,6 +103,42 @@ impl<'r> From<&'r Rollout> for RolloutSummary<'r> {
             ended_at: rollout.ended_at,
             note: &rollout.note,
             changes: &rollout.changes,
+        }
+    }
+}
+
+/// A commit that waits by itself beside a rollout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Apart {
+    /// Which.
+    #[serde(flatten)]
+    pub commit: RepositoryCommit,
+    /// What holds it back, in words, with what lets it in.
+    pub text: String,
+    /// Each of its gates that is closed.
+    pub gates: Vec<Step>,
+}
+
+impl Apart {
+    /// Whether people's word on it is among what it waits for.
+    #[must_use]
+    pub fn wants_approval(&self) -> bool {
+        let asks = |gate: &Step| gate.reason == Reason::ApprovalNeeded.as_str();
+        self.gates.iter().any(asks)
+    }
+}
+
+impl From<&v1::WaitingCommit> for Apart {
+    fn from(wire: &v1::WaitingCommit) -> Self {
+        let commit = wire.commit.as_ref();
+        Self {
+            commit: RepositoryCommit {
+                repository: commit.map(|one| text(&one.repository)).unwrap_or_default(),
+                commit: commit.map(|one| text(&one.commit)).unwrap_or_default(),
+            },
+            text: text(&wire.text),
+            gates: wire.gates.iter().take(MAX_GATES).map(Step::from).collect(),
         }
     }
 }
@@ -286,6 +327,7 @@ impl From<&v1::RolloutStatus> for Rollout {
                 .collect(),
             gates: wire.gates.iter().take(MAX_GATES).map(Step::from).collect(),
             more_gates: wire.more_gates,
+            apart: wire.apart.iter().take(MAX_APART).map(Apart::from).collect(),
             unread: text(&wire.unread),
             changes: wire.changes.iter().map(|line| text(line)).collect(),
         }

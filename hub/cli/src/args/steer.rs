@@ -101,6 +101,9 @@ pub(crate) struct ApproveArgs {
     /// Which commit [default: that of the rollout which waits, and the wave that waits].
     #[arg(long, value_name = "COMMIT")]
     pub(crate) commit: Option<CommitPrefix>,
+    /// Only of this repository.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) repository: Option<String>,
     /// Only this wave of its rollout.
     #[arg(long)]
     pub(crate) wave: Option<String>,

@@ -138,6 +138,8 @@ async fn known(client: &Client, place: &Place<'_>) -> Result<BTreeSet<Commit>, E
     let answer = client.api().get_rollout(request).await?.into_inner();
     if let Some(rollout) = answer.rollout {
         all.extend(rollout.target.into_iter().chain(rollout.from));
+        let apart = rollout.apart.into_iter();
+        all.extend(apart.filter_map(|one| one.commit));
     }
     let decisions = answer.decisions.unwrap_or_default();
     all.extend(decisions.good.into_iter().flat_map(|good| good.commits));

@@ -32,7 +32,10 @@ pub(super) async fn is_there(client: &Client, args: &Promote) -> Result<bool, Er
     }
     // A revision of the fleet file is on no branch.
     let (last, decisions) = rollout::get(client, &name).await?;
-    let targets = last.iter().flat_map(|rollout| &rollout.target);
+    let targets = last.iter().flat_map(|rollout| {
+        let apart = rollout.apart.iter().map(|one| &one.commit);
+        rollout.target.iter().chain(apart)
+    });
     let failed = decisions.quarantined.iter().flat_map(|one| &one.commits);
     let mut declared = targets.chain(failed).filter(|one| one.is_fleet_file());
     Ok(declared.any(|one| one.commit.starts_with(named.as_str())))
@@ -161,6 +164,12 @@ fn held(
             if !overridden_after(one, None) {
                 hold(one, format!("which {} brings", rollout.id));
             }
+        }
+        for one in &rollout.apart {
+            hold(
+                &one.commit,
+                format!("which waits by itself beside {}", rollout.id),
+            );
         }
     }
     // Oldest first, so that the last failure is what is told.

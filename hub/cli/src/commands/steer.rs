@@ -227,10 +227,11 @@ pub(super) async fn approve(
         Some(prefix) => {
             let place = commit::Place {
                 environment: &environment,
-                repository: None,
+                repository: args.repository.as_deref(),
             };
             let whole = commit::whole(client, &place, prefix).await?;
-            vec![(String::new(), whole.to_string())]
+            let repository = args.repository.clone().unwrap_or_default();
+            vec![(repository, whole.to_string())]
         }
         None => {
             let (rollout, _) = rollout::get(client, &environment).await?;
@@ -242,20 +243,42 @@ pub(super) async fn approve(
                         "name the commit with --commit",
                     )
                 })?;
+            let apart = rollout.apart.iter().filter(|one| one.wants_approval());
+            let mut apart: Vec<_> = apart.map(|one| &one.commit).collect();
+            let mut new: Vec<_> = rollout.target.iter().collect();
+            new.retain(|one| !rollout.from.contains(one));
             if wave.is_none() && rollout.started_at.is_some() {
-                let waits = rollout.wants_approval().ok_or_else(|| {
-                    Error::refused(
-                        format!("nothing of {} waits for an approval now", rollout.id),
-                        "name a wave to come with --wave",
-                    )
-                })?;
-                wave = Some(waits.name.clone());
+                match rollout.wants_approval() {
+                    Some(waits) => wave = Some(waits.name.clone()),
+                    None if apart.is_empty() => {
+                        return Err(Error::refused(
+                            format!("nothing of {} waits for an approval now", rollout.id),
+                            "name a wave to come with --wave",
+                        ));
+                    }
+                    None => new.clear(),
+                }
             }
-            let new = rollout
-                .target
-                .iter()
-                .filter(|one| !rollout.from.contains(one));
-            new.map(|one| (one.repository.clone(), one.commit.clone()))
+            // What waits beside it has no wave yet.
+            if wave.is_some() {
+                apart.clear();
+            }
+            let mut all: Vec<_> = new.into_iter().chain(apart).collect();
+            all.retain(|one| {
+                args.repository
+                    .as_ref()
+                    .is_none_or(|only| *only == one.repository)
+            });
+            if all.is_empty() {
+                return Err(Error::refused(
+                    format!(
+                        "nothing of that repository waits for an approval in {environment} now"
+                    ),
+                    format!("`flotilla explain {environment}` says what waits"),
+                ));
+            }
+            all.into_iter()
+                .map(|one| (one.repository.clone(), one.commit.clone()))
                 .collect()
         }
     };

@@ -69,19 +69,35 @@ impl Fleet {
             })
             .collect();
         let state = self.environments.get(name);
+        let declared = self.declared_revision(name);
         let has = |repository: &RepositoryName| {
             let head = environment.and_then(|one| self.head(repository, &one.branch));
             let target = self.rollouts.get(name).map(|rollout| &rollout.target);
             let queued = state.into_iter().flat_map(|state| &state.queue);
             let failed = state.into_iter().flat_map(|state| &state.quarantined);
+            let is_declared = |(source, revision): &(RepositoryName, Commit)| {
+                source == repository && revision == commit
+            };
             head.is_some_and(|head| head.commit.as_ref() == Some(commit))
+                || declared.as_ref().is_some_and(is_declared)
                 || target
                     .into_iter()
                     .chain(queued)
                     .chain(failed.map(|one| &one.commits))
                     .any(|commits| commits.get(repository) == Some(commit))
         };
-        let having: Vec<&RepositoryName> = used.iter().copied().filter(|one| has(one)).collect();
+        let mut having: Vec<&RepositoryName> =
+            used.iter().copied().filter(|one| has(one)).collect();
+        if having.is_empty() {
+            // It is to come: before the branch moves only the environment before has it.
+            let source = environment.and_then(|one| one.promotes_from.as_ref());
+            let source = source.and_then(|source| self.spec().environment(source));
+            let comes = |repository: &RepositoryName| {
+                let head = source.and_then(|source| self.head(repository, &source.branch));
+                head.is_some_and(|head| head.commit.as_ref() == Some(commit))
+            };
+            having.extend(used.iter().copied().filter(|one| comes(one)));
+        }
         match (having.as_slice(), used.as_slice()) {
             // With one repository any commit that the hub does not know can only be of that.
             ([one], _) | ([], [one, _]) => Ok((*one).clone()),

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::super::environment::Mark;
 use super::super::event::Effect;
-use super::super::rollout::{Phase, State};
+use super::super::rollout::{Commits, Phase, State};
 use super::super::{Fleet, settle};
 use super::ActionError;
 
@@ -42,15 +42,21 @@ impl Fleet {
         let mut clusters = rollout.clusters.values();
         let any_failed = clusters.any(|progress| progress.phase == Phase::Failed);
         let state = self.environments.get(name);
-        let jobs_failed = rollout.started_at.is_none()
-            && state.is_some_and(|state| state.has_failed_job(&rollout.target));
+        // What waits by itself, too, runs its Jobs again.
+        let environment = self.spec().environment(name);
+        let apart = environment.map(|one| self.apart(one, now));
+        let apart = apart.unwrap_or_default().into_iter();
+        let mut waiting: Commits = apart.map(|one| (one.repository, one.commit)).collect();
+        if rollout.started_at.is_none() {
+            waiting.extend(rollout.target.clone());
+        }
+        let jobs_failed = state.is_some_and(|state| state.has_failed_job(&waiting));
         if !any_failed && !jobs_failed && rollout.state != State::Halted {
             return Err(nothing());
         }
         let id = rollout.id.clone();
         if jobs_failed {
-            let target = rollout.target.clone();
-            self.decide(name, effects, |state| state.retry_jobs(&target));
+            self.decide(name, effects, |state| state.retry_jobs(&waiting));
         }
         // What spoke against it is asked once more.
         self.rollouts.ask_again(name);

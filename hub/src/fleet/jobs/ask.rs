@@ -12,8 +12,9 @@ use jiff::Timestamp;
 use super::super::Fleet;
 use super::super::environment::{EnvironmentState, Pin};
 use super::super::event::{AuditEntry, Effect, SessionId};
-use super::super::gates::JOB;
+use super::super::gates::{Gate, JOB};
 use super::super::job_note::{JobNote, JobResult};
+use super::super::rollout::Commits;
 use super::super::settle::HUB;
 use crate::spec::Environment;
 
@@ -50,33 +51,45 @@ struct Wanted {
 }
 
 impl Fleet {
-    /// The Jobs that are to run now: those of a rollout that only waits for them.
-    fn wanted_jobs(&self, environment: &Environment, now: Timestamp) -> Vec<Wanted> {
-        let none = Vec::new();
-        if environment.gates.jobs.is_empty() {
-            return none;
-        }
-        let rollout = self.rollouts().get(&environment.name);
-        let Some(rollout) = rollout.filter(|one| !one.state.is_over() && one.started_at.is_none())
-        else {
-            return none;
+    /// The commits that wait for nothing but their Jobs: those of a rollout that has not begun, and those that wait by
+    /// themselves beside one.
+    fn waiting_for_jobs(&self, environment: &Environment, now: Timestamp) -> Commits {
+        let mut waiting = Commits::new();
+        let Some(rollout) = self.rollouts.running(&environment.name) else {
+            return waiting;
         };
         let empty = EnvironmentState::default();
         let state = self.environments().get(&environment.name).unwrap_or(&empty);
         let is_pinned = |pin: &Pin| pin.holds(now) && !pin.unproven;
         if state.paused.is_some() || state.pin.as_ref().is_some_and(is_pinned) {
-            return none;
+            return waiting;
         }
         // Nothing of a commit runs before everything else lets it in.
-        let gates = self.enforced_gates(environment, &rollout.target, now);
-        if gates
-            .iter()
-            .any(|gate| gate.gate != JOB && gate.holds_back())
-        {
-            return none;
+        let is_other = |gate: &Gate| gate.gate != JOB && gate.holds_back();
+        let holds = || {
+            let gates = self.enforced_gates(environment, &rollout.target, now);
+            gates.iter().any(is_other)
+        };
+        if rollout.started_at.is_none() && !holds() {
+            waiting = state.not_overridden(&rollout.changed());
         }
+        if !self.is_shut(environment, now) {
+            let apart = self.apart(environment, now).into_iter();
+            let apart = apart.filter(|one| !one.gates.iter().any(is_other));
+            waiting.extend(apart.map(|one| (one.repository, one.commit)));
+        }
+        waiting
+    }
+
+    /// The Jobs that are to run now.
+    fn wanted_jobs(&self, environment: &Environment, now: Timestamp) -> Vec<Wanted> {
         let mut wanted = Vec::new();
-        let waiting = state.not_overridden(&rollout.changed());
+        if environment.gates.jobs.is_empty() {
+            return wanted;
+        }
+        let empty = EnvironmentState::default();
+        let state = self.environments().get(&environment.name).unwrap_or(&empty);
+        let waiting = self.waiting_for_jobs(environment, now);
         for rule in &environment.gates.jobs {
             for (repository, commit) in &waiting {
                 let Some(job) = self.gate_job(environment, rule, (repository, commit)) else {

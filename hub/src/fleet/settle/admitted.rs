@@ -55,7 +55,7 @@ impl Fleet {
     }
 
     /// Whether a freeze or the want of a window holds back what nobody overrode.
-    fn is_shut(&self, environment: &Environment, now: Timestamp) -> bool {
+    pub(in crate::fleet) fn is_shut(&self, environment: &Environment, now: Timestamp) -> bool {
         let gates = self.standing_gates(environment, now);
         let mut times = gates.iter().filter(|gate| gate.gate != "check");
         times.any(Gate::holds_back)

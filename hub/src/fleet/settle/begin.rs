@@ -15,7 +15,7 @@ use crate::spec::{Environment, OnNewCommit, Strategy};
 
 impl EnvironmentState {
     /// Commits with what is good in the place of what failed.
-    pub(in crate::fleet) fn without_failed(&self, commits: &Commits) -> Commits {
+    pub(crate) fn without_failed(&self, commits: &Commits) -> Commits {
         let mut all = commits.clone();
         for (repository, commit) in commits {
             if self.quarantine_of(repository, commit).is_some() {

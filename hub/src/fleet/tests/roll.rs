@@ -47,6 +47,8 @@ pub(super) struct World {
     /// Agents tell of an application that they left to itself.
     pub(super) orphaned: bool,
     pub(super) audit: Vec<AuditEntry>,
+    /// Commits for which a Job was asked for.
+    pub(super) jobs: Vec<Commit>,
     /// Assignments that clusters ran, all of it healthy.
     pub(super) ran: std::collections::BTreeSet<(String, AssignmentRef)>,
     /// What was not healthy in the others that they ran.
@@ -90,6 +92,7 @@ impl World {
             silent: Vec::new(),
             orphaned: false,
             audit: Vec::new(),
+            jobs: Vec::new(),
             ran: std::collections::BTreeSet::new(),
             ill: BTreeMap::new(),
             harmful: Vec::new(),
@@ -134,6 +137,10 @@ impl World {
         for effect in effects {
             match effect {
                 Effect::Audit(entry) => self.audit.push(entry),
+                Effect::AskJobs(_, _, jobs) => {
+                    let commits = jobs.iter().map(|one| &one.application.revision.commit);
+                    self.jobs.extend(commits.cloned());
+                }
                 Effect::StoreSpecification(revision, one) => {
                     self.kept.insert(revision, (*one).clone());
                 }

@@ -154,9 +154,16 @@ fn beside(
     let waits = match state.and_then(|state| state.queue.back()) {
         Some(waiting) => waiting.clone(),
         None => {
-            let mut heads = fleet.head_commits(environment);
+            let heads = fleet.head_commits(environment);
+            let mut heads = match state {
+                // What failed waits for nothing.
+                Some(state) => state.without_failed(&heads),
+                None => heads,
+            };
+            let good = fleet.good(environment);
             heads.retain(|name, one| {
-                rollout.target.get(name) != Some(one)
+                good.get(name) != Some(one)
+                    && rollout.target.get(name) != Some(one)
                     && !apart.iter().any(|own| own.repository == *name)
             });
             heads

@@ -23,18 +23,23 @@ struct Used {
     offline: usize,
 }
 
-/// Why it stands as it does, and what its environment is asked for that it does not bring, with why not.
-fn with_apart(fleet: &Fleet, rollout: &Rollout, now: Timestamp, note: String) -> String {
+/// What its environment is asked for and it does not bring.
+fn apart(fleet: &Fleet, rollout: &Rollout, now: Timestamp) -> Vec<v1::WaitingCommit> {
     let environment = fleet.spec().environment(&rollout.environment);
     let apart = environment.map(|one| fleet.apart(one, now));
-    let apart = apart.unwrap_or_default().into_iter().filter_map(|one| {
-        let (repository, commit) = (&one.repository, one.commit.short());
-        let waiting = Commits::from([(repository.clone(), one.commit.clone())]);
-        let closed = acts::closed(&one.gates, &rollout.environment, &waiting)?;
-        Some(format!("{repository} {commit} waits by itself: {closed}"))
+    let apart = apart.unwrap_or_default().into_iter().map(|one| {
+        let waiting = Commits::from([(one.repository.clone(), one.commit.clone())]);
+        let text = acts::closed(&one.gates, &rollout.environment, &waiting);
+        v1::WaitingCommit {
+            commit: Some(v1::RepositoryCommit {
+                repository: one.repository.to_string(),
+                commit: one.commit.to_string(),
+            }),
+            gates: one.gates.into_iter().take(GATES).map(gate_step).collect(),
+            text: text.unwrap_or_default(),
+        }
     });
-    let all = Some(note).filter(|note| !note.is_empty());
-    all.into_iter().chain(apart).collect::<Vec<_>>().join("; ")
+    apart.collect()
 }
 
 /// Adds it.
@@ -45,7 +50,19 @@ pub(super) fn add(
     now: Timestamp,
     status: &mut v1::RolloutStatus,
 ) {
-    status.note = with_apart(fleet, rollout, now, std::mem::take(&mut status.note));
+    status.apart = apart(fleet, rollout, now);
+    let beside = status.apart.iter().filter_map(|one| {
+        let commit = one.commit.as_ref()?;
+        let short = commit.commit.get(..7).unwrap_or(&commit.commit);
+        let (repository, text) = (&commit.repository, &one.text);
+        Some(format!("{repository} {short} waits by itself: {text}"))
+    });
+    let said = Some(std::mem::take(&mut status.note)).filter(|note| !note.is_empty());
+    status.note = said
+        .into_iter()
+        .chain(beside)
+        .collect::<Vec<_>>()
+        .join("; ");
     let mut used = Used::default();
     let mut ends = BTreeMap::new();
     for (name, progress) in &rollout.clusters {

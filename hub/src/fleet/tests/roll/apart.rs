@@ -219,3 +219,59 @@ fn promise_5_what_failed_with_the_file_that_takes_it_is_tried_once_more_and_no_f
         world.rollout().said()
     );
 }
+
+/// A commit that waits for its Job alone has it run while another repository's rollout goes on.
+#[test]
+fn promise_5_a_job_of_what_waits_by_itself_runs_beside_a_rollout() {
+    let job = "jobs: [{name: smoke, application: a, path: gates/smoke, timeout: 1m}]";
+    let mut world = World::settled(&file("maxConcurrent: 1", job, "prod"));
+    world.push("second", "prod", 2);
+    world.pass(1);
+    let id = world.rollout().id.clone();
+    assert!(world.rollout().started_at.is_some(), "it has no Job");
+    world.jobs.clear();
+    world.push("fleet", "prod", 2);
+    world.pass(1);
+    assert_eq!(world.jobs, [commit(2)]);
+    assert_eq!(world.rollout().id, id, "{}", world.rollout().said());
+    world.pass(30);
+    has(&world, "second", true);
+    has(&world, "fleet", false);
+}
+
+/// Before the branch moves only the environment before has the commit.
+#[test]
+fn an_approval_before_the_branch_moves_finds_the_repository() {
+    let mut world = World::settled(&file("maxConcurrent: 3", "approvals: 1", "dev, prod"));
+    world.push("second", "dev", 2);
+    world.pass(5);
+    let mut action = approve("second", &of_second(2), Scope::Commit);
+    if let Action::Approve { repository, .. } = &mut action {
+        *repository = None;
+    }
+    world.act(&action).unwrap();
+    world.push("second", "prod", 2);
+    world.pass(20);
+    has(&world, "second", true);
+}
+
+/// A revision of the fleet file that waits by itself is found by its digest alone.
+#[test]
+fn an_approval_of_a_change_of_the_fleet_file_beside_a_rollout_finds_it() {
+    let text = file("maxConcurrent: 1", "approvals: 1", "prod");
+    let mut world = World::settled(&text);
+    world.push("fleet", "prod", 2);
+    approve_commit(&mut world, "fleet", &commit(2));
+    world.pass(1);
+    world.declare(&text.replace("path: b,", "path: moved,"));
+    let prod = world.fleet.spec().environment(&"prod".parse().unwrap());
+    let apart = world.fleet.apart(prod.unwrap(), at(world.second));
+    let mut action = approve("fleet-file", &apart[0].commit, Scope::Commit);
+    if let Action::Approve { repository, .. } = &mut action {
+        *repository = None;
+    }
+    world.act(&action).unwrap();
+    world.pass(30);
+    world.stands(State::Succeeded);
+    assert_eq!(world.rollout().specification(), Some(&apart[0].commit));
+}
