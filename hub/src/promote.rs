@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use flotilla_shared::id::EnvironmentName;
+use flotilla_shared::id::{EnvironmentName, RepositoryName};
 use flotilla_shared::report::{MAX_MESSAGE_BYTES, plain_line};
 use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
 use jiff::Timestamp;
@@ -20,8 +20,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::driver::{Handle, Refused, Stopped};
-use crate::fleet::gates::Gate;
-use crate::fleet::rollout::Commits;
+use crate::fleet::gates::closed;
+use crate::fleet::rollout::{Commits, Rollout};
 use crate::fleet::{Action, AuditEntry, Event, Fleet};
 use crate::spec::Environment;
 
@@ -83,25 +83,12 @@ pub fn due(fleet: &Fleet, now: Timestamp) -> Vec<Due> {
         else {
             continue;
         };
-        let (good, heads) = (fleet.good(target), fleet.head_commits(target));
-        // One at a time: what runs is finished before more is brought. What waits at its own gates holds up nobody.
-        let busy = fleet.rollouts().get(&target.name);
-        if busy.is_some_and(|rollout| !rollout.state.is_over() && rollout.started_at.is_some()) {
-            continue;
-        }
+        let heads = fleet.head_commits(target);
         for (repository, commit) in fleet.good(source) {
             if heads.get(&repository) == Some(&commit) || !fleet.uses(target, &repository) {
                 continue;
             }
-            let only = Commits::from([(repository.clone(), commit.clone())]);
-            let mut commits = good.clone();
-            commits.extend(only.clone());
-            if held(fleet, target, &only).is_some()
-                || fleet
-                    .gates(target, &commits, now)
-                    .iter()
-                    .any(Gate::holds_back)
-            {
+            if kept_out(fleet, target, (&repository, &commit), now).is_some() {
                 continue;
             }
             if let Some(declared) = spec.repositories.get(&repository) {
@@ -118,9 +105,39 @@ pub fn due(fleet: &Fleet, now: Timestamp) -> Vec<Due> {
     all
 }
 
-/// Why the hub brings no commits into an environment by itself now, gates apart; none: it may.
+/// Why the hub brings a commit into an environment not now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeptOut {
+    /// A person, or what runs, keeps it out.
+    Held(String),
+    /// A gate is closed.
+    Gate(String),
+}
+
+/// Why the hub does not bring a commit into an environment by itself now; none: it may.
 #[must_use]
-pub fn held(fleet: &Fleet, target: &Environment, commits: &Commits) -> Option<String> {
+pub fn kept_out(
+    fleet: &Fleet,
+    target: &Environment,
+    (repository, commit): (&RepositoryName, &Commit),
+    now: Timestamp,
+) -> Option<KeptOut> {
+    let mut commits = fleet.good(target);
+    commits.insert(repository.clone(), commit.clone());
+    if let Some(why) = held(fleet, target, &commits) {
+        return Some(KeptOut::Held(why));
+    }
+    // What runs is finished first; what has not begun gives way.
+    let rollout = fleet.rollouts().get(&target.name);
+    let runs = |rollout: &&Rollout| rollout.started_at.is_some() && !rollout.state.is_over();
+    if let Some(rollout) = rollout.filter(runs) {
+        return Some(KeptOut::Held(format!("{} is under way", rollout.id)));
+    }
+    closed(&fleet.gates(target, &commits, now)).map(KeptOut::Gate)
+}
+
+/// What people and failures decided, gates apart.
+fn held(fleet: &Fleet, target: &Environment, commits: &Commits) -> Option<String> {
     let name = &target.name;
     if let Some(state) = fleet.environments().get(name) {
         let resume = format!("flotilla resume {name} lets commits in again");

@@ -135,7 +135,7 @@ impl Fleet {
             } else {
                 ""
             };
-            gates.extend(self.commit_gates(environment, one, subject, now));
+            gates.extend(self.commit_gates(environment, state, one, subject, now));
         }
         if !state.overridden(&changed) {
             gates.extend(self.standing_gates(environment, now));
@@ -153,12 +153,11 @@ impl Fleet {
     fn commit_gates(
         &self,
         environment: &Environment,
+        state: &EnvironmentState,
         (repository, commit): (&RepositoryName, &Commit),
         subject: &str,
         now: Timestamp,
     ) -> Vec<Gate> {
-        let empty = EnvironmentState::default();
-        let state = self.environments.get(&environment.name).unwrap_or(&empty);
         if let Some(given) = state.override_of(repository, commit) {
             let mark = &given.mark;
             let text = format!(
@@ -223,11 +222,12 @@ impl Fleet {
         one: (&RepositoryName, &Commit),
         now: Timestamp,
     ) -> Vec<Gate> {
-        let mut gates = self.commit_gates(environment, one, one.0.as_str(), now);
+        let empty = EnvironmentState::default();
+        let state = self.environments.get(&environment.name).unwrap_or(&empty);
+        let mut gates = self.commit_gates(environment, state, one, one.0.as_str(), now);
         if !environment.gates.jobs.is_empty() {
             let only = Commits::from([(one.0.clone(), one.1.clone())]);
-            let state = self.environments.get(&environment.name);
-            let waiting = state.map_or_else(|| only.clone(), |state| state.not_overridden(&only));
+            let waiting = state.not_overridden(&only);
             gates.extend(self.job_gates(environment, &waiting, true, now));
         }
         gates.retain(|gate| gate.holds_back() && is_enforced(environment, gate));
@@ -300,6 +300,13 @@ impl Fleet {
             gates.push(gate);
         }
         gates
+    }
+
+    /// Whether a freeze or the want of a window holds back what nobody overrode.
+    pub(super) fn is_shut(&self, environment: &Environment, now: Timestamp) -> bool {
+        let gates = self.standing_gates(environment, now);
+        let mut times = gates.iter().filter(|gate| gate.gate != "check");
+        times.any(Gate::holds_back)
     }
 
     /// An external check was answered.

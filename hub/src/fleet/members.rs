@@ -82,13 +82,10 @@ impl Fleet {
                         Verdict::NotYet
                     }
                     Some(progress) => {
-                        let specification = self.specification_of(cluster);
-                        let brings = |name: &ApplicationName| {
-                            let source = self.source_of(specification.as_deref(), name);
-                            source.is_some_and(|source| rollout.target.contains_key(source))
-                        };
+                        let is_brought =
+                            |name: &_| self.is_from_any(cluster, name, &rollout.target);
                         let verdict =
-                            observe::verdict(cluster, rollout, &takes, left_aside, brings);
+                            observe::verdict(cluster, rollout, &takes, left_aside, is_brought);
                         since_started(verdict, cluster, progress)
                     }
                     None => Verdict::NotYet,
@@ -125,13 +122,23 @@ impl Fleet {
 
     /// Whether something that is meant for a cluster has had no commit of its repository so far.
     fn waits_for_any(&self, cluster: &super::Cluster, commits: &Commits) -> bool {
-        let specification = self.specification_of(cluster);
         cluster.placed.iter().any(|(name, placed)| {
-            let source = self.source_of(specification.as_deref(), name);
             let problem = placed.problem.as_ref();
             problem.is_some_and(|problem| problem.lacks_commit())
-                && source.is_some_and(|one| commits.contains_key(one))
+                && self.is_from_any(cluster, name, commits)
         })
+    }
+
+    /// Whether there is a commit of an application's repository, as the application is declared for a cluster.
+    fn is_from_any(
+        &self,
+        cluster: &super::Cluster,
+        name: &ApplicationName,
+        commits: &Commits,
+    ) -> bool {
+        let specification = self.specification_of(cluster);
+        let source = self.source_of(specification.as_deref(), name);
+        source.is_some_and(|source| commits.contains_key(source))
     }
 
     pub(super) fn carried(&self, cluster: &super::Cluster, rollout: &Rollout) -> bool {

@@ -20,9 +20,7 @@ use jiff::Timestamp;
 
 use super::status::context;
 use crate::fleet::Fleet;
-use crate::fleet::gates::closed;
-use crate::fleet::rollout::Rollout;
-use crate::promote::held;
+use crate::promote::{KeptOut, kept_out};
 
 /// Where a promotion's pull request may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -200,19 +198,10 @@ pub fn says(
         let text = "the fleet file does not say any more that the hub takes it";
         return Err(Wait::Held(text.to_owned()));
     };
-    let mut commits = fleet.good(target);
-    commits.insert(repository.clone(), commit.clone());
-    if let Some(why) = held(fleet, target, &commits) {
-        return Err(Wait::Held(why));
-    }
-    // What runs is finished first; what has not begun gives way to what a person approved.
-    let rollout = fleet.rollouts().get(environment);
-    let runs = |rollout: &&Rollout| rollout.started_at.is_some() && !rollout.state.is_over();
-    if let Some(rollout) = rollout.filter(runs) {
-        return Err(Wait::Held(format!("{} is under way", rollout.id)));
-    }
-    if let Some(why) = closed(&fleet.gates(target, &commits, now)) {
-        return Err(Wait::Gate(why));
+    match kept_out(fleet, target, (repository, commit), now) {
+        Some(KeptOut::Held(why)) => return Err(Wait::Held(why)),
+        Some(KeptOut::Gate(why)) => return Err(Wait::Gate(why)),
+        None => {}
     }
     if !fleet.is_proof_its_own(environment, repository, commit) {
         return Err(Wait::Twin);

@@ -124,9 +124,13 @@ impl Apart {
     /// Whether people's word on it is among what it waits for.
     #[must_use]
     pub fn wants_approval(&self) -> bool {
-        let asks = |gate: &Step| gate.reason == Reason::ApprovalNeeded.as_str();
-        self.gates.iter().any(asks)
+        asks_people(&self.gates)
     }
+}
+
+fn asks_people(gates: &[Step]) -> bool {
+    let mut gates = gates.iter();
+    gates.any(|gate| gate.reason == Reason::ApprovalNeeded.as_str())
 }
 
 impl From<&v1::WaitingCommit> for Apart {
@@ -350,8 +354,7 @@ impl Rollout {
     /// Whether people's word on its commits is among what it waits for.
     #[must_use]
     pub fn wants_commits_approved(&self) -> bool {
-        let asks = |gate: &Step| gate.reason == Reason::ApprovalNeeded.as_str();
-        self.state == "pending" && self.gates.iter().any(asks)
+        self.state == "pending" && asks_people(&self.gates)
     }
 
     /// Whether nothing more will happen.

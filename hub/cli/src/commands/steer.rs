@@ -9,7 +9,7 @@ use crate::args::{ApproveArgs, PinArgs, Reasoned, SubjectArgs, SuspendArgs};
 use crate::client::Client;
 use crate::error::Error;
 use crate::printer::Printer;
-use crate::view::digits;
+use crate::view::{RepositoryCommit, Rollout, digits};
 
 /// Sends an action; answered when the hub has it on disk, with what it came to.
 pub(super) async fn send(client: &Client, request: v1::SteerRequest) -> Result<String, Error> {
@@ -243,27 +243,16 @@ pub(super) async fn approve(
                         "name the commit with --commit",
                     )
                 })?;
-            let apart = rollout.apart.iter().filter(|one| one.wants_approval());
-            let mut apart: Vec<_> = apart.map(|one| &one.commit).collect();
-            let mut new: Vec<_> = rollout.target.iter().collect();
-            new.retain(|one| !rollout.from.contains(one));
             if wave.is_none() && rollout.started_at.is_some() {
-                match rollout.wants_approval() {
-                    Some(waits) => wave = Some(waits.name.clone()),
-                    None if apart.is_empty() => {
-                        return Err(Error::refused(
-                            format!("nothing of {} waits for an approval now", rollout.id),
-                            "name a wave to come with --wave",
-                        ));
-                    }
-                    None => new.clear(),
-                }
+                wave = rollout.wants_approval().map(|wave| wave.name.clone());
             }
-            // What waits beside it has no wave yet.
-            if wave.is_some() {
-                apart.clear();
+            let mut all = asked(&rollout, wave.as_deref());
+            if all.is_empty() && rollout.started_at.is_some() {
+                return Err(Error::refused(
+                    format!("nothing of {} waits for an approval now", rollout.id),
+                    "name a wave to come with --wave",
+                ));
             }
-            let mut all: Vec<_> = new.into_iter().chain(apart).collect();
             all.retain(|one| {
                 args.repository
                     .as_ref()
@@ -301,4 +290,15 @@ pub(super) async fn approve(
         printer.say(&format!("you stand for {short} in {place}"));
     }
     Ok(())
+}
+
+/// The commits of which a rollout, or what waits beside it, wants people's word. What has begun wants it for a wave;
+/// what waits beside it has no wave yet.
+fn asked<'r>(rollout: &'r Rollout, wave: Option<&str>) -> Vec<&'r RepositoryCommit> {
+    let new = rollout.target.iter();
+    let new = new.filter(|one| !rollout.from.contains(one));
+    let new = new.filter(|_| wave.is_some() || rollout.started_at.is_none());
+    let apart = rollout.apart.iter();
+    let apart = apart.filter(|one| wave.is_none() && one.wants_approval());
+    new.chain(apart.map(|one| &one.commit)).collect()
 }

@@ -69,22 +69,16 @@ impl Fleet {
             })
             .collect();
         let state = self.environments.get(name);
-        let declared = self.declared_revision(name);
+        let newest = environment.map(|one| self.newest(one)).unwrap_or_default();
         let has = |repository: &RepositoryName| {
-            let head = environment.and_then(|one| self.head(repository, &one.branch));
             let target = self.rollouts.get(name).map(|rollout| &rollout.target);
             let queued = state.into_iter().flat_map(|state| &state.queue);
             let failed = state.into_iter().flat_map(|state| &state.quarantined);
-            let is_declared = |(source, revision): &(RepositoryName, Commit)| {
-                source == repository && revision == commit
-            };
-            head.is_some_and(|head| head.commit.as_ref() == Some(commit))
-                || declared.as_ref().is_some_and(is_declared)
-                || target
-                    .into_iter()
-                    .chain(queued)
-                    .chain(failed.map(|one| &one.commits))
-                    .any(|commits| commits.get(repository) == Some(commit))
+            std::iter::once(&newest)
+                .chain(target)
+                .chain(queued)
+                .chain(failed.map(|one| &one.commits))
+                .any(|commits| commits.get(repository) == Some(commit))
         };
         let mut having: Vec<&RepositoryName> =
             used.iter().copied().filter(|one| has(one)).collect();

@@ -66,12 +66,11 @@ impl Fleet {
         }
         // Nothing of a commit runs before everything else lets it in.
         let is_other = |gate: &Gate| gate.gate != JOB && gate.holds_back();
-        let holds = || {
+        if rollout.started_at.is_none() {
             let gates = self.enforced_gates(environment, &rollout.target, now);
-            gates.iter().any(is_other)
-        };
-        if rollout.started_at.is_none() && !holds() {
-            waiting = state.not_overridden(&rollout.changed());
+            if !gates.iter().any(is_other) {
+                waiting = state.not_overridden(&rollout.changed());
+            }
         }
         if !self.is_shut(environment, now) {
             let apart = self.apart(environment, now).into_iter();

@@ -35,6 +35,21 @@ pub struct Apart {
     pub gates: Vec<Gate>,
 }
 
+impl Apart {
+    /// The commit as those are that wait for somebody.
+    #[must_use]
+    pub fn waiting(&self) -> Commits {
+        Commits::from([(self.repository.clone(), self.commit.clone())])
+    }
+
+    /// Which commit waits, and for what.
+    #[must_use]
+    pub fn said(&self, why: &str) -> String {
+        let (repository, commit) = (&self.repository, self.commit.short());
+        format!("{repository} {commit} waits by itself: {why}")
+    }
+}
+
 impl Fleet {
     fn entry_of(
         &self,
@@ -52,13 +67,6 @@ impl Fleet {
             false if gates.is_empty() => Entry::Open,
             false => Entry::Jobs,
         }
-    }
-
-    /// Whether a freeze or the want of a window holds back what nobody overrode.
-    pub(in crate::fleet) fn is_shut(&self, environment: &Environment, now: Timestamp) -> bool {
-        let gates = self.standing_gates(environment, now);
-        let mut times = gates.iter().filter(|gate| gate.gate != "check");
-        times.any(Gate::holds_back)
     }
 
     /// Of what is asked for, what goes in now: commits whose own gates are open, and what they can go with. Where none
@@ -108,35 +116,26 @@ impl Fleet {
             Some(Entry::Closed) | None => return asked.clone(),
         };
         let mut now_in = asked.clone();
-        let mut anything = false;
-        for (repository, entry) in &entries {
-            if *entry >= least {
-                anything = true;
-                continue;
-            }
-            let before = before.or(goes_on.map(|rollout| &rollout.target));
-            match before.and_then(|commits| commits.get(*repository)) {
+        let before = before.or(goes_on.map(|rollout| &rollout.target));
+        let stays = |now_in: &mut Commits, repository: &RepositoryName| {
+            match before.and_then(|commits| commits.get(repository)) {
                 // What is on its way is not taken back for a newer commit that may not come in yet.
                 Some(present) if state.quarantine_of(repository, present).is_none() => {
-                    now_in.insert((*repository).clone(), present.clone());
+                    now_in.insert(repository.clone(), present.clone());
                 }
-                _ => state.hold_back(&mut now_in, repository),
+                _ => state.hold_back(now_in, repository),
             }
+        };
+        let closed = entries.iter().filter(|(_, entry)| *entry < least);
+        for (repository, _) in closed {
+            stays(&mut now_in, repository);
         }
         // A revision of the fleet file is nothing without a first commit of what it takes something from.
         let file = RepositoryName::fleet_file();
         if news.contains_key(file) && !self.lacking(&now_in, asked).is_empty() {
-            match before.or(goes_on.map(|rollout| &rollout.target)) {
-                Some(before) if before.contains_key(file) => {
-                    now_in.extend(
-                        before
-                            .get_key_value(file)
-                            .map(|(a, b)| (a.clone(), b.clone())),
-                    );
-                }
-                _ => state.hold_back(&mut now_in, file),
-            }
+            stays(&mut now_in, file);
         }
+        let anything = entries.iter().any(|(_, entry)| *entry >= least);
         // What failed holds up nobody else: it is left where it is good, as what takes over finds out.
         if let Some(failed) = failed.filter(|one| anything && one.is_to_blame()) {
             let news = news.iter();

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::steps::{Steps, gate_step};
 use crate::fleet::acts;
 use crate::fleet::gates::Gate;
-use crate::fleet::rollout::{Commits, Phase, Progress, Rollout, State, title};
+use crate::fleet::rollout::{Phase, Progress, Rollout, State, title};
 use crate::fleet::{Cluster, Connection, Fleet, OFFLINE_AFTER, Pin};
 use crate::spec::Environment;
 
@@ -139,10 +139,9 @@ fn beside(
     }
     let apart = fleet.apart(environment, now);
     for one in &apart {
-        let waiting = Commits::from([(one.repository.clone(), one.commit.clone())]);
+        let waiting = one.waiting();
         for gate in &one.gates {
-            let (repository, commit) = (&one.repository, one.commit.short());
-            let mut text = format!("{repository} {commit} waits by itself: {}", gate.text);
+            let mut text = one.said(&gate.text);
             if let Some(act) = acts::act(gate, &environment.name, &waiting) {
                 text.push_str(&format!("; {act}"));
             }

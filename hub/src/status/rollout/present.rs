@@ -7,7 +7,7 @@ use flotilla_proto::v1;
 use flotilla_shared::wire::timestamp_to_wire;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::fleet::rollout::{Commits, Phase, Progress, Rollout};
+use crate::fleet::rollout::{Phase, Progress, Rollout};
 use crate::fleet::{Connection, Fleet, OFFLINE_AFTER, acts};
 use crate::spec::Strategy;
 use crate::status::gate_step;
@@ -23,23 +23,26 @@ struct Used {
     offline: usize,
 }
 
-/// What its environment is asked for and it does not bring.
-fn apart(fleet: &Fleet, rollout: &Rollout, now: Timestamp) -> Vec<v1::WaitingCommit> {
+/// Adds what its environment is asked for and it does not bring; of that its note tells, too.
+fn add_apart(fleet: &Fleet, rollout: &Rollout, now: Timestamp, status: &mut v1::RolloutStatus) {
     let environment = fleet.spec().environment(&rollout.environment);
     let apart = environment.map(|one| fleet.apart(one, now));
-    let apart = apart.unwrap_or_default().into_iter().map(|one| {
-        let waiting = Commits::from([(one.repository.clone(), one.commit.clone())]);
-        let text = acts::closed(&one.gates, &rollout.environment, &waiting);
-        v1::WaitingCommit {
+    for one in apart.unwrap_or_default() {
+        let text = acts::closed(&one.gates, &rollout.environment, &one.waiting());
+        let text = text.unwrap_or_default();
+        if !status.note.is_empty() {
+            status.note.push_str("; ");
+        }
+        status.note.push_str(&one.said(&text));
+        status.apart.push(v1::WaitingCommit {
             commit: Some(v1::RepositoryCommit {
                 repository: one.repository.to_string(),
                 commit: one.commit.to_string(),
             }),
             gates: one.gates.into_iter().take(GATES).map(gate_step).collect(),
-            text: text.unwrap_or_default(),
-        }
-    });
-    apart.collect()
+            text,
+        });
+    }
 }
 
 /// Adds it.
@@ -50,19 +53,7 @@ pub(super) fn add(
     now: Timestamp,
     status: &mut v1::RolloutStatus,
 ) {
-    status.apart = apart(fleet, rollout, now);
-    let beside = status.apart.iter().filter_map(|one| {
-        let commit = one.commit.as_ref()?;
-        let short = commit.commit.get(..7).unwrap_or(&commit.commit);
-        let (repository, text) = (&commit.repository, &one.text);
-        Some(format!("{repository} {short} waits by itself: {text}"))
-    });
-    let said = Some(std::mem::take(&mut status.note)).filter(|note| !note.is_empty());
-    status.note = said
-        .into_iter()
-        .chain(beside)
-        .collect::<Vec<_>>()
-        .join("; ");
+    add_apart(fleet, rollout, now, status);
     let mut used = Used::default();
     let mut ends = BTreeMap::new();
     for (name, progress) in &rollout.clusters {
