@@ -197,8 +197,7 @@ impl Connection {
             .into_inner();
         let renew = tokio::time::sleep(renew_after(&self.certified, Timestamp::now()));
         let mut renew = std::pin::pin!(renew);
-        let mut heartbeat = tokio::time::interval(Duration::from_secs(10));
-        heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut heartbeat = every(10);
         let mut last_report = Digest::default();
         self.reports.mark_changed();
         let mut kept = self.kept.clone();
@@ -221,7 +220,7 @@ impl Connection {
                         Some(In::Welcome(welcome)) => {
                             self.welcome(&welcome);
                             let seconds = u64::from(welcome.heartbeat_seconds.clamp(1, 300));
-                            heartbeat = tokio::time::interval(Duration::from_secs(seconds));
+                            heartbeat = every(seconds);
                         }
                         // The newest takes the place of one that still waits for its pass.
                         Some(In::Assignment(assignment)) => waiting = Some(assignment),
@@ -382,6 +381,13 @@ impl Connection {
             }
         }
     }
+}
+
+/// A heartbeat of so many seconds. What was missed while the machine slept is not made up for at once.
+fn every(seconds: u64) -> tokio::time::Interval {
+    let mut heartbeat = tokio::time::interval(Duration::from_secs(seconds));
+    heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    heartbeat
 }
 
 /// Waits for the next copy that was kept; forever where nothing is copied.
