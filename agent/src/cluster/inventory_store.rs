@@ -196,6 +196,30 @@ impl Cluster {
         Ok(())
     }
 
+    /// Takes away what the cluster's own people had confirmed: it was for the removal that they saw, not for
+    /// the next one.
+    pub(super) async fn forget_confirmation(
+        &self,
+        application: &str,
+        stored: &mut Stored,
+    ) -> Result<(), Error> {
+        if !stored.confirmed {
+            return Ok(());
+        }
+        let body = json!({"metadata": {"annotations": {REMOVE_ANNOTATION: null}}});
+        for index in 0..stored.shards.len() {
+            let name = Self::shard_name(application, index);
+            let path = format!("{}/{name}", self.config_maps());
+            let kind = "application/merge-patch+json";
+            match self.api.send(Method::PATCH, &path, kind, Some(&body)).await {
+                Err(error) if !error.is_not_found() => return Err(error),
+                _ => {}
+            }
+        }
+        stored.confirmed = false;
+        Ok(())
+    }
+
     /// Takes the record of an application away that has no objects any more.
     pub(crate) async fn drop_inventory(&self, application: &str) -> Result<(), Error> {
         let mut stored = self.read_inventory(application).await?;

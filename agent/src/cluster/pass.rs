@@ -171,7 +171,9 @@ impl Cluster {
             Some(stored) => stored,
             None => match self.read_inventory(name).await {
                 Ok(stored) => {
-                    memory.stored_at = Some(Instant::now());
+                    // Once it is not to go any more, what people wrote on it for that is looked for.
+                    let stays = input.intent == Intent::Run;
+                    memory.stored_at = stays.then(Instant::now);
                     if let (Some(why), false) = (stored.changed, stored.is_older) {
                         memory.changed = Some((Instant::now(), why));
                         let words = format!(
@@ -288,6 +290,7 @@ impl Pass<'_> {
             return (failed(&error), false);
         }
         failpoint::reach("journaled");
+        self.forget_confirmation(&mut stored).await;
         self.skipped(made);
         self.apply(made, cancel).await;
         self.delete(made, cancel).await;
@@ -299,6 +302,22 @@ impl Pass<'_> {
         self.memory.stored = Some(stored);
         let best = self.best();
         self.finish(best)
+    }
+
+    /// A removal that was taken back leaves no word that would let the next one go without asking.
+    async fn forget_confirmation(&self, stored: &mut Stored) {
+        if self.input.intent == Intent::Remove || !stored.confirmed {
+            return;
+        }
+        let name = self.input.application.as_str();
+        match self.cluster.forget_confirmation(name, stored).await {
+            Ok(()) => tracing::info!(
+                application = name,
+                "the application stays: what was confirmed for its removal is forgotten"
+            ),
+            Err(error) => tracing::warn!(application = name, %error,
+                "cannot take away what was confirmed for a removal; it is tried again"),
+        }
     }
 
     /// How it is when nothing is wrong.

@@ -334,6 +334,12 @@ pub(crate) async fn a_removal_over_the_budget_is_confirmed_in_the_cluster(mut wo
     let word = json!({"metadata": {"annotations": {"flotilla.dev/remove": "confirmed"}}});
     let merge = "application/merge-patch+json";
     assert_eq!(world.send_as("PATCH", &record, merge, &word).await.0, 200);
+    // Taken back in the fleet file: what was confirmed is not for the next removal.
+    world.synced(&many).await;
+    let outcome = world.remove().await;
+    assert_eq!(reason(&outcome, "n1"), Some(Reason::DeleteBudget));
+    assert_eq!(world.deletes(), NOTHING);
+    assert_eq!(world.send_as("PATCH", &record, merge, &word).await.0, 200);
     let outcome = world.remove().await;
     assert_eq!(
         (outcome.pruned, outcome.remembered),
