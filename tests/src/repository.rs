@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::Context as _;
 
 /// A work tree and the bare repository it pushes to.
+#[derive(Clone)]
 pub struct Repository {
     /// The bare repository.
     pub bare: PathBuf,
