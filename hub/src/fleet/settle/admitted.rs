@@ -9,7 +9,7 @@ use super::super::Fleet;
 use super::super::environment::EnvironmentState;
 use super::super::gates::{Gate, JOB};
 use super::super::rollout::{Commits, Rollout, State, changed};
-use crate::spec::{Environment, Specification};
+use crate::spec::{Environment, OnNewCommit, Specification, Strategy};
 
 /// How far a commit's own gates let it in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,13 +80,14 @@ impl Fleet {
         now: Timestamp,
     ) -> Commits {
         let news = changed(&state.approved, asked);
-        if news.len() < 2 {
-            return asked.clone();
-        }
         let running = self.rollouts.running(&environment.name);
         let running = running.filter(|rollout| rollout.started_at.is_some());
         let failed = running.filter(|rollout| rollout.state == State::Halted);
         let goes_on = running.filter(|rollout| rollout.state != State::Halted);
+        let takes_over = goes_on.is_some_and(|one| Self::would_take_over(environment, one));
+        if news.len() < 2 && !takes_over {
+            return asked.clone();
+        }
         let has = |rollout: Option<&Rollout>, repository: &RepositoryName, commit: &Commit| {
             rollout.is_some_and(|one| one.target.get(repository) == Some(commit))
         };
@@ -103,6 +104,13 @@ impl Fleet {
             entries.push((repository, entry));
         }
         let best = entries.iter().map(|(_, entry)| *entry).max();
+        // What is on its way waits for no newer commit that may not come in.
+        let least_of_all = if takes_over {
+            Entry::Open
+        } else {
+            Entry::Closed
+        };
+        let best = best.map(|best| best.max(least_of_all));
         let shut = self.is_shut(environment, now);
         // What an admin lets in now waits for nothing that others wait for.
         let alone = shut || !environment.gates.checks.is_empty();
@@ -144,6 +152,15 @@ impl Fleet {
             }
         }
         now_in
+    }
+
+    /// Whether a newer commit would take over from what a rollout brings. Where it would queue, it does so at its own
+    /// gates, too, so that it keeps its turn.
+    fn would_take_over(environment: &Environment, rollout: &Rollout) -> bool {
+        let begun_with = rollout.strategy.as_deref();
+        let strategy = environment.strategy.as_ref().or(begun_with);
+        let supersedes = |one: &Strategy| one.on_new_commit == OnNewCommit::Supersede;
+        strategy.is_some_and(supersedes) && !rollout.changed().is_empty()
     }
 
     /// Repositories from which these revisions take something without a commit of them, where others have one.

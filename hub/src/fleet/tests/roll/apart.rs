@@ -76,6 +76,43 @@ fn promise_5_a_closed_gate_holds_up_nobody_in_every_mode() {
     }
 }
 
+/// A push that nobody has let in stops nothing that is on its way.
+#[test]
+fn promise_5_a_newer_commit_that_may_not_come_in_yet_takes_nothing_over() {
+    let mut world = World::settled(&file("maxConcurrent: 1", "approvals: 1", "prod"));
+    world.push("fleet", "prod", 2);
+    approve_commit(&mut world, "fleet", &commit(2));
+    while world.having(&commit(2)).is_empty() {
+        world.pass(1);
+    }
+    let id = world.rollout().id.clone();
+    world.push("fleet", "prod", 3);
+    world.pass(2);
+    assert_eq!(world.rollout().id, id, "{}", world.rollout().said());
+    let prod = world.fleet.spec().environment(&"prod".parse().unwrap());
+    let apart = world.fleet.apart(prod.unwrap(), at(world.second));
+    assert_eq!(apart.len(), 1);
+    assert_eq!(apart[0].commit, commit(3));
+    world.pass(40);
+    has(&world, "fleet", true);
+    world.stands(State::Pending);
+    approve_commit(&mut world, "fleet", &commit(3));
+    while world.having(&commit(3)).is_empty() {
+        world.pass(1);
+    }
+    // Once it may come in, it does, in the middle of it.
+    world.push("fleet", "prod", 4);
+    approve_commit(&mut world, "fleet", &commit(4));
+    world.pass(2);
+    let target = &world.rollout().target;
+    assert_eq!(
+        target[&"fleet".parse::<RepositoryName>().unwrap()],
+        commit(4)
+    );
+    world.pass(40);
+    assert_eq!(world.having(&commit(4)).len(), 3);
+}
+
 /// The fleet file waits for its own proof, and so does a commit beside it.
 #[test]
 fn promise_5_a_change_of_the_fleet_file_and_commits_hold_up_one_another_in_nothing() {
