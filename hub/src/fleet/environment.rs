@@ -242,11 +242,21 @@ impl EnvironmentState {
         })
     }
 
-    /// The first of these commits that a quarantine holds back, with that.
+    /// Those of these commits that a quarantine holds back, each with that.
+    pub fn all_held_among<'c>(
+        &self,
+        commits: &'c Commits,
+    ) -> impl Iterator<Item = (&Quarantine, &'c Commit)> {
+        let all = commits.iter();
+        all.filter_map(|(repository, commit)| {
+            Some((self.quarantine_of(repository, commit)?, commit))
+        })
+    }
+
+    /// The first of them.
     #[must_use]
     pub fn held_among<'c>(&self, commits: &'c Commits) -> Option<(&Quarantine, &'c Commit)> {
-        let mut all = commits.iter();
-        all.find_map(|(repository, commit)| Some((self.quarantine_of(repository, commit)?, commit)))
+        self.all_held_among(commits).next()
     }
 
     /// The first quarantine that holds one of these commits back.

@@ -73,6 +73,23 @@ fn fleet(reported: &str) -> Fleet {
     fleet
 }
 
+/// What came with a revision of the fleet file that failed is not to be taken for what nobody declares.
+#[test]
+fn an_orphan_that_the_file_declares_here_is_not_said_to_be_undeclared() {
+    let fleet = fleet("a");
+    let said = |app: &str| {
+        let mut report = ApplicationReport {
+            sync: SyncState::Orphaned,
+            ..ApplicationReport::default()
+        };
+        let cluster = &fleet.clusters()[&name()];
+        leaving::say(&fleet, &name(), cluster, &app.parse().unwrap(), &mut report);
+        report.message
+    };
+    assert!(said("web").contains("declared for this cluster by a revision"));
+    assert!(said("other").starts_with("nobody declares it any more"));
+}
+
 #[test]
 fn a_cluster_is_current_only_at_exactly_the_assigned_commit() {
     let current = |reported| environments(&fleet(reported), at(4))[0].current;

@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use super::steps::{Steps, gate_step};
 use crate::fleet::acts;
 use crate::fleet::gates::Gate;
-use crate::fleet::rollout::{Phase, Progress, Rollout, State, title};
-use crate::fleet::{Cluster, Connection, Fleet, OFFLINE_AFTER, Pin};
+use crate::fleet::rollout::{Commits, Phase, Progress, Rollout, State, title};
+use crate::fleet::{Cluster, Connection, EnvironmentState, Fleet, OFFLINE_AFTER, Pin, Quarantine};
 use crate::spec::Environment;
 
 /// Clusters of an environment that are shown one by one, of those that are well and of the others.
@@ -23,25 +23,8 @@ pub(super) fn rollout(fleet: &Fleet, environment: &Environment, now: Timestamp, 
     use v1::StepState::{Failed, Ok, Skipped, Waiting};
     let state = fleet.environments().get(&environment.name);
     let newest = fleet.newest(environment);
-    if let Some((quarantine, commit)) = state.and_then(|state| state.held_among(&newest)) {
-        let newer = if quarantine
-            .commits
-            .contains_key(RepositoryName::fleet_file())
-        {
-            "another change of the fleet file"
-        } else {
-            "a newer commit"
-        };
-        let text = format!(
-            "{} did not come through and is not tried again, only {newer} is (flotilla promote {} --force --commit {} \
-             --reason TEXT tries it again): {}",
-            title(&quarantine.commits),
-            environment.name,
-            commit.short(),
-            quarantine.reason
-        );
-        let (reason, at) = (Some(Reason::Quarantined), Some(quarantine.at));
-        steps.add("quarantine", &quarantine.rollout, Failed, text, reason, at);
+    if let Some(state) = state {
+        quarantined(state, environment, &newest, steps);
     }
     if let Some(hold) = state.and_then(|state| state.hold.as_ref()) {
         // Why a rollout was rolled back is told by the rollout.
@@ -123,6 +106,41 @@ pub(super) fn rollout(fleet: &Fleet, environment: &Environment, now: Timestamp, 
         let reason = Some(Reason::Pinned);
         let at = Some(pin.mark.at);
         steps.add("pin", environment.name.as_str(), Waiting, text, reason, at);
+    }
+}
+
+/// What failed and is still asked for, each failure by itself.
+fn quarantined(
+    state: &EnvironmentState,
+    environment: &Environment,
+    newest: &Commits,
+    steps: &mut Steps,
+) {
+    let mut told: Vec<&Quarantine> = Vec::new();
+    for (quarantine, commit) in state.all_held_among(newest) {
+        if told.contains(&quarantine) {
+            continue;
+        }
+        told.push(quarantine);
+        let newer = if quarantine
+            .commits
+            .contains_key(RepositoryName::fleet_file())
+        {
+            "another change of the fleet file"
+        } else {
+            "a newer commit"
+        };
+        let text = format!(
+            "{} did not come through and is not tried again, only {newer} is (flotilla promote {} --force --commit {} \
+             --reason TEXT tries it again): {}",
+            title(&quarantine.commits),
+            environment.name,
+            commit.short(),
+            quarantine.reason
+        );
+        let (reason, at) = (Some(Reason::Quarantined), Some(quarantine.at));
+        let failed = v1::StepState::Failed;
+        steps.add("quarantine", &quarantine.rollout, failed, text, reason, at);
     }
 }
 

@@ -26,6 +26,24 @@ fn roll_03_a_commit_that_failed_is_not_tried_again_for_another_repository() {
     }
 }
 
+/// Each with the command that tries it again.
+#[test]
+fn promise_6_every_commit_in_quarantine_is_explained() {
+    let mut world = World::settled(&file("maxConcurrent: 3, onFailure: rollback", "", "prod"));
+    world.bad = vec![commit(2), of_second(2)];
+    world.push("fleet", "prod", 2);
+    world.pass(15);
+    world.push("second", "prod", 2);
+    world.pass(15);
+    assert_eq!(world.state().quarantined.len(), 2);
+    let told = crate::status::explain(&world.fleet, "p3", at(world.second)).unwrap();
+    for failed in [commit(2), of_second(2)] {
+        let again = format!("--force --commit {}", failed.short());
+        let mut texts = told.iter().map(|step| &step.text);
+        assert!(texts.any(|text| text.contains(&again)), "{told:?}");
+    }
+}
+
 #[test]
 fn roll_03_a_repository_that_nobody_uses_here_starts_nothing_here() {
     let mut world = World::settled(&file("maxConcurrent: 3", "", "dev"));
