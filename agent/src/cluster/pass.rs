@@ -85,6 +85,8 @@ pub struct Memory {
     pub(super) stored: Option<Stored>,
     /// When it was read, or written, last.
     stored_at: Option<Instant>,
+    /// Whether the last pass was one of a removal; none: there was none yet.
+    removes: Option<bool>,
     /// When the record was last found to be another than we wrote, and how.
     pub(super) changed: Option<(Instant, &'static str)>,
     /// The worker's time as the one that looks after the application; none: it has not begun.
@@ -167,7 +169,7 @@ impl Cluster {
         if is_restored || is_old || input.intent != Intent::Run {
             memory.stored = None;
         }
-        let stored = match memory.stored.take() {
+        let mut stored = match memory.stored.take() {
             Some(stored) => stored,
             None => match self.read_inventory(name).await {
                 Ok(stored) => {
@@ -187,9 +189,35 @@ impl Cluster {
                 Err(error) => return (failed(&error), false),
             },
         };
+        if !input.frozen {
+            self.heed_confirmation(input, memory, &mut stored).await;
+        }
         let tenure = self.tenure(memory);
         let pass = Pass::new(self, input, desired_state, &stored, tenure, memory);
         pass.run(stored, cancel).await
+    }
+
+    /// What people confirmed counts for a removal that was asked about before. A word that is older, as of one that
+    /// was taken back, lets nothing go without asking, and is taken away.
+    async fn heed_confirmation(&self, input: &PassInput, memory: &mut Memory, stored: &mut Stored) {
+        let removes = input.intent == Intent::Remove;
+        // Who begins anew does not know whether it was asked.
+        let is_answer = removes && memory.removes != Some(false);
+        if stored.confirmed && !is_answer {
+            let name = input.application.as_str();
+            if let Err(error) = self.forget_confirmation(name, stored).await {
+                tracing::warn!(application = name, %error,
+                    "cannot take away what was confirmed for another removal; it is tried again");
+                stored.confirmed = false;
+                memory.stored_at = None;
+                return;
+            }
+            tracing::info!(
+                application = name,
+                "what was confirmed for another removal is forgotten"
+            );
+        }
+        memory.removes = Some(removes);
     }
 }
 
@@ -290,7 +318,6 @@ impl Pass<'_> {
             return (failed(&error), false);
         }
         failpoint::reach("journaled");
-        self.forget_confirmation(&mut stored).await;
         self.skipped(made);
         self.apply(made, cancel).await;
         self.delete(made, cancel).await;
@@ -302,22 +329,6 @@ impl Pass<'_> {
         self.memory.stored = Some(stored);
         let best = self.best();
         self.finish(best)
-    }
-
-    /// A removal that was taken back leaves no word that would let the next one go without asking.
-    async fn forget_confirmation(&self, stored: &mut Stored) {
-        if self.input.intent == Intent::Remove || !stored.confirmed {
-            return;
-        }
-        let name = self.input.application.as_str();
-        match self.cluster.forget_confirmation(name, stored).await {
-            Ok(()) => tracing::info!(
-                application = name,
-                "the application stays: what was confirmed for its removal is forgotten"
-            ),
-            Err(error) => tracing::warn!(application = name, %error,
-                "cannot take away what was confirmed for a removal; it is tried again"),
-        }
     }
 
     /// How it is when nothing is wrong.

@@ -339,6 +339,12 @@ pub(crate) async fn a_removal_over_the_budget_is_confirmed_in_the_cluster(mut wo
     let outcome = world.remove().await;
     assert_eq!(reason(&outcome, "n1"), Some(Reason::DeleteBudget));
     assert_eq!(world.deletes(), NOTHING);
+    // Nor is what was confirmed before it came.
+    world.synced(&many).await;
+    assert_eq!(world.send_as("PATCH", &record, merge, &word).await.0, 200);
+    let outcome = world.remove().await;
+    assert_eq!(reason(&outcome, "n1"), Some(Reason::DeleteBudget));
+    assert_eq!(world.deletes(), NOTHING);
     assert_eq!(world.send_as("PATCH", &record, merge, &word).await.0, 200);
     let outcome = world.remove().await;
     assert_eq!(
