@@ -46,6 +46,8 @@ pub(crate) struct Store {
     pub(crate) kinds: Arc<Vec<Kind>>,
     /// Counters of what is given out: addresses and ports of services.
     pub(crate) given: u64,
+    /// Since the garbage was collected last, something was deleted or marked, or came that has an owner.
+    pub(crate) has_garbage: bool,
     journal: Option<std::fs::File>,
 }
 
@@ -58,6 +60,7 @@ impl Store {
             forgotten: 0,
             kinds: Arc::new(kinds::builtins()),
             given: 0,
+            has_garbage: true,
             journal: None,
         }
     }
@@ -131,6 +134,7 @@ impl Store {
         self.given = backup.given;
         self.history.clear();
         self.forgotten = self.version;
+        self.has_garbage = true;
     }
 
     /// Serves a definition's kind, in place of what it served before.
@@ -163,6 +167,7 @@ impl Store {
     pub(crate) fn put(&mut self, key: Key, mut object: Value) -> Arc<Value> {
         self.version += 1;
         set_version(&mut object, self.version);
+        self.has_garbage |= may_go(&object);
         let object = Arc::new(object);
         let before = self.objects.insert(key.clone(), Arc::clone(&object));
         self.write(&key, Some(&object));
@@ -179,6 +184,7 @@ impl Store {
     /// Takes an object out and remembers that.
     pub(crate) fn delete(&mut self, key: &Key) -> Option<Arc<Value>> {
         let before = self.objects.remove(key)?;
+        self.has_garbage = true;
         self.version += 1;
         let mut object = (*before).clone();
         set_version(&mut object, self.version);
@@ -269,6 +275,14 @@ impl Store {
 
 fn entry(version: u64, key: &Key, object: Option<&Value>) -> Value {
     json!({ "version": version, "key": [key.0, key.1, key.2, key.3], "object": object })
+}
+
+/// Whether an object is marked, or goes with others.
+fn may_go(object: &Value) -> bool {
+    let Some(metadata) = object.get("metadata") else {
+        return false;
+    };
+    metadata.get("deletionTimestamp").is_some() || metadata.get("ownerReferences").is_some()
 }
 
 fn set_version(object: &mut Value, version: u64) {

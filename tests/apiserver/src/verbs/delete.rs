@@ -295,6 +295,7 @@ pub(super) fn is_finished(kind: &Kind, object: &Value) -> bool {
 /// something changed.
 pub(crate) fn collect_garbage(store: &mut Store) -> bool {
     let before = store.version;
+    store.has_garbage = false;
     namespaces(store);
     finalize(store);
     dependents(store);
