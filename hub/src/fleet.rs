@@ -61,7 +61,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flotilla_shared::id::{ClusterName, EnvironmentName, Epoch, RepositoryName};
+use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName, Epoch, RepositoryName};
 use flotilla_shared::revision::BranchName;
 use jiff::Timestamp;
 
@@ -207,6 +207,17 @@ impl Fleet {
     #[must_use]
     pub fn labels_of(&self, name: &ClusterName) -> BTreeMap<String, String> {
         labels(self.spec(), name, self.record_of(name))
+    }
+
+    /// Whether the fleet file, as it is now, places an application on a cluster with such labels.
+    pub(crate) fn places(
+        &self,
+        application: &ApplicationName,
+        (cluster, environment): (&ClusterName, &EnvironmentName),
+        labels: &BTreeMap<String, String>,
+    ) -> bool {
+        let declared = self.spec().applications.get(application);
+        declared.is_some_and(|one| one.placement.matches(cluster, environment, labels))
     }
 
     fn record_of(&self, name: &ClusterName) -> Option<&ClusterRecord> {

@@ -228,12 +228,7 @@ impl Fleet {
         let mut placed = BTreeMap::new();
         let here = (name, environment);
         let current = self.labels_of(name);
-        let stays = |app: &ApplicationName| {
-            self.spec()
-                .applications
-                .get(app)
-                .is_some_and(|one| one.placement.matches(name, &environment.name, &current))
-        };
+        let stays = |app: &ApplicationName| self.places(app, (name, &environment.name), &current);
         let mut take = |app_name: &ApplicationName, result| {
             let problem = match result {
                 Ok(assignment) => {

@@ -129,10 +129,8 @@ impl Fleet {
         applications: &Applications,
     ) -> bool {
         let labels = self.labels_of(name);
-        let is_placed = |app: &ApplicationName| {
-            let declared = self.spec().applications.get(app);
-            declared.is_some_and(|one| one.placement.matches(name, &environment.name, &labels))
-        };
+        let is_placed =
+            |app: &ApplicationName| self.places(app, (name, &environment.name), &labels);
         report.applications.iter().any(|(app, reported)| {
             is_managed(reported) && !applications.contains_key(app) && is_placed(app)
         })

@@ -51,7 +51,7 @@ impl Fleet {
             self.adopt_specification(&environment, now, effects);
         }
         // A rollout that runs ends by the strategy it began with, if the file has none any more, too.
-        match self.strategy_of(&environment) {
+        match self.strategy_of(&environment).cloned() {
             None => {
                 self.follow_heads(&environment, now, effects);
                 self.run_jobs(&environment, now, effects);
@@ -65,20 +65,17 @@ impl Fleet {
     }
 
     /// By what an environment takes commits: what the fleet file says, or what its rollout began with.
-    fn strategy_of(&self, environment: &Environment) -> Option<Strategy> {
-        environment.strategy.clone().or_else(|| {
+    fn strategy_of<'s>(&'s self, environment: &'s Environment) -> Option<&'s Strategy> {
+        let begun_with = || {
             let rollout = self.rollouts.running(&environment.name)?;
-            rollout.strategy.as_deref().cloned()
-        })
+            rollout.strategy.as_deref()
+        };
+        environment.strategy.as_ref().or_else(begun_with)
     }
 
     /// Whether commits come to an environment's clusters by rollouts.
     pub(super) fn has_waves(&self, environment: &Environment) -> bool {
-        environment.strategy.is_some()
-            || self
-                .rollouts
-                .running(&environment.name)
-                .is_some_and(|rollout| rollout.strategy.is_some())
+        self.strategy_of(environment).is_some()
     }
 
     /// Whether an environment runs something of a repository: what nobody there uses, starts, proves and

@@ -44,13 +44,8 @@ impl Fleet {
                 .collect(),
         };
         let current = self.labels_of(name);
-        let is_declared = |app: &ApplicationName| {
-            let application = self.spec().applications.get(app);
-            application.is_some_and(|one| {
-                let placement = &one.placement;
-                placement.matches(name, &environment.name, &current)
-            })
-        };
+        let is_declared =
+            |app: &ApplicationName| self.places(app, (name, &environment.name), &current);
         in_force
             .into_iter()
             .filter(|(app, _)| !placed.contains_key(*app) && !is_declared(app))

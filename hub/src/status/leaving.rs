@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use flotilla_shared::health::SyncState;
-use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName};
+use flotilla_shared::id::{ApplicationName, ClusterName};
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::ApplicationReport;
 
@@ -44,11 +44,12 @@ pub(super) fn say(
         report.message = match fleet.environment_of(name) {
             Some(environment) => {
                 let said = fleet.spec().removal(app, name, &environment);
+                let labels = fleet.labels_of(name);
                 match said {
                     // The file says so, and its rollout has not come here yet.
                     Some(_) => "its removal has not come here yet; its objects are kept".to_owned(),
                     // The revision of the file that gives it to the cluster failed, or is still to come.
-                    None if is_declared_here(fleet, name, &environment, app) => format!(
+                    None if fleet.places(app, (name, &environment), &labels) => format!(
                         "it is declared for this cluster by a revision of the fleet file that {environment} does not \
                          have; its objects are kept (flotilla rollout show {environment} says what became of it)"
                     ),
@@ -69,19 +70,6 @@ pub(super) fn say(
         };
         report.reason = Some(Reason::NotAssigned);
     }
-}
-
-fn is_declared_here(
-    fleet: &Fleet,
-    name: &ClusterName,
-    environment: &EnvironmentName,
-    app: &ApplicationName,
-) -> bool {
-    let declared = fleet.spec().applications.get(app);
-    declared.is_some_and(|one| {
-        let labels = fleet.labels_of(name);
-        one.placement.matches(name, environment, &labels)
-    })
 }
 
 /// Why a cluster writes nothing, and what ends it; empty: it does write.

@@ -84,7 +84,7 @@ impl Fleet {
         let running = running.filter(|rollout| rollout.started_at.is_some());
         let failed = running.filter(|rollout| rollout.state == State::Halted);
         let goes_on = running.filter(|rollout| rollout.state != State::Halted);
-        let takes_over = goes_on.is_some_and(|one| Self::would_take_over(environment, one));
+        let takes_over = goes_on.is_some_and(|one| self.would_take_over(environment, one));
         if news.len() < 2 && !takes_over {
             return asked.clone();
         }
@@ -156,9 +156,8 @@ impl Fleet {
 
     /// Whether a newer commit would take over from what a rollout brings. Where it would queue, it does so at its own
     /// gates, too, so that it keeps its turn.
-    fn would_take_over(environment: &Environment, rollout: &Rollout) -> bool {
-        let begun_with = rollout.strategy.as_deref();
-        let strategy = environment.strategy.as_ref().or(begun_with);
+    fn would_take_over(&self, environment: &Environment, rollout: &Rollout) -> bool {
+        let strategy = self.strategy_of(environment);
         let supersedes = |one: &Strategy| one.on_new_commit == OnNewCommit::Supersede;
         strategy.is_some_and(supersedes) && !rollout.changed().is_empty()
     }
