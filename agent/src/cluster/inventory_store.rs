@@ -203,9 +203,6 @@ impl Cluster {
         application: &str,
         stored: &mut Stored,
     ) -> Result<(), Error> {
-        if !stored.confirmed {
-            return Ok(());
-        }
         let body = json!({"metadata": {"annotations": {REMOVE_ANNOTATION: null}}});
         for index in 0..stored.shards.len() {
             let name = Self::shard_name(application, index);

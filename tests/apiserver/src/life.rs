@@ -248,9 +248,9 @@ impl ApiServer {
         let server = self.clone();
         runtime.spawn(async move {
             tokio::time::sleep(Duration::from_millis(10)).await;
-            // Looking at all there is after each write would cost more than the writes.
-            while server.inner.store.lock().has_garbage {
-                if !collect_garbage(&mut server.inner.store.lock()) {
+            loop {
+                let changed = collect_garbage(&mut server.inner.store.lock());
+                if !changed {
                     return;
                 }
                 server.bump();

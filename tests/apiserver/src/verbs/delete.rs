@@ -294,8 +294,11 @@ pub(super) fn is_finished(kind: &Kind, object: &Value) -> bool {
 /// One round of what the garbage collector and the namespace controller of a cluster do. True where
 /// something changed.
 pub(crate) fn collect_garbage(store: &mut Store) -> bool {
+    // Looking at all there is after each write would cost more than the writes.
+    if !std::mem::take(&mut store.has_garbage) {
+        return false;
+    }
     let before = store.version;
-    store.has_garbage = false;
     namespaces(store);
     finalize(store);
     dependents(store);
