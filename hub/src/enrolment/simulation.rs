@@ -450,7 +450,7 @@ fn e06_no_sequence_gives_a_taken_name_away_locks_without_its_key_or_wastes_a_tok
     let seed = number("FLOTILLA_SEED").unwrap_or_else(|| rand::rng().random());
     eprintln!("enrolment: FLOTILLA_SEED={seed}");
     let (mut joined, mut refused, mut connected) = (0, 0, 0);
-    for run in 0..number("FLOTILLA_RUNS").unwrap_or(1500) {
+    for run in 0..number("FLOTILLA_RUNS").unwrap_or(500) {
         let seed = seed.wrapping_add(run);
         let result = std::panic::catch_unwind(|| {
             let mut world = World::new(seed);

@@ -236,7 +236,7 @@ impl Simulation {
 /// Hub, agents, store and network as a whole, faults and then calm. `FLOTILLA_RUNS` sets how many.
 #[test]
 fn i07_whole_fleets_converge_after_any_faults_and_keep_i01_to_i04() {
-    let runs = seeds::number("FLOTILLA_RUNS").unwrap_or(200);
+    let runs = seeds::number("FLOTILLA_RUNS").unwrap_or(80);
     let all = seeds::each("whole", seeds::first(), runs, |seed| {
         let mut simulation = Simulation::new(seed, 10);
         for step in 0..400 {
@@ -270,7 +270,7 @@ fn i07_whole_fleets_converge_after_any_faults_and_keep_i01_to_i04() {
 /// Short sequences, many of them, on a small fleet. `FLOTILLA_SEQUENCES` sets how many.
 #[test]
 fn p21_many_short_sequences_keep_i01_to_i04() {
-    let runs = seeds::number("FLOTILLA_SEQUENCES").unwrap_or(2_000);
+    let runs = seeds::number("FLOTILLA_SEQUENCES").unwrap_or(1_000);
     seeds::each("sequences", seeds::first(), runs, |seed| {
         let mut simulation = Simulation::new(seed, 5);
         for _ in 0..25 {

@@ -88,10 +88,23 @@ impl Agent {
             return;
         };
         if decoded.assignment.suspended {
-            // It says what it was, and does nothing.
+            // It says what it was, and what it is to run, and does nothing.
             if self.report.assignment != decoded.reference {
                 self.report.sequence += 1;
                 self.report.assignment = decoded.reference;
+                let said = &decoded.assignment;
+                self.report.specified = specified(&said.applications, &said.labels);
+                for name in said.applications.keys() {
+                    let known = self.report.applications.entry(name.clone());
+                    known.or_insert_with(|| {
+                        Box::new(ApplicationReport {
+                            sync: SyncState::OutOfSync,
+                            health: Health::Unknown,
+                            reason: Some(Reason::SuspendedByHub),
+                            ..ApplicationReport::default()
+                        })
+                    });
+                }
                 self.report.suspended = SUSPENDED_BY_HUB.to_owned();
                 self.digest = Digest::of(format!("{:?}", self.report).as_bytes());
             }
