@@ -1,6 +1,7 @@
 //! The fleet file as a source of revisions: what it changes comes by waves, gates and rollouts (case 35).
 
 mod beside;
+mod proven;
 
 use super::super::rollout::{Phase, State};
 use super::roll::{World, approve, file, of_second};

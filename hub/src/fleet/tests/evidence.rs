@@ -143,29 +143,72 @@ fn a_proof_may_come_of_what_is_good_at_the_head_under_way_or_queued_there() {
     assert!(!may_come(&world, 5), "it failed there");
 }
 
+fn said(world: &World, repository: &str, commit: Commit) -> String {
+    let prod = world.fleet.spec().environment(&"prod".parse().unwrap());
+    let target = [(repository.parse().unwrap(), commit)].into();
+    let gates = world.fleet.gates(prod.unwrap(), &target, at(world.second));
+    let gate = gates.into_iter().find(|gate| gate.gate == "health");
+    gate.unwrap().text
+}
+
 /// A cluster speaks of a repository by the applications that it should run of it.
 #[test]
 fn what_a_cluster_lacks_of_a_repository_it_does_not_run() {
     let mut world = World::new(&file("maxConcurrent: 3", "", "dev, prod"));
     world.push("fleet", "dev", 1);
     world.pass(3);
-    let text = |world: &World, repository: &str, commit: Commit| {
-        let prod = world.fleet.spec().environment(&"prod".parse().unwrap());
-        let target = [(repository.parse().unwrap(), commit)].into();
-        let gates = world.fleet.gates(prod.unwrap(), &target, at(world.second));
-        let gate = gates.into_iter().find(|gate| gate.gate == "health");
-        gate.unwrap().text
-    };
     // Nothing of the other repository was read yet, so that the cluster lacks its application of that.
     assert_eq!(
-        text(&world, "second", of_second(1)),
+        said(&world, "second", of_second(1)),
         "does not run this commit"
     );
-    assert_ne!(text(&world, "fleet", commit(1)), "does not run this commit");
+    assert_ne!(said(&world, "fleet", commit(1)), "does not run this commit");
     world.push("second", "dev", 1);
     world.pass(3);
     for (repository, commit) in [("fleet", commit(1)), ("second", of_second(1))] {
-        let text = text(&world, repository, commit);
+        let text = said(&world, repository, commit);
         assert_eq!(text, "runs exactly this, synced and healthy");
     }
+}
+
+/// What is not well is named with how it is, and with what that says of the commit.
+#[test]
+fn an_application_that_is_ill_or_behind_is_named() {
+    let mut world = World::settled(&file("maxConcurrent: 3", "", "dev, prod"));
+    world.silent = vec!["d1".to_owned()];
+    world.push("fleet", "dev", 2);
+    world.pass(1);
+    let behind = "a: Synced / Current, and not yet as it is assigned now";
+    assert_eq!(said(&world, "fleet", commit(2)), behind);
+    world.silent.clear();
+    world.bad = vec![commit(2)];
+    world.pass(1);
+    assert_eq!(said(&world, "fleet", commit(2)), "a: Synced / Failed");
+}
+
+/// An edit that moves an application to another repository, and has not come to a cluster yet, does not make what
+/// the cluster runs of that repository incomplete.
+#[test]
+fn a_cluster_is_judged_by_the_revision_of_the_fleet_file_that_it_has() {
+    let waves = "- {name: dev, branch: dev, strategy: {soak: 3s, progressDeadline: 20s}}";
+    let text = file("maxConcurrent: 3", "", "dev, prod");
+    let text = text.replace("- {name: dev, branch: dev}", waves);
+    let mut world = World::settled(&text);
+    world.push("second", "dev", 2);
+    world.pass(20);
+    let proven = "runs exactly this, synced and healthy";
+    assert_eq!(said(&world, "second", of_second(2)), proven);
+    world.act(&Action::Pause("dev".parse().unwrap())).unwrap();
+    world.declare(&text.replace(
+        "{name: a, repository: fleet",
+        "{name: a, repository: second",
+    ));
+    world.pass(2);
+    let a = &world.fleet.clusters()[&name("d1")]
+        .assigned
+        .as_ref()
+        .unwrap()
+        .assignment;
+    assert_eq!(a.applications["a"].revision.repository.as_str(), "fleet");
+    assert_eq!(said(&world, "second", of_second(2)), proven);
 }

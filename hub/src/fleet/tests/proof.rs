@@ -217,3 +217,18 @@ fn one_other_file_and_the_tree_proves_nothing() {
     let prod: EnvironmentName = "prod".parse().unwrap();
     assert!(fleet.rollouts()[&prod].started_at.is_none());
 }
+
+/// What a pull request is told names the commit that was proven.
+#[test]
+fn a_commit_that_only_its_twin_proves_has_no_proof_of_its_own() {
+    let (mut fleet, second) = merged();
+    read(&mut fleet, &[(0, 9), (1, 7), (2, 7)], second);
+    let own = |environment: &str, n: u64| {
+        let (environment, repository) = (environment.parse().unwrap(), "fleet".parse().unwrap());
+        fleet.is_proof_its_own(&environment, &repository, &commit(n))
+    };
+    assert!(own("prod", 1));
+    assert!(!own("prod", 2));
+    assert!(own("prod", 7), "nobody has proven it under any name");
+    assert!(own("nowhere", 2));
+}

@@ -1,0 +1,107 @@
+//! What the environment before proves of a revision of the fleet file, and what is kept of that.
+
+use super::*;
+use crate::fleet::gates::Open;
+
+fn proving(gates: &str) -> String {
+    file("maxConcurrent: 3", gates, "dev, prod")
+}
+
+/// What the environment before says of the revision that prod is to come to.
+fn said(world: &World) -> Vec<(Open, String)> {
+    let prod = world.fleet.spec().environment(&"prod".parse().unwrap());
+    let target = [(RepositoryName::fleet_file().clone(), revision(world))].into();
+    let mut gates = world.fleet.gates(prod.unwrap(), &target, at(world.second));
+    gates.retain(|gate| gate.gate == "health");
+    gates
+        .into_iter()
+        .map(|gate| (gate.open, gate.text))
+        .collect()
+}
+
+/// How often it is kept that this revision is proven.
+fn kept(world: &World, revision: &Commit) -> usize {
+    let all = world.state().proven.iter();
+    all.filter(|one| one.commits.get(RepositoryName::fleet_file()) == Some(revision))
+        .count()
+}
+
+/// Applications of the same names run there, and not as this revision declares them.
+#[test]
+fn what_the_environment_before_has_not_rolled_out_yet_it_has_not_proven() {
+    let waves = "- {name: dev, branch: dev, strategy: {soak: 3s, progressDeadline: 20s}}";
+    let text = proving("proof: {soak: 2s}").replace("- {name: dev, branch: dev}", waves);
+    let mut world = World::settled(&text);
+    let dev: EnvironmentName = "dev".parse().unwrap();
+    world.act(&Action::Pause(dev.clone())).unwrap();
+    world.declare(&moved(&text));
+    world.pass(20);
+    let waits = "dev does not run a like this yet".to_owned();
+    assert_eq!(said(&world), [(Open::NotYet, waits)]);
+    assert_eq!(paths(&world, "a"), ["a", "a", "a"], "{:?}", ended(&world));
+    world.act(&Action::Resume(dev)).unwrap();
+    world.pass(40);
+    assert_eq!(
+        paths(&world, "a"),
+        ["ax", "ax", "ax"],
+        "{:?}",
+        ended(&world)
+    );
+}
+
+/// A cluster that runs none of what a revision changes is no evidence, wherever it is kept.
+#[test]
+fn who_runs_nothing_of_what_changes_says_nothing_of_it() {
+    let only = "path: a, placement: {environments: [dev, prod], clusters: [d1, p1, p2, p3]}";
+    let placed = "path: a, placement: {environments: [dev, prod]}";
+    let text = proving("proof: {soak: 2s}").replace(placed, only);
+    let mut world = World::settled(&text);
+    world.step(put("d2", "dev", None));
+    world.act(&Action::Suspend(name("d2"))).unwrap();
+    world.declare(&moved(&text));
+    world.pass(1);
+    let of = |cluster: &str| world.fleet.clusters()[&name(cluster)].specified.clone();
+    assert_ne!(of("d1"), of("d2"));
+    assert!(of("d2").is_some());
+    assert_eq!(said(&world).len(), 1, "d1 alone: {:?}", said(&world));
+    world.pass(40);
+    assert_eq!(
+        paths(&world, "a"),
+        ["-", "ax", "ax", "ax"],
+        "{:?}",
+        ended(&world)
+    );
+}
+
+/// Once, however long an approval takes: the list is bounded, and would push out what others have proven.
+#[test]
+fn what_was_proven_is_kept_once_until_people_have_approved_it() {
+    let text = proving("proof: {soak: 2s}, approvals: 1");
+    let mut world = World::settled(&text);
+    let first = revision(&world);
+    world.pass(20);
+    assert_eq!(
+        kept(&world, &first),
+        0,
+        "it is in force there by an override"
+    );
+    world.declare(&moved(&text));
+    let second = revision(&world);
+    world.pass(1);
+    assert_eq!(kept(&world, &second), 0, "it soaks");
+    world.pass(40);
+    assert_eq!(kept(&world, &second), 1);
+    let proven = "dev proved what it declares".to_owned();
+    assert_eq!(said(&world), [(Open::Yes, proven)]);
+    world
+        .act(&approve("fleet-file", &second, Scope::Commit))
+        .unwrap();
+    world.pass(40);
+    assert_eq!(
+        paths(&world, "a"),
+        ["ax", "ax", "ax"],
+        "{:?}",
+        ended(&world)
+    );
+    assert_eq!(kept(&world, &second), 1);
+}
