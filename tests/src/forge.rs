@@ -23,7 +23,6 @@ pub struct Pull {
     pub head: String,
     /// The branch that takes.
     pub base: String,
-    /// Its text.
     pub body: String,
     /// Who approved it, at which commit.
     pub approvals: Vec<(String, String)>,
@@ -154,19 +153,27 @@ impl Shared {
         let ["repos", "acme", "fleet", rest @ ..] = parts.as_slice() else {
             return missing();
         };
-        let index = |text: &str| text.parse::<usize>().ok()?.checked_sub(1);
-        let mut there = self.there.lock();
         match (method.as_str(), rest) {
-            ("GET", ["pulls"]) => {
-                drop(there);
-                (StatusCode::OK, self.open(query))
+            ("GET", ["pulls"]) => (StatusCode::OK, self.open(query)),
+            (method, ["pulls", rest @ ..]) => self.of_pulls(method, rest, body),
+            (method, ["issues", rest @ ..]) => self.there.lock().of_issues(method, rest, body),
+            ("PATCH", ["git", "refs", "heads", branch @ ..]) => {
+                self.move_branch(&branch.join("/"), body)
             }
-            ("GET", ["pulls", number]) => {
+            (method, rest) => self.there.lock().of_repository(method, rest, body),
+        }
+    }
+
+    /// Calls about one pull request.
+    fn of_pulls(&self, method: &str, rest: &[&str], body: &Value) -> (StatusCode, Value) {
+        let mut there = self.there.lock();
+        match (method, rest) {
+            ("GET", [number]) => {
                 let found = index(number).and_then(|at| Some((at, there.pulls.get(at)?.clone())));
                 drop(there);
                 found.map_or_else(missing, |(at, pull)| (StatusCode::OK, self.pull(at, &pull)))
             }
-            ("PATCH", ["pulls", number]) => {
+            ("PATCH", [number]) => {
                 let at = index(number).unwrap_or_default();
                 let text = body["body"].as_str().unwrap_or_default();
                 let Some(pull) = there.pulls.get_mut(at) else {
@@ -177,7 +184,7 @@ impl Shared {
                 drop(there);
                 (StatusCode::OK, self.pull(at, &pull))
             }
-            ("GET", ["pulls", number, "reviews"]) => {
+            ("GET", [number, "reviews"]) => {
                 let pull = index(number).and_then(|at| there.pulls.get(at));
                 let all = pull.into_iter().flat_map(|pull| &pull.approvals);
                 let all = all.map(|(by, commit)| {
@@ -185,34 +192,39 @@ impl Shared {
                 });
                 (StatusCode::OK, Value::Array(all.collect()))
             }
-            ("GET", ["issues", number, "comments"]) => {
+            _ => missing(),
+        }
+    }
+}
+
+impl There {
+    /// Calls about what is said and marked on pull requests.
+    fn of_issues(&mut self, method: &str, rest: &[&str], body: &Value) -> (StatusCode, Value) {
+        match (method, rest) {
+            ("GET", [number, "comments"]) => {
                 let at = index(number).unwrap_or_default();
-                let all = there
-                    .pulls
-                    .get(at)
-                    .into_iter()
-                    .flat_map(|one| &one.comments);
+                let all = self.pulls.get(at).into_iter().flat_map(|one| &one.comments);
                 let all = all
                     .enumerate()
                     .map(|(place, text)| comment(at, place, text));
                 (StatusCode::OK, Value::Array(all.collect()))
             }
-            ("POST", ["issues", number, "comments"]) => {
+            ("POST", [number, "comments"]) => {
                 let at = index(number).unwrap_or_default();
                 let text = body["body"].as_str().unwrap_or_default().to_owned();
-                there.written += 1;
-                let Some(pull) = there.pulls.get_mut(at) else {
+                self.written += 1;
+                let Some(pull) = self.pulls.get_mut(at) else {
                     return missing();
                 };
                 pull.comments.push(text.clone());
                 let place = pull.comments.len().saturating_sub(1);
                 (StatusCode::CREATED, comment(at, place, &text))
             }
-            ("PATCH", ["issues", "comments", id]) => {
+            ("PATCH", ["comments", id]) => {
                 let id: usize = id.parse().unwrap_or_default();
                 let text = body["body"].as_str().unwrap_or_default().to_owned();
-                there.written += 1;
-                let pull = there.pulls.get_mut(id / 100);
+                self.written += 1;
+                let pull = self.pulls.get_mut(id / 100);
                 match pull.and_then(|pull| pull.comments.get_mut(id % 100)) {
                     Some(slot) => {
                         slot.clone_from(&text);
@@ -221,16 +233,23 @@ impl Shared {
                     None => missing(),
                 }
             }
-            ("GET", ["issues", number, "events"]) => {
-                let pull = index(number).and_then(|at| there.pulls.get(at));
+            ("GET", [number, "events"]) => {
+                let pull = index(number).and_then(|at| self.pulls.get(at));
                 let all = pull.into_iter().flat_map(|pull| &pull.labels);
                 let all = all.map(|(label, by)| {
                     json!({"event": "labeled", "actor": {"login": by}, "label": {"name": label}})
                 });
                 (StatusCode::OK, Value::Array(all.collect()))
             }
+            _ => missing(),
+        }
+    }
+
+    /// Calls about people, branches and commits.
+    fn of_repository(&mut self, method: &str, rest: &[&str], body: &Value) -> (StatusCode, Value) {
+        match (method, rest) {
             ("GET", ["collaborators", login, "permission"]) => {
-                let writes = there.writers.iter().any(|one| one == login);
+                let writes = self.writers.iter().any(|one| one == login);
                 let word = if writes { "write" } else { "read" };
                 let user = json!({"login": login});
                 (StatusCode::OK, json!({"permission": word, "user": user}))
@@ -251,16 +270,17 @@ impl Shared {
                     text("state"),
                     text("description"),
                 );
-                there.statuses.push(status);
+                self.statuses.push(status);
                 (StatusCode::CREATED, json!({}))
-            }
-            ("PATCH", ["git", "refs", "heads", branch @ ..]) => {
-                drop(there);
-                self.move_branch(&branch.join("/"), body)
             }
             _ => missing(),
         }
     }
+}
+
+/// The place of a pull request of that number.
+fn index(number: &str) -> Option<usize> {
+    number.parse::<usize>().ok()?.checked_sub(1)
 }
 
 fn comment(pull: usize, place: usize, text: &str) -> Value {

@@ -7,34 +7,32 @@
     reason = "a table of numbers is what this program is for"
 )]
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::Parser;
-use flotilla_hub::fleet::ClusterRecord;
 use flotilla_proto::v1;
-use flotilla_proto::v1::enrollment_service_client::EnrollmentServiceClient;
 use flotilla_proto::v1::fleet_service_client::FleetServiceClient;
 use flotilla_shared::dial::dial;
-use flotilla_shared::id::ClusterName;
-use flotilla_shared::identity::Identity;
-use flotilla_shared::object::{Action, ObjectNames, ObjectRef};
-use flotilla_shared::plan::{ApplicationChanges, Change, ClusterPlan};
 use flotilla_shared::tls;
-use flotilla_tests::git_server::GitServer;
+use flotilla_tests::eventually;
 use flotilla_tests::hub_process::HubProcess;
-use flotilla_tests::issuer::Issuer;
-use flotilla_tests::open_pages::{self, OpenPages};
-use flotilla_tests::repository::Repository;
+use flotilla_tests::open_pages::OpenPages;
 use flotilla_tests::simulated::{Agent, Enrolled, Seen};
-use flotilla_tests::{eventually, programs};
-use futures::{StreamExt as _, TryStreamExt as _};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::transport::Channel;
+
+#[path = "rig/ground.rs"]
+mod ground;
+#[path = "rig/plans.rs"]
+mod plans;
+#[path = "rig/renewals.rs"]
+mod renewals;
+
+use ground::Ground;
+use renewals::renew;
 
 /// Measures a hub under many agents.
 #[derive(Debug, Parser)]
@@ -63,23 +61,6 @@ struct Args {
     /// Milliseconds from an assignment to its report.
     #[arg(long, default_value_t = 0)]
     work: u64,
-}
-
-fn fleet_file(args: &Args, url: &str) -> String {
-    let mut text = format!(
-        "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nrepositories:\n- {{name: fleet, url: '{url}'}}\nenvironments:\n"
-    );
-    for index in 0..args.environments {
-        text.push_str(&format!("- name: env-{index}\n  branch: env-{index}\n"));
-        if args.waves {
-            text.push_str(
-                "  strategy:\n    waves: [{name: first, share: '25%'}, {name: second, share: '25%'}]\n    \
-                 maxConcurrent: 50%\n",
-            );
-        }
-    }
-    text.push_str("applications:\n- {name: web, repository: fleet, path: 'apps'}\n");
-    text
 }
 
 /// What a commit and its reports cost is counted over so long, with and without open pages.
@@ -118,82 +99,98 @@ fn percentiles(what: &str, mut all: Vec<Duration>) {
     );
 }
 
+/// Longest until all agents have done something.
+const LIMIT: Duration = Duration::from_secs(300);
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     tls::install_provider();
-    let programs: PathBuf = programs::build_some(&["flotilla-hub"]).await?;
-    let directory = tempfile::tempdir()?;
-    let repository = Repository::create(directory.path(), "fleet")?;
-    let names: Vec<String> = (0..args.environments)
-        .map(|index| format!("env-{index}"))
-        .collect();
-    let branches: Vec<&str> = names.iter().map(String::as_str).collect();
-    repository.write(
-        "apps/web.yaml",
-        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n",
-    )?;
-    repository.push("first", &branches)?;
-    let git = GitServer::start(&directory.path().join("served"), "127.0.0.1:0").await?;
-    std::fs::write(
-        directory.path().join("fleet.yaml"),
-        fleet_file(&args, &git.url("fleet.git")),
-    )?;
-    let clusters: Vec<(ClusterName, ClusterRecord)> = (0..args.agents)
-        .map(|index| {
-            let record = ClusterRecord {
-                environment: Some(format!("env-{}", index % args.environments).parse()?),
-                ..ClusterRecord::default()
-            };
-            Ok((format!("c{index}").parse()?, record))
-        })
-        .collect::<anyhow::Result<_>>()?;
-    let enrolled = Enrolled::new(&directory.path().join("hub"), &clusters).await?;
-    let issuer = Issuer::start().await?;
-    let oidc = directory.path().join("oidc.yaml");
-    open_pages::let_in(&issuer, &oidc)?;
-    let oidc = (args.pages > 0).then_some(oidc.as_path());
-    let start = |listen: String| {
-        let (programs, directory) = (&programs, directory.path());
-        async move { HubProcess::start_with(programs, directory, &listen, None, oidc).await }
-    };
-    let mut hub = start("127.0.0.1:0".to_owned()).await?;
-    let mut calls = api(&hub, &enrolled).await?;
-    let empty = hub.usage();
-
-    let seen = Arc::new(Seen::default());
+    let ground = Ground::prepare(&args).await?;
+    let mut rig = Rig::start(&args, &ground).await?;
     let (stop, stopped) = watch::channel(false);
-    let hubs = Arc::new(vec![hub.address.clone()]);
-    let work = Duration::from_millis(args.work);
-    let began = Instant::now();
-    for (name, _) in &clusters {
-        let agent = Agent::new(&enrolled, name, &hubs, work)?;
-        tokio::spawn(agent.run(Arc::clone(&seen), stopped.clone()));
-        // As many at once as a fleet that was started by people.
-        if seen.connected.load(Ordering::Relaxed) % 64 == 0 {
-            tokio::task::yield_now().await;
+    rig.connect(&stopped).await?;
+    for opened in [0, args.pages] {
+        rig.commits(opened).await?;
+        if args.pages == 0 {
+            break;
         }
     }
-    let wanted = args.agents;
-    let limit = Duration::from_secs(300);
-    eventually("all agents connected", limit, || async {
-        (seen.connected.load(Ordering::Relaxed) == wanted).then_some(())
-    })
-    .await?;
-    println!("{wanted} agents connected in {:?}", began.elapsed());
-    settle(&mut calls, wanted, limit).await?;
-    println!("all current in {:?}", began.elapsed());
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    let full = hub.usage();
-    println!(
-        "hub: {} MiB resident, {} KiB an agent, {:?} of CPU so far",
-        full.resident_kib / 1024,
-        full.resident_kib.saturating_sub(empty.resident_kib) / wanted as u64,
-        full.cpu
-    );
+    if args.plan {
+        rig.plans().await?;
+    }
+    rig.idle().await;
+    rig.list().await?;
+    let renewing = ground.clusters.iter().take(args.renewals);
+    renew(&rig.hub, &ground.enrolled, renewing).await?;
+    if args.restart {
+        rig.restart().await?;
+    }
+    let _ = stop.send(true);
+    Ok(())
+}
 
-    for opened in [0, args.pages] {
-        let pages = match (opened, &hub.pages) {
+/// A hub, what it is asked with, and what its agents saw.
+struct Rig<'a> {
+    args: &'a Args,
+    ground: &'a Ground,
+    calls: Api,
+    seen: Arc<Seen>,
+    hub: HubProcess,
+}
+
+impl<'a> Rig<'a> {
+    /// No agent is there yet.
+    async fn start(args: &'a Args, ground: &'a Ground) -> anyhow::Result<Self> {
+        let hub = ground.start_hub("127.0.0.1:0").await?;
+        let calls = api(&hub, &ground.enrolled).await?;
+        Ok(Self {
+            args,
+            ground,
+            calls,
+            seen: Arc::new(Seen::default()),
+            hub,
+        })
+    }
+
+    /// Starts all agents, and says how long they take to be current and what the hub uses up with them.
+    async fn connect(&mut self, stopped: &watch::Receiver<bool>) -> anyhow::Result<()> {
+        let empty = self.hub.usage();
+        let hubs = Arc::new(vec![self.hub.address.clone()]);
+        let work = Duration::from_millis(self.args.work);
+        let began = Instant::now();
+        for (name, _) in &self.ground.clusters {
+            let agent = Agent::new(&self.ground.enrolled, name, &hubs, work)?;
+            tokio::spawn(agent.run(Arc::clone(&self.seen), stopped.clone()));
+            // As many at once as a fleet that was started by people.
+            if self
+                .seen
+                .connected
+                .load(Ordering::Relaxed)
+                .is_multiple_of(64)
+            {
+                tokio::task::yield_now().await;
+            }
+        }
+        let wanted = self.args.agents;
+        all_connected("all agents connected", &self.seen, wanted).await?;
+        println!("{wanted} agents connected in {:?}", began.elapsed());
+        settle(&mut self.calls, wanted).await?;
+        println!("all current in {:?}", began.elapsed());
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let full = self.hub.usage();
+        println!(
+            "hub: {} MiB resident, {} KiB an agent, {:?} of CPU so far",
+            full.resident_kib / 1024,
+            full.resident_kib.saturating_sub(empty.resident_kib) / wanted as u64,
+            full.cpu
+        );
+        Ok(())
+    }
+
+    /// Measures three commits while so many pages are open.
+    async fn commits(&mut self, opened: u8) -> anyhow::Result<()> {
+        let pages = match (opened, &self.hub.pages) {
             (1.., Some(link)) => {
                 let address = link.trim_start_matches("http://").trim_end_matches('/');
                 let open = OpenPages::open(address, opened, &["/", "/env/env-0"]).await?;
@@ -203,220 +200,115 @@ async fn main() -> anyhow::Result<()> {
             _ => None,
         };
         for round in 0..3 {
-            repository.write("apps/web.yaml", &format!("# {opened} {round}\n"))?;
-            repository.push("next", &branches)?;
-            seen.delivered.lock().clear();
-            let before = hub.usage();
-            let pushed = Instant::now();
-            calls.refresh(v1::RefreshRequest::default()).await?;
-            let delivered = delivered(&seen, wanted, pushed, limit).await?;
-            settle(&mut calls, wanted, limit).await?;
-            let settled = pushed.elapsed();
-            percentiles("commit to delivery", delivered);
-            println!(
-                "all reports absorbed and durable {settled:?} after the commit; {:?} of the hub's CPU",
-                hub.usage().cpu.saturating_sub(before.cpu)
-            );
-            if args.pages > 0 {
-                tokio::time::sleep(WINDOW.saturating_sub(pushed.elapsed())).await;
-                let used = hub.usage().cpu.saturating_sub(before.cpu);
-                println!("{WINDOW:?} around the commit: {used:?} of the hub's CPU");
-            }
+            self.commit(&format!("# {opened} {round}\n")).await?;
         }
         if let Some(pages) = pages {
             let (pages, bytes) = pages.heard();
             println!("readers were sent {pages} pages, {} KiB", bytes / 1024);
         }
-        if args.pages == 0 {
-            break;
-        }
+        Ok(())
     }
-    if args.plan {
-        *seen.plans.lock() = three_answers()?;
-        let head = flotilla_tests::repository::git(&repository.work, &["rev-parse", "HEAD"])?;
-        for _ in 0..3 {
-            plan(&hub, &mut calls, &head).await?;
-        }
-        repository.write("apps/web.yaml", "# planned meanwhile\n")?;
-        repository.push("planned meanwhile", &branches)?;
-        seen.delivered.lock().clear();
+
+    /// Says how long a commit takes to be everywhere, and what it costs the hub.
+    async fn commit(&mut self, content: &str) -> anyhow::Result<()> {
+        let wanted = self.args.agents;
+        self.ground.commit("next", content)?;
+        self.seen.delivered.lock().clear();
+        let before = self.hub.usage();
         let pushed = Instant::now();
-        calls.refresh(v1::RefreshRequest::default()).await?;
-        plan(&hub, &mut calls, &head).await?;
-        let delivered = delivered(&seen, wanted, pushed, limit).await?;
-        percentiles("commit to delivery beside a plan", delivered);
-        settle(&mut calls, wanted, limit).await?;
-    }
-    let before = hub.usage();
-    let idle = Instant::now();
-    tokio::time::sleep(Duration::from_secs(20)).await;
-    let used = hub.usage().cpu.saturating_sub(before.cpu);
-    println!("idle for {:?}: {used:?} of the hub's CPU", idle.elapsed());
-    let asked = Instant::now();
-    let request = v1::ListClustersRequest {
-        page_size: 1000,
-        summary: true,
-        ..v1::ListClustersRequest::default()
-    };
-    let mut token = String::new();
-    loop {
-        let mut request = request.clone();
-        request.page_token = token;
-        token = calls
-            .list_clusters(request)
-            .await?
-            .into_inner()
-            .next_page_token;
-        if token.is_empty() {
-            break;
+        self.calls.refresh(v1::RefreshRequest::default()).await?;
+        let delivered = delivered(&self.seen, wanted, pushed).await?;
+        settle(&mut self.calls, wanted).await?;
+        let settled = pushed.elapsed();
+        percentiles("commit to delivery", delivered);
+        println!(
+            "all reports absorbed and durable {settled:?} after the commit; {:?} of the hub's CPU",
+            self.hub.usage().cpu.saturating_sub(before.cpu)
+        );
+        if self.args.pages > 0 {
+            tokio::time::sleep(WINDOW.saturating_sub(pushed.elapsed())).await;
+            let used = self.hub.usage().cpu.saturating_sub(before.cpu);
+            println!("{WINDOW:?} around the commit: {used:?} of the hub's CPU");
         }
+        Ok(())
     }
-    println!("listing all clusters: {:?}", asked.elapsed());
 
-    renew(&hub, &enrolled, clusters.iter().take(args.renewals)).await?;
+    /// Says what the hub uses up while nothing happens.
+    async fn idle(&self) {
+        let before = self.hub.usage();
+        let idle = Instant::now();
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        let used = self.hub.usage().cpu.saturating_sub(before.cpu);
+        println!("idle for {:?}: {used:?} of the hub's CPU", idle.elapsed());
+    }
 
-    if args.restart {
-        let address = hub.address.clone();
-        hub.kill().await?;
+    /// Says how long it takes to read all pages of the list of clusters.
+    async fn list(&mut self) -> anyhow::Result<()> {
+        let asked = Instant::now();
+        let request = v1::ListClustersRequest {
+            page_size: 1000,
+            summary: true,
+            ..v1::ListClustersRequest::default()
+        };
+        let mut token = String::new();
+        loop {
+            let mut request = request.clone();
+            request.page_token = token;
+            token = self
+                .calls
+                .list_clusters(request)
+                .await?
+                .into_inner()
+                .next_page_token;
+            if token.is_empty() {
+                break;
+            }
+        }
+        println!("listing all clusters: {:?}", asked.elapsed());
+        Ok(())
+    }
+
+    /// Kills the hub, and says how long it and all agents take to come back.
+    async fn restart(&mut self) -> anyhow::Result<()> {
+        let wanted = self.args.agents;
+        let address = self.hub.address.clone();
+        self.hub.kill().await?;
         let killed = Instant::now();
-        *seen.slowest_connect.lock() = Duration::ZERO;
-        hub = start(address).await?;
+        *self.seen.slowest_connect.lock() = Duration::ZERO;
+        self.hub = self.ground.start_hub(&address).await?;
         println!(
             "hub serves again {:?} after it was killed",
             killed.elapsed()
         );
+        let (hub, enrolled) = (&self.hub, &self.ground.enrolled);
         // Among ten thousand of the same address a person is turned away as well, and dials again.
-        calls = eventually("the hub answers", limit, || async {
-            api(&hub, &enrolled).await.ok()
+        self.calls = eventually("the hub answers", LIMIT, || async {
+            api(hub, enrolled).await.ok()
         })
         .await?;
-        eventually("all agents are back", limit, || async {
-            (seen.connected.load(Ordering::Relaxed) == wanted).then_some(())
-        })
-        .await?;
+        all_connected("all agents are back", &self.seen, wanted).await?;
         println!("all connected {:?} after", killed.elapsed());
-        settle(&mut calls, wanted, limit).await?;
+        settle(&mut self.calls, wanted).await?;
         println!(
             "all current {:?} after; {:?} of the hub's CPU",
             killed.elapsed(),
-            hub.usage().cpu
+            self.hub.usage().cpu
         );
+        Ok(())
     }
-    let _ = stop.send(true);
-    Ok(())
 }
 
-/// What a third of the agents each say: four changed objects, another four, or that nothing changes.
-fn three_answers() -> anyhow::Result<Vec<ClusterPlan>> {
-    let mut answers = Vec::new();
-    for kind in ["ConfigMap", "Service"] {
-        let changes = (0..4).map(|number| Change {
-            object: ObjectRef::from(ObjectNames {
-                group: String::new(),
-                kind: kind.to_owned(),
-                namespace: "web".to_owned(),
-                name: format!("object-{number}"),
-            }),
-            action: Action::Updated,
-            reason: None,
-            managers: Vec::new(),
-            fields: (0..5)
-                .map(|field| format!("/spec/template/{field}"))
-                .collect(),
-            message: String::new(),
-        });
-        let changes = ApplicationChanges {
-            changes: changes.collect(),
-            unchanged: 10,
-            ..ApplicationChanges::default()
-        };
-        answers.push(ClusterPlan {
-            applications: [("web".parse()?, changes)].into(),
-        });
-    }
-    answers.push(ClusterPlan {
-        applications: [("web".parse()?, ApplicationChanges::default())].into(),
-    });
-    Ok(answers)
-}
-
-/// Asks the first environment's agents about a commit, and says how long it took.
-async fn plan(hub: &HubProcess, calls: &mut Api, head: &str) -> anyhow::Result<()> {
-    let (before, asked) = (hub.usage(), Instant::now());
-    let request = v1::StartPlanRequest {
-        environment: "env-0".to_owned(),
-        branch: "env-0".to_owned(),
-        commit: head.to_owned(),
-        ..v1::StartPlanRequest::default()
-    };
-    let started = calls.start_plan(request).await?.into_inner();
-    let mut plan = started.plan.context("a plan")?;
-    while !plan.done {
-        let id = plan.id.clone();
-        let got = calls
-            .get_plan(v1::GetPlanRequest { id })
-            .await?
-            .into_inner();
-        plan = got.plan.context("a plan")?;
-    }
-    let (took, after) = (asked.elapsed(), hub.usage());
-    let groups: Vec<usize> = plan.groups.iter().map(|one| one.clusters.len()).collect();
-    println!(
-        "plan: {took:?}, {:?} of the hub's CPU, {} KiB more resident; clusters by answer {groups:?}",
-        after.cpu.saturating_sub(before.cpu),
-        after.resident_kib.saturating_sub(before.resident_kib),
-    );
-    Ok(())
-}
-
-/// Renews certificates as fast as eight at once can, and says what 10,000 an hour would cost.
-async fn renew(
-    hub: &HubProcess,
-    enrolled: &Enrolled,
-    clusters: impl Iterator<Item = &(ClusterName, ClusterRecord)>,
-) -> anyhow::Result<()> {
-    let (before, began) = (hub.usage(), Instant::now());
-    let calls = clusters.map(|(name, _)| async {
-        let identity = enrolled.identity(&Identity::Cluster(name.clone()))?;
-        let tls = tls::client_config(enrolled.trust_bundle(), Some(&identity))?;
-        let asked = Instant::now();
-        let channel = dial(&hub.address, Arc::new(tls)).await?;
-        EnrollmentServiceClient::new(channel)
-            .renew(v1::RenewRequest {
-                csr: enrolled.csr(),
-            })
-            .await?;
-        anyhow::Ok(asked.elapsed())
-    });
-    let calls: Vec<_> = calls.collect();
-    let took: Vec<Duration> = futures::stream::iter(calls)
-        .buffer_unordered(8)
-        .try_collect()
-        .await?;
-    if took.is_empty() {
-        return Ok(());
-    }
-    let cpu = hub.usage().cpu.saturating_sub(before.cpu);
-    let each = cpu.as_secs_f64() / took.len() as f64;
-    println!(
-        "{} renewals in {:?}: {:.2} ms of the hub's CPU each, {:.2} % of a core for 10,000 an hour",
-        took.len(),
-        began.elapsed(),
-        each * 1e3,
-        each * 10_000.0 / 3600.0 * 100.0
-    );
-    percentiles("renewal with its handshake", took);
-    Ok(())
+/// Waits until every agent has its stream.
+async fn all_connected(what: &str, seen: &Seen, wanted: usize) -> anyhow::Result<()> {
+    eventually(what, LIMIT, || async {
+        (seen.connected.load(Ordering::Relaxed) == wanted).then_some(())
+    })
+    .await
 }
 
 /// Waits until every agent was told, and says how long after the push each of them was.
-async fn delivered(
-    seen: &Seen,
-    wanted: usize,
-    pushed: Instant,
-    limit: Duration,
-) -> anyhow::Result<Vec<Duration>> {
-    eventually("all were delivered", limit, || async {
+async fn delivered(seen: &Seen, wanted: usize, pushed: Instant) -> anyhow::Result<Vec<Duration>> {
+    eventually("all were delivered", LIMIT, || async {
         (seen.delivered.lock().len() == wanted).then_some(())
     })
     .await?;
@@ -425,8 +317,8 @@ async fn delivered(
 }
 
 /// Waits until every cluster is current and no rollout runs.
-async fn settle(calls: &mut Api, wanted: usize, limit: Duration) -> anyhow::Result<()> {
-    let deadline = Instant::now() + limit;
+async fn settle(calls: &mut Api, wanted: usize) -> anyhow::Result<()> {
+    let deadline = Instant::now() + LIMIT;
     loop {
         let over = match calls
             .list_environments(v1::ListEnvironmentsRequest {})
@@ -450,7 +342,7 @@ async fn settle(calls: &mut Api, wanted: usize, limit: Duration) -> anyhow::Resu
         }
         anyhow::ensure!(
             Instant::now() < deadline,
-            "not all current within {limit:?}"
+            "not all current within {LIMIT:?}"
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -21,9 +21,7 @@ use flotilla_shared::object::{Action, ObjectNames};
 use flotilla_shared::plan::ClusterPlan;
 use flotilla_shared::report::{ApplicationReport, ObjectStatus, Report};
 use flotilla_shared::tls::{self, TlsIdentity};
-use flotilla_shared::wire::{
-    assignment_ref_to_wire, decode_assignment, encode_report, plan_result, specified,
-};
+use flotilla_shared::wire::{assignment_ref_to_wire, encode_report, plan_result, specified};
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use prost::Message as _;
@@ -31,6 +29,10 @@ use rand::Rng as _;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
+
+mod stream;
+
+use stream::OpenStream;
 
 /// What agents saw, together.
 #[derive(Default)]
@@ -136,9 +138,7 @@ impl Enrolled {
     }
 }
 
-/// One agent.
 pub struct Agent {
-    /// Its cluster.
     pub name: ClusterName,
     /// Its TLS side.
     pub tls: Arc<rustls::ClientConfig>,
@@ -211,107 +211,20 @@ impl Agent {
             return false;
         };
         let mut inbound = stream.into_inner();
-        let mut welcomed = false;
-        let mut beat = tokio::time::interval_at(
-            Instant::now() + Duration::from_secs(10).mul_f64(rand::rng().random_range(0.1..1.0)),
-            Duration::from_secs(10),
-        );
-        let mut due: Option<Instant> = None;
-        loop {
-            let timer = due.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
-            let body = tokio::select! {
-                next = inbound.message() => match next {
-                    Ok(Some(next)) => next.body,
-                    Ok(None) | Err(_) => break,
-                },
-                _ = beat.tick() => {
-                    let heartbeat = v1::Heartbeat {
-                        sequence: 1,
-                        accepted: Some(assignment_ref_to_wire(state.accepted)),
-                        report_digest: state.digest(),
-                        now: None,
-                    };
-                    let body = v1::agent_message::Body::Heartbeat(heartbeat);
-                    if outbound.send(message(body)).await.is_err() { break; }
-                    continue;
-                }
-                () = tokio::time::sleep_until(timer), if due.is_some() => {
-                    due = None;
-                    let failing = seen.failing.load(Ordering::Relaxed);
-                    let (bad_path, object) = (seen.bad_path.lock().clone(), seen.object.lock().clone());
-                    state.finish(failing, &bad_path, &object);
-                    let body = v1::agent_message::Body::Report(state.report.clone());
-                    if outbound.send(message(body)).await.is_err() { break; }
-                    continue;
-                }
-            };
-            match body {
-                Some(v1::hub_message::Body::Welcome(_)) => {
-                    welcomed = true;
-                    if state.assignment.is_some() && !state.reported {
-                        due = Some(Instant::now() + self.work);
-                    }
-                    seen.connected.fetch_add(1, Ordering::Relaxed);
-                    let mut slowest = seen.slowest_connect.lock();
-                    *slowest = (*slowest).max(since.elapsed());
-                }
-                Some(v1::hub_message::Body::Assignment(wire)) => {
-                    seen.delivered
-                        .lock()
-                        .insert(self.name.clone(), Instant::now());
-                    let Ok(decoded) = decode_assignment(&wire) else {
-                        break;
-                    };
-                    let applications = decoded.assignment.applications.values();
-                    let paths = applications.map(|app| app.path.to_string()).collect();
-                    seen.paths.lock().insert(self.name.clone(), paths);
-                    let reference = decoded.reference;
-                    let stale = reference.place() < state.accepted.place();
-                    if !stale {
-                        state.accepted = reference;
-                        state.assignment = Some(decoded.assignment);
-                        state.reported = false;
-                        due = Some(Instant::now() + self.work);
-                    }
-                    let ack = v1::Ack {
-                        assignment: Some(assignment_ref_to_wire(reference)),
-                        verdict: if stale {
-                            v1::Verdict::Refused
-                        } else {
-                            v1::Verdict::Accepted
-                        }
-                        .into(),
-                        accepted: Some(assignment_ref_to_wire(state.accepted)),
-                        ..v1::Ack::default()
-                    };
-                    let body = v1::agent_message::Body::Ack(ack);
-                    if outbound.send(message(body)).await.is_err() {
-                        break;
-                    }
-                }
-                Some(v1::hub_message::Body::ReportRequest(_)) => {
-                    let body = v1::agent_message::Body::Report(state.report.clone());
-                    if outbound.send(message(body)).await.is_err() {
-                        break;
-                    }
-                }
-                Some(v1::hub_message::Body::PlanRequest(request)) => {
-                    if let Some(result) = self.planned(request, seen) {
-                        let body = v1::agent_message::Body::PlanResult(result);
-                        if outbound.send(message(body)).await.is_err() {
-                            break;
-                        }
-                    }
-                }
-                Some(v1::hub_message::Body::Goodbye(_)) | None => break,
-                // What simulated agents do not answer.
-                Some(_) => {}
-            }
-        }
-        if welcomed {
+        let mut open = OpenStream {
+            agent: self,
+            state,
+            seen,
+            since,
+            outbound,
+            welcomed: false,
+            due: None,
+        };
+        open.serve(&mut inbound).await;
+        if open.welcomed {
             seen.connected.fetch_sub(1, Ordering::Relaxed);
         }
-        welcomed
+        open.welcomed
     }
 }
 

@@ -9,6 +9,7 @@
 )]
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -80,6 +81,93 @@ const ACTIONS: &[(v1::SteerAction, Need)] = &[
     (v1::SteerAction::RemoveApplication, Need::Promote),
 ];
 
+/// Two environments, and nothing that would be rolled out to them.
+const FLEET: &str = "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nenvironments: [{name: prod, branch: prod, strategy: {}}, {name: dev, branch: dev, strategy: {}}]\n";
+
+/// A hub, and certificates of its authority for whoever calls it.
+struct World {
+    enrolled: Enrolled,
+    hub: app::Running,
+    _directory: tempfile::TempDir,
+}
+
+impl World {
+    /// Starts the hub; with an issuer, its people may come in, too.
+    async fn start(issuer: Option<&Issuer>) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let authority = Authority::init(directory.path(), Timestamp::now()).unwrap();
+        let enrolled = Enrolled::with(authority).unwrap();
+        let fleet = directory.path().join("fleet.yaml");
+        std::fs::write(&fleet, FLEET).unwrap();
+        let oidc = issuer.map(|issuer| granted(issuer, directory.path()));
+        let hub = app::start(Config {
+            data_dir: directory.path().to_owned(),
+            fleet,
+            listen: "127.0.0.1:0".to_owned(),
+            oidc,
+            ..Config::default()
+        })
+        .await
+        .unwrap();
+        Self {
+            enrolled,
+            hub,
+            _directory: directory,
+        }
+    }
+
+    /// A connection with a certificate.
+    async fn connect(&self, uri: &str) -> Channel {
+        let identity = self.enrolled.identity(&uri.parse().unwrap()).unwrap();
+        let tls = tls::client_config(self.enrolled.trust_bundle(), Some(&identity)).unwrap();
+        dial(&self.hub.address.to_string(), Arc::new(tls))
+            .await
+            .unwrap()
+    }
+
+    /// A connection without a certificate.
+    async fn nobody(&self) -> Channel {
+        let tls = tls::client_config(self.enrolled.trust_bundle(), None).unwrap();
+        dial(&self.hub.address.to_string(), Arc::new(tls))
+            .await
+            .unwrap()
+    }
+
+    /// An operator to whom the administrator gives this role everywhere.
+    async fn operator(&self, admin: &Channel, role: Role) -> Channel {
+        let name = format!("as-{}", role.as_str());
+        let request = v1::SetOperatorRequest {
+            name: name.clone(),
+            role: role.as_str().to_owned(),
+            ..v1::SetOperatorRequest::default()
+        };
+        let mut api = FleetServiceClient::new(admin.clone());
+        api.set_operator(request).await.unwrap();
+        self.connect(&format!("spiffe://flotilla/operator/{name}"))
+            .await
+    }
+}
+
+/// What the hub reads of an issuer: a group for each role, and one person with a role in one environment.
+fn granted(issuer: &Issuer, directory: &Path) -> oidc::Config {
+    let path = directory.join("oidc.yaml");
+    let mut grants = String::new();
+    for role in Role::ALL {
+        let role = role.as_str();
+        grants.push_str(&format!("- {{group: as-{role}, role: {role}}}\n"));
+    }
+    grants.push_str("- {user: bob@example.org, role: promoter, environments: [dev]}\n");
+    std::fs::write(
+        &path,
+        format!(
+            "issuer: {}\nclientId: flotilla\ngrants:\n{grants}",
+            issuer.url
+        ),
+    )
+    .unwrap();
+    oidc::Config::read(&path).unwrap()
+}
+
 /// The status that a method answers with; for streams, the first one.
 async fn call(channel: &Channel, method: &str, token: &str) -> Code {
     let mut grpc = tonic::client::Grpc::new(channel.clone());
@@ -106,48 +194,8 @@ async fn call(channel: &Channel, method: &str, token: &str) -> Code {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn e13_each_method_and_action_is_for_the_roles_it_is_for() {
-    tls::install_provider();
-    let directory = tempfile::tempdir().unwrap();
-    let authority = Authority::init(directory.path(), Timestamp::now()).unwrap();
-    let enrolled = Enrolled::with(authority).unwrap();
-    let fleet = directory.path().join("fleet.yaml");
-    std::fs::write(
-        &fleet,
-        "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nenvironments: [{name: prod, branch: prod, strategy: {}}, {name: dev, branch: dev, strategy: {}}]\n",
-    )
-    .unwrap();
-    let hub = app::start(Config {
-        data_dir: directory.path().to_owned(),
-        fleet,
-        listen: "127.0.0.1:0".to_owned(),
-        ..Config::default()
-    })
-    .await
-    .unwrap();
-    let address = hub.address.to_string();
-    let connect = async |uri: &str| {
-        let identity = enrolled.identity(&uri.parse().unwrap()).unwrap();
-        let tls = tls::client_config(enrolled.trust_bundle(), Some(&identity)).unwrap();
-        dial(&address, Arc::new(tls)).await.unwrap()
-    };
-    let admin = connect("spiffe://flotilla/operator/admin").await;
-    let mut roles = BTreeMap::new();
-    for role in Role::ALL {
-        let name = format!("as-{}", role.as_str());
-        let request = v1::SetOperatorRequest {
-            name: name.clone(),
-            role: role.as_str().to_owned(),
-            ..v1::SetOperatorRequest::default()
-        };
-        let mut api = FleetServiceClient::new(admin.clone());
-        api.set_operator(request).await.unwrap();
-        let channel = connect(&format!("spiffe://flotilla/operator/{name}")).await;
-        roles.insert(role, channel);
-    }
-
-    // The list above is complete.
+/// The list of methods is the API's own.
+fn assert_every_method_is_listed() {
     let set = prost_types::FileDescriptorSet::decode(flotilla_proto::FILE_DESCRIPTOR_SET).unwrap();
     let mut declared: Vec<String> = set
         .file
@@ -161,47 +209,60 @@ async fn e13_each_method_and_action_is_for_the_roles_it_is_for() {
     declared.sort();
     listed.sort();
     assert_eq!(declared, listed);
+}
 
-    for (role, channel) in &roles {
-        for (method, need) in METHODS {
-            let code = call(channel, method, "").await;
-            let denied = code == Code::PermissionDenied;
-            assert_eq!(
-                denied,
-                !need.is_met_by(*role),
-                "{role:?} {method}: {code:?}"
-            );
-        }
-        for (action, need) in ACTIONS {
-            let request = v1::SteerRequest {
-                action: (*action).into(),
-                environment: "prod".to_owned(),
-                commit: "3f2a9c1b".repeat(5),
-                reason: "a test".to_owned(),
-                cluster: match action {
-                    v1::SteerAction::Suspend => "c1".to_owned(),
-                    _ => String::new(),
-                },
-                application: match action {
-                    v1::SteerAction::RemoveApplication => "shop".to_owned(),
-                    _ => String::new(),
-                },
-                ..v1::SteerRequest::default()
-            };
-            let answer = FleetServiceClient::new(channel.clone())
-                .steer(request)
-                .await;
-            let code = answer.err().map_or(Code::Ok, |status| status.code());
-            let denied = code == Code::PermissionDenied;
-            assert_eq!(
-                denied,
-                !need.is_met_by(*role),
-                "{role:?} {action:?}: {code:?}"
-            );
-        }
+/// An action with all that it takes, so that only the role can be what is missing.
+fn whole(action: v1::SteerAction) -> v1::SteerRequest {
+    v1::SteerRequest {
+        action: action.into(),
+        environment: "prod".to_owned(),
+        commit: "3f2a9c1b".repeat(5),
+        reason: "a test".to_owned(),
+        cluster: match action {
+            v1::SteerAction::Suspend => "c1".to_owned(),
+            _ => String::new(),
+        },
+        application: match action {
+            v1::SteerAction::RemoveApplication => "shop".to_owned(),
+            _ => String::new(),
+        },
+        ..v1::SteerRequest::default()
     }
+}
 
-    // A role for one environment is none for another.
+/// A pause of an environment.
+fn pause(environment: &str) -> v1::SteerRequest {
+    v1::SteerRequest {
+        action: v1::SteerAction::Pause.into(),
+        environment: environment.to_owned(),
+        reason: "a test".to_owned(),
+        ..v1::SteerRequest::default()
+    }
+}
+
+/// Each method and each action, by an operator with this role.
+async fn assert_only_what_is_for_it(role: Role, channel: &Channel) {
+    for (method, need) in METHODS {
+        let code = call(channel, method, "").await;
+        let denied = code == Code::PermissionDenied;
+        assert_eq!(denied, !need.is_met_by(role), "{role:?} {method}: {code:?}");
+    }
+    for (action, need) in ACTIONS {
+        let answer = FleetServiceClient::new(channel.clone())
+            .steer(whole(*action))
+            .await;
+        let code = answer.err().map_or(Code::Ok, |status| status.code());
+        let denied = code == Code::PermissionDenied;
+        assert_eq!(
+            denied,
+            !need.is_met_by(role),
+            "{role:?} {action:?}: {code:?}"
+        );
+    }
+}
+
+/// A role for one environment is none for another.
+async fn assert_role_ends_with_its_environment(admin: &Channel, promoter: &Channel) {
     let request = v1::SetOperatorRequest {
         name: "as-promoter".to_owned(),
         role: "promoter".to_owned(),
@@ -211,21 +272,17 @@ async fn e13_each_method_and_action_is_for_the_roles_it_is_for() {
     let mut api = FleetServiceClient::new(admin.clone());
     api.set_operator(request).await.unwrap();
     for (environment, allowed) in [("dev", true), ("prod", false)] {
-        let request = v1::SteerRequest {
-            action: v1::SteerAction::Pause.into(),
-            environment: environment.to_owned(),
-            reason: "a test".to_owned(),
-            ..v1::SteerRequest::default()
-        };
-        let channel = roles[&Role::Promoter].clone();
-        let answer = FleetServiceClient::new(channel).steer(request).await;
+        let answer = FleetServiceClient::new(promoter.clone())
+            .steer(pause(environment))
+            .await;
         assert_eq!(answer.is_ok(), allowed, "{environment}: {answer:?}");
     }
+}
 
-    // An agent's certificate and none at all get nowhere, whatever the method.
-    let agent = connect("spiffe://flotilla/cluster/c0").await;
-    let tls = tls::client_config(enrolled.trust_bundle(), None).unwrap();
-    let nobody = dial(&address, Arc::new(tls)).await.unwrap();
+/// An agent's certificate and none at all get nowhere, whatever the method.
+async fn assert_agents_and_nobody_get_nowhere(world: &World) {
+    let agent = world.connect("spiffe://flotilla/cluster/c0").await;
+    let nobody = world.nobody().await;
     for (method, _) in METHODS {
         assert_eq!(
             call(&agent, method, "").await,
@@ -238,67 +295,67 @@ async fn e13_each_method_and_action_is_for_the_roles_it_is_for() {
             "{method}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn e13_each_method_and_action_is_for_the_roles_it_is_for() {
+    tls::install_provider();
+    let world = World::start(None).await;
+    let admin = world.connect("spiffe://flotilla/operator/admin").await;
+    let mut roles = BTreeMap::new();
+    for role in Role::ALL {
+        roles.insert(role, world.operator(&admin, role).await);
+    }
+    assert_every_method_is_listed();
+    for (role, channel) in &roles {
+        assert_only_what_is_for_it(*role, channel).await;
+    }
+    assert_role_ends_with_its_environment(&admin, &roles[&Role::Promoter]).await;
+    assert_agents_and_nobody_get_nowhere(&world).await;
 
     // I2: all of it is in the audit log, whose chain holds.
+    let mut api = FleetServiceClient::new(admin);
     let verified = api.verify_audit(v1::VerifyAuditRequest {}).await.unwrap();
     let verified = verified.into_inner();
     assert_eq!(verified.broken, "");
     assert!(verified.entries > 5, "{verified:?}");
-    hub.shutdown().await;
+    world.hub.shutdown().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn e13_each_method_is_for_the_roles_of_people_who_log_in_too() {
-    tls::install_provider();
-    let issuer = Issuer::start().await.unwrap();
-    let directory = tempfile::tempdir().unwrap();
-    let authority = Authority::init(directory.path(), Timestamp::now()).unwrap();
-    let enrolled = Enrolled::with(authority).unwrap();
-    let path = |name: &str| directory.path().join(name);
-    std::fs::write(
-        path("fleet.yaml"),
-        "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nenvironments: [{name: prod, branch: prod, strategy: {}}, {name: dev, branch: dev, strategy: {}}]\n",
-    )
-    .unwrap();
-    let mut grants = String::new();
-    for role in Role::ALL {
-        let role = role.as_str();
-        grants.push_str(&format!("- {{group: as-{role}, role: {role}}}\n"));
+/// A request with a token.
+fn with_token<T>(request: T, token: &str) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(request);
+    let value = format!("Bearer {token}").parse().unwrap();
+    request.metadata_mut().insert("authorization", value);
+    request
+}
+
+/// People of an issuer, who come without a certificate.
+struct People {
+    issuer: Issuer,
+    nobody: Channel,
+}
+
+impl People {
+    /// Until the hub has the issuer's keys.
+    async fn are_known(&self) {
+        let ready = self.issuer.token("ada@example.org", &["as-viewer"], &[]);
+        eventually(
+            "keys are fetched",
+            std::time::Duration::from_secs(20),
+            || async { (call(&self.nobody, "GetHub", &ready).await == Code::Ok).then_some(()) },
+        )
+        .await
+        .unwrap();
     }
-    grants.push_str("- {user: bob@example.org, role: promoter, environments: [dev]}\n");
-    std::fs::write(
-        path("oidc.yaml"),
-        format!(
-            "issuer: {}\nclientId: flotilla\ngrants:\n{grants}",
-            issuer.url
-        ),
-    )
-    .unwrap();
-    let hub = app::start(Config {
-        data_dir: directory.path().to_owned(),
-        fleet: path("fleet.yaml"),
-        listen: "127.0.0.1:0".to_owned(),
-        oidc: Some(oidc::Config::read(&path("oidc.yaml")).unwrap()),
-        ..Config::default()
-    })
-    .await
-    .unwrap();
-    let address = hub.address.to_string();
-    let tls = tls::client_config(enrolled.trust_bundle(), None).unwrap();
-    let nobody = dial(&address, Arc::new(tls)).await.unwrap();
-    let ready = issuer.token("ada@example.org", &["as-viewer"], &[]);
-    eventually(
-        "keys are fetched",
-        std::time::Duration::from_secs(20),
-        || async { (call(&nobody, "GetHub", &ready).await == Code::Ok).then_some(()) },
-    )
-    .await
-    .unwrap();
-    for role in Role::ALL {
+
+    /// Each method, by somebody whose group has this role.
+    async fn assert_only_what_is_for(&self, role: Role) {
         let group = format!("as-{}", role.as_str());
-        let token = issuer.token("ada@example.org", &[&group, "everybody"], &[]);
+        let groups = [group.as_str(), "everybody"];
+        let token = self.issuer.token("ada@example.org", &groups, &[]);
         for (method, need) in METHODS {
-            let code = call(&nobody, method, &token).await;
+            let code = call(&self.nobody, method, &token).await;
             let denied = code == Code::PermissionDenied;
             // Without a certificate there is none to renew.
             let want = need.is_met_by(role) && *method != "RenewOperator";
@@ -306,60 +363,79 @@ async fn e13_each_method_is_for_the_roles_of_people_who_log_in_too() {
             assert_ne!(code, Code::Unauthenticated, "{role:?} {method}");
         }
     }
-    // In no group that has a role: nothing, though no operator was ever named.
-    let token = issuer.token("eve@example.org", &["everybody"], &[]);
-    assert_eq!(
-        call(&nobody, "GetHub", &token).await,
-        Code::PermissionDenied
-    );
-    // Tokens that are not good are no tokens.
-    let now = Timestamp::now().as_second();
-    for changes in [
-        ("exp", serde_json::json!(now - 3600)),
-        ("aud", serde_json::json!("another")),
-        ("iss", serde_json::json!("https://elsewhere.example.org")),
-        ("email_verified", serde_json::json!(false)),
-    ] {
-        let token = issuer.token("ada@example.org", &["as-admin"], &[changes]);
-        assert_eq!(call(&nobody, "GetHub", &token).await, Code::Unauthenticated);
+
+    /// In no group that has a role: nothing, though no operator was ever named.
+    async fn assert_no_role_is_nothing(&self) {
+        let token = self.issuer.token("eve@example.org", &["everybody"], &[]);
+        assert_eq!(
+            call(&self.nobody, "GetHub", &token).await,
+            Code::PermissionDenied
+        );
     }
-    let other = Issuer::start().await.unwrap();
-    let claim = [("iss", serde_json::json!(issuer.url))];
-    let forged = other.token("ada@example.org", &["as-admin"], &claim);
-    assert_eq!(
-        call(&nobody, "GetHub", &forged).await,
-        Code::Unauthenticated
-    );
+
+    /// Tokens that are not good are no tokens.
+    async fn assert_bad_tokens_are_none(&self) {
+        let now = Timestamp::now().as_second();
+        for changes in [
+            ("exp", serde_json::json!(now - 3600)),
+            ("aud", serde_json::json!("another")),
+            ("iss", serde_json::json!("https://elsewhere.example.org")),
+            ("email_verified", serde_json::json!(false)),
+        ] {
+            let token = self
+                .issuer
+                .token("ada@example.org", &["as-admin"], &[changes]);
+            assert_eq!(
+                call(&self.nobody, "GetHub", &token).await,
+                Code::Unauthenticated
+            );
+        }
+        let other = Issuer::start().await.unwrap();
+        let claim = [("iss", serde_json::json!(self.issuer.url))];
+        let forged = other.token("ada@example.org", &["as-admin"], &claim);
+        assert_eq!(
+            call(&self.nobody, "GetHub", &forged).await,
+            Code::Unauthenticated
+        );
+    }
+
+    /// A role for one environment is none for another, and the audit log names the person.
+    async fn assert_role_ends_with_its_environment(&self, admin: &str) {
+        let token = self.issuer.token("bob@example.org", &[], &[]);
+        for (environment, allowed) in [("dev", true), ("prod", false)] {
+            let request = with_token(pause(environment), &token);
+            let answer = FleetServiceClient::new(self.nobody.clone())
+                .steer(request)
+                .await;
+            assert_eq!(answer.is_ok(), allowed, "{environment}: {answer:?}");
+        }
+        let request = with_token(v1::ListAuditRequest::default(), admin);
+        let audit = FleetServiceClient::new(self.nobody.clone())
+            .list_audit(request)
+            .await
+            .unwrap()
+            .into_inner();
+        let paused = audit.entries.iter().find(|one| one.action == "pause");
+        assert_eq!(paused.unwrap().actor, "oidc:bob@example.org");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn e13_each_method_is_for_the_roles_of_people_who_log_in_too() {
+    tls::install_provider();
+    let issuer = Issuer::start().await.unwrap();
+    let world = World::start(Some(&issuer)).await;
+    let nobody = world.nobody().await;
+    let people = People { issuer, nobody };
+    people.are_known().await;
+    for role in Role::ALL {
+        people.assert_only_what_is_for(role).await;
+    }
+    people.assert_no_role_is_nothing().await;
+    people.assert_bad_tokens_are_none().await;
     // A certificate says who calls, whatever token comes with it.
-    let identity = enrolled
-        .identity(&"spiffe://flotilla/cluster/c0".parse().unwrap())
-        .unwrap();
-    let tls = tls::client_config(enrolled.trust_bundle(), Some(&identity)).unwrap();
-    let agent = dial(&address, Arc::new(tls)).await.unwrap();
-    let admin = issuer.token("ada@example.org", &["as-admin"], &[]);
+    let agent = world.connect("spiffe://flotilla/cluster/c0").await;
+    let admin = people.issuer.token("ada@example.org", &["as-admin"], &[]);
     assert_eq!(call(&agent, "GetHub", &admin).await, Code::PermissionDenied);
-    // A role for one environment is none for another, and the audit log names the person.
-    let token = issuer.token("bob@example.org", &[], &[]);
-    for (environment, allowed) in [("dev", true), ("prod", false)] {
-        let mut request = tonic::Request::new(v1::SteerRequest {
-            action: v1::SteerAction::Pause.into(),
-            environment: environment.to_owned(),
-            reason: "a test".to_owned(),
-            ..v1::SteerRequest::default()
-        });
-        let value = format!("Bearer {token}").parse().unwrap();
-        request.metadata_mut().insert("authorization", value);
-        let answer = FleetServiceClient::new(nobody.clone()).steer(request).await;
-        assert_eq!(answer.is_ok(), allowed, "{environment}: {answer:?}");
-    }
-    let mut request = tonic::Request::new(v1::ListAuditRequest::default());
-    let value = format!("Bearer {admin}").parse().unwrap();
-    request.metadata_mut().insert("authorization", value);
-    let audit = FleetServiceClient::new(nobody)
-        .list_audit(request)
-        .await
-        .unwrap()
-        .into_inner();
-    let paused = audit.entries.iter().find(|one| one.action == "pause");
-    assert_eq!(paused.unwrap().actor, "oidc:bob@example.org");
+    people.assert_role_ends_with_its_environment(&admin).await;
 }

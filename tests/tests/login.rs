@@ -7,41 +7,19 @@
     reason = "a test fails by panicking"
 )]
 
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use flotilla_hub::app::{self, Config};
 use flotilla_hub::authority::Authority;
 use flotilla_hub::serve::{oidc, web};
 use flotilla_shared::tls;
+use flotilla_tests::eventually;
 use flotilla_tests::issuer::Issuer;
-use flotilla_tests::tab::Tab;
-use flotilla_tests::{eventually, programs};
+use flotilla_tests::tab::{Answer, Tab};
 use jiff::Timestamp;
 
-struct Terminal {
-    program: PathBuf,
-    config: PathBuf,
-}
-
-impl Terminal {
-    /// Exit code, standard output, standard error.
-    async fn run(&self, arguments: &[&str]) -> (i32, String, String) {
-        let output = tokio::process::Command::new(&self.program)
-            .args(arguments)
-            .env_clear()
-            .env("FLOTILLA_CONFIG", &self.config)
-            .output()
-            .await
-            .unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        (
-            output.status.code().unwrap(),
-            text(output.stdout),
-            text(output.stderr),
-        )
-    }
-}
+#[path = "login/terminal.rs"]
+mod terminal;
 
 /// What people type who come to the pages through a proxy.
 const SITE: &str = "https://flotilla.example";
@@ -83,156 +61,6 @@ async fn hub_with(
     .unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn e13_a_person_logs_in_and_stays_in_without_a_secret_in_sight() {
-    tls::install_provider();
-    let issuer = Issuer::start().await.unwrap();
-    let directory = tempfile::tempdir().unwrap();
-    let authority = Authority::init(directory.path(), Timestamp::now()).unwrap();
-    let running = hub(directory.path(), Some(&issuer)).await;
-    let bundle = directory.path().join("bundle.pem");
-    std::fs::write(&bundle, authority.trust_bundle()).unwrap();
-    let bundle = bundle.to_str().unwrap();
-    let address = running.address.to_string();
-    let terminal = Terminal {
-        program: programs::build_some(&["flotilla"])
-            .await
-            .unwrap()
-            .join("flotilla"),
-        config: directory.path().join("home/config.yaml"),
-    };
-
-    let (code, _, err) = terminal.run(&["hub"]).await;
-    assert_eq!(code, 2);
-    assert!(err.contains("flotilla login"), "{err}");
-    let (code, _, err) = terminal.run(&["login", &address]).await;
-    assert_eq!(code, 2);
-    assert!(err.contains("--trust-bundle"), "{err}");
-
-    // Said no to; then to somebody whom the hub does not know; nothing is kept.
-    let login = [
-        "login",
-        &address,
-        "--trust-bundle",
-        bundle,
-        "--name",
-        "here",
-    ];
-    issuer.with(|state| state.denies = true);
-    let (code, _, err) = terminal.run(&login).await;
-    assert_eq!(code, 2, "{err}");
-    issuer.with(|state| {
-        state.denies = false;
-        state.user = "eve@example.org".to_owned();
-    });
-    let (code, _, err) = terminal.run(&login).await;
-    assert_eq!(code, 2, "{err}");
-    assert!(!terminal.config.exists());
-
-    // Let in after a while, with a token that ends at once: it is refreshed before each use.
-    issuer.with(|state| {
-        state.user = "ada@example.org".to_owned();
-        state.groups = vec!["sre".to_owned()];
-        state.pending = 1;
-    });
-    let (code, out, err) = terminal.run(&login).await;
-    assert_eq!(code, 0, "{err}");
-    assert!(err.contains("WDJB-MJHT"), "{err}");
-    assert!(err.contains("oidc:ada@example.org"), "{err}");
-    let mode = std::fs::metadata(&terminal.config).unwrap().permissions();
-    assert_eq!(mode.mode() & 0o777, 0o600);
-    let kept = std::fs::read_to_string(&terminal.config).unwrap();
-    for secret in ["again", "eyJ"] {
-        assert!(kept.contains(secret));
-        assert!(!out.contains(secret) && !err.contains(secret));
-    }
-    let (code, out, err) = terminal.run(&["hub", "-o", "json"]).await;
-    assert_eq!(code, 0, "{err}");
-    assert!(out.contains("oidc:ada@example.org"), "{out}");
-    assert_eq!(
-        issuer.with(|state| state.grants.get("refresh_token").copied()),
-        None
-    );
-
-    // The token ends: the next command gets a new one, and keeps it.
-    let kept = std::fs::read_to_string(&terminal.config).unwrap();
-    let token = kept.lines().find(|line| line.contains("idToken")).unwrap();
-    let token = token
-        .trim()
-        .trim_start_matches("idToken:")
-        .trim()
-        .trim_matches('"');
-    let old = issuer.token("ada@example.org", &["sre"], &[("exp", 1.into())]);
-    std::fs::write(&terminal.config, kept.replace(token, &old)).unwrap();
-    let (code, _, err) = terminal.run(&["hub"]).await;
-    assert_eq!(code, 0, "{err}");
-    assert_eq!(
-        issuer.with(|state| state.grants.get("refresh_token").copied()),
-        Some(1)
-    );
-    assert!(
-        !std::fs::read_to_string(&terminal.config)
-            .unwrap()
-            .contains(&old)
-    );
-
-    // A second hub beside it, by certificate; each is asked by its name.
-    let other = tempfile::tempdir().unwrap();
-    let authority = Authority::init(other.path(), Timestamp::now()).unwrap();
-    let second = hub(other.path(), None).await;
-    let uri = "spiffe://flotilla/operator/bob".parse().unwrap();
-    let identity = authority.operator(&uri, Timestamp::now()).unwrap();
-    let context = serde_json::json!({
-        "apiVersion": "flotilla.dev/v1alpha1", "kind": "Context", "hub": second.address.to_string(),
-        "trustBundle": authority.trust_bundle(), "certificate": identity.chain_pem,
-        "key": identity.key_pem,
-    });
-    let file = other.path().join("bob.yaml");
-    std::fs::write(&file, context.to_string()).unwrap();
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
-    let file = file.to_str().unwrap();
-    let (code, _, err) = terminal
-        .run(&["context", "import", file, "--name", "there"])
-        .await;
-    assert_eq!(code, 0, "{err}");
-    let (_, out, _) = terminal.run(&["context", "list", "-o", "json"]).await;
-    let listed: serde_json::Value = serde_json::from_str(&out).unwrap();
-    assert_eq!(listed[0]["name"], "here");
-    assert_eq!(listed[0]["current"], true);
-    assert_eq!(listed[1]["by"], "certificate");
-    let who = async |arguments: &[&str]| {
-        let (code, out, err) = terminal.run(arguments).await;
-        assert_eq!(code, 0, "{err}");
-        out
-    };
-    assert!(who(&["hub", "--context", "there"]).await.contains("bob"));
-    assert!(who(&["hub"]).await.contains("ada@example.org"));
-    who(&["context", "use", "there"]).await;
-    assert!(who(&["hub"]).await.contains("bob"));
-    // A new certificate with a new key.
-    let before = std::fs::read_to_string(&terminal.config).unwrap();
-    who(&["context", "renew"]).await;
-    assert_ne!(before, std::fs::read_to_string(&terminal.config).unwrap());
-    assert!(who(&["hub"]).await.contains("bob"));
-    who(&["context", "remove", "there"]).await;
-    let (code, _, err) = terminal.run(&["hub", "--context", "there"]).await;
-    assert_eq!(code, 2);
-    assert!(err.contains("there are: here"), "{err}");
-    // Where nobody logs in, that is said.
-    let bundle = other.path().join("bundle.pem");
-    std::fs::write(&bundle, authority.trust_bundle()).unwrap();
-    let address = second.address.to_string();
-    let login = [
-        "login",
-        &address,
-        "--trust-bundle",
-        bundle.to_str().unwrap(),
-    ];
-    let (code, _, err) = terminal.run(&login).await;
-    assert_eq!(code, 2);
-    assert!(err.contains("have certificates"), "{err}");
-}
-
 /// A hub with pages, and a tab of somebody.
 async fn pages(issuer: &Issuer, directory: &Path) -> (app::Running, Tab) {
     Authority::init(directory, Timestamp::now()).unwrap();
@@ -248,7 +76,7 @@ async fn pages(issuer: &Issuer, directory: &Path) -> (app::Running, Tab) {
 }
 
 /// Opens a page once the hub knows the issuer, which it asks beside.
-async fn logged_in(tab: &mut Tab, path: &str) -> flotilla_tests::tab::Answer {
+async fn logged_in(tab: &mut Tab, path: &str) -> Answer {
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
     loop {
         let answer = tab.open(path).await.unwrap();
@@ -259,18 +87,8 @@ async fn logged_in(tab: &mut Tab, path: &str) -> flotilla_tests::tab::Answer {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn e13_pages_are_for_whom_the_issuer_names_and_nobody_else() {
-    tls::install_provider();
-    let issuer = Issuer::start().await.unwrap();
-    issuer.with(|state| {
-        state.user = "ada@example.org".to_owned();
-        state.groups = vec!["sre".to_owned()];
-    });
-    let directory = tempfile::tempdir().unwrap();
-    let (running, mut tab) = pages(&issuer, directory.path()).await;
-
-    // Strangers: sent to the issuer from a page, refused elsewhere; never a word of the fleet.
+/// Strangers: sent to the issuer from a page, refused elsewhere; never a word of the fleet.
+async fn assert_strangers_see_nothing(tab: &mut Tab) {
     for path in ["/", "/env/prod", "/clusters", "/audit", "/promote/prod"] {
         let request = tab.request(reqwest::Method::GET, path);
         let answer = tab.send(request).await.unwrap();
@@ -292,9 +110,10 @@ async fn e13_pages_are_for_whom_the_issuer_names_and_nobody_else() {
     }
     let mut elsewhere = Tab::new("https://evil.example", &tab.address).unwrap();
     assert_eq!(elsewhere.open("/").await.unwrap().status, 421);
+}
 
-    // Logged in: back at the page that was asked for, with headers that bind the browser.
-    let page = logged_in(&mut tab, "/env/prod").await;
+/// The page that was asked for, with headers that bind the browser.
+fn assert_is_prod_of_ada(page: &Answer) {
     assert_eq!(page.status, 200, "{page:?}");
     assert!(page.text.contains("<h1>prod</h1>"), "{}", page.text);
     assert!(
@@ -308,12 +127,12 @@ async fn e13_pages_are_for_whom_the_issuer_names_and_nobody_else() {
         policy.starts_with("default-src 'none'; script-src 'self';"),
         "{policy}"
     );
-    let cookie = tab.cookies["__Host-flotilla-hub"].clone();
-    assert_eq!(tab.cookies.len(), 1, "the login's own cookie is gone");
+}
 
-    // Nothing in the store lets anybody in, or tells who refreshes what.
-    let kept = std::fs::read(directory.path().join("hub.db")).unwrap();
-    let log = std::fs::read(directory.path().join("hub.db-wal")).unwrap_or_default();
+/// Nothing in the store lets anybody in, or tells who refreshes what.
+fn assert_store_lets_nobody_in(directory: &Path, cookie: &str) {
+    let kept = std::fs::read(directory.join("hub.db")).unwrap();
+    let log = std::fs::read(directory.join("hub.db-wal")).unwrap_or_default();
     let holds = |word: &str| {
         let word = word.as_bytes();
         [&kept, &log]
@@ -324,12 +143,13 @@ async fn e13_pages_are_for_whom_the_issuer_names_and_nobody_else() {
         holds("ada@example.org"),
         "the session is not in these files"
     );
-    assert!(!holds(&cookie) && !holds("eyJ"));
+    assert!(!holds(cookie) && !holds("eyJ"));
+}
 
-    // An act, by the same code as a call, in the person's name; a form of elsewhere is refused.
-    let token = page.field("token").unwrap().to_owned();
+/// An act, by the same code as a call, in the person's name; a form of elsewhere is refused.
+async fn assert_acts_once_and_only_from_here(tab: &mut Tab, token: &str) {
     let pause = [
-        ("token", token.as_str()),
+        ("token", token),
         ("action", "pause"),
         ("environment", "prod"),
         ("reason", "lunch"),
@@ -360,8 +180,11 @@ async fn e13_pages_are_for_whom_the_issuer_names_and_nobody_else() {
         .matches("<td>oidc:ada@example.org</td><td>pause</td>")
         .count();
     assert_eq!(acts, 1, "{}", told.text);
+}
 
-    // A second browser of the same person has a session of its own; the first one's end leaves it.
+/// A second browser of the same person has a session of its own; the first one's end leaves it. It is given
+/// back, still logged in.
+async fn assert_only_its_own_session_ends(tab: &mut Tab, token: &str, cookie: String) -> Tab {
     let mut second = Tab::new(SITE, &tab.address).unwrap();
     assert_eq!(second.open("/").await.unwrap().status, 200);
     let out = tab
@@ -369,7 +192,7 @@ async fn e13_pages_are_for_whom_the_issuer_names_and_nobody_else() {
         .await
         .unwrap();
     assert_eq!(out.status, 403);
-    let out = tab.post("/sign-out", &[("token", &token)]).await.unwrap();
+    let out = tab.post("/sign-out", &[("token", token)]).await.unwrap();
     assert_eq!(out.location(), Some("/signed-out"));
     assert!(tab.cookies.is_empty());
     tab.cookies.insert("__Host-flotilla-hub".to_owned(), cookie);
@@ -380,34 +203,65 @@ async fn e13_pages_are_for_whom_the_issuer_names_and_nobody_else() {
         "the copied cookie is worth nothing"
     );
     assert_eq!(second.open("/").await.unwrap().status, 200);
+    second
+}
 
-    // Revoked where roles are given: at once, and with the way to see why.
-    let file = directory.path().join("oidc.yaml");
+/// Revoked where roles are given: at once, and with the way to see why.
+async fn assert_a_revoked_role_is_gone(directory: &Path, tab: &Tab) {
+    let file = directory.join("oidc.yaml");
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, text.replace("group: sre", "group: ops")).unwrap();
     eventually(
         "the role is gone",
         std::time::Duration::from_secs(30),
         || {
-            let request = second.request(reqwest::Method::GET, "/");
+            let request = tab.request(reqwest::Method::GET, "/");
             async move { (request.send().await.ok()?.status() == 403).then_some(()) }
         },
     )
     .await
     .unwrap();
-    // Somebody who may only look has no button; one whom nobody named does not get in.
+}
+
+/// Somebody who may only look has no button; one whom nobody named does not get in.
+async fn assert_others_see_what_is_theirs(issuer: &Issuer, address: &str) {
     issuer.with(|state| {
         state.user = "vi@example.org".to_owned();
         state.groups.clear();
     });
-    let mut viewer = Tab::new(SITE, &tab.address).unwrap();
+    let mut viewer = Tab::new(SITE, address).unwrap();
     let page = viewer.open("/env/prod").await.unwrap();
     assert_eq!(page.status, 200, "{page:?}");
     assert!(page.text.contains("(viewer)") && !page.text.contains(">Pin to what"));
     issuer.with(|state| state.user = "eve@example.org".to_owned());
-    let mut stranger = Tab::new(SITE, &tab.address).unwrap();
+    let mut stranger = Tab::new(SITE, address).unwrap();
     assert_eq!(stranger.open("/").await.unwrap().status, 403);
     assert!(!stranger.cookies.contains_key("__Host-flotilla-hub"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e13_pages_are_for_whom_the_issuer_names_and_nobody_else() {
+    tls::install_provider();
+    let issuer = Issuer::start().await.unwrap();
+    issuer.with(|state| {
+        state.user = "ada@example.org".to_owned();
+        state.groups = vec!["sre".to_owned()];
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let (running, mut tab) = pages(&issuer, directory.path()).await;
+
+    assert_strangers_see_nothing(&mut tab).await;
+    let page = logged_in(&mut tab, "/env/prod").await;
+    assert_is_prod_of_ada(&page);
+    let cookie = tab.cookies["__Host-flotilla-hub"].clone();
+    assert_eq!(tab.cookies.len(), 1, "the login's own cookie is gone");
+    assert_store_lets_nobody_in(directory.path(), &cookie);
+
+    let token = page.field("token").unwrap().to_owned();
+    assert_acts_once_and_only_from_here(&mut tab, &token).await;
+    let second = assert_only_its_own_session_ends(&mut tab, &token, cookie).await;
+    assert_a_revoked_role_is_gone(directory.path(), &second).await;
+    assert_others_see_what_is_theirs(&issuer, &tab.address).await;
     running.shutdown().await;
 }
 

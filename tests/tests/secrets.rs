@@ -14,9 +14,10 @@ use std::time::Duration;
 use base64::Engine as _;
 use flotilla_proto::v1;
 use flotilla_tests::eventually;
-use flotilla_tests::fleet::application;
+use flotilla_tests::fleet::{Operator, application};
 use flotilla_tests::installation::Installation;
 use flotilla_tests::ports::free_address;
+use flotilla_tests::repository::Repository;
 use http_body_util::BodyExt as _;
 use prost::Message as _;
 
@@ -65,8 +66,8 @@ async fn get(address: &str, path: &str) -> String {
     text
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn i11_no_byte_of_a_secret_is_told() {
+/// With secrets in Git, plain, sealed and of a chart, and with the agent's credentials beside them.
+async fn installed() -> Installation {
     let plain = "apiVersion: v1\nkind: Secret\nmetadata: {name: plain, namespace: default}\n\
                  stringData: {password: canary-in-git}\n";
     let files_of_git = [
@@ -77,7 +78,7 @@ async fn i11_no_byte_of_a_secret_is_told() {
         ("chart/values-dev.yaml", SEALED),
     ];
     let installation = Installation::new(&files_of_git).await.unwrap();
-    let root = installation.root().to_owned();
+    let root = installation.root();
     let fleet = std::fs::read_to_string(root.join("fleet.yaml")).unwrap();
     let with_chart = fleet.replace(
         "path: app}",
@@ -95,12 +96,11 @@ async fn i11_no_byte_of_a_secret_is_told() {
         &root.join("age/key.agekey"),
         &format!("# canary-comment\n{AGE_KEY}\n"),
     );
-    let (hub_metrics, agent_metrics) = (free_address().unwrap(), free_address().unwrap());
-    let more = ["--log", "trace", "--metrics-listen", &hub_metrics];
-    let _hub = installation.hub_with(&more).unwrap();
-    let mut operator = installation.operator().await.unwrap();
-    installation.invite(&mut operator).await.unwrap();
-    let token = std::fs::read_to_string(root.join("token")).unwrap();
+    installation
+}
+
+/// An agent that has all of the credentials and says all that it can.
+fn talkative_agent(installation: &Installation, metrics: &str) -> tokio::process::Child {
     let arguments = [
         "--log",
         "trace",
@@ -110,11 +110,15 @@ async fn i11_no_byte_of_a_secret_is_told() {
         "age",
         "--share-identity",
         "--listen",
-        &agent_metrics,
+        metrics,
     ];
-    let _agent = installation.agent("agent", &arguments).unwrap();
+    installation.agent("agent", &arguments).unwrap()
+}
+
+/// The cluster's status once both applications are as in Git.
+async fn synced(root: &Path, operator: &Operator) -> v1::ClusterStatus {
     let synced = |report: &v1::ApplicationReport| report.sync() == v1::Sync::Synced;
-    let status = eventually("all is applied", LIMIT, || {
+    eventually("all is applied", LIMIT, || {
         let mut operator = operator.clone();
         async move {
             let cluster = operator.cluster("c1").await?;
@@ -128,46 +132,12 @@ async fn i11_no_byte_of_a_secret_is_told() {
         let log = std::fs::read_to_string(root.join("flotilla-agent.log")).unwrap();
         let tail: Vec<&str> = log.lines().filter(|line| line.contains("WARN")).collect();
         panic!("{error}: {tail:#?}")
-    });
-    // It arrived, and it is what was sealed.
-    let live = async |name: &str| -> serde_json::Value {
-        let path = format!("/api/v1/namespaces/default/secrets/{name}");
-        let request = axum::http::Request::get(path).body(axum::body::Body::empty());
-        let response = installation.cluster.handle(request.unwrap()).await;
-        let bytes = response.into_body().collect().await.unwrap().to_bytes();
-        serde_json::from_slice(&bytes).unwrap()
-    };
-    let live_chart = live("shop").await;
-    let live = live("global-age-secret").await;
-    let encoded = live["data"]["key"].as_str().unwrap().to_owned();
-    let decode = base64::engine::general_purpose::STANDARD;
-    let sealed = String::from_utf8(decode.decode(&encoded).unwrap()).unwrap();
-    assert_eq!(sealed.len(), 12);
-    assert_eq!(live_chart["data"]["key"], encoded, "by way of a chart");
+    })
+}
 
-    // A commit whose files cannot be opened or read is talked about a lot, and not with their content.
-    let broken = SEALED.replacen("data:5d9W", "data:5d9X", 1);
-    installation
-        .repository
-        .write("app/sealed.yaml", &broken)
-        .unwrap();
-    let text = "apiVersion: v1\nkind: Secret\nmetadata: {name: [canary-in-git]\n";
-    installation
-        .repository
-        .write("app/plain.yaml", text)
-        .unwrap();
-    // Helm's words for this are the value itself.
-    let told = TEMPLATE.replace(
-        "required \"a key\" .Values.stringData.key",
-        "fail .Values.stringData.key",
-    );
-    assert_ne!(told, TEMPLATE);
-    installation
-        .repository
-        .write("chart/templates/secret.yaml", &told)
-        .unwrap();
-    installation.repository.push("broken", &["dev"]).unwrap();
-    let refused = eventually("the broken one is refused", LIMIT, || {
+/// The cluster's status once both applications are refused.
+async fn refused(operator: &Operator) -> v1::ClusterStatus {
+    eventually("the broken one is refused", LIMIT, || {
         let mut operator = operator.clone();
         async move {
             let cluster = operator.cluster("c1").await?;
@@ -180,100 +150,202 @@ async fn i11_no_byte_of_a_secret_is_told() {
         }
     })
     .await
-    .unwrap();
+    .unwrap()
+}
 
-    let agent_key = key_line(&root, "agent/identity", "tls.key");
-    let authority_key = key_line(&root, "hub", "ca.key");
-    let operator = std::fs::read_to_string(root.join("hub/operator/admin.yaml")).unwrap();
-    let operator_key = operator
-        .lines()
-        .skip_while(|line| !line.contains("BEGIN PRIVATE KEY"))
-        .nth(1)
-        .unwrap()
-        .trim();
-    let canaries = [
-        agent_key.as_str(),
-        authority_key.as_str(),
-        operator_key,
-        "canary-git-token",
-        "Y2FuYXJ5LWdpdC10b2tlbg",
-        "canary-comment",
-        AGE_KEY,
-        token.trim(),
-        sealed.as_str(),
-        encoded.trim_end_matches('='),
-        "canary-in-git",
-        "Y2FuYXJ5LWluLWdpd",
-    ];
-    let find = |content: &[u8]| {
-        canaries.iter().copied().find(|canary| {
+/// What the cluster answers at a path.
+async fn of_cluster(installation: &Installation, path: &str) -> bytes::Bytes {
+    let request = axum::http::Request::get(path).body(axum::body::Body::empty());
+    let response = installation.cluster.handle(request.unwrap()).await;
+    response.into_body().collect().await.unwrap().to_bytes()
+}
+
+/// A Secret as it is in the cluster.
+async fn live(installation: &Installation, name: &str) -> serde_json::Value {
+    let path = format!("/api/v1/namespaces/default/secrets/{name}");
+    let bytes = of_cluster(installation, &path).await;
+    serde_json::from_slice(&bytes).unwrap()
+}
+
+/// What was sealed.
+struct Opened {
+    value: String,
+    /// As a Secret holds it.
+    encoded: String,
+}
+
+/// It arrived, and it is what was sealed.
+async fn arrived(installation: &Installation) -> Opened {
+    let live_chart = live(installation, "shop").await;
+    let live = live(installation, "global-age-secret").await;
+    let encoded = live["data"]["key"].as_str().unwrap().to_owned();
+    let decode = base64::engine::general_purpose::STANDARD;
+    let value = String::from_utf8(decode.decode(&encoded).unwrap()).unwrap();
+    assert_eq!(value.len(), 12);
+    assert_eq!(live_chart["data"]["key"], encoded, "by way of a chart");
+    Opened { value, encoded }
+}
+
+/// A commit whose files cannot be opened or read is talked about a lot, and not with their content.
+fn push_broken(repository: &Repository) {
+    let broken = SEALED.replacen("data:5d9W", "data:5d9X", 1);
+    repository.write("app/sealed.yaml", &broken).unwrap();
+    let text = "apiVersion: v1\nkind: Secret\nmetadata: {name: [canary-in-git]\n";
+    repository.write("app/plain.yaml", text).unwrap();
+    // Helm's words for this are the value itself.
+    let told = TEMPLATE.replace(
+        "required \"a key\" .Values.stringData.key",
+        "fail .Values.stringData.key",
+    );
+    assert_ne!(told, TEMPLATE);
+    repository
+        .write("chart/templates/secret.yaml", &told)
+        .unwrap();
+    repository.push("broken", &["dev"]).unwrap();
+}
+
+/// What must be nowhere but where it belongs.
+struct Canaries(Vec<String>);
+
+impl Canaries {
+    /// Every secret of the installation: keys, tokens, and what is in Secrets.
+    fn of(root: &Path, token: &str, opened: &Opened) -> Self {
+        let agent_key = key_line(root, "agent/identity", "tls.key");
+        let authority_key = key_line(root, "hub", "ca.key");
+        let operator = std::fs::read_to_string(root.join("hub/operator/admin.yaml")).unwrap();
+        let operator_key = operator
+            .lines()
+            .skip_while(|line| !line.contains("BEGIN PRIVATE KEY"))
+            .nth(1)
+            .unwrap()
+            .trim();
+        let canaries = [
+            agent_key.as_str(),
+            authority_key.as_str(),
+            operator_key,
+            "canary-git-token",
+            "Y2FuYXJ5LWdpdC10b2tlbg",
+            "canary-comment",
+            AGE_KEY,
+            token.trim(),
+            opened.value.as_str(),
+            opened.encoded.trim_end_matches('='),
+            "canary-in-git",
+            "Y2FuYXJ5LWluLWdpd",
+        ];
+        Self(canaries.map(str::to_owned).into())
+    }
+
+    /// One that is in the content.
+    fn find(&self, content: &[u8]) -> Option<&str> {
+        self.0.iter().map(String::as_str).find(|canary| {
             content
                 .windows(canary.len())
                 .any(|window| window == canary.as_bytes())
         })
-    };
-    for cluster in [status, refused] {
-        assert_eq!(find(&cluster.encode_to_vec()), None, "in status");
-        assert_eq!(find(format!("{cluster:?}").as_bytes()), None, "in status");
     }
-    for address in [&hub_metrics, &agent_metrics] {
+
+    fn assert_not_in_status(&self, cluster: &v1::ClusterStatus) {
+        assert_eq!(self.find(&cluster.encode_to_vec()), None, "in status");
+        assert_eq!(
+            self.find(format!("{cluster:?}").as_bytes()),
+            None,
+            "in status"
+        );
+    }
+
+    async fn assert_not_in_metrics(&self, address: &str) {
         let metrics = get(address, "/metrics").await;
         assert!(metrics.contains("flotilla_"), "{address}: {metrics}");
-        assert_eq!(find(metrics.as_bytes()), None, "in metrics");
+        assert_eq!(self.find(metrics.as_bytes()), None, "in metrics");
     }
-    // What people are shown, in words and for programs; the diff is of Secrets.
-    for arguments in [
-        &["status", "-o", "json"][..],
-        &["describe", "cluster", "c1"],
-        &["explain", "c1", "-o", "json"],
-        &["diff", "c1", "app"],
-        &["diff", "c1", "app", "-o", "json"],
-        &["history"],
-        &["events", "-o", "json"],
-        &["audit", "-o", "json"],
-        &["token", "list", "-o", "json"],
-    ] {
-        let (code, text) = installation.cli(arguments).await.unwrap();
-        assert!(
-            (0..=1).contains(&code) && !text.is_empty(),
-            "{arguments:?}: {code} {text}"
-        );
-        assert_eq!(find(text.as_bytes()), None, "in {arguments:?}: {text}");
-    }
-    let request =
-        axum::http::Request::get("/apis/events.k8s.io/v1/namespaces/flotilla-system/events")
-            .body(axum::body::Body::empty())
-            .unwrap();
-    let response = installation.cluster.handle(request).await;
-    let events = response.into_body().collect().await.unwrap().to_bytes();
-    assert!(!events.is_empty());
-    assert_eq!(find(&events), None, "in Events");
-    let mut left = Vec::new();
-    files(&root, &mut left);
-    let mut searched = 0;
-    for path in left {
-        let name = path.strip_prefix(&root).unwrap().display().to_string();
-        // The secrets themselves, where they belong: Git, the mounted Secrets, the key, the token.
-        let belongs = [
-            "work/",
-            "served/",
-            "git-secret/",
-            "age/",
-            "token",
-            "agent/identity/",
-            "agent/git/",
-            "hub/ca.key",
-            "hub/operator/",
-            "context.yaml",
-        ];
-        if belongs.iter().any(|place| name.starts_with(place)) {
-            continue;
+
+    /// What people are shown, in words and for programs; the diff is of Secrets.
+    async fn assert_not_shown(&self, installation: &Installation) {
+        for arguments in [
+            &["status", "-o", "json"][..],
+            &["describe", "cluster", "c1"],
+            &["explain", "c1", "-o", "json"],
+            &["diff", "c1", "app"],
+            &["diff", "c1", "app", "-o", "json"],
+            &["history"],
+            &["events", "-o", "json"],
+            &["audit", "-o", "json"],
+            &["token", "list", "-o", "json"],
+        ] {
+            let (code, text) = installation.cli(arguments).await.unwrap();
+            assert!(
+                (0..=1).contains(&code) && !text.is_empty(),
+                "{arguments:?}: {code} {text}"
+            );
+            assert_eq!(self.find(text.as_bytes()), None, "in {arguments:?}: {text}");
         }
-        searched += 1;
-        let content = std::fs::read(&path).unwrap_or_default();
-        assert_eq!(find(&content), None, "in {name}");
     }
-    assert!(searched > 4, "{searched} files");
+
+    async fn assert_not_in_events(&self, installation: &Installation) {
+        let path = "/apis/events.k8s.io/v1/namespaces/flotilla-system/events";
+        let events = of_cluster(installation, path).await;
+        assert!(!events.is_empty());
+        assert_eq!(self.find(&events), None, "in Events");
+    }
+
+    /// Logs, stores and whatever else processes left behind.
+    fn assert_not_left_behind(&self, root: &Path) {
+        let mut left = Vec::new();
+        files(root, &mut left);
+        let mut searched = 0;
+        for path in left {
+            let name = path.strip_prefix(root).unwrap().display().to_string();
+            // The secrets themselves, where they belong: Git, the mounted Secrets, the key, the token.
+            let belongs = [
+                "work/",
+                "served/",
+                "git-secret/",
+                "age/",
+                "token",
+                "agent/identity/",
+                "agent/git/",
+                "hub/ca.key",
+                "hub/operator/",
+                "context.yaml",
+            ];
+            if belongs.iter().any(|place| name.starts_with(place)) {
+                continue;
+            }
+            searched += 1;
+            let content = std::fs::read(&path).unwrap_or_default();
+            assert_eq!(self.find(&content), None, "in {name}");
+        }
+        assert!(searched > 4, "{searched} files");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i11_no_byte_of_a_secret_is_told() {
+    let installation = installed().await;
+    let root = installation.root();
+    let (hub_metrics, agent_metrics) = (free_address().unwrap(), free_address().unwrap());
+    let more = ["--log", "trace", "--metrics-listen", &hub_metrics];
+    let _hub = installation.hub_with(&more).unwrap();
+    let mut operator = installation.operator().await.unwrap();
+    installation.invite(&mut operator).await.unwrap();
+    let token = std::fs::read_to_string(root.join("token")).unwrap();
+    let _agent = talkative_agent(&installation, &agent_metrics);
+    let status = synced(root, &operator).await;
+    let opened = arrived(&installation).await;
+    push_broken(&installation.repository);
+    let refused = refused(&operator).await;
+
+    let canaries = Canaries::of(root, &token, &opened);
+    for cluster in [status, refused] {
+        canaries.assert_not_in_status(&cluster);
+    }
+    for address in [&hub_metrics, &agent_metrics] {
+        canaries.assert_not_in_metrics(address).await;
+    }
+    canaries.assert_not_shown(&installation).await;
+    canaries.assert_not_in_events(&installation).await;
+    canaries.assert_not_left_behind(root);
     for log in ["flotilla-agent.log", "flotilla-hub.log"] {
         let bytes = std::fs::metadata(root.join(log)).unwrap().len();
         assert!(bytes > 10_000, "{log} is not talkative: {bytes} bytes");

@@ -60,158 +60,222 @@ fn g14_signatures_get_the_verdicts_of_the_table() {
     let workshop = Workshop::new();
     let good = workshop.ssh_key("good", &["ed25519"]);
     let other = workshop.ssh_key("other", &["ed25519"]);
-    let keys = [good.clone()];
     let signed = workshop.ssh_commit("good");
-
-    // None.
     workshop.git(&["commit", "-q", "--allow-empty", "-m", "unsigned"]);
-    let unsigned = workshop.raw("HEAD");
-    assert_eq!(judge(&unsigned, &keys), Err(Fault::Missing));
-
-    // A signed tag on it does not sign it.
-    let tag = format!("user.signingkey={}", workshop.path("good").display());
-    workshop.git(&[
-        "-c",
-        "gpg.format=ssh",
-        "-c",
-        &tag,
-        "tag",
-        "-s",
-        "v1",
-        "-m",
-        "tag",
-    ]);
-    assert_eq!(
-        judge(&workshop.raw("v1^{commit}"), &keys),
-        Err(Fault::Missing)
-    );
-
-    // Another key; also one that is pinned, but not named by the rule.
-    let by_other = workshop.ssh_commit("other");
-    assert!(matches!(
-        judge(&by_other, &keys),
-        Err(Fault::Unknown { .. })
-    ));
-    let both = Keyring::new(&[good.clone(), other]).unwrap();
-    let verdict = both.commit(&by_other, &names(&keys), Timestamp::now());
-    assert!(matches!(verdict, Err(Fault::Unknown { .. })));
-
-    // Expired by our clock, although the commit says that it was made long before.
-    let at = |text: &str| Some(text.parse::<Timestamp>().unwrap());
-    let expired = PinnedKey {
-        valid_until: at("2020-01-01T00:00:00Z"),
-        ..good.clone()
+    let table = Table {
+        unsigned: workshop.raw("HEAD"),
+        keys: [good.clone()],
+        workshop,
+        good,
+        signed,
     };
-    let key = format!("user.signingkey={}", workshop.path("good").display());
-    let date = "2019-06-01T00:00:00Z";
-    let backdated = Command::new("git")
-        .current_dir(workshop.directory.path())
-        .args([
-            "-c",
-            "user.name=A",
-            "-c",
-            "user.email=a@e",
+    table.nothing_signs();
+    table.another_key_signs(other);
+    table.a_key_signs_out_of_its_time();
+    table.a_revoked_key_signs();
+    table.other_bytes_are_signed();
+    table.two_sign();
+    table.a_megabyte_signs();
+    table.something_else_than_git_is_signed();
+}
+
+/// What the rows are made from.
+struct Table {
+    workshop: Workshop,
+    good: PinnedKey,
+    /// Those that the rule names: the good one.
+    keys: [PinnedKey; 1],
+    /// A commit by the good key.
+    signed: Vec<u8>,
+    /// A commit by nobody.
+    unsigned: Vec<u8>,
+}
+
+fn time(text: &str) -> Option<Timestamp> {
+    Some(text.parse::<Timestamp>().unwrap())
+}
+
+impl Table {
+    /// The signature of the commit by the good key, as a header that follows another one.
+    fn header(&self) -> String {
+        let taken = split(&self.signed).unwrap();
+        let text = String::from_utf8(taken.signature.clone()).unwrap();
+        format!("\ngpgsig {}", text.trim_end().replace('\n', "\n "))
+    }
+
+    /// None.
+    fn nothing_signs(&self) {
+        let (workshop, keys) = (&self.workshop, &self.keys);
+        assert_eq!(judge(&self.unsigned, keys), Err(Fault::Missing));
+
+        // A signed tag on it does not sign it.
+        let tag = format!("user.signingkey={}", workshop.path("good").display());
+        workshop.git(&[
             "-c",
             "gpg.format=ssh",
             "-c",
-            &key,
-        ])
-        .args(["commit", "-q", "-S", "--allow-empty", "-m", "backdated"])
-        .env("GIT_COMMITTER_DATE", date)
-        .env("GIT_AUTHOR_DATE", date)
-        .status()
-        .unwrap();
-    assert!(backdated.success());
-    let backdated = workshop.raw("HEAD");
-    let raw = String::from_utf8_lossy(&backdated).into_owned();
-    assert!(raw.contains(" 1559347200 +0000"), "{raw}");
-    assert!(matches!(
-        judge(&backdated, std::slice::from_ref(&expired)),
-        Err(Fault::Expired { .. })
-    ));
-    // What was first seen while the key was good stays good.
-    let keyring = Keyring::new(std::slice::from_ref(&expired)).unwrap();
-    let then = "2019-06-02T00:00:00Z".parse().unwrap();
-    assert_eq!(keyring.commit(&backdated, &names(&keys), then), Ok("good"));
-    // Not valid yet.
-    let later = PinnedKey {
-        valid_from: at("2999-01-01T00:00:00Z"),
-        ..good.clone()
-    };
-    assert!(matches!(
-        judge(&signed, &[later]),
-        Err(Fault::Expired { .. })
-    ));
-
-    // Revoked, whenever it was seen.
-    let revoked = PinnedKey {
-        revoked: true,
-        ..good.clone()
-    };
-    assert!(matches!(
-        judge(&signed, &[revoked]),
-        Err(Fault::Revoked { .. })
-    ));
-
-    // Over other bytes: a commit's signature moved to another one.
-    let taken = split(&signed).unwrap();
-    let headers_end = unsigned.windows(2).position(|two| two == b"\n\n").unwrap();
-    let mut moved = unsigned[..headers_end].to_vec();
-    moved.extend_from_slice(b"\ngpgsig ");
-    let text = String::from_utf8(taken.signature.clone()).unwrap();
-    moved.extend_from_slice(text.trim_end().replace('\n', "\n ").as_bytes());
-    moved.extend_from_slice(&unsigned[headers_end..]);
-    assert!(matches!(judge(&moved, &keys), Err(Fault::Mismatch { .. })));
-    // Any other byte, too.
-    for at in [10, signed.len() - 2] {
-        let mut changed = signed.clone();
-        changed[at] ^= 1;
-        assert!(judge(&changed, &keys).is_err());
+            &tag,
+            "tag",
+            "-s",
+            "v1",
+            "-m",
+            "tag",
+        ]);
+        assert_eq!(
+            judge(&workshop.raw("v1^{commit}"), keys),
+            Err(Fault::Missing)
+        );
     }
 
-    // Two: both by the same good key.
-    let header = format!("\ngpgsig {}", text.trim_end().replace('\n', "\n "));
-    let two = String::from_utf8(signed.clone()).unwrap().replacen(
-        "\ngpgsig ",
-        &format!("{header}\ngpgsig "),
-        1,
-    );
-    assert!(matches!(
-        judge(two.as_bytes(), &keys),
-        Err(Fault::Malformed(_))
-    ));
+    /// Another key; also one that is pinned, but not named by the rule.
+    fn another_key_signs(&self, other: PinnedKey) {
+        let by_other = self.workshop.ssh_commit("other");
+        assert!(matches!(
+            judge(&by_other, &self.keys),
+            Err(Fault::Unknown { .. })
+        ));
+        let both = Keyring::new(&[self.good.clone(), other]).unwrap();
+        let verdict = both.commit(&by_other, &names(&self.keys), Timestamp::now());
+        assert!(matches!(verdict, Err(Fault::Unknown { .. })));
+    }
 
-    // One megabyte.
-    let huge = String::from_utf8(signed.clone()).unwrap().replacen(
-        "-----END SSH",
-        &format!("{}\n -----END SSH", "A".repeat(1 << 20)),
-        1,
-    );
-    assert!(matches!(
-        judge(huge.as_bytes(), &keys),
-        Err(Fault::Malformed(_))
-    ));
+    /// A commit by the good key that says that it was made long before it was.
+    fn backdated(&self) -> Vec<u8> {
+        let key = format!("user.signingkey={}", self.workshop.path("good").display());
+        let date = "2019-06-01T00:00:00Z";
+        let backdated = Command::new("git")
+            .current_dir(self.workshop.directory.path())
+            .args([
+                "-c",
+                "user.name=A",
+                "-c",
+                "user.email=a@e",
+                "-c",
+                "gpg.format=ssh",
+                "-c",
+                &key,
+            ])
+            .args(["commit", "-q", "-S", "--allow-empty", "-m", "backdated"])
+            .env("GIT_COMMITTER_DATE", date)
+            .env("GIT_AUTHOR_DATE", date)
+            .status()
+            .unwrap();
+        assert!(backdated.success());
+        let backdated = self.workshop.raw("HEAD");
+        let raw = String::from_utf8_lossy(&backdated).into_owned();
+        assert!(raw.contains(" 1559347200 +0000"), "{raw}");
+        backdated
+    }
 
-    // Made for something else than git.
-    std::fs::write(workshop.path("message"), &taken.payload).unwrap();
-    run(
-        "ssh-keygen",
-        workshop.directory.path(),
-        &["-q", "-Y", "sign", "-f", "good", "-n", "file", "message"],
-    );
-    let elsewhere = std::fs::read(workshop.path("message.sig")).unwrap();
-    let keyring = Keyring::new(&keys).unwrap();
-    let verdict = |namespace| {
-        keyring
-            .detached(
-                &elsewhere,
-                namespace,
-                &taken.payload,
-                &names(&keys),
-                Timestamp::now(),
-            )
-            .map(str::to_owned)
-    };
-    assert!(matches!(verdict(GIT_NAMESPACE), Err(Fault::Malformed(_))));
-    assert_eq!(verdict("file"), Ok("good".to_owned()));
+    /// Expired, and not valid yet.
+    fn a_key_signs_out_of_its_time(&self) {
+        // Expired by our clock, although the commit says that it was made long before.
+        let expired = PinnedKey {
+            valid_until: time("2020-01-01T00:00:00Z"),
+            ..self.good.clone()
+        };
+        let backdated = self.backdated();
+        assert!(matches!(
+            judge(&backdated, std::slice::from_ref(&expired)),
+            Err(Fault::Expired { .. })
+        ));
+        // What was first seen while the key was good stays good.
+        let keyring = Keyring::new(std::slice::from_ref(&expired)).unwrap();
+        let then = "2019-06-02T00:00:00Z".parse().unwrap();
+        let verdict = keyring.commit(&backdated, &names(&self.keys), then);
+        assert_eq!(verdict, Ok("good"));
+        // Not valid yet.
+        let later = PinnedKey {
+            valid_from: time("2999-01-01T00:00:00Z"),
+            ..self.good.clone()
+        };
+        assert!(matches!(
+            judge(&self.signed, &[later]),
+            Err(Fault::Expired { .. })
+        ));
+    }
+
+    /// Revoked, whenever it was seen.
+    fn a_revoked_key_signs(&self) {
+        let revoked = PinnedKey {
+            revoked: true,
+            ..self.good.clone()
+        };
+        assert!(matches!(
+            judge(&self.signed, &[revoked]),
+            Err(Fault::Revoked { .. })
+        ));
+    }
+
+    /// Over other bytes: a commit's signature moved to another one.
+    fn other_bytes_are_signed(&self) {
+        let (signed, unsigned) = (&self.signed, &self.unsigned);
+        let headers_end = unsigned.windows(2).position(|two| two == b"\n\n").unwrap();
+        let mut moved = unsigned[..headers_end].to_vec();
+        moved.extend_from_slice(self.header().as_bytes());
+        moved.extend_from_slice(&unsigned[headers_end..]);
+        assert!(matches!(
+            judge(&moved, &self.keys),
+            Err(Fault::Mismatch { .. })
+        ));
+        // Any other byte, too.
+        for at in [10, signed.len() - 2] {
+            let mut changed = signed.clone();
+            changed[at] ^= 1;
+            assert!(judge(&changed, &self.keys).is_err());
+        }
+    }
+
+    /// Two: both by the same good key.
+    fn two_sign(&self) {
+        let two = String::from_utf8(self.signed.clone()).unwrap().replacen(
+            "\ngpgsig ",
+            &format!("{}\ngpgsig ", self.header()),
+            1,
+        );
+        assert!(matches!(
+            judge(two.as_bytes(), &self.keys),
+            Err(Fault::Malformed(_))
+        ));
+    }
+
+    /// One megabyte.
+    fn a_megabyte_signs(&self) {
+        let huge = String::from_utf8(self.signed.clone()).unwrap().replacen(
+            "-----END SSH",
+            &format!("{}\n -----END SSH", "A".repeat(1 << 20)),
+            1,
+        );
+        assert!(matches!(
+            judge(huge.as_bytes(), &self.keys),
+            Err(Fault::Malformed(_))
+        ));
+    }
+
+    /// Made for something else than git.
+    fn something_else_than_git_is_signed(&self) {
+        let (workshop, keys) = (&self.workshop, &self.keys);
+        let taken = split(&self.signed).unwrap();
+        std::fs::write(workshop.path("message"), &taken.payload).unwrap();
+        run(
+            "ssh-keygen",
+            workshop.directory.path(),
+            &["-q", "-Y", "sign", "-f", "good", "-n", "file", "message"],
+        );
+        let elsewhere = std::fs::read(workshop.path("message.sig")).unwrap();
+        let keyring = Keyring::new(keys).unwrap();
+        let verdict = |namespace| {
+            keyring
+                .detached(
+                    &elsewhere,
+                    namespace,
+                    &taken.payload,
+                    &names(keys),
+                    Timestamp::now(),
+                )
+                .map(str::to_owned)
+        };
+        assert!(matches!(verdict(GIT_NAMESPACE), Err(Fault::Malformed(_))));
+        assert_eq!(verdict("file"), Ok("good".to_owned()));
+    }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::repository::{Reply, Workshop, archive, everything, honest, one_chart};
+use crate::repository::{Reply, Server, Workshop, archive, everything, honest, one_chart};
 
 /// Nobody may ever see it.
 pub(crate) const PASSWORD: &str = "s3cr3t-of-the-user";
@@ -304,18 +304,13 @@ fn a_real_registry_gives_us_what_it_gives_helm() {
     drop(registry);
 }
 
-#[test]
-fn provenance_files_of_helm_are_verified() {
-    let Some(gpg) = flotilla_needs::program("gpg", None, &["gpg"]) else {
-        return;
-    };
-    let Some(helm) = helm() else { return };
-    let workshop = Workshop::new("[]");
+/// Two people's keys in files of Helm's kind: `team.gpg` with `secret.gpg`, and `other.gpg`.
+fn make_keys(workshop: &Workshop, gpg: &Path) {
     let home = workshop.path("gnupg");
     std::fs::create_dir(&home).unwrap();
     std::fs::set_permissions(&home, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
     let gpg = |arguments: &[&str]| {
-        let mut command = workshop.command(&gpg);
+        let mut command = workshop.command(gpg);
         command.args(["--batch", "--pinentry-mode", "loopback", "--passphrase", ""]);
         command.args(arguments);
         run(command)
@@ -339,12 +334,16 @@ fn provenance_files_of_helm_are_verified() {
         gpg(&["--export-secret-keys", "team@"]),
     )
     .unwrap();
+}
+
+/// A chart that Helm packed and signed with the team's key: its archive and its provenance file.
+fn package(workshop: &Workshop, helm: &Path) -> (Vec<u8>, Vec<u8>) {
     workshop.write(
         "web/Chart.yaml",
         "apiVersion: v2\nname: web\nversion: 1.0.0\n",
     );
     workshop.write("web/templates/a.yaml", "a: 1\n");
-    let mut package = workshop.command(&helm);
+    let mut package = workshop.command(helm);
     package.args([
         "package",
         "web",
@@ -357,25 +356,39 @@ fn provenance_files_of_helm_are_verified() {
     run(package);
     let bytes = std::fs::read(workshop.path("web-1.0.0.tgz")).unwrap();
     let provenance = std::fs::read(workshop.path("web-1.0.0.tgz.prov")).unwrap();
+    (bytes, provenance)
+}
 
-    let serve = |bytes: Vec<u8>, provenance: Option<Vec<u8>>| {
-        let server = one_chart("web-1.0.0.tgz", None, move |asked| {
-            match asked.path.as_str() {
-                "/web-1.0.0.tgz" => Reply::ok(bytes.clone()),
-                "/web-1.0.0.tgz.prov" => provenance.clone().map_or(Reply::status(404), Reply::ok),
-                _ => Reply::status(404),
-            }
-        });
-        workshop.write(
-            "shop/Chart.yaml",
-            &format!(
-                "apiVersion: v2\nname: shop\nversion: 0.1.0\ndependencies: [{{name: web, version: 1.0.0, \
-                 repository: '{}'}}]\n",
-                server.url()
-            ),
-        );
-        server
+/// A repository with these as `web` 1.0.0, on which the shop depends from now on.
+fn serve_web(workshop: &Workshop, bytes: Vec<u8>, provenance: Option<Vec<u8>>) -> Server {
+    let server = one_chart("web-1.0.0.tgz", None, move |asked| {
+        match asked.path.as_str() {
+            "/web-1.0.0.tgz" => Reply::ok(bytes.clone()),
+            "/web-1.0.0.tgz.prov" => provenance.clone().map_or(Reply::status(404), Reply::ok),
+            _ => Reply::status(404),
+        }
+    });
+    workshop.write(
+        "shop/Chart.yaml",
+        &format!(
+            "apiVersion: v2\nname: shop\nversion: 0.1.0\ndependencies: [{{name: web, version: 1.0.0, \
+             repository: '{}'}}]\n",
+            server.url()
+        ),
+    );
+    server
+}
+
+#[test]
+fn provenance_files_of_helm_are_verified() {
+    let Some(gpg) = flotilla_needs::program("gpg", None, &["gpg"]) else {
+        return;
     };
+    let Some(helm) = helm() else { return };
+    let workshop = Workshop::new("[]");
+    make_keys(&workshop, &gpg);
+    let (bytes, provenance) = package(&workshop, &helm);
+    let serve = |bytes, provenance| serve_web(&workshop, bytes, provenance);
     // Held by nobody but the test's own threads.
     let _server = serve(bytes.clone(), Some(provenance.clone()));
     let vendored = workshop.vendored(&["--keyring", "team.gpg", "--verify"]);

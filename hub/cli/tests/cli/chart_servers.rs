@@ -17,18 +17,24 @@ fn asking(server: &Server) -> Workshop {
     workshop
 }
 
-#[test]
-fn hostile_repositories_change_nothing() {
-    let bomb = || {
-        use std::io::Write as _;
-        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        for _ in 0..256 {
-            gzip.write_all(&vec![0; 1 << 20]).unwrap();
-        }
-        gzip.finish().unwrap()
-    };
-    type Answer = Box<dyn Fn(&Asked) -> Reply + Send + Sync>;
-    let cases: Vec<(&str, Option<String>, Answer, &str)> = vec![
+/// A URL of the index with its sum, how the repository answers it, and what is said of that.
+type Case = (&'static str, Option<String>, Answer, &'static str);
+
+type Answer = Box<dyn Fn(&Asked) -> Reply + Send + Sync>;
+
+/// Little that becomes very much.
+fn bomb() -> Vec<u8> {
+    use std::io::Write as _;
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    for _ in 0..256 {
+        gzip.write_all(&vec![0; 1 << 20]).unwrap();
+    }
+    gzip.finish().unwrap()
+}
+
+/// Answers that are not the archive that was asked for.
+fn other_bytes() -> Vec<Case> {
+    vec![
         (
             "web-1.0.0.tgz",
             Some("ab".repeat(32)),
@@ -57,7 +63,7 @@ fn hostile_repositories_change_nothing() {
         (
             "web-1.0.0.tgz",
             None,
-            Box::new(move |_| Reply::ok(bomb())),
+            Box::new(|_| Reply::ok(bomb())),
             "what came is no chart",
         ),
         (
@@ -72,6 +78,12 @@ fn hostile_repositories_change_nothing() {
             Box::new(|_| Reply::ok(archive("other", "1.0.0"))),
             "it is the chart other",
         ),
+    ]
+}
+
+/// Answers without an archive, and a place where none is fetched.
+fn no_bytes() -> Vec<Case> {
+    vec![
         (
             "web-1.0.0.tgz",
             None,
@@ -108,8 +120,12 @@ fn hostile_repositories_change_nothing() {
             Box::new(|_| Reply::status(404)),
             "a place that is not taken",
         ),
-    ];
-    for (url, sum, reply, why) in cases {
+    ]
+}
+
+#[test]
+fn hostile_repositories_change_nothing() {
+    for (url, sum, reply, why) in other_bytes().into_iter().chain(no_bytes()) {
         let server = one_chart(url, sum, reply);
         let errors = asking(&server).refused(&["vendor", "shop"]);
         assert!(errors.contains(why), "{why}: {errors}");

@@ -34,27 +34,35 @@ fn pod_case(
     }
 }
 
+/// What has a name and nothing else.
+fn names(a: &str) -> Value {
+    json!({"name": a})
+}
+
+/// A volume of a `ConfigMap`.
+fn volume(name: &str, of: &str) -> Value {
+    json!({"name": name, "configMap": {"name": of}})
+}
+
+/// All of them; each has another name.
 pub(super) fn cases() -> Vec<Case> {
-    let claim = |name: &str| json!({"name": name, "persistentVolumeClaim": {"claimName": name}});
-    let volume = |name: &str, of: &str| json!({"name": name, "configMap": {"name": of}});
-    let two = json!([volume("v", "v"), volume("w", "w")]);
-    let spread = |key: &str, skew: u8| json!({"topologyKey": key, "whenUnsatisfiable": "DoNotSchedule", "maxSkew": skew});
+    let groups = [
+        containers(),
+        claims(),
+        mounts(),
+        pod(),
+        outside_pods(),
+        admission(),
+    ];
+    groups.into_iter().flatten().collect()
+}
+
+/// Containers, and what is in each of them.
+fn containers() -> Vec<Case> {
     let named = |name: &str, image: &str| json!({"name": name, "image": image});
-    let mount = |path: &str, name: &str| json!({"mountPath": path, "name": name});
-    let device = |path: &str, name: &str| json!({"devicePath": path, "name": name});
-    let port = |name: &str, port: u16| json!({"name": name, "containerPort": port});
-    let names = |a: &str| json!({"name": a});
     let variable = |name: &str, value: &str| json!({"name": name, "value": value});
-    let host = |ip: &str, name: &str| json!({"ip": ip, "hostnames": [name]});
-    let claimed = |name: &str, of: &str| json!({"name": name, "resourceClaimName": of});
-    let all_claims = json!([
-        claimed("a", "a"),
-        claimed("b", "b"),
-        claimed("c", "c"),
-        claimed("x", "x")
-    ]);
-    let condition = |name: &str, rule: &str| json!({"name": name, "expression": rule});
-    let mut cases = vec![
+    let port = |name: &str, port: u16| json!({"name": name, "containerPort": port});
+    vec![
         pod_case(
             "containers",
             "/spec/template/spec/containers",
@@ -95,6 +103,19 @@ pub(super) fn cases() -> Vec<Case> {
             Some(port("other", 8001)),
             port("a", 9001),
         ),
+    ]
+}
+
+/// Claims of resources: a container's, and the pod's.
+fn claims() -> Vec<Case> {
+    let claimed = |name: &str, of: &str| json!({"name": name, "resourceClaimName": of});
+    let all_claims = json!([
+        claimed("a", "a"),
+        claimed("b", "b"),
+        claimed("c", "c"),
+        claimed("x", "x")
+    ]);
+    vec![
         pod_case(
             "claims",
             "/spec/template/spec/containers/0/resources/claims",
@@ -113,6 +134,16 @@ pub(super) fn cases() -> Vec<Case> {
             Some(claimed("a", "other")),
             claimed("x", "a"),
         ),
+    ]
+}
+
+/// Where a container finds its volumes; the volumes are given.
+fn mounts() -> Vec<Case> {
+    let claim = |name: &str| json!({"name": name, "persistentVolumeClaim": {"claimName": name}});
+    let two = json!([volume("v", "v"), volume("w", "w")]);
+    let mount = |path: &str, name: &str| json!({"mountPath": path, "name": name});
+    let device = |path: &str, name: &str| json!({"devicePath": path, "name": name});
+    vec![
         pod_case(
             "volumedevices",
             "/spec/template/spec/containers/0/volumeDevices",
@@ -131,6 +162,14 @@ pub(super) fn cases() -> Vec<Case> {
             Some(mount("/a", "w")),
             mount("/x", "v"),
         ),
+    ]
+}
+
+/// What a pod has besides its containers and claims.
+fn pod() -> Vec<Case> {
+    let host = |ip: &str, name: &str| json!({"ip": ip, "hostnames": [name]});
+    let spread = |key: &str, skew: u8| json!({"topologyKey": key, "whenUnsatisfiable": "DoNotSchedule", "maxSkew": skew});
+    vec![
         pod_case(
             "hostaliases",
             "/spec/template/spec/hostAliases",
@@ -184,6 +223,12 @@ pub(super) fn cases() -> Vec<Case> {
             None,
             names("example.com/x"),
         ),
+    ]
+}
+
+/// Lists of kinds that have no pods.
+fn outside_pods() -> Vec<Case> {
+    vec![
         Case {
             name: "serviceports",
             collection: "services",
@@ -212,12 +257,12 @@ pub(super) fn cases() -> Vec<Case> {
             changed: None,
             rekeyed: names("x"),
         },
-    ];
-    cases.extend(admission(&condition));
-    cases
+    ]
 }
 
-fn admission(condition: &dyn Fn(&str, &str) -> Value) -> Vec<Case> {
+/// Webhooks of both kinds, and the conditions of one.
+fn admission() -> Vec<Case> {
+    let condition = |name: &str, rule: &str| json!({"name": name, "expression": rule});
     let hook = |name: &str, path: &str| {
         json!({
             "name": format!("{name}.example.com"),

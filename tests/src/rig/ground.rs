@@ -1,0 +1,120 @@
+//! What a hub of the rig is started over: a repository that is served, clusters that are enrolled, and an
+//! issuer for the people who look.
+
+use std::path::PathBuf;
+
+use flotilla_hub::fleet::ClusterRecord;
+use flotilla_shared::id::ClusterName;
+use flotilla_tests::git_server::GitServer;
+use flotilla_tests::hub_process::HubProcess;
+use flotilla_tests::issuer::Issuer;
+use flotilla_tests::open_pages;
+use flotilla_tests::programs;
+use flotilla_tests::repository::{Repository, git};
+use flotilla_tests::simulated::Enrolled;
+
+use super::Args;
+
+/// See the module; it is gone with this value.
+pub(super) struct Ground {
+    /// The hub's file about the issuer; none: it serves no pages.
+    oidc: Option<PathBuf>,
+    _issuer: Issuer,
+    pub(super) enrolled: Enrolled,
+    pub(super) clusters: Vec<(ClusterName, ClusterRecord)>,
+    _git: GitServer,
+    repository: Repository,
+    branches: Vec<String>,
+    directory: tempfile::TempDir,
+    programs: PathBuf,
+}
+
+impl Ground {
+    /// Builds the hub, and makes everything with a first commit.
+    pub(super) async fn prepare(args: &Args) -> anyhow::Result<Self> {
+        let programs: PathBuf = programs::build_some(&["flotilla-hub"]).await?;
+        let directory = tempfile::tempdir()?;
+        let repository = Repository::create(directory.path(), "fleet")?;
+        let branches: Vec<String> = (0..args.environments)
+            .map(|index| format!("env-{index}"))
+            .collect();
+        repository.write(
+            "apps/web.yaml",
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n",
+        )?;
+        push(&repository, "first", &branches)?;
+        let git = GitServer::start(&directory.path().join("served"), "127.0.0.1:0").await?;
+        std::fs::write(
+            directory.path().join("fleet.yaml"),
+            fleet_file(args, &git.url("fleet.git")),
+        )?;
+        let clusters = clusters(args)?;
+        let enrolled = Enrolled::new(&directory.path().join("hub"), &clusters).await?;
+        let issuer = Issuer::start().await?;
+        let oidc = directory.path().join("oidc.yaml");
+        open_pages::let_in(&issuer, &oidc)?;
+        Ok(Self {
+            oidc: (args.pages > 0).then_some(oidc),
+            _issuer: issuer,
+            enrolled,
+            clusters,
+            _git: git,
+            repository,
+            branches,
+            directory,
+            programs,
+        })
+    }
+
+    pub(super) async fn start_hub(&self, listen: &str) -> anyhow::Result<HubProcess> {
+        let (programs, directory) = (&self.programs, self.directory.path());
+        HubProcess::start_with(programs, directory, listen, None, self.oidc.as_deref()).await
+    }
+
+    /// Pushes the application with that content to every environment.
+    pub(super) fn commit(&self, message: &str, content: &str) -> anyhow::Result<()> {
+        self.repository.write("apps/web.yaml", content)?;
+        push(&self.repository, message, &self.branches)
+    }
+
+    /// The commit that was pushed last.
+    pub(super) fn head(&self) -> anyhow::Result<String> {
+        git(&self.repository.work, &["rev-parse", "HEAD"])
+    }
+}
+
+fn push(repository: &Repository, message: &str, branches: &[String]) -> anyhow::Result<()> {
+    let branches: Vec<&str> = branches.iter().map(String::as_str).collect();
+    repository.push(message, &branches)?;
+    Ok(())
+}
+
+/// The clusters, spread evenly over the environments.
+fn clusters(args: &Args) -> anyhow::Result<Vec<(ClusterName, ClusterRecord)>> {
+    (0..args.agents)
+        .map(|index| {
+            let record = ClusterRecord {
+                environment: Some(format!("env-{}", index % args.environments).parse()?),
+                ..ClusterRecord::default()
+            };
+            Ok((format!("c{index}").parse()?, record))
+        })
+        .collect()
+}
+
+fn fleet_file(args: &Args, url: &str) -> String {
+    let mut text = format!(
+        "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nrepositories:\n- {{name: fleet, url: '{url}'}}\nenvironments:\n"
+    );
+    for index in 0..args.environments {
+        text.push_str(&format!("- name: env-{index}\n  branch: env-{index}\n"));
+        if args.waves {
+            text.push_str(
+                "  strategy:\n    waves: [{name: first, share: '25%'}, {name: second, share: '25%'}]\n    \
+                 maxConcurrent: 50%\n",
+            );
+        }
+    }
+    text.push_str("applications:\n- {name: web, repository: fleet, path: 'apps'}\n");
+    text
+}

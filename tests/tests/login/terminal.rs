@@ -1,0 +1,244 @@
+//! A person logs in from a terminal, with the real program, and has contexts of two hubs there.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use flotilla_hub::app;
+use flotilla_hub::authority::Authority;
+use flotilla_shared::tls;
+use flotilla_tests::issuer::Issuer;
+use flotilla_tests::programs;
+use jiff::Timestamp;
+
+use super::hub;
+
+struct Terminal {
+    program: PathBuf,
+    config: PathBuf,
+}
+
+impl Terminal {
+    /// With the program, and nothing kept yet.
+    async fn new(directory: &Path) -> Self {
+        Self {
+            program: programs::build_some(&["flotilla"])
+                .await
+                .unwrap()
+                .join("flotilla"),
+            config: directory.join("home/config.yaml"),
+        }
+    }
+
+    /// Exit code, standard output, standard error.
+    async fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+        let output = tokio::process::Command::new(&self.program)
+            .args(arguments)
+            .env_clear()
+            .env("FLOTILLA_CONFIG", &self.config)
+            .output()
+            .await
+            .unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (
+            output.status.code().unwrap(),
+            text(output.stdout),
+            text(output.stderr),
+        )
+    }
+
+    /// Standard output of a command that succeeds.
+    async fn says(&self, arguments: &[&str]) -> String {
+        let (code, out, err) = self.run(arguments).await;
+        assert_eq!(code, 0, "{err}");
+        out
+    }
+
+    /// What is kept between commands.
+    fn kept(&self) -> String {
+        std::fs::read_to_string(&self.config).unwrap()
+    }
+}
+
+/// How often a login was refreshed, where it ever was.
+fn refreshed(issuer: &Issuer) -> Option<usize> {
+    issuer.with(|state| state.grants.get("refresh_token").copied())
+}
+
+/// Who has not logged in is told how to.
+async fn assert_told_how_to_log_in(terminal: &Terminal, address: &str) {
+    let (code, _, err) = terminal.run(&["hub"]).await;
+    assert_eq!(code, 2);
+    assert!(err.contains("flotilla login"), "{err}");
+    let (code, _, err) = terminal.run(&["login", address]).await;
+    assert_eq!(code, 2);
+    assert!(err.contains("--trust-bundle"), "{err}");
+}
+
+/// Said no to; then to somebody whom the hub does not know; nothing is kept.
+async fn assert_others_are_kept_out(terminal: &Terminal, issuer: &Issuer, login: &[&str]) {
+    issuer.with(|state| state.denies = true);
+    let (code, _, err) = terminal.run(login).await;
+    assert_eq!(code, 2, "{err}");
+    issuer.with(|state| {
+        state.denies = false;
+        state.user = "eve@example.org".to_owned();
+    });
+    let (code, _, err) = terminal.run(login).await;
+    assert_eq!(code, 2, "{err}");
+    assert!(!terminal.config.exists());
+}
+
+/// Let in after a while, and who it is afterwards; what is kept is for nobody else, and is not shown.
+async fn assert_logs_in(terminal: &Terminal, issuer: &Issuer, login: &[&str]) {
+    issuer.with(|state| {
+        state.user = "ada@example.org".to_owned();
+        state.groups = vec!["sre".to_owned()];
+        state.pending = 1;
+    });
+    let (code, out, err) = terminal.run(login).await;
+    assert_eq!(code, 0, "{err}");
+    assert!(err.contains("WDJB-MJHT"), "{err}");
+    assert!(err.contains("oidc:ada@example.org"), "{err}");
+    let mode = std::fs::metadata(&terminal.config).unwrap().permissions();
+    assert_eq!(mode.mode() & 0o777, 0o600);
+    let kept = terminal.kept();
+    for secret in ["again", "eyJ"] {
+        assert!(kept.contains(secret));
+        assert!(!out.contains(secret) && !err.contains(secret));
+    }
+    let out = terminal.says(&["hub", "-o", "json"]).await;
+    assert!(out.contains("oidc:ada@example.org"), "{out}");
+    assert_eq!(refreshed(issuer), None);
+}
+
+/// The token ends: the next command gets a new one, and keeps it.
+async fn assert_an_ended_token_is_refreshed(terminal: &Terminal, issuer: &Issuer) {
+    let kept = terminal.kept();
+    let token = kept.lines().find(|line| line.contains("idToken")).unwrap();
+    let token = token
+        .trim()
+        .trim_start_matches("idToken:")
+        .trim()
+        .trim_matches('"');
+    let old = issuer.token("ada@example.org", &["sre"], &[("exp", 1.into())]);
+    std::fs::write(&terminal.config, kept.replace(token, &old)).unwrap();
+    terminal.says(&["hub"]).await;
+    assert_eq!(refreshed(issuer), Some(1));
+    assert!(!terminal.kept().contains(&old));
+}
+
+/// A hub at which nobody logs in: its operators have certificates.
+struct Second {
+    running: app::Running,
+    authority: Authority,
+    directory: tempfile::TempDir,
+}
+
+impl Second {
+    async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let authority = Authority::init(directory.path(), Timestamp::now()).unwrap();
+        let running = hub(directory.path(), None).await;
+        Self {
+            running,
+            authority,
+            directory,
+        }
+    }
+
+    /// A file with the context of an operator, bob.
+    fn context(&self) -> PathBuf {
+        let uri = "spiffe://flotilla/operator/bob".parse().unwrap();
+        let identity = self.authority.operator(&uri, Timestamp::now()).unwrap();
+        let context = serde_json::json!({
+            "apiVersion": "flotilla.dev/v1alpha1", "kind": "Context",
+            "hub": self.running.address.to_string(),
+            "trustBundle": self.authority.trust_bundle(), "certificate": identity.chain_pem,
+            "key": identity.key_pem,
+        });
+        let file = self.directory.path().join("bob.yaml");
+        std::fs::write(&file, context.to_string()).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        file
+    }
+}
+
+/// A second hub beside the first, by certificate; each is asked by its name.
+async fn assert_each_hub_is_asked_by_name(terminal: &Terminal, second: &Second) {
+    let file = second.context();
+    let file = file.to_str().unwrap();
+    terminal
+        .says(&["context", "import", file, "--name", "there"])
+        .await;
+    let (_, out, _) = terminal.run(&["context", "list", "-o", "json"]).await;
+    let listed: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(listed[0]["name"], "here");
+    assert_eq!(listed[0]["current"], true);
+    assert_eq!(listed[1]["by"], "certificate");
+    let there = terminal.says(&["hub", "--context", "there"]).await;
+    assert!(there.contains("bob"));
+    let here = terminal.says(&["hub"]).await;
+    assert!(here.contains("ada@example.org"));
+}
+
+/// The second hub's context is taken for the current one, gets a new certificate, and goes.
+async fn assert_a_context_is_used_renewed_and_removed(terminal: &Terminal) {
+    terminal.says(&["context", "use", "there"]).await;
+    assert!(terminal.says(&["hub"]).await.contains("bob"));
+    // A new certificate with a new key.
+    let before = terminal.kept();
+    terminal.says(&["context", "renew"]).await;
+    assert_ne!(before, terminal.kept());
+    assert!(terminal.says(&["hub"]).await.contains("bob"));
+    terminal.says(&["context", "remove", "there"]).await;
+    let (code, _, err) = terminal.run(&["hub", "--context", "there"]).await;
+    assert_eq!(code, 2);
+    assert!(err.contains("there are: here"), "{err}");
+}
+
+/// Where nobody logs in, that is said.
+async fn assert_told_where_nobody_logs_in(terminal: &Terminal, second: &Second) {
+    let bundle = second.directory.path().join("bundle.pem");
+    std::fs::write(&bundle, second.authority.trust_bundle()).unwrap();
+    let address = second.running.address.to_string();
+    let login = [
+        "login",
+        &address,
+        "--trust-bundle",
+        bundle.to_str().unwrap(),
+    ];
+    let (code, _, err) = terminal.run(&login).await;
+    assert_eq!(code, 2);
+    assert!(err.contains("have certificates"), "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e13_a_person_logs_in_and_stays_in_without_a_secret_in_sight() {
+    tls::install_provider();
+    let issuer = Issuer::start().await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let authority = Authority::init(directory.path(), Timestamp::now()).unwrap();
+    let running = hub(directory.path(), Some(&issuer)).await;
+    let bundle = directory.path().join("bundle.pem");
+    std::fs::write(&bundle, authority.trust_bundle()).unwrap();
+    let bundle = bundle.to_str().unwrap();
+    let address = running.address.to_string();
+    let terminal = Terminal::new(directory.path()).await;
+
+    assert_told_how_to_log_in(&terminal, &address).await;
+    let login = [
+        "login",
+        &address,
+        "--trust-bundle",
+        bundle,
+        "--name",
+        "here",
+    ];
+    assert_others_are_kept_out(&terminal, &issuer, &login).await;
+    assert_logs_in(&terminal, &issuer, &login).await;
+    assert_an_ended_token_is_refreshed(&terminal, &issuer).await;
+    let second = Second::start().await;
+    assert_each_hub_is_asked_by_name(&terminal, &second).await;
+    assert_a_context_is_used_renewed_and_removed(&terminal).await;
+    assert_told_where_nobody_logs_in(&terminal, &second).await;
+}
