@@ -28,7 +28,6 @@ pub(crate) type Fact<T> = Result<T, String>;
 /// A right, and whether it is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Asked {
-    /// Which.
     pub(crate) right: Right,
     /// Whether the API server grants it.
     pub(crate) allowed: Fact<bool>,
@@ -48,14 +47,12 @@ pub(crate) struct LeaseFacts {
 pub(crate) struct CertificateFacts {
     /// Its first moment.
     pub(crate) begin: Timestamp,
-    /// Its last.
     pub(crate) end: Timestamp,
 }
 
 /// A directory that should be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DiskFacts {
-    /// Which.
     pub(crate) path: String,
     /// Bytes that may still be written.
     pub(crate) free: u64,
@@ -66,7 +63,6 @@ pub(crate) struct DiskFacts {
 /// A repository, asked with the credentials that the agent has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RepositoryFacts {
-    /// Its URL.
     pub(crate) url: String,
     /// With what it was asked, such as `a token`; empty: nothing.
     pub(crate) with: String,
@@ -77,7 +73,6 @@ pub(crate) struct RepositoryFacts {
 /// A file with a key or credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KeyFile {
-    /// Its name.
     pub(crate) name: String,
     /// When it was written.
     pub(crate) written: Option<Timestamp>,
@@ -106,9 +101,7 @@ pub(crate) struct Facts {
     pub(crate) certificate: Option<Fact<Option<CertificateFacts>>>,
     /// The data directory; none: none was named.
     pub(crate) disk: Option<Fact<DiskFacts>>,
-    /// The policy.
     pub(crate) policy: Fact<Policy>,
-    /// Repositories.
     pub(crate) repositories: Vec<RepositoryFacts>,
     /// Files of Git credentials.
     pub(crate) credentials: Vec<KeyFile>,

@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Entry {
-    /// Which object.
     #[serde(flatten)]
     pub object: ObjectRef,
     /// The API version it was applied at.
@@ -60,7 +59,6 @@ impl Inventory {
         self.entries.get(object).map(AsRef::as_ref)
     }
 
-    /// How many.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()

@@ -17,9 +17,7 @@ pub enum Error {
     /// Reading or writing failed.
     #[error("ledger {path}: {cause}")]
     Io {
-        /// The file.
         path: PathBuf,
-        /// Why.
         cause: std::io::Error,
     },
     /// The file is not what we wrote.
@@ -28,7 +26,6 @@ pub enum Error {
          the hub's next assignment afresh"
     )]
     Damaged {
-        /// The file.
         path: PathBuf,
         /// What is wrong.
         why: String,
@@ -39,7 +36,6 @@ pub enum Error {
          newer agent again; this one changes nothing"
     )]
     Newer {
-        /// The file.
         path: PathBuf,
         /// What it needs.
         needs: String,

@@ -12,6 +12,11 @@
 //! reported; [`reconcile`] reads the one and writes the other. With the hub or Git away the loop goes
 //! on with what it has.
 
+#![allow(
+    missing_docs,
+    reason = "a program: nobody else builds on its rooms, and docs say what names do not"
+)]
+
 pub mod api;
 pub mod app;
 pub mod args;

@@ -51,7 +51,6 @@ const FETCHES: usize = 4;
 pub struct Reconciler {
     /// The API server.
     pub cluster: Cluster,
-    /// Git.
     pub source: Source,
     /// The agent's own rules.
     pub policy: Arc<Policy>,
@@ -61,7 +60,6 @@ pub struct Reconciler {
     pub accepted: watch::Receiver<Option<Arc<DecodedAssignment>>>,
     /// The newest report.
     pub reports: watch::Sender<Option<Arc<Report>>>,
-    /// Questions.
     pub questions: mpsc::Receiver<Question>,
     /// Jobs of gates that the hub asks for.
     pub gate_jobs: watch::Receiver<Asked>,

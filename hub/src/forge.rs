@@ -39,7 +39,6 @@ const INTERVAL: Duration = Duration::from_secs(2);
 
 /// What speaking takes.
 pub struct Speaking {
-    /// The fleet.
     pub handle: Handle,
     /// Where it is kept what was told.
     pub store: Store,

@@ -11,6 +11,11 @@
 //! One task, the [`driver`], owns the [`fleet::Fleet`]; everything else sends it events or asks it
 //! questions over one bounded channel. What must survive is stored before anything is sent.
 
+#![allow(
+    missing_docs,
+    reason = "a program: nobody else builds on its rooms, and docs say what names do not"
+)]
+
 pub mod app;
 pub mod args;
 pub mod authority;

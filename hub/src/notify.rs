@@ -71,7 +71,6 @@ fn parse(path: &Path, text: &str) -> Result<Config, String> {
 
 /// What telling takes.
 pub struct Telling {
-    /// The fleet.
     pub handle: Handle,
     /// Where events and places are.
     pub store: Store,

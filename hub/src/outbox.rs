@@ -29,7 +29,6 @@ pub enum Control {
     AskJobs(Arc<Vec<GateJob>>),
     /// Renew the certificate within so many seconds.
     Renew(u32),
-    /// End.
     Close(Reason, String),
 }
 

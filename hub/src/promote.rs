@@ -60,7 +60,6 @@ impl Credential {
 pub struct Due {
     /// Into which environment.
     pub environment: EnvironmentName,
-    /// Where.
     pub url: RepositoryUrl,
     /// The environment before's branch, which has the commit.
     pub source: BranchName,

@@ -59,7 +59,6 @@ const PRAGMAS: &[&str] = &[
     "PRAGMA foreign_keys = ON",
 ];
 
-/// Which engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Engine {
     Sqlite,

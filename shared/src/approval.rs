@@ -25,7 +25,7 @@ const MAX_CLUSTERS: usize = 2000;
 /// What was approved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RollbackApproval {
-    /// Which repository.
+    /// The URL of the one in whose history clusters go back.
     pub repository: RepositoryUrl,
     /// Where to.
     pub to: Commit,

@@ -71,7 +71,7 @@ pub struct ApplicationAssignment {
     pub url: RepositoryUrl,
     /// The directory to render.
     pub path: TreePath,
-    /// How.
+    /// As the fleet file says; with `Auto`, the agent decides by the directory's files.
     pub renderer: Renderer,
     /// Pruning, drift, conflicts.
     pub sync_policy: SyncPolicy,
@@ -193,11 +193,11 @@ pub enum Drift {
 pub struct IgnoreRule {
     /// API group.
     pub group: String,
-    /// Kind.
+    /// `Deployment`; no version.
     pub kind: String,
-    /// Namespace.
+    /// Empty: any, and objects that have none.
     pub namespace: String,
-    /// Name.
+    /// `metadata.name` as a whole: there are no patterns.
     pub name: String,
     /// RFC 6901 pointers to the fields.
     pub json_pointers: Vec<String>,

@@ -29,7 +29,7 @@ pub enum DurationError {
         text: String,
         /// The shortest time that will do.
         least: String,
-        /// The longest.
+        /// The longest time that will do, as written in a file: `7d`.
         most: String,
     },
 }

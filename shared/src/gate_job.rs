@@ -78,7 +78,7 @@ impl GateJobState {
 pub struct GateJobReport {
     /// See [`GateJob::id`].
     pub id: Digest,
-    /// The gate.
+    /// As [`GateJob::gate`].
     pub gate: GateName,
     /// How far it is.
     pub state: GateJobState,

@@ -129,7 +129,7 @@ impl ObjectCounts {
 /// One object's state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectStatus {
-    /// Which.
+    /// `Deployment.apps web/frontend`, of whichever version.
     pub object: ObjectRef,
     /// What was last done to it.
     pub action: Action,

@@ -303,7 +303,7 @@ pub struct Revision {
     pub repository: RepositoryName,
     /// The branch it was found on.
     pub branch: BranchName,
-    /// The commit.
+    /// The full id, never abbreviated.
     pub commit: Commit,
 }
 

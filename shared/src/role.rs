@@ -11,18 +11,18 @@ use serde::{Deserialize, Serialize};
 pub enum Role {
     /// Nothing: the operator was removed.
     None,
-    /// See.
+    /// See everything, and change nothing.
     Viewer,
     /// Approve commits and waves that others bring.
     Approver,
     /// Bring commits, and stop, resume, pin and roll back.
     Promoter,
-    /// Everything.
+    /// Everything: let clusters and operators in, override gates, approve what they bring themselves.
     Admin,
 }
 
 impl Role {
-    /// Every role.
+    /// From the least to the most.
     pub const ALL: [Self; 5] = [
         Self::None,
         Self::Viewer,
@@ -31,7 +31,7 @@ impl Role {
         Self::Admin,
     ];
 
-    /// The word.
+    /// `viewer`: the one spelling, on the command line and in the API's answers.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

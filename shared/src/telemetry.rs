@@ -15,7 +15,7 @@ pub enum LogFormat {
     /// Text on a terminal, JSON otherwise.
     #[default]
     Auto,
-    /// Text.
+    /// Lines for people, in colour on a terminal.
     Text,
     /// One JSON object a line.
     Json,

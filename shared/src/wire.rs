@@ -67,7 +67,7 @@ pub enum WireError {
     /// A field has a value it cannot have.
     #[error("field {field}: {why}")]
     Invalid {
-        /// The field.
+        /// Its name in the protocol, such as `renderer`; of a bad name, which kind of name it is.
         field: &'static str,
         /// What is wrong.
         why: String,
@@ -75,9 +75,9 @@ pub enum WireError {
     /// A list or text is over its limit.
     #[error("field {field} has {have} parts or bytes, more than {limit}")]
     TooLarge {
-        /// The field.
+        /// Its name in the protocol, such as `tombstones`.
         field: &'static str,
-        /// What came.
+        /// Entries of the list, or bytes of the text, that came.
         have: usize,
         /// What is allowed.
         limit: usize,

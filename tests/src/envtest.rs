@@ -19,7 +19,6 @@ use crate::ports::free_port;
 /// Longest start; it takes about three seconds.
 const START: Duration = Duration::from_secs(60);
 
-/// The programs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Programs {
     /// kube-apiserver.

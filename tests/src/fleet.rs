@@ -14,7 +14,6 @@ use tonic::transport::Channel;
 /// An operator's connection.
 #[derive(Clone)]
 pub struct Operator {
-    /// The API.
     pub api: FleetServiceClient<Channel>,
     /// Roots of the hub, PEM.
     pub trust_bundle: String,

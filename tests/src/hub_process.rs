@@ -101,7 +101,6 @@ impl HubProcess {
 /// Of a process, as Linux counts.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Usage {
-    /// Memory.
     pub resident_kib: u64,
     /// Of all its threads.
     pub cpu: Duration,

@@ -21,9 +21,7 @@ pub struct Installation {
     directory: tempfile::TempDir,
     /// The configuration repository.
     pub repository: Repository,
-    /// Its server.
     pub git: GitServer,
-    /// The cluster.
     pub cluster: ApiServer,
     /// How the cluster is reached.
     pub serving: Serving,

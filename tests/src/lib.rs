@@ -1,6 +1,11 @@
 //! What cross-process tests and the demo share: real Git over smart HTTP, real processes, embedded
 //! clusters, and waiting for a condition with a deadline.
 
+#![allow(
+    missing_docs,
+    reason = "a program: nobody else builds on its rooms, and docs say what names do not"
+)]
+
 pub mod browser;
 pub mod cluster;
 pub mod envtest;

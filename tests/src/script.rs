@@ -31,7 +31,6 @@ pub struct Step {
     /// `Accept`, where it is not JSON.
     #[serde(default)]
     pub accept: String,
-    /// The body.
     #[serde(default)]
     pub body: Option<Value>,
     /// JSON pointers into the answer and the names to keep them under for later steps.
@@ -51,7 +50,6 @@ pub struct Step {
 /// An answer that can be compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
-    /// The step.
     pub step: String,
     /// HTTP status.
     pub code: u16,

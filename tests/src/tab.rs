@@ -13,18 +13,14 @@ pub struct Tab {
     origin: String,
     /// Where that is in truth.
     pub address: String,
-    /// By name.
     pub cookies: BTreeMap<String, String>,
 }
 
-/// An answer.
 #[derive(Debug)]
 pub struct Answer {
-    /// The code.
     pub status: StatusCode,
     /// `name: value`, one a line.
     pub headers: String,
-    /// The content.
     pub text: String,
 }
 
@@ -144,7 +140,6 @@ impl Answer {
         self.header("location")
     }
 
-    /// A header.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut lines = self.headers.lines();

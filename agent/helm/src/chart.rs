@@ -37,7 +37,7 @@ pub struct File {
 }
 
 impl File {
-    /// A file.
+    /// Takes the path as it is: parts joined by `/`, from the chart's folder.
     pub fn new(name: impl Into<String>, data: impl Into<Arc<[u8]>>) -> Self {
         Self {
             name: name.into(),

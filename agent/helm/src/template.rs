@@ -75,7 +75,7 @@ pub struct Options {
     pub generated: Generated,
     /// `lookup` is an error instead of empty with a warning.
     pub strict: bool,
-    /// Bounds.
+    /// What a release may cost; one that would cost more ends with an error.
     pub limits: Limits,
     /// Where parsed files are kept for the next render; none: nowhere.
     pub parsed: Option<Cache>,
@@ -107,7 +107,7 @@ pub struct Templates {
 }
 
 impl Templates {
-    /// None yet.
+    /// Without any template; [`Templates::parse`] adds them.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

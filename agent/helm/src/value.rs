@@ -84,7 +84,7 @@ impl Value {
         Self::Int(value, IntKind::Int64)
     }
 
-    /// A string.
+    /// A `string`; as in Go, it may hold bytes that are not UTF-8.
     pub fn str(text: impl Into<Str>) -> Self {
         Self::Str(text.into())
     }

@@ -16,7 +16,7 @@ pub enum RenderError {
     /// A file is not YAML as Kubernetes reads it.
     #[error("{file}:{line}: {message}")]
     MalformedYaml {
-        /// The file.
+        /// Its path from the root of the tree.
         file: String,
         /// 1 is the first.
         line: usize,
@@ -26,7 +26,7 @@ pub enum RenderError {
     /// A document is not a Kubernetes object.
     #[error("{file}:{line}: not a Kubernetes object: {message}")]
     NotAManifest {
-        /// The file.
+        /// Its path from the root of the tree; of a chart, the template that wrote the document.
         file: String,
         /// Where the document begins.
         line: usize,
@@ -36,7 +36,7 @@ pub enum RenderError {
     /// Two documents are the same object.
     #[error("{object} is in {first} and again in {second}; keep one")]
     DuplicateObject {
-        /// Which object.
+        /// `Deployment.apps web/frontend`, or in Kustomize's form `apps/v1 Deployment web/frontend`.
         object: String,
         /// File and line of the first.
         first: String,
@@ -46,7 +46,7 @@ pub enum RenderError {
     /// A link that leaves the tree, loops or leads nowhere.
     #[error("{file}: symbolic link to {target:?} {why}")]
     SymlinkRefused {
-        /// The link.
+        /// The link's own path from the root of the tree.
         file: String,
         /// Where it points.
         target: String,
@@ -58,23 +58,23 @@ pub enum RenderError {
         "{path} is a Git submodule, which is never fetched; copy its files into this repository"
     )]
     Submodule {
-        /// Where.
+        /// The path from the root of the tree at which Git has a commit of another repository (mode 160000).
         path: String,
     },
     /// A Git LFS pointer.
     #[error("{file} is a Git LFS pointer, not the file itself; store manifests in Git directly")]
     LfsPointer {
-        /// Which file.
+        /// Its path from the root of the tree; what it points at is never fetched.
         file: String,
     },
     /// A file over the size limit.
     #[error("{file} has {bytes} bytes, more than the {limit} allowed for one file")]
     FileTooLarge {
-        /// Which file.
+        /// Its path from the root of the tree.
         file: String,
-        /// Its size.
+        /// Of its whole content, as Git has it.
         bytes: u64,
-        /// The limit.
+        /// Bytes of one file, as in [`Limits`](crate::Limits).
         limit: usize,
     },
     /// A budget of the whole render is used up.
@@ -92,7 +92,7 @@ pub enum RenderError {
     Substitution {
         /// File and line of the object.
         place: String,
-        /// The field.
+        /// The field in the object, with list indices from 0 in brackets: `[0]`.
         path: String,
         /// What is wrong and what to do.
         message: String,

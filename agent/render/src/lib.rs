@@ -46,7 +46,7 @@ pub enum Renderer {
     Auto,
     /// Every YAML and JSON file below the directory.
     Plain,
-    /// Kustomize.
+    /// The directory's kustomization file and what it leads to; where there is none, that is an error.
     Kustomize,
     /// A Helm chart: a directory or a `.tgz`.
     Helm,
@@ -55,7 +55,7 @@ pub enum Renderer {
 /// How to render.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Which renderer.
+    /// By default [`Renderer::Auto`], which decides by the directory's files.
     pub renderer: Renderer,
     /// What a render may cost.
     pub limits: Limits,

@@ -26,7 +26,7 @@ impl std::fmt::Display for Origin {
 /// `metadata.name`, all non-empty text.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Manifest {
-    /// The object.
+    /// The whole document as JSON, which is all that Kubernetes reads of YAML.
     pub value: Value,
     /// Where it came from.
     pub origin: Origin,

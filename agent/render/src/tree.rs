@@ -7,17 +7,17 @@ use crate::RenderError;
 /// What is at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entry<'a> {
-    /// A blob.
+    /// A file's bytes, whole.
     File(&'a [u8]),
-    /// A tree.
+    /// Its children are asked of [`Tree::list`].
     Directory,
     /// A link, by its target as written.
     Symlink(&'a str),
-    /// A gitlink.
+    /// A commit of another repository (Git's mode 160000), which is never fetched.
     Submodule,
     /// A blob that was not brought in because of its size.
     TooLarge {
-        /// Its size.
+        /// How long its content is; none of it is here.
         bytes: u64,
     },
 }
@@ -27,11 +27,11 @@ pub enum Entry<'a> {
 pub enum EntryKind {
     /// A blob, whatever its size.
     File,
-    /// A tree.
+    /// A Git tree, whatever is in it.
     Directory,
-    /// A link.
+    /// A symbolic link, wherever it leads.
     Symlink,
-    /// A gitlink.
+    /// A commit of another repository (Git's mode 160000).
     Submodule,
 }
 

@@ -13,7 +13,6 @@ const MAX_DEPTH: usize = 64;
 /// Largest file.
 pub(crate) const MAX_BYTES: usize = 8 << 20;
 
-/// A value.
 #[derive(Clone, PartialEq)]
 pub(crate) enum Node {
     Map(Vec<(String, Node)>),

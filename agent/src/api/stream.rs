@@ -16,7 +16,6 @@ const MAX_EVENT: usize = 8 * 1024 * 1024;
 pub(crate) enum Next {
     /// Added or modified; the resource version to go on from.
     Changed(String, Value),
-    /// Deleted.
     Deleted(String, Value),
     /// Nothing changed up to here.
     Bookmark(String),

@@ -38,7 +38,6 @@ const REPOSITORIES: usize = 100;
 /// Most keys and credentials that are listed.
 const FILES: usize = 1000;
 
-/// All facts.
 pub(crate) async fn gather(args: &Check) -> Facts {
     let policy = policy_file::read(args.policy.as_deref()).map_err(|error| format!("{error:#}"));
     let mut facts = Facts {

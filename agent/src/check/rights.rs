@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 /// What comparing, noticing, applying and pruning need.
 const APPLY: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
 
-/// One right.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Right {
     /// What it is for; rights for the same stand together.

@@ -32,7 +32,6 @@ const MAX_NAME: usize = 63;
 /// What is the same for all objects of an application.
 #[derive(Debug, Clone)]
 pub struct Setting<'a> {
-    /// The application.
     pub application: &'a str,
     /// For namespaced objects that name none.
     pub default_namespace: &'a str,

@@ -12,7 +12,6 @@ use crate::observe::fields;
 use crate::observe::views::Tenure;
 use crate::plan::{APPLICATION_ANNOTATION, Marks, PRUNE_ANNOTATION, forbids};
 
-/// One delete.
 pub(super) struct Removal<'a> {
     pub(super) object: &'a ObjectRef,
     /// The only object of that name that is meant.

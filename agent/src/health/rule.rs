@@ -9,7 +9,6 @@ pub struct HealthRule {
     /// API group; empty: the core group.
     #[serde(default)]
     pub group: String,
-    /// Kind.
     #[serde(default)]
     pub kind: String,
     /// True: what it stands for is gone.

@@ -81,9 +81,7 @@ const CONTROLLERS: &[&str] = &[
 /// Names that the agent's own policy adds; they come before the built-in ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Managers {
-    /// People.
     pub people: Vec<String>,
-    /// Controllers.
     pub controllers: Vec<String>,
 }
 
@@ -99,7 +97,6 @@ impl From<&ManagerNames> for Managers {
 /// One entry of `metadata.managedFields`, but for its fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Writer<'a> {
-    /// Its name.
     pub manager: &'a str,
     /// `Apply` or `Update`.
     pub operation: &'a str,

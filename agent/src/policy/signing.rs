@@ -19,7 +19,6 @@ pub struct SignatureRule {
     pub repositories: BTreeSet<RepositoryUrl>,
     /// Branches; empty: any.
     pub branches: BTreeSet<BranchName>,
-    /// Which commits.
     pub mode: SignatureMode,
     /// In mode `range`, where the signed history begins: the first time that a branch is seen, all
     /// commits after this one have to be signed. None: only the target, the first time.
@@ -32,7 +31,6 @@ pub struct SignatureRule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SignatureMode {
-    /// None.
     #[default]
     Off,
     /// The one that is to run.
@@ -45,7 +43,6 @@ pub enum SignatureMode {
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct RollbackRule {
-    /// What.
     pub mode: RollbackMode,
     /// In mode `approve`, names of the keys whose approvals count.
     pub keys: Vec<String>,

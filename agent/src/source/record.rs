@@ -38,7 +38,6 @@ pub(super) struct Accepted {
     pub(super) url: RepositoryUrl,
     /// Of which branch.
     pub(super) branch: BranchName,
-    /// Which.
     pub(super) commit: Commit,
     /// When this agent first saw it.
     pub(super) seen: Timestamp,
@@ -79,9 +78,7 @@ pub(super) enum Error {
     /// Reading or writing failed.
     #[error("record of accepted commits {path}: {cause}")]
     Io {
-        /// The file.
         path: PathBuf,
-        /// Why.
         cause: std::io::Error,
     },
     /// The file is not what we wrote.
@@ -90,7 +87,6 @@ pub(super) enum Error {
          it accepted: remove the file to begin afresh with the next commit"
     )]
     Damaged {
-        /// The file.
         path: PathBuf,
         /// What is wrong.
         why: String,

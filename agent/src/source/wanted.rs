@@ -10,9 +10,7 @@ use flotilla_shared::id::{ApplicationName, ClusterName};
 pub struct Wanted {
     /// The application's name.
     pub name: ApplicationName,
-    /// This cluster.
     pub cluster: ClusterName,
-    /// The assignment.
     pub application: ApplicationAssignment,
     /// What people signed so that clusters may go back.
     pub approvals: Vec<SignedApproval>,

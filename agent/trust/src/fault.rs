@@ -31,9 +31,9 @@ pub enum Fault {
     Expired {
         /// The key's name in the policy.
         key: String,
-        /// When.
+        /// When this was first seen here: what the key's time is held against.
         seen: Timestamp,
-        /// Which bound.
+        /// `from TIME`, `until TIME`, or the end that the key or the signature itself names.
         why: String,
     },
     /// The policy, or the key itself, says that it is revoked.

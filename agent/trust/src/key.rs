@@ -34,7 +34,7 @@ pub struct PinnedKey {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("key {name:?}: {why}")]
 pub struct KeyError {
-    /// The key.
+    /// As [`PinnedKey::name`].
     pub name: String,
     /// What is wrong.
     pub why: String,

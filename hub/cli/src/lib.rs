@@ -11,6 +11,11 @@
 //! characters in [`view`] before it can reach a terminal. This room links neither server nor store nor
 //! a Git library; branches are moved by the user's own `git`.
 
+#![allow(
+    missing_docs,
+    reason = "a program: nobody else builds on its rooms, and docs say what names do not"
+)]
+
 mod args;
 mod bundle;
 mod check;

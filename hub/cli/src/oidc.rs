@@ -39,7 +39,6 @@ pub(crate) struct Device {
     device_code: String,
     /// To type in.
     pub(crate) user_code: String,
-    /// Where.
     pub(crate) verification_uri: String,
     /// With the code in it.
     pub(crate) verification_uri_complete: Option<String>,

@@ -38,7 +38,6 @@ pub struct Token {
 /// Whom a token let in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redeemer {
-    /// When.
     pub at: Timestamp,
     /// Under which name.
     pub cluster: ClusterName,

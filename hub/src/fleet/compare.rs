@@ -30,7 +30,6 @@ pub struct InForce {
 /// What changes in one environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnvironmentChange {
-    /// Which.
     pub environment: EnvironmentName,
     /// What is declared in another way, line by line.
     pub changes: Vec<String>,
@@ -47,7 +46,6 @@ pub struct EnvironmentChange {
 /// What changes on one cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterChange {
-    /// Which.
     pub cluster: ClusterName,
     /// Where it belongs now, if that changes.
     pub moves_from: Option<EnvironmentName>,

@@ -27,11 +27,8 @@ pub(super) const MAX_QUEUE: usize = 16;
 /// A decision of somebody.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
-    /// Who.
     pub by: String,
-    /// Why.
     pub reason: String,
-    /// When.
     pub at: Timestamp,
 }
 
@@ -86,7 +83,6 @@ impl Pin {
 /// Commits that were good for every wave.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Good {
-    /// Which.
     pub commits: Commits,
     /// The rollout that brought them; empty: none, the environment has no strategy.
     pub rollout: String,
@@ -100,13 +96,10 @@ pub struct Good {
 /// Commits that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quarantine {
-    /// Which.
     pub commits: Commits,
     /// In which rollout.
     pub rollout: String,
-    /// Why.
     pub reason: String,
-    /// When.
     pub at: Timestamp,
 }
 
@@ -149,7 +142,6 @@ pub struct Approval {
 pub struct WayBack {
     /// Of which repository.
     pub repository: RepositoryName,
-    /// Which.
     pub commit: Commit,
     /// It has the content of one of these.
     pub to: Vec<Commit>,
@@ -166,7 +158,6 @@ pub struct CheckResult {
     pub good: bool,
     /// What was answered.
     pub text: String,
-    /// When.
     pub at: Timestamp,
 }
 
@@ -175,7 +166,6 @@ pub struct CheckResult {
 pub struct Seen {
     /// Of which repository.
     pub repository: RepositoryName,
-    /// Which.
     pub commit: Commit,
     /// Why it was not seen to be good; empty: it was.
     pub doubt: String,

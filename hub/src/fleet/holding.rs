@@ -10,7 +10,6 @@ use super::rollout::Rollout;
 /// A wave that begins with people's word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaveApproval {
-    /// Which.
     pub wave: String,
     /// How many people have to.
     pub needed: u32,

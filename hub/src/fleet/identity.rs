@@ -55,13 +55,11 @@ impl Lock {
 /// A certificate was issued to a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IssuedCertificate {
-    /// Its counter.
     pub counter: u64,
     /// SHA-256 of what signed it.
     pub issuer: String,
     /// SHA-256 of its public key.
     pub key: String,
-    /// Its end.
     pub expires_at: Timestamp,
 }
 

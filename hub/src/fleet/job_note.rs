@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 /// What is known of a gate's Job for a commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobNote {
-    /// The gate.
     pub gate: GateName,
     /// Of which repository.
     pub repository: RepositoryName,

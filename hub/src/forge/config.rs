@@ -73,7 +73,6 @@ struct Forge {
 /// A repository on its forge, with what lets us in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// Where.
     pub at: Repository,
     /// With what.
     pub access: Access,

@@ -212,7 +212,6 @@ pub fn says(
 /// What a forge says of a pull request.
 #[derive(Debug, Clone, Default)]
 pub struct Found {
-    /// It.
     pub pull: PullRequest,
     /// What its branch asks for.
     pub required: Required,

@@ -25,7 +25,6 @@ const AGAIN: Duration = Duration::from_secs(300);
 /// What is asked of agents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ask {
-    /// Whose.
     pub environment: EnvironmentName,
     /// About which commit, and on which branch it is.
     pub revision: Revision,

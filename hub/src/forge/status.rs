@@ -18,18 +18,14 @@ const AT_ONCE: usize = 32;
 /// Whose status it is, and where.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
-    /// The environment.
     pub environment: EnvironmentName,
-    /// The repository.
     pub repository: RepositoryName,
-    /// The commit.
     pub commit: Commit,
 }
 
 /// What a commit should show.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// It.
     pub status: CommitStatus,
     /// It is sent when this is another one than the last time: text alone is no news. Bounded by waves and
     /// states.
@@ -43,7 +39,6 @@ pub struct Wanted {
 pub struct Sent {
     /// See [`Wanted::change`].
     pub change: String,
-    /// When.
     pub at: Timestamp,
 }
 

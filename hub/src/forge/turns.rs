@@ -62,9 +62,7 @@ impl Line {
 /// What is to be looked at.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// Everything.
     All,
-    /// These repositories.
     Of(BTreeSet<RepositoryName>),
 }
 

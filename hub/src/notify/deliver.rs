@@ -42,9 +42,7 @@ pub struct GivenUp {
     /// Of which rollout; empty: of none.
     #[serde(default)]
     pub rollout: String,
-    /// When.
     pub at: Timestamp,
-    /// Why.
     pub why: String,
 }
 

@@ -29,7 +29,6 @@ pub struct Limits {
     pub handshakes: usize,
     /// From here on, one source has at most its share of them.
     pub handshakes_unshared: usize,
-    /// That share.
     pub handshakes_of_source: usize,
     /// Longest handshake.
     pub handshake: Duration,

@@ -8,7 +8,6 @@ use tonic::{Request, Response, Status};
 
 use super::Context;
 
-/// The service.
 pub struct Login(pub Arc<Context>);
 
 #[tonic::async_trait]

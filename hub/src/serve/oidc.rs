@@ -51,7 +51,7 @@ pub struct Config {
     /// What `flotilla login` asks for.
     #[serde(default = "scopes")]
     pub scopes: Vec<String>,
-    /// Roots to trust for the issuer, PEM, instead of the system's.
+    /// Roots to certificates for the issuer, PEM, instead of the system's.
     #[serde(default)]
     pub trust_bundle_file: Option<PathBuf>,
     /// Who may do what. Who is not named may do nothing.
@@ -82,7 +82,6 @@ pub struct Grant {
     /// One group; or a person.
     #[serde(default)]
     pub group: Option<String>,
-    /// What.
     pub role: Role,
     /// Where; none at all: everywhere.
     #[serde(default)]

@@ -58,11 +58,9 @@ pub struct Config {
 pub struct Serving {
     /// Where it listens.
     pub listener: Arc<TcpListener>,
-    /// How.
     pub config: Config,
     /// Under which name.
     pub place: Place,
-    /// Whose people.
     pub oidc: Arc<Oidc>,
     /// Where sessions are.
     pub store: Store,

@@ -29,7 +29,6 @@ pub struct AuditRow {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("audit entry {seq} {why}")]
 pub struct BrokenChain {
-    /// Where.
     pub seq: i64,
     /// What is wrong.
     pub why: String,

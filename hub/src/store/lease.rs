@@ -44,7 +44,6 @@ pub struct Lease {
 pub struct Standing {
     /// `host:port` of the process that decides; empty: nobody does.
     pub address: String,
-    /// Its term.
     pub term: i64,
 }
 

@@ -12,15 +12,12 @@ use super::{Error, Store};
 /// What one operator may do, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
-    /// Who.
     pub name: OperatorName,
-    /// What.
     pub role: Role,
     /// Where; none at all: everywhere.
     pub environments: BTreeSet<EnvironmentName>,
     /// Who said so.
     pub changed_by: String,
-    /// When.
     pub changed_at: Timestamp,
 }
 

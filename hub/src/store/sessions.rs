@@ -16,7 +16,6 @@ const IN_ALL: i64 = 10_000;
 pub struct SessionRow {
     /// SHA-256 of the cookie.
     pub hash: String,
-    /// Whose.
     pub person: String,
     /// The person's tokens, sealed.
     pub sealed: Vec<u8>,

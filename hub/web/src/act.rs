@@ -14,7 +14,7 @@ const MAX_REASON: usize = 1024;
 /// Longest list of commits.
 const MAX_COMMITS: usize = 4096;
 
-/// One act.
+/// What can be done from a browser; rollbacks, overrides and the like take the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// A commit or a wave.
@@ -107,7 +107,7 @@ pub struct Offer {
     pub action: &'static str,
     /// What the button says.
     pub label: &'static str,
-    /// Where.
+    /// An environment's name; empty: only a cluster is named.
     pub environment: String,
     /// Which, where it is about one cluster.
     pub cluster: String,
@@ -184,19 +184,19 @@ impl Offer {
 /// A form that was sent, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Act {
-    /// What.
+    /// The form's `action`; a word that is none of these is refused.
     pub action: Action,
-    /// Where.
+    /// An environment's name; empty only where `cluster` is not.
     pub environment: String,
-    /// Which cluster.
+    /// A cluster's name; empty: it is about the environment.
     pub cluster: String,
     /// Which commits, of approvals, plans and promotions, each of which repository.
     pub commits: Vec<(String, String)>,
     /// On which branch, of plans.
     pub branch: String,
-    /// Which wave.
+    /// Of approvals: this wave only; empty: the commits as a whole.
     pub wave: String,
-    /// Why.
+    /// At most 1,024 bytes; never empty where [`Action::takes_reason`].
     pub reason: String,
     /// Of a pin, in seconds.
     pub expires: u32,

@@ -16,7 +16,7 @@ pub struct Asset {
     pub name: String,
     /// Its media type.
     pub kind: &'static str,
-    /// Its content.
+    /// Text in UTF-8; the hash in the name is over exactly this.
     pub content: String,
 }
 

@@ -15,7 +15,7 @@ pub struct Group {
     pub state: &'static str,
     /// In words.
     pub words: String,
-    /// How many.
+    /// How many clusters, at least 1.
     pub count: usize,
     /// The first by name.
     pub first: String,

@@ -24,7 +24,7 @@ const ASK: Duration = Duration::from_secs(15);
 /// What pages are made of.
 #[derive(Debug, Clone)]
 pub struct Seen {
-    /// The fleet.
+    /// Environments and clusters, as old as [`Mirror::lost`] says.
     pub mirror: Mirror,
     /// The hub, and what whoever follows it may do.
     pub hub: Arc<Hub>,

@@ -28,7 +28,7 @@ pub enum Change {
 pub struct Mirror {
     /// In the fleet file's order.
     pub environments: Vec<Arc<Environment>>,
-    /// By name.
+    /// By name, with those that wait to be accepted.
     pub clusters: Arc<BTreeMap<String, Arc<Cluster>>>,
     /// Grows with each change that can be seen.
     pub revision: u64,
@@ -98,7 +98,7 @@ impl Mirror {
         }
     }
 
-    /// One environment.
+    /// An environment by name; none: the hub has told of none that is called so.
     #[must_use]
     pub fn environment(&self, name: &str) -> Option<&Environment> {
         let mut all = self.environments.iter();

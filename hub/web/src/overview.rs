@@ -14,11 +14,11 @@ pub struct Overview {
     pub needs: Vec<Need>,
     /// How much more does.
     pub more_needs: usize,
-    /// Environments.
+    /// One for each environment, in the order of promotion.
     pub lanes: Vec<Lane>,
     /// What is different.
     pub groups: Vec<Group>,
-    /// Clusters.
+    /// All clusters of the fleet, however they stand.
     pub total: usize,
     /// Those that are current.
     pub fine: usize,

@@ -38,7 +38,7 @@ pub struct Frame {
     pub operator: String,
     /// Their role, in words.
     pub role: String,
-    /// The hub.
+    /// `host:port` that agents dial, by which people tell hubs apart.
     pub hub: String,
     /// Grows with a restore.
     pub epoch: u64,
@@ -58,7 +58,7 @@ pub struct Frame {
     pub path: String,
     /// Names of assets, with what their content hashes to.
     pub css: &'static str,
-    /// Likewise.
+    /// Of the module: `flotilla-HASH.js`.
     pub js: &'static str,
 }
 
@@ -162,7 +162,7 @@ pub struct Asked {
     pub waves: Option<BTreeMap<String, String>>,
 }
 
-/// One cluster.
+/// `/cluster/NAME`: why a cluster runs what it runs, its applications and its audit entries.
 #[derive(Template)]
 #[template(path = "cluster.html")]
 pub struct ClusterPage {
@@ -404,7 +404,7 @@ impl DoorPage {
         }
     }
 
-    /// The page.
+    /// The whole document; empty where it cannot be drawn.
     #[must_use]
     pub fn html(&self) -> String {
         self.render().unwrap_or_default()

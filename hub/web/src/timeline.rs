@@ -11,11 +11,11 @@ const MOST: usize = 200;
 /// One line of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Moment {
-    /// When.
+    /// By the hub's clock; what has no time is in no timeline.
     pub at: Timestamp,
     /// A person, or `hub`.
     pub who: String,
-    /// What happened.
+    /// `wave canary approved`, or an audit entry's action and detail.
     pub what: String,
     /// Why, or with what outcome.
     pub why: String,

@@ -13,7 +13,7 @@ pub const MAX_ANSWER: usize = 4 << 20;
 /// An answer. Header names are lower case.
 #[derive(Debug, Clone, Default)]
 pub struct Answer {
-    /// The status.
+    /// Of HTTP; a redirect is an answer, too, since none is followed.
     pub status: u16,
     /// What the headers say that matters here.
     pub headers: Vec<(String, String)>,

@@ -13,7 +13,7 @@ use crate::request::{Credential, Secret};
 /// A token of an installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppToken {
-    /// It.
+    /// What the `Authorization` header carries.
     pub token: Secret,
     /// When it ends.
     pub expires_at: Timestamp,

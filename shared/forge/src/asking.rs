@@ -3,7 +3,7 @@
 /// A mark was given, or taken away.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Labelling {
-    /// Which mark.
+    /// The label's name; upper and lower case are told apart.
     pub label: String,
     /// Who did it.
     pub by: String,

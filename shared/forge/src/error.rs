@@ -14,7 +14,7 @@ pub enum Error {
     /// Too many calls.
     #[error("the forge asks to wait {} s before the next call", .wait.as_secs())]
     RateLimited {
-        /// How long.
+        /// From the answer on; 60 seconds where the forge does not say.
         wait: SignedDuration,
     },
     /// There is no such thing, or it is hidden from this credential.
@@ -28,7 +28,7 @@ pub enum Error {
     Refused {
         /// With which status.
         status: u16,
-        /// Why.
+        /// What the forge gives as its reason; empty: it gives none.
         text: String,
     },
     /// The forge is unwell.

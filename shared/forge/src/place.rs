@@ -157,7 +157,7 @@ impl Repository {
         })
     }
 
-    /// Which forge.
+    /// Whose API it speaks: as somebody said, else as the host's name tells.
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.kind

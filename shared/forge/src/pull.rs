@@ -8,11 +8,11 @@ pub const OPEN: usize = 50;
 pub struct PullRequest {
     /// Its number in the repository.
     pub number: u64,
-    /// Its page.
+    /// The URL of its page, for people.
     pub link: String,
-    /// Its title.
+    /// One line, whose words are its author's.
     pub title: String,
-    /// Its text.
+    /// Its description in the forge's Markdown, whose words are its author's; empty: it has none.
     pub body: String,
     /// The branch that asks.
     pub head: String,
@@ -47,16 +47,16 @@ pub struct NewPull {
     pub head: String,
     /// The branch that takes.
     pub base: String,
-    /// Its title.
+    /// One line, as lists of pull requests show it.
     pub title: String,
-    /// Its text.
+    /// Its description, in the forge's Markdown.
     pub body: String,
 }
 
 /// Something said about a pull request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Comment {
-    /// Its number.
+    /// The forge's id of it, by which it is written anew.
     pub id: u64,
     /// What it says.
     pub body: String,
@@ -86,7 +86,7 @@ impl<T> Page<T> {
 /// Somebody stands for a pull request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Approval {
-    /// Who.
+    /// The account's name at the forge.
     pub by: String,
     /// At which commit; empty: the forge does not say, and takes approvals back by itself where it is told
     /// to.
@@ -112,7 +112,7 @@ pub enum Rewrites {
 /// Something that looked at a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
-    /// Its name.
+    /// A status' context or a job's name, such as `ci/build`; of Bitbucket, the status' key.
     pub name: String,
     /// How it stands.
     pub state: crate::State,

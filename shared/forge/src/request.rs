@@ -11,9 +11,9 @@ use crate::place::{Kind, Repository};
 /// What a request does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
-    /// Reads.
+    /// Reads, and changes nothing at the forge.
     Get,
-    /// Makes.
+    /// Makes something new, such as a status or a comment.
     Post,
     /// Puts in place.
     Put,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub enum State {
     /// On its way, or waiting.
     Pending,
-    /// Done.
+    /// It went well, or was left out on purpose.
     Success,
     /// It went wrong.
     Failure,
@@ -22,7 +22,7 @@ pub struct CommitStatus {
     pub context: String,
     /// How it stands.
     pub state: State,
-    /// One line.
+    /// One line for people; GitHub's is cut at 140 bytes, the others' at 255.
     pub description: String,
     /// A page about it; empty: there is none.
     #[serde(default, skip_serializing_if = "String::is_empty")]

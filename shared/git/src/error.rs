@@ -13,7 +13,7 @@ pub enum Error {
     /// Not reached, or not answered in a way that makes sense; worth another try.
     #[error("{url} cannot be reached: {cause}")]
     Unavailable {
-        /// The repository.
+        /// As it is configured: what a redirect names is never asked, and no credential is part of a URL.
         url: RepositoryUrl,
         /// What the transport said.
         cause: String,
@@ -21,7 +21,7 @@ pub enum Error {
     /// It answered, and with a status that is no answer to the question; worth another try.
     #[error("{url} answered {status}")]
     Answered {
-        /// The repository.
+        /// As it is configured: what a redirect names is never asked.
         url: RepositoryUrl,
         /// `503 Service Unavailable`.
         status: String,
@@ -29,7 +29,7 @@ pub enum Error {
     /// 401 or 403.
     #[error("{url} refuses our credentials (or wants some): {cause}")]
     Authentication {
-        /// The repository.
+        /// Its host is what credentials are mounted for.
         url: RepositoryUrl,
         /// What the server said.
         cause: String,
@@ -37,7 +37,7 @@ pub enum Error {
     /// What the host is to be asked with cannot be used; nothing was sent.
     #[error("{url} cannot be asked with the credentials that are mounted: {cause}")]
     Access {
-        /// The repository.
+        /// Its host is what the credentials are mounted for.
         url: RepositoryUrl,
         /// Which file, and what is wrong.
         cause: String,
@@ -45,7 +45,7 @@ pub enum Error {
     /// An SSH server has another key than the pinned one; nothing was sent.
     #[error("{url} shows no host key that `known_hosts` pins: {cause}")]
     HostKey {
-        /// The repository.
+        /// `ssh://user@host/path`: nothing else has host keys.
         url: RepositoryUrl,
         /// What ssh said.
         cause: String,
@@ -53,41 +53,41 @@ pub enum Error {
     /// 404, or no such directory.
     #[error("there is no repository at {url}")]
     RepositoryNotFound {
-        /// The repository.
+        /// Forges answer so for a repository that the credentials may not see, too.
         url: RepositoryUrl,
     },
     /// The branch is not advertised.
     #[error("branch {branch} is not in {url}")]
     BranchNotFound {
-        /// The repository.
+        /// Was reached, and offers other branches or none.
         url: RepositoryUrl,
-        /// The branch.
+        /// Looked for as `refs/heads/<name>`, nowhere else.
         branch: BranchName,
     },
     /// The server does not have the commit.
     #[error("commit {commit} is not in {url}")]
     CommitNotFound {
-        /// The repository.
+        /// A push by force may have made it forget the commit.
         url: RepositoryUrl,
-        /// The commit.
+        /// The full id, never abbreviated.
         commit: Commit,
     },
     /// The commit exists but was not found on the branch within the history that may be fetched.
     #[error("commit {commit} is not on branch {branch} of {url} (looked {depth} commits deep)")]
     NotOnBranch {
-        /// The repository.
+        /// May well have the commit, on another branch or of a fork.
         url: RepositoryUrl,
-        /// The branch.
+        /// The only one that was looked at.
         branch: BranchName,
-        /// The commit.
+        /// The full id, never abbreviated.
         commit: Commit,
-        /// How deep.
+        /// Commits from the tip down, at most [`Limits::history`](crate::Limits::history).
         depth: u32,
     },
     /// A budget is used up.
     #[error("{url}: more than {limit} {what}")]
     Limit {
-        /// The repository.
+        /// What was being fetched or read when the budget ended.
         url: RepositoryUrl,
         /// Of what.
         what: &'static str,
@@ -97,7 +97,7 @@ pub enum Error {
     /// An object cannot be read or has a hostile shape.
     #[error("{url} has damaged or refused objects: {cause}")]
     Corrupt {
-        /// The repository.
+        /// Where the objects were fetched from.
         url: RepositoryUrl,
         /// What is wrong.
         cause: String,
@@ -107,7 +107,7 @@ pub enum Error {
         "{url} has object ids of SHA-256, which this version does not read: assign a repository of SHA-1"
     )]
     ObjectFormat {
-        /// The repository.
+        /// Its ids have 64 digits, or the commit that was asked for has.
         url: RepositoryUrl,
     },
     /// The server sends files with every commit, whether they are wanted or not.
@@ -115,13 +115,13 @@ pub enum Error {
         "{url} does not offer fetches without files (Git's protocol 2 with `uploadpack.allowFilter`)"
     )]
     FilterUnsupported {
-        /// The repository.
+        /// Its server is what has to be set up otherwise.
         url: RepositoryUrl,
     },
     /// Our own cache directory cannot be used.
     #[error("the cache at {path} cannot be used: {cause}")]
     Cache {
-        /// The directory.
+        /// A bare repository, or a directory in it; all that is there can be fetched again.
         path: String,
         /// What is wrong.
         cause: String,

@@ -121,7 +121,7 @@ impl Meter {
 enum Counts {
     /// Bytes of the pack.
     Received,
-    /// Its objects.
+    /// Objects of the pack, as its index is made.
     Listed,
     /// Bytes of its objects.
     Unpacked,

@@ -30,7 +30,7 @@ pub enum Blob {
     File(Vec<u8>),
     /// A link's target.
     Symlink(String),
-    /// A gitlink.
+    /// A commit of another repository (Git's mode 160000), which is never fetched.
     Submodule,
     /// A file over the limit, by its size.
     TooLarge(u64),

@@ -42,7 +42,7 @@ pub struct Post {
     pub path: String,
     /// The content's type.
     pub content_type: &'static str,
-    /// The content.
+    /// Sent as JSON; of email, what its message is made of.
     pub body: serde_json::Value,
     /// See [`Sign`].
     pub sign: Sign,

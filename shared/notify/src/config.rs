@@ -89,9 +89,9 @@ pub enum Format {
 /// Somebody who is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// Its name.
+    /// Letters, digits and `-`, at most 63; unique in the file.
     pub name: String,
-    /// How.
+    /// The file's `type`: it decides what is sent, and which keys there may be.
     pub format: Format,
     /// Where; empty: in the file, or known for its kind.
     pub url: String,

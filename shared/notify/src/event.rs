@@ -7,7 +7,7 @@ use crate::severity::Severity;
 
 macro_rules! kinds {
     ($($name:ident $word:literal $severity:ident $title:literal,)*) => {
-        /// What happened.
+        /// What happened, in a closed list: the words that `events` of a target may have.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(rename_all = "camelCase")]
         pub enum Kind {
@@ -15,7 +15,7 @@ macro_rules! kinds {
         }
 
         impl Kind {
-            /// Every kind.
+            /// All of them, in the order in which they are declared.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
             /// The word, as files and messages have it.
@@ -93,9 +93,9 @@ impl Kind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Event {
-    /// What.
+    /// Decides how severe it is.
     pub kind: Kind,
-    /// When.
+    /// By the hub's clock; of what was gathered, when that ended.
     pub at: Timestamp,
     /// Where; empty: in the whole fleet.
     #[serde(default)]
@@ -125,7 +125,7 @@ pub struct Event {
 pub struct Notice {
     /// Its place in the order of all; the same after a restart.
     pub id: i64,
-    /// It.
+    /// What each target is asked about: [`Target::wants`](crate::Target::wants).
     pub event: Event,
     /// A page about it; empty: there is none.
     pub link: String,

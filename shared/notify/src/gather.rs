@@ -17,11 +17,11 @@ const KEYS: usize = 256;
 /// What happened to one cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Happening {
-    /// What.
+    /// `ClusterBack` and `ClusterOffline` undo each other for as long as neither was told.
     pub kind: Kind,
-    /// Its environment.
+    /// The cluster's; only what happened in the same one is told together.
     pub environment: String,
-    /// It.
+    /// Its name; of those that are told together, the first 20 are named.
     pub cluster: String,
     /// Why, in words that others share.
     pub reason: Reason,

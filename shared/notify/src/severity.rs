@@ -18,7 +18,7 @@ pub enum Severity {
 }
 
 impl Severity {
-    /// The word.
+    /// `info`, `warning` or `critical`: as in `minSeverity` and in messages.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -45,7 +45,7 @@ pub struct Spec {
     pub environments: Vec<Environment>,
     /// Clusters that the file places itself; it wins over what a token or a person said.
     pub clusters: BTreeMap<ClusterName, ClusterSpec>,
-    /// Applications.
+    /// By name; each says itself which clusters run it.
     pub applications: BTreeMap<ApplicationName, Application>,
     /// Applications that are taken away on purpose, in the file's order. An application that is in neither
     /// list keeps its objects, and nobody manages them.
@@ -88,7 +88,7 @@ impl Spec {
 /// A Git repository that agents pull and the hub watches.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Repository {
-    /// Where.
+    /// What agents and hub dial; no credential is part of it.
     pub url: RepositoryUrl,
     /// Time between two looks; a jitter of a tenth is added.
     pub poll_interval: Duration,
@@ -97,7 +97,7 @@ pub struct Repository {
 /// An environment: a branch and what it promotes from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Environment {
-    /// Its name.
+    /// `dev` or `prod`; what promotions, placements and clusters refer to.
     pub name: EnvironmentName,
     /// The branch of every repository that this environment runs.
     pub branch: BranchName,
@@ -136,7 +136,7 @@ pub struct ClusterSpec {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Application {
-    /// Which repository.
+    /// Its name in the fleet file's `repositories`.
     pub repository: RepositoryName,
     /// Which directory of it, per cluster.
     pub path: PathTemplate,
@@ -165,7 +165,7 @@ pub struct Placement {
     pub environments: BTreeSet<EnvironmentName>,
     /// Any of these clusters.
     pub clusters: BTreeSet<ClusterName>,
-    /// Labels.
+    /// What must hold of a cluster's labels.
     pub selector: Selector,
 }
 

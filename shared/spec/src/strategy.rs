@@ -20,7 +20,7 @@ use super::Selector;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Amount {
-    /// That many.
+    /// So many clusters, however many take part.
     Count(u32),
     /// Per cent, 0 to 100.
     Share(u8),
@@ -62,7 +62,7 @@ impl std::fmt::Display for Amount {
 pub enum Members {
     /// By labels.
     Selector(Selector),
-    /// By name.
+    /// Those that the wave's `clusters` names.
     Clusters(BTreeSet<ClusterName>),
     /// A share of the environment's clusters, of those that no selector or list took.
     Share(u8),
@@ -74,7 +74,7 @@ pub enum Members {
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Wave {
-    /// Its name.
+    /// Unique in its strategy; `rest` where the file has no last wave for what is left.
     pub name: String,
     /// Whom it takes.
     pub members: Members,
@@ -237,7 +237,7 @@ pub struct Check {
 pub enum Question {
     /// A GET of this URL answers with this status.
     Http {
-        /// Where.
+        /// It begins with `http://` or `https://`, and the hub asks it.
         url: String,
         /// Which answer is good.
         status: u16,
@@ -249,9 +249,9 @@ pub enum Question {
         url: String,
         /// PromQL.
         query: String,
-        /// Not less.
+        /// No sample may be less; none: there is no lower bound.
         min: Option<f64>,
-        /// Not more.
+        /// No sample may be more; none: there is no upper bound, and then there is a lower one.
         max: Option<f64>,
     },
 }

@@ -115,7 +115,7 @@ impl PathTemplate {
         path
     }
 
-    /// As written.
+    /// As the fleet file has it: `clusters/{cluster}`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text

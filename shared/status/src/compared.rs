@@ -9,7 +9,7 @@ use super::{is_empty, text};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EnvironmentDifference {
-    /// Which.
+    /// One in which something differs, or that only the file in force has.
     pub environment: String,
     /// What is declared in another way, line by line.
     pub changes: Vec<String>,
@@ -28,7 +28,7 @@ pub struct EnvironmentDifference {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterDifference {
-    /// Which.
+    /// One that would be touched.
     pub cluster: String,
     /// Where it belongs now, where that changes; empty: it does not, or it belongs nowhere.
     #[serde(skip_serializing_if = "is_empty")]

@@ -28,7 +28,7 @@ pub struct Decisions {
 /// Somebody's word for a commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Approval {
-    /// Which.
+    /// The full id.
     pub commit: String,
     /// For this wave only; empty: for the commit.
     pub wave: String,
@@ -42,11 +42,11 @@ pub struct Approval {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Mark {
-    /// Who.
+    /// An operator's name, or `hub`.
     pub by: String,
-    /// Why.
+    /// In their own words.
     pub reason: String,
-    /// When.
+    /// By the hub's clock.
     pub at: Option<Timestamp>,
     /// The rollout that was rolled back, where that is the reason.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -70,20 +70,20 @@ pub struct Pin {
 /// Commits that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Quarantine {
-    /// Which.
+    /// What the rollout brought: at most one for each repository.
     pub commits: Vec<RepositoryCommit>,
     /// In which rollout.
     pub rollout: String,
-    /// Why.
+    /// Why the rollout ended, for a person.
     pub reason: String,
-    /// When.
+    /// When the rollout ended, by the hub's clock.
     pub at: Option<Timestamp>,
 }
 
 /// Commits that were good.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Good {
-    /// Which.
+    /// At most one for each repository.
     pub commits: Vec<RepositoryCommit>,
     /// In which rollout.
     pub rollout: String,

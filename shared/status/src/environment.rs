@@ -17,15 +17,15 @@ const MAX_HEADING: usize = 200;
 pub struct Fleet {
     /// In the fleet file's order.
     pub environments: Vec<Environment>,
-    /// By name.
+    /// Those that were asked for, by name.
     pub clusters: Vec<Cluster>,
 }
 
-/// One environment.
+/// An environment as the hub knows it, with its last rollout and what keeps commits out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Environment {
-    /// Its name.
+    /// As in the fleet file, such as `prod`.
     pub name: String,
     /// The branch it follows in every repository.
     pub branch: String,

@@ -47,7 +47,7 @@ pub enum PlanVerdict {
 pub struct FleetPlan {
     /// The hub's name for it.
     pub id: String,
-    /// The environment.
+    /// The one whose clusters are asked.
     pub environment: String,
     /// The commit, and the branch on which agents found it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,7 +77,7 @@ pub struct FleetPlan {
 pub struct PlanGroup {
     /// What it comes to.
     pub verdict: PlanVerdict,
-    /// Which.
+    /// Names of those that gave this answer, or that gave none.
     pub clusters: Vec<String>,
     /// What would change.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -97,7 +97,7 @@ pub struct PlanGroup {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedApplication {
-    /// The application.
+    /// Its name in the fleet file.
     pub application: String,
     /// What would change, or is left alone on purpose.
     pub changes: Vec<PlannedChange>,

@@ -8,11 +8,11 @@ use serde::Serialize;
 
 use super::{is_empty, labels, moment, text};
 
-/// The hub.
+/// What a hub says of itself, and what the caller may do there.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Hub {
-    /// Its version.
+    /// Of the program that answered, such as `0.1.0`.
     pub version: String,
     /// Grows when it is restored from a backup.
     pub epoch: u64,
@@ -55,7 +55,7 @@ pub struct Hub {
 /// What a target of notifications was never told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GivenUp {
-    /// Who.
+    /// Its name in `notifications.yaml`.
     pub target: String,
     /// Of what, in the word of `notifications.yaml`.
     pub event: String,
@@ -65,7 +65,7 @@ pub struct GivenUp {
     pub rollout: String,
     /// When it was given up.
     pub at: Option<Timestamp>,
-    /// Why.
+    /// What the last try came to, such as `HTTP 404`.
     pub why: String,
 }
 
@@ -119,7 +119,7 @@ pub struct NewToken {
 /// How one step of a decision chain stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum StepState {
-    /// Done.
+    /// It is done, or holds; of a gate, it is open.
     Ok,
     /// Not yet.
     Waiting,
@@ -155,7 +155,7 @@ impl StepState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
-    /// Which.
+    /// A bounded word, such as `branch-head`, `placement` or `health`; of a gate, its kind.
     pub step: String,
     /// What it speaks of.
     pub subject: String,
@@ -182,7 +182,7 @@ pub struct Step {
 pub struct Promotion {
     /// Into which environment.
     pub environment: String,
-    /// From which.
+    /// The environment whose commits would be taken.
     pub promotes_from: String,
     /// One per repository.
     pub moves: Vec<Move>,
@@ -196,7 +196,7 @@ pub struct Promotion {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Move {
-    /// Its name.
+    /// Its name in the fleet file.
     pub repository: String,
     /// Where it is.
     pub url: String,

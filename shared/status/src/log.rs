@@ -9,29 +9,29 @@ use super::{moment, text};
 /// An entry of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Entry {
-    /// Its place.
+    /// From 1, without gaps: its place in the chain of hashes.
     pub seq: u64,
-    /// When.
+    /// By the clock of the hub that wrote it.
     pub at: Option<Timestamp>,
     /// An operator, or `hub`.
     pub actor: String,
     /// What was done.
     pub action: String,
-    /// Where.
+    /// In which environment; empty: everywhere.
     pub environment: String,
     /// To which clusters.
     pub clusters: Vec<String>,
     /// With which commit.
     pub commit: String,
-    /// Why.
+    /// In the actor's words; empty: none were given.
     pub reason: String,
-    /// More.
+    /// What more there is to say, for a person, such as the key and token of an enrolment.
     pub detail: String,
     /// Over the entry and the hash before it.
     pub hash: String,
 }
 
-/// An operator.
+/// Somebody whom the hub has given a role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Operator {
@@ -43,7 +43,7 @@ pub struct Operator {
     pub environments: Vec<String>,
     /// Who said so.
     pub changed_by: String,
-    /// When.
+    /// When the role was last given, by the hub's clock.
     pub changed_at: Option<Timestamp>,
 }
 

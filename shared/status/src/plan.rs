@@ -10,7 +10,7 @@ use super::{Revision, is_empty, text};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ApplicationPlan {
-    /// The application.
+    /// Its name in the fleet file.
     pub application: String,
     /// The commit that was planned for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -26,7 +26,7 @@ pub struct ApplicationPlan {
     pub error: String,
 }
 
-/// One object's.
+/// What would become of one object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Change {

@@ -15,13 +15,13 @@ const MAX_GATES: usize = 50;
 /// Most commits that wait beside a rollout.
 const MAX_APART: usize = 100;
 
-/// A rollout.
+/// The way of commits through an environment, wave by wave.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Rollout {
     /// `<environment>-<number>`.
     pub id: String,
-    /// Where.
+    /// The one whose clusters it changes.
     pub environment: String,
     /// pending, running, soaking, paused, halted, rolledBack, succeeded or superseded.
     pub state: String,
@@ -111,7 +111,7 @@ impl<'r> From<&'r Rollout> for RolloutSummary<'r> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Apart {
-    /// Which.
+    /// What waits; of the fleet file, the digest of what is declared.
     #[serde(flatten)]
     pub commit: RepositoryCommit,
     /// What holds it back, in words, with what lets it in.
@@ -166,7 +166,7 @@ fn is_zero(count: &u32) -> bool {
 /// One commit of one repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RepositoryCommit {
-    /// Which repository.
+    /// Its name in the fleet file; `fleet-file` for what that itself declares.
     pub repository: String,
     /// Full commit id.
     pub commit: String,
@@ -176,7 +176,7 @@ pub struct RepositoryCommit {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Wave {
-    /// Its name.
+    /// As in the strategy; `rest` where that has no last wave for what is left.
     pub name: String,
     /// Not started.
     pub waiting: u32,
@@ -234,9 +234,9 @@ impl Wave {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Progress {
-    /// Which.
+    /// Its name in the fleet.
     pub cluster: String,
-    /// Its wave.
+    /// The name of the wave that it is in.
     pub wave: String,
     /// waiting, pinned, suspended, started, soaking, unavailable, done or failed.
     pub phase: String,

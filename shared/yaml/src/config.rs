@@ -35,7 +35,7 @@ impl std::fmt::Display for ConfigError {
 /// A configuration with the places its values came from, for checks that serde cannot make.
 #[derive(Debug)]
 pub struct Located<T> {
-    /// The configuration.
+    /// What was read; [`Located::error`] finds its places in the text.
     pub value: T,
     file: String,
     positions: crate::Positions,

@@ -4,7 +4,6 @@ use std::io::Write as _;
 
 use serde::Serialize;
 
-/// One write.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditEvent {
@@ -18,7 +17,6 @@ pub struct AuditEvent {
     pub subresource: String,
     /// Namespace; empty: cluster-scoped.
     pub namespace: String,
-    /// Name.
     pub name: String,
     /// UID of the object that was there before or is there after; empty where the log does not say.
     pub uid: String,

@@ -14,6 +14,11 @@
 //! The reference is kube-apiserver: where the two differ, this one is wrong. What it knowingly does
 //! differently is listed in `README.md` beside this crate.
 
+#![allow(
+    missing_docs,
+    reason = "a program: nobody else builds on its rooms, and docs say what names do not"
+)]
+
 mod access;
 mod audit;
 mod convert;

@@ -36,7 +36,6 @@ pub(crate) struct Schema {
 /// What a value looks like.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) enum Shape {
-    /// Anything.
     #[default]
     Any,
     String,
@@ -69,7 +68,6 @@ pub(crate) struct Object {
     pub(crate) always: Vec<String>,
 }
 
-/// A list.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct List {
     pub(crate) items: Box<Schema>,

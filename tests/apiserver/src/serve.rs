@@ -38,7 +38,6 @@ pub type Body = UnsyncBoxBody<Bytes, std::convert::Infallible>;
 
 /// A server that listens; it stops when dropped.
 pub struct Serving {
-    /// Where.
     pub address: SocketAddr,
     authority: Option<Arc<tls::Authority>>,
     task: JoinHandle<()>,

@@ -5,7 +5,6 @@ use serde_json::{Map, Value, json};
 use crate::kinds::Kind;
 use crate::managed::Conflict;
 
-/// A failure.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Failure {
     pub(crate) code: u16,

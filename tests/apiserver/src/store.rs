@@ -15,7 +15,6 @@ const HISTORY: usize = 20_000;
 /// Where an object is: group, plural, namespace, name.
 pub(crate) type Key = (String, String, String, String);
 
-/// A change.
 #[derive(Debug, Clone)]
 pub(crate) struct Change {
     pub(crate) version: u64,
@@ -36,7 +35,6 @@ pub(crate) struct Backup {
     given: u64,
 }
 
-/// Everything.
 pub(crate) struct Store {
     pub(crate) version: u64,
     pub(crate) objects: BTreeMap<Key, Arc<Value>>,

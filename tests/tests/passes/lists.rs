@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use super::world::{World, status};
 use cases::cases;
 
-/// One list.
 struct Case {
     /// Also the name of the object.
     name: &'static str,

@@ -76,7 +76,7 @@ pub struct Manifest {
 /// A document that is run at some event of a release's life instead of being part of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hook {
-    /// The document.
+    /// The file that it comes from, with its text and kind.
     pub manifest: Manifest,
     /// `metadata.name`
     pub name: String,

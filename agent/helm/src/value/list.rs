@@ -80,7 +80,7 @@ impl List {
         self.len() == 0
     }
 
-    /// One element.
+    /// The element at an index from 0, as it is now; none: the list is shorter.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<Value> {
         self.0.items.borrow().get(index).cloned()

@@ -8,7 +8,7 @@ use std::sync::Arc;
 pub struct Str(Arc<[u8]>);
 
 impl Str {
-    /// The bytes.
+    /// As they are, UTF-8 or not; nothing is replaced.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

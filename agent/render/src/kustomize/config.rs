@@ -37,7 +37,6 @@ pub(crate) struct Reference {
     pub(crate) group: String,
     pub(crate) version: String,
     pub(crate) kind: String,
-    /// The fields.
     pub(crate) field_specs: Vec<FieldSpec>,
 }
 

@@ -173,7 +173,6 @@ pub(crate) struct FieldOptions {
     pub(crate) create: bool,
 }
 
-/// A variable.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub(crate) struct Var {

@@ -15,7 +15,6 @@ pub(crate) struct Gvk {
     pub(crate) group: String,
     /// Version without the group.
     pub(crate) version: String,
-    /// Kind.
     pub(crate) kind: String,
 }
 

@@ -7,7 +7,6 @@ use super::budget::Budget;
 use super::failure::{Failure, Outcome};
 use super::node::{Map, Node};
 
-/// One operation.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Operation {
     kind: Kind,

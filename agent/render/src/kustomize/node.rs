@@ -25,7 +25,6 @@ pub(crate) enum Tag {
     Float,
     /// A date or time, which Go's YAML reads as such.
     Time,
-    /// Text.
     Text,
 }
 
@@ -50,9 +49,7 @@ pub(crate) struct Map(Vec<(Key, Node)>);
 pub(crate) enum Node {
     /// Null, a flag, a number or text.
     Scalar(Scalar),
-    /// A mapping.
     Map(Map),
-    /// A sequence.
     Sequence(Vec<Node>),
 }
 
@@ -144,7 +141,6 @@ impl Map {
         self.0
     }
 
-    /// How many.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }

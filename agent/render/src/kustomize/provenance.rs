@@ -16,7 +16,6 @@ pub(crate) struct Configured {
     pub(crate) file: String,
     /// `apiVersion` of the step's own file; `builtin` for a kustomization's fields.
     pub(crate) api_version: String,
-    /// Its kind.
     pub(crate) kind: String,
     /// Name of the step's own file.
     pub(crate) name: String,

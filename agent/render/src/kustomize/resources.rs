@@ -39,7 +39,6 @@ impl Resources {
         self.list.get_mut(at)
     }
 
-    /// How many.
     pub(crate) fn len(&self) -> usize {
         self.list.len()
     }

@@ -34,7 +34,6 @@ pub(crate) struct Directory {
 /// A file's content and its resolved path.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Loaded<'t> {
-    /// The bytes.
     pub(crate) content: &'t [u8],
 }
 
@@ -60,7 +59,6 @@ pub(crate) struct Session<'t> {
 pub(crate) enum Target<'t> {
     /// A file, with its path.
     File(String, Loaded<'t>),
-    /// A directory.
     Directory(Directory),
 }
 

@@ -25,7 +25,6 @@ use crate::{Origin, RenderError};
 /// What a kustomization and those below it came to.
 #[derive(Debug, Default)]
 pub(crate) struct Accumulated {
-    /// The resources.
     pub(crate) resources: Resources,
     /// Where steps look for fields.
     pub(crate) config: Arc<Config>,
@@ -45,7 +44,6 @@ impl Accumulated {
 pub(crate) struct Target<'s, 't> {
     session: &'s Session<'t>,
     directory: Directory,
-    /// The file.
     pub(crate) file: Kustomization,
     /// The file's name in the directory.
     name: &'static str,

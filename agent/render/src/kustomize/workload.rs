@@ -82,7 +82,6 @@ fn is_tag_and_digest(text: &str) -> bool {
 }
 
 impl ImageStep {
-    /// A step.
     pub(crate) fn new(image: Image, fields: Vec<FieldSpec>) -> Self {
         let name = Name::new(&image.name);
         Self {
@@ -204,9 +203,7 @@ fn parts(image: &str) -> (String, String, String) {
 /// An entry of `replicas`.
 #[derive(Debug)]
 pub(crate) struct ReplicaStep {
-    /// The entry.
     pub(crate) replica: Replica,
-    /// The fields.
     pub(crate) fields: Vec<FieldSpec>,
 }
 

@@ -3,7 +3,6 @@
 /// Most packets of one block.
 const MAX_PACKETS: usize = 1000;
 
-/// One packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Packet<'a> {
     pub(super) tag: u8,

@@ -16,7 +16,6 @@ pub(crate) struct Validity {
     pub(crate) fingerprint: String,
     /// Its first moment.
     pub(crate) begin: Timestamp,
-    /// Its last.
     pub(crate) end: Timestamp,
 }
 

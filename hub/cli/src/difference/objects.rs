@@ -10,7 +10,6 @@ use similar::{Algorithm, TextDiff};
 /// Longest difference of one object that is shown.
 const MAX_LINES: usize = 400;
 
-/// One object's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ObjectChange {

@@ -7,7 +7,6 @@ use serde::Serialize;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Taken {
-    /// The application.
     pub(crate) application: String,
     /// Where; none: everywhere.
     pub(crate) environments: Vec<String>,

@@ -5,7 +5,6 @@ use super::{Paint, Tone};
 /// The last column is not broken into less.
 const NARROWEST: usize = 24;
 
-/// A cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cell {
     tone: Tone,

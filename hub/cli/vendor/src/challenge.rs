@@ -1,13 +1,13 @@
 //! What a registry says when it wants to know who asks (RFC 9110, section 11.6.1). Pure.
 
-/// A challenge.
+/// A `WWW-Authenticate` header, in the two schemes that registries use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Challenge {
     /// Name and password with each request.
     Basic,
     /// A token from somebody else.
     Bearer {
-        /// Where.
+        /// URL that hands tokens out, as the registry wrote it: `https://auth.docker.io/token`.
         realm: String,
         /// For which service.
         service: Option<String>,

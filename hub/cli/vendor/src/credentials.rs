@@ -38,7 +38,6 @@ impl fmt::Debug for Login {
 /// Who asks a registry.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Known {
-    /// By name.
     Login(Login),
     /// By what a login with a browser left behind.
     Refresh(String),

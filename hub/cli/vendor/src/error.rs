@@ -8,9 +8,9 @@ pub enum Error {
     /// A file or folder cannot be read or written.
     #[error("{}: {cause}", path.display())]
     File {
-        /// Which one.
+        /// As it was opened: relative where it was named so.
         path: PathBuf,
-        /// Why.
+        /// What the system said, or why a file was left alone.
         cause: std::io::Error,
     },
     /// The chart, a repository or what came of it is not as it has to be.

@@ -7,7 +7,6 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::reference::Reference;
 
-/// Where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Location {
     /// A folder in `charts/`.
@@ -16,7 +15,6 @@ pub(crate) enum Location {
     Folder(String),
     /// A repository with an index.
     Http(Url),
-    /// A registry.
     Oci(Reference),
 }
 

@@ -16,7 +16,7 @@ pub struct Vendored {
     pub warnings: Vec<String>,
 }
 
-/// One dependency.
+/// A dependency at the version that was chosen for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VendoredChart {

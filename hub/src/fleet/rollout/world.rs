@@ -14,7 +14,6 @@ use crate::spec::Strategy;
 /// What a cluster says of the rollout's commits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nothing yet.
     NotYet,
     /// It works on them.
     Progressing(Reason, String),

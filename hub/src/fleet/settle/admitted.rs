@@ -18,7 +18,6 @@ enum Entry {
     Closed,
     /// All but its Jobs, which run when a rollout waits for nothing else.
     Jobs,
-    /// All.
     Open,
     /// An admin let it in, whatever the environment's times and checks say.
     Overridden,
@@ -29,7 +28,6 @@ enum Entry {
 pub struct Apart {
     /// Of which repository.
     pub repository: RepositoryName,
-    /// Which.
     pub commit: Commit,
     /// At least one.
     pub gates: Vec<Gate>,

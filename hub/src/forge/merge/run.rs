@@ -38,11 +38,9 @@ type Key = (EnvironmentName, RepositoryName);
 
 /// What taking takes.
 pub struct Taking {
-    /// The fleet.
     pub handle: Handle,
     /// Whom to ask, and with what.
     pub forges: Forges,
-    /// Asks.
     pub sender: Arc<Sender>,
     /// Asks the pollers to look now.
     pub refresh: Arc<Notify>,

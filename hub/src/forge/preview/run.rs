@@ -33,11 +33,9 @@ const FORK: &str = "it comes from a fork: agents plan branches of this repositor
 
 /// What previews take.
 pub struct Previewing {
-    /// The fleet.
     pub handle: Handle,
     /// Whom to ask, and with what.
     pub forges: Forges,
-    /// Asks.
     pub sender: Arc<Sender>,
     /// Asks agents.
     pub planner: Arc<dyn Planner>,

@@ -163,7 +163,6 @@ pub struct Person {
 /// What a good token says beside the person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
-    /// Who.
     pub person: Person,
     /// When it ends, seconds since the epoch.
     pub expires: i64,

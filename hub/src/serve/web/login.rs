@@ -45,7 +45,6 @@ struct Ways {
 type Shared = State<Arc<Ways>>;
 type Fields = Query<BTreeMap<String, String>>;
 
-/// The routes.
 pub(super) fn router(sessions: Arc<Sessions>) -> Router {
     let rate = match sessions.behind_proxy {
         true => Rate {

@@ -57,7 +57,7 @@ impl EnvironmentView {
     }
 }
 
-/// One environment.
+/// `/env/NAME`: an environment's clusters, why they run what they run, its rollouts and audit entries.
 #[derive(Template)]
 #[template(path = "environment.html")]
 pub struct EnvironmentPage {

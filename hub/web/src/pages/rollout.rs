@@ -91,7 +91,7 @@ impl RolloutView {
     }
 }
 
-/// One rollout.
+/// `/rollout/ID`: a rollout's waves and clusters, and how it went.
 #[derive(Template)]
 #[template(path = "rollout.html")]
 pub struct RolloutPage {

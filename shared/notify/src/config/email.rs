@@ -10,9 +10,9 @@ const MAX_TO: usize = 20;
 /// How email is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mail {
-    /// The server.
+    /// Out of `url`: a host name or an IPv4 address.
     pub host: String,
-    /// Its port.
+    /// Where `url` names none, 465 with TLS from the first byte and else 587.
     pub port: u16,
     /// TLS from the first byte; otherwise after STARTTLS. Nothing is ever sent in clear text.
     pub implicit_tls: bool,

@@ -46,7 +46,7 @@ struct Otherwise {
 }
 
 impl<'s> Difference<'s> {
-    /// Compares.
+    /// What `after` says otherwise than `before`; what only one of them declares differs, too.
     #[must_use]
     pub fn between(before: &'s Specification, after: &'s Specification) -> Self {
         let names = before.applications.keys().chain(after.applications.keys());

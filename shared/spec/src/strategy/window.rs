@@ -27,7 +27,7 @@ pub struct Freeze {
     pub to: DateTime,
     /// In this zone.
     pub zone: TimeZone,
-    /// Why.
+    /// Shown where it holds a commit back; empty: nobody said why.
     pub reason: String,
 }
 

@@ -20,7 +20,6 @@ use crate::access::User;
 /// A client's certificate and key, PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// The certificate.
     pub certificate: String,
     /// Its private key.
     pub key: String,

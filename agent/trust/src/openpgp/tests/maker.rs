@@ -16,7 +16,7 @@ pub(super) const MESSAGE: &[u8] = b"what was signed";
 const ED25519: u8 = 27;
 const SHA256: u8 = 8;
 
-/// Subpackets.
+/// Types of signature subpackets: RFC 9580, section 5.2.3.7.
 pub(super) const CREATED: u8 = 2;
 pub(super) const EXPIRES: u8 = 3;
 pub(super) const KEY_EXPIRES: u8 = 9;
@@ -88,7 +88,7 @@ fn two(bytes: &[u8]) -> [u8; 2] {
     u16::try_from(bytes.len()).unwrap().to_be_bytes()
 }
 
-/// A subpacket.
+/// A signature subpacket, its length in five octets (RFC 9580, section 5.2.3.7).
 pub(super) fn part(kind: u8, value: &[u8]) -> Vec<u8> {
     let size = u32::try_from(value.len() + 1).unwrap().to_be_bytes();
     [&[255][..], &size, &[kind], value].concat()
