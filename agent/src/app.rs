@@ -167,13 +167,13 @@ struct Supervisor {
 impl Supervisor {
     async fn run(mut self, stop: CancellationToken) {
         loop {
-            self.say(true, "stands by");
+            self.ready("stands by");
             self.metrics.leader(false);
             if !self.elector.acquire(&stop).await {
                 return;
             }
             self.metrics.leader(true);
-            self.say(true, "leads");
+            self.ready("leads");
             let lead = stop.child_token();
             let ended = match Work::start(&self.work, lead.clone()).await {
                 Ok(work) => {
@@ -185,7 +185,7 @@ impl Supervisor {
                 Err(error) => {
                     let message = format!("{error:#}");
                     tracing::error!(error = message, "cannot work; a person has to act");
-                    self.say(false, &message);
+                    self.unready(&message);
                     lead.cancel();
                     Duration::from_secs(10)
                 }
@@ -202,9 +202,17 @@ impl Supervisor {
         }
     }
 
-    fn say(&self, ready: bool, message: &str) {
+    fn ready(&self, message: &str) {
         self.readiness.send_replace(Readiness {
-            ready,
+            ready: true,
+            message: message.to_owned(),
+        });
+    }
+
+    /// Its work cannot go on.
+    fn unready(&self, message: &str) {
+        self.readiness.send_replace(Readiness {
+            ready: false,
             message: message.to_owned(),
         });
     }

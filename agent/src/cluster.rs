@@ -27,6 +27,7 @@ mod takeover;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use charts::RanBefore;
 pub use desired::{Setting, autoscaled, desired};
 pub use foresee::Coming;
 pub(crate) use gate_job::GateJobRequest;
@@ -82,6 +83,13 @@ impl Default for Options {
             metrics: Metrics::default(),
         }
     }
+}
+
+/// What becomes of an object that is looked for and not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WhenMissing {
+    Make,
+    Leave,
 }
 
 /// What identifies a cluster.

@@ -8,6 +8,7 @@ mod cut;
 mod gate_jobs;
 mod pace;
 mod questions;
+mod stream;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,33 +16,25 @@ use std::time::Duration;
 
 use flotilla_proto::v1;
 use flotilla_proto::v1::agent_message::Body as Out;
-use flotilla_proto::v1::agent_service_client::AgentServiceClient;
-use flotilla_proto::v1::hub_message::Body as In;
 use flotilla_shared::assignment::AssignmentRef;
 use flotilla_shared::backoff::Backoff;
 use flotilla_shared::clock::far_apart;
-use flotilla_shared::dial::dial;
-use flotilla_shared::digest::Digest;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::Report;
-use flotilla_shared::tls;
 use flotilla_shared::wire::{
-    DecodedAssignment, FEATURES, MAX_MESSAGE_BYTES, PROTOCOL, assignment_ref_to_wire,
-    decode_assignment, digest_to_wire, encode_report, timestamp_from_wire, timestamp_to_wire,
+    DecodedAssignment, FEATURES, PROTOCOL, assignment_ref_to_wire, decode_assignment,
+    timestamp_from_wire,
 };
 use flotilla_shared::words::without_numbers;
 use jiff::Timestamp;
-use prost::Message as _;
-use rand::Rng as _;
 use tokio::sync::{mpsc, watch};
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{Cluster, Facts};
 use crate::events::Event;
 use crate::failpoint;
 use crate::fence::Fence;
-use crate::identity::{Certified, IdentityFiles, renew_after};
+use crate::identity::{Certified, IdentityFiles};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::policy::{Refusal, admit};
@@ -54,12 +47,6 @@ const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
 /// So many failed streams in a row are a reason to ask whether our certificate is still taken.
 const ATTEMPTS: u32 = 3;
-
-/// Between two tries to renew.
-const RETRY: Duration = Duration::from_secs(60);
-
-/// Longest span over which a hub may spread renewals, seconds.
-const MAX_SPREAD: u32 = 3600;
 
 /// What the connection needs.
 pub struct Connection {
@@ -180,116 +167,6 @@ impl Connection {
         }
     }
 
-    async fn try_stream(&mut self) -> Result<Ended, String> {
-        let text = |error: &dyn std::fmt::Display| error.to_string();
-        let config = tls::client_config(&self.certified.trust_bundle, Some(&self.certified.tls))
-            .map_err(|error| text(&error))?;
-        let channel = dial(&self.hub, Arc::new(config))
-            .await
-            .map_err(|error| text(&error))?;
-        let (outbound, stream) = mpsc::channel::<v1::AgentMessage>(8);
-        send(&outbound, Out::Hello(self.hello())).await?;
-        let mut inbound = AgentServiceClient::new(channel.clone())
-            .max_decoding_message_size(MAX_MESSAGE_BYTES)
-            .connect(ReceiverStream::new(stream))
-            .await
-            .map_err(|status| cut::why(&status))?
-            .into_inner();
-        let renew = tokio::time::sleep(renew_after(&self.certified, Timestamp::now()));
-        let mut renew = std::pin::pin!(renew);
-        let mut heartbeat = every(10);
-        let mut last_report = Digest::default();
-        self.reports.mark_changed();
-        let mut kept = self.kept.clone();
-        let mut waiting: Option<v1::Assignment> = None;
-        loop {
-            tokio::select! {
-                () = self.pace.permit(), if waiting.is_some() => {
-                    if let Some(assignment) = waiting.take() {
-                        let ack = self.take(&assignment);
-                        send(&outbound, Out::Ack(ack)).await?;
-                        failpoint::reach("acked");
-                    }
-                }
-                message = inbound.message() => {
-                    let message = message.map_err(|status| status.message().to_owned())?;
-                    let Some(message) = message else {
-                        return Ok(Ended::Failed("the hub closed the stream".to_owned()));
-                    };
-                    match message.body {
-                        Some(In::Welcome(welcome)) => {
-                            self.welcome(&welcome);
-                            let seconds = u64::from(welcome.heartbeat_seconds.clamp(1, 300));
-                            heartbeat = every(seconds);
-                        }
-                        // The newest takes the place of one that still waits for its pass.
-                        Some(In::Assignment(assignment)) => waiting = Some(assignment),
-                        Some(In::RenewalRequest(request)) => {
-                            let within = f64::from(request.within_seconds.min(MAX_SPREAD));
-                            let wait = Duration::from_secs_f64(
-                                within * rand::rng().random_range(0.0..1.0),
-                            );
-                            renew.as_mut().reset(tokio::time::Instant::now() + wait);
-                        }
-                        Some(In::GateJobs(jobs)) => gate_jobs::take(jobs, &self.gate_jobs),
-                        Some(In::ReportRequest(_)) => self.reports.mark_changed(),
-                        Some(In::PlanRequest(request)) => match request.of.clone() {
-                            Some(of) => self.foresee(&request, of, &outbound),
-                            None => self.preview(request, &outbound),
-                        },
-                        Some(In::Goodbye(goodbye)) => return Ok(Ended::Failed(format!(
-                            "the hub says goodbye: {}", goodbye.message
-                        ))),
-                        // Of a newer hub.
-                        None => {}
-                    }
-                }
-                changed = self.reports.changed() => {
-                    changed.map_err(|_| "the agent is stopping".to_owned())?;
-                    let newest = self.reports.borrow_and_update().clone();
-                    if let Some(report) = newest {
-                        let wire = encode_report(&report);
-                        last_report = Digest::of(&wire.encode_to_vec());
-                        send(&outbound, Out::Report(wire)).await?;
-                        failpoint::reach("reported");
-                    }
-                }
-                _ = heartbeat.tick() => {
-                    let sequence =
-                        self.reports.borrow().as_ref().map_or(0, |report| report.sequence);
-                    let beat = v1::Heartbeat {
-                        sequence,
-                        accepted: Some(assignment_ref_to_wire(self.accepted_ref())),
-                        report_digest: digest_to_wire(last_report),
-                        now: Some(timestamp_to_wire(Timestamp::now())),
-                    };
-                    send(&outbound, Out::Heartbeat(beat)).await?;
-                }
-                () = &mut renew => {
-                    let wait = match self.identity.renew(channel.clone()).await {
-                        Ok(certified) => {
-                            self.set_certified(certified);
-                            renew_after(&self.certified, Timestamp::now()).max(RETRY)
-                        }
-                        Err(error) => {
-                            tracing::error!(%error, "cannot renew the certificate; will try again");
-                            RETRY
-                        }
-                    };
-                    renew.as_mut().reset(tokio::time::Instant::now() + wait);
-                    if self.show_next() {
-                        return Ok(Ended::Renewed);
-                    }
-                }
-                () = all_have(&mut kept), if self.next.is_some() => {
-                    if self.show_next() {
-                        return Ok(Ended::Renewed);
-                    }
-                }
-            }
-        }
-    }
-
     fn hello(&self) -> v1::Hello {
         v1::Hello {
             protocol_min: *PROTOCOL.start(),
@@ -381,23 +258,6 @@ impl Connection {
             }
         }
     }
-}
-
-/// A heartbeat of so many seconds. What was missed while the machine slept is not made up for at once.
-fn every(seconds: u64) -> tokio::time::Interval {
-    let mut heartbeat = tokio::time::interval(Duration::from_secs(seconds));
-    heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    heartbeat
-}
-
-/// Waits for the next copy that was kept; forever where nothing is copied.
-async fn all_have(kept: &mut Option<watch::Receiver<u64>>) {
-    if let Some(kept) = kept
-        && kept.changed().await.is_ok()
-    {
-        return;
-    }
-    std::future::pending::<()>().await;
 }
 
 async fn send(outbound: &mpsc::Sender<v1::AgentMessage>, body: Out) -> Result<(), String> {

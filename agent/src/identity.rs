@@ -13,8 +13,8 @@ use flotilla_shared::dial::DialError;
 use flotilla_shared::digest::Digest;
 use flotilla_shared::id::ClusterName;
 use flotilla_shared::identity::{Identity, PeerCertificate};
+use flotilla_shared::roots::{RootsError, judge_bundle};
 use flotilla_shared::tls::{self, TlsError, TlsIdentity};
-use flotilla_shared::trust::{TrustError, judge_bundle};
 use jiff::Timestamp;
 use rcgen::{KeyPair, PublicKeyData as _};
 
@@ -25,12 +25,9 @@ pub use mounted::Mounted;
 /// The agent has no usable identity.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file.
     #[error("{path}: {cause}")]
     File {
-        /// Which.
         path: PathBuf,
-        /// Why.
         cause: std::io::Error,
     },
     /// A secret that others can read (E15).
@@ -44,7 +41,7 @@ pub enum Error {
     Tls(#[from] TlsError),
     /// The hub offers roots that nobody we trust stands for.
     #[error(transparent)]
-    Trust(#[from] TrustError),
+    Trust(#[from] RootsError),
     /// Making a key or a request failed.
     #[error("cannot make a key: {0}")]
     Key(#[from] rcgen::Error),
@@ -61,12 +58,7 @@ pub enum Error {
     #[error(
         "{directory}: {cause}; whatever fills it has to mend that, the agent reads it again by itself"
     )]
-    Mounted {
-        /// Where.
-        directory: PathBuf,
-        /// Why.
-        cause: String,
-    },
+    Mounted { directory: PathBuf, cause: String },
     /// The hub knows no cluster by our key.
     #[error("{0}")]
     Unknown(String),

@@ -21,6 +21,7 @@ use flotilla_shared::assignment::Drift;
 use flotilla_shared::digest::Digest;
 use flotilla_shared::health::Health;
 use flotilla_shared::object::ObjectRef;
+use flotilla_shared::problem::Problem;
 use flotilla_shared::reason::Reason;
 use serde_json::Value;
 
@@ -112,7 +113,6 @@ pub enum Fit {
     Equal,
     /// Not in these fields (RFC 6901 pointers, the first few).
     Differs {
-        /// Where.
         fields: Vec<String>,
         /// Who last wrote there; empty: not known.
         manager: String,
@@ -154,8 +154,7 @@ pub struct Observed {
     pub unknown_kinds: BTreeSet<ObjectRef>,
     /// Objects that could not be looked at: they may be there or not.
     pub unseen: BTreeSet<ObjectRef>,
-    /// Why not.
-    pub problem: Option<(Reason, String)>,
+    pub problem: Option<Problem>,
 }
 
 /// What all applications of the cluster want, for hand-over between them (P3).
@@ -271,7 +270,7 @@ pub struct Plan {
     /// Everything that needs no request.
     pub rest: Vec<Step>,
     /// Why the application as a whole is refused; then nothing is applied or pruned.
-    pub refused: Option<(Reason, String)>,
+    pub refused: Option<Problem>,
 }
 
 impl Plan {
@@ -284,11 +283,9 @@ impl Plan {
 
 /// Everything a plan depends on.
 pub struct Inputs<'a> {
-    /// The application.
     pub application: &'a str,
     /// What its commit wants.
     pub desired: &'a [Arc<Desired>],
-    /// What is.
     pub observed: &'a Observed,
     /// What was applied before.
     pub inventory: &'a Inventory,
@@ -321,7 +318,7 @@ pub struct Inputs<'a> {
 pub fn plan(inputs: &Inputs<'_>) -> Plan {
     let mut plan = Plan::default();
     if let Some((object, count)) = twice(inputs.desired) {
-        plan.refused = Some((
+        plan.refused = Some(Problem::new(
             Reason::DuplicateObject,
             format!(
                 "{object} is in the commit {count} times, once its namespace is filled in; keep one"
@@ -330,7 +327,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         return plan;
     }
     if inputs.desired.is_empty() && !inputs.inventory.is_empty() && inputs.intent == Intent::Run {
-        plan.refused = Some((
+        plan.refused = Some(Problem::new(
             Reason::EmptyRender,
             format!(
                 "the commit renders to nothing, and the application has {} here; remove it if that is meant",
@@ -382,8 +379,8 @@ fn apply_step(
 ) -> Option<Step> {
     let object = &desired.object;
     let skip = |reason, message| Some(Step::Skip(object.clone(), reason, message));
-    if let Some((reason, message)) = inputs.policy.object(object, inputs.own_namespace) {
-        return skip(reason, message);
+    if let Some(problem) = inputs.policy.object(object, inputs.own_namespace) {
+        return skip(problem.reason, problem.message);
     }
     if let Err(message) = Hook::of(desired) {
         return skip(Reason::Invalid, message);
@@ -409,14 +406,12 @@ fn apply_step(
     }
     // What may be there is not made: it may have been changed, or be scaled, by somebody else.
     if inputs.observed.unseen.contains(object) {
-        let (reason, why) = inputs
-            .observed
-            .problem
-            .clone()
-            .unwrap_or((Reason::ClusterUnavailable, "no answer".to_owned()));
+        let problem = inputs.observed.problem.clone();
+        let Problem { reason, message } =
+            problem.unwrap_or_else(|| Problem::new(Reason::ClusterUnavailable, "no answer"));
         return skip(
             reason,
-            format!("not applied, as it cannot be looked at: {why}"),
+            format!("not applied, as it cannot be looked at: {message}"),
         );
     }
     if let Some(hook) = desired.hook() {
@@ -434,8 +429,8 @@ fn apply_step(
     {
         return Some(Step::Unchanged(object.clone()));
     }
-    if let Some((reason, message)) = gates.wait(index) {
-        return skip(reason, message);
+    if let Some(problem) = gates.wait(index) {
+        return skip(problem.reason, problem.message);
     }
     // The same wish was applied before: somebody else changed the object since.
     let is_drift = live.is_some()

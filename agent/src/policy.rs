@@ -14,6 +14,7 @@ mod signing;
 use std::collections::{BTreeMap, BTreeSet};
 
 use flotilla_shared::object::ObjectRef;
+use flotilla_shared::problem::Problem;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::{BranchName, RepositoryUrl, TreePath};
 use flotilla_trust::PinnedKey;
@@ -147,7 +148,7 @@ fn kind_name(object: &ObjectRef) -> String {
 impl Policy {
     /// Whether an object may be written; `own_namespace` is where the agent lives.
     #[must_use]
-    pub fn object(&self, object: &ObjectRef, own_namespace: &str) -> Option<(Reason, String)> {
+    pub fn object(&self, object: &ObjectRef, own_namespace: &str) -> Option<Problem> {
         let own = object.namespace == own_namespace
             || (object.kind == "Namespace"
                 && object.group.is_empty()
@@ -155,7 +156,7 @@ impl Policy {
             || (object.group == "rbac.authorization.k8s.io"
                 && object.name.starts_with("flotilla-agent"));
         if own {
-            return Some((
+            return Some(Problem::new(
                 Reason::ProtectedObject,
                 format!("{object} is part of the agent's own installation"),
             ));
@@ -164,7 +165,7 @@ impl Policy {
             && !self.kinds.contains(&kind_name(object))
             && !self.kinds.contains(&object.kind)
         {
-            return Some((
+            return Some(Problem::new(
                 Reason::KindNotAllowed,
                 format!("kind {} is not in the agent's policy", kind_name(object)),
             ));
@@ -173,7 +174,7 @@ impl Policy {
             && !object.namespace.is_empty()
             && !self.namespaces.contains(&object.namespace)
         {
-            return Some((
+            return Some(Problem::new(
                 Reason::NamespaceNotAllowed,
                 format!(
                     "namespace {} is not in the agent's policy",
@@ -263,7 +264,10 @@ mod tests {
             kinds: ["ConfigMap".to_owned(), "Deployment.apps".to_owned()].into(),
             ..Policy::default()
         };
-        let reason = |object: ObjectRef| policy.object(&object, "flotilla-system").map(|(r, _)| r);
+        let reason = |object: ObjectRef| {
+            let problem = policy.object(&object, "flotilla-system");
+            problem.map(|problem| problem.reason)
+        };
         assert_eq!(reason(object("", "ConfigMap", "web", "a")), None);
         assert_eq!(reason(object("apps", "Deployment", "web", "a")), None);
         let role = object("rbac.authorization.k8s.io", "ClusterRoleBinding", "", "x");

@@ -1,12 +1,12 @@
 //! From an assigned commit to manifests: fetch, prove, read, render. Blocking Git in its own threads.
 
+mod admission;
 mod foresee;
 mod kept;
 mod proofs;
 mod record;
 mod release;
 mod sealed;
-mod trust;
 mod wanted;
 
 use std::collections::BTreeMap;
@@ -23,6 +23,7 @@ use flotilla_shared::assignment::{ApplicationAssignment, Renderer as AssignedRen
 use flotilla_shared::digest::Digest;
 use flotilla_shared::id::ApplicationName;
 use flotilla_shared::object::{ObjectNames, ObjectRef};
+use flotilla_shared::problem::Problem;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::Commit;
 use flotilla_shared::source::SourcePaths;
@@ -36,10 +37,10 @@ use crate::source::proofs::Proofs;
 use crate::source::release::Standing;
 use crate::source::sealed::Closed;
 
+pub use admission::Admission;
 pub use release::Ground;
 pub(crate) use release::{namespace, release_name};
 pub(crate) use sealed::{count_keys, open_all};
-pub use trust::Trust;
 pub use wanted::Wanted;
 
 /// Longest whole fetch and read of one application.
@@ -48,7 +49,6 @@ const TIMEOUT: Duration = Duration::from_secs(300);
 /// An application as its commit has it.
 #[derive(Debug, Clone)]
 pub struct Rendered {
-    /// The objects.
     pub manifests: Arc<Vec<Manifest>>,
     /// Over path and blob id of each file that was read, and over facts that were put in; of a chart also
     /// over what it asked of the cluster.
@@ -62,7 +62,7 @@ pub struct Rendered {
     /// The branch's tip as we saw it.
     pub tip: Commit,
     /// What the cluster's own people should hear of it.
-    pub notes: Vec<(Reason, String)>,
+    pub notes: Vec<Problem>,
     /// What people should know for as long as it runs.
     pub warnings: Vec<Note>,
 }
@@ -73,7 +73,7 @@ pub struct Source {
     cache: PathBuf,
     limits: Limits,
     credentials: Option<PathBuf>,
-    trust: Arc<Trust>,
+    admission: Arc<Admission>,
     age_keys: Option<PathBuf>,
     /// Templates of charts, as far as they were parsed.
     parsed: ParsedCharts,
@@ -103,13 +103,13 @@ impl Source {
         cache: PathBuf,
         limits: Limits,
         credentials: Option<PathBuf>,
-        trust: Arc<Trust>,
+        admission: Arc<Admission>,
     ) -> Self {
         Self {
             cache,
             limits,
             credentials,
-            trust,
+            admission,
             age_keys: None,
             parsed: ParsedCharts::default(),
             caches: Arc::default(),
@@ -151,12 +151,12 @@ impl Source {
     /// Whether the record says which releases of an application ran here.
     #[must_use]
     pub(crate) fn has_release(&self, name: &ApplicationName) -> bool {
-        self.trust.standing(name).is_some()
+        self.admission.standing(name).is_some()
     }
 
     /// An application was removed with its objects: what comes next under its name is installed anew.
     pub(crate) fn forget(&self, name: &ApplicationName) {
-        self.trust.forget(name);
+        self.admission.forget(name);
     }
 
     fn render_blocking(&self, wanted: &Wanted, ground: &Ground) -> Result<Rendered, Refusal> {
@@ -175,7 +175,7 @@ impl Source {
         let remote = Remote::open(&directory, url, self.limits.clone(), access).map_err(git)?;
         let branch = &application.revision.branch;
         let commit = &application.revision.commit;
-        let bases = self.trust.bases(wanted)?;
+        let bases = self.admission.bases(wanted)?;
         let tip = match proofs.get(branch, commit) {
             // It was on its branch when we looked, and it is here: a commit does not change, so with
             // Git away it can still be kept in shape (I6).
@@ -187,16 +187,16 @@ impl Source {
             }
         };
         failpoint::reach("fetched");
-        let mut admitted = self.trust.judge(&remote, wanted, Timestamp::now())?;
+        let mut admitted = self.admission.judge(&remote, wanted, Timestamp::now())?;
         failpoint::reach("verified");
         let (mut rendered, standing) = self.read(&remote, wanted, tip, ground)?;
         // What cannot be rendered never ran, and is nothing to go on from; nor does an empty set, which
         // the plan refuses.
         if !rendered.manifests.is_empty() {
-            self.trust.look_back(&remote, wanted, &mut admitted);
-            rendered.notes = self.trust.accept(wanted, admitted)?;
+            self.admission.look_back(&remote, wanted, &mut admitted);
+            rendered.notes = self.admission.accept(wanted, admitted)?;
             if let Some(standing) = standing {
-                self.trust.release(&wanted.name, standing)?;
+                self.admission.release(&wanted.name, standing)?;
             }
         }
         failpoint::reach("rendered");
@@ -223,7 +223,7 @@ impl Source {
         let commit = &application.revision.commit;
         let mut entries = remote.read_tree(commit, below).map_err(git)?;
         let closed = open_all(&mut entries, self.age_keys.as_deref());
-        let last = self.trust.standing(&wanted.name);
+        let last = self.admission.standing(&wanted.name);
         render_tree(
             entries,
             wanted,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use flotilla_git::Limits;
+use flotilla_shared::report::Report;
 use flotilla_shared::wire::DecodedAssignment;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -19,8 +20,8 @@ use crate::identity::{self, Certified, IdentityFiles, Mounted};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::policy::Policy;
-use crate::reconcile::Reconciler;
-use crate::source::{Source, Trust};
+use crate::reconcile::{Asked, Question, Reconciler};
+use crate::source::{Admission, Source};
 
 /// The Secret with key and certificate, in the agent's namespace.
 const IDENTITY: &str = "flotilla-agent-identity";
@@ -47,6 +48,72 @@ pub(crate) struct Shared {
     pub(crate) share: bool,
 }
 
+impl Shared {
+    /// The assignment that was accepted last, as this disk or the copy in the cluster has it.
+    async fn accepted(&self, ledger: &Ledger) -> anyhow::Result<Option<Arc<DecodedAssignment>>> {
+        let copy = self
+            .copy(LEDGER, "cannot read the ledger's copy in the cluster")
+            .await?;
+        Ok(ledger.load_with(copy.as_deref())?.map(Arc::new))
+    }
+
+    /// What was accepted of each branch, as this disk or the copy in the cluster has it.
+    async fn admission(&self) -> anyhow::Result<Arc<Admission>> {
+        let failure = "cannot read the copy of what was accepted in the cluster";
+        let copy = self.copy(TRUST, failure).await?;
+        let policy = Arc::clone(&self.policy);
+        let admission = Admission::open(&self.run.data_dir, policy, copy.as_deref())?;
+        Ok(Arc::new(admission))
+    }
+
+    /// A copy that the last leader kept in the cluster; none: there is none, or nothing is shared.
+    /// `failure`: what is told where it cannot be read.
+    async fn copy(&self, name: &str, failure: &'static str) -> anyhow::Result<Option<Vec<u8>>> {
+        if self.share {
+            let copy = self.cluster.read_record(name).await;
+            copy.context(failure)
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// Git, with the credentials and keys that this process was started with.
+    fn source(&self, admission: &Arc<Admission>) -> Source {
+        let run = &self.run;
+        Source::new(
+            run.data_dir.join("git"),
+            Limits::default(),
+            run.git_credentials.clone(),
+            Arc::clone(admission),
+        )
+        .with_age_keys(run.sops_age_keys.clone())
+    }
+
+    /// Where the identity is kept, or mounted by another authority.
+    fn files(&self) -> IdentityFiles {
+        let run = &self.run;
+        let mounted = run.identity_dir.clone().map(|directory| Mounted {
+            directory,
+            roots: run.trust_bundle.clone(),
+            cluster: run.cluster.clone(),
+        });
+        IdentityFiles::new(&run.data_dir).mounted(mounted)
+    }
+
+    /// What a certificate takes to get.
+    fn link(&self, files: IdentityFiles) -> Link {
+        Link {
+            run: Arc::clone(&self.run),
+            cluster: self.cluster.clone(),
+            // What is mounted is the same for all pods already.
+            share: self.share && !files.is_mounted(),
+            files,
+            metrics: self.metrics.clone(),
+            fence: self.cluster.fence(),
+        }
+    }
+}
+
 /// One term of leading.
 pub(crate) struct Work {
     tasks: Vec<JoinHandle<()>>,
@@ -59,37 +126,17 @@ impl Work {
     /// When the ledger cannot be used.
     pub(crate) async fn start(shared: &Shared, stop: CancellationToken) -> anyhow::Result<Self> {
         let ledger = Ledger::new(&shared.run.data_dir);
-        let copy = if shared.share {
-            let copy = shared.cluster.read_record(LEDGER).await;
-            copy.context("cannot read the ledger's copy in the cluster")?
-        } else {
-            None
-        };
-        let accepted = ledger.load_with(copy.as_deref())?.map(Arc::new);
-        let copy = if shared.share {
-            let copy = shared.cluster.read_record(TRUST).await;
-            copy.context("cannot read the copy of what was accepted in the cluster")?
-        } else {
-            None
-        };
-        let policy = Arc::clone(&shared.policy);
-        let trust = Arc::new(Trust::open(&shared.run.data_dir, policy, copy.as_deref())?);
+        let accepted = shared.accepted(&ledger).await?;
+        let admission = shared.admission().await?;
         let (accepted, accepted_end) = watch::channel(accepted);
         let (reports, reports_end) = watch::channel(None);
         let (renewed, renewed_end) = watch::channel(0);
         let (kept, kept_end) = watch::channel(0);
         let (questions, questions_end) = mpsc::channel(2);
         let (gate_jobs, gate_jobs_end) = watch::channel(Arc::default());
-        let run = &shared.run;
         let reconciler = Reconciler {
             cluster: shared.cluster.clone(),
-            source: Source::new(
-                run.data_dir.join("git"),
-                Limits::default(),
-                run.git_credentials.clone(),
-                Arc::clone(&trust),
-            )
-            .with_age_keys(run.sops_age_keys.clone()),
+            source: shared.source(&admission),
             policy: Arc::clone(&shared.policy),
             interval: shared.interval,
             accepted: accepted_end.clone(),
@@ -100,79 +147,32 @@ impl Work {
         };
         // The loop starts first and alone: with the hub away the last assignment goes on (I6).
         let mut tasks = vec![tokio::spawn(reconciler.run(stop.clone()))];
-        let mounted = run.identity_dir.clone().map(|directory| Mounted {
-            directory,
-            roots: run.trust_bundle.clone(),
-            cluster: run.cluster.clone(),
-        });
-        let files = IdentityFiles::new(&run.data_dir).mounted(mounted);
-        // What is mounted is the same for all pods already.
-        let share_identity = shared.share && !files.is_mounted();
+        let files = shared.files();
         if shared.share {
             let copies = Copies {
                 cluster: shared.cluster.clone(),
                 files: files.clone(),
                 accepted: accepted_end,
-                trusted: trust.changes(),
-                trust,
+                trusted: admission.changes(),
+                admission,
                 renewed: renewed_end,
                 kept,
             };
             tasks.push(tokio::spawn(copies.run(stop.clone())));
         }
-        let link = Link {
-            run: Arc::clone(run),
-            cluster: shared.cluster.clone(),
-            files,
-            share: share_identity,
-            metrics: shared.metrics.clone(),
-            fence: shared.cluster.fence(),
+        let dialer = Dialer {
+            link: shared.link(files),
+            instance: shared.instance.clone(),
+            connected: Arc::clone(&shared.connected),
+            ledger,
+            accepted,
+            reports: reports_end,
+            renewed,
+            kept: kept_end,
+            questions,
+            gate_jobs,
         };
-        let (instance, connected) = (shared.instance.clone(), Arc::clone(&shared.connected));
-        let connect_stop = stop;
-        tasks.push(tokio::spawn(async move {
-            let (certified, facts) = loop {
-                let ready = tokio::select! {
-                    ready = link.certified() => ready,
-                    () = connect_stop.cancelled() => return,
-                };
-                match ready {
-                    Ok(ready) => break ready,
-                    Err(error) => tracing::error!(
-                        error = format!("{error:#}"),
-                        "cannot enrol; a person has to act, and the agent looks again in a minute"
-                    ),
-                }
-                tokio::select! {
-                    () = tokio::time::sleep(LOOK_AGAIN) => {}
-                    () = connect_stop.cancelled() => return,
-                }
-            };
-            link.metrics.certificate(certified.expires_at);
-            renewed.send_modify(|times| *times += 1);
-            let connection = Connection {
-                hub: link.run.hub.clone(),
-                token: link.run.token_file.clone(),
-                identity: link.files.clone(),
-                certified,
-                facts,
-                instance,
-                ledger,
-                accepted,
-                reports: reports_end,
-                connected,
-                renewed,
-                kept: share_identity.then_some(kept_end),
-                next: None,
-                questions,
-                gate_jobs,
-                metrics: link.metrics.clone(),
-                fence: link.fence,
-                cluster: link.cluster,
-                pace: Pace::default(),
-            };
-            connection.run(connect_stop).await;
-        }));
+        tasks.push(tokio::spawn(dialer.run(stop)));
         Ok(Self { tasks })
     }
 
@@ -189,6 +189,54 @@ impl Work {
     }
 }
 
+/// From nothing to a stream: what the connection needs as soon as there is a certificate.
+struct Dialer {
+    link: Link,
+    instance: String,
+    connected: Arc<watch::Sender<bool>>,
+    ledger: Ledger,
+    accepted: watch::Sender<Option<Arc<DecodedAssignment>>>,
+    reports: watch::Receiver<Option<Arc<Report>>>,
+    renewed: watch::Sender<u64>,
+    kept: watch::Receiver<u64>,
+    questions: mpsc::Sender<Question>,
+    gate_jobs: watch::Sender<Asked>,
+}
+
+impl Dialer {
+    /// Enrols, and then keeps a stream open until it is stopped.
+    async fn run(self, stop: CancellationToken) {
+        let Some((certified, facts)) = self.link.enrolled(&stop).await else {
+            return;
+        };
+        let link = self.link;
+        link.metrics.certificate(certified.expires_at);
+        self.renewed.send_modify(|times| *times += 1);
+        let connection = Connection {
+            hub: link.run.hub.clone(),
+            token: link.run.token_file.clone(),
+            identity: link.files.clone(),
+            certified,
+            facts,
+            instance: self.instance,
+            ledger: self.ledger,
+            accepted: self.accepted,
+            reports: self.reports,
+            connected: self.connected,
+            renewed: self.renewed,
+            kept: link.share.then_some(self.kept),
+            next: None,
+            questions: self.questions,
+            gate_jobs: self.gate_jobs,
+            metrics: link.metrics.clone(),
+            fence: link.fence,
+            cluster: link.cluster,
+            pace: Pace::default(),
+        };
+        connection.run(stop).await;
+    }
+}
+
 /// From nothing to a certificate.
 struct Link {
     run: Arc<Run>,
@@ -200,6 +248,27 @@ struct Link {
 }
 
 impl Link {
+    /// Tries until there is a certificate; none: it was stopped before.
+    async fn enrolled(&self, stop: &CancellationToken) -> Option<(Certified, Facts)> {
+        loop {
+            let ready = tokio::select! {
+                ready = self.certified() => ready,
+                () = stop.cancelled() => return None,
+            };
+            match ready {
+                Ok(ready) => return Some(ready),
+                Err(error) => tracing::error!(
+                    error = format!("{error:#}"),
+                    "cannot enrol; a person has to act, and the agent looks again in a minute"
+                ),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+                () = stop.cancelled() => return None,
+            }
+        }
+    }
+
     async fn certified(&self) -> anyhow::Result<(Certified, Facts)> {
         let facts = self.facts().await;
         if self.share {
@@ -248,7 +317,7 @@ struct Copies {
     cluster: Cluster,
     files: IdentityFiles,
     accepted: watch::Receiver<Option<Arc<DecodedAssignment>>>,
-    trust: Arc<Trust>,
+    admission: Arc<Admission>,
     trusted: watch::Receiver<u64>,
     renewed: watch::Receiver<u64>,
     kept: watch::Sender<u64>,
@@ -296,7 +365,7 @@ impl Copies {
             if trust_is_due {
                 let kept = self
                     .cluster
-                    .write_record(TRUST, &self.trust.encoded())
+                    .write_record(TRUST, &self.admission.encoded())
                     .await;
                 trust_is_due = kept.is_err();
                 if let Err(error) = kept {

@@ -11,7 +11,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use flotilla_agent::policy::{Policy, Refusal};
-use flotilla_agent::source::{Ground, Source, Trust, Wanted};
+use flotilla_agent::source::{Admission, Ground, Source, Wanted};
 use flotilla_git::Limits;
 use flotilla_shared::assignment::{ApplicationAssignment, Renderer, SyncPolicy};
 use flotilla_shared::reason::Reason;
@@ -47,7 +47,7 @@ fn git(directory: &Path, arguments: &[&str]) -> String {
 
 async fn render(root: &Path, path: &str, keys: Option<&Path>) -> Result<String, Refusal> {
     let work = root.join("work");
-    let trust = Trust::open(&root.join("data"), Arc::new(Policy::default()), None).unwrap();
+    let trust = Admission::open(&root.join("data"), Arc::new(Policy::default()), None).unwrap();
     let source = Source::new(root.join("git"), Limits::default(), None, Arc::new(trust))
         .with_age_keys(keys.map(Path::to_owned));
     let wanted = Wanted {

@@ -1,5 +1,6 @@
 //! Wiring: configuration in, a running hub out.
 
+mod decide;
 mod fleet_file;
 mod pages;
 mod replica;
@@ -9,35 +10,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use flotilla_shared::backoff::Backoff;
 use jiff::Timestamp;
-use parking_lot::RwLock;
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::authority::External;
-use crate::check;
-use crate::driver;
-use crate::fleet::{Event, Fleet};
-use crate::forge;
 use crate::metrics::Metrics;
 use crate::notify;
-use crate::poll::Pollers;
-use crate::promote;
-use crate::serve::access::Access;
+use crate::serve::certificates::{Certificates, Source};
 use crate::serve::connection_limits::Limits;
-use crate::serve::http::{self, Duty, Probe};
 use crate::serve::oidc::{self, Oidc};
-use crate::serve::previews::ByAgents;
-use crate::serve::rate::Rates;
-use crate::serve::trust::{self, Source, Trust};
 use crate::serve::web;
-use crate::serve::webhook::{self, Hooks};
-use crate::serve::{Context, FleetFileStatus, server};
 use crate::store::Store;
 
+use self::decide::decide;
 use self::pages::Pages;
 
 pub use fleet_file::read as read_fleet_file;
@@ -146,7 +133,7 @@ struct Start {
     listener: Arc<TcpListener>,
     hooks: Option<TcpListener>,
     probes: Option<TcpListener>,
-    trust: Arc<Trust>,
+    certificates: Arc<Certificates>,
     address: String,
     replica_address: String,
     pages: Option<Pages>,
@@ -171,7 +158,7 @@ async fn begin(config: Config) -> anyhow::Result<Running> {
         Some(external) => Source::External(external.clone()),
         None => Source::Own(config.data_dir.clone()),
     };
-    let trust = Arc::new(Trust::open(source, config.hostnames.clone(), now)?);
+    let certificates = Arc::new(Certificates::open(source, config.hostnames.clone(), now)?);
     read_fleet_file(&config.fleet).map_err(anyhow::Error::msg)?;
     if let Some(path) = &config.notifications {
         notify::read(path).map_err(anyhow::Error::msg)?;
@@ -184,7 +171,9 @@ async fn begin(config: Config) -> anyhow::Result<Running> {
         Some(url) => Store::connect(url).await?,
         None => Store::open(&config.data_dir).await?,
     };
-    store.prove_authority(&trust.authority().roots()?).await?;
+    store
+        .prove_authority(&certificates.authority().roots()?)
+        .await?;
     let listener = bind(&config.listen).await?;
     let address = listener.local_addr()?;
     let hooks = optional(config.webhook_listen.as_deref()).await?;
@@ -217,7 +206,7 @@ async fn begin(config: Config) -> anyhow::Result<Running> {
         store: store.clone(),
     };
     let start = Start {
-        trust,
+        certificates,
         address: named(&config.address),
         replica_address: named(&config.replica_address),
         config,
@@ -265,191 +254,5 @@ async fn optional(address: Option<&str>) -> anyhow::Result<Option<TcpListener>> 
     match address {
         Some(address) => bind(address).await.map(Some),
         None => Ok(None),
-    }
-}
-
-/// Loads the fleet and serves it.
-async fn decide(start: Start) -> anyhow::Result<Vec<JoinHandle<()>>> {
-    let Start {
-        config,
-        store,
-        listener,
-        hooks,
-        probes,
-        trust,
-        address,
-        pages,
-        oidc,
-        metrics,
-        started_at,
-        stop,
-        ..
-    } = start;
-    let now = Timestamp::now();
-    let (spec, digest) = read_fleet_file(&config.fleet).map_err(anyhow::Error::msg)?;
-    let epoch = store.epoch().await?;
-    let mut fleet = Fleet::new(epoch).since(store.epoch_since().await?);
-    fleet.step(store.load().await?, now);
-    let health = store.health();
-    let (handle, driver) = driver::spawn(
-        fleet,
-        store.clone(),
-        metrics.clone(),
-        health.clone(),
-        stop.clone(),
-    );
-    let refresh = Arc::new(Notify::new());
-    let fleet_file = Arc::new(RwLock::new(FleetFileStatus {
-        digest,
-        loaded_at: Some(now),
-        error: String::new(),
-    }));
-    let context = Arc::new(Context {
-        stop: stop.clone(),
-        handle: handle.clone(),
-        store: store.clone(),
-        trust: Arc::clone(&trust),
-        rates: Rates::default(),
-        access: Access::new(store.grants().await?, oidc),
-        metrics: metrics.clone(),
-        health: health.clone(),
-        epoch,
-        address,
-        started_at,
-        relay: crate::serve::relay::Relay::default(),
-        plans: crate::serve::planning::Plans::default(),
-        mover: config
-            .push
-            .map(|credential| Arc::new(promote::Mover::new(credential, Arc::clone(&refresh)))),
-        refresh: Arc::clone(&refresh),
-        fleet_file: Arc::clone(&fleet_file),
-    });
-    let hints = Arc::<forge::Hints>::default();
-    let speaking = forge::Speaking {
-        handle: handle.clone(),
-        store: store.clone(),
-        forges: config.forges,
-        metrics: metrics.clone(),
-        refresh: Arc::clone(&refresh),
-        planner: Arc::new(ByAgents(Arc::clone(&context))),
-        hints: Arc::clone(&hints),
-    };
-    let notified = match config.notifications {
-        Some(path) => Some(notify::run(
-            notify::Telling {
-                config: notify::read(&path).map_err(anyhow::Error::msg)?,
-                path,
-                handle: handle.clone(),
-                store: store.clone(),
-                fleet_file: Arc::clone(&fleet_file),
-                metrics: metrics.clone(),
-                health: health.clone(),
-            },
-            stop.clone(),
-        )),
-        None => None,
-    };
-    let spec = Arc::new(spec);
-    handle.event(Event::SpecChanged(Arc::clone(&spec))).await?;
-    let pollers = Pollers::new(
-        handle.clone(),
-        config.data_dir.join("git"),
-        config.poll_interval,
-        config.git_credentials.clone(),
-        metrics.clone(),
-    );
-    let mut tasks = vec![
-        tokio::spawn(fleet_file::watch(
-            config.fleet.clone(),
-            spec,
-            pollers,
-            handle.clone(),
-            fleet_file,
-            Arc::clone(&refresh),
-            stop.clone(),
-        )),
-        tokio::spawn(check::run(handle.clone(), stop.clone())),
-        tokio::spawn(retain(store.clone(), stop.clone())),
-        tokio::spawn(prove(store.clone(), stop.clone())),
-        tokio::spawn(trust::watch(
-            trust,
-            Some((handle.clone(), store)),
-            stop.clone(),
-        )),
-    ];
-    if let Some(pages) = pages {
-        let carrier = web::in_process(Arc::clone(&context));
-        tasks.push(pages.serve(carrier, stop.clone()));
-    }
-    if let Some(listener) = probes {
-        let probe = Probe {
-            metrics: metrics.clone(),
-            duty: Duty::Decides(handle.clone(), health),
-        };
-        tasks.push(tokio::spawn(http::probes(listener, probe, stop.clone())));
-    }
-    if let (Some(listener), Some(secret)) = (hooks, config.webhook_secret) {
-        let hooks = Hooks {
-            handle: handle.clone(),
-            secret,
-            refresh: Arc::clone(&refresh),
-            hints,
-            metrics,
-        };
-        tasks.push(tokio::spawn(webhook::serve(listener, hooks, stop.clone())));
-    }
-    if let Some(mover) = &context.mover {
-        let promoter = promote::run(handle.clone(), Arc::clone(mover), stop.clone());
-        tasks.push(tokio::spawn(promoter));
-    }
-    tasks.extend(forge::start(speaking, &stop)?);
-    tasks.extend(notified.map(tokio::spawn));
-    tracing::info!(epoch = epoch.0, "hub serves");
-    tasks.push(tokio::spawn(server::serve(
-        context,
-        listener,
-        config.limits,
-        stop,
-    )));
-    // Its end waits for everybody's handle, so it comes last.
-    tasks.push(driver);
-    Ok(tasks)
-}
-
-/// After a failure of the store that nobody tries again, sees whether anything can be written: the hub says
-/// that it is not ready until something was.
-async fn prove(store: Store, stop: CancellationToken) {
-    let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(15));
-    while !stop.is_cancelled() {
-        let wait = match store.health().is_doubted() {
-            false => {
-                backoff.reset();
-                Duration::from_millis(500)
-            }
-            true => match store.prove().await {
-                Ok(()) => Duration::ZERO,
-                Err(error) => {
-                    tracing::warn!(%error, "the store cannot be written; not ready until it can");
-                    backoff.next_delay(&mut rand::rng())
-                }
-            },
-        };
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = stop.cancelled() => return,
-        }
-    }
-}
-
-/// Forgets what is old, at the start and then daily.
-async fn retain(store: Store, stop: CancellationToken) {
-    loop {
-        if let Err(error) = store.retain(Timestamp::now()).await {
-            tracing::warn!(%error, "cannot forget what is old; will try again tomorrow");
-        }
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_secs(86_400)) => {}
-            () = stop.cancelled() => return,
-        }
     }
 }

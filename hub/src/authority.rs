@@ -28,7 +28,7 @@ use files::{read, read_private};
 
 pub use request::Request;
 use root::Root;
-pub use rotation::{Rotation, RotationError};
+pub use rotation::{LeftBehind, Rotation, RotationError};
 
 /// How far certificates are dated back, so that a clock five minutes behind accepts them (E11).
 const BACKDATE: SignedDuration = SignedDuration::from_mins(5);
@@ -51,9 +51,7 @@ pub enum Error {
     /// A file of the authority.
     #[error("{path}: {cause}")]
     File {
-        /// Which.
         path: PathBuf,
-        /// Why.
         cause: std::io::Error,
     },
     /// There is no authority in the data directory.

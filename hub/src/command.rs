@@ -1,5 +1,7 @@
 //! What each subcommand does.
 
+mod serve;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,15 +14,11 @@ use flotilla_shared::words::counted;
 use flotilla_shared::{telemetry, tls};
 use jiff::Timestamp;
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
 
-use crate::app::{self, Config};
+use crate::app;
 use crate::args::{Args, Ca, Command, Notify};
-use crate::authority::{Authority, External, Rotation, is_there, write_private};
+use crate::authority::{Authority, LeftBehind, Rotation, is_there, write_private};
 use crate::notify;
-use crate::promote::Credential;
-use crate::serve::connection_limits::Limits;
-use crate::serve::{oidc, web};
 use crate::spec::can_never_work;
 use crate::store::{self, Store};
 
@@ -63,65 +61,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
                 _ => Ok(code),
             }
         }
-        Command::Run(run) => {
-            let optional = |path: Option<PathBuf>| path.as_deref().map(secret).transpose();
-            let run = *run;
-            let push = run.push_credentials_file.as_deref().map(Credential::open);
-            let external = run.trust_bundle_file.map(|trust_bundle| External {
-                trust_bundle,
-                issuer: run.issuer_certificate_file.zip(run.issuer_key_file),
-                hub: run.certificate_file.zip(run.key_file),
-            });
-            let config = Config {
-                limits: Limits::default(),
-                oidc: run
-                    .oidc_config_file
-                    .as_deref()
-                    .map(oidc::Config::read)
-                    .transpose()
-                    .map_err(anyhow::Error::msg)?,
-                external,
-                oidc_file: run.oidc_config_file,
-                data_dir: run.data_dir,
-                fleet: run.fleet,
-                listen: run.listen,
-                address: run.address,
-                hostnames: run.hostname,
-                poll_interval: run.poll_interval,
-                store_url: optional(run.store_url_file)?,
-                replica_address: run.replica_address,
-                metrics_listen: run.metrics_listen,
-                webhook_listen: run.webhook_listen,
-                webhook_secret: optional(run.webhook_secret_file)?.map(String::into_bytes),
-                git_credentials: run.git_credentials,
-                forges: run.forge_file.as_deref().map(forges).transpose()?,
-                notifications: run.notifications_file,
-                push: push.transpose()?,
-                web: run.web_listen.map(|listen| web::Config {
-                    listen,
-                    url: run.web_url,
-                    certificate: run.web_certificate_file.zip(run.web_key_file),
-                    behind_proxy: run.web_behind_proxy,
-                }),
-            };
-            let running = app::start(config).await?;
-            // One line for whoever started us, such as the demo and the tests.
-            say(&format!("hub listens on {}", running.address))?;
-            if let Some(link) = &running.web {
-                say(&format!("pages at {link}"))?;
-            }
-            let mut terminate = signal(SignalKind::terminate())?;
-            let mut code = ExitCode::SUCCESS;
-            tokio::select! {
-                _ = terminate.recv() => {}
-                result = tokio::signal::ctrl_c() => result?,
-                // Whatever supervises us starts us again, as one that stands by.
-                () = running.ended() => code = ExitCode::from(3),
-            }
-            tracing::info!("stopping");
-            running.shutdown().await;
-            Ok(code)
-        }
+        Command::Run(run) => serve::serve(*run).await,
         Command::Notify(Notify::Test {
             target,
             notifications_file,
@@ -137,48 +77,61 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             say(&format!("wrote {}", to.display()))?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Restore { data_dir, from } => {
-            let epoch = store::restore(&data_dir, &from, Timestamp::now()).await?;
-            say(&format!(
-                "restored {}; the epoch is {epoch} now. The store before it is kept as \
-                 hub.db.before-restore. Start the hub: each cluster stays on what it runs until a rollout, \
-                 a push or a person decides",
-                from.display()
-            ))?;
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Restore { data_dir, from } => restore(&data_dir, &from).await,
         Command::RaiseEpoch {
             data_dir,
             store_url_file,
             reason,
         } => {
-            let now = Timestamp::now();
-            let (epoch, then) = match (data_dir, store_url_file) {
-                (_, Some(file)) => {
-                    let store = Store::connect(&secret(&file)?).await?;
-                    let epoch = store.raise_epoch(&reason, now).await?;
-                    store.close().await;
-                    (
-                        epoch,
-                        "the replica that decides ends within seconds, and the next one begins in it",
-                    )
-                }
-                (Some(directory), None) => (
-                    // A hub that runs has the store: it is named, and nothing is changed.
-                    store::raise_epoch(&directory, &reason, now)
-                        .await
-                        .context("stop the hub first, then raise its epoch, then start it")?,
-                    "start the hub",
-                ),
-                (None, None) => anyhow::bail!("give --data-dir or --store-url-file"),
-            };
-            say(&format!(
-                "the epoch is {epoch} now: {then}. Each cluster stays on what it runs until a rollout, a \
-                 push or a person decides"
-            ))?;
-            Ok(ExitCode::SUCCESS)
+            let (data_dir, file) = (data_dir.as_deref(), store_url_file.as_deref());
+            raise_epoch(data_dir, file, &reason).await
         }
     }
+}
+
+/// Puts a backup in the place of the store, and says what it came to.
+async fn restore(data_dir: &Path, from: &Path) -> anyhow::Result<ExitCode> {
+    let epoch = store::restore(data_dir, from, Timestamp::now()).await?;
+    say(&format!(
+        "restored {}; the epoch is {epoch} now. The store before it is kept as \
+         hub.db.before-restore. Start the hub: each cluster stays on what it runs until a rollout, \
+         a push or a person decides",
+        from.display()
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Raises the epoch of the store that is meant; PostgreSQL, where both are given.
+async fn raise_epoch(
+    data_dir: Option<&Path>,
+    store_url_file: Option<&Path>,
+    reason: &str,
+) -> anyhow::Result<ExitCode> {
+    let now = Timestamp::now();
+    let (epoch, then) = match (data_dir, store_url_file) {
+        (_, Some(file)) => {
+            let store = Store::connect(&secret(file)?).await?;
+            let epoch = store.raise_epoch(reason, now).await?;
+            store.close().await;
+            (
+                epoch,
+                "the replica that decides ends within seconds, and the next one begins in it",
+            )
+        }
+        (Some(directory), None) => (
+            // A hub that runs has the store: it is named, and nothing is changed.
+            store::raise_epoch(directory, reason, now)
+                .await
+                .context("stop the hub first, then raise its epoch, then start it")?,
+            "start the hub",
+        ),
+        (None, None) => anyhow::bail!("give --data-dir or --store-url-file"),
+    };
+    say(&format!(
+        "the epoch is {epoch} now: {then}. Each cluster stays on what it runs until a rollout, a \
+         push or a person decides"
+    ))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Longest file with a secret.
@@ -292,7 +245,11 @@ async fn authority(ca: Ca) -> anyhow::Result<ExitCode> {
             if finish {
                 let authority = Authority::open(&data_dir)?;
                 let behind = behind(&data_dir, store_url_file.as_deref(), &authority).await?;
-                rotation.finish(&behind, force)?;
+                let left = match force {
+                    true => LeftBehind::Allowed,
+                    false => LeftBehind::Refused,
+                };
+                rotation.finish(&behind, left)?;
                 say("the old root is trusted no more")?;
             } else {
                 rotation.begin(Timestamp::now())?;

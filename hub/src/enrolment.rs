@@ -58,26 +58,19 @@ pub enum Refusal {
     Revoked,
     /// Its time is over.
     #[error("the join token expired at {at}: create a new one with `flotilla token create`")]
-    Expired {
-        /// When.
-        at: Timestamp,
-    },
+    Expired { at: Timestamp },
     /// It is for somebody else.
     #[error(
         "the join token is for the cluster {to}: use it there, or create one for this cluster with \
          `flotilla token create --cluster NAME`"
     )]
-    Bound {
-        /// For whom.
-        to: ClusterName,
-    },
+    Bound { to: ClusterName },
     /// It let somebody else in.
     #[error(
         "the join token was used at {at} by the cluster {by}, with another key or under another name: \
          each token lets in one agent; create a new one with `flotilla token create`"
     )]
     Used {
-        /// When.
         at: Timestamp,
         /// Whom it let in.
         by: ClusterName,
@@ -105,12 +98,7 @@ pub enum Refusal {
     },
     /// The cluster is locked.
     #[error("{}", lock.said(name))]
-    Locked {
-        /// Which.
-        name: ClusterName,
-        /// Why.
-        lock: Lock,
-    },
+    Locked { name: ClusterName, lock: Lock },
 }
 
 /// Judges an attempt. `holder` is the record of the name, `namesake` an accepted cluster of another name

@@ -83,7 +83,7 @@ pub use merging::Merging;
 pub use removed::is_over;
 use rollout::Rollout;
 pub use roster::Clusters;
-pub use roster::cluster::{Cluster, Connection, Facts, Kept, OFFLINE_AFTER, Placed, Problem};
+pub use roster::cluster::{Cluster, Connectivity, Facts, Kept, OFFLINE_AFTER, Placed};
 pub use shared::Shared;
 
 use crate::spec::Spec;

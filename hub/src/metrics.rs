@@ -15,7 +15,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::fleet::rollout::State;
-use crate::fleet::{Connection, Fleet, OFFLINE_AFTER};
+use crate::fleet::{Connectivity, Fleet, OFFLINE_AFTER};
 
 type Labels = Vec<(&'static str, String)>;
 
@@ -83,100 +83,129 @@ impl Metrics {
             notifications: Family::default(),
             push_to_applied: Family::new_with_constructor(long_seconds),
         };
-        let m = &metrics;
+        metrics.register_fleet(&mut registry);
+        metrics.register_store(&mut registry);
+        metrics.register_streams(&mut registry);
+        metrics.register_git(&mut registry);
+        metrics.register_calls(&mut registry);
+        metrics.register_delays(&mut registry);
+        Self {
+            registry: Arc::new(Mutex::new(registry)),
+            ..metrics
+        }
+    }
+
+    /// What [`Self::look_at`] takes from the fleet.
+    fn register_fleet(&self, registry: &mut Registry) {
         registry.register(
             "clusters",
             "Clusters by environment and state: online, offline, pending, neverSeen, current, failed",
-            m.clusters.clone(),
+            self.clusters.clone(),
         );
         registry.register(
             "rollouts",
             "The last rollout of each environment by state; 1 for the state it is in",
-            m.rollouts.clone(),
+            self.rollouts.clone(),
         );
         registry.register(
             "rollout_clusters",
             "Clusters of the last rollout of each environment by phase",
-            m.rollout_clusters.clone(),
+            self.rollout_clusters.clone(),
         );
         registry.register_with_unit(
             "branch_read_age",
             "Time since a branch was read well",
             Unit::Seconds,
-            m.head_age.clone(),
+            self.head_age.clone(),
         );
+    }
+
+    /// What storing decisions takes.
+    fn register_store(&self, registry: &mut Registry) {
         registry.register_with_unit(
             "store_batch_duration",
             "Time to store one batch of decisions",
             Unit::Seconds,
-            m.batch.clone(),
+            self.batch.clone(),
         );
         registry.register(
             "store_batch_effects",
             "Effects of one batch",
-            m.batch_size.clone(),
+            self.batch_size.clone(),
         );
         registry.register(
             "store_errors",
             "Batches that could not be stored",
-            m.store_errors.clone(),
+            self.store_errors.clone(),
         );
+    }
+
+    /// What goes on with agents.
+    fn register_streams(&self, registry: &mut Registry) {
         registry.register(
             "assignments_sent",
             "Assignments put to streams",
-            m.assignments.clone(),
+            self.assignments.clone(),
         );
         registry.register(
             "streams_opened",
             "Agents' streams opened",
-            m.streams.clone(),
+            self.streams.clone(),
         );
         registry.register(
             "streams_ended",
             "Agents' streams ended",
-            m.streams_ended.clone(),
+            self.streams_ended.clone(),
         );
+    }
+
+    /// What reading repositories takes.
+    fn register_git(&self, registry: &mut Registry) {
         registry.register(
             "git_looks",
             "Looks at repositories by outcome",
-            m.looks.clone(),
+            self.looks.clone(),
         );
         registry.register_with_unit(
             "git_look_duration",
             "Time of one look at a repository",
             Unit::Seconds,
-            m.look_time.clone(),
+            self.look_time.clone(),
         );
         registry.register(
             "git_tree_reads",
             "Reads of commits' directories by outcome",
-            m.tree_reads.clone(),
+            self.tree_reads.clone(),
         );
+    }
+
+    /// Calls from forges and Git servers, of forges and of targets.
+    fn register_calls(&self, registry: &mut Registry) {
         registry.register(
             "webhooks",
             "Webhook calls by provider and outcome",
-            m.hooks.clone(),
+            self.hooks.clone(),
         );
         registry.register(
             "forge_calls",
             "Calls of forges by host, call and outcome",
-            m.forge_calls.clone(),
+            self.forge_calls.clone(),
         );
         registry.register(
             "notifications",
             "Messages to targets by outcome: ok, failed (tried again), dead (given up)",
-            m.notifications.clone(),
+            self.notifications.clone(),
         );
+    }
+
+    /// How long people wait for what they push.
+    fn register_delays(&self, registry: &mut Registry) {
         registry.register_with_unit(
             "push_to_applied",
             "From the push (or the first sight of the commit) to a cluster's report of it healthy",
             Unit::Seconds,
-            m.push_to_applied.clone(),
+            self.push_to_applied.clone(),
         );
-        Self {
-            registry: Arc::new(Mutex::new(registry)),
-            ..metrics
-        }
     }
 
     /// A batch was stored.
@@ -280,12 +309,12 @@ impl Metrics {
             };
             let connection = cluster.connection(now, OFFLINE_AFTER);
             add(match connection {
-                Connection::Pending => "pending",
-                Connection::NeverSeen => "neverSeen",
-                Connection::Online { .. } => "online",
-                Connection::Offline => "offline",
+                Connectivity::Pending => "pending",
+                Connectivity::NeverSeen => "neverSeen",
+                Connectivity::Online { .. } => "online",
+                Connectivity::Offline => "offline",
             });
-            if matches!(connection, Connection::Online { .. }) && cluster.is_current() {
+            if matches!(connection, Connectivity::Online { .. }) && cluster.is_current() {
                 add("current");
             }
             let (sync, health) = cluster.worst();

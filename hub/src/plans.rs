@@ -24,7 +24,6 @@ pub use shelf::{Full, Shelf};
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
-    /// Whose clusters.
     pub environment: EnvironmentName,
     /// Which commit, on which branch.
     pub revision: Revision,
@@ -59,7 +58,6 @@ impl Default for Limits {
 /// What came of asking one agent.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Heard {
-    /// Its answer.
     Plan(ClusterPlan),
     /// It is at work on another question, or was asked too often: ask again after so long.
     Busy(Duration),
@@ -69,12 +67,20 @@ pub enum Heard {
     Failed(Option<Reason>, String),
 }
 
+/// Whether a cluster was there when it was asked last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    /// It was, or nobody asked yet.
+    There,
+    Away,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
-    /// To be asked from this moment on. `away`: it was not there when it was asked last.
+    /// To be asked from this moment on.
     Ready {
         from: Duration,
-        away: bool,
+        presence: Presence,
     },
     /// Asked; no answer counts after this moment.
     Asked {
@@ -105,7 +111,7 @@ impl Plan {
     ) -> Self {
         let ready = Standing::Ready {
             from: Duration::ZERO,
-            away: false,
+            presence: Presence::There,
         };
         let clusters: BTreeMap<ClusterName, Standing> =
             clusters.into_iter().map(|name| (name, ready)).collect();
@@ -184,15 +190,17 @@ impl Plan {
                 };
                 let refused = plan.applications.values();
                 let mut words = refused.filter_map(|one| one.refused.as_ref());
-                let message = words.find(|(why, _)| Some(*why) == reason);
-                let message = message.map(|(_, text)| text.clone()).unwrap_or_default();
+                let message = words.find(|why| Some(why.reason) == reason);
+                let message = message.map(|why| why.message.clone()).unwrap_or_default();
                 self.settle(name, verdict, reason, message, Some(plan));
             }
             Heard::Busy(after) => {
-                self.later(name, until, now + after.max(self.limits.again), false);
+                let from = now + after.max(self.limits.again);
+                self.later(name, until, from, Presence::There);
             }
             Heard::Away if now < self.patience => {
-                self.later(name, until, now + self.limits.again, true);
+                let from = now + self.limits.again;
+                self.later(name, until, from, Presence::Away);
             }
             Heard::Away => self.settle(name, Verdict::Offline, None, String::new(), None),
             Heard::Failed(reason, message) => {
@@ -219,11 +227,11 @@ impl Plan {
         &self.groups
     }
 
-    fn later(&mut self, name: &ClusterName, until: Duration, from: Duration, away: bool) {
+    fn later(&mut self, name: &ClusterName, until: Duration, from: Duration, presence: Presence) {
         self.asked.remove(&(until, name.clone()));
         self.ready.insert((from, name.clone()));
         self.clusters
-            .insert(name.clone(), Standing::Ready { from, away });
+            .insert(name.clone(), Standing::Ready { from, presence });
     }
 
     fn settle(
@@ -253,7 +261,10 @@ impl Plan {
             .collect();
         for (name, standing) in left {
             let verdict = match standing {
-                Standing::Ready { away: true, .. } => Verdict::Offline,
+                Standing::Ready {
+                    presence: Presence::Away,
+                    ..
+                } => Verdict::Offline,
                 _ => Verdict::TimedOut,
             };
             self.settle(&name, verdict, None, String::new(), None);

@@ -12,6 +12,7 @@ use std::time::Duration;
 use flotilla_git::{Access, Error, Limits, Remote};
 use flotilla_shared::backoff::Backoff;
 use flotilla_shared::id::RepositoryName;
+use flotilla_shared::problem::Problem;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
 use rand::Rng as _;
@@ -173,7 +174,7 @@ impl Watcher {
             let looked = self.look().await;
             let outcome = match &looked {
                 Ok(_) => "ok",
-                Err((reason, _)) => reason.as_str(),
+                Err(problem) => problem.reason.as_str(),
             };
             self.metrics.looked(&self.name, outcome, began.elapsed());
             let event = match looked {
@@ -185,7 +186,7 @@ impl Watcher {
                         found,
                     }
                 }
-                Err((reason, message)) => {
+                Err(Problem { reason, message }) => {
                     tracing::warn!(repository = %self.name, %reason, message, "cannot read branches");
                     Event::HeadsFailed {
                         repository: self.name.clone(),
@@ -218,7 +219,7 @@ impl Watcher {
         }
     }
 
-    async fn look(&self) -> Result<BTreeMap<BranchName, Commit>, (Reason, String)> {
+    async fn look(&self) -> Result<BTreeMap<BranchName, Commit>, Problem> {
         let branches = self.target.branches.clone();
         let place = self.place.clone();
         place
@@ -246,7 +247,7 @@ impl Place {
         what: &'static str,
         timeout: Duration,
         read: impl FnOnce(&Remote) -> Result<T, Error> + Send + 'static,
-    ) -> Result<T, (Reason, String)> {
+    ) -> Result<T, Problem> {
         let read = tokio::task::spawn_blocking(move || {
             let limits = Limits {
                 timeout,
@@ -256,12 +257,12 @@ impl Place {
             read(&Remote::open(&self.cache, self.url, limits, access)?)
         });
         match tokio::time::timeout(timeout * 2, read).await {
-            Ok(Ok(read)) => read.map_err(|error| (error.reason(), error.to_string())),
-            Ok(Err(_)) => Err((
+            Ok(Ok(read)) => read.map_err(|error| Problem::new(error.reason(), error.to_string())),
+            Ok(Err(_)) => Err(Problem::new(
                 Reason::CorruptRepository,
                 format!("reading {what} failed badly"),
             )),
-            Err(_) => Err((
+            Err(_) => Err(Problem::new(
                 Reason::RepositoryUnavailable,
                 format!("no answer in time when {what} were read"),
             )),

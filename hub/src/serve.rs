@@ -6,6 +6,7 @@
 pub mod access;
 pub mod agent_api;
 pub(crate) mod caller;
+pub mod certificates;
 pub mod connection;
 pub mod connection_limits;
 pub mod enroll;
@@ -23,7 +24,6 @@ pub mod rate;
 pub mod relay;
 pub mod server;
 pub mod standby;
-pub mod trust;
 pub mod web;
 pub mod webhook;
 
@@ -41,12 +41,9 @@ pub const HEARTBEAT_SECONDS: u32 = 10;
 
 /// What every service needs.
 pub struct Context {
-    /// The fleet.
     pub handle: Handle,
-    /// Tokens.
     pub store: Store,
-    /// Certificates.
-    pub trust: Arc<trust::Trust>,
+    pub certificates: Arc<certificates::Certificates>,
     /// How often each caller may call.
     pub rates: rate::Rates,
     /// Who may do what.

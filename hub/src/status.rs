@@ -22,7 +22,7 @@ pub use filter::Filter;
 pub use rollout::{decisions, past_rollout, rollout};
 use rollout::{hold, mark, pin, quarantine, unread};
 
-use crate::fleet::{Cluster, Connection, Fleet, Head, OFFLINE_AFTER};
+use crate::fleet::{Cluster, Connectivity, Fleet, Head, OFFLINE_AFTER};
 use crate::spec::Environment;
 
 /// How one cluster stands, in short.
@@ -42,7 +42,7 @@ pub struct Summary {
 pub fn summary(cluster: &Cluster, now: Timestamp) -> Summary {
     let online = matches!(
         cluster.connection(now, OFFLINE_AFTER),
-        Connection::Online { .. }
+        Connectivity::Online { .. }
     );
     let (sync, health) = cluster.worst();
     let current = online && cluster.is_current();
@@ -53,13 +53,21 @@ pub fn summary(cluster: &Cluster, now: Timestamp) -> Summary {
     }
 }
 
-/// One cluster; `summary_only` leaves the objects out.
+/// How much is told of a cluster or a rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// A cluster without its objects, a rollout without its clusters.
+    Summary,
+    /// All of it.
+    Full,
+}
+
 #[must_use]
 pub fn cluster(
     fleet: &Fleet,
     name: &ClusterName,
     now: Timestamp,
-    summary_only: bool,
+    detail: Detail,
 ) -> Option<v1::ClusterStatus> {
     let cluster = fleet.clusters().get(name)?;
     let summary = summary(cluster, now);
@@ -68,11 +76,11 @@ pub fn cluster(
     let applications = cluster
         .placed
         .keys()
-        .map(|app| placement(fleet, name, cluster, app, summary_only))
+        .map(|app| placement(fleet, name, cluster, app, detail))
         .chain(
             leaving::applications(cluster)
                 .into_iter()
-                .map(|app| placement(fleet, name, cluster, app, summary_only)),
+                .map(|app| placement(fleet, name, cluster, app, detail)),
         )
         .collect();
     let verdict = if refusal.is_some() {
@@ -94,15 +102,15 @@ pub fn cluster(
             .map(|(key, value)| v1::Label { key, value })
             .collect(),
         connection: match connection {
-            Connection::Pending => v1::Connection::Pending,
-            Connection::NeverSeen => v1::Connection::NeverSeen,
-            Connection::Online { .. } => v1::Connection::Online,
-            Connection::Offline => v1::Connection::Offline,
+            Connectivity::Pending => v1::Connection::Pending,
+            Connectivity::NeverSeen => v1::Connection::NeverSeen,
+            Connectivity::Online { .. } => v1::Connection::Online,
+            Connectivity::Offline => v1::Connection::Offline,
         }
         .into(),
         last_seen: cluster.last_seen.map(timestamp_to_wire),
         connected_since: match connection {
-            Connection::Online { since } => Some(timestamp_to_wire(since)),
+            Connectivity::Online { since } => Some(timestamp_to_wire(since)),
             _ => None,
         },
         locked: cluster
@@ -124,9 +132,9 @@ pub fn cluster(
             .map(|a| assignment_ref_to_wire(a.reference)),
         accepted: Some(assignment_ref_to_wire(cluster.accepted)),
         verdict: verdict.into(),
-        reason: reason_to_wire(refusal.map(|(reason, _)| *reason)),
+        reason: reason_to_wire(refusal.map(|refusal| refusal.reason)),
         message: refusal
-            .map(|(_, message)| message.clone())
+            .map(|refusal| refusal.message.clone())
             .unwrap_or_default(),
         sync: sync_to_wire(summary.sync).into(),
         health: health_to_wire(summary.health).into(),
@@ -149,9 +157,9 @@ pub fn cluster(
 }
 
 /// What an agent that is away said of its clock says nothing of it now.
-fn clock_ahead(cluster: &Cluster, connection: Connection) -> i64 {
+fn clock_ahead(cluster: &Cluster, connection: Connectivity) -> i64 {
     match connection {
-        Connection::Online { .. } => cluster.clock_ahead,
+        Connectivity::Online { .. } => cluster.clock_ahead,
         _ => 0,
     }
 }
@@ -161,7 +169,7 @@ fn placement(
     name: &ClusterName,
     cluster: &Cluster,
     app: &ApplicationName,
-    summary_only: bool,
+    detail: Detail,
 ) -> v1::ApplicationInCluster {
     let assigned = cluster
         .assigned
@@ -173,13 +181,11 @@ fn placement(
         .and_then(|report| report.applications.get(app))
         .map(|report| (**report).clone())
         .unwrap_or_default();
-    if let Some(problem) = cluster
-        .placed
-        .get(app)
-        .and_then(|placed| placed.problem.as_ref())
+    if let Some(placed) = cluster.placed.get(app)
+        && let Some(problem) = &placed.problem
     {
         report = ApplicationReport {
-            sync: problem.sync(),
+            sync: placed.sync(report.sync),
             reason: Some(problem.reason),
             message: problem.message.clone(),
             ..report
@@ -188,7 +194,7 @@ fn placement(
     if !cluster.placed.contains_key(app) {
         leaving::say(fleet, name, cluster, app, &mut report);
     }
-    if summary_only {
+    if detail == Detail::Summary {
         report.objects.clear();
     }
     v1::ApplicationInCluster {
@@ -246,7 +252,7 @@ fn environment(fleet: &Fleet, environment: &Environment, now: Timestamp) -> v1::
         status.clusters += 1;
         if matches!(
             cluster.connection(now, OFFLINE_AFTER),
-            Connection::Online { .. }
+            Connectivity::Online { .. }
         ) {
             status.online += 1;
             health = health.max(summary.health);
@@ -280,7 +286,7 @@ fn environment(fleet: &Fleet, environment: &Environment, now: Timestamp) -> v1::
     status.rollout = fleet
         .rollouts()
         .get(&environment.name)
-        .map(|one| rollout(fleet, one, false, now));
+        .map(|one| rollout(fleet, one, Detail::Summary, now));
     if let Some(state) = fleet.environments().get(&environment.name) {
         status.paused = state.paused.as_ref().map(mark);
         status.hold = hold(state);
@@ -299,9 +305,9 @@ fn branch(repository: &str, branch: &str, head: Head, approved: String) -> v1::B
         .commit
         .map(|commit| commit.to_string())
         .unwrap_or_default();
-    let (reason, message) = head
-        .problem
-        .map_or((None, String::new()), |(r, m)| (Some(r), m));
+    let (reason, message) = head.problem.map_or((None, String::new()), |problem| {
+        (Some(problem.reason), problem.message)
+    });
     v1::BranchStatus {
         revision: Some(v1::Revision {
             repository: repository.to_owned(),
@@ -345,12 +351,12 @@ pub fn applications(fleet: &Fleet, only: &str, now: Timestamp) -> Vec<v1::Applic
             if !cluster.placed.contains_key(app) {
                 continue;
             }
-            let placement = placement(fleet, name, cluster, app, true);
+            let placement = placement(fleet, name, cluster, app, Detail::Summary);
             let report = placement.report.clone().unwrap_or_default();
             let exact = report.revision == placement.assigned && placement.assigned.is_some();
             let online = matches!(
                 cluster.connection(now, OFFLINE_AFTER),
-                Connection::Online { .. }
+                Connectivity::Online { .. }
             );
             let good = report.sync() == v1::Sync::Synced && report.health() == v1::Health::Current;
             status.clusters += 1;

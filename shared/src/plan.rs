@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::digest::Digest;
 use crate::id::ApplicationName;
 use crate::object::{Action, ObjectRef};
+use crate::problem::Problem;
 use crate::reason::Reason;
 use crate::report::plain_line;
 
@@ -25,7 +26,7 @@ const MAX_MANAGER_BYTES: usize = 128;
 /// One object's change.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Change {
-    /// Which object.
+    /// By what changes are sorted.
     pub object: ObjectRef,
     /// What would be done; never [`Action::Unchanged`].
     pub action: Action,
@@ -39,11 +40,11 @@ pub struct Change {
     pub message: String,
 }
 
-/// One application's.
+/// What a commit would change of one application in one cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ApplicationChanges {
     /// Why there are none to be told; none: what is here is the whole.
-    pub refused: Option<(Reason, String)>,
+    pub refused: Option<Problem>,
     /// Sorted by object.
     pub changes: Vec<Change>,
     /// There are more than are told.
@@ -52,7 +53,7 @@ pub struct ApplicationChanges {
     pub unchanged: u32,
 }
 
-/// One cluster's.
+/// What a commit would change in one cluster: an agent's whole answer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ClusterPlan {
     /// Applications of the commit's repository.
@@ -97,14 +98,14 @@ impl ApplicationChanges {
     #[must_use]
     pub fn refused(reason: Reason, message: impl Into<String>) -> Self {
         Self {
-            refused: Some((reason, message.into())),
+            refused: Some(Problem::new(reason, message)),
             ..Self::default()
         }
     }
 
     fn outcome(&self) -> Outcome {
-        if let Some((reason, _)) = &self.refused {
-            return Outcome::Refused(*reason);
+        if let Some(refused) = &self.refused {
+            return Outcome::Refused(refused.reason);
         }
         let all = self.changes.iter().map(Change::outcome);
         // What is not told is a change, whatever it is.
@@ -167,7 +168,7 @@ impl ClusterPlan {
                 continue;
             }
             let refused = application.refused.as_ref();
-            let reason = refused.map_or("", |(reason, _)| reason.as_str());
+            let reason = refused.map_or("", |refused| refused.reason.as_str());
             let truncated = if application.truncated { "more" } else { "" };
             parts.extend(["application", name.as_str(), reason, truncated].map(str::as_bytes));
             for change in &application.changes {

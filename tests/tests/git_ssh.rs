@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_agent::policy::{Policy, Refusal};
-use flotilla_agent::source::{Ground, Source, Trust, Wanted};
+use flotilla_agent::source::{Admission, Ground, Source, Wanted};
 use flotilla_git::{Access, Error, Limits, Remote, SshKey};
 use flotilla_proto::v1;
 use flotilla_shared::assignment::{ApplicationAssignment, Renderer, SyncPolicy};
@@ -47,7 +47,7 @@ impl World {
             make_key(&root.join(key)).await.unwrap();
         }
         server.authorize(&root.join("ours")).unwrap();
-        let trust = Trust::open(&root.join("data"), Arc::new(Policy::default()), None).unwrap();
+        let trust = Admission::open(&root.join("data"), Arc::new(Policy::default()), None).unwrap();
         let credentials = Some(root.join("credentials"));
         let source = Source::new(
             root.join("git"),

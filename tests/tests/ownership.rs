@@ -19,7 +19,7 @@ use flotilla_agent::cluster::{Cluster, Options};
 use flotilla_agent::metrics::Metrics;
 use flotilla_agent::policy::{DeleteBudget, Policy};
 use flotilla_agent::reconcile::Reconciler;
-use flotilla_agent::source::{Source, Trust};
+use flotilla_agent::source::{Admission, Source};
 use flotilla_apiserver::{Config, Fault, FaultKind};
 use flotilla_shared::assignment::{
     ApplicationAssignment, Assignment, Renderer, SyncPolicy, Tombstone,
@@ -146,7 +146,7 @@ impl World {
     fn start(cluster: &Cluster, directory: &tempfile::TempDir) -> Agent {
         let data = directory.path().join("agent");
         std::fs::create_dir_all(&data).unwrap();
-        let trust = Arc::new(Trust::open(&data, Self::policy(), None).unwrap());
+        let trust = Arc::new(Admission::open(&data, Self::policy(), None).unwrap());
         let (accepted, accepted_end) = watch::channel(None);
         let (reports, reports_end) = watch::channel(None);
         let (_, questions) = mpsc::channel(1);

@@ -27,35 +27,30 @@ struct Row {
     text: &'static str,
 }
 
-const fn row(
-    code: u16,
-    says: &'static [&'static str],
-    reason: Reason,
-    retry: bool,
-    text: &'static str,
-) -> Row {
-    Row {
-        codes: (code, code),
-        says,
-        reason,
-        retry,
-        text,
-    }
+const fn row(code: u16, says: &'static [&'static str], reason: Reason, text: &'static str) -> Row {
+    rows((code, code), says, reason, text)
 }
 
 const fn rows(
     codes: (u16, u16),
     says: &'static [&'static str],
     reason: Reason,
-    retry: bool,
     text: &'static str,
 ) -> Row {
     Row {
         codes,
         says,
         reason,
-        retry,
+        retry: false,
         text,
+    }
+}
+
+impl Row {
+    /// The very same request may work a moment later.
+    const fn and_again(mut self) -> Self {
+        self.retry = true;
+        self
     }
 }
 
@@ -68,35 +63,27 @@ const DENIED: &[&str] = &[
 
 /// The first that fits.
 const TABLE: &[Row] = &[
-    rows((400, 499), DENIED, Reason::AdmissionDenied, false, ""),
-    row(400, &[], Reason::Invalid, false, ""),
+    rows((400, 499), DENIED, Reason::AdmissionDenied, ""),
+    row(400, &[], Reason::Invalid, ""),
     row(
         401,
         &[],
         Reason::Unauthorized,
-        false,
         "the API server does not know the agent's credentials",
     ),
-    row(
-        403,
-        &["being terminated"],
-        Reason::NamespaceTerminating,
-        false,
-        "",
-    ),
-    row(403, &["exceeded quota"], Reason::QuotaExceeded, false, ""),
+    row(403, &["being terminated"], Reason::NamespaceTerminating, ""),
+    row(403, &["exceeded quota"], Reason::QuotaExceeded, ""),
     row(
         403,
         &["not yet ready to handle request"],
         Reason::ClusterUnavailable,
-        true,
         "",
-    ),
+    )
+    .and_again(),
     row(
         403,
         &["error looking up service account"],
         Reason::DependencyNotReady,
-        false,
         "",
     ),
     row(
@@ -107,61 +94,44 @@ const TABLE: &[Row] = &[
             "cannot set blockOwnerDeletion",
         ],
         Reason::Forbidden,
-        false,
         "",
     ),
-    row(403, &["is forbidden: "], Reason::AdmissionDenied, false, ""),
-    row(403, &[], Reason::Forbidden, false, ""),
-    row(
-        404,
-        &["namespaces \""],
-        Reason::NamespaceNotFound,
-        false,
-        "",
-    ),
+    row(403, &["is forbidden: "], Reason::AdmissionDenied, ""),
+    row(403, &[], Reason::Forbidden, ""),
+    row(404, &["namespaces \""], Reason::NamespaceNotFound, ""),
     row(
         404,
         &["page not found", "could not find the requested resource"],
         Reason::UnknownKind,
-        false,
         "the API server does not serve this kind in this version",
     ),
-    row(404, &[], Reason::ApplyFailed, false, ""),
-    row(405, &[], Reason::Invalid, false, ""),
-    row(408, &[], Reason::ClusterUnavailable, true, ""),
-    row(409, &["Apply failed with"], Reason::Conflict, false, ""),
-    row(
-        409,
-        &["is being deleted"],
-        Reason::WaitingForFinalizer,
-        false,
-        "",
-    ),
-    row(409, &["already exists"], Reason::ChangedMeanwhile, true, ""),
+    row(404, &[], Reason::ApplyFailed, ""),
+    row(405, &[], Reason::Invalid, ""),
+    row(408, &[], Reason::ClusterUnavailable, "").and_again(),
+    row(409, &["Apply failed with"], Reason::Conflict, ""),
+    row(409, &["is being deleted"], Reason::WaitingForFinalizer, ""),
+    row(409, &["already exists"], Reason::ChangedMeanwhile, "").and_again(),
     row(
         409,
         &[],
         Reason::ChangedMeanwhile,
-        false,
         "somebody else changed it at the same moment",
     ),
-    row(410, &[], Reason::ChangedMeanwhile, false, ""),
+    row(410, &[], Reason::ChangedMeanwhile, ""),
     row(
         413,
         &[],
         Reason::ObjectTooLarge,
-        false,
         "the API server takes no request of this size",
     ),
     row(
         422,
         &["may not be more than 1048576 bytes"],
         Reason::ObjectTooLarge,
-        false,
         "",
     ),
-    row(422, &[], Reason::Invalid, false, ""),
-    row(429, &[], Reason::Throttled, true, ""),
+    row(422, &[], Reason::Invalid, ""),
+    row(429, &[], Reason::Throttled, "").and_again(),
     row(
         500,
         &[
@@ -169,38 +139,33 @@ const TABLE: &[Row] = &[
             "failed to convert new object",
         ],
         Reason::Invalid,
-        false,
         "",
     ),
     row(
         500,
         &["failed calling webhook"],
         Reason::WebhookUnavailable,
-        false,
         "a webhook cannot be reached",
     ),
     row(
         500,
         &["conversion webhook"],
         Reason::WebhookUnavailable,
-        false,
         "a conversion webhook cannot be reached",
     ),
     row(
         500,
         &["request is too large", "message larger than max"],
         Reason::ObjectTooLarge,
-        false,
         "etcd takes no object of this size",
     ),
     row(
         500,
         &["database space exceeded"],
         Reason::ClusterUnavailable,
-        false,
         "etcd is full",
     ),
-    rows((500, 599), &[], Reason::ClusterUnavailable, true, ""),
+    rows((500, 599), &[], Reason::ClusterUnavailable, "").and_again(),
 ];
 
 /// What an answer means.
@@ -280,23 +245,34 @@ fn is_immutable(causes: &[StatusCause]) -> bool {
             .all(|cause| IMMUTABLE.iter().any(|says| cause.message.contains(says)))
 }
 
+/// Whether values of the object may be repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Values {
+    Open,
+    Secret,
+}
+
 /// The server's words, made fit for a line.
 fn words(status: &Status, reason: Reason, causes: &[StatusCause]) -> String {
     let message = status.message.as_str();
     let is_secret = message.contains("Kind=Secret)") || message.starts_with("Secret \"");
+    let values = match is_secret {
+        true => Values::Secret,
+        false => Values::Open,
+    };
     for start in [
         "failed to create typed patch object (",
         "failed to convert new object (",
     ] {
         if let Some(rest) = message.strip_prefix(start) {
-            return typed(rest, is_secret);
+            return typed(rest, values);
         }
     }
     if matches!(reason, Reason::Invalid | Reason::ImmutableField) && !causes.is_empty() {
         let subject = message.split(" is invalid: ").next().unwrap_or_default();
         let mut lines: Vec<String> = causes
             .iter()
-            .map(|cause| format!("{}: {}", cause.field, shorter(&cause.message, is_secret)))
+            .map(|cause| format!("{}: {}", cause.field, shorter(&cause.message, values)))
             .collect();
         lines.dedup();
         let verb = if reason == Reason::ImmutableField {
@@ -311,7 +287,7 @@ fn words(status: &Status, reason: Reason, causes: &[StatusCause]) -> String {
 }
 
 /// A cause without a value that is long or secret, and without what follows as a comparison.
-fn shorter(message: &str, is_secret: bool) -> String {
+fn shorter(message: &str, values: Values) -> String {
     let message = message.split("\n@@").next().unwrap_or(message);
     let message = message.split("\n").next().unwrap_or(message);
     for label in [
@@ -323,14 +299,14 @@ fn shorter(message: &str, is_secret: bool) -> String {
             continue;
         };
         // A value is JSON; what is wrong with it comes after it.
-        let mut values = serde_json::Deserializer::from_str(rest).into_iter::<serde_json::Value>();
-        let end = match values.next() {
-            Some(Ok(_)) => values.byte_offset(),
+        let mut json = serde_json::Deserializer::from_str(rest).into_iter::<serde_json::Value>();
+        let end = match json.next() {
+            Some(Ok(_)) => json.byte_offset(),
             _ => continue,
         };
         let (value, why) = rest.split_at_checked(end).unwrap_or((rest, ""));
         let why = why.trim_start_matches(": ");
-        if value.len() > MAX_VALUE || (is_secret && label != "Unsupported value: ") {
+        if value.len() > MAX_VALUE || (values == Values::Secret && label != "Unsupported value: ") {
             return match why {
                 "" => label.trim_end_matches(": ").to_owned(),
                 why => why.to_owned(),
@@ -342,7 +318,7 @@ fn shorter(message: &str, is_secret: bool) -> String {
 
 /// `(/name; v1, Kind=ConfigMap): .data.port: expected string, got &value.valueUnstructured{Value:8080}`,
 /// from after the parenthesis.
-fn typed(rest: &str, is_secret: bool) -> String {
+fn typed(rest: &str, values: Values) -> String {
     let (subject, why) = rest.split_once("): ").unwrap_or((rest, ""));
     let kind = subject.rsplit("Kind=").next().unwrap_or_default();
     let name = subject
@@ -363,18 +339,18 @@ fn typed(rest: &str, is_secret: bool) -> String {
     let lines: Vec<String> = why
         .trim_start_matches("errors:")
         .lines()
-        .map(|line| fault(line.trim(), is_secret))
+        .map(|line| fault(line.trim(), values))
         .filter(|line| !line.is_empty())
         .collect();
     format!("{subject} is invalid: {}", lines.join("; "))
 }
 
 /// One fault of a typed patch.
-fn fault(line: &str, is_secret: bool) -> String {
+fn fault(line: &str, values: Values) -> String {
     let Some((what, got)) = line.split_once(", got ") else {
         return line.to_owned();
     };
-    if is_secret {
+    if values == Values::Secret {
         return what.to_owned();
     }
     let value = got

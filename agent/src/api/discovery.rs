@@ -50,6 +50,23 @@ fn escape(name: &str) -> String {
     percent::encode(name, b":")
 }
 
+/// Whether all kinds that somebody looks for are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sought {
+    Known,
+    Missing,
+}
+
+impl Sought {
+    /// Missing where any of these were not found.
+    pub(crate) fn of<'r>(found: impl IntoIterator<Item = Option<&'r Resource>>) -> Self {
+        match found.into_iter().any(|one| one.is_none()) {
+            true => Self::Missing,
+            false => Self::Known,
+        }
+    }
+}
+
 /// (group, kind) to what serves it, preferred version first.
 #[derive(Debug, Default)]
 pub(crate) struct Discovery {
@@ -78,13 +95,14 @@ impl Discovery {
         self.read_at.is_some() && self.stale.is_empty()
     }
 
-    /// Reads again where what is known is old, or `missing` something and not asked just now.
-    pub(crate) async fn refresh(&mut self, api: &Api, missing: bool) -> Result<(), Error> {
+    /// Reads again where what is known is old, or something is missing and was not asked for just now.
+    pub(crate) async fn refresh(&mut self, api: &Api, sought: Sought) -> Result<(), Error> {
         let age = self.read_at.map(|at| at.elapsed());
         let due = match age {
             None => true,
             Some(age) => {
-                age > FRESH || ((missing || !self.stale.is_empty()) && age > AT_MOST_EVERY)
+                let misses = sought == Sought::Missing || !self.stale.is_empty();
+                age > FRESH || (misses && age > AT_MOST_EVERY)
             }
         };
         if due { self.read(api).await } else { Ok(()) }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use flotilla_shared::assignment::Drift;
 use flotilla_shared::reason::Reason;
 use http::Method;
 use serde_json::Value;
@@ -23,7 +24,15 @@ const ESTABLISH_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long an object that is made anew may take to go.
 const RECREATE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// One apply.
+/// What becomes of an apply of fields that another manager has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Conflicts {
+    /// They are taken over.
+    Force,
+    /// The API server refuses it.
+    Refuse,
+}
+
 pub(super) struct Request {
     pub(super) desired: Arc<Desired>,
     /// What is live; none: nothing.
@@ -32,8 +41,8 @@ pub(super) struct Request {
     pub(super) force: bool,
     /// The object was ours before this apply.
     pub(super) is_ours: bool,
-    /// What people added is taken away.
-    pub(super) correct: bool,
+    /// Whether what people added is taken away.
+    pub(super) drift: Drift,
     /// Why it may not be deleted to be made anew; none: it may.
     pub(super) held_back: Option<&'static str>,
     /// Who applies.
@@ -73,15 +82,17 @@ impl Cluster {
         let asked = request.tenure.moment();
         let wanted = request.tenure.wanted(&desired.object);
         if let Some(fact) = &request.fact {
-            let correct = request.correct;
             body = takeover
-                .prepare(desired, wanted.as_ref(), fact, correct)
+                .prepare(desired, wanted.as_ref(), fact, request.drift)
                 .await?;
         }
         let bytes = body.map(|body| body.to_string().into_bytes());
         let bytes = bytes.as_deref().unwrap_or(&desired.body);
-        let force = request.force || desired.directive(FORCE_ANNOTATION) == "true";
-        let mut answer = self.patch(api, &path, bytes, force).await;
+        let conflicts = match request.force || desired.directive(FORCE_ANNOTATION) == "true" {
+            true => Conflicts::Force,
+            false => Conflicts::Refuse,
+        };
+        let mut answer = self.patch(api, &path, bytes, conflicts).await;
         // A person's edit by hand of what was ours before is drift, and Git has the last word.
         if let Err(error) = &answer
             && error.reason == Reason::Conflict
@@ -92,16 +103,16 @@ impl Cluster {
                 .iter()
                 .all(|name| self.options.managers.is_person(name))
         {
-            answer = self.patch(api, &path, bytes, true).await;
+            answer = self.patch(api, &path, bytes, Conflicts::Force).await;
         }
         // An item that is not in Git has the name of one that is.
         if let Err(error) = &answer
             && !error.duplicates.is_empty()
             && request.is_ours
-            && request.correct
+            && request.drift == Drift::Correct
             && takeover.clear(desired, &error.duplicates).await?
         {
-            answer = self.patch(api, &path, bytes, true).await;
+            answer = self.patch(api, &path, bytes, Conflicts::Force).await;
         }
         let live = match answer {
             Err(mut error) if error.reason == Reason::ImmutableField => {
@@ -118,7 +129,7 @@ impl Cluster {
                     return Err(error);
                 }
                 self.remove_to_recreate(api, &path, request).await?;
-                self.patch(api, &path, bytes, force).await?
+                self.patch(api, &path, bytes, conflicts).await?
             }
             other => other?,
         };
@@ -139,8 +150,9 @@ impl Cluster {
         api: &Api,
         path: &str,
         body: &[u8],
-        force: bool,
+        conflicts: Conflicts,
     ) -> Result<Value, Error> {
+        let force = conflicts == Conflicts::Force;
         let path = format!(
             "{path}?fieldManager={}&force={force}&fieldValidation=Strict",
             self.options.field_manager,
@@ -211,8 +223,8 @@ impl Cluster {
     }
 }
 
-/// A fact as a plan sees it.
-pub(super) fn live_of(fact: &Fact, overdue: bool) -> Live {
+/// A fact as a plan sees it: of what is no hook, or of a hook in its time.
+pub(super) fn live_of(fact: &Fact) -> Live {
     Live {
         uid: fact.uid.clone(),
         application: fact.application.clone(),
@@ -221,6 +233,6 @@ pub(super) fn live_of(fact: &Fact, overdue: bool) -> Live {
         terminating: fact.terminating,
         fit: fact.fit.clone(),
         health: fact.health.health,
-        overdue,
+        overdue: false,
     }
 }

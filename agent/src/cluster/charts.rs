@@ -4,9 +4,18 @@ use flotilla_render::Capabilities;
 use flotilla_shared::reason::Reason;
 use serde_json::Value;
 
-use super::Cluster;
+use super::{Cluster, WhenMissing};
 use crate::api::Error;
+use crate::api::discovery::Sought;
 use crate::source::Ground;
+
+/// Whether the agent's own record says what ran before a chart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RanBefore {
+    Recorded,
+    /// The cluster is asked.
+    Unrecorded,
+}
 
 impl Cluster {
     /// What the cluster serves, as charts ask for it.
@@ -15,31 +24,31 @@ impl Cluster {
     /// When it cannot be asked.
     pub async fn capabilities(&self) -> Result<Capabilities, Error> {
         let mut discovery = self.discovery.lock().await;
-        discovery.refresh(&self.api, false).await?;
+        discovery.refresh(&self.api, Sought::Known).await?;
         let why = "the API server does not say which version of Kubernetes it is";
         let capabilities = discovery.capabilities.clone();
         capabilities.ok_or_else(|| Error::new(0, Reason::ClusterUnavailable, why))
     }
 
     /// What a chart has to know. `release`: under which name and in which namespace Helm may have installed
-    /// it; `is_recorded`: the agent's own record says what ran before; `derives`:
-    /// the chart may have generated values, and whether the secret that they come from may be made.
+    /// it; `derives`: the chart may have generated values, and what becomes of the secret that they come
+    /// from where it is not there.
     pub(crate) async fn ground(
         &self,
         application: &str,
         release: Option<(&str, &str)>,
-        is_recorded: bool,
-        derives: Option<bool>,
+        ran_before: RanBefore,
+        derives: Option<WhenMissing>,
     ) -> Ground {
         let mut ground = Ground::default();
         let asked = async {
             ground.capabilities = Ok(self.capabilities().await?);
-            if !is_recorded {
+            if ran_before == RanBefore::Unrecorded {
                 ground.before = self.before(application, release).await?;
             }
             let key = match derives {
-                Some(true) => Some(self.make_seal_key().await?),
-                Some(false) => self.seal_key().await?,
+                Some(WhenMissing::Make) => Some(self.make_seal_key().await?),
+                Some(WhenMissing::Leave) => self.seal_key().await?,
                 None => None,
             };
             if let Some(key) = key {

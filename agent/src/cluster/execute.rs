@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use flotilla_shared::assignment::Drift;
 use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::object::{Action, ObjectRef};
 use flotilla_shared::reason::Reason;
@@ -10,10 +9,9 @@ use flotilla_shared::report::ObjectStatus;
 use futures::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
-use super::PassOutcome;
 use super::apply::Request;
 use super::desired::is_scaler;
-use super::pass::{CHANGED, Pass, TOLD};
+use super::pass::{CHANGED, Pass, Round, TOLD};
 use super::prune::{Deleted, Removal};
 use crate::events::Event;
 use crate::failpoint;
@@ -142,22 +140,21 @@ impl Pass<'_> {
             let fact = self.facts.get(&desired.object).cloned();
             // This application's, or handed over by another one of ours: the plan knows that nobody else
             // wants it.
-            let is_applied = fact.as_ref().is_some_and(|fact| fact.applied_by_us);
-            let is_ours = is_applied
-                || fact
-                    .as_ref()
-                    .is_some_and(|fact| fact.application == self.input.application.as_str());
+            let application = self.input.application.as_str();
+            let is_ours = fact
+                .as_ref()
+                .is_some_and(|fact| fact.applied_by_us || fact.application == application);
             let request = Request {
                 desired: Arc::clone(desired),
                 fact,
                 force: *drift || self.input.sync_policy.force_conflicts,
                 is_ours,
-                correct: self.input.sync_policy.drift == Drift::Correct,
+                drift: self.input.sync_policy.drift,
                 held_back: None,
                 tenure: Arc::clone(&self.tenure),
             };
             let request = Request {
-                held_back: self.held_back(&request, is_applied),
+                held_back: self.held_back(&request),
                 ..request
             };
             requests.push((request, *create));
@@ -218,8 +215,10 @@ impl Pass<'_> {
     }
 
     /// Why an object may not be deleted to be made anew, in words for its owner; none: it may.
-    fn held_back(&self, request: &Request, is_applied: bool) -> Option<&'static str> {
-        let word = request.fact.as_ref().map_or("", |fact| fact.prune.as_str());
+    fn held_back(&self, request: &Request) -> Option<&'static str> {
+        let fact = request.fact.as_ref();
+        let is_applied = fact.is_some_and(|fact| fact.applied_by_us);
+        let word = fact.map_or("", |fact| fact.prune.as_str());
         let is_protected = self.input.policy.is_protected(&request.desired.object);
         match forbids(word, is_protected) {
             _ if !is_applied => Some("it is not made anew: it does not show that it is ours"),
@@ -313,7 +312,7 @@ impl Pass<'_> {
     }
 
     /// Sums up: sync from what could not be done, health from what is.
-    pub(super) fn finish(mut self, best: SyncState) -> (PassOutcome, bool) {
+    pub(super) fn finish(mut self, best: SyncState) -> Round {
         let mut sync = best;
         let mut health = Health::Current;
         let mut usable = true;
@@ -365,7 +364,10 @@ impl Pass<'_> {
         self.outcome.sync = sync;
         self.outcome.health = health;
         self.outcome.objects = self.statuses.into_values().collect();
-        (self.outcome, self.again)
+        Round {
+            outcome: self.outcome,
+            again: self.again,
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use futures::StreamExt as _;
 use serde_json::Value;
 
 use super::Cluster;
+use super::apply::Conflicts;
 use super::inventory_store::Stored;
 use super::pass::{DesiredState, Memory, Pass, PassInput};
 use super::preview::differences;
@@ -29,7 +30,6 @@ const MAX_WORDS: usize = 300;
 /// What comes with the same commit, and what a dry run cannot know of.
 #[derive(Debug, Default)]
 pub struct Coming {
-    /// Namespaces.
     pub namespaces: BTreeSet<String>,
     /// Group and kind of new definitions.
     pub kinds: BTreeSet<(String, String)>,
@@ -91,10 +91,10 @@ impl Pass<'_> {
         coming: &Coming,
     ) -> Result<ApplicationChanges, Error> {
         let made = self.observe(stored).await?.0;
-        if let Some((reason, message)) = made.refused {
+        if let Some(refused) = made.refused {
             return Ok(ApplicationChanges::refused(
-                reason,
-                plain_line(&message, MAX_WORDS),
+                refused.reason,
+                plain_line(&refused.message, MAX_WORDS),
             ));
         }
         let mut result = ApplicationChanges::default();
@@ -198,17 +198,21 @@ impl Pass<'_> {
     ) -> Result<Option<Vec<String>>, Error> {
         let path = self.path(desired).await?;
         let live = self.api.find(&path).await?;
-        let force = drift
+        let is_forced = drift
             || self.input.sync_policy.force_conflicts
             || desired.directive(FORCE_ANNOTATION) == "true";
-        let mut next = self.would(&path, desired, force).await;
+        let conflicts = match is_forced {
+            true => Conflicts::Force,
+            false => Conflicts::Refuse,
+        };
+        let mut next = self.would(&path, desired, conflicts).await;
         if let (Err(error), Some(live)) = (&mut next, &live)
             && error.reason == Reason::Conflict
         {
             error.managers = self.others(desired, live, &error.managers);
             // An apply takes these fields over first.
             if error.managers.is_empty() {
-                next = self.would(&path, desired, true).await;
+                next = self.would(&path, desired, Conflicts::Force).await;
             }
         }
         let mut next = next?;

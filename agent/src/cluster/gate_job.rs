@@ -7,8 +7,9 @@ use flotilla_shared::health::Health;
 use flotilla_shared::reason::Reason;
 use serde_json::Value;
 
-use super::Cluster;
+use super::apply::Conflicts;
 use super::prune::delete;
+use super::{Cluster, WhenMissing};
 use crate::api::{Api, Error};
 use crate::health::ObjectHealth;
 use crate::observe::facts::annotation;
@@ -35,22 +36,22 @@ impl Cluster {
         self.rules.compute(live)
     }
 
-    /// The Job as it is; made where it is not there and `may_write`. None: it is not there.
+    /// The Job as it is; made where it is not there, if so told. None: it is not there.
     ///
     /// # Errors
     /// When the API server refuses, or somebody else's object has the name.
     pub(crate) async fn gate_job(
         &self,
         request: &GateJobRequest<'_>,
-        may_write: bool,
+        when_missing: WhenMissing,
     ) -> Result<Option<Value>, Error> {
         let (api, path) = self.gate_job_at(request).await?;
         let live = match api.find(&path).await? {
             Some(live) => live,
-            None if !may_write => return Ok(None),
+            None if when_missing == WhenMissing::Leave => return Ok(None),
             // The name says which Job it is: made twice, it is still one.
             None => {
-                self.patch(&api, &path, &request.desired.body, false)
+                self.patch(&api, &path, &request.desired.body, Conflicts::Refuse)
                     .await?
             }
         };

@@ -10,7 +10,7 @@ use super::Cluster;
 use super::desired::{Setting, autoscaled, desired};
 use super::pass::{DesiredState, PassInput};
 use crate::api::Error;
-use crate::api::discovery::Resource;
+use crate::api::discovery::{Resource, Sought};
 use crate::inventory::Inventory;
 use crate::plan::Desired;
 
@@ -22,11 +22,13 @@ impl Cluster {
     /// When the API server cannot be asked.
     pub async fn desired_state(&self, input: &PassInput) -> Result<DesiredState, Error> {
         let mut discovery = self.discovery.lock().await;
-        let missing = input
-            .manifests
-            .iter()
-            .any(|m| discovery.find(m.group(), m.version(), m.kind()).is_none());
-        discovery.refresh(&self.api, missing).await?;
+        let sought = Sought::of(
+            input
+                .manifests
+                .iter()
+                .map(|m| discovery.find(m.group(), m.version(), m.kind())),
+        );
+        discovery.refresh(&self.api, sought).await?;
         let default_namespace = match input.namespace.as_str() {
             "" => "default",
             namespace => namespace,
@@ -74,12 +76,12 @@ impl Cluster {
         inventory: &Inventory,
     ) -> Result<(BTreeMap<ObjectRef, Resource>, BTreeSet<ObjectRef>, bool), Error> {
         let mut discovery = self.discovery.lock().await;
-        let missing = desired.iter().any(|d| {
-            discovery
-                .find(&d.object.group, &d.version, &d.object.kind)
-                .is_none()
-        });
-        discovery.refresh(&self.api, missing).await?;
+        let sought = Sought::of(
+            desired
+                .iter()
+                .map(|d| discovery.find(&d.object.group, &d.version, &d.object.kind)),
+        );
+        discovery.refresh(&self.api, sought).await?;
         let mut resources = BTreeMap::new();
         let mut unknown = BTreeSet::new();
         for wanted in desired {

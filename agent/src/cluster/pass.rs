@@ -10,6 +10,7 @@ use flotilla_shared::digest::Digest;
 use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::ApplicationName;
 use flotilla_shared::object::ObjectRef;
+use flotilla_shared::problem::Problem;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::ObjectStatus;
 use jiff::Timestamp;
@@ -26,7 +27,9 @@ use crate::failpoint;
 use crate::inventory::Inventory;
 use crate::observe::facts::Fact;
 use crate::observe::views::Tenure;
-use crate::plan::{Claims, Contests, Desired, Inputs, Intent, Observed, Plan, deadline, plan};
+use crate::plan::{
+    Claims, Contests, Desired, Inputs, Intent, Live, Observed, Plan, deadline, plan,
+};
 use crate::policy::Policy;
 
 /// Rounds of one pass: each wave, and each definition that was waited for, is one.
@@ -40,7 +43,6 @@ pub(super) const CHANGED: &str = "the agent's record of what it applied was chan
 /// What an application wants, as objects of this cluster.
 #[derive(Debug, Clone, Default)]
 pub struct DesiredState {
-    /// The objects.
     pub desired: Arc<Vec<Arc<Desired>>>,
     /// Whether every kind is served; otherwise it is to be made again from the manifests.
     pub complete: bool,
@@ -48,7 +50,6 @@ pub struct DesiredState {
 
 /// What a pass works on.
 pub struct PassInput {
-    /// The application.
     pub application: ApplicationName,
     /// Its commit, rendered; needed while its desired state is not complete.
     pub manifests: Arc<Vec<Manifest>>,
@@ -114,6 +115,22 @@ pub(super) struct Pass<'a> {
     pub(super) again: bool,
 }
 
+/// What came of one round.
+pub(super) struct Round {
+    pub(super) outcome: PassOutcome,
+    /// Another round would get further at once.
+    pub(super) again: bool,
+}
+
+impl Round {
+    fn failed(error: &Error) -> Self {
+        Self {
+            outcome: failed(error),
+            again: false,
+        }
+    }
+}
+
 fn failed(error: &Error) -> PassOutcome {
     PassOutcome {
         sync: SyncState::OutOfSync,
@@ -141,13 +158,14 @@ impl Cluster {
                     Err(error) => return failed(&error),
                 }
             }
-            let (next, again) = self.round(input, desired_state, memory, cancel).await;
+            let round = self.round(input, desired_state, memory, cancel).await;
+            let next = round.outcome;
             outcome = PassOutcome {
                 written: outcome.written + next.written,
                 pruned: outcome.pruned + next.pruned,
                 ..next
             };
-            if !again || cancel.is_cancelled() {
+            if !round.again || cancel.is_cancelled() {
                 break;
             }
         }
@@ -160,7 +178,7 @@ impl Cluster {
         desired_state: &DesiredState,
         memory: &mut Memory,
         cancel: &CancellationToken,
-    ) -> (PassOutcome, bool) {
+    ) -> Round {
         let name = input.application.as_str();
         let restored = self.views.restored();
         let is_restored = std::mem::replace(&mut memory.restored, restored) != restored;
@@ -186,7 +204,7 @@ impl Cluster {
                     }
                     stored
                 }
-                Err(error) => return (failed(&error), false),
+                Err(error) => return Round::failed(&error),
             },
         };
         if !input.frozen {
@@ -249,19 +267,19 @@ impl<'a> Pass<'a> {
 }
 
 impl Pass<'_> {
-    async fn run(mut self, stored: Stored, cancel: &CancellationToken) -> (PassOutcome, bool) {
+    async fn run(mut self, stored: Stored, cancel: &CancellationToken) -> Round {
         let (made, observed) = match self.observe(&stored).await {
             Ok(found) => found,
             Err(error) => {
                 self.memory.stored = Some(stored);
-                return (failed(&error), false);
+                return Round::failed(&error);
             }
         };
         self.note_all(&observed);
-        if let Some((reason, message)) = made.refused {
+        if let Some(refused) = made.refused {
             self.memory.stored = Some(stored);
-            self.outcome.reason = Some(reason);
-            self.outcome.message = message;
+            self.outcome.reason = Some(refused.reason);
+            self.outcome.message = refused.message;
             return self.finish(SyncState::Refused);
         }
         if self.input.frozen {
@@ -287,7 +305,7 @@ impl Pass<'_> {
         let is_complete = snapshot.problem.is_none();
         let problem = match snapshot.problem {
             Some(problem) if snapshot.facts.is_empty() => return Err(problem),
-            problem => problem.map(|problem| (problem.reason, problem.message)),
+            problem => problem.map(|problem| Problem::new(problem.reason, problem.message)),
         };
         self.facts = snapshot.facts;
         self.settle_replicas().await;
@@ -303,19 +321,14 @@ impl Pass<'_> {
 
     /// Remember, apply, delete, remember less: in this order, so that a crash at any point leaves no
     /// object that nobody knows (A16).
-    async fn execute(
-        mut self,
-        made: &Plan,
-        stored: Stored,
-        cancel: &CancellationToken,
-    ) -> (PassOutcome, bool) {
+    async fn execute(mut self, made: &Plan, stored: Stored, cancel: &CancellationToken) -> Round {
         let mut stored = stored;
         let name = self.input.application.as_str();
         self.inventory = self.inventory.superset(self.entries(made));
         self.finish_hooks();
         if let Err(error) = self.cluster.keep(name, &self.inventory, &mut stored).await {
             self.memory.stored = Some(stored);
-            return (failed(&error), false);
+            return Round::failed(&error);
         }
         failpoint::reach("journaled");
         self.skipped(made);
@@ -339,7 +352,7 @@ impl Pass<'_> {
         }
     }
 
-    fn live(&self) -> BTreeMap<ObjectRef, crate::plan::Live> {
+    fn live(&self) -> BTreeMap<ObjectRef, Live> {
         let now = Timestamp::now();
         let by_object: BTreeMap<&ObjectRef, &Arc<Desired>> =
             self.desired.iter().map(|d| (&d.object, d)).collect();
@@ -349,7 +362,11 @@ impl Pass<'_> {
                 let overdue = by_object.get(object).is_some_and(|desired| {
                     desired.hook().is_some() && is_overdue(desired, fact, now)
                 });
-                (object.clone(), live_of(fact, overdue))
+                let live = Live {
+                    overdue,
+                    ..live_of(fact)
+                };
+                (object.clone(), live)
             })
             .collect()
     }

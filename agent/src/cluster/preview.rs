@@ -7,6 +7,7 @@ use std::sync::Arc;
 use flotilla_proto::v1;
 use flotilla_shared::assignment::Drift;
 use flotilla_shared::object::ObjectRef;
+use flotilla_shared::problem::Problem;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::plain_line;
 use flotilla_shared::wire::object_to_wire;
@@ -15,6 +16,7 @@ use http::Method;
 use serde_json::Value;
 
 use super::Cluster;
+use super::apply::Conflicts;
 use super::inventory_store::Stored;
 use super::pass::{DesiredState, Memory, Pass, PassInput};
 use crate::api::Error;
@@ -69,7 +71,7 @@ impl Pass<'_> {
             application: self.input.application.to_string(),
             ..v1::ApplicationPlan::default()
         };
-        if let Some((reason, message)) = made.refused {
+        if let Some(Problem { reason, message }) = made.refused {
             result.error = format!("{reason}: {message}");
             return Ok(result);
         }
@@ -85,14 +87,15 @@ impl Pass<'_> {
         }
         let mut changes: Vec<v1::ObjectChange> = Vec::new();
         // What is only reported, or fought over, is shown with its fields, too.
-        let mut shown_only: BTreeMap<ObjectRef, (Reason, String)> = BTreeMap::new();
+        let mut shown_only: BTreeMap<ObjectRef, Problem> = BTreeMap::new();
         for step in &made.rest {
             if let Step::Skip(object, reason @ (Reason::Drifted | Reason::Contested), message) =
                 step
                 && let Some(desired) = self.desired.iter().find(|d| d.object == *object)
             {
                 asked.push(Arc::clone(desired));
-                shown_only.insert(object.clone(), (*reason, message.clone()));
+                let problem = Problem::new(*reason, message.clone());
+                shown_only.insert(object.clone(), problem);
             }
         }
         for step in made.rest.iter().chain(made.prune.iter().flatten()) {
@@ -134,10 +137,10 @@ impl Pass<'_> {
             .map(|desired| async move {
                 let reported = only.get(&desired.object);
                 let mut change = pass.change(desired).await;
-                if let Some((reason, message)) = reported {
+                if let Some(problem) = reported {
                     change.action = v1::Action::Skipped.into();
-                    change.reason = reason.to_string();
-                    change.message = plain_line(message, 300);
+                    change.reason = problem.reason.to_string();
+                    change.message = plain_line(&problem.message, 300);
                 }
                 change
             })
@@ -241,7 +244,7 @@ impl Pass<'_> {
     async fn dry_run(&self, desired: &Desired) -> Result<(Option<Value>, Value), Error> {
         let path = self.path(desired).await?;
         let live = self.api.find(&path).await?;
-        let next = self.would(&path, desired, true).await?;
+        let next = self.would(&path, desired, Conflicts::Force).await?;
         Ok((live, next))
     }
 
@@ -259,8 +262,9 @@ impl Pass<'_> {
         &self,
         path: &str,
         desired: &Desired,
-        force: bool,
+        conflicts: Conflicts,
     ) -> Result<Value, Error> {
+        let force = conflicts == Conflicts::Force;
         let path = format!(
             "{path}?fieldManager={}&force={force}&fieldValidation=Strict&dryRun=All",
             self.cluster.options.field_manager,

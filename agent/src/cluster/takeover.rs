@@ -1,6 +1,7 @@
 //! Before an apply, where the live object needs it: fields of earlier tools become ours, a number of
 //! replicas is handed over, fields that are left to others keep their value.
 
+use flotilla_shared::assignment::Drift;
 use flotilla_shared::reason::Reason;
 use http::Method;
 use serde_json::{Value, json};
@@ -33,7 +34,7 @@ pub(super) struct Takeover<'a> {
 
 impl Takeover<'_> {
     /// Prepares an apply. Returns the body to apply where it is not the desired object as it stands.
-    /// `correct`: what people added becomes ours, so that the apply takes it away.
+    /// Where drift is corrected, what people added becomes ours, so that the apply takes it away.
     ///
     /// # Errors
     /// When the API server refuses one of the steps; then nothing is applied.
@@ -42,10 +43,10 @@ impl Takeover<'_> {
         desired: &Desired,
         wanted: Option<&Wanted>,
         fact: &Fact,
-        correct: bool,
+        drift: Drift,
     ) -> Result<Option<Value>, Error> {
         let rules = wanted.filter(|wanted| wanted.has_rules());
-        let takes_people = correct && fact.has_foreign;
+        let takes_people = drift == Drift::Correct && fact.has_foreign;
         let value = desired.value();
         let leaves_replicas = fact.is_autoscaled || value.pointer(REPLICAS).is_none();
         let takes_replicas = fact.was_autoscaled && !leaves_replicas;
@@ -61,8 +62,13 @@ impl Takeover<'_> {
                 let people = wanted.filter(|_| takes_people);
                 let people = people.and_then(|w| w.claim(live, &value, &self.reader));
                 let with_people = replaced(live, people);
-                let rest = foreign::moved(&with_people, self.reader.manager, &|entry| {
-                    self.earlier(entry, takes_replicas)
+                let manager = self.reader.manager;
+                // An entry of an earlier tool is ours as a whole (A5), as in kubectl's csaupgrade; and
+                // so is a number of replicas that an autoscaler set which is gone.
+                let rest = foreign::moved(&with_people, manager, &|entry| {
+                    let is_legacy = fields::is_legacy(entry, manager);
+                    let is_ours = is_legacy || (takes_replicas && fields::is_scaled(entry));
+                    is_ours.then(|| taken_whole(entry)).flatten()
                 });
                 let fields = rest.or_else(|| {
                     let fields = with_people.pointer("/metadata/managedFields")?;
@@ -106,25 +112,6 @@ impl Takeover<'_> {
         let is_any = clear(&live).is_some();
         self.claim(live, &clear).await?;
         Ok(is_any)
-    }
-
-    /// An entry of an earlier tool is ours as a whole (A5), as in kubectl's csaupgrade; and so is a number of
-    /// replicas that an autoscaler set which is gone.
-    fn earlier(&self, entry: &Value, takes_replicas: bool) -> Option<Share> {
-        let is_legacy = fields::is_legacy(entry, self.reader.manager);
-        let is_ours = is_legacy || (takes_replicas && fields::is_scaled(entry));
-        if !is_ours {
-            return None;
-        }
-        let mut owned = entry.get("fieldsV1").cloned()?;
-        // kubectl's own note is not a field that anybody wants to keep.
-        if let Some(Value::Object(annotations)) = owned.pointer_mut("/f:metadata/f:annotations") {
-            annotations.remove("f:kubectl.kubernetes.io/last-applied-configuration");
-        }
-        Some(Share {
-            taken: Some(owned),
-            rest: None,
-        })
     }
 
     /// Writes who manages what, under a test of the resource version; what changed meanwhile is looked at
@@ -193,6 +180,19 @@ impl Takeover<'_> {
         self.views.learn(&desired.object, &live, asked, None);
         Ok(())
     }
+}
+
+/// A manager's entry, of which all becomes ours.
+fn taken_whole(entry: &Value) -> Option<Share> {
+    let mut owned = entry.get("fieldsV1").cloned()?;
+    // kubectl's own note is not a field that anybody wants to keep.
+    if let Some(Value::Object(annotations)) = owned.pointer_mut("/f:metadata/f:annotations") {
+        annotations.remove("f:kubectl.kubernetes.io/last-applied-configuration");
+    }
+    Some(Share {
+        taken: Some(owned),
+        rest: None,
+    })
 }
 
 /// The object with other managers; none: as it is.

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flotilla_shared::health::Health;
 use flotilla_shared::object::{ObjectNames, ObjectRef};
+use flotilla_shared::problem::Problem;
 use flotilla_shared::reason::Reason;
 
 use super::hook::{Helper, Hook};
@@ -30,7 +31,7 @@ pub(super) struct Gates<'a> {
     inputs: &'a Inputs<'a>,
     by_object: BTreeMap<&'a ObjectRef, usize>,
     /// The first stage that is not done, and why.
-    blocked: Option<((u8, i32), Reason, String)>,
+    blocked: Option<((u8, i32), Problem)>,
     circular: BTreeSet<usize>,
     /// Something of the application failed: what failure hooks wait for.
     failed: bool,
@@ -89,17 +90,16 @@ impl<'a> Gates<'a> {
             let is_first = gates
                 .blocked
                 .as_ref()
-                .is_none_or(|(first, ..)| stage < *first);
+                .is_none_or(|(first, _)| stage < *first);
             if is_first {
                 let reason = match desired.hook() {
                     Some(_) => reason,
                     None => Reason::DependencyNotReady,
                 };
-                gates.blocked = Some((stage, reason, why));
+                gates.blocked = Some((stage, Problem::new(reason, why)));
             }
         }
-        let is_last =
-            |((phase, wave), ..): &((u8, i32), Reason, String)| (*phase, *wave) >= (1, i32::MAX);
+        let is_last = |(stage, _): &((u8, i32), Problem)| *stage >= (1, i32::MAX);
         gates.failed |= late_failure && gates.blocked.as_ref().is_none_or(is_last);
         gates
     }
@@ -178,19 +178,20 @@ impl<'a> Gates<'a> {
     }
 
     /// Why the change of the desired object at `index` has to wait; none: it may go ahead.
-    pub(super) fn wait(&self, index: usize) -> Option<(Reason, String)> {
+    pub(super) fn wait(&self, index: usize) -> Option<Problem> {
         let desired = self.inputs.desired.get(index)?;
         if self.circular.contains(&index) {
-            return Some((
+            return Some(Problem::new(
                 Reason::Cycle,
                 format!("its {DEPENDS_ON_ANNOTATION} leads back to itself"),
             ));
         }
         if desired.hook() != Some(Hook::OnFailure)
-            && let Some((first, reason, why)) = &self.blocked
+            && let Some((first, problem)) = &self.blocked
             && *first < stage(desired)
         {
-            return Some((*reason, format!("waits: {why}")));
+            let message = format!("waits: {}", problem.message);
+            return Some(Problem::new(problem.reason, message));
         }
         for dependency in dependencies(desired) {
             let waits = match dependency {
@@ -205,7 +206,7 @@ impl<'a> Gates<'a> {
                             .is_some_and(|d| stage(d) > stage(desired)) =>
                     {
                         let why = format!("it depends on {object}, which is of a later wave");
-                        return Some((Reason::Cycle, why));
+                        return Some(Problem::new(Reason::Cycle, why));
                     }
                     Some(other) => match self.inputs.desired.get(other).map(|d| self.progress(d)) {
                         None | Some(Progress::Done) => continue,
@@ -213,7 +214,8 @@ impl<'a> Gates<'a> {
                     },
                 },
             };
-            return Some((Reason::DependencyNotReady, format!("waits: {waits}")));
+            let message = format!("waits: {waits}");
+            return Some(Problem::new(Reason::DependencyNotReady, message));
         }
         None
     }

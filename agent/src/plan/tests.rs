@@ -167,10 +167,8 @@ fn p01_p05_an_empty_render_is_refused_whole() {
     let mut world = world();
     world.desired.clear();
     let plan = world.plan();
-    assert_eq!(
-        plan.refused.map(|(reason, _)| reason),
-        Some(Reason::EmptyRender)
-    );
+    let reason = plan.refused.map(|problem| problem.reason);
+    assert_eq!(reason, Some(Reason::EmptyRender));
     assert!(plan.prune.is_empty());
 }
 
@@ -206,10 +204,10 @@ fn p19_an_object_of_another_application_is_refused_with_its_owner() {
         .owners
         .insert(object("ConfigMap", "a"), vec!["other".into()]);
     let skipped = world.plan().rest.into_iter().find_map(|step| match step {
-        Step::Skip(_, reason, message) => Some((reason, message)),
+        Step::Skip(_, reason, message) => Some(Problem { reason, message }),
         _ => None,
     });
-    let (reason, message) = skipped.unwrap();
+    let Problem { reason, message } = skipped.unwrap();
     assert_eq!(reason, Reason::OwnedByAnotherApplication);
     assert!(message.contains("application other"), "{message}");
 }
@@ -271,7 +269,8 @@ fn p14_what_cannot_be_looked_at_is_neither_made_nor_forgotten() {
     world.observed.live.clear();
     world.observed.complete = false;
     world.observed.unseen = [object("ConfigMap", "a"), object("ConfigMap", "b")].into();
-    world.observed.problem = Some((Reason::Forbidden, "configmaps is forbidden".to_owned()));
+    let problem = Problem::new(Reason::Forbidden, "configmaps is forbidden");
+    world.observed.problem = Some(problem);
     let made = world.plan();
     assert!(made.is_noop(), "{made:?}");
     let [

@@ -2,6 +2,7 @@
 
 use flotilla_shared::assignment::{Assignment, AssignmentRef};
 use flotilla_shared::id::ClusterName;
+use flotilla_shared::problem::Problem;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::{BranchName, RepositoryUrl, TreePath, is_below};
 use flotilla_shared::wire::{DecodedAssignment, FEATURES};
@@ -14,7 +15,6 @@ const MAX_EPOCH_STEP: u64 = 1000;
 /// Why an assignment, or one application of it, is not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// Code.
     pub reason: Reason,
     /// For a person.
     pub message: String,
@@ -26,6 +26,12 @@ impl Refusal {
             reason,
             message: message.into(),
         }
+    }
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self::new(problem.reason, problem.message)
     }
 }
 

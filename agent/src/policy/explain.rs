@@ -1,21 +1,43 @@
 //! What a policy allows, in sentences. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
+use flotilla_trust::PinnedKey;
 use serde::Serialize;
 
-use super::{Policy, RollbackMode, SignatureMode, SignatureRule};
+use super::{
+    DeleteBudget, GateJobRule, PlanRule, Policy, RollbackMode, RollbackRule, SignatureMode,
+    SignatureRule,
+};
 
-/// One sentence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Statement {
     /// The key of the policy file that says so.
     pub key: &'static str,
     /// Whether this part of the policy leaves everything to the hub or to Git.
     pub open: bool,
-    /// The sentence.
     pub says: String,
+}
+
+impl Statement {
+    /// Of a part that leaves everything to the hub or to Git.
+    fn open(key: &'static str, says: impl Into<String>) -> Self {
+        Self {
+            key,
+            open: true,
+            says: says.into(),
+        }
+    }
+
+    /// Of a part that decides something itself.
+    fn closed(key: &'static str, says: impl Into<String>) -> Self {
+        Self {
+            key,
+            open: false,
+            says: says.into(),
+        }
+    }
 }
 
 fn list<T: Display>(items: &BTreeSet<T>) -> String {
@@ -27,169 +49,206 @@ impl Policy {
     /// What it allows.
     #[must_use]
     pub fn explain(&self) -> Vec<Statement> {
-        let mut all = Vec::new();
-        let mut say = |key, open, says: String| {
-            all.push(Statement { key, open, says });
-        };
-        if self.repositories.is_empty() {
-            let schemes = match (self.allow_http, self.allow_file) {
-                (false, false) => "over https or ssh",
-                (true, false) => "over https, ssh or plain http",
-                (false, true) => "over https, ssh or from this machine's files",
-                (true, true) => "over https, ssh, plain http or from this machine's files",
-            };
-            say(
-                "repositories",
-                true,
-                format!("The hub may name any repository {schemes}."),
-            );
-        } else {
-            let text = format!(
-                "Only these repositories are pulled: {}.",
-                list(&self.repositories)
-            );
-            say("repositories", false, text);
-        }
-        let mut only = |key, what: &str, items: String| {
-            if items.is_empty() {
-                say(key, true, format!("Any {what}."));
-            } else {
-                say(key, false, format!("Only this {what}: {items}."));
-            }
-        };
-        only("branches", "branch of them", list(&self.branches));
-        only(
-            "paths",
-            "directory of them and what is below",
-            list(&self.paths),
-        );
-        only(
-            "namespaces",
-            "namespace (never the agent's own)",
-            list(&self.namespaces),
-        );
-        only("kinds", "kind of object", list(&self.kinds));
-        if self.signatures.is_empty() {
-            let text = "Commits need no signature: whoever may push to a branch decides what runs.";
-            say("signatures", true, text.to_owned());
-        }
-        for rule in &self.signatures {
-            say(
-                "signatures",
-                rule.mode == SignatureMode::Off,
-                signature(rule),
-            );
-        }
-        if !self.signatures.is_empty() {
-            let text = "Commits of other branches are refused.";
-            say("signatures", false, text.to_owned());
-        }
-        let (open, text) = match self.rollback.mode {
-            RollbackMode::Allow => (
-                true,
-                "The hub may go back to older commits of a branch, and so may a forced push; each time, and \
-                 where it cannot be found out, is told by an Event (WentBack)."
-                    .to_owned(),
+        let mut all = vec![
+            repositories(self),
+            only("branches", "branch of them", &self.branches),
+            only("paths", "directory of them and what is below", &self.paths),
+            only(
+                "namespaces",
+                "namespace (never the agent's own)",
+                &self.namespaces,
             ),
-            RollbackMode::Approve => (
-                false,
-                format!(
-                    "Going back to older commits needs an approval signed by {}.",
-                    self.rollback.keys.join(" or ")
-                ),
-            ),
-            RollbackMode::Refuse => (false, "Nothing ever goes back to older commits.".to_owned()),
-        };
-        say("rollback", open, text);
-        if !self.plan.branches.is_empty() {
-            let names: Vec<String> = self.plan.branches.iter().map(ToString::to_string).collect();
-            let text = format!(
-                "Who may ask the hub for a plan learns which objects and fields a commit of these branches \
-                 would change, and admission webhooks hear of its dry run: {}.",
-                names.join(", ")
-            );
-            say("plan", false, text);
-        }
-        if !self.gate_jobs.paths.is_empty() {
-            let text = format!(
-                "A gate of the fleet file may have a Job run here, with the rights of its application and \
-                 before its commit is assigned, where the Job lies below: {}.",
-                list(&self.gate_jobs.paths)
-            );
-            say("gateJobs", false, text);
-        }
-        let budget = self.delete_budget;
-        say(
-            "deleteBudget",
-            false,
-            format!(
-                "At most {0} objects of an application are deleted at once, and above three at most {1} percent \
-                 of them; more are held whole. An application that is removed loses all its objects, so that \
-                 only their number counts: up to {0} are deleted, more wait for a word inside the cluster.",
-                budget.count, budget.percent
-            ),
-        );
-        let protected = list(&self.protected_kinds);
-        if protected.is_empty() {
-            say(
-                "protectedKinds",
-                true,
-                "No kind is kept from being deleted.".to_owned(),
-            );
-        } else {
-            let text = format!("Deleted only after a word inside the cluster: {protected}.");
-            say("protectedKinds", false, text);
-        }
-        if self.service_accounts.is_empty() {
-            let text = "Objects are written with the agent's own rights.";
-            say("serviceAccounts", true, text.to_owned());
-        }
-        for (application, account) in &self.service_accounts {
-            let whose = if application == "*" {
-                "all other applications".to_owned()
-            } else {
-                format!("application {application}")
-            };
-            say(
-                "serviceAccounts",
-                false,
-                format!("Objects of {whose} are written as {account}."),
-            );
-        }
-        for key in &self.keys {
-            let mut text = format!("Key {}", key.name);
-            if key.revoked {
-                text += " is revoked: nothing that it signed is accepted.";
-            } else {
-                match (key.valid_from, key.valid_until) {
-                    (None, None) => text += " is good without end.",
-                    (Some(from), None) => {
-                        text += &format!(" is good for what is first seen from {from}.");
-                    }
-                    (None, Some(until)) => {
-                        text += &format!(" is good for what is first seen before {until}.");
-                    }
-                    (Some(from), Some(until)) => {
-                        text += &format!(
-                            " is good for what is first seen from {from} and before {until}."
-                        );
-                    }
-                }
-            }
-            say("keys", false, text);
-        }
-        say(
-            "freezeAlarmSeconds",
-            false,
-            format!(
-                "A branch that is ahead of what the hub assigns for {} seconds is told by an Event.",
-                self.freeze_alarm_seconds
-            ),
-        );
+            only("kinds", "kind of object", &self.kinds),
+        ];
+        all.extend(signatures(&self.signatures));
+        all.push(rollback(&self.rollback));
+        all.extend(plan(&self.plan));
+        all.extend(gate_jobs(&self.gate_jobs));
+        all.push(delete_budget(self.delete_budget));
+        all.push(protected_kinds(&self.protected_kinds));
+        all.extend(service_accounts(&self.service_accounts));
+        all.extend(self.keys.iter().map(pinned_key));
+        all.push(freeze_alarm(self.freeze_alarm_seconds));
         all
     }
 }
 
+/// Which are pulled; where any may be, over which ways.
+fn repositories(policy: &Policy) -> Statement {
+    if policy.repositories.is_empty() {
+        let schemes = match (policy.allow_http, policy.allow_file) {
+            (false, false) => "over https or ssh",
+            (true, false) => "over https, ssh or plain http",
+            (false, true) => "over https, ssh or from this machine's files",
+            (true, true) => "over https, ssh, plain http or from this machine's files",
+        };
+        Statement::open(
+            "repositories",
+            format!("The hub may name any repository {schemes}."),
+        )
+    } else {
+        let text = format!(
+            "Only these repositories are pulled: {}.",
+            list(&policy.repositories)
+        );
+        Statement::closed("repositories", text)
+    }
+}
+
+/// What is allowed of a sort of which an empty list allows any.
+fn only<T: Display>(key: &'static str, what: &str, items: &BTreeSet<T>) -> Statement {
+    let items = list(items);
+    if items.is_empty() {
+        Statement::open(key, format!("Any {what}."))
+    } else {
+        Statement::closed(key, format!("Only this {what}: {items}."))
+    }
+}
+
+/// One sentence for each rule, and what becomes of commits that no rule names.
+fn signatures(rules: &[SignatureRule]) -> Vec<Statement> {
+    if rules.is_empty() {
+        let text = "Commits need no signature: whoever may push to a branch decides what runs.";
+        return vec![Statement::open("signatures", text)];
+    }
+    let mut all: Vec<Statement> = rules
+        .iter()
+        .map(|rule| Statement {
+            key: "signatures",
+            open: rule.mode == SignatureMode::Off,
+            says: signature(rule),
+        })
+        .collect();
+    let text = "Commits of other branches are refused.";
+    all.push(Statement::closed("signatures", text));
+    all
+}
+
+/// Whether older commits of a branch may run again.
+fn rollback(rule: &RollbackRule) -> Statement {
+    match rule.mode {
+        RollbackMode::Allow => Statement::open(
+            "rollback",
+            "The hub may go back to older commits of a branch, and so may a forced push; each time, and \
+             where it cannot be found out, is told by an Event (WentBack).",
+        ),
+        RollbackMode::Approve => Statement::closed(
+            "rollback",
+            format!(
+                "Going back to older commits needs an approval signed by {}.",
+                rule.keys.join(" or ")
+            ),
+        ),
+        RollbackMode::Refuse => {
+            Statement::closed("rollback", "Nothing ever goes back to older commits.")
+        }
+    }
+}
+
+/// What a plan of a commit gives away; none: no branch may be asked about.
+fn plan(rule: &PlanRule) -> Option<Statement> {
+    if rule.branches.is_empty() {
+        return None;
+    }
+    let names: Vec<String> = rule.branches.iter().map(ToString::to_string).collect();
+    let text = format!(
+        "Who may ask the hub for a plan learns which objects and fields a commit of these branches \
+         would change, and admission webhooks hear of its dry run: {}.",
+        names.join(", ")
+    );
+    Some(Statement::closed("plan", text))
+}
+
+/// Where Jobs of gates come from; none: no such Job may run.
+fn gate_jobs(rule: &GateJobRule) -> Option<Statement> {
+    if rule.paths.is_empty() {
+        return None;
+    }
+    let text = format!(
+        "A gate of the fleet file may have a Job run here, with the rights of its application and \
+         before its commit is assigned, where the Job lies below: {}.",
+        list(&rule.paths)
+    );
+    Some(Statement::closed("gateJobs", text))
+}
+
+/// How much is deleted at once.
+fn delete_budget(budget: DeleteBudget) -> Statement {
+    Statement::closed(
+        "deleteBudget",
+        format!(
+            "At most {0} objects of an application are deleted at once, and above three at most {1} percent \
+             of them; more are held whole. An application that is removed loses all its objects, so that \
+             only their number counts: up to {0} are deleted, more wait for a word inside the cluster.",
+            budget.count, budget.percent
+        ),
+    )
+}
+
+/// What is never deleted on the hub's word alone.
+fn protected_kinds(kinds: &BTreeSet<String>) -> Statement {
+    let protected = list(kinds);
+    if protected.is_empty() {
+        Statement::open("protectedKinds", "No kind is kept from being deleted.")
+    } else {
+        let text = format!("Deleted only after a word inside the cluster: {protected}.");
+        Statement::closed("protectedKinds", text)
+    }
+}
+
+/// With whose rights objects are written, by application.
+fn service_accounts(accounts: &BTreeMap<String, String>) -> Vec<Statement> {
+    if accounts.is_empty() {
+        let text = "Objects are written with the agent's own rights.";
+        return vec![Statement::open("serviceAccounts", text)];
+    }
+    let written_as = |(application, account): (&String, &String)| {
+        let whose = if application == "*" {
+            "all other applications".to_owned()
+        } else {
+            format!("application {application}")
+        };
+        Statement::closed(
+            "serviceAccounts",
+            format!("Objects of {whose} are written as {account}."),
+        )
+    };
+    accounts.iter().map(written_as).collect()
+}
+
+/// For how long a key is good, if it is.
+fn pinned_key(key: &PinnedKey) -> Statement {
+    let mut text = format!("Key {}", key.name);
+    if key.revoked {
+        text += " is revoked: nothing that it signed is accepted.";
+    } else {
+        match (key.valid_from, key.valid_until) {
+            (None, None) => text += " is good without end.",
+            (Some(from), None) => {
+                text += &format!(" is good for what is first seen from {from}.");
+            }
+            (None, Some(until)) => {
+                text += &format!(" is good for what is first seen before {until}.");
+            }
+            (Some(from), Some(until)) => {
+                text += &format!(" is good for what is first seen from {from} and before {until}.");
+            }
+        }
+    }
+    Statement::closed("keys", text)
+}
+
+/// When a branch that the hub does not follow is told.
+fn freeze_alarm(seconds: u32) -> Statement {
+    Statement::closed(
+        "freezeAlarmSeconds",
+        format!(
+            "A branch that is ahead of what the hub assigns for {seconds} seconds is told by an Event."
+        ),
+    )
+}
+
+/// Which commits a rule lets run.
 fn signature(rule: &SignatureRule) -> String {
     let branches = match rule.branches.is_empty() {
         true => "any branch".to_owned(),

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::shared::Shared;
 use super::worker::{self, Task};
-use crate::cluster::{Coming, DesiredState, PassInput};
+use crate::cluster::{Coming, DesiredState, PassInput, WhenMissing};
 use crate::plan::{Claims, Intent};
 use crate::policy::{Policy, Refusal};
 use crate::source::{Rendered, Wanted};
@@ -196,7 +196,7 @@ async fn plan(
 async fn candidate(shared: &Arc<Shared>, wanted: Wanted) -> Result<Candidate, Refusal> {
     let rendered = {
         let _slot = shared.fetches.acquire().await;
-        let ground = worker::ground(shared, &wanted, false).await;
+        let ground = worker::ground(shared, &wanted, WhenMissing::Leave).await;
         shared.source.foresee(&wanted, ground).await?
     };
     let input = input(shared, &wanted, &rendered, Claims::default());

@@ -10,6 +10,7 @@ use flotilla_shared::assignment::SyncPolicy;
 use flotilla_shared::backoff::Backoff;
 use flotilla_shared::digest::Digest;
 use flotilla_shared::gate_job::{GateJob, GateJobReport, GateJobState};
+use flotilla_shared::problem::Problem;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::{MAX_MESSAGE_BYTES, SUSPENDED_BY_HUB, plain_line};
 use flotilla_shared::wire::DecodedAssignment;
@@ -20,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::shared::Shared;
 use super::worker;
-use crate::cluster::{GateJobRequest, PassInput};
+use crate::cluster::{GateJobRequest, PassInput, WhenMissing};
 use crate::events::Event;
 use crate::gate_job::{Verdict, judge, prepare};
 use crate::plan::{Claims, Desired, Intent};
@@ -276,19 +277,23 @@ async fn look(
         }
     };
     let held = match shared.cluster.frozen().await {
-        Some(why) => Some((Reason::Frozen, why)),
-        None if accepted.suspended => Some((Reason::SuspendedByHub, SUSPENDED_BY_HUB.to_owned())),
+        Some(why) => Some(Problem::new(Reason::Frozen, why)),
+        None if accepted.suspended => Some(Problem::new(Reason::SuspendedByHub, SUSPENDED_BY_HUB)),
         None => None,
     };
     let request = known.request(shared, &desired);
-    let live = shared.cluster.gate_job(&request, held.is_none()).await;
+    let when_missing = match held {
+        Some(_) => WhenMissing::Leave,
+        None => WhenMissing::Make,
+    };
+    let live = shared.cluster.gate_job(&request, when_missing).await;
     let live = live.map_err(|error| Refusal::new(error.reason, error.message))?;
     Ok(match (live, held) {
         (Some(live), _) => {
             let health = shared.cluster.health_of(&live);
             judge(&live, health, known.job.timeout_seconds, Timestamp::now())
         }
-        (None, Some((reason, why))) => waiting(Some(reason), &why),
+        (None, Some(held)) => waiting(Some(held.reason), &held.message),
         (None, None) => waiting(None, ""),
     })
 }
@@ -309,7 +314,7 @@ async fn rendered(
     };
     let rendered = {
         let _slot = shared.fetches.acquire().await;
-        let ground = worker::ground(shared, &wanted, false).await;
+        let ground = worker::ground(shared, &wanted, WhenMissing::Leave).await;
         shared.source.foresee(&wanted, ground).await?
     };
     let input = PassInput {
@@ -332,7 +337,7 @@ async fn rendered(
     };
     let own = shared.cluster.own_namespace();
     match shared.policy.object(&desired.object, own) {
-        Some((reason, message)) => Err(Refusal::new(reason, message)),
+        Some(problem) => Err(problem.into()),
         None => Ok(Arc::clone(desired)),
     }
 }

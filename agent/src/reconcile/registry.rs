@@ -17,13 +17,22 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
-use crate::plan::{Claims, Desired};
+use crate::plan::{Claims, Desired, Intent};
+
+/// Whose desired state it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum DesiredBy {
+    /// What is assigned now.
+    Assignment,
+    /// What was assigned before, or nothing yet.
+    #[default]
+    EarlierOne,
+}
 
 #[derive(Default)]
 struct DesiredState {
     objects: BTreeSet<ObjectRef>,
-    /// Whether this is what the assigned commit wants, and not what an older one did.
-    exact: bool,
+    by: DesiredBy,
 }
 
 #[derive(Default)]
@@ -80,7 +89,9 @@ impl Registry {
         inner.desired_states.retain(|name, _| names.contains(name));
         for name in names {
             let desired_state = inner.desired_states.entry(name.clone()).or_default();
-            desired_state.exact &= !changed.contains(name);
+            if changed.contains(name) {
+                desired_state.by = DesiredBy::EarlierOne;
+            }
         }
         // What was said of the last desired state is said of no other.
         for name in changed {
@@ -100,14 +111,14 @@ impl Registry {
     pub(super) fn remove(
         &self,
         name: &ApplicationName,
-        on_purpose: bool,
+        intent: Intent,
         standing: &CancellationToken,
     ) {
         let mut inner = self.inner.lock();
         if standing.is_cancelled() {
             return;
         }
-        if on_purpose {
+        if intent != Intent::Orphan {
             inner.removed.insert(name.clone());
         }
         inner.reports.remove(name);
@@ -127,13 +138,12 @@ impl Registry {
         self.claims.subscribe()
     }
 
-    /// What an application wants; `exact`: it is what the assigned commit wants. Of a task that stands no
-    /// more, nothing is taken.
+    /// What an application wants. Of a task that stands no more, nothing is taken.
     pub(super) fn desired_state(
         &self,
         name: &ApplicationName,
         desired: &[Arc<Desired>],
-        exact: bool,
+        by: DesiredBy,
         standing: &CancellationToken,
     ) {
         let mut inner = self.inner.lock();
@@ -143,7 +153,7 @@ impl Registry {
         let Some(desired_state) = inner.desired_states.get_mut(name) else {
             return;
         };
-        let is_same = desired_state.exact == exact
+        let is_same = desired_state.by == by
             && desired_state.objects.len() == desired.len()
             && desired
                 .iter()
@@ -151,7 +161,7 @@ impl Registry {
         if is_same {
             return;
         }
-        desired_state.exact = exact;
+        desired_state.by = by;
         desired_state.objects = desired.iter().map(|d| d.object.clone()).collect();
         self.settle_claims(&inner);
     }
@@ -162,7 +172,7 @@ impl Registry {
             complete: inner
                 .desired_states
                 .values()
-                .all(|desired_state| desired_state.exact),
+                .all(|desired_state| desired_state.by == DesiredBy::Assignment),
         };
         for (name, desired_state) in &inner.desired_states {
             let owner: Arc<str> = name.as_str().into();

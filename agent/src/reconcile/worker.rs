@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 pub(super) use fetch::ground;
 
 use super::freeze::FreezeDetector;
+use super::registry::DesiredBy;
 use super::shared::Shared;
 use crate::cluster::{DesiredState, Memory, PassInput, PassOutcome};
 use crate::plan::{Claims, Intent};
@@ -95,12 +96,28 @@ pub(super) struct Preview {
     pub(super) reply: oneshot::Sender<v1::ApplicationPlan>,
 }
 
+/// What a fetch is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FetchOf {
+    /// What is assigned.
+    Assigned,
+    /// What is assigned is refused: what was accepted before this process began.
+    AcceptedBefore,
+}
+
 /// A fetch under way.
 struct Fetch {
     wanted: Box<Wanted>,
-    /// Not what is assigned, which is refused, but what was accepted before this process began.
-    of_before: bool,
+    of: FetchOf,
     work: JoinHandle<Result<Rendered, Refusal>>,
+}
+
+/// What a pass is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Write,
+    /// Look and plan, and write nothing.
+    Look,
 }
 
 /// What an application is kept as. Of one that is not to run, and before the first render, nothing is rendered.
@@ -221,8 +238,7 @@ impl Worker {
                 continue;
             }
             if is_gone {
-                let on_purpose = task.intent() != Intent::Orphan;
-                shared.registry.remove(&self.name, on_purpose, &standing);
+                shared.registry.remove(&self.name, task.intent(), &standing);
                 return;
             }
             let next = Instant::now() + self.until_next();
@@ -310,7 +326,11 @@ impl Worker {
         let frozen = shared.cluster.frozen().await;
         let by_hub = task.is_suspended().then(|| SUSPENDED_BY_HUB.to_owned());
         let suspended = frozen.or(by_hub);
-        let Some(input) = self.input(task, suspended.is_some()) else {
+        let purpose = match suspended {
+            Some(_) => Purpose::Look,
+            None => Purpose::Write,
+        };
+        let Some(input) = self.input(task, purpose) else {
             self.update_report(task, None, suspended.as_deref());
             return false;
         };
@@ -333,12 +353,14 @@ impl Worker {
         let is_exact = self.refusal.is_none()
             && self.fetch.is_none()
             && (task.is_end() || self.settled_for.as_deref() == task.wanted());
-        shared.registry.desired_state(
-            &self.name,
-            &self.set.desired_state.desired,
-            is_exact,
-            cancel,
-        );
+        let by = match is_exact {
+            true => DesiredBy::Assignment,
+            false => DesiredBy::EarlierOne,
+        };
+        let desired = &self.set.desired_state.desired;
+        shared
+            .registry
+            .desired_state(&self.name, desired, by, cancel);
         let Ok(_slot) = shared.passes.acquire().await else {
             return false;
         };
@@ -398,7 +420,7 @@ impl Worker {
         false
     }
 
-    fn input(&self, task: &Task, frozen: bool) -> Option<PassInput> {
+    fn input(&self, task: &Task, purpose: Purpose) -> Option<PassInput> {
         let (manifests, content) = match (&self.set.rendered, task) {
             (Some(rendered), Task::Run { .. }) => {
                 (Arc::clone(&rendered.manifests), rendered.content)
@@ -419,7 +441,7 @@ impl Worker {
             policy: Arc::clone(&self.shared.policy),
             namespace: application.map(|a| a.namespace.clone()).unwrap_or_default(),
             claims: self.shared.registry.claims(),
-            frozen,
+            frozen: purpose == Purpose::Look,
             intent: task.intent(),
             waits_for: application.and_then(|application| {
                 let waits = |name: &&ApplicationName| !self.shared.registry.is_ready(name);

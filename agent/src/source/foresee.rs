@@ -43,9 +43,9 @@ impl Source {
         let remote = Remote::open(&directory, url, self.limits.clone(), access).map_err(git)?;
         let branch = &application.revision.branch;
         let commit = &application.revision.commit;
-        let bases = self.trust.bases(wanted)?;
+        let bases = self.admission.bases(wanted)?;
         let tip = remote.fetch_reaching(branch, commit, &bases).map_err(git)?;
-        self.trust.consider(&remote, wanted, Timestamp::now())?;
+        self.admission.consider(&remote, wanted, Timestamp::now())?;
         let (rendered, _) = self.read(&remote, wanted, tip, ground)?;
         Ok(rendered)
     }

@@ -16,7 +16,7 @@ use flotilla_shared::wire::{decode_application, encode_application};
 use serde::{Deserialize, Serialize};
 
 use super::release::Standing;
-use super::{Source, Trust, Wanted};
+use super::{Admission, Source, Wanted};
 
 /// Most bytes of one application that are kept.
 pub(super) const MAX_ONE: usize = 64 << 10;
@@ -88,28 +88,28 @@ pub(super) fn fits(kept: &BTreeMap<ApplicationName, Kept>, wanted: &Wanted, next
 impl Source {
     /// What is known of an application from before.
     pub(crate) fn before(&self, name: &ApplicationName) -> Option<Before> {
-        self.trust.before(name)
+        self.admission.before(name)
     }
 
     /// Whether something is known from before, and it is not this.
     pub(crate) fn has_another(&self, wanted: &Wanted) -> bool {
-        let record = self.trust.record.lock();
+        let record = self.admission.record.lock();
         let is_known = record.kept.contains_key(&wanted.name);
         is_known && !record.keeps(wanted)
     }
 
     /// What was accepted was applied in full; of a chart, with the content that was rendered.
     pub(crate) fn ran(&self, name: &ApplicationName, revision: &Revision, chart: Option<Digest>) {
-        self.trust.ran(name, revision, chart);
+        self.admission.ran(name, revision, chart);
     }
 
     /// An application is not to run any more: what it was is nothing to go on with.
     pub(crate) fn let_go(&self, name: &ApplicationName) {
-        self.trust.let_go(name);
+        self.admission.let_go(name);
     }
 }
 
-impl Trust {
+impl Admission {
     fn before(&self, name: &ApplicationName) -> Option<Before> {
         let record = self.record.lock();
         record.kept.get(name).map(|kept| kept.before(name))

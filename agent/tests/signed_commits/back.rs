@@ -133,7 +133,7 @@ async fn told(agent: &Agent<'_>, commit: &Commit) -> String {
     let wanted = agent.wanted("web", commit, &[]);
     let rendered = agent.source.render(&wanted, Ground::default()).await;
     let notes = rendered.unwrap().notes.into_iter();
-    let notes = notes.map(|(reason, message)| format!("{reason}: {message}"));
+    let notes = notes.map(|note| format!("{}: {}", note.reason, note.message));
     notes.collect::<Vec<_>>().join("\n")
 }
 
@@ -203,7 +203,7 @@ async fn n04_what_was_accepted_outlives_a_lost_disk_by_its_copy() {
     let (one, two) = (world.commit("1", None), world.commit("2", None));
     let policy = || Arc::new(world.policy(APPROVE));
     let data = world.path("agent");
-    let trust = Arc::new(Trust::open(&data, policy(), None).unwrap());
+    let trust = Arc::new(Admission::open(&data, policy(), None).unwrap());
     let source = Source::new(
         data.join("git"),
         Limits::default(),
@@ -217,7 +217,7 @@ async fn n04_what_was_accepted_outlives_a_lost_disk_by_its_copy() {
     assert_eq!(agent.takes(&two).await, Ok(vec![]));
     let copy = trust.encoded();
     let elsewhere = world.path("elsewhere");
-    let trust = Trust::open(&elsewhere, policy(), Some(&copy)).unwrap();
+    let trust = Admission::open(&elsewhere, policy(), Some(&copy)).unwrap();
     let source = Source::new(
         elsewhere.join("git"),
         Limits::default(),
@@ -231,6 +231,6 @@ async fn n04_what_was_accepted_outlives_a_lost_disk_by_its_copy() {
     assert_eq!(agent.takes(&one).await, Err(Reason::NotADescendant));
     // A damaged one is no empty one.
     std::fs::write(data.join("accepted.json"), "{").unwrap();
-    assert!(Trust::open(&data, policy(), None).is_err());
-    assert!(Trust::open(&data, policy(), Some(&copy)).is_ok());
+    assert!(Admission::open(&data, policy(), None).is_err());
+    assert!(Admission::open(&data, policy(), Some(&copy)).is_ok());
 }

@@ -17,7 +17,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use flotilla_agent::policy::Policy;
-use flotilla_agent::source::{Ground, Source, Trust, Wanted};
+use flotilla_agent::source::{Admission, Ground, Source, Wanted};
 use flotilla_git::Limits;
 use flotilla_shared::approval::{RollbackApproval, SignedApproval};
 use flotilla_shared::assignment::{ApplicationAssignment, Renderer, SyncPolicy};
@@ -137,7 +137,7 @@ impl World {
     /// An agent that starts with what one before it left in `data`.
     fn agent(&self, data: &str, policy: Policy) -> Agent<'_> {
         let data = self.path(data);
-        let trust = Trust::open(&data, Arc::new(policy), None).unwrap();
+        let trust = Admission::open(&data, Arc::new(policy), None).unwrap();
         Agent {
             world: self,
             source: Source::new(data.join("git"), Limits::default(), None, Arc::new(trust)),
@@ -210,7 +210,7 @@ impl Agent<'_> {
             .render(&self.wanted(name, commit, approvals), Ground::default())
             .await;
         match rendered {
-            Ok(rendered) => Ok(rendered.notes.iter().map(|(reason, _)| *reason).collect()),
+            Ok(rendered) => Ok(rendered.notes.iter().map(|note| note.reason).collect()),
             Err(refusal) => {
                 eprintln!("{}: {}", refusal.reason, refusal.message);
                 Err(refusal.reason)

@@ -56,6 +56,15 @@ pub(crate) async fn channel(
     Ok(dial::dial(hub, Arc::new(config)).await?)
 }
 
+/// How much the hub tells of each cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// No objects.
+    Summary,
+    /// All of it, objects too.
+    Full,
+}
+
 /// The Fleet API with a time-out on each call.
 #[derive(Clone)]
 pub(crate) struct Client {
@@ -114,7 +123,6 @@ impl Client {
         self.api.clone()
     }
 
-    /// All environments.
     pub(crate) async fn environments(&self) -> Result<Vec<v1::EnvironmentStatus>, Error> {
         let request = self.request(v1::ListEnvironmentsRequest {});
         Ok(self
@@ -129,7 +137,7 @@ impl Client {
     pub(crate) async fn clusters(
         &self,
         filter: &v1::ClusterFilter,
-        summary: bool,
+        detail: Detail,
     ) -> Result<Vec<v1::ClusterStatus>, Error> {
         let mut clusters = Vec::new();
         let mut page_token = String::new();
@@ -138,7 +146,7 @@ impl Client {
                 filter: Some(filter.clone()),
                 page_size: PAGE,
                 page_token,
-                summary,
+                summary: detail == Detail::Summary,
             });
             let page = self.api().list_clusters(request).await?.into_inner();
             clusters.extend(page.clusters);

@@ -34,10 +34,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::CommandFactory as _;
+use clap_complete::Shell;
 use flotilla_proto::v1;
+use flotilla_shared::id::EnvironmentName;
 use jiff::Timestamp;
 
-use crate::args::{Args, ClusterCommand, Command, Describe, FilterArgs, Get};
+use crate::args::{
+    Args, AuditArgs, CheckArgs, ClusterCommand, Command, Describe, DiffArgs, FilterArgs, Get,
+    Output, Reasoned,
+};
 use crate::checkpoint::Checkpoints;
 use crate::client::Client;
 use crate::context::{Context, Contexts};
@@ -84,36 +89,13 @@ pub(crate) async fn run(args: Args, printer: &Printer) -> Result<(), Error> {
         timeout: args.timeout,
     };
     match args.command {
-        Command::Check(args) => match &args.fleet_file {
-            Some(file) => {
-                let text = compare::read(file)?;
-                let client = reach.connect().await?;
-                compare::run(&client, &text, args.output.output, printer).await
-            }
-            None => check::run(&reach, args, printer).await,
-        },
+        Command::Check(args) => look_over(&reach, args, printer).await,
         Command::SupportBundle(args) => bundle::run(&reach, args, printer).await,
-        Command::Man { directory } => {
-            let made = clap_mangen::generate_to(Args::command(), &directory);
-            made.map_err(|cause| Error::File {
-                path: directory,
-                cause,
-            })
-        }
+        Command::Man { directory } => manual(directory),
         Command::Render(args) => render::run(args, printer).await,
         Command::Chart { command } => chart::run(command, printer).await,
-        Command::Version { output } if output.output.is_structured() => {
-            let version = serde_json::json!({ "version": env!("CARGO_PKG_VERSION") });
-            printer.value(output.output, &version)
-        }
-        Command::Version { .. } => {
-            printer.out(concat!("flotilla ", env!("CARGO_PKG_VERSION"), "\n"))
-        }
-        Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Args::command(), "flotilla", &mut script);
-            printer.out(&String::from_utf8_lossy(&script))
-        }
+        Command::Version { output } => version(output.output, printer),
+        Command::Completions { shell } => completions(shell, printer),
         Command::Status {
             filter,
             watch: false,
@@ -131,38 +113,14 @@ pub(crate) async fn run(args: Args, printer: &Printer) -> Result<(), Error> {
             let (file, named) = (reach.context_file, reach.context.as_deref());
             context::run(file, named, command, reach.timeout, printer).await
         }
-        Command::Get { what } => {
-            let client = reach.connect().await?;
-            match what {
-                Get::Clusters { filter, output } => {
-                    show::clusters(&client, &filter, false, output.output, printer).await
-                }
-                Get::Applications { name, output } => {
-                    show::applications(&client, name, output.output, printer).await
-                }
-                Get::Environments { output } => {
-                    show::environments(&client, output.output, printer).await
-                }
-            }
-        }
+        Command::Get { what } => get(&reach.connect().await?, what, printer).await,
         Command::Describe {
             what: Describe::Cluster { name, output },
         } => show::describe(&reach.connect().await?, &name, output.output, printer).await,
         Command::Explain { subject, output } => {
             show::explain(&reach.connect().await?, subject, output.output, printer).await
         }
-        Command::Diff(args) => match (&args.base, &args.cluster) {
-            (Some(base), _) => diff::offline(base, &args, printer).await,
-            (None, Some(cluster)) => {
-                let client = reach.connect().await?;
-                let application = args.application.clone();
-                diff::run(&client, cluster, application, args.output, printer).await
-            }
-            (None, None) => Err(Error::refused(
-                "there is nothing to compare",
-                "name a cluster, or --base",
-            )),
-        },
+        Command::Diff(args) => show_difference(&reach, &args, printer).await,
         Command::Web { listen, open } => {
             web::run(&reach.connect().await?, listen, open, printer).await
         }
@@ -192,29 +150,13 @@ pub(crate) async fn run(args: Args, printer: &Printer) -> Result<(), Error> {
             application::run(&reach.connect().await?, command, printer).await
         }
         Command::Retry { environment } => {
-            let (client, name) = (reach.connect().await?, environment.to_string());
-            let (action, done) = (
-                v1::SteerAction::Retry,
-                "what failed is tried again, clusters and Jobs of gates",
-            );
-            steer::environment(&client, action, &name, "", done, printer).await
+            retry(&reach.connect().await?, &environment, printer).await
         }
-        Command::Abort(args) => {
-            let (client, name) = (reach.connect().await?, args.environment.to_string());
-            let done = "the rollout is over, its clusters go back to the last good commit";
-            let action = v1::SteerAction::Abort;
-            steer::environment(&client, action, &name, &args.reason, done, printer).await
-        }
+        Command::Abort(args) => abort(&reach.connect().await?, &args, printer).await,
         Command::Pin(args) => steer::pin(&reach.connect().await?, args, printer).await,
         Command::Unpin(args) => steer::unpin(&reach.connect().await?, &args, printer).await,
         Command::Approve(args) => steer::approve(&reach.connect().await?, args, printer).await,
-        Command::Audit(args) => {
-            let file = reach.context_file.as_deref().map(Path::new);
-            let remembered = Checkpoints::beside(Contexts::load(file)?.path());
-            let hub = reach.context().await?.hub;
-            let client = reach.connect().await?;
-            audit::audit(&client, args, Some((&hub, remembered)), printer).await
-        }
+        Command::Audit(args) => audit_log(&reach, args, printer).await,
         Command::Events(args) => audit::events(&reach.connect().await?, args, printer).await,
         Command::Operator { command } => {
             let hub = reach.context().await?.hub;
@@ -228,6 +170,104 @@ pub(crate) async fn run(args: Args, printer: &Printer) -> Result<(), Error> {
             cluster::run(&reach.connect().await?, command, printer).await
         }
     }
+}
+
+/// Looks over the way to the fleet, or at what a fleet file would change where one is named.
+async fn look_over(reach: &Reach, args: CheckArgs, printer: &Printer) -> Result<(), Error> {
+    match &args.fleet_file {
+        Some(file) => {
+            let text = compare::read(file)?;
+            let client = reach.connect().await?;
+            compare::run(&client, &text, args.output.output, printer).await
+        }
+        None => check::run(reach, args, printer).await,
+    }
+}
+
+/// Writes the manual's pages into a directory that is there.
+fn manual(directory: PathBuf) -> Result<(), Error> {
+    let made = clap_mangen::generate_to(Args::command(), &directory);
+    made.map_err(|cause| Error::File {
+        path: directory,
+        cause,
+    })
+}
+
+/// Prints this program's version, as a value for programs and with its name for people.
+fn version(output: Output, printer: &Printer) -> Result<(), Error> {
+    if output.is_structured() {
+        let version = serde_json::json!({ "version": env!("CARGO_PKG_VERSION") });
+        return printer.value(output, &version);
+    }
+    printer.out(concat!("flotilla ", env!("CARGO_PKG_VERSION"), "\n"))
+}
+
+/// Prints the script that a shell reads to complete our words.
+fn completions(shell: Shell, printer: &Printer) -> Result<(), Error> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "flotilla", &mut script);
+    printer.out(&String::from_utf8_lossy(&script))
+}
+
+/// Lists things of one kind.
+async fn get(client: &Client, what: Get, printer: &Printer) -> Result<(), Error> {
+    match what {
+        Get::Clusters { filter, output } => {
+            let all = show::Selection::All;
+            show::clusters(client, &filter, all, output.output, printer).await
+        }
+        Get::Applications { name, output } => {
+            show::applications(client, name, output.output, printer).await
+        }
+        Get::Environments { output } => show::environments(client, output.output, printer).await,
+    }
+}
+
+/// Compares two trees of a repository here where a base is named, else what a cluster has with what it should have.
+async fn show_difference(reach: &Reach, args: &DiffArgs, printer: &Printer) -> Result<(), Error> {
+    match (&args.base, &args.cluster) {
+        (Some(base), _) => diff::offline(base, args, printer).await,
+        (None, Some(cluster)) => {
+            let client = reach.connect().await?;
+            let application = args.application.clone();
+            diff::run(&client, cluster, application, args.output, printer).await
+        }
+        (None, None) => Err(Error::refused(
+            "there is nothing to compare",
+            "name a cluster, or --base",
+        )),
+    }
+}
+
+/// Steers an environment to try again what failed.
+async fn retry(
+    client: &Client,
+    environment: &EnvironmentName,
+    printer: &Printer,
+) -> Result<(), Error> {
+    let name = environment.as_str();
+    let (action, done) = (
+        v1::SteerAction::Retry,
+        "what failed is tried again, clusters and Jobs of gates",
+    );
+    steer::environment(client, action, name, "", done, printer).await
+}
+
+/// Steers an environment to end its rollout, with the reason that was given.
+async fn abort(client: &Client, args: &Reasoned, printer: &Printer) -> Result<(), Error> {
+    let name = args.environment.as_str();
+    let done = "the rollout is over, its clusters go back to the last good commit";
+    let action = v1::SteerAction::Abort;
+    steer::environment(client, action, name, &args.reason, done, printer).await
+}
+
+/// Shows or checks the log of the context's hub, beside whose file it is remembered how far it was checked.
+async fn audit_log(reach: &Reach, args: AuditArgs, printer: &Printer) -> Result<(), Error> {
+    let file = reach.context_file.as_deref().map(Path::new);
+    let remembered = Checkpoints::beside(Contexts::load(file)?.path());
+    let hub = reach.context().await?.hub;
+    let client = reach.connect().await?;
+    audit::audit(&client, args, Some((&hub, remembered)), printer).await
 }
 
 fn names<T: ToString>(names: &[T]) -> Vec<String> {

@@ -1,20 +1,22 @@
 //! What a change of a repository does to a fleet: both trees rendered for every application, environment
 //! and distinct facts of clusters, and equal differences told once. Pure, given two trees.
 
+mod comparison;
 mod objects;
+mod pairs;
 mod placement;
 mod removals;
 mod ways;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flotilla_render::{Options, Rendered, Tree, render};
-use flotilla_shared::id::{ApplicationName, EnvironmentName, RepositoryName};
-use flotilla_spec::{Application, Spec};
+use flotilla_render::Tree;
+use flotilla_shared::id::{ApplicationName, RepositoryName};
+use flotilla_spec::Spec;
 use serde::Serialize;
 
+use comparison::Comparison;
 pub(crate) use objects::ObjectChange;
-use placement::{Place, places};
 pub(crate) use removals::Taken;
 
 /// Everything that differs.
@@ -48,16 +50,13 @@ pub(crate) struct Group {
     /// Why the old tree did not render; empty: it did.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) error_before: String,
-    /// Where.
     pub(crate) at: Vec<At>,
 }
 
 /// Clusters of one environment with one application.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) struct At {
-    /// The application.
     pub(crate) application: String,
-    /// The environment.
     pub(crate) environment: String,
     /// Clusters that the fleet file declares; none: whichever follow the environment.
     pub(crate) clusters: Vec<String>,
@@ -66,9 +65,7 @@ pub(crate) struct At {
 /// Placements of one application in one environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Moved {
-    /// The application.
     pub(crate) application: String,
-    /// The environment.
     pub(crate) environment: String,
     /// Clusters that get it; an empty name is whichever follow the environment.
     pub(crate) gained: Vec<String>,
@@ -79,7 +76,6 @@ pub(crate) struct Moved {
 /// What is set otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Setting {
-    /// The application.
     pub(crate) application: String,
     /// Keys of the fleet file.
     pub(crate) keys: Vec<&'static str>,
@@ -88,11 +84,9 @@ pub(crate) struct Setting {
 /// What cannot be rendered here.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) struct LeftOut {
-    /// The application.
     pub(crate) application: String,
     /// The environment; empty: all.
     pub(crate) environment: String,
-    /// Why.
     pub(crate) why: String,
 }
 
@@ -129,242 +123,19 @@ struct Key {
     facts: Option<(String, String, BTreeMap<String, String>)>,
 }
 
-type Outcome = Result<Rendered, String>;
-
-/// Which application and environment a render is for, and in which clusters.
-type Uses = BTreeMap<(ApplicationName, EnvironmentName), Vec<String>>;
-
-/// Renders each thing once.
-struct Renders<'t> {
-    tree: &'t dyn Tree,
-    done: BTreeMap<Key, Outcome>,
-}
-
-impl Renders<'_> {
-    fn get(&mut self, key: &Key, options: &Options) -> &Outcome {
-        let tree = self.tree;
-        self.done.entry(key.clone()).or_insert_with(|| {
-            render(tree, &key.path, options).map_err(|error| format!("{}: {error}", error.reason()))
-        })
-    }
-}
-
 /// Compares two sides of one repository.
 pub(crate) fn compare(old: &Side<'_>, new: &Side<'_>, repository: &RepositoryName) -> Difference {
-    let mut all = Difference {
-        removals: removals::taken(old.spec, new.spec),
-        ..Difference::default()
-    };
-    let (mut before, mut after) = (
-        Renders {
-            tree: old.tree,
-            done: BTreeMap::new(),
-        },
-        Renders {
-            tree: new.tree,
-            done: BTreeMap::new(),
-        },
-    );
     let names: BTreeSet<&ApplicationName> = old
         .spec
         .applications
         .keys()
         .chain(new.spec.applications.keys())
         .collect();
-    // What each pair of renders comes to, and where it comes.
-    let mut pairs: BTreeMap<(Key, Key), Uses> = BTreeMap::new();
-    let mut options: BTreeMap<Key, Options> = BTreeMap::new();
+    let mut comparison = Comparison::of(old, new, repository);
     for name in names {
-        let (was, is) = (
-            old.spec.applications.get(name),
-            new.spec.applications.get(name),
-        );
-        if let (Some(was), Some(is)) = (was, is) {
-            let keys = settings(was, is);
-            if !keys.is_empty() {
-                let application = name.to_string();
-                all.settings.push(Setting { application, keys });
-            }
-        }
-        let old_places = was.map(|was| places(old.spec, was, &mut Vec::new()));
-        let mut unknown = Vec::new();
-        let new_places = is.map(|is| places(new.spec, is, &mut unknown));
-        let (old_places, new_places) = (
-            old_places.unwrap_or_default(),
-            new_places.unwrap_or_default(),
-        );
-        all.left_out
-            .extend(unknown.into_iter().map(|(environment, why)| LeftOut {
-                application: name.to_string(),
-                environment,
-                why,
-            }));
-        all.placements.extend(moved(name, &old_places, &new_places));
-        let (Some(was), Some(is)) = (was, is) else {
-            continue;
-        };
-        if is.repository != *repository {
-            all.left_out.push(LeftOut {
-                application: name.to_string(),
-                environment: String::new(),
-                why: format!("it is from repository {}", is.repository),
-            });
-            continue;
-        }
-        for (place, _) in new_places
-            .iter()
-            .filter(|(place, _)| old_places.contains_key(*place))
-        {
-            let keys = old_places.get(place).zip(new_places.get(place));
-            let Some((Ok(old_path), Ok(new_path))) = keys else {
-                let failed = keys.and_then(|(_, new)| new.clone().err());
-                if let Some(why) = failed {
-                    all.left_out.push(LeftOut {
-                        application: name.to_string(),
-                        environment: place.environment.to_string(),
-                        why: match place.cluster.as_str() {
-                            "" => why,
-                            cluster => format!("{cluster}: {why}"),
-                        },
-                    });
-                }
-                continue;
-            };
-            let sides = ways::way(old.spec, (name, was), place, old_path)
-                .and_then(|old| Ok((old, ways::way(new.spec, (name, is), place, new_path)?)));
-            let ((old_key, old_way), (new_key, new_way)) = match sides {
-                Ok(sides) => sides,
-                Err(why) => {
-                    all.left_out.push(LeftOut {
-                        application: name.to_string(),
-                        environment: place.environment.to_string(),
-                        why,
-                    });
-                    continue;
-                }
-            };
-            options.insert(old_key.clone(), old_way);
-            options.insert(new_key.clone(), new_way);
-            pairs
-                .entry((old_key, new_key))
-                .or_default()
-                .entry((name.clone(), place.environment.clone()))
-                .or_default()
-                .push(place.cluster.clone());
-        }
+        comparison.application(name);
     }
-    let none = Options::default();
-    let of = |key: &Key| options.get(key).unwrap_or(&none);
-    for ((old_key, new_key), at) in pairs {
-        let was = before.get(&old_key, of(&old_key));
-        let is = after.get(&new_key, of(&new_key));
-        let group = difference(was, is);
-        let Some(mut group) = group else {
-            all.unchanged += 1;
-            continue;
-        };
-        let at: Vec<At> = at
-            .into_iter()
-            .map(|((application, environment), mut clusters)| {
-                clusters.retain(|name| !name.is_empty());
-                At {
-                    application: application.to_string(),
-                    environment: environment.to_string(),
-                    clusters,
-                }
-            })
-            .collect();
-        let same = all.changes.iter_mut().find(|one| {
-            one.objects == group.objects
-                && one.error == group.error
-                && one.error_before == group.error_before
-        });
-        match same {
-            Some(same) => same.at.extend(at),
-            None => {
-                group.at = at;
-                all.changes.push(group);
-            }
-        }
-    }
-    for group in &mut all.changes {
-        gather(&mut group.at);
-    }
-    all.left_out.sort();
-    all.left_out.dedup();
-    all
-}
-
-/// One entry for each application and environment.
-fn gather(at: &mut Vec<At>) {
-    at.sort();
-    let mut gathered: Vec<At> = Vec::new();
-    for mut one in at.drain(..) {
-        match gathered.last_mut() {
-            Some(last)
-                if last.application == one.application && last.environment == one.environment =>
-            {
-                last.clusters.append(&mut one.clusters);
-                last.clusters.sort();
-            }
-            _ => gathered.push(one),
-        }
-    }
-    *at = gathered;
-}
-
-fn difference(was: &Outcome, is: &Outcome) -> Option<Group> {
-    let group = |objects, error: &str, error_before: &str| Group {
-        objects,
-        error: error.to_owned(),
-        error_before: error_before.to_owned(),
-        at: Vec::new(),
-    };
-    match (was, is) {
-        (Ok(was), Ok(is)) => {
-            let objects = objects::changes(&was.manifests, &is.manifests);
-            (!objects.is_empty()).then(|| group(objects, "", ""))
-        }
-        (Err(was), Ok(is)) => Some(group(objects::changes(&[], &is.manifests), "", was)),
-        (Ok(_), Err(is)) => Some(group(Vec::new(), is, "")),
-        (Err(was), Err(is)) => Some(group(Vec::new(), is, was)),
-    }
-}
-
-fn settings(was: &Application, is: &Application) -> Vec<&'static str> {
-    let differs = [
-        ("repository", was.repository != is.repository),
-        ("renderer", was.renderer != is.renderer),
-        ("helm", was.helm != is.helm),
-        ("dependsOn", was.depends_on != is.depends_on),
-        ("namespace", was.namespace != is.namespace),
-        ("substitute", was.substitute != is.substitute),
-        ("syncPolicy", was.sync_policy != is.sync_policy),
-    ];
-    let differs = differs.into_iter().filter(|(_, differs)| *differs);
-    differs.map(|(key, _)| key).collect()
-}
-
-type Places = BTreeMap<Place, Result<String, String>>;
-
-fn moved(name: &ApplicationName, old: &Places, new: &Places) -> Vec<Moved> {
-    let mut by: BTreeMap<&EnvironmentName, (Vec<String>, Vec<String>)> = BTreeMap::new();
-    for place in new.keys().filter(|place| !old.contains_key(*place)) {
-        let (gained, _) = by.entry(&place.environment).or_default();
-        gained.push(place.cluster.clone());
-    }
-    for place in old.keys().filter(|place| !new.contains_key(*place)) {
-        let (_, lost) = by.entry(&place.environment).or_default();
-        lost.push(place.cluster.clone());
-    }
-    by.into_iter()
-        .map(|(environment, (gained, lost))| Moved {
-            application: name.to_string(),
-            environment: environment.to_string(),
-            gained,
-            lost,
-        })
-        .collect()
+    comparison.finish()
 }
 
 #[cfg(test)]

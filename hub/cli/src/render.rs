@@ -24,7 +24,7 @@ pub(crate) use flotilla_status::plan_comment::{
     mark as plan_mark, markdown as plan_markdown, sections as plan_sections,
     summary as plan_summary,
 };
-pub use list::{applications, clusters, environments, hub, tokens};
+pub use list::{Width, applications, clusters, environments, hub, tokens};
 pub use log::{entries, entry, operators};
 pub use plan::plan;
 pub use promotion::{promotion, waiting};
@@ -37,12 +37,11 @@ pub use table::{Cell, Table};
 use flotilla_shared::health::{Health, SyncState};
 use jiff::Timestamp;
 
-use crate::view::{Connection, StepState};
+use crate::view::{Connectivity, StepState};
 
 /// Whether text may carry colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Paint {
-    /// No.
     Plain,
     /// ANSI escapes.
     Ansi,
@@ -51,7 +50,6 @@ pub enum Paint {
 /// What a text means; colours follow from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
-    /// Nothing.
     Plain,
     /// As it should be.
     Good,
@@ -61,7 +59,6 @@ pub enum Tone {
     Bad,
     /// Of less weight.
     Dim,
-    /// A heading.
     Head,
     /// A pointer to something.
     Note,
@@ -138,11 +135,11 @@ fn health_tone(health: Health) -> Tone {
     }
 }
 
-fn connection_cell(connection: Connection) -> Cell {
+fn connection_cell(connection: Connectivity) -> Cell {
     let tone = match connection {
-        Connection::Online => Tone::Good,
-        Connection::Pending | Connection::NeverSeen | Connection::Unknown => Tone::Warn,
-        Connection::Offline => Tone::Bad,
+        Connectivity::Online => Tone::Good,
+        Connectivity::Pending | Connectivity::NeverSeen | Connectivity::Unknown => Tone::Warn,
+        Connectivity::Offline => Tone::Bad,
     };
     Cell::new(tone, connection.as_str())
 }

@@ -33,8 +33,7 @@ impl Pages {
             .context("pages are for people of an OpenID Connect issuer: give --oidc-config-file")?;
         let listener = super::bind(&config.listen).await?;
         let bound = listener.local_addr()?;
-        let has_certificate = config.certificate.is_some();
-        let place = web::Place::new(&config.url, bound, has_certificate, config.behind_proxy);
+        let place = web::Place::new(config, bound);
         Ok(Self {
             listener: Arc::new(listener),
             config: config.clone(),

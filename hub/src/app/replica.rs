@@ -7,10 +7,10 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{Start, bind, decide};
+use crate::serve::certificates::{self, Certificates};
 use crate::serve::connection_limits::Limits;
 use crate::serve::http::{self, Duty, Probe};
 use crate::serve::standby::PassOn;
-use crate::serve::trust::{self, Trust};
 use crate::serve::web;
 use crate::serve::{http2, listen};
 use crate::store::{LEASE, Lease, Store, Wait};
@@ -23,7 +23,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// worth nothing to the next one, so the process ends with the lease and begins anew.
 pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
     let holder = format!("{:016x}", rand::random::<u64>());
-    let pass_on = PassOn::new(Arc::clone(&start.trust));
+    let pass_on = PassOn::new(Arc::clone(&start.certificates));
     let standing_by = start.stop.child_token();
     let probe = Probe {
         metrics: start.metrics.clone(),
@@ -45,15 +45,15 @@ pub(super) async fn run(mut start: Start) -> anyhow::Result<()> {
         let carrier = web::passed_on(pass_on.clone());
         side.push(pages.serve(carrier, standing_by.clone()));
     }
-    side.push(tokio::spawn(trust::watch(
-        Arc::clone(&start.trust),
+    side.push(tokio::spawn(certificates::watch(
+        Arc::clone(&start.certificates),
         None,
         standing_by.clone(),
     )));
     let server = tokio::spawn(standby(
         pass_on.clone(),
         Arc::clone(&start.listener),
-        Arc::clone(&start.trust),
+        Arc::clone(&start.certificates),
         start.config.limits,
         standing_by.clone(),
     ));
@@ -134,7 +134,7 @@ async fn keep(store: Store, lease: Lease, stop: CancellationToken) {
 async fn standby(
     pass_on: PassOn,
     listener: Arc<TcpListener>,
-    trust: Arc<Trust>,
+    certificates: Arc<Certificates>,
     limits: Limits,
     stop: CancellationToken,
 ) {
@@ -147,5 +147,10 @@ async fn standby(
             }
         },
     ));
-    http2::serve(router.into(), listen::accept(listener, trust, limits), stop).await;
+    http2::serve(
+        router.into(),
+        listen::accept(listener, certificates, limits),
+        stop,
+    )
+    .await;
 }

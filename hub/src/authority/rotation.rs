@@ -44,7 +44,6 @@ pub enum RotationError {
         flotilla_shared::words::counted(*count, "cluster")
     )]
     InUse {
-        /// How many.
         count: usize,
         /// Some of them.
         names: String,
@@ -72,6 +71,15 @@ pub(super) fn next(data_dir: &Path) -> Result<Option<Next>, Error> {
         key: read_private(&data_dir.join(NEXT_KEY))?,
         endorsement: read(&data_dir.join(NEXT_ENDORSEMENT))?,
     }))
+}
+
+/// Whether clusters may be left behind, to come back by their key alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeftBehind {
+    /// Not one.
+    Refused,
+    /// As many as there are.
+    Allowed,
 }
 
 /// The change of an authority in a data directory.
@@ -113,11 +121,11 @@ impl Rotation<'_> {
     /// # Errors
     /// When no change is under way, when clusters would be left behind and that was not asked for, or
     /// when files cannot be used.
-    pub fn finish(&self, behind: &[String], force: bool) -> Result<(), RotationError> {
+    pub fn finish(&self, behind: &[String], left: LeftBehind) -> Result<(), RotationError> {
         let Some(next) = next(self.0)? else {
             return Err(RotationError::NotBegun);
         };
-        if !behind.is_empty() && !force {
+        if !behind.is_empty() && left == LeftBehind::Refused {
             let mut names = behind.iter().take(5).cloned().collect::<Vec<_>>();
             if behind.len() > names.len() {
                 names.push("...".to_owned());
@@ -161,8 +169,8 @@ mod tests {
     use std::sync::Arc;
 
     use flotilla_shared::identity::{HUB_SERVER_NAME, Identity};
+    use flotilla_shared::roots::judge_bundle;
     use flotilla_shared::tls;
-    use flotilla_shared::trust::judge_bundle;
     use rustls::client::WebPkiServerVerifier;
     use rustls::client::danger::ServerCertVerifier as _;
     use rustls_pki_types::{ServerName, UnixTime};
@@ -201,7 +209,7 @@ mod tests {
         let old = first.trust_bundle().to_owned();
         let rotation = Rotation(path);
         assert!(matches!(
-            rotation.finish(&[], true),
+            rotation.finish(&[], LeftBehind::Allowed),
             Err(RotationError::NotBegun)
         ));
         for round in 0..3 {
@@ -226,10 +234,12 @@ mod tests {
             };
             judged(&between).unwrap();
             assert!(matches!(
-                rotation.finish(&["c1".to_owned()], false),
+                rotation.finish(&["c1".to_owned()], LeftBehind::Refused),
                 Err(RotationError::InUse { count: 1, .. })
             ));
-            rotation.finish(&["c1".to_owned()], true).unwrap();
+            rotation
+                .finish(&["c1".to_owned()], LeftBehind::Allowed)
+                .unwrap();
             let after = Authority::open(path).unwrap();
             assert_eq!(after.fingerprint(), between.fingerprint());
             assert!(believes(&old, &after), "round {round}");
@@ -259,7 +269,7 @@ mod tests {
             let open = Authority::open(path).unwrap();
             open.operator(&uri, now()).unwrap();
             assert!(believes(old.trust_bundle(), &open));
-            Rotation(path).finish(&[], false).unwrap();
+            Rotation(path).finish(&[], LeftBehind::Refused).unwrap();
             let done = Authority::open(path).unwrap();
             assert_eq!(done.fingerprint(), open.fingerprint());
             assert!(believes(old.trust_bundle(), &done));

@@ -12,7 +12,7 @@ use rand::{Rng as _, SeedableRng as _};
 
 use super::*;
 use crate::fleet::{
-    Connection, Effect, Event, Fleet, Hello, IssuedCertificate, OFFLINE_AFTER, SessionId,
+    Connectivity, Effect, Event, Fleet, Hello, IssuedCertificate, OFFLINE_AFTER, SessionId,
     StoredCluster,
 };
 use crate::spec;
@@ -460,7 +460,7 @@ fn e06_no_sequence_gives_a_taken_name_away_locks_without_its_key_or_wastes_a_tok
             let online = world.fleet.clusters().values().filter(|cluster| {
                 matches!(
                     cluster.connection(world.now, OFFLINE_AFTER),
-                    Connection::Online { .. }
+                    Connectivity::Online { .. }
                 )
             });
             let online = online.count();

@@ -14,12 +14,12 @@ use jiff::Timestamp;
 use super::Fleet;
 use super::environment::{Mark, Pin, Scope};
 use super::event::{AuditEntry, Effect};
+use crate::spec::Objects;
 use crate::suggestion::missing;
 
 /// A cluster or an environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Subject {
-    /// One cluster.
     Cluster(ClusterName),
     /// All of an environment.
     Environment(EnvironmentName),
@@ -38,7 +38,6 @@ pub enum Action {
     Abort(EnvironmentName),
     /// Keep a cluster or an environment on a commit.
     Pin {
-        /// Which.
         subject: Subject,
         /// On which commit; none: the one it is on.
         commit: Option<Commit>,
@@ -60,35 +59,29 @@ pub enum Action {
     /// An application is about to be taken away in the fleet file: only noted. It is gone when the file says
     /// so and rollouts have brought that to the clusters.
     Remove {
-        /// Which.
         application: ApplicationName,
         /// Where; none: everywhere.
         environment: Option<EnvironmentName>,
-        /// Whether its objects stay.
-        keep_objects: bool,
+        /// What becomes of its objects.
+        objects: Objects,
     },
     /// Approve a commit.
     Approve {
-        /// Where.
         environment: EnvironmentName,
         /// Of which repository; none: the one that has it.
         repository: Option<RepositoryName>,
-        /// Which.
         commit: Commit,
         /// In what way.
         scope: Scope,
     },
     /// A commit is about to be promoted: only noted. Its rollout begins when the branch has moved.
     Promote {
-        /// Where.
         environment: EnvironmentName,
-        /// Which.
         commit: Commit,
     },
     /// A commit that goes back was made: it comes in whatever the gates say, once the hub has seen that it
     /// holds what a good commit held. An admin's word is enough.
     Rollback {
-        /// Where.
         environment: EnvironmentName,
         /// Of which repository; none: the one that has it.
         repository: Option<RepositoryName>,
@@ -293,8 +286,8 @@ impl Fleet {
             Action::Remove {
                 application,
                 environment,
-                keep_objects,
-            } => self.announce_removal(application, environment.as_ref(), *keep_objects)?,
+                objects,
+            } => self.announce_removal(application, environment.as_ref(), *objects)?,
             Action::Approve {
                 environment,
                 repository,

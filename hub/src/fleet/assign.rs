@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flotilla_shared::assignment::{ApplicationAssignment, Assignment, Renderer};
 use flotilla_shared::id::{ApplicationName, ClusterName, Generation};
+use flotilla_shared::problem::Problem;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::{BranchName, Revision};
 use flotilla_shared::wire::DecodedAssignment;
 use jiff::Timestamp;
 
-use super::cluster::{Placed, Problem};
+use super::cluster::Placed;
 use super::plan::{Declares, Plan};
 use super::{Effect, Fleet, StoredAssignment, place};
 use crate::spec::{Declared, Environment};
@@ -65,7 +66,7 @@ impl Fleet {
             .as_ref()
             .and_then(|name| spec.environment(name));
         // A cluster that belongs nowhere keeps its last assignment: it is orphaned, not emptied (P10).
-        if let Some(next) = self.kept_as_it_is(name, environment.is_some()) {
+        if let Some(next) = self.kept_as_it_is(name, environment) {
             return self.give(name, next, now, effects);
         }
         let Some(environment) = environment else {
@@ -203,7 +204,7 @@ impl Fleet {
                 accepted.epoch, accepted.generation
             );
             if let Some(cluster) = self.clusters.change(name, &mut self.versions) {
-                cluster.refusal = Some((Reason::AgentAhead, text));
+                cluster.refusal = Some(Problem::new(Reason::AgentAhead, text));
             }
             return;
         }
@@ -295,18 +296,17 @@ impl Fleet {
         plan: &Plan,
         (branch, declared): (&BranchName, &Declared),
     ) -> Result<ApplicationAssignment, Problem> {
-        let problem = |reason, message| Problem { reason, message };
         let application = &declared.application;
         let path = application
             .path
             .fill(name, &environment.name, labels)
-            .map_err(|error| problem(Reason::TemplateFailed, error.to_string()))?;
+            .map_err(|error| Problem::new(Reason::TemplateFailed, error.to_string()))?;
         let helm = application
             .helm
             .as_ref()
             .map(|helm| helm.fill(&path, name, &environment.name, labels))
             .transpose()
-            .map_err(|error| problem(Reason::TemplateFailed, error.to_string()))?;
+            .map_err(|error| Problem::new(Reason::TemplateFailed, error.to_string()))?;
         let commit = plan
             .commits
             .get(&application.repository)
@@ -314,14 +314,14 @@ impl Fleet {
             .ok_or_else(|| {
                 let head = self.head(&application.repository, branch);
                 match head.and_then(|head| head.problem.clone()) {
-                    Some((reason, message)) => {
-                        problem(reason, format!("the hub has no commit to give: {message}"))
+                    Some(Problem { reason, message }) => {
+                        Problem::new(reason, format!("the hub has no commit to give: {message}"))
                     }
-                    None if head.is_some_and(|head| head.commit.is_some()) => problem(
+                    None if head.is_some_and(|head| head.commit.is_some()) => Problem::new(
                         Reason::WaitsForRollout,
-                        "no rollout has brought a commit here yet".to_owned(),
+                        "no rollout has brought a commit here yet",
                     ),
-                    None => problem(
+                    None => Problem::new(
                         Reason::NoRevision,
                         format!("branch {branch} has not been read yet"),
                     ),

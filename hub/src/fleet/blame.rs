@@ -49,7 +49,7 @@ pub(super) fn before(cluster: &Cluster, rollout: &Rollout) -> Before {
     let assigned = assigned.flat_map(|one| one.assignment.applications.keys());
     let names: BTreeSet<&ApplicationName> = cluster.placed.keys().chain(assigned).collect();
     let unhealthy = names.into_iter().filter(|name| !is_well(name)).cloned();
-    let refused = cluster.refusal.as_ref().map(|(reason, _)| *reason);
+    let refused = cluster.refusal.as_ref().map(|refusal| refusal.reason);
     Before::of(unhealthy.collect(), refused)
 }
 
@@ -99,8 +99,8 @@ pub(super) fn is_as_before(
     progress: &Progress,
     aside: &BTreeSet<ApplicationName>,
 ) -> bool {
-    if let Some((reason, _)) = &cluster.refusal {
-        return progress.before.refused == Some(*reason);
+    if let Some(refusal) = &cluster.refusal {
+        return progress.before.refused == Some(refusal.reason);
     }
     if aside.is_empty() {
         return false;

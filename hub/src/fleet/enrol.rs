@@ -18,12 +18,7 @@ pub enum NoCertificate {
     AnotherKey(ClusterName),
     /// The cluster is locked.
     #[error("{}", lock.said(name))]
-    Locked {
-        /// Which.
-        name: ClusterName,
-        /// Why.
-        lock: Lock,
-    },
+    Locked { name: ClusterName, lock: Lock },
 }
 
 impl Fleet {

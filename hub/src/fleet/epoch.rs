@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use flotilla_shared::assignment::ApplicationAssignment;
 use flotilla_shared::id::{ApplicationName, ClusterName};
+use flotilla_shared::problem::Problem;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::Report;
 use flotilla_shared::wire::specified;
@@ -175,7 +176,8 @@ impl Fleet {
 
     /// Shows that a cluster is held; an empty text is no news for anybody.
     pub(super) fn hold(&mut self, name: &ClusterName, why: String) {
-        let why = Some((Reason::HeldAfterRestore, why)).filter(|(_, text)| !text.is_empty());
+        let why = Problem::new(Reason::HeldAfterRestore, why);
+        let why = Some(why).filter(|why| !why.message.is_empty());
         let known = self.clusters.get(name).map(|cluster| &cluster.refusal);
         if why.is_none() || known == Some(&why) {
             return;

@@ -9,6 +9,7 @@ use flotilla_shared::digest::Digest;
 use flotilla_shared::gate_job::GateJob;
 use flotilla_shared::heading::Heading;
 use flotilla_shared::id::{ClusterName, EnvironmentName, Epoch, RepositoryName};
+use flotilla_shared::problem::Problem;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::Report;
 use flotilla_shared::revision::{BranchName, Commit};
@@ -33,7 +34,6 @@ pub struct SessionId(pub u64);
 pub struct ClusterRecord {
     /// From the token or the person who accepted it; the fleet file wins over it.
     pub environment: Option<EnvironmentName>,
-    /// Likewise.
     pub labels: BTreeMap<String, String>,
     /// When it was enrolled.
     pub created_at: Timestamp,
@@ -47,7 +47,6 @@ pub struct ClusterRecord {
     pub pin: Option<Pin>,
     /// Asked by a person to write nothing.
     pub suspended: Option<Mark>,
-    /// Its certificates.
     pub credential: Credential,
     /// The epoch in which a person let it go from what it was held on after a restore.
     pub let_go: Option<Epoch>,
@@ -58,9 +57,7 @@ pub struct ClusterRecord {
 pub struct Hello {
     /// The assignment it runs on.
     pub accepted: AssignmentRef,
-    /// Its version.
     pub agent_version: String,
-    /// Its process.
     pub instance: String,
     /// The cluster's own identity.
     pub cluster_uid: String,
@@ -80,7 +77,6 @@ pub struct StoredAssignment {
 /// A cluster as it was stored.
 #[derive(Debug, Clone)]
 pub struct StoredCluster {
-    /// Its name.
     pub name: ClusterName,
     /// Apart from what its agent says.
     pub record: ClusterRecord,
@@ -95,7 +91,6 @@ pub struct StoredCluster {
 /// Who did what, where, why and with which commit.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AuditEntry {
-    /// When.
     pub at: Timestamp,
     /// An operator, or `hub`.
     pub actor: String,
@@ -107,7 +102,6 @@ pub struct AuditEntry {
     pub clusters: Vec<String>,
     /// With which commit; several are parted by a blank.
     pub commit: String,
-    /// Why.
     pub reason: String,
     /// More, for a person.
     pub detail: String,
@@ -161,7 +155,6 @@ pub enum Event {
     SpecChanged(Arc<Spec>),
     /// Branches of a repository were read; those asked for and not found are not there.
     HeadsRead {
-        /// Which repository.
         repository: RepositoryName,
         /// Which branches were asked for.
         asked: Vec<BranchName>,
@@ -170,11 +163,9 @@ pub enum Event {
     },
     /// A repository could not be read.
     HeadsFailed {
-        /// Which repository.
         repository: RepositoryName,
         /// Which branches were asked for.
         asked: Vec<BranchName>,
-        /// Why.
         reason: Reason,
         /// For a person.
         message: String,
@@ -185,14 +176,12 @@ pub enum Event {
         repository: RepositoryName,
         /// Of which commit.
         commit: Commit,
-        /// They.
         directories: Arc<Directories>,
     },
     /// They could not be read: nobody is let through early for it, and nothing is held up.
     TreesFailed {
         /// In which repository.
         repository: RepositoryName,
-        /// Why.
         reason: Reason,
         /// For a person.
         message: String,
@@ -201,9 +190,7 @@ pub enum Event {
     HeadingRead {
         /// In which repository.
         repository: RepositoryName,
-        /// Which commit.
         commit: Commit,
-        /// It.
         heading: Heading,
     },
     /// The forge was asked for the pull request of a promotion.
@@ -235,14 +222,13 @@ pub enum Event {
     Disconnected(ClusterName, SessionId),
     /// An agent took or refused an assignment.
     Acked {
-        /// Who.
         cluster: ClusterName,
         /// On which stream.
         session: SessionId,
         /// What it speaks of.
         assignment: AssignmentRef,
         /// None: accepted; otherwise why not.
-        refusal: Option<(Reason, String)>,
+        refusal: Option<Problem>,
         /// What it runs on now.
         accepted: AssignmentRef,
     },
@@ -250,7 +236,6 @@ pub enum Event {
     Reported(ClusterName, SessionId, Report, Digest),
     /// An agent lives.
     Heartbeat {
-        /// Who.
         cluster: ClusterName,
         /// On which stream.
         session: SessionId,

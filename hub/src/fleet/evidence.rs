@@ -10,7 +10,7 @@ use flotilla_shared::revision::Commit;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Fleet;
-use super::cluster::{Cluster, Connection, OFFLINE_AFTER};
+use super::cluster::{Cluster, Connectivity, OFFLINE_AFTER};
 use super::gates::{Gate, Open};
 use crate::spec::{Environment, Specification};
 
@@ -87,7 +87,7 @@ impl Fleet {
             total += 1;
             let online = matches!(
                 cluster.connection(now, OFFLINE_AFTER),
-                Connection::Online { .. }
+                Connectivity::Online { .. }
             );
             if !online {
                 offline.push(name.to_string());

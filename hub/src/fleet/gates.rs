@@ -17,10 +17,17 @@ const FRESH: SignedDuration = SignedDuration::from_secs(60);
 /// What a gate that a Job opens is called.
 pub(super) const JOB: &str = "job";
 
+/// How the gates stand that no Job opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OtherGates {
+    Open,
+    /// At least one holds the commits back.
+    Closed,
+}
+
 /// Whether a gate is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Open {
-    /// Yes.
     Yes,
     /// Not yet; time or a person may open it.
     NotYet,
@@ -41,11 +48,8 @@ pub struct Gate {
     pub open: Open,
     /// Waiting does not open it.
     pub lasting: bool,
-    /// The evidence.
     pub text: String,
-    /// Why not.
     pub reason: Option<Reason>,
-    /// When.
     pub at: Option<Timestamp>,
     /// When it opens by itself, where that is known.
     pub opens_at: Option<Timestamp>,
@@ -142,9 +146,12 @@ impl Fleet {
         }
         if !environment.gates.jobs.is_empty() {
             let holds = |gate: &Gate| gate.holds_back() && is_enforced(environment, gate);
-            let others_open = !gates.iter().any(holds);
+            let others = match gates.iter().any(holds) {
+                true => OtherGates::Closed,
+                false => OtherGates::Open,
+            };
             let waiting = state.not_overridden(&changed);
-            gates.extend(self.job_gates(environment, &waiting, others_open, now));
+            gates.extend(self.job_gates(environment, &waiting, others, now));
         }
         gates
     }
@@ -174,7 +181,8 @@ impl Fleet {
         let way = state.going_back.iter().rev();
         let mut way = way.filter(|one| one.commit == *commit && one.repository == *repository);
         if let Some(way) = way.next() {
-            let why = self.unread(repository).map(|(_, why)| format!(" ({why})"));
+            let why = self.unread(repository);
+            let why = why.map(|problem| format!(" ({})", problem.message));
             let text = format!(
                 "{} says that it goes back, and the hub has not seen yet what it holds{}",
                 way.mark.by,
@@ -228,7 +236,7 @@ impl Fleet {
         if !environment.gates.jobs.is_empty() {
             let only = Commits::from([(one.0.clone(), one.1.clone())]);
             let waiting = state.not_overridden(&only);
-            gates.extend(self.job_gates(environment, &waiting, true, now));
+            gates.extend(self.job_gates(environment, &waiting, OtherGates::Open, now));
         }
         gates.retain(|gate| gate.holds_back() && is_enforced(environment, gate));
         gates

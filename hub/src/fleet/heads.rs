@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flotilla_shared::id::RepositoryName;
+use flotilla_shared::problem::Problem;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::{BranchName, Commit};
 use jiff::Timestamp;
@@ -25,7 +26,7 @@ pub struct Head {
     /// The last look that succeeded.
     pub checked_at: Option<Timestamp>,
     /// Why the last look failed; none: it did not. The commit stays.
-    pub problem: Option<(Reason, String)>,
+    pub problem: Option<Problem>,
 }
 
 /// Heads by repository and branch.
@@ -89,7 +90,7 @@ impl Branches {
                 // A branch that is gone takes nothing away (P6).
                 None => {
                     let text = format!("branch {branch} is not in the repository");
-                    head.problem = Some((Reason::BranchNotFound, text));
+                    head.problem = Some(Problem::new(Reason::BranchNotFound, text));
                 }
             }
             if before.problem != head.problem || before.commit != head.commit {
@@ -104,7 +105,7 @@ impl Branches {
         &mut self,
         repository: &RepositoryName,
         asked: &[BranchName],
-        problem: &(Reason, String),
+        problem: &Problem,
     ) -> BTreeSet<BranchName> {
         let mut news = BTreeSet::new();
         for branch in asked {
@@ -153,7 +154,7 @@ impl Fleet {
         &mut self,
         repository: &RepositoryName,
         asked: &[BranchName],
-        problem: &(Reason, String),
+        problem: &Problem,
     ) {
         let news = self.sources.branches.failed(repository, asked, problem);
         if !news.is_empty() {

@@ -6,6 +6,7 @@ use flotilla_shared::assignment::AssignmentRef;
 use flotilla_shared::clock::far_apart;
 use flotilla_shared::digest::Digest;
 use flotilla_shared::id::ClusterName;
+use flotilla_shared::problem::Problem;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::Report;
 use jiff::Timestamp;
@@ -23,7 +24,7 @@ impl Fleet {
         name: &ClusterName,
         session: SessionId,
         assignment: AssignmentRef,
-        refusal: Option<(Reason, String)>,
+        refusal: Option<Problem>,
         accepted: AssignmentRef,
         now: Timestamp,
     ) {
@@ -128,7 +129,7 @@ impl Fleet {
         // A lost assignment heals here: the agent says what it runs on, and it is not what it should.
         // What it refused is not pushed at it again and again.
         // But for one that its disk had no room for: there may be room now.
-        let refused = cluster.refusal.as_ref().map(|(reason, _)| *reason);
+        let refused = cluster.refusal.as_ref().map(|refusal| refusal.reason);
         let passes = matches!(refused, None | Some(Reason::LedgerUnavailable));
         let lost = passes && cluster.assigned_ref() != accepted;
         let is_news = cluster.accepted != accepted;

@@ -11,9 +11,9 @@ use flotilla_shared::revision::{Commit, Revision};
 use jiff::Timestamp;
 
 use super::Fleet;
-use super::cluster::{Cluster, Connection, OFFLINE_AFTER};
+use super::cluster::{Cluster, Connectivity, OFFLINE_AFTER};
 use super::environment::{EnvironmentState, push};
-use super::gates::{Gate, JOB, Open};
+use super::gates::{Gate, JOB, Open, OtherGates};
 use super::job_note::{JobNote, JobResult};
 use super::rollout::Commits;
 use crate::spec::{Environment, JobGate};
@@ -115,12 +115,12 @@ impl Fleet {
         }
     }
 
-    /// What the Jobs of an environment say of these commits. `others_open`: no other gate holds them back.
+    /// What the Jobs of an environment say of these commits.
     pub(super) fn job_gates(
         &self,
         environment: &Environment,
         waiting: &Commits,
-        others_open: bool,
+        others: OtherGates,
         now: Timestamp,
     ) -> Vec<Gate> {
         let mut gates = Vec::new();
@@ -131,7 +131,7 @@ impl Fleet {
                 };
                 let mut gate = self.job_gate(environment, rule, repository, &job, now);
                 let has_begun = gate.at.is_some() || gate.lasting;
-                if gate.open == Open::NotYet && !others_open && !has_begun {
+                if gate.open == Open::NotYet && others == OtherGates::Closed && !has_begun {
                     "it runs once the other gates are open".clone_into(&mut gate.text);
                 }
                 gate.commit = Some(commit.clone());
@@ -238,7 +238,7 @@ impl Fleet {
 fn is_online(cluster: &Cluster, now: Timestamp) -> bool {
     matches!(
         cluster.connection(now, OFFLINE_AFTER),
-        Connection::Online { .. }
+        Connectivity::Online { .. }
     )
 }
 

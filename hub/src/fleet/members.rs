@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::Fleet;
 use super::blame;
-use super::cluster::{Connection, OFFLINE_AFTER};
+use super::cluster::{Connectivity, OFFLINE_AFTER};
 use super::observe::{self, Lookup};
 use super::redeclared::gives;
 use super::rollout::{Change, Commits, Observation, Phase, Progress, Rollout, Verdict};
@@ -57,7 +57,7 @@ impl Fleet {
             let begun = progress.filter(|progress| progress.phase.is_touched());
             let online = matches!(
                 cluster.connection(now, OFFLINE_AFTER),
-                Connection::Online { .. }
+                Connectivity::Online { .. }
             );
             let touches = redeclared.touches(self, (name, &rollout.environment));
             let brings = touches.as_ref().map(gives);
@@ -122,11 +122,10 @@ impl Fleet {
 
     /// Whether something that is meant for a cluster has had no commit of its repository so far.
     fn waits_for_any(&self, cluster: &super::Cluster, commits: &Commits) -> bool {
-        cluster.placed.iter().any(|(name, placed)| {
-            let problem = placed.problem.as_ref();
-            problem.is_some_and(|problem| problem.lacks_commit())
-                && self.is_from_any(cluster, name, commits)
-        })
+        cluster
+            .placed
+            .iter()
+            .any(|(name, placed)| placed.lacks_commit() && self.is_from_any(cluster, name, commits))
     }
 
     /// Whether there is a commit of an application's repository, as the application is declared for a cluster.

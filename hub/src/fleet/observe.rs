@@ -7,6 +7,7 @@ use flotilla_shared::assignment::ApplicationAssignment;
 use flotilla_shared::digest::Digest;
 use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::{ApplicationName, ClusterName, RepositoryName};
+use flotilla_shared::problem::Problem;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::{ApplicationReport, Report};
 
@@ -57,7 +58,7 @@ pub(super) fn verdict(
         if aside.contains(name) {
             continue;
         }
-        if !problem.lacks_commit() {
+        if !placed.lacks_commit() {
             return Verdict::Failed(problem.reason, problem.message.clone());
         }
         // What the target brings it has yet to be given.
@@ -83,7 +84,7 @@ pub(super) fn verdict(
     if !applications.iter().all(|(name, app)| by_this(name, app)) {
         return Verdict::NotYet;
     }
-    if let Some((reason, message)) = &cluster.refusal {
+    if let Some(Problem { reason, message }) = &cluster.refusal {
         if PASSING.contains(reason) {
             return Verdict::Progressing(*reason, message.clone());
         }

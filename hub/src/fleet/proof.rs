@@ -142,19 +142,8 @@ impl Fleet {
                 return vec![Gate::never(source, text)];
             }
             if !known.as_deref().is_some_and(alike) {
-                let tried = self.environments.get(source).zip(coming);
-                let failed =
-                    tried.and_then(|(state, (coming, _))| state.quarantine_of(fleet_file, coming));
-                if let Some(failed) = failed {
-                    let text = format!(
-                        "{source} tried what is declared there, and it failed in {}: {}",
-                        failed.rollout, failed.reason
-                    );
-                    return vec![Gate::never(source, text)];
-                }
-                let text = format!("{source} does not run {name} like this yet");
-                let subject = source.to_string();
-                return vec![Gate::new("health", subject, Open::NotYet, text)];
+                let coming = coming.map(|(revision, _)| revision);
+                return vec![self.not_there_yet(source, name, coming)];
             }
         }
         for name in &lost {
@@ -198,6 +187,31 @@ impl Fleet {
             loses: &lost,
         };
         self.evidence(environment, source, (soak, true), (runs, counts), now)
+    }
+
+    /// Why an environment does not run an application as it is declared now: it failed there, or has still to come.
+    fn not_there_yet(
+        &self,
+        environment: &EnvironmentName,
+        application: &ApplicationName,
+        coming: Option<&Commit>,
+    ) -> Gate {
+        let tried = self.environments.get(environment).zip(coming);
+        let failed = tried
+            .and_then(|(state, coming)| state.quarantine_of(RepositoryName::fleet_file(), coming));
+        match failed {
+            Some(failed) => {
+                let text = format!(
+                    "{environment} tried what is declared there, and it failed in {}: {}",
+                    failed.rollout, failed.reason
+                );
+                Gate::never(environment, text)
+            }
+            None => {
+                let text = format!("{environment} does not run {application} like this yet");
+                Gate::new("health", environment.to_string(), Open::NotYet, text)
+            }
+        }
     }
 
     /// Whether it is this commit that is proven, where anything is, and not another one with the same files.

@@ -35,6 +35,7 @@ use flotilla_shared::revision::Commit;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub(in crate::fleet) use blame::Recovery;
 pub use blame::{Aside, Before};
 pub use members::wave_of_each;
 pub(super) use words::listed;
@@ -87,7 +88,6 @@ impl State {
         matches!(self, Self::RolledBack | Self::Succeeded | Self::Superseded)
     }
 
-    /// The word.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -144,7 +144,6 @@ impl Phase {
         !matches!(self, Self::Pinned | Self::Suspended)
     }
 
-    /// The word.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -166,7 +165,6 @@ impl Phase {
 pub struct Progress {
     /// Index of its wave.
     pub wave: usize,
-    /// How far.
     pub phase: Phase,
     /// Since when it is in this phase.
     pub since: Timestamp,
@@ -293,13 +291,11 @@ impl Progress {
     }
 }
 
-/// A rollout.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Rollout {
     /// `<environment>-<number>`.
     pub id: String,
-    /// Where.
     pub environment: EnvironmentName,
     /// What it brings.
     pub target: Commits,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::{EnvironmentName, RepositoryName};
+use flotilla_shared::problem::Problem;
 use flotilla_shared::report::{ApplicationReport, MAX_MESSAGE_BYTES, plain_line};
 use flotilla_shared::revision::Commit;
 use flotilla_shared::words::counted;
@@ -58,7 +59,9 @@ fn doubt(cluster: &Cluster, repository: &RepositoryName, commit: &Commit) -> Opt
             None => "had not been heard of".to_owned(),
         };
         Some(match &cluster.refusal {
-            Some((reason, message)) => format!("what was assigned is refused: {reason}: {message}"),
+            Some(Problem { reason, message }) => {
+                format!("what was assigned is refused: {reason}: {message}")
+            }
             None => format!("{name} {why}"),
         })
     })

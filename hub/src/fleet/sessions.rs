@@ -12,6 +12,14 @@ use super::{Fleet, identity};
 /// numbers would run out, and the cluster is shown as ahead.
 const FARTHEST: u64 = 1 << 32;
 
+/// Which stream of a cluster one is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stream {
+    /// The first since it enrolled.
+    First,
+    Later,
+}
+
 impl Fleet {
     /// An agent opened a stream.
     pub(super) fn connected(
@@ -36,26 +44,29 @@ impl Fleet {
             effects.push(identity::former(name, &cluster.record, session));
             return;
         }
-        let begins = credential.begins_with(hello.counter);
+        let stream = match credential.begins_with(hello.counter) {
+            true => Stream::First,
+            false => Stream::Later,
+        };
         if !self.shown(name, hello.counter, &hello.cluster_uid, now, effects) {
             // The stream that was there before goes on: it may be the rightful one.
             effects.push(identity::cloned(name, session));
             return;
         }
-        self.take_over_stream(name, session, hello, begins, now, effects);
+        self.take_over_stream(name, session, hello, stream, now, effects);
         if !self.assign(name, now, effects) {
             self.offer(name, effects);
         }
         self.catch_up(name, session, effects);
     }
 
-    /// From now on this stream is the cluster's; `begins`: its first since it enrolled.
+    /// From now on this stream is the cluster's.
     fn take_over_stream(
         &mut self,
         name: &ClusterName,
         session: SessionId,
         hello: Hello,
-        begins: bool,
+        stream: Stream,
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
@@ -77,7 +88,7 @@ impl Fleet {
         cluster.refusal = None;
         // A person let it in again under its name: no older world, but a new beginning (P8).
         let said = hello.accepted.generation.0;
-        if begins && hello.accepted.epoch == epoch && said < FARTHEST {
+        if stream == Stream::First && hello.accepted.epoch == epoch && said < FARTHEST {
             cluster.floor = said;
         }
         cluster.facts = Facts {

@@ -10,6 +10,8 @@ mod proven;
 use flotilla_shared::id::{EnvironmentName, RepositoryName};
 use jiff::Timestamp;
 
+pub(in crate::fleet) use conclude::EndedBy;
+
 use super::Fleet;
 use super::event::{AuditEntry, Effect};
 use super::rollout::{Commits, Rollout, State};

@@ -1,5 +1,6 @@
 //! The step: one event, its consequences. Each event is taken in the file of what it touches.
 
+use flotilla_shared::problem::Problem;
 use jiff::Timestamp;
 
 use super::Fleet;
@@ -68,7 +69,7 @@ impl Fleet {
                 asked,
                 reason,
                 message,
-            } => self.heads_failed(&repository, &asked, &(reason, message)),
+            } => self.heads_failed(&repository, &asked, &Problem { reason, message }),
             Event::TreesRead {
                 repository,
                 commit,
@@ -78,7 +79,7 @@ impl Fleet {
                 repository,
                 reason,
                 message,
-            } => self.trees_failed(repository, reason, message),
+            } => self.trees_failed(repository, Problem { reason, message }),
             Event::HeadingRead {
                 repository,
                 commit,

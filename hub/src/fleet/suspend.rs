@@ -13,6 +13,7 @@ use super::action::ActionError;
 use super::environment::Mark;
 use super::event::{AuditEntry, Effect};
 use super::settle::HUB;
+use crate::spec::Environment;
 
 impl Fleet {
     pub(super) fn suspend(
@@ -67,13 +68,13 @@ impl Fleet {
     pub(super) fn kept_as_it_is(
         &self,
         name: &ClusterName,
-        belongs_somewhere: bool,
+        environment: Option<&Environment>,
     ) -> Option<Assignment> {
         let cluster = self.clusters.get(name)?;
         let suspended = cluster.record.suspended.is_some();
         let before = &cluster.assigned.as_ref()?.assignment;
         let stays = suspended && !self.is_unsettled(cluster);
-        let is_orphaned = !belongs_somewhere && before.epoch == self.epoch;
+        let is_orphaned = environment.is_none() && before.epoch == self.epoch;
         (stays || is_orphaned).then(|| Assignment {
             suspended,
             ..before.clone()

@@ -62,7 +62,7 @@ impl Fleet {
         &self,
         application: &ApplicationName,
         environment: Option<&EnvironmentName>,
-        keep_objects: bool,
+        objects: Objects,
     ) -> Result<String, ActionError> {
         if let Some(environment) = environment {
             self.known(environment)?;
@@ -79,9 +79,9 @@ impl Fleet {
             return Err(ActionError::Nothing(missing("application", name, known)));
         }
         let place = environment.map_or("everywhere".to_owned(), |one| format!("in {one}"));
-        let objects = match keep_objects {
-            true => "its objects stay",
-            false => "with its objects",
+        let objects = match objects {
+            Objects::Keep => "its objects stay",
+            Objects::Delete => "with its objects",
         };
         Ok(format!(
             "announced: {name} {place}, {objects}; it goes once the fleet file says so, by rollouts"

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use flotilla_shared::digest::Digest;
 use flotilla_shared::id::{EnvironmentName, RepositoryName};
-use flotilla_shared::reason::Reason;
+use flotilla_shared::problem::Problem;
 use flotilla_shared::report::Report;
 use flotilla_shared::revision::Commit;
 use flotilla_shared::source::{Directories, ROOT};
@@ -31,7 +31,7 @@ const MAX_ANSWERS: usize = 50_000;
 pub(super) struct Trees {
     known: BTreeMap<RepositoryName, BTreeMap<Commit, Arc<Directories>>>,
     /// Why the last look failed.
-    problems: BTreeMap<RepositoryName, (Reason, String)>,
+    problems: BTreeMap<RepositoryName, Problem>,
     answers: BTreeMap<EnvironmentName, Answers>,
 }
 
@@ -103,7 +103,7 @@ impl Trees {
     }
 
     /// Notes why a look failed. Whether that is news.
-    fn failed(&mut self, repository: RepositoryName, problem: (Reason, String)) -> bool {
+    fn failed(&mut self, repository: RepositoryName, problem: Problem) -> bool {
         let is_news = self.problems.get(&repository) != Some(&problem);
         if is_news {
             self.problems.insert(repository, problem);
@@ -278,7 +278,7 @@ impl Fleet {
 
     /// Why nobody can tell whom a repository's commits change; none: it can be told, or was not tried.
     #[must_use]
-    pub fn unread(&self, repository: &RepositoryName) -> Option<&(Reason, String)> {
+    pub fn unread(&self, repository: &RepositoryName) -> Option<&Problem> {
         self.sources.trees.problems.get(repository)
     }
 
@@ -295,13 +295,8 @@ impl Fleet {
         self.look_again();
     }
 
-    pub(super) fn trees_failed(
-        &mut self,
-        repository: RepositoryName,
-        reason: Reason,
-        message: String,
-    ) {
-        if self.sources.trees.failed(repository, (reason, message)) {
+    pub(super) fn trees_failed(&mut self, repository: RepositoryName, problem: Problem) {
+        if self.sources.trees.failed(repository, problem) {
             self.touch_environments();
         }
     }

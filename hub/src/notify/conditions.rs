@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use flotilla_notify::{Event, Gather, Happening, Kind};
+use flotilla_shared::problem::Problem;
 use flotilla_shared::reason::Reason;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::fleet::acts;
 use crate::fleet::rollout::State;
-use crate::fleet::{Connection, Fleet, OFFLINE_AFTER};
+use crate::fleet::{Connectivity, Fleet, OFFLINE_AFTER};
 
 /// After a start agents come back; who is away until then was away before, and people were told.
 const GRACE: SignedDuration = SignedDuration::from_secs(120);
@@ -34,11 +35,11 @@ pub fn conditions(fleet: &Fleet, fleet_file: &str, now: Timestamp) -> BTreeMap<S
         let name = name.as_str();
         let mut put = |kind, why: &str| put(kind, environment, name, why.to_owned());
         match cluster.connection(now, OFFLINE_AFTER) {
-            Connection::Pending => {
+            Connectivity::Pending => {
                 put(Kind::ClusterPending, "flotilla cluster accept lets them in");
             }
-            Connection::Offline => put(Kind::ClusterOffline, "not heard from"),
-            Connection::NeverSeen | Connection::Online { .. } => {}
+            Connectivity::Offline => put(Kind::ClusterOffline, "not heard from"),
+            Connectivity::NeverSeen | Connectivity::Online { .. } => {}
         }
         if let Some(lock) = &cluster.record.credential.locked {
             put(Kind::ClusterLocked, &lock.why);
@@ -64,7 +65,8 @@ pub fn conditions(fleet: &Fleet, fleet_file: &str, now: Timestamp) -> BTreeMap<S
         let name = environment.name.as_str();
         for repository in fleet.spec().repositories.keys() {
             let head = fleet.head(repository, &environment.branch);
-            if let Some((reason, message)) = head.and_then(|head| head.problem.as_ref()) {
+            let problem = head.and_then(|head| head.problem.as_ref());
+            if let Some(Problem { reason, message }) = problem {
                 let why = format!(
                     "{repository}, branch {}: {reason}: {message}",
                     environment.branch

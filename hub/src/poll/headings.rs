@@ -5,7 +5,7 @@ use std::time::Duration;
 use flotilla_git::{Error, Remote};
 use flotilla_shared::heading::Heading;
 use flotilla_shared::id::RepositoryName;
-use flotilla_shared::reason::Reason;
+use flotilla_shared::problem::Problem;
 use flotilla_shared::revision::Commit;
 
 use super::missing::Kind;
@@ -41,7 +41,7 @@ impl Kind for Headings {
         &mut self,
         repository: RepositoryName,
         commit: &Commit,
-        (reason, message): (Reason, String),
+        Problem { reason, message }: Problem,
     ) -> Option<Event> {
         tracing::debug!(%repository, %commit, %reason, message, "cannot read a commit's subject");
         None

@@ -7,6 +7,7 @@ use std::time::Duration;
 use flotilla_git::{Error, Remote};
 use flotilla_shared::backoff::Backoff;
 use flotilla_shared::id::RepositoryName;
+use flotilla_shared::problem::Problem;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::Commit;
 use tokio::sync::Notify;
@@ -47,7 +48,7 @@ pub(super) trait Kind: Send + 'static {
         &mut self,
         repository: RepositoryName,
         commit: &Commit,
-        problem: (Reason, String),
+        problem: Problem,
     ) -> Option<Event>;
 }
 
@@ -87,7 +88,7 @@ impl<K: Kind> Reader<K> {
             let event = match read.await {
                 Ok(found) => Some(self.kind.found(repository, commit, found)),
                 Err(problem) => {
-                    waits.add(&commit, problem.0, Instant::now());
+                    waits.add(&commit, problem.reason, Instant::now());
                     self.kind.failed(repository, &commit, problem)
                 }
             };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use flotilla_git::{Error, Remote, TreeLimits};
 use flotilla_shared::id::RepositoryName;
-use flotilla_shared::reason::Reason;
+use flotilla_shared::problem::Problem;
 use flotilla_shared::revision::Commit;
 use flotilla_shared::source::Directories;
 
@@ -64,7 +64,7 @@ impl Kind for Trees {
         &mut self,
         repository: RepositoryName,
         commit: &Commit,
-        (reason, message): (Reason, String),
+        Problem { reason, message }: Problem,
     ) -> Option<Event> {
         self.metrics.trees_read(&repository, reason.as_str());
         if self.logged != message {

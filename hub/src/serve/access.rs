@@ -91,7 +91,7 @@ impl Access {
         rates: &Rates,
         need: Need,
         environment: Option<&EnvironmentName>,
-    ) -> Result<Caller, Status> {
+    ) -> Result<Principal, Status> {
         let caller = self.caller(request)?;
         if !rates.calls.allow(&caller.to_string(), Instant::now()) {
             return Err(Status::resource_exhausted(format!(
@@ -103,16 +103,16 @@ impl Access {
     }
 
     /// Who calls: by certificate or, where the caller shows none, by an issuer's token.
-    fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
+    fn caller<T>(&self, request: &Request<T>) -> Result<Principal, Status> {
         if peer::is_itself(request) {
-            return Ok(Caller::Hub);
+            return Ok(Principal::Hub);
         }
         let token = match (&self.oidc, peer::token(request)?) {
             (Some(oidc), Some(token)) => oidc.person(token, Timestamp::now()),
-            _ => return peer::operator(request).map(Caller::Operator),
+            _ => return peer::operator(request).map(Principal::Operator),
         };
         match token {
-            Ok(person) => Ok(Caller::Person(person)),
+            Ok(person) => Ok(Principal::Person(person)),
             Err(error) => Err(Status::unauthenticated(format!(
                 "the token is not taken: {error}"
             ))),
@@ -121,23 +121,23 @@ impl Access {
 
     /// What a caller may do, and where, for the caller to see.
     #[must_use]
-    pub fn rights(&self, caller: &Caller) -> Vec<v1::OperatorRight> {
+    pub fn rights(&self, caller: &Principal) -> Vec<v1::OperatorRight> {
         let right = |role: Role, environments: &BTreeSet<EnvironmentName>| v1::OperatorRight {
             role: role.as_str().to_owned(),
             environments: environments.iter().map(ToString::to_string).collect(),
         };
         match (caller, &self.oidc) {
-            (Caller::Operator(operator), _) => self
+            (Principal::Operator(operator), _) => self
                 .given(operator)
                 .iter()
                 .map(|(role, environments)| right(*role, environments))
                 .collect(),
-            (Caller::Person(person), Some(oidc)) => oidc
+            (Principal::Person(person), Some(oidc)) => oidc
                 .config()
                 .grants_of(person)
                 .map(|(role, environments)| right(role, environments))
                 .collect(),
-            (Caller::Hub | Caller::Person(_), _) => Vec::new(),
+            (Principal::Hub | Principal::Person(_), _) => Vec::new(),
         }
     }
 
@@ -147,15 +147,15 @@ impl Access {
     /// When not; the text says what is lacking.
     pub fn check(
         &self,
-        caller: &Caller,
+        caller: &Principal,
         need: Need,
         environment: Option<&EnvironmentName>,
     ) -> Result<(), Status> {
         let role = match (caller, &self.oidc) {
-            (Caller::Operator(operator), _) => self.role(operator, environment),
-            (Caller::Person(person), Some(oidc)) => oidc.config().role(person, environment),
-            (Caller::Person(_), None) => Role::None,
-            (Caller::Hub, _) => Role::Viewer,
+            (Principal::Operator(operator), _) => self.role(operator, environment),
+            (Principal::Person(person), Some(oidc)) => oidc.config().role(person, environment),
+            (Principal::Person(_), None) => Role::None,
+            (Principal::Hub, _) => Role::Viewer,
         };
         if need.is_met_by(role) {
             return Ok(());
@@ -167,10 +167,10 @@ impl Access {
         let needed = need.role().as_str();
         let way = match caller {
             // Who brings commits does not approve them: another role would not be the way.
-            Caller::Operator(_) if need == Need::Approve && role == Role::Promoter => {
+            Principal::Operator(_) if need == Need::Approve && role == Role::Promoter => {
                 "who promotes does not approve: ask an approver or an admin".to_owned()
             }
-            Caller::Operator(operator) => {
+            Principal::Operator(operator) => {
                 let own = self.grants.read().get(operator).cloned();
                 let scope = own.map(|own| own.environments).unwrap_or_default();
                 // The command sets all that an operator may do: what is held elsewhere is named, too.
@@ -187,8 +187,8 @@ impl Access {
                     "an admin may run: flotilla operator set {operator} --role {needed}{places}"
                 )
             }
-            Caller::Hub => "the hub itself only looks".to_owned(),
-            Caller::Person(_) => {
+            Principal::Hub => "the hub itself only looks".to_owned(),
+            Principal::Person(_) => {
                 "the hub's OIDC configuration gives roles to people and groups".to_owned()
             }
         };
@@ -201,7 +201,7 @@ impl Access {
 
 /// Somebody who calls the Fleet API.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Caller {
+pub enum Principal {
     /// By certificate.
     Operator(OperatorName),
     /// By an issuer's token.
@@ -210,7 +210,7 @@ pub enum Caller {
     Hub,
 }
 
-impl fmt::Display for Caller {
+impl fmt::Display for Principal {
     /// As in the audit log. No operator's name has a colon.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -8,6 +8,7 @@ use flotilla_proto::v1::agent_service_server::AgentService;
 use flotilla_shared::digest::Digest;
 use flotilla_shared::id::ClusterName;
 use flotilla_shared::identity::Identity;
+use flotilla_shared::problem::Problem;
 use flotilla_shared::report::{MAX_MESSAGE_BYTES, plain_line};
 use flotilla_shared::wire::{
     MAX_TOKEN_BYTES, PROTOCOL, WireError, assignment_ref_from_wire, decode_report,
@@ -35,7 +36,6 @@ const MESSAGES: Rate = Rate {
     burst: 200.0,
 };
 
-/// The service.
 pub struct Agents(pub Arc<Context>);
 
 fn invalid(error: &WireError) -> Status {
@@ -84,7 +84,7 @@ impl AgentService for Agents {
         if let Some(said) = former {
             return Err(Status::permission_denied(said));
         }
-        if !known && !self.0.trust.authority().issues() {
+        if !known && !self.0.certificates.authority().issues() {
             // Somebody else's authority enrols; here a person accepts, as ever (E5).
             let record = ClusterRecord {
                 created_at: Timestamp::now(),
@@ -250,7 +250,8 @@ fn event(
                 cluster,
                 session,
                 assignment: assignment_ref_from_wire(ack.assignment.as_ref())?,
-                refusal: refused.then(|| (reason, plain_line(&ack.message, MAX_MESSAGE_BYTES))),
+                refusal: refused
+                    .then(|| Problem::new(reason, plain_line(&ack.message, MAX_MESSAGE_BYTES))),
                 accepted: assignment_ref_from_wire(ack.accepted.as_ref())?,
             })
         }

@@ -32,7 +32,6 @@ const RECOVERY: SignedDuration = SignedDuration::from_hours(24 * 30);
 /// An agent whose clock is ahead finds its certificate expired earlier than we do (E11).
 const CLOCK_SLACK: SignedDuration = SignedDuration::from_mins(10);
 
-/// The service.
 pub struct Enrollment {
     context: Arc<Context>,
     places: Semaphore,
@@ -58,7 +57,7 @@ impl Enrollment {
     ) -> Result<Issued, Status> {
         let identity = Identity::Cluster(name.clone());
         let now = Timestamp::now();
-        let authority = self.context.trust.authority();
+        let authority = self.context.certificates.authority();
         let certificate = IssuedCertificate {
             // The fleet counts.
             counter: 0,
@@ -146,7 +145,12 @@ impl Enrollment {
                 waits
             }
         };
-        let trust_bundle = self.context.trust.authority().trust_bundle().to_owned();
+        let trust_bundle = self
+            .context
+            .certificates
+            .authority()
+            .trust_bundle()
+            .to_owned();
         if waits {
             return Ok(v1::EnrollResponse {
                 state: v1::EnrollmentState::Pending.into(),
@@ -175,7 +179,7 @@ impl EnrollmentService for Enrollment {
         request: Request<v1::EnrollRequest>,
     ) -> Result<Response<v1::EnrollResponse>, Status> {
         let address = peer::address(&request);
-        if !self.context.trust.authority().issues() {
+        if !self.context.certificates.authority().issues() {
             return Err(Status::failed_precondition(
                 authority::Error::NoIssuer.to_string(),
             ));
@@ -218,7 +222,7 @@ impl EnrollmentService for Enrollment {
         // The certificate it shows says who it is; its next key may be another.
         let holder = enrolment::holder(&record).unwrap_or_default();
         let issued = self.issue(&name, holder, &key).await?;
-        let authority = self.context.trust.authority();
+        let authority = self.context.certificates.authority();
         Ok(Response::new(v1::RenewResponse {
             certificate_chain: issued.chain_pem,
             trust_bundle: authority.trust_bundle().to_owned(),
@@ -305,7 +309,7 @@ impl Enrollment {
                 "the certificate of {name} {CERTIFICATE_GOOD}"
             )));
         }
-        let authority = self.context.trust.authority();
+        let authority = self.context.certificates.authority();
         let answer = v1::RecoverResponse {
             trust_bundle: authority.trust_bundle().to_owned(),
             endorsements: authority.endorsements().to_owned(),

@@ -11,7 +11,7 @@ use futures::Stream;
 use jiff::Timestamp;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::access::{Caller, Need};
+use super::access::{Need, Principal};
 use super::{Context, store_error};
 use crate::driver::Refused;
 use crate::fleet::{ActionError, AuditEntry, Event, Fleet};
@@ -31,7 +31,6 @@ mod steer;
 mod tokens;
 mod watch;
 
-/// The service.
 pub struct Operators(pub Arc<Context>);
 
 fn bad_name(error: &NameError) -> Status {
@@ -60,7 +59,7 @@ fn unpromotable(why: promotion::Unpromotable) -> Status {
     }
 }
 
-fn entry(operator: &Caller, action: &str) -> AuditEntry {
+fn entry(operator: &Principal, action: &str) -> AuditEntry {
     AuditEntry {
         at: Timestamp::now(),
         actor: operator.to_string(),
@@ -85,12 +84,12 @@ fn no_environment(fleet: &Fleet, name: &str) -> String {
 
 impl Operators {
     /// The caller, where it may do this everywhere.
-    fn allow<T>(&self, request: &Request<T>, need: Need) -> Result<Caller, Status> {
+    fn allow<T>(&self, request: &Request<T>, need: Need) -> Result<Principal, Status> {
         self.0.access.allow(request, &self.0.rates, need, None)
     }
 
     /// The caller, where it may see; what more is needed depends on what is asked.
-    fn allow_anywhere<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
+    fn allow_anywhere<T>(&self, request: &Request<T>) -> Result<Principal, Status> {
         self.allow(request, Need::See)
     }
 
@@ -395,7 +394,7 @@ impl FleetService for Operators {
             epoch: self.0.epoch.0,
             operator: operator.to_string(),
             address: self.0.address.clone(),
-            trust_bundle: self.0.trust.authority().trust_bundle().to_owned(),
+            trust_bundle: self.0.certificates.authority().trust_bundle().to_owned(),
             started_at: Some(timestamp_to_wire(self.0.started_at)),
             fleet_digest: file.digest,
             fleet_loaded_at: file.loaded_at.map(timestamp_to_wire),

@@ -16,11 +16,11 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::caller::Caller;
+use super::certificates::Certificates;
 use super::connection::{Connection, Ingress};
 use super::connection_limits::{ConnectionLimits, Limits};
 use super::peer::Peer;
 use super::rate::source;
-use super::trust::Trust;
 
 /// Bytes that the kernel may keep for one connection before we read them. Left to itself it keeps
 /// megabytes, which nobody counts, for whoever sends faster than it is read.
@@ -30,7 +30,7 @@ const UNREAD: usize = 64 << 10;
 #[must_use]
 pub fn accept(
     listener: Arc<TcpListener>,
-    trust: Arc<Trust>,
+    certificates: Arc<Certificates>,
     limits: Limits,
 ) -> mpsc::Receiver<Box<Connection>> {
     let (sender, receiver) = mpsc::channel(64);
@@ -59,7 +59,7 @@ pub fn accept(
                 continue;
             };
             let (bounds, ingress, sender) = (bounds.clone(), ingress.clone(), sender.clone());
-            let acceptor = TlsAcceptor::from(trust.server());
+            let acceptor = TlsAcceptor::from(certificates.server());
             tokio::spawn(async move {
                 let source = source(address.ip());
                 let wait = bounds.penalties.wait(source, Instant::now());

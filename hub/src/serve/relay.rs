@@ -29,6 +29,15 @@ pub(super) enum Unanswered {
     Late,
 }
 
+/// What an agent is asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// A turn as it is assigned.
+    Assigned,
+    /// One that takes the application away.
+    Removal,
+}
+
 #[derive(Default)]
 struct Inner {
     streams: HashMap<ClusterName, (u64, Arc<Outbox>)>,
@@ -89,11 +98,11 @@ impl Relay {
         &self,
         cluster: &ClusterName,
         application: String,
-        removal: bool,
+        turn: Turn,
     ) -> Result<v1::PlanResult, Status> {
         let question = v1::PlanRequest {
             application,
-            removal,
+            removal: turn == Turn::Removal,
             ..v1::PlanRequest::default()
         };
         match self.question(cluster, question, TIMEOUT).await {

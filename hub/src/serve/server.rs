@@ -37,7 +37,7 @@ pub async fn serve(
         .max_decoding_message_size(MAX_MESSAGE_BYTES);
     let enrollment = EnrollmentServiceServer::new(Enrollment::new(Arc::clone(&context)))
         .max_decoding_message_size(64 << 10);
-    let trust = Arc::clone(&context.trust);
+    let certificates = Arc::clone(&context.certificates);
     let login = LoginServiceServer::new(Login(Arc::clone(&context)));
     let operators = FleetServiceServer::new(Operators(context))
         .max_decoding_message_size(64 << 10)
@@ -51,5 +51,5 @@ pub async fn serve(
         Ok(reflection) => routes = routes.add_service(reflection),
         Err(error) => tracing::error!(%error, "no reflection of services"),
     }
-    http2::serve(routes, listen::accept(listener, trust, limits), stop).await;
+    http2::serve(routes, listen::accept(listener, certificates, limits), stop).await;
 }

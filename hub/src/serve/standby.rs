@@ -17,13 +17,13 @@ use tonic::body::Body;
 use tonic::transport::Channel;
 use tower::Service;
 
+use super::certificates::Certificates;
 use super::peer::{BEHALF, BEHALF_ADDRESS, BEHALF_KEY, BEHALF_SERIAL, Itself, NOBODY, Peer};
-use super::trust::Trust;
 
 /// Where calls go.
 #[derive(Clone)]
 pub struct PassOn {
-    trust: Arc<Trust>,
+    certificates: Arc<Certificates>,
     /// The process that decides, and the channel to it.
     target: Arc<Mutex<(String, Option<Channel>)>>,
 }
@@ -31,9 +31,9 @@ pub struct PassOn {
 impl PassOn {
     /// To nobody yet.
     #[must_use]
-    pub fn new(trust: Arc<Trust>) -> Self {
+    pub fn new(certificates: Arc<Certificates>) -> Self {
         Self {
-            trust,
+            certificates,
             target: Arc::default(),
         }
     }
@@ -65,10 +65,12 @@ impl PassOn {
         if address.is_empty() {
             return Err(not_passed_on("no hub process decides just now; try again"));
         }
-        let made = dial(&address, self.trust.client()).await.map_err(|error| {
-            tracing::warn!(%error, "cannot reach the hub process that decides");
-            not_passed_on("the hub process that decides cannot be reached; try again")
-        })?;
+        let made = dial(&address, self.certificates.client())
+            .await
+            .map_err(|error| {
+                tracing::warn!(%error, "cannot reach the hub process that decides");
+                not_passed_on("the hub process that decides cannot be reached; try again")
+            })?;
         let mut target = self.target.lock();
         if target.0 == address {
             target.1 = Some(made.clone());

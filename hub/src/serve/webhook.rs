@@ -30,7 +30,6 @@ const MAX_BODY: usize = 1 << 20;
 
 /// What the listener needs.
 pub struct Hooks {
-    /// The fleet.
     pub handle: Handle,
     /// What the Git servers sign with.
     pub secret: Vec<u8>,
@@ -40,6 +39,14 @@ pub struct Hooks {
     pub hints: Arc<Hints>,
     /// What is measured.
     pub metrics: Metrics,
+}
+
+/// What a hook that is believed speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum About {
+    Push,
+    /// A pull request, or a check of a commit.
+    Pull,
 }
 
 /// Serves `POST /webhook/<provider>` until stopped.
@@ -72,7 +79,7 @@ async fn receive(
         return (StatusCode::NOT_FOUND, "no such provider\n");
     };
     let word = provider.as_str();
-    let (urls, is_push) = match verify(provider, &hooks.secret, &headers, &body) {
+    let (urls, about) = match verify(provider, &hooks.secret, &headers, &body) {
         Err(refusal) => {
             hooks.metrics.hooked(word, "refused");
             tracing::debug!(provider = word, %refusal, "webhook refused");
@@ -82,10 +89,10 @@ async fn receive(
             hooks.metrics.hooked(word, "ignored");
             return (StatusCode::OK, "nothing to do\n");
         }
-        Ok(Verdict::Push(urls)) => (urls, true),
-        Ok(Verdict::Pull(urls)) => (urls, false),
+        Ok(Verdict::Push(urls)) => (urls, About::Push),
+        Ok(Verdict::Pull(urls)) => (urls, About::Pull),
     };
-    match hint(&hooks, urls, is_push).await {
+    match hint(&hooks, urls, about).await {
         Some(true) => {
             hooks.metrics.hooked(word, "hint");
             (StatusCode::ACCEPTED, "will look\n")
@@ -99,7 +106,7 @@ async fn receive(
 }
 
 /// Looks which of our repositories is meant, and has it looked at. None: the hub stops.
-async fn hint(hooks: &Hooks, urls: Vec<String>, is_push: bool) -> Option<bool> {
+async fn hint(hooks: &Hooks, urls: Vec<String>, about: About) -> Option<bool> {
     let meant: Vec<RepositoryName> = hooks
         .handle
         .query(move |fleet| {
@@ -119,7 +126,7 @@ async fn hint(hooks: &Hooks, urls: Vec<String>, is_push: bool) -> Option<bool> {
     for repository in meant {
         // A push may be one to a pull request's branch.
         hooks.hints.hint(&repository);
-        if !is_push {
+        if about == About::Pull {
             continue;
         }
         let at = Timestamp::now();
@@ -129,7 +136,7 @@ async fn hint(hooks: &Hooks, urls: Vec<String>, is_push: bool) -> Option<bool> {
             .await
             .ok()?;
     }
-    if is_push {
+    if about == About::Push {
         hooks.refresh.notify_one();
     }
     Some(true)

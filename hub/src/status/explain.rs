@@ -1,22 +1,25 @@
 //! Why a cluster runs what it runs: the chain from branch head to the agent's last word.
 
+mod agent;
+mod applications;
 mod environment;
 mod steps;
 
 use flotilla_proto::v1;
 use flotilla_shared::assignment::Assignment;
-use flotilla_shared::clock::agent_clock;
-use flotilla_shared::health::{Health, SyncState};
-use flotilla_shared::id::{ApplicationName, ClusterName, EnvironmentName};
+use flotilla_shared::id::{ClusterName, EnvironmentName};
+use flotilla_shared::problem::Problem;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::words::counted;
 use jiff::Timestamp;
 
 pub use self::steps::gate_step;
 
+use self::agent::{acceptance, clock, delivery, freeze};
+use self::applications::applications;
 use self::environment::{clusters, rollout, wave};
 use self::steps::Steps;
-use crate::fleet::{Cluster, Connection, Fleet, OFFLINE_AFTER};
+use crate::fleet::{Cluster, Fleet, OFFLINE_AFTER};
 use crate::spec::Environment;
 
 /// Explains a cluster or an environment; none where there is neither.
@@ -50,7 +53,7 @@ fn heads(fleet: &Fleet, environment: &Environment, steps: &mut Steps) {
             .map_or("no commit", |commit| commit.short())
             .to_owned();
         match (&head.problem, &head.commit) {
-            (Some((reason, message)), _) => steps.add(
+            (Some(Problem { reason, message }), _) => steps.add(
                 "branch-head",
                 &subject,
                 v1::StepState::Failed,
@@ -85,6 +88,7 @@ fn heads(fleet: &Fleet, environment: &Environment, steps: &mut Steps) {
     }
 }
 
+/// From where a cluster belongs to what its agent says of each application.
 fn explain_cluster(
     fleet: &Fleet,
     name: &ClusterName,
@@ -92,7 +96,7 @@ fn explain_cluster(
     now: Timestamp,
     steps: &mut Steps,
 ) {
-    use v1::StepState::{Failed, Ok, Skipped, Waiting};
+    use v1::StepState::{Failed, Waiting};
     if let Some(key) = &cluster.record.pending {
         let text =
             format!("waits for a person: flotilla cluster accept {name} --fingerprint {key}");
@@ -104,6 +108,26 @@ fn explain_cluster(
         let text = format!("locked: {}; no new assignments", lock.why);
         steps.add("identity", "", Failed, text, reason, Some(lock.at));
     }
+    placement(fleet, name, cluster, now, steps);
+    problems(cluster, steps);
+    assignment(cluster, steps);
+    let connection = cluster.connection(now, OFFLINE_AFTER);
+    delivery(cluster, connection, steps);
+    clock(cluster, connection, steps);
+    acceptance(cluster, steps);
+    freeze(name, cluster, steps);
+    applications(cluster, steps);
+}
+
+/// In which environment a cluster is, and what comes to it there.
+fn placement(
+    fleet: &Fleet,
+    name: &ClusterName,
+    cluster: &Cluster,
+    now: Timestamp,
+    steps: &mut Steps,
+) {
+    use v1::StepState::{Failed, Ok};
     let environment = fleet
         .environment_of(name)
         .and_then(|e| fleet.spec().environment(&e).cloned());
@@ -137,16 +161,26 @@ fn explain_cluster(
             );
         }
     }
+}
+
+/// Why applications that are placed on a cluster are not assigned as the fleet file says.
+fn problems(cluster: &Cluster, steps: &mut Steps) {
+    use v1::StepState::{Failed, Waiting};
     for (app, placed) in &cluster.placed {
         if let Some(problem) = &placed.problem {
             let (text, reason) = (problem.message.clone(), Some(problem.reason));
-            let state = match problem.is_a_wait() {
+            let state = match placed.is_a_wait() {
                 true => Waiting,
                 false => Failed,
             };
             steps.add("placement", app.as_str(), state, text, reason, None);
         }
     }
+}
+
+/// What a cluster is to run.
+fn assignment(cluster: &Cluster, steps: &mut Steps) {
+    use v1::StepState::{Ok, Waiting};
     match &cluster.assigned {
         Some(assigned) => {
             let reference = assigned.reference;
@@ -174,124 +208,6 @@ fn explain_cluster(
             None,
         ),
     }
-    let connection = cluster.connection(now, OFFLINE_AFTER);
-    let (state, text, at) = match connection {
-        Connection::Online { since } => (Ok, "the agent is connected", Some(since)),
-        Connection::Offline => {
-            let last = cluster.last_seen.or(cluster.reported_at);
-            (Waiting, "the agent is offline", last)
-        }
-        Connection::Pending | Connection::NeverSeen => {
-            (Waiting, "the agent has never connected", None)
-        }
-    };
-    let reason = (state != Ok).then_some(Reason::Offline);
-    steps.add("delivery", "", state, text.to_owned(), reason, at);
-    let ahead = super::clock_ahead(cluster, connection);
-    if ahead != 0 {
-        let (text, reason) = (agent_clock(ahead), Some(Reason::ClockSkew));
-        steps.add("clock", "", Failed, text, reason, None);
-    }
-    match (&cluster.refusal, cluster.accepted == cluster.assigned_ref()) {
-        (Some((reason, message)), _) => {
-            steps.add(
-                "acceptance",
-                "",
-                Failed,
-                message.clone(),
-                Some(*reason),
-                None,
-            );
-        }
-        (None, true) => {
-            let text = format!(
-                "the agent runs on generation {}",
-                cluster.accepted.generation
-            );
-            steps.add("acceptance", "", Ok, text, None, None);
-        }
-        (None, false) => {
-            let text = match cluster.accepted.generation.0 {
-                0 => "the agent has not said yet what it runs on".to_owned(),
-                generation => format!("the agent runs on generation {generation}"),
-            };
-            steps.add("acceptance", "", Waiting, text, None, None);
-        }
-    }
-    let suspended = cluster.report.as_ref().map(|report| &report.suspended);
-    if let Some(mark) = &cluster.record.suspended {
-        let text = super::leaving::suspended(name, cluster);
-        let (reason, at) = (Some(Reason::SuspendedByHub), Some(mark.at));
-        steps.add("freeze", name.as_str(), Waiting, text, reason, at);
-    } else if let Some(why) = suspended.filter(|why| !why.is_empty()) {
-        let text = format!("nothing is written inside the cluster, whatever is assigned: {why}");
-        let (reason, at) = (Some(Reason::Frozen), cluster.reported_at);
-        steps.add("freeze", name.as_str(), Waiting, text, reason, at);
-    }
-    let reported = cluster
-        .report
-        .iter()
-        .flat_map(|report| &report.applications);
-    for (app, report) in reported {
-        let assigned = assigned_commit(cluster, app);
-        let runs = report
-            .revision
-            .as_ref()
-            .map(|revision| revision.commit.short().to_owned());
-        let exact = report
-            .revision
-            .as_ref()
-            .map(|revision| revision.commit.as_str())
-            == assigned;
-        let state = match report.sync {
-            SyncState::Synced if exact => Ok,
-            SyncState::Synced | SyncState::Applying | SyncState::OutOfSync | SyncState::Unknown => {
-                Waiting
-            }
-            SyncState::Suspended | SyncState::Orphaned => Skipped,
-            SyncState::Refused => Failed,
-        };
-        // What is wrong with objects that were applied is a matter of health, not of applying them.
-        let is_health = report.sync == SyncState::Synced && report.health != Health::Current;
-        let (about_sync, about_health) = match (report.message.as_str(), is_health) {
-            ("", _) => (String::new(), String::new()),
-            (message, true) => (String::new(), format!("; {message}")),
-            (message, false) => (format!(": {message}"), String::new()),
-        };
-        let of = |mine: bool| report.reason.filter(|_| mine);
-        let text = match &runs {
-            Some(runs) => format!("{} at {runs}{about_sync}", report.sync),
-            None => format!("{}{about_sync}", report.sync),
-        };
-        steps.add(
-            "apply",
-            app.as_str(),
-            state,
-            text,
-            of(!is_health),
-            match state {
-                Failed => report.changed_at,
-                _ => report.applied_at,
-            },
-        );
-        let state = match report.health {
-            Health::Current => Ok,
-            Health::Failed | Health::NotFound => Failed,
-            _ => Waiting,
-        };
-        let counts = &report.counts;
-        let text = match counts.total {
-            0 => format!("{}{about_health}", report.health),
-            total => format!(
-                "{}: {} of {} current{about_health}",
-                report.health,
-                counts.current,
-                counted(total as usize, "object")
-            ),
-        };
-        let at = report.changed_at;
-        steps.add("health", app.as_str(), state, text, of(is_health), at);
-    }
 }
 
 /// What is assigned, by commit.
@@ -313,17 +229,4 @@ fn assigned_text(assignment: &Assignment) -> String {
             )
         }
     }
-}
-
-fn assigned_commit<'c>(cluster: &'c Cluster, app: &ApplicationName) -> Option<&'c str> {
-    let assigned = cluster.assigned.as_ref()?;
-    Some(
-        assigned
-            .assignment
-            .applications
-            .get(app)?
-            .revision
-            .commit
-            .as_str(),
-    )
 }

@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 
 use flotilla_proto::v1;
 use flotilla_shared::id::RepositoryName;
-use flotilla_shared::reason::Reason;
+use flotilla_shared::problem::Problem;
 use flotilla_shared::revision::Commit;
 use flotilla_shared::wire::{reason_to_wire, timestamp_to_wire};
 use jiff::Timestamp;
 
+use super::Detail;
 use crate::fleet::rollout::{Commits, Phase, Rollout};
 use crate::fleet::{EnvironmentState, Fleet, Mark, Pin, Quarantine, Scope};
 use crate::spec::Environment;
@@ -33,15 +34,15 @@ fn of_repositories(commits: &Commits) -> Vec<v1::RepositoryCommit> {
     all
 }
 
-/// A rollout of the present, with what its waves ask for; its clusters only where asked for.
+/// A rollout of the present, with what its waves ask for.
 #[must_use]
 pub fn rollout(
     fleet: &Fleet,
     rollout: &Rollout,
-    with_clusters: bool,
+    detail: Detail,
     now: Timestamp,
 ) -> v1::RolloutStatus {
-    let mut status = past_rollout(rollout, with_clusters);
+    let mut status = past_rollout(rollout, detail);
     let environment = fleet.spec().environment(&rollout.environment);
     let strategy = rollout
         .strategy
@@ -62,16 +63,16 @@ pub fn rollout(
         shown.approved_by = people.into_iter().map(ToOwned::to_owned).collect();
     }
     let unread = unread(fleet, rollout);
-    status.unread = unread.map(|(_, text)| text).unwrap_or_default();
+    status.unread = unread.map(|problem| problem.message).unwrap_or_default();
     if !rollout.state.is_over() {
         present::add(fleet, rollout, strategy, now, &mut status);
     }
     status
 }
 
-/// A rollout by itself; its clusters only where asked for.
+/// A rollout by itself.
 #[must_use]
-pub fn past_rollout(rollout: &Rollout, with_clusters: bool) -> v1::RolloutStatus {
+pub fn past_rollout(rollout: &Rollout, detail: Detail) -> v1::RolloutStatus {
     let mut waves: Vec<v1::WaveStatus> = rollout
         .waves
         .iter()
@@ -124,10 +125,9 @@ pub fn past_rollout(rollout: &Rollout, with_clusters: bool) -> v1::RolloutStatus
         started_at: rollout.started_at.map(timestamp_to_wire),
         ended_at: rollout.ended_at.map(timestamp_to_wire),
         note: rollout.said(),
-        clusters: if with_clusters {
-            clusters.collect()
-        } else {
-            Vec::new()
+        clusters: match detail {
+            Detail::Summary => Vec::new(),
+            Detail::Full => clusters.collect(),
         },
         changes: rollout.changes.clone(),
         ..v1::RolloutStatus::default()
@@ -136,7 +136,7 @@ pub fn past_rollout(rollout: &Rollout, with_clusters: bool) -> v1::RolloutStatus
 
 /// Why nobody can tell beforehand whom a rollout changes; none: it can be told, or it is over.
 #[must_use]
-pub(super) fn unread(fleet: &Fleet, rollout: &Rollout) -> Option<(Reason, String)> {
+pub(super) fn unread(fleet: &Fleet, rollout: &Rollout) -> Option<Problem> {
     if rollout.state.is_over() {
         return None;
     }

@@ -189,7 +189,7 @@ fn a_cluster_that_waits_for_its_first_commit_was_neither_refused_nor_did_it_fail
     let fleet = waiting();
     let environment = environments(&fleet, at(4)).remove(0);
     assert_eq!((environment.failed, environment.current), (0, 0));
-    let shown = cluster(&fleet, &"c".parse().unwrap(), at(4), false).unwrap();
+    let shown = cluster(&fleet, &"c".parse().unwrap(), at(4), Detail::Full).unwrap();
     assert_eq!(shown.sync(), v1::Sync::Unspecified);
     let report = shown.applications[0].report.as_ref().unwrap();
     assert_eq!(
@@ -366,9 +366,9 @@ fn an_override_after_a_failure_tries_the_commit_again() {
 fn an_agent_that_reported_before_the_hub_restarted_is_offline_not_unknown() {
     let mut cluster = Cluster::default();
     let connection = |cluster: &Cluster| cluster.connection(at(0), OFFLINE_AFTER);
-    assert_eq!(connection(&cluster), Connection::NeverSeen);
+    assert_eq!(connection(&cluster), Connectivity::NeverSeen);
     cluster.report = Some(Report::default());
-    assert_eq!(connection(&cluster), Connection::Offline);
+    assert_eq!(connection(&cluster), Connectivity::Offline);
 }
 
 #[test]
@@ -422,7 +422,7 @@ fn a_retry_is_judged_by_what_is_reported_after_it() {
 fn a_clock_that_is_far_off_is_shown_and_explained() {
     let mut fleet = fleet("a");
     let seen = |fleet: &Fleet, second| {
-        let shown = cluster(fleet, &name(), at(second), true).unwrap();
+        let shown = cluster(fleet, &name(), at(second), Detail::Summary).unwrap();
         let told = steps(fleet, "c", "clock", second);
         (shown.clock_ahead_seconds, told.into_iter().next())
     };

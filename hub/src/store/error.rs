@@ -5,10 +5,8 @@ use std::path::PathBuf;
 /// The store cannot do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The engine.
     #[error("store {store}: {}{source}", advice(.source))]
     Sql {
-        /// Which store.
         store: String,
         /// What the engine said.
         source: sqlx::Error,
@@ -18,11 +16,8 @@ pub enum Error {
         "store {store} has schema {found}, this hub knows {known}: run the hub that wrote it, or a newer one"
     )]
     NewerSchema {
-        /// Which store.
         store: String,
-        /// Its schema.
         found: i64,
-        /// Ours.
         known: i64,
     },
     /// Another hub has it.
@@ -43,7 +38,6 @@ pub enum Error {
          for each. If the old authority is lost for good: flotilla-hub ca adopt"
     )]
     OtherAuthority {
-        /// Which store.
         store: String,
         /// SHA-256 of its authority's roots.
         named: String,
@@ -59,7 +53,6 @@ pub enum Error {
     /// Something cannot be read back.
     #[error("store {store}: {what} is damaged; restore a backup with `flotilla-hub restore`")]
     Damaged {
-        /// Which store.
         store: String,
         /// What of it.
         what: String,
@@ -70,19 +63,12 @@ pub enum Error {
     /// Nobody can say whether its file is there.
     #[error("store {path}: {cause}")]
     Unseen {
-        /// The file.
         path: PathBuf,
-        /// Why not.
         cause: std::io::Error,
     },
     /// A backup cannot be made or used.
     #[error("backup {path}: {why}")]
-    Backup {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        why: String,
-    },
+    Backup { path: PathBuf, why: String },
 }
 
 /// SQLite's own number of an error, without what its extended ones add.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flotilla_status::{Cluster, Connection, Environment, digits};
+use flotilla_status::{Cluster, Connectivity, Environment, Rollout, digits};
 use jiff::Timestamp;
 
 use crate::act::{Action, Offer};
@@ -21,7 +21,7 @@ pub struct Need {
     pub kind: &'static str,
     /// The environment or cluster.
     pub subject: String,
-    /// Its page.
+    /// Path of the page about it: `/env/prod`, `/cluster/c7`.
     pub link: String,
     /// What it is about.
     pub text: String,
@@ -51,50 +51,89 @@ fn link(environment: &str) -> String {
 }
 
 fn of_environment(environment: &Environment, mirror: &Mirror, all: &mut Vec<Need>) {
-    let name = environment.name.as_str();
-    let need = |kind, since, text: String, command: String, offer| Need {
-        since,
-        kind,
-        subject: name.to_owned(),
-        link: link(name),
-        text,
-        command,
-        offer,
-    };
-    if let Some(paused) = &environment.paused {
-        all.push(need(
+    let asking = Asking(environment);
+    all.extend(asking.paused());
+    if let Some(rollout) = &environment.rollout {
+        all.extend(asking.wave(rollout));
+        all.extend(asking.standstill(rollout));
+    }
+    all.extend(asking.apart());
+    all.extend(asking.hold());
+    all.extend(asking.unread());
+    if let Some(previous) = mirror.environment(&environment.promotes_from) {
+        ahead(previous, environment, all);
+    }
+}
+
+/// An environment that may wait for a person, for each reason there is.
+struct Asking<'e>(&'e Environment);
+
+impl Asking<'_> {
+    /// One thing about it, with its page.
+    fn need(
+        &self,
+        kind: &'static str,
+        since: Option<Timestamp>,
+        text: String,
+        command: String,
+        offer: Option<Offer>,
+    ) -> Need {
+        let name = self.0.name.as_str();
+        Need {
+            since,
+            kind,
+            subject: name.to_owned(),
+            link: link(name),
+            text,
+            command,
+            offer,
+        }
+    }
+
+    /// Somebody stopped its rollouts.
+    fn paused(&self) -> Option<Need> {
+        let name = self.0.name.as_str();
+        let paused = self.0.paused.as_ref()?;
+        Some(self.need(
             "paused",
             paused.at,
             format!("rollouts are paused by {}: {}", paused.by, paused.reason),
             format!("flotilla resume {name}"),
             Some(Offer::environment(Action::Resume, "Resume", name)),
-        ));
+        ))
     }
-    if let Some(rollout) = &environment.rollout {
-        if let Some(wave) = rollout.wants_approval() {
-            let mut offer = Offer::approval(rollout, &wave.name, "Approve wave");
-            offer.clusters = wave.total();
-            all.push(need(
-                "approval",
-                rollout.started_at.or(rollout.created_at),
-                format!(
-                    "wave {} of {} waits: {} of {} ({})",
-                    wave.name,
-                    rollout.id,
-                    wave.approved_by.len(),
-                    flotilla_shared::words::counted(wave.approvals as usize, "approval"),
-                    crate::text::clusters(wave.total() as usize)
-                ),
-                format!("flotilla approve {name} --wave {}", wave.name),
-                Some(offer),
-            ));
-        }
+
+    /// A wave begins once people approve it.
+    fn wave(&self, rollout: &Rollout) -> Option<Need> {
+        let name = self.0.name.as_str();
+        let wave = rollout.wants_approval()?;
+        let mut offer = Offer::approval(rollout, &wave.name, "Approve wave");
+        offer.clusters = wave.total();
+        Some(self.need(
+            "approval",
+            rollout.started_at.or(rollout.created_at),
+            format!(
+                "wave {} of {} waits: {} of {} ({})",
+                wave.name,
+                rollout.id,
+                wave.approved_by.len(),
+                flotilla_shared::words::counted(wave.approvals as usize, "approval"),
+                crate::text::clusters(wave.total() as usize)
+            ),
+            format!("flotilla approve {name} --wave {}", wave.name),
+            Some(offer),
+        ))
+    }
+
+    /// The rollout as a whole does not go on: it halted, or has not begun.
+    fn standstill(&self, rollout: &Rollout) -> Option<Need> {
+        let name = self.0.name.as_str();
         let note = || match rollout.note.as_str() {
             "" => String::new(),
             note => format!(": {note}"),
         };
         match rollout.state.as_str() {
-            "halted" => all.push(need(
+            "halted" => Some(self.need(
                 "halted",
                 rollout.started_at.or(rollout.created_at),
                 format!(
@@ -108,7 +147,7 @@ fn of_environment(environment: &Environment, mirror: &Mirror, all: &mut Vec<Need
             "pending" => {
                 let by_people = rollout.wants_commits_approved();
                 let offer = Offer::approval(rollout, "", "Approve these commits");
-                all.push(need(
+                Some(self.need(
                     "gate",
                     rollout.created_at,
                     format!("{} has not begun{}", rollout.id, note()),
@@ -117,30 +156,36 @@ fn of_environment(environment: &Environment, mirror: &Mirror, all: &mut Vec<Need
                         false => format!("flotilla explain {name}"),
                     },
                     by_people.then_some(offer),
-                ));
+                ))
             }
-            _ => {}
+            _ => None,
         }
     }
-    for one in environment
-        .rollout
-        .iter()
-        .flat_map(|rollout| &rollout.apart)
-    {
-        let (repository, short) = (&one.commit.repository, digits(&one.commit.commit));
-        all.push(need(
-            "gate",
-            None,
-            format!("{short} of {repository} waits by itself: {}", one.text),
-            match one.wants_approval() {
-                true => format!("flotilla approve {name} --commit {short}"),
-                false => format!("flotilla explain {name}"),
-            },
-            None,
-        ));
+
+    /// Commits that wait by themselves, beside the rollout.
+    fn apart(&self) -> impl Iterator<Item = Need> {
+        let name = self.0.name.as_str();
+        let commits = self.0.rollout.iter().flat_map(|rollout| &rollout.apart);
+        commits.map(move |one| {
+            let (repository, short) = (&one.commit.repository, digits(&one.commit.commit));
+            self.need(
+                "gate",
+                None,
+                format!("{short} of {repository} waits by itself: {}", one.text),
+                match one.wants_approval() {
+                    true => format!("flotilla approve {name} --commit {short}"),
+                    false => format!("flotilla explain {name}"),
+                },
+                None,
+            )
+        })
     }
-    if let Some(hold) = &environment.hold {
-        all.push(need(
+
+    /// No automatic promotion comes in.
+    fn hold(&self) -> Option<Need> {
+        let name = self.0.name.as_str();
+        let hold = self.0.hold.as_ref()?;
+        Some(self.need(
             "held",
             hold.at,
             format!(
@@ -149,26 +194,25 @@ fn of_environment(environment: &Environment, mirror: &Mirror, all: &mut Vec<Need
             ),
             format!("flotilla explain {name}"),
             None,
-        ));
+        ))
     }
-    for branch in environment
-        .branches
-        .iter()
-        .filter(|one| !one.reason.is_empty())
-    {
-        all.push(need(
-            "branch",
-            branch.checked_at,
-            format!(
-                "branch {} of {} cannot be read: {}",
-                environment.branch, branch.repository, branch.message
-            ),
-            format!("flotilla explain {name}"),
-            Some(Offer::environment(Action::Refresh, "Read it again", name)),
-        ));
-    }
-    if let Some(previous) = mirror.environment(&environment.promotes_from) {
-        ahead(previous, environment, all);
+
+    /// Its branch in a repository cannot be read.
+    fn unread(&self) -> impl Iterator<Item = Need> {
+        let (name, branches) = (self.0.name.as_str(), self.0.branches.iter());
+        let unread = branches.filter(|one| !one.reason.is_empty());
+        unread.map(move |branch| {
+            self.need(
+                "branch",
+                branch.checked_at,
+                format!(
+                    "branch {} of {} cannot be read: {}",
+                    self.0.branch, branch.repository, branch.message
+                ),
+                format!("flotilla explain {name}"),
+                Some(Offer::environment(Action::Refresh, "Read it again", name)),
+            )
+        })
     }
 }
 
@@ -220,7 +264,7 @@ fn of_cluster(cluster: &Cluster, all: &mut Vec<Need>) {
         command,
         offer,
     };
-    if cluster.connection == Connection::Pending {
+    if cluster.connection == Connectivity::Pending {
         let short: String = cluster.pending_fingerprint.chars().take(16).collect();
         let mut offer = Offer::cluster(Action::Accept, "Accept", name);
         offer.fingerprint.clone_from(&cluster.pending_fingerprint);

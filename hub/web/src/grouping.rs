@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use flotilla_shared::percent;
 
 use crate::filter::Filter;
-use crate::lane::{CELLS, Cell, cell, state};
+use crate::lane::{Applications, CELLS, Cell, cell, state};
 use crate::mirror::Mirror;
 use crate::progress::{Bar, Part};
 
@@ -52,7 +52,7 @@ pub struct Group {
     pub link: String,
     /// The page on which their cells are shown; empty: they are, or nothing names them.
     pub open: String,
-    /// They.
+    /// Those of its clusters that are drawn, by name; empty: only the bar is.
     pub cells: Vec<Cell>,
     /// How many more there are of them than cells.
     pub more: usize,
@@ -103,7 +103,7 @@ pub fn group(mirror: &Mirror, environment: &str, by: By<'_>) -> Grouping {
         *gathered.counts.entry(state).or_default() += 1;
         if few || value.is_some_and(|value| value == by.open) {
             if gathered.cells.len() < CELLS {
-                gathered.cells.push(cell(cluster, false));
+                gathered.cells.push(cell(cluster, Applications::LeftOut));
             } else {
                 gathered.more += 1;
             }

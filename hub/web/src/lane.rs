@@ -1,6 +1,6 @@
 //! One lane for each environment: what its branch has, how far its rollout is, what its gates say.
 
-use flotilla_status::{Cluster, Connection, Environment, Heading, digits};
+use flotilla_status::{Cluster, Connectivity, Environment, Heading, digits};
 use jiff::Timestamp;
 
 use crate::act::{Action, Offer};
@@ -15,7 +15,7 @@ pub const CELLS: usize = 1000;
 /// One environment of the first screen.
 #[derive(Debug, Clone)]
 pub struct Lane {
-    /// Its name.
+    /// The environment's; its page is `/env/NAME`.
     pub name: String,
     /// The environment that it is promoted from; empty: none.
     pub promotes_from: String,
@@ -42,7 +42,7 @@ pub struct Lane {
 /// What a branch has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Headline {
-    /// The repository.
+    /// Its name in the fleet file.
     pub repository: String,
     /// First digits of the head.
     pub head: String,
@@ -59,7 +59,7 @@ pub struct Headline {
 /// One cluster in a lane.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cell {
-    /// Its name.
+    /// The cluster's; its page is `/cluster/NAME`.
     pub name: String,
     /// `ok`, `busy`, `failed`, `offline`, `pending`, `locked`, `pinned`.
     pub state: &'static str,
@@ -85,10 +85,14 @@ pub fn lanes(mirror: &Mirror, now: Timestamp) -> Vec<Lane> {
 #[must_use]
 pub fn lane(mirror: &Mirror, environment: &Environment, most: usize, now: Timestamp) -> Lane {
     let count = usize::try_from(environment.clusters).unwrap_or(usize::MAX);
+    let applications = match count <= ROWS {
+        true => Applications::Shown,
+        false => Applications::LeftOut,
+    };
     let cells = if count <= most {
         mirror
             .clusters_of(&environment.name)
-            .map(|one| cell(one, count <= ROWS))
+            .map(|one| cell(one, applications))
             .collect()
     } else {
         Vec::new()
@@ -176,11 +180,11 @@ pub fn state(cluster: &Cluster) -> (&'static str, char, String) {
         return ("locked", 'L', "locked".to_owned());
     }
     match cluster.connection {
-        Connection::Pending => return ("pending", 'P', "waits to be accepted".to_owned()),
-        Connection::NeverSeen => return ("offline", 'N', "never connected".to_owned()),
-        Connection::Offline => return ("offline", 'O', "offline".to_owned()),
-        Connection::Unknown => return ("offline", '?', "unknown".to_owned()),
-        Connection::Online => {}
+        Connectivity::Pending => return ("pending", 'P', "waits to be accepted".to_owned()),
+        Connectivity::NeverSeen => return ("offline", 'N', "never connected".to_owned()),
+        Connectivity::Offline => return ("offline", 'O', "offline".to_owned()),
+        Connectivity::Unknown => return ("offline", '?', "unknown".to_owned()),
+        Connectivity::Online => {}
     }
     let health = cluster.health.as_str();
     let sync = cluster.sync.to_string();
@@ -202,17 +206,26 @@ pub fn state(cluster: &Cluster) -> (&'static str, char, String) {
     ("busy", '…', told(&format!("{sync}, {health}")))
 }
 
-/// A cluster as it is drawn, with its applications or without.
+/// Whether a cluster is drawn with its applications.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applications {
+    /// In short.
+    Shown,
+    /// Without them.
+    LeftOut,
+}
+
+/// A cluster as it is drawn.
 #[must_use]
-pub fn cell(cluster: &Cluster, with_applications: bool) -> Cell {
+pub fn cell(cluster: &Cluster, applications: Applications) -> Cell {
     let (state, letter, words) = state(cluster);
-    let applications = match with_applications {
-        true => cluster
+    let applications = match applications {
+        Applications::Shown => cluster
             .applications
             .iter()
             .map(|one| (one.application.clone(), one.health.to_string()))
             .collect(),
-        false => Vec::new(),
+        Applications::LeftOut => Vec::new(),
     };
     Cell {
         name: cluster.name.clone(),

@@ -8,11 +8,11 @@ use crate::text;
 /// A rollout in the lane.
 #[derive(Debug, Clone)]
 pub struct Progress {
-    /// Its name.
+    /// `<environment>-<number>`.
     pub id: String,
     /// How it stands.
     pub state: String,
-    /// Why.
+    /// Why it stands as it does, for a person; empty: there is nothing to say.
     pub note: String,
     /// For how long it goes on, or how long ago it ended.
     pub age: String,
@@ -63,7 +63,7 @@ impl Bar {
 pub struct Part {
     /// Its word, which is its class, too.
     pub word: &'static str,
-    /// How many.
+    /// How many clusters, at least 1: empty parts are left out.
     pub count: u32,
 }
 
@@ -86,7 +86,10 @@ pub fn progress(rollout: &Rollout, now: Timestamp) -> Progress {
             .waves
             .iter()
             .enumerate()
-            .map(|(index, wave)| bar(wave, !over && index == rollout.wave, now))
+            .map(|(index, wave)| Bar {
+                present: !over && index == rollout.wave,
+                ..bar(wave, now)
+            })
             .collect(),
         budgets: rollout
             .budgets
@@ -101,7 +104,8 @@ pub fn progress(rollout: &Rollout, now: Timestamp) -> Progress {
     }
 }
 
-fn bar(wave: &Wave, present: bool, now: Timestamp) -> Bar {
+/// A wave's bar, as that of one which is not the present one.
+fn bar(wave: &Wave, now: Timestamp) -> Bar {
     let parts: Vec<Part> = [
         ("done", wave.done.saturating_sub(wave.done_unchanged)),
         ("unchanged", wave.done_unchanged),
@@ -139,7 +143,7 @@ fn bar(wave: &Wave, present: bool, now: Timestamp) -> Bar {
     }
     Bar {
         name: wave.name.clone(),
-        present,
+        present: false,
         total: wave.total() + wave.pinned + wave.suspended,
         summary: if summary.is_empty() {
             "no clusters".to_owned()

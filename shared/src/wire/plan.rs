@@ -13,6 +13,7 @@ use crate::plan::{
     ApplicationChanges, Change, ClusterPlan, MAX_CHANGES, MAX_CHANGES_IN_ALL, MAX_FIELDS,
     MAX_MANAGERS,
 };
+use crate::problem::Problem;
 use crate::report::{MAX_MESSAGE_BYTES, plain_line};
 
 /// A cluster's plan, application by application.
@@ -22,7 +23,7 @@ pub fn plan_to_wire(plan: &ClusterPlan) -> Vec<v1::ApplicationPlan> {
         .iter()
         .map(|(name, changes)| {
             let (reason, error) = match &changes.refused {
-                Some((reason, message)) => (reason.to_string(), message.as_str()),
+                Some(refused) => (refused.reason.to_string(), refused.message.as_str()),
                 None => (String::new(), ""),
             };
             v1::ApplicationPlan {
@@ -63,8 +64,9 @@ pub fn plan_from_wire(wire: &v1::PlanResult) -> Result<ClusterPlan, WireError> {
     for application in &wire.applications {
         bounded("changes", application.changes.len(), MAX_CHANGES)?;
         let mut changes = ApplicationChanges {
-            refused: reason_from_wire(&application.reason)
-                .map(|reason| (reason, plain_line(&application.error, MAX_MESSAGE_BYTES))),
+            refused: reason_from_wire(&application.reason).map(|reason| {
+                Problem::new(reason, plain_line(&application.error, MAX_MESSAGE_BYTES))
+            }),
             changes: application
                 .changes
                 .iter()

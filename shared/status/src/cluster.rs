@@ -13,7 +13,7 @@ use super::{Mark, Pin, Revision, is_empty, labels, moment, text};
 
 /// Whether a cluster's agent is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub enum Connection {
+pub enum Connectivity {
     /// Enrolled, and waits to be accepted.
     Pending,
     /// A stream is open.
@@ -26,7 +26,7 @@ pub enum Connection {
     Unknown,
 }
 
-impl Connection {
+impl Connectivity {
     /// As shown.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -40,7 +40,7 @@ impl Connection {
     }
 }
 
-/// One cluster.
+/// A cluster as the hub knows it, with what its agent said last.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Cluster {
@@ -51,7 +51,7 @@ pub struct Cluster {
     /// As set in fleet file, token and acceptance.
     pub labels: BTreeMap<String, String>,
     /// Whether its agent is there.
-    pub connection: Connection,
+    pub connection: Connectivity,
     /// Why it gets no new assignments until a person unlocks it; empty: it does.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub locked: String,
@@ -59,7 +59,7 @@ pub struct Cluster {
     pub last_seen: Option<Timestamp>,
     /// Begin of the open stream.
     pub connected_since: Option<Timestamp>,
-    /// The agent's.
+    /// Of its agent, as that said when it connected last; empty: not known.
     pub agent_version: String,
     /// The API server's.
     pub kubernetes_version: String,
@@ -71,7 +71,7 @@ pub struct Cluster {
     pub accepted_generation: Option<u64>,
     /// Whether the agent refused the assignment.
     pub refused: bool,
-    /// Why.
+    /// Why it refused, as a CamelCase code; empty: it did not.
     #[serde(skip_serializing_if = "is_empty")]
     pub reason: String,
     /// For a person.
@@ -111,11 +111,11 @@ pub struct Cluster {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Placement {
-    /// Its name.
+    /// Its name in the fleet file.
     pub application: String,
-    /// Where.
+    /// The cluster that is to run it, or still does.
     pub cluster: String,
-    /// The cluster's.
+    /// Where the cluster belongs; empty: nowhere.
     pub environment: String,
     /// Directory in the repository.
     pub path: String,
@@ -152,7 +152,7 @@ pub struct Placement {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ObjectCounts {
-    /// All.
+    /// Objects of whatever health.
     pub total: u32,
     /// kstatus Current.
     pub current: u32,
@@ -176,11 +176,11 @@ pub struct ObjectCounts {
 pub struct Object {
     /// Empty: core.
     pub group: String,
-    /// Its kind.
+    /// `Deployment`; no version.
     pub kind: String,
     /// Empty: not namespaced.
     pub namespace: String,
-    /// Its name.
+    /// `metadata.name`.
     pub name: String,
     /// What was last done to it.
     pub action: &'static str,
@@ -198,7 +198,7 @@ pub struct Object {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Application {
-    /// Its name.
+    /// As in the fleet file, such as `web`.
     pub name: String,
     /// Where its files are.
     pub repository: String,
@@ -225,11 +225,11 @@ impl From<&v1::ClusterStatus> for Cluster {
             environment: text(&wire.environment),
             labels: labels(&wire.labels),
             connection: match wire.connection() {
-                v1::Connection::Pending => Connection::Pending,
-                v1::Connection::Online => Connection::Online,
-                v1::Connection::Offline => Connection::Offline,
-                v1::Connection::NeverSeen => Connection::NeverSeen,
-                v1::Connection::Unspecified => Connection::Unknown,
+                v1::Connection::Pending => Connectivity::Pending,
+                v1::Connection::Online => Connectivity::Online,
+                v1::Connection::Offline => Connectivity::Offline,
+                v1::Connection::NeverSeen => Connectivity::NeverSeen,
+                v1::Connection::Unspecified => Connectivity::Unknown,
             },
             locked: text(&wire.locked),
             last_seen: moment(wire.last_seen.as_ref()),
@@ -282,7 +282,7 @@ impl Cluster {
     /// Whether it is online and runs exactly what is assigned, synced and healthy.
     #[must_use]
     pub fn is_current(&self) -> bool {
-        self.connection == Connection::Online
+        self.connection == Connectivity::Online
             && !self.refused
             && self.assigned_generation.is_some()
             && self.assigned_generation == self.accepted_generation

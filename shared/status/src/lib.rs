@@ -18,7 +18,7 @@ mod plan;
 pub mod plan_comment;
 mod rollout;
 
-pub use cluster::{Application, Cluster, Connection, Object, ObjectCounts, Placement};
+pub use cluster::{Application, Cluster, Connectivity, Object, ObjectCounts, Placement};
 pub use compared::{ClusterDifference, EnvironmentDifference};
 pub use decisions::{Approval, Decisions, Good, Mark, Pin, Quarantine, Seen};
 pub use environment::{Branch, Environment, Fleet, Heading};

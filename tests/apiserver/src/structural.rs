@@ -130,107 +130,160 @@ fn duplicates(
     }
 }
 
-fn bounds(rules: &Map<String, Value>, value: &Value, path: &str, causes: &mut Vec<Cause>) {
-    let number = |name: &str| rules.get(name).and_then(Value::as_f64);
-    let shown = |name: &str| rules.get(name).map(ToString::to_string).unwrap_or_default();
-    let mut wrong = |why: String| {
-        causes.push(Cause::invalid(
-            path,
-            value,
-            &format!("{path} in body {why}"),
-        ));
-    };
-    if let Some(have) = value.as_f64() {
-        let exclusive = |name: &str| rules.get(name) == Some(&Value::Bool(true));
-        if let Some(minimum) = number("minimum") {
-            if exclusive("exclusiveMinimum") && have <= minimum {
-                wrong(format!("should be greater than {}", shown("minimum")));
+/// A value and what the rules of its schema say about it.
+struct Bounded<'v> {
+    rules: &'v Map<String, Value>,
+    value: &'v Value,
+    path: &'v str,
+}
+
+impl Bounded<'_> {
+    /// A rule that is a number.
+    fn number(&self, name: &str) -> Option<f64> {
+        self.rules.get(name).and_then(Value::as_f64)
+    }
+
+    /// A rule as the schema writes it.
+    fn shown(&self, name: &str) -> String {
+        self.rules
+            .get(name)
+            .map(ToString::to_string)
+            .unwrap_or_default()
+    }
+
+    /// Whether the schema sets this flag of a bound.
+    fn exclusive(&self, name: &str) -> bool {
+        self.rules.get(name) == Some(&Value::Bool(true))
+    }
+
+    /// What the value does not fulfil, in the words of the server.
+    fn wrong(&self, why: &str) -> Cause {
+        Cause::invalid(
+            self.path,
+            self.value,
+            &format!("{} in body {why}", self.path),
+        )
+    }
+
+    /// The bounds of a number.
+    fn amount(&self, have: f64, causes: &mut Vec<Cause>) {
+        if let Some(minimum) = self.number("minimum") {
+            if self.exclusive("exclusiveMinimum") && have <= minimum {
+                causes
+                    .push(self.wrong(&format!("should be greater than {}", self.shown("minimum"))));
             } else if have < minimum {
-                wrong(format!(
+                causes.push(self.wrong(&format!(
                     "should be greater than or equal to {}",
-                    shown("minimum")
-                ));
+                    self.shown("minimum")
+                )));
             }
         }
-        if let Some(maximum) = number("maximum") {
-            if exclusive("exclusiveMaximum") && have >= maximum {
-                wrong(format!("should be less than {}", shown("maximum")));
+        if let Some(maximum) = self.number("maximum") {
+            if self.exclusive("exclusiveMaximum") && have >= maximum {
+                causes.push(self.wrong(&format!("should be less than {}", self.shown("maximum"))));
             } else if have > maximum {
-                wrong(format!(
+                causes.push(self.wrong(&format!(
                     "should be less than or equal to {}",
-                    shown("maximum")
-                ));
+                    self.shown("maximum")
+                )));
             }
         }
-        if let Some(factor) = number("multipleOf")
+        if let Some(factor) = self.number("multipleOf")
             && factor != 0.0
             && (have / factor).fract() != 0.0
         {
-            wrong(format!("should be a multiple of {}", shown("multipleOf")));
+            causes.push(self.wrong(&format!(
+                "should be a multiple of {}",
+                self.shown("multipleOf")
+            )));
         }
     }
-    if let Some(text) = value.as_str() {
+
+    /// The length and the pattern of a text.
+    fn text(&self, text: &str, causes: &mut Vec<Cause>) {
         let length = u32::try_from(text.chars().count()).map_or(f64::MAX, f64::from);
-        if number("minLength").is_some_and(|least| length < least) {
-            wrong(format!(
+        if self.number("minLength").is_some_and(|least| length < least) {
+            causes.push(self.wrong(&format!(
                 "should be at least {} chars long",
-                shown("minLength")
-            ));
+                self.shown("minLength")
+            )));
         }
-        if number("maxLength").is_some_and(|most| length > most) {
+        if self.number("maxLength").is_some_and(|most| length > most) {
             causes.push(Cause {
                 reason: "FieldValueTooLong",
-                field: path.to_owned(),
+                field: self.path.to_owned(),
                 message: format!(
                     "Too long: may not be more than {} bytes",
-                    shown("maxLength")
+                    self.shown("maxLength")
                 ),
             });
         }
-        let pattern = rules.get("pattern").and_then(Value::as_str);
+        let pattern = self.rules.get("pattern").and_then(Value::as_str);
         if let Some(pattern) = pattern {
             // A pattern that this engine cannot read refuses nothing.
             let fits = regex::Regex::new(pattern).is_ok_and(|re| !re.is_match(text));
             if fits {
-                let why = format!("{path} in body should match '{pattern}'");
-                causes.push(Cause::invalid(path, value, &why));
+                causes.push(self.wrong(&format!("should match '{pattern}'")));
             }
         }
     }
-    if let Some(list) = value.as_array() {
+
+    /// How many items a list has.
+    fn count(&self, list: &[Value], causes: &mut Vec<Cause>) {
         let count = u32::try_from(list.len()).map_or(f64::MAX, f64::from);
-        if number("minItems").is_some_and(|least| count < least) {
+        if self.number("minItems").is_some_and(|least| count < least) {
             let why = format!(
-                "{path} in body should have at least {} items",
-                shown("minItems")
+                "{} in body should have at least {} items",
+                self.path,
+                self.shown("minItems")
             );
-            causes.push(Cause::invalid(path, &json!(list.len()), &why));
+            causes.push(Cause::invalid(self.path, &json!(list.len()), &why));
         }
-        if number("maxItems").is_some_and(|most| count > most) {
+        if self.number("maxItems").is_some_and(|most| count > most) {
             causes.push(Cause {
                 reason: "FieldValueTooMany",
-                field: path.to_owned(),
+                field: self.path.to_owned(),
                 message: format!(
                     "Too many: {}: must have at most {} items",
                     list.len(),
-                    shown("maxItems")
+                    self.shown("maxItems")
                 ),
             });
         }
     }
-    if let Some(allowed) = rules.get("enum").and_then(Value::as_array)
-        && !allowed.contains(value)
-    {
-        let texts: Vec<String> = allowed.iter().map(ToString::to_string).collect();
-        causes.push(Cause {
-            reason: "FieldValueNotSupported",
-            field: path.to_owned(),
-            message: format!(
-                "Unsupported value: {value}: supported values: {}",
-                texts.join(", ")
-            ),
-        });
+
+    /// Whether the value is one of those that the schema names.
+    fn enumeration(&self, causes: &mut Vec<Cause>) {
+        let value = self.value;
+        if let Some(allowed) = self.rules.get("enum").and_then(Value::as_array)
+            && !allowed.contains(value)
+        {
+            let texts: Vec<String> = allowed.iter().map(ToString::to_string).collect();
+            causes.push(Cause {
+                reason: "FieldValueNotSupported",
+                field: self.path.to_owned(),
+                message: format!(
+                    "Unsupported value: {value}: supported values: {}",
+                    texts.join(", ")
+                ),
+            });
+        }
     }
+}
+
+/// Everything that the rules of a schema say about a value.
+fn bounds(rules: &Map<String, Value>, value: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let bounded = Bounded { rules, value, path };
+    if let Some(have) = value.as_f64() {
+        bounded.amount(have, causes);
+    }
+    if let Some(text) = value.as_str() {
+        bounded.text(text, causes);
+    }
+    if let Some(list) = value.as_array() {
+        bounded.count(list, causes);
+    }
+    bounded.enumeration(causes);
     compositions(rules, value, path, causes);
 }
 

@@ -11,6 +11,13 @@ struct Rule {
     whole_path: bool,
 }
 
+/// What stands at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Entry {
+    File,
+    Folder,
+}
+
 /// Which files of a folder are not part of the chart.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rules(Vec<Rule>);
@@ -66,10 +73,14 @@ impl Rules {
     /// Whether this file, or a folder that it is in, is left out.
     pub(super) fn ignores(&self, path: &str) -> bool {
         let folders = path.match_indices('/').map(|(at, _)| &path[..at]);
-        folders.into_iter().any(|folder| self.one(folder, true)) || self.one(path, false)
+        folders
+            .into_iter()
+            .any(|folder| self.one(folder, Entry::Folder))
+            || self.one(path, Entry::File)
     }
 
-    fn one(&self, path: &str, folder: bool) -> bool {
+    fn one(&self, path: &str, entry: Entry) -> bool {
+        let folder = entry == Entry::Folder;
         for rule in &self.0 {
             let subject = if rule.whole_path {
                 path

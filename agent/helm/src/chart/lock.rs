@@ -8,7 +8,7 @@ use super::{Dependency, Fields, Metadata, compatible};
 use crate::value::{Map, Str, Value};
 use crate::yaml::{self, json};
 
-/// A lock.
+/// `Chart.lock`, or the older `requirements.lock`, with the fields that Helm reads.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Lock {
     /// When it was made, as it stands there.
@@ -154,7 +154,7 @@ fn list(text: &mut String, dependencies: &[Dependency]) {
                 text.push(',');
             }
             // What was read from YAML can be written as JSON.
-            let value = json::emit(value, true).unwrap_or_default();
+            let value = json::emit(value).unwrap_or_default();
             let _ = write!(text, "\"{name}\":{}", value.lossy());
         };
         let optional = |text: &mut String, name: &str, value: &str| {

@@ -1,7 +1,30 @@
 //! The raw formatter: widths, precisions and flags of one verb.
 
 use super::number::format_float;
-use super::quote::{is_print, quote, quote_ascii, quote_into};
+use super::quote::{Letters, is_print, quote, quote_ascii, quote_between};
+
+/// Whether a number's highest bit is its sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Signedness {
+    Signed,
+    Unsigned,
+}
+
+/// How hexadecimal digits and their prefix are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Case {
+    Lower,
+    Upper,
+}
+
+impl Case {
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Lower => "0x",
+            Self::Upper => "0X",
+        }
+    }
+}
 
 /// What one directive says besides its verb, and where its text goes.
 #[derive(Debug, Default)]
@@ -100,7 +123,12 @@ impl Formatter {
         let mut buffer = [0; 4];
         let text = Self::rune(value).encode_utf8(&mut buffer);
         let mut out = String::new();
-        quote_into(&mut out, text.as_bytes(), '\'', self.plus);
+        let letters = if self.plus {
+            Letters::Ascii
+        } else {
+            Letters::Unicode
+        };
+        quote_between(&mut out, text.as_bytes(), '\'', letters);
         self.pad(out.as_bytes());
     }
 
@@ -119,8 +147,15 @@ impl Formatter {
         self.zero = zero;
     }
 
-    pub(super) fn integer(&mut self, value: u64, base: u32, signed: bool, verb: char, upper: bool) {
-        let negative = signed && value.cast_signed() < 0;
+    pub(super) fn integer(
+        &mut self,
+        value: u64,
+        base: u32,
+        signedness: Signedness,
+        verb: char,
+        case: Case,
+    ) {
+        let negative = signedness == Signedness::Signed && value.cast_signed() < 0;
         let magnitude = if negative {
             value.wrapping_neg()
         } else {
@@ -141,7 +176,7 @@ impl Formatter {
         let digits = match base {
             2 => format!("{magnitude:b}"),
             8 => format!("{magnitude:o}"),
-            16 if upper => format!("{magnitude:X}"),
+            16 if case == Case::Upper => format!("{magnitude:X}"),
             16 => format!("{magnitude:x}"),
             _ => magnitude.to_string(),
         };
@@ -161,7 +196,7 @@ impl Formatter {
             match base {
                 2 => text.push_str("0b"),
                 8 if leading == 0 && !digits.starts_with('0') => text.push('0'),
-                16 => text.push_str(if upper { "0X" } else { "0x" }),
+                16 => text.push_str(case.prefix()),
                 _ => {}
             }
         }
@@ -173,24 +208,22 @@ impl Formatter {
     }
 
     /// `%x` of a string or of bytes.
-    pub(super) fn hexadecimal(&mut self, bytes: &[u8], upper: bool) {
+    pub(super) fn hexadecimal(&mut self, bytes: &[u8], case: Case) {
         let bytes = match self.precision {
             Some(precision) if precision < bytes.len() => &bytes[..precision],
             _ => bytes,
         };
-        let prefix = if upper { "0X" } else { "0x" };
         let mut text = String::with_capacity(bytes.len() * 2);
         for (index, byte) in bytes.iter().enumerate() {
             if self.space && index > 0 {
                 text.push(' ');
             }
             if self.sharp && (index == 0 || self.space) {
-                text.push_str(prefix);
+                text.push_str(case.prefix());
             }
-            text.push_str(&if upper {
-                format!("{byte:02X}")
-            } else {
-                format!("{byte:02x}")
+            text.push_str(&match case {
+                Case::Lower => format!("{byte:02x}"),
+                Case::Upper => format!("{byte:02X}"),
             });
         }
         self.pad(text.as_bytes());

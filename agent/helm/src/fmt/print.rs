@@ -1,11 +1,20 @@
 //! Go's default formats, and what a verb makes of each kind of value.
 
-use super::flags::Formatter;
+use super::flags::{Case, Formatter, Signedness};
 use super::types::type_name;
 use crate::value::{DEEPEST, ListKind, MapKind, Value};
 
 /// Beyond this a value's text is cut; no release may write as much.
 const LONGEST: usize = 32 << 20;
+
+/// The type of the place that a value has in another, by which `%#v` shows nil.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Slot {
+    /// `interface {}`
+    Interface,
+    /// The value's own type.
+    Concrete,
+}
 
 /// `fmt.Sprint`: a space between two operands of which none is a string.
 #[must_use]
@@ -68,8 +77,12 @@ impl Formatter {
             },
             ('p', _) => self.bad_verb(value, verb),
             (_, Value::Bool(value)) if matches!(verb, 't' | 'v') => self.boolean(*value),
-            (_, Value::Int(number, _)) => self.number(value, number.cast_unsigned(), true, verb),
-            (_, Value::Uint(number, _)) => self.number(value, *number, false, verb),
+            (_, Value::Int(number, _)) => {
+                self.number(value, number.cast_unsigned(), Signedness::Signed, verb);
+            }
+            (_, Value::Uint(number, _)) => {
+                self.number(value, *number, Signedness::Unsigned, verb);
+            }
             (_, Value::Float(number)) => self.real(value, *number, verb),
             (_, Value::Str(text)) => self.characters(value, text.as_bytes(), verb),
             (_, Value::List(list)) if list.kind() == ListKind::Bytes => self.bytes(value, verb),
@@ -83,13 +96,17 @@ impl Formatter {
                 } else {
                     self.text("map[");
                 }
+                let slot = match map.kind() {
+                    MapKind::Str => Slot::Concrete,
+                    MapKind::Any | MapKind::Values => Slot::Interface,
+                };
                 for (index, (key, element)) in map.entries().iter().enumerate() {
                     if index > 0 {
                         self.text(if self.sharp_v { ", " } else { " " });
                     }
                     self.value(&Value::Str(key.clone()), verb);
                     self.text(":");
-                    self.element(element, verb, map.kind() != MapKind::Str);
+                    self.element(element, verb, slot);
                 }
                 self.text(if self.sharp_v { "}" } else { "]" });
             }
@@ -105,10 +122,12 @@ impl Formatter {
         }
     }
 
-    /// A value inside another, whose nil is one of an interface.
-    fn element(&mut self, value: &Value, verb: char, interface: bool) {
+    /// A value inside another, in a place of this type.
+    fn element(&mut self, value: &Value, verb: char, slot: Slot) {
         match value {
-            Value::Nil if self.sharp_v && interface => self.text("interface {}(nil)"),
+            Value::Nil if self.sharp_v && slot == Slot::Interface => {
+                self.text("interface {}(nil)");
+            }
             Value::Nil => self.text("<nil>"),
             Value::Map(_) | Value::List(_) if self.depth >= DEEPEST => self.text("..."),
             // What doubles with each level soon fills all memory.
@@ -132,7 +151,7 @@ impl Formatter {
             if index > 0 {
                 self.text(if self.sharp_v { ", " } else { " " });
             }
-            self.element(item, verb, true);
+            self.element(item, verb, Slot::Interface);
         }
         self.text(if self.sharp_v { "}" } else { "]" });
     }
@@ -150,8 +169,8 @@ impl Formatter {
         match verb {
             's' => self.string(&bytes),
             'q' => self.quoted(&bytes),
-            'x' => self.hexadecimal(&bytes, false),
-            'X' => self.hexadecimal(&bytes, true),
+            'x' => self.hexadecimal(&bytes, Case::Lower),
+            'X' => self.hexadecimal(&bytes, Case::Upper),
             'v' if self.sharp_v => {
                 let name = type_name(value).replace("uint8", "byte");
                 self.sequence(&name, &items, 'v');
@@ -174,18 +193,18 @@ impl Formatter {
         self.text(")");
     }
 
-    fn number(&mut self, value: &Value, number: u64, signed: bool, verb: char) {
+    fn number(&mut self, value: &Value, number: u64, signedness: Signedness, verb: char) {
         match verb {
-            'v' if self.sharp_v && !signed => {
+            'v' if self.sharp_v && signedness == Signedness::Unsigned => {
                 let sharp = std::mem::replace(&mut self.sharp, true);
-                self.integer(number, 16, signed, verb, false);
+                self.integer(number, 16, signedness, verb, Case::Lower);
                 self.sharp = sharp;
             }
-            'v' | 'd' => self.integer(number, 10, signed, verb, false),
-            'b' => self.integer(number, 2, signed, verb, false),
-            'o' | 'O' => self.integer(number, 8, signed, verb, false),
-            'x' => self.integer(number, 16, signed, verb, false),
-            'X' => self.integer(number, 16, signed, verb, true),
+            'v' | 'd' => self.integer(number, 10, signedness, verb, Case::Lower),
+            'b' => self.integer(number, 2, signedness, verb, Case::Lower),
+            'o' | 'O' => self.integer(number, 8, signedness, verb, Case::Lower),
+            'x' => self.integer(number, 16, signedness, verb, Case::Lower),
+            'X' => self.integer(number, 16, signedness, verb, Case::Upper),
             'c' => self.character(number),
             'q' => self.quoted_character(number),
             'U' => self.unicode(number),
@@ -207,8 +226,8 @@ impl Formatter {
         match verb {
             'v' if self.sharp_v => self.quoted(text),
             'v' | 's' => self.string(text),
-            'x' => self.hexadecimal(text, false),
-            'X' => self.hexadecimal(text, true),
+            'x' => self.hexadecimal(text, Case::Lower),
+            'X' => self.hexadecimal(text, Case::Upper),
             'q' => self.quoted(text),
             _ => self.bad_verb(value, verb),
         }

@@ -14,11 +14,18 @@ pub fn is_print(letter: char) -> bool {
     text.escape_debug().nth(1) == Some(letter)
 }
 
+/// Which printable letters stay as they are between quotes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Letters {
+    Unicode,
+    Ascii,
+}
+
 /// `strconv.Quote`.
 #[must_use]
 pub fn quote(text: &[u8]) -> String {
     let mut out = String::with_capacity(text.len() + 2);
-    quote_into(&mut out, text, '"', false);
+    quote_into(&mut out, text);
     out
 }
 
@@ -26,16 +33,21 @@ pub fn quote(text: &[u8]) -> String {
 #[must_use]
 pub fn quote_ascii(text: &[u8]) -> String {
     let mut out = String::with_capacity(text.len() + 2);
-    quote_into(&mut out, text, '"', true);
+    quote_between(&mut out, text, '"', Letters::Ascii);
     out
 }
 
+/// As [`quote`], onto what is there.
+pub fn quote_into(out: &mut String, text: &[u8]) {
+    quote_between(out, text, '"', Letters::Unicode);
+}
+
 /// Appends the text between these quotes, escaped.
-pub fn quote_into(out: &mut String, text: &[u8], mark: char, ascii: bool) {
+pub(super) fn quote_between(out: &mut String, text: &[u8], mark: char, letters: Letters) {
     out.push(mark);
     for chunk in text.utf8_chunks() {
         for letter in chunk.valid().chars() {
-            escape(out, letter, mark, ascii);
+            escape(out, letter, mark, letters);
         }
         for byte in chunk.invalid() {
             out.push_str(&format!("\\x{byte:02x}"));
@@ -44,13 +56,13 @@ pub fn quote_into(out: &mut String, text: &[u8], mark: char, ascii: bool) {
     out.push(mark);
 }
 
-fn escape(out: &mut String, letter: char, mark: char, ascii: bool) {
+fn escape(out: &mut String, letter: char, mark: char, letters: Letters) {
     if letter == mark || letter == '\\' {
         out.push('\\');
         out.push(letter);
         return;
     }
-    if (!ascii || letter.is_ascii()) && is_print(letter) {
+    if (letters == Letters::Unicode || letter.is_ascii()) && is_print(letter) {
         out.push(letter);
         return;
     }
@@ -112,7 +124,7 @@ pub fn unquote(text: &str) -> Option<Vec<u8>> {
 pub enum Unit {
     /// `\x` and octal escapes.
     Byte(u8),
-    /// Everything else.
+    /// What stands for itself, and the other escapes: `\n` and its like, `\u`, `\U`.
     Char(char),
 }
 
@@ -127,7 +139,7 @@ impl Unit {
         }
     }
 
-    /// Its number.
+    /// The byte, 0 to 255, or the character's code point.
     #[must_use]
     pub fn code(self) -> u32 {
         match self {

@@ -21,19 +21,17 @@ pub(super) const FUNCTIONS: &[Function] = &[
     pure("fromYamlArray", &[S], |a| {
         Ok(listed(yaml::parse(bytes(a, 0)), YAML))
     }),
-    pure("toJson", &[Any], |a| quiet(json::emit(&a[0], true))),
-    pure("mustToJson", &[Any], |a| {
-        json::emit(&a[0], true).map(Value::Str)
-    }),
+    pure("toJson", &[Any], |a| quiet(json::emit(&a[0]))),
+    pure("mustToJson", &[Any], |a| json::emit(&a[0]).map(Value::Str)),
     pure("toPrettyJson", &[Any], |a| quiet(json::emit_pretty(&a[0]))),
     pure("mustToPrettyJson", &[Any], |a| {
         json::emit_pretty(&a[0]).map(Value::Str)
     }),
     pure("toRawJson", &[Any], |a| {
-        json::emit(&a[0], false).map(Value::Str)
+        json::emit_raw(&a[0]).map(Value::Str)
     }),
     pure("mustToRawJson", &[Any], |a| {
-        json::emit(&a[0], false).map(Value::Str)
+        json::emit_raw(&a[0]).map(Value::Str)
     }),
     pure("fromJson", &[S], |a| {
         Ok(mapped(json::parse(bytes(a, 0)), "json"))

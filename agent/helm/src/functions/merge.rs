@@ -8,17 +8,28 @@ use crate::value::{DEEPEST, LARGEST, Map, Value};
 use Type::Map as M;
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    many("merge", &[M], M, |a| merge_all(a, false)),
-    many("mustMerge", &[M], M, |a| merge_all(a, false)),
-    many("mergeOverwrite", &[M], M, |a| merge_all(a, true)),
-    many("mustMergeOverwrite", &[M], M, |a| merge_all(a, true)),
+    many("merge", &[M], M, |a| merge_all(a, Winner::Target)),
+    many("mustMerge", &[M], M, |a| merge_all(a, Winner::Target)),
+    many("mergeOverwrite", &[M], M, |a| merge_all(a, Winner::Source)),
+    many("mustMergeOverwrite", &[M], M, |a| {
+        merge_all(a, Winner::Source)
+    }),
 ];
 
-fn merge_all(arguments: &[Value], overwrite: bool) -> Result<Value, String> {
+/// Whose value stays where both maps have one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Winner {
+    /// The map that is merged into, unless its value is empty.
+    Target,
+    /// The map that is merged.
+    Source,
+}
+
+fn merge_all(arguments: &[Value], winner: Winner) -> Result<Value, String> {
     let target = map(arguments, 0);
     let mut left = LARGEST;
     for index in 1..arguments.len() {
-        merge(&target, &map(arguments, index), overwrite, 0, &mut left)?;
+        merge(&target, &map(arguments, index), winner, 0, &mut left)?;
     }
     Ok(Value::Map(target))
 }
@@ -26,7 +37,7 @@ fn merge_all(arguments: &[Value], overwrite: bool) -> Result<Value, String> {
 fn merge(
     target: &Map,
     source: &Map,
-    overwrite: bool,
+    winner: Winner,
     depth: usize,
     left: &mut usize,
 ) -> Result<(), String> {
@@ -43,7 +54,7 @@ fn merge(
         }
         let old = target.get(&key);
         if new.is_nil() {
-            if overwrite {
+            if winner == Winner::Source {
                 target.insert(key, new);
             }
             continue;
@@ -51,21 +62,21 @@ fn merge(
         let filled = old.as_ref().is_some_and(|old| !empty(old));
         match (&old, &new) {
             (Some(Value::Map(old)), Value::Map(new)) => {
-                merge(old, new, overwrite, depth + 1, left)?;
+                merge(old, new, winner, depth + 1, left)?;
                 if filled {
                     continue;
                 }
             }
             // A list where a list is: without overwriting, the old one stays.
             (_, Value::List(_)) if filled => {
-                if overwrite {
+                if winner == Winner::Source {
                     put(target, key, new)?;
                 }
                 continue;
             }
             _ => {}
         }
-        if overwrite || !filled {
+        if winner == Winner::Source || !filled {
             put(target, key, new)?;
         }
     }

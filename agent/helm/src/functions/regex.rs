@@ -1,10 +1,13 @@
 //! Regular expressions with Go's meaning, on an engine that like Go's takes linear time.
 
+mod translate;
+
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use regex::bytes::{Captures, Regex, RegexBuilder};
 
+use self::translate::translate;
 use super::{Function, Type, bytes, int, lossy, pure, shared};
 use crate::template::{Engine, Fault};
 use crate::value::{Str, Value};
@@ -122,161 +125,6 @@ fn build(pattern: &str) -> Result<Regex, String> {
                 .unwrap_or("invalid or too large");
             format!("error parsing regexp: {reason}: `{pattern}`")
         })
-}
-
-/// What Go spells otherwise: `\z`, `\Q…\E`, ASCII classes `\d`, `\s`, `\w`, `\b`, and a brace that counts
-/// nothing, which is a brace.
-fn translate(pattern: &str) -> Result<String, String> {
-    let wrong = |what: &str, text: &str| Err(format!("error parsing regexp: {what}: `{text}`"));
-    let letters: Vec<char> = pattern.chars().collect();
-    let mut out = String::with_capacity(pattern.len() + 16);
-    let mut at = 0;
-    let mut class = false;
-    while at < letters.len() {
-        let letter = letters[at];
-        at += 1;
-        match letter {
-            '\\' => {
-                let Some(escaped) = letters.get(at).copied() else {
-                    return wrong("trailing backslash at end of expression", "");
-                };
-                at += 1;
-                match escaped {
-                    'd' | 's' | 'w' | 'D' | 'S' | 'W' => {
-                        out.push_str(ascii_class(escaped, class));
-                        // A dash after a class begins no range.
-                        if class && letters.get(at) == Some(&'-') {
-                            out.push_str("\\-");
-                            at += 1;
-                        }
-                    }
-                    'b' | 'B' if !class => {
-                        out.push_str(if escaped == 'b' {
-                            "(?-u:\\b)"
-                        } else {
-                            "(?-u:\\B)"
-                        });
-                    }
-                    'Q' => {
-                        while at < letters.len() {
-                            if letters[at] == '\\' && letters.get(at + 1) == Some(&'E') {
-                                at += 2;
-                                break;
-                            }
-                            out.push_str(&regex::escape(&letters[at].to_string()));
-                            at += 1;
-                        }
-                    }
-                    'C' => out.push_str("(?-u:.)"),
-                    'A' | 'z' | 'a' | 'f' | 't' | 'n' | 'r' | 'v' | 'x' | 'p' | 'P' => {
-                        out.push('\\');
-                        out.push(escaped);
-                        if matches!(escaped, 'x' | 'p' | 'P') && letters.get(at) == Some(&'{') {
-                            while let Some(letter) = letters.get(at).copied() {
-                                out.push(letter);
-                                at += 1;
-                                if letter == '}' {
-                                    break;
-                                }
-                            }
-                        }
-                    }
-                    '0'..='7'
-                        if escaped == '0'
-                            || letters
-                                .get(at)
-                                .is_some_and(|next| ('0'..='7').contains(next)) =>
-                    {
-                        let mut code = escaped.to_digit(8).unwrap_or(0);
-                        for _ in 0..2 {
-                            let Some(digit) = letters.get(at).and_then(|next| next.to_digit(8))
-                            else {
-                                break;
-                            };
-                            code = code * 8 + digit;
-                            at += 1;
-                        }
-                        out.push_str(&format!("\\x{{{code:x}}}"));
-                    }
-                    other if other.is_ascii_punctuation() => {
-                        out.push('\\');
-                        out.push(other);
-                    }
-                    other => return wrong("invalid escape sequence", &format!("\\{other}")),
-                }
-            }
-            '[' if !class => {
-                class = true;
-                out.push('[');
-                if letters.get(at) == Some(&'^') {
-                    out.push('^');
-                    at += 1;
-                }
-                // A bracket that comes first is one of the class.
-                if letters.get(at) == Some(&']') {
-                    out.push_str("\\]");
-                    at += 1;
-                }
-            }
-            '[' if letters.get(at) == Some(&':') => out.push('['),
-            '[' => out.push_str("\\["),
-            ']' if class => {
-                // The end of `[:alpha:]` is not the end of the class.
-                if letters.get(at.wrapping_sub(2)) == Some(&':') && out_has_open_name(&out) {
-                    out.push(']');
-                } else {
-                    class = false;
-                    out.push(']');
-                }
-            }
-            // These mean set operations here, and nothing in Go.
-            '&' | '~' | '-' if class && letters.get(at) == Some(&letter) => {
-                out.push('\\');
-                out.push(letter);
-            }
-            '{' if !class => {
-                let close = letters[at..].iter().position(|letter| *letter == '}');
-                let inside: String = close
-                    .map(|close| letters[at..at + close].iter().collect())
-                    .unwrap_or_default();
-                if counts(&inside) {
-                    out.push_str(&format!("{{{inside}}}"));
-                    at += inside.len() + 1;
-                } else {
-                    out.push_str("\\{");
-                }
-            }
-            '}' if !class => out.push_str("\\}"),
-            other => out.push(other),
-        }
-    }
-    Ok(out)
-}
-
-fn out_has_open_name(out: &str) -> bool {
-    out.rfind("[:")
-        .is_some_and(|open| !out[open + 2..].contains(']'))
-}
-
-/// Whether what stands in braces counts repetitions.
-fn counts(inside: &str) -> bool {
-    let (least, most) = inside.split_once(',').unwrap_or((inside, ""));
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    !least.is_empty() && digits(least) && digits(most)
-}
-
-fn ascii_class(letter: char, inside: bool) -> &'static str {
-    match (letter, inside) {
-        ('d', true) => "0-9",
-        ('d', false) => "[0-9]",
-        ('s', true) => "\\t\\n\\x0c\\r ",
-        ('s', false) => "[\\t\\n\\x0c\\r ]",
-        ('w', true) => "0-9A-Za-z_",
-        ('w', false) => "[0-9A-Za-z_]",
-        ('D', _) => "[^0-9]",
-        ('S', _) => "[^\\t\\n\\x0c\\r ]",
-        _ => "[^0-9A-Za-z_]",
-    }
 }
 
 fn find(regex: &Regex, arguments: &[Value]) -> Value {

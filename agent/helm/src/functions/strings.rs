@@ -78,8 +78,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
                 out.push(' ');
             }
             match value {
-                Value::Str(text) => fmt::quote_into(&mut out, text.as_bytes(), '"', false),
-                other => fmt::quote_into(&mut out, strval(other).as_bytes(), '"', false),
+                Value::Str(text) => fmt::quote_into(&mut out, text.as_bytes()),
+                other => fmt::quote_into(&mut out, strval(other).as_bytes()),
             }
         }
         Ok(Value::from(out))
@@ -106,8 +106,12 @@ pub(super) const FUNCTIONS: &[Function] = &[
         }
         Ok(Value::str(out))
     }),
-    shared("indent", &[Int, S], |engine, a| indent(engine, a, false)),
-    shared("nindent", &[Int, S], |engine, a| indent(engine, a, true)),
+    shared("indent", &[Int, S], |engine, a| {
+        indent(engine, a, Start::Here)
+    }),
+    shared("nindent", &[Int, S], |engine, a| {
+        indent(engine, a, Start::NewLine)
+    }),
     pure("plural", &[S, S, Int], |a| {
         Ok(a[usize::from(int(a, 2) != 1)].clone())
     }),
@@ -263,7 +267,14 @@ fn replace(
     Ok(Some(out))
 }
 
-fn indent(engine: &Engine<'_>, arguments: &[Value], newline: bool) -> Result<Value, Fault> {
+/// Where an indented text begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Start {
+    Here,
+    NewLine,
+}
+
+fn indent(engine: &Engine<'_>, arguments: &[Value], start: Start) -> Result<Value, Fault> {
     let count = usize::try_from(int(arguments, 0))
         .map_err(|_| Fault::plain("strings: negative Repeat count"))?;
     let text = bytes(arguments, 1);
@@ -273,7 +284,7 @@ fn indent(engine: &Engine<'_>, arguments: &[Value], newline: bool) -> Result<Val
         text.len().saturating_add((lines + 1).saturating_mul(count)),
     )?;
     let mut out = Vec::with_capacity(text.len() + (lines + 1) * count + 1);
-    if newline {
+    if start == Start::NewLine {
         out.push(b'\n');
     }
     for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {

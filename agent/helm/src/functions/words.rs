@@ -75,14 +75,16 @@ pub(super) const FUNCTIONS: &[Function] = &[
         Ok(Value::str(abbreviate(bytes(a, 2), left, right)))
     }),
     pure("wrap", &[Int, S], |a| {
-        Ok(Value::str(wrap(bytes(a, 1), int(a, 0), b"\n", false)))
+        let (text, width) = (bytes(a, 1), int(a, 0));
+        Ok(Value::str(wrap(text, width, b"\n", LongWords::Whole)))
     }),
     pure("wrapWith", &[Int, S, S], |a| {
         let separator = match bytes(a, 1) {
             b"" => b"\n",
             given => given,
         };
-        Ok(Value::str(wrap(bytes(a, 2), int(a, 0), separator, true)))
+        let (text, width) = (bytes(a, 2), int(a, 0));
+        Ok(Value::str(wrap(text, width, separator, LongWords::Cut)))
     }),
     pure("snakecase", &[S], |a| {
         Ok(Value::from(separated(&lossy(a, 0), '_')))
@@ -135,7 +137,14 @@ fn abbreviate(text: &[u8], offset: i64, width: i64) -> Vec<u8> {
     [b"...", &text[at(length - (width - 3))..]].concat()
 }
 
-fn wrap(text: &[u8], width: i64, separator: &[u8], long_words: bool) -> Vec<u8> {
+/// What becomes of a word that is longer than a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LongWords {
+    Whole,
+    Cut,
+}
+
+fn wrap(text: &[u8], width: i64, separator: &[u8], long_words: LongWords) -> Vec<u8> {
     let width = usize::try_from(width).unwrap_or(1).max(1);
     let mut out = Vec::with_capacity(text.len());
     let mut offset = 0;
@@ -151,7 +160,7 @@ fn wrap(text: &[u8], width: i64, separator: &[u8], long_words: bool) -> Vec<u8> 
             out.extend_from_slice(&text[offset..offset + space]);
             out.extend_from_slice(separator);
             offset += space + 1;
-        } else if long_words {
+        } else if long_words == LongWords::Cut {
             out.extend_from_slice(&text[offset..offset + width]);
             out.extend_from_slice(separator);
             offset += width;

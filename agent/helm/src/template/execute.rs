@@ -55,6 +55,15 @@ pub(super) enum Flow {
     Continue,
 }
 
+/// What the dot is in a branch that is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dot {
+    /// What it was, as in `if`.
+    Unchanged,
+    /// The value of the branch's pipeline, as in `with`.
+    Value,
+}
+
 /// One template being executed.
 pub(super) struct Run<'t, 'e, 'a> {
     pub(super) engine: &'e mut Engine<'a>,
@@ -148,8 +157,12 @@ impl<'t, 'e, 'a> Run<'t, 'e, 'a> {
                     }
                     Flow::On
                 }
-                Node::If(branches, otherwise) => self.branch(dot, branches, otherwise, false)?,
-                Node::With(branches, otherwise) => self.branch(dot, branches, otherwise, true)?,
+                Node::If(branches, otherwise) => {
+                    self.branch(dot, branches, otherwise, Dot::Unchanged)?
+                }
+                Node::With(branches, otherwise) => {
+                    self.branch(dot, branches, otherwise, Dot::Value)?
+                }
                 Node::Range(pipe, body, otherwise) => self.range(dot, pipe, body, otherwise)?,
                 Node::Template(call) => {
                     self.template(dot, call)?;
@@ -182,16 +195,15 @@ impl<'t, 'e, 'a> Run<'t, 'e, 'a> {
         dot: &Got,
         branches: &'t [(Pipe, Vec<Node>)],
         otherwise: &'t [Node],
-        with: bool,
+        inside: Dot,
     ) -> Result<Flow, Fault> {
         let mark = self.variables.len();
         for (pipe, nodes) in branches {
             let value = self.pipeline(dot, pipe)?;
             if truth(&value) {
-                let flow = if with {
-                    self.walk(&Got::plain(value), nodes)?
-                } else {
-                    self.walk(dot, nodes)?
+                let flow = match inside {
+                    Dot::Unchanged => self.walk(dot, nodes)?,
+                    Dot::Value => self.walk(&Got::plain(value), nodes)?,
                 };
                 self.variables.truncate(mark);
                 return Ok(flow);

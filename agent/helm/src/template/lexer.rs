@@ -83,6 +83,13 @@ fn keyword(word: &str) -> Option<Kind> {
     })
 }
 
+/// What becomes of the spaces after an action or comment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum After {
+    Kept,
+    Trimmed,
+}
+
 const LEFT: &str = "{{";
 const RIGHT: &str = "}}";
 const SPACES: [char; 4] = [' ', '\t', '\r', '\n'];
@@ -220,14 +227,17 @@ impl<'t> Lexer<'t> {
             return Some(self.error("unclosed comment"));
         };
         self.at += end + 2;
-        let Some(trim) = self.right_delimiter_here() else {
+        let Some(after) = self.right_delimiter_here() else {
             return Some(self.error("comment ends before closing delimiter"));
         };
         self.line += newlines(&self.input[self.start..self.at]);
         let _ = self.token(Kind::Text);
-        self.at += if trim { 2 + RIGHT.len() } else { RIGHT.len() };
-        if trim {
-            self.trim_left();
+        match after {
+            After::Kept => self.at += RIGHT.len(),
+            After::Trimmed => {
+                self.at += 2 + RIGHT.len();
+                self.trim_left();
+            }
         }
         self.ignore();
         None
@@ -238,24 +248,24 @@ impl<'t> Lexer<'t> {
         self.at += rest.len() - rest.trim_start_matches(SPACES).len();
     }
 
-    /// Whether the action ends here, and if so whether it trims what follows.
-    fn right_delimiter_here(&self) -> Option<bool> {
+    /// Whether the action ends here, and if so what becomes of the spaces after it.
+    fn right_delimiter_here(&self) -> Option<After> {
         let rest = self.rest();
         if has_right_marker(rest) && rest[2..].starts_with(RIGHT) {
-            Some(true)
+            Some(After::Trimmed)
         } else {
-            rest.starts_with(RIGHT).then_some(false)
+            rest.starts_with(RIGHT).then_some(After::Kept)
         }
     }
 
-    fn right_delimiter(&mut self, trim: bool) -> Token<'t> {
-        if trim {
+    fn right_delimiter(&mut self, after: After) -> Token<'t> {
+        if after == After::Trimmed {
             self.at += 2;
             self.ignore();
         }
         self.at += RIGHT.len();
         let token = self.token(Kind::RightDelim);
-        if trim {
+        if after == After::Trimmed {
             self.trim_left();
             self.ignore();
         }
@@ -264,9 +274,9 @@ impl<'t> Lexer<'t> {
     }
 
     fn action(&mut self) -> Token<'t> {
-        if let Some(trim) = self.right_delimiter_here() {
+        if let Some(after) = self.right_delimiter_here() {
             if self.parens == 0 {
-                return self.right_delimiter(trim);
+                return self.right_delimiter(after);
             }
             return self.error("unclosed left paren");
         }
@@ -339,7 +349,7 @@ impl<'t> Lexer<'t> {
             self.at -= 1;
             self.line -= usize::from(last.starts_with('\n'));
             if count == 1 {
-                return self.right_delimiter(true);
+                return self.right_delimiter(After::Trimmed);
             }
         }
         self.token(Kind::Space)

@@ -6,7 +6,7 @@ use crate::value::{Map, Value};
 use crate::yaml::json;
 
 fn text(map: &Map) -> String {
-    json::emit(&Value::Map(map.clone()), false).map_or_else(|error| error, |text| text.to_string())
+    json::emit_raw(&Value::Map(map.clone())).map_or_else(|error| error, |text| text.to_string())
 }
 
 #[test]

@@ -1,5 +1,6 @@
 use flotilla_helm::capabilities::KubeVersion;
 use flotilla_shared::chart::Crds;
+use flotilla_shared::problem::Problem;
 use flotilla_shared::reason::Reason;
 
 use crate::{
@@ -147,9 +148,9 @@ fn the_renderer_that_is_named_wins() {
 fn what_is_wrong_is_told_with_its_place() {
     let refused = |files: &[(&str, &str)], release: Release| {
         let error = rendered(files, release).unwrap_err();
-        (error.reason(), error.to_string())
+        Problem::new(error.reason(), error.to_string())
     };
-    let (reason, text) = refused(
+    let Problem { reason, message } = refused(
         &[(
             "charts/web/templates/a.yaml",
             "a: 1\nb: {{ .Values.x.y }}\n",
@@ -157,25 +158,25 @@ fn what_is_wrong_is_told_with_its_place() {
         Release::default(),
     );
     assert_eq!(reason, Reason::RenderFailed);
-    assert!(text.contains("web/templates/a.yaml:2:"), "{text}");
+    assert!(message.contains("web/templates/a.yaml:2:"), "{message}");
     let missing = Release {
         values_files: vec![("charts/web/prod.yaml".to_owned(), false)],
         ..Release::default()
     };
-    let (reason, text) = refused(&[], missing);
+    let Problem { reason, message } = refused(&[], missing);
     assert_eq!(reason, Reason::PathNotFound);
     assert!(
-        text.contains("charts/web/prod.yaml") && text.contains('?'),
-        "{text}"
+        message.contains("charts/web/prod.yaml") && message.contains('?'),
+        "{message}"
     );
     let random = "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nstringData: {a: {{ randAlphaNum 8 }}}\n";
-    let (_, text) = refused(
+    let Problem { message, .. } = refused(
         &[("charts/web/templates/a.yaml", random)],
         Release::default(),
     );
     assert!(
-        text.contains("a.yaml:4") && text.contains("randAlphaNum"),
-        "{text}"
+        message.contains("a.yaml:4") && message.contains("randAlphaNum"),
+        "{message}"
     );
     let derived = Release {
         seed: Some("secret".to_owned()),

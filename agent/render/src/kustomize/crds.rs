@@ -74,7 +74,7 @@ fn add(
     for (field, property) in properties.iter() {
         let text = |key: &str| property.field(key).map(Node::scalar_text);
         path.push(field.replace('/', "\\/"));
-        let here = FieldSpec::new(gvk.clone(), &path.join("/"), false);
+        let here = FieldSpec::new(gvk.clone(), &path.join("/"));
         if text("x-kubernetes-annotation").is_some() {
             fieldspec::merge_one(&mut config.common_annotations, &here)?;
         }
@@ -89,7 +89,7 @@ fn add(
             text("x-kubernetes-object-ref-kind"),
         ) {
             let key = text("x-kubernetes-object-ref-name-key").unwrap_or("name");
-            let spec = FieldSpec::new(gvk.clone(), &format!("{}/{key}", path.join("/")), false);
+            let spec = FieldSpec::new(gvk.clone(), &format!("{}/{key}", path.join("/")));
             config.add_reference(&Reference {
                 kind: kind.to_owned(),
                 version: version.to_owned(),

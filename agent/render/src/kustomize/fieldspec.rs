@@ -56,7 +56,10 @@ impl From<Written> for FieldSpec {
             version: written.version,
             kind: written.kind,
         };
-        Self::new(gvk, &written.path, written.create)
+        Self {
+            create: written.create,
+            ..Self::new(gvk, &written.path)
+        }
     }
 }
 
@@ -78,13 +81,16 @@ impl From<Lenient> for FieldSpec {
             version: written.version,
             kind: written.kind,
         };
-        Self::new(gvk, &written.path, written.create)
+        Self {
+            create: written.create,
+            ..Self::new(gvk, &written.path)
+        }
     }
 }
 
 impl FieldSpec {
-    /// A specification.
-    pub(crate) fn new(gvk: Gvk, path: &str, create: bool) -> Self {
+    /// A specification of what is there; see [`Self::creating`].
+    pub(crate) fn new(gvk: Gvk, path: &str) -> Self {
         let segments = split(path, '/')
             .into_iter()
             .map(|part| match part.strip_suffix("[]") {
@@ -101,14 +107,22 @@ impl FieldSpec {
         Self {
             gvk,
             path: path.to_owned(),
-            create,
+            create: false,
             segments,
         }
     }
 
     /// Of any kind.
-    pub(crate) fn of_any(path: &str, create: bool) -> Self {
-        Self::new(Gvk::default(), path, create)
+    pub(crate) fn of_any(path: &str) -> Self {
+        Self::new(Gvk::default(), path)
+    }
+
+    /// The same path, whose missing parts are made.
+    pub(crate) fn creating(self) -> Self {
+        Self {
+            create: true,
+            ..self
+        }
     }
 
     /// Whether it speaks of an object.
@@ -161,10 +175,17 @@ fn walk(
         Node::Sequence(items) => items
             .iter_mut()
             .try_for_each(|item| walk(item, path, create, set)),
-        Node::Map(map) => match field(map, segment, rest.is_empty(), create)? {
-            Some(field) => walk(field, rest, create, set),
-            None => Ok(()),
-        },
+        Node::Map(map) => {
+            // On the way to the end only mappings are made.
+            let here = match create {
+                Create::Text if !rest.is_empty() => Create::Map,
+                create => create,
+            };
+            match field(map, segment, here)? {
+                Some(field) => walk(field, rest, create, set),
+                None => Ok(()),
+            }
+        }
         Node::Scalar(_) => Err(Failure::render(format!(
             "a mapping or list is wanted where {:?} is looked for, but there is a scalar",
             segment.name
@@ -172,12 +193,7 @@ fn walk(
     }
 }
 
-fn field<'m>(
-    map: &'m mut Map,
-    segment: &Segment,
-    last: bool,
-    create: Create,
-) -> Outcome<Option<&'m mut Node>> {
+fn field<'m>(map: &'m mut Map, segment: &Segment, create: Create) -> Outcome<Option<&'m mut Node>> {
     if segment.name.is_empty() {
         return Err(Failure::render("a path has an empty part"));
     }
@@ -191,7 +207,7 @@ fn field<'m>(
         }));
     }
     let missing = || match create {
-        Create::Text if last => Node::text(""),
+        Create::Text => Node::text(""),
         _ => Node::map(),
     };
     let field = map.entry(&segment.name, missing);

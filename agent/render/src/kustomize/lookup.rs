@@ -122,13 +122,9 @@ pub(crate) fn find<'n>(node: &'n Node, path: &[String]) -> Outcome<Option<&'n No
 /// What is made at the end of a path where something is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Missing {
-    /// Nothing.
     Nothing,
-    /// A scalar.
     Scalar,
-    /// A mapping.
     Map,
-    /// A list.
     List,
 }
 
@@ -166,6 +162,15 @@ fn is_index(part: &str) -> bool {
     !part.is_empty() && part.parse::<i64>().is_ok_and(|index| index >= 0)
 }
 
+/// How a value came to be at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// It was there.
+    Found,
+    /// It was made for the path.
+    Made,
+}
+
 /// Calls `set` with every value that a path matches and whether it was made for it; returns how many.
 ///
 /// # Errors
@@ -174,11 +179,11 @@ pub(crate) fn each(
     node: &mut Node,
     path: &[String],
     missing: Missing,
-    made: bool,
-    set: &mut dyn FnMut(&mut Node, bool) -> Outcome<()>,
+    presence: Presence,
+    set: &mut dyn FnMut(&mut Node, Presence) -> Outcome<()>,
 ) -> Outcome<usize> {
     let Some((part, rest)) = path.split_first() else {
-        set(node, made)?;
+        set(node, presence)?;
         return Ok(1);
     };
     if is_index(part) {
@@ -193,7 +198,7 @@ pub(crate) fn each(
             Node::Sequence(items) => {
                 let mut count = 0;
                 for item in items {
-                    count += each(item, rest, missing, false, set)?;
+                    count += each(item, rest, missing, Presence::Found, set)?;
                 }
                 Ok(count)
             }
@@ -209,10 +214,10 @@ pub(crate) fn each(
                 }
                 map.insert(part, missing.made(rest.first()));
                 let field = map.entry(part, Node::map);
-                return each(field, rest, missing, true, set);
+                return each(field, rest, missing, Presence::Made, set);
             }
             match map.get_mut(part) {
-                Some(field) => each(field, rest, missing, false, set),
+                Some(field) => each(field, rest, missing, Presence::Found, set),
                 None => Ok(0),
             }
         }
@@ -226,7 +231,7 @@ fn at_index(
     part: &str,
     rest: &[String],
     missing: Missing,
-    set: &mut dyn FnMut(&mut Node, bool) -> Outcome<()>,
+    set: &mut dyn FnMut(&mut Node, Presence) -> Outcome<()>,
 ) -> Outcome<usize> {
     let Node::Sequence(items) = node else {
         return Err(wrong(part, "a list", node));
@@ -234,13 +239,15 @@ fn at_index(
     let at: usize = part
         .parse()
         .map_err(|_| Failure::render(format!("{part:?} is no place in a list")))?;
-    let makes = at == items.len() && missing != Missing::Nothing;
-    if makes {
+    let presence = if at == items.len() && missing != Missing::Nothing {
         items.push(missing.made(rest.first()));
-    }
+        Presence::Made
+    } else {
+        Presence::Found
+    };
     let length = items.len();
     match items.get_mut(at) {
-        Some(item) => each(item, rest, missing, makes, set),
+        Some(item) => each(item, rest, missing, presence, set),
         None => Err(Failure::render(format!(
             "index {at} is looked for, but the list has {length} items"
         ))),
@@ -254,7 +261,7 @@ fn in_list(
     pattern: &str,
     rest: &[String],
     missing: Missing,
-    set: &mut dyn FnMut(&mut Node, bool) -> Outcome<()>,
+    set: &mut dyn FnMut(&mut Node, Presence) -> Outcome<()>,
 ) -> Outcome<usize> {
     let Node::Sequence(items) = node else {
         return if node.is_null() && missing == Missing::Nothing {
@@ -274,10 +281,10 @@ fn in_list(
         if text.is_some_and(|text| expression.is_match(&text)) {
             count += if field.is_empty() {
                 // The rest of the path is not looked at for plain items, as with Kustomize.
-                set(item, false)?;
+                set(item, Presence::Found)?;
                 1
             } else {
-                each(item, rest, missing, false, set)?
+                each(item, rest, missing, Presence::Found, set)?
             };
         }
     }
@@ -299,10 +306,10 @@ fn in_list(
         )));
     }
     let count = if field.is_empty() {
-        set(&mut item, false)?;
+        set(&mut item, Presence::Found)?;
         1
     } else {
-        each(&mut item, rest, missing, false, set)?
+        each(&mut item, rest, missing, Presence::Found, set)?
     };
     items.push(item);
     Ok(count)

@@ -1,11 +1,10 @@
 //! Strategic merge as Kustomize does it (`kyaml/yaml/merge2` and `walk`), oddities included: what it
 //! makes of a patch is what people have reviewed.
 
+mod keyed;
 mod list;
 
-use std::collections::{BTreeSet, HashSet};
-
-use self::list::{Source, append, by_value, fill_gaps, is_gone, remove_matching, set_element};
+use self::list::{Source, by_value, is_gone};
 use super::budget::Budget;
 use super::failure::{Failure, Outcome};
 use super::node::{Key, Map, Node, Tag};
@@ -286,123 +285,6 @@ impl<'s> Merger<'s> {
         };
         Ok(Some(Node::Sequence(items)))
     }
-
-    fn by_keys(
-        &self,
-        target: Vec<Node>,
-        source: Source,
-        shape: Option<ShapeRef<'s>>,
-        keys: &[String],
-        path: &mut Vec<Key>,
-    ) -> Outcome<Vec<Node>> {
-        let inner = shape.and_then(ShapeRef::items);
-        let (patch, with_itself) = match source {
-            Source::Nothing => (Vec::new(), false),
-            Source::Itself => (Vec::new(), true),
-            Source::Patch(items) => (items, false),
-        };
-        // Each item is compared with each other.
-        let items = target.len() + patch.len();
-        self.budget.work(items.saturating_mul(items))?;
-        let mut values = Vec::new();
-        let mut seen = HashSet::new();
-        // What the patch adds comes first.
-        for item in patch.iter().chain(&target) {
-            let value: Vec<String> = keys
-                .iter()
-                .map(|key| {
-                    item.field(key)
-                        .filter(|field| !field.is_empty())
-                        .map_or("", Node::scalar_text)
-                        .to_owned()
-                })
-                .collect();
-            if seen.insert(value.clone()) {
-                values.push(value);
-            }
-        }
-        if values.is_empty() {
-            return Ok(target);
-        }
-        if keys.len() > 1 {
-            fill_gaps(&mut values);
-        }
-        // Keys that no item has are left out of the comparison.
-        let used: BTreeSet<usize> = values
-            .iter()
-            .flat_map(|value| value.iter().enumerate())
-            .filter(|(_, text)| !text.is_empty())
-            .map(|(at, _)| at)
-            .collect();
-        let used: Vec<usize> = if used.is_empty() {
-            (0..keys.len()).collect()
-        } else {
-            used.into_iter().collect()
-        };
-        let keys: Vec<&str> = used
-            .iter()
-            .filter_map(|at| keys.get(*at).map(String::as_str))
-            .collect();
-        let mut target = target;
-        let mut added: Vec<Node> = Vec::new();
-        for value in values {
-            let value: Vec<&str> = used
-                .iter()
-                .filter_map(|at| value.get(*at).map(String::as_str))
-                .collect();
-            let known: Vec<(&str, &str)> =
-                keys.iter().copied().zip(value.iter().copied()).collect();
-            // Where a value is missing, the keys that are there have to do.
-            let mut looked_for: Vec<(&str, &str)> = known
-                .iter()
-                .copied()
-                .filter(|(_, text)| !text.is_empty())
-                .collect();
-            if looked_for.is_empty() {
-                looked_for.clone_from(&known);
-            }
-            let find = |items: &[Node]| {
-                items.iter().position(|item| {
-                    item.as_map().is_some()
-                        && looked_for.iter().all(|(key, text)| {
-                            item.field(key)
-                                .is_some_and(|field| field.scalar_text() == *text)
-                        })
-                })
-            };
-            let at_target = find(&target);
-            let at_patch = find(&patch);
-            let theirs = at_target.and_then(|at| target.get(at).cloned());
-            let ours = if with_itself {
-                theirs.clone()
-            } else {
-                at_patch.and_then(|at| patch.get(at).cloned())
-            };
-            let replaces =
-                !with_itself && ours.as_ref().is_some_and(is_replacement) && theirs.is_some();
-            let merged = self.walk(theirs, ours, inner, path)?;
-            let Some(mut merged) = merged.filter(|merged| !merged.is_empty()) else {
-                remove_matching(&mut target, &known);
-                continue;
-            };
-            if let Some(map) = merged.as_map_mut() {
-                for (key, text) in &known {
-                    if map.get(key).is_none() && !text.is_empty() {
-                        map.insert(key, Node::plain(text));
-                    }
-                }
-            }
-            // Kustomize merges into the object's own item; one that is replaced stays in the list, too,
-            // and wins in the end.
-            if let Some(place) = at_target.and_then(|at| target.get_mut(at))
-                && !replaces
-            {
-                *place = merged.clone();
-            }
-            set_element(&mut added, merged, &known);
-        }
-        Ok(append(added, target, &keys))
-    }
 }
 
 /// The patch's scalar in the style of the field: a number in place of quoted text is text.
@@ -422,11 +304,6 @@ fn restyled(target: Option<Node>, patch: Option<Node>) -> Option<Node> {
 /// A null that a patch sets means that the field goes.
 fn not_null(node: Option<Node>) -> Option<Node> {
     node.filter(|node| !node.is_null())
-}
-
-fn is_replacement(node: &Node) -> bool {
-    node.field(DIRECTIVE)
-        .is_some_and(|directive| directive.scalar_text() == "replace")
 }
 
 fn directive(text: &str) -> Outcome<Directive> {

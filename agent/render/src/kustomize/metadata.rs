@@ -20,7 +20,6 @@ pub(crate) enum Subjects {
     /// All service accounts.
     #[serde(rename = "allServiceAccounts")]
     ServiceAccounts,
-    /// None.
     #[serde(rename = "none")]
     None,
 }
@@ -28,7 +27,6 @@ pub(crate) enum Subjects {
 /// `namespace`.
 #[derive(Debug)]
 pub(crate) struct NamespaceStep {
-    /// The namespace.
     pub(crate) namespace: String,
     /// Fields besides `metadata.namespace`.
     pub(crate) fields: Vec<FieldSpec>,
@@ -86,7 +84,7 @@ impl NamespaceStep {
             _ => Err(Failure::render("namespace fields must be scalars")),
         };
         if !resource.current_id().cluster_scoped {
-            FieldSpec::of_any("metadata/namespace", true).apply(
+            FieldSpec::of_any("metadata/namespace").creating().apply(
                 &mut resource.node,
                 Create::Text,
                 &mut set,
@@ -129,20 +127,15 @@ fn node_is_blank(scalar: &super::node::Scalar) -> bool {
 /// Which end of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// The front.
     Prefix,
-    /// The back.
     Suffix,
 }
 
 /// `namePrefix` or `nameSuffix`.
 #[derive(Debug)]
 pub(crate) struct AffixStep {
-    /// Which end.
     pub(crate) end: End,
-    /// The text.
     pub(crate) text: String,
-    /// The fields.
     pub(crate) fields: Vec<FieldSpec>,
 }
 
@@ -195,7 +188,6 @@ impl AffixStep {
 /// Labels or annotations.
 #[derive(Debug)]
 pub(crate) struct PairsStep {
-    /// The pairs.
     pub(crate) pairs: Pairs,
     /// Mappings that get them.
     pub(crate) fields: Vec<FieldSpec>,

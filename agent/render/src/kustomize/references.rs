@@ -56,11 +56,11 @@ pub(crate) fn update(resources: &mut Resources, references: &[Reference]) -> Out
             continue;
         };
         let original = resource.original_id().gvk;
+        let bound = role(resource);
         let referrer = Referrer {
             me,
             candidates: &candidates,
             by_name: &by_name,
-            role: role(resource),
             subject_namespaces: subject_namespaces(resource)?,
         };
         for reference in references {
@@ -69,11 +69,13 @@ pub(crate) fn update(resources: &mut Resources, references: &[Reference]) -> Out
                 if !original.is_selected(&spec.gvk) {
                     continue;
                 }
-                let of_role = spec.path.ends_with("roleRef/name");
+                let role = bound
+                    .as_ref()
+                    .filter(|_| spec.path.ends_with("roleRef/name"));
                 // The kind may have changed since, so the specification counts for any.
-                let spec = super::fieldspec::FieldSpec::of_any(&spec.path, false);
+                let spec = super::fieldspec::FieldSpec::of_any(&spec.path);
                 spec.apply(&mut resource.node, Create::Never, &mut |node| {
-                    referrer.set(node, &target, of_role)
+                    referrer.set(node, &target, role)
                 })
                 .map_err(|error| {
                     error.context(&format!("references to {target} in {}", me.current))
@@ -88,7 +90,6 @@ struct Referrer<'r> {
     me: &'r Candidate,
     candidates: &'r [Candidate],
     by_name: &'r HashMap<String, Vec<usize>>,
-    role: Option<Gvk>,
     subject_namespaces: HashSet<String>,
 }
 
@@ -129,7 +130,8 @@ fn subject_namespaces(resource: &Resource) -> Outcome<HashSet<String>> {
 }
 
 impl<'r> Referrer<'r> {
-    fn set(&self, node: &mut Node, target: &Gvk, of_role: bool) -> Outcome<()> {
+    /// Sets a field to the present name of what it refers to; with `role`, only to that of one such.
+    fn set(&self, node: &mut Node, target: &Gvk, role: Option<&Gvk>) -> Outcome<()> {
         if node.is_null() {
             return Ok(());
         }
@@ -139,11 +141,11 @@ impl<'r> Referrer<'r> {
                 .filter(|item| !item.is_null())
                 .try_for_each(|item| match item {
                     Node::Sequence(_) => Err(Failure::render("a list in a list cannot be a name")),
-                    item => self.set(item, target, of_role),
+                    item => self.set(item, target, role),
                 }),
             Node::Scalar(_) => {
                 let name = node.scalar_text();
-                if let Some(referral) = self.choose(name, target, of_role, None)?
+                if let Some(referral) = self.choose(name, target, role, None)?
                     && referral.current.name != name
                 {
                     *node = Node::text(&referral.current.name);
@@ -157,7 +159,7 @@ impl<'r> Referrer<'r> {
                     ));
                 };
                 let namespace = map.get("namespace").map(Node::scalar_text);
-                let referral = self.choose(name.scalar_text(), target, of_role, Some(namespace))?;
+                let referral = self.choose(name.scalar_text(), target, role, Some(namespace))?;
                 if let Some(referral) = referral {
                     let (name, namespace) = (&referral.current.name, &referral.current.namespace);
                     map.insert("name", Node::text(name));
@@ -184,7 +186,7 @@ impl<'r> Referrer<'r> {
         &self,
         name: &str,
         target: &Gvk,
-        of_role: bool,
+        role: Option<&Gvk>,
         within: Option<Option<&str>>,
     ) -> Outcome<Option<&'r Candidate>> {
         let Some(places) = self.by_name.get(name) else {
@@ -198,7 +200,7 @@ impl<'r> Referrer<'r> {
         };
         for candidate in places.iter().filter_map(|at| self.candidates.get(*at)) {
             let is = |gvk: &Gvk| candidate.previous.iter().any(|id| id.gvk.is_selected(gvk));
-            let role_fits = !of_role || self.role.as_ref().is_none_or(&is);
+            let role_fits = role.is_none_or(&is);
             let namespace_fits = mine.cluster_scoped
                 || candidate.current.cluster_scoped
                 || candidate.current.gvk.kind == "ServiceAccount"
@@ -215,9 +217,9 @@ impl<'r> Referrer<'r> {
         if let [one] = *found.as_slice() {
             return Ok(Some(one));
         }
-        found.retain(|candidate| candidate.shell.same_affixes(&self.me.shell, true));
+        found.retain(|candidate| candidate.shell.affixes_fit(&self.me.shell));
         if found.len() > 1 {
-            found.retain(|candidate| candidate.shell.same_affixes(&self.me.shell, false));
+            found.retain(|candidate| candidate.shell.same_affixes(&self.me.shell));
         }
         let Some((first, rest)) = found.split_first() else {
             return Ok(None);

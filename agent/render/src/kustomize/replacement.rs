@@ -4,7 +4,7 @@ use super::budget::Budget;
 use super::failure::{Failure, Outcome};
 use super::file::{FieldOptions, ReplacementEntry, ReplacementSource, ReplacementTarget, typed};
 use super::identity::{DEFAULT_NAMESPACE, Gvk, ResId};
-use super::lookup::{self, Missing};
+use super::lookup::{self, Missing, Presence};
 use super::node::{Node, Scalar, Tag, plain_tag};
 use super::resource::Resource;
 use super::resources::Resources;
@@ -211,11 +211,12 @@ fn to_target(
             continue;
         }
         for (written, path) in &paths {
-            let mut set = |node: &mut Node, made: bool| {
+            let mut set = |node: &mut Node, presence: Presence| {
                 budget.work(weight)?;
-                set_field(node, value, &options, made, budget)
+                set_field(node, value, &options, presence, budget)
             };
-            let count = lookup::each(&mut resource.node, path, missing, false, &mut set)
+            let node = &mut resource.node;
+            let count = lookup::each(node, path, missing, Presence::Found, &mut set)
                 .map_err(|error| error.context(&format!("target field {written:?}")))?;
             if count == 0 {
                 return Err(Failure::render(format!(
@@ -232,7 +233,7 @@ fn set_field(
     node: &mut Node,
     value: &Node,
     options: &FieldOptions,
-    made: bool,
+    presence: Presence,
     budget: &Budget,
 ) -> Outcome<()> {
     let text = if options.delimiter.is_empty() {
@@ -260,7 +261,10 @@ fn set_field(
         // The field's own type stays; only a field that was made takes what the text looks like.
         Node::Scalar(old) => {
             let text = text.unwrap_or_else(|| value.scalar_text().to_owned());
-            let tag = if made { plain_tag(&text) } else { old.tag };
+            let tag = match presence {
+                Presence::Found => old.tag,
+                Presence::Made => plain_tag(&text),
+            };
             if tag == Tag::Null && plain_tag(&text) != Tag::Null {
                 return Err(Failure::render(
                     "the field is null and would stay null; remove it, or give it a value of the \

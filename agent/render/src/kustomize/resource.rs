@@ -408,12 +408,19 @@ impl Resource {
         Ok(())
     }
 
-    /// Whether two resources were prefixed and suffixed on the same way; with `lenient`, one that was not
-    /// at all matches any (`PrefixesSuffixesEquals`).
-    pub(crate) fn same_affixes(&self, other: &Self, lenient: bool) -> bool {
-        let same = |mine: &[String], theirs: &[String]| {
-            (lenient && (mine.is_empty() || theirs.is_empty())) || same_ending(mine, theirs)
-        };
+    /// Whether two resources were prefixed and suffixed on the same way (`PrefixesSuffixesEquals`).
+    pub(crate) fn same_affixes(&self, other: &Self) -> bool {
+        self.affixes_by(other, same_ending)
+    }
+
+    /// As [`Self::same_affixes`], but one that was not prefixed or suffixed at all matches any.
+    pub(crate) fn affixes_fit(&self, other: &Self) -> bool {
+        self.affixes_by(other, |mine, theirs| {
+            mine.is_empty() || theirs.is_empty() || same_ending(mine, theirs)
+        })
+    }
+
+    fn affixes_by(&self, other: &Self, same: fn(&[String], &[String]) -> bool) -> bool {
         same(&self.history.prefixes, &other.history.prefixes)
             && same(&self.history.suffixes, &other.history.suffixes)
     }

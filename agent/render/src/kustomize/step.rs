@@ -18,7 +18,6 @@ use super::session::{Directory, Session};
 use super::value_add::ValueAddStep;
 use super::workload::{ImageStep, ReplicaStep};
 
-/// One step.
 #[derive(Debug)]
 pub(crate) enum Step {
     Merge(MergeStep),
@@ -137,7 +136,7 @@ pub(crate) fn of_fields(
                 if label.include_volume_claim_templates {
                     add(&config.volume_claim_template_labels)?;
                 }
-                add(&[FieldSpec::of_any("metadata/labels", true)])?;
+                add(&[FieldSpec::of_any("metadata/labels").creating()])?;
             }
             let pairs = label.pairs.clone();
             steps.push(("LabelTransformer", Step::Pairs(PairsStep { pairs, fields })));

@@ -19,7 +19,6 @@ pub(crate) struct Target {
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct ValueAddStep {
-    /// The value.
     pub(crate) value: String,
     /// Where it goes.
     pub(crate) targets: Vec<Target>,
@@ -56,7 +55,7 @@ impl ValueAddStep {
                     }
                     continue;
                 }
-                let spec = FieldSpec::of_any(&target.field_path, true);
+                let spec = FieldSpec::of_any(&target.field_path).creating();
                 spec.apply(&mut resource.node, Create::Text, &mut |node| match node {
                     Node::Scalar(scalar) => {
                         let text = if target.file_path_position > 0 {

@@ -1,3 +1,4 @@
+use flotilla_shared::problem::Problem;
 use flotilla_shared::reason::Reason;
 
 use crate::{Limits, MemoryTree, Options, RenderError, Rendered, render};
@@ -22,9 +23,9 @@ fn names(rendered: &Rendered) -> Vec<&str> {
         .collect()
 }
 
-fn refusal(tree: &MemoryTree, path: &str) -> (Reason, String) {
+fn refusal(tree: &MemoryTree, path: &str) -> Problem {
     let error = render(tree, path, &Options::default()).unwrap_err();
-    (error.reason(), error.to_string())
+    Problem::new(error.reason(), error.to_string())
 }
 
 #[test]
@@ -72,9 +73,9 @@ fn p02_a_missing_path_is_an_error_not_an_empty_set() {
     let tree = tree(&[("apps/guestbook/a.yaml", "")]);
     assert_eq!(
         refusal(&tree, "apps/guestbok"),
-        (
+        Problem::new(
             Reason::PathNotFound,
-            "path \"apps/guestbok\" is not in this commit (but \"apps\" is)".to_owned()
+            "path \"apps/guestbok\" is not in this commit (but \"apps\" is)"
         )
     );
 }
@@ -103,18 +104,18 @@ fn p04_one_bad_document_refuses_the_whole_set_and_is_named() {
             })
             .collect();
         let tree = tree(&[("app/a.yaml", &text.join("---\n"))]);
-        let (reason, text) = refusal(&tree, "app");
+        let Problem { reason, message } = refusal(&tree, "app");
         assert_eq!(reason, Reason::MalformedYaml);
-        assert!(text.starts_with("app/a.yaml:"), "{text}");
+        assert!(message.starts_with("app/a.yaml:"), "{message}");
     }
 }
 
 #[test]
 fn bad_input_names_its_file_and_reason() {
     let check = |content: &str, want: Reason| {
-        let (reason, text) = refusal(&tree(&[("app/x.yaml", content)]), "app");
-        assert_eq!(reason, want, "{text}");
-        assert!(text.contains("app/x.yaml"), "{text}");
+        let Problem { reason, message } = refusal(&tree(&[("app/x.yaml", content)]), "app");
+        assert_eq!(reason, want, "{message}");
+        assert!(message.contains("app/x.yaml"), "{message}");
     };
     check("kind: A\nmetadata: {name: x}\n", Reason::NotAManifest);
     check(
@@ -141,21 +142,21 @@ fn bad_input_names_its_file_and_reason() {
 fn g07_submodules_links_and_large_files_are_refused_by_name() {
     let mut tree = tree(&[("app/a.yaml", &config_map("a"))]);
     tree.insert_submodule("app/vendor").unwrap();
-    assert_eq!(refusal(&tree, "app").0, Reason::Submodule);
-    assert_eq!(refusal(&tree, "app/vendor").0, Reason::Submodule);
+    assert_eq!(refusal(&tree, "app").reason, Reason::Submodule);
+    assert_eq!(refusal(&tree, "app/vendor").reason, Reason::Submodule);
 
     let mut tree = MemoryTree::new();
     tree.insert_symlink("app/x.yaml", "../../outside.yaml".to_owned())
         .unwrap();
-    assert_eq!(refusal(&tree, "app").0, Reason::SymlinkRefused);
+    assert_eq!(refusal(&tree, "app").reason, Reason::SymlinkRefused);
 
     let mut tree = MemoryTree::new();
     tree.insert_too_large("app/x.yaml", 10 << 20).unwrap();
     assert_eq!(
         refusal(&tree, "app"),
-        (
+        Problem::new(
             Reason::FileTooLarge,
-            "app/x.yaml has 10485760 bytes, more than the 8388608 allowed for one file".to_owned()
+            "app/x.yaml has 10485760 bytes, more than the 8388608 allowed for one file"
         )
     );
 }

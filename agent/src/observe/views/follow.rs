@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::register::Read;
+use super::register::{Listing, Read};
 use super::{FULL_COMPARE, Key, PAGE, State, Views};
 use crate::api::Error;
 use crate::api::stream::{self, Next};
@@ -28,7 +28,7 @@ impl Views {
         let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
         let mut newest = String::new();
         loop {
-            match self.list(key, &newest, true).await {
+            match self.list(key, &newest, Listing::Followed).await {
                 Ok(resource_version) => {
                     newest.clone_from(&resource_version);
                     let was_failed = matches!(&*state.borrow(), State::Failed(_));
@@ -63,17 +63,16 @@ impl Views {
     }
 
     /// Reads the whole collection; what is tracked and not in it is not there. Returns the resource
-    /// version to follow from, and `is_followed`: a watch does. `newest` is the last one that was seen
-    /// before; empty: none.
+    /// version to follow from. `newest` is the last one that was seen before; empty: none.
     pub(super) async fn list(
         &self,
         key: &Key,
         newest: &str,
-        is_followed: bool,
+        listing: Listing,
     ) -> Result<String, Error> {
-        match self.list_by(key, newest, PAGE, is_followed).await {
+        match self.list_by(key, newest, PAGE, listing).await {
             // The history that the next page needs is gone, as with a slow server (A21): all at once.
-            Err(error) if error.code == 410 => self.list_by(key, newest, 0, is_followed).await,
+            Err(error) if error.code == 410 => self.list_by(key, newest, 0, listing).await,
             other => other,
         }
     }
@@ -83,7 +82,7 @@ impl Views {
         key: &Key,
         newest: &str,
         limit: usize,
-        is_followed: bool,
+        listing: Listing,
     ) -> Result<String, Error> {
         let asked = self.inner.lock().register.moment();
         let mut seen: BTreeSet<ObjectRef> = BTreeSet::new();
@@ -127,7 +126,7 @@ impl Views {
         };
         let as_of = resource_version.parse::<u64>().unwrap_or(0);
         let mut inner = self.inner.lock();
-        inner.register.listed(key, &seen, as_of, asked, is_followed);
+        inner.register.listed(key, &seen, as_of, asked, listing);
         Ok(resource_version)
     }
 

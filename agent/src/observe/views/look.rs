@@ -6,7 +6,7 @@ use flotilla_shared::object::ObjectRef;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::register::{Read, TenureId};
+use super::register::{Listing, Read, TenureId};
 use super::{Key, State, Views};
 use crate::api::Error;
 
@@ -89,7 +89,7 @@ impl Views {
     async fn look_at(&self, key: &Key, objects: BTreeSet<ObjectRef>) -> Result<(), Error> {
         if objects.len() > ASK_ONE_BY_ONE {
             // The facts of a whole list, without disturbing the watch.
-            return self.list(key, "", false).await.map(|_| ());
+            return self.list(key, "", Listing::Once).await.map(|_| ());
         }
         for object in objects {
             let asked = self.inner.lock().register.moment();

@@ -18,7 +18,7 @@ use crate::plan::Fit;
 
 mod news;
 
-pub(super) use news::Read;
+pub(super) use news::{Listing, Read};
 
 /// One worker's time as the one that looks after an application.
 pub(super) type TenureId = u64;

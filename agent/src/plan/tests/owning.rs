@@ -89,7 +89,7 @@ fn an_application_that_waits_changes_nothing_and_is_not_touched_where_nothing_ch
 fn an_object_that_is_wanted_twice_is_refused_by_name() {
     let mut world = world();
     world.desired.push(desired("ConfigMap", "a"));
-    let (reason, message) = world.plan().refused.unwrap();
+    let Problem { reason, message } = world.plan().refused.unwrap();
     assert_eq!(reason, Reason::DuplicateObject);
     assert!(message.contains("web/a"), "{message}");
 }

@@ -19,9 +19,11 @@ fn live_of(world: &mut World, index: usize) -> &mut Live {
 }
 
 /// Why an object is not applied.
-fn why(world: &World, name: &str) -> (Reason, String) {
+fn why(world: &World, name: &str) -> Problem {
     let found = world.plan().rest.into_iter().find_map(|step| match step {
-        Step::Skip(object, reason, why) if object.name == name => Some((reason, why)),
+        Step::Skip(object, reason, message) if object.name == name => {
+            Some(Problem { reason, message })
+        }
         _ => None,
     });
     found.unwrap_or_else(|| panic!("{name} is not skipped: {:#?}", world.plan()))
@@ -33,7 +35,7 @@ fn a_later_wave_waits_for_the_change_and_not_only_for_health() {
         annotated("ConfigMap", "first", &[]),
         annotated("ConfigMap", "second", LATER),
     ]);
-    let second = |world: &World| why(world, "second").1;
+    let second = |world: &World| why(world, "second").message;
     assert_eq!(
         second(&world),
         "waits: ConfigMap web/first is not there yet"
@@ -70,7 +72,7 @@ fn what_git_itself_suspends_is_as_far_as_it_gets() {
     // Somebody else suspended it.
     let mut world = wants(vec![made(false), later()]);
     settle(&mut world, 0, Health::Suspended);
-    assert_eq!(why(&world, "second").0, Reason::DependencyNotReady);
+    assert_eq!(why(&world, "second").reason, Reason::DependencyNotReady);
 }
 
 #[test]
@@ -81,17 +83,20 @@ fn a_hook_over_its_deadline_has_failed() {
         annotated("Job", "rescue", &[(HOOK_ANNOTATION, "on-failure")]),
     ]);
     settle(&mut world, 0, Health::InProgress);
-    let (reason, text) = why(&world, "main");
+    let Problem { reason, message } = why(&world, "main");
     assert_eq!(reason, Reason::DependencyNotReady);
     assert_eq!(
-        text,
+        message,
         "waits: pre-sync hook Job.batch web/before is InProgress"
     );
     assert_eq!(applies(&world), Vec::<String>::new());
     live_of(&mut world, 0).overdue = true;
-    let (reason, text) = why(&world, "main");
+    let Problem { reason, message } = why(&world, "main");
     assert_eq!(reason, Reason::HookFailed);
-    assert!(text.ends_with("before is over its deadline"), "{text}");
+    assert!(
+        message.ends_with("before is over its deadline"),
+        "{message}"
+    );
     assert_eq!(applies(&world), ["rescue"]);
     // Only hooks have deadlines.
     let mut world = wants(vec![
@@ -111,7 +116,7 @@ fn a_running_hook_is_not_compared_with_what_is_wanted() {
     ]);
     settle(&mut world, 0, Health::Unknown);
     live_of(&mut world, 0).fit = Fit::Unknown;
-    let (_, text) = why(&world, "main");
+    let text = why(&world, "main").message;
     assert!(text.ends_with("before is Unknown"), "{text}");
     settle(&mut world, 0, Health::Current);
     live_of(&mut world, 0).fit = Fit::Unknown;
@@ -210,24 +215,24 @@ fn dependencies_that_can_never_be_met_are_told_apart() {
         wants(vec![needs, annotated("ConfigMap", "last", LATER)])
     };
     for text in ["ConfigMap/", "/last", "last", "a/b/c/d"] {
-        let (reason, told) = why(&on(text), "needs");
+        let Problem { reason, message } = why(&on(text), "needs");
         assert_eq!(reason, Reason::DependencyNotReady, "{text}");
         assert!(
-            told.contains(&format!("{text:?} names no object")),
-            "{told}"
+            message.contains(&format!("{text:?} names no object")),
+            "{message}"
         );
     }
-    let (_, told) = why(&on("ConfigMap/gone"), "needs");
+    let told = why(&on("ConfigMap/gone"), "needs").message;
     assert!(
         told.ends_with("web/gone is not in this application"),
         "{told}"
     );
     // It would wait for what waits for it.
-    let (reason, told) = why(&on("ConfigMap/last"), "needs");
+    let Problem { reason, message } = why(&on("ConfigMap/last"), "needs");
     assert_eq!(reason, Reason::Cycle);
     assert!(
-        told.ends_with("web/last, which is of a later wave"),
-        "{told}"
+        message.ends_with("web/last, which is of a later wave"),
+        "{message}"
     );
 }
 
@@ -266,7 +271,7 @@ fn drift_names_who_and_where_and_never_what() {
             fields: vec!["/data/x".to_owned(), "/data/y".to_owned()],
             manager: manager.to_owned(),
         };
-        assert_eq!(why(&world, "a"), (Reason::Drifted, told.to_owned()));
+        assert_eq!(why(&world, "a"), Problem::new(Reason::Drifted, told));
     }
     // Without our mark it is no longer ours: it is taken over, as whatever is wanted and not ours.
     world.observed.live.get_mut(&a).unwrap().application = String::new();

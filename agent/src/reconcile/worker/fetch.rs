@@ -7,17 +7,22 @@ use flotilla_shared::assignment::Renderer;
 use flotilla_shared::backoff::Backoff;
 use flotilla_shared::chart::Generated;
 use flotilla_shared::health::SyncState;
+use flotilla_shared::problem::Problem;
 use tokio::time::Instant;
 
-use super::{Fetch, Set, Shared, Task, Worker};
-use crate::cluster::{DesiredState, PassOutcome};
+use super::{Fetch, FetchOf, Set, Shared, Task, Worker};
+use crate::cluster::{DesiredState, PassOutcome, RanBefore, WhenMissing};
 use crate::events::Event;
 use crate::policy::Refusal;
 use crate::source::{self, Ground, Rendered, Wanted};
 
-/// What a chart has to know of the cluster; of what cannot be a chart nothing is asked. `writes`: the
-/// agent's own secret is made where it is not there yet.
-pub(in crate::reconcile) async fn ground(shared: &Shared, wanted: &Wanted, writes: bool) -> Ground {
+/// What a chart has to know of the cluster; of what cannot be a chart nothing is asked. `secret`: what
+/// becomes of the agent's own, where it is not there yet.
+pub(in crate::reconcile) async fn ground(
+    shared: &Shared,
+    wanted: &Wanted,
+    secret: WhenMissing,
+) -> Ground {
     let application = &wanted.application;
     if matches!(application.renderer, Renderer::Plain | Renderer::Kustomize) {
         return Ground::default();
@@ -27,11 +32,14 @@ pub(in crate::reconcile) async fn ground(shared: &Shared, wanted: &Wanted, write
     // Nobody's Secrets are listed for what may be no chart at all.
     let is_chart = application.renderer == Renderer::Helm || said.is_some();
     let release = is_chart.then(|| (source::release_name(wanted), source::namespace(wanted)));
-    let is_recorded = shared.source.has_release(&wanted.name);
+    let ran_before = match shared.source.has_release(&wanted.name) {
+        true => RanBefore::Recorded,
+        false => RanBefore::Unrecorded,
+    };
     let name = wanted.name.as_str();
     shared
         .cluster
-        .ground(name, release, is_recorded, derives.then_some(writes))
+        .ground(name, release, ran_before, derives.then_some(secret))
         .await
 }
 
@@ -77,9 +85,9 @@ impl Worker {
         };
         let is_settled = self.settled_for.as_deref() == Some(wanted);
         if let Some(fetch) = &self.fetch {
-            let is_for_it = match fetch.of_before {
-                true => is_settled,
-                false => *fetch.wanted == *wanted,
+            let is_for_it = match fetch.of {
+                FetchOf::AcceptedBefore => is_settled,
+                FetchOf::Assigned => *fetch.wanted == *wanted,
             };
             if is_for_it {
                 return;
@@ -105,25 +113,21 @@ impl Worker {
             self.refuse(refusal);
             return;
         }
-        self.fetch(Box::new(wanted.clone()), false);
+        self.fetch(Box::new(wanted.clone()), FetchOf::Assigned);
     }
 
-    fn fetch(&mut self, wanted: Box<Wanted>, of_before: bool) {
+    fn fetch(&mut self, wanted: Box<Wanted>, of: FetchOf) {
         let shared = Arc::clone(&self.shared);
         let work = wanted.clone();
         let work = tokio::spawn(async move {
             let _slot = shared.fetches.acquire().await;
-            let ground = ground(&shared, &work, true).await;
+            let ground = ground(&shared, &work, WhenMissing::Make).await;
             let started = std::time::Instant::now();
             let result = shared.source.render(&work, ground).await;
             shared.metrics.rendered(started.elapsed());
             result
         });
-        self.fetch = Some(Fetch {
-            wanted,
-            of_before,
-            work,
-        });
+        self.fetch = Some(Fetch { wanted, of, work });
     }
 
     /// Goes on with what was accepted before this process began, where what is assigned now is refused and
@@ -143,7 +147,7 @@ impl Worker {
         };
         match self.shared.policy.source(&wanted.application) {
             Some(refusal) => self.cannot_go_on(refusal),
-            None => self.fetch(wanted, true),
+            None => self.fetch(wanted, FetchOf::AcceptedBefore),
         }
     }
 
@@ -160,23 +164,20 @@ impl Worker {
     }
 
     pub(super) fn take(&mut self, result: Result<Rendered, Refusal>) {
-        let Some(Fetch {
-            wanted, of_before, ..
-        }) = self.fetch.take()
-        else {
+        let Some(Fetch { wanted, of, .. }) = self.fetch.take() else {
             return;
         };
-        if !of_before {
+        if of == FetchOf::Assigned {
             self.settled_for = Some(wanted.clone());
         }
         match result {
             Ok(mut rendered) => {
                 let warnings = rendered.warnings.iter();
                 let warnings: Vec<_> = warnings
-                    .map(|note| (note.reason, note.message.clone()))
+                    .map(|note| Problem::new(note.reason, note.message.clone()))
                     .collect();
                 let notes = std::mem::take(&mut rendered.notes);
-                for (reason, message) in notes.into_iter().chain(warnings) {
+                for Problem { reason, message } in notes.into_iter().chain(warnings) {
                     tracing::warn!(application = %self.name, %reason, message);
                     let event = Event::warning(reason, &message);
                     self.shared.cluster.tell(self.name.as_str(), event);
@@ -194,12 +195,12 @@ impl Worker {
                 self.set.rendered = Some(rendered);
                 self.set.made_for = Some(wanted);
                 self.refusal_before = None;
-                if !of_before {
+                if of == FetchOf::Assigned {
                     // The backoff stays until a pass takes it: that may refuse it as a whole.
                     self.refusal = None;
                 }
             }
-            Err(refusal) if of_before => self.cannot_go_on(refusal),
+            Err(refusal) if of == FetchOf::AcceptedBefore => self.cannot_go_on(refusal),
             Err(refusal) => self.refuse(refusal),
         }
     }

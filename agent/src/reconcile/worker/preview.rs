@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flotilla_proto::v1;
 use flotilla_shared::wire::revision_to_wire;
 
-use super::{Preview, Task, Worker};
+use super::{Preview, Purpose, Task, Worker};
 use crate::cluster::{DesiredState, Memory};
 use crate::plan::Intent;
 
@@ -15,7 +15,7 @@ impl Worker {
         let Preview { removal, reply } = asked;
         if removal {
             // Who asked may have gone.
-            let _ = reply.send(self.removal(task.is_suspended()).await);
+            let _ = reply.send(self.removal(task).await);
             return;
         }
         let shared = Arc::clone(&self.shared);
@@ -25,7 +25,7 @@ impl Worker {
         };
         let refusal = self.refusal.as_ref();
         let why = refusal.map(|r| format!("{}: {}", r.reason, r.message));
-        match self.input(task, true) {
+        match self.input(task, Purpose::Look) {
             None => plan.error = why.unwrap_or_else(|| "nothing is rendered yet".to_owned()),
             Some(input) => {
                 match shared
@@ -47,21 +47,21 @@ impl Worker {
         let _ = reply.send(plan);
     }
 
-    /// What the removal of the application with its objects would do now.
-    async fn removal(&self, suspended: bool) -> v1::ApplicationPlan {
+    /// What the removal of the application with its objects would do now, in the place of its task.
+    async fn removal(&self, task: &Task) -> v1::ApplicationPlan {
         let nothing = DesiredState {
             complete: true,
             ..DesiredState::default()
         };
         let task = Task::End {
             intent: Intent::Remove,
-            suspended,
+            suspended: task.is_suspended(),
         };
         let mut plan = v1::ApplicationPlan {
             application: self.name.to_string(),
             ..v1::ApplicationPlan::default()
         };
-        let Some(input) = self.input(&task, true) else {
+        let Some(input) = self.input(&task, Purpose::Look) else {
             return plan;
         };
         // With a memory of its own: what this worker follows stays as it is.

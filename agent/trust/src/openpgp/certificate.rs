@@ -26,11 +26,9 @@ pub(crate) enum Issued {
     Revoked,
     /// The certificate, or the signature, has ended.
     Outside(String),
-    /// Yes.
     Good,
 }
 
-/// A certificate.
 #[derive(Debug, Clone)]
 pub(crate) struct Certificate {
     primary: Key,
@@ -52,13 +50,19 @@ struct Key {
     bound: Terms,
 }
 
+/// Whether a key may sign data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Signing {
+    Allowed,
+    Denied,
+}
+
 /// What the newest signature of a kind says of a key.
 #[derive(Debug, Clone, Copy)]
 struct Terms {
     /// Seconds since 1970; 0: no signature was seen.
     said: u32,
-    /// Whether the key may sign data.
-    signs: bool,
+    signing: Signing,
     /// Seconds since 1970.
     until: Option<i64>,
 }
@@ -112,14 +116,14 @@ impl Certificate {
         if primary.tag != PUBLIC_KEY {
             return Err("it does not begin with a public key".to_owned());
         }
-        let mut primary = Key::packet(primary.body, true)?;
+        let mut primary = Key::packet(primary.body, Signing::Allowed)?;
         // What the signatures that follow speak of.
         let mut user_id: Option<&[u8]> = None;
         let mut subkeys: Vec<Key> = Vec::new();
         for Packet { tag, body } in rest {
             match *tag {
                 PUBLIC_KEY => return Err("it holds more than one certificate".to_owned()),
-                PUBLIC_SUBKEY => subkeys.push(Key::packet(body, false)?),
+                PUBLIC_SUBKEY => subkeys.push(Key::packet(body, Signing::Denied)?),
                 USER_ID => user_id = Some(*body),
                 SIGNATURE => match (subkeys.last_mut(), PgpSignature::packet(body)) {
                     (Some(subkey), Ok(signature)) => subkey.binding(&primary, &signature),
@@ -200,8 +204,8 @@ impl Certificate {
 }
 
 impl Key {
-    /// `signs`: whether it may sign without being bound for it, as the primary may.
-    fn packet(body: &[u8], signs: bool) -> Result<Self, String> {
+    /// `signing`: without being bound for it, as the primary may.
+    fn packet(body: &[u8], signing: Signing) -> Result<Self, String> {
         let [4, a, b, c, d, algorithm, numbers @ ..] = body else {
             return Err("keys of other versions than 4 are not taken".to_owned());
         };
@@ -220,13 +224,14 @@ impl Key {
             hashed,
             created: u32::from_be_bytes([*a, *b, *c, *d]),
             revoked: false,
-            direct: Terms::before_any(true),
-            bound: Terms::before_any(signs),
+            direct: Terms::before_any(Signing::Allowed),
+            bound: Terms::before_any(signing),
         })
     }
 
     fn signs(&self) -> bool {
-        self.direct.signs && self.bound.signs
+        let terms = [self.direct, self.bound];
+        terms.iter().all(|one| one.signing == Signing::Allowed)
     }
 
     /// When it ends: both kinds of signatures may only shorten it.
@@ -256,12 +261,15 @@ impl Key {
             self.revoked |= self.may_have_signed(signature, &message);
         } else if self.signed(signature, &message) {
             // Old certificates say nothing of what the primary key is for.
-            let signs = signature.key_flags.is_none_or(|flags| flags & SIGNS != 0);
+            let signing = match signature.key_flags.is_none_or(|flags| flags & SIGNS != 0) {
+                true => Signing::Allowed,
+                false => Signing::Denied,
+            };
             let terms = match signature.kind {
                 kind::DIRECT => &mut self.direct,
                 _ => &mut self.bound,
             };
-            terms.learn(self.created, signature, signs);
+            terms.learn(self.created, signature, signing);
         }
     }
 
@@ -281,8 +289,11 @@ impl Key {
                         back.kind == kind::PRIMARY_BINDING && self.signed(&back, &message)
                     });
                 let may_sign = signature.key_flags.is_some_and(|flags| flags & SIGNS != 0);
-                self.bound
-                    .learn(self.created, signature, may_sign && agrees);
+                let signing = match may_sign && agrees {
+                    true => Signing::Allowed,
+                    false => Signing::Denied,
+                };
+                self.bound.learn(self.created, signature, signing);
             }
             _ => {}
         }
@@ -302,21 +313,21 @@ impl Key {
 }
 
 impl Terms {
-    fn before_any(signs: bool) -> Self {
+    fn before_any(signing: Signing) -> Self {
         Self {
             said: 0,
-            signs,
+            signing,
             until: None,
         }
     }
 
     /// The newest signature counts, with all that it says and leaves out.
-    fn learn(&mut self, created: u32, signature: &PgpSignature, signs: bool) {
+    fn learn(&mut self, created: u32, signature: &PgpSignature, signing: Signing) {
         if signature.created >= self.said {
             let key = ends(created, signature.key_expires_after);
             *self = Self {
                 said: signature.created,
-                signs,
+                signing,
                 until: [key, signature.until()].into_iter().flatten().min(),
             };
         }

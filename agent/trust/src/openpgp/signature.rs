@@ -20,7 +20,14 @@ pub(super) mod kind {
     pub(in crate::openpgp) const SUBKEY_REVOCATION: u8 = 0x28;
 }
 
-/// One signature.
+/// The part of a signature packet that subpackets are in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Area {
+    /// Covered by the signature.
+    Hashed,
+    Unhashed,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PgpSignature {
     pub(super) kind: u8,
@@ -121,15 +128,15 @@ impl PgpSignature {
             embedded: None,
             issuer: None,
         };
-        signature.subpackets(signed, true)?;
-        signature.subpackets(unsigned, false)?;
+        signature.subpackets(signed, Area::Hashed)?;
+        signature.subpackets(unsigned, Area::Unhashed)?;
         if signature.created == 0 {
             return Err("it does not say when it was made".to_owned());
         }
         Ok(signature)
     }
 
-    fn subpackets(&mut self, mut bytes: &[u8], is_signed: bool) -> Result<(), String> {
+    fn subpackets(&mut self, mut bytes: &[u8], area: Area) -> Result<(), String> {
         let broken = || "a subpacket is broken".to_owned();
         while !bytes.is_empty() {
             let (size, rest) = length(bytes).ok_or_else(broken)?;
@@ -142,11 +149,13 @@ impl PgpSignature {
                     .map(u32::from_be_bytes)
                     .map_err(|_| broken())
             };
-            match (kind & 0x7F, is_signed) {
-                (2, true) => self.created = number()?,
-                (3, true) => self.expires_after = number()?,
-                (9, true) => self.key_expires_after = number()?,
-                (27, true) => self.key_flags = Some(value.first().copied().unwrap_or_default()),
+            match (kind & 0x7F, area) {
+                (2, Area::Hashed) => self.created = number()?,
+                (3, Area::Hashed) => self.expires_after = number()?,
+                (9, Area::Hashed) => self.key_expires_after = number()?,
+                (27, Area::Hashed) => {
+                    self.key_flags = Some(value.first().copied().unwrap_or_default());
+                }
                 // A back-signature proves itself, and the issuer is only a hint.
                 (32, _) => self.embedded = Some(value.to_vec()),
                 (16, _) if value.len() == 8 && self.issuer.is_none() => {
@@ -156,7 +165,7 @@ impl PgpSignature {
                 // Preferences and other things that change nothing for us. Of notations, no meaning is known,
                 // and so none that must be understood.
                 (2..=7 | 9..=12 | 16 | 21..=35, _) => {}
-                (unknown, true) if kind & 0x80 != 0 => {
+                (unknown, Area::Hashed) if kind & 0x80 != 0 => {
                     return Err(format!("it has the critical subpacket {unknown}"));
                 }
                 _ => {}

@@ -7,7 +7,7 @@ use flotilla_shared::findings::{Findings, Group, Skew, skew};
 use jiff::Timestamp;
 
 use super::{ContextFacts, Fact, Facts, FleetFile, HubFacts, Missing, Validity};
-use crate::view::{Cluster, Connection, Environment, Hub};
+use crate::view::{Cluster, Connectivity, Environment, Hub};
 
 /// Clocks that differ by more make soaks, windows and new certificates go wrong.
 const CLOCK_LOOK: i64 = 5;
@@ -372,14 +372,14 @@ fn about_clusters(group: &mut Group, all: &[Cluster], hub: Option<&str>, now: Ti
             .collect();
         (!found.is_empty()).then(|| (found.len(), names(found.iter().copied())))
     };
-    let accepted = |one: &Cluster| one.connection != Connection::Pending;
+    let accepted = |one: &Cluster| one.connection != Connectivity::Pending;
     let count = all.iter().filter(|one| accepted(one)).count();
     let online = all
         .iter()
-        .filter(|one| one.connection == Connection::Online)
+        .filter(|one| one.connection == Connectivity::Online)
         .count();
     group.well(format!("{count} in the fleet, {online} online"));
-    if let Some((_, who)) = of(&|one| one.connection == Connection::Pending) {
+    if let Some((_, who)) = of(&|one| one.connection == Connectivity::Pending) {
         let hint =
             "compare its key and let it in: flotilla cluster accept NAME --fingerprint SHA256";
         group.look(format!("waiting to be accepted: {who}"), hint);
@@ -389,12 +389,12 @@ fn about_clusters(group: &mut Group, all: &[Cluster], hub: Option<&str>, now: Ti
                     --reason TEXT";
         group.wrong(format!("locked: {who}"), hint);
     }
-    if let Some((_, who)) = of(&|one| matches!(one.connection, Connection::Offline)) {
+    if let Some((_, who)) = of(&|one| matches!(one.connection, Connectivity::Offline)) {
         let hint =
             "what runs there goes on; look at the agent's log, or flotilla-agent check there";
         group.look(format!("offline: {who}"), hint);
     }
-    if let Some((_, who)) = of(&|one| one.connection == Connection::NeverSeen) {
+    if let Some((_, who)) = of(&|one| one.connection == Connectivity::NeverSeen) {
         group.look(format!("accepted and never connected: {who}"), "");
     }
     if let Some((_, who)) = of(&|one| one.refused) {

@@ -5,7 +5,7 @@ use flotilla_shared::findings::{Findings, Outcome};
 use jiff::{SignedDuration, Timestamp};
 
 use super::*;
-use crate::view::{Connection, Mark};
+use crate::view::{Connectivity, Mark};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -294,12 +294,12 @@ const CASES: &[Case] = &[
         1,
     ),
     (
-        |f| cluster(f).connection = Connection::Pending,
+        |f| cluster(f).connection = Connectivity::Pending,
         "Look clusters: waiting to be accepted: prod-1",
         0,
     ),
     (
-        |f| cluster(f).connection = Connection::Offline,
+        |f| cluster(f).connection = Connectivity::Offline,
         "Look clusters: offline: prod-1",
         0,
     ),
@@ -352,7 +352,7 @@ fn many_clusters_are_counted_and_some_named() {
     for number in 2..10 {
         let mut one = clusters[0].clone();
         one.name = format!("prod-{number}");
-        one.connection = Connection::Offline;
+        one.connection = Connectivity::Offline;
         clusters.push(one);
     }
     let found = faults(&judge(&facts));

@@ -11,12 +11,12 @@ use tokio::task::JoinSet;
 use super::fleet_file::Change;
 use super::steer;
 use crate::args::{ApplicationCommand, RemoveArgs};
-use crate::client::Client;
+use crate::client::{Client, Detail};
 use crate::error::Error;
 use crate::printer::Printer;
 use crate::removal::{Outcome, Place};
 use crate::render;
-use crate::view::{ApplicationPlan, Cluster, Connection};
+use crate::view::{ApplicationPlan, Cluster, Connectivity};
 
 /// Agents that are asked at once.
 const ASKED_AT_ONCE: usize = 16;
@@ -37,7 +37,7 @@ async fn remove(client: &Client, args: RemoveArgs, printer: &Printer) -> Result<
         environments: args.environments.iter().map(ToString::to_string).collect(),
         ..v1::ClusterFilter::default()
     };
-    let clusters = client.clusters(&filter, true).await?;
+    let clusters = client.clusters(&filter, Detail::Summary).await?;
     let clusters: Vec<Cluster> = clusters.iter().map(Cluster::from).collect();
     let declared = declared(client, &name).await?;
     let here: Vec<&Cluster> = clusters
@@ -50,18 +50,18 @@ async fn remove(client: &Client, args: RemoveArgs, printer: &Printer) -> Result<
             "`flotilla get applications` lists what is declared, `flotilla status` what is left",
         ));
     }
-    let places = ask(client, &name, here, args.keep_objects).await;
+    let objects = match args.keep_objects {
+        true => Objects::Keep,
+        false => Objects::Delete,
+    };
+    let places = ask(client, &name, here, objects).await;
     printer.say(&render::removal(&name, &places, printer.paint));
     let wanted: Vec<String> = args.environments.iter().map(ToString::to_string).collect();
-    let lines = lines(&name, &wanted, args.keep_objects);
+    let lines = lines(&name, &wanted, objects);
     let hint = leaves(&name, &wanted, declared.as_ref());
     let change = match &args.push {
         None => None,
         Some(file) => {
-            let objects = match args.keep_objects {
-                true => Objects::Keep,
-                false => Objects::Delete,
-            };
             let only = args.environments.iter().cloned().collect();
             let edit = |text: &str| remove_application(text, &args.name, &only, objects);
             Some(Change::prepare(file, edit, printer).await?)
@@ -74,12 +74,12 @@ async fn remove(client: &Client, args: RemoveArgs, printer: &Printer) -> Result<
         printer.say(&hint);
         return printer.out(&lines);
     }
-    let question = match args.keep_objects {
-        true => format!(
+    let question = match objects {
+        Objects::Keep => format!(
             "\nLet {name} go in {}, and keep its objects?",
             flotilla_shared::words::counted(places.len(), "cluster")
         ),
-        false => {
+        Objects::Delete => {
             let deleted: usize = places.iter().map(|one| one.outcome.deletes()).sum();
             format!(
                 "\nRemove {name} from {}, with the {} above?",
@@ -114,10 +114,9 @@ async fn remove(client: &Client, args: RemoveArgs, printer: &Printer) -> Result<
             true => String::new(),
             false => format!(" from {}", wanted.join(", ")),
         };
-        let kept = if args.keep_objects {
-            ", and keep its objects"
-        } else {
-            ""
+        let kept = match objects {
+            Objects::Keep => ", and keep its objects",
+            Objects::Delete => "",
         };
         let subject = format!("Remove application {name}{place}{kept}");
         return change.push(&subject, &args.reason, printer).await;
@@ -143,13 +142,13 @@ async fn declared(client: &Client, name: &str) -> Result<Option<Vec<String>>, Er
 }
 
 /// Asks the agents what they would do.
-async fn ask(client: &Client, name: &str, here: Vec<&Cluster>, keep: bool) -> Vec<Place> {
+async fn ask(client: &Client, name: &str, here: Vec<&Cluster>, objects: Objects) -> Vec<Place> {
     let mut places: BTreeMap<String, Place> = BTreeMap::new();
     let mut asked = JoinSet::new();
     for cluster in here {
-        let outcome = match (keep, cluster.connection) {
-            (true, _) => Outcome::Kept,
-            (false, Connection::Online) => {
+        let outcome = match (objects, cluster.connection) {
+            (Objects::Keep, _) => Outcome::Kept,
+            (Objects::Delete, Connectivity::Online) => {
                 while asked.len() >= ASKED_AT_ONCE {
                     take(asked.join_next().await, &mut places);
                 }
@@ -161,7 +160,9 @@ async fn ask(client: &Client, name: &str, here: Vec<&Cluster>, keep: bool) -> Ve
                 });
                 Outcome::Unknown("its agent did not answer".to_owned())
             }
-            (false, _) => Outcome::Unknown("it is not online, so nobody could look".to_owned()),
+            (Objects::Delete, _) => {
+                Outcome::Unknown("it is not online, so nobody could look".to_owned())
+            }
         };
         let place = Place {
             cluster: cluster.name.clone(),
@@ -206,12 +207,12 @@ async fn plan(client: &Client, cluster: &str, name: &str) -> Outcome {
 }
 
 /// What the fleet file is to say.
-fn lines(name: &str, environments: &[String], keep: bool) -> String {
+fn lines(name: &str, environments: &[String], objects: Objects) -> String {
     let mut lines = format!("removed:\n- application: {name}\n");
     if !environments.is_empty() {
         lines.push_str(&format!("  environments: [{}]\n", environments.join(", ")));
     }
-    if keep {
+    if objects == Objects::Keep {
         lines.push_str("  keepObjects: true\n");
     }
     lines
@@ -254,14 +255,18 @@ mod tests {
     fn the_lines_are_what_the_fleet_file_takes() {
         let base = "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nenvironments: [{name: prod, branch: p}]\n";
         let prod = ["prod".to_owned()];
-        for (environments, keep) in [(&[][..], false), (&prod[..], false), (&prod[..], true)] {
-            let text = format!("{base}{}", lines("web", environments, keep));
+        for (environments, objects) in [
+            (&[][..], Objects::Delete),
+            (&prod[..], Objects::Delete),
+            (&prod[..], Objects::Keep),
+        ] {
+            let text = format!("{base}{}", lines("web", environments, objects));
             let spec = flotilla_spec::parse("f", &text).unwrap();
             let [removal] = spec.removed.as_slice() else {
                 panic!("{text}");
             };
             assert_eq!(removal.environments.len(), environments.len());
-            assert_eq!(removal.objects == flotilla_spec::Objects::Keep, keep);
+            assert_eq!(removal.objects, objects);
         }
     }
 

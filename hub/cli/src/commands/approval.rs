@@ -14,7 +14,7 @@ use flotilla_shared::revision::{Commit, RepositoryUrl};
 use jiff::Timestamp;
 use tokio::io::AsyncWriteExt as _;
 
-use crate::client::Client;
+use crate::client::{Client, Detail};
 use crate::error::Error;
 use crate::printer::Printer;
 
@@ -48,7 +48,7 @@ pub(super) async fn make(
         Subject::Cluster(name) => filter.clusters.push(name.to_owned()),
         Subject::Environment(name) => filter.environments.push(name.to_owned()),
     }
-    let clusters = client.clusters(&filter, false).await?;
+    let clusters = client.clusters(&filter, Detail::Full).await?;
     let mut from: BTreeMap<ClusterName, Commit> = BTreeMap::new();
     for cluster in &clusters {
         let is_meant = match wish.subject {

@@ -230,7 +230,10 @@ pub(super) async fn events(
             }
             Err(status) => Error::from(status),
         };
-        patience.wait(ended, was_there, printer).await?;
+        if !was_there {
+            return Err(ended);
+        }
+        patience.wait(ended, printer).await?;
     }
 }
 

@@ -20,7 +20,7 @@ use crate::check::{Facts, judge};
 use crate::client::Client;
 use crate::error::Error;
 use crate::printer::Printer;
-use crate::view::{Application, Cluster, Connection, Entry, Operator, Rollout, Step, text};
+use crate::view::{Application, Cluster, Connectivity, Entry, Operator, Rollout, Step, text};
 
 /// Most subjects that are explained.
 const EXPLAINED: usize = 50;
@@ -215,7 +215,7 @@ fn not_well(facts: &Facts) -> Vec<String> {
     let environments = facts.environments.iter().flatten().flatten();
     let clusters = facts.clusters.iter().flatten().flatten();
     let clusters = clusters
-        .filter(|one| one.connection != Connection::Pending && !one.is_current())
+        .filter(|one| one.connection != Connectivity::Pending && !one.is_current())
         .map(|one| one.name.clone());
     let names = environments.map(|one| one.name.clone()).chain(clusters);
     // A name becomes a file's.

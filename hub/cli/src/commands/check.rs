@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::Reach;
 use crate::args::CheckArgs;
 use crate::check::{self, ContextFacts, Fact, Facts, FleetFile, HubFacts, Missing, validities};
-use crate::client::Client;
+use crate::client::{Client, Detail};
 use crate::context::{Context, Contexts};
 use crate::error::Error;
 use crate::printer::Printer;
@@ -86,7 +86,9 @@ pub(super) async fn gather(reach: &Reach, fleet: Option<&Path>) -> Facts {
                 .map(|all| all.iter().map(Environment::from).collect())
                 .map_err(|error| missing(&error)),
         );
-        let clusters = client.clusters(&v1::ClusterFilter::default(), true).await;
+        let clusters = client
+            .clusters(&v1::ClusterFilter::default(), Detail::Summary)
+            .await;
         facts.clusters = Some(
             clusters
                 .map(|all| all.iter().map(Cluster::from).collect())

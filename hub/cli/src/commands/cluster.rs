@@ -2,7 +2,8 @@
 
 use flotilla_proto::v1;
 
-use super::{labels, show};
+use super::labels;
+use super::show::{self, Selection};
 use crate::args::ClusterCommand;
 use crate::client::Client;
 use crate::error::Error;
@@ -19,7 +20,13 @@ pub(super) async fn run(
             pending,
             filter,
             output,
-        } => show::clusters(client, &filter, pending, output.output, printer).await,
+        } => {
+            let selection = match pending {
+                true => Selection::Pending,
+                false => Selection::All,
+            };
+            show::clusters(client, &filter, selection, output.output, printer).await
+        }
         ClusterCommand::Accept {
             name,
             place,

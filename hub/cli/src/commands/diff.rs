@@ -77,15 +77,18 @@ pub(super) async fn offline(base: &str, args: &DiffArgs, printer: &Printer) -> R
         }
     };
     let old_tree = commit_tree::tree(&root, &base)?;
-    let new_tree = match &args.head {
-        Some(_) => commit_tree::tree(&root, &head)?,
-        None => WorkTree::of_paths(&root, paths).map_err(Error::Local)?,
+    let (new_tree, source) = match &args.head {
+        Some(_) => (commit_tree::tree(&root, &head)?, Source::Commit),
+        None => (
+            WorkTree::of_paths(&root, paths).map_err(Error::Local)?,
+            Source::Folder,
+        ),
     };
     let place = match &args.fleet {
         Some(place) => place.clone(),
         None => root.join(FLEET),
     };
-    let (old_spec, new_spec) = specs(&root, &place, &old_tree, &new_tree, args.head.is_some())?;
+    let (old_spec, new_spec) = specs(&root, &place, &old_tree, &new_tree, source)?;
     let repository = match &args.repository {
         Some(name) => name.clone(),
         None => repository(&root, &new_spec)?,
@@ -118,13 +121,21 @@ pub(super) async fn offline(base: &str, args: &DiffArgs, printer: &Printer) -> R
     Ok(())
 }
 
+/// What the newer tree was read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Commit,
+    /// The clone's own files, as they lie there.
+    Folder,
+}
+
 /// The fleet file on both sides; one that is not in the repository is the same on both.
 fn specs(
     root: &Path,
     place: &Path,
     old: &WorkTree,
     new: &WorkTree,
-    of_commit: bool,
+    source: Source,
 ) -> Result<(Spec, Spec), Error> {
     let file = |cause| Error::File {
         path: place.to_owned(),
@@ -134,7 +145,7 @@ fn specs(
     // A commit may have a file that the work tree does not have.
     let whole = match whole {
         Ok(whole) => whole,
-        Err(_) if of_commit && place.starts_with(root) => PathBuf::from(place),
+        Err(_) if source == Source::Commit && place.starts_with(root) => PathBuf::from(place),
         Err(cause) => return Err(file(cause)),
     };
     let inside = whole.strip_prefix(root).ok();

@@ -47,7 +47,11 @@ pub(super) async fn run(client: &Client, args: &Promote, printer: &Printer) -> R
     let (last, decisions) = rollout::get(client, &name).await?;
     let here = environments.iter().find(|one| one.name == name);
     let mut held = here.map_or_else(BTreeMap::new, |here| {
-        held(here, last.as_ref(), &decisions, args.commit.is_some())
+        let choice = match args.commit {
+            Some(_) => Choice::Named,
+            None => Choice::All,
+        };
+        held(here, last.as_ref(), &decisions, choice)
     });
     held.retain(|(repository, commit), _| {
         let (only, named) = (args.repository.as_ref(), args.commit.as_ref());
@@ -115,15 +119,24 @@ pub(super) async fn run(client: &Client, args: &Promote, printer: &Printer) -> R
     Ok(())
 }
 
+/// What is to be overridden.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Choice {
+    /// A commit that somebody named.
+    Named,
+    /// Whatever is held back.
+    All,
+}
+
 /// What is held back in an environment now, by repository and commit, and why: what a rollout that is not over
 /// brings, and what failed and is still asked for. What failed long ago and is asked for no more would otherwise
-/// come in at once if it ever came back. A revision of the fleet file that somebody `named` counts whenever it
+/// come in at once if it ever came back. A revision of the fleet file that somebody named counts whenever it
 /// failed.
 fn held(
     here: &v1::EnvironmentStatus,
     last: Option<&Rollout>,
     decisions: &Decisions,
-    named: bool,
+    choice: Choice,
 ) -> BTreeMap<(String, String), String> {
     let branches = || {
         let all = here.branches.iter();
@@ -143,7 +156,7 @@ fn held(
     let is_asked = |one: &RepositoryCommit| match one.is_fleet_file() {
         true => {
             let is_newest = newest.is_none_or(|newest| newest == one);
-            named || (is_newest && given_up.contains(&one.commit.as_str()))
+            choice == Choice::Named || (is_newest && given_up.contains(&one.commit.as_str()))
         }
         false => is_head(one) && !is_good(one),
     };
@@ -267,22 +280,22 @@ mod tests {
         };
         let last = rollout("prod-2", "rolledBack", &[bad.clone(), second.clone()]);
         let here = environment(&bad, &good, &[bad.clone(), second.clone()]);
-        let now = held(&here, Some(&last), &decisions, false);
+        let now = held(&here, Some(&last), &decisions, Choice::All);
         assert_eq!(commits(&now), ["2222222", "bbbbbbb"]);
         assert!(
             now.values()
                 .all(|why| why == "which failed in prod-2: 1 failed")
         );
         // Whoever names one means it.
-        let named = held(&here, Some(&last), &decisions, true);
+        let named = held(&here, Some(&last), &decisions, Choice::Named);
         assert!(commits(&named).contains(&"aaaaaaa"), "{named:?}");
         // The fleet file went on, and its newest revision is good.
         let third = rollout("prod-3", "succeeded", &[of(fleet_file, "c")]);
-        let now = held(&here, Some(&third), &decisions, false);
+        let now = held(&here, Some(&third), &decisions, Choice::All);
         assert_eq!(commits(&now), ["2222222"]);
         // Nothing is given up now: all that failed was undone.
         let here = environment(&good, &good, &[]);
-        let now = held(&here, Some(&third), &decisions, false);
+        let now = held(&here, Some(&third), &decisions, Choice::All);
         assert!(now.is_empty(), "{now:?}");
     }
 
@@ -292,7 +305,7 @@ mod tests {
         let here = environment(&new, &good, &[]);
         let waits = rollout("prod-3", "pending", std::slice::from_ref(&new));
         let mut decisions = Decisions::default();
-        let now = held(&here, Some(&waits), &decisions, false);
+        let now = held(&here, Some(&waits), &decisions, Choice::All);
         assert_eq!(commits(&now), ["2222222"]);
         decisions.approvals.push(Approval {
             commit: new.commit.clone(),
@@ -305,11 +318,11 @@ mod tests {
                 rolled_back: String::new(),
             }),
         });
-        assert!(held(&here, Some(&waits), &decisions, false).is_empty());
+        assert!(held(&here, Some(&waits), &decisions, Choice::All).is_empty());
         // It was let in, and failed.
         decisions.quarantined.push(failure(&[new], "prod-3", 40));
         let over = rollout("prod-3", "rolledBack", &[]);
-        let now = held(&here, Some(&over), &decisions, false);
+        let now = held(&here, Some(&over), &decisions, Choice::All);
         assert_eq!(commits(&now), ["2222222"]);
     }
 }

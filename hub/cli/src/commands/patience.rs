@@ -39,15 +39,10 @@ impl Patience {
         self.backoff.reset();
     }
 
-    /// Waits before the next try, where another may help. What fails at the first try is told at once:
-    /// then it is the context that is wrong, more likely than the moment.
-    pub(super) async fn wait(
-        &mut self,
-        error: Error,
-        was_there: bool,
-        printer: &Printer,
-    ) -> Result<(), Error> {
-        if !was_there || !error.is_passing() {
+    /// Waits before the next try, where another may help. This is for a hub that was there: what fails at
+    /// the first try is the context's fault, more likely than the moment's, and is to be told at once.
+    pub(super) async fn wait(&mut self, error: Error, printer: &Printer) -> Result<(), Error> {
+        if !error.is_passing() {
             return Err(error);
         }
         if !std::mem::replace(&mut self.told, true) {

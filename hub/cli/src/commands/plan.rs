@@ -97,7 +97,7 @@ pub(super) async fn ask(
                     "run the same command again",
                 ));
             }
-            Err(status) => patience.wait(status.into(), true, printer).await?,
+            Err(status) => patience.wait(status.into(), printer).await?,
         }
     }
     Ok(FleetPlan::from(&wire))

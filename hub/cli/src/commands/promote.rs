@@ -46,32 +46,7 @@ pub(super) async fn run(client: &Client, args: Promote, printer: &Printer) -> Re
         if args.force {
             return overriding::run(client, &args, printer).await;
         }
-        let is_there = format!(
-            "{} already has what {} has",
-            promotion.environment, promotion.promotes_from
-        );
-        let unread = unread::branches(client, &promotion, &args).await?;
-        // Whoever was interrupted, or comes second, may still want to know that it arrives.
-        if args.wait && !args.dry_run && !args.pull_request {
-            if !unread.is_empty() {
-                printer.warn(&format!("as last seen: {}", unread::named(&unread)));
-            }
-            printer.say(&format!("{is_there}; waiting for its clusters"));
-            let there = follow::there(client, &promotion).await?;
-            let deadline = Instant::now() + args.wait_timeout;
-            return follow::until_there(client, &there, &args, deadline, printer).await;
-        }
-        if !unread.is_empty() {
-            return Err(unread::refused(client, &promotion, &unread).await);
-        }
-        return Err(Error::refused(
-            format!("there is nothing to promote: {is_there}"),
-            format!(
-                "`flotilla explain {}` says why it is where it is; --force --reason TEXT overrides the \
-                 gates that hold it back there, --wait waits for its clusters",
-                args.environment
-            ),
-        ));
+        return nothing_to_move(client, &promotion, &args, printer).await;
     }
     let mut checked = Vec::new();
     for one in &mut promotion.moves {
@@ -137,6 +112,41 @@ pub(super) async fn run(client: &Client, args: Promote, printer: &Printer) -> Re
         return follow::until_there(client, &promotion, &args, deadline, printer).await;
     }
     Ok(())
+}
+
+/// Where the branches are already at what is asked for: waits for the clusters, or says so.
+async fn nothing_to_move(
+    client: &Client,
+    promotion: &Promotion,
+    args: &Promote,
+    printer: &Printer,
+) -> Result<(), Error> {
+    let is_there = format!(
+        "{} already has what {} has",
+        promotion.environment, promotion.promotes_from
+    );
+    let unread = unread::branches(client, promotion, args).await?;
+    // Whoever was interrupted, or comes second, may still want to know that it arrives.
+    if args.wait && !args.dry_run && !args.pull_request {
+        if !unread.is_empty() {
+            printer.warn(&format!("as last seen: {}", unread::named(&unread)));
+        }
+        printer.say(&format!("{is_there}; waiting for its clusters"));
+        let there = follow::there(client, promotion).await?;
+        let deadline = Instant::now() + args.wait_timeout;
+        return follow::until_there(client, &there, args, deadline, printer).await;
+    }
+    if !unread.is_empty() {
+        return Err(unread::refused(client, promotion, &unread).await);
+    }
+    Err(Error::refused(
+        format!("there is nothing to promote: {is_there}"),
+        format!(
+            "`flotilla explain {}` says why it is where it is; --force --reason TEXT overrides the \
+             gates that hold it back there, --wait waits for its clusters",
+            args.environment
+        ),
+    ))
 }
 
 /// Asks whether the branches shall move.

@@ -1,24 +1,68 @@
 //! `rollback`: a commit with the content of the last good one, on top of the branch, with the user's
 //! own git. History is kept, and agents that refuse to go back in history need no exception.
 
-use flotilla_proto::v1;
-use flotilla_shared::revision::{BranchName, Commit};
+mod pin;
+mod push;
 
-use super::{approval, commit, promote, repository, rollout, steer, unpushed};
-use crate::args::RollbackArgs;
+use flotilla_proto::v1;
+use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
+
+use super::{commit, repository, rollout};
+use crate::args::{CommitPrefix, RollbackArgs};
 use crate::client::Client;
 use crate::error::Error;
 use crate::git::Workspace;
 use crate::printer::Printer;
 use crate::view::{Good, RepositoryCommit, digits};
 
+/// What goes back: an environment's branch of one repository, as the hub names it and as Git has it.
+struct WayBack<'a> {
+    client: &'a Client,
+    args: &'a RollbackArgs,
+    printer: &'a Printer,
+    environment: &'a v1::EnvironmentStatus,
+    repository: &'a str,
+    url: RepositoryUrl,
+    branch: BranchName,
+    workspace: Workspace,
+    head: Commit,
+}
+
 pub(super) async fn run(
     client: &Client,
     args: RollbackArgs,
     printer: &Printer,
 ) -> Result<(), Error> {
-    let name = args.environment.to_string();
     let environments = client.environments().await?;
+    let (environment, revision) = meant(&environments, &args)?;
+    let url = repository::url(client, &revision.repository).await?;
+    let branch: BranchName = revision.branch.parse()?;
+    let workspace = Workspace::new(args.repo_dir.as_deref()).await?;
+    let head = workspace.fetch(&url, &branch).await?;
+    let way = WayBack {
+        client,
+        args: &args,
+        printer,
+        environment,
+        repository: &revision.repository,
+        url,
+        branch,
+        workspace,
+        head,
+    };
+    let to = way.target().await?;
+    match &args.signing.sign {
+        Some(key) => way.pin(&to, key).await,
+        None => way.commit(&to, &environments).await,
+    }
+}
+
+/// The environment that was named, and what it runs of the one repository that can be meant.
+fn meant<'e>(
+    environments: &'e [v1::EnvironmentStatus],
+    args: &RollbackArgs,
+) -> Result<(&'e v1::EnvironmentStatus, &'e v1::Revision), Error> {
+    let name = args.environment.as_str();
     let environment = environments
         .iter()
         .find(|one| one.name == name)
@@ -50,146 +94,70 @@ pub(super) async fn run(
             "name one with --repository",
         ));
     };
-    let url = repository::url(client, &revision.repository).await?;
-    let branch: BranchName = revision.branch.parse()?;
-    let workspace = Workspace::new(args.repo_dir.as_deref()).await?;
-    let head = workspace.fetch(&url, &branch).await?;
-    let to = match &args.to {
-        Some(prefix) => match prefix.whole() {
-            Some(commit) => commit,
+    Ok((environment, *revision))
+}
+
+impl WayBack<'_> {
+    /// The commit to go back to, named or found; refused where it was never good there, or is not before the head.
+    async fn target(&self) -> Result<Commit, Error> {
+        let (args, environment) = (self.args, self.environment.name.as_str());
+        let to = match &args.to {
+            Some(prefix) => self.named(prefix).await?,
             None => {
-                let found = workspace.find(prefix.as_str(), &head).await?;
+                last_good(
+                    self.client,
+                    environment,
+                    self.repository,
+                    (&self.workspace, &self.head),
+                    self.printer,
+                )
+                .await?
+            }
+        };
+        // A signed way back is a pin, which has rules of its own.
+        if args.to.is_some() && !args.force && args.signing.sign.is_none() {
+            never_good(self.client, environment, self.repository, &to).await?;
+        }
+        if !self.workspace.is_ancestor(&to, &self.head).await? || to == self.head {
+            return Err(Error::refused(
+                format!(
+                    "{} is not before the head of {}, {}",
+                    to.short(),
+                    self.branch,
+                    self.head.short()
+                ),
+                "name a commit of the branch's own history with --to",
+            ));
+        }
+        Ok(to)
+    }
+
+    /// The commit that was written, by all of its id or by the first digits of one in the branch's history.
+    async fn named(&self, prefix: &CommitPrefix) -> Result<Commit, Error> {
+        match prefix.whole() {
+            Some(commit) => Ok(commit),
+            None => {
+                let found = self.workspace.find(prefix.as_str(), &self.head).await?;
                 commit::one(prefix, &found)?.ok_or_else(|| {
                     Error::refused(
                         format!("no commit of the branch begins with {prefix}"),
                         "`flotilla rollout list` shows what was there",
                     )
-                })?
+                })
             }
-        },
-        None => {
-            last_good(
-                client,
-                &name,
-                &revision.repository,
-                (&workspace, &head),
-                printer,
-            )
-            .await?
         }
-    };
-    // A signed way back is a pin, which has rules of its own.
-    if args.to.is_some() && !args.force && args.signing.sign.is_none() {
-        never_good(client, &name, &revision.repository, &to).await?;
     }
-    if !workspace.is_ancestor(&to, &head).await? || to == head {
-        return Err(Error::refused(
-            format!(
-                "{} is not before the head of {branch}, {}",
-                to.short(),
-                head.short()
-            ),
-            "name a commit of the branch's own history with --to",
-        ));
-    }
-    if let Some(key) = &args.signing.sign {
-        let life = args.signing.approval_expires;
-        let wish = approval::Wish {
-            subject: approval::Subject::Environment(&name),
-            repository: &revision.repository,
-            url: &url,
-            to: &to,
-            life,
-        };
-        let said = approval::make(client, &wish, printer).await?;
-        if args.dry_run {
-            return Ok(());
-        }
-        if !args.yes && !printer.ask(&format!("\nSign this, and pin {name} on it?"))? {
+
+    /// Asks, unless it was said not to; whoever says no has changed nothing.
+    fn consent(&self, question: &str) -> Result<(), Error> {
+        if !self.args.yes && !self.printer.ask(question)? {
             return Err(Error::Refused {
                 message: "nothing was changed".to_owned(),
                 hint: None,
             });
         }
-        let request = v1::SteerRequest {
-            action: v1::SteerAction::Pin.into(),
-            environment: name.clone(),
-            repository: revision.repository.clone(),
-            commit: to.to_string(),
-            reason: args.reason,
-            approval: Some(approval::sign(&said, key).await?),
-            ..v1::SteerRequest::default()
-        };
-        steer::send(client, request).await?;
-        printer.say(&format!(
-            "{name} is pinned on {}; `flotilla unpin --env {name}` goes forward again",
-            to.short()
-        ));
-        return Ok(());
+        Ok(())
     }
-    let undone = workspace.log(Some(&to), &head).await?;
-    printer.say(&format!(
-        "{branch} of {}: content of {} on top of {}, which undoes {} commit{}:",
-        revision.repository,
-        to.short(),
-        head.short(),
-        undone.count,
-        if undone.count == 1 { "" } else { "s" }
-    ));
-    for line in &undone.lines {
-        printer.say(&format!("  {}", crate::view::text(line)));
-    }
-    if args.dry_run {
-        return Ok(());
-    }
-    if !args.yes && !printer.ask(&format!("\nRoll {name} back?"))? {
-        return Err(Error::Refused {
-            message: "nothing was changed".to_owned(),
-            hint: None,
-        });
-    }
-    let message = format!(
-        "Roll {name} back to {}\n\n{}\n\nThis has the content of commit {to}.\n",
-        to.short(),
-        args.reason
-    );
-    let commit = workspace.commit_content_of(&to, &head, &message).await?;
-    // The hub hears of it first, so that its gates let the way back in when it sees the branch.
-    let request = v1::SteerRequest {
-        action: v1::SteerAction::Rollback.into(),
-        environment: name.clone(),
-        repository: revision.repository.clone(),
-        commit: commit.to_string(),
-        to_commit: to.to_string(),
-        reason: args.reason.clone(),
-        ..v1::SteerRequest::default()
-    };
-    steer::send(client, request).await?;
-    let pushed = workspace.push(&url, &commit, &branch).await;
-    pushed.map_err(|error| {
-        let hint = format!(
-            "run the command again, it begins from what is there then. The hub was told beforehand, and \
-             lets no automatic promotion into {name} until `flotilla resume {name}`"
-        );
-        unpushed::refused(&error, &branch, &hint)
-    })?;
-    printer.say(&format!("moved {branch} to {}", commit.short()));
-    let before = environments
-        .iter()
-        .find(|one| one.name == environment.promotes_from)
-        .and_then(|one| one.branch.parse::<BranchName>().ok());
-    if let Some(before) = before {
-        printer.say(&format!(
-            "{branch} now has a commit that {before} lacks. To go forward again: {}",
-            promote::forward(&branch, &before)
-        ));
-    }
-    let refresh = client.request(v1::RefreshRequest { environment: name });
-    if let Err(status) = client.api().refresh(refresh).await {
-        let error = Error::from(status);
-        printer.warn(&format!("the hub will see it at its next look ({error})"));
-    }
-    Ok(())
 }
 
 /// Refuses a commit that was never good there: the hub lets an admin's way back past all gates.

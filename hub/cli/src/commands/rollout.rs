@@ -140,9 +140,9 @@ pub(super) async fn watch(
         let late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
         let (rollout, decisions) = match get(client, &subject).await {
             Ok(answer) => answer,
-            Err(error) if late => return Err(error),
+            Err(error) if late || !was_there => return Err(error),
             Err(error) => {
-                patience.wait(error, was_there, printer).await?;
+                patience.wait(error, printer).await?;
                 continue;
             }
         };
@@ -177,15 +177,18 @@ pub(super) async fn watch(
             }
             told = next;
         }
-        if let Some(end) = end(&rollout, late) {
+        if let Some(end) = end(&rollout) {
             return end;
+        }
+        if late {
+            return Err(takes_longer(&rollout));
         }
         reader::pause(LOOK).await?;
     }
 }
 
-/// What the end of a rollout, or of the patience with it, means for who watches; none: it goes on.
-fn end(rollout: &Rollout, late: bool) -> Option<Result<(), Error>> {
+/// What the end of a rollout means for who watches; none: it goes on.
+fn end(rollout: &Rollout) -> Option<Result<(), Error>> {
     // Why is in what was shown last.
     let (id, environment) = (&rollout.id, &rollout.environment);
     let (message, hint) = match rollout.state.as_str() {
@@ -205,13 +208,20 @@ fn end(rollout: &Rollout, late: bool) -> Option<Result<(), Error>> {
             format!("{id} was superseded"),
             format!("`flotilla rollout watch {environment}` shows the one that took over"),
         ),
-        _ if late => (
-            format!("this takes longer than was to be waited: {}", line(rollout)),
-            format!("it goes on; `flotilla rollout watch {id}` shows it"),
-        ),
         _ => return None,
     };
     Some(Err(Error::not_yet(message, hint)))
+}
+
+/// The end of the patience with a rollout that goes on.
+fn takes_longer(rollout: &Rollout) -> Error {
+    Error::not_yet(
+        format!("this takes longer than was to be waited: {}", line(rollout)),
+        format!(
+            "it goes on; `flotilla rollout watch {}` shows it",
+            rollout.id
+        ),
+    )
 }
 
 fn line(rollout: &Rollout) -> String {

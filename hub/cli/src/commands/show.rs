@@ -6,35 +6,50 @@ use jiff::Timestamp;
 
 use super::{filter, names};
 use crate::args::{FilterArgs, Output};
-use crate::client::Client;
+use crate::client::{Client, Detail};
 use crate::error::Error;
 use crate::printer::Printer;
-use crate::render;
-use crate::view::{Application, Cluster, Connection, Environment, Hub, Step};
+use crate::render::{self, Width};
+use crate::view::{Application, Cluster, Connectivity, Environment, Hub, Step};
+
+/// Which clusters a list has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Selection {
+    All,
+    /// Those that wait to be accepted.
+    Pending,
+}
 
 pub(super) async fn clusters(
     client: &Client,
     args: &FilterArgs,
-    pending: bool,
+    selection: Selection,
     output: Output,
     printer: &Printer,
 ) -> Result<(), Error> {
     let only = names(&args.applications);
     let clusters: Vec<Cluster> = client
-        .clusters(&filter(args), true)
+        .clusters(&filter(args), Detail::Summary)
         .await?
         .iter()
         .map(|wire| Cluster::from(wire).only(&only))
-        .filter(|cluster| !pending || cluster.connection == Connection::Pending)
+        .filter(|cluster| match selection {
+            Selection::All => true,
+            Selection::Pending => cluster.connection == Connectivity::Pending,
+        })
         .collect();
     if output.is_structured() {
         return printer.value(output, &clusters);
     }
     // The key that waits is what a person compares.
-    let wide = output == Output::Wide || pending;
+    let width = if output == Output::Wide || selection == Selection::Pending {
+        Width::Wide
+    } else {
+        Width::Usual
+    };
     printer.out(&render::clusters(
         &clusters,
-        wide,
+        width,
         printer.paint,
         Timestamp::now(),
     ))

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::patience::Patience;
 use super::{filter, names};
 use crate::args::{FilterArgs, Output};
-use crate::client::Client;
+use crate::client::{Client, Detail};
 use crate::error::Error;
 use crate::printer::{Canvas, Printer};
 use crate::reader;
@@ -48,7 +48,7 @@ pub(super) async fn once(
 ) -> Result<(), Error> {
     let only = names(&args.applications);
     let environments = client.environments().await?;
-    let clusters = client.clusters(&filter(args), true).await?;
+    let clusters = client.clusters(&filter(args), Detail::Summary).await?;
     let fleet = Fleet {
         environments: environments
             .iter()
@@ -140,7 +140,7 @@ pub(super) async fn watch(
         // A hub that restarts, or that cut us because we were too slow: begin anew.
         match ended {
             Ok(()) => seen.patience.pause().await?,
-            Err(error) => seen.patience.wait(error, true, printer).await?,
+            Err(error) => seen.patience.wait(error, printer).await?,
         }
     }
 }

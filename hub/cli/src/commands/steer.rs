@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{approval, commit, repository, rollout};
 use crate::args::{ApproveArgs, PinArgs, Reasoned, SubjectArgs, SuspendArgs};
-use crate::client::Client;
+use crate::client::{Client, Detail};
 use crate::error::Error;
 use crate::printer::Printer;
 use crate::view::{RepositoryCommit, Rollout, digits};
@@ -176,7 +176,7 @@ pub(super) async fn resume(
         (Some(_), true) => false,
         (Some(_), false) => {
             let filter = v1::ClusterFilter::default();
-            let clusters = client.clusters(&filter, true).await?;
+            let clusters = client.clusters(&filter, Detail::Summary).await?;
             clusters
                 .iter()
                 .any(|one| one.name == subject && !one.suspended.is_empty())

@@ -7,7 +7,9 @@ use jiff::Timestamp;
 
 use super::status::revision;
 use super::{Cell, Paint, Table, Tone, age, connection_cell, dash, health_cell, sync_cell, until};
-use crate::view::{Application, Cluster, Connection, Environment, Hub, Right, Token, short_commit};
+use crate::view::{
+    Application, Cluster, Connectivity, Environment, Hub, Right, Token, short_commit,
+};
 
 /// `a=b,c=d`.
 pub(super) fn labels(labels: &BTreeMap<String, String>) -> String {
@@ -18,9 +20,17 @@ pub(super) fn labels(labels: &BTreeMap<String, String>) -> String {
     dash(&pairs.join(",")).to_owned()
 }
 
-/// Clusters.
+/// How many columns a list of clusters has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Width {
+    /// Those that most people want.
+    Usual,
+    /// Versions, certificates and waiting keys too.
+    Wide,
+}
+
 #[must_use]
-pub fn clusters(clusters: &[Cluster], wide: bool, paint: Paint, now: Timestamp) -> String {
+pub fn clusters(clusters: &[Cluster], width: Width, paint: Paint, now: Timestamp) -> String {
     let mut heads = vec![
         "NAME",
         "ENVIRONMENT",
@@ -31,14 +41,14 @@ pub fn clusters(clusters: &[Cluster], wide: bool, paint: Paint, now: Timestamp) 
         "HEALTH",
         "LABELS",
     ];
-    if wide {
+    if width == Width::Wide {
         heads.extend(["KUBERNETES", "VERSION", "CERTIFICATE", "WAITING KEY"]);
     }
     let mut table = Table::new(heads);
     for cluster in clusters {
         // Whoever waits to be accepted has said nothing yet.
         let known = |cell| match cluster.connection {
-            Connection::Pending => Cell::from("-"),
+            Connectivity::Pending => Cell::from("-"),
             _ => cell,
         };
         let mut cells = vec![
@@ -51,7 +61,7 @@ pub fn clusters(clusters: &[Cluster], wide: bool, paint: Paint, now: Timestamp) 
             known(health_cell(cluster.health)),
             Cell::from(labels(&cluster.labels)),
         ];
-        if wide {
+        if width == Width::Wide {
             cells.extend([
                 Cell::from(dash(&cluster.kubernetes_version)),
                 Cell::from(dash(&cluster.agent_version)),
@@ -64,7 +74,6 @@ pub fn clusters(clusters: &[Cluster], wide: bool, paint: Paint, now: Timestamp) 
     or_none(&table, "clusters", paint)
 }
 
-/// Applications.
 #[must_use]
 pub fn applications(applications: &[Application], paint: Paint) -> String {
     let mut table = Table::new([
@@ -199,7 +208,6 @@ pub fn tokens(tokens: &[Token], paint: Paint, now: Timestamp) -> String {
     or_none(&table, "tokens", paint)
 }
 
-/// The hub.
 #[must_use]
 pub fn hub(hub: &Hub, paint: Paint, now: Timestamp) -> String {
     let digest: String = hub.fleet_digest.chars().take(12).collect();

@@ -10,8 +10,8 @@ use super::{
     sync_cell,
 };
 use crate::view::{
-    Branch, Cluster, Connection, Environment, Fleet, Placement, RepositoryCommit, Revision, digits,
-    short_commit,
+    Branch, Cluster, Connectivity, Environment, Fleet, Placement, RepositoryCommit, Revision,
+    digits, short_commit,
 };
 
 /// How much to show.
@@ -19,7 +19,6 @@ use crate::view::{
 pub struct StatusOptions {
     /// More columns.
     pub wide: bool,
-    /// Colours.
     pub paint: Paint,
     /// The moment ages are counted from.
     pub now: Timestamp,
@@ -84,7 +83,7 @@ pub fn status(fleet: &Fleet, options: StatusOptions) -> String {
         .iter()
         .flat_map(|cluster| {
             let mut lines = problems(cluster, options.paint, options.now);
-            if order(cluster) == usize::MAX && cluster.connection != Connection::Pending {
+            if order(cluster) == usize::MAX && cluster.connection != Connectivity::Pending {
                 lines.insert(0, without_environment(cluster, options.paint));
             }
             lines
@@ -215,7 +214,7 @@ fn steering(environment: &Environment, now: Timestamp) -> Vec<(Tone, String)> {
 }
 
 fn row(cluster: &Cluster, options: StatusOptions) -> Vec<Cell> {
-    let accepted = cluster.connection != Connection::Pending;
+    let accepted = cluster.connection != Connectivity::Pending;
     let blank = |cell: Cell| if accepted { cell } else { Cell::from("-") };
     let mut cells = vec![
         Cell::from(dash(&cluster.environment)),
@@ -310,7 +309,7 @@ fn problems(cluster: &Cluster, paint: Paint, now: Timestamp) -> Vec<String> {
         let colon = if message.is_empty() { "" } else { ": " };
         lines.push(format!("{subject}: {what}{colon}{message}\n"));
     };
-    if cluster.connection == Connection::Pending {
+    if cluster.connection == Connectivity::Pending {
         let message = format!(
             "its key waits; run: flotilla cluster accept {} --fingerprint {}",
             cluster.name, cluster.pending_fingerprint

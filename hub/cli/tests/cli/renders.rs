@@ -1,6 +1,6 @@
 //! Whole outputs, from what a hub tells.
 
-use flotilla_cli::render::{self, Paint, StatusOptions};
+use flotilla_cli::render::{self, Paint, StatusOptions, Width};
 use flotilla_cli::view::{Cluster, Environment, Fleet, Promotion, Step};
 use flotilla_proto::v1;
 use jiff::Timestamp;
@@ -132,7 +132,7 @@ fn explain() {
 fn clusters() {
     insta::assert_snapshot!(render::clusters(
         &fleet().clusters,
-        true,
+        Width::Wide,
         Paint::Plain,
         now()
     ));

@@ -25,7 +25,6 @@ pub(crate) enum Credential {
     Token(String),
 }
 
-/// A question.
 pub(crate) struct Ask<'a> {
     pub(crate) url: &'a Url,
     pub(crate) accept: &'a str,
@@ -105,7 +104,13 @@ pub(crate) async fn ask(client: &reqwest::Client, ask: &Ask<'_>) -> Result<Answe
     let mut is_home = true;
     for _ in 0..=MAX_REDIRECTS {
         is_home &= url.origin() == ask.url.origin();
-        let failed = |why: &str| Error::refused(format!("{}: {why}", shown(&url, is_home)));
+        let failed = |why: &str| {
+            let place = match is_home {
+                true => shown(&url),
+                false => shown_origin(&url),
+            };
+            Error::refused(format!("{place}: {why}"))
+        };
         let mut request = match &ask.form {
             None => client.get(url.clone()),
             Some(form) => client
@@ -118,7 +123,7 @@ pub(crate) async fn ask(client: &reqwest::Client, ask: &Ask<'_>) -> Result<Answe
         if is_home && (ask.credential.is_some() || ask.form.is_some()) {
             if url.scheme() != "https" && !ask.plain_http && !is_loopback(&url) {
                 return Err(Error::hinted(
-                    format!("{} would get the credential without TLS", shown(&url, true)),
+                    format!("{} would get the credential without TLS", shown(&url)),
                     "name it with https://, or say --plain-http where the network is trusted",
                 ));
             }
@@ -166,7 +171,7 @@ pub(crate) async fn ask(client: &reqwest::Client, ask: &Ask<'_>) -> Result<Answe
     }
     Err(Error::refused(format!(
         "{}: it sends on more than {MAX_REDIRECTS} times",
-        shown(ask.url, true)
+        shown(ask.url)
     )))
 }
 
@@ -194,13 +199,14 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
             .is_ok_and(|address| address.is_loopback())
 }
 
-/// A URL for people. Queries hold tokens, and so do the paths that a server sends on to.
-pub(crate) fn shown(url: &Url, with_path: bool) -> String {
-    let origin = url.origin().ascii_serialization();
-    match with_path {
-        true => format!("{origin}{}", url.path()),
-        false => origin,
-    }
+/// A URL that was asked for, for people. Queries hold tokens.
+pub(crate) fn shown(url: &Url) -> String {
+    format!("{}{}", shown_origin(url), url.path())
+}
+
+/// A URL that a server sent on to, for people: its path may hold tokens too.
+fn shown_origin(url: &Url) -> String {
+    url.origin().ascii_serialization()
 }
 
 #[cfg(test)]
@@ -233,8 +239,8 @@ mod tests {
     #[test]
     fn what_is_shown_has_no_secrets() {
         let secret = url("https://me:pw@a.example:8443/x/y?token=1#z");
-        assert_eq!(shown(&secret, true), "https://a.example:8443/x/y");
-        assert_eq!(shown(&secret, false), "https://a.example:8443");
+        assert_eq!(shown(&secret), "https://a.example:8443/x/y");
+        assert_eq!(shown_origin(&secret), "https://a.example:8443");
     }
 
     #[test]

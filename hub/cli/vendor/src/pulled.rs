@@ -8,6 +8,13 @@ use sha2::{Digest as _, Sha256};
 pub(crate) const MAX_ARCHIVE: usize = 64 << 20;
 pub(crate) const MAX_PROVENANCE: usize = 1 << 20;
 
+/// Whether a chart's provenance file is to come with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Provenance {
+    Wanted,
+    Unwanted,
+}
+
 /// What came back.
 pub(crate) struct Pulled {
     pub(crate) archive: Vec<u8>,

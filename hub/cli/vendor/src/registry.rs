@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::credentials::Known;
 use crate::error::Error;
 use crate::fetch::{self, Answer, Ask, Credential, is_loopback, shown};
-use crate::pulled::{MAX_ARCHIVE, MAX_PROVENANCE, Pulled, sha256};
+use crate::pulled::{MAX_ARCHIVE, MAX_PROVENANCE, Provenance, Pulled, sha256};
 use crate::reference::{Reference, tag};
 
 const MAX_MANIFEST: usize = 4 << 20;
@@ -88,7 +88,7 @@ impl<'c> Registries<'c> {
         }
         Err(Error::refused(format!(
             "{}: its list of tags has no end",
-            shown(&url, true)
+            shown(&url)
         )))
     }
 
@@ -97,7 +97,7 @@ impl<'c> Registries<'c> {
         &self,
         reference: &Reference,
         version: &str,
-        wants_provenance: bool,
+        wanted: Provenance,
     ) -> Result<Pulled, Error> {
         let tag = tag(version).map_err(Error::refused)?;
         let url = self.url(reference, &format!("manifests/{tag}"))?;
@@ -109,7 +109,7 @@ impl<'c> Registries<'c> {
         {
             return Err(Error::refused(format!(
                 "{}: the manifest is not what the registry says it is",
-                shown(&url, true)
+                shown(&url)
             )));
         }
         let manifest: Manifest =
@@ -119,13 +119,10 @@ impl<'c> Registries<'c> {
             layers.find(|layer| kinds.contains(&layer.media_type.as_str()))
         };
         let Some(layer) = find(&ARCHIVE) else {
-            return Err(Error::refused(format!(
-                "{}: it is no chart",
-                shown(&url, true)
-            )));
+            return Err(Error::refused(format!("{}: it is no chart", shown(&url))));
         };
         let archive = self.blob(reference, layer, MAX_ARCHIVE).await?;
-        let provenance = match find(&[PROVENANCE]).filter(|_| wants_provenance) {
+        let provenance = match find(&[PROVENANCE]).filter(|_| wanted == Provenance::Wanted) {
             Some(layer) => Some(self.blob(reference, layer, MAX_PROVENANCE).await?),
             None => None,
         };
@@ -158,7 +155,7 @@ impl<'c> Registries<'c> {
         if layer.size > limit as u64 {
             return Err(Error::refused(format!(
                 "{}: a layer has {} bytes, which is too many",
-                shown(&url, true),
+                shown(&url),
                 layer.size
             )));
         }
@@ -166,7 +163,7 @@ impl<'c> Registries<'c> {
         if sha256(&answer.body) != sum.to_ascii_lowercase() {
             return Err(Error::refused(format!(
                 "{}: the bytes are not those of that digest",
-                shown(&url, true)
+                shown(&url)
             )));
         }
         Ok(answer.body)
@@ -219,12 +216,12 @@ impl<'c> Registries<'c> {
                     return Err(self.denied(reference, url).await);
                 }
                 StatusCode::NOT_FOUND => {
-                    return Err(Error::refused(format!("{}: not there", shown(url, true))));
+                    return Err(Error::refused(format!("{}: not there", shown(url))));
                 }
                 other => {
                     return Err(Error::refused(format!(
                         "{}: HTTP {}",
-                        shown(url, true),
+                        shown(url),
                         other.as_u16()
                     )));
                 }
@@ -238,7 +235,7 @@ impl<'c> Registries<'c> {
             _ => "anybody without a login",
         };
         Error::hinted(
-            format!("{}: the registry refuses {who}", shown(url, true)),
+            format!("{}: the registry refuses {who}", shown(url)),
             format!(
                 "helm registry login {0} or docker login {0} keeps one",
                 reference.registry
@@ -285,7 +282,7 @@ impl<'c> Registries<'c> {
         scope: &str,
         known: Option<Known>,
     ) -> Result<Credential, Error> {
-        let refused = |why: &str| Error::refused(format!("{}: {why}", shown(registry, true)));
+        let refused = |why: &str| Error::refused(format!("{}: {why}", shown(registry)));
         let mut url = Url::parse(realm).map_err(|_| refused("it names no place for tokens"))?;
         let is_private = url.scheme() == "https"
             || url.scheme() == "http" && (self.config.plain_http || is_loopback(&url));
@@ -327,7 +324,7 @@ impl<'c> Registries<'c> {
             return Err(Error::hinted(
                 format!(
                     "{}: no token for it (HTTP {})",
-                    shown(&url, true),
+                    shown(&url),
                     answer.status.as_u16()
                 ),
                 "see that the login is right and the repository is there; helm registry login HOST keeps one",
@@ -344,15 +341,12 @@ impl<'c> Registries<'c> {
             .filter(|token| token.bytes().all(|byte| byte.is_ascii_graphic()));
         token
             .map(Credential::Token)
-            .ok_or_else(|| Error::refused(format!("{}: it gives no token", shown(&url, true))))
+            .ok_or_else(|| Error::refused(format!("{}: it gives no token", shown(&url))))
     }
 }
 
 fn not_a_registry(url: &Url) -> Error {
-    Error::refused(format!(
-        "{}: the answer is not a registry's",
-        shown(url, true)
-    ))
+    Error::refused(format!("{}: the answer is not a registry's", shown(url)))
 }
 
 /// The next page of a list, on the same server (RFC 8288).

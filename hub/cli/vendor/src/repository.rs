@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::fetch::{self, Answer, Ask, Credential, shown};
 use crate::index::{Entry, Index};
-use crate::pulled::{MAX_ARCHIVE, MAX_PROVENANCE, Pulled};
+use crate::pulled::{MAX_ARCHIVE, MAX_PROVENANCE, Provenance, Pulled};
 use crate::repositories::Repository;
 
 /// The largest public index has some twenty megabytes.
@@ -83,7 +83,7 @@ impl<'c> Repositories<'c> {
         let answer = self.get(repository, &url, "*/*", MAX_INDEX).await?;
         ok(&url, &answer)?;
         let index = Index::parse(&answer.body)
-            .map_err(|why| Error::refused(format!("{}: {why}", shown(&url, true))))?;
+            .map_err(|why| Error::refused(format!("{}: {why}", shown(&url))))?;
         let index = Rc::new(index);
         let mut indexes = self.indexes.borrow_mut();
         indexes.insert(repository.as_str().to_owned(), Rc::clone(&index));
@@ -96,7 +96,7 @@ impl<'c> Repositories<'c> {
         repository: &Url,
         url: &Url,
         entry: &Entry,
-        wants_provenance: bool,
+        wanted: Provenance,
     ) -> Result<Pulled, Error> {
         let accept = "application/gzip,application/octet-stream";
         let answer = self.get(repository, url, accept, MAX_ARCHIVE).await?;
@@ -107,12 +107,12 @@ impl<'c> Repositories<'c> {
                 return Err(Error::refused(format!(
                     "{}: the bytes are not those of the index: it says sha256:{told}, and they are \
                      sha256:{sum}",
-                    shown(url, true)
+                    shown(url)
                 )));
             }
         }
         let mut provenance = None;
-        if wants_provenance {
+        if wanted == Provenance::Wanted {
             let mut url = url.clone();
             url.set_path(&format!("{}.prov", url.path()));
             let answer = self.get(repository, &url, "*/*", MAX_PROVENANCE).await?;
@@ -147,14 +147,14 @@ pub(crate) fn place(repository: &Url, entry: &Entry) -> Result<Url, Error> {
     if !is_known || has_login || url.host_str().is_none() {
         return Err(Error::refused(format!(
             "{}: version {} is at a place that is not taken: neither https, http nor oci, or with a login",
-            shown(repository, true),
+            shown(repository),
             entry.version
         )));
     }
     if repository.scheme() == "https" && url.scheme() == "http" {
         return Err(Error::refused(format!(
             "{}: version {} is at a place without TLS",
-            shown(repository, true),
+            shown(repository),
             entry.version
         )));
     }
@@ -168,13 +168,13 @@ fn below(repository: &Url, path: &str) -> Result<Url, Error> {
     base.set_path(&folder);
     let mut url = base
         .join(path)
-        .map_err(|_| Error::refused(format!("{}: {path:?} is no path", shown(repository, true))))?;
+        .map_err(|_| Error::refused(format!("{}: {path:?} is no path", shown(repository))))?;
     url.set_query(repository.query());
     Ok(url)
 }
 
 fn ok(url: &Url, answer: &Answer) -> Result<(), Error> {
-    let place = shown(url, true);
+    let place = shown(url);
     match answer.status {
         StatusCode::OK => Ok(()),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Error::hinted(

@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::fetch::is_loopback;
 use crate::locate::{Located, Location};
-use crate::pulled::{Pulled, sha256};
+use crate::pulled::{Provenance, Pulled, sha256};
 use crate::reference::Reference;
 use crate::registry::Registries;
 use crate::report::Checked;
@@ -97,15 +97,12 @@ impl<'c> Sources<'c> {
         &self,
         located: &Located,
         version: &str,
-        wants_provenance: bool,
+        wanted: Provenance,
     ) -> Result<Found, Error> {
         let name = &located.dependency.name;
         match &located.location {
             Location::Oci(reference) => {
-                let pulled = self
-                    .registries
-                    .pull(reference, version, wants_provenance)
-                    .await?;
+                let pulled = self.registries.pull(reference, version, wanted).await?;
                 Ok(found(
                     format!("{name}-{version}.tgz"),
                     pulled,
@@ -128,10 +125,7 @@ impl<'c> Sources<'c> {
                 let url = place(repository, &entry)?;
                 if url.scheme() == "oci" {
                     let (reference, tag) = in_registry(&url)?;
-                    let pulled = self
-                        .registries
-                        .pull(&reference, &tag, wants_provenance)
-                        .await?;
+                    let pulled = self.registries.pull(&reference, &tag, wanted).await?;
                     let base = reference.repository.rsplit('/').next().unwrap_or_default();
                     let file = format!("{base}-{tag}.tgz");
                     // What such an index sums up is not written down anywhere.
@@ -149,7 +143,7 @@ impl<'c> Sources<'c> {
                 }
                 let pulled = self
                     .repositories
-                    .pull(repository, &url, &entry, wants_provenance)
+                    .pull(repository, &url, &entry, wanted)
                     .await?;
                 let file = file_name(&url).unwrap_or_else(|| format!("{name}-{version}.tgz"));
                 let (mut checked, mut warning) = (Vec::new(), None);

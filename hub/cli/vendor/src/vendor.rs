@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::locate::{Located, Location, locate};
 use crate::place::{Placing, place};
-use crate::pulled::sha256;
+use crate::pulled::{Provenance, sha256};
 use crate::report::{Change, Checked, LockChange, Vendored, VendoredChart};
 use crate::sources::{Found, Sources};
 use crate::{choose, package, provenance};
@@ -35,7 +35,7 @@ pub enum Versions {
 pub struct Request<'a> {
     /// The chart's folder.
     pub chart: &'a Path,
-    /// Which versions.
+    /// How far `Chart.lock` decides.
     pub versions: Versions,
     /// Who may have signed provenance files; none: they are not looked at.
     pub keyring: Option<&'a Certificates>,
@@ -266,8 +266,11 @@ async fn get(
             }))
         }
         Location::Http(_) | Location::Oci(_) => {
-            let wants = request.keyring.is_some();
-            let found = sources.pull(one, &dependency.version, wants).await?;
+            let wanted = match request.keyring {
+                Some(_) => Provenance::Wanted,
+                None => Provenance::Unwanted,
+            };
+            let found = sources.pull(one, &dependency.version, wanted).await?;
             let chart = Chart::from_archive(&found.archive)
                 .map_err(|error| Error::refused(format!("what came is no chart: {error}")))?;
             named(&chart, dependency)?;

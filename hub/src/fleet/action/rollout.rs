@@ -107,7 +107,7 @@ impl Fleet {
         let rollout = ended.ok_or_else(nothing)?;
         let entry = settle::audit(&rollout, "rollout rolled back", now);
         effects.push(Effect::Audit(entry));
-        self.conclude(&rollout, true, now, effects);
+        self.conclude(&rollout, settle::EndedBy::Person, now, effects);
         self.environments.mark_dirty([name.clone()]);
         Ok(rollout.id)
     }

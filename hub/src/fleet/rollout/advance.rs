@@ -141,7 +141,7 @@ impl Rollout {
                 self.fail(note, world, now);
             } else {
                 // Going back would mend nothing, and condemn what is not at fault.
-                self.halt(note, true);
+                self.halt_blameless(note);
             }
             return false;
         }
@@ -178,7 +178,7 @@ impl Rollout {
     /// It stops, or returns what it touched, as it was told to.
     fn fail(&mut self, note: String, world: &World<'_>, now: Timestamp) {
         match world.strategy.on_failure {
-            OnFailure::Halt => self.halt(note, false),
+            OnFailure::Halt => self.halt(note),
             OnFailure::Rollback => self.end(State::RolledBack, note, now),
         }
     }
@@ -202,7 +202,7 @@ impl Rollout {
                     self.wave += 1;
                 }
                 Standing::Dead(note) if self.is_to_blame() => return self.fail(note, world, now),
-                Standing::Dead(note) => return self.halt(note, true),
+                Standing::Dead(note) => return self.halt_blameless(note),
                 Standing::Waits(note) => {
                     self.state = State::Running;
                     self.note = note;
@@ -300,10 +300,17 @@ impl Rollout {
         }))
     }
 
-    fn halt(&mut self, note: String, blameless: bool) {
+    /// It stops until somebody has looked.
+    fn halt(&mut self, note: String) {
         self.state = State::Halted;
-        self.blameless = blameless;
+        self.blameless = false;
         self.note = note;
+    }
+
+    /// It stops by what speaks against nothing that it brings.
+    fn halt_blameless(&mut self, note: String) {
+        self.halt(note);
+        self.blameless = true;
     }
 
     fn resume(&mut self) {

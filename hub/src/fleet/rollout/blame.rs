@@ -31,6 +31,13 @@ pub(super) const fn is_outside(reason: Reason) -> bool {
     )
 }
 
+/// Whether all was well on a cluster after the rollout before went back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::fleet) enum Recovery {
+    Seen,
+    NotSeen,
+}
+
 /// What was wrong on a cluster when the first rollout came there that has not become good since.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -73,9 +80,9 @@ impl Before {
         }
     }
 
-    /// What is known when a rollout comes; `recovered`: all was well there after the one before went back.
-    fn found(&mut self, mut now: Self, recovered: bool) {
-        if self.doubted && !recovered {
+    /// What is known when a rollout comes.
+    fn found(&mut self, mut now: Self, recovery: Recovery) {
+        if self.doubted && recovery == Recovery::NotSeen {
             now.unhealthy.retain(|app| self.unhealthy.contains(app));
             now.refused = now.refused.filter(|now| self.refused == Some(*now));
         }
@@ -86,7 +93,6 @@ impl Before {
 /// What is left aside on a cluster that a rollout has come to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Aside {
-    /// These applications.
     pub applications: BTreeSet<ApplicationName>,
     /// Of all others the rollout brings nothing new: this cluster proves nothing.
     pub leaves_nothing: bool,
@@ -108,9 +114,12 @@ impl Aside {
 
 impl Progress {
     /// What was wrong there when it was given the new commits.
-    fn begin_with(&mut self, found: Before, recovered: bool) {
-        let recovered = recovered && self.carried.is_none();
-        self.before.found(found, recovered);
+    fn begin_with(&mut self, found: Before, recovery: Recovery) {
+        let recovery = match self.carried {
+            None => recovery,
+            Some(_) => Recovery::NotSeen,
+        };
+        self.before.found(found, recovery);
     }
 
     /// Where it failed: whether that speaks against what the rollout brings.
@@ -134,10 +143,10 @@ impl Rollout {
         &mut self,
         name: &ClusterName,
         found: Before,
-        recovered: bool,
+        recovery: Recovery,
     ) {
         if let Some(progress) = self.clusters.get_mut(name) {
-            progress.begin_with(found, recovered);
+            progress.begin_with(found, recovery);
         }
     }
 

@@ -8,6 +8,7 @@ use flotilla_shared::assignment::AssignmentRef;
 use flotilla_shared::digest::Digest;
 use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::ApplicationName;
+use flotilla_shared::problem::Problem;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::Report;
 use flotilla_shared::revision::Commit;
@@ -24,7 +25,7 @@ pub const OFFLINE_AFTER: jiff::SignedDuration = jiff::SignedDuration::from_secs(
 
 /// Whether and since when an agent is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Connection {
+pub enum Connectivity {
     /// Enrolled, and waits for a person.
     Pending,
     /// Accepted, never connected.
@@ -41,7 +42,6 @@ pub enum Connection {
 /// What an agent said of itself when it connected.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Facts {
-    /// Its version.
     pub agent_version: String,
     /// The API server's version.
     pub kubernetes_version: String,
@@ -49,47 +49,43 @@ pub struct Facts {
     pub cluster_uid: String,
 }
 
-/// Why an application that is meant for a cluster is not assigned, or is assigned as it was before.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// Code.
-    pub reason: Reason,
-    /// For a person.
-    pub message: String,
-}
-
-impl Problem {
-    /// Whether it is only that no commit of its repository may be given here: the application itself can
-    /// be assigned.
-    pub(in crate::fleet) fn lacks_commit(&self) -> bool {
-        !matches!(
-            self.reason,
-            Reason::RepositoryNotFound | Reason::TemplateFailed
-        )
-    }
-
-    /// What it means for the application. One that the hub has no commit to give was not refused by anybody
-    /// there.
-    #[must_use]
-    pub fn sync(&self) -> SyncState {
-        match self.lacks_commit() {
-            true => SyncState::Unknown,
-            false => SyncState::Refused,
-        }
-    }
-
-    /// Whether it is over by itself.
-    #[must_use]
-    pub fn is_a_wait(&self) -> bool {
-        matches!(self.reason, Reason::WaitsForRollout | Reason::NoRevision)
-    }
-}
-
 /// An application that is placed on a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Placed {
-    /// None: it is assigned as the spec and heads say.
+    /// Why it is not assigned, or is assigned as it was before; none: it is assigned as the spec and heads say.
     pub problem: Option<Box<Problem>>,
+}
+
+impl Placed {
+    /// Whether all that is wrong is that no commit of its repository may be given here: the application
+    /// itself can be assigned.
+    pub(in crate::fleet) fn lacks_commit(&self) -> bool {
+        self.problem.as_ref().is_some_and(|problem| {
+            !matches!(
+                problem.reason,
+                Reason::RepositoryNotFound | Reason::TemplateFailed
+            )
+        })
+    }
+
+    /// What is shown of it where its agent says `reported`. One that the hub has no commit to give was not
+    /// refused by anybody there.
+    #[must_use]
+    pub fn sync(&self, reported: SyncState) -> SyncState {
+        match (&self.problem, self.lacks_commit()) {
+            (None, _) => reported,
+            (Some(_), true) => SyncState::Unknown,
+            (Some(_), false) => SyncState::Refused,
+        }
+    }
+
+    /// Whether what is wrong is over by itself.
+    #[must_use]
+    pub fn is_a_wait(&self) -> bool {
+        self.problem.as_ref().is_some_and(|problem| {
+            matches!(problem.reason, Reason::WaitsForRollout | Reason::NoRevision)
+        })
+    }
 }
 
 /// A value that is in the store, too. Everybody may read it; only the roster changes it, which stores it then.
@@ -120,7 +116,7 @@ pub struct Cluster {
     /// What its agent runs on.
     pub accepted: AssignmentRef,
     /// Why the agent refused what is assigned, or why nothing can be sent to it.
-    pub refusal: Option<(Reason, String)>,
+    pub refusal: Option<Problem>,
     /// The last full state.
     pub report: Option<Report>,
     /// When that came.
@@ -185,18 +181,18 @@ impl Cluster {
 
     /// How its agent is connected; `offline_after` without a word counts as gone.
     #[must_use]
-    pub fn connection(&self, now: Timestamp, offline_after: jiff::SignedDuration) -> Connection {
+    pub fn connection(&self, now: Timestamp, offline_after: jiff::SignedDuration) -> Connectivity {
         if self.record.pending.is_some() {
-            return Connection::Pending;
+            return Connectivity::Pending;
         }
         match (self.session, self.last_seen) {
             (Some((_, since)), Some(seen)) if now.duration_since(seen).abs() <= offline_after => {
-                Connection::Online { since }
+                Connectivity::Online { since }
             }
-            (_, Some(_)) => Connection::Offline,
+            (_, Some(_)) => Connectivity::Offline,
             // A hub that was restarted has heard nothing yet of an agent that reported before.
-            (_, None) if self.report.is_some() => Connection::Offline,
-            (_, None) => Connection::NeverSeen,
+            (_, None) if self.report.is_some() => Connectivity::Offline,
+            (_, None) => Connectivity::NeverSeen,
         }
     }
 
@@ -211,12 +207,7 @@ impl Cluster {
                 Some(report) => (report.sync, report.health),
                 None => (SyncState::Unknown, Health::Unknown),
             };
-            sync = sync.max(
-                placed
-                    .problem
-                    .as_ref()
-                    .map_or(app_sync, |problem| problem.sync()),
-            );
+            sync = sync.max(placed.sync(app_sync));
             health = health.max(app_health);
         }
         for name in self.leaving() {

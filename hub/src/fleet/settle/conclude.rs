@@ -9,6 +9,13 @@ use super::super::event::Effect;
 use super::super::rollout::{Commits, Rollout, State};
 use super::{HUB, audit};
 
+/// Who ended a rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::fleet) enum EndedBy {
+    Itself,
+    Person,
+}
+
 impl EnvironmentState {
     /// Commits failed, of all that a rollout changed. One alone is quarantined; of several nobody knows which
     /// is at fault, and each is tried by itself, so that no good one shares the fate of a bad one; what cannot
@@ -38,9 +45,9 @@ impl EnvironmentState {
     }
 
     /// A rollout failed, or a person ended it.
-    fn rolled_back(&mut self, rollout: &Rollout, person: bool, now: Timestamp) {
+    fn rolled_back(&mut self, rollout: &Rollout, ended_by: EndedBy, now: Timestamp) {
         let changed = rollout.changed();
-        if person && !changed.is_empty() {
+        if ended_by == EndedBy::Person && !changed.is_empty() {
             self.quarantine_all(changed, rollout, now);
         } else {
             self.condemn(&changed, changed.clone(), rollout, now);
@@ -71,11 +78,11 @@ impl EnvironmentState {
 }
 
 impl Fleet {
-    /// What the end of a rollout means; `person`: one ended it.
+    /// What the end of a rollout means.
     pub(in crate::fleet) fn conclude(
         &mut self,
         rollout: &Rollout,
-        person: bool,
+        ended_by: EndedBy,
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) {
@@ -95,7 +102,7 @@ impl Fleet {
                     state.approve(proven, rollout.id.clone(), rollout.epoch, now);
                     state.hold = None;
                 } else {
-                    state.rolled_back(rollout, person, now);
+                    state.rolled_back(rollout, ended_by, now);
                 }
             });
     }

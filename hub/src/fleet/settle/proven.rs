@@ -8,7 +8,7 @@ use flotilla_shared::id::{ClusterName, RepositoryName};
 use jiff::Timestamp;
 
 use super::super::Fleet;
-use super::super::cluster::{Cluster, Connection, OFFLINE_AFTER};
+use super::super::cluster::{Cluster, Connectivity, OFFLINE_AFTER};
 use super::super::redeclared::Redeclared;
 use super::super::rollout::{Phase, Progress, Rollout, State, listed};
 
@@ -78,7 +78,7 @@ impl Fleet {
         let is_online = |name: &ClusterName| {
             let cluster = self.clusters.get(name);
             let connection = cluster.map(|one| one.connection(now, OFFLINE_AFTER));
-            matches!(connection, Some(Connection::Online { .. }))
+            matches!(connection, Some(Connectivity::Online { .. }))
         };
         let all = rollout.clusters.iter();
         let mut taking_part = all.filter(|(_, one)| one.phase.takes_part());

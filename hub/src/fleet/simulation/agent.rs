@@ -88,26 +88,7 @@ impl Agent {
             return;
         };
         if decoded.assignment.suspended {
-            // It says what it was, and what it is to run, and does nothing.
-            if self.report.assignment != decoded.reference {
-                self.report.sequence += 1;
-                self.report.assignment = decoded.reference;
-                let said = &decoded.assignment;
-                self.report.specified = specified(&said.applications, &said.labels);
-                for name in said.applications.keys() {
-                    let known = self.report.applications.entry(name.clone());
-                    known.or_insert_with(|| {
-                        Box::new(ApplicationReport {
-                            sync: SyncState::OutOfSync,
-                            health: Health::Unknown,
-                            reason: Some(Reason::SuspendedByHub),
-                            ..ApplicationReport::default()
-                        })
-                    });
-                }
-                self.report.suspended = SUSPENDED_BY_HUB.to_owned();
-                self.digest = Digest::of(format!("{:?}", self.report).as_bytes());
-            }
+            self.tell_of_suspension(&decoded);
             return;
         }
         let ready = self
@@ -117,71 +98,29 @@ impl Agent {
             true => self.apply(&decoded.assignment, decoded.reference),
             false => BTreeSet::new(),
         };
-        let applications = decoded.assignment.applications.iter().map(|(name, app)| {
-            if ready && app.path.as_str().starts_with(MISSING) {
-                let report = ApplicationReport {
-                    sync: SyncState::Refused,
-                    health: Health::Unknown,
-                    reason: Some(Reason::PathNotFound),
-                    ..ApplicationReport::default()
-                };
-                return (name.clone(), Box::new(report));
-            }
-            let (commit, path) = (&app.revision.commit, app.path.as_str());
-            let bad = is_bad(commit, path);
-            let report = ApplicationReport {
-                revision: ready.then(|| app.revision.clone()),
-                sync: match ready {
-                    true if drifted.contains(name) => SyncState::OutOfSync,
-                    true => SyncState::Synced,
-                    false => SyncState::Applying,
-                },
-                health: match (ready, bad) {
-                    (true, true) => Health::Failed,
-                    (true, false) => Health::Current,
-                    _ => Health::InProgress,
-                },
-                source_digest: Digest::of(&tree(commit, path)),
-                // Older agents do not know.
-                source_paths: SourcePaths::new((!self.is_old).then_some(path)),
-                ..ApplicationReport::default()
-            };
-            (name.clone(), Box::new(report))
-        });
-        let removed = decoded.assignment.tombstones.keys().map(|name| {
-            let report = ApplicationReport {
-                sync: SyncState::Synced,
-                health: Health::Current,
-                reason: ready.then_some(Reason::Removed),
-                ..ApplicationReport::default()
-            };
-            (name.clone(), Box::new(report))
-        });
-        let said = &decoded.assignment;
-        let left = self.live.keys().filter(|name| {
-            !said.applications.contains_key(*name) && !said.tombstones.contains_key(*name)
-        });
-        let left = left.map(|name| {
-            let report = ApplicationReport {
-                sync: SyncState::Orphaned,
-                health: Health::Current,
-                ..ApplicationReport::default()
-            };
-            (name.clone(), Box::new(report))
-        });
-        let applications: BTreeMap<ApplicationName, Box<ApplicationReport>> =
-            applications.chain(removed).chain(left).collect();
-        let is_well = |app: &ApplicationReport| {
-            app.health == Health::Current
-                && matches!(app.sync, SyncState::Synced | SyncState::Orphaned)
+        let look = Look {
+            assignment: &decoded.assignment,
+            ready,
+            drifted,
+            is_old: self.is_old,
         };
-        let ill = applications.iter().filter(|(_, app)| !is_well(app));
-        let ill: BTreeSet<ApplicationName> = ill.map(|(name, _)| name.clone()).collect();
+        let applications = look.applications(&self.live);
+        let ill = ill_of(&applications);
         if ready && ill.is_empty() {
             self.ran.insert(decoded.reference);
         } else if ready {
             self.ill.insert(decoded.reference, ill);
         }
+        self.tell(&decoded, applications, now);
+    }
+
+    /// A new report, unless the last one says the same.
+    fn tell(
+        &mut self,
+        decoded: &DecodedAssignment,
+        applications: BTreeMap<ApplicationName, Box<ApplicationReport>>,
+        now: Timestamp,
+    ) {
         let was_suspended = !self.report.suspended.is_empty();
         if applications != self.report.applications
             || self.report.assignment != decoded.reference
@@ -199,4 +138,120 @@ impl Agent {
             self.digest = Digest::of(format!("{:?}", self.report).as_bytes());
         }
     }
+
+    /// It says what it was, and what it is to run, and does nothing.
+    fn tell_of_suspension(&mut self, decoded: &DecodedAssignment) {
+        if self.report.assignment != decoded.reference {
+            self.report.sequence += 1;
+            self.report.assignment = decoded.reference;
+            let said = &decoded.assignment;
+            self.report.specified = specified(&said.applications, &said.labels);
+            for name in said.applications.keys() {
+                let known = self.report.applications.entry(name.clone());
+                known.or_insert_with(|| {
+                    Box::new(ApplicationReport {
+                        sync: SyncState::OutOfSync,
+                        health: Health::Unknown,
+                        reason: Some(Reason::SuspendedByHub),
+                        ..ApplicationReport::default()
+                    })
+                });
+            }
+            self.report.suspended = SUSPENDED_BY_HUB.to_owned();
+            self.digest = Digest::of(format!("{:?}", self.report).as_bytes());
+        }
+    }
+}
+
+/// What an agent finds that looks at an assignment it is to run.
+struct Look<'a> {
+    assignment: &'a Assignment,
+    /// It had the time to apply.
+    ready: bool,
+    /// Of what something had been changed by hand.
+    drifted: BTreeSet<ApplicationName>,
+    is_old: bool,
+}
+
+impl Look<'_> {
+    /// A report of each application: those assigned, those to be removed, and those left in the cluster.
+    fn applications(
+        &self,
+        live: &BTreeMap<ApplicationName, Content>,
+    ) -> BTreeMap<ApplicationName, Box<ApplicationReport>> {
+        let said = self.assignment;
+        let applications = said
+            .applications
+            .iter()
+            .map(|(name, app)| (name.clone(), self.assigned(name, app)));
+        let removed = said.tombstones.keys().map(|name| {
+            let report = ApplicationReport {
+                sync: SyncState::Synced,
+                health: Health::Current,
+                reason: self.ready.then_some(Reason::Removed),
+                ..ApplicationReport::default()
+            };
+            (name.clone(), Box::new(report))
+        });
+        let left = live.keys().filter(|name| {
+            !said.applications.contains_key(*name) && !said.tombstones.contains_key(*name)
+        });
+        let left = left.map(|name| {
+            let report = ApplicationReport {
+                sync: SyncState::Orphaned,
+                health: Health::Current,
+                ..ApplicationReport::default()
+            };
+            (name.clone(), Box::new(report))
+        });
+        applications.chain(removed).chain(left).collect()
+    }
+
+    /// The report of an application that is assigned.
+    fn assigned(
+        &self,
+        name: &ApplicationName,
+        app: &ApplicationAssignment,
+    ) -> Box<ApplicationReport> {
+        if self.ready && app.path.as_str().starts_with(MISSING) {
+            let report = ApplicationReport {
+                sync: SyncState::Refused,
+                health: Health::Unknown,
+                reason: Some(Reason::PathNotFound),
+                ..ApplicationReport::default()
+            };
+            return Box::new(report);
+        }
+        let (commit, path) = (&app.revision.commit, app.path.as_str());
+        let bad = is_bad(commit, path);
+        let report = ApplicationReport {
+            revision: self.ready.then(|| app.revision.clone()),
+            sync: match self.ready {
+                true if self.drifted.contains(name) => SyncState::OutOfSync,
+                true => SyncState::Synced,
+                false => SyncState::Applying,
+            },
+            health: match (self.ready, bad) {
+                (true, true) => Health::Failed,
+                (true, false) => Health::Current,
+                _ => Health::InProgress,
+            },
+            source_digest: Digest::of(&tree(commit, path)),
+            // Older agents do not know.
+            source_paths: SourcePaths::new((!self.is_old).then_some(path)),
+            ..ApplicationReport::default()
+        };
+        Box::new(report)
+    }
+}
+
+/// The applications that are not well.
+fn ill_of(
+    applications: &BTreeMap<ApplicationName, Box<ApplicationReport>>,
+) -> BTreeSet<ApplicationName> {
+    let is_well = |app: &ApplicationReport| {
+        app.health == Health::Current && matches!(app.sync, SyncState::Synced | SyncState::Orphaned)
+    };
+    let ill = applications.iter().filter(|(_, app)| !is_well(app));
+    ill.map(|(name, _)| name.clone()).collect()
 }

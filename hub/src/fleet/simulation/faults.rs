@@ -48,9 +48,9 @@ impl Simulation {
                 let reference = decoded.reference;
                 let refusal =
                     if reference.place() <= agent.accepted.place() && reference != agent.accepted {
-                        Some((
+                        Some(flotilla_shared::problem::Problem::new(
                             flotilla_shared::reason::Reason::StaleAssignment,
-                            "older".to_owned(),
+                            "older",
                         ))
                     } else {
                         if reference != agent.accepted {

@@ -4,6 +4,7 @@
 use super::*;
 use crate::fleet::environment::Scope;
 use crate::fleet::tests::people::commands;
+use crate::status::Detail;
 
 /// Seconds between two looks; a rollout takes no more than five for what passed.
 const STRIDE: i64 = 3;
@@ -219,7 +220,7 @@ impl Simulation {
                     );
                 }
             }
-            let shown = crate::status::cluster(&self.hub, name, self.now, true).unwrap();
+            let shown = crate::status::cluster(&self.hub, name, self.now, Detail::Summary).unwrap();
             for app in agent.live.keys() {
                 let mut all = shown.applications.iter();
                 assert!(

@@ -39,7 +39,7 @@ fn p06_a_failing_repository_or_missing_branch_takes_nothing_away() {
         .head(&"fleet".parse().unwrap(), &"prod".parse().unwrap())
         .unwrap();
     assert_eq!(
-        head.problem.as_ref().map(|(reason, _)| *reason),
+        head.problem.as_ref().map(|problem| problem.reason),
         Some(Reason::BranchNotFound)
     );
 }
@@ -94,7 +94,7 @@ fn p08_an_agent_that_is_ahead_is_shown_and_sent_nothing() {
     assert!(sent(&effects).is_empty());
     let cluster = &fleet.clusters()[&name("p")];
     assert_eq!(
-        cluster.refusal.as_ref().map(|(reason, _)| *reason),
+        cluster.refusal.as_ref().map(|refusal| refusal.reason),
         Some(Reason::AgentAhead)
     );
 }
@@ -147,7 +147,7 @@ fn p08_an_agent_that_enrolled_anew_goes_on_above_what_it_runs() {
     for epoch in [2, 1] {
         assert!(sent(&other.step(first(accepted(epoch)), at(3))).is_empty());
         let refusal = other.clusters()[&name("p")].refusal.clone();
-        assert_eq!(refusal.map(|(reason, _)| reason), Some(Reason::AgentAhead));
+        assert_eq!(refusal.map(|one| one.reason), Some(Reason::AgentAhead));
     }
     // Nor is anybody believed who says that there are hardly any numbers left.
     let mut fleet = fleet();
@@ -161,7 +161,7 @@ fn p08_an_agent_that_enrolled_anew_goes_on_above_what_it_runs() {
     fleet.step(heads(Some(1), Some(2)), at(3));
     assert!(generation(&fleet) < 99);
     let refusal = fleet.clusters()[&name("p")].refusal.clone();
-    assert_eq!(refusal.map(|(reason, _)| reason), Some(Reason::AgentAhead));
+    assert_eq!(refusal.map(|one| one.reason), Some(Reason::AgentAhead));
 }
 
 #[test]
@@ -178,10 +178,10 @@ fn a_newer_stream_takes_over_and_the_older_is_not_listened_to() {
     fleet.step(Event::Disconnected(name("p"), SessionId(1)), at(4));
     let offline_after = jiff::SignedDuration::from_secs(30);
     let connection = fleet.clusters()[&name("p")].connection(at(5), offline_after);
-    assert_eq!(connection, Connection::Online { since: at(3) });
+    assert_eq!(connection, Connectivity::Online { since: at(3) });
     assert_eq!(
         fleet.clusters()[&name("p")].connection(at(50), offline_after),
-        Connection::Offline
+        Connectivity::Offline
     );
 }
 

@@ -107,8 +107,8 @@ fn given(world: &World, cluster: &str) -> String {
 }
 
 fn is_held(world: &World, cluster: &str) -> bool {
-    let refusal = &world.fleet.clusters()[&name(cluster)].refusal;
-    matches!(refusal, Some((Reason::HeldAfterRestore, _)))
+    let refusal = world.fleet.clusters()[&name(cluster)].refusal.as_ref();
+    refusal.is_some_and(|refusal| refusal.reason == Reason::HeldAfterRestore)
 }
 
 /// Generations of p2's assignment pass, and all is as it was.

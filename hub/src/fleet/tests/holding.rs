@@ -6,6 +6,7 @@ use flotilla_shared::heading::Heading;
 use super::roll::{World, approve, file, of_second};
 use super::*;
 use crate::notify::conditions::conditions;
+use crate::status::{self, Detail};
 
 const WAVES: &str = "waves: [{name: canary, clusters: [p1]}, {name: two, clusters: [p2], approvals: 1}], soak: 3s, progressDeadline: 20s, budgets: {failed: 1}";
 
@@ -50,7 +51,12 @@ fn a_wave_that_waits_for_people_says_so_in_values() {
 fn budgets_and_the_end_of_a_soak_are_told_while_it_goes_on() {
     let mut world = with_an_approved_wave();
     let shown = |world: &World| {
-        crate::status::rollout(&world.fleet, world.rollout(), false, at(world.second))
+        status::rollout(
+            &world.fleet,
+            world.rollout(),
+            Detail::Summary,
+            at(world.second),
+        )
     };
     let budgets: Vec<_> = shown(&world)
         .budgets
@@ -84,7 +90,12 @@ fn closed_gates_are_told_with_evidence_and_opening_time() {
     world.push("fleet", "prod", 2);
     world.pass(3);
     let shown = |world: &World| {
-        crate::status::rollout(&world.fleet, world.rollout(), false, at(world.second))
+        status::rollout(
+            &world.fleet,
+            world.rollout(),
+            Detail::Summary,
+            at(world.second),
+        )
     };
     let told = shown(&world);
     let reasons: Vec<&str> = told.gates.iter().map(|gate| gate.reason.as_str()).collect();

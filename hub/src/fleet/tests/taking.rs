@@ -7,6 +7,7 @@ use flotilla_shared::report::SUSPENDED_BY_HUB;
 use super::super::rollout::{Phase, State};
 use super::roll::{World, approve, file};
 use super::*;
+use crate::spec::Objects;
 
 const REMOVED: &str = "removed: [{application: b, environments: [prod]}]\n";
 
@@ -247,7 +248,7 @@ fn announcing_changes_nothing_and_knows_names() {
     let remove = |application: &str| Action::Remove {
         application: application.parse().unwrap(),
         environment: Some("prod".parse().unwrap()),
-        keep_objects: false,
+        objects: Objects::Delete,
     };
     world.act(&remove("b")).unwrap();
     let entry = world.audit.last().unwrap();

@@ -4,6 +4,7 @@ use flotilla_shared::source::{Directories, SourcePaths};
 
 use super::super::rollout::{Phase, State};
 use super::*;
+use crate::status::Detail;
 
 const FILE: &str = "apiVersion: flotilla.dev/v1alpha1
 kind: Fleet
@@ -222,12 +223,22 @@ fn a_failure_to_read_is_told_and_holds_nothing_up() {
         message: "no filter".to_owned(),
     });
     assert_eq!(world.touched(), ["a"]);
-    let told = crate::status::rollout(&world.fleet, world.rollout(), true, at(world.second));
+    let told = crate::status::rollout(
+        &world.fleet,
+        world.rollout(),
+        Detail::Full,
+        at(world.second),
+    );
     assert_eq!(told.unread, "no filter");
     let steps = crate::status::explain(&world.fleet, "prod", at(world.second)).unwrap();
     assert!(steps.iter().any(|step| step.text.contains("no filter")));
     world.read_trees();
-    let told = crate::status::rollout(&world.fleet, world.rollout(), true, at(world.second));
+    let told = crate::status::rollout(
+        &world.fleet,
+        world.rollout(),
+        Detail::Full,
+        at(world.second),
+    );
     assert_eq!(told.unread, "");
     assert_eq!(told.waves[1].unchanged, 2);
     let steps = crate::status::explain(&world.fleet, "c", at(world.second)).unwrap();

@@ -8,9 +8,10 @@ use jiff::Timestamp;
 use tonic::{Request, Response, Status};
 
 use super::super::access::Need;
+use super::super::relay::Turn;
 use super::{Operators, bad_name, entry, no_cluster};
 use crate::fleet::{AuditEntry, ClusterRecord, Event};
-use crate::status::{self, Filter};
+use crate::status::{self, Detail, Filter};
 use crate::suggestion::missing;
 
 /// Clusters of one page, unless asked otherwise, and at most.
@@ -32,7 +33,11 @@ pub(super) async fn list_clusters(
         0 => PAGE,
         size => size.min(MAX_PAGE),
     };
-    let (after, summary) = (request.page_token, request.summary);
+    let detail = match request.summary {
+        true => Detail::Summary,
+        false => Detail::Full,
+    };
+    let after = request.page_token;
     let response = api
         .ask(move |fleet, now| {
             if let Some(unknown) = filter.unknown(fleet) {
@@ -48,7 +53,7 @@ pub(super) async fn list_clusters(
             Ok(v1::ListClustersResponse {
                 clusters: page
                     .iter()
-                    .filter_map(|name| status::cluster(fleet, name, now, summary))
+                    .filter_map(|name| status::cluster(fleet, name, now, detail))
                     .collect(),
                 next_page_token: match page.last() {
                     Some(last) if more => last.to_string(),
@@ -69,7 +74,7 @@ pub(super) async fn get_cluster(
     let name: ClusterName = text.parse().map_err(|e| bad_name(&e))?;
     let cluster = api
         .ask(move |fleet, now| {
-            status::cluster(fleet, &name, now, false)
+            status::cluster(fleet, &name, now, Detail::Full)
                 .ok_or_else(|| Status::not_found(no_cluster(fleet, name.as_str())))
         })
         .await??;
@@ -115,11 +120,11 @@ pub(super) async fn diff(
         )))
     })
     .await??;
-    let result = api
-        .0
-        .relay
-        .ask(&cluster, request.application, request.removal)
-        .await?;
+    let turn = match request.removal {
+        true => Turn::Removal,
+        false => Turn::Assigned,
+    };
+    let result = api.0.relay.ask(&cluster, request.application, turn).await?;
     Ok(Response::new(v1::DiffResponse {
         applications: result.applications,
     }))
@@ -200,7 +205,7 @@ pub(super) async fn accept_cluster(
     api.commit(Event::ClusterPut(name.clone(), record), accepted)
         .await?;
     let cluster = api
-        .ask(move |fleet, now| status::cluster(fleet, &name, now, true))
+        .ask(move |fleet, now| status::cluster(fleet, &name, now, Detail::Summary))
         .await?;
     Ok(Response::new(v1::AcceptClusterResponse {
         cluster,

@@ -8,7 +8,7 @@ use flotilla_shared::wire::timestamp_to_wire;
 use jiff::Timestamp;
 use tonic::{Request, Response, Status};
 
-use super::super::access::{Caller, Need};
+use super::super::access::{Need, Principal};
 use super::super::store_error;
 use super::{Operators, bad_name, entry};
 use crate::authority::{Error, OPERATOR_LIFE, Request as KeyRequest};
@@ -48,8 +48,8 @@ pub(super) async fn set_operator(
         api.known_environment(environment).await?;
     }
     let own = match &caller {
-        Caller::Operator(name) => Some(name),
-        Caller::Person(_) | Caller::Hub => None,
+        Principal::Operator(name) => Some(name),
+        Principal::Person(_) | Principal::Hub => None,
     };
     if own == Some(&grant.name) && grant.role != Role::Admin {
         return Err(Status::failed_precondition(
@@ -79,14 +79,14 @@ pub(super) async fn set_operator(
             ..entry(&caller, "operator set")
         })
         .await?;
-        let caller = Caller::Operator(one.name.clone());
+        let caller = Principal::Operator(one.name.clone());
         api.0.access.put(one);
         take_back(api, &caller).await?;
     }
     let certificate_chain = match key {
         Some(key) => {
             let identity = Identity::Operator(grant.name.clone());
-            let authority = api.0.trust.authority();
+            let authority = api.0.certificates.authority();
             let signed = authority.sign(&identity, &key, OPERATOR_LIFE, 0, now);
             signed.map_err(|error| cannot_sign(&error))?.chain_pem
         }
@@ -95,12 +95,12 @@ pub(super) async fn set_operator(
     Ok(Response::new(v1::SetOperatorResponse {
         operator: Some(grant_to_wire(&grant)),
         certificate_chain,
-        trust_bundle: api.0.trust.authority().trust_bundle().to_owned(),
+        trust_bundle: api.0.certificates.authority().trust_bundle().to_owned(),
     }))
 }
 
 /// What an operator approved where that is not allowed any more is taken back.
-async fn take_back(api: &Operators, operator: &Caller) -> Result<(), Status> {
+async fn take_back(api: &Operators, operator: &Principal) -> Result<(), Status> {
     let environments = api
         .ask(|fleet, _| {
             let all = fleet.spec().environments.iter();
@@ -140,17 +140,17 @@ pub(super) async fn remove_operator(
         ..entry(&caller, "operator remove")
     })
     .await?;
-    take_back(api, &Caller::Operator(name)).await?;
+    take_back(api, &Principal::Operator(name)).await?;
     Ok(Response::new(v1::RemoveOperatorResponse {}))
 }
 
 /// Whether somebody may take everything from an operator.
 fn may_be_removed(
-    caller: &Caller,
+    caller: &Principal,
     operator: &OperatorName,
     grants: usize,
 ) -> Result<(), &'static str> {
-    if matches!(caller, Caller::Operator(own) if own == operator) {
+    if matches!(caller, Principal::Operator(own) if own == operator) {
         return Err("you cannot remove yourself: let another admin do it");
     }
     if grants <= 1 {
@@ -168,14 +168,14 @@ pub(super) async fn renew_operator(
 ) -> Result<Response<v1::RenewOperatorResponse>, Status> {
     let caller = api.allow(&request, Need::See)?;
     // A certificate outlives a person's membership in a group.
-    let Caller::Operator(operator) = &caller else {
+    let Principal::Operator(operator) = &caller else {
         return Err(Status::permission_denied(
             "who logs in has no certificate to renew: run flotilla login again",
         ));
     };
     let key = KeyRequest::from_der(&request.get_ref().csr)
         .map_err(|error| Status::invalid_argument(error.to_string()))?;
-    let authority = api.0.trust.authority();
+    let authority = api.0.certificates.authority();
     let identity = Identity::Operator(operator.clone());
     let now = Timestamp::now();
     let issued = authority
@@ -232,12 +232,12 @@ mod tests {
     #[test]
     fn nobody_removes_themselves_or_the_last_one() {
         let (ada, carl) = ("ada".parse().unwrap(), "carl".parse().unwrap());
-        let by = Caller::Operator(ada);
+        let by = Principal::Operator(ada);
         assert_eq!(may_be_removed(&by, &carl, 2), Ok(()));
         let own = "ada".parse().unwrap();
         assert!(may_be_removed(&by, &own, 2).is_err());
         // With an issuer an admin need not be among them.
-        assert!(may_be_removed(&Caller::Hub, &carl, 1).is_err());
+        assert!(may_be_removed(&Principal::Hub, &carl, 1).is_err());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::super::access::Need;
 use super::super::store_error;
 use super::{Operators, refused_status, steer as action};
 use crate::fleet::rollout::Rollout;
-use crate::status;
+use crate::status::{self, Detail};
 use crate::suggestion::missing;
 
 pub(super) async fn list_rollouts(
@@ -28,7 +28,7 @@ pub(super) async fn list_rollouts(
     }
     let rollouts = rows
         .iter()
-        .map(|row| status::past_rollout(row, false))
+        .map(|row| status::past_rollout(row, Detail::Summary))
         .collect();
     Ok(Response::new(v1::ListRolloutsResponse { rollouts }))
 }
@@ -57,7 +57,7 @@ pub(super) async fn get_rollout(
                 missing("rollout or environment", &asked, names)
             })?;
             Ok(v1::GetRolloutResponse {
-                rollout: rollout.map(|one| status::rollout(fleet, one, true, now)),
+                rollout: rollout.map(|one| status::rollout(fleet, one, Detail::Full, now)),
                 decisions: Some(status::decisions(fleet, environment)),
             })
         })
@@ -71,7 +71,7 @@ pub(super) async fn get_rollout(
         .map_err(|error| store_error(&error))?
         .ok_or_else(|| Status::not_found(unknown))?;
     Ok(Response::new(v1::GetRolloutResponse {
-        rollout: Some(status::past_rollout(&past, true)),
+        rollout: Some(status::past_rollout(&past, Detail::Full)),
         decisions: None,
     }))
 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use flotilla_proto::v1;
-use flotilla_shared::id::{EnvironmentName, NameError};
+use flotilla_proto::v1::{self, SteerAction as Wire};
+use flotilla_shared::id::{EnvironmentName, NameError, RepositoryName};
 use flotilla_shared::report::{MAX_MESSAGE_BYTES, plain_line};
+use flotilla_shared::revision::Commit;
 use flotilla_shared::wire::approval_from_wire;
 use jiff::Timestamp;
 use tonic::Status;
@@ -12,6 +13,7 @@ use tonic::Status;
 use super::bad_name;
 use crate::fleet::{Action, Scope, Subject};
 use crate::serve::access::Need;
+use crate::spec::Objects;
 
 /// An action with what it asks of whoever takes it.
 #[derive(Debug)]
@@ -25,95 +27,14 @@ fn parse<T: std::str::FromStr<Err = NameError>>(text: &str) -> Result<T, Status>
     text.parse().map_err(|error| bad_name(&error))
 }
 
+/// As [`parse`]; none: the text is empty.
+fn optional<T: std::str::FromStr<Err = NameError>>(text: &str) -> Result<Option<T>, Status> {
+    (!text.is_empty()).then(|| parse(text)).transpose()
+}
+
 /// Reads a request.
 pub(super) fn read(request: &v1::SteerRequest, now: Timestamp) -> Result<Steer, Status> {
-    use v1::SteerAction as Wire;
-    let environment = || parse::<EnvironmentName>(&request.environment);
-    let commit = || parse(&request.commit);
-    let subject = || -> Result<Subject, Status> {
-        if request.cluster.is_empty() {
-            Ok(Subject::Environment(environment()?))
-        } else {
-            Ok(Subject::Cluster(parse(&request.cluster)?))
-        }
-    };
-    let optional = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    let repository = || {
-        optional(&request.repository)
-            .map(|name| parse(&name))
-            .transpose()
-    };
-    let approve = |scope| -> Result<Action, Status> {
-        Ok(Action::Approve {
-            environment: environment()?,
-            repository: repository()?,
-            commit: commit()?,
-            scope,
-        })
-    };
-    let (action, need) = match request.action() {
-        Wire::Unspecified => return Err(Status::invalid_argument("no action that this hub knows")),
-        Wire::Pause => (Action::Pause(environment()?), Need::Promote),
-        Wire::Resume if !request.cluster.is_empty() => {
-            (Action::Unsuspend(parse(&request.cluster)?), Need::Promote)
-        }
-        Wire::Suspend => (Action::Suspend(parse(&request.cluster)?), Need::Promote),
-        Wire::RemoveApplication => {
-            let action = Action::Remove {
-                application: parse(&request.application)?,
-                environment: optional(&request.environment)
-                    .map(|name| parse(&name))
-                    .transpose()?,
-                keep_objects: request.keep_objects,
-            };
-            (action, Need::Promote)
-        }
-        Wire::Resume => (Action::Resume(environment()?), Need::Promote),
-        Wire::Retry => (Action::Retry(environment()?), Need::Promote),
-        Wire::Abort => (Action::Abort(environment()?), Need::Promote),
-        Wire::Pin => {
-            let life = Duration::from_secs(u64::from(request.expires_seconds));
-            let action = Action::Pin {
-                subject: subject()?,
-                commit: optional(&request.commit).map(|c| parse(&c)).transpose()?,
-                repository: repository()?,
-                admin: false,
-                expires_at: (!life.is_zero())
-                    .then(|| now.saturating_add(life).unwrap_or(Timestamp::MAX)),
-                approval: request
-                    .approval
-                    .clone()
-                    .map(approval_from_wire)
-                    .transpose()
-                    .map(|approval| approval.map(Box::new))
-                    .map_err(|error| Status::invalid_argument(error.to_string()))?,
-            };
-            (action, Need::Promote)
-        }
-        Wire::Unpin => (Action::Unpin(subject()?), Need::Promote),
-        Wire::Approve if request.wave.is_empty() => (approve(Scope::Commit)?, Need::Approve),
-        Wire::Approve => (approve(Scope::Wave(request.wave.clone()))?, Need::Approve),
-        Wire::Override => (approve(Scope::Override)?, Need::Administer),
-        Wire::Rollback => {
-            let action = Action::Rollback {
-                environment: environment()?,
-                repository: repository()?,
-                commit: commit()?,
-                to: optional(&request.to_commit)
-                    .map(|commit| parse(&commit))
-                    .transpose()?,
-                admin: false,
-            };
-            (action, Need::Promote)
-        }
-        Wire::Promote => {
-            let action = Action::Promote {
-                environment: environment()?,
-                commit: commit()?,
-            };
-            (action, Need::Promote)
-        }
-    };
+    let (action, need) = Asked(request).action(now)?;
     let reason = plain_line(&request.reason, MAX_MESSAGE_BYTES);
     let reasoned = matches!(
         request.action(),
@@ -130,4 +51,126 @@ pub(super) fn read(request: &v1::SteerRequest, now: Timestamp) -> Result<Steer, 
         need,
         reason,
     })
+}
+
+/// A request whose fields are read where an action has them.
+struct Asked<'r>(&'r v1::SteerRequest);
+
+impl Asked<'_> {
+    /// What is to be done, and what that asks of whoever does it.
+    fn action(&self, now: Timestamp) -> Result<(Action, Need), Status> {
+        let request = self.0;
+        Ok(match request.action() {
+            Wire::Unspecified => {
+                return Err(Status::invalid_argument("no action that this hub knows"));
+            }
+            Wire::Pause => (Action::Pause(self.environment()?), Need::Promote),
+            Wire::Resume if !request.cluster.is_empty() => {
+                (Action::Unsuspend(parse(&request.cluster)?), Need::Promote)
+            }
+            Wire::Suspend => (Action::Suspend(parse(&request.cluster)?), Need::Promote),
+            Wire::RemoveApplication => (self.removal()?, Need::Promote),
+            Wire::Resume => (Action::Resume(self.environment()?), Need::Promote),
+            Wire::Retry => (Action::Retry(self.environment()?), Need::Promote),
+            Wire::Abort => (Action::Abort(self.environment()?), Need::Promote),
+            Wire::Pin => (self.pin(now)?, Need::Promote),
+            Wire::Unpin => (Action::Unpin(self.subject()?), Need::Promote),
+            Wire::Approve if request.wave.is_empty() => {
+                (self.approval(Scope::Commit)?, Need::Approve)
+            }
+            Wire::Approve => {
+                let scope = Scope::Wave(request.wave.clone());
+                (self.approval(scope)?, Need::Approve)
+            }
+            Wire::Override => (self.approval(Scope::Override)?, Need::Administer),
+            Wire::Rollback => (self.rollback()?, Need::Promote),
+            Wire::Promote => (self.promotion()?, Need::Promote),
+        })
+    }
+
+    /// Where it is to be done; has to be named.
+    fn environment(&self) -> Result<EnvironmentName, Status> {
+        parse(&self.0.environment)
+    }
+
+    /// Of which repository; none: it goes without saying.
+    fn repository(&self) -> Result<Option<RepositoryName>, Status> {
+        optional(&self.0.repository)
+    }
+
+    /// Which commit; has to be named, in full.
+    fn commit(&self) -> Result<Commit, Status> {
+        parse(&self.0.commit)
+    }
+
+    /// The cluster, where one is named, or else the environment.
+    fn subject(&self) -> Result<Subject, Status> {
+        if self.0.cluster.is_empty() {
+            Ok(Subject::Environment(self.environment()?))
+        } else {
+            Ok(Subject::Cluster(parse(&self.0.cluster)?))
+        }
+    }
+
+    /// Takes an application away, in one environment or everywhere.
+    fn removal(&self) -> Result<Action, Status> {
+        Ok(Action::Remove {
+            application: parse(&self.0.application)?,
+            environment: optional(&self.0.environment)?,
+            objects: match self.0.keep_objects {
+                true => Objects::Keep,
+                false => Objects::Delete,
+            },
+        })
+    }
+
+    /// A pin that ends by itself, counted from now on, or lasts.
+    fn pin(&self, now: Timestamp) -> Result<Action, Status> {
+        let request = self.0;
+        let life = Duration::from_secs(u64::from(request.expires_seconds));
+        Ok(Action::Pin {
+            subject: self.subject()?,
+            commit: optional(&request.commit)?,
+            repository: self.repository()?,
+            admin: false,
+            expires_at: (!life.is_zero())
+                .then(|| now.saturating_add(life).unwrap_or(Timestamp::MAX)),
+            approval: request
+                .approval
+                .clone()
+                .map(approval_from_wire)
+                .transpose()
+                .map(|approval| approval.map(Box::new))
+                .map_err(|error| Status::invalid_argument(error.to_string()))?,
+        })
+    }
+
+    /// Lets a commit in, as far as `scope` goes.
+    fn approval(&self, scope: Scope) -> Result<Action, Status> {
+        Ok(Action::Approve {
+            environment: self.environment()?,
+            repository: self.repository()?,
+            commit: self.commit()?,
+            scope,
+        })
+    }
+
+    /// Goes back with a commit that was made for it.
+    fn rollback(&self) -> Result<Action, Status> {
+        Ok(Action::Rollback {
+            environment: self.environment()?,
+            repository: self.repository()?,
+            commit: self.commit()?,
+            to: optional(&self.0.to_commit)?,
+            admin: false,
+        })
+    }
+
+    /// Notes that a commit is about to come in.
+    fn promotion(&self) -> Result<Action, Status> {
+        Ok(Action::Promote {
+            environment: self.environment()?,
+            commit: self.commit()?,
+        })
+    }
 }

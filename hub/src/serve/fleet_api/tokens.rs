@@ -56,7 +56,7 @@ pub(super) async fn create_token(
     Ok(Response::new(v1::CreateTokenResponse {
         token,
         status: Some(token_to_wire(&kept)),
-        trust_bundle: api.0.trust.authority().trust_bundle().to_owned(),
+        trust_bundle: api.0.certificates.authority().trust_bundle().to_owned(),
         hub_address: api.0.address.clone(),
     }))
 }

@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status};
 use super::super::Context;
 use super::super::access::Need;
 use super::Operators;
-use crate::status::{self, Filter};
+use crate::status::{self, Detail, Filter};
 
 pub(super) async fn watch(
     api: &Operators,
@@ -33,11 +33,15 @@ pub(super) async fn watch(
     if let Some(unknown) = unknown {
         return Err(Status::not_found(unknown));
     }
+    let detail = match request.summary {
+        true => Detail::Summary,
+        false => Detail::Full,
+    };
     let (sender, receiver) = mpsc::channel(16);
     let context = Arc::clone(&api.0);
     tokio::spawn(async move {
         // Ends when the watcher goes or the hub stops; neither is news to anyone.
-        let _ = run(&context, filter, request.summary, &sender).await;
+        let _ = run(&context, filter, detail, &sender).await;
     });
     Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
 }
@@ -47,7 +51,7 @@ pub(super) async fn watch(
 pub(super) async fn run(
     context: &Context,
     filter: Filter,
-    summary: bool,
+    detail: Detail,
     sender: &mpsc::Sender<Result<v1::WatchResponse, Status>>,
 ) -> Result<(), Status> {
     use v1::watch_response::Event as Change;
@@ -75,7 +79,7 @@ pub(super) async fn run(
                     }
                     shown.insert(name.clone());
                     if (cluster.version > seen || !before.contains(name))
-                        && let Some(status) = status::cluster(fleet, name, now, summary)
+                        && let Some(status) = status::cluster(fleet, name, now, detail)
                     {
                         changes.push(Change::Cluster(status));
                     }

@@ -50,6 +50,14 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How long connections may take to end when the hub stops.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// What stands in front of the listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Front {
+    Nothing,
+    /// Whatever ends TLS: all connections come from there.
+    Proxy,
+}
+
 /// Certificate and key, as read.
 fn read(chain: &Path, key: &Path) -> Result<TlsIdentity, String> {
     let text = |path: &Path| {
@@ -95,7 +103,11 @@ pub(super) async fn serve(
         }
         _ => None,
     };
-    accept(&listener, acceptor, own.behind_proxy, router, stop).await;
+    let front = match own.behind_proxy {
+        true => Front::Proxy,
+        false => Front::Nothing,
+    };
+    accept(&listener, acceptor, front, router, stop).await;
     if let Some(follow) = follow {
         follow.abort();
     }
@@ -130,14 +142,17 @@ async fn follow(chain: &Path, key: &Path, in_force: &ArcSwap<ServerConfig>) {
 async fn accept(
     listener: &TcpListener,
     tls: Option<Arc<ArcSwap<ServerConfig>>>,
-    behind_proxy: bool,
+    front: Front,
     router: Router,
     stop: CancellationToken,
 ) {
     let bounds = ConnectionLimits::new(Limits {
         connections: CONNECTIONS,
         strangers: CONNECTIONS,
-        strangers_of_source: if behind_proxy { CONNECTIONS } else { OF_SOURCE },
+        strangers_of_source: match front {
+            Front::Nothing => OF_SOURCE,
+            Front::Proxy => CONNECTIONS,
+        },
         ..Limits::default()
     });
     let ingress = Ingress::new();
@@ -163,7 +178,7 @@ async fn accept(
         let stop = stop.clone();
         tracker.spawn(async move {
             let Some(share) = share else { return };
-            if !behind_proxy {
+            if front == Front::Nothing {
                 tokio::time::sleep(bounds.penalties.wait(source(from), Instant::now())).await;
             }
             let shaken = tokio::time::timeout(bounds.limits.handshake, establish(acceptor, tcp));
@@ -181,7 +196,7 @@ async fn accept(
                 address: from,
                 certificate: None,
             };
-            let ingress = (!behind_proxy).then_some((ingress, caller));
+            let ingress = (front == Front::Nothing).then_some((ingress, caller));
             let penalties = bounds.penalties.clone();
             let stream = Connection::new(stream, peer, ingress, penalties.clone(), places);
             if let Err(error) = converse(Patient::new(stream, UNREAD), router, from, stop).await {

@@ -3,6 +3,8 @@
 
 use std::net::SocketAddr;
 
+use super::Config;
+
 /// Where browsers find us.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
@@ -18,12 +20,10 @@ impl Place {
     ///
     /// # Errors
     /// Why that would serve pages in the open, or to nobody.
-    pub fn new(
-        url: &str,
-        bound: SocketAddr,
-        has_certificate: bool,
-        behind_proxy: bool,
-    ) -> Result<Self, String> {
+    pub fn new(config: &Config, bound: SocketAddr) -> Result<Self, String> {
+        let url = config.url.as_str();
+        let has_certificate = config.certificate.is_some();
+        let behind_proxy = config.behind_proxy;
         let loopback = bound.ip().is_loopback();
         if has_certificate && behind_proxy {
             return Err(

@@ -12,7 +12,9 @@ use super::steps::{Steps, gate_step};
 use crate::fleet::acts;
 use crate::fleet::gates::Gate;
 use crate::fleet::rollout::{Commits, Phase, Progress, Rollout, State, title};
-use crate::fleet::{Cluster, Connection, EnvironmentState, Fleet, OFFLINE_AFTER, Pin, Quarantine};
+use crate::fleet::{
+    Cluster, Connectivity, EnvironmentState, Fleet, OFFLINE_AFTER, Pin, Quarantine,
+};
 use crate::spec::Environment;
 
 /// Clusters of an environment that are shown one by one, of those that are well and of the others.
@@ -82,11 +84,12 @@ pub(super) fn rollout(fleet: &Fleet, environment: &Environment, now: Timestamp, 
             reason,
             at,
         );
-        if let Some((reason, why)) = crate::status::unread(fleet, rollout) {
+        if let Some(problem) = crate::status::unread(fleet, rollout) {
             let text = format!(
-                "whom it changes is not known beforehand, so that all wait for their waves: {why}"
+                "whom it changes is not known beforehand, so that all wait for their waves: {}",
+                problem.message
             );
-            let reason = Some(reason);
+            let reason = Some(problem.reason);
             steps.add("directories", &rollout.id, Skipped, text, reason, None);
         }
         wave_approval(fleet, environment, rollout, steps);
@@ -395,10 +398,10 @@ pub(super) fn clusters(
         let mut text = format!("{} / {}", summary.sync, summary.health);
         let connection = cluster.connection(now, OFFLINE_AFTER);
         match connection {
-            Connection::Online { .. } => {}
-            Connection::Pending => text = "waits to be accepted".to_owned(),
-            Connection::NeverSeen => text = "its agent has never connected".to_owned(),
-            Connection::Offline => text.push_str(", offline"),
+            Connectivity::Online { .. } => {}
+            Connectivity::Pending => text = "waits to be accepted".to_owned(),
+            Connectivity::NeverSeen => text = "its agent has never connected".to_owned(),
+            Connectivity::Offline => text.push_str(", offline"),
         }
         if let Some((rollout, progress)) = part {
             text.push_str(&format!(", {}", phase(rollout, progress)));

@@ -8,7 +8,7 @@ use flotilla_shared::wire::timestamp_to_wire;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::fleet::rollout::{Phase, Progress, Rollout};
-use crate::fleet::{Connection, Fleet, OFFLINE_AFTER, acts};
+use crate::fleet::{Connectivity, Fleet, OFFLINE_AFTER, acts};
 use crate::spec::Strategy;
 use crate::status::gate_step;
 
@@ -60,7 +60,7 @@ pub(super) fn add(
         let cluster = fleet.clusters().get(name);
         let online = cluster.is_some_and(|cluster| {
             let connection = cluster.connection(now, OFFLINE_AFTER);
-            matches!(connection, Connection::Online { .. })
+            matches!(connection, Connectivity::Online { .. })
         });
         match progress.phase {
             Phase::Failed => used.failed += 1,

@@ -20,49 +20,13 @@ fn pull_policy(image: &str) -> &'static str {
 
 pub(super) fn core(name: &str, fields: &mut Fields) {
     match name {
-        "core.v1.Container" | "core.v1.EphemeralContainer" => {
-            let policy = pull_policy(text(fields, "image"));
-            set(fields, "imagePullPolicy", json!(policy));
-            set(
-                fields,
-                "terminationMessagePath",
-                json!("/dev/termination-log"),
-            );
-            set(fields, "terminationMessagePolicy", json!("File"));
-        }
-        "core.v1.Probe" => {
-            set(fields, "timeoutSeconds", json!(1));
-            set(fields, "periodSeconds", json!(10));
-            set(fields, "successThreshold", json!(1));
-            set(fields, "failureThreshold", json!(3));
-        }
+        "core.v1.Container" | "core.v1.EphemeralContainer" => container(fields),
+        "core.v1.Probe" => probe(fields),
         "core.v1.HTTPGetAction" => {
             set(fields, "path", json!("/"));
             set(fields, "scheme", json!("HTTP"));
         }
-        "core.v1.PodSpec" => {
-            set(fields, "dnsPolicy", json!("ClusterFirst"));
-            set(fields, "restartPolicy", json!("Always"));
-            set(fields, "securityContext", json!({}));
-            set(fields, "terminationGracePeriodSeconds", json!(30));
-            set(fields, "schedulerName", json!("default-scheduler"));
-            if let Some(account) = fields.get("serviceAccountName").cloned() {
-                fields.insert("serviceAccount".to_owned(), account);
-            } else if let Some(account) = fields.get("serviceAccount").cloned() {
-                fields.insert("serviceAccountName".to_owned(), account);
-            }
-            if fields.get("hostNetwork") == Some(&Value::Bool(true)) {
-                for list in ["containers", "initContainers"] {
-                    for container in items(fields, list) {
-                        for port in items(container, "ports") {
-                            if let Some(number) = port.get("containerPort").cloned() {
-                                set(port, "hostPort", number);
-                            }
-                        }
-                    }
-                }
-            }
-        }
+        "core.v1.PodSpec" => pod_spec(fields),
         "core.v1.Volume" if fields.len() == 1 && fields.contains_key("name") => {
             fields.insert("emptyDir".to_owned(), json!({}));
         }
@@ -75,81 +39,139 @@ pub(super) fn core(name: &str, fields: &mut Fields) {
         }
         "core.v1.ServiceAccountTokenProjection" => set(fields, "expirationSeconds", json!(3600)),
         "core.v1.ObjectFieldSelector" => set(fields, "apiVersion", json!("v1")),
-        "core.v1.Secret" => {
-            set(fields, "type", json!("Opaque"));
-            let given = fields.remove("stringData");
-            if let Some(Value::Object(given)) = given {
-                let data = fields.entry("data").or_insert_with(|| json!({}));
-                if let Value::Object(data) = data {
-                    for (key, value) in given {
-                        let value = value.as_str().unwrap_or_default();
-                        data.insert(key, json!(base64(value.as_bytes())));
-                    }
-                }
-            }
-        }
+        "core.v1.Secret" => secret(fields),
         "core.v1.Service" => service(fields),
         "core.v1.EndpointPort" => set(fields, "protocol", json!("TCP")),
-        "core.v1.PersistentVolumeClaim" => {
-            if let Some(status) = inner(fields, "status") {
-                set(status, "phase", json!("Pending"));
-            }
-        }
+        "core.v1.PersistentVolumeClaim" => phase(fields, "Pending"),
         "core.v1.PersistentVolumeClaimSpec" => set(fields, "volumeMode", json!("Filesystem")),
         "core.v1.PersistentVolume" => {
             if let Some(spec) = inner(fields, "spec") {
                 set(spec, "persistentVolumeReclaimPolicy", json!("Retain"));
                 set(spec, "volumeMode", json!("Filesystem"));
             }
-            if let Some(status) = inner(fields, "status") {
-                set(status, "phase", json!("Pending"));
-            }
+            phase(fields, "Pending");
         }
-        "core.v1.Namespace" => {
-            let name = fields.get("metadata").and_then(|m| m.get("name")).cloned();
-            if let (Some(metadata), Some(name)) = (inner(fields, "metadata"), name) {
-                let labels = metadata.entry("labels").or_insert_with(|| json!({}));
-                if let Value::Object(labels) = labels {
-                    labels.insert("kubernetes.io/metadata.name".to_owned(), name);
-                }
-            }
-            if let Some(status) = inner(fields, "status") {
-                set(status, "phase", json!("Active"));
-            }
-        }
+        "core.v1.Namespace" => namespace(fields),
         "core.v1.Pod" => pod(fields),
-        "core.v1.ReplicationController" => {
-            let labels = fields
-                .get("spec")
-                .and_then(|spec| spec.pointer("/template/metadata/labels"))
-                .cloned();
-            if let Some(labels) = labels {
-                if let Some(spec) = inner(fields, "spec") {
-                    set(spec, "selector", labels.clone());
-                }
-                if let Some(metadata) = inner(fields, "metadata") {
-                    set(metadata, "labels", labels);
-                }
-            }
-        }
-        "core.v1.LimitRangeItem" if text(fields, "type") == "Container" => {
-            for (from, to) in [
-                ("max", "default"),
-                ("default", "defaultRequest"),
-                ("min", "defaultRequest"),
-            ] {
-                let Some(Value::Object(from)) = fields.get(from).cloned() else {
-                    continue;
-                };
-                let to = fields.entry(to).or_insert_with(|| json!({}));
-                if let Value::Object(to) = to {
-                    for (name, value) in from {
-                        to.entry(name).or_insert(value);
-                    }
-                }
-            }
-        }
+        "core.v1.ReplicationController" => replication_controller(fields),
+        "core.v1.LimitRangeItem" if text(fields, "type") == "Container" => container_limits(fields),
         _ => {}
+    }
+}
+
+fn container(fields: &mut Fields) {
+    let policy = pull_policy(text(fields, "image"));
+    set(fields, "imagePullPolicy", json!(policy));
+    set(
+        fields,
+        "terminationMessagePath",
+        json!("/dev/termination-log"),
+    );
+    set(fields, "terminationMessagePolicy", json!("File"));
+}
+
+fn probe(fields: &mut Fields) {
+    set(fields, "timeoutSeconds", json!(1));
+    set(fields, "periodSeconds", json!(10));
+    set(fields, "successThreshold", json!(1));
+    set(fields, "failureThreshold", json!(3));
+}
+
+fn pod_spec(fields: &mut Fields) {
+    set(fields, "dnsPolicy", json!("ClusterFirst"));
+    set(fields, "restartPolicy", json!("Always"));
+    set(fields, "securityContext", json!({}));
+    set(fields, "terminationGracePeriodSeconds", json!(30));
+    set(fields, "schedulerName", json!("default-scheduler"));
+    if let Some(account) = fields.get("serviceAccountName").cloned() {
+        fields.insert("serviceAccount".to_owned(), account);
+    } else if let Some(account) = fields.get("serviceAccount").cloned() {
+        fields.insert("serviceAccountName".to_owned(), account);
+    }
+    if fields.get("hostNetwork") == Some(&Value::Bool(true)) {
+        host_ports(fields);
+    }
+}
+
+/// In the host's network a container's port is the host's.
+fn host_ports(fields: &mut Fields) {
+    for list in ["containers", "initContainers"] {
+        for container in items(fields, list) {
+            for port in items(container, "ports") {
+                if let Some(number) = port.get("containerPort").cloned() {
+                    set(port, "hostPort", number);
+                }
+            }
+        }
+    }
+}
+
+/// A secret's type; `stringData`, which is never read back, becomes part of the data.
+fn secret(fields: &mut Fields) {
+    set(fields, "type", json!("Opaque"));
+    let given = fields.remove("stringData");
+    if let Some(Value::Object(given)) = given {
+        let data = fields.entry("data").or_insert_with(|| json!({}));
+        if let Value::Object(data) = data {
+            for (key, value) in given {
+                let value = value.as_str().unwrap_or_default();
+                data.insert(key, json!(base64(value.as_bytes())));
+            }
+        }
+    }
+}
+
+/// The phase in which an object begins, where it has a status.
+fn phase(fields: &mut Fields, first: &str) {
+    if let Some(status) = inner(fields, "status") {
+        set(status, "phase", json!(first));
+    }
+}
+
+/// Labels a namespace with its name, whatever the label said.
+fn namespace(fields: &mut Fields) {
+    let name = fields.get("metadata").and_then(|m| m.get("name")).cloned();
+    if let (Some(metadata), Some(name)) = (inner(fields, "metadata"), name) {
+        let labels = metadata.entry("labels").or_insert_with(|| json!({}));
+        if let Value::Object(labels) = labels {
+            labels.insert("kubernetes.io/metadata.name".to_owned(), name);
+        }
+    }
+    phase(fields, "Active");
+}
+
+/// A controller without a selector or labels of its own has those of its template.
+fn replication_controller(fields: &mut Fields) {
+    let labels = fields
+        .get("spec")
+        .and_then(|spec| spec.pointer("/template/metadata/labels"))
+        .cloned();
+    if let Some(labels) = labels {
+        if let Some(spec) = inner(fields, "spec") {
+            set(spec, "selector", labels.clone());
+        }
+        if let Some(metadata) = inner(fields, "metadata") {
+            set(metadata, "labels", labels);
+        }
+    }
+}
+
+/// The limits of containers, each taken from another that is given.
+fn container_limits(fields: &mut Fields) {
+    for (from, to) in [
+        ("max", "default"),
+        ("default", "defaultRequest"),
+        ("min", "defaultRequest"),
+    ] {
+        let Some(Value::Object(from)) = fields.get(from).cloned() else {
+            continue;
+        };
+        let to = fields.entry(to).or_insert_with(|| json!({}));
+        if let Value::Object(to) = to {
+            for (name, value) in from {
+                to.entry(name).or_insert(value);
+            }
+        }
     }
 }
 

@@ -82,10 +82,31 @@ fn literal<'t>(pattern: &str, text: &'t str) -> Option<&'t str> {
     Some(rest)
 }
 
-/// One or two digits, or exactly two.
-fn two(text: &str, fixed: bool) -> Option<(u32, &str)> {
+/// How many digits a number has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Digits {
+    OneOrTwo,
+    Two,
+}
+
+impl Digits {
+    /// Elements with a zero in front have two digits.
+    fn of(element: Element) -> Self {
+        match element {
+            Element::ZeroMonth
+            | Element::ZeroDay
+            | Element::ZeroHour12
+            | Element::ZeroMinute
+            | Element::ZeroSecond => Self::Two,
+            _ => Self::OneOrTwo,
+        }
+    }
+}
+
+/// A number of so many digits, and the text after it.
+fn number(text: &str, digits: Digits) -> Option<(u32, &str)> {
     let count = text.bytes().take(2).take_while(u8::is_ascii_digit).count();
-    if count == 0 || fixed && count < 2 {
+    if count == 0 || digits == Digits::Two && count < 2 {
         return None;
     }
     Some((text[..count].parse().ok()?, &text[count..]))
@@ -103,128 +124,171 @@ fn named<'t>(names: &[&str], text: &'t str, length: Option<usize>) -> Option<(us
 
 type Taken<'t> = Result<&'t str, Option<&'static str>>;
 
+/// Reads one element of the layout and returns the text after it. What follows in the layout is `pattern`.
 fn take<'t>(element: Element, text: &'t str, pattern: &str, read: &mut Reading) -> Taken<'t> {
-    let ranged = |found: Option<(u32, &'t str)>, most: u32, why: &'static str| match found {
+    match element {
+        Element::LongYear => take_long_year(text, read),
+        Element::Year => take_year(text, read),
+        Element::Month | Element::LongMonth => take_month_name(element, text, read),
+        Element::NumberMonth | Element::ZeroMonth => take_month_number(element, text, read),
+        Element::Day | Element::LongDay => {
+            let length = (element == Element::Day).then_some(3);
+            Ok(named(&DAYS, text, length).ok_or(None)?.1)
+        }
+        Element::DayOfMonth | Element::SpaceDay | Element::ZeroDay => take_day(element, text, read),
+        Element::SpaceYearDay | Element::ZeroYearDay => take_year_day(text, read),
+        Element::Hour => {
+            let found = number(text, Digits::of(element));
+            let (hour, rest) = ranged(found, 24, ": hour out of range")?;
+            read.hour = hour;
+            Ok(rest)
+        }
+        Element::Hour12 | Element::ZeroHour12 => {
+            let found = number(text, Digits::of(element));
+            let (hour, rest) = ranged(found, 13, ": hour out of range")?;
+            read.hour = hour;
+            Ok(rest)
+        }
+        Element::Minute | Element::ZeroMinute => {
+            let found = number(text, Digits::of(element));
+            let (minute, rest) = ranged(found, 60, ": minute out of range")?;
+            read.minute = minute;
+            Ok(rest)
+        }
+        Element::Second | Element::ZeroSecond => {
+            let found = number(text, Digits::of(element));
+            let (second, rest) = ranged(found, 60, ": second out of range")?;
+            read.second = second;
+            Ok(take_unasked_fraction(rest, pattern, read))
+        }
+        Element::Fraction(..) => take_fraction(element, text, read),
+        Element::UpperHalf | Element::LowerHalf => take_half(element, text, read),
+        Element::Offset { .. } => take_offset(element, text, read),
+        Element::Abbreviation => take_abbreviation(text, read),
+    }
+}
+
+/// A number below `most`, or `why` it is refused.
+fn ranged<'t>(
+    found: Option<(u32, &'t str)>,
+    most: u32,
+    why: &'static str,
+) -> Result<(u32, &'t str), Option<&'static str>> {
+    match found {
         Some((number, rest)) if number < most => Ok((number, rest)),
         Some(_) => Err(Some(why)),
         None => Err(None),
-    };
-    let rest = match element {
-        Element::LongYear => {
-            let digits = text
-                .get(..4)
-                .filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
-            read.year = digits.ok_or(None)?.parse().map_err(|_| None)?;
-            &text[4..]
-        }
-        Element::Year => {
-            let (number, rest) = two(text, true).ok_or(None)?;
-            read.year = i64::from(number) + if number >= 69 { 1900 } else { 2000 };
-            rest
-        }
-        Element::Month | Element::LongMonth => {
-            let length = (element == Element::Month).then_some(3);
-            let (index, rest) = named(&MONTHS, text, length).ok_or(None)?;
-            read.month = u32::try_from(index + 1).unwrap_or(1);
-            rest
-        }
-        Element::NumberMonth | Element::ZeroMonth => {
-            let found = two(text, element == Element::ZeroMonth).ok_or(None)?;
-            if found.0 == 0 || found.0 > 12 {
-                return Err(Some(": month out of range"));
-            }
-            read.month = found.0;
-            found.1
-        }
-        Element::Day | Element::LongDay => {
-            let length = (element == Element::Day).then_some(3);
-            named(&DAYS, text, length).ok_or(None)?.1
-        }
-        Element::DayOfMonth | Element::SpaceDay | Element::ZeroDay => {
-            let text = match element {
-                Element::SpaceDay => text.strip_prefix(' ').unwrap_or(text),
-                _ => text,
-            };
-            let (day, rest) = two(text, element == Element::ZeroDay).ok_or(None)?;
-            read.day = day;
-            rest
-        }
-        Element::SpaceYearDay | Element::ZeroYearDay => {
-            let digits = text.get(..3).ok_or(None)?;
-            let number = digits.trim_start_matches(' ').parse().map_err(|_| None)?;
-            read.year_day = Some(number);
-            &text[3..]
-        }
-        Element::Hour => {
-            let (hour, rest) = ranged(two(text, false), 24, ": hour out of range")?;
-            read.hour = hour;
-            rest
-        }
-        Element::Hour12 | Element::ZeroHour12 => {
-            let found = two(text, element == Element::ZeroHour12);
-            let (hour, rest) = ranged(found, 13, ": hour out of range")?;
-            read.hour = hour;
-            rest
-        }
-        Element::Minute | Element::ZeroMinute => {
-            let found = two(text, element == Element::ZeroMinute);
-            let (minute, rest) = ranged(found, 60, ": minute out of range")?;
-            read.minute = minute;
-            rest
-        }
-        Element::Second | Element::ZeroSecond => {
-            let found = two(text, element == Element::ZeroSecond);
-            let (second, mut rest) = ranged(found, 60, ": second out of range")?;
-            read.second = second;
-            // A fraction may follow even where the layout has none.
-            let follows = matches!(next(pattern), Some((0, Element::Fraction(..), _)));
-            if !follows && rest.starts_with(['.', ',']) {
-                let digits = rest[1..].bytes().take_while(u8::is_ascii_digit).count();
-                if digits > 0 {
-                    read.nanosecond = nanoseconds(&rest[1..=digits]);
-                    rest = &rest[1 + digits..];
-                }
-            }
-            rest
-        }
-        Element::Fraction(_, count, all) => {
-            if !text.starts_with(['.', ',']) {
-                return if all { Err(None) } else { Ok(text) };
-            }
-            let digits = text[1..].bytes().take_while(u8::is_ascii_digit).count();
-            if all && digits < count || digits == 0 {
-                return Err(None);
-            }
-            let digits = if all { count } else { digits };
-            read.nanosecond = nanoseconds(&text[1..=digits]);
-            &text[1 + digits..]
-        }
-        Element::UpperHalf | Element::LowerHalf => {
-            let (morning, afternoon) = match element {
-                Element::UpperHalf => ("AM", "PM"),
-                _ => ("am", "pm"),
-            };
-            let half = text.get(..2).ok_or(None)?;
-            read.afternoon = Some(if half == afternoon {
-                true
-            } else if half == morning {
-                false
-            } else {
-                return Err(None);
-            });
-            &text[2..]
-        }
-        Element::Offset { .. } => take_offset(element, text, read)?,
-        Element::Abbreviation => {
-            let length = text.bytes().take_while(u8::is_ascii_uppercase).count();
-            if !(3..=5).contains(&length) {
-                return Err(None);
-            }
-            text[..length].clone_into(&mut read.abbreviation);
-            &text[length..]
-        }
-    };
+    }
+}
+
+/// A year of four digits.
+fn take_long_year<'t>(text: &'t str, read: &mut Reading) -> Taken<'t> {
+    let digits = text
+        .get(..4)
+        .filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
+    read.year = digits.ok_or(None)?.parse().map_err(|_| None)?;
+    Ok(&text[4..])
+}
+
+/// A year of two digits, from 1969 to 2068.
+fn take_year<'t>(text: &'t str, read: &mut Reading) -> Taken<'t> {
+    let (year, rest) = number(text, Digits::Two).ok_or(None)?;
+    read.year = i64::from(year) + if year >= 69 { 1900 } else { 2000 };
     Ok(rest)
+}
+
+/// The name of a month, whole or its first three letters.
+fn take_month_name<'t>(element: Element, text: &'t str, read: &mut Reading) -> Taken<'t> {
+    let length = (element == Element::Month).then_some(3);
+    let (index, rest) = named(&MONTHS, text, length).ok_or(None)?;
+    read.month = u32::try_from(index + 1).unwrap_or(1);
+    Ok(rest)
+}
+
+/// A month from 1 to 12.
+fn take_month_number<'t>(element: Element, text: &'t str, read: &mut Reading) -> Taken<'t> {
+    let found = number(text, Digits::of(element)).ok_or(None)?;
+    if found.0 == 0 || found.0 > 12 {
+        return Err(Some(": month out of range"));
+    }
+    read.month = found.0;
+    Ok(found.1)
+}
+
+/// A day of the month; whether the month has it is for [`finish`] to say.
+fn take_day<'t>(element: Element, text: &'t str, read: &mut Reading) -> Taken<'t> {
+    let text = match element {
+        Element::SpaceDay => text.strip_prefix(' ').unwrap_or(text),
+        _ => text,
+    };
+    let (day, rest) = number(text, Digits::of(element)).ok_or(None)?;
+    read.day = day;
+    Ok(rest)
+}
+
+/// A day of the year in three places, the first of which may be spaces.
+fn take_year_day<'t>(text: &'t str, read: &mut Reading) -> Taken<'t> {
+    let digits = text.get(..3).ok_or(None)?;
+    let number = digits.trim_start_matches(' ').parse().map_err(|_| None)?;
+    read.year_day = Some(number);
+    Ok(&text[3..])
+}
+
+/// A fraction may follow the seconds even where the layout has none.
+fn take_unasked_fraction<'t>(text: &'t str, pattern: &str, read: &mut Reading) -> &'t str {
+    let follows = matches!(next(pattern), Some((0, Element::Fraction(..), _)));
+    if !follows && text.starts_with(['.', ',']) {
+        let digits = text[1..].bytes().take_while(u8::is_ascii_digit).count();
+        if digits > 0 {
+            read.nanosecond = nanoseconds(&text[1..=digits]);
+            return &text[1 + digits..];
+        }
+    }
+    text
+}
+
+/// A fraction of a second that the layout asks for.
+fn take_fraction<'t>(element: Element, text: &'t str, read: &mut Reading) -> Taken<'t> {
+    let Element::Fraction(_, count, all) = element else {
+        return Err(None);
+    };
+    if !text.starts_with(['.', ',']) {
+        return if all { Err(None) } else { Ok(text) };
+    }
+    let digits = text[1..].bytes().take_while(u8::is_ascii_digit).count();
+    if all && digits < count || digits == 0 {
+        return Err(None);
+    }
+    let digits = if all { count } else { digits };
+    read.nanosecond = nanoseconds(&text[1..=digits]);
+    Ok(&text[1 + digits..])
+}
+
+/// The half of the day, in the letters of the layout.
+fn take_half<'t>(element: Element, text: &'t str, read: &mut Reading) -> Taken<'t> {
+    let (morning, afternoon) = match element {
+        Element::UpperHalf => ("AM", "PM"),
+        _ => ("am", "pm"),
+    };
+    let half = text.get(..2).ok_or(None)?;
+    read.afternoon = Some(if half == afternoon {
+        true
+    } else if half == morning {
+        false
+    } else {
+        return Err(None);
+    });
+    Ok(&text[2..])
+}
+
+/// The name of a zone: three to five capital letters.
+fn take_abbreviation<'t>(text: &'t str, read: &mut Reading) -> Taken<'t> {
+    let length = text.bytes().take_while(u8::is_ascii_uppercase).count();
+    if !(3..=5).contains(&length) {
+        return Err(None);
+    }
+    text[..length].clone_into(&mut read.abbreviation);
+    Ok(&text[length..])
 }
 
 fn nanoseconds(digits: &str) -> u32 {
@@ -248,7 +312,7 @@ fn take_offset<'t>(element: Element, text: &'t str, read: &mut Reading) -> Taken
     }
     let negative = text.starts_with('-');
     let rest = text.strip_prefix(['+', '-']).ok_or(None)?;
-    let (hours, mut rest) = two(rest, true).ok_or(None)?;
+    let (hours, mut rest) = number(rest, Digits::Two).ok_or(None)?;
     let mut total = hours * 3600;
     let parts: &[u32] = match (short, seconds) {
         (true, _) => &[],
@@ -259,8 +323,8 @@ fn take_offset<'t>(element: Element, text: &'t str, read: &mut Reading) -> Taken
         if colon {
             rest = rest.strip_prefix(':').ok_or(None)?;
         }
-        let (number, after) = two(rest, true).ok_or(None)?;
-        total += number * factor;
+        let (part, after) = number(rest, Digits::Two).ok_or(None)?;
+        total += part * factor;
         rest = after;
     }
     let total = i32::try_from(total).map_err(|_| None)?;

@@ -9,13 +9,32 @@ use crate::yaml::emit::{MAX_NESTING, MAX_SIZE};
 use crate::yaml::node::{Node, first_document};
 use crate::yaml::number::json_text;
 
-/// `json.Marshal`: no spaces, sorted keys; `html` escapes `<`, `>` and `&`, as `toJson` does and
-/// `toRawJson` does not.
+/// What becomes of `<`, `>` and `&`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Html {
+    Escaped,
+    Raw,
+}
+
+/// `json.Marshal`: no spaces, sorted keys, `<`, `>` and `&` escaped, as `toJson` does.
 ///
 /// # Errors
 ///
 /// What cannot be written: an infinite number, a map that holds itself.
-pub fn emit(value: &Value, html: bool) -> Result<Str, String> {
+pub fn emit(value: &Value) -> Result<Str, String> {
+    compact(value, Html::Escaped)
+}
+
+/// As [`emit`], but `<`, `>` and `&` stay, as in `toRawJson`.
+///
+/// # Errors
+///
+/// As [`emit`].
+pub fn emit_raw(value: &Value) -> Result<Str, String> {
+    compact(value, Html::Raw)
+}
+
+fn compact(value: &Value, html: Html) -> Result<Str, String> {
     let mut writer = Writer {
         out: String::new(),
         html,
@@ -33,7 +52,7 @@ pub fn emit(value: &Value, html: bool) -> Result<Str, String> {
 pub fn emit_pretty(value: &Value) -> Result<Str, String> {
     let mut writer = Writer {
         out: String::new(),
-        html: true,
+        html: Html::Escaped,
         pretty: true,
     };
     writer.value(value, 0)?;
@@ -92,7 +111,7 @@ pub(in crate::yaml) fn as_yaml_reads(text: &[u8]) -> Result<Cow<'_, str>, String
         return Err("yaml: control characters are not allowed".to_owned());
     }
     let mut quoted = String::new();
-    quote(&mut quoted, &text, true);
+    quote(&mut quoted, &text, Html::Escaped);
     match first_document(quoted.as_bytes()) {
         Ok(Some(Node::Scalar { value, .. })) => {
             Ok(Cow::Owned(String::from_utf8_lossy(&value).into_owned()))
@@ -109,7 +128,7 @@ pub(in crate::yaml) fn check_key(key: &[u8]) -> Result<(), String> {
     }
     let text = String::from_utf8_lossy(key);
     let mut quoted = String::new();
-    quote(&mut quoted, &text, true);
+    quote(&mut quoted, &text, Html::Escaped);
     if quoted.chars().count() > 1024 || text.contains('\u{85}') {
         return Err("yaml: line 1: did not find expected ',' or '}'".to_owned());
     }
@@ -118,7 +137,7 @@ pub(in crate::yaml) fn check_key(key: &[u8]) -> Result<(), String> {
 
 struct Writer {
     out: String,
-    html: bool,
+    html: Html,
     pretty: bool,
 }
 
@@ -190,7 +209,7 @@ impl Writer {
     }
 }
 
-fn quote(out: &mut String, text: &str, html: bool) {
+fn quote(out: &mut String, text: &str, html: Html) {
     out.push('"');
     let mut plain = 0;
     for (at, character) in text.char_indices() {
@@ -202,7 +221,7 @@ fn quote(out: &mut String, text: &str, html: bool) {
             '\t' => "\\t",
             '\u{8}' => "\\b",
             '\u{c}' => "\\f",
-            '<' | '>' | '&' if html => "",
+            '<' | '>' | '&' if html == Html::Escaped => "",
             '\0'..='\u{1F}' | '\u{2028}' | '\u{2029}' => "",
             _ => continue,
         };

@@ -118,7 +118,7 @@ pub(crate) fn typed_strict<T: DeserializeOwned>(file: &str, text: &str) -> Outco
 
 fn read<T: DeserializeOwned>(file: &str, text: &str, duplicate_keys: DuplicateKeys) -> Outcome<T> {
     flotilla_yaml::config::from_str_with(file, text, duplicate_keys, |value| {
-        canonical(value, false);
+        canonical(value, Holds::Fields);
         if value.is_null() {
             *value = Value::Object(serde_json::Map::new());
         }
@@ -142,12 +142,21 @@ fn read<T: DeserializeOwned>(file: &str, text: &str, duplicate_keys: DuplicateKe
     })
 }
 
+/// What a mapping holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holds {
+    /// Fields of a type.
+    Fields,
+    /// Texts, under the user's own names.
+    Texts,
+}
+
 /// Brings a file into the form that Go's decoder would see: names of fields in any case, no nulls in
 /// mappings; in a mapping of texts a null is an empty text and names are the user's own.
-fn canonical(value: &mut Value, texts: bool) {
+fn canonical(value: &mut Value, holds: Holds) {
     match value {
         Value::Object(map) => {
-            if texts {
+            if holds == Holds::Texts {
                 for value in map.values_mut().filter(|value| value.is_null()) {
                     *value = Value::String(String::new());
                 }
@@ -175,10 +184,12 @@ fn canonical(value: &mut Value, texts: bool) {
                     key.as_str(),
                     "commonLabels" | "commonAnnotations" | "annotations" | "pairs"
                 ) || (key == "labels" && value.is_object());
-                canonical(value, texts);
+                canonical(value, if texts { Holds::Texts } else { Holds::Fields });
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| canonical(item, false)),
+        Value::Array(items) => items
+            .iter_mut()
+            .for_each(|item| canonical(item, Holds::Fields)),
         _ => {}
     }
 }

@@ -27,6 +27,15 @@ pub(crate) enum Read {
     Listed { version: u64, asked: Moment },
 }
 
+/// What a list is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listing {
+    /// A watch goes on from it.
+    Followed,
+    /// What it says by itself.
+    Once,
+}
+
 impl Read {
     /// Whether it is news to an interest.
     fn reaches(self, own: &Interest) -> bool {
@@ -191,15 +200,15 @@ impl Register {
     }
 
     /// A list of this version, begun at a moment, shows everything that a view covers; what is not in it
-    /// is not there. `is_followed`: a watch goes on from it, so who came while it was made has to look
-    /// anew: what happened until its version comes as no event.
+    /// is not there. Where it is followed, who came while it was made has to look anew: what happened
+    /// until its version comes as no event.
     pub(crate) fn listed(
         &mut self,
         key: &Key,
         seen: &BTreeSet<ObjectRef>,
         version: u64,
         asked: Moment,
-        is_followed: bool,
+        listing: Listing,
     ) {
         let now = self.tick();
         for (object, tracked) in &mut self.tracked {
@@ -216,7 +225,7 @@ impl Register {
                         own.newest = own.newest.max(version);
                         is_changed = own.fact.take().is_some();
                     }
-                } else if is_followed {
+                } else if listing == Listing::Followed {
                     own.since = now;
                     is_changed = std::mem::take(&mut own.is_known);
                 }

@@ -151,7 +151,7 @@ fn a_list_that_began_before_somebody_came_has_him_look_anew() {
         asked: list,
     };
     register.put(&object(0), &thing.live(0), read);
-    register.listed(&key(), &[object(0)].into(), 6, list, true);
+    register.listed(&key(), &[object(0)].into(), 6, list, Listing::Followed);
     let known = register.snapshot(tenure).unwrap();
     assert_eq!(known.unseen, BTreeSet::from([object(0)]));
     assert!(changed.has_changed().unwrap());

@@ -8,11 +8,11 @@ use tokio::time::Instant;
 use super::super::patience::{LOOK, Patience};
 use super::super::rollout;
 use crate::args::{Output, Promote};
-use crate::client::Client;
+use crate::client::{Client, Detail};
 use crate::error::Error;
 use crate::printer::Printer;
 use crate::reader;
-use crate::view::{Cluster, Connection, Promotion, RepositoryCommit};
+use crate::view::{Cluster, Connectivity, Promotion, RepositoryCommit};
 
 /// Whether a cluster runs what was promoted, healthy.
 fn arrived(cluster: &Cluster, promotion: &Promotion) -> bool {
@@ -153,7 +153,7 @@ async fn begun(
                 code: tonic::Code::Unimplemented,
                 ..
             }) => return Ok(None),
-            Err(error) => patience.wait(error, true, printer).await?,
+            Err(error) => patience.wait(error, printer).await?,
         }
         if Instant::now() >= deadline {
             return Err(Error::not_yet(
@@ -181,14 +181,14 @@ async fn follow(
     let mut shown = BTreeMap::<String, String>::new();
     loop {
         // A hub that restarts meanwhile does not end the wait.
-        match client.clusters(&filter, true).await {
+        match client.clusters(&filter, Detail::Summary).await {
             Ok(wire) => {
                 patience.answered(printer);
                 let clusters: Vec<Cluster> = wire
                     .iter()
                     .map(Cluster::from)
                     // Nothing is sent to a cluster that nobody has accepted.
-                    .filter(|cluster| cluster.connection != Connection::Pending)
+                    .filter(|cluster| cluster.connection != Connectivity::Pending)
                     .collect();
                 let missing: Vec<&Cluster> = clusters
                     .iter()
@@ -228,7 +228,7 @@ async fn follow(
                 }
             }
             Err(error) if Instant::now() >= deadline => return Err(error),
-            Err(error) => patience.wait(error, true, printer).await?,
+            Err(error) => patience.wait(error, printer).await?,
         }
         reader::pause(LOOK).await?;
     }

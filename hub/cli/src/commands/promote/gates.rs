@@ -78,8 +78,12 @@ pub(super) async fn wait(
     loop {
         let held = held(&gates);
         refuse_lasting(&held)?;
-        let live = printer.terminal && !args.output.output.is_structured();
-        progress.show(&held, live, printer)?;
+        let manner = if printer.terminal && !args.output.output.is_structured() {
+            Manner::Redrawn
+        } else {
+            Manner::Lines
+        };
+        progress.show(&held, manner, printer)?;
         if held.is_empty() {
             return Ok(Opened::Gates);
         }
@@ -109,7 +113,7 @@ pub(super) async fn wait(
                 gates = next.gates;
             }
             Err(error) if Instant::now() >= deadline => return Err(error),
-            Err(error) => patience.wait(error, true, printer).await?,
+            Err(error) => patience.wait(error, printer).await?,
         }
     }
 }
@@ -206,6 +210,15 @@ fn approving(promotion: &Promotion, args: &Promote) -> Option<String> {
     ))
 }
 
+/// How closed gates are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    /// All of them, again and again in one place of a terminal.
+    Redrawn,
+    /// A line where one closes or opens.
+    Lines,
+}
+
 /// What a person was shown of closed gates.
 #[derive(Default)]
 struct Progress {
@@ -215,15 +228,15 @@ struct Progress {
 }
 
 impl Progress {
-    /// Shows what is waited for: redrawn on a terminal, else a line where a gate closes or opens.
-    fn show(&mut self, held: &[&Step], live: bool, printer: &Printer) -> Result<(), Error> {
+    /// Shows what is waited for.
+    fn show(&mut self, held: &[&Step], manner: Manner, printer: &Printer) -> Result<(), Error> {
         let now = Timestamp::now();
         let key = |gate: &Step| (gate.step.clone(), gate.subject.clone());
         let before = std::mem::take(&mut self.since);
         for gate in held {
             let since = before.get(&key(gate)).copied();
             self.since.insert(key(gate), since.unwrap_or(now));
-            if since.is_none() && !live {
+            if since.is_none() && manner == Manner::Lines {
                 let at = now.strftime("%H:%M:%S UTC");
                 printer.say(&format!(
                     "waits for {} since {at}: {}",
@@ -233,13 +246,13 @@ impl Progress {
             }
         }
         for (one, since) in before {
-            if !live && !self.since.contains_key(&one) {
+            if manner == Manner::Lines && !self.since.contains_key(&one) {
                 let name = format!("{} {}", one.0, one.1);
                 let took = render::age(Some(since), now);
                 printer.say(&format!("{} is open after {took}", name.trim_end()));
             }
         }
-        if !live {
+        if manner == Manner::Lines {
             return Ok(());
         }
         let rows: Vec<(&Step, Option<Timestamp>)> = held

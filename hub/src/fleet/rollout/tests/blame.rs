@@ -17,24 +17,24 @@ fn unhealthy(bench: &Bench, cluster: &str) -> BTreeSet<ApplicationName> {
 
 #[test]
 fn what_was_wrong_before_is_what_was_wrong_before_the_first_that_never_became_good() {
-    for (over, recovered, left) in [
+    for (over, recovery, left) in [
         // It took over: what came to be ill under the one before is in doubt, whatever was seen since.
-        (State::Superseded, false, &["b"][..]),
-        (State::Superseded, true, &["b"][..]),
+        (State::Superseded, Recovery::NotSeen, &["b"][..]),
+        (State::Superseded, Recovery::Seen, &["b"][..]),
         // It comes after one that went back: in doubt until all was well there.
-        (State::RolledBack, false, &["b"][..]),
-        (State::RolledBack, true, &["b", "c"][..]),
+        (State::RolledBack, Recovery::NotSeen, &["b"][..]),
+        (State::RolledBack, Recovery::Seen, &["b", "c"][..]),
     ] {
         let mut bench = Bench::new("{maxConcurrent: 1}", TIERS);
         assert_eq!(bench.step(0), ["a"]);
         let found = Before::of(apps(&["b", "d"]), None);
-        bench.rollout.comes_to(&name("a"), found, false);
+        bench.rollout.comes_to(&name("a"), found, Recovery::NotSeen);
         bench.rollout.state = over;
         bench.supersede(1);
         bench.step(1);
         let found = Before::of(apps(&["b", "c"]), None);
-        bench.rollout.comes_to(&name("a"), found, recovered);
-        assert_eq!(unhealthy(&bench, "a"), apps(left), "{over} {recovered}");
+        bench.rollout.comes_to(&name("a"), found, recovery);
+        assert_eq!(unhealthy(&bench, "a"), apps(left), "{over} {recovery:?}");
         // Nobody was at another one.
         assert!(bench.rollout.clusters[&name("b")].before.is_nothing());
     }
@@ -44,13 +44,15 @@ fn what_was_wrong_before_is_what_was_wrong_before_the_first_that_never_became_go
 fn who_is_left_out_in_the_middle_is_in_doubt_like_who_was_given_back() {
     let mut bench = Bench::new("{maxConcurrent: 1}", TIERS);
     bench.step(0);
-    bench.rollout.comes_to(&name("a"), Before::default(), false);
+    bench
+        .rollout
+        .comes_to(&name("a"), Before::default(), Recovery::NotSeen);
     bench.seen.get_mut(&name("a")).unwrap().pinned = true;
     bench.step(1);
     bench.seen.get_mut(&name("a")).unwrap().pinned = false;
     bench.step(2);
     let found = Before::of(apps(&["b"]), None);
-    bench.rollout.comes_to(&name("a"), found, false);
+    bench.rollout.comes_to(&name("a"), found, Recovery::NotSeen);
     assert!(unhealthy(&bench, "a").is_empty());
 }
 

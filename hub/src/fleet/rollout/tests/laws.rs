@@ -1,5 +1,9 @@
 //! Random sequences, after each of which the laws hold.
 
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
+use rand::{Rng as _, SeedableRng as _};
+
 use super::*;
 use crate::fleet::tests::seeds;
 
@@ -8,8 +12,6 @@ use crate::fleet::tests::seeds;
 /// `FLOTILLA_SEQUENCES` sets how many; CI asks for 100,000.
 #[test]
 fn i07_random_sequences_keep_the_laws_of_a_rollout() {
-    use rand::seq::IndexedRandom as _;
-    use rand::{Rng as _, SeedableRng as _};
     let seed = seeds::first();
     eprintln!("FLOTILLA_SEED={seed}");
     let bench = Bench::new(
@@ -21,105 +23,175 @@ fn i07_random_sequences_keep_the_laws_of_a_rollout() {
     let names: Vec<ClusterName> = bench.seen.keys().cloned().collect();
     let mut ends = BTreeMap::<State, u64>::new();
     for run in 0..seeds::number("FLOTILLA_SEQUENCES").unwrap_or(10_000) {
-        let run_seed = seed.wrapping_add(run);
-        let mut rng = rand::rngs::StdRng::seed_from_u64(run_seed);
-        let mut rollout = bench.rollout.clone();
-        let mut seen = bench.seen.clone();
-        let mut second = 0;
-        for _ in 0..16 {
-            second += rng.random_range(-2..8);
-            let name = names.choose(&mut rng).unwrap();
-            let one = seen.get_mut(name).unwrap();
-            match rng.random_range(0..10) {
-                0 => one.online = !one.online,
-                1 => one.pinned = rng.random_bool(0.3),
-                2 if rng.random_bool(0.5) => one.suspended = rng.random_bool(0.5),
-                2 => {
-                    one.verdict = bad();
-                    one.blameless = rng.random_bool(0.3);
-                }
-                3 => one.verdict = Verdict::NotYet,
-                _ => one.verdict = Verdict::Healthy(Digest::of(b"after")),
-            }
-            for one in seen.values_mut() {
-                one.heard_at = (one.online && rng.random_bool(0.8)).then(|| at(second));
-            }
-            let clusters = Vec::from_iter(seen.clone());
-            let world = World {
-                strategy: &bench.strategy,
-                clusters: &clusters,
-                joining: 0,
-                closed: None,
-                held: None,
-                paused: rng.random_bool(0.05).then(|| "lunch".to_owned()),
-                failing: None,
-                unanswered: None,
-                approvals: &bench.approvals,
-            };
-            let before = rollout.clone();
-            let changes = rollout.advance(&world, at(second));
-            let law = |holds: bool, text: &str| {
-                assert!(
-                    holds,
-                    "{text}: FLOTILLA_SEED={run_seed}: {before:#?} {rollout:#?}"
-                );
-            };
-            law(
-                !before.state.is_over() || rollout == before,
-                "what is over stays",
-            );
-            law(
-                rollout.state != State::RolledBack || rollout.is_to_blame(),
-                "rolled back for what was so before",
-            );
-            law(rollout.wave >= before.wave, "waves do not go back");
-            let mut started = 0;
-            for (name, progress) in &rollout.clusters {
-                let old = before.clusters.get(name);
-                // The time that counts is told now and then.
-                let same = old.map(|old| Progress {
-                    counted: progress.counted,
-                    ..old.clone()
-                });
-                if same.as_ref() != Some(progress) {
-                    law(changes.clusters.contains(name), "each change is told");
-                }
-                // Whoever was suspended on its way goes on with it.
-                let resumed = old
-                    .is_some_and(|old| old.phase == Phase::Suspended && old.started_at.is_some());
-                let touched = resumed || old.is_some_and(|old| old.phase.is_touched());
-                if progress.phase.is_touched() && !touched {
-                    law(
-                        seen[name].online && !seen[name].pinned,
-                        "offline or pinned started",
-                    );
-                    law(progress.wave == rollout.wave, "started out of its wave");
-                    law(world.paused.is_none(), "started while paused");
-                    started += 1;
-                }
-                law(
-                    before.state.is_over()
-                        || !seen[name].suspended
-                        || progress.phase == Phase::Suspended,
-                    "suspended and taking part",
-                );
-                if progress.phase == Phase::Done && old.is_some_and(|old| old.phase != Phase::Done)
-                {
-                    law(
-                        matches!(seen[name].verdict, Verdict::Healthy(_)) && seen[name].online,
-                        "done without being seen healthy",
-                    );
-                }
-            }
-            law(started <= 2, "more at once than allowed");
-            if !rollout.state.is_over() && rollout.state != State::Halted {
-                law(
-                    rollout.count(Phase::Failed) <= 1,
-                    "more failed than the budget",
-                );
-            }
-        }
-        *ends.entry(rollout.state).or_default() += 1;
+        let end = sequence(&bench, &names, seed.wrapping_add(run));
+        *ends.entry(end).or_default() += 1;
     }
     eprintln!("{ends:?}");
+}
+
+/// Sixteen steps through a world that changes at random, each held against the laws; says how far the rollout
+/// got.
+fn sequence(bench: &Bench, names: &[ClusterName], seed: u64) -> State {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut rollout = bench.rollout.clone();
+    let mut seen = bench.seen.clone();
+    let mut second = 0;
+    for _ in 0..16 {
+        second += rng.random_range(-2..8);
+        change_one(&mut seen, names, &mut rng);
+        hear_most(&mut seen, at(second), &mut rng);
+        let clusters = Vec::from_iter(seen.clone());
+        let world = World {
+            strategy: &bench.strategy,
+            clusters: &clusters,
+            joining: 0,
+            closed: None,
+            held: None,
+            paused: rng.random_bool(0.05).then(|| "lunch".to_owned()),
+            failing: None,
+            unanswered: None,
+            approvals: &bench.approvals,
+        };
+        let before = rollout.clone();
+        let changes = rollout.advance(&world, at(second));
+        let step = Step {
+            seed,
+            world: &world,
+            seen: &seen,
+            before: &before,
+            after: &rollout,
+            changes: &changes,
+        };
+        step.hold_against_the_laws();
+    }
+    rollout.state
+}
+
+/// Something happens to one cluster.
+fn change_one(
+    seen: &mut BTreeMap<ClusterName, Observation>,
+    names: &[ClusterName],
+    rng: &mut StdRng,
+) {
+    let name = names.choose(rng).unwrap();
+    let one = seen.get_mut(name).unwrap();
+    match rng.random_range(0..10) {
+        0 => one.online = !one.online,
+        1 => one.pinned = rng.random_bool(0.3),
+        2 if rng.random_bool(0.5) => one.suspended = rng.random_bool(0.5),
+        2 => {
+            one.verdict = bad();
+            one.blameless = rng.random_bool(0.3);
+        }
+        3 => one.verdict = Verdict::NotYet,
+        _ => one.verdict = Verdict::Healthy(Digest::of(b"after")),
+    }
+}
+
+/// Most of those that are online say now how they are.
+fn hear_most(seen: &mut BTreeMap<ClusterName, Observation>, now: Timestamp, rng: &mut StdRng) {
+    for one in seen.values_mut() {
+        one.heard_at = (one.online && rng.random_bool(0.8)).then_some(now);
+    }
+}
+
+/// A step of a rollout: what it was shown, and what it made of that.
+struct Step<'a> {
+    /// Of the sequence, to name it where a law does not hold.
+    seed: u64,
+    world: &'a World<'a>,
+    seen: &'a BTreeMap<ClusterName, Observation>,
+    before: &'a Rollout,
+    after: &'a Rollout,
+    changes: &'a Changes,
+}
+
+impl Step<'_> {
+    fn law(&self, holds: bool, text: &str) {
+        let Self {
+            seed,
+            before,
+            after,
+            ..
+        } = self;
+        assert!(
+            holds,
+            "{text}: FLOTILLA_SEED={seed}: {before:#?} {after:#?}"
+        );
+    }
+
+    /// Those of the whole rollout, and of each of its clusters.
+    fn hold_against_the_laws(&self) {
+        let (before, rollout) = (self.before, self.after);
+        self.law(
+            !before.state.is_over() || rollout == before,
+            "what is over stays",
+        );
+        self.law(
+            rollout.state != State::RolledBack || rollout.is_to_blame(),
+            "rolled back for what was so before",
+        );
+        self.law(rollout.wave >= before.wave, "waves do not go back");
+        let mut started = 0;
+        for (name, progress) in &rollout.clusters {
+            self.each_change_is_told(name, progress);
+            if self.has_started(name, progress) {
+                self.start_was_allowed(name, progress);
+                started += 1;
+            }
+            self.part_is_rightful(name, progress);
+        }
+        self.law(started <= 2, "more at once than allowed");
+        if !rollout.state.is_over() && rollout.state != State::Halted {
+            self.law(
+                rollout.count(Phase::Failed) <= 1,
+                "more failed than the budget",
+            );
+        }
+    }
+
+    fn each_change_is_told(&self, name: &ClusterName, progress: &Progress) {
+        // The time that counts is told now and then.
+        let same = self.before.clusters.get(name).map(|old| Progress {
+            counted: progress.counted,
+            ..old.clone()
+        });
+        if same.as_ref() != Some(progress) {
+            self.law(self.changes.clusters.contains(name), "each change is told");
+        }
+    }
+
+    /// The step gave it what it had not been given before.
+    fn has_started(&self, name: &ClusterName, progress: &Progress) -> bool {
+        let old = self.before.clusters.get(name);
+        // Whoever was suspended on its way goes on with it.
+        let resumed =
+            old.is_some_and(|old| old.phase == Phase::Suspended && old.started_at.is_some());
+        let touched = resumed || old.is_some_and(|old| old.phase.is_touched());
+        progress.phase.is_touched() && !touched
+    }
+
+    fn start_was_allowed(&self, name: &ClusterName, progress: &Progress) {
+        let seen = &self.seen[name];
+        self.law(seen.online && !seen.pinned, "offline or pinned started");
+        self.law(progress.wave == self.after.wave, "started out of its wave");
+        self.law(self.world.paused.is_none(), "started while paused");
+    }
+
+    /// Nobody suspended takes part, and nobody is done unseen.
+    fn part_is_rightful(&self, name: &ClusterName, progress: &Progress) {
+        let old = self.before.clusters.get(name);
+        self.law(
+            self.before.state.is_over()
+                || !self.seen[name].suspended
+                || progress.phase == Phase::Suspended,
+            "suspended and taking part",
+        );
+        if progress.phase == Phase::Done && old.is_some_and(|old| old.phase != Phase::Done) {
+            self.law(
+                matches!(self.seen[name].verdict, Verdict::Healthy(_)) && self.seen[name].online,
+                "done without being seen healthy",
+            );
+        }
+    }
 }

@@ -75,7 +75,7 @@ fn who_runs_nothing_of_what_changes_says_nothing_of_it() {
 
 /// Once, however long an approval takes: the list is bounded, and would push out what others have proven.
 #[test]
-fn what_was_proven_is_kept_once_until_people_have_approved_it() {
+fn what_was_proven_is_kept_once_until_somebody_has_approved_it() {
     let text = proving("proof: {soak: 2s}, approvals: 1");
     let mut world = World::settled(&text);
     let first = revision(&world);

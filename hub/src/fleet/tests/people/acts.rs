@@ -294,7 +294,7 @@ impl People {
         }
         for cluster in CLUSTERS {
             let one = &fleet.clusters()[&name(cluster)];
-            let held = one.refusal.iter().map(|(_, text)| text.clone());
+            let held = one.refusal.iter().map(|refusal| refusal.message.clone());
             said.extend(held.map(|text| (cluster.to_owned(), text)));
         }
         let environment = fleet.spec().environment(&People::prod()).unwrap();

@@ -1,5 +1,7 @@
 //! What failed before a rollout came is no matter of what it brings: it holds up nobody else, and condemns nothing.
 
+use flotilla_shared::problem::Problem;
+
 use super::super::super::rollout::Phase;
 use super::*;
 
@@ -205,7 +207,7 @@ fn promise_5_an_agent_that_refused_before_halts_and_condemns_nothing() {
             cluster: name("p1"),
             session,
             assignment: cluster.assigned_ref(),
-            refusal: Some((Reason::UpgradeRequired, "it needs helm".to_owned())),
+            refusal: Some(Problem::new(Reason::UpgradeRequired, "it needs helm")),
             accepted: cluster.accepted,
         });
     };

@@ -1,33 +1,51 @@
-use super::Place;
+use std::path::PathBuf;
 
-fn place(url: &str, bound: &str, tls: bool, proxy: bool) -> Result<Place, String> {
-    Place::new(url, bound.parse().unwrap(), tls, proxy)
+use super::{Config, Place};
+
+/// Where TLS is said to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tls {
+    Nowhere,
+    Here,
+    AtProxy,
+    Both,
+}
+
+fn place(url: &str, bound: &str, tls: Tls) -> Result<Place, String> {
+    let here = matches!(tls, Tls::Here | Tls::Both);
+    let config = Config {
+        listen: bound.to_owned(),
+        url: url.to_owned(),
+        certificate: here.then(|| (PathBuf::from("chain"), PathBuf::from("key"))),
+        behind_proxy: matches!(tls, Tls::AtProxy | Tls::Both),
+    };
+    Place::new(&config, bound.parse().unwrap())
 }
 
 #[test]
 fn no_page_is_served_in_the_open() {
-    for (url, bound, tls, proxy) in [
-        ("", "0.0.0.0:80", false, false),
-        ("http://a.example", "0.0.0.0:80", false, false),
-        ("https://a.example", "0.0.0.0:80", false, false),
-        ("http://a.example", "0.0.0.0:80", false, true),
-        ("http://a.example", "0.0.0.0:443", true, false),
-        ("", "0.0.0.0:443", true, false),
-        ("", "127.0.0.1:443", true, false),
-        ("https://a.example", "127.0.0.1:80", false, false),
-        ("https://a.example", "0.0.0.0:443", true, true),
-        ("https://a.example/pages", "0.0.0.0:443", true, false),
-        ("https://u@a.example", "0.0.0.0:443", true, false),
-        ("a.example", "0.0.0.0:443", true, false),
+    for (url, bound, tls) in [
+        ("", "0.0.0.0:80", Tls::Nowhere),
+        ("http://a.example", "0.0.0.0:80", Tls::Nowhere),
+        ("https://a.example", "0.0.0.0:80", Tls::Nowhere),
+        ("http://a.example", "0.0.0.0:80", Tls::AtProxy),
+        ("http://a.example", "0.0.0.0:443", Tls::Here),
+        ("", "0.0.0.0:443", Tls::Here),
+        ("", "127.0.0.1:443", Tls::Here),
+        ("https://a.example", "127.0.0.1:80", Tls::Nowhere),
+        ("https://a.example", "0.0.0.0:443", Tls::Both),
+        ("https://a.example/pages", "0.0.0.0:443", Tls::Here),
+        ("https://u@a.example", "0.0.0.0:443", Tls::Here),
+        ("a.example", "0.0.0.0:443", Tls::Here),
     ] {
-        let refused = place(url, bound, tls, proxy);
-        assert!(refused.is_err(), "{url} {bound} {tls} {proxy}: {refused:?}");
+        let refused = place(url, bound, tls);
+        assert!(refused.is_err(), "{url} {bound} {tls:?}: {refused:?}");
     }
 }
 
 #[test]
 fn a_name_is_one_host_and_cookies_are_bound_to_it() {
-    let tls = place("https://Flotilla.example/", "0.0.0.0:443", true, false).unwrap();
+    let tls = place("https://Flotilla.example/", "0.0.0.0:443", Tls::Here).unwrap();
     assert_eq!(tls.callback(), "https://flotilla.example/login/callback");
     for host in ["flotilla.example", "FLOTILLA.example:443"] {
         assert!(tls.is_ours(host), "{host}");
@@ -44,11 +62,11 @@ fn a_name_is_one_host_and_cookies_are_bound_to_it() {
         tls.set_cookie("flotilla", "x", Some(60)),
         "__Host-flotilla=x; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=60"
     );
-    let proxied = place("https://a.example", "0.0.0.0:80", false, true).unwrap();
+    let proxied = place("https://a.example", "0.0.0.0:80", Tls::AtProxy).unwrap();
     assert!(proxied.is_secure());
-    let own = place("", "127.0.0.1:8080", false, false).unwrap();
+    let own = place("", "127.0.0.1:8080", Tls::Nowhere).unwrap();
     assert!(own.is_ours("127.0.0.1:8080") && !own.is_ours("localhost:8080"));
     assert_eq!(own.cookie("flotilla"), "flotilla-8080");
-    let named = place("http://localhost:81", "127.0.0.1:81", false, false).unwrap();
+    let named = place("http://localhost:81", "127.0.0.1:81", Tls::Nowhere).unwrap();
     assert!(named.is_ours("localhost:81"));
 }

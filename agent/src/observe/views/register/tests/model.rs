@@ -195,7 +195,7 @@ impl World {
                 None
             }
             Answer::Listed(things, version) => {
-                self.list(&things, version, asked, false);
+                self.list(&things, version, asked, Listing::Once);
                 None
             }
             Answer::Applied(tenure, number, thing) => {
@@ -226,7 +226,7 @@ impl World {
         things: &BTreeMap<u8, Thing>,
         version: u64,
         asked: Moment,
-        is_followed: bool,
+        listing: Listing,
     ) {
         let mut seen = BTreeSet::new();
         for (number, thing) in things {
@@ -237,8 +237,7 @@ impl World {
                 seen.insert(object);
             }
         }
-        self.register
-            .listed(&key(), &seen, version, asked, is_followed);
+        self.register.listed(&key(), &seen, version, asked, listing);
     }
 
     /// The view's task goes on by a step.
@@ -254,7 +253,7 @@ impl World {
             }
             Watch::Listing(asked, Some((things, version))) => {
                 let (asked, things, version) = (*asked, std::mem::take(things), *version);
-                self.list(&things, version, asked, true);
+                self.list(&things, version, asked, Listing::Followed);
                 // What happened since comes as events.
                 let next = self.events.partition_point(|(of, _)| *of <= version);
                 self.watch = Watch::Following(next);

@@ -8,10 +8,10 @@ use jiff::Timestamp;
 
 use super::super::Wanted;
 use super::super::record::{Accepted, Record};
-use super::{Admitted, Trust, is_at, places};
+use super::{Admission, Admitted, is_at, places};
 use crate::policy::{Refusal, RollbackMode};
 
-impl Trust {
+impl Admission {
     /// Where the policy allows to go back: whether this commit does, for the cluster's people to hear. Asked
     /// once for each change of commit, when it is about to run; what cannot be found out is told as that, and
     /// holds nothing up.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use flotilla_git::{End, Remote};
 use flotilla_shared::approval::RollbackApproval;
 use flotilla_shared::id::ApplicationName;
+use flotilla_shared::problem::Problem;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::Commit;
 use flotilla_trust::Keyring;
@@ -23,7 +24,7 @@ use crate::policy::{Policy, Refusal, RollbackMode, SignatureMode, SignatureRule}
 
 /// The judge, with its memory.
 #[derive(Debug)]
-pub struct Trust {
+pub struct Admission {
     policy: Arc<Policy>,
     keyring: Keyring,
     path: PathBuf,
@@ -66,7 +67,7 @@ impl From<Refusal> for Weighed {
     }
 }
 
-impl Trust {
+impl Admission {
     /// With what was accepted before: of the disk, or of the copy in the cluster, whichever is newer.
     ///
     /// # Errors
@@ -163,7 +164,7 @@ impl Trust {
         }
     }
 
-    /// Judges a commit as [`Trust::judge`] does, and remembers nothing of it: whoever asks about commits
+    /// Judges a commit as [`Admission::judge`] does, and remembers nothing of it: whoever asks about commits
     /// starts no key's clock and uses no approval up.
     ///
     /// # Errors
@@ -255,7 +256,7 @@ impl Trust {
         &self,
         wanted: &Wanted,
         admitted: Admitted,
-    ) -> Result<Vec<(Reason, String)>, Refusal> {
+    ) -> Result<Vec<Problem>, Refusal> {
         let mut record = self.record.lock();
         if admitted.is_known && record.keeps(wanted) {
             return Ok(Vec::new());
@@ -276,7 +277,7 @@ impl Trust {
         Ok(admitted
             .note
             .into_iter()
-            .map(|note| (Reason::WentBack, note))
+            .map(|note| Problem::new(Reason::WentBack, note))
             .collect())
     }
 

@@ -50,13 +50,13 @@ struct InForce {
 }
 
 /// What is believed and shown now.
-pub struct Trust {
+pub struct Certificates {
     source: Source,
     hostnames: Vec<String>,
     now: ArcSwap<InForce>,
 }
 
-impl Trust {
+impl Certificates {
     /// Opens the authority.
     ///
     /// # Errors
@@ -70,7 +70,6 @@ impl Trust {
         })
     }
 
-    /// The authority.
     #[must_use]
     pub fn authority(&self) -> Arc<Authority> {
         Arc::clone(&self.now.load().authority)
@@ -107,12 +106,16 @@ impl Trust {
 }
 
 /// Keeps what is in force up to date until stopped; `handle` is told when another certificate signs.
-pub async fn watch(trust: Arc<Trust>, decides: Option<(Handle, Store)>, stop: CancellationToken) {
+pub async fn watch(
+    certificates: Arc<Certificates>,
+    decides: Option<(Handle, Store)>,
+    stop: CancellationToken,
+) {
     let mut problem = String::new();
     let mut named = Vec::new();
     loop {
         if let Some((handle, store)) = &decides {
-            let roots = trust.authority().roots().unwrap_or_default();
+            let roots = certificates.authority().roots().unwrap_or_default();
             // The store goes along when the authority changes, so that its next process is let in.
             if !roots.is_empty() && roots != named {
                 match store.name_authority(&roots).await {
@@ -121,7 +124,7 @@ pub async fn watch(trust: Arc<Trust>, decides: Option<(Handle, Store)>, stop: Ca
                 }
             }
             // Level-triggered: equal news changes nothing.
-            let issuer = trust.authority().fingerprint().to_owned();
+            let issuer = certificates.authority().fingerprint().to_owned();
             let known = issuer.clone();
             let is_news = handle.query(move |fleet| fleet.issuer() != known).await;
             match is_news {
@@ -138,7 +141,7 @@ pub async fn watch(trust: Arc<Trust>, decides: Option<(Handle, Store)>, stop: Ca
             () = tokio::time::sleep(LOOK) => {}
             () = stop.cancelled() => return,
         }
-        match trust.refresh(Timestamp::now()) {
+        match certificates.refresh(Timestamp::now()) {
             Ok(changed) => {
                 problem.clear();
                 if changed {

@@ -12,7 +12,7 @@ const MAX_CERTIFICATES: usize = 8;
 
 /// A trust bundle is not taken.
 #[derive(Debug, thiserror::Error)]
-pub enum TrustError {
+pub enum RootsError {
     /// Something is not a certificate.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -39,7 +39,7 @@ pub fn judge_bundle(
     offered: &str,
     endorsements: &str,
     now: i64,
-) -> Result<(), TrustError> {
+) -> Result<(), RootsError> {
     let trusted = ders("trust bundle", trusted)?;
     let offered = ders("trust bundle", offered)?;
     let endorsements = match endorsements.trim() {
@@ -78,7 +78,7 @@ pub fn judge_bundle(
         }
         if !progress {
             let unknown = open.first().map(|root| Digest::of(root.as_raw()));
-            return Err(TrustError::NotEndorsed(
+            return Err(RootsError::NotEndorsed(
                 unknown.map(|digest| digest.to_string()).unwrap_or_default(),
             ));
         }
@@ -86,19 +86,19 @@ pub fn judge_bundle(
     Ok(())
 }
 
-fn ders(what: &'static str, pem: &str) -> Result<Vec<Vec<u8>>, TrustError> {
+fn ders(what: &'static str, pem: &str) -> Result<Vec<Vec<u8>>, RootsError> {
     let all = tls::certificates(what, pem)?;
     if all.len() > MAX_CERTIFICATES {
-        return Err(TrustError::TooMany);
+        return Err(RootsError::TooMany);
     }
     Ok(all.into_iter().map(|one| one.to_vec()).collect())
 }
 
-fn parse(ders: &[Vec<u8>]) -> Result<Vec<X509Certificate<'_>>, TrustError> {
+fn parse(ders: &[Vec<u8>]) -> Result<Vec<X509Certificate<'_>>, RootsError> {
     ders.iter()
         .map(|der| match X509Certificate::from_der(der) {
             Ok((_, certificate)) => Ok(certificate),
-            Err(error) => Err(TrustError::Malformed(error.to_string())),
+            Err(error) => Err(RootsError::Malformed(error.to_string())),
         })
         .collect()
 }

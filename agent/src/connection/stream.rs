@@ -1,0 +1,229 @@
+//! One stream, from the dial to its end: what the hub says, what it is told, and when the certificate is
+//! renewed.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flotilla_proto::v1;
+use flotilla_proto::v1::agent_message::Body as Out;
+use flotilla_proto::v1::agent_service_client::AgentServiceClient;
+use flotilla_proto::v1::hub_message::Body as In;
+use flotilla_shared::dial::dial;
+use flotilla_shared::digest::Digest;
+use flotilla_shared::report::Report;
+use flotilla_shared::tls;
+use flotilla_shared::wire::{
+    MAX_MESSAGE_BYTES, assignment_ref_to_wire, digest_to_wire, encode_report, timestamp_to_wire,
+};
+use jiff::Timestamp;
+use prost::Message as _;
+use rand::Rng as _;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Interval, Sleep};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+use tonic::transport::Channel;
+
+use super::{Connection, Ended, cut, gate_jobs, send};
+use crate::failpoint;
+use crate::identity::renew_after;
+
+/// Between two tries to renew.
+const RETRY: Duration = Duration::from_secs(60);
+
+/// Longest span over which a hub may spread renewals, seconds.
+const MAX_SPREAD: u32 = 3600;
+
+/// A stream that is open, with what is of no use when it has ended.
+struct Stream {
+    /// The newest assignment, until there is a pass for it.
+    waiting: Option<v1::Assignment>,
+    /// Of what was reported last.
+    last_report: Digest,
+    heartbeat: Interval,
+    /// Until the certificate is renewed.
+    renew: Pin<Box<Sleep>>,
+    inbound: Streaming<v1::HubMessage>,
+    outbound: mpsc::Sender<v1::AgentMessage>,
+    channel: Channel,
+}
+
+impl Stream {
+    /// Sends a report; heartbeats have its digest from then on.
+    async fn report(&mut self, report: &Report) -> Result<(), String> {
+        let wire = encode_report(report);
+        self.last_report = Digest::of(&wire.encode_to_vec());
+        send(&self.outbound, Out::Report(wire)).await?;
+        failpoint::reach("reported");
+        Ok(())
+    }
+
+    /// Puts the renewal at some moment of so many seconds from now, so that agents do not all come at once.
+    fn spread_renewal(&mut self, within_seconds: u32) {
+        let within = f64::from(within_seconds.min(MAX_SPREAD));
+        let wait = Duration::from_secs_f64(within * rand::rng().random_range(0.0..1.0));
+        self.renew_in(wait);
+    }
+
+    /// Puts the renewal so far from now, in place of the moment that was set before.
+    fn renew_in(&mut self, wait: Duration) {
+        let at = tokio::time::Instant::now() + wait;
+        self.renew.as_mut().reset(at);
+    }
+}
+
+impl Connection {
+    /// Opens a stream and keeps to it until it ends.
+    pub(super) async fn try_stream(&mut self) -> Result<Ended, String> {
+        let mut stream = self.open().await?;
+        self.reports.mark_changed();
+        let mut kept = self.kept.clone();
+        loop {
+            tokio::select! {
+                () = self.pace.permit(), if stream.waiting.is_some() => {
+                    if let Some(assignment) = stream.waiting.take() {
+                        let ack = self.take(&assignment);
+                        send(&stream.outbound, Out::Ack(ack)).await?;
+                        failpoint::reach("acked");
+                    }
+                }
+                message = stream.inbound.message() => {
+                    let message = message.map_err(|status| status.message().to_owned())?;
+                    let Some(message) = message else {
+                        return Ok(Ended::Failed("the hub closed the stream".to_owned()));
+                    };
+                    if let Some(ended) = self.hear(message.body, &mut stream) {
+                        return Ok(ended);
+                    }
+                }
+                changed = self.reports.changed() => {
+                    changed.map_err(|_| "the agent is stopping".to_owned())?;
+                    let newest = self.reports.borrow_and_update().clone();
+                    if let Some(report) = newest {
+                        stream.report(&report).await?;
+                    }
+                }
+                _ = stream.heartbeat.tick() => {
+                    let beat = self.beat(stream.last_report);
+                    send(&stream.outbound, Out::Heartbeat(beat)).await?;
+                }
+                () = &mut stream.renew => {
+                    self.renew_certificate(&mut stream).await;
+                    if self.show_next() {
+                        return Ok(Ended::Renewed);
+                    }
+                }
+                () = all_have(&mut kept), if self.next.is_some() => {
+                    if self.show_next() {
+                        return Ok(Ended::Renewed);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Dials and says hello; the hub has opened the stream when this is over.
+    async fn open(&self) -> Result<Stream, String> {
+        let text = |error: &dyn std::fmt::Display| error.to_string();
+        let config = tls::client_config(&self.certified.trust_bundle, Some(&self.certified.tls))
+            .map_err(|error| text(&error))?;
+        let channel = dial(&self.hub, Arc::new(config))
+            .await
+            .map_err(|error| text(&error))?;
+        let (outbound, stream) = mpsc::channel::<v1::AgentMessage>(8);
+        send(&outbound, Out::Hello(self.hello())).await?;
+        let inbound = AgentServiceClient::new(channel.clone())
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .connect(ReceiverStream::new(stream))
+            .await
+            .map_err(|status| cut::why(&status))?
+            .into_inner();
+        let renew = tokio::time::sleep(renew_after(&self.certified, Timestamp::now()));
+        Ok(Stream {
+            waiting: None,
+            last_report: Digest::default(),
+            heartbeat: every(10),
+            renew: Box::pin(renew),
+            inbound,
+            outbound,
+            channel,
+        })
+    }
+
+    /// Does what the hub says, or has it done beside the stream. Some: that was its last word.
+    fn hear(&mut self, said: Option<In>, stream: &mut Stream) -> Option<Ended> {
+        match said {
+            Some(In::Welcome(welcome)) => {
+                self.welcome(&welcome);
+                let seconds = u64::from(welcome.heartbeat_seconds.clamp(1, 300));
+                stream.heartbeat = every(seconds);
+            }
+            // The newest takes the place of one that still waits for its pass.
+            Some(In::Assignment(assignment)) => stream.waiting = Some(assignment),
+            Some(In::RenewalRequest(request)) => stream.spread_renewal(request.within_seconds),
+            Some(In::GateJobs(jobs)) => gate_jobs::take(jobs, &self.gate_jobs),
+            Some(In::ReportRequest(_)) => self.reports.mark_changed(),
+            Some(In::PlanRequest(request)) => match request.of.clone() {
+                Some(of) => self.foresee(&request, of, &stream.outbound),
+                None => self.preview(request, &stream.outbound),
+            },
+            Some(In::Goodbye(goodbye)) => {
+                return Some(Ended::Failed(format!(
+                    "the hub says goodbye: {}",
+                    goodbye.message
+                )));
+            }
+            // Of a newer hub.
+            None => {}
+        }
+        None
+    }
+
+    /// How far this agent is, in a few bytes.
+    fn beat(&self, last_report: Digest) -> v1::Heartbeat {
+        let sequence = self
+            .reports
+            .borrow()
+            .as_ref()
+            .map_or(0, |report| report.sequence);
+        v1::Heartbeat {
+            sequence,
+            accepted: Some(assignment_ref_to_wire(self.accepted_ref())),
+            report_digest: digest_to_wire(last_report),
+            now: Some(timestamp_to_wire(Timestamp::now())),
+        }
+    }
+
+    /// Gets the next certificate, not yet to be shown, and sets when to ask again.
+    async fn renew_certificate(&mut self, stream: &mut Stream) {
+        let wait = match self.identity.renew(stream.channel.clone()).await {
+            Ok(certified) => {
+                self.set_certified(certified);
+                renew_after(&self.certified, Timestamp::now()).max(RETRY)
+            }
+            Err(error) => {
+                tracing::error!(%error, "cannot renew the certificate; will try again");
+                RETRY
+            }
+        };
+        stream.renew_in(wait);
+    }
+}
+
+/// A heartbeat of so many seconds. What was missed while the machine slept is not made up for at once.
+fn every(seconds: u64) -> Interval {
+    let mut heartbeat = tokio::time::interval(Duration::from_secs(seconds));
+    heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    heartbeat
+}
+
+/// Waits for the next copy that was kept; forever where nothing is copied.
+async fn all_have(kept: &mut Option<watch::Receiver<u64>>) {
+    if let Some(kept) = kept
+        && kept.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending::<()>().await;
+}

@@ -1,0 +1,44 @@
+//! The way back with a signed approval: a pin on the old commit itself, in place of a new commit.
+
+use std::path::Path;
+
+use flotilla_proto::v1;
+use flotilla_shared::revision::Commit;
+
+use super::super::{approval, steer};
+use super::WayBack;
+use crate::error::Error;
+
+impl WayBack<'_> {
+    /// Shows what is signed, asks, and pins the environment with the approval.
+    pub(super) async fn pin(&self, to: &Commit, key: &Path) -> Result<(), Error> {
+        let name = self.environment.name.as_str();
+        let wish = approval::Wish {
+            subject: approval::Subject::Environment(name),
+            repository: self.repository,
+            url: &self.url,
+            to,
+            life: self.args.signing.approval_expires,
+        };
+        let said = approval::make(self.client, &wish, self.printer).await?;
+        if self.args.dry_run {
+            return Ok(());
+        }
+        self.consent(&format!("\nSign this, and pin {name} on it?"))?;
+        let request = v1::SteerRequest {
+            action: v1::SteerAction::Pin.into(),
+            environment: name.to_owned(),
+            repository: self.repository.to_owned(),
+            commit: to.to_string(),
+            reason: self.args.reason.clone(),
+            approval: Some(approval::sign(&said, key).await?),
+            ..v1::SteerRequest::default()
+        };
+        steer::send(self.client, request).await?;
+        self.printer.say(&format!(
+            "{name} is pinned on {}; `flotilla unpin --env {name}` goes forward again",
+            to.short()
+        ));
+        Ok(())
+    }
+}

@@ -1,0 +1,115 @@
+//! The way back with a new commit: the content of the old one on top of the branch, pushed.
+
+use flotilla_proto::v1;
+use flotilla_shared::revision::{BranchName, Commit};
+
+use super::super::{promote, steer, unpushed};
+use super::WayBack;
+use crate::error::Error;
+
+impl WayBack<'_> {
+    /// Shows what is undone, asks, makes the commit, and moves the branch to it.
+    pub(super) async fn commit(
+        &self,
+        to: &Commit,
+        environments: &[v1::EnvironmentStatus],
+    ) -> Result<(), Error> {
+        let name = self.environment.name.as_str();
+        self.show(to).await?;
+        if self.args.dry_run {
+            return Ok(());
+        }
+        self.consent(&format!("\nRoll {name} back?"))?;
+        let message = format!(
+            "Roll {name} back to {}\n\n{}\n\nThis has the content of commit {to}.\n",
+            to.short(),
+            self.args.reason
+        );
+        let commit = self
+            .workspace
+            .commit_content_of(to, &self.head, &message)
+            .await?;
+        // The hub hears of it first, so that its gates let the way back in when it sees the branch.
+        self.announce(to, &commit).await?;
+        self.push(&commit).await?;
+        self.tell_how_to_go_forward(environments);
+        self.refresh().await;
+        Ok(())
+    }
+
+    /// Says which commits the way back undoes.
+    async fn show(&self, to: &Commit) -> Result<(), Error> {
+        let undone = self.workspace.log(Some(to), &self.head).await?;
+        self.printer.say(&format!(
+            "{} of {}: content of {} on top of {}, which undoes {} commit{}:",
+            self.branch,
+            self.repository,
+            to.short(),
+            self.head.short(),
+            undone.count,
+            if undone.count == 1 { "" } else { "s" }
+        ));
+        for line in &undone.lines {
+            self.printer.say(&format!("  {}", crate::view::text(line)));
+        }
+        Ok(())
+    }
+
+    /// Tells the hub of the commit that is about to come, with whose content it has and why.
+    async fn announce(&self, to: &Commit, commit: &Commit) -> Result<(), Error> {
+        let request = v1::SteerRequest {
+            action: v1::SteerAction::Rollback.into(),
+            environment: self.environment.name.clone(),
+            repository: self.repository.to_owned(),
+            commit: commit.to_string(),
+            to_commit: to.to_string(),
+            reason: self.args.reason.clone(),
+            ..v1::SteerRequest::default()
+        };
+        steer::send(self.client, request).await?;
+        Ok(())
+    }
+
+    /// Moves the branch; where the server does not let it, with what the hub does until somebody tries again.
+    async fn push(&self, commit: &Commit) -> Result<(), Error> {
+        let (name, branch) = (self.environment.name.as_str(), &self.branch);
+        let pushed = self.workspace.push(&self.url, commit, branch).await;
+        pushed.map_err(|error| {
+            let hint = format!(
+                "run the command again, it begins from what is there then. The hub was told beforehand, and \
+                 lets no automatic promotion into {name} until `flotilla resume {name}`"
+            );
+            unpushed::refused(&error, branch, &hint)
+        })?;
+        self.printer
+            .say(&format!("moved {branch} to {}", commit.short()));
+        Ok(())
+    }
+
+    /// Says how the branch takes promotions again, where there is an environment before this one.
+    fn tell_how_to_go_forward(&self, environments: &[v1::EnvironmentStatus]) {
+        let branch = &self.branch;
+        let before = environments
+            .iter()
+            .find(|one| one.name == self.environment.promotes_from)
+            .and_then(|one| one.branch.parse::<BranchName>().ok());
+        if let Some(before) = before {
+            self.printer.say(&format!(
+                "{branch} now has a commit that {before} lacks. To go forward again: {}",
+                promote::forward(branch, &before)
+            ));
+        }
+    }
+
+    /// Lets the hub look now; it also looks by itself, so its failure is a warning.
+    async fn refresh(&self) {
+        let refresh = self.client.request(v1::RefreshRequest {
+            environment: self.environment.name.clone(),
+        });
+        if let Err(status) = self.client.api().refresh(refresh).await {
+            let error = Error::from(status);
+            self.printer
+                .warn(&format!("the hub will see it at its next look ({error})"));
+        }
+    }
+}

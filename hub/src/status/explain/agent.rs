@@ -1,0 +1,75 @@
+//! An agent's part in the chain: whether what is assigned reaches it, and whether it goes by that.
+
+use flotilla_proto::v1;
+use flotilla_shared::clock::agent_clock;
+use flotilla_shared::id::ClusterName;
+use flotilla_shared::reason::Reason;
+
+use super::steps::Steps;
+use crate::fleet::{Cluster, Connectivity};
+
+/// Whether the agent is there to be told.
+pub(super) fn delivery(cluster: &Cluster, connection: Connectivity, steps: &mut Steps) {
+    use v1::StepState::{Ok, Waiting};
+    let (state, text, at) = match connection {
+        Connectivity::Online { since } => (Ok, "the agent is connected", Some(since)),
+        Connectivity::Offline => {
+            let last = cluster.last_seen.or(cluster.reported_at);
+            (Waiting, "the agent is offline", last)
+        }
+        Connectivity::Pending | Connectivity::NeverSeen => {
+            (Waiting, "the agent has never connected", None)
+        }
+    };
+    let reason = (state != Ok).then_some(Reason::Offline);
+    steps.add("delivery", "", state, text.to_owned(), reason, at);
+}
+
+/// By how much the agent's clock is off, where it is.
+pub(super) fn clock(cluster: &Cluster, connection: Connectivity, steps: &mut Steps) {
+    let ahead = crate::status::clock_ahead(cluster, connection);
+    if ahead != 0 {
+        let (text, reason) = (agent_clock(ahead), Some(Reason::ClockSkew));
+        steps.add("clock", "", v1::StepState::Failed, text, reason, None);
+    }
+}
+
+/// Whether the agent took what is assigned.
+pub(super) fn acceptance(cluster: &Cluster, steps: &mut Steps) {
+    use v1::StepState::{Failed, Ok, Waiting};
+    match (&cluster.refusal, cluster.accepted == cluster.assigned_ref()) {
+        (Some(refusal), _) => {
+            let (text, reason) = (refusal.message.clone(), Some(refusal.reason));
+            steps.add("acceptance", "", Failed, text, reason, None);
+        }
+        (None, true) => {
+            let text = format!(
+                "the agent runs on generation {}",
+                cluster.accepted.generation
+            );
+            steps.add("acceptance", "", Ok, text, None, None);
+        }
+        (None, false) => {
+            let text = match cluster.accepted.generation.0 {
+                0 => "the agent has not said yet what it runs on".to_owned(),
+                generation => format!("the agent runs on generation {generation}"),
+            };
+            steps.add("acceptance", "", Waiting, text, None, None);
+        }
+    }
+}
+
+/// Who lets the agent write nothing, the hub's people or the cluster's own.
+pub(super) fn freeze(name: &ClusterName, cluster: &Cluster, steps: &mut Steps) {
+    use v1::StepState::Waiting;
+    let suspended = cluster.report.as_ref().map(|report| &report.suspended);
+    if let Some(mark) = &cluster.record.suspended {
+        let text = crate::status::leaving::suspended(name, cluster);
+        let (reason, at) = (Some(Reason::SuspendedByHub), Some(mark.at));
+        steps.add("freeze", name.as_str(), Waiting, text, reason, at);
+    } else if let Some(why) = suspended.filter(|why| !why.is_empty()) {
+        let text = format!("nothing is written inside the cluster, whatever is assigned: {why}");
+        let (reason, at) = (Some(Reason::Frozen), cluster.reported_at);
+        steps.add("freeze", name.as_str(), Waiting, text, reason, at);
+    }
+}

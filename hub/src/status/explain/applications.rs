@@ -1,0 +1,132 @@
+//! Each application's part in the chain, as its cluster's agent tells it: whether it is applied, and whether it is
+//! healthy.
+
+use flotilla_proto::v1;
+use flotilla_shared::health::{Health, SyncState};
+use flotilla_shared::id::ApplicationName;
+use flotilla_shared::reason::Reason;
+use flotilla_shared::report::ApplicationReport;
+use flotilla_shared::words::counted;
+
+use super::steps::Steps;
+use crate::fleet::Cluster;
+
+/// What a report says is wrong, at one of an application's two links; empty at the other.
+struct Said {
+    text: String,
+    reason: Option<Reason>,
+}
+
+/// All applications that the agent reports.
+pub(super) fn applications(cluster: &Cluster, steps: &mut Steps) {
+    let reported = cluster
+        .report
+        .iter()
+        .flat_map(|report| &report.applications);
+    for (app, report) in reported {
+        let (of_sync, of_health) = said(report);
+        apply(app, report, assigned_commit(cluster, app), &of_sync, steps);
+        health(app, report, &of_health, steps);
+    }
+}
+
+/// What a report says of applying, and what of health: all of it belongs to one of them.
+fn said(report: &ApplicationReport) -> (Said, Said) {
+    // What is wrong with objects that were applied is a matter of health, not of applying them.
+    let is_health = report.sync == SyncState::Synced && report.health != Health::Current;
+    let (about_sync, about_health) = match (report.message.as_str(), is_health) {
+        ("", _) => (String::new(), String::new()),
+        (message, true) => (String::new(), format!("; {message}")),
+        (message, false) => (format!(": {message}"), String::new()),
+    };
+    let of = |mine: bool| report.reason.filter(|_| mine);
+    let sync = Said {
+        text: about_sync,
+        reason: of(!is_health),
+    };
+    let health = Said {
+        text: about_health,
+        reason: of(is_health),
+    };
+    (sync, health)
+}
+
+/// Whether the assigned commit is applied.
+fn apply(
+    app: &ApplicationName,
+    report: &ApplicationReport,
+    assigned: Option<&str>,
+    said: &Said,
+    steps: &mut Steps,
+) {
+    use v1::StepState::{Failed, Ok, Skipped, Waiting};
+    let about_sync = &said.text;
+    let runs = report
+        .revision
+        .as_ref()
+        .map(|revision| revision.commit.short().to_owned());
+    let exact = report
+        .revision
+        .as_ref()
+        .map(|revision| revision.commit.as_str())
+        == assigned;
+    let state = match report.sync {
+        SyncState::Synced if exact => Ok,
+        SyncState::Synced | SyncState::Applying | SyncState::OutOfSync | SyncState::Unknown => {
+            Waiting
+        }
+        SyncState::Suspended | SyncState::Orphaned => Skipped,
+        SyncState::Refused => Failed,
+    };
+    let text = match &runs {
+        Some(runs) => format!("{} at {runs}{about_sync}", report.sync),
+        None => format!("{}{about_sync}", report.sync),
+    };
+    steps.add(
+        "apply",
+        app.as_str(),
+        state,
+        text,
+        said.reason,
+        match state {
+            Failed => report.changed_at,
+            _ => report.applied_at,
+        },
+    );
+}
+
+/// Whether what is applied is healthy.
+fn health(app: &ApplicationName, report: &ApplicationReport, said: &Said, steps: &mut Steps) {
+    use v1::StepState::{Failed, Ok, Waiting};
+    let about_health = &said.text;
+    let state = match report.health {
+        Health::Current => Ok,
+        Health::Failed | Health::NotFound => Failed,
+        _ => Waiting,
+    };
+    let counts = &report.counts;
+    let text = match counts.total {
+        0 => format!("{}{about_health}", report.health),
+        total => format!(
+            "{}: {} of {} current{about_health}",
+            report.health,
+            counts.current,
+            counted(total as usize, "object")
+        ),
+    };
+    let at = report.changed_at;
+    steps.add("health", app.as_str(), state, text, said.reason, at);
+}
+
+fn assigned_commit<'c>(cluster: &'c Cluster, app: &ApplicationName) -> Option<&'c str> {
+    let assigned = cluster.assigned.as_ref()?;
+    Some(
+        assigned
+            .assignment
+            .applications
+            .get(app)?
+            .revision
+            .commit
+            .as_str(),
+    )
+}
