@@ -13,27 +13,7 @@ use super::Policy;
 const MAX_EPOCH_STEP: u64 = 1000;
 
 /// Why an assignment, or one application of it, is not taken.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    pub reason: Reason,
-    /// For a person.
-    pub message: String,
-}
-
-impl Refusal {
-    pub(crate) fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self {
-            reason,
-            message: message.into(),
-        }
-    }
-}
-
-impl From<Problem> for Refusal {
-    fn from(problem: Problem) -> Self {
-        Self::new(problem.reason, problem.message)
-    }
-}
+pub type Refusal = Problem;
 
 /// What an assignment needs and this agent does not have.
 pub fn unknown_features(assignment: &Assignment) -> impl Iterator<Item = &str> {

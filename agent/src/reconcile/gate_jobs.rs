@@ -337,7 +337,7 @@ async fn rendered(
     };
     let own = shared.cluster.own_namespace();
     match shared.policy.object(&desired.object, own) {
-        Some(problem) => Err(problem.into()),
+        Some(problem) => Err(problem),
         None => Ok(Arc::clone(desired)),
     }
 }

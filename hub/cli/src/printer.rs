@@ -154,8 +154,19 @@ impl Printer {
         }
     }
 
+    /// Asks before something is done. Whoever does not say yes is told what was not done.
+    pub(crate) fn consent(&self, question: &str, otherwise: &str) -> Result<(), Error> {
+        if self.ask(question)? {
+            return Ok(());
+        }
+        Err(Error::Refused {
+            message: otherwise.to_owned(),
+            hint: None,
+        })
+    }
+
     /// Asks a yes-or-no question; anything but yes is no.
-    pub(crate) fn ask(&self, question: &str) -> Result<bool, Error> {
+    fn ask(&self, question: &str) -> Result<bool, Error> {
         if !std::io::stdin().is_terminal() {
             return Err(Error::refused(
                 "this needs an answer, and standard input is not a terminal",

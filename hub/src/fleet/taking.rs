@@ -37,10 +37,7 @@ impl Fleet {
                 .filter(|before| before.environment == environment.name)
                 .into_iter()
                 .flat_map(|before| &before.tombstones)
-                .map(|(app, tombstone)| match tombstone.delete_objects {
-                    true => (app, Objects::Delete),
-                    false => (app, Objects::Keep),
-                })
+                .map(|(app, tombstone)| (app, Objects::kept(!tombstone.delete_objects)))
                 .collect(),
         };
         let current = self.labels_of(name);

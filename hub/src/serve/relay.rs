@@ -31,8 +31,8 @@ pub(super) enum Unanswered {
 
 /// What an agent is asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Turn {
-    /// A turn as it is assigned.
+pub(super) enum Preview {
+    /// A reconcile pass of what is assigned.
     Assigned,
     /// One that takes the application away.
     Removal,
@@ -93,16 +93,16 @@ impl Relay {
         }
     }
 
-    /// Asks a cluster's agent what a turn would do now, and waits for its answer.
+    /// Asks a cluster's agent what a reconcile pass would do now, and waits for its answer.
     pub(super) async fn ask(
         &self,
         cluster: &ClusterName,
         application: String,
-        turn: Turn,
+        preview: Preview,
     ) -> Result<v1::PlanResult, Status> {
         let question = v1::PlanRequest {
             application,
-            removal: turn == Turn::Removal,
+            removal: preview == Preview::Removal,
             ..v1::PlanRequest::default()
         };
         match self.question(cluster, question, TIMEOUT).await {

@@ -37,6 +37,17 @@ pub enum Objects {
     Keep,
 }
 
+impl Objects {
+    /// As `keepObjects` says it, in the fleet file and on the wire.
+    #[must_use]
+    pub const fn kept(keep_objects: bool) -> Self {
+        match keep_objects {
+            true => Self::Keep,
+            false => Self::Delete,
+        }
+    }
+}
+
 /// A removal as an environment's specification has it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

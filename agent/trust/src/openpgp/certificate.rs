@@ -50,19 +50,13 @@ struct Key {
     bound: Terms,
 }
 
-/// Whether a key may sign data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Signing {
-    Allowed,
-    Denied,
-}
-
 /// What the newest signature of a kind says of a key.
 #[derive(Debug, Clone, Copy)]
 struct Terms {
     /// Seconds since 1970; 0: no signature was seen.
     said: u32,
-    signing: Signing,
+    /// Whether it may sign data.
+    signs: bool,
     /// Seconds since 1970.
     until: Option<i64>,
 }
@@ -116,14 +110,14 @@ impl Certificate {
         if primary.tag != PUBLIC_KEY {
             return Err("it does not begin with a public key".to_owned());
         }
-        let mut primary = Key::packet(primary.body, Signing::Allowed)?;
+        let mut primary = Key::packet(primary.body, Terms::MAY_SIGN)?;
         // What the signatures that follow speak of.
         let mut user_id: Option<&[u8]> = None;
         let mut subkeys: Vec<Key> = Vec::new();
         for Packet { tag, body } in rest {
             match *tag {
                 PUBLIC_KEY => return Err("it holds more than one certificate".to_owned()),
-                PUBLIC_SUBKEY => subkeys.push(Key::packet(body, Signing::Denied)?),
+                PUBLIC_SUBKEY => subkeys.push(Key::packet(body, Terms::MAY_NOT_SIGN)?),
                 USER_ID => user_id = Some(*body),
                 SIGNATURE => match (subkeys.last_mut(), PgpSignature::packet(body)) {
                     (Some(subkey), Ok(signature)) => subkey.binding(&primary, &signature),
@@ -204,8 +198,8 @@ impl Certificate {
 }
 
 impl Key {
-    /// `signing`: without being bound for it, as the primary may.
-    fn packet(body: &[u8], signing: Signing) -> Result<Self, String> {
+    /// `unbound`: what counts until a signature binds it.
+    fn packet(body: &[u8], unbound: Terms) -> Result<Self, String> {
         let [4, a, b, c, d, algorithm, numbers @ ..] = body else {
             return Err("keys of other versions than 4 are not taken".to_owned());
         };
@@ -224,14 +218,13 @@ impl Key {
             hashed,
             created: u32::from_be_bytes([*a, *b, *c, *d]),
             revoked: false,
-            direct: Terms::before_any(Signing::Allowed),
-            bound: Terms::before_any(signing),
+            direct: Terms::MAY_SIGN,
+            bound: unbound,
         })
     }
 
     fn signs(&self) -> bool {
-        let terms = [self.direct, self.bound];
-        terms.iter().all(|one| one.signing == Signing::Allowed)
+        self.direct.signs && self.bound.signs
     }
 
     /// When it ends: both kinds of signatures may only shorten it.
@@ -261,15 +254,12 @@ impl Key {
             self.revoked |= self.may_have_signed(signature, &message);
         } else if self.signed(signature, &message) {
             // Old certificates say nothing of what the primary key is for.
-            let signing = match signature.key_flags.is_none_or(|flags| flags & SIGNS != 0) {
-                true => Signing::Allowed,
-                false => Signing::Denied,
-            };
+            let signs = signature.key_flags.is_none_or(|flags| flags & SIGNS != 0);
             let terms = match signature.kind {
                 kind::DIRECT => &mut self.direct,
                 _ => &mut self.bound,
             };
-            terms.learn(self.created, signature, signing);
+            terms.learn(self.created, signature, signs);
         }
     }
 
@@ -289,11 +279,8 @@ impl Key {
                         back.kind == kind::PRIMARY_BINDING && self.signed(&back, &message)
                     });
                 let may_sign = signature.key_flags.is_some_and(|flags| flags & SIGNS != 0);
-                let signing = match may_sign && agrees {
-                    true => Signing::Allowed,
-                    false => Signing::Denied,
-                };
-                self.bound.learn(self.created, signature, signing);
+                self.bound
+                    .learn(self.created, signature, may_sign && agrees);
             }
             _ => {}
         }
@@ -313,21 +300,26 @@ impl Key {
 }
 
 impl Terms {
-    fn before_any(signing: Signing) -> Self {
-        Self {
-            said: 0,
-            signing,
-            until: None,
-        }
-    }
+    /// Of a primary key before any signature is seen.
+    const MAY_SIGN: Self = Self {
+        said: 0,
+        signs: true,
+        until: None,
+    };
+
+    /// Of a subkey, which has to be bound for it.
+    const MAY_NOT_SIGN: Self = Self {
+        signs: false,
+        ..Self::MAY_SIGN
+    };
 
     /// The newest signature counts, with all that it says and leaves out.
-    fn learn(&mut self, created: u32, signature: &PgpSignature, signing: Signing) {
+    fn learn(&mut self, created: u32, signature: &PgpSignature, signs: bool) {
         if signature.created >= self.said {
             let key = ends(created, signature.key_expires_after);
             *self = Self {
                 said: signature.created,
-                signing,
+                signs,
                 until: [key, signature.until()].into_iter().flatten().min(),
             };
         }

@@ -50,10 +50,7 @@ async fn remove(client: &Client, args: RemoveArgs, printer: &Printer) -> Result<
             "`flotilla get applications` lists what is declared, `flotilla status` what is left",
         ));
     }
-    let objects = match args.keep_objects {
-        true => Objects::Keep,
-        false => Objects::Delete,
-    };
+    let objects = Objects::kept(args.keep_objects);
     let places = ask(client, &name, here, objects).await;
     printer.say(&render::removal(&name, &places, printer.paint));
     let wanted: Vec<String> = args.environments.iter().map(ToString::to_string).collect();
@@ -88,11 +85,8 @@ async fn remove(client: &Client, args: RemoveArgs, printer: &Printer) -> Result<
             )
         }
     };
-    if !args.yes && !printer.ask(&question)? {
-        return Err(Error::Refused {
-            message: "nothing was changed".to_owned(),
-            hint: None,
-        });
+    if !args.yes {
+        printer.consent(&question, "nothing was changed")?;
     }
     let environments = match wanted.as_slice() {
         [] => vec![String::new()],

@@ -37,11 +37,9 @@ pub(super) async fn run(reach: &Reach, args: BundleArgs, printer: &Printer) -> R
     let Some(file) = args.file.as_deref().filter(|_| !args.dry_run) else {
         return Ok(());
     };
-    if !args.yes && !printer.ask(&format!("Write this to {}?", file.display()))? {
-        return Err(Error::Refused {
-            message: "nothing was written".to_owned(),
-            hint: None,
-        });
+    if !args.yes {
+        let question = format!("Write this to {}?", file.display());
+        printer.consent(&question, "nothing was written")?;
     }
     write(file, &parts, &list)?;
     printer.say(&format!(

@@ -69,12 +69,7 @@ pub(super) async fn run(
                     "Remove {name} from the fleet? What runs there stays, and its agent must enrol \
                      anew to come back."
                 );
-                if !printer.ask(&question)? {
-                    return Err(Error::Refused {
-                        message: format!("{name} was not removed"),
-                        hint: None,
-                    });
-                }
+                printer.consent(&question, &format!("{name} was not removed"))?;
             }
             let request = client.request(v1::RemoveClusterRequest {
                 name: name.to_string(),

@@ -83,12 +83,8 @@ pub(super) async fn run(client: &Client, args: &Promote, printer: &Printer) -> R
     }
     if !args.yes {
         printer.say(&format!("held back in {name} now:\n{lines}"));
-        if !printer.ask(&format!("Override the gates of {name} for all of this?"))? {
-            return Err(Error::Refused {
-                message: "nothing was overridden".to_owned(),
-                hint: None,
-            });
-        }
+        let question = format!("Override the gates of {name} for all of this?");
+        printer.consent(&question, "nothing was overridden")?;
     }
     for (repository, commit) in held.keys() {
         let request = v1::SteerRequest {

@@ -100,14 +100,7 @@ pub(super) async fn run(client: &Client, args: Promote, printer: &Printer) -> Re
             one.to.short()
         ));
     }
-    // A hint only: the hub also looks by itself, so its failure does not undo what was done.
-    let request = client.request(v1::RefreshRequest {
-        environment: args.environment.to_string(),
-    });
-    if let Err(status) = client.api().refresh(request).await {
-        let error = Error::from(status);
-        printer.warn(&format!("the hub will see it at its next look ({error})"));
-    }
+    refresh(client, args.environment.as_str(), printer).await;
     if args.wait {
         return follow::until_there(client, &promotion, &args, deadline, printer).await;
     }
@@ -162,13 +155,19 @@ fn consent(promotion: &Promotion, args: &Promote, go: Go, printer: &Printer) -> 
         Go::Now => format!("\nMove {branches}?"),
         Go::Later => format!("\nMove {branches} once the gates are open?"),
     };
-    if printer.ask(&question)? {
-        return Ok(());
+    printer.consent(&question, "nothing was moved")
+}
+
+/// Asks the hub to look at an environment's branches now. A hint only: it also looks by itself, so its failure does
+/// not undo what was done.
+pub(super) async fn refresh(client: &Client, environment: &str, printer: &Printer) {
+    let request = client.request(v1::RefreshRequest {
+        environment: environment.to_owned(),
+    });
+    if let Err(status) = client.api().refresh(request).await {
+        let error = Error::from(status);
+        printer.warn(&format!("the hub will see it at its next look ({error})"));
     }
-    Err(Error::Refused {
-        message: "nothing was moved".to_owned(),
-        hint: None,
-    })
 }
 
 /// Pushes each commit as a branch of its own, and says where its pull request is opened. The branch of

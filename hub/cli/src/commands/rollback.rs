@@ -148,15 +148,12 @@ impl WayBack<'_> {
         }
     }
 
-    /// Asks, unless it was said not to; whoever says no has changed nothing.
+    /// Asks, unless it was said not to.
     fn consent(&self, question: &str) -> Result<(), Error> {
-        if !self.args.yes && !self.printer.ask(question)? {
-            return Err(Error::Refused {
-                message: "nothing was changed".to_owned(),
-                hint: None,
-            });
+        if self.args.yes {
+            return Ok(());
         }
-        Ok(())
+        self.printer.consent(question, "nothing was changed")
     }
 }
 

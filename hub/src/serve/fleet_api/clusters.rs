@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tonic::{Request, Response, Status};
 
 use super::super::access::Need;
-use super::super::relay::Turn;
+use super::super::relay::Preview;
 use super::{Operators, bad_name, entry, no_cluster};
 use crate::fleet::{AuditEntry, ClusterRecord, Event};
 use crate::status::{self, Detail, Filter};
@@ -120,11 +120,15 @@ pub(super) async fn diff(
         )))
     })
     .await??;
-    let turn = match request.removal {
-        true => Turn::Removal,
-        false => Turn::Assigned,
+    let preview = match request.removal {
+        true => Preview::Removal,
+        false => Preview::Assigned,
     };
-    let result = api.0.relay.ask(&cluster, request.application, turn).await?;
+    let result = api
+        .0
+        .relay
+        .ask(&cluster, request.application, preview)
+        .await?;
     Ok(Response::new(v1::DiffResponse {
         applications: result.applications,
     }))

@@ -117,10 +117,7 @@ impl Asked<'_> {
         Ok(Action::Remove {
             application: parse(&self.0.application)?,
             environment: optional(&self.0.environment)?,
-            objects: match self.0.keep_objects {
-                true => Objects::Keep,
-                false => Objects::Delete,
-            },
+            objects: Objects::kept(self.0.keep_objects),
         })
     }
 

@@ -48,10 +48,7 @@ impl Checker<'_> {
             application: entry.application.clone(),
             environments: entry.environments.clone(),
             clusters: entry.clusters.clone(),
-            objects: match entry.keep_objects {
-                true => Objects::Keep,
-                false => Objects::Delete,
-            },
+            objects: Objects::kept(entry.keep_objects),
         };
         let name = &removal.application;
         let declared = self.spec.applications.get(name);

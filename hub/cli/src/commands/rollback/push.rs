@@ -33,7 +33,7 @@ impl WayBack<'_> {
         self.announce(to, &commit).await?;
         self.push(&commit).await?;
         self.tell_how_to_go_forward(environments);
-        self.refresh().await;
+        promote::refresh(self.client, name, self.printer).await;
         Ok(())
     }
 
@@ -98,18 +98,6 @@ impl WayBack<'_> {
                 "{branch} now has a commit that {before} lacks. To go forward again: {}",
                 promote::forward(branch, &before)
             ));
-        }
-    }
-
-    /// Lets the hub look now; it also looks by itself, so its failure is a warning.
-    async fn refresh(&self) {
-        let refresh = self.client.request(v1::RefreshRequest {
-            environment: self.environment.name.clone(),
-        });
-        if let Err(status) = self.client.api().refresh(refresh).await {
-            let error = Error::from(status);
-            self.printer
-                .warn(&format!("the hub will see it at its next look ({error})"));
         }
     }
 }
