@@ -46,7 +46,7 @@ pub enum Command {
     Render(Box<Render>),
     /// Print what a pass would change for a commit, by the API server's dry run; needs no hub, changes
     /// nothing. Exit code 1: something differs.
-    Plan(Box<Plan>),
+    Plan(Box<PlanArgs>),
     /// Look whether the agent has what it needs: rights, namespace, lease, disk, Git, keys, policy.
     ///
     /// Marks: what is well, what somebody should look at (!), what is wrong, and what could not be found out
@@ -89,7 +89,7 @@ pub enum PolicyCommand {
 pub struct Render {
     /// The commit.
     #[command(flatten)]
-    pub source: Source,
+    pub source: CommitArgs,
     /// yaml, json or files-read.
     #[arg(short, long, default_value = "yaml")]
     pub output: Output,
@@ -97,10 +97,10 @@ pub struct Render {
 
 /// What to plan.
 #[derive(Debug, clap::Args)]
-pub struct Plan {
+pub struct PlanArgs {
     /// The commit.
     #[command(flatten)]
-    pub source: Source,
+    pub source: CommitArgs,
     /// The application's name; what it applied before is pruned by its inventory.
     #[arg(long, default_value = "plan")]
     pub application: ApplicationName,
@@ -167,7 +167,7 @@ pub enum PlanOutput {
 
 /// A directory of a commit.
 #[derive(Debug, clap::Args)]
-pub struct Source {
+pub struct CommitArgs {
     /// The repository: a URL, or a path on this machine.
     #[arg(long)]
     pub repo: String,

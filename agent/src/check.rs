@@ -80,7 +80,7 @@ pub(crate) struct KeyFile {
 
 /// Everything that is looked at.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Facts {
+pub(crate) struct CheckFacts {
     /// Our clock.
     pub(crate) now: Timestamp,
     /// Whether nothing is installed yet.

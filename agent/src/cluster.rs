@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use charts::RanBefore;
-pub use desired::{Setting, autoscaled, desired};
+pub use desired::{ApplicationDefaults, autoscaled, desired};
 pub use foresee::Coming;
 pub(crate) use gate_job::GateJobRequest;
 pub use outcome::PassOutcome;
@@ -94,7 +94,7 @@ pub(crate) enum WhenMissing {
 
 /// What identifies a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Facts {
+pub struct ClusterFacts {
     /// UID of the namespace kube-system.
     pub uid: String,
     /// The API server's version, such as `v1.33.1`.
@@ -148,7 +148,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When it cannot be asked.
-    pub async fn facts(&self) -> Result<Facts, Error> {
+    pub async fn facts(&self) -> Result<ClusterFacts, Error> {
         let system = self.api.get("/api/v1/namespaces/kube-system").await?;
         let version = self.api.get("/version").await?;
         let text = |value: &serde_json::Value, pointer: &str| {
@@ -158,7 +158,7 @@ impl Cluster {
                 .unwrap_or_default()
                 .to_owned()
         };
-        Ok(Facts {
+        Ok(ClusterFacts {
             uid: text(&system, "/metadata/uid"),
             kubernetes_version: text(&version, "/gitVersion"),
         })

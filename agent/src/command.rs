@@ -21,7 +21,7 @@ use crate::policy_file;
 /// When it cannot do what it was asked; the text is for the operator.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     tls::install_provider();
-    telemetry::start(&args.log, args.log_format).map_err(anyhow::Error::msg)?;
+    telemetry::start(&args.log, args.log_format)?;
     match args.command {
         Command::Run(args) => run::run(*args).await?,
         Command::Render(args) => render::run(*args).await?,

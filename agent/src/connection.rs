@@ -19,8 +19,10 @@ use flotilla_proto::v1::agent_message::Body as Out;
 use flotilla_shared::assignment::AssignmentRef;
 use flotilla_shared::backoff::Backoff;
 use flotilla_shared::clock::far_apart;
+use flotilla_shared::dial::DialError;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::Report;
+use flotilla_shared::tls::TlsError;
 use flotilla_shared::wire::{
     DecodedAssignment, FEATURES, PROTOCOL, assignment_ref_to_wire, decode_assignment,
     timestamp_from_wire,
@@ -30,7 +32,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::{Cluster, Facts};
+use crate::cluster::{Cluster, ClusterFacts};
 use crate::events::Event;
 use crate::failpoint;
 use crate::fence::Fence;
@@ -59,7 +61,7 @@ pub struct Connection {
     /// The newest certificate.
     pub certified: Certified,
     /// What identifies the cluster.
-    pub facts: Facts,
+    pub facts: ClusterFacts,
     /// Random id of this process.
     pub instance: String,
     /// Where accepted assignments are kept.
@@ -95,11 +97,35 @@ pub struct Connection {
 #[derive(Debug)]
 enum Ended {
     /// Try again.
-    Failed(String),
+    Failed(Lost),
     /// The certificate was renewed: come back with the new one at once.
     Renewed,
     /// Our key waits to be accepted, which was said.
     Waits,
+}
+
+/// Why there is no stream to the hub, or no more.
+#[derive(Debug, thiserror::Error)]
+enum Lost {
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// The hub, or what is in front of it, did not open it.
+    #[error("{0}")]
+    Refused(String),
+    /// What the hub, or the connection, said in place of a message.
+    #[error("{0}")]
+    Broken(String),
+    #[error("the hub closed the stream")]
+    ClosedByHub,
+    #[error("the hub says goodbye: {0}")]
+    Goodbye(String),
+    /// It takes no message of ours.
+    #[error("the stream is closed")]
+    Closed,
+    #[error("the agent is stopping")]
+    Stopping,
 }
 
 impl Connection {
@@ -128,6 +154,7 @@ impl Connection {
                 Ended::Waits => {}
                 Ended::Failed(why) => {
                     failures = failures.saturating_add(1);
+                    let why = why.to_string();
                     tracing::warn!(why, "no stream to the hub; goes on without");
                 }
             }
@@ -260,9 +287,9 @@ impl Connection {
     }
 }
 
-async fn send(outbound: &mpsc::Sender<v1::AgentMessage>, body: Out) -> Result<(), String> {
+async fn send(outbound: &mpsc::Sender<v1::AgentMessage>, body: Out) -> Result<(), Lost> {
     outbound
         .send(v1::AgentMessage { body: Some(body) })
         .await
-        .map_err(|_| "the stream is closed".to_owned())
+        .map_err(|_| Lost::Closed)
 }

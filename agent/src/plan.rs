@@ -30,7 +30,7 @@ pub use contest::Contests;
 pub use gate::DEPENDS_ON_ANNOTATION;
 pub use hook::{
     CREATE_ONLY_ANNOTATION, DEADLINE_ANNOTATION, HELPER_ANNOTATION, HOOK_ANNOTATION,
-    HOOK_DELETE_ANNOTATION, Hook, deadline,
+    HOOK_DELETE_ANNOTATION, Hook, HookError, deadline,
 };
 pub use order::{WAIT_ANNOTATION, WAVE_ANNOTATION, weight};
 pub use prune::{Marks, forbids};
@@ -382,8 +382,8 @@ fn apply_step(
     if let Some(problem) = inputs.policy.object(object, inputs.own_namespace) {
         return skip(problem.reason, problem.message);
     }
-    if let Err(message) = Hook::of(desired) {
-        return skip(Reason::Invalid, message);
+    if let Err(error) = Hook::of(desired) {
+        return skip(Reason::Invalid, error.to_string());
     }
     let live = inputs.observed.live.get(object);
     let mark = live.map_or("", |live| live.application.as_str());

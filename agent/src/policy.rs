@@ -3,6 +3,7 @@
 //! The hub can only choose among what these rules allow; see reliability.md, V1 to V14.
 
 mod admit;
+mod error;
 mod explain;
 mod gate_jobs;
 mod names;
@@ -21,6 +22,7 @@ use flotilla_trust::PinnedKey;
 use serde::Deserialize;
 
 pub use admit::{Refusal, admit, unknown_features};
+pub use error::PolicyError;
 pub use explain::Statement;
 pub use gate_jobs::GateJobRule;
 pub use planned::{BranchPattern, PlanRule};
@@ -198,8 +200,8 @@ impl Policy {
     /// What is wrong with the rules as a whole.
     ///
     /// # Errors
-    /// Text for the operator.
-    pub fn check(&self) -> Result<(), String> {
+    /// The first that is.
+    pub fn check(&self) -> Result<(), PolicyError> {
         for (application, account) in &self.service_accounts {
             let is_name = |name: &str| {
                 !name.is_empty()
@@ -212,16 +214,16 @@ impl Policy {
                 .split_once('/')
                 .is_some_and(|(namespace, name)| is_name(namespace) && is_name(name));
             if !good {
-                return Err(format!(
-                    "serviceAccounts: {application}: {account:?} is not namespace/name"
-                ));
+                return Err(PolicyError::Account {
+                    application: application.clone(),
+                    account: account.clone(),
+                });
             }
         }
         self.check_names()?;
         self.check_signing()?;
-        crate::health::Rules::new(&self.health_rules)
-            .map(|_| ())
-            .map_err(|error| error.to_string())
+        crate::health::Rules::new(&self.health_rules)?;
+        Ok(())
     }
 
     /// Whether objects of the kind are only deleted after a confirmation.
@@ -343,7 +345,7 @@ mod tests {
             "", "web", "/a", "web/", "Web/a", "web/A", "web/a/b", "we b/a", "web/ä", &long,
         ];
         for account in bad {
-            let told = policy(&[("web", account)]).check().unwrap_err();
+            let told = policy(&[("web", account)]).check().unwrap_err().to_string();
             assert!(told.contains("is not namespace/name"), "{told}");
         }
         let longest = format!("web/{}", "a".repeat(253));

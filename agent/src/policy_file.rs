@@ -44,8 +44,7 @@ pub fn read(path: Option<&Path>) -> anyhow::Result<Policy> {
 
 fn parse(name: &str, text: &str) -> anyhow::Result<Policy> {
     let policy: Policy = flotilla_yaml::config::mapping(name, text, &[])?.value;
-    let checked = policy.check().map_err(anyhow::Error::msg);
-    checked.with_context(|| name.to_owned())?;
+    policy.check().with_context(|| name.to_owned())?;
     Ok(policy)
 }
 

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Run;
-use crate::cluster::{Cluster, Facts};
+use crate::cluster::{Cluster, ClusterFacts};
 use crate::connection::{Connection, Pace};
 use crate::fence::Fence;
 use crate::identity::{self, Certified, IdentityFiles, Mounted};
@@ -249,7 +249,7 @@ struct Link {
 
 impl Link {
     /// Tries until there is a certificate; none: it was stopped before.
-    async fn enrolled(&self, stop: &CancellationToken) -> Option<(Certified, Facts)> {
+    async fn enrolled(&self, stop: &CancellationToken) -> Option<(Certified, ClusterFacts)> {
         loop {
             let ready = tokio::select! {
                 ready = self.certified() => ready,
@@ -269,7 +269,7 @@ impl Link {
         }
     }
 
-    async fn certified(&self) -> anyhow::Result<(Certified, Facts)> {
+    async fn certified(&self) -> anyhow::Result<(Certified, ClusterFacts)> {
         let facts = self.facts().await;
         if self.share {
             self.meet().await?;
@@ -291,7 +291,7 @@ impl Link {
     }
 
     /// What identifies the cluster; without its API server there is nothing to do.
-    async fn facts(&self) -> Facts {
+    async fn facts(&self) -> ClusterFacts {
         loop {
             match self.cluster.facts().await {
                 Ok(facts) => return facts,

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::authority::External;
 use crate::metrics::Metrics;
 use crate::notify;
-use crate::serve::certificates::{Certificates, Source};
+use crate::serve::certificates::{CertificateSource, Certificates};
 use crate::serve::connection_limits::Limits;
 use crate::serve::oidc::{self, Oidc};
 use crate::serve::web;
@@ -27,7 +27,7 @@ use crate::store::Store;
 use self::decide::decide;
 use self::pages::Pages;
 
-pub use fleet_file::read as read_fleet_file;
+pub use fleet_file::{FleetFileError, read as read_fleet_file};
 
 /// How to run a hub.
 #[derive(Debug, Clone, Default)]
@@ -155,13 +155,13 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
 async fn begin(config: Config) -> anyhow::Result<Running> {
     let now = Timestamp::now();
     let source = match &config.external {
-        Some(external) => Source::External(external.clone()),
-        None => Source::Own(config.data_dir.clone()),
+        Some(external) => CertificateSource::External(external.clone()),
+        None => CertificateSource::Own(config.data_dir.clone()),
     };
     let certificates = Arc::new(Certificates::open(source, config.hostnames.clone(), now)?);
-    read_fleet_file(&config.fleet).map_err(anyhow::Error::msg)?;
+    read_fleet_file(&config.fleet)?;
     if let Some(path) = &config.notifications {
-        notify::read(path).map_err(anyhow::Error::msg)?;
+        notify::read(path)?;
     }
     anyhow::ensure!(
         config.webhook_listen.is_none() || config.webhook_secret.is_some(),

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use flotilla_http::BodyError;
 use flotilla_shared::id::EnvironmentName;
 use flotilla_shared::report::plain_line;
 use futures::{StreamExt as _, stream};
@@ -105,11 +106,29 @@ fn questions(fleet: &Fleet) -> Vec<(EnvironmentName, String, Check)> {
     .collect()
 }
 
-async fn ask(client: &reqwest::Client, check: &Check) -> Result<(bool, String), String> {
+/// Why a check is not answered.
+#[derive(Debug, thiserror::Error)]
+enum CheckError {
+    #[error("the URL is not valid")]
+    Url,
+    #[error("{}", flotilla_http::why(.0))]
+    Unreachable(reqwest::Error),
+    #[error(transparent)]
+    Body(BodyError),
+    #[error("the answer is not JSON")]
+    NotJson,
+    /// Prometheus says why.
+    #[error("{0}")]
+    Query(String),
+    #[error("the answer is neither a vector nor a scalar")]
+    NoSamples,
+}
+
+async fn ask(client: &reqwest::Client, check: &Check) -> Result<(bool, String), CheckError> {
     match &check.question {
         Question::Http { url, status } => {
             let answer = client.get(url).send().await;
-            let answer = answer.map_err(|error| flotilla_http::why(&error))?;
+            let answer = answer.map_err(CheckError::Unreachable)?;
             let found = answer.status().as_u16();
             Ok((found == *status, format!("HTTP {found}, wanted {status}")))
         }
@@ -121,12 +140,12 @@ async fn ask(client: &reqwest::Client, check: &Check) -> Result<(bool, String), 
         } => {
             let mut place: reqwest::Url = format!("{}/api/v1/query", url.trim_end_matches('/'))
                 .parse()
-                .map_err(|_| "the URL is not valid".to_owned())?;
+                .map_err(|_| CheckError::Url)?;
             place.query_pairs_mut().append_pair("query", query);
             let answer = client.get(place).send().await;
-            let mut answer = answer.map_err(|error| flotilla_http::why(&error))?;
+            let mut answer = answer.map_err(CheckError::Unreachable)?;
             let body = flotilla_http::body(&mut answer, MAX_ANSWER).await;
-            let body = body.map_err(|error| error.to_string())?;
+            let body = body.map_err(CheckError::Body)?;
             samples(&body).map(|samples| within(&samples, *min, *max))
         }
     }
@@ -134,12 +153,12 @@ async fn ask(client: &reqwest::Client, check: &Check) -> Result<(bool, String), 
 
 /// The values of an instant query's answer
 /// (<https://prometheus.io/docs/prometheus/latest/querying/api/#expression-query-result-formats>).
-fn samples(body: &[u8]) -> Result<Vec<f64>, String> {
-    let answer: Value =
-        serde_json::from_slice(body).map_err(|_| "the answer is not JSON".to_owned())?;
+fn samples(body: &[u8]) -> Result<Vec<f64>, CheckError> {
+    let answer: Value = serde_json::from_slice(body).map_err(|_| CheckError::NotJson)?;
     if answer.pointer("/status").and_then(Value::as_str) != Some("success") {
         let error = answer.pointer("/error").and_then(Value::as_str);
-        return Err(error.unwrap_or("the query failed").to_owned());
+        let error = error.unwrap_or("the query failed");
+        return Err(CheckError::Query(error.to_owned()));
     }
     let result = answer.pointer("/data/result").unwrap_or(&Value::Null);
     let number = |sample: &Value| -> Option<f64> { sample.get(1)?.as_str()?.parse().ok() };
@@ -150,7 +169,7 @@ fn samples(body: &[u8]) -> Result<Vec<f64>, String> {
             .and_then(|all| all.iter().map(|one| number(one.get("value")?)).collect()),
         _ => None,
     };
-    all.ok_or_else(|| "the answer is neither a vector nor a scalar".to_owned())
+    all.ok_or(CheckError::NoSamples)
 }
 
 /// Judges samples. None at all proves nothing, and what is not a number is within no bounds.
@@ -185,7 +204,8 @@ mod tests {
     use super::*;
 
     fn judge(body: &str) -> Result<bool, String> {
-        samples(body.as_bytes()).map(|samples| within(&samples, Some(0.0), Some(0.01)).0)
+        let samples = samples(body.as_bytes()).map_err(|error| error.to_string())?;
+        Ok(within(&samples, Some(0.0), Some(0.01)).0)
     }
 
     #[tokio::test]
@@ -201,8 +221,8 @@ mod tests {
                 status: 200,
             },
         };
-        let answer = ask(&client.unwrap(), &check).await;
-        assert_eq!(answer, Err("Connection refused".to_owned()));
+        let error = ask(&client.unwrap(), &check).await.unwrap_err();
+        assert_eq!(error.to_string(), "Connection refused");
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::app;
 use crate::args::{Args, Ca, Command, Notify};
 use crate::authority::{Authority, LeftBehind, Rotation, is_there, write_private};
 use crate::notify;
+use crate::problems::lines;
 use crate::spec::can_never_work;
 use crate::store::{self, Store};
 
@@ -66,7 +67,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             target,
             notifications_file,
         }) => {
-            let read = notify::read(&notifications_file).map_err(anyhow::Error::msg)?;
+            let read = notify::read(&notifications_file)?;
             notify::test(&read.0, &target).await?;
             say(&format!("{target} was told, and told that it is over"))?;
             Ok(ExitCode::SUCCESS)
@@ -360,10 +361,8 @@ fn check(file: &Path, tells: bool) -> anyhow::Result<ExitCode> {
 fn forges(path: &Path) -> anyhow::Result<crate::forge::config::Forges> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path).with_context(|| name.clone())?;
-    crate::forge::config::parse(&name, &text).map_err(|errors| {
-        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        anyhow::Error::msg(lines.join("\n"))
-    })
+    crate::forge::config::parse(&name, &text)
+        .map_err(|problems| anyhow::Error::msg(lines(&problems)))
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ pub struct Attempt {
 
 /// What an attempt comes to, where it is not refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Admission {
+pub enum EnrolmentDecision {
     /// The name is the key's: it gets a certificate.
     Certificate,
     /// The name is the key's, and a person has to accept it.
@@ -113,7 +113,7 @@ pub fn judge(
     namesake: Option<&ClusterName>,
     declared: bool,
     now: Timestamp,
-) -> Result<Admission, Refusal> {
+) -> Result<EnrolmentDecision, Refusal> {
     let token = token.ok_or(Refusal::UnknownToken)?;
     if token.revoked_at.is_some() {
         return Err(Refusal::Revoked);
@@ -162,11 +162,11 @@ pub fn judge(
     } else {
         record.pending = Some(attempt.key.clone());
     }
-    Ok(Admission::Join(Box::new(record)))
+    Ok(EnrolmentDecision::Join(Box::new(record)))
 }
 
 /// A name that is taken is its key's and nobody else's.
-fn again(attempt: &Attempt, record: &ClusterRecord) -> Result<Admission, Refusal> {
+fn again(attempt: &Attempt, record: &ClusterRecord) -> Result<EnrolmentDecision, Refusal> {
     if holder(record) != Some(attempt.key.as_str()) {
         return Err(Refusal::NameTaken(attempt.name.clone()));
     }
@@ -177,8 +177,8 @@ fn again(attempt: &Attempt, record: &ClusterRecord) -> Result<Admission, Refusal
         });
     }
     Ok(match &record.pending {
-        Some(_) => Admission::Wait,
-        None => Admission::Certificate,
+        Some(_) => EnrolmentDecision::Wait,
+        None => EnrolmentDecision::Certificate,
     })
 }
 

@@ -83,7 +83,7 @@ pub use merging::Merging;
 pub use removed::is_over;
 use rollout::Rollout;
 pub use roster::Clusters;
-pub use roster::cluster::{Cluster, Connectivity, Facts, Kept, OFFLINE_AFTER, Placed};
+pub use roster::cluster::{AgentFacts, Cluster, Connectivity, Kept, OFFLINE_AFTER, Placed};
 pub use shared::Shared;
 
 use crate::spec::Spec;

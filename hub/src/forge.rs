@@ -29,7 +29,7 @@ use crate::store::Store;
 
 use config::Forges;
 use send::Sender;
-use status::{Key, Sent, Wanted, desired, due, takes};
+use status::{DesiredStatus, Key, Sent, desired, due, takes};
 pub use turns::Hints;
 use turns::Turns;
 use waits::Waits;
@@ -127,7 +127,7 @@ async fn tell(
             .iter()
             .filter_map(|(name, one)| Some((name, forges.of(name, &one.url)?)))
             .collect();
-        let can_be_told = |key: &Key, status: &Wanted| {
+        let can_be_told = |key: &Key, status: &DesiredStatus| {
             let place = places.get(&key.repository);
             place.is_some_and(|place| takes(place.at.kind(), status))
                 && !waits.holds(&key.repository, Instant::now())

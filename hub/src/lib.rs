@@ -30,6 +30,7 @@ pub mod notify;
 mod outbox;
 pub mod plans;
 pub mod poll;
+mod problems;
 pub mod promote;
 mod secret;
 pub mod serve;

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_notify::{Config, Event, Kind, Notice};
+use flotilla_yaml::config::ConfigError;
 use jiff::Timestamp;
 use parking_lot::RwLock;
 use tokio::sync::watch;
@@ -30,6 +31,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::driver::{Handle, Health};
 use crate::metrics::Metrics;
+use crate::problems::lines;
 use crate::serve::FleetFileStatus;
 use crate::store::Store;
 use crate::suggestion::missing;
@@ -44,29 +46,43 @@ const INTERVAL: Duration = Duration::from_secs(2);
 /// Largest file of targets.
 const MAX_FILE: u64 = 1 << 20;
 
+/// Why the file of targets is not followed.
+#[derive(Debug, thiserror::Error)]
+pub enum TargetsFileError {
+    #[error("{path}: {cause}")]
+    Unreadable {
+        path: PathBuf,
+        cause: std::io::Error,
+    },
+    #[error("{0}: it is larger than {MAX_FILE} bytes")]
+    TooLarge(PathBuf),
+    #[error("{}", lines(.0))]
+    Wrong(Vec<ConfigError>),
+}
+
 /// Reads the file of targets, and says what was read.
 ///
 /// # Errors
-/// Every problem, one a line.
-pub fn read(path: &Path) -> Result<(Config, String), String> {
+/// See [`TargetsFileError`].
+pub fn read(path: &Path) -> Result<(Config, String), TargetsFileError> {
     let text = load(path)?;
     Ok((parse(path, &text)?, text))
 }
 
-fn load(path: &Path) -> Result<String, String> {
-    let name = path.display().to_string();
-    let metadata = std::fs::metadata(path).map_err(|error| format!("{name}: {error}"))?;
+fn load(path: &Path) -> Result<String, TargetsFileError> {
+    let unreadable = |cause| TargetsFileError::Unreadable {
+        path: path.to_owned(),
+        cause,
+    };
+    let metadata = std::fs::metadata(path).map_err(unreadable)?;
     if metadata.len() > MAX_FILE {
-        return Err(format!("{name}: it is larger than {MAX_FILE} bytes"));
+        return Err(TargetsFileError::TooLarge(path.to_owned()));
     }
-    std::fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))
+    std::fs::read_to_string(path).map_err(unreadable)
 }
 
-fn parse(path: &Path, text: &str) -> Result<Config, String> {
-    flotilla_notify::parse(&path.display().to_string(), text).map_err(|errors| {
-        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        lines.join("\n")
-    })
+fn parse(path: &Path, text: &str) -> Result<Config, TargetsFileError> {
+    flotilla_notify::parse(&path.display().to_string(), text).map_err(TargetsFileError::Wrong)
 }
 
 /// What telling takes.
@@ -133,11 +149,13 @@ pub async fn run(telling: Telling, stop: CancellationToken) {
                 }
                 refused.clear();
             }
-            Err(error) if error != refused => {
-                tracing::error!(error, "targets refused; the last good ones stay in force");
-                refused = error;
+            Err(error) => {
+                let error = error.to_string();
+                if error != refused {
+                    tracing::error!(error, "targets refused; the last good ones stay in force");
+                    refused = error;
+                }
             }
-            Err(_) => {}
         }
         let now = Timestamp::now();
         let file = fleet_file.read().error.clone();

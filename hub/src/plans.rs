@@ -69,7 +69,7 @@ pub enum Heard {
 
 /// Whether a cluster was there when it was asked last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Presence {
+enum Reachability {
     /// It was, or nobody asked yet.
     There,
     Away,
@@ -80,7 +80,7 @@ enum Standing {
     /// To be asked from this moment on.
     Ready {
         from: Duration,
-        presence: Presence,
+        reachability: Reachability,
     },
     /// Asked; no answer counts after this moment.
     Asked {
@@ -89,9 +89,9 @@ enum Standing {
     Settled,
 }
 
-/// A plan under way, or done.
+/// The asking of all agents that a plan concerns, under way or done.
 #[derive(Debug)]
-pub struct Plan {
+pub struct PlanInquiry {
     limits: Limits,
     /// How long clusters that are away are waited for.
     patience: Duration,
@@ -101,7 +101,7 @@ pub struct Plan {
     groups: Groups,
 }
 
-impl Plan {
+impl PlanInquiry {
     /// For these clusters; nobody is asked yet.
     #[must_use]
     pub fn new(
@@ -111,7 +111,7 @@ impl Plan {
     ) -> Self {
         let ready = Standing::Ready {
             from: Duration::ZERO,
-            presence: Presence::There,
+            reachability: Reachability::There,
         };
         let clusters: BTreeMap<ClusterName, Standing> =
             clusters.into_iter().map(|name| (name, ready)).collect();
@@ -158,7 +158,7 @@ impl Plan {
         ask
     }
 
-    /// When [`Plan::next`] has something to do, whatever is heard until then; none: never.
+    /// When [`PlanInquiry::next`] has something to do, whatever is heard until then; none: never.
     #[must_use]
     pub fn wake_at(&self) -> Option<Duration> {
         if self.is_done() {
@@ -196,11 +196,11 @@ impl Plan {
             }
             Heard::Busy(after) => {
                 let from = now + after.max(self.limits.again);
-                self.later(name, until, from, Presence::There);
+                self.later(name, until, from, Reachability::There);
             }
             Heard::Away if now < self.patience => {
                 let from = now + self.limits.again;
-                self.later(name, until, from, Presence::Away);
+                self.later(name, until, from, Reachability::Away);
             }
             Heard::Away => self.settle(name, Verdict::Offline, None, String::new(), None),
             Heard::Failed(reason, message) => {
@@ -227,11 +227,17 @@ impl Plan {
         &self.groups
     }
 
-    fn later(&mut self, name: &ClusterName, until: Duration, from: Duration, presence: Presence) {
+    fn later(
+        &mut self,
+        name: &ClusterName,
+        until: Duration,
+        from: Duration,
+        reachability: Reachability,
+    ) {
         self.asked.remove(&(until, name.clone()));
         self.ready.insert((from, name.clone()));
         self.clusters
-            .insert(name.clone(), Standing::Ready { from, presence });
+            .insert(name.clone(), Standing::Ready { from, reachability });
     }
 
     fn settle(
@@ -262,7 +268,7 @@ impl Plan {
         for (name, standing) in left {
             let verdict = match standing {
                 Standing::Ready {
-                    presence: Presence::Away,
+                    reachability: Reachability::Away,
                     ..
                 } => Verdict::Offline,
                 _ => Verdict::TimedOut,

@@ -123,7 +123,7 @@ pub fn kept_out(
 ) -> Option<KeptOut> {
     let mut commits = fleet.good(target);
     commits.insert(repository.clone(), commit.clone());
-    if let Some(why) = held(fleet, target, &commits) {
+    if let Some(why) = held(fleet, target, repository, &commits) {
         return Some(KeptOut::Held(why));
     }
     // What runs is finished first; what has not begun gives way.
@@ -136,11 +136,16 @@ pub fn kept_out(
 }
 
 /// What people and failures decided, gates apart.
-fn held(fleet: &Fleet, target: &Environment, commits: &Commits) -> Option<String> {
+fn held(
+    fleet: &Fleet,
+    target: &Environment,
+    repository: &RepositoryName,
+    commits: &Commits,
+) -> Option<String> {
     let name = &target.name;
     if let Some(state) = fleet.environments().get(name) {
         let resume = format!("flotilla resume {name} lets commits in again");
-        if let Some(hold) = &state.hold {
+        if let Some(hold) = state.hold.as_ref().filter(|hold| hold.is_of(repository)) {
             let (why, by) = (&hold.mark.reason, &hold.mark.by);
             return Some(format!("{name} was rolled back ({by}): {why}; {resume}"));
         }

@@ -1,25 +1,40 @@
 //! Secrets that others keep for the hub in files, which may be changed at any time.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Largest secret.
 const MAX: u64 = 64 << 10;
 
+/// Why a file gives no secret; never with its content.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SecretError {
+    #[error("{path}: {cause}")]
+    Unreadable {
+        path: PathBuf,
+        cause: std::io::Error,
+    },
+    #[error("{0}: it is too large for a secret")]
+    TooLarge(PathBuf),
+    #[error("{0}: it is empty")]
+    Empty(PathBuf),
+}
+
 /// Reads a secret as it is now.
 ///
 /// # Errors
-/// When it cannot be read, is too large or empty; with the file's name and never with its content.
-pub(crate) async fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let failed = |why: &str| format!("{}: {why}", path.display());
-    let metadata = tokio::fs::metadata(path).await;
-    let metadata = metadata.map_err(|error| failed(&error.to_string()))?;
+/// See [`SecretError`].
+pub(crate) async fn read(path: &Path) -> Result<Vec<u8>, SecretError> {
+    let unreadable = |cause| SecretError::Unreadable {
+        path: path.to_owned(),
+        cause,
+    };
+    let metadata = tokio::fs::metadata(path).await.map_err(unreadable)?;
     if metadata.len() > MAX {
-        return Err(failed("it is too large for a secret"));
+        return Err(SecretError::TooLarge(path.to_owned()));
     }
-    let content = tokio::fs::read(path).await;
-    let content = content.map_err(|error| failed(&error.to_string()))?;
+    let content = tokio::fs::read(path).await.map_err(unreadable)?;
     if content.iter().all(u8::is_ascii_whitespace) {
-        return Err(failed("it is empty"));
+        return Err(SecretError::Empty(path.to_owned()));
     }
     Ok(content)
 }

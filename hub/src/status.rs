@@ -295,7 +295,9 @@ fn environment(fleet: &Fleet, environment: &Environment, now: Timestamp) -> v1::
             .as_ref()
             .filter(|one| one.holds(now))
             .map(|one| pin("", one));
-        status.quarantine = state.quarantine(&fleet.newest(environment)).map(quarantine);
+        let newest = fleet.newest(environment);
+        let failed = state.quarantines_among(&newest);
+        status.quarantined = failed.iter().map(|(one, _)| quarantine(one)).collect();
     }
     status
 }

@@ -5,6 +5,7 @@ use std::io::{IsTerminal as _, Write};
 use crate::words::numberless;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
 
 /// What is logged where nothing is said.
 const DEFAULT: &str = "info";
@@ -36,19 +37,24 @@ impl std::str::FromStr for LogFormat {
     }
 }
 
+/// The filter of the log is not one.
+#[derive(Debug, thiserror::Error)]
+#[error("log filter: {0}")]
+pub struct FilterError(ParseError);
+
 /// Starts logging with a filter such as `info` or `flotilla_agent=debug,info`
 /// (`tracing_subscriber::EnvFilter` syntax). A second call does nothing.
 ///
 /// # Errors
 /// When the filter cannot be read.
-pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
+pub fn start(filter: &str, format: LogFormat) -> Result<(), FilterError> {
     // A variable that is set to nothing counts as not set.
     let filter = if filter.trim().is_empty() {
         DEFAULT
     } else {
         filter
     };
-    let filter = EnvFilter::try_new(filter).map_err(|error| format!("log filter: {error}"))?;
+    let filter = EnvFilter::try_new(filter).map_err(FilterError)?;
     let terminal = std::io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)

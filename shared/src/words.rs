@@ -26,6 +26,17 @@ pub fn plural(number: usize, noun: &str) -> String {
     }
 }
 
+/// ` of fleet`, ` of charts and fleet`; nothing for no name: of all repositories.
+#[must_use]
+pub fn of_repositories<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    let names: Vec<&str> = names.collect();
+    match names.split_last() {
+        None => String::new(),
+        Some((last, [])) => format!(" of {last}"),
+        Some((last, others)) => format!(" of {} and {last}", others.join(", ")),
+    }
+}
+
 /// An error with its causes, each once: many a text holds that of its cause already.
 #[must_use]
 pub fn with_causes(error: &dyn std::error::Error) -> String {
@@ -89,6 +100,19 @@ mod tests {
             assert_eq!(counted(number, noun), text);
         }
     }
+
+    #[test]
+    fn repositories_are_named_or_none_is() {
+        for (names, text) in [
+            (&[][..], ""),
+            (&["a"], " of a"),
+            (&["a", "b"], " of a and b"),
+            (&["a", "b", "c"], " of a, b and c"),
+        ] {
+            assert_eq!(of_repositories(names.iter().copied()), text);
+        }
+    }
+
     #[test]
     fn a_cause_that_is_in_the_text_is_not_told_again() {
         #[derive(Debug, thiserror::Error)]

@@ -70,6 +70,17 @@ const KNOWN: [&str; 57] = [
     "apiextensions.k8s.io/v1",
 ];
 
+/// A text is no version of Kubernetes, in Helm's words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KubeVersionError {
+    /// It does not begin with numbers that dots part.
+    #[error("invalid kube version '{0}': could not parse {0:?} as version")]
+    Malformed(String),
+    /// It has one number alone.
+    #[error("invalid kube version '{0}': illegal version string {0:?}")]
+    NoMinor(String),
+}
+
 /// The cluster's version of Kubernetes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KubeVersion {
@@ -87,7 +98,7 @@ impl KubeVersion {
     /// # Errors
     ///
     /// When it is none.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, KubeVersionError> {
         let trimmed = text.trim_start();
         let numbers = trimmed.strip_prefix('v').unwrap_or(trimmed);
         let end = numbers
@@ -99,14 +110,10 @@ impl KubeVersion {
             !part.is_empty() && (part.len() == 1 || !part.starts_with('0')) && part.len() < 10
         });
         if !good {
-            return Err(format!(
-                "invalid kube version '{text}': could not parse {text:?} as version"
-            ));
+            return Err(KubeVersionError::Malformed(text.to_owned()));
         }
         let [major, minor, ..] = parts.as_slice() else {
-            return Err(format!(
-                "invalid kube version '{text}': illegal version string {text:?}"
-            ));
+            return Err(KubeVersionError::NoMinor(text.to_owned()));
         };
         Ok(Self {
             version: if text.starts_with('v') {

@@ -25,7 +25,7 @@ pub use files::Files;
 pub use glob::path_match;
 pub use lock::{Lock, digest, is_named};
 pub use metadata::{Dependency, Maintainer, Metadata};
-pub(crate) use metadata::{Fields, json_kind};
+pub(crate) use metadata::{Fields, Mismatch};
 
 /// A file with its path from the chart's folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +49,25 @@ impl File {
 /// Why a chart cannot be loaded: Helm's own text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct LoadError(pub(crate) String);
+pub struct LoadError(String);
+
+impl From<String> for LoadError {
+    fn from(message: String) -> Self {
+        Self(message)
+    }
+}
+
+impl From<&str> for LoadError {
+    fn from(message: &str) -> Self {
+        Self(message.to_owned())
+    }
+}
+
+impl From<Mismatch> for LoadError {
+    fn from(mismatch: Mismatch) -> Self {
+        Self(mismatch.to_string())
+    }
+}
 
 /// A chart with the charts below it.
 #[derive(Clone, Debug)]

@@ -51,9 +51,9 @@ pub struct Rendered {
     pub warnings: Vec<Warning>,
 }
 
-fn failed(message: impl Into<String>) -> Error {
+fn failed(message: impl std::fmt::Display) -> Error {
     Error {
-        message: message.into(),
+        message: message.to_string(),
     }
 }
 
@@ -91,7 +91,7 @@ pub fn render(mut chart: Chart, values: &Map, release: &Release) -> Result<Rende
         .remove(&format!("{}/templates/NOTES.txt", chart.name()))
         .unwrap_or_default();
     files.retain(|name, _| !name.ends_with("NOTES.txt"));
-    let (manifests, hooks) = manifest::sort(&files).map_err(failed)?;
+    let (manifests, hooks) = manifest::sort(&files)?;
     let mut crds = Vec::new();
     chart.crds(chart.name(), &mut crds);
     Ok(Rendered {

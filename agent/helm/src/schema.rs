@@ -8,6 +8,7 @@ use std::sync::Arc;
 use boon::{Compiler, ErrorKind, SchemaIndex, Schemas, UrlLoader, ValidationError};
 use serde_json::{Number, Value as Json};
 
+use self::cost::TooDear;
 use crate::chart::Chart;
 use crate::template::Cache;
 use crate::value::{Map, Value};
@@ -15,16 +16,39 @@ use crate::yaml::{float64_text, json};
 
 const LOCATION: &str = "file:///values.schema.json";
 
+/// What the schemas do not take, chart by chart.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "values don't meet the specifications of the schema(s) in the following chart(s):\n{findings}"
+)]
+pub(crate) struct Unmet {
+    findings: String,
+}
+
+/// What comes of holding values against one schema.
+#[derive(Debug, thiserror::Error)]
+enum Finding {
+    /// It is no JSON.
+    #[error("{0}")]
+    Unreadable(String),
+    #[error(transparent)]
+    TooDear(#[from] TooDear),
+    /// It is no schema.
+    #[error("{0}")]
+    Unusable(String),
+    /// The places of the values that it does not take, one a line.
+    #[error("{0}")]
+    Unmet(String),
+}
+
 /// Checks the values of a chart and of its subcharts against the schemas that they have.
-pub(crate) fn validate(chart: &Chart, values: &Map, cache: Option<&Cache>) -> Result<(), String> {
+pub(crate) fn validate(chart: &Chart, values: &Map, cache: Option<&Cache>) -> Result<(), Unmet> {
     let mut findings = String::new();
     collect(chart, values, cache, &mut findings);
     if findings.is_empty() {
         return Ok(());
     }
-    Err(format!(
-        "values don't meet the specifications of the schema(s) in the following chart(s):\n{findings}"
-    ))
+    Err(Unmet { findings })
 }
 
 fn collect(chart: &Chart, values: &Map, cache: Option<&Cache>, findings: &mut String) {
@@ -64,25 +88,25 @@ struct Compiled {
     index: SchemaIndex,
 }
 
-fn read(text: &[u8]) -> Result<Json, String> {
+fn read(text: &[u8]) -> Result<Json, Finding> {
     let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
     let schema = json::parse(text).map_err(|error| match error.as_str() {
-        "unexpected end of JSON input" => "unexpected EOF".to_owned(),
-        _ => error,
+        "unexpected end of JSON input" => Finding::Unreadable("unexpected EOF".to_owned()),
+        _ => Finding::Unreadable(error),
     })?;
     Ok(as_json(&schema))
 }
 
-fn compile(schema: Json) -> Result<Compiled, String> {
+fn compile(schema: Json) -> Result<Compiled, Finding> {
     let mut compiler = Compiler::new();
     compiler.use_loader(Box::new(Nowhere));
     compiler
         .add_resource(LOCATION, schema.clone())
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| Finding::Unusable(error.to_string()))?;
     let mut schemas = Schemas::new();
     let index = compiler
         .compile(LOCATION, &mut schemas)
-        .map_err(|error| compile_error(&error))?;
+        .map_err(|error| Finding::Unusable(compile_error(&error)))?;
     Ok(Compiled {
         schema,
         schemas,
@@ -90,11 +114,11 @@ fn compile(schema: Json) -> Result<Compiled, String> {
     })
 }
 
-fn one(text: &[u8], values: &Map, cache: Option<&Cache>) -> Result<(), String> {
+fn one(text: &[u8], values: &Map, cache: Option<&Cache>) -> Result<(), Finding> {
     let values = as_json(&Value::Map(values.clone()));
     // What it costs to check is asked before anything is compiled.
     let mut is_asked = false;
-    let mut compile = || {
+    let mut compile = || -> Result<Compiled, Finding> {
         let schema = read(text)?;
         cost::check(&schema, &values)?;
         is_asked = true;
@@ -113,7 +137,7 @@ fn one(text: &[u8], values: &Map, cache: Option<&Cache>) -> Result<(), String> {
         for cause in sorted(&error) {
             display(cause, 1, &mut text);
         }
-        text
+        Finding::Unmet(text)
     })
 }
 

@@ -152,7 +152,7 @@ impl Parsed {
             Ok(trees) => Ok(Self {
                 trees: trees.into(),
             }),
-            Err(message) => Err(fault::parse_error(name, &message)),
+            Err(error) => Err(fault::parse_error(name, &error.to_string())),
         }
     }
 }

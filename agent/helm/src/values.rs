@@ -6,9 +6,25 @@ pub mod strvals;
 #[cfg(test)]
 mod tests;
 
-use crate::chart::Chart;
+use crate::chart::{Chart, Mismatch};
 use crate::value::{Map, Value};
 use crate::yaml;
+
+/// Why values cannot be read, or not be brought together, in Helm's words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ValuesError {
+    /// A document of a file is no YAML, or no table.
+    #[error("cannot unmarshal yaml document: {0}")]
+    Document(String),
+    /// What is given for a subchart is no table.
+    #[error("type mismatch on {chart}: {given}")]
+    Section {
+        /// The subchart, by its name or alias.
+        chart: String,
+        /// The value, as Go prints what it did not expect.
+        given: String,
+    },
+}
 
 /// What becomes of `null`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +36,7 @@ pub(crate) enum Mode {
 }
 
 /// The values that a chart's templates see: what was given over what the charts have as defaults.
-pub(crate) fn coalesce(chart: &Chart, given: &Map, mode: Mode) -> Result<Map, String> {
+pub(crate) fn coalesce(chart: &Chart, given: &Map, mode: Mode) -> Result<Map, ValuesError> {
     let values = given.deep_copy();
     coalesce::chart(chart, &values, mode)?;
     Ok(values)
@@ -35,21 +51,17 @@ pub(crate) fn merge_tables(into: &Map, from: &Map) {
 ///
 /// # Errors
 ///
-/// Helm's words for what is wrong with the text.
-pub fn load(text: &[u8]) -> Result<Map, String> {
+/// What is wrong with the first document that is.
+pub fn load(text: &[u8]) -> Result<Map, ValuesError> {
     let mut values = Map::new();
     for document in documents(text) {
-        let value = yaml::parse(&document)
-            .map_err(|error| format!("cannot unmarshal yaml document: {error}"))?;
+        let value = yaml::parse(&document).map_err(ValuesError::Document)?;
         let map = match value {
             Value::Nil => continue,
             Value::Map(map) => map,
             other => {
-                return Err(format!(
-                    "cannot unmarshal yaml document: error unmarshaling JSON: while decoding JSON: json: \
-                     cannot unmarshal {} into Go value of type map[string]interface {{}}",
-                    crate::chart::json_kind(&other)
-                ));
+                let mismatch = Mismatch::new(&other, "value of type map[string]interface {}");
+                return Err(ValuesError::Document(mismatch.to_string()));
             }
         };
         values = if values.is_empty() {

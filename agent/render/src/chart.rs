@@ -257,7 +257,8 @@ fn given(
         .map(|(path, text)| (path.clone(), text.as_slice()));
     let mut given = Map::new();
     for (path, text) in files.chain(own) {
-        let values = values::load(text).map_err(|error| teller.values(&path, &error))?;
+        let values =
+            values::load(text).map_err(|error| teller.values(&path, &error.to_string()))?;
         given = values::merge(&given, &values);
     }
     Ok(given)

@@ -24,6 +24,31 @@ pub struct Facts {
     missing: Missing,
 }
 
+/// A fact cannot be put into a text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+enum Unfilled {
+    #[error(
+        "{open} is not closed; write $${{ for a dollar and a brace that mean themselves",
+        open = OPEN
+    )]
+    NotClosed,
+    /// Cut: it may be the rest of the file.
+    #[error("{0:?} is not the name of a fact")]
+    NoName(String),
+    #[error(
+        "this cluster has no fact cluster.{name}; it has {}. Give it a label, or a default with \
+         ${{cluster.{name}:-...}}",
+        .known.join(", ")
+    )]
+    Unknown {
+        name: String,
+        /// What it has, as texts name it.
+        known: Vec<String>,
+    },
+    #[error("facts make the texts too long")]
+    TooLong,
+}
+
 /// What becomes of a fact that is not there and has no default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Missing {
@@ -83,11 +108,11 @@ pub(crate) fn apply(
             let disabled = value.pointer(OPT_OUT).and_then(Value::as_str) == Some("disabled");
             if !disabled {
                 let mut path = String::new();
-                walk(&mut value, facts, &mut path, &mut left).map_err(|message| {
+                walk(&mut value, facts, &mut path, &mut left).map_err(|error| {
                     RenderError::Substitution {
                         place: origin.to_string(),
                         path: path.clone(),
-                        message,
+                        message: error.to_string(),
                     }
                 })?;
             }
@@ -109,13 +134,11 @@ fn walk(
     facts: &Facts,
     path: &mut String,
     left: &mut usize,
-) -> Result<(), String> {
+) -> Result<(), Unfilled> {
     match value {
         Value::String(text) if text.contains(OPEN) => {
             *text = substituted(text, facts)?;
-            *left = left
-                .checked_sub(text.len())
-                .ok_or("facts make the texts too long")?;
+            *left = left.checked_sub(text.len()).ok_or(Unfilled::TooLong)?;
             Ok(())
         }
         Value::Array(items) => items.iter_mut().enumerate().try_for_each(|(at, item)| {
@@ -140,7 +163,7 @@ fn walk(
 }
 
 /// One text with its facts.
-fn substituted(text: &str, facts: &Facts) -> Result<String, String> {
+fn substituted(text: &str, facts: &Facts) -> Result<String, Unfilled> {
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find(OPEN) {
@@ -155,9 +178,7 @@ fn substituted(text: &str, facts: &Facts) -> Result<String, String> {
         result.push_str(before);
         let inside = reference.get(OPEN.len()..).unwrap_or_default();
         let Some((inside, after)) = inside.split_once('}') else {
-            return Err(format!(
-                "{OPEN} is not closed; write $${{ for a dollar and a brace that mean themselves"
-            ));
+            return Err(Unfilled::NotClosed);
         };
         let (name, default) = match inside.split_once(":-") {
             Some((name, default)) => (name, Some(default)),
@@ -165,10 +186,7 @@ fn substituted(text: &str, facts: &Facts) -> Result<String, String> {
         };
         let fits = |c: char| c.is_ascii_alphanumeric() || "._/-".contains(c);
         if name.is_empty() || !name.chars().all(fits) {
-            return Err(format!(
-                "{:?} is not the name of a fact",
-                name.chars().take(80).collect::<String>()
-            ));
+            return Err(Unfilled::NoName(name.chars().take(80).collect()));
         }
         let known = facts.values.get(name).filter(|value| !value.is_empty());
         match (known, default, facts.missing) {
@@ -180,16 +198,11 @@ fn substituted(text: &str, facts: &Facts) -> Result<String, String> {
                 result.push('}');
             }
             (None, None, Missing::Refuse) => {
-                let known: Vec<String> = facts
-                    .values
-                    .keys()
-                    .map(|key| format!("cluster.{key}"))
-                    .collect();
-                return Err(format!(
-                    "this cluster has no fact cluster.{name}; it has {}. Give it a label, or a \
-                     default with ${{cluster.{name}:-...}}",
-                    known.join(", ")
-                ));
+                let known = facts.values.keys();
+                return Err(Unfilled::Unknown {
+                    name: name.to_owned(),
+                    known: known.map(|key| format!("cluster.{key}")).collect(),
+                });
             }
         }
         rest = after;

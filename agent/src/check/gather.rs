@@ -14,8 +14,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    Asked, CertificateFacts, DiskFacts, Fact, Facts, KeyFile, Kind, LeaseFacts, RepositoryFacts,
-    Right, wanted,
+    Asked, CertificateFacts, CheckFacts, DiskFacts, Fact, KeyFile, Kind, LeaseFacts,
+    RepositoryFacts, Right, wanted,
 };
 use crate::api::discovery::Discovery;
 use crate::api::{Api, access};
@@ -38,9 +38,9 @@ const REPOSITORIES: usize = 100;
 /// Most keys and credentials that are listed.
 const FILES: usize = 1000;
 
-pub(crate) async fn gather(args: &Check) -> Facts {
+pub(crate) async fn gather(args: &Check) -> CheckFacts {
     let policy = policy_file::read(args.policy.as_deref()).map_err(|error| format!("{error:#}"));
-    let mut facts = Facts {
+    let mut facts = CheckFacts {
         now: Timestamp::now(),
         pre: args.pre,
         namespace: args.namespace.clone(),
@@ -61,7 +61,8 @@ pub(crate) async fn gather(args: &Check) -> Facts {
         age_files: args.sops_age_keys.as_deref().map(files).unwrap_or_default(),
         policy,
     };
-    facts.age_keys = args.sops_age_keys.as_deref().map(source::count_keys);
+    let count = |path| source::count_keys(path).map_err(|error| error.to_string());
+    facts.age_keys = args.sops_age_keys.as_deref().map(count);
     facts.kubernetes = cluster(args, &mut facts).await;
     facts.repositories = repositories(args, facts.policy.as_ref().ok()).await;
     facts
@@ -76,7 +77,7 @@ fn text(value: &Value, pointer: &str) -> String {
 }
 
 /// What the API server is asked for.
-async fn cluster(args: &Check, facts: &mut Facts) -> Fact<String> {
+async fn cluster(args: &Check, facts: &mut CheckFacts) -> Fact<String> {
     let plain = |error: &dyn std::fmt::Display| error.to_string();
     let (kubeconfig, context) = (args.kubeconfig.as_deref(), args.context.as_deref());
     let client = access::client(kubeconfig, context, access::CHECK_INTERVAL)
@@ -302,7 +303,7 @@ fn missing(
     branches: &[BranchName],
     credentials: Option<&Path>,
     with: &mut String,
-) -> Result<Vec<String>, String> {
+) -> Fact<Vec<String>> {
     let plain = |error: flotilla_git::Error| error.to_string();
     let access = Access::read(credentials, url).map_err(plain)?;
     let mut means = Vec::new();

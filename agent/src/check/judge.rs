@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use flotilla_shared::findings::{Findings, Group};
 use jiff::Timestamp;
 
-use super::{Asked, Fact, Facts, KeyFile, LeaseFacts};
+use super::{Asked, CheckFacts, Fact, KeyFile, LeaseFacts};
 use crate::policy::Policy;
 
 /// The oldest Kubernetes that is supported: server-side apply and aggregated discovery as they are used.
@@ -19,7 +19,7 @@ const ROOM_LOOK: u64 = 512 << 20;
 const OLD_DAYS: i64 = 365;
 
 /// Judges everything.
-pub(crate) fn judge(facts: &Facts) -> Findings {
+pub(crate) fn judge(facts: &CheckFacts) -> Findings {
     let mut groups = vec![kubernetes(facts)];
     if facts.kubernetes.is_ok() {
         groups.push(rights(facts));
@@ -31,7 +31,7 @@ pub(crate) fn judge(facts: &Facts) -> Findings {
     Findings::from(groups)
 }
 
-fn kubernetes(facts: &Facts) -> Group {
+fn kubernetes(facts: &CheckFacts) -> Group {
     let mut group = Group::new("cluster");
     match &facts.kubernetes {
         Err(why) => {
@@ -76,7 +76,7 @@ fn minor(version: &str) -> Option<(u32, u32)> {
 }
 
 /// One finding for each purpose.
-fn rights(facts: &Facts) -> Group {
+fn rights(facts: &CheckFacts) -> Group {
     let mut group = Group::new("rights");
     let mut purposes: Vec<&str> = Vec::new();
     let mut by_purpose: BTreeMap<&str, Vec<&Asked>> = BTreeMap::new();
@@ -129,7 +129,7 @@ fn rights(facts: &Facts) -> Group {
     group
 }
 
-fn agent(facts: &Facts) -> Group {
+fn agent(facts: &CheckFacts) -> Group {
     let mut group = Group::new("agent");
     match &facts.lease {
         None => {}
@@ -201,7 +201,7 @@ fn lease_is_held(group: &mut Group, lease: &LeaseFacts, now: Timestamp) {
     }
 }
 
-fn git(facts: &Facts) -> Group {
+fn git(facts: &CheckFacts) -> Group {
     let mut group = Group::new("git");
     for repository in &facts.repositories {
         let with = match repository.with.as_str() {
@@ -231,7 +231,7 @@ fn git(facts: &Facts) -> Group {
     group
 }
 
-fn secrets(facts: &Facts) -> Group {
+fn secrets(facts: &CheckFacts) -> Group {
     let mut group = Group::new("keys");
     old(&mut group, "Git credentials", &facts.credentials, facts.now);
     match &facts.age_keys {

@@ -28,7 +28,7 @@ rollback: {mode: refuse}
 serviceAccounts: {'*': web/deployer}
 ";
 
-fn good() -> Facts {
+fn good() -> CheckFacts {
     let closed = policy(CLOSED);
     let kinds = [Kind {
         group: "apps".to_owned(),
@@ -39,7 +39,7 @@ fn good() -> Facts {
         name: name.to_owned(),
         written: Some(at("2029-12-01T00:00:00Z")),
     };
-    Facts {
+    CheckFacts {
         now: at("2030-01-01T00:00:00Z"),
         pre: false,
         namespace: "flotilla-system".to_owned(),
@@ -102,9 +102,9 @@ fn where_all_is_well_nothing_is_found() {
 }
 
 /// Changes the facts, and says what is found, with which exit code.
-type Case = (fn(&mut Facts), &'static str, u8);
+type Case = (fn(&mut CheckFacts), &'static str, u8);
 
-fn deny(facts: &mut Facts, verb: &str, resource: &str) {
+fn deny(facts: &mut CheckFacts, verb: &str, resource: &str) {
     let right = facts
         .rights
         .iter_mut()
@@ -112,14 +112,14 @@ fn deny(facts: &mut Facts, verb: &str, resource: &str) {
     right.unwrap().allowed = Ok(false);
 }
 
-fn certificate(facts: &mut Facts, end: &str) {
+fn certificate(facts: &mut CheckFacts, end: &str) {
     facts.certificate = Some(Ok(Some(CertificateFacts {
         begin: at("2029-12-31T18:00:00Z"),
         end: at(end),
     })));
 }
 
-fn disk(facts: &mut Facts) -> &mut DiskFacts {
+fn disk(facts: &mut CheckFacts) -> &mut DiskFacts {
     facts.disk.as_mut().unwrap().as_mut().unwrap()
 }
 
@@ -269,7 +269,7 @@ fn each_fault_is_found_with_its_exit_code() {
 #[test]
 fn a_vendors_version_is_read_too() {
     for (version, code) in [("v1.27.3-gke.100", 0), ("v1.30+", 0), ("v2.0", 0), ("?", 2)] {
-        let facts = Facts {
+        let facts = CheckFacts {
             kubernetes: Ok(version.to_owned()),
             ..good()
         };
@@ -279,7 +279,7 @@ fn a_vendors_version_is_read_too() {
 
 #[test]
 fn before_the_installation_it_is_the_installers_rights_that_count() {
-    let mut facts = Facts {
+    let mut facts = CheckFacts {
         pre: true,
         has_namespace: Some(Ok(false)),
         lease: None,

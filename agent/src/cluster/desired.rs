@@ -31,7 +31,7 @@ const MAX_NAME: usize = 63;
 
 /// What is the same for all objects of an application.
 #[derive(Debug, Clone)]
-pub struct Setting<'a> {
+pub struct ApplicationDefaults<'a> {
     pub application: &'a str,
     /// For namespaced objects that name none.
     pub default_namespace: &'a str,
@@ -44,7 +44,11 @@ pub struct Setting<'a> {
 /// Prepares a manifest. `namespaced` tells whether its kind lives in a namespace; where that is not
 /// known yet (its definition comes in the same commit) the manifest's own word is taken.
 #[must_use]
-pub fn desired(manifest: &Manifest, setting: &Setting<'_>, namespaced: Option<bool>) -> Desired {
+pub fn desired(
+    manifest: &Manifest,
+    setting: &ApplicationDefaults<'_>,
+    namespaced: Option<bool>,
+) -> Desired {
     let mut value = manifest.value.clone();
     let namespace = match namespaced {
         Some(false) => String::new(),

@@ -7,7 +7,7 @@ use flotilla_shared::object::ObjectRef;
 use flotilla_shared::reason::Reason;
 
 use super::Cluster;
-use super::desired::{Setting, autoscaled, desired};
+use super::desired::{ApplicationDefaults, autoscaled, desired};
 use super::pass::{DesiredState, PassInput};
 use crate::api::Error;
 use crate::api::discovery::{Resource, Sought};
@@ -34,7 +34,7 @@ impl Cluster {
             namespace => namespace,
         };
         let scaled = autoscaled(&input.manifests, default_namespace);
-        let setting = Setting {
+        let setting = ApplicationDefaults {
             application: input.application.as_str(),
             default_namespace,
             content: input.content,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::api::{Api, Error};
 use crate::observe::facts::Reader;
-use crate::observe::facts::{Fact, Wanted};
+use crate::observe::facts::{Baseline, Fact};
 use crate::observe::share::Share;
 use crate::observe::views::Tenure;
 use crate::observe::{fields, foreign};
@@ -41,7 +41,7 @@ impl Takeover<'_> {
     pub(super) async fn prepare(
         &self,
         desired: &Desired,
-        wanted: Option<&Wanted>,
+        wanted: Option<&Baseline>,
         fact: &Fact,
         drift: Drift,
     ) -> Result<Option<Value>, Error> {
@@ -211,7 +211,7 @@ fn leave(
     whole: &Value,
     here: Option<&Value>,
     live: &Value,
-    wanted: &Wanted,
+    wanted: &Baseline,
     path: &mut String,
 ) {
     match body {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::render::{rendered, tell, values_file};
 use crate::api::access;
-use crate::args::{Plan, PlanOutput, Source};
+use crate::args::{CommitArgs, PlanArgs, PlanOutput};
 use crate::cluster::{Cluster, Memory, Options, PassInput};
 use crate::health::Rules;
 use crate::observe::managers::Managers;
@@ -27,7 +27,7 @@ use crate::policy_file;
 ///
 /// # Errors
 /// When the commit cannot be rendered, or the API server cannot be asked.
-pub(super) async fn run(args: Plan) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(args: PlanArgs) -> anyhow::Result<ExitCode> {
     let policy = policy_file::read(args.policy.as_deref())?;
     if args.policy.is_some() {
         allowed(&policy, &args.source)?;
@@ -85,7 +85,7 @@ pub(super) async fn run(args: Plan) -> anyhow::Result<ExitCode> {
 
 /// What the policy says of a source, where one is named: a plan of what the agent would refuse is no
 /// plan. A path on this machine stands for whatever repository it is a clone of.
-fn allowed(policy: &Policy, source: &Source) -> anyhow::Result<()> {
+fn allowed(policy: &Policy, source: &CommitArgs) -> anyhow::Result<()> {
     let url: Option<RepositoryUrl> = match source.repo.contains("://") {
         true => Some(source.repo.parse()?),
         false => None,

@@ -12,7 +12,7 @@ use flotilla_render::{
 use flotilla_shared::chart::Crds;
 use flotilla_shared::revision::{Commit, RepositoryUrl};
 
-use crate::args::{Render, Source};
+use crate::args::{CommitArgs, Render};
 use crate::policy::Refusal;
 use crate::source;
 
@@ -51,7 +51,7 @@ pub(super) fn tell(rendered: &Rendered, is_debug: bool) -> anyhow::Result<()> {
 /// # Errors
 /// When the commit cannot be fetched or rendered.
 pub(super) fn rendered(
-    args: &Source,
+    args: &CommitArgs,
     capabilities: Option<Capabilities>,
 ) -> anyhow::Result<Rendered> {
     let url = url(&args.repo)?;
@@ -113,7 +113,7 @@ fn url(repo: &str) -> anyhow::Result<RepositoryUrl> {
     Ok(format!("file://{}", path.display()).parse()?)
 }
 
-fn tip(remote: &Remote, args: &Source) -> anyhow::Result<Commit> {
+fn tip(remote: &Remote, args: &CommitArgs) -> anyhow::Result<Commit> {
     remote
         .tips(std::slice::from_ref(&args.branch))?
         .remove(&args.branch)
@@ -127,7 +127,7 @@ pub(super) fn values_file(text: &str) -> (String, bool) {
     }
 }
 
-fn facts(args: &Source) -> Option<Facts> {
+fn facts(args: &CommitArgs) -> Option<Facts> {
     let (Some(cluster), Some(environment)) = (&args.cluster, &args.environment) else {
         return None;
     };

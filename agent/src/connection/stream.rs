@@ -22,10 +22,10 @@ use rand::Rng as _;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, Sleep};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
 use tonic::transport::Channel;
+use tonic::{Status, Streaming};
 
-use super::{Connection, Ended, cut, gate_jobs, send};
+use super::{Connection, Ended, Lost, cut, gate_jobs, send};
 use crate::failpoint;
 use crate::identity::renew_after;
 
@@ -51,7 +51,7 @@ struct Stream {
 
 impl Stream {
     /// Sends a report; heartbeats have its digest from then on.
-    async fn report(&mut self, report: &Report) -> Result<(), String> {
+    async fn report(&mut self, report: &Report) -> Result<(), Lost> {
         let wire = encode_report(report);
         self.last_report = Digest::of(&wire.encode_to_vec());
         send(&self.outbound, Out::Report(wire)).await?;
@@ -75,7 +75,7 @@ impl Stream {
 
 impl Connection {
     /// Opens a stream and keeps to it until it ends.
-    pub(super) async fn try_stream(&mut self) -> Result<Ended, String> {
+    pub(super) async fn try_stream(&mut self) -> Result<Ended, Lost> {
         let mut stream = self.open().await?;
         self.reports.mark_changed();
         let mut kept = self.kept.clone();
@@ -89,16 +89,12 @@ impl Connection {
                     }
                 }
                 message = stream.inbound.message() => {
-                    let message = message.map_err(|status| status.message().to_owned())?;
-                    let Some(message) = message else {
-                        return Ok(Ended::Failed("the hub closed the stream".to_owned()));
-                    };
-                    if let Some(ended) = self.hear(message.body, &mut stream) {
-                        return Ok(ended);
-                    }
+                    let broken = |status: Status| Lost::Broken(status.message().to_owned());
+                    let message = message.map_err(broken)?.ok_or(Lost::ClosedByHub)?;
+                    self.hear(message.body, &mut stream)?;
                 }
                 changed = self.reports.changed() => {
-                    changed.map_err(|_| "the agent is stopping".to_owned())?;
+                    changed.map_err(|_| Lost::Stopping)?;
                     let newest = self.reports.borrow_and_update().clone();
                     if let Some(report) = newest {
                         stream.report(&report).await?;
@@ -124,20 +120,16 @@ impl Connection {
     }
 
     /// Dials and says hello; the hub has opened the stream when this is over.
-    async fn open(&self) -> Result<Stream, String> {
-        let text = |error: &dyn std::fmt::Display| error.to_string();
-        let config = tls::client_config(&self.certified.trust_bundle, Some(&self.certified.tls))
-            .map_err(|error| text(&error))?;
-        let channel = dial(&self.hub, Arc::new(config))
-            .await
-            .map_err(|error| text(&error))?;
+    async fn open(&self) -> Result<Stream, Lost> {
+        let config = tls::client_config(&self.certified.trust_bundle, Some(&self.certified.tls))?;
+        let channel = dial(&self.hub, Arc::new(config)).await?;
         let (outbound, stream) = mpsc::channel::<v1::AgentMessage>(8);
         send(&outbound, Out::Hello(self.hello())).await?;
         let inbound = AgentServiceClient::new(channel.clone())
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .connect(ReceiverStream::new(stream))
             .await
-            .map_err(|status| cut::why(&status))?
+            .map_err(|status| Lost::Refused(cut::why(&status)))?
             .into_inner();
         let renew = tokio::time::sleep(renew_after(&self.certified, Timestamp::now()));
         Ok(Stream {
@@ -151,8 +143,8 @@ impl Connection {
         })
     }
 
-    /// Does what the hub says, or has it done beside the stream. Some: that was its last word.
-    fn hear(&mut self, said: Option<In>, stream: &mut Stream) -> Option<Ended> {
+    /// Does what the hub says, or has it done beside the stream; an error after its last word.
+    fn hear(&mut self, said: Option<In>, stream: &mut Stream) -> Result<(), Lost> {
         match said {
             Some(In::Welcome(welcome)) => {
                 self.welcome(&welcome);
@@ -168,16 +160,11 @@ impl Connection {
                 Some(of) => self.foresee(&request, of, &stream.outbound),
                 None => self.preview(request, &stream.outbound),
             },
-            Some(In::Goodbye(goodbye)) => {
-                return Some(Ended::Failed(format!(
-                    "the hub says goodbye: {}",
-                    goodbye.message
-                )));
-            }
+            Some(In::Goodbye(goodbye)) => return Err(Lost::Goodbye(goodbye.message)),
             // Of a newer hub.
             None => {}
         }
-        None
+        Ok(())
     }
 
     /// How far this agent is, in a few bytes.

@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 
 use cel::Env;
 use flotilla_shared::health::Health;
+use flotilla_yaml::config::ConfigError;
 use serde_json::Value;
 
 use super::cel_rule::Compiled;
@@ -80,8 +81,8 @@ impl Library {
     }
 }
 
-fn read(text: &str) -> Result<HealthRule, String> {
-    flotilla_yaml::config::from_str("rule", text).map_err(|error| error.to_string())
+fn read(text: &str) -> Result<HealthRule, ConfigError> {
+    flotilla_yaml::config::from_str("rule", text)
 }
 
 #[cfg(test)]

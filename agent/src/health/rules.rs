@@ -26,7 +26,7 @@ impl std::fmt::Debug for Rules {
 }
 
 /// A rule cannot be used.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("healthRules: {kind}: {expression:?}: {cause}")]
 pub struct RuleError {
     kind: String,

@@ -61,14 +61,14 @@ pub(crate) struct Fact {
 
 /// What an object is compared with.
 #[derive(Debug, Clone)]
-pub(crate) struct Wanted {
+pub(crate) struct Baseline {
     pub(crate) desired: Arc<Desired>,
     pub(crate) ignore: Arc<Vec<IgnoreRule>>,
     /// Over both.
     pub(crate) key: Digest,
 }
 
-impl Wanted {
+impl Baseline {
     pub(crate) fn new(desired: Arc<Desired>, ignore: &Arc<Vec<IgnoreRule>>) -> Self {
         let rules = format!("{ignore:?}");
         let key = if ignore.is_empty() {
@@ -260,7 +260,7 @@ pub(crate) fn object_of(group: &str, kind: &str, live: &Value) -> ObjectRef {
 /// Reads a live object. `live` has its apiVersion and kind.
 pub(crate) fn read(
     live: &Value,
-    wanted: Option<&Wanted>,
+    wanted: Option<&Baseline>,
     proven: Option<&Proven>,
     reader: &Reader<'_>,
 ) -> Fact {

@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::facts::{Fact, Wanted};
+use super::facts::{Baseline, Fact};
 use super::managers::Managers;
 use crate::api::discovery::Resource;
 use crate::api::{Api, Error};
@@ -178,7 +178,7 @@ impl Tenure {
     }
 
     /// What an object is compared with; none: it is only in an inventory.
-    pub(crate) fn wanted(&self, object: &ObjectRef) -> Option<Wanted> {
+    pub(crate) fn wanted(&self, object: &ObjectRef) -> Option<Baseline> {
         let inner = self.views.inner.lock();
         inner.register.wanted(self.id, object)
     }
@@ -265,7 +265,7 @@ impl Views {
             });
             let wanted = wanted
                 .get(&object)
-                .map(|d| Wanted::new(Arc::clone(d), ignore));
+                .map(|d| Baseline::new(Arc::clone(d), ignore));
             objects.insert(object, wanted);
         }
         let mut inner = self.inner.lock();

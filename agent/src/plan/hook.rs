@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use flotilla_shared::duration::typed;
+use flotilla_shared::duration::{DurationError, typed};
 
 use super::Desired;
 
@@ -33,6 +33,23 @@ pub enum Hook {
     OnFailure,
 }
 
+/// An annotation about hooks says something that cannot be done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HookError {
+    /// Not one of the words of [`HOOK_ANNOTATION`].
+    #[error("{key}: {0:?} is not pre-sync, post-sync or on-failure", key = HOOK_ANNOTATION)]
+    Phase(String),
+    /// Not one of the words of [`HELPER_ANNOTATION`].
+    #[error("{key}: {0:?} is not pre-sync, post-sync, both or first", key = HELPER_ANNOTATION)]
+    Helper(String),
+    /// A hook that never ends.
+    #[error("{key}: only Jobs can be hooks", key = HOOK_ANNOTATION)]
+    NotAJob,
+    /// What [`DEADLINE_ANNOTATION`] says is no time from a second to a day.
+    #[error("{key}: {0}", key = DEADLINE_ANNOTATION)]
+    Deadline(DurationError),
+}
+
 /// Whose hooks an object comes with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Helper {
@@ -45,16 +62,14 @@ pub(super) enum Helper {
 }
 
 impl Helper {
-    fn of(desired: &Desired) -> Result<Option<Self>, String> {
+    fn of(desired: &Desired) -> Result<Option<Self>, HookError> {
         match desired.directive(HELPER_ANNOTATION) {
             "" => Ok(None),
             "first" => Ok(Some(Self::First)),
             "pre-sync" => Ok(Some(Self::Of(Hook::PreSync))),
             "post-sync" => Ok(Some(Self::Of(Hook::PostSync))),
             "both" => Ok(Some(Self::Both)),
-            other => Err(format!(
-                "{HELPER_ANNOTATION}: {other:?} is not pre-sync, post-sync, both or first"
-            )),
+            other => Err(HookError::Helper(other.to_owned())),
         }
     }
 
@@ -72,22 +87,18 @@ impl Hook {
     /// What an object's annotation says; none: it is no hook.
     ///
     /// # Errors
-    /// When the annotation or the kind is not one that is known; the text is for the operator.
-    pub fn of(desired: &Desired) -> Result<Option<Self>, String> {
+    /// When the annotation or the kind is not one that is known.
+    pub fn of(desired: &Desired) -> Result<Option<Self>, HookError> {
         Helper::of(desired)?;
         let hook = match desired.directive(HOOK_ANNOTATION) {
             "" => return Ok(None),
             "pre-sync" => Self::PreSync,
             "post-sync" => Self::PostSync,
             "on-failure" => Self::OnFailure,
-            other => {
-                return Err(format!(
-                    "{HOOK_ANNOTATION}: {other:?} is not pre-sync, post-sync or on-failure"
-                ));
-            }
+            other => return Err(HookError::Phase(other.to_owned())),
         };
         if desired.object.kind != "Job" || desired.object.group != "batch" {
-            return Err(format!("{HOOK_ANNOTATION}: only Jobs can be hooks"));
+            return Err(HookError::NotAJob);
         }
         deadline(desired)?;
         Ok(Some(hook))
@@ -108,12 +119,12 @@ impl Hook {
 ///
 /// # Errors
 /// When the annotation is not a duration between a second and a day.
-pub fn deadline(desired: &Desired) -> Result<Duration, String> {
+pub fn deadline(desired: &Desired) -> Result<Duration, HookError> {
     let Some(text) = desired.directives.get(DEADLINE_ANNOTATION) else {
         return Ok(DEFAULT_DEADLINE);
     };
     let bounds = Duration::from_secs(1)..=Duration::from_secs(86_400);
-    typed(text, bounds).map_err(|error| format!("{DEADLINE_ANNOTATION}: {error}"))
+    typed(text, bounds).map_err(HookError::Deadline)
 }
 
 impl Desired {

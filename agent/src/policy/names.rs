@@ -3,44 +3,33 @@
 
 use flotilla_shared::id::dns_label;
 
-use super::Policy;
+use super::{Policy, PolicyError};
 
 impl Policy {
-    pub(super) fn check_names(&self) -> Result<(), String> {
+    pub(super) fn check_names(&self) -> Result<(), PolicyError> {
         for (key, kinds) in [
             ("kinds", &self.kinds),
             ("protectedKinds", &self.protected_kinds),
         ] {
             if let Some(kind) = kinds.iter().find(|kind| !is_kind(kind)) {
-                return Err(format!(
-                    "{key}: {kind:?} is not a kind: write it as manifests do, with its group where it has \
-                     one, such as ConfigMap or Deployment.apps"
-                ));
+                let kind = kind.clone();
+                return Err(PolicyError::Kind { key, kind });
             }
         }
         if let Some(name) = self.namespaces.iter().find(|name| !is_label(name)) {
-            return Err(format!(
-                "namespaces: {name:?} is not the name of a namespace; each is named in full"
-            ));
+            return Err(PolicyError::Namespace(name.clone()));
         }
         for (key, paths) in [
             ("paths", &self.paths),
             ("gateJobs.paths", &self.gate_jobs.paths),
         ] {
             if let Some(path) = paths.iter().find(|path| path.as_str().contains('*')) {
-                return Err(format!(
-                    "{key}: {:?} is taken as it is written, a `*` stands for nothing: name the directory \
-                     above, whatever is below it is meant, too",
-                    path.as_str()
-                ));
+                let path = path.as_str().to_owned();
+                return Err(PolicyError::Wildcard { key, path });
             }
         }
         if self.requests_per_second == 0 {
-            return Err(
-                "requestsPerSecond: with 0 nothing could ever be asked; to stop all writes, annotate the \
-                 agent's namespace with flotilla.dev/freeze"
-                    .to_owned(),
-            );
+            return Err(PolicyError::NoRequests);
         }
         Ok(())
     }
@@ -62,7 +51,7 @@ fn is_label(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn said(text: &str) -> Result<(), String> {
+    fn said(text: &str) -> Result<(), PolicyError> {
         let policy = flotilla_yaml::config::mapping::<Policy>("p", text, &[]);
         policy.unwrap().value.check()
     }
@@ -82,7 +71,7 @@ mod tests {
             ("gateJobs: {paths: ['**']}", "gateJobs.paths"),
             ("requestsPerSecond: 0", "requestsPerSecond"),
         ] {
-            let error = said(text).unwrap_err();
+            let error = said(text).unwrap_err().to_string();
             assert!(error.starts_with(&format!("{key}: ")), "{text}: {error}");
         }
         let good = "kinds: [ConfigMap, Deployment.apps, My-Kind.example.org, TLSRoute.gateway.networking.k8s.io]\n\

@@ -7,7 +7,7 @@ use flotilla_shared::revision::{BranchName, Commit, RepositoryUrl};
 use flotilla_trust::{Keyring, PinnedKey};
 use serde::{Deserialize, Serialize};
 
-use super::Policy;
+use super::{Policy, PolicyError};
 
 /// Which commits of which branches have to be signed, and by whom. Of several rules the first that fits
 /// counts. Rules go by repository and branch, which the agent reads itself, and not by environment,
@@ -101,27 +101,28 @@ impl Policy {
     /// The pinned keys.
     ///
     /// # Errors
-    /// Text for the operator.
-    pub fn keyring(&self) -> Result<Keyring, String> {
-        Keyring::new(&self.keys).map_err(|error| format!("keys: {error}"))
+    /// When one of them cannot be used.
+    pub fn keyring(&self) -> Result<Keyring, PolicyError> {
+        Keyring::new(&self.keys).map_err(PolicyError::Key)
     }
 
-    pub(super) fn check_signing(&self) -> Result<(), String> {
+    pub(super) fn check_signing(&self) -> Result<(), PolicyError> {
         let keyring = self.keyring()?;
         let known = |place: &str, names: &[String]| match names.iter().find(|n| !keyring.has(n)) {
-            Some(name) => Err(format!("{place}: there is no key {name:?} in `keys`")),
+            Some(name) => Err(PolicyError::UnknownKey {
+                place: place.to_owned(),
+                name: name.clone(),
+            }),
             None => Ok(()),
         };
         for (number, rule) in self.signatures.iter().enumerate() {
             let place = format!("signatures[{number}]");
             known(&place, &rule.keys)?;
             if rule.mode != SignatureMode::Off && rule.keys.is_empty() {
-                return Err(format!(
-                    "{place}: it asks for signatures and names no key: nothing could ever be accepted"
-                ));
+                return Err(PolicyError::Nobody(place));
             }
             if rule.since.is_some() && rule.mode != SignatureMode::Range {
-                return Err(format!("{place}: `since` is for mode `range`"));
+                return Err(PolicyError::Since(place));
             }
         }
         known("rollback", &self.rollback.keys)?;
@@ -131,10 +132,7 @@ impl Policy {
                 key.is_some_and(|key| key.ssh.is_some())
             };
             if !self.rollback.keys.iter().any(ssh) {
-                return Err(
-                    "rollback: mode `approve` names no SSH key: nothing could ever be approved"
-                        .to_owned(),
-                );
+                return Err(PolicyError::NoApprover);
             }
         }
         Ok(())
@@ -151,7 +149,8 @@ mod tests {
     fn policy(text: &str) -> Result<Policy, String> {
         let policy: Policy =
             flotilla_yaml::config::from_str("p", text).map_err(|error| error.to_string())?;
-        policy.check().map(|()| policy)
+        let checked = policy.check().map_err(|error| error.to_string());
+        checked.map(|()| policy)
     }
 
     #[test]

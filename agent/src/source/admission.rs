@@ -76,7 +76,7 @@ impl Admission {
         let path = data_dir.join("accepted.json");
         let record = Record::load(&path, copy)?;
         Ok(Self {
-            keyring: policy.keyring().map_err(anyhow::Error::msg)?,
+            keyring: policy.keyring()?,
             policy,
             path,
             changes: watch::Sender::new(record.revision),

@@ -2,7 +2,7 @@
 //! patches see what was meant and each file's MAC is over the file as it is in Git.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use flotilla_git::{Blob, TreeEntry};
 use flotilla_shared::reason::Reason;
@@ -12,6 +12,26 @@ use crate::policy::Refusal;
 
 /// Largest key file, bytes.
 const MAX_KEYS: u64 = 1 << 20;
+
+/// The age keys cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeysError {
+    /// No place is named for them, or there is none in it.
+    #[error("the agent has no age key (--sops-age-keys)")]
+    Missing,
+    #[error("{}: {cause}", .path.display())]
+    Unread {
+        path: PathBuf,
+        cause: std::io::Error,
+    },
+    #[error("{} is too long for a key file", .0.display())]
+    TooLong(PathBuf),
+    #[error("{}: {cause}", .path.display())]
+    Malformed {
+        path: PathBuf,
+        cause: flotilla_sops::Error,
+    },
+}
 
 /// Files that stayed closed, and why. They matter only where a render reads them: a repository may hold
 /// what is for other clusters.
@@ -42,7 +62,7 @@ impl Closed {
 /// Opens what is encrypted. The keys are read at each use, so that a rotated Secret needs no restart.
 pub(crate) fn open_all(entries: &mut [TreeEntry], keys: Option<&Path>) -> Closed {
     let mut closed = Closed::default();
-    let mut identities: Option<Result<Vec<Identity>, String>> = None;
+    let mut identities: Option<Result<Vec<Identity>, KeysError>> = None;
     for entry in entries {
         let Blob::File(content) = &mut entry.blob else {
             continue;
@@ -56,7 +76,7 @@ pub(crate) fn open_all(entries: &mut [TreeEntry], keys: Option<&Path>) -> Closed
             Ok(identities) => {
                 decrypt(content, identities, format).map_err(|error| error.to_string())
             }
-            Err(why) => Err(why.clone()),
+            Err(why) => Err(why.to_string()),
         };
         match opened {
             Ok(plain) => {
@@ -72,14 +92,17 @@ pub(crate) fn open_all(entries: &mut [TreeEntry], keys: Option<&Path>) -> Closed
 }
 
 /// How many age keys there are.
-pub(crate) fn count_keys(path: &Path) -> Result<usize, String> {
+pub(crate) fn count_keys(path: &Path) -> Result<usize, KeysError> {
     read_keys(Some(path)).map(|keys| keys.len())
 }
 
-fn read_keys(path: Option<&Path>) -> Result<Vec<Identity>, String> {
-    let none = || "the agent has no age key (--sops-age-keys)".to_owned();
-    let path = path.ok_or_else(none)?;
-    let fail = |error: std::io::Error| format!("{}: {error}", path.display());
+fn read_keys(path: Option<&Path>) -> Result<Vec<Identity>, KeysError> {
+    let path = path.ok_or(KeysError::Missing)?;
+    let unread = |path: &Path, cause| KeysError::Unread {
+        path: path.to_owned(),
+        cause,
+    };
+    let fail = |cause| unread(path, cause);
     let mut files = Vec::new();
     if path.is_dir() {
         for entry in std::fs::read_dir(path).map_err(fail)? {
@@ -96,16 +119,18 @@ fn read_keys(path: Option<&Path>) -> Result<Vec<Identity>, String> {
     }
     let mut identities = Vec::new();
     for file in files {
-        let fail = |error: std::io::Error| format!("{}: {error}", file.display());
+        let fail = |cause| unread(&file, cause);
         if std::fs::metadata(&file).map_err(fail)?.len() > MAX_KEYS {
-            return Err(format!("{} is too long for a key file", file.display()));
+            return Err(KeysError::TooLong(file));
         }
         let text = std::fs::read_to_string(&file).map_err(fail)?;
-        let keys = Identity::read_all(&text);
-        identities.extend(keys.map_err(|error| format!("{}: {error}", file.display()))?);
+        match Identity::read_all(&text) {
+            Ok(keys) => identities.extend(keys),
+            Err(cause) => return Err(KeysError::Malformed { path: file, cause }),
+        }
     }
     if identities.is_empty() {
-        return Err(none());
+        return Err(KeysError::Missing);
     }
     Ok(identities)
 }

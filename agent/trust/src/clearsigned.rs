@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 
 use crate::openpgp::{Certificate, Issued, PgpSignature, keyring};
-use crate::{Fault, MAX_SIGNATURE_BYTES};
+use crate::{Fault, MAX_SIGNATURE_BYTES, NotTaken};
 
 /// Largest text that is looked at, bytes: a provenance file has a `Chart.yaml` and a few sums.
 const MAX_TEXT_BYTES: usize = 1 << 20;
@@ -23,7 +23,7 @@ impl Certificates {
     ///
     /// # Errors
     /// When it is no keyring, or none of its certificates can be used.
-    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+    pub fn parse(bytes: &[u8]) -> Result<Self, NotTaken> {
         keyring(bytes).map(Self)
     }
 

@@ -1,7 +1,27 @@
-//! What can be wrong with a signature.
+//! What can be wrong with a signature, and with the keys that it is held against.
+
+use std::borrow::Cow;
 
 use flotilla_shared::reason::Reason;
 use jiff::Timestamp;
+
+/// Why a key, a certificate or a signature is of no use: it cannot be read, or is of a kind that is not taken.
+/// The text goes on after the name of what it speaks of, and is for the operator.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotTaken(Cow<'static, str>);
+
+impl From<&'static str> for NotTaken {
+    fn from(why: &'static str) -> Self {
+        Self(Cow::Borrowed(why))
+    }
+}
+
+impl From<String> for NotTaken {
+    fn from(why: String) -> Self {
+        Self(Cow::Owned(why))
+    }
+}
 
 /// Why a signature is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +62,12 @@ pub enum Fault {
         /// The key's name in the policy.
         key: String,
     },
+}
+
+impl From<NotTaken> for Fault {
+    fn from(why: NotTaken) -> Self {
+        Self::Malformed(why.0.into_owned())
+    }
 }
 
 impl Fault {

@@ -57,13 +57,13 @@ impl PinnedKey {
         {
             return Err(fail("validUntil is not after validFrom".to_owned()));
         }
-        match (&self.ssh, &self.openpgp) {
+        let read = match (&self.ssh, &self.openpgp) {
             (Some(line), None) => SshKey::parse(line).map(|key| Material::Ssh(Box::new(key))),
             (None, Some(armoured)) => {
                 Certificate::parse(armoured).map(|key| Material::OpenPgp(Box::new(key)))
             }
-            _ => Err("give either `ssh` or `openpgp`".to_owned()),
-        }
-        .map_err(fail)
+            _ => return Err(fail("give either `ssh` or `openpgp`".to_owned())),
+        };
+        read.map_err(|why| fail(why.to_string()))
     }
 }

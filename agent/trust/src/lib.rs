@@ -25,7 +25,7 @@ mod ssh;
 
 pub use clearsigned::Certificates;
 pub use commit::{Signed, split};
-pub use fault::Fault;
+pub use fault::{Fault, NotTaken};
 pub use key::{KeyError, PinnedKey};
 pub use keyring::Keyring;
 

@@ -6,8 +6,8 @@
 use ssh_key::public::{EcdsaPublicKey, KeyData, RsaPublicKey};
 use ssh_key::{Algorithm, EcdsaCurve, HashAlg, Mpint, PublicKey, Signature, SshSig};
 
-use crate::Fault;
 use crate::primitive::{Hash, Public, padded, pair};
+use crate::{Fault, NotTaken};
 
 /// A pinned SSH key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,17 +20,17 @@ pub(crate) struct SshKey {
 
 impl SshKey {
     /// From the line of a `.pub` file.
-    pub(crate) fn parse(line: &str) -> Result<Self, String> {
+    pub(crate) fn parse(line: &str) -> Result<Self, NotTaken> {
         let line = line.trim();
         if line.contains("-cert-v0") {
-            return Err("certificates are not taken; give the key itself".to_owned());
+            return Err("certificates are not taken; give the key itself".into());
         }
         let key = PublicKey::from_openssh(line)
             .map_err(|error| format!("it is not the line of an OpenSSH .pub file: {error}"))?;
         Self::new(key.key_data().clone())
     }
 
-    fn new(data: KeyData) -> Result<Self, String> {
+    fn new(data: KeyData) -> Result<Self, NotTaken> {
         let mut application = None;
         let public = match &data {
             KeyData::Ed25519(key) => Public::Ed25519(key.0),
@@ -57,11 +57,12 @@ impl SshKey {
                     "keys of type {} are not taken: ed25519, ecdsa (P-256, P-384), rsa and their \
                      sk- forms are",
                     other.algorithm()
-                ));
+                )
+                .into());
             }
         };
         match public.weakness() {
-            Some(why) => Err(why),
+            Some(why) => Err(why.into()),
             None => Ok(Self {
                 data,
                 public,
@@ -108,10 +109,10 @@ impl SshKey {
     }
 }
 
-fn positive(number: &Mpint) -> Result<&[u8], String> {
+fn positive(number: &Mpint) -> Result<&[u8], NotTaken> {
     number
         .as_positive_bytes()
-        .ok_or_else(|| "an RSA number is negative".to_owned())
+        .ok_or_else(|| "an RSA number is negative".into())
 }
 
 /// Hash, signature as ring takes it, and a token's five bytes; none: they do not fit the key.

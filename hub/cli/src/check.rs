@@ -59,7 +59,7 @@ pub(crate) struct FleetFile {
 
 /// Everything that is looked at.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Facts {
+pub(crate) struct CheckFacts {
     /// Our clock.
     pub(crate) now: Timestamp,
     /// This program's version.

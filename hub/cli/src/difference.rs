@@ -31,7 +31,7 @@ pub(crate) struct Difference {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) removals: Vec<Taken>,
     /// What the fleet file says otherwise of an application.
-    pub(crate) settings: Vec<Setting>,
+    pub(crate) settings: Vec<ChangedSettings>,
     /// Renders that came out the same.
     pub(crate) unchanged: usize,
     /// What cannot be rendered here, and why.
@@ -75,7 +75,7 @@ pub(crate) struct Moved {
 
 /// What is set otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Setting {
+pub(crate) struct ChangedSettings {
     pub(crate) application: String,
     /// Keys of the fleet file.
     pub(crate) keys: Vec<&'static str>,

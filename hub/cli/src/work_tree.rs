@@ -14,13 +14,13 @@ use crate::objects::Objects;
 
 /// See the module.
 pub(crate) struct WorkTree {
-    source: Source,
+    source: ContentSource,
     nodes: BTreeMap<String, Node>,
     directories: BTreeMap<String, BTreeMap<String, EntryKind>>,
 }
 
 /// Where the content of files comes from.
-enum Source {
+enum ContentSource {
     Folder(PathBuf),
     Commit(RefCell<Objects>),
 }
@@ -58,7 +58,7 @@ impl WorkTree {
         paths: impl IntoIterator<Item = String>,
     ) -> std::io::Result<Self> {
         let mut tree = Self {
-            source: Source::Folder(root.to_owned()),
+            source: ContentSource::Folder(root.to_owned()),
             nodes: BTreeMap::new(),
             directories: BTreeMap::from([(String::new(), BTreeMap::new())]),
         };
@@ -104,7 +104,7 @@ impl WorkTree {
             nodes.push((entry.path, node, entry.kind));
         }
         let mut tree = Self {
-            source: Source::Commit(RefCell::new(objects)),
+            source: ContentSource::Commit(RefCell::new(objects)),
             nodes: BTreeMap::new(),
             directories: BTreeMap::from([(String::new(), BTreeMap::new())]),
         };
@@ -160,7 +160,7 @@ impl WorkTree {
     }
 
     fn read(&self, path: &str) -> Content {
-        let Source::Folder(root) = &self.source else {
+        let ContentSource::Folder(root) = &self.source else {
             return Content::Gone;
         };
         let path = root.join(path);
@@ -175,7 +175,7 @@ impl WorkTree {
         if bytes > Limits::default().file_bytes as u64 {
             return Content::TooLarge(bytes);
         }
-        let Source::Commit(objects) = &self.source else {
+        let ContentSource::Commit(objects) = &self.source else {
             return Content::Gone;
         };
         let read = objects.borrow_mut().read(id);

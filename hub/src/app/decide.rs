@@ -34,7 +34,7 @@ use crate::store::{self, Store};
 /// Loads the fleet and serves it.
 pub(super) async fn decide(mut start: Start) -> anyhow::Result<Vec<JoinHandle<()>>> {
     let now = Timestamp::now();
-    let (spec, digest) = read_fleet_file(&start.config.fleet).map_err(anyhow::Error::msg)?;
+    let (spec, digest) = read_fleet_file(&start.config.fleet)?;
     let fleet_file = FleetFileStatus {
         digest,
         loaded_at: Some(now),
@@ -120,7 +120,7 @@ fn context(
 /// What telling people takes, with whom and how as the file at `path` says now.
 fn telling(context: &Context, path: PathBuf) -> anyhow::Result<notify::Telling> {
     Ok(notify::Telling {
-        config: notify::read(&path).map_err(anyhow::Error::msg)?,
+        config: notify::read(&path)?,
         path,
         handle: context.handle.clone(),
         store: context.store.clone(),

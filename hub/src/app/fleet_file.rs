@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use flotilla_shared::digest::Digest;
 use flotilla_shared::words::without_numbers;
+use flotilla_yaml::config::ConfigError;
 use jiff::Timestamp;
 use parking_lot::RwLock;
 use tokio::sync::Notify;
@@ -14,35 +15,47 @@ use tokio_util::sync::CancellationToken;
 use crate::driver::Handle;
 use crate::fleet::Event;
 use crate::poll::Pollers;
+use crate::problems::lines;
 use crate::serve::FleetFileStatus;
-use crate::spec::{self, Spec};
+use crate::spec::{self, MAX_FILE_BYTES, Spec};
 
 /// How often the fleet file is looked at. A ConfigMap's swap of links changes no time stamp that can
 /// be trusted, so its text is read and compared.
 const FILE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Reads and checks a fleet file.
+/// Why a fleet file is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum FleetFileError {
+    #[error("{}: {}", path.display(), without_numbers(&cause.to_string()))]
+    Unreadable {
+        path: PathBuf,
+        cause: std::io::Error,
+    },
+    #[error("{path}: {size} bytes are more than the {MAX_FILE_BYTES} allowed")]
+    TooLarge { path: PathBuf, size: u64 },
+    #[error("{}", lines(.0))]
+    Wrong(Vec<ConfigError>),
+}
+
+/// Reads and checks a fleet file; the digest of its text comes along.
 ///
 /// # Errors
-/// A text with every problem, one a line.
-pub fn read(path: &Path) -> Result<(Spec, String), String> {
-    let name = path.display().to_string();
-    let failed = |error: std::io::Error| format!("{name}: {}", without_numbers(&error.to_string()));
+/// See [`FleetFileError`].
+pub fn read(path: &Path) -> Result<(Spec, String), FleetFileError> {
+    let failed = |cause| FleetFileError::Unreadable {
+        path: path.to_owned(),
+        cause,
+    };
     let size = std::fs::metadata(path).map_err(failed)?.len();
-    if size > spec::MAX_FILE_BYTES as u64 {
-        return Err(format!(
-            "{name}: {size} bytes are more than the {} allowed",
-            spec::MAX_FILE_BYTES
-        ));
+    if size > MAX_FILE_BYTES as u64 {
+        return Err(FleetFileError::TooLarge {
+            path: path.to_owned(),
+            size,
+        });
     }
     let text = std::fs::read_to_string(path).map_err(failed)?;
-    match spec::parse(&name, &text) {
-        Ok(spec) => Ok((spec, Digest::of(text.as_bytes()).to_string())),
-        Err(errors) => {
-            let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            Err(lines.join("\n"))
-        }
-    }
+    let spec = spec::parse(&path.display().to_string(), &text).map_err(FleetFileError::Wrong)?;
+    Ok((spec, Digest::of(text.as_bytes()).to_string()))
 }
 
 /// Keeps the fleet as the file says, until stopped.
@@ -90,6 +103,7 @@ pub(super) async fn watch(
             }
             Err(error) => {
                 // The last good file stays in force; the fault is shown, once in the log.
+                let error = error.to_string();
                 if status.read().error != error {
                     tracing::error!(
                         error,

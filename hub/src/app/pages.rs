@@ -37,7 +37,7 @@ impl Pages {
         Ok(Self {
             listener: Arc::new(listener),
             config: config.clone(),
-            place: place.map_err(anyhow::Error::msg)?,
+            place: place?,
             oidc: Arc::clone(oidc),
             store: store.clone(),
         })

@@ -49,8 +49,7 @@ fn config(run: Run) -> anyhow::Result<Config> {
             .oidc_config_file
             .as_deref()
             .map(oidc::Config::read)
-            .transpose()
-            .map_err(anyhow::Error::msg)?,
+            .transpose()?,
         external,
         oidc_file: run.oidc_config_file,
         data_dir: run.data_dir,

@@ -213,7 +213,7 @@ impl World {
             .iter()
             .filter(|effect| matches!(effect, Effect::RedeemToken(..)))
             .count();
-        let joins = matches!(judged, Ok(Admission::Join(_)));
+        let joins = matches!(judged, Ok(EnrolmentDecision::Join(_)));
         assert_eq!(
             uses,
             usize::from(joins),
@@ -231,7 +231,7 @@ impl World {
         }
         self.store(&effects);
         match judged {
-            Ok(Admission::Join(record)) => {
+            Ok(EnrolmentDecision::Join(record)) => {
                 assert_eq!(owner, None, "a taken name went to a second key");
                 self.turns += 1;
                 self.joined += 1;
@@ -241,11 +241,11 @@ impl World {
                     self.granted.push((attempt.name, attempt.key));
                 }
             }
-            Ok(Admission::Certificate) => {
+            Ok(EnrolmentDecision::Certificate) => {
                 assert_eq!(owner.map(|(key, _)| key).as_ref(), Some(&attempt.key));
                 self.granted.push((attempt.name, attempt.key));
             }
-            Ok(Admission::Wait) => {
+            Ok(EnrolmentDecision::Wait) => {
                 assert_eq!(owner.map(|(key, _)| key).as_ref(), Some(&attempt.key));
             }
             Err(_) => {}
@@ -431,7 +431,7 @@ impl World {
             let (judged, effects) = self.fleet.enrol(&attempt, Some(token), self.now);
             let is_new = attempt.name.as_str() == "newcomer";
             match judged {
-                Ok(Admission::Join(record)) => assert!(is_new && record.pending.is_none()),
+                Ok(EnrolmentDecision::Join(record)) => assert!(is_new && record.pending.is_none()),
                 Ok(_) => assert!(
                     !is_new && effects.is_empty(),
                     "no token is used up for nothing"

@@ -33,7 +33,7 @@ fn e06_a_second_key_never_gets_a_taken_name_however_often_it_asks() {
     let now = Timestamp::UNIX_EPOCH;
     let mut fleet = Fleet::new(Epoch(1));
     let (first, _) = fleet.enrol(&attempt("prod-1", "key1"), Some(token()), now);
-    assert!(matches!(first, Ok(Admission::Join(_))));
+    assert!(matches!(first, Ok(EnrolmentDecision::Join(_))));
     let mut any = token();
     any.id = "any".to_owned();
     let evil = attempt("prod-1", "key2");
@@ -51,7 +51,7 @@ fn e06_a_second_key_never_gets_a_taken_name_however_often_it_asks() {
     assert_eq!(record.credential.locked, None);
     // The token is as good as before, for a name that is free.
     let (other, _) = fleet.enrol(&attempt("dev-2", "key2"), Some(any), now);
-    assert!(matches!(other, Ok(Admission::Join(_))));
+    assert!(matches!(other, Ok(EnrolmentDecision::Join(_))));
 }
 
 /// One row for each way in which a token can be no good, and what is said of it.

@@ -255,7 +255,8 @@ impl Fleet {
             .filter(|(app, _)| stays(app) && is_kept(app))
         {
             let mut kept = (**before).clone();
-            kept.rollout.clone_from(&plan.rollout);
+            plan.rollout_of(&kept.revision.repository)
+                .clone_into(&mut kept.rollout);
             if let Some(commit) = plan.commits.get(&kept.revision.repository) {
                 kept.revision.commit = commit.clone();
             }
@@ -339,7 +340,7 @@ impl Fleet {
             sync_policy: application.sync_policy.clone(),
             depends_on: application.depends_on.clone(),
             substitute: application.substitute,
-            rollout: plan.rollout.clone(),
+            rollout: plan.rollout_of(&application.repository).to_owned(),
             namespace: application.namespace.clone(),
             helm: helm.map(Box::new),
         })

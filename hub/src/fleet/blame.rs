@@ -9,11 +9,12 @@ use flotilla_shared::report::Report;
 use flotilla_shared::wire::specified;
 
 use super::cluster::Cluster;
+use super::environment::{Pin, pinned_or};
 use super::rollout::{Aside, Before, Progress, Rollout};
 use crate::spec::Touch;
 
 /// What is wrong on a cluster that a rollout has not come to yet.
-pub(super) fn before(cluster: &Cluster, rollout: &Rollout) -> Before {
+pub(super) fn before(cluster: &Cluster, rollout: &Rollout, pin: Option<&Pin>) -> Before {
     let assigned = cluster.assigned.as_ref();
     let report = cluster.report.as_ref();
     // What was told of another assignment, or of one that is declared otherwise, is no word of what is good;
@@ -37,7 +38,7 @@ pub(super) fn before(cluster: &Cluster, rollout: &Rollout) -> Before {
         else {
             return false;
         };
-        let good = rollout.from.get(&assigned.revision.repository);
+        let good = pinned_or(pin, &rollout.from, &assigned.revision.repository);
         let runs = report.revision.as_ref().map(|revision| &revision.commit);
         let placed = cluster.placed.get(name);
         good == Some(&assigned.revision.commit)
@@ -62,21 +63,23 @@ fn declares_the_same(report: &Report, assigned: &Assignment) -> bool {
 }
 
 /// What of it does not count for a rollout: what it brings nothing new of. `touches`: what it declares otherwise
-/// there.
+/// there. What a pin keeps as it is gets nothing new.
 pub(super) fn aside(
     cluster: &Cluster,
     progress: &Progress,
     rollout: &Rollout,
     touches: &BTreeMap<&ApplicationName, Touch>,
+    pin: Option<&Pin>,
 ) -> Option<Aside> {
     let assigned = cluster.assigned.as_ref()?;
     let applications = &assigned.assignment.applications;
     let brings = |name: &ApplicationName| {
+        let repository = applications.get(name).map(|app| &app.revision.repository);
+        if repository.is_some_and(|one| pin.is_some_and(|pin| pin.commits.contains_key(one))) {
+            return false;
+        }
         touches.contains_key(name)
-            || applications.get(name).is_some_and(|app| {
-                let repository = &app.revision.repository;
-                rollout.from.get(repository) != rollout.target.get(repository)
-            })
+            || repository.is_some_and(|one| rollout.from.get(one) != rollout.target.get(one))
     };
     let unhealthy = progress.before.unhealthy.iter();
     let aside: BTreeSet<ApplicationName> =

@@ -5,7 +5,7 @@ use flotilla_shared::reason::Reason;
 use jiff::Timestamp;
 
 use super::{AuditEntry, ClusterRecord, Effect, Fleet, IssuedCertificate, Lock};
-use crate::enrolment::{self, Admission, Attempt, Redeemer, Refusal, Token};
+use crate::enrolment::{self, Attempt, EnrolmentDecision, Redeemer, Refusal, Token};
 
 /// Why a certificate is not given.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,7 +28,7 @@ impl Fleet {
         attempt: &Attempt,
         token: Option<Token>,
         now: Timestamp,
-    ) -> (Result<Admission, Refusal>, Vec<Effect>) {
+    ) -> (Result<EnrolmentDecision, Refusal>, Vec<Effect>) {
         let token = token.map(|token| self.admissions.current(token));
         let name = &attempt.name;
         let holder = self.record_of(name);
@@ -37,7 +37,7 @@ impl Fleet {
         let judged = enrolment::judge(attempt, token.as_ref(), holder, namesake, declared, now);
         let mut effects = Vec::new();
         match (&judged, token) {
-            (Ok(Admission::Join(record)), Some(token)) => {
+            (Ok(EnrolmentDecision::Join(record)), Some(token)) => {
                 self.join(attempt, &token, record, now, &mut effects);
             }
             (Err(why @ (Refusal::NameTaken(_) | Refusal::SameCluster { .. })), Some(token)) => {

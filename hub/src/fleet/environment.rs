@@ -1,5 +1,7 @@
 //! What people and rollouts have decided about an environment.
 
+mod hold;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use flotilla_shared::approval::SignedApproval;
@@ -8,6 +10,7 @@ use flotilla_shared::revision::Commit;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::hold::Hold;
 use super::job_note::JobNote;
 use super::rollout::Commits;
 
@@ -30,22 +33,6 @@ pub struct Mark {
     pub by: String,
     pub reason: String,
     pub at: Timestamp,
-}
-
-/// Why no automatic promotion comes in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hold {
-    /// Who, why, when.
-    #[serde(flatten)]
-    pub mark: Mark,
-    /// The rollout that was rolled back; empty: a person rolled the branch back, or an older hub wrote
-    /// this.
-    #[serde(
-        default,
-        skip_serializing_if = "String::is_empty",
-        rename = "rolledBack"
-    )]
-    pub rolled_back: String,
 }
 
 /// Kept on commits.
@@ -78,6 +65,16 @@ impl Pin {
     pub fn holds(&self, now: Timestamp) -> bool {
         self.expires_at.is_none_or(|end| now < end)
     }
+}
+
+/// The commit of a repository that a pin keeps a cluster on, or else the one among these.
+pub(super) fn pinned_or<'c>(
+    pin: Option<&'c Pin>,
+    commits: &'c Commits,
+    repository: &RepositoryName,
+) -> Option<&'c Commit> {
+    let pinned = pin.and_then(|pin| pin.commits.get(repository));
+    pinned.or_else(|| commits.get(repository))
 }
 
 /// Commits that were good for every wave.
@@ -241,6 +238,18 @@ impl EnvironmentState {
         all.filter_map(|(repository, commit)| {
             Some((self.quarantine_of(repository, commit)?, commit))
         })
+    }
+
+    /// The quarantines that hold these commits back, each once, with the first commit that it holds.
+    #[must_use]
+    pub fn quarantines_among<'c>(&self, commits: &'c Commits) -> Vec<(&Quarantine, &'c Commit)> {
+        let mut all: Vec<(&Quarantine, &Commit)> = Vec::new();
+        for (quarantine, commit) in self.all_held_among(commits) {
+            if all.iter().all(|(other, _)| *other != quarantine) {
+                all.push((quarantine, commit));
+            }
+        }
+        all
     }
 
     /// The first of them.
@@ -411,26 +420,4 @@ pub(super) fn push<T>(list: &mut VecDeque<T>, limit: usize, item: T) {
         list.pop_front();
     }
     list.push_back(item);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Rows of older hubs say nothing of the rollout.
-    #[test]
-    fn a_hold_of_an_older_hub_is_read() {
-        let old = r#"{"hold":{"by":"hub","reason":"prod-6 was rolled back: x","at":"2026-11-01T00:00:00Z"}}"#;
-        let state: EnvironmentState = serde_json::from_str(old).unwrap();
-        let mut hold = state.hold.clone().unwrap();
-        assert_eq!(
-            (hold.mark.by.as_str(), hold.rolled_back.as_str()),
-            ("hub", "")
-        );
-        let again = serde_json::to_value(&hold).unwrap();
-        assert_eq!(again.as_object().unwrap().len(), 3, "an older hub reads it");
-        hold.rolled_back = "prod-6".to_owned();
-        let text = serde_json::to_string(&hold).unwrap();
-        assert_eq!(serde_json::from_str::<Hold>(&text).unwrap(), hold);
-    }
 }

@@ -8,8 +8,9 @@ use jiff::Timestamp;
 
 use super::Fleet;
 use super::blame;
-use super::cluster::{Connectivity, OFFLINE_AFTER};
-use super::observe::{self, Lookup};
+use super::cluster::{Cluster, Connectivity, OFFLINE_AFTER};
+use super::environment::{Pin, pinned_or};
+use super::observe::{self, Lookup, Target};
 use super::redeclared::gives;
 use super::rollout::{Change, Commits, Observation, Phase, Progress, Rollout, Verdict};
 use super::roster::Members;
@@ -61,17 +62,20 @@ impl Fleet {
             );
             let touches = redeclared.touches(self, (name, &rollout.environment));
             let brings = touches.as_ref().map(gives);
+            let pin = cluster.pin(now);
             let aside = begun
                 .filter(|progress| !progress.before.unhealthy.is_empty())
-                .and_then(|progress| blame::aside(cluster, progress, rollout, touches.as_ref()?));
+                .and_then(|progress| {
+                    blame::aside(cluster, progress, rollout, touches.as_ref()?, pin)
+                });
             let none = BTreeSet::new();
             let left_aside = aside.as_ref().map_or(&none, |aside| &aside.applications);
-            let pin = cluster.record.pin.as_ref();
-            let was_good = begun.is_none() && runs_good(cluster, rollout);
+            let (kept, pinned) = self.kept_by_pin(cluster, &changed, now);
+            let was_good = begun.is_none() && runs_good(cluster, rollout, pin);
             let observation = Observation {
                 wave: *wave,
                 sort_key: Arc::clone(sort_key),
-                pinned: pin.is_some_and(|pin| pin.holds(now)),
+                pinned,
                 suspended: cluster.record.suspended.is_some(),
                 online,
                 awaited: !online && cluster.last_seen.is_none() && self.has_just_begun(now),
@@ -84,8 +88,9 @@ impl Fleet {
                     Some(progress) => {
                         let is_brought =
                             |name: &_| self.is_from_any(cluster, name, &rollout.target);
+                        let target = Target { rollout, pin };
                         let verdict =
-                            observe::verdict(cluster, rollout, &takes, left_aside, is_brought);
+                            observe::verdict(cluster, target, &takes, left_aside, is_brought);
                         since_started(verdict, cluster, progress)
                     }
                     None => Verdict::NotYet,
@@ -94,9 +99,9 @@ impl Fleet {
                     .is_some_and(|progress| blame::is_as_before(cluster, progress, left_aside)),
                 concerned: brings != Some(false)
                     || changed.is_empty()
-                    || changed
-                        .keys()
-                        .any(|repository| self.takes_from(cluster, repository)),
+                    || changed.keys().any(|repository| {
+                        !kept.contains(repository) && self.takes_from(cluster, repository)
+                    }),
                 heard_at: cluster.vouched_at,
                 rendered_from: if was_good {
                     cluster.rendered_from
@@ -114,14 +119,32 @@ impl Fleet {
                 },
                 carried: !rollout.carried.is_empty() && self.carried(cluster, rollout),
                 aside,
+                kept,
             };
             all.push((name.clone(), observation));
         }
         all
     }
 
+    /// What of a rollout's changes a pin keeps from a cluster, and whether that is all that it would bring there. Of
+    /// what the fleet file declares, a pin keeps something back, or may.
+    pub(super) fn kept_by_pin(
+        &self,
+        cluster: &Cluster,
+        changed: &Commits,
+        now: Timestamp,
+    ) -> (BTreeSet<RepositoryName>, bool) {
+        let Some(pin) = cluster.pin(now) else {
+            return (BTreeSet::new(), false);
+        };
+        let keeps = |one: &&RepositoryName| one.is_fleet_file() || pin.commits.contains_key(*one);
+        let mut others = changed.keys().filter(|one| !keeps(one));
+        let out = !others.any(|one| self.takes_from(cluster, one));
+        (changed.keys().filter(keeps).cloned().collect(), out)
+    }
+
     /// Whether something that is meant for a cluster has had no commit of its repository so far.
-    fn waits_for_any(&self, cluster: &super::Cluster, commits: &Commits) -> bool {
+    fn waits_for_any(&self, cluster: &Cluster, commits: &Commits) -> bool {
         cluster
             .placed
             .iter()
@@ -129,18 +152,13 @@ impl Fleet {
     }
 
     /// Whether there is a commit of an application's repository, as the application is declared for a cluster.
-    fn is_from_any(
-        &self,
-        cluster: &super::Cluster,
-        name: &ApplicationName,
-        commits: &Commits,
-    ) -> bool {
+    fn is_from_any(&self, cluster: &Cluster, name: &ApplicationName, commits: &Commits) -> bool {
         let specification = self.specification_of(cluster);
         let source = self.source_of(specification.as_deref(), name);
         source.is_some_and(|source| commits.contains_key(source))
     }
 
-    pub(super) fn carried(&self, cluster: &super::Cluster, rollout: &Rollout) -> bool {
+    pub(super) fn carried(&self, cluster: &Cluster, rollout: &Rollout) -> bool {
         cluster.assigned.as_ref().is_some_and(|assigned| {
             assigned
                 .assignment
@@ -151,8 +169,8 @@ impl Fleet {
     }
 }
 
-/// Whether a cluster runs exactly what was last good, by its own word.
-fn runs_good(cluster: &super::Cluster, rollout: &Rollout) -> bool {
+/// Whether a cluster runs exactly what was last good, or what it is kept on, by its own word.
+fn runs_good(cluster: &Cluster, rollout: &Rollout, pin: Option<&Pin>) -> bool {
     let Some(assigned) = &cluster.assigned else {
         return false;
     };
@@ -164,13 +182,14 @@ fn runs_good(cluster: &super::Cluster, rollout: &Rollout) -> bool {
             .report
             .as_ref()
             .is_some_and(|report| report.assignment == assigned.reference)
-        && applications
-            .all(|app| rollout.from.get(&app.revision.repository) == Some(&app.revision.commit))
+        && applications.all(|app| {
+            pinned_or(pin, &rollout.from, &app.revision.repository) == Some(&app.revision.commit)
+        })
 }
 
 /// What was reported before a cluster was started, or tried again, failed another try: this one has the
 /// whole progress deadline. A refusal is of what is assigned now, whenever the last report was.
-fn since_started(verdict: Verdict, cluster: &super::Cluster, progress: &Progress) -> Verdict {
+fn since_started(verdict: Verdict, cluster: &Cluster, progress: &Progress) -> Verdict {
     let before = cluster.reported_at < progress.started_at && cluster.refusal.is_none();
     match verdict {
         Verdict::Failed(reason, message) if before && progress.phase == Phase::Started => {

@@ -12,6 +12,7 @@ use flotilla_shared::reason::Reason;
 use flotilla_shared::report::{ApplicationReport, Report};
 
 use super::cluster::Cluster;
+use super::environment::{Pin, pinned_or};
 use super::removed::is_removed;
 use super::rendered::rendered_without;
 use super::rollout::{Rollout, Verdict};
@@ -35,14 +36,23 @@ const PASSING: &[Reason] = &[
     Reason::ChangedMeanwhile,
 ];
 
+/// What a cluster is to come to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Target<'r> {
+    pub(super) rollout: &'r Rollout,
+    /// What a person keeps it on.
+    pub(super) pin: Option<&'r Pin>,
+}
+
 /// What a cluster says of exactly these commits. Only a report of the present assignment counts, and
 /// of that only what it says of commits that are in it: an application that waits for a commit of a
 /// repository that is none of them is another rollout's matter.
+/// Where a pin keeps the cluster on a repository's commit, that one is what it is to run of it.
 /// `takes`: what the rollout takes away; `aside`: what does not count; `brings`: whether it has a commit
 /// of an application's repository.
 pub(super) fn verdict(
     cluster: &Cluster,
-    rollout: &Rollout,
+    Target { rollout, pin }: Target<'_>,
     takes: &BTreeSet<ApplicationName>,
     aside: &BTreeSet<ApplicationName>,
     brings: impl Fn(&ApplicationName) -> bool,
@@ -68,8 +78,7 @@ pub(super) fn verdict(
     }
     let applications = &assigned.assignment.applications;
     let on_target = |app: &ApplicationAssignment| {
-        target
-            .get(&app.revision.repository)
+        pinned_or(pin, target, &app.revision.repository)
             .is_none_or(|commit| *commit == app.revision.commit)
     };
     if !applications.values().all(|app| on_target(app)) {

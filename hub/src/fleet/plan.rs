@@ -18,8 +18,10 @@ use crate::spec::{Environment, Specification};
 pub struct Plan {
     /// By repository.
     pub commits: Commits,
-    /// Empty: none.
+    /// Which says so of all that nobody pinned; empty: none.
     pub rollout: String,
+    /// Repositories whose commits a person pinned.
+    pub(super) pinned: BTreeSet<RepositoryName>,
     /// What they are applied as.
     pub(super) specification: Declares,
     /// Repositories on whose commits a person keeps this cluster: what it runs of them stays declared as it is.
@@ -34,6 +36,16 @@ pub(super) enum Declares {
     Kept,
     /// As this revision of the fleet file says.
     As(Commit, Arc<Specification>),
+}
+
+impl Plan {
+    /// The rollout that says which commit of a repository it is; empty: none does.
+    pub(super) fn rollout_of(&self, repository: &RepositoryName) -> &str {
+        match self.pinned.contains(repository) {
+            true => "",
+            false => &self.rollout,
+        }
+    }
 }
 
 impl Fleet {
@@ -56,7 +68,7 @@ impl Fleet {
             .filter(|pin| pin.holds(now))
         {
             plan.commits.extend(pin.commits.clone());
-            plan.rollout = String::new();
+            plan.pinned.extend(pin.commits.keys().cloned());
         }
         let own = own.filter(|pin| by_rollout && pin.holds(now));
         if let Some(pin) = own.filter(|_| self.assigned_in(name, environment).is_some()) {
@@ -100,6 +112,7 @@ impl Fleet {
             commits,
             rollout: rollout.to_owned(),
             specification,
+            pinned: BTreeSet::new(),
             kept: BTreeSet::new(),
         }
     }

@@ -4,7 +4,7 @@ use flotilla_shared::id::ClusterName;
 use flotilla_shared::reason::Reason;
 use jiff::Timestamp;
 
-use super::cluster::Facts;
+use super::cluster::AgentFacts;
 use super::event::{Effect, Hello, SessionId};
 use super::{Fleet, identity};
 
@@ -91,7 +91,7 @@ impl Fleet {
         if stream == Stream::First && hello.accepted.epoch == epoch && said < FARTHEST {
             cluster.floor = said;
         }
-        cluster.facts = Facts {
+        cluster.facts = AgentFacts {
             agent_version: hello.agent_version,
             kubernetes_version: hello.kubernetes_version,
             cluster_uid: hello.cluster_uid,

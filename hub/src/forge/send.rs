@@ -138,7 +138,8 @@ impl Sender {
 
 /// A credential's file.
 async fn secret(path: &Path) -> Result<Vec<u8>, Error> {
-    crate::secret::read(path).await.map_err(Error::NoAnswer)
+    let content = crate::secret::read(path).await;
+    content.map_err(|error| Error::NoAnswer(error.to_string()))
 }
 
 #[cfg(test)]

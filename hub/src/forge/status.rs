@@ -25,7 +25,7 @@ pub struct Key {
 
 /// What a commit should show.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct DesiredStatus {
     pub status: CommitStatus,
     /// It is sent when this is another one than the last time: text alone is no news. Bounded by waves and
     /// states.
@@ -37,14 +37,14 @@ pub struct Wanted {
 /// What a forge was told last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sent {
-    /// See [`Wanted::change`].
+    /// See [`DesiredStatus::change`].
     pub change: String,
     pub at: Timestamp,
 }
 
 /// What every environment's commits should show. `link` is where its pages are; empty: nowhere.
 #[must_use]
-pub fn desired(fleet: &Fleet, link: &str) -> BTreeMap<Key, Wanted> {
+pub fn desired(fleet: &Fleet, link: &str) -> BTreeMap<Key, DesiredStatus> {
     let mut all = BTreeMap::new();
     for environment in &fleet.spec().environments {
         let name = &environment.name;
@@ -66,7 +66,7 @@ pub fn desired(fleet: &Fleet, link: &str) -> BTreeMap<Key, Wanted> {
                     description: text,
                     link: page.clone(),
                 };
-                let wanted = Wanted {
+                let wanted = DesiredStatus {
                     status,
                     change,
                     of_pull: false,
@@ -86,7 +86,8 @@ pub fn desired(fleet: &Fleet, link: &str) -> BTreeMap<Key, Wanted> {
             && hold.rolled_back.is_empty()
             && !rollout.state.is_over()
         {
-            for repository in rollout.changed().keys() {
+            let changed = rollout.changed();
+            for repository in changed.keys().filter(|one| hold.is_of(one)) {
                 if let Some(left) = rollout.from.get(repository) {
                     let text = format!("rolled back by {}: {}", hold.mark.by, hold.mark.reason);
                     put(
@@ -118,7 +119,7 @@ pub fn desired(fleet: &Fleet, link: &str) -> BTreeMap<Key, Wanted> {
 }
 
 /// Commits of pull requests that the hub takes, where nothing else is to be said of them.
-fn waiting_to_be_taken(fleet: &Fleet, link: &str, all: &mut BTreeMap<Key, Wanted>) {
+fn waiting_to_be_taken(fleet: &Fleet, link: &str, all: &mut BTreeMap<Key, DesiredStatus>) {
     for environment in &fleet.spec().environments {
         for (repository, merging, _) in fleet.mergings(&environment.name) {
             let Some(commit) = &merging.commit else {
@@ -143,7 +144,7 @@ fn waiting_to_be_taken(fleet: &Fleet, link: &str, all: &mut BTreeMap<Key, Wanted
                 link: page(link, &environment.name),
             };
             let change = format!("merge/{}", merging.word);
-            all.entry(key).or_insert(Wanted {
+            all.entry(key).or_insert(DesiredStatus {
                 status,
                 change,
                 of_pull: true,
@@ -206,7 +207,7 @@ fn word(rollout: &Rollout, state: Option<&EnvironmentState>) -> Word {
 /// Whether a forge of this kind is told this: where a status holds its pull request up, what that waits for is
 /// not among them.
 #[must_use]
-pub fn takes(kind: Kind, wanted: &Wanted) -> bool {
+pub fn takes(kind: Kind, wanted: &DesiredStatus) -> bool {
     !(wanted.of_pull && kind.holds_merges_by_statuses())
 }
 
@@ -215,10 +216,10 @@ pub fn takes(kind: Kind, wanted: &Wanted) -> bool {
 #[must_use]
 pub fn due(
     sent: &BTreeMap<Key, Sent>,
-    wanted: &BTreeMap<Key, Wanted>,
-    can_be_told: impl Fn(&Key, &Wanted) -> bool,
+    wanted: &BTreeMap<Key, DesiredStatus>,
+    can_be_told: impl Fn(&Key, &DesiredStatus) -> bool,
     now: Timestamp,
-) -> Vec<(Key, Wanted)> {
+) -> Vec<(Key, DesiredStatus)> {
     let news = wanted.iter().filter(|(key, wanted)| {
         let is_news = sent.get(*key).is_none_or(|last| {
             last.change != wanted.change && now.duration_since(last.at).abs() >= APART

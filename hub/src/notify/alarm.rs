@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::fault::Fault;
 use super::send::Sender;
 use crate::driver::Health;
 use crate::metrics::Metrics;
@@ -98,10 +99,10 @@ async fn tell(
             repeated: false,
         };
         let sent = tokio::time::timeout(LIMIT, send(target, &notice, sender)).await;
-        let sent = sent.unwrap_or_else(|_| Err("it took too long".to_owned()));
+        let sent = sent.unwrap_or_else(|_| Err(("it took too long".to_owned(), true)));
         let outcome = match sent {
             Ok(()) => "ok",
-            Err(why) => {
+            Err((why, _)) => {
                 tracing::warn!(
                     target = target.name,
                     why,
@@ -115,10 +116,9 @@ async fn tell(
     join_all(all).await;
 }
 
-async fn send(target: &Target, notice: &Notice, sender: &Sender) -> Result<(), String> {
+async fn send(target: &Target, notice: &Notice, sender: &Sender) -> Result<(), Fault> {
     for post in compose(target, notice, &Known::default()) {
-        let sent = sender.post(target, &post).await;
-        sent.map_err(|(why, _)| why)?;
+        sender.post(target, &post).await?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ pub(super) type Fault = (String, bool);
 /// The text of a file; the file may be changed at any time, so that another try may help.
 pub(super) async fn secret(path: &Path) -> Result<String, Fault> {
     let content = crate::secret::read(path).await;
-    let content = content.map_err(|why| (why, true))?;
+    let content = content.map_err(|error| (error.to_string(), true))?;
     match std::str::from_utf8(&content) {
         Ok(text) => Ok(text.trim().to_owned()),
         Err(_) => Err((format!("{}: it is not UTF-8", path.display()), true)),

@@ -49,7 +49,7 @@ fn refused(reason: Reason) -> Heard {
     })
 }
 
-fn shown(plan: &Plan) -> Vec<(Verdict, usize, Option<Reason>)> {
+fn shown(plan: &PlanInquiry) -> Vec<(Verdict, usize, Option<Reason>)> {
     let groups = plan.groups().shown();
     let all = groups.iter();
     all.map(|group| (group.verdict, group.clusters.len(), group.reason))
@@ -58,7 +58,7 @@ fn shown(plan: &Plan) -> Vec<(Verdict, usize, Option<Reason>)> {
 
 #[test]
 fn equal_answers_are_one_group_and_the_rest_is_told_apart() {
-    let mut plan = Plan::new(clusters(318), Duration::ZERO, Limits::default());
+    let mut plan = PlanInquiry::new(clusters(318), Duration::ZERO, Limits::default());
     let asked = plan.next(Duration::ZERO);
     assert_eq!(asked.len(), 318);
     for (number, name) in asked.iter().enumerate() {
@@ -93,7 +93,7 @@ fn no_more_agents_than_may_work_at_once_and_the_next_as_one_is_done() {
         at_once: 3,
         ..Limits::default()
     };
-    let mut plan = Plan::new(clusters(5), Duration::ZERO, limits);
+    let mut plan = PlanInquiry::new(clusters(5), Duration::ZERO, limits);
     assert_eq!(plan.next(Duration::ZERO), clusters(3));
     assert_eq!(plan.next(seconds(1)), []);
     plan.heard(&cluster(1), answer(0, Action::Created), seconds(1));
@@ -103,7 +103,7 @@ fn no_more_agents_than_may_work_at_once_and_the_next_as_one_is_done() {
 
 #[test]
 fn an_answer_that_comes_too_late_or_unasked_is_none() {
-    let mut plan = Plan::new(clusters(2), Duration::ZERO, Limits::default());
+    let mut plan = PlanInquiry::new(clusters(2), Duration::ZERO, Limits::default());
     plan.heard(&cluster(0), answer(1, Action::Created), seconds(0));
     assert_eq!(shown(&plan), [], "nobody was asked");
     plan.next(Duration::ZERO);
@@ -123,7 +123,7 @@ fn an_answer_that_comes_too_late_or_unasked_is_none() {
 
 #[test]
 fn who_is_busy_is_asked_again_and_who_is_away_only_as_long_as_was_asked_for() {
-    let mut plan = Plan::new(clusters(2), seconds(10), Limits::default());
+    let mut plan = PlanInquiry::new(clusters(2), seconds(10), Limits::default());
     plan.next(Duration::ZERO);
     plan.heard(&cluster(0), Heard::Busy(seconds(5)), seconds(1));
     plan.heard(&cluster(1), Heard::Away, seconds(1));
@@ -142,7 +142,7 @@ fn who_is_busy_is_asked_again_and_who_is_away_only_as_long_as_was_asked_for() {
 
 #[test]
 fn at_the_end_of_its_time_a_plan_is_done_whoever_is_missing() {
-    let mut plan = Plan::new(clusters(3), seconds(3600), Limits::default());
+    let mut plan = PlanInquiry::new(clusters(3), seconds(3600), Limits::default());
     plan.next(Duration::ZERO);
     plan.heard(&cluster(0), Heard::Away, seconds(1));
     plan.heard(&cluster(1), Heard::Busy(seconds(9999)), seconds(1));
@@ -157,7 +157,7 @@ fn at_the_end_of_its_time_a_plan_is_done_whoever_is_missing() {
 
 #[test]
 fn a_thousand_different_answers_take_the_room_of_few() {
-    let mut plan = Plan::new(clusters(1000), Duration::ZERO, Limits::default());
+    let mut plan = PlanInquiry::new(clusters(1000), Duration::ZERO, Limits::default());
     let mut now = Duration::ZERO;
     while !plan.is_done() {
         for name in plan.next(now) {
@@ -238,7 +238,7 @@ proptest! {
         doings in proptest::collection::vec(0u8..6, 1..200),
     ) {
         let limits = Limits { at_once, whole: seconds(100), answer: seconds(20), ..Limits::default() };
-        let mut plan = Plan::new(clusters(count), seconds(patience), limits);
+        let mut plan = PlanInquiry::new(clusters(count), seconds(patience), limits);
         let mut now = Duration::ZERO;
         let mut doings = doings.iter().cycle();
         let mut asked: Vec<ClusterName> = Vec::new();

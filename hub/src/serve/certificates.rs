@@ -23,14 +23,14 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// Where the authority is.
 #[derive(Debug, Clone)]
-pub enum Source {
+pub enum CertificateSource {
     /// The hub's own, in its data directory.
     Own(PathBuf),
     /// Somebody else's.
     External(External),
 }
 
-impl Source {
+impl CertificateSource {
     fn open(&self) -> Result<Authority, Error> {
         match self {
             Self::Own(directory) => Authority::open(directory),
@@ -51,7 +51,7 @@ struct InForce {
 
 /// What is believed and shown now.
 pub struct Certificates {
-    source: Source,
+    source: CertificateSource,
     hostnames: Vec<String>,
     now: ArcSwap<InForce>,
 }
@@ -61,7 +61,11 @@ impl Certificates {
     ///
     /// # Errors
     /// When its files cannot be used.
-    pub fn open(source: Source, hostnames: Vec<String>, now: Timestamp) -> Result<Self, Error> {
+    pub fn open(
+        source: CertificateSource,
+        hostnames: Vec<String>,
+        now: Timestamp,
+    ) -> Result<Self, Error> {
         let in_force = take(source.open()?, &hostnames, now)?;
         Ok(Self {
             source,

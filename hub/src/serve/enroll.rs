@@ -18,7 +18,7 @@ use tonic::{Request, Response, Status};
 
 use super::{Context, peer, rate, store_error};
 use crate::authority::{self, AGENT_LIFE, Issued, Request as KeyRequest};
-use crate::enrolment::{self, Admission, Attempt, Refusal};
+use crate::enrolment::{self, Attempt, EnrolmentDecision, Refusal};
 use crate::fleet::{ClusterRecord, Event, IssuedCertificate, Lock, former_said};
 
 /// How soon a pending agent asks again, seconds.
@@ -129,17 +129,17 @@ impl Enrollment {
         };
         // Judged and stored in one step: nobody else comes in between, and nothing is used up by what
         // does not succeed.
-        let admission = self
+        let decision = self
             .context
             .handle
             .change(move |fleet, now| fleet.enrol(&attempt, token, now))
             .await?
             .map_err(not_stored)?
             .map_err(|refusal| refused(&refusal))?;
-        let waits = match &admission {
-            Admission::Certificate => false,
-            Admission::Wait => true,
-            Admission::Join(record) => {
+        let waits = match &decision {
+            EnrolmentDecision::Certificate => false,
+            EnrolmentDecision::Wait => true,
+            EnrolmentDecision::Join(record) => {
                 let waits = record.pending.is_some();
                 tracing::info!(cluster = %name, accepted = !waits, "enrolled");
                 waits

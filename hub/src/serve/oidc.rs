@@ -4,6 +4,7 @@
 //! beside, never within a call: no caller makes the hub ask anybody anything more than once a while.
 
 mod code;
+mod error;
 mod token;
 
 use std::collections::BTreeSet;
@@ -19,7 +20,9 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 pub use code::{Endpoints, Failure, Tokens};
-pub use token::{Keys, Person, TokenError, Verified, Wanted, verify};
+use error::IssuerError;
+pub use error::IssuerFileError;
+pub use token::{Expected, Keys, Person, TokenError, Verified, verify};
 
 use crate::store::Role;
 
@@ -93,36 +96,38 @@ impl Config {
     ///
     /// # Errors
     /// File, line and key of what is wrong.
-    pub fn read(path: &Path) -> Result<Self, String> {
+    pub fn read(path: &Path) -> Result<Self, IssuerFileError> {
+        let text = std::fs::read_to_string(path).map_err(|cause| IssuerFileError::Unreadable {
+            path: path.to_owned(),
+            cause,
+        })?;
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))?;
         let config: Self = flotilla_yaml::config::mapping(&name, &text, &[])
-            .map_err(|error| error.to_string())?
+            .map_err(IssuerFileError::Wrong)?
             .value;
-        config.check().map_err(|error| format!("{name}: {error}"))?;
+        config.check(path)?;
         Ok(config)
     }
 
-    fn check(&self) -> Result<(), String> {
+    /// `path` is where it was read from.
+    fn check(&self, path: &Path) -> Result<(), IssuerFileError> {
+        let path = || path.to_owned();
         if !is_secure(&self.issuer) {
-            return Err(format!(
-                "issuer {:?} must be an https URL (http only on loopback)",
-                self.issuer
-            ));
+            return Err(IssuerFileError::OpenIssuer(path(), self.issuer.clone()));
         }
         if self.client_id.is_empty() {
-            return Err("clientId is empty".to_owned());
+            return Err(IssuerFileError::NoClient(path()));
         }
         for grant in &self.grants {
             if grant.user.is_some() == grant.group.is_some() {
-                return Err("each grant names either a user or a group".to_owned());
+                return Err(IssuerFileError::Grant(path()));
             }
         }
         Ok(())
     }
 
-    fn wanted(&self) -> Wanted {
-        Wanted {
+    fn expected(&self) -> Expected {
+        Expected {
             issuer: self.issuer.clone(),
             audience: self.client_id.clone(),
             user_claim: self.user_claim.clone(),
@@ -206,14 +211,16 @@ impl Oidc {
                     problem.clear();
                     self.take(config);
                 }
-                Err(error) if error != problem => {
-                    tracing::error!(
-                        error,
-                        "the file of the issuer is refused; the last good one stays in force"
-                    );
-                    problem = error;
+                Err(error) => {
+                    let error = error.to_string();
+                    if error != problem {
+                        tracing::error!(
+                            error,
+                            "the file of the issuer is refused; the last good one stays in force"
+                        );
+                        problem = error;
+                    }
                 }
-                Err(_) => {}
             }
         }
     }
@@ -249,7 +256,7 @@ impl Oidc {
     /// When it is not good.
     pub fn verified(&self, token: &str, now: Timestamp) -> Result<Verified, TokenError> {
         let keys = self.keys.load();
-        let verified = token::read(token, &keys, &self.config().wanted(), now.as_second());
+        let verified = token::read(token, &keys, &self.config().expected(), now.as_second());
         if verified == Err(TokenError::UnknownKey) {
             self.asked.notify_one();
         }
@@ -266,7 +273,7 @@ impl Oidc {
                 }
                 Err(error) => {
                     tracing::warn!(
-                        error,
+                        error = error.to_string(),
                         issuer = self.config().issuer,
                         "cannot fetch the issuer's keys"
                     );
@@ -287,18 +294,20 @@ impl Oidc {
         }
     }
 
-    fn client(config: &Config) -> Result<reqwest::Client, String> {
+    fn client(config: &Config) -> Result<reqwest::Client, IssuerError> {
         let mut client = flotilla_http::client(TIMEOUT);
         if let Some(path) = &config.trust_bundle_file {
-            let pem =
-                std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-            let roots = reqwest::Certificate::from_pem_bundle(&pem).map_err(|e| e.to_string())?;
-            client = client.tls_certs_only(roots);
+            let pem = std::fs::read(path).map_err(|cause| IssuerError::Roots {
+                path: path.clone(),
+                cause,
+            })?;
+            let roots = reqwest::Certificate::from_pem_bundle(&pem);
+            client = client.tls_certs_only(roots.map_err(IssuerError::Client)?);
         }
-        client.build().map_err(|error| error.to_string())
+        client.build().map_err(IssuerError::Client)
     }
 
-    async fn fetch(&self) -> Result<Keys, String> {
+    async fn fetch(&self) -> Result<Keys, IssuerError> {
         #[derive(Deserialize)]
         struct Discovery {
             issuer: String,
@@ -313,18 +322,21 @@ impl Oidc {
         let issuer = config.issuer.trim_end_matches('/');
         let place = format!("{issuer}/.well-known/openid-configuration");
         let body = get(&client, &place).await?;
-        let discovery: Discovery =
-            serde_json::from_slice(&body).map_err(|error| format!("{place}: {error}"))?;
+        let discovery: Discovery = match serde_json::from_slice(&body) {
+            Ok(discovery) => discovery,
+            Err(cause) => return Err(IssuerError::Discovery { place, cause }),
+        };
         // OpenID Connect Discovery 1.0, section 4.3.
         if discovery.issuer != config.issuer {
-            return Err(format!("{place} speaks for {:?}", discovery.issuer));
+            let issuer = discovery.issuer;
+            return Err(IssuerError::AnotherIssuer { place, issuer });
         }
-        if !is_secure(&discovery.jwks_uri) {
-            return Err(format!("{place} names keys at {:?}", discovery.jwks_uri));
+        let keys = discovery.jwks_uri;
+        if !is_secure(&keys) {
+            return Err(IssuerError::OpenKeys { place, keys });
         }
-        let body = get(&client, &discovery.jwks_uri).await?;
-        let keys = Keys::from_json(&body)
-            .ok_or_else(|| format!("{} is no key set", discovery.jwks_uri))?;
+        let body = get(&client, &keys).await?;
+        let keys = Keys::from_json(&body).ok_or(IssuerError::NoKeys(keys))?;
         if is_secure(&discovery.authorization_endpoint) && is_secure(&discovery.token_endpoint) {
             self.endpoints.store(Arc::new(Endpoints {
                 authorization: discovery.authorization_endpoint,
@@ -335,17 +347,23 @@ impl Oidc {
     }
 }
 
-async fn get(client: &reqwest::Client, place: &str) -> Result<Vec<u8>, String> {
-    let text = |error: reqwest::Error| format!("{place}: {}", flotilla_http::why(&error));
-    let answer = client.get(place).send().await.map_err(text)?;
-    let answer = answer.error_for_status().map_err(text)?;
+async fn get(client: &reqwest::Client, place: &str) -> Result<Vec<u8>, IssuerError> {
+    let no_answer = |cause| IssuerError::NoAnswer {
+        place: place.to_owned(),
+        cause,
+    };
+    let answer = client.get(place).send().await.map_err(no_answer)?;
+    let answer = answer.error_for_status().map_err(no_answer)?;
     whole(answer, place).await
 }
 
 /// A whole answer, if it is not too large.
-async fn whole(mut answer: reqwest::Response, place: &str) -> Result<Vec<u8>, String> {
+async fn whole(mut answer: reqwest::Response, place: &str) -> Result<Vec<u8>, IssuerError> {
     let body = flotilla_http::body(&mut answer, MAX_ANSWER).await;
-    body.map_err(|error| format!("{place}: {error}"))
+    body.map_err(|cause| IssuerError::Body {
+        place: place.to_owned(),
+        cause,
+    })
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::Context;
 use super::relay::Unanswered;
-use crate::plans::{Full, Group, Heard, Limits, Plan, Question, Shelf};
+use crate::plans::{Full, Group, Heard, Limits, PlanInquiry, Question, Shelf};
 
 /// An agent that does not say when it may be asked again.
 const BUSY: Duration = Duration::from_secs(2);
@@ -43,7 +43,7 @@ pub struct Running {
     /// When it began.
     pub started_at: Timestamp,
     began: Instant,
-    plan: Mutex<Plan>,
+    plan: Mutex<PlanInquiry>,
     whole: watch::Sender<bool>,
 }
 
@@ -108,7 +108,7 @@ impl Plans {
     ) -> Result<(String, Arc<Running>), Full> {
         let question = asked.question.clone();
         let running = Arc::new(Running {
-            plan: Mutex::new(Plan::new(
+            plan: Mutex::new(PlanInquiry::new(
                 asked.clusters.keys().cloned(),
                 patience,
                 Limits::default(),

@@ -13,11 +13,13 @@ mod login;
 mod place;
 mod session;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use flotilla_proto::v1::fleet_service_client::FleetServiceClient;
 use flotilla_proto::v1::fleet_service_server::FleetServiceServer;
+use flotilla_shared::tls::TlsError;
 use flotilla_web::follow::{Seen, follow};
 use flotilla_web::mirror::Mirror;
 use flotilla_web::serve::Site;
@@ -52,6 +54,41 @@ pub struct Config {
     pub certificate: Option<(PathBuf, PathBuf)>,
     /// Whatever ends TLS stands in front.
     pub behind_proxy: bool,
+}
+
+/// Why pages are not served: they would be in the open, or for nobody.
+#[derive(Debug, thiserror::Error)]
+pub enum ServingError {
+    #[error(
+        "--web-behind-proxy is for plain HTTP: leave out --web-certificate-file and --web-key-file"
+    )]
+    TlsTwice,
+    #[error(
+        "pages on {0} need TLS: give --web-certificate-file and --web-key-file, or --web-behind-proxy \
+         where something in front ends TLS"
+    )]
+    NoTls(SocketAddr),
+    #[error("give --web-url: what people type, such as https://flotilla.example.org")]
+    NoUrl,
+    #[error("--web-url {0:?} is no https URL")]
+    NotHttp(String),
+    #[error("--web-url {0:?} must be a scheme and a host, such as https://flotilla.example.org")]
+    NotHost(String),
+    #[error(
+        "--web-url {0:?} promises TLS: give --web-certificate-file and --web-key-file, or \
+         --web-behind-proxy"
+    )]
+    PromisesTls(String),
+    #[error("--web-url {0:?} must begin with https://")]
+    NotHttps(String),
+    /// Of the certificate or its key.
+    #[error("{path}: {cause}")]
+    File {
+        path: PathBuf,
+        cause: std::io::Error,
+    },
+    #[error("the pages' certificate: {0}")]
+    Certificate(TlsError),
 }
 
 /// What it takes to serve them.
@@ -118,7 +155,7 @@ pub async fn serve(serving: Serving, stop: CancellationToken) {
     let ways_in = login::router(Arc::clone(&entrance));
     let router = Site::new(entrance, seen, STREAMS).router(ways_in);
     if let Err(error) = listen::serve(serving, router, stop).await {
-        tracing::error!(error, "the pages are not served");
+        tracing::error!(error = error.to_string(), "the pages are not served");
     }
     following.abort();
 }

@@ -18,7 +18,7 @@ pub use self::steps::gate_step;
 use self::agent::{acceptance, clock, delivery, freeze};
 use self::applications::applications;
 use self::environment::{clusters, rollout, wave};
-use self::steps::Steps;
+use self::steps::{Step, Steps};
 use crate::fleet::{Cluster, Fleet, OFFLINE_AFTER};
 use crate::spec::Environment;
 
@@ -41,6 +41,7 @@ pub fn explain(fleet: &Fleet, subject: &str, now: Timestamp) -> Option<Vec<v1::E
 }
 
 fn heads(fleet: &Fleet, environment: &Environment, steps: &mut Steps) {
+    use v1::StepState::{Failed, Ok, Waiting};
     for repository in fleet.spec().repositories.keys() {
         let subject = format!("{repository}/{}", environment.branch);
         let head = fleet
@@ -53,36 +54,20 @@ fn heads(fleet: &Fleet, environment: &Environment, steps: &mut Steps) {
             .map_or("no commit", |commit| commit.short())
             .to_owned();
         match (&head.problem, &head.commit) {
-            (Some(Problem { reason, message }), _) => steps.add(
-                "branch-head",
-                &subject,
-                v1::StepState::Failed,
-                format!("{short} is kept; the last look failed: {message}"),
-                Some(*reason),
-                head.checked_at,
-            ),
+            (Some(Problem { reason, message }), _) => {
+                let text = format!("{short} is kept; the last look failed: {message}");
+                let step = Step::new("branch-head", Failed, text).of(&subject);
+                steps.add(step.because(*reason).at(head.checked_at));
+            }
             (None, Some(_)) => {
                 let text = format!("the head is {short}");
-                steps.add(
-                    "branch-head",
-                    &subject,
-                    v1::StepState::Ok,
-                    text,
-                    None,
-                    head.seen_at,
-                );
+                let step = Step::new("branch-head", Ok, text).of(&subject);
+                steps.add(step.at(head.seen_at));
             }
             (None, None) => {
                 let text = "not read yet".to_owned();
-                let reason = Some(Reason::NoRevision);
-                steps.add(
-                    "branch-head",
-                    &subject,
-                    v1::StepState::Waiting,
-                    text,
-                    reason,
-                    None,
-                );
+                let step = Step::new("branch-head", Waiting, text).of(&subject);
+                steps.add(step.because(Reason::NoRevision));
             }
         }
     }
@@ -100,13 +85,13 @@ fn explain_cluster(
     if let Some(key) = &cluster.record.pending {
         let text =
             format!("waits for a person: flotilla cluster accept {name} --fingerprint {key}");
-        steps.add("acceptance", "", Waiting, text, Some(Reason::Pending), None);
+        steps.add(Step::new("acceptance", Waiting, text).because(Reason::Pending));
         return;
     }
     if let Some(lock) = &cluster.record.credential.locked {
-        let reason = Some(Reason::IdentityInUse);
         let text = format!("locked: {}; no new assignments", lock.why);
-        steps.add("identity", "", Failed, text, reason, Some(lock.at));
+        let step = Step::new("identity", Failed, text);
+        steps.add(step.because(Reason::IdentityInUse).at(lock.at));
     }
     placement(fleet, name, cluster, now, steps);
     problems(cluster, steps);
@@ -137,7 +122,7 @@ fn placement(
                 "environment {}, branch {}",
                 environment.name, environment.branch
             );
-            steps.add("placement", "", Ok, text, None, None);
+            steps.add(Step::new("placement", Ok, text));
             heads(fleet, environment, steps);
             rollout(fleet, environment, now, steps);
             wave(fleet, name, cluster, environment, now, steps);
@@ -151,14 +136,7 @@ fn placement(
                 ),
                 None => "in no environment; it keeps its last assignment".to_owned(),
             };
-            steps.add(
-                "placement",
-                "",
-                Failed,
-                text,
-                Some(Reason::NoEnvironment),
-                None,
-            );
+            steps.add(Step::new("placement", Failed, text).because(Reason::NoEnvironment));
         }
     }
 }
@@ -168,12 +146,12 @@ fn problems(cluster: &Cluster, steps: &mut Steps) {
     use v1::StepState::{Failed, Waiting};
     for (app, placed) in &cluster.placed {
         if let Some(problem) = &placed.problem {
-            let (text, reason) = (problem.message.clone(), Some(problem.reason));
             let state = match placed.is_a_wait() {
                 true => Waiting,
                 false => Failed,
             };
-            steps.add("placement", app.as_str(), state, text, reason, None);
+            let step = Step::new("placement", state, problem.message.clone());
+            steps.add(step.of(app.as_str()).because(problem.reason));
         }
     }
 }
@@ -190,23 +168,9 @@ fn assignment(cluster: &Cluster, steps: &mut Steps) {
                 reference.generation,
                 assigned_text(&assigned.assignment)
             );
-            steps.add(
-                "assignment",
-                "",
-                Ok,
-                text,
-                None,
-                Some(assigned.assignment.issued_at),
-            );
+            steps.add(Step::new("assignment", Ok, text).at(assigned.assignment.issued_at));
         }
-        None => steps.add(
-            "assignment",
-            "",
-            Waiting,
-            "nothing yet".to_owned(),
-            None,
-            None,
-        ),
+        None => steps.add(Step::new("assignment", Waiting, "nothing yet".to_owned())),
     }
 }
 

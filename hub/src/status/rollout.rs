@@ -158,6 +158,7 @@ pub(super) fn hold(state: &EnvironmentState) -> Option<v1::Mark> {
     let hold = state.hold.as_ref()?;
     Some(v1::Mark {
         rolled_back: hold.rolled_back.clone(),
+        repositories: hold.repositories.iter().map(ToString::to_string).collect(),
         ..mark(&hold.mark)
     })
 }

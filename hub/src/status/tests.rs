@@ -354,11 +354,11 @@ fn an_override_after_a_failure_tries_the_commit_again() {
         .unwrap();
     fleet.settle(at(4));
     let held = environments(&fleet, at(5)).remove(0);
-    assert_eq!(held.quarantine.unwrap().reason, "aborted by ada: crashes");
+    assert_eq!(held.quarantined[0].reason, "aborted by ada: crashes");
     assert!(held.hold.is_some(), "no automatic promotion, too");
     assert_eq!(fleet.rollouts()[&prod].id, "prod-1");
     approve(&mut fleet, Scope::Override, 6).unwrap();
-    assert_eq!(environments(&fleet, at(7)).remove(0).quarantine, None);
+    assert_eq!(environments(&fleet, at(7)).remove(0).quarantined, []);
     assert_eq!(fleet.rollouts()[&prod].id, "prod-2");
 }
 

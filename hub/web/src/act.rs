@@ -204,12 +204,46 @@ pub struct Act {
     pub fingerprint: String,
 }
 
+/// What is missing or wrong in a form, in words for the person who sent it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FormError {
+    /// A field holds more than it may.
+    #[error("{name} is longer than {most} characters")]
+    TooLong {
+        /// Which field.
+        name: &'static str,
+        /// Bytes that it may have.
+        most: usize,
+    },
+    /// It is for the command line, or nothing at all.
+    #[error("{0:?} cannot be done from a browser")]
+    Action(String),
+    /// It says nowhere to do it.
+    #[error("name an environment or a cluster")]
+    Nowhere,
+    /// It changes many clusters and says not why.
+    #[error("say why: {} takes a reason", .0.as_str())]
+    NoReason(Action),
+    /// It is about commits and names none.
+    #[error("{} names the commits that it is about", .0.as_str())]
+    NoCommits(Action),
+    /// Whoever accepts a cluster has seen its key.
+    #[error("a cluster is accepted by the fingerprint of its key")]
+    NoFingerprint,
+    /// Not `repository@commit`.
+    #[error("{0:?} is not a repository and a whole commit id")]
+    Commit(String),
+    /// Not a number with a unit.
+    #[error("{0:?} is no time: write hours or days, such as 2h or 3d")]
+    Expiry(String),
+}
+
 /// Reads a form.
 ///
 /// # Errors
-/// What is missing or wrong, in words for the person who sent it.
-pub fn parse(form: &BTreeMap<String, String>) -> Result<Act, String> {
-    let field = |name: &str| -> Result<String, String> {
+/// See [`FormError`].
+pub fn parse(form: &BTreeMap<String, String>) -> Result<Act, FormError> {
+    let field = |name: &'static str| -> Result<String, FormError> {
         let value = form.get(name).map(|one| one.trim()).unwrap_or_default();
         let most = match name {
             "reason" => MAX_REASON,
@@ -217,13 +251,12 @@ pub fn parse(form: &BTreeMap<String, String>) -> Result<Act, String> {
             _ => MAX_FIELD,
         };
         if value.len() > most {
-            return Err(format!("{name} is longer than {most} characters"));
+            return Err(FormError::TooLong { name, most });
         }
         Ok(flotilla_status::text(value))
     };
     let word = field("action")?;
-    let action =
-        Action::parse(&word).ok_or_else(|| format!("{word:?} cannot be done from a browser"))?;
+    let action = Action::parse(&word).ok_or(FormError::Action(word))?;
     let act = Act {
         action,
         environment: field("environment")?,
@@ -236,28 +269,25 @@ pub fn parse(form: &BTreeMap<String, String>) -> Result<Act, String> {
         fingerprint: field("fingerprint")?,
     };
     if act.environment.is_empty() && act.cluster.is_empty() {
-        return Err("name an environment or a cluster".to_owned());
+        return Err(FormError::Nowhere);
     }
     if action.takes_reason() && act.reason.is_empty() {
-        return Err(format!("say why: {} takes a reason", action.as_str()));
+        return Err(FormError::NoReason(action));
     }
     let names_commits = matches!(action, Action::Approve | Action::Plan | Action::Promote);
     if names_commits && act.commits.is_empty() {
-        return Err(format!(
-            "{} names the commits that it is about",
-            action.as_str()
-        ));
+        return Err(FormError::NoCommits(action));
     }
     if action == Action::Accept && act.fingerprint.is_empty() {
-        return Err("a cluster is accepted by the fingerprint of its key".to_owned());
+        return Err(FormError::NoFingerprint);
     }
     Ok(act)
 }
 
 /// `repository@commit`, one blank between two.
-fn commits(text: &str) -> Result<Vec<(String, String)>, String> {
+fn commits(text: &str) -> Result<Vec<(String, String)>, FormError> {
     let parts = text.split_whitespace().map(|part| {
-        let wrong = || format!("{part:?} is not a repository and a whole commit id");
+        let wrong = || FormError::Commit(part.to_owned());
         let (repository, commit) = part.split_once('@').ok_or_else(wrong)?;
         let commit: Commit = commit.parse().map_err(|_| wrong())?;
         Ok((repository.to_owned(), commit.to_string()))
@@ -266,11 +296,11 @@ fn commits(text: &str) -> Result<Vec<(String, String)>, String> {
 }
 
 /// Hours or days, such as `2h` or `3d`; empty: until it is taken away.
-fn expiry(text: &str) -> Result<u32, String> {
+fn expiry(text: &str) -> Result<u32, FormError> {
     if text.is_empty() {
         return Ok(0);
     }
-    let wrong = || format!("{text:?} is no time: write hours or days, such as 2h or 3d");
+    let wrong = || FormError::Expiry(text.to_owned());
     let unit = match text.chars().last() {
         Some('m') => 60,
         Some('h') => 3600,
@@ -323,7 +353,8 @@ mod tests {
     fn what_changes_many_takes_a_reason() {
         for word in ["pause", "pin", "promote"] {
             let fields = [("action", word), ("environment", "prod"), ("reason", " ")];
-            assert!(parse(&form(&fields)).unwrap_err().contains("why"));
+            let error = parse(&form(&fields)).unwrap_err();
+            assert!(error.to_string().contains("why"), "{error}");
         }
         let resumed = parse(&form(&[("action", "resume"), ("environment", "prod")])).unwrap();
         assert_eq!(resumed.action, Action::Resume);

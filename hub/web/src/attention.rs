@@ -188,10 +188,7 @@ impl Asking<'_> {
         Some(self.need(
             "held",
             hold.at,
-            format!(
-                "no automatic promotion comes in: {} ({})",
-                hold.reason, hold.by
-            ),
+            format!("{}: {} ({})", hold.held(), hold.reason, hold.by),
             format!("flotilla explain {name}"),
             None,
         ))
@@ -392,6 +389,7 @@ mod tests {
             reason: "lunch".to_owned(),
             at: Some(moment(100)),
             rolled_back: String::new(),
+            repositories: Vec::new(),
         });
         let mut locked = cluster("a", "dev");
         locked.locked = "its identity is in use twice".to_owned();

@@ -208,6 +208,7 @@ mod tests {
                 reason: String::new(),
                 at: Some(moment(seconds)),
                 rolled_back: String::new(),
+                repositories: Vec::new(),
             }),
         };
         let decisions = Decisions {

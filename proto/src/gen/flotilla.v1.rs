@@ -1851,9 +1851,9 @@ pub struct EnvironmentStatus {
     /// Keeps all of its clusters on commits; none: nothing does.
     #[prost(message, optional, tag = "13")]
     pub pin: ::core::option::Option<Pin>,
-    /// Why its heads are not tried again; none: they are.
-    #[prost(message, optional, tag = "14")]
-    pub quarantine: ::core::option::Option<Quarantine>,
+    /// Why heads of it are not tried again, each failure once; none: they are.
+    #[prost(message, repeated, tag = "14")]
+    pub quarantined: ::prost::alloc::vec::Vec<Quarantine>,
 }
 /// One branch of one repository, as the hub last read it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2575,6 +2575,9 @@ pub struct Mark {
     /// The rollout that was rolled back, where that is the reason; empty: it is not, or an older hub said so.
     #[prost(string, tag = "4")]
     pub rolled_back: ::prost::alloc::string::String,
+    /// Of a hold: the repositories of which nothing comes in; empty: nothing does.
+    #[prost(string, repeated, tag = "5")]
+    pub repositories: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// What was decided about an environment.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -82,30 +82,27 @@ impl Remote {
         limits: Limits,
         access: Access,
     ) -> Result<Self, Error> {
-        let cache = |cause: String| Error::Cache {
-            path: directory.display().to_string(),
-            cause: one_line(&cause),
-        };
+        let cache = |error: std::io::Error| unusable(directory, &error.to_string());
         // Fetches add to what is there, and nothing takes away: what has grown over many begins anew.
         if size_of(&packs_of(directory)) > limits.pack_bytes {
-            std::fs::remove_dir_all(directory).map_err(|error| cache(error.to_string()))?;
+            std::fs::remove_dir_all(directory).map_err(cache)?;
         }
         let repository = match open(directory, &limits) {
             Ok(repository) => repository,
             Err(_) => {
                 // What cannot be opened holds nothing that cannot be fetched again.
                 if directory.exists() {
-                    std::fs::remove_dir_all(directory).map_err(|error| cache(error.to_string()))?;
+                    std::fs::remove_dir_all(directory).map_err(cache)?;
                 }
-                std::fs::create_dir_all(directory).map_err(|error| cache(error.to_string()))?;
+                std::fs::create_dir_all(directory).map_err(cache)?;
                 gix::ThreadSafeRepository::init_opts(
                     directory,
                     gix::create::Kind::Bare,
                     gix::create::Options::default(),
                     options(&limits),
                 )
-                .map_err(|error| cache(format!("{error:?}")))?;
-                open(directory, &limits).map_err(cache)?
+                .map_err(|error| unusable(directory, &format!("{error:?}")))?;
+                open(directory, &limits)?
             }
         };
         Ok(Self {
@@ -272,8 +269,15 @@ fn options(limits: &Limits) -> gix::open::Options {
     ])
 }
 
-fn open(directory: &Path, limits: &Limits) -> Result<gix::Repository, String> {
+fn unusable(directory: &Path, cause: &str) -> Error {
+    Error::Cache {
+        path: directory.display().to_string(),
+        cause: one_line(cause),
+    }
+}
+
+fn open(directory: &Path, limits: &Limits) -> Result<gix::Repository, Error> {
     gix::ThreadSafeRepository::open_opts(directory, options(limits).open_path_as_is(true))
         .map(|repository| repository.to_thread_local())
-        .map_err(|error| format!("{error:?}"))
+        .map_err(|error| unusable(directory, &format!("{error:?}")))
 }

@@ -91,18 +91,13 @@ pub(crate) fn connect(
     key: Option<&SshKey>,
     timeout: Duration,
 ) -> Result<(Box<dyn Transport + Send>, Said), Error> {
-    let refuse = |cause: String| Error::Access {
-        url: url.clone(),
-        cause,
-    };
     let key = key.ok_or_else(|| {
-        refuse(
-            "an SSH host needs `ssh-privatekey` and `known_hosts` among the credentials".to_owned(),
-        )
+        let cause = "an SSH host needs `ssh-privatekey` and `known_hosts` among the credentials";
+        refused(url, cause)
     })?;
-    let (user, address, path) =
-        parts(url).ok_or_else(|| refuse("the URL names no user".to_owned()))?;
-    let arguments = arguments(user, address, path, key).map_err(refuse)?;
+    let parts = parts(url).ok_or_else(|| refused(url, "the URL names no user"))?;
+    let (_, _, path) = parts;
+    let arguments = arguments(url, parts, key)?;
     let mut child = Command::new(PROGRAM)
         .args(&arguments)
         .env_clear()
@@ -112,8 +107,8 @@ pub(crate) fn connect(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(|error| refuse(format!("{PROGRAM} cannot be started: {error}")))?;
-    let missing = || refuse(format!("{PROGRAM} has no pipes"));
+        .map_err(|error| refused(url, format!("{PROGRAM} cannot be started: {error}")))?;
+    let missing = || refused(url, format!("{PROGRAM} has no pipes"));
     let stdin = child.stdin.take().ok_or_else(missing)?;
     let stdout = child.stdout.take().ok_or_else(missing)?;
     let stderr = child.stderr.take().ok_or_else(missing)?;
@@ -193,8 +188,18 @@ impl Drop for Running {
     }
 }
 
+/// It cannot be asked with what there is for its host; nothing was sent.
+fn refused(url: &RepositoryUrl, cause: impl Into<String>) -> Error {
+    Error::Access {
+        url: url.clone(),
+        cause: cause.into(),
+    }
+}
+
 /// User, `host[:port]` and path.
-fn parts(url: &RepositoryUrl) -> Option<(&str, &str, &str)> {
+type Parts<'u> = (&'u str, &'u str, &'u str);
+
+fn parts(url: &RepositoryUrl) -> Option<Parts<'_>> {
     let rest = url.as_str().strip_prefix("ssh://")?;
     let at = rest.find('/')?;
     let (authority, path) = rest.split_at_checked(at)?;
@@ -208,13 +213,17 @@ fn parts(url: &RepositoryUrl) -> Option<(&str, &str, &str)> {
     Some((user, address, path))
 }
 
-fn arguments(user: &str, address: &str, path: &str, key: &SshKey) -> Result<Vec<String>, String> {
+fn arguments(
+    url: &RepositoryUrl,
+    (user, address, path): Parts<'_>,
+    key: &SshKey,
+) -> Result<Vec<String>, Error> {
     let (host, port) = match address.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, port),
         _ => (address, "22"),
     };
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    let known_hosts = plain(&key.known_hosts)?;
+    let known_hosts = plain(url, &key.known_hosts)?;
     let options = [
         "BatchMode=yes",
         "StrictHostKeyChecking=yes",
@@ -253,7 +262,7 @@ fn arguments(user: &str, address: &str, path: &str, key: &SshKey) -> Result<Vec<
     }
     let known_hosts = format!("UserKnownHostsFile={known_hosts}");
     arguments.extend(["-o".to_owned(), known_hosts]);
-    arguments.extend(["-i".to_owned(), plain(&key.key)?]);
+    arguments.extend(["-i".to_owned(), plain(url, &key.key)?]);
     for [name, value] in [["-p", port], ["-l", user]] {
         arguments.extend([name.to_owned(), value.to_owned()]);
     }
@@ -264,15 +273,14 @@ fn arguments(user: &str, address: &str, path: &str, key: &SshKey) -> Result<Vec<
 }
 
 /// A path in which the program finds nothing to expand or to split.
-fn plain(path: &Path) -> Result<String, String> {
-    let absolute = std::path::absolute(path).map_err(|error| error.to_string())?;
+fn plain(url: &RepositoryUrl, path: &Path) -> Result<String, Error> {
+    let absolute = std::path::absolute(path).map_err(|error| refused(url, error.to_string()))?;
     let text = absolute.to_str().unwrap_or_default();
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-:@+,[]".contains(&b);
     if text.is_empty() || !text.bytes().all(is_plain) {
         let path = path.display();
-        return Err(format!(
-            "{path}: only letters, digits and ._-:@+, may be in its path"
-        ));
+        let cause = format!("{path}: only letters, digits and ._-:@+, may be in its path");
+        return Err(refused(url, cause));
     }
     Ok(text.to_owned())
 }
@@ -289,8 +297,7 @@ mod tests {
             key: "/keys/git.example.com.ssh-privatekey".into(),
             known_hosts: "/keys/git.example.com.known_hosts".into(),
         };
-        let (user, address, path) = parts(&url).unwrap();
-        let arguments = arguments(user, address, path, &key).unwrap();
+        let arguments = arguments(&url, parts(&url).unwrap(), &key).unwrap();
         let tail = &arguments[arguments.len() - last.len()..];
         assert_eq!(tail, last, "{url}");
         assert_eq!(&arguments[..3], ["-F", "/dev/null", "-T"]);
@@ -322,8 +329,9 @@ mod tests {
                 "git-upload-pack '~git/fleet'",
             ],
         );
+        let url: RepositoryUrl = "ssh://git@git.example.com/fleet".parse().unwrap();
         for path in ["/a b", "/a%h", "/${HOME}", "/a\"b", "/a'b"] {
-            assert!(plain(Path::new(path)).is_err(), "{path}");
+            assert!(plain(&url, Path::new(path)).is_err(), "{path}");
         }
     }
 }

@@ -79,7 +79,7 @@ pub fn remove_application(
             instead: place::entries(merged(&there, &removal, &every.collect()).iter()),
         });
     }
-    let root = node::read(text).map_err(EditError::Unusual)?;
+    let root = node::read(text)?;
     let Value::Mapping { is_flow: false, .. } = root.value else {
         return Err(unusual("it is one mapping in braces"));
     };

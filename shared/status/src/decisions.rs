@@ -1,11 +1,12 @@
 //! What people and rollouts decided about an environment.
 
 use flotilla_proto::v1;
+use flotilla_shared::words;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::rollout::{RepositoryCommit, commits};
-use super::{moment, text};
+use super::{digits, moment, text};
 
 /// What was decided about an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -23,6 +24,28 @@ pub struct Decisions {
     pub good: Vec<Good>,
     /// Who stood for which commit, oldest first.
     pub approvals: Vec<Approval>,
+}
+
+impl Decisions {
+    /// Whether another commit became good since in each repository of which one failed.
+    #[must_use]
+    pub fn is_history(&self, failed: &Quarantine) -> bool {
+        let good_since = |repository: &str| {
+            let of = |good: &Good| {
+                let mut all = good.commits.iter();
+                all.find(|one| one.repository == repository)
+                    .map(|one| one.commit.clone())
+            };
+            let present = self.good.last().and_then(of)?;
+            let same = self.good.iter().rev();
+            let first = same.take_while(|good| of(good).as_ref() == Some(&present));
+            first.last().and_then(|good| good.at)
+        };
+        let mut commits = failed.commits.iter();
+        !failed.commits.is_empty()
+            && commits
+                .all(|one| good_since(&one.repository).is_some_and(|at| Some(at) >= failed.at))
+    }
 }
 
 /// Somebody's word for a commit.
@@ -51,6 +74,18 @@ pub struct Mark {
     /// The rollout that was rolled back, where that is the reason.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub rolled_back: String,
+    /// Of a hold: the repositories of which no automatic promotion comes in; empty: of none one does.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub repositories: Vec<String>,
+}
+
+impl Mark {
+    /// What it holds, where it holds automatic promotions: `automatic promotion of fleet held`.
+    #[must_use]
+    pub fn held(&self) -> String {
+        let of = words::of_repositories(self.repositories.iter().map(String::as_str));
+        format!("automatic promotion{of} held")
+    }
 }
 
 /// Kept on commits.
@@ -78,6 +113,26 @@ pub struct Quarantine {
     pub reason: String,
     /// When the rollout ended, by the hub's clock.
     pub at: Option<Timestamp>,
+}
+
+impl Quarantine {
+    /// That it failed, and what comes in its place, for an operator of an environment. `asked`: the commit of it
+    /// that is still asked for, where that is one.
+    #[must_use]
+    pub fn told(&self, environment: &str, asked: Option<&str>) -> String {
+        let is_declared = self.commits.iter().any(RepositoryCommit::is_fleet_file);
+        let newer = match is_declared {
+            true => "another change of the fleet file",
+            false => "a newer commit",
+        };
+        let commit = asked.map_or_else(String::new, |asked| format!(" --commit {}", digits(asked)));
+        format!(
+            "{} did not come through in {} and is not tried again; {newer} is, or flotilla promote {environment} \
+             --force{commit} --reason TEXT",
+            RepositoryCommit::title(&self.commits),
+            self.rollout
+        )
+    }
 }
 
 /// Commits that were good.
@@ -110,6 +165,7 @@ impl From<&v1::Mark> for Mark {
             reason: text(&wire.reason),
             at: moment(wire.at.as_ref()),
             rolled_back: text(&wire.rolled_back),
+            repositories: wire.repositories.iter().map(|one| text(one)).collect(),
         }
     }
 }
@@ -171,5 +227,48 @@ impl From<&v1::EnvironmentDecisions> for Decisions {
                 .collect(),
             good: wire.good.iter().map(Good::from).collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_is_history_once_its_own_repository_went_on() {
+        let commit = |repository: &str, digit: &str| RepositoryCommit {
+            repository: repository.to_owned(),
+            commit: digit.repeat(40),
+        };
+        let at = |second: i64| Timestamp::from_second(second).ok();
+        let good = |second: i64, commits: &[RepositoryCommit]| Good {
+            commits: commits.to_vec(),
+            rollout: String::new(),
+            at: at(second),
+            seen: Vec::new(),
+        };
+        let failed = Quarantine {
+            commits: vec![commit("fleet", "2")],
+            rollout: "prod-2".to_owned(),
+            reason: String::new(),
+            at: at(20),
+        };
+        let mut decisions = Decisions {
+            good: vec![good(10, &[commit("fleet", "1"), commit("charts", "1")])],
+            ..Decisions::default()
+        };
+        assert!(!decisions.is_history(&failed));
+        let other = good(30, &[commit("fleet", "1"), commit("charts", "2")]);
+        decisions.good.push(other);
+        assert!(!decisions.is_history(&failed), "another repository went on");
+        let own = good(40, &[commit("fleet", "3"), commit("charts", "2")]);
+        decisions.good.push(own);
+        assert!(decisions.is_history(&failed));
+        let told = failed.told("prod", Some(&failed.commits[0].commit));
+        assert_eq!(
+            told,
+            "2222222 did not come through in prod-2 and is not tried again; a newer commit is, or flotilla \
+             promote prod --force --commit 2222222 --reason TEXT"
+        );
     }
 }

@@ -51,8 +51,8 @@ pub struct Environment {
     pub hold: Option<Mark>,
     /// What keeps all of its clusters on commits.
     pub pin: Option<Pin>,
-    /// Why its heads are not tried again.
-    pub quarantine: Option<Quarantine>,
+    /// Why heads of it are not tried again, each failure once.
+    pub quarantined: Vec<Quarantine>,
 }
 
 /// A branch as the hub last read it.
@@ -122,7 +122,7 @@ impl From<&v1::EnvironmentStatus> for Environment {
             paused: wire.paused.as_ref().map(Mark::from),
             hold: wire.hold.as_ref().map(Mark::from),
             pin: wire.pin.as_ref().map(Pin::from),
-            quarantine: wire.quarantine.as_ref().map(Quarantine::from),
+            quarantined: wire.quarantined.iter().map(Quarantine::from).collect(),
         }
     }
 }

@@ -6,7 +6,7 @@ use flotilla_shared::reason::Reason;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Step, moment, text};
+use super::{Step, digits, moment, text};
 
 /// Most budgets that are taken in.
 const MAX_BUDGETS: usize = 8;
@@ -263,6 +263,17 @@ pub(super) fn commits(wire: &[v1::RepositoryCommit]) -> Vec<RepositoryCommit> {
 }
 
 impl RepositoryCommit {
+    /// Commits, shortened, for a line of text: `3f2a9c1+fleet file 77aa01b`; empty: there are none.
+    #[must_use]
+    pub fn title(commits: &[Self]) -> String {
+        let one = |one: &Self| match one.is_fleet_file() {
+            true => format!("fleet file {}", digits(&one.commit)),
+            false => digits(&one.commit).to_owned(),
+        };
+        let all: Vec<String> = commits.iter().map(one).collect();
+        all.join("+")
+    }
+
     /// Whether it is the digest of what the fleet file declares, and no commit of a repository.
     #[must_use]
     pub fn is_fleet_file(&self) -> bool {

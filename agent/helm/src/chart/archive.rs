@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 
-use super::File;
+use super::{File, LoadError};
 
 /// Helm's limit for one file, in a folder or an archive.
 pub(super) const MAX_FILE: usize = 5 << 20;
@@ -14,9 +14,9 @@ const MAX_ENTRIES: usize = 50_000;
 const BLOCK: usize = 512;
 
 /// The files of an archive, with the chart's own folder taken off their paths.
-pub(super) fn unpack(bytes: &[u8]) -> Result<Vec<File>, String> {
+pub(super) fn unpack(bytes: &[u8]) -> Result<Vec<File>, LoadError> {
     if !bytes.starts_with(&[0x1F, 0x8B]) {
-        return Err("gzip: invalid header".to_owned());
+        return Err("gzip: invalid header".into());
     }
     let decoder = flate2::read::MultiGzDecoder::new(bytes);
     // Headers come on top of the files.
@@ -34,7 +34,7 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<Vec<File>, String> {
     let mut entries = Entries::new(&tar);
     while let Some(entry) = entries.next()? {
         if entries.count > MAX_ENTRIES {
-            return Err(format!("chart archive has more than {MAX_ENTRIES} entries"));
+            return Err(format!("chart archive has more than {MAX_ENTRIES} entries").into());
         }
         // Folders; links and devices hold nothing, and are files of no length to Helm.
         if entry.kind == b'5' || entry.name.ends_with('/') {
@@ -50,7 +50,8 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<Vec<File>, String> {
             return Err(format!(
                 "decompressed chart file {:?} is larger than the maximum file size {MAX_FILE}",
                 entry.name
-            ));
+            )
+            .into());
         }
         total += data.len();
         if total > MAX_CHART {
@@ -59,17 +60,17 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<Vec<File>, String> {
         files.push(File::new(name, data));
     }
     if files.is_empty() {
-        return Err("no files in chart archive".to_owned());
+        return Err("no files in chart archive".into());
     }
     Ok(files)
 }
 
-fn too_large() -> String {
-    format!("decompressed chart is larger than the maximum size {MAX_CHART}")
+fn too_large() -> LoadError {
+    format!("decompressed chart is larger than the maximum size {MAX_CHART}").into()
 }
 
 /// A path without its first part; nothing that leaves the chart.
-fn inside(path: &str) -> Result<String, String> {
+fn inside(path: &str) -> Result<String, LoadError> {
     let path = if path.contains('\\') {
         path.replace('\\', "/")
     } else {
@@ -77,7 +78,7 @@ fn inside(path: &str) -> Result<String, String> {
     };
     let (first, rest) = path.split_once('/').unwrap_or((&path, ""));
     if rest.starts_with('/') {
-        return Err("chart illegally contains absolute paths".to_owned());
+        return Err("chart illegally contains absolute paths".into());
     }
     let mut parts: Vec<&str> = Vec::new();
     for part in rest.split('/') {
@@ -85,27 +86,28 @@ fn inside(path: &str) -> Result<String, String> {
             "" | "." => {}
             ".." => {
                 if parts.pop().is_none() {
-                    return Err("chart illegally references parent directory".to_owned());
+                    return Err("chart illegally references parent directory".into());
                 }
             }
             part => parts.push(part),
         }
     }
     if first == "Chart.yaml" {
-        return Err("chart yaml not in base directory".to_owned());
+        return Err("chart yaml not in base directory".into());
     }
     if parts.is_empty() {
         return Err(format!(
             "chart illegally contains content outside the base directory: {path:?}"
-        ));
+        )
+        .into());
     }
     if parts[0].starts_with("..") {
-        return Err("chart illegally references parent directory".to_owned());
+        return Err("chart illegally references parent directory".into());
     }
     let drive = parts.len() > 1
         && matches!(parts[0].as_bytes(), [letter, b':'] if letter.is_ascii_alphabetic());
     if drive {
-        return Err("chart contains illegally named files".to_owned());
+        return Err("chart contains illegally named files".into());
     }
     Ok(parts.join("/"))
 }
@@ -130,7 +132,7 @@ impl<'a> Entries<'a> {
     }
 
     /// The next file, folder or link, with what PAX and GNU headers say about it.
-    fn next(&mut self) -> Result<Option<Entry<'a>>, String> {
+    fn next(&mut self) -> Result<Option<Entry<'a>>, LoadError> {
         let mut long_name: Option<String> = None;
         let mut long_size: Option<usize> = None;
         loop {
@@ -141,7 +143,7 @@ impl<'a> Entries<'a> {
                 return Ok(None);
             }
             self.count += 1;
-            let broken = || "archive/tar: invalid tar header".to_owned();
+            let broken = || LoadError::from("archive/tar: invalid tar header");
             if !checksum_fits(header) {
                 return Err(broken());
             }
@@ -152,9 +154,7 @@ impl<'a> Entries<'a> {
                 _ => number(&header[124..136]).ok_or_else(broken)?,
             };
             let size = if holds_data { size } else { 0 };
-            let data = rest
-                .get(..size)
-                .ok_or_else(|| "unexpected EOF".to_owned())?;
+            let data = rest.get(..size).ok_or("unexpected EOF")?;
             let padded = size.div_ceil(BLOCK) * BLOCK;
             self.rest = rest.get(padded..).unwrap_or_default();
             match kind {

@@ -3,10 +3,10 @@
 use super::{Chart, Dependency};
 use crate::functions::semver::{Constraint, Version};
 use crate::value::{Map, MapKind, Str, Value};
-use crate::values::{self, Mode, path};
+use crate::values::{self, Mode, ValuesError, path};
 
 /// Leaves the subcharts that the values enable, under their aliases, and imports what they export.
-pub(crate) fn process(chart: &mut Chart, values: &Map) -> Result<(), String> {
+pub(crate) fn process(chart: &mut Chart, values: &Map) -> Result<(), ValuesError> {
     enable(chart, values, "")?;
     import_all(chart)
 }
@@ -65,7 +65,7 @@ fn wanted(charts: &[Chart], dependency: &Dependency) -> Option<Chart> {
     Some(chart)
 }
 
-fn enable(chart: &mut Chart, values: &Map, prefix: &str) -> Result<(), String> {
+fn enable(chart: &mut Chart, values: &Map, prefix: &str) -> Result<(), ValuesError> {
     if chart.metadata.dependencies.is_empty() {
         return Ok(());
     }
@@ -106,14 +106,14 @@ fn enable(chart: &mut Chart, values: &Map, prefix: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn import_all(chart: &mut Chart) -> Result<(), String> {
+fn import_all(chart: &mut Chart) -> Result<(), ValuesError> {
     for subchart in &mut chart.dependencies {
         import_all(subchart)?;
     }
     import(chart)
 }
 
-fn import(chart: &mut Chart) -> Result<(), String> {
+fn import(chart: &mut Chart) -> Result<(), ValuesError> {
     if chart.metadata.dependencies.is_empty() {
         return Ok(());
     }

@@ -1,5 +1,6 @@
 //! `.helmignore`.
 
+use super::LoadError;
 use super::glob::path_match;
 
 #[derive(Clone, Debug)]
@@ -23,7 +24,7 @@ enum Entry {
 pub(super) struct Rules(Vec<Rule>);
 
 impl Rules {
-    pub(super) fn parse(text: &[u8]) -> Result<Self, String> {
+    pub(super) fn parse(text: &[u8]) -> Result<Self, LoadError> {
         let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
         let text = String::from_utf8_lossy(text);
         let mut rules = Self::default();
@@ -40,15 +41,15 @@ impl Rules {
         self
     }
 
-    fn add(&mut self, line: &str) -> Result<(), String> {
+    fn add(&mut self, line: &str) -> Result<(), LoadError> {
         let rule = line.trim();
         if rule.is_empty() || rule.starts_with('#') {
             return Ok(());
         }
         if rule.contains("**") {
-            return Err("double-star (**) syntax is not supported".to_owned());
+            return Err("double-star (**) syntax is not supported".into());
         }
-        path_match(rule, "abc").map_err(|_| "syntax error in pattern".to_owned())?;
+        path_match(rule, "abc").map_err(|_| "syntax error in pattern")?;
         let (negated, rule) = match rule.strip_prefix('!') {
             Some(rest) => (true, rest),
             None => (false, rule),

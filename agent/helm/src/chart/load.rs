@@ -1,6 +1,7 @@
 //! From files to a chart.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use super::archive::MAX_FILE;
 use super::{Chart, File, LoadError, Lock, Metadata, archive, ignore::Rules};
@@ -11,8 +12,8 @@ use crate::yaml;
 /// Charts in charts in charts: no chart that is meant to be used goes this deep.
 const MAX_DEPTH: usize = 20;
 
-fn failed(message: impl Into<String>) -> LoadError {
-    LoadError(message.into())
+fn failed(message: impl Into<LoadError>) -> LoadError {
+    message.into()
 }
 
 pub(super) fn folder(files: Vec<File>) -> Result<Chart, LoadError> {
@@ -26,7 +27,7 @@ pub(super) fn kept(files: Vec<File>) -> Result<Vec<File>, LoadError> {
     };
     supported(&metadata.data)?;
     let rules = match files.iter().find(|file| file.name == ".helmignore") {
-        Some(file) => Rules::parse(&file.data).map_err(failed)?,
+        Some(file) => Rules::parse(&file.data)?,
         None => Rules::default(),
     };
     let rules = rules.with_defaults();
@@ -45,7 +46,7 @@ pub(super) fn kept(files: Vec<File>) -> Result<Vec<File>, LoadError> {
 }
 
 pub(super) fn archive(bytes: &[u8]) -> Result<Chart, LoadError> {
-    let files = archive::unpack(bytes).map_err(failed)?;
+    let files = archive::unpack(bytes)?;
     if let Some(metadata) = files.iter().find(|file| file.name == "Chart.yaml") {
         supported(&metadata.data)?;
     }
@@ -152,7 +153,6 @@ fn subchart(name: &str, files: Vec<File>, parent: &str, depth: usize) -> Result<
         let first = files.first().map(|file| (file.name.as_str(), &file.data));
         match first {
             Some((path, data)) if path == name => archive::unpack(data)
-                .map_err(failed)
                 .and_then(|files| from_files(files.into_iter().map(without_mark).collect(), depth)),
             Some((path, _)) => {
                 return Err(failed(format!(
@@ -179,9 +179,9 @@ fn subchart(name: &str, files: Vec<File>, parent: &str, depth: usize) -> Result<
 }
 
 fn read_metadata(metadata: &mut Metadata, file: &File) -> Result<(), LoadError> {
-    yaml::parse_typed(&file.data)
-        .and_then(|value| metadata.update(&value))
-        .map_err(|error| failed(format!("cannot load {}: {error}", file.name)))
+    let unread = |error: &dyn Display| failed(format!("cannot load {}: {error}", file.name));
+    let value = yaml::parse_typed(&file.data).map_err(|error| unread(&error))?;
+    metadata.update(&value).map_err(|error| unread(&error))
 }
 
 fn read_lock(file: &File) -> Result<Lock, LoadError> {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use ring::digest::{SHA256, digest as hash};
 
-use super::{Dependency, Fields, Metadata, compatible};
+use super::{Dependency, Fields, LoadError, Metadata, compatible};
 use crate::value::{Map, Str, Value};
 use crate::yaml::{self, json};
 
@@ -25,13 +25,13 @@ impl Lock {
     /// # Errors
     ///
     /// What is malformed.
-    pub fn parse(text: &[u8]) -> Result<Self, String> {
+    pub fn parse(text: &[u8]) -> Result<Self, LoadError> {
         let document = yaml::parse_typed(text)?;
         let mut lock = Self::default();
         let map = match &document {
             Value::Nil => return Ok(lock),
             Value::Map(map) => map,
-            _ => return Err("it is no map".to_owned()),
+            _ => return Err("it is no map".into()),
         };
         let fields = Fields::new(map, "Lock");
         fields.text("generated", &mut lock.generated)?;

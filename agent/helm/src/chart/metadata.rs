@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::LoadError;
 use crate::functions::semver::Version;
 use crate::value::{Map, MapKind, Str, Value};
 use crate::yaml;
@@ -61,6 +62,26 @@ impl PartialEq for Dependency {
     }
 }
 
+/// A value is not of the type that takes it, in the words of Go's JSON decoder.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {found} into Go {place}"
+)]
+pub(crate) struct Mismatch {
+    found: &'static str,
+    /// `value of type T`, or `struct field T.name of type F`.
+    place: String,
+}
+
+impl Mismatch {
+    pub(crate) fn new(value: &Value, place: impl Into<String>) -> Self {
+        Self {
+            found: json_kind(value),
+            place: place.into(),
+        }
+    }
+}
+
 /// Reads the fields of one map as Go's JSON decoder fills a struct.
 pub(crate) struct Fields<'a> {
     map: &'a Map,
@@ -85,23 +106,19 @@ impl<'a> Fields<'a> {
         found.filter(|value| !value.is_nil())
     }
 
-    fn mismatch(&self, value: &Value, name: &str, kind: &str) -> String {
-        format!(
-            "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {} into Go struct field \
-             {}.{name} of type {kind}",
-            json_kind(value),
-            self.owner
-        )
+    fn mismatch(&self, value: &Value, name: &str, kind: &str) -> Mismatch {
+        let place = format!("struct field {}.{name} of type {kind}", self.owner);
+        Mismatch::new(value, place)
     }
 
-    pub(crate) fn text(&self, name: &str, into: &mut String) -> Result<(), String> {
+    pub(crate) fn text(&self, name: &str, into: &mut String) -> Result<(), Mismatch> {
         if let Some(value) = self.get(name) {
             *into = coerce(&value).ok_or_else(|| self.mismatch(&value, name, "string"))?;
         }
         Ok(())
     }
 
-    fn flag(&self, name: &str, into: &mut bool) -> Result<(), String> {
+    fn flag(&self, name: &str, into: &mut bool) -> Result<(), Mismatch> {
         match self.get(name) {
             None => Ok(()),
             Some(Value::Bool(value)) => {
@@ -112,7 +129,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn list(&self, name: &str, kind: &str) -> Result<Option<Vec<Value>>, String> {
+    fn list(&self, name: &str, kind: &str) -> Result<Option<Vec<Value>>, Mismatch> {
         match self.get(name) {
             None => Ok(None),
             Some(Value::List(list)) => Ok(Some(list.items().to_vec())),
@@ -120,7 +137,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn texts(&self, name: &str, into: &mut Vec<String>) -> Result<(), String> {
+    fn texts(&self, name: &str, into: &mut Vec<String>) -> Result<(), Mismatch> {
         if let Some(items) = self.list(name, "[]string")? {
             let item = |value: &Value| {
                 if value.is_nil() {
@@ -137,7 +154,7 @@ impl<'a> Fields<'a> {
         &self,
         name: &str,
         into: &mut BTreeMap<String, String>,
-    ) -> Result<(), String> {
+    ) -> Result<(), Mismatch> {
         match self.get(name) {
             None => Ok(()),
             Some(Value::Map(map)) => {
@@ -156,7 +173,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A list of maps; `None` stands for a `null` among them.
-    fn maps(&self, name: &str, kind: &str) -> Result<Option<Vec<Option<Map>>>, String> {
+    fn maps(&self, name: &str, kind: &str) -> Result<Option<Vec<Option<Map>>>, Mismatch> {
         let Some(items) = self.list(name, kind)? else {
             return Ok(None);
         };
@@ -174,7 +191,7 @@ impl<'a> Fields<'a> {
 }
 
 /// Go's word for a kind of JSON.
-pub(crate) fn json_kind(value: &Value) -> &'static str {
+fn json_kind(value: &Value) -> &'static str {
     match value {
         Value::Map(_) => "object",
         Value::List(_) => "array",
@@ -197,17 +214,11 @@ fn coerce(value: &Value) -> Option<String> {
 
 impl Metadata {
     /// Takes over what a document says; what it does not mention stays.
-    pub(super) fn update(&mut self, document: &Value) -> Result<(), String> {
+    pub(super) fn update(&mut self, document: &Value) -> Result<(), Mismatch> {
         let map = match document {
             Value::Nil => return Ok(()),
             Value::Map(map) => map,
-            other => {
-                return Err(format!(
-                    "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {} into Go value of \
-                     type v2.Metadata",
-                    json_kind(other)
-                ));
-            }
+            other => return Err(Mismatch::new(other, "value of type v2.Metadata")),
         };
         let fields = Fields::new(map, "Metadata");
         fields.text("name", &mut self.name)?;
@@ -237,7 +248,7 @@ impl Metadata {
     }
 
     /// Helm's checks, and its cleaning of texts.
-    pub(super) fn validate(&mut self) -> Result<(), String> {
+    pub(super) fn validate(&mut self) -> Result<(), LoadError> {
         for text in [
             &mut self.name,
             &mut self.description,
@@ -253,33 +264,30 @@ impl Metadata {
         self.sources.iter_mut().for_each(sanitize);
         self.keywords.iter_mut().for_each(sanitize);
         if self.api_version.is_empty() {
-            return Err("chart.metadata.apiVersion is required".to_owned());
+            return Err("chart.metadata.apiVersion is required".into());
         }
         let name = &self.name;
         if name.is_empty() {
-            return Err("chart.metadata.name is required".to_owned());
+            return Err("chart.metadata.name is required".into());
         }
         if name == "." || name == ".." {
-            return Err(format!("chart.metadata.name {name:?} is not allowed"));
+            return Err(format!("chart.metadata.name {name:?} is not allowed").into());
         }
         if name.contains('/') {
-            return Err(format!("chart.metadata.name {name:?} is invalid"));
+            return Err(format!("chart.metadata.name {name:?} is invalid").into());
         }
         if self.version.is_empty() {
-            return Err("chart.metadata.version is required".to_owned());
+            return Err("chart.metadata.version is required".into());
         }
         if Version::parse(&self.version).is_err() {
-            return Err(format!(
-                "chart.metadata.version {:?} is invalid",
-                self.version
-            ));
+            return Err(format!("chart.metadata.version {:?} is invalid", self.version).into());
         }
         if !matches!(self.kind.as_str(), "" | "application" | "library") {
-            return Err("chart.metadata.type must be application or library".to_owned());
+            return Err("chart.metadata.type must be application or library".into());
         }
         for maintainer in &mut self.maintainers {
             if maintainer.null {
-                return Err("maintainers must not contain empty or null nodes".to_owned());
+                return Err("maintainers must not contain empty or null nodes".into());
             }
             sanitize(&mut maintainer.name);
             sanitize(&mut maintainer.email);
@@ -294,9 +302,7 @@ impl Metadata {
                 &dependency.alias
             };
             if !seen.insert(key.clone()) {
-                return Err(format!(
-                    "more than one dependency with name or alias {key:?}"
-                ));
+                return Err(format!("more than one dependency with name or alias {key:?}").into());
             }
         }
         Ok(())
@@ -372,7 +378,7 @@ fn map<const N: usize>(fields: [(&str, Value); N]) -> Value {
 }
 
 impl Maintainer {
-    fn read(map: Option<Map>) -> Result<Self, String> {
+    fn read(map: Option<Map>) -> Result<Self, Mismatch> {
         let mut maintainer = Self::default();
         let Some(map) = map else {
             maintainer.null = true;
@@ -398,7 +404,7 @@ impl Dependency {
         }
     }
 
-    pub(super) fn read_all(fields: &Fields<'_>) -> Result<Option<Vec<Self>>, String> {
+    pub(super) fn read_all(fields: &Fields<'_>) -> Result<Option<Vec<Self>>, Mismatch> {
         let Some(maps) = fields.maps("dependencies", "[]*v2.Dependency")? else {
             return Ok(None);
         };
@@ -406,7 +412,7 @@ impl Dependency {
         all.map(Some)
     }
 
-    fn read(map: Option<Map>) -> Result<Self, String> {
+    fn read(map: Option<Map>) -> Result<Self, Mismatch> {
         let mut dependency = Self::default();
         let Some(map) = map else {
             dependency.null = true;
@@ -426,9 +432,9 @@ impl Dependency {
         Ok(dependency)
     }
 
-    fn validate(&mut self) -> Result<(), String> {
+    fn validate(&mut self) -> Result<(), LoadError> {
         if self.null {
-            return Err("dependencies must not contain empty or null nodes".to_owned());
+            return Err("dependencies must not contain empty or null nodes".into());
         }
         sanitize(&mut self.name);
         sanitize(&mut self.version);
@@ -440,7 +446,8 @@ impl Dependency {
             return Err(format!(
                 "dependency {:?} has disallowed characters in the alias",
                 self.name
-            ));
+            )
+            .into());
         }
         Ok(())
     }

@@ -164,7 +164,8 @@ fn derive_password(engine: &mut Engine<'_>, arguments: &[Value]) -> Result<Value
     let Some(templates) = templates(&kind) else {
         return Ok(Value::from(format!("cannot find password template {kind}")));
     };
-    engine.meter.step(DERIVATION).map_err(Fault::plain)?;
+    let step = engine.meter.step(DERIVATION);
+    step.map_err(|exceeded| Fault::plain(exceeded.to_string()))?;
     let counter = match arguments[0] {
         Value::Uint(counter, _) => u32::try_from(counter).unwrap_or(0),
         _ => 0,

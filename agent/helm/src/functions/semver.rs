@@ -11,13 +11,34 @@ use crate::value::Value;
 
 use Type::Str as S;
 
+/// A text is no version, or no range of versions, in the library's words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SemverError {
+    /// It is not numbers that dots part, with what may follow them.
+    #[error("invalid semantic version")]
+    Invalid,
+    /// A number is larger than 64 bits hold; quoted as Go does.
+    #[error("error parsing version segment: strconv.ParseUint: parsing {0}: value out of range")]
+    OutOfRange(String),
+    /// A number of a pre-release begins with a zero.
+    #[error("version segment starts with 0")]
+    LeadingZero,
+    /// A range is not operators and versions; quoted as Go does.
+    #[error("improper constraint: {0}")]
+    Improper(String),
+    /// A version of a range is none.
+    #[error("constraint parser error")]
+    Constraint,
+}
+
+fn version(arguments: &[Value], at: usize) -> Result<Version, String> {
+    Version::parse(&lossy(arguments, at)).map_err(|error| error.to_string())
+}
+
 pub(super) const FUNCTIONS: &[Function] = &[
-    pure("semver", &[S], |a| {
-        Ok(Value::host(Version::parse(&lossy(a, 0))?))
-    }),
+    pure("semver", &[S], |a| Ok(Value::host(version(a, 0)?))),
     pure("semverCompare", &[S, S], |a| {
-        let constraint = Constraint::parse(&lossy(a, 0))?;
-        let version = Version::parse(&lossy(a, 1))?;
-        Ok(Value::Bool(constraint.matches(&version)))
+        let constraint = Constraint::parse(&lossy(a, 0)).map_err(|error| error.to_string())?;
+        Ok(Value::Bool(constraint.matches(&version(a, 1)?)))
     }),
 ];

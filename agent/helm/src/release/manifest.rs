@@ -1,8 +1,11 @@
 //! From rendered files to documents: split, told apart, and put into the order of installation.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
-use crate::chart::{Fields, json_kind};
+use super::failed;
+use crate::chart::{Fields, Mismatch};
+use crate::template::Error;
 use crate::value::{Str, Value};
 use crate::yaml;
 
@@ -156,20 +159,14 @@ struct Head {
 }
 
 impl Head {
-    fn read(text: &[u8]) -> Result<Self, String> {
+    fn read(document: &Value) -> Result<Self, Mismatch> {
         let mut head = Self::default();
-        let map = match yaml::parse_typed(text)? {
+        let map = match document {
             Value::Nil => return Ok(head),
             Value::Map(map) => map,
-            other => {
-                return Err(format!(
-                    "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {} into Go value of \
-                     type util.SimpleHead",
-                    json_kind(&other)
-                ));
-            }
+            other => return Err(Mismatch::new(other, "value of type util.SimpleHead")),
         };
-        let fields = Fields::new(&map, "SimpleHead");
+        let fields = Fields::new(map, "SimpleHead");
         fields.text("apiVersion", &mut String::new())?;
         fields.text("kind", &mut head.kind)?;
         match fields.get("metadata") {
@@ -180,11 +177,10 @@ impl Head {
                 fields.text_map("annotations", &mut head.annotations)?;
             }
             Some(other) => {
-                return Err(format!(
-                    "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {} into Go struct \
-                     field SimpleHead.metadata of type struct {{ Name string \"json:\\\"name\\\"\"; Annotations \
-                     map[string]string \"json:\\\"annotations\\\"\" }}",
-                    json_kind(&other)
+                return Err(Mismatch::new(
+                    &other,
+                    "struct field SimpleHead.metadata of type struct { Name string \"json:\\\"name\\\"\"; \
+                     Annotations map[string]string \"json:\\\"annotations\\\"\" }",
                 ));
             }
         }
@@ -193,16 +189,17 @@ impl Head {
 }
 
 /// Documents and hooks of all files, in the order of installation.
-pub(super) fn sort(files: &BTreeMap<String, Str>) -> Result<(Vec<Manifest>, Vec<Hook>), String> {
+pub(super) fn sort(files: &BTreeMap<String, Str>) -> Result<(Vec<Manifest>, Vec<Hook>), Error> {
     let mut manifests = Vec::new();
     let mut hooks = Vec::new();
     for (path, text) in files {
         if trim(text.as_bytes()).is_empty() {
             continue;
         }
+        let unread = |error: &dyn Display| failed(format!("YAML parse error on {path}: {error}"));
         for document in split(text.as_bytes()) {
-            let head = Head::read(document)
-                .map_err(|error| format!("YAML parse error on {path}: {error}"))?;
+            let value = yaml::parse_typed(document).map_err(|error| unread(&error))?;
+            let head = Head::read(&value).map_err(|error| unread(&error))?;
             let manifest = Manifest {
                 path: path.clone(),
                 text: Str::from(document),

@@ -28,8 +28,26 @@ const OF_EACH: [&str; 7] = [
     "propertyNames",
 ];
 
+/// Holding the values against the schema would take too long, or too deep a stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum TooDear {
+    #[error(
+        "the schema would take more than {most} steps for these values: its parts refer to each other too \
+         often",
+        most = MAX_STEPS
+    )]
+    Steps,
+    #[error(
+        "the schema would be held against more than {most} values and parts of them",
+        most = MAX_PAIRS
+    )]
+    Pairs,
+    #[error("schemas nest or refer to each other more than {most} deep", most = MAX_DEPTH)]
+    Depth,
+}
+
 /// Refuses what would take too long.
-pub(super) fn check(schema: &Json, values: &Json) -> Result<(), String> {
+pub(super) fn check(schema: &Json, values: &Json) -> Result<(), TooDear> {
     let mut cost = Cost {
         root: schema,
         named: HashMap::new(),
@@ -39,10 +57,7 @@ pub(super) fn check(schema: &Json, values: &Json) -> Result<(), String> {
     cost.name(schema, 0)?;
     let steps = cost.of(schema, values, 0)?;
     if steps > MAX_STEPS {
-        return Err(format!(
-            "the schema would take more than {MAX_STEPS} steps for these values: its parts refer to each \
-             other too often"
-        ));
+        return Err(TooDear::Steps);
     }
     Ok(())
 }
@@ -61,14 +76,10 @@ fn place(value: &Json) -> usize {
     std::ptr::from_ref(value).addr()
 }
 
-fn deep() -> String {
-    format!("schemas nest or refer to each other more than {MAX_DEPTH} deep")
-}
-
 impl<'s> Cost<'s> {
-    fn name(&mut self, schema: &'s Json, depth: usize) -> Result<(), String> {
+    fn name(&mut self, schema: &'s Json, depth: usize) -> Result<(), TooDear> {
         if depth > MAX_DEPTH {
-            return Err(deep());
+            return Err(TooDear::Depth);
         }
         match schema {
             Json::Array(items) => items.iter().try_for_each(|item| self.name(item, depth + 1)),
@@ -109,7 +120,7 @@ impl<'s> Cost<'s> {
         }
     }
 
-    fn of(&mut self, schema: &'s Json, value: &Json, depth: usize) -> Result<u64, String> {
+    fn of(&mut self, schema: &'s Json, value: &Json, depth: usize) -> Result<u64, TooDear> {
         let Json::Object(map) = schema else {
             return Ok(1);
         };
@@ -118,16 +129,14 @@ impl<'s> Cost<'s> {
             return Ok(*steps);
         }
         if depth > MAX_DEPTH {
-            return Err(deep());
+            return Err(TooDear::Depth);
         }
         // A circle on one value is an error of the validator's own.
         if !self.open.insert(pair) {
             return Ok(1);
         }
         if self.known.len() > MAX_PAIRS {
-            return Err(format!(
-                "the schema would be held against more than {MAX_PAIRS} values and parts of them"
-            ));
+            return Err(TooDear::Pairs);
         }
         let mut steps: u64 = 1;
         let mut same: Vec<&'s Json> = Vec::new();
@@ -164,7 +173,7 @@ impl<'s> Cost<'s> {
         map: &'s serde_json::Map<String, Json>,
         value: &Json,
         depth: usize,
-    ) -> Result<u64, String> {
+    ) -> Result<u64, TooDear> {
         let children: Vec<(&str, &Json)> = match value {
             Json::Array(items) => items.iter().map(|item| ("", item)).collect(),
             Json::Object(entries) => entries

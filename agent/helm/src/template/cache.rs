@@ -76,11 +76,11 @@ impl Cache {
     /// # Errors
     ///
     /// As `compile`; errors are not kept.
-    pub(crate) fn schema<T: Send + Sync + 'static>(
+    pub(crate) fn schema<T: Send + Sync + 'static, E>(
         &self,
         text: &[u8],
-        compile: impl FnOnce() -> Result<T, String>,
-    ) -> Result<Arc<T>, String> {
+        compile: impl FnOnce() -> Result<T, E>,
+    ) -> Result<Arc<T>, E> {
         let known = {
             let kept = self.0.lock();
             let mut known = kept.schemas.iter();

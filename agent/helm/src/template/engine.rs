@@ -148,10 +148,10 @@ impl<'a> Engine<'a> {
                 let parsed = parser::parse(ROOT, &text.lossy());
                 let trees: Rc<[Arc<Tree>]> = match parsed {
                     Ok(trees) => trees.into(),
-                    Err(message) => {
+                    Err(error) => {
                         let shown = crate::fmt::quote(text.as_bytes());
                         let before = format!("cannot parse template {shown}: ");
-                        return Err(Fault::wrapped(before, Fault::plain(message)));
+                        return Err(Fault::wrapped(before, Fault::plain(error.to_string())));
                     }
                 };
                 self.parsed.insert(text.clone(), trees.clone());

@@ -117,7 +117,7 @@ impl<'t, 'e, 'a> Run<'t, 'e, 'a> {
     pub(super) fn step(&mut self, count: usize) -> Result<(), Fault> {
         match self.engine.meter.step(count) {
             Ok(()) => Ok(()),
-            Err(message) => Err(self.fault(message)),
+            Err(exceeded) => Err(self.fault(exceeded)),
         }
     }
 
@@ -129,14 +129,14 @@ impl<'t, 'e, 'a> Run<'t, 'e, 'a> {
     fn produced(&mut self, count: usize) -> Result<(), Fault> {
         match self.engine.meter.produced(count) {
             Ok(()) => Ok(()),
-            Err(message) => Err(self.fault(message)),
+            Err(exceeded) => Err(self.fault(exceeded)),
         }
     }
 
     pub(super) fn enter(&mut self) -> Result<(), Fault> {
         match self.engine.meter.enter() {
             Ok(()) => Ok(()),
-            Err(message) => Err(self.fault(message)),
+            Err(exceeded) => Err(self.fault(exceeded)),
         }
     }
 

@@ -2,6 +2,17 @@
 
 use super::Limits;
 
+/// A bound is reached: how much a release may use up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Exceeded {
+    #[error("the release takes more than {0} steps to render")]
+    Steps(u64),
+    #[error("the release writes more than {0} MiB")]
+    Output(usize),
+    #[error("templates nest deeper than {0} levels")]
+    Depth(usize),
+}
+
 #[derive(Debug)]
 pub(crate) struct Meter {
     limits: Limits,
@@ -24,31 +35,26 @@ impl Meter {
         &self.limits
     }
 
-    pub(crate) fn step(&mut self, count: usize) -> Result<(), String> {
+    pub(crate) fn step(&mut self, count: usize) -> Result<(), Exceeded> {
         self.steps += count as u64;
         if self.steps > self.limits.steps {
-            let limit = self.limits.steps;
-            return Err(format!(
-                "the release takes more than {limit} steps to render"
-            ));
+            return Err(Exceeded::Steps(self.limits.steps));
         }
         Ok(())
     }
 
-    pub(crate) fn produced(&mut self, count: usize) -> Result<(), String> {
+    pub(crate) fn produced(&mut self, count: usize) -> Result<(), Exceeded> {
         self.produced += count;
         if self.produced > self.limits.output {
-            let limit = self.limits.output >> 20;
-            return Err(format!("the release writes more than {limit} MiB"));
+            return Err(Exceeded::Output(self.limits.output >> 20));
         }
         Ok(())
     }
 
-    pub(super) fn enter(&mut self) -> Result<(), String> {
+    pub(super) fn enter(&mut self) -> Result<(), Exceeded> {
         self.depth += 1;
         if self.depth > self.limits.depth {
-            let limit = self.limits.depth;
-            return Err(format!("templates nest deeper than {limit} levels"));
+            return Err(Exceeded::Depth(self.limits.depth));
         }
         Ok(())
     }

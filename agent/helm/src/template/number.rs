@@ -4,7 +4,20 @@ use super::lexer::Kind;
 use super::node::Number;
 use crate::fmt::{parse_float, parse_int, parse_uint, quote, unquote_char};
 
-pub(super) fn parse(text: &str, kind: Kind) -> Result<Number, String> {
+/// A literal that no Go type can hold, quoted as Go does.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NumberError {
+    #[error("invalid syntax")]
+    Syntax,
+    #[error("malformed character constant: {0}")]
+    Character(String),
+    #[error("integer overflow: {0}")]
+    Overflow(String),
+    #[error("illegal number syntax: {0}")]
+    Illegal(String),
+}
+
+pub(super) fn parse(text: &str, kind: Kind) -> Result<Number, NumberError> {
     let mut number = Number {
         text: text.into(),
         ..Number::default()
@@ -12,10 +25,10 @@ pub(super) fn parse(text: &str, kind: Kind) -> Result<Number, String> {
     match kind {
         Kind::CharConstant => {
             let Some((unit, tail)) = unquote_char(&text[1..], '\'') else {
-                return Err("invalid syntax".to_owned());
+                return Err(NumberError::Syntax);
             };
             if tail != "'" {
-                return Err(format!("malformed character constant: {text}"));
+                return Err(NumberError::Character(text.to_owned()));
             }
             number.int = Some(i64::from(unit.code()));
             number.uint = Some(u64::from(unit.code()));
@@ -46,13 +59,13 @@ pub(super) fn parse(text: &str, kind: Kind) -> Result<Number, String> {
         number.float = Some(uint as f64);
     } else if let Some(float) = parse_float(text) {
         if !text.contains(['.', 'e', 'E', 'p', 'P']) {
-            return Err(format!("integer overflow: {}", quote(text.as_bytes())));
+            return Err(NumberError::Overflow(quote(text.as_bytes())));
         }
         number.float = Some(float);
         number.int = whole(float);
         number.uint = number.int.and_then(|int| u64::try_from(int).ok());
     } else {
-        return Err(format!("illegal number syntax: {}", quote(text.as_bytes())));
+        return Err(NumberError::Illegal(quote(text.as_bytes())));
     }
     Ok(number)
 }

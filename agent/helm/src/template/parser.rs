@@ -12,8 +12,17 @@ use crate::value::Str;
 /// How deep parentheses may nest, and how deep `if`, `with` and `range`.
 const DEEPEST: usize = 100;
 
+/// What is wrong with a text, and where, in Go's words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("template: {file}:{line}: {message}")]
+pub(crate) struct SyntaxError {
+    file: Arc<str>,
+    line: usize,
+    message: String,
+}
+
 /// What one text defines: the template of the file itself comes last.
-pub(crate) fn parse(name: &str, text: &str) -> Result<Vec<Arc<Tree>>, String> {
+pub(crate) fn parse(name: &str, text: &str) -> Result<Vec<Arc<Tree>>, SyntaxError> {
     let shared: Arc<str> = Arc::from(text);
     let file: Arc<str> = Arc::from(name);
     let mut parser = Parser {
@@ -35,7 +44,11 @@ pub(crate) fn parse(name: &str, text: &str) -> Result<Vec<Arc<Tree>>, String> {
         action_line: 0,
     };
     if u32::try_from(text.len()).is_err() {
-        return Err(format!("template: {name}:1: the text is larger than 4 GiB"));
+        return Err(SyntaxError {
+            file,
+            line: 1,
+            message: "the text is larger than 4 GiB".to_owned(),
+        });
     }
     let root = parser.file()?;
     parser.add(file, root)?;
@@ -118,12 +131,15 @@ impl<'t> Parser<'t> {
         token
     }
 
-    fn error<T>(&self, message: impl std::fmt::Display) -> Result<T, String> {
-        let line = self.tokens[0].line;
-        Err(format!("template: {}:{line}: {message}", self.file))
+    fn error<T>(&self, message: impl std::fmt::Display) -> Result<T, SyntaxError> {
+        Err(SyntaxError {
+            file: self.file.clone(),
+            line: self.tokens[0].line,
+            message: message.to_string(),
+        })
     }
 
-    fn unexpected<T>(&self, token: &Token<'_>, context: &str) -> Result<T, String> {
+    fn unexpected<T>(&self, token: &Token<'_>, context: &str) -> Result<T, SyntaxError> {
         if token.kind == Kind::Error {
             let mut extra = String::new();
             if self.action_line != 0 && self.action_line != token.line {
@@ -137,7 +153,7 @@ impl<'t> Parser<'t> {
         self.error(format!("unexpected {token} in {context}"))
     }
 
-    fn expect(&mut self, kind: Kind, context: &str) -> Result<Token<'t>, String> {
+    fn expect(&mut self, kind: Kind, context: &str) -> Result<Token<'t>, SyntaxError> {
         let token = self.next_non_space();
         if token.kind == kind {
             Ok(token)
@@ -146,7 +162,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    fn add(&mut self, name: Arc<str>, root: Vec<Node>) -> Result<(), String> {
+    fn add(&mut self, name: Arc<str>, root: Vec<Node>) -> Result<(), SyntaxError> {
         let tree = Arc::new(Tree {
             name,
             file: self.file.clone(),
@@ -169,7 +185,7 @@ impl<'t> Parser<'t> {
         Ok(())
     }
 
-    fn file(&mut self) -> Result<Vec<Node>, String> {
+    fn file(&mut self) -> Result<Vec<Node>, SyntaxError> {
         let mut root = Vec::new();
         while self.peek().kind != Kind::End {
             if self.peek().kind == Kind::LeftDelim {
@@ -190,7 +206,7 @@ impl<'t> Parser<'t> {
     }
 
     /// What a `define` or `block` holds, which knows none of the variables around it.
-    fn apart(&mut self, context: &str) -> Result<Vec<Node>, String> {
+    fn apart(&mut self, context: &str) -> Result<Vec<Node>, SyntaxError> {
         let variables = std::mem::replace(&mut self.variables, vec!["$".into()]);
         let ranges = std::mem::take(&mut self.ranges);
         let action_line = std::mem::take(&mut self.action_line);
@@ -204,7 +220,7 @@ impl<'t> Parser<'t> {
         Ok(root)
     }
 
-    fn definition(&mut self) -> Result<(), String> {
+    fn definition(&mut self) -> Result<(), SyntaxError> {
         let context = "define clause";
         let token = self.next_non_space();
         let name = self.template_name(&token, context)?;
@@ -213,7 +229,7 @@ impl<'t> Parser<'t> {
         self.add(name, root)
     }
 
-    fn list(&mut self) -> Result<(Vec<Node>, Stop), String> {
+    fn list(&mut self) -> Result<(Vec<Node>, Stop), SyntaxError> {
         self.nesting += 1;
         if self.nesting > DEEPEST {
             return self.error(format!("actions nest deeper than {DEEPEST}"));
@@ -231,7 +247,7 @@ impl<'t> Parser<'t> {
         self.error("unexpected EOF")
     }
 
-    fn text_or_action(&mut self) -> Result<Item, String> {
+    fn text_or_action(&mut self) -> Result<Item, SyntaxError> {
         let token = self.next_non_space();
         match token.kind {
             Kind::Text => Ok(Item::Node(Node::Text(
@@ -248,7 +264,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    fn action(&mut self) -> Result<Item, String> {
+    fn action(&mut self) -> Result<Item, SyntaxError> {
         let token = self.next_non_space();
         let node = match token.kind {
             Kind::Block => {
@@ -328,7 +344,7 @@ impl<'t> Parser<'t> {
         &mut self,
         keyword: Kind,
         context: &str,
-    ) -> Result<(Vec<(Pipe, Vec<Node>)>, Vec<Node>), String> {
+    ) -> Result<(Vec<(Pipe, Vec<Node>)>, Vec<Node>), SyntaxError> {
         let variables = self.variables.len();
         let mut branches = Vec::new();
         let mut otherwise = Vec::new();
@@ -350,7 +366,7 @@ impl<'t> Parser<'t> {
         Ok((branches, otherwise))
     }
 
-    fn last_list(&mut self) -> Result<Vec<Node>, String> {
+    fn last_list(&mut self) -> Result<Vec<Node>, SyntaxError> {
         let (nodes, stop) = self.list()?;
         match stop {
             Stop::End => Ok(nodes),
@@ -358,7 +374,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    fn range(&mut self) -> Result<Node, String> {
+    fn range(&mut self) -> Result<Node, SyntaxError> {
         let variables = self.variables.len();
         let pipe = self.pipeline("range", Kind::RightDelim)?;
         self.ranges += 1;
@@ -372,7 +388,7 @@ impl<'t> Parser<'t> {
         Ok(Node::Range(pipe, nodes, otherwise))
     }
 
-    fn template_name(&mut self, token: &Token<'_>, context: &str) -> Result<Arc<str>, String> {
+    fn template_name(&mut self, token: &Token<'_>, context: &str) -> Result<Arc<str>, SyntaxError> {
         match token.kind {
             Kind::String | Kind::RawString => {
                 let name = self.unquoted(token)?;
@@ -382,7 +398,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    fn unquoted(&self, token: &Token<'_>) -> Result<Str, String> {
+    fn unquoted(&self, token: &Token<'_>) -> Result<Str, SyntaxError> {
         match fmt::unquote(&token.text) {
             Some(text) => Ok(Str::from(text)),
             None => self.error("invalid syntax"),

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::Mode;
+use super::{Mode, ValuesError};
 use crate::chart::Chart;
 use crate::value::{Map, Value};
 
 const GLOBAL: &str = "global";
 
 /// Completes `values` with the defaults of a chart and of its subcharts.
-pub(super) fn chart(chart: &Chart, values: &Map, mode: Mode) -> Result<(), String> {
+pub(super) fn chart(chart: &Chart, values: &Map, mode: Mode) -> Result<(), ValuesError> {
     defaults(chart, values, mode);
     for subchart in &chart.dependencies {
         let section = match values.get(subchart.name()) {
@@ -20,11 +20,10 @@ pub(super) fn chart(chart: &Chart, values: &Map, mode: Mode) -> Result<(), Strin
             }
             Some(Value::Map(section)) => section,
             Some(other) => {
-                return Err(format!(
-                    "type mismatch on {}: {}",
-                    subchart.name(),
-                    not_a_bool(&other)
-                ));
+                return Err(ValuesError::Section {
+                    chart: subchart.name().to_owned(),
+                    given: not_a_bool(&other),
+                });
             }
         };
         globals(&section, values);

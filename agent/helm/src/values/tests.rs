@@ -19,7 +19,7 @@ fn several_documents_are_merged_in_order() {
 
 #[test]
 fn errors_in_values_have_the_line_of_their_document() {
-    let error = load(b"---\na: 1\nb: [\n").unwrap_err();
+    let error = load(b"---\na: 1\nb: [\n").unwrap_err().to_string();
     assert_eq!(
         error,
         "cannot unmarshal yaml document: error converting YAML to JSON: yaml: line 3: did not find expected \

@@ -100,7 +100,8 @@ impl Case {
     fn given(&self) -> Result<Map, String> {
         let mut given = Map::new();
         for text in &self.values {
-            given = values::merge(&given, &values::load(text.as_bytes())?);
+            let file = values::load(text.as_bytes()).map_err(|error| error.to_string())?;
+            given = values::merge(&given, &file);
         }
         for (expressions, kind) in [
             (&self.set_json, strvals::Kind::Json),
@@ -122,7 +123,8 @@ impl Case {
         let chart = Chart::from_folder(files).map_err(|error| error.to_string())?;
         let mut capabilities = Capabilities::default();
         if let Some(version) = &self.kube_version {
-            capabilities = capabilities.with_kube_version(KubeVersion::parse(version)?);
+            let version = KubeVersion::parse(version).map_err(|error| error.to_string())?;
+            capabilities = capabilities.with_kube_version(version);
         }
         let release = Release {
             name,

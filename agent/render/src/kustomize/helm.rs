@@ -110,7 +110,8 @@ fn render(
     let values = values_of(entry, &chart.values, session, directory)?;
     let mut capabilities = Capabilities::default();
     if !entry.kube_version.is_empty() {
-        let version = KubeVersion::parse(&entry.kube_version).map_err(Failure::render)?;
+        let version = KubeVersion::parse(&entry.kube_version)
+            .map_err(|error| Failure::render(error.to_string()))?;
         capabilities = capabilities.with_kube_version(version);
     }
     let release = Release {
@@ -159,7 +160,7 @@ fn values_of(
         values::load(loaded.content).map_err(|error| {
             let why = match session.has_read_secrets() {
                 true => "it is no YAML mapping".to_owned(),
-                false => error,
+                false => error.to_string(),
             };
             Failure::render(format!("values file {file:?}: {why}"))
         })

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::Key;
 use crate::health::Rules;
-use crate::observe::facts::{Fact, Proven, Wanted};
+use crate::observe::facts::{Baseline, Fact, Proven};
 use crate::observe::managers::Managers;
 use crate::plan::Fit;
 
@@ -48,7 +48,7 @@ struct Interest {
     /// Whether it was looked for since; without, no fact says nothing.
     is_known: bool,
     /// What it is compared with; none: it is only in an inventory.
-    wanted: Option<Wanted>,
+    wanted: Option<Baseline>,
     /// None: it is not there, or not known.
     fact: Option<Arc<Fact>>,
     /// When the fact came.
@@ -135,7 +135,7 @@ impl Register {
     pub(super) fn follow(
         &mut self,
         tenure: TenureId,
-        objects: BTreeMap<ObjectRef, Option<Wanted>>,
+        objects: BTreeMap<ObjectRef, Option<Baseline>>,
         keys: BTreeSet<Key>,
     ) -> bool {
         let since = self.tick();
@@ -156,7 +156,7 @@ impl Register {
             match tracked.interests.iter_mut().find(|i| i.tenure == tenure) {
                 Some(own) => {
                     // The same desired state under other rules is no change of ours that an apply would prove.
-                    let same = |a: &Wanted, b: &Wanted| {
+                    let same = |a: &Baseline, b: &Baseline| {
                         a.desired.digest == b.desired.digest && a.key != b.key
                     };
                     if let (Some(a), Some(b)) = (&own.wanted, &wanted)
@@ -208,7 +208,7 @@ impl Register {
     }
 
     /// What an object is compared with for a tenure.
-    pub(super) fn wanted(&self, tenure: TenureId, object: &ObjectRef) -> Option<Wanted> {
+    pub(super) fn wanted(&self, tenure: TenureId, object: &ObjectRef) -> Option<Baseline> {
         let interests = &self.tracked.get(object)?.interests;
         interests
             .iter()

@@ -1,15 +1,39 @@
 //! Whether a step back in history may be taken (V5).
 
 use flotilla_git::{Lineage, Remote};
-use flotilla_shared::approval::{NAMESPACE, RollbackApproval, SignedApproval};
+use flotilla_shared::approval::{ApprovalError, NAMESPACE, RollbackApproval, SignedApproval};
+use flotilla_shared::id::ClusterName;
 use flotilla_shared::reason::Reason;
-use flotilla_shared::revision::Commit;
+use flotilla_shared::revision::{Commit, RepositoryUrl};
+use flotilla_trust::Fault;
 use jiff::Timestamp;
 
 use super::super::Wanted;
 use super::super::record::{Accepted, Record};
 use super::{Admission, Admitted, is_at, places};
 use crate::policy::{Refusal, RollbackMode};
+
+/// Why an approval does not allow a step back.
+#[derive(Debug, thiserror::Error)]
+enum NotApproved {
+    #[error(transparent)]
+    Signature(#[from] Fault),
+    #[error(transparent)]
+    Content(#[from] ApprovalError),
+    #[error("it is for {0}")]
+    OfRepository(RepositoryUrl),
+    #[error("it approves {0}")]
+    ToCommit(Commit),
+    #[error("it does not name cluster {0}")]
+    Unnamed(ClusterName),
+    #[error("it is for clusters that leave {0}")]
+    FromCommit(Commit),
+    #[error("it expired at {0}")]
+    Expired(Timestamp),
+    /// Each counts once.
+    #[error("it was used before")]
+    Used,
+}
 
 impl Admission {
     /// Where the policy allows to go back: whether this commit does, for the cluster's people to hear. Asked
@@ -97,7 +121,7 @@ impl Admission {
                     let note = format!("{what}; {key} approved it");
                     return Ok((Some(said), Some(note)));
                 }
-                Err(refused) => why = refused,
+                Err(refused) => why = refused.to_string(),
             }
         }
         if wanted.approvals.is_empty() {
@@ -117,7 +141,7 @@ impl Admission {
         approval: &SignedApproval,
         from: &Commit,
         now: Timestamp,
-    ) -> Result<(RollbackApproval, String), String> {
+    ) -> Result<(RollbackApproval, String), NotApproved> {
         let key = self
             .keyring
             .detached(
@@ -126,29 +150,26 @@ impl Admission {
                 &approval.content,
                 &self.policy.rollback.keys,
                 now,
-            )
-            .map_err(|fault| fault.to_string())?
+            )?
             .to_owned();
-        let said = RollbackApproval::parse(&approval.content).map_err(|error| error.to_string())?;
+        let said = RollbackApproval::parse(&approval.content)?;
         let application = &wanted.application;
         if said.repository != application.url {
-            return Err(format!("it is for {}", said.repository));
+            return Err(NotApproved::OfRepository(said.repository));
         }
         if said.to != application.revision.commit {
-            return Err(format!("it approves {}", said.to));
+            return Err(NotApproved::ToCommit(said.to));
         }
         match said.from.get(&wanted.cluster) {
-            None => return Err(format!("it does not name cluster {}", wanted.cluster)),
-            Some(named) if named != from => {
-                return Err(format!("it is for clusters that leave {named}"));
-            }
+            None => return Err(NotApproved::Unnamed(wanted.cluster.clone())),
+            Some(named) if named != from => return Err(NotApproved::FromCommit(named.clone())),
             Some(_) => {}
         }
         if said.expires_at <= now {
-            return Err(format!("it expired at {}", said.expires_at));
+            return Err(NotApproved::Expired(said.expires_at));
         }
         if record.used.contains_key(&said.nonce) {
-            return Err("it was used before".to_owned());
+            return Err(NotApproved::Used);
         }
         Ok((said, key))
     }

@@ -3,18 +3,20 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::NotTaken;
+
 /// Largest block, bytes; a certificate with many user IDs and signatures is below it.
 const MAX: usize = 256 << 10;
 
 /// The bytes of exactly one armoured block of that kind.
-pub(super) fn read(text: &[u8], kind: &str) -> Result<Vec<u8>, String> {
+pub(super) fn read(text: &[u8], kind: &str) -> Result<Vec<u8>, NotTaken> {
     if text.len() > MAX {
-        return Err(format!("it has more than {MAX} bytes"));
+        return Err(format!("it has more than {MAX} bytes").into());
     }
-    let text = std::str::from_utf8(text).map_err(|_| "it is not text".to_owned())?;
+    let text = std::str::from_utf8(text).map_err(|_| "it is not text")?;
     let mut lines = text.trim().lines().map(str::trim_end);
     if lines.next() != Some(&format!("-----BEGIN PGP {kind}-----")) {
-        return Err(format!("it does not begin with -----BEGIN PGP {kind}-----"));
+        return Err(format!("it does not begin with -----BEGIN PGP {kind}-----").into());
     }
     // Headers such as `Comment:` say nothing that is signed.
     let mut body = String::new();
@@ -41,18 +43,18 @@ pub(super) fn read(text: &[u8], kind: &str) -> Result<Vec<u8>, String> {
         }
     }
     if !is_closed || lines.next().is_some() {
-        return Err("it is not one whole armoured block".to_owned());
+        return Err("it is not one whole armoured block".into());
     }
     STANDARD
         .decode(body)
-        .map_err(|error| format!("its base64 is broken: {error}"))
+        .map_err(|error| format!("its base64 is broken: {error}").into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn of(lines: &[&str]) -> Result<Vec<u8>, String> {
+    fn of(lines: &[&str]) -> Result<Vec<u8>, NotTaken> {
         read(lines.join("\n").as_bytes(), "SIGNATURE")
     }
 
@@ -92,13 +94,14 @@ mod tests {
             (&[BEGIN, "", "Comment: x", "AQID", END], "base64 is broken"),
             (&[BEGIN, "AQID", "Comment: x", END], "base64 is broken"),
         ] {
-            let error = of(lines).unwrap_err();
+            let error = of(lines).unwrap_err().to_string();
             assert!(error.contains(why), "{lines:?}: {error}");
         }
-        let error = read(b"\xFF", "SIGNATURE").unwrap_err();
+        let error = read(b"\xFF", "SIGNATURE").unwrap_err().to_string();
         assert!(error.contains("not text"), "{error}");
         for (size, is_over) in [(0, false), (1, true), (2, true)] {
-            let error = read(&vec![b'a'; (256 << 10) + size], "SIGNATURE").unwrap_err();
+            let text = vec![b'a'; (256 << 10) + size];
+            let error = read(&text, "SIGNATURE").unwrap_err().to_string();
             assert_eq!(error.contains("more than 262144 bytes"), is_over, "{error}");
         }
     }

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::armor;
 use super::packet::{Packet, mpi, packets};
 use super::signature::{PgpSignature, SIGNATURE, claims_revocation, ends, hex, kind};
+use crate::NotTaken;
 use crate::primitive::Public;
 
 const PUBLIC_KEY: u8 = 6;
@@ -66,9 +67,9 @@ const MAX_KEYRING: usize = 4 << 20;
 
 /// The certificates of a file: armoured blocks, or binary. One that cannot be used takes none of the
 /// others with it.
-pub(crate) fn keyring(file: &[u8]) -> Result<Vec<Certificate>, String> {
+pub(crate) fn keyring(file: &[u8]) -> Result<Vec<Certificate>, NotTaken> {
     if file.len() > MAX_KEYRING {
-        return Err(format!("it has more than {MAX_KEYRING} bytes"));
+        return Err(format!("it has more than {MAX_KEYRING} bytes").into());
     }
     const END: &str = "-----END PGP PUBLIC KEY BLOCK-----";
     let mut blocks = Vec::new();
@@ -81,7 +82,7 @@ pub(crate) fn keyring(file: &[u8]) -> Result<Vec<Certificate>, String> {
         _ => blocks.push(file.to_vec()),
     }
     let mut certificates = Vec::new();
-    let mut refused = "it holds no certificate".to_owned();
+    let mut refused = NotTaken::from("it holds no certificate");
     for block in &blocks {
         let packets = packets(block)?;
         for one in packets.chunk_by(|_, next| next.tag != PUBLIC_KEY) {
@@ -98,17 +99,17 @@ pub(crate) fn keyring(file: &[u8]) -> Result<Vec<Certificate>, String> {
 }
 
 impl Certificate {
-    pub(crate) fn parse(armoured: &str) -> Result<Self, String> {
+    pub(crate) fn parse(armoured: &str) -> Result<Self, NotTaken> {
         let bytes = armor::read(armoured.as_bytes(), "PUBLIC KEY BLOCK")?;
         Self::of(&packets(&bytes)?)
     }
 
-    fn of(packets: &[Packet<'_>]) -> Result<Self, String> {
+    fn of(packets: &[Packet<'_>]) -> Result<Self, NotTaken> {
         let [primary, rest @ ..] = packets else {
-            return Err("it is empty".to_owned());
+            return Err("it is empty".into());
         };
         if primary.tag != PUBLIC_KEY {
-            return Err("it does not begin with a public key".to_owned());
+            return Err("it does not begin with a public key".into());
         }
         let mut primary = Key::packet(primary.body, Terms::MAY_SIGN)?;
         // What the signatures that follow speak of.
@@ -116,7 +117,7 @@ impl Certificate {
         let mut subkeys: Vec<Key> = Vec::new();
         for Packet { tag, body } in rest {
             match *tag {
-                PUBLIC_KEY => return Err("it holds more than one certificate".to_owned()),
+                PUBLIC_KEY => return Err("it holds more than one certificate".into()),
                 PUBLIC_SUBKEY => subkeys.push(Key::packet(body, Terms::MAY_NOT_SIGN)?),
                 USER_ID => user_id = Some(*body),
                 SIGNATURE => match (subkeys.last_mut(), PgpSignature::packet(body)) {
@@ -137,7 +138,7 @@ impl Certificate {
             return Err(
                 "none of its keys can sign in a way that is taken: Ed25519, ECDSA (P-256, P-384) and \
                  RSA of 2,048 bits and more are, bound with SHA-2"
-                    .to_owned(),
+                    .into(),
             );
         }
         Ok(certificate)
@@ -199,12 +200,11 @@ impl Certificate {
 
 impl Key {
     /// `unbound`: what counts until a signature binds it.
-    fn packet(body: &[u8], unbound: Terms) -> Result<Self, String> {
+    fn packet(body: &[u8], unbound: Terms) -> Result<Self, NotTaken> {
         let [4, a, b, c, d, algorithm, numbers @ ..] = body else {
-            return Err("keys of other versions than 4 are not taken".to_owned());
+            return Err("keys of other versions than 4 are not taken".into());
         };
-        let length =
-            u16::try_from(body.len()).map_err(|_| "a key packet is too long".to_owned())?;
+        let length = u16::try_from(body.len()).map_err(|_| "a key packet is too long")?;
         let mut hashed = vec![0x99];
         hashed.extend(length.to_be_bytes());
         hashed.extend_from_slice(body);

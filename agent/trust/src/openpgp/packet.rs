@@ -1,5 +1,7 @@
 //! Packets, lengths and numbers: RFC 9580, sections 3 and 4.
 
+use crate::NotTaken;
+
 /// Most packets of one block.
 const MAX_PACKETS: usize = 1000;
 
@@ -10,11 +12,11 @@ pub(super) struct Packet<'a> {
 }
 
 /// Reads all packets; bytes that are left over are an error.
-pub(super) fn packets(mut bytes: &[u8]) -> Result<Vec<Packet<'_>>, String> {
+pub(super) fn packets(mut bytes: &[u8]) -> Result<Vec<Packet<'_>>, NotTaken> {
     let mut packets = Vec::new();
     while let Some((first, rest)) = bytes.split_first() {
         if packets.len() == MAX_PACKETS {
-            return Err(format!("it has more than {MAX_PACKETS} packets"));
+            return Err(format!("it has more than {MAX_PACKETS} packets").into());
         }
         let read = match first {
             0xC0.. => new_format(first & 0x3F, rest),
@@ -22,7 +24,7 @@ pub(super) fn packets(mut bytes: &[u8]) -> Result<Vec<Packet<'_>>, String> {
             _ => None,
         };
         let Some((packet, rest)) = read else {
-            return Err("a packet's length is broken, or of a kind that is not taken".to_owned());
+            return Err("a packet's length is broken, or of a kind that is not taken".into());
         };
         packets.push(packet);
         bytes = rest;
@@ -163,6 +165,7 @@ mod tests {
     fn g14_a_block_has_at_most_a_thousand_packets() {
         let of = |count: usize| packets(&[0xCD, 0].repeat(count)).map(|packets| packets.len());
         assert_eq!(of(1000), Ok(1000));
-        assert!(of(1001).unwrap_err().contains("more than 1000 packets"));
+        let error = of(1001).unwrap_err().to_string();
+        assert!(error.contains("more than 1000 packets"), "{error}");
     }
 }

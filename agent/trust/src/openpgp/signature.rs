@@ -2,8 +2,8 @@
 
 use super::armor;
 use super::packet::{length, mpi, packets};
-use crate::Fault;
 use crate::primitive::{Hash, Public, padded, pair};
+use crate::{Fault, NotTaken};
 
 /// Tag of a signature packet.
 pub(super) const SIGNATURE: u8 = 2;
@@ -61,42 +61,41 @@ impl PgpSignature {
     }
 
     fn of_kind(armoured: &[u8], kind: u8) -> Result<Self, Fault> {
-        let read = || {
+        let read = || -> Result<Self, NotTaken> {
             let bytes = armor::read(armoured, "SIGNATURE")?;
             let packets = packets(&bytes)?;
             let [packet] = packets.as_slice() else {
-                return Err(format!("it has {} packets, not one", packets.len()));
+                return Err(format!("it has {} packets, not one", packets.len()).into());
             };
             if packet.tag != SIGNATURE {
-                return Err("it is no signature packet".to_owned());
+                return Err("it is no signature packet".into());
             }
             let signature = Self::packet(packet.body)?;
             if signature.kind != kind {
-                return Err(format!(
-                    "it is of kind {:#04x}, not over a document",
-                    signature.kind
-                ));
+                return Err(
+                    format!("it is of kind {:#04x}, not over a document", signature.kind).into(),
+                );
             }
             Ok(signature)
         };
-        read().map_err(Fault::Malformed)
+        read().map_err(Fault::from)
     }
 
     /// Reads the body of a signature packet.
-    pub(super) fn packet(body: &[u8]) -> Result<Self, String> {
-        let short = || "the signature packet is too short".to_owned();
+    pub(super) fn packet(body: &[u8]) -> Result<Self, NotTaken> {
+        let short = || NotTaken::from("the signature packet is too short");
         let [version, kind, algorithm, hash, hashed @ ..] = body else {
             return Err(short());
         };
         if *version != 4 {
-            return Err(format!("signatures of version {version} are not taken"));
+            return Err(format!("signatures of version {version} are not taken").into());
         }
         let hash = match hash {
             8 => Hash::Sha256,
             9 => Hash::Sha384,
             10 => Hash::Sha512,
-            1..=3 => return Err("MD5, SHA-1 and RIPEMD-160 are not taken".to_owned()),
-            other => return Err(format!("hash algorithm {other} is not taken")),
+            1..=3 => return Err("MD5, SHA-1 and RIPEMD-160 are not taken".into()),
+            other => return Err(format!("hash algorithm {other} is not taken").into()),
         };
         let (size, rest) = hashed.split_first_chunk::<2>().ok_or_else(short)?;
         let size = usize::from(u16::from_be_bytes(*size));
@@ -131,13 +130,13 @@ impl PgpSignature {
         signature.subpackets(signed, Area::Hashed)?;
         signature.subpackets(unsigned, Area::Unhashed)?;
         if signature.created == 0 {
-            return Err("it does not say when it was made".to_owned());
+            return Err("it does not say when it was made".into());
         }
         Ok(signature)
     }
 
-    fn subpackets(&mut self, mut bytes: &[u8], area: Area) -> Result<(), String> {
-        let broken = || "a subpacket is broken".to_owned();
+    fn subpackets(&mut self, mut bytes: &[u8], area: Area) -> Result<(), NotTaken> {
+        let broken = || NotTaken::from("a subpacket is broken");
         while !bytes.is_empty() {
             let (size, rest) = length(bytes).ok_or_else(broken)?;
             let (packet, rest) = rest.split_at_checked(size).ok_or_else(broken)?;
@@ -166,7 +165,7 @@ impl PgpSignature {
                 // and so none that must be understood.
                 (2..=7 | 9..=12 | 16 | 21..=35, _) => {}
                 (unknown, Area::Hashed) if kind & 0x80 != 0 => {
-                    return Err(format!("it has the critical subpacket {unknown}"));
+                    return Err(format!("it has the critical subpacket {unknown}").into());
                 }
                 _ => {}
             }

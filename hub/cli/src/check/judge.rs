@@ -6,7 +6,7 @@ use flotilla_shared::clock::{let_run_ntp, off_by};
 use flotilla_shared::findings::{Findings, Group, Skew, skew};
 use jiff::Timestamp;
 
-use super::{ContextFacts, Fact, Facts, FleetFile, HubFacts, Missing, Validity};
+use super::{CheckFacts, ContextFacts, Fact, FleetFile, HubFacts, Missing, Validity};
 use crate::view::{Cluster, Connectivity, Environment, Hub};
 
 /// Clocks that differ by more make soaks, windows and new certificates go wrong.
@@ -19,7 +19,7 @@ const UNREAD: i64 = 600;
 const NAMES: usize = 5;
 
 /// Judges everything.
-pub(crate) fn judge(facts: &Facts) -> Findings {
+pub(crate) fn judge(facts: &CheckFacts) -> Findings {
     let mut groups = vec![context(&facts.context, facts.now)];
     match &facts.hub {
         None => {}
@@ -337,15 +337,12 @@ fn about_environments(group: &mut Group, all: &[Environment], now: Timestamp) {
             look(format!("{name} is paused by {}: {}", mark.by, mark.reason));
         }
         if let Some(mark) = &environment.hold {
-            look(format!(
-                "{name} takes no automatic promotion: {}",
-                mark.reason
-            ));
+            look(format!("{name}: {}: {}", mark.held(), mark.reason));
         }
         if environment.pin.is_some() {
             look(format!("{name} is pinned"));
         }
-        if environment.quarantine.is_some() {
+        if !environment.quarantined.is_empty() {
             look(format!("{name} has a head in quarantine"));
         }
         if let Some(rollout) = &environment.rollout

@@ -28,7 +28,7 @@ fn root() -> Validity {
 }
 
 /// A fleet in which all is well.
-fn good() -> Facts {
+fn good() -> CheckFacts {
     let wire = v1::GetHubResponse {
         version: "0.1.0".to_owned(),
         operator: "ada".to_owned(),
@@ -62,7 +62,7 @@ fn good() -> Facts {
         agent_version: "0.1.4".to_owned(),
         ..v1::ClusterStatus::default()
     };
-    Facts {
+    CheckFacts {
         now: now(),
         version: "0.1.2",
         context: Ok(ContextFacts {
@@ -134,17 +134,17 @@ fn where_all_is_well_nothing_is_found() {
 }
 
 /// Changes the facts, and says what is found.
-type Case = (fn(&mut Facts), &'static str, u8);
+type Case = (fn(&mut CheckFacts), &'static str, u8);
 
-fn hub(facts: &mut Facts) -> &mut HubFacts {
+fn hub(facts: &mut CheckFacts) -> &mut HubFacts {
     facts.hub.as_mut().unwrap().as_mut().unwrap()
 }
 
-fn environment(facts: &mut Facts) -> &mut Environment {
+fn environment(facts: &mut CheckFacts) -> &mut Environment {
     &mut facts.environments.as_mut().unwrap().as_mut().unwrap()[0]
 }
 
-fn cluster(facts: &mut Facts) -> &mut Cluster {
+fn cluster(facts: &mut CheckFacts) -> &mut Cluster {
     &mut facts.clusters.as_mut().unwrap().as_mut().unwrap()[0]
 }
 

@@ -16,7 +16,7 @@ use serde_json::json;
 use super::{Reach, check};
 use crate::args::BundleArgs;
 use crate::bundle::{Part, contents};
-use crate::check::{Facts, judge};
+use crate::check::{CheckFacts, judge};
 use crate::client::Client;
 use crate::error::Error;
 use crate::printer::Printer;
@@ -118,14 +118,14 @@ async fn gather(reach: &Reach, args: &BundleArgs) -> Vec<Part> {
         let name = format!("metrics-{index}.txt");
         parts.push(match metrics(url, reach.timeout).await {
             Ok(text) => Part::new(name, "metrics", &text),
-            Err(why) => Part::missing(name, "metrics", &why),
+            Err(error) => Part::missing(name, "metrics", &error.to_string()),
         });
     }
     parts
 }
 
 /// What the hub is asked for.
-async fn asked(client: &Client, facts: &Facts, args: &BundleArgs, parts: &mut Vec<Part>) {
+async fn asked(client: &Client, facts: &CheckFacts, args: &BundleArgs, parts: &mut Vec<Part>) {
     let request = client.request(v1::ListRepositoriesRequest {});
     let repositories = client.api().list_repositories(request).await;
     let repositories = repositories.map(|answer| {
@@ -209,7 +209,7 @@ async fn asked(client: &Client, facts: &Facts, args: &BundleArgs, parts: &mut Ve
 }
 
 /// Environments, and clusters that are not as they should be.
-fn not_well(facts: &Facts) -> Vec<String> {
+fn not_well(facts: &CheckFacts) -> Vec<String> {
     let environments = facts.environments.iter().flatten().flatten();
     let clusters = facts.clusters.iter().flatten().flatten();
     let clusters = clusters
@@ -224,7 +224,7 @@ fn not_well(facts: &Facts) -> Vec<String> {
     names.filter(is_plain).take(EXPLAINED).collect()
 }
 
-fn versions(facts: &Facts) -> serde_json::Value {
+fn versions(facts: &CheckFacts) -> serde_json::Value {
     let agents = facts.clusters.iter().flatten().flatten();
     let agents: Vec<_> = agents
         .map(|one: &Cluster| {
@@ -247,19 +247,23 @@ fn versions(facts: &Facts) -> serde_json::Value {
 }
 
 /// Metrics over plain HTTP, as probes and Prometheus read them.
-async fn metrics(url: &str, timeout: Duration) -> Result<String, String> {
+async fn metrics(url: &str, timeout: Duration) -> Result<String, Error> {
     flotilla_shared::tls::install_provider();
+    let refused = |message: String| Error::Refused {
+        message,
+        hint: None,
+    };
     let client = reqwest::Client::builder()
         .timeout(timeout)
         .build()
-        .map_err(|error| error.to_string())?;
-    let why = |error: reqwest::Error| flotilla_http::why(&error);
-    let answer = client.get(url).send().await.map_err(why)?;
-    let mut answer = answer.error_for_status().map_err(why)?;
+        .map_err(|error| refused(error.to_string()))?;
+    let no_answer = |error: reqwest::Error| refused(flotilla_http::why(&error));
+    let answer = client.get(url).send().await.map_err(no_answer)?;
+    let mut answer = answer.error_for_status().map_err(no_answer)?;
     let bytes = flotilla_http::body(&mut answer, MAX_METRICS).await;
     let bytes = bytes.map_err(|error| match error {
-        BodyError::TooLarge => "more than 8 MiB".to_owned(),
-        broken => broken.to_string(),
+        BodyError::TooLarge => refused("more than 8 MiB".to_owned()),
+        broken => refused(broken.to_string()),
     })?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

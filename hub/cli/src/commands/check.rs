@@ -11,7 +11,9 @@ use jiff::Timestamp;
 
 use super::Reach;
 use crate::args::CheckArgs;
-use crate::check::{self, ContextFacts, Fact, Facts, FleetFile, HubFacts, Missing, validities};
+use crate::check::{
+    self, CheckFacts, ContextFacts, Fact, FleetFile, HubFacts, Missing, validities,
+};
 use crate::client::{Client, Detail};
 use crate::context::{Context, Contexts};
 use crate::error::Error;
@@ -54,8 +56,8 @@ fn missing(error: &Error) -> Missing {
 }
 
 /// All facts that can be had.
-pub(super) async fn gather(reach: &Reach, fleet: Option<&Path>) -> Facts {
-    let mut facts = Facts {
+pub(super) async fn gather(reach: &Reach, fleet: Option<&Path>) -> CheckFacts {
+    let mut facts = CheckFacts {
         now: Timestamp::now(),
         version: env!("CARGO_PKG_VERSION"),
         context: context(reach),

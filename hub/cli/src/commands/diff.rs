@@ -77,18 +77,18 @@ pub(super) async fn offline(base: &str, args: &DiffArgs, printer: &Printer) -> R
         }
     };
     let old_tree = commit_tree::tree(&root, &base)?;
-    let (new_tree, source) = match &args.head {
-        Some(_) => (commit_tree::tree(&root, &head)?, Source::Commit),
+    let (new_tree, origin) = match &args.head {
+        Some(_) => (commit_tree::tree(&root, &head)?, TreeOrigin::Commit),
         None => (
             WorkTree::of_paths(&root, paths).map_err(Error::Local)?,
-            Source::Folder,
+            TreeOrigin::Folder,
         ),
     };
     let place = match &args.fleet {
         Some(place) => place.clone(),
         None => root.join(FLEET),
     };
-    let (old_spec, new_spec) = specs(&root, &place, &old_tree, &new_tree, source)?;
+    let (old_spec, new_spec) = specs(&root, &place, &old_tree, &new_tree, origin)?;
     let repository = match &args.repository {
         Some(name) => name.clone(),
         None => repository(&root, &new_spec)?,
@@ -123,7 +123,7 @@ pub(super) async fn offline(base: &str, args: &DiffArgs, printer: &Printer) -> R
 
 /// What the newer tree was read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Source {
+enum TreeOrigin {
     Commit,
     /// The clone's own files, as they lie there.
     Folder,
@@ -135,7 +135,7 @@ fn specs(
     place: &Path,
     old: &WorkTree,
     new: &WorkTree,
-    source: Source,
+    origin: TreeOrigin,
 ) -> Result<(Spec, Spec), Error> {
     let file = |cause| Error::File {
         path: place.to_owned(),
@@ -145,7 +145,7 @@ fn specs(
     // A commit may have a file that the work tree does not have.
     let whole = match whole {
         Ok(whole) => whole,
-        Err(_) if source == Source::Commit && place.starts_with(root) => PathBuf::from(place),
+        Err(_) if origin == TreeOrigin::Commit && place.starts_with(root) => PathBuf::from(place),
         Err(cause) => return Err(file(cause)),
     };
     let inside = whole.strip_prefix(root).ok();

@@ -144,8 +144,8 @@ fn held(
     let is_good = |one: &RepositoryCommit| {
         branches().any(|(head, good)| head.repository == one.repository && good == one.commit)
     };
-    // The hub names the first quarantine alone, whose other commits may be asked for no more.
-    let given_up = here.quarantine.iter().flat_map(|one| &one.commits);
+    // Other commits of a quarantine may be asked for no more.
+    let given_up = here.quarantined.iter().flat_map(|one| &one.commits);
     let given_up: Vec<&str> = given_up.map(|one| one.commit.as_str()).collect();
     let mut brought = last.iter().flat_map(|rollout| &rollout.target);
     let newest = brought.find(|one| one.is_fleet_file());
@@ -241,10 +241,10 @@ mod tests {
                 approved: good.commit.clone(),
                 ..v1::BranchStatus::default()
             }],
-            quarantine: (!given_up.is_empty()).then(|| v1::Quarantine {
+            quarantined: vec![v1::Quarantine {
                 commits: given_up.iter().map(wire).collect(),
                 ..v1::Quarantine::default()
-            }),
+            }],
             ..v1::EnvironmentStatus::default()
         }
     }
@@ -312,6 +312,7 @@ mod tests {
                 reason: "incident".to_owned(),
                 at: at(30),
                 rolled_back: String::new(),
+                repositories: Vec::new(),
             }),
         });
         assert!(held(&here, Some(&waits), &decisions, Choice::All).is_empty());

@@ -16,7 +16,7 @@ use crate::printer::Printer;
 use crate::view::{Good, RepositoryCommit, digits};
 
 /// What goes back: an environment's branch of one repository, as the hub names it and as Git has it.
-struct WayBack<'a> {
+struct Reversion<'a> {
     client: &'a Client,
     args: &'a RollbackArgs,
     printer: &'a Printer,
@@ -39,7 +39,7 @@ pub(super) async fn run(
     let branch: BranchName = revision.branch.parse()?;
     let workspace = Workspace::new(args.repo_dir.as_deref()).await?;
     let head = workspace.fetch(&url, &branch).await?;
-    let way = WayBack {
+    let reversion = Reversion {
         client,
         args: &args,
         printer,
@@ -50,10 +50,10 @@ pub(super) async fn run(
         workspace,
         head,
     };
-    let to = way.target().await?;
+    let to = reversion.target().await?;
     match &args.signing.sign {
-        Some(key) => way.pin(&to, key).await,
-        None => way.commit(&to, &environments).await,
+        Some(key) => reversion.pin(&to, key).await,
+        None => reversion.commit(&to, &environments).await,
     }
 }
 
@@ -97,7 +97,7 @@ fn meant<'e>(
     Ok((environment, *revision))
 }
 
-impl WayBack<'_> {
+impl Reversion<'_> {
     /// The commit to go back to, named or found; refused where it was never good there, or is not before the head.
     async fn target(&self) -> Result<Commit, Error> {
         let (args, environment) = (self.args, self.environment.name.as_str());

@@ -7,7 +7,7 @@ use flotilla_spec::Application;
 
 use super::pairs::Pairs;
 use super::placement::{Place, places};
-use super::{Difference, LeftOut, Moved, Setting, Side, removals, ways};
+use super::{ChangedSettings, Difference, LeftOut, Moved, Side, removals, ways};
 
 /// A comparison of two sides that is under way.
 pub(super) struct Comparison<'t> {
@@ -46,7 +46,9 @@ impl<'t> Comparison<'t> {
             let keys = settings(was, is);
             if !keys.is_empty() {
                 let application = name.to_string();
-                self.all.settings.push(Setting { application, keys });
+                self.all
+                    .settings
+                    .push(ChangedSettings { application, keys });
             }
         }
         let old_places = was.map(|was| places(old, was, &mut Vec::new()));
@@ -100,7 +102,9 @@ impl<'t> Comparison<'t> {
         });
         match sides {
             Ok((old, new)) => self.pairs.add(old, new, (name, place)),
-            Err(why) => self.leave_out(name, place.environment.to_string(), why),
+            Err(error) => {
+                self.leave_out(name, place.environment.to_string(), error.to_string());
+            }
         }
     }
 

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use flotilla_render::{Facts, Missing, Options, Release};
 use flotilla_shared::assignment::Renderer;
 use flotilla_shared::chart::{ChartOptions, Generated};
-use flotilla_shared::id::{ApplicationName, ClusterName};
-use flotilla_spec::{Application, Spec};
+use flotilla_shared::id::{ApplicationName, ClusterName, NameError};
+use flotilla_shared::revision::TreePath;
+use flotilla_spec::{Application, Spec, TemplateError};
 
 use super::Key;
 use super::placement::Place;
@@ -18,13 +19,22 @@ const ANY: &str = "any-cluster";
 /// What generated values are derived from here: any will do, since both sides have the same.
 const SEED: &str = "for comparison";
 
+/// Why an application cannot be rendered for a cluster.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WayError {
+    #[error(transparent)]
+    Name(#[from] NameError),
+    #[error(transparent)]
+    Values(#[from] TemplateError),
+}
+
 /// Everything that decides over a render besides the tree, and the options that follow.
 pub(super) fn way(
     spec: &Spec,
     (name, application): (&ApplicationName, &Application),
     place: &Place,
     path: &str,
-) -> Result<(Key, Options), String> {
+) -> Result<(Key, Options), WayError> {
     let declared = spec
         .clusters
         .iter()
@@ -78,7 +88,7 @@ fn release(
     place: &Place,
     path: &str,
     labels: &BTreeMap<String, String>,
-) -> Result<(Release, String), String> {
+) -> Result<(Release, String), WayError> {
     let said = match &application.helm {
         None => ChartOptions::default(),
         Some(helm) => {
@@ -86,10 +96,9 @@ fn release(
                 "" => ANY,
                 cluster => cluster,
             };
-            let cluster: ClusterName = cluster.parse().map_err(|error| format!("{error}"))?;
-            let chart = path.parse().map_err(|error| format!("{error}"))?;
-            helm.fill(&chart, &cluster, &place.environment, labels)
-                .map_err(|error| error.to_string())?
+            let cluster: ClusterName = cluster.parse()?;
+            let chart: TreePath = path.parse()?;
+            helm.fill(&chart, &cluster, &place.environment, labels)?
         }
     };
     let or = |text, other| match text {

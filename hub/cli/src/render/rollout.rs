@@ -3,9 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Cell, Paint, Table, Tone, age, count, dash, span, until};
-use crate::view::{
-    Decisions, Mark, Pin, Progress, Quarantine, RepositoryCommit, Rollout, Wave, digits,
-};
+use crate::view::{Decisions, Mark, Pin, Progress, Quarantine, RepositoryCommit, Rollout, Wave};
 
 /// Width of a wave's bar, in characters.
 const BAR: usize = 24;
@@ -13,16 +11,7 @@ const BAR: usize = 24;
 const MAX_CLUSTERS: usize = 50;
 
 pub(super) fn short(commits: &[RepositoryCommit]) -> String {
-    let one = |one: &RepositoryCommit| match one.is_fleet_file() {
-        true => format!("fleet file {}", digits(&one.commit)),
-        false => digits(&one.commit).to_owned(),
-    };
-    let all: Vec<String> = commits.iter().map(one).collect();
-    if all.is_empty() {
-        "-".to_owned()
-    } else {
-        all.join("+")
-    }
+    dash(&RepositoryCommit::title(commits)).to_owned()
 }
 
 pub(super) fn tone(state: &str) -> Tone {
@@ -347,18 +336,23 @@ pub(super) fn marked(mark: &Mark, now: Timestamp) -> String {
     format!("by {} {} ago: {why}", mark.by, age(mark.at, now))
 }
 
+/// By whom rollouts or automatic promotions are stopped, one a line.
+pub(super) fn stopped<'m>(
+    paused: &'m Option<Mark>,
+    hold: &'m Option<Mark>,
+    now: Timestamp,
+) -> impl Iterator<Item = String> + 'm {
+    let paused = paused.iter().map(|mark| ("paused".to_owned(), mark));
+    let held = hold.iter().map(|mark| (mark.held(), mark));
+    let all = paused.chain(held);
+    all.map(move |(word, mark)| format!("{word} {}", marked(mark, now)))
+}
+
 /// What was decided, one a line; nothing where nothing was.
 #[must_use]
 pub fn decisions(decisions: &Decisions, now: Timestamp) -> String {
     let mut lines = Vec::new();
-    for (word, mark) in [
-        ("paused", &decisions.paused),
-        ("automatic promotion held", &decisions.hold),
-    ] {
-        if let Some(mark) = mark {
-            lines.push(format!("{word} {}", marked(mark, now)));
-        }
-    }
+    lines.extend(stopped(&decisions.paused, &decisions.hold, now));
     for pin in &decisions.pins {
         let subject = if pin.cluster.is_empty() {
             "the environment"
@@ -367,10 +361,8 @@ pub fn decisions(decisions: &Decisions, now: Timestamp) -> String {
         };
         lines.push(format!("{subject} is pinned {}", pinned(pin, now)));
     }
-    // What failed before the last good commit is history.
-    let good_at = decisions.good.last().and_then(|good| good.at);
     let present = decisions.quarantined.iter();
-    for one in present.filter(|one| good_at.is_none() || one.at > good_at) {
+    for one in present.filter(|one| !decisions.is_history(one)) {
         let colon = if one.reason.is_empty() { "" } else { ": " };
         lines.push(format!(
             "{} is not tried again since {}{colon}{}",

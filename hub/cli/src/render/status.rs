@@ -4,14 +4,13 @@ use flotilla_shared::clock::agent_clock;
 use flotilla_shared::health::{Health, SyncState};
 use jiff::Timestamp;
 
-use super::rollout::{headline, marked, next, note, pinned, short, tone};
+use super::rollout::{headline, next, note, pinned, stopped, tone};
 use super::{
     Cell, Paint, Table, Tone, age, connection_cell, count, dash, health_cell, health_tone,
     sync_cell,
 };
 use crate::view::{
-    Branch, Cluster, Connectivity, Environment, Fleet, Placement, RepositoryCommit, Revision,
-    digits, short_commit,
+    Branch, Cluster, Connectivity, Environment, Fleet, Placement, Revision, short_commit,
 };
 
 /// How much to show.
@@ -167,7 +166,7 @@ fn steering(environment: &Environment, now: Timestamp) -> Vec<(Tone, String)> {
     if let Some(rollout) = &environment.rollout
         && !matches!(rollout.state.as_str(), "succeeded" | "superseded")
     {
-        let quiet = rollout.state == "rolledBack" && environment.quarantine.is_none();
+        let quiet = rollout.state == "rolledBack" && environment.quarantined.is_empty();
         if !quiet {
             let note = note(rollout).map(|note| format!(": {note}"));
             let text = headline(rollout, now) + &note.unwrap_or_default();
@@ -175,35 +174,15 @@ fn steering(environment: &Environment, now: Timestamp) -> Vec<(Tone, String)> {
         }
         lines.extend(next(rollout).map(|next| (Tone::Note, format!("next: {next}"))));
     }
-    if let Some(one) = &environment.quarantine {
-        let is_declared = one.commits.iter().any(RepositoryCommit::is_fleet_file);
-        let newer = match is_declared {
-            true => "another change of the fleet file",
-            false => "a newer commit",
+    for one in &environment.quarantined {
+        let alone = match one.commits.as_slice() {
+            [alone] => Some(alone.commit.as_str()),
+            _ => None,
         };
-        let name = &environment.name;
-        let again = match one.commits.as_slice() {
-            [alone] => format!(
-                "flotilla promote {name} --force --commit {} --reason TEXT",
-                digits(&alone.commit)
-            ),
-            _ => format!("flotilla promote {name} --force --reason TEXT"),
-        };
-        let text = format!(
-            "{} did not come through in {} and is not tried again; {newer} is, or {again}",
-            short(&one.commits),
-            one.rollout
-        );
-        lines.push((Tone::Bad, text));
+        lines.push((Tone::Bad, one.told(&environment.name, alone)));
     }
-    for (word, mark) in [
-        ("paused", &environment.paused),
-        ("automatic promotion held", &environment.hold),
-    ] {
-        if let Some(mark) = mark {
-            lines.push((Tone::Warn, format!("{word} {}", marked(mark, now))));
-        }
-    }
+    let stopped = stopped(&environment.paused, &environment.hold, now);
+    lines.extend(stopped.map(|line| (Tone::Warn, line)));
     if let Some(pin) = &environment.pin {
         lines.push((
             Tone::Warn,

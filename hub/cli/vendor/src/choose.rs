@@ -2,10 +2,15 @@
 
 use flotilla_helm::semver::{Constraint, Version};
 
+use crate::error::Error;
+
 /// A range as `Chart.yaml` has it.
-pub(crate) fn range(text: &str) -> Result<Constraint, String> {
-    Constraint::parse(text)
-        .map_err(|error| format!("{text:?} is no version and no range of versions: {error}"))
+pub(crate) fn range(text: &str) -> Result<Constraint, Error> {
+    Constraint::parse(text).map_err(|error| {
+        Error::refused(format!(
+            "{text:?} is no version and no range of versions: {error}"
+        ))
+    })
 }
 
 /// The places of versions, newest first; what is no version is left out. Versions that differ in

@@ -55,9 +55,8 @@ impl Config {
         if let Some(path) = named
             && let Some(text) = read(&path)?
         {
-            config.repositories = repositories::parse(&text).map_err(|error| {
-                Error::refused(format!("{} cannot be read: {error}", path.display()))
-            })?;
+            config.repositories = repositories::parse(&text)
+                .map_err(|error| error.of(&format!("{} cannot be read", path.display())))?;
         }
         let docker = variable("DOCKER_CONFIG").or_else(|| Some(home.as_ref()?.join(".docker")));
         let logins = [
@@ -66,8 +65,8 @@ impl Config {
         ];
         for path in logins.into_iter().flatten() {
             if let Some(text) = read(&path)? {
-                let logins = Logins::parse(&text)
-                    .map_err(|error| Error::refused(format!("{}: {error}", path.display())))?;
+                let logins =
+                    Logins::parse(&text).map_err(|error| error.of(&path.display().to_string()))?;
                 config.logins.push(logins);
             }
         }

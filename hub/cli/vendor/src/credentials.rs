@@ -79,13 +79,13 @@ const MAX_ANSWER: u64 = 64 << 10;
 
 impl Logins {
     /// Reads one. serde's message may hold what stands in the file.
-    pub(crate) fn parse(text: &[u8]) -> Result<Self, String> {
+    pub(crate) fn parse(text: &[u8]) -> Result<Self, Error> {
         serde_json::from_slice(text).map_err(|error| {
-            format!(
+            Error::refused(format!(
                 "it is no file of logins (line {}, column {})",
                 error.line(),
                 error.column()
-            )
+            ))
         })
     }
 
@@ -232,6 +232,6 @@ mod tests {
         assert_eq!(logins.helper("docker.io"), hub);
         assert!(!format!("{logins:?} {:?}", logins.of("ghcr.io")).contains("geheim"));
         let error = Logins::parse(b"{\"auths\": {\"a\": \"geheim\"}}").unwrap_err();
-        assert!(!error.contains("geheim"), "{error}");
+        assert!(!format!("{error} {error:?}").contains("geheim"), "{error}");
     }
 }

@@ -104,13 +104,11 @@ pub(crate) async fn ask(client: &reqwest::Client, ask: &Ask<'_>) -> Result<Answe
     let mut is_home = true;
     for _ in 0..=MAX_REDIRECTS {
         is_home &= url.origin() == ask.url.origin();
-        let failed = |why: &str| {
-            let place = match is_home {
-                true => shown(&url),
-                false => shown_origin(&url),
-            };
-            Error::refused(format!("{place}: {why}"))
+        let place = || match is_home {
+            true => shown(&url),
+            false => shown_origin(&url),
         };
+        let failed = |why: &str| Error::refused(why).of(&place());
         let mut request = match &ask.form {
             None => client.get(url.clone()),
             Some(form) => client
@@ -138,12 +136,12 @@ pub(crate) async fn ask(client: &reqwest::Client, ask: &Ask<'_>) -> Result<Answe
         let mut answer = request.send().await.map_err(|error| failed(&why(&error)))?;
         let status = answer.status();
         if status.is_redirection() && ask.form.is_none() {
-            let place = answer.headers().get(LOCATION);
-            let next = place
-                .and_then(|place| place.to_str().ok())
-                .and_then(|place| url.join(place).ok())
+            let next = answer.headers().get(LOCATION);
+            let next = next
+                .and_then(|next| next.to_str().ok())
+                .and_then(|next| url.join(next).ok())
                 .ok_or_else(|| failed("it sends on to nowhere"))?;
-            url = onward(&url, next).map_err(|why| failed(&why))?;
+            url = onward(&url, next).map_err(|error| error.of(&place()))?;
             continue;
         }
         let too_large = || failed(&format!("the answer has more than {} bytes", ask.limit));
@@ -176,15 +174,18 @@ pub(crate) async fn ask(client: &reqwest::Client, ask: &Ask<'_>) -> Result<Answe
 }
 
 /// Where a redirect may lead: not out of TLS, and not to another kind of place.
-fn onward(from: &Url, mut to: Url) -> Result<Url, String> {
+fn onward(from: &Url, mut to: Url) -> Result<Url, Error> {
     match (from.scheme(), to.scheme()) {
         (_, "https") | ("http", "http") => {}
-        (_, "http") => return Err("it sends on to a place without TLS".to_owned()),
-        _ => return Err("it sends on to what is neither https nor http".to_owned()),
+        (_, "http") => return Err(Error::refused("it sends on to a place without TLS")),
+        _ => {
+            let why = "it sends on to what is neither https nor http";
+            return Err(Error::refused(why));
+        }
     }
     // What it brings of its own is no login of the user's, and none is needed.
     if to.set_username("").is_err() || to.set_password(None).is_err() {
-        return Err("it sends on to nowhere".to_owned());
+        return Err(Error::refused("it sends on to nowhere"));
     }
     Ok(to)
 }
@@ -229,6 +230,7 @@ mod tests {
         assert!(
             to("https://a.example", "http://a.example")
                 .unwrap_err()
+                .to_string()
                 .contains("without TLS")
         );
         for place in ["file:///etc/passwd", "ftp://a.example/"] {

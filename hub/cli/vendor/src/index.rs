@@ -4,6 +4,7 @@ use flotilla_helm::semver::Version;
 use flotilla_helm::{Map, Value, yaml};
 
 use crate::choose;
+use crate::error::Error;
 
 /// One version of a chart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,32 +28,35 @@ impl Index {
     ///
     /// # Errors
     /// Why it is none, for a message that names the address.
-    pub fn parse(text: &[u8]) -> Result<Self, String> {
+    pub fn parse(text: &[u8]) -> Result<Self, Error> {
         let text = text.trim_ascii();
         if text.is_empty() {
-            return Err("it is empty".to_owned());
+            return Err(Error::refused("it is empty"));
         }
         // What a login page says first; its YAML error would say less.
         if text.starts_with(b"<") {
-            return Err("it is a web page, not an index of charts".to_owned());
+            return Err(Error::refused("it is a web page, not an index of charts"));
         }
         let document = if text.starts_with(b"{") {
             yaml::json::parse(text)
         } else {
             yaml::parse(text)
-        }?;
+        };
+        let document = document.map_err(|error| Error::refused(error.to_string()))?;
         let Value::Map(map) = document else {
-            return Err("it is no index of charts".to_owned());
+            return Err(Error::refused("it is no index of charts"));
         };
         let has_version =
             matches!(map.get("apiVersion"), Some(Value::Str(version)) if !version.is_empty());
         if !has_version {
-            return Err("it is no index of charts: it has no apiVersion".to_owned());
+            return Err(Error::refused(
+                "it is no index of charts: it has no apiVersion",
+            ));
         }
         let entries = match map.get("entries") {
             Some(Value::Map(entries)) => entries,
             None | Some(Value::Nil) => Map::new(),
-            Some(_) => return Err("its entries are no map".to_owned()),
+            Some(_) => return Err(Error::refused("its entries are no map")),
         };
         Ok(Self { entries })
     }
@@ -151,7 +155,7 @@ mod tests {
             ("apiVersion: v1\nentries: []", "no map"),
             ("a: [", ""),
         ] {
-            let error = Index::parse(text.as_bytes()).unwrap_err();
+            let error = Index::parse(text.as_bytes()).unwrap_err().to_string();
             assert!(error.contains(why), "{text:?}: {error}");
         }
         assert!(

@@ -34,7 +34,6 @@ pub(crate) fn locate(mut dependency: Dependency, config: &Config) -> Result<Loca
             "a dependency is named {name:?}, which cannot be the name of a chart's folder"
         )));
     }
-    let refused = |why: &str| Error::refused(format!("the repository of {name} {why}"));
     if is_named(&dependency.repository) {
         let Some(known) = config.named(&dependency.repository) else {
             return Err(Error::hinted(
@@ -53,8 +52,9 @@ pub(crate) fn locate(mut dependency: Dependency, config: &Config) -> Result<Loca
     } else if let Some(path) = repository.strip_prefix("file://") {
         Location::Folder(path.to_owned())
     } else if repository.starts_with("oci://") {
-        let reference = Reference::new(repository, &name);
-        Location::Oci(reference.map_err(|why| refused(&format!("cannot be used: {why}")))?)
+        let reference = Reference::new(repository, &name)
+            .map_err(|error| error.of(&format!("the repository of {name} cannot be used")))?;
+        Location::Oci(reference)
     } else {
         let url = Url::parse(repository)
             .ok()

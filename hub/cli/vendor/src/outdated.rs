@@ -33,9 +33,8 @@ pub async fn outdated(path: &Path, config: &Config) -> Result<Vec<Outdated>, Err
             .map_err(|error| error.of(&dependency.name))?;
         let current = current(dependency, locked);
         let newest_in = |range: &str| -> Result<Option<String>, Error> {
-            let range = choose::range(range).map_err(|why| {
-                Error::refused(format!("the version of {}: {why}", dependency.name))
-            })?;
+            let range = choose::range(range)
+                .map_err(|error| error.of(&format!("the version of {}", dependency.name)))?;
             let fits = |version: &&String| {
                 flotilla_helm::semver::Version::parse(version)
                     .is_ok_and(|version| range.matches(&version))

@@ -4,6 +4,8 @@ use flotilla_helm::yaml;
 use flotilla_trust::{Certificates, Fault};
 use jiff::Timestamp;
 
+use crate::error::Error;
+
 /// Who signed for these bytes under that name: a fingerprint.
 pub(crate) fn verify(
     provenance: &[u8],
@@ -11,31 +13,31 @@ pub(crate) fn verify(
     sha256: &str,
     keyring: &Certificates,
     now: Timestamp,
-) -> Result<String, String> {
+) -> Result<String, Error> {
     let (text, key) = keyring
         .clear_signed(provenance, now)
         .map_err(|fault| match fault {
-            Fault::Unknown { key } => {
-                format!("it is signed by {key}, which the keyring does not hold")
-            }
-            other => other.to_string(),
+            Fault::Unknown { key } => Error::refused(format!(
+                "it is signed by {key}, which the keyring does not hold"
+            )),
+            other => Error::refused(other.to_string()),
         })?;
     // The metadata of the chart stands before it, and the archive has the same.
     let (_, sums) = text
         .split_once("\n...\n")
-        .ok_or("it holds no sums of archives")?;
-    let sums = yaml::parse(sums.as_bytes())?;
+        .ok_or_else(|| Error::refused("it holds no sums of archives"))?;
+    let sums = yaml::parse(sums.as_bytes()).map_err(|error| Error::refused(error.to_string()))?;
     let files = sums.as_map().and_then(|map| map.get("files"));
     let sum = files
         .as_ref()
         .and_then(|files| files.as_map()?.get(file))
-        .ok_or_else(|| format!("it says nothing of {file}"))?;
+        .ok_or_else(|| Error::refused(format!("it says nothing of {file}")))?;
     let told = sum.as_str().map(|sum| sum.lossy().into_owned());
     if told.as_deref() == Some(&format!("sha256:{sha256}")) {
         return Ok(key);
     }
-    Err(format!(
+    Err(Error::refused(format!(
         "it is for other bytes: it says {}, and the archive is sha256:{sha256}",
         told.unwrap_or_default()
-    ))
+    )))
 }

@@ -1,6 +1,8 @@
 //! Names in registries (the OCI distribution specification), so that what a chart says can only ever be a
 //! path below `/v2/`. Pure.
 
+use crate::error::Error;
+
 /// A repository of a registry.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Reference {
@@ -15,22 +17,22 @@ impl Reference {
     ///
     /// # Errors
     /// Why they name no repository of a registry.
-    pub fn new(url: &str, chart: &str) -> Result<Self, String> {
+    pub fn new(url: &str, chart: &str) -> Result<Self, Error> {
         let rest = url.strip_prefix("oci://").unwrap_or(url);
         let rest = rest.trim_end_matches('/');
         let (registry, path) = rest.split_once('/').unwrap_or((rest, ""));
         if !is_registry(registry) {
-            return Err("it names no registry".to_owned());
+            return Err(Error::refused("it names no registry"));
         }
         let repository = match path {
             "" => chart.to_owned(),
             path => format!("{path}/{chart}"),
         };
         if repository.len() > 255 || !repository.split('/').all(is_part) {
-            return Err(format!(
+            return Err(Error::refused(format!(
                 "{repository:?} is no name of a repository: parts of lower-case letters, digits and single \
                  separators (. _ -), parted by /"
-            ));
+            )));
         }
         Ok(Self {
             registry: registry.to_owned(),
@@ -90,12 +92,12 @@ fn is_part(part: &str) -> bool {
 ///
 /// # Errors
 /// When a registry could not have such a tag.
-pub fn tag(version: &str) -> Result<String, String> {
+pub fn tag(version: &str) -> Result<String, Error> {
     let tag = version.replace('+', "_");
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
     if tag.is_empty() || tag.len() > 128 || !tag.bytes().all(allowed) || tag.starts_with(['.', '-'])
     {
-        return Err(format!("{version:?} cannot be a tag"));
+        return Err(Error::refused(format!("{version:?} cannot be a tag")));
     }
     Ok(tag)
 }

@@ -99,7 +99,7 @@ impl<'c> Registries<'c> {
         version: &str,
         wanted: Provenance,
     ) -> Result<Pulled, Error> {
-        let tag = tag(version).map_err(Error::refused)?;
+        let tag = tag(version)?;
         let url = self.url(reference, &format!("manifests/{tag}"))?;
         let answer = self.ask(reference, &url, MANIFEST, MAX_MANIFEST).await?;
         let told = answer.headers.get("docker-content-digest");

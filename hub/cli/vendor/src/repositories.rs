@@ -4,6 +4,7 @@ use flotilla_helm::{Value, yaml};
 use reqwest::Url;
 
 use crate::credentials::Login;
+use crate::error::Error;
 
 /// A repository that has a name.
 #[derive(Debug, Clone, Default)]
@@ -21,8 +22,8 @@ pub(crate) struct Repository {
 }
 
 /// Reads the file.
-pub(crate) fn parse(text: &[u8]) -> Result<Vec<Repository>, String> {
-    let document = yaml::parse(text)?;
+pub(crate) fn parse(text: &[u8]) -> Result<Vec<Repository>, Error> {
+    let document = yaml::parse(text).map_err(|error| Error::refused(error.to_string()))?;
     let list = document.as_map().and_then(|map| map.get("repositories"));
     let Some(Value::List(list)) = list else {
         return Ok(Vec::new());

@@ -82,8 +82,7 @@ impl<'c> Repositories<'c> {
         let url = below(repository, "index.yaml")?;
         let answer = self.get(repository, &url, "*/*", MAX_INDEX).await?;
         ok(&url, &answer)?;
-        let index = Index::parse(&answer.body)
-            .map_err(|why| Error::refused(format!("{}: {why}", shown(&url))))?;
+        let index = Index::parse(&answer.body).map_err(|error| error.of(&shown(&url)))?;
         let index = Rc::new(index);
         let mut indexes = self.indexes.borrow_mut();
         indexes.insert(repository.as_str().to_owned(), Rc::clone(&index));

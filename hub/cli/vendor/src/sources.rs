@@ -65,7 +65,7 @@ impl<'c> Sources<'c> {
     pub(crate) async fn resolve(&self, located: &Located) -> Result<String, Error> {
         let dependency = &located.dependency;
         let range = choose::range(&dependency.version)
-            .map_err(|why| Error::refused(format!("the version of {}: {why}", dependency.name)))?;
+            .map_err(|error| error.of(&format!("the version of {}", dependency.name)))?;
         // A registry is asked for an exact version by its tag, as it stands.
         if matches!(located.location, Location::Oci(_))
             && flotilla_helm::semver::Version::parse(&dependency.version).is_ok()
@@ -196,7 +196,7 @@ fn in_registry(url: &Url) -> Result<(Reference, String), Error> {
     let (parent, name) = rest
         .rsplit_once('/')
         .ok_or_else(|| refused("it names no chart"))?;
-    let reference = Reference::new(parent, name).map_err(|why| refused(&why))?;
+    let reference = Reference::new(parent, name).map_err(|error| error.of(text))?;
     Ok((reference, tag.to_owned()))
 }
 

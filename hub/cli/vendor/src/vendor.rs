@@ -218,7 +218,7 @@ async fn resolve(
 fn fits(dependency: &Dependency, version: &str) -> Result<(), Error> {
     let name = &dependency.name;
     let range = choose::range(&dependency.version)
-        .map_err(|why| Error::refused(format!("the version of {name}: {why}")))?;
+        .map_err(|error| error.of(&format!("the version of {name}")))?;
     let has = flotilla_helm::semver::Version::parse(version);
     if has.is_ok_and(|version| range.matches(&version)) {
         return Ok(());
@@ -312,7 +312,7 @@ fn signed(
     match found.provenance {
         Some(text) => {
             let key = provenance::verify(&text, &got.file, &got.sha256, keyring, request.now)
-                .map_err(|why| Error::refused(format!("its provenance file: {why}")))?;
+                .map_err(|error| error.of("its provenance file"))?;
             got.checked.push(Checked::Provenance);
             got.signed_by = Some(key);
         }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::super::Fleet;
 use super::super::environment::{Approval, MAX_APPROVALS, Mark, Scope, push};
 use super::super::event::{AuditEntry, Effect};
-use super::super::rollout::Rollout;
+use super::super::rollout::{Rollout, State};
 use super::super::settle::HUB;
 use super::ActionError;
 use crate::spec::{Members, WhenEmpty};
@@ -36,8 +36,27 @@ impl Fleet {
         });
         Ok(match scope {
             Scope::Wave(wave) => format!("{repository}, wave {wave}"),
-            Scope::Commit | Scope::Override => repository.to_string(),
+            Scope::Commit | Scope::Override => {
+                let takes_over = self.would_end_a_halt(environment, (&repository, commit));
+                takes_over.map_or_else(|| repository.to_string(), |id| {
+                    format!(
+                        "{repository}; {id} is halted and gives way to it once it may come in, and what failed there \
+                         is not tried again"
+                    )
+                })
+            }
         })
+    }
+
+    /// The halted rollout that a commit takes over from, where the rollout does not bring it.
+    fn would_end_a_halt(
+        &self,
+        environment: &EnvironmentName,
+        (repository, commit): (&RepositoryName, &Commit),
+    ) -> Option<&str> {
+        let rollout = self.rollouts.running(environment)?;
+        let brings = rollout.target.get(repository) == Some(commit);
+        (rollout.state == State::Halted && !brings).then_some(rollout.id.as_str())
     }
 
     /// The repository that a commit is of: the one that was named, or the only one that can be meant.

@@ -60,9 +60,10 @@ impl Fleet {
                 };
                 push(&mut state.going_back, MAX_GOING_BACK, way);
             }
-            state.hold = Some(Hold {
+            state.hold_promotions(Hold {
                 mark,
                 rolled_back: String::new(),
+                repositories: [repository.clone()].into(),
             });
         });
         Ok(match admin {

@@ -44,7 +44,7 @@ impl Asked {
 }
 
 /// A Job that is to run now.
-struct Wanted {
+struct DueJob {
     cluster: ClusterName,
     repository: RepositoryName,
     job: GateJob,
@@ -81,7 +81,7 @@ impl Fleet {
     }
 
     /// The Jobs that are to run now.
-    fn wanted_jobs(&self, environment: &Environment, now: Timestamp) -> Vec<Wanted> {
+    fn wanted_jobs(&self, environment: &Environment, now: Timestamp) -> Vec<DueJob> {
         let mut wanted = Vec::new();
         if environment.gates.jobs.is_empty() {
             return wanted;
@@ -100,7 +100,7 @@ impl Fleet {
                 if state.job_result(repository, &job).is_none()
                     && let Some(cluster) = cluster
                 {
-                    wanted.push(Wanted {
+                    wanted.push(DueJob {
                         cluster,
                         repository: repository.clone(),
                         job,
@@ -138,11 +138,11 @@ impl Fleet {
     fn take_result(
         &mut self,
         environment: &Environment,
-        wanted: &Wanted,
+        wanted: &DueJob,
         now: Timestamp,
         effects: &mut Vec<Effect>,
     ) -> bool {
-        let Wanted {
+        let DueJob {
             cluster,
             repository,
             job,

@@ -16,6 +16,7 @@ use flotilla_shared::wire::{DecodedAssignment, encode_report};
 use jiff::Timestamp;
 use prost::Message as _;
 
+use super::super::environment::Pin;
 use super::super::event::{ClusterRecord, SessionId, StoredCluster};
 use super::super::removed::is_removed;
 use super::super::{rendered, trees};
@@ -41,7 +42,7 @@ pub enum Connectivity {
 
 /// What an agent said of itself when it connected.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Facts {
+pub struct AgentFacts {
     pub agent_version: String,
     /// The API server's version.
     pub kubernetes_version: String,
@@ -130,7 +131,7 @@ pub struct Cluster {
     /// Applications that are placed here.
     pub placed: BTreeMap<ApplicationName, Placed>,
     /// What its agent said of itself.
-    pub facts: Facts,
+    pub facts: AgentFacts,
     /// When anything was heard last.
     pub last_seen: Option<Timestamp>,
     /// By how many seconds its agent's clock is ahead of ours, as it said on its present stream; 0: not by
@@ -194,6 +195,13 @@ impl Cluster {
             (_, None) if self.report.is_some() => Connectivity::Offline,
             (_, None) => Connectivity::NeverSeen,
         }
+    }
+
+    /// The pin that keeps it on commits now.
+    #[must_use]
+    pub fn pin(&self, now: Timestamp) -> Option<&Pin> {
+        let pin = self.record.pin.as_ref();
+        pin.filter(|pin| pin.holds(now))
     }
 
     /// Worst sync state and health over its applications.

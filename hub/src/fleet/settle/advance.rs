@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use flotilla_shared::id::ClusterName;
 use jiff::Timestamp;
 
-use self::shown::Setting;
+use self::shown::StepContext;
 use super::super::event::Effect;
 use super::super::rollout::{Changes, Phase, Recovery, Rollout, State};
 use super::super::{Fleet, blame};
@@ -28,7 +28,7 @@ impl Fleet {
             self.follow_approved(environment);
             return;
         };
-        let setting = Setting {
+        let setting = StepContext {
             environment,
             state: self.environments.get(name).cloned().unwrap_or_default(),
             changed: rollout.changed(),
@@ -44,7 +44,7 @@ impl Fleet {
         let changes = self.take_step(&setting, barriers, &strategy, &mut rollout);
         rollout.strategy = Some(strategy);
         self.note_unproven(&mut rollout);
-        self.note_found(&mut rollout, &changes.started);
+        self.note_found(&mut rollout, &changes.started, now);
         self.ask_for_reports(&changes.asked, effects);
         let given = self.keep_progress(&rollout, &changes, effects);
         if changes.rollout {
@@ -76,10 +76,10 @@ impl Fleet {
     }
 
     /// Notes what was wrong on clusters before a rollout came there.
-    fn note_found(&self, rollout: &mut Rollout, started: &BTreeSet<ClusterName>) {
+    fn note_found(&self, rollout: &mut Rollout, started: &BTreeSet<ClusterName>, now: Timestamp) {
         for cluster in started {
             if let Some(one) = self.clusters.get(cluster) {
-                let found = blame::before(one, rollout);
+                let found = blame::before(one, rollout, one.pin(now));
                 let recovery = match one.has_been_well() {
                     true => Recovery::Seen,
                     false => Recovery::NotSeen,

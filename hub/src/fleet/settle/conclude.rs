@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::super::Fleet;
 use super::super::environment::{EnvironmentState, Hold, MAX_QUARANTINED, Mark, Quarantine, push};
 use super::super::event::Effect;
-use super::super::rollout::{Commits, Rollout, State};
+use super::super::rollout::{Commits, Rollout, State, changed};
 use super::{HUB, audit};
 
 /// Who ended a rollout.
@@ -47,6 +47,8 @@ impl EnvironmentState {
     /// A rollout failed, or a person ended it.
     fn rolled_back(&mut self, rollout: &Rollout, ended_by: EndedBy, now: Timestamp) {
         let changed = rollout.changed();
+        let repositories = changed.keys().filter(|one| !one.is_fleet_file());
+        let repositories = repositories.cloned().collect();
         if ended_by == EndedBy::Person && !changed.is_empty() {
             self.quarantine_all(changed, rollout, now);
         } else {
@@ -57,9 +59,10 @@ impl EnvironmentState {
             reason: format!("{} was rolled back: {}", rollout.id, rollout.note),
             at: now,
         };
-        self.hold = Some(Hold {
+        self.hold_promotions(Hold {
             mark,
             rolled_back: rollout.id.clone(),
+            repositories,
         });
     }
 
@@ -99,8 +102,9 @@ impl Fleet {
         self.environments
             .settle_on(name, versions, effects, |state| {
                 if rollout.state == State::Succeeded {
+                    let news = changed(&rollout.from, &proven);
                     state.approve(proven, rollout.id.clone(), rollout.epoch, now);
-                    state.hold = None;
+                    state.lift_hold(&news);
                 } else {
                     state.rolled_back(rollout, ended_by, now);
                 }

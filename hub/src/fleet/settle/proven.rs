@@ -62,7 +62,8 @@ impl Fleet {
             let mut anybody = false;
             let mut proves = |(_, progress): (_, &Progress)| {
                 anybody = true;
-                progress.phase == Phase::Done || progress.unchanged
+                let kept = progress.phase.takes_part() && progress.kept.contains(repository);
+                !kept && (progress.phase == Phase::Done || progress.unchanged)
             };
             !takers.any(&mut proves) && anybody
         });
@@ -118,10 +119,10 @@ impl Fleet {
             let mut anybody = false;
             for (name, cluster) in takers {
                 anybody = true;
-                let pin = cluster.record.pin.as_ref();
+                let (kept, out) = self.kept_by_pin(cluster, &changed, now);
                 match cluster.record.suspended.is_some() {
                     true => suspended.insert(name),
-                    false if pin.is_some_and(|pin| pin.holds(now)) => pinned.insert(name),
+                    false if out || kept.contains(repository) => pinned.insert(name),
                     false => return None,
                 };
             }

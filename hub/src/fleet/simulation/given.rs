@@ -21,12 +21,12 @@ pub(super) struct Stand {
 }
 
 /// Revisions that a cluster may be on; the fleet file's is among them.
-struct Source {
+struct Revisions {
     declared: Commit,
     commits: BTreeMap<RepositoryName, BTreeSet<Commit>>,
 }
 
-impl Source {
+impl Revisions {
     fn of(commits: &Commits) -> Option<Self> {
         let mut commits = commits.clone();
         let declared = commits.remove(RepositoryName::fleet_file())?;
@@ -134,15 +134,15 @@ impl Simulation {
         name: &ClusterName,
         environment: &EnvironmentName,
         stand: &Stand,
-    ) -> Vec<Source> {
-        let mut sources: Vec<Source> = Vec::new();
+    ) -> Vec<Revisions> {
+        let mut sources: Vec<Revisions> = Vec::new();
         if stand.waves {
-            sources.extend(Source::of(&stand.approved));
+            sources.extend(Revisions::of(&stand.approved));
             let brings = stand.brings.as_ref();
             let brings = brings.filter(|(_, touched)| touched.contains(name));
-            sources.extend(brings.and_then(|(target, _)| Source::of(target)));
+            sources.extend(brings.and_then(|(target, _)| Revisions::of(target)));
         } else if let Some((_, declared)) = self.hub.declared_revision(environment) {
-            let mut source = Source {
+            let mut source = Revisions {
                 declared,
                 commits: BTreeMap::new(),
             };
@@ -168,7 +168,7 @@ impl Simulation {
         name: &ClusterName,
         environment: &EnvironmentName,
         stands: [&BTreeMap<EnvironmentName, Stand>; 2],
-    ) -> Vec<Source> {
+    ) -> Vec<Revisions> {
         let stands = stands.into_iter().filter_map(|all| all.get(environment));
         stands
             .flat_map(|stand| self.sources(name, environment, stand))
@@ -275,7 +275,7 @@ impl Simulation {
 
     fn is_from(
         &self,
-        source: &Source,
+        source: &Revisions,
         app: &ApplicationName,
         one: &ApplicationAssignment,
         place: &Place<'_>,
@@ -389,7 +389,8 @@ impl Simulation {
             if from == after.approved {
                 continue;
             }
-            let (Some(old), Some(new)) = (Source::of(&from), Source::of(&after.approved)) else {
+            let (Some(old), Some(new)) = (Revisions::of(&from), Revisions::of(&after.approved))
+            else {
                 panic!("what is good in {environment} became {after:?} after {before:?}");
             };
             let (was, is) = (

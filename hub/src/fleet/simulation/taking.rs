@@ -110,11 +110,14 @@ impl Simulation {
     pub(super) fn pin_or_unpin(&mut self) {
         let names: Vec<ClusterName> = self.agents.keys().cloned().collect();
         let subject = Subject::Cluster(names.choose(&mut self.rng).unwrap().clone());
+        let repositories: Vec<_> = self.hub.spec().repositories.keys().cloned().collect();
+        let one = repositories.choose(&mut self.rng).cloned();
+        let repository = one.filter(|_| self.rng.random_bool(0.5));
         let action = match self.rng.random_bool(0.4) {
             true => Action::Pin {
                 subject,
                 commit: None,
-                repository: None,
+                repository,
                 expires_at: None,
                 approval: None,
                 admin: false,

@@ -3,6 +3,7 @@
 mod apart;
 mod aside;
 mod failing;
+mod kept;
 mod lasting;
 mod told;
 mod unproven;

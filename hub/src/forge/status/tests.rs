@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use flotilla_shared::id::Epoch;
@@ -47,7 +48,7 @@ fn rollout(stands: Stands, wave: usize, note: &str) -> Rollout {
     }
 }
 
-fn with(rollout: Rollout, state: EnvironmentState) -> BTreeMap<Key, Wanted> {
+fn with(rollout: Rollout, state: EnvironmentState) -> BTreeMap<Key, DesiredStatus> {
     let mut fleet = Fleet::new(Epoch(1));
     let spec = spec::parse("f", FILE).unwrap();
     fleet.absorb(Event::SpecChanged(Arc::new(spec)), at(0));
@@ -63,7 +64,7 @@ fn with(rollout: Rollout, state: EnvironmentState) -> BTreeMap<Key, Wanted> {
     desired(&fleet, "https://flotilla.example.org/")
 }
 
-fn shown(all: &BTreeMap<Key, Wanted>) -> Vec<String> {
+fn shown(all: &BTreeMap<Key, DesiredStatus>) -> Vec<String> {
     all.iter()
         .map(|(key, wanted)| {
             let state = format!("{:?}", wanted.status.state);
@@ -115,6 +116,7 @@ fn a_commit_that_was_rolled_back_turns_red_though_it_was_green() {
         hold: Some(Hold {
             mark,
             rolled_back: String::new(),
+            repositories: BTreeSet::new(),
         }),
         ..EnvironmentState::default()
     };
@@ -207,7 +209,7 @@ fn a_repository_that_cannot_be_told_takes_no_place_from_others() {
         repository: repository.parse().unwrap(),
         commit: format!("{:040x}", number + 1).parse().unwrap(),
     };
-    let status = Wanted {
+    let status = DesiredStatus {
         status: CommitStatus {
             context: "flotilla/prod".to_owned(),
             state: State::Failure,
@@ -218,9 +220,9 @@ fn a_repository_that_cannot_be_told_takes_no_place_from_others() {
         of_pull: false,
     };
     let away = (0..2 * AT_ONCE).map(|number| (key("away", number), status.clone()));
-    let mut wanted: BTreeMap<Key, Wanted> = away.collect();
+    let mut wanted: BTreeMap<Key, DesiredStatus> = away.collect();
     wanted.insert(key("here", 1), status);
-    let can_be_told = |key: &Key, _: &Wanted| key.repository.as_str() == "here";
+    let can_be_told = |key: &Key, _: &DesiredStatus| key.repository.as_str() == "here";
     let due = due(&BTreeMap::new(), &wanted, can_be_told, at(0));
     assert_eq!(due.len(), 1);
     assert_eq!(due[0].0, key("here", 1));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use flotilla_shared::percent;
 use serde::Deserialize;
 
+use super::error::IssuerError;
 use super::{Oidc, whole};
 
 /// Where the issuer is asked.
@@ -105,7 +106,8 @@ impl Oidc {
         let endpoints = self
             .endpoints()
             .ok_or_else(|| Failure::Unreachable("it has not been reached yet".to_owned()))?;
-        let client = Self::client(&self.config()).map_err(Failure::Unreachable)?;
+        let unreachable = |error: IssuerError| Failure::Unreachable(error.to_string());
+        let client = Self::client(&self.config()).map_err(unreachable)?;
         let answer = client
             .post(&endpoints.token)
             .header("content-type", "application/x-www-form-urlencoded")
@@ -115,9 +117,7 @@ impl Oidc {
             .await
             .map_err(|error| Failure::Unreachable(error.to_string()))?;
         let status = answer.status();
-        let body = whole(answer, &endpoints.token)
-            .await
-            .map_err(Failure::Unreachable)?;
+        let body = whole(answer, &endpoints.token).await.map_err(unreachable)?;
         if let Ok(trouble) = serde_json::from_slice::<Trouble>(&body)
             && status.is_client_error()
         {

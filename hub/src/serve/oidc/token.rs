@@ -140,7 +140,7 @@ impl Key {
 
 /// What a token must say.
 #[derive(Debug, Clone, Default)]
-pub struct Wanted {
+pub struct Expected {
     /// `iss`, exactly.
     pub issuer: String,
     /// Among `aud`.
@@ -174,8 +174,13 @@ pub struct Verified {
 ///
 /// # Errors
 /// When anything about it is not as it should be.
-pub fn verify(token: &str, keys: &Keys, wanted: &Wanted, now: i64) -> Result<Person, TokenError> {
-    read(token, keys, wanted, now).map(|verified| verified.person)
+pub fn verify(
+    token: &str,
+    keys: &Keys,
+    expected: &Expected,
+    now: i64,
+) -> Result<Person, TokenError> {
+    read(token, keys, expected, now).map(|verified| verified.person)
 }
 
 /// As [`verify`], with the rest.
@@ -185,7 +190,7 @@ pub fn verify(token: &str, keys: &Keys, wanted: &Wanted, now: i64) -> Result<Per
 pub(super) fn read(
     token: &str,
     keys: &Keys,
-    wanted: &Wanted,
+    expected: &Expected,
     now: i64,
 ) -> Result<Verified, TokenError> {
     if token.len() > MAX_TOKEN {
@@ -212,17 +217,17 @@ pub(super) fn read(
     key.verify(algorithm, signed.as_bytes(), &signature)?;
     let claims = json(claims)?;
     Ok(Verified {
-        person: judge(&claims, wanted, now)?,
+        person: judge(&claims, expected, now)?,
         expires: claims["exp"].as_f64().map_or(0, |exp| exp as i64),
         nonce: claims["nonce"].as_str().unwrap_or_default().to_owned(),
     })
 }
 
-fn judge(claims: &Value, wanted: &Wanted, now: i64) -> Result<Person, TokenError> {
-    if claims["iss"].as_str() != Some(&wanted.issuer) {
+fn judge(claims: &Value, expected: &Expected, now: i64) -> Result<Person, TokenError> {
+    if claims["iss"].as_str() != Some(&expected.issuer) {
         return Err(TokenError::Issuer);
     }
-    let audience = wanted.audience.as_str();
+    let audience = expected.audience.as_str();
     let (is_for_us, alone) = match &claims["aud"] {
         Value::String(one) => (one == audience, true),
         Value::Array(all) => (all.iter().any(|one| one == audience), all.len() == 1),
@@ -250,16 +255,16 @@ fn judge(claims: &Value, wanted: &Wanted, now: i64) -> Result<Person, TokenError
             return Err(TokenError::NotYet);
         }
     }
-    let user = claims[&wanted.user_claim].as_str().unwrap_or_default();
+    let user = claims[&expected.user_claim].as_str().unwrap_or_default();
     // Whoever may type any address into a profile must not become its owner.
-    let unverified = wanted.user_claim == "email" && claims["email_verified"] != true;
+    let unverified = expected.user_claim == "email" && claims["email_verified"] != true;
     let is_plain = user
         .chars()
         .all(|letter| !letter.is_control() && !letter.is_whitespace());
     if user.is_empty() || user.len() > 200 || unverified || !is_plain {
-        return Err(TokenError::User(wanted.user_claim.clone()));
+        return Err(TokenError::User(expected.user_claim.clone()));
     }
-    let groups = match &claims[&wanted.groups_claim] {
+    let groups = match &claims[&expected.groups_claim] {
         Value::String(one) => vec![one.clone()],
         Value::Array(all) => all
             .iter()
@@ -315,8 +320,8 @@ mod tests {
         }
     }
 
-    fn wanted() -> Wanted {
-        Wanted {
+    fn expected() -> Expected {
+        Expected {
             issuer: "https://id.example.org".to_owned(),
             audience: "flotilla".to_owned(),
             user_claim: "email".to_owned(),
@@ -339,7 +344,7 @@ mod tests {
     fn e13_a_good_token_is_a_person() {
         let issuer = Issuer::new();
         let token = issuer.token(&header(), &claims());
-        let person = verify(&token, &issuer.keys(), &wanted(), NOW).unwrap();
+        let person = verify(&token, &issuer.keys(), &expected(), NOW).unwrap();
         assert_eq!(person.user, "ada@example.org");
         assert_eq!(person.groups, ["sre", "ops"]);
     }
@@ -351,7 +356,7 @@ mod tests {
         let with = |key: &str, value: Value| {
             let mut claims = claims();
             claims[key] = value;
-            verify(&issuer.token(&header(), &claims), &keys, &wanted(), NOW)
+            verify(&issuer.token(&header(), &claims), &keys, &expected(), NOW)
         };
         let user = || TokenError::User("email".to_owned());
         for (key, value, want) in [
@@ -385,7 +390,7 @@ mod tests {
     fn e13_no_header_makes_a_bad_signature_good() {
         let issuer = Issuer::new();
         let keys = issuer.keys();
-        let verify = |token: &str| verify(token, &keys, &wanted(), NOW);
+        let verify = |token: &str| verify(token, &keys, &expected(), NOW);
         for alg in ["none", "None", "HS256", "RS256", "EdDSA", "ES384", ""] {
             let token = issuer.token(&json!({"alg": alg, "kid": "k1"}), &claims());
             assert!(
@@ -420,13 +425,13 @@ mod tests {
         fn e13_any_bytes_are_refused_in_good_order(text in "\\PC{0,300}", at in 0usize..200, bit in 0u8..7) {
             let issuer = Issuer::new();
             let keys = issuer.keys();
-            prop_assert!(verify(&text, &keys, &wanted(), NOW).is_err());
+            prop_assert!(verify(&text, &keys, &expected(), NOW).is_err());
             let mut token = issuer.token(&header(), &claims()).into_bytes();
             let at = at % token.len();
             token[at] ^= 1 << bit;
             if let Ok(token) = String::from_utf8(token) {
                 // The last letter of base64 may carry bits that nobody reads; they are refused, too.
-                prop_assert!(verify(&token, &keys, &wanted(), NOW).is_err());
+                prop_assert!(verify(&token, &keys, &expected(), NOW).is_err());
             }
         }
     }

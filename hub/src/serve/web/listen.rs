@@ -24,8 +24,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service as _;
 
-use super::Serving;
 use super::login::From;
+use super::{Serving, ServingError};
 use crate::serve::caller::Caller;
 use crate::serve::connection::{Connection, Ingress};
 use crate::serve::connection_limits::{ConnectionLimits, Limits};
@@ -59,9 +59,12 @@ enum Front {
 }
 
 /// Certificate and key, as read.
-fn read(chain: &Path, key: &Path) -> Result<TlsIdentity, String> {
+fn read(chain: &Path, key: &Path) -> Result<TlsIdentity, ServingError> {
     let text = |path: &Path| {
-        std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+        std::fs::read_to_string(path).map_err(|cause| ServingError::File {
+            path: path.to_owned(),
+            cause,
+        })
     };
     Ok(TlsIdentity {
         chain_pem: text(chain)?,
@@ -69,10 +72,10 @@ fn read(chain: &Path, key: &Path) -> Result<TlsIdentity, String> {
     })
 }
 
-fn config(identity: &TlsIdentity) -> Result<Arc<ServerConfig>, String> {
+fn config(identity: &TlsIdentity) -> Result<Arc<ServerConfig>, ServingError> {
     tls::browser_config(identity)
         .map(Arc::new)
-        .map_err(|error| format!("the pages' certificate: {error}"))
+        .map_err(ServingError::Certificate)
 }
 
 /// Serves until stopped.
@@ -80,7 +83,7 @@ pub(super) async fn serve(
     serving: Serving,
     router: Router,
     stop: CancellationToken,
-) -> Result<(), String> {
+) -> Result<(), ServingError> {
     let Serving {
         listener,
         config: own,
@@ -133,7 +136,10 @@ async fn follow(chain: &Path, key: &Path, in_force: &ArcSwap<ServerConfig>) {
                 tracing::info!("the pages' certificate changed");
                 in_force.store(config);
             }
-            Err(error) => tracing::warn!(error, "the last certificate stays in force"),
+            Err(error) => {
+                let error = error.to_string();
+                tracing::warn!(error, "the last certificate stays in force");
+            }
         }
         before = Some(found);
     }

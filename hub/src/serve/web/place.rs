@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use super::Config;
+use super::{Config, ServingError};
 
 /// Where browsers find us.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,29 +20,20 @@ impl Place {
     ///
     /// # Errors
     /// Why that would serve pages in the open, or to nobody.
-    pub fn new(config: &Config, bound: SocketAddr) -> Result<Self, String> {
+    pub fn new(config: &Config, bound: SocketAddr) -> Result<Self, ServingError> {
         let url = config.url.as_str();
         let has_certificate = config.certificate.is_some();
         let behind_proxy = config.behind_proxy;
         let loopback = bound.ip().is_loopback();
         if has_certificate && behind_proxy {
-            return Err(
-                "--web-behind-proxy is for plain HTTP: leave out --web-certificate-file and --web-key-file"
-                    .to_owned(),
-            );
+            return Err(ServingError::TlsTwice);
         }
         if !has_certificate && !behind_proxy && !loopback {
-            return Err(format!(
-                "pages on {bound} need TLS: give --web-certificate-file and --web-key-file, or \
-                 --web-behind-proxy where something in front ends TLS"
-            ));
+            return Err(ServingError::NoTls(bound));
         }
         if url.is_empty() {
             if !loopback || has_certificate || behind_proxy {
-                return Err(
-                    "give --web-url: what people type, such as https://flotilla.example.org"
-                        .to_owned(),
-                );
+                return Err(ServingError::NoUrl);
             }
             return Ok(Self {
                 origin: format!("http://{bound}"),
@@ -54,22 +45,17 @@ impl Place {
         {
             (Some(rest), _) => (true, rest),
             (_, Some(rest)) => (false, rest),
-            _ => return Err(format!("--web-url {url:?} is no https URL")),
+            _ => return Err(ServingError::NotHttp(url.to_owned())),
         };
         let authority = authority.trim_end_matches('/').to_ascii_lowercase();
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
         if authority.is_empty() || !authority.bytes().all(is_plain) {
-            return Err(format!(
-                "--web-url {url:?} must be a scheme and a host, such as https://flotilla.example.org"
-            ));
+            return Err(ServingError::NotHost(url.to_owned()));
         }
         if secure == (loopback && !has_certificate && !behind_proxy) {
             return Err(match secure {
-                true => format!(
-                    "--web-url {url:?} promises TLS: give --web-certificate-file and --web-key-file, or \
-                     --web-behind-proxy"
-                ),
-                false => format!("--web-url {url:?} must begin with https://"),
+                true => ServingError::PromisesTls(url.to_owned()),
+                false => ServingError::NotHttps(url.to_owned()),
             });
         }
         let scheme = if secure { "https" } else { "http" };

@@ -5,7 +5,7 @@ use flotilla_shared::clock::agent_clock;
 use flotilla_shared::id::ClusterName;
 use flotilla_shared::reason::Reason;
 
-use super::steps::Steps;
+use super::steps::{Step, Steps};
 use crate::fleet::{Cluster, Connectivity};
 
 /// Whether the agent is there to be told.
@@ -22,15 +22,16 @@ pub(super) fn delivery(cluster: &Cluster, connection: Connectivity, steps: &mut 
         }
     };
     let reason = (state != Ok).then_some(Reason::Offline);
-    steps.add("delivery", "", state, text.to_owned(), reason, at);
+    let step = Step::new("delivery", state, text.to_owned());
+    steps.add(step.because(reason).at(at));
 }
 
 /// By how much the agent's clock is off, where it is.
 pub(super) fn clock(cluster: &Cluster, connection: Connectivity, steps: &mut Steps) {
     let ahead = crate::status::clock_ahead(cluster, connection);
     if ahead != 0 {
-        let (text, reason) = (agent_clock(ahead), Some(Reason::ClockSkew));
-        steps.add("clock", "", v1::StepState::Failed, text, reason, None);
+        let step = Step::new("clock", v1::StepState::Failed, agent_clock(ahead));
+        steps.add(step.because(Reason::ClockSkew));
     }
 }
 
@@ -39,22 +40,22 @@ pub(super) fn acceptance(cluster: &Cluster, steps: &mut Steps) {
     use v1::StepState::{Failed, Ok, Waiting};
     match (&cluster.refusal, cluster.accepted == cluster.assigned_ref()) {
         (Some(refusal), _) => {
-            let (text, reason) = (refusal.message.clone(), Some(refusal.reason));
-            steps.add("acceptance", "", Failed, text, reason, None);
+            let step = Step::new("acceptance", Failed, refusal.message.clone());
+            steps.add(step.because(refusal.reason));
         }
         (None, true) => {
             let text = format!(
                 "the agent runs on generation {}",
                 cluster.accepted.generation
             );
-            steps.add("acceptance", "", Ok, text, None, None);
+            steps.add(Step::new("acceptance", Ok, text));
         }
         (None, false) => {
             let text = match cluster.accepted.generation.0 {
                 0 => "the agent has not said yet what it runs on".to_owned(),
                 generation => format!("the agent runs on generation {generation}"),
             };
-            steps.add("acceptance", "", Waiting, text, None, None);
+            steps.add(Step::new("acceptance", Waiting, text));
         }
     }
 }
@@ -65,11 +66,11 @@ pub(super) fn freeze(name: &ClusterName, cluster: &Cluster, steps: &mut Steps) {
     let suspended = cluster.report.as_ref().map(|report| &report.suspended);
     if let Some(mark) = &cluster.record.suspended {
         let text = crate::status::leaving::suspended(name, cluster);
-        let (reason, at) = (Some(Reason::SuspendedByHub), Some(mark.at));
-        steps.add("freeze", name.as_str(), Waiting, text, reason, at);
+        let step = Step::new("freeze", Waiting, text).of(name.as_str());
+        steps.add(step.because(Reason::SuspendedByHub).at(mark.at));
     } else if let Some(why) = suspended.filter(|why| !why.is_empty()) {
         let text = format!("nothing is written inside the cluster, whatever is assigned: {why}");
-        let (reason, at) = (Some(Reason::Frozen), cluster.reported_at);
-        steps.add("freeze", name.as_str(), Waiting, text, reason, at);
+        let step = Step::new("freeze", Waiting, text).of(name.as_str());
+        steps.add(step.because(Reason::Frozen).at(cluster.reported_at));
     }
 }

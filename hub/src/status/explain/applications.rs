@@ -8,7 +8,7 @@ use flotilla_shared::reason::Reason;
 use flotilla_shared::report::ApplicationReport;
 use flotilla_shared::words::counted;
 
-use super::steps::Steps;
+use super::steps::{Step, Steps};
 use crate::fleet::Cluster;
 
 /// What a report says is wrong, at one of an application's two links; empty at the other.
@@ -82,17 +82,12 @@ fn apply(
         Some(runs) => format!("{} at {runs}{about_sync}", report.sync),
         None => format!("{}{about_sync}", report.sync),
     };
-    steps.add(
-        "apply",
-        app.as_str(),
-        state,
-        text,
-        said.reason,
-        match state {
-            Failed => report.changed_at,
-            _ => report.applied_at,
-        },
-    );
+    let at = match state {
+        Failed => report.changed_at,
+        _ => report.applied_at,
+    };
+    let step = Step::new("apply", state, text).of(app.as_str());
+    steps.add(step.because(said.reason).at(at));
 }
 
 /// Whether what is applied is healthy.
@@ -114,8 +109,8 @@ fn health(app: &ApplicationName, report: &ApplicationReport, said: &Said, steps:
             counted(total as usize, "object")
         ),
     };
-    let at = report.changed_at;
-    steps.add("health", app.as_str(), state, text, said.reason, at);
+    let step = Step::new("health", state, text).of(app.as_str());
+    steps.add(step.because(said.reason).at(report.changed_at));
 }
 
 fn assigned_commit<'c>(cluster: &'c Cluster, app: &ApplicationName) -> Option<&'c str> {

@@ -5,16 +5,14 @@ use flotilla_proto::v1;
 use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::{ClusterName, RepositoryName};
 use flotilla_shared::reason::Reason;
-use flotilla_shared::words::counted;
+use flotilla_shared::words::{self, counted};
 use jiff::Timestamp;
 
-use super::steps::{Steps, gate_step};
+use super::steps::{Step, Steps, gate_step};
 use crate::fleet::acts;
 use crate::fleet::gates::Gate;
 use crate::fleet::rollout::{Commits, Phase, Progress, Rollout, State, title};
-use crate::fleet::{
-    Cluster, Connectivity, EnvironmentState, Fleet, OFFLINE_AFTER, Pin, Quarantine,
-};
+use crate::fleet::{Cluster, Connectivity, EnvironmentState, Fleet, OFFLINE_AFTER, Pin};
 use crate::spec::Environment;
 
 /// Clusters of an environment that are shown one by one, of those that are well and of the others.
@@ -35,10 +33,12 @@ pub(super) fn rollout(fleet: &Fleet, environment: &Environment, now: Timestamp, 
             id => format!("{id} was rolled back"),
         };
         let text = format!(
-            "no automatic promotion comes in: {why} ({}); flotilla resume {} lets them in again",
-            hold.mark.by, environment.name
+            "no automatic promotion{} comes in: {why} ({}); flotilla resume {} lets them in again",
+            words::of_repositories(hold.repositories.iter().map(RepositoryName::as_str)),
+            hold.mark.by,
+            environment.name
         );
-        steps.add("hold", "", Waiting, text, None, Some(hold.mark.at));
+        steps.add(Step::new("hold", Waiting, text).at(hold.mark.at));
     }
     for (repository, merging, since) in fleet.mergings(&environment.name) {
         let subject = match &merging.pull {
@@ -50,7 +50,7 @@ pub(super) fn rollout(fleet: &Fleet, environment: &Environment, now: Timestamp, 
         if let Some((_, link)) = &merging.pull {
             text.push_str(&format!(" ({link})"));
         }
-        steps.add("merge", &subject, state, text, None, Some(since));
+        steps.add(Step::new("merge", state, text).of(&subject).at(since));
     }
     if let Some(rollout) = fleet.rollouts().get(&environment.name) {
         let changed = rollout.changed();
@@ -76,21 +76,15 @@ pub(super) fn rollout(fleet: &Fleet, environment: &Environment, now: Timestamp, 
             .ended_at
             .or(rollout.started_at)
             .or(Some(rollout.created_at));
-        steps.add(
-            "rollout",
-            &rollout.id,
-            step_state,
-            progress(rollout),
-            reason,
-            at,
-        );
+        let step = Step::new("rollout", step_state, progress(rollout)).of(&rollout.id);
+        steps.add(step.because(reason).at(at));
         if let Some(problem) = crate::status::unread(fleet, rollout) {
             let text = format!(
                 "whom it changes is not known beforehand, so that all wait for their waves: {}",
                 problem.message
             );
-            let reason = Some(problem.reason);
-            steps.add("directories", &rollout.id, Skipped, text, reason, None);
+            let step = Step::new("directories", Skipped, text).of(&rollout.id);
+            steps.add(step.because(problem.reason));
         }
         wave_approval(fleet, environment, rollout, steps);
     }
@@ -99,16 +93,15 @@ pub(super) fn rollout(fleet: &Fleet, environment: &Environment, now: Timestamp, 
             "no further cluster is started: {} ({}); flotilla resume {} goes on",
             mark.reason, mark.by, environment.name
         );
-        let reason = Some(Reason::Paused);
-        steps.add("pause", "", Waiting, text, reason, Some(mark.at));
+        let step = Step::new("pause", Waiting, text);
+        steps.add(step.because(Reason::Paused).at(mark.at));
     }
     if let Some(pin) = state.and_then(|state| state.pin.as_ref())
         && pin.holds(now)
     {
         let text = format!("all of the environment {}", pinned(pin));
-        let reason = Some(Reason::Pinned);
-        let at = Some(pin.mark.at);
-        steps.add("pin", environment.name.as_str(), Waiting, text, reason, at);
+        let step = Step::new("pin", Waiting, text).of(environment.name.as_str());
+        steps.add(step.because(Reason::Pinned).at(pin.mark.at));
     }
 }
 
@@ -119,31 +112,13 @@ fn quarantined(
     newest: &Commits,
     steps: &mut Steps,
 ) {
-    let mut told: Vec<&Quarantine> = Vec::new();
-    for (quarantine, commit) in state.all_held_among(newest) {
-        if told.contains(&quarantine) {
-            continue;
-        }
-        told.push(quarantine);
-        let newer = if quarantine
-            .commits
-            .contains_key(RepositoryName::fleet_file())
-        {
-            "another change of the fleet file"
-        } else {
-            "a newer commit"
-        };
-        let text = format!(
-            "{} did not come through and is not tried again, only {newer} is (flotilla promote {} --force --commit {} \
-             --reason TEXT tries it again): {}",
-            title(&quarantine.commits),
-            environment.name,
-            commit.short(),
-            quarantine.reason
-        );
-        let (reason, at) = (Some(Reason::Quarantined), Some(quarantine.at));
-        let failed = v1::StepState::Failed;
-        steps.add("quarantine", &quarantine.rollout, failed, text, reason, at);
+    for (quarantine, commit) in state.quarantines_among(newest) {
+        let failed =
+            flotilla_status::Quarantine::from(&super::super::rollout::quarantine(quarantine));
+        let told = failed.told(environment.name.as_str(), Some(commit.as_str()));
+        let text = format!("{told}; the reason: {}", quarantine.reason);
+        let step = Step::new("quarantine", v1::StepState::Failed, text).of(&quarantine.rollout);
+        steps.add(step.because(Reason::Quarantined).at(quarantine.at));
     }
 }
 
@@ -191,8 +166,8 @@ fn beside(
     };
     if !waits.is_empty() {
         let text = format!("{} waits until {} is over", title(&waits), rollout.id);
-        let reason = Some(Reason::WaitsForRollout);
-        steps.add("queue", "", v1::StepState::Waiting, text, reason, None);
+        let step = Step::new("queue", v1::StepState::Waiting, text);
+        steps.add(step.because(Reason::WaitsForRollout));
     }
 }
 
@@ -265,8 +240,7 @@ fn wave_approval(fleet: &Fleet, environment: &Environment, rollout: &Rollout, st
     let text = format!("{} of {needed}", asked.people.len());
     if asked.is_given() {
         let text = format!("{text}: {people}");
-        let state = v1::StepState::Ok;
-        steps.add("wave-approval", &asked.wave, state, text, None, None);
+        steps.add(Step::new("wave-approval", v1::StepState::Ok, text).of(&asked.wave));
         return;
     }
     let by = match people.as_str() {
@@ -277,14 +251,8 @@ fn wave_approval(fleet: &Fleet, environment: &Environment, rollout: &Rollout, st
         "{text}{by}; flotilla approve {} --wave {} gives one",
         environment.name, asked.wave
     );
-    steps.add(
-        "wave-approval",
-        &asked.wave,
-        v1::StepState::Waiting,
-        text,
-        Some(Reason::ApprovalNeeded),
-        None,
-    );
+    let step = Step::new("wave-approval", v1::StepState::Waiting, text).of(&asked.wave);
+    steps.add(step.because(Reason::ApprovalNeeded));
 }
 
 /// Where, by whom, why and until when.
@@ -317,19 +285,12 @@ pub(super) fn wave(
             Phase::Failed => Failed,
             _ => Waiting,
         };
-        steps.add(
-            "wave",
-            &rollout.id,
-            state,
-            phase(rollout, progress),
-            progress.reason,
-            Some(progress.since),
-        );
+        let step = Step::new("wave", state, phase(rollout, progress)).of(&rollout.id);
+        steps.add(step.because(progress.reason).at(progress.since));
     }
     if let Some(pin) = cluster.record.pin.as_ref().filter(|pin| pin.holds(now)) {
-        let (text, reason) = (pinned(pin), Some(Reason::Pinned));
-        let at = Some(pin.mark.at);
-        steps.add("pin", name.as_str(), Waiting, text, reason, at);
+        let step = Step::new("pin", Waiting, pinned(pin)).of(name.as_str());
+        steps.add(step.because(Reason::Pinned).at(pin.mark.at));
     }
 }
 
@@ -406,28 +367,22 @@ pub(super) fn clusters(
         if let Some((rollout, progress)) = part {
             text.push_str(&format!(", {}", phase(rollout, progress)));
         }
-        steps.add(
-            "cluster",
-            name.as_str(),
-            state,
-            text,
-            None,
-            cluster.reported_at,
-        );
+        let step = Step::new("cluster", state, text).of(name.as_str());
+        steps.add(step.at(cluster.reported_at));
     }
-    let waiting = v1::StepState::Waiting;
     if left > 0 {
         let text =
             format!("{left} more are not as they should be; see flotilla status --not-ready");
-        steps.add("cluster", "", waiting, text, None, None);
+        steps.add(Step::new("cluster", v1::StepState::Waiting, text));
     }
     if well.len() > MAX_CLUSTERS {
         let text = format!("{} run what they should, synced and healthy", well.len());
-        steps.add("cluster", "", v1::StepState::Ok, text, None, None);
+        steps.add(Step::new("cluster", v1::StepState::Ok, text));
         return;
     }
     for (name, at) in well {
         let text = "runs what it should, synced and healthy".to_owned();
-        steps.add("cluster", name.as_str(), v1::StepState::Ok, text, None, at);
+        let step = Step::new("cluster", v1::StepState::Ok, text).of(name.as_str());
+        steps.add(step.at(at));
     }
 }

@@ -11,25 +11,40 @@ use crate::fleet::gates::{Gate, Open};
 pub(super) struct Steps(pub(super) Vec<v1::ExplainStep>);
 
 impl Steps {
-    pub(super) fn add(
-        &mut self,
-        step: &str,
-        subject: &str,
-        state: v1::StepState,
-        text: String,
-        reason: Option<Reason>,
-        at: Option<Timestamp>,
-    ) {
-        self.0.push(v1::ExplainStep {
+    pub(super) fn add(&mut self, step: Step) {
+        self.0.push(step.0);
+    }
+}
+
+/// One link.
+pub(super) struct Step(v1::ExplainStep);
+
+impl Step {
+    /// Of nothing in particular, for no reason and at no moment that is known.
+    pub(super) fn new(step: &str, state: v1::StepState, text: String) -> Self {
+        Self(v1::ExplainStep {
             step: step.to_owned(),
-            subject: subject.to_owned(),
             state: state.into(),
             text,
-            reason: reason_to_wire(reason),
-            at: at.map(timestamp_to_wire),
-            may_open: false,
-            opens_at: None,
-        });
+            ..v1::ExplainStep::default()
+        })
+    }
+
+    /// What it speaks of, such as an application.
+    pub(super) fn of(mut self, subject: &str) -> Self {
+        self.0.subject = subject.to_owned();
+        self
+    }
+
+    pub(super) fn because(mut self, reason: impl Into<Option<Reason>>) -> Self {
+        self.0.reason = reason_to_wire(reason.into());
+        self
+    }
+
+    /// Since when it is so.
+    pub(super) fn at(mut self, at: impl Into<Option<Timestamp>>) -> Self {
+        self.0.at = at.into().map(timestamp_to_wire);
+        self
     }
 }
 

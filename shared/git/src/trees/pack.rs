@@ -86,7 +86,7 @@ impl Unpacked {
                     unpacked.commits.insert(id, told);
                 }
                 Kind::Tree => {
-                    let children = children(&content).map_err(|error| remote.corrupt(error))?;
+                    let children = children(remote, &content)?;
                     // Each is in at least one place, so that they cannot be more than the places.
                     known += children.len();
                     if known > limits.directories {
@@ -169,17 +169,17 @@ fn heading(commit: &CommitRef<'_>) -> Heading {
     Heading::new(commit.message, author, seconds)
 }
 
-fn children(tree: &[u8]) -> Result<Children, String> {
+fn children(remote: &Remote, tree: &[u8]) -> Result<Children, Error> {
     let mut children: Children = Vec::new();
     for entry in TreeRefIter::from_bytes(tree, gix::hash::Kind::Sha1) {
-        let entry = entry.map_err(|error| format!("{error:?}"))?;
+        let entry = entry.map_err(|error| remote.corrupt(format!("{error:?}")))?;
         if !entry.mode.is_tree() {
             continue;
         }
         let name = std::str::from_utf8(entry.filename)
-            .map_err(|_| "a directory's name is not valid UTF-8".to_owned())?;
+            .map_err(|_| remote.corrupt("a directory's name is not valid UTF-8"))?;
         if matches!(name, "" | "." | "..") || name.contains('/') {
-            return Err(format!("a directory is called {name:?}"));
+            return Err(remote.corrupt(format!("a directory is called {name:?}")));
         }
         children.push((name.into(), entry.oid.to_owned()));
     }
@@ -187,7 +187,8 @@ fn children(tree: &[u8]) -> Result<Children, String> {
     let mut names: Vec<&str> = children.iter().map(|(name, _)| &**name).collect();
     names.sort_unstable();
     if let Some(pair) = names.windows(2).find(|pair| pair.first() == pair.last()) {
-        return Err(format!("two directories are called {:?}", pair.first()));
+        let what = format!("two directories are called {:?}", pair.first());
+        return Err(remote.corrupt(what));
     }
     Ok(children)
 }

@@ -2,6 +2,8 @@
 
 use flotilla_yaml::events::{Event, Events, Properties, Span};
 
+use super::{EditError, unusual};
+
 /// Deeper than any fleet file.
 const MAX_DEPTH: usize = 64;
 
@@ -47,11 +49,11 @@ impl Node {
 }
 
 /// The first document of a text.
-pub(super) fn read(text: &str) -> Result<Node, String> {
+pub(super) fn read(text: &str) -> Result<Node, EditError> {
     let skipped = text.len() - text.trim_start_matches('\u{feff}').len();
     let mut reader = Reader {
         text,
-        events: Events::new(text).map_err(|error| error.to_string())?,
+        events: Events::new(text).map_err(|error| unusual(error.to_string()))?,
         skipped,
     };
     reader.next()?;
@@ -67,8 +69,9 @@ struct Reader<'t> {
 }
 
 impl<'t> Reader<'t> {
-    fn next(&mut self) -> Result<(Event<'t>, Span), String> {
-        self.events.next_event().map_err(|error| error.to_string())
+    fn next(&mut self) -> Result<(Event<'t>, Span), EditError> {
+        let event = self.events.next_event();
+        event.map_err(|error| unusual(error.to_string()))
     }
 
     fn begins_with(&self, at: usize, bracket: char) -> bool {
@@ -77,9 +80,9 @@ impl<'t> Reader<'t> {
             .is_some_and(|rest| rest.starts_with(bracket))
     }
 
-    fn node(&mut self, event: Event<'t>, span: Span, depth: usize) -> Result<Node, String> {
+    fn node(&mut self, event: Event<'t>, span: Span, depth: usize) -> Result<Node, EditError> {
         if depth > MAX_DEPTH {
-            return Err(format!("it is nested deeper than {MAX_DEPTH}"));
+            return Err(unusual(format!("it is nested deeper than {MAX_DEPTH}")));
         }
         let (start, end) = (
             span.start.offset() + self.skipped,
@@ -87,7 +90,7 @@ impl<'t> Reader<'t> {
         );
         let column = span.start.column() - 1;
         let plain = |properties: &Properties<'_>| match properties.anchor {
-            Some(_) => Err("it has anchors".to_owned()),
+            Some(_) => Err(unusual("it has anchors")),
             None => Ok(()),
         };
         let (value, end) = match event {
@@ -103,8 +106,8 @@ impl<'t> Reader<'t> {
                 plain(&properties)?;
                 self.mapping(start, depth)?
             }
-            Event::Alias(_) => return Err("it has aliases".to_owned()),
-            _ => return Err("a node is missing".to_owned()),
+            Event::Alias(_) => return Err(unusual("it has aliases")),
+            _ => return Err(unusual("a node is missing")),
         };
         Ok(Node {
             start,
@@ -114,7 +117,7 @@ impl<'t> Reader<'t> {
         })
     }
 
-    fn sequence(&mut self, start: usize, depth: usize) -> Result<(Value, usize), String> {
+    fn sequence(&mut self, start: usize, depth: usize) -> Result<(Value, usize), EditError> {
         let is_flow = self.begins_with(start, '[');
         let mut items = Vec::new();
         let mut last = start;
@@ -134,7 +137,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn mapping(&mut self, start: usize, depth: usize) -> Result<(Value, usize), String> {
+    fn mapping(&mut self, start: usize, depth: usize) -> Result<(Value, usize), EditError> {
         let is_flow = self.begins_with(start, '{');
         let mut pairs = Vec::new();
         let mut last = start;

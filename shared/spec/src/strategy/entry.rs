@@ -7,7 +7,7 @@ use flotilla_shared::id::ClusterName;
 use jiff::civil::Weekday;
 use serde::Deserialize;
 
-use super::problems::{Problems, time};
+use super::problems::{GateError, Problems, time};
 use super::window::{weekday, zone};
 use super::{
     Amount, Budgets, Check, Freeze, Gates, Members, OnFailure, OnNewCommit, Question, Strategy,
@@ -313,13 +313,13 @@ impl GatesEntry {
         for (index, entry) in self.windows.iter().enumerate() {
             match entry.read() {
                 Ok(window) => gates.windows.push(window),
-                Err(message) => problems.push((format!("windows[{index}]"), message)),
+                Err(error) => problems.push((format!("windows[{index}]"), error.to_string())),
             }
         }
         for (index, entry) in self.freezes.iter().enumerate() {
             match entry.read() {
                 Ok(freeze) => gates.freezes.push(freeze),
-                Err(message) => problems.push((format!("freezes[{index}]"), message)),
+                Err(error) => problems.push((format!("freezes[{index}]"), error.to_string())),
             }
         }
         for (index, entry) in self.checks.iter().enumerate() {
@@ -329,7 +329,7 @@ impl GatesEntry {
             }
             match entry.read() {
                 Ok(check) => gates.checks.push(check),
-                Err(message) => problems.push((format!("checks[{index}]"), message)),
+                Err(error) => problems.push((format!("checks[{index}]"), error.to_string())),
             }
         }
         gates
@@ -337,19 +337,16 @@ impl GatesEntry {
 }
 
 impl WindowEntry {
-    fn read(&self) -> Result<Window, String> {
+    fn read(&self) -> Result<Window, GateError> {
         let days: Vec<Weekday> = if self.days.is_empty() {
             Weekday::Monday.cycle_forward().take(7).collect()
         } else {
             self.days
                 .iter()
-                .map(|day| weekday(day).map_err(|error| error.to_string()))
+                .map(|day| weekday(day))
                 .collect::<Result<_, _>>()?
         };
-        let clock = |text: &str| {
-            text.parse()
-                .map_err(|_| format!("{text:?} is not a time of day such as 09:00"))
-        };
+        let clock = |text: &str| text.parse().map_err(|_| GateError::Clock(text.to_owned()));
         Ok(Window {
             days,
             from: clock(&self.from)?,
@@ -360,11 +357,8 @@ impl WindowEntry {
 }
 
 impl FreezeEntry {
-    fn read(&self) -> Result<Freeze, String> {
-        let moment = |text: &str| {
-            text.parse()
-                .map_err(|_| format!("{text:?} is not a moment such as 2026-12-20T00:00"))
-        };
+    fn read(&self) -> Result<Freeze, GateError> {
+        let moment = |text: &str| text.parse().map_err(|_| GateError::Moment(text.to_owned()));
         let freeze = Freeze {
             from: moment(&self.from)?,
             to: moment(&self.to)?,
@@ -372,19 +366,19 @@ impl FreezeEntry {
             reason: self.reason.clone(),
         };
         if freeze.to <= freeze.from {
-            return Err("it ends before it begins".to_owned());
+            return Err(GateError::Backwards);
         }
         Ok(freeze)
     }
 }
 
 impl CheckEntry {
-    fn read(&self) -> Result<Check, String> {
+    fn read(&self) -> Result<Check, GateError> {
         let web = |url: &str| {
             if url.starts_with("https://") || url.starts_with("http://") {
                 Ok(url.to_owned())
             } else {
-                Err(format!("{url:?} is not an http or https URL"))
+                Err(GateError::Url(url.to_owned()))
             }
         };
         let question = match (&self.http, &self.prometheus, &self.query) {
@@ -394,7 +388,7 @@ impl CheckEntry {
             },
             (None, Some(url), Some(query)) => {
                 if self.min.is_none() && self.max.is_none() {
-                    return Err("give min or max: without one every answer is good".to_owned());
+                    return Err(GateError::NoBounds);
                 }
                 Question::Prometheus {
                     url: web(url)?,
@@ -403,7 +397,7 @@ impl CheckEntry {
                     max: self.max,
                 }
             }
-            _ => return Err("give http, or prometheus and query".to_owned()),
+            _ => return Err(GateError::NoQuestion),
         };
         Ok(Check {
             name: self.name.clone(),

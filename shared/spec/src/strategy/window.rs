@@ -5,6 +5,8 @@ use jiff::civil::{DateTime, Time, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
+use super::problems::GateError;
+
 /// A time of the week in which changes may start.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Window {
@@ -76,12 +78,10 @@ impl Freeze {
 
 /// A zone by its IANA name (<https://www.iana.org/time-zones>); the database is built in, so that a
 /// hub in an empty image knows it too.
-pub(super) fn zone(name: &str) -> Result<TimeZone, String> {
+pub(super) fn zone(name: &str) -> Result<TimeZone, GateError> {
     match name {
         "" | "UTC" => Ok(TimeZone::UTC),
-        name => TimeZone::get(name).map_err(|_| {
-            format!("there is no time zone {name:?}; write one such as Europe/Berlin")
-        }),
+        name => TimeZone::get(name).map_err(|_| GateError::Zone(name.to_owned())),
     }
 }
 

@@ -1,3 +1,4 @@
+use super::SemverError;
 use super::version::{Version, compare_pre, digits, suffix};
 
 /// Ranges of versions: groups joined by `||`, of which one must hold whole.
@@ -48,7 +49,7 @@ impl Constraint {
     /// # Errors
     ///
     /// The library's words for what is wrong.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, SemverError> {
         let text = rewrite_ranges(text);
         let groups = text.split("||").map(group).collect::<Result<_, _>>()?;
         Ok(Self { groups })
@@ -66,13 +67,8 @@ impl Constraint {
     }
 }
 
-fn group(text: &str) -> Result<Group, String> {
-    let improper = || {
-        format!(
-            "improper constraint: {}",
-            crate::fmt::quote(text.as_bytes())
-        )
-    };
+fn group(text: &str) -> Result<Group, SemverError> {
+    let improper = || SemverError::Improper(crate::fmt::quote(text.as_bytes()));
     let mut ranges = Vec::new();
     let mut rest = skip_space(text);
     loop {
@@ -157,16 +153,15 @@ fn is_open(part: Option<&str>) -> bool {
     matches!(part, None | Some("x" | "X" | "*"))
 }
 
-fn range(operator: Operator, written: &Written<'_>) -> Result<Range, String> {
+fn range(operator: Operator, written: &Written<'_>) -> Result<Range, SemverError> {
     let [major, minor, patch] = written.parts;
     let minor_dirty = !is_open(major) && is_open(minor);
     let patch_dirty = !is_open(major) && !is_open(minor) && is_open(patch);
-    let number = |part: Option<&str>| -> Result<u64, String> {
+    let number = |part: Option<&str>| -> Result<u64, SemverError> {
         let text = part.unwrap_or("0");
-        let wrong = || "constraint parser error".to_owned();
         match digits(text) {
-            (found, "") => found.parse().map_err(|_| wrong()),
-            _ => Err(wrong()),
+            (found, "") => found.parse().map_err(|_| SemverError::Constraint),
+            _ => Err(SemverError::Constraint),
         }
     };
     let mut numbers = [0; 3];
@@ -185,8 +180,8 @@ fn range(operator: Operator, written: &Written<'_>) -> Result<Range, String> {
     } else {
         format!("-{}", written.pre)
     };
-    let version = Version::parse(&format!("{a}.{b}.{c}{pre}"))
-        .map_err(|_| "constraint parser error".to_owned())?;
+    let version =
+        Version::parse(&format!("{a}.{b}.{c}{pre}")).map_err(|_| SemverError::Constraint)?;
     Ok(Range {
         operator,
         version,

@@ -1,6 +1,7 @@
 use std::any::Any;
 use std::cmp::Ordering;
 
+use super::SemverError;
 use crate::value::{Host, UintKind, Value};
 
 /// A version, read forgivingly: `v` before it, and missing parts are zero.
@@ -58,8 +59,7 @@ impl Version {
     /// # Errors
     ///
     /// The library's words for what is wrong.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let invalid = || "invalid semantic version".to_owned();
+    pub fn parse(text: &str) -> Result<Self, SemverError> {
         let mut rest = text.strip_prefix('v').unwrap_or(text);
         let mut numbers = [0_u64; 3];
         for (index, number) in numbers.iter_mut().enumerate() {
@@ -71,23 +71,21 @@ impl Version {
             }
             let (found, after) = digits(rest);
             if found.is_empty() {
-                return Err(invalid());
+                return Err(SemverError::Invalid);
             }
-            *number = found.parse().map_err(|_| {
-                let shown = crate::fmt::quote(found.as_bytes());
-                format!("error parsing version segment: strconv.ParseUint: parsing {shown}: value out of range")
-            })?;
+            let too_large = || SemverError::OutOfRange(crate::fmt::quote(found.as_bytes()));
+            *number = found.parse().map_err(|_| too_large())?;
             rest = after;
         }
         let (pre, rest) = suffix(rest, '-');
         let (metadata, rest) = suffix(rest, '+');
         if !rest.is_empty() {
-            return Err(invalid());
+            return Err(SemverError::Invalid);
         }
         for part in pre.split('.') {
             let number = part.bytes().all(|byte| byte.is_ascii_digit());
             if number && part.len() > 1 && part.starts_with('0') {
-                return Err("version segment starts with 0".to_owned());
+                return Err(SemverError::LeadingZero);
             }
         }
         Ok(Self {

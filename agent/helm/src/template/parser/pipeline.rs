@@ -5,13 +5,13 @@ use std::sync::Arc;
 use super::super::lexer::Kind;
 use super::super::node::{Command, Expr, ExprKind, Pipe};
 use super::super::number;
-use super::{DEEPEST, Parser, at};
+use super::{DEEPEST, Parser, SyntaxError, at};
 use crate::fmt;
 use crate::functions;
 use crate::value::Str;
 
 impl Parser<'_> {
-    pub(super) fn pipeline(&mut self, context: &str, end: Kind) -> Result<Pipe, String> {
+    pub(super) fn pipeline(&mut self, context: &str, end: Kind) -> Result<Pipe, SyntaxError> {
         let first = self.peek_non_space();
         let mut pipe = Pipe {
             at: at(first.at),
@@ -48,7 +48,7 @@ impl Parser<'_> {
         }
     }
 
-    fn declarations(&mut self, pipe: &mut Pipe, context: &str) -> Result<(), String> {
+    fn declarations(&mut self, pipe: &mut Pipe, context: &str) -> Result<(), SyntaxError> {
         loop {
             let variable = self.peek_non_space();
             if variable.kind != Kind::Variable {
@@ -88,7 +88,7 @@ impl Parser<'_> {
         }
     }
 
-    fn check(&self, pipe: &Pipe, context: &str) -> Result<(), String> {
+    fn check(&self, pipe: &Pipe, context: &str) -> Result<(), SyntaxError> {
         if pipe.commands.is_empty() {
             return self.error(format!("missing value for {context}"));
         }
@@ -110,7 +110,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn command(&mut self) -> Result<Command, String> {
+    fn command(&mut self) -> Result<Command, SyntaxError> {
         let mut command = Command {
             at: at(self.peek_non_space().at),
             arguments: Vec::new(),
@@ -135,7 +135,7 @@ impl Parser<'_> {
         Ok(command)
     }
 
-    fn operand(&mut self) -> Result<Option<Expr>, String> {
+    fn operand(&mut self) -> Result<Option<Expr>, SyntaxError> {
         let Some(term) = self.term()? else {
             return Ok(None);
         };
@@ -169,7 +169,7 @@ impl Parser<'_> {
         Ok(Some(Expr { at: position, kind }))
     }
 
-    fn term(&mut self) -> Result<Option<Expr>, String> {
+    fn term(&mut self) -> Result<Option<Expr>, SyntaxError> {
         let token = self.next_non_space();
         let kind = match token.kind {
             Kind::Identifier => match functions::find(&token.text) {
@@ -193,7 +193,7 @@ impl Parser<'_> {
             Kind::CharConstant | Kind::Complex | Kind::Number => {
                 match number::parse(&token.text, token.kind) {
                     Ok(number) => ExprKind::Number(number),
-                    Err(message) => return self.error(message),
+                    Err(error) => return self.error(error),
                 }
             }
             Kind::LeftParen => {

@@ -26,11 +26,11 @@ fn key() -> Key {
     }
 }
 
-fn wanted(number: u8, content: u8) -> Wanted {
+fn wanted(number: u8, content: u8) -> Baseline {
     let value =
         json!({"metadata": {"name": format!("o{number}")}, "data": {"v": content.to_string()}});
     let desired = Desired::new(object(number), "v1".to_owned(), &value);
-    Wanted::new(Arc::new(desired), &Arc::default())
+    Baseline::new(Arc::new(desired), &Arc::default())
 }
 
 /// What the API server has.

@@ -4,6 +4,7 @@ use super::maker::{
     CERTIFIES, DECRYPTS, EMBEDDED, EXPIRES, FINGERPRINT, FLAGS, KEY_EXPIRES, MADE, MESSAGE, Maker,
     SIGNS, armoured, certificate, created, number, packet, part, read, verdict, with_user_id,
 };
+use crate::NotTaken;
 use crate::openpgp::{Certificate, Issued, keyring};
 
 const DIRECT: u8 = 0x1F;
@@ -22,7 +23,7 @@ fn direct(key: &Maker, parts: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// A primary with a user ID and signatures over it.
-fn with(key: &Maker, signatures: &[Vec<u8>]) -> Result<Certificate, String> {
+fn with(key: &Maker, signatures: &[Vec<u8>]) -> Result<Certificate, NotTaken> {
     let mut packets = vec![packet(6, &key.body()), packet(13, USER_ID)];
     packets.extend_from_slice(signatures);
     certificate(&packets)
@@ -130,6 +131,7 @@ fn g14_a_primary_that_only_certifies_signs_no_commit() {
         }
     }
     let error = with(&key, &[direct(&key, &flags(CERTIFIES))]).unwrap_err();
+    let error = error.to_string();
     assert!(error.contains("none of its keys can sign"), "{error}");
     // With a subkey that signs, the certificate is good, and the primary still is not.
     let subkey = Maker::new(2);
@@ -225,7 +227,7 @@ fn g14_the_newest_binding_of_a_subkey_takes_away_what_it_leaves_out() {
 #[test]
 fn g14_a_certificate_is_one_and_has_a_key_that_can_sign() {
     let key = Maker::new(1);
-    let error = |packets: &[Vec<u8>]| certificate(packets).unwrap_err();
+    let error = |packets: &[Vec<u8>]| certificate(packets).unwrap_err().to_string();
     assert_eq!(error(&[]), "it is empty");
     assert!(error(&[packet(13, USER_ID)]).contains("does not begin with a public key"));
     let one = packet(6, &key.body());
@@ -287,7 +289,7 @@ fn a_keyring_is_armoured_or_binary_and_below_its_limit() {
     assert_eq!(count(block(&binary).as_bytes()), Ok(2));
     let blocks = format!("\n{}\n{}\n", block(&first), block(&second));
     assert_eq!(count(blocks.as_bytes()), Ok(2));
-    let error = |bytes: &[u8]| keyring(bytes).unwrap_err();
+    let error = |bytes: &[u8]| keyring(bytes).unwrap_err().to_string();
     assert!(error(&unusable).contains("none of its keys can sign"));
     assert!(error(b"").contains("holds no certificate"));
     // Said of what it is, not of armour that nobody meant.

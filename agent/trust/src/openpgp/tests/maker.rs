@@ -7,6 +7,7 @@ use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use sha2::{Digest as _, Sha256};
 
+use crate::NotTaken;
 use crate::openpgp::{Certificate, Issued, PgpSignature};
 
 /// When all keys were made, seconds since 1970.
@@ -112,7 +113,7 @@ pub(super) fn armoured(kind: &str, bytes: &[u8]) -> String {
     format!("-----BEGIN PGP {kind}-----\n\n{body}\n-----END PGP {kind}-----\n")
 }
 
-pub(super) fn certificate(packets: &[Vec<u8>]) -> Result<Certificate, String> {
+pub(super) fn certificate(packets: &[Vec<u8>]) -> Result<Certificate, NotTaken> {
     Certificate::parse(&armoured("PUBLIC KEY BLOCK", &packets.concat()))
 }
 

@@ -6,10 +6,10 @@ use flotilla_proto::v1;
 use flotilla_shared::revision::Commit;
 
 use super::super::{approval, steer};
-use super::WayBack;
+use super::Reversion;
 use crate::error::Error;
 
-impl WayBack<'_> {
+impl Reversion<'_> {
     /// Shows what is signed, asks, and pins the environment with the approval.
     pub(super) async fn pin(&self, to: &Commit, key: &Path) -> Result<(), Error> {
         let name = self.environment.name.as_str();

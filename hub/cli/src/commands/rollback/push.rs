@@ -4,10 +4,10 @@ use flotilla_proto::v1;
 use flotilla_shared::revision::{BranchName, Commit};
 
 use super::super::{promote, steer, unpushed};
-use super::WayBack;
+use super::Reversion;
 use crate::error::Error;
 
-impl WayBack<'_> {
+impl Reversion<'_> {
     /// Shows what is undone, asks, makes the commit, and moves the branch to it.
     pub(super) async fn commit(
         &self,
@@ -77,7 +77,8 @@ impl WayBack<'_> {
         pushed.map_err(|error| {
             let hint = format!(
                 "run the command again, it begins from what is there then. The hub was told beforehand, and \
-                 lets no automatic promotion into {name} until `flotilla resume {name}`"
+                 lets no automatic promotion of {} into {name} until `flotilla resume {name}`",
+                self.repository
             );
             unpushed::refused(&error, branch, &hint)
         })?;

@@ -11,7 +11,7 @@ use crate::fleet::{Fleet, acts, gates};
 use crate::spec::{Environment, Strategy};
 
 /// Where and when a rollout takes a step.
-pub(super) struct Setting<'s> {
+pub(super) struct StepContext<'s> {
     pub(super) environment: &'s Environment,
     /// What people decided there.
     pub(super) state: EnvironmentState,
@@ -20,7 +20,7 @@ pub(super) struct Setting<'s> {
     pub(super) now: Timestamp,
 }
 
-impl Setting<'_> {
+impl StepContext<'_> {
     /// Why a person stopped the rollout, by a pause or by a pin of the whole environment; none: nobody did.
     fn stopped(&self) -> Option<String> {
         let (name, state) = (&self.environment.name, &self.state);
@@ -68,7 +68,7 @@ pub(super) struct Barriers {
 impl Fleet {
     /// Asks the gates of a rollout's environment: those at its start until it has started, and those that hold
     /// again and again.
-    pub(super) fn barriers(&self, setting: &Setting<'_>, rollout: &Rollout) -> Barriers {
+    pub(super) fn barriers(&self, setting: &StepContext<'_>, rollout: &Rollout) -> Barriers {
         let (environment, state, now) = (setting.environment, &setting.state, setting.now);
         let checks = self.standing_gates(environment, now);
         let overridden = state.overridden(&setting.changed);
@@ -97,7 +97,7 @@ impl Fleet {
     /// Shows a rollout its environment as it is now, and lets it take its step by a strategy.
     pub(super) fn take_step(
         &mut self,
-        setting: &Setting<'_>,
+        setting: &StepContext<'_>,
         barriers: Barriers,
         strategy: &Strategy,
         rollout: &mut Rollout,
@@ -133,7 +133,7 @@ impl Fleet {
     /// the next step.
     fn observe_members(
         &mut self,
-        setting: &Setting<'_>,
+        setting: &StepContext<'_>,
         strategy: &Strategy,
         rollout: &Rollout,
     ) -> Vec<(ClusterName, Observation)> {

@@ -248,7 +248,7 @@ impl People {
                 self.check_ran(name, rollout, &ran);
                 let revisions = report.applications.values();
                 for revision in revisions.filter_map(|app| app.revision.as_ref()) {
-                    let target = rollout.target.get(&revision.repository);
+                    let target = wanted(cluster, rollout, &revision.repository);
                     assert_eq!(target, Some(&revision.commit), "{name} in {id}");
                 }
                 continue;
@@ -258,15 +258,43 @@ impl People {
             self.check_ran(name, rollout, &ran);
             assert!(!assigned.assignment.suspended, "{name} is suspended");
             for app in assigned.assignment.applications.values() {
-                let target = rollout.target.get(&app.revision.repository);
+                let target = wanted(cluster, rollout, &app.revision.repository);
                 assert_eq!(target, Some(&app.revision.commit), "{name} in {id}");
             }
         }
         if rollout.state == State::Succeeded {
             let any = done.iter().any(|(id, _)| *id == rollout.id);
             assert!(any, "{} succeeded, proven by nobody", rollout.id);
+            self.check_proven(&done);
         }
         self.done = done;
+    }
+
+    /// Each commit that a rollout made good ran where something of its repository runs, and a person did not keep it
+    /// from there.
+    fn check_proven(&self, done: &BTreeSet<(String, ClusterName)>) {
+        let (rollout, state) = (self.world.rollout(), self.world.state());
+        let changed = rollout.changed();
+        let good = changed.iter().filter(|(repository, commit)| {
+            !repository.is_fleet_file() && state.approved.get(*repository) == Some(*commit)
+        });
+        for (repository, commit) in good {
+            let runs = |name: &ClusterName, at: Option<&Commit>| {
+                let assigned = self.world.fleet.clusters()[name].assigned.iter();
+                let mut all = assigned.flat_map(|one| one.assignment.applications.values());
+                all.any(|app| {
+                    app.revision.repository == *repository
+                        && at.is_none_or(|at| app.revision.commit == *at)
+                })
+            };
+            let mut proven = done.iter().filter(|(id, _)| *id == rollout.id);
+            let anybody = CLUSTERS.iter().any(|one| runs(&name(one), None));
+            assert!(
+                !anybody || proven.any(|(_, name)| runs(name, Some(commit))),
+                "{}: {commit} of {repository} is good, and who is done did not run it",
+                rollout.id
+            );
+        }
     }
 
     /// All that was new there was healthy; what was not is as it was when the rollout came.
@@ -304,4 +332,15 @@ impl People {
             );
         }
     }
+}
+
+/// What a cluster is to run of a repository in a rollout: what a person keeps it on, or what the rollout brings.
+fn wanted<'c>(
+    cluster: &'c Cluster,
+    rollout: &'c Rollout,
+    repository: &RepositoryName,
+) -> Option<&'c Commit> {
+    let pin = cluster.record.pin.as_ref();
+    let pinned = pin.and_then(|pin| pin.commits.get(repository));
+    pinned.or_else(|| rollout.target.get(repository))
 }

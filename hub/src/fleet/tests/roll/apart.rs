@@ -101,6 +101,11 @@ fn promise_5_a_newer_commit_that_may_not_come_in_yet_takes_nothing_over() {
         world.pass(1);
     }
     // Once it may come in, it does, in the middle of it.
+    let told = world
+        .audit
+        .iter()
+        .filter(|entry| entry.action == "rollout superseded");
+    let ended = told.count();
     world.push("fleet", "prod", 4);
     approve_commit(&mut world, "fleet", &commit(4));
     world.pass(2);
@@ -109,6 +114,11 @@ fn promise_5_a_newer_commit_that_may_not_come_in_yet_takes_nothing_over() {
         target[&"fleet".parse::<RepositoryName>().unwrap()],
         commit(4)
     );
+    let told = world
+        .audit
+        .iter()
+        .filter(|entry| entry.action == "rollout superseded");
+    assert_eq!(told.count(), ended + 1, "and the one before is over");
     world.pass(40);
     assert_eq!(world.having(&commit(4)).len(), 3);
 }
@@ -193,6 +203,14 @@ fn promise_6_what_waits_apart_is_seen() {
     assert_eq!(apart.len(), 1);
     assert_eq!(apart[0].commit, of_second(2));
     assert_eq!(apart[0].gates[0].gate, "approval");
+    let second: RepositoryName = "second".parse().unwrap();
+    assert_eq!(
+        apart[0].waiting(),
+        [(second, of_second(2))].into(),
+        "as what waits for somebody"
+    );
+    let said = format!("second {} waits by itself: why", of_second(2).short());
+    assert_eq!(apart[0].said("why"), said);
     let told = crate::status::explain(&world.fleet, "p3", at(world.second)).unwrap();
     let told: Vec<&str> = told.iter().map(|step| step.text.as_str()).collect();
     let act = format!("flotilla approve prod --commit {}", of_second(2).short());

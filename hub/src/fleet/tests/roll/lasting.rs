@@ -280,3 +280,29 @@ fn what_people_decided_about_a_cluster_outlives_its_enrolment() {
     assert_eq!(record.let_go, Some(Epoch(1)));
     assert!(record.suspended.is_some());
 }
+
+/// Who pins an environment to a commit that has not been through the gates means that commit: no newer one on the
+/// branch, and nothing of another repository. A pin to what runs lets a rollout begin, which it stops.
+#[test]
+fn roll_12_a_pin_ahead_names_all_that_comes_in() {
+    let mut world = World::settled(&file("maxConcurrent: 3", "approvals: 1", "prod"));
+    world.push("second", "prod", 2);
+    world.push("fleet", "prod", 3);
+    world.act(&pin(Some(&commit(2)), true)).unwrap();
+    world.pass(30);
+    assert_eq!(world.having(&commit(2)).len(), 3);
+    assert!(world.having(&commit(3)).is_empty() && world.having(&of_second(2)).is_empty());
+    let mut world = World::settled(&file("maxConcurrent: 3", "", "prod"));
+    world.act(&pin(None, false)).unwrap();
+    world.push("fleet", "prod", 2);
+    world.pass(5);
+    let target = &world.rollout().target;
+    assert_eq!(
+        target[&"fleet".parse::<RepositoryName>().unwrap()],
+        commit(2),
+        "it is seen to wait"
+    );
+    let note = &world.rollout().note;
+    assert!(note.contains("the environment is pinned"), "{note}");
+    assert!(world.having(&commit(2)).is_empty());
+}

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use super::{Config, Place};
+use super::{Config, Place, ServingError};
 
 /// Where TLS is said to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,7 +11,7 @@ enum Tls {
     Both,
 }
 
-fn place(url: &str, bound: &str, tls: Tls) -> Result<Place, String> {
+fn place(url: &str, bound: &str, tls: Tls) -> Result<Place, ServingError> {
     let here = matches!(tls, Tls::Here | Tls::Both);
     let config = Config {
         listen: bound.to_owned(),

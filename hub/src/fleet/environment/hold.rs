@@ -1,0 +1,137 @@
+//! Of which repositories no automatic promotion comes into an environment, and until when.
+
+use std::collections::BTreeSet;
+
+use flotilla_shared::id::RepositoryName;
+use serde::{Deserialize, Serialize};
+
+use super::super::rollout::Commits;
+use super::{EnvironmentState, Mark};
+
+/// Why no automatic promotion comes in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Who, why, when.
+    #[serde(flatten)]
+    pub mark: Mark,
+    /// The rollout that was rolled back; empty: a person rolled the branch back, or an older hub wrote
+    /// this.
+    #[serde(
+        default,
+        skip_serializing_if = "String::is_empty",
+        rename = "rolledBack"
+    )]
+    pub rolled_back: String,
+    /// Of which repositories none comes in; empty: of none at all, as where the fleet file failed alone, or an
+    /// older hub wrote this.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub repositories: BTreeSet<RepositoryName>,
+}
+
+impl Hold {
+    /// Whether it keeps out what a repository brings.
+    #[must_use]
+    pub fn is_of(&self, repository: &RepositoryName) -> bool {
+        self.repositories.is_empty() || self.repositories.contains(repository)
+    }
+}
+
+impl EnvironmentState {
+    /// No automatic promotion comes in, beside what is held already.
+    pub(in crate::fleet) fn hold_promotions(&mut self, mut hold: Hold) {
+        if let Some(before) = self.hold.take() {
+            match before.repositories.is_empty() {
+                true => hold.repositories.clear(),
+                false if hold.repositories.is_empty() => {}
+                false => hold.repositories.extend(before.repositories),
+            }
+        }
+        self.hold = Some(hold);
+    }
+
+    /// A rollout that made these commits good is over: of their repositories promotions come in again.
+    pub(in crate::fleet) fn lift_hold(&mut self, good: &Commits) {
+        if let Some(hold) = &mut self.hold {
+            hold.repositories.retain(|one| !good.contains_key(one));
+            if hold.repositories.is_empty() {
+                self.hold = None;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flotilla_shared::revision::Commit;
+    use jiff::Timestamp;
+
+    use super::*;
+
+    /// Rows of older hubs say nothing of the rollout.
+    #[test]
+    fn a_hold_of_an_older_hub_is_read() {
+        let old = r#"{"hold":{"by":"hub","reason":"prod-6 was rolled back: x","at":"2026-11-01T00:00:00Z"}}"#;
+        let state: EnvironmentState = serde_json::from_str(old).unwrap();
+        let mut hold = state.hold.clone().unwrap();
+        assert_eq!(
+            (hold.mark.by.as_str(), hold.rolled_back.as_str()),
+            ("hub", "")
+        );
+        let again = serde_json::to_value(&hold).unwrap();
+        assert_eq!(again.as_object().unwrap().len(), 3, "an older hub reads it");
+        let one: RepositoryName = "charts".parse().unwrap();
+        assert!(hold.is_of(&one), "an older hub holds all");
+        hold.rolled_back = "prod-6".to_owned();
+        let text = serde_json::to_string(&hold).unwrap();
+        assert_eq!(serde_json::from_str::<Hold>(&text).unwrap(), hold);
+    }
+
+    #[test]
+    fn a_hold_is_of_what_went_back_and_ends_where_that_is_good_again() {
+        let name = |text: &str| -> RepositoryName { text.parse().unwrap() };
+        let commit = |digit: &str| -> Commit { digit.repeat(40).parse().unwrap() };
+        let hold = |names: &[&str]| Hold {
+            mark: Mark {
+                by: "ada".to_owned(),
+                reason: "it leaks".to_owned(),
+                at: Timestamp::UNIX_EPOCH,
+            },
+            rolled_back: String::new(),
+            repositories: names.iter().map(|one| name(one)).collect(),
+        };
+        let of = |state: &EnvironmentState| {
+            let held = |one: &&str| {
+                state
+                    .hold
+                    .as_ref()
+                    .is_some_and(|hold| hold.is_of(&name(one)))
+            };
+            ["a", "b", "c"].into_iter().filter(held).collect::<Vec<_>>()
+        };
+        let good = |one: &str| Commits::from([(name(one), commit("1"))]);
+        let mut state = EnvironmentState::default();
+        state.hold_promotions(hold(&["a"]));
+        state.hold_promotions(hold(&["b"]));
+        assert_eq!(
+            of(&state),
+            ["a", "b"],
+            "one does not take the other's place"
+        );
+        state.lift_hold(&good("c"));
+        assert_eq!(of(&state), ["a", "b"], "another repository mends nothing");
+        state.lift_hold(&good("a"));
+        assert_eq!(of(&state), ["b"]);
+        state.lift_hold(&good("b"));
+        assert_eq!(state.hold, None);
+        // The fleet file failed alone: nobody knows what that is a matter of.
+        for order in [[&["a"][..], &[]], [&[], &["a"]]] {
+            let mut state = EnvironmentState::default();
+            for names in order {
+                state.hold_promotions(hold(names));
+            }
+            assert_eq!(of(&state), ["a", "b", "c"]);
+            state.lift_hold(&good("c"));
+            assert_eq!(state.hold, None, "as it was before holds had names");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Why an issuer's file is refused, and why an issuer cannot be asked.
+
+use std::path::PathBuf;
+
+use flotilla_http::{BodyError, why};
+use flotilla_yaml::config::ConfigError;
+
+/// Why the file of the issuer is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum IssuerFileError {
+    #[error("{path}: {cause}")]
+    Unreadable {
+        path: PathBuf,
+        cause: std::io::Error,
+    },
+    #[error(transparent)]
+    Wrong(ConfigError),
+    #[error("{0}: issuer {1:?} must be an https URL (http only on loopback)")]
+    OpenIssuer(PathBuf, String),
+    #[error("{0}: clientId is empty")]
+    NoClient(PathBuf),
+    #[error("{0}: each grant names either a user or a group")]
+    Grant(PathBuf),
+}
+
+/// Why the issuer says nothing that can be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum IssuerError {
+    /// Of the roots that the issuer is trusted by.
+    #[error("{path}: {cause}")]
+    Roots {
+        path: PathBuf,
+        cause: std::io::Error,
+    },
+    /// TLS cannot be set up.
+    #[error("{0}")]
+    Client(reqwest::Error),
+    #[error("{place}: {}", why(cause))]
+    NoAnswer {
+        place: String,
+        cause: reqwest::Error,
+    },
+    #[error("{place}: {cause}")]
+    Body { place: String, cause: BodyError },
+    #[error("{place}: {cause}")]
+    Discovery {
+        place: String,
+        cause: serde_json::Error,
+    },
+    #[error("{place} speaks for {issuer:?}")]
+    AnotherIssuer { place: String, issuer: String },
+    #[error("{place} names keys at {keys:?}")]
+    OpenKeys { place: String, keys: String },
+    #[error("{0} is no key set")]
+    NoKeys(String),
+}
