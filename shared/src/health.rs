@@ -29,6 +29,17 @@ pub enum Health {
 }
 
 impl Health {
+    /// All of them, from best to worst.
+    pub const ALL: [Self; 7] = [
+        Self::Current,
+        Self::Suspended,
+        Self::InProgress,
+        Self::Terminating,
+        Self::Unknown,
+        Self::NotFound,
+        Self::Failed,
+    ];
+
     /// The worst of several; [`Health::Current`] of none, since an empty set lacks nothing.
     #[must_use]
     pub fn worst(all: impl IntoIterator<Item = Self>) -> Self {
@@ -79,6 +90,17 @@ pub enum SyncState {
 }
 
 impl SyncState {
+    /// All of them, from best to worst.
+    pub const ALL: [Self; 7] = [
+        Self::Synced,
+        Self::Applying,
+        Self::Orphaned,
+        Self::Suspended,
+        Self::Unknown,
+        Self::OutOfSync,
+        Self::Refused,
+    ];
+
     /// The worst of several; [`SyncState::Synced`] of none.
     #[must_use]
     pub fn worst(all: impl IntoIterator<Item = Self>) -> Self {

@@ -47,6 +47,8 @@ const PURE: &[&str] = &[
     "hub/cli/src/check/judge.rs",
     "hub/cli/src/difference",
     "hub/cli/src/difference.rs",
+    "hub/cli/src/schema",
+    "hub/cli/src/schema.rs",
     "hub/src/fleet",
     "hub/src/fleet.rs",
     "hub/src/forge/config.rs",

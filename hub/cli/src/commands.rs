@@ -48,6 +48,7 @@ use crate::client::Client;
 use crate::context::{Context, Contexts};
 use crate::error::Error;
 use crate::oidc;
+use crate::printed::Version;
 use crate::printer::Printer;
 
 /// How to reach the hub.
@@ -196,8 +197,8 @@ fn manual(directory: PathBuf) -> Result<(), Error> {
 /// Prints this program's version, as a value for programs and with its name for people.
 fn version(output: Output, printer: &Printer) -> Result<(), Error> {
     if output.is_structured() {
-        let version = serde_json::json!({ "version": env!("CARGO_PKG_VERSION") });
-        return printer.value(output, &version);
+        let version = env!("CARGO_PKG_VERSION");
+        return printer.value(output, &Version { version });
     }
     printer.out(concat!("flotilla ", env!("CARGO_PKG_VERSION"), "\n"))
 }

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use flotilla_render::Tree;
 use flotilla_shared::id::{ApplicationName, RepositoryName};
 use flotilla_spec::Spec;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use comparison::Comparison;
@@ -20,7 +21,7 @@ pub(crate) use objects::ObjectChange;
 pub(crate) use removals::Taken;
 
 /// Everything that differs.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Difference {
     /// Differences of what is rendered, each once.
@@ -39,8 +40,9 @@ pub(crate) struct Difference {
 }
 
 /// One difference, and where it comes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "DifferenceGroup")]
 pub(crate) struct Group {
     /// Object by object.
     pub(crate) objects: Vec<ObjectChange>,
@@ -50,22 +52,29 @@ pub(crate) struct Group {
     /// Why the old tree did not render; empty: it did.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) error_before: String,
+    /// Where it comes.
     pub(crate) at: Vec<At>,
 }
 
 /// Clusters of one environment with one application.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[schemars(rename = "DifferencePlace")]
 pub(crate) struct At {
+    /// Its name in the fleet file.
     pub(crate) application: String,
+    /// Its name in the fleet file.
     pub(crate) environment: String,
     /// Clusters that the fleet file declares; none: whichever follow the environment.
     pub(crate) clusters: Vec<String>,
 }
 
 /// Placements of one application in one environment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "MovedPlacement")]
 pub(crate) struct Moved {
+    /// Its name in the fleet file.
     pub(crate) application: String,
+    /// Its name in the fleet file.
     pub(crate) environment: String,
     /// Clusters that get it; an empty name is whichever follow the environment.
     pub(crate) gained: Vec<String>,
@@ -74,19 +83,22 @@ pub(crate) struct Moved {
 }
 
 /// What is set otherwise.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct ChangedSettings {
+    /// Its name in the fleet file.
     pub(crate) application: String,
     /// Keys of the fleet file.
     pub(crate) keys: Vec<&'static str>,
 }
 
 /// What cannot be rendered here.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 pub(crate) struct LeftOut {
+    /// Its name in the fleet file.
     pub(crate) application: String,
     /// The environment; empty: all.
     pub(crate) environment: String,
+    /// Why, for a person.
     pub(crate) why: String,
 }
 

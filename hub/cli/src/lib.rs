@@ -31,11 +31,13 @@ mod git;
 mod objects;
 mod oidc;
 mod patient;
+mod printed;
 mod printer;
 mod pulls;
 mod reader;
 mod removal;
 pub mod render;
+pub mod schema;
 pub use flotilla_status as view;
 mod work_tree;
 

@@ -42,5 +42,7 @@ mod renders;
 mod repository;
 #[path = "cli/rollouts.rs"]
 mod rollouts;
+#[path = "cli/schema.rs"]
+mod schema;
 #[path = "cli/service.rs"]
 mod service;

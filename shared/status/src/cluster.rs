@@ -7,12 +7,14 @@ use flotilla_shared::clock::far_apart;
 use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::wire::{health_from_wire, sync_from_wire};
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::schema::{HealthWord, SyncWord};
 use super::{Mark, Pin, Revision, is_empty, labels, moment, text};
 
 /// Whether a cluster's agent is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub enum Connectivity {
     /// Enrolled, and waits to be accepted.
     Pending,
@@ -41,7 +43,7 @@ impl Connectivity {
 }
 
 /// A cluster as the hub knows it, with what its agent said last.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Cluster {
     /// Its name in the fleet.
@@ -78,8 +80,10 @@ pub struct Cluster {
     #[serde(skip_serializing_if = "is_empty")]
     pub message: String,
     /// Worst over the applications.
+    #[schemars(with = "SyncWord")]
     pub sync: SyncState,
     /// Worst over the applications.
+    #[schemars(with = "HealthWord")]
     pub health: Health,
     /// What is to run here, and what still does.
     pub applications: Vec<Placement>,
@@ -108,7 +112,7 @@ pub struct Cluster {
 }
 
 /// One application in one cluster.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Placement {
     /// Its name in the fleet file.
@@ -124,8 +128,10 @@ pub struct Placement {
     /// What was applied last.
     pub revision: Option<Revision>,
     /// Whether live equals the commit.
+    #[schemars(with = "SyncWord")]
     pub sync: SyncState,
     /// Worst over the objects.
+    #[schemars(with = "HealthWord")]
     pub health: Health,
     /// A CamelCase code.
     #[serde(skip_serializing_if = "is_empty")]
@@ -149,7 +155,7 @@ pub struct Placement {
 }
 
 /// How many objects of which health.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ObjectCounts {
     /// Objects of whatever health.
@@ -171,7 +177,7 @@ pub struct ObjectCounts {
 }
 
 /// One Kubernetes object.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Object {
     /// Empty: core.
@@ -185,6 +191,7 @@ pub struct Object {
     /// What was last done to it.
     pub action: &'static str,
     /// kstatus' word.
+    #[schemars(with = "HealthWord")]
     pub health: Health,
     /// A CamelCase code.
     #[serde(skip_serializing_if = "is_empty")]
@@ -195,7 +202,7 @@ pub struct Object {
 }
 
 /// One application over all clusters.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Application {
     /// As in the fleet file, such as `web`.
@@ -213,6 +220,7 @@ pub struct Application {
     /// Of those, failed or refused.
     pub failed: u32,
     /// Worst over them.
+    #[schemars(with = "HealthWord")]
     pub health: Health,
     /// One by one.
     pub placements: Vec<Placement>,

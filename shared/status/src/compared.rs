@@ -1,12 +1,13 @@
 //! What a fleet file would change.
 
 use flotilla_proto::v1;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{is_empty, text};
 
 /// In one environment, compared with what is in force there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EnvironmentDifference {
     /// One in which something differs, or that only the file in force has.
@@ -25,7 +26,7 @@ pub struct EnvironmentDifference {
 }
 
 /// On one cluster: applications by what becomes of them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterDifference {
     /// One that would be touched.

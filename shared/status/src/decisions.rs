@@ -3,13 +3,14 @@
 use flotilla_proto::v1;
 use flotilla_shared::words;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::rollout::{RepositoryCommit, commits};
 use super::{digits, moment, text};
 
 /// What was decided about an environment.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Decisions {
     /// Who stopped rollouts, and why.
@@ -49,7 +50,7 @@ impl Decisions {
 }
 
 /// Somebody's word for a commit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Approval {
     /// The full id.
     pub commit: String,
@@ -62,7 +63,7 @@ pub struct Approval {
 }
 
 /// Somebody's word.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Mark {
     /// An operator's name, or `hub`.
@@ -89,7 +90,7 @@ impl Mark {
 }
 
 /// Kept on commits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Pin {
     /// Empty: the environment.
@@ -103,7 +104,7 @@ pub struct Pin {
 }
 
 /// Commits that failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Quarantine {
     /// What the rollout brought: at most one for each repository.
     pub commits: Vec<RepositoryCommit>,
@@ -136,7 +137,7 @@ impl Quarantine {
 }
 
 /// Commits that were good.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Good {
     /// At most one for each repository.
     pub commits: Vec<RepositoryCommit>,
@@ -150,7 +151,7 @@ pub struct Good {
 }
 
 /// What clusters said of a commit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Seen {
     /// Of which repository.
     pub repository: String,

@@ -4,15 +4,17 @@ use flotilla_proto::v1;
 use flotilla_shared::health::Health;
 use flotilla_shared::wire::health_from_wire;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::schema::HealthWord;
 use super::{Cluster, Mark, Pin, Quarantine, Revision, Rollout, is_empty, moment, text};
 
 /// Most characters of a line of a heading.
 const MAX_HEADING: usize = 200;
 
 /// What `status` shows.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Fleet {
     /// In the fleet file's order.
@@ -22,7 +24,7 @@ pub struct Fleet {
 }
 
 /// An environment as the hub knows it, with its last rollout and what keeps commits out.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Environment {
     /// As in the fleet file, such as `prod`.
@@ -42,6 +44,7 @@ pub struct Environment {
     /// Of those, failed or refused.
     pub failed: u32,
     /// Worst over those online.
+    #[schemars(with = "HealthWord")]
     pub health: Health,
     /// The last rollout, without its clusters; none where there was none.
     pub rollout: Option<Rollout>,
@@ -56,7 +59,7 @@ pub struct Environment {
 }
 
 /// A branch as the hub last read it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Branch {
     /// The repository's name.
@@ -84,7 +87,7 @@ pub struct Branch {
 }
 
 /// What a commit says of itself. Whoever wrote it chose every word.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Heading {
     /// The first line of its message.

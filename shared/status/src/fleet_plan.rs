@@ -3,12 +3,13 @@
 use flotilla_proto::v1;
 use flotilla_shared::wire::{object_from_wire, planned_word};
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Revision, is_empty, moment, text};
 
 /// What a plan says on the whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Answer {
     /// Every cluster would stay as it is.
@@ -20,7 +21,7 @@ pub enum Answer {
 }
 
 /// What a group's answer comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum PlanVerdict {
     /// Nothing would change.
@@ -42,7 +43,7 @@ pub enum PlanVerdict {
 }
 
 /// A plan of a commit for an environment.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FleetPlan {
     /// The hub's name for it.
@@ -72,7 +73,7 @@ pub struct FleetPlan {
 }
 
 /// Clusters with the same answer.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlanGroup {
     /// What it comes to.
@@ -94,7 +95,7 @@ pub struct PlanGroup {
 }
 
 /// One application of a group.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedApplication {
     /// Its name in the fleet file.
@@ -114,7 +115,7 @@ pub struct PlannedApplication {
 }
 
 /// One object of an application.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedChange {
     /// `Deployment.apps web/frontend`.

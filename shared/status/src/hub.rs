@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use flotilla_proto::v1;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{is_empty, labels, moment, text};
 
 /// What a hub says of itself, and what the caller may do there.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Hub {
     /// Of the program that answered, such as `0.1.0`.
@@ -53,7 +54,7 @@ pub struct Hub {
 }
 
 /// What a target of notifications was never told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct GivenUp {
     /// Its name in `notifications.yaml`.
     pub target: String,
@@ -70,7 +71,7 @@ pub struct GivenUp {
 }
 
 /// A role, and where it holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Right {
     /// viewer, approver, promoter or admin.
     pub role: String,
@@ -79,7 +80,7 @@ pub struct Right {
 }
 
 /// A join token as the hub keeps it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Token {
     /// The public part.
@@ -103,7 +104,7 @@ pub struct Token {
 }
 
 /// A token that was just created.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NewToken {
     /// The secret, shown once.
@@ -117,7 +118,7 @@ pub struct NewToken {
 }
 
 /// How one step of a decision chain stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub enum StepState {
     /// It is done, or holds; of a gate, it is open.
     Ok,
@@ -152,7 +153,7 @@ impl StepState {
 }
 
 /// One step of a decision chain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
     /// A bounded word, such as `branch-head`, `placement` or `health`; of a gate, its kind.
@@ -177,7 +178,7 @@ pub struct Step {
 }
 
 /// What a promotion would move.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Promotion {
     /// Into which environment.
@@ -193,7 +194,7 @@ pub struct Promotion {
 }
 
 /// One repository's part.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Move {
     /// Its name in the fleet file.

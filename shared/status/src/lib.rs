@@ -3,8 +3,10 @@
 //! It is the shape of `-o json`, and what tables, pages and messages are made of. Wire types come in here
 //! with every limit, and go no further.
 //!
-//! Keys are camelCase and only ever added; moments are RFC 3339. Texts are cut and stripped of control
-//! characters here, once, so that no hub, agent or repository can write to a terminal what it likes.
+//! Keys are camelCase and only ever added; moments are RFC 3339. Each type knows its own JSON Schema, of which
+//! the command line makes the one that is published (`deploy/schemas/output.schema.json`). Texts are cut and
+//! stripped of control characters here, once, so that no hub, agent or repository can write to a terminal
+//! what it likes.
 
 mod cluster;
 mod compared;
@@ -17,6 +19,7 @@ pub mod markdown;
 mod plan;
 pub mod plan_comment;
 mod rollout;
+mod schema;
 
 pub use cluster::{Application, Cluster, Connectivity, Object, ObjectCounts, Placement};
 pub use compared::{ClusterDifference, EnvironmentDifference};
@@ -35,6 +38,7 @@ use std::collections::BTreeMap;
 use flotilla_proto::v1;
 use flotilla_shared::report::plain_line;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Longest text that is shown.
@@ -72,7 +76,7 @@ fn is_empty(text: &str) -> bool {
 }
 
 /// A commit on a branch of a repository.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Revision {
     /// The repository's name in the fleet file.

@@ -2,12 +2,13 @@
 
 use flotilla_proto::v1;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{moment, text};
 
 /// An entry of the audit log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Entry {
     /// From 1, without gaps: its place in the chain of hashes.
     pub seq: u64,
@@ -32,7 +33,7 @@ pub struct Entry {
 }
 
 /// Somebody whom the hub has given a role.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Operator {
     /// Their name.

@@ -2,12 +2,13 @@
 
 use flotilla_proto::v1;
 use flotilla_shared::wire::{object_from_wire, planned_word};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Revision, is_empty, text};
 
 /// One application's plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ApplicationPlan {
     /// Its name in the fleet file.
@@ -27,7 +28,7 @@ pub struct ApplicationPlan {
 }
 
 /// What would become of one object.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Change {
     /// `Deployment.apps web/frontend`.
@@ -46,7 +47,7 @@ pub struct Change {
 }
 
 /// One field; values are JSON, empty where there is none.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Field {
     /// RFC 6901.
     pub path: String,

@@ -4,6 +4,7 @@ use flotilla_proto::v1;
 use flotilla_shared::id::RepositoryName;
 use flotilla_shared::reason::Reason;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Step, digits, moment, text};
@@ -16,7 +17,7 @@ const MAX_GATES: usize = 50;
 const MAX_APART: usize = 100;
 
 /// The way of commits through an environment, wave by wave.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Rollout {
     /// `<environment>-<number>`.
@@ -65,21 +66,32 @@ pub struct Rollout {
 }
 
 /// A rollout in a list, which does not count its clusters.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RolloutSummary<'r> {
+    /// `<environment>-<number>`.
     id: &'r str,
+    /// The one whose clusters it changes.
     environment: &'r str,
+    /// pending, running, soaking, paused, halted, rolledBack, succeeded or superseded.
     state: &'r str,
+    /// What it brings.
     target: &'r [RepositoryCommit],
+    /// The last good commits when it began.
     from: &'r [RepositoryCommit],
     /// By name, in order.
     waves: Vec<&'r str>,
+    /// Index of the present wave.
     wave: usize,
+    /// When its commits were first seen.
     created_at: Option<Timestamp>,
+    /// When its first cluster could be started.
     started_at: Option<Timestamp>,
+    /// When it was over.
     ended_at: Option<Timestamp>,
+    /// Why it stands as it does.
     note: &'r str,
+    /// What it changes of what the fleet file declares: application, field, before and after.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     changes: &'r [String],
 }
@@ -108,7 +120,7 @@ impl<'r> From<&'r Rollout> for RolloutSummary<'r> {
 }
 
 /// A commit that waits by itself beside a rollout.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Apart {
     /// What waits; of the fleet file, the digest of what is declared.
@@ -148,7 +160,7 @@ impl From<&v1::WaitingCommit> for Apart {
 }
 
 /// How much of a budget is used.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Budget {
     /// failed, unavailable or offline.
@@ -164,7 +176,7 @@ fn is_zero(count: &u32) -> bool {
 }
 
 /// One commit of one repository.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RepositoryCommit {
     /// Its name in the fleet file; `fleet-file` for what that itself declares.
     pub repository: String,
@@ -173,7 +185,7 @@ pub struct RepositoryCommit {
 }
 
 /// How many clusters of a wave are how far.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Wave {
     /// As in the strategy; `rest` where that has no last wave for what is left.
@@ -231,7 +243,7 @@ impl Wave {
 }
 
 /// One cluster's part.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Progress {
     /// Its name in the fleet.

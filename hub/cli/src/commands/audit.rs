@@ -7,6 +7,7 @@ use crate::args::{AuditArgs, AuditCommand, EventsArgs, Output};
 use crate::checkpoint::{self, Checkpoint, Checkpoints, Fault};
 use crate::client::Client;
 use crate::error::Error;
+use crate::printed::VerifiedLog;
 use crate::printer::Printer;
 use crate::reader;
 use crate::render;
@@ -122,12 +123,12 @@ async fn verify(
         }
     }
     if output.is_structured() {
-        let value = serde_json::json!({
-            "entries": answer.entries,
-            "lastHash": plain(&answer.last_hash),
-            "comparedWith": since,
-        });
-        return printer.value(output, &value);
+        let verified = VerifiedLog {
+            entries: answer.entries,
+            last_hash: plain(&answer.last_hash),
+            compared_with: since,
+        };
+        return printer.value(output, &verified);
     }
     let compared = match since {
         Some(_) if accept => "; what you saw before is forgotten".to_owned(),

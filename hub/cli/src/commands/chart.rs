@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::args::{ChartCommand, ReachArgs, VendorArgs};
 use crate::error::Error;
+use crate::printed::OutdatedCharts;
 use crate::printer::Printer;
 use crate::render;
 
@@ -26,7 +27,9 @@ pub(super) async fn run(command: ChartCommand, printer: &Printer) -> Result<(), 
                 .await
                 .map_err(said)?;
             if output.output.is_structured() {
-                let value = serde_json::json!({ "dependencies": standings });
+                let value = OutdatedCharts {
+                    dependencies: &standings,
+                };
                 printer.value(output.output, &value)?;
             } else {
                 printer.out(&render::outdated(&standings, printer.paint))?;

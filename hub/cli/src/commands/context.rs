@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use flotilla_proto::v1;
 use flotilla_proto::v1::login_service_client::LoginServiceClient;
-use serde::Serialize;
 
 use super::operator::request_key;
 use crate::args::{ContextCommand, LoginArgs};
@@ -13,6 +12,7 @@ use crate::client::{Client, channel};
 use crate::context::{Context, Contexts};
 use crate::error::Error;
 use crate::oidc;
+use crate::printed::ShownContext;
 use crate::printer::Printer;
 use crate::render::{Cell, Table};
 
@@ -117,16 +117,6 @@ pub(super) async fn login(
     Ok(())
 }
 
-/// One context, without its secrets.
-#[derive(Serialize)]
-struct Shown<'c> {
-    name: &'c str,
-    hub: &'c str,
-    current: bool,
-    /// Bounded: certificate, login.
-    by: &'static str,
-}
-
 pub(super) async fn run(
     file: Option<PathBuf>,
     named: Option<&str>,
@@ -138,10 +128,10 @@ pub(super) async fn run(
         ContextCommand::List { output } => {
             let contexts = Contexts::load_or_new(file.as_deref())?;
             let chosen = contexts.choose(named).ok().map(|one| one.name.clone());
-            let shown: Vec<Shown<'_>> = contexts
+            let shown: Vec<ShownContext<'_>> = contexts
                 .all
                 .iter()
-                .map(|one| Shown {
+                .map(|one| ShownContext {
                     name: &one.name,
                     hub: &one.hub,
                     current: chosen.as_deref() == Some(one.name.as_str()),

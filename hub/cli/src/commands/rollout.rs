@@ -11,6 +11,7 @@ use super::patience::Patience;
 use crate::args::{Output, RolloutCommand};
 use crate::client::Client;
 use crate::error::Error;
+use crate::printed::RolloutWithDecisions;
 use crate::printer::{Canvas, Printer};
 use crate::reader;
 use crate::render;
@@ -36,7 +37,10 @@ pub(super) async fn run(
         RolloutCommand::Show { subject, output } => {
             let (rollout, decisions) = get(client, &subject).await?;
             if output.output.is_structured() {
-                let value = serde_json::json!({ "rollout": rollout, "decisions": decisions });
+                let value = RolloutWithDecisions {
+                    rollout: rollout.as_ref(),
+                    decisions: &decisions,
+                };
                 return printer.value(output.output, &value);
             }
             let now = Timestamp::now();
@@ -162,7 +166,10 @@ pub(super) async fn watch(
             printer.draw(&mut canvas, &text)?;
         } else {
             let line = if output.is_structured() {
-                serde_json::json!({ "rollout": rollout, "decisions": decisions }).to_string()
+                serde_json::to_string(&RolloutWithDecisions {
+                    rollout: Some(&rollout),
+                    decisions: &decisions,
+                })?
             } else {
                 line(&rollout)
             };

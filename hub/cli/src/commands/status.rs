@@ -6,7 +6,6 @@ use std::time::Duration;
 use flotilla_proto::v1;
 use flotilla_proto::v1::watch_response::Event;
 use jiff::Timestamp;
-use serde_json::json;
 use tokio::time::Instant;
 
 use super::patience::Patience;
@@ -14,6 +13,7 @@ use super::{filter, names};
 use crate::args::{FilterArgs, Output};
 use crate::client::{Client, Detail};
 use crate::error::Error;
+use crate::printed::StatusChange;
 use crate::printer::{Canvas, Printer};
 use crate::reader;
 use crate::render::{self, Paint, StatusOptions};
@@ -201,7 +201,7 @@ async fn follow(
                             printer.out(&line)?;
                         }
                     }
-                    Show::Json => line(printer, &json!({"type": "cluster", "cluster": cluster}))?,
+                    Show::Json => line(printer, &StatusChange::Cluster { cluster: &cluster })?,
                 }
             }
             Some(Event::ClusterRemoved(name)) => removed(&name, show, seen, printer)?,
@@ -218,7 +218,7 @@ async fn follow(
                 seen.complete = true;
                 seen.patience.answered(printer);
                 if matches!(show, Show::Json) {
-                    line(printer, &json!({"type": "bookmark"}))?;
+                    line(printer, &StatusChange::Bookmark)?;
                 }
             }
         }
@@ -238,10 +238,8 @@ fn environment(
         return Ok(());
     }
     if matches!(show, Show::Json) {
-        line(
-            printer,
-            &json!({"type": "environment", "environment": environment}),
-        )?;
+        let environment = &environment;
+        line(printer, &StatusChange::Environment { environment })?;
     }
     if matches!(show, Show::Lines) {
         let before = seen
@@ -281,12 +279,12 @@ fn removed(name: &str, show: &Show, seen: &mut Seen, printer: &Printer) -> Resul
             let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
             printer.out(&format!("{now} {name} is gone, or no longer asked for\n"))
         }
-        Show::Json => line(printer, &json!({"type": "clusterRemoved", "name": name})),
+        Show::Json => line(printer, &StatusChange::ClusterRemoved { name }),
     }
 }
 
-fn line(printer: &Printer, value: &serde_json::Value) -> Result<(), Error> {
-    printer.out(&format!("{value}\n"))
+fn line(printer: &Printer, change: &StatusChange<'_>) -> Result<(), Error> {
+    printer.out(&format!("{}\n", serde_json::to_string(change)?))
 }
 
 fn draw(seen: &Seen, canvas: &mut Canvas, output: Output, printer: &Printer) -> Result<(), Error> {

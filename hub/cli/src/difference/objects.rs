@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use flotilla_render::Manifest;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use similar::{Algorithm, TextDiff};
@@ -10,8 +11,10 @@ use similar::{Algorithm, TextDiff};
 /// Longest difference of one object that is shown.
 const MAX_LINES: usize = 400;
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// One object that differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "ObjectDifference")]
 pub(crate) struct ObjectChange {
     /// `Deployment.apps web/frontend`.
     pub(crate) object: String,

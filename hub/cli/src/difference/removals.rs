@@ -1,12 +1,15 @@
 //! What a change of the fleet file takes away on purpose.
 
 use flotilla_spec::{Objects, Spec};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// An application that is to be removed where it was not before.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Removal")]
 pub(crate) struct Taken {
+    /// Its name in the fleet file.
     pub(crate) application: String,
     /// Where; none: everywhere.
     pub(crate) environments: Vec<String>,

@@ -5,6 +5,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::repository::{Reply, Server, Workshop, archive, everything, honest, one_chart};
+use crate::schema;
 
 /// Nobody may ever see it.
 pub(crate) const PASSWORD: &str = "s3cr3t-of-the-user";
@@ -190,6 +191,7 @@ fn a_lock_is_followed_until_something_newer_is_asked_for() {
         let output = workshop.chart(&["outdated", "shop", "-o", "json"]);
         assert_eq!(output.status.code(), Some(code));
         let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        schema::hold("chartOutdated", &value);
         value["dependencies"][0].clone()
     };
     let beyond = outdated(1);

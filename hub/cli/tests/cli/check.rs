@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use flotilla_proto::v1;
 use serde_json::Value;
 
+use crate::schema;
 use crate::service::{Fake, Hub, stderr, stdout};
 
 /// A hub that speaks of itself. Its message holds what nobody should hand on.
@@ -51,6 +52,7 @@ fn a_check_says_what_is_wrong_by_words_json_and_exit_code() {
     let fleet = fleet.to_str().unwrap();
     let output = hub.run(&["check", "--fleet", fleet, "-o", "json"]);
     let value: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    schema::hold("check", &value);
     assert_eq!(value["outcome"], "wrong");
     let groups = value["groups"].as_array().unwrap();
     let file = groups.iter().find(|one| one["name"] == "fleet file");

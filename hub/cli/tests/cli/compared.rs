@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+use crate::schema;
 use crate::service::{Fake, Hub, stderr, stdout};
 
 const FILE: &str = "apiVersion: flotilla.dev/v1alpha1
@@ -41,6 +42,7 @@ fn a_fleet_file_is_compared_with_what_a_hub_runs() {
     let output = hub.run(&["check", "--fleet-file", &other, "-o", "json"]);
     assert_eq!(output.status.code(), Some(1));
     let value: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    schema::hold("checkFleetFile", &value);
     assert_eq!(value[0]["clusters"][0]["gains"], serde_json::json!(["api"]));
     assert_eq!(value[0]["moreClusters"], 3);
 }

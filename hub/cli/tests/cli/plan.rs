@@ -6,6 +6,7 @@ use flotilla_proto::v1;
 use parking_lot::Mutex;
 
 use crate::fixture::{self, NEW};
+use crate::schema;
 use crate::service::{Fake, Hub, stderr, stdout};
 
 fn group(verdict: v1::PlanVerdict, clusters: &[&str]) -> v1::PlanGroup {
@@ -84,6 +85,7 @@ fn a_plan_is_followed_to_its_end_and_shown_in_each_format() {
     assert!(text.contains("    /data/a\n"), "{text}");
     let json = hub.run(&[&ASK[..], &["-o", "json"]].concat());
     let value: serde_json::Value = serde_json::from_str(&stdout(&json)).unwrap();
+    schema::hold("plan", &value);
     assert_eq!(value["answer"], "changes");
     assert_eq!(
         value["groups"][0]["clusters"],

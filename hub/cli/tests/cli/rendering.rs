@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use crate::real_git;
+use crate::schema;
 
 fn run(directory: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_flotilla"))
@@ -202,6 +203,7 @@ fn a_change_is_shown_for_the_whole_fleet_without_a_hub() {
         &["--base", "main", "--head", "topic", "-o", "json"],
     );
     let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    schema::hold("diffBase", &json);
     assert_eq!(
         (code, json["changes"].as_array().unwrap().len()),
         (Some(1), 2),

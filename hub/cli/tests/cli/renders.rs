@@ -6,6 +6,7 @@ use flotilla_proto::v1;
 use jiff::Timestamp;
 
 use crate::fixture::{self, NEW, NOW, OLD};
+use crate::schema;
 
 fn now() -> Timestamp {
     Timestamp::from_second(NOW).unwrap()
@@ -97,6 +98,7 @@ fn status_in_colour_says_the_same() {
 
 #[test]
 fn status_as_json() {
+    schema::hold("status", &serde_json::to_value(fleet()).unwrap());
     insta::assert_snapshot!(serde_json::to_string_pretty(&fleet()).unwrap());
 }
 

@@ -13,6 +13,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use parking_lot::Mutex;
 
+use crate::schema;
+
 /// What somebody asked.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
@@ -349,7 +351,9 @@ impl Workshop {
         let output = self.chart(&all);
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{errors}");
-        serde_json::from_slice(&output.stdout).unwrap()
+        let value = serde_json::from_slice(&output.stdout).unwrap();
+        schema::hold("chartVendor", &value);
+        value
     }
 
     pub(crate) fn charts(&self, chart: &str) -> Vec<String> {

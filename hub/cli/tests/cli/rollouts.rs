@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tonic::Status;
 
 use crate::fixture::{NEW, NOW, ago, commit};
+use crate::schema;
 use crate::service::{Fake, Hub, stderr, stdout};
 
 fn now() -> Timestamp {
@@ -245,6 +246,7 @@ fn a_list_of_rollouts_counts_no_clusters_that_it_was_not_told() {
     let rollouts = [rollout()];
     let all: Vec<RolloutSummary<'_>> = rollouts.iter().map(RolloutSummary::from).collect();
     let value = serde_json::to_value(&all).unwrap();
+    schema::hold("rolloutList", &value);
     assert_eq!(
         value[0]["waves"],
         serde_json::json!(["canary", "half", "rest"])

@@ -1,10 +1,12 @@
 //! What was done, and what could be.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What became of a chart's dependencies.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "VendoredCharts")]
 pub struct Vendored {
     /// In the order of `Chart.yaml`.
     pub dependencies: Vec<VendoredChart>,
@@ -17,7 +19,7 @@ pub struct Vendored {
 }
 
 /// A dependency at the version that was chosen for it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VendoredChart {
     /// Its name, not its alias.
@@ -42,8 +44,9 @@ pub struct VendoredChart {
 }
 
 /// What an archive was held against.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "CheckedAgainst")]
 pub enum Checked {
     /// The sum in the repository's index.
     Index,
@@ -54,8 +57,9 @@ pub enum Checked {
 }
 
 /// What became of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "ArchiveChange")]
 pub enum Change {
     /// It is new.
     Added,
@@ -66,7 +70,7 @@ pub enum Change {
 }
 
 /// What became of the lock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum LockChange {
     /// It has other content.
@@ -78,8 +82,9 @@ pub enum LockChange {
 }
 
 /// How a dependency stands against what there is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "OutdatedChart")]
 pub struct Outdated {
     /// Its name, not its alias.
     pub name: String,
@@ -101,8 +106,9 @@ pub struct Outdated {
 }
 
 /// How a dependency stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "ChartStanding")]
 pub enum Standing {
     /// Nothing newer is there.
     Current,

@@ -1,6 +1,7 @@
 //! What is waited for, for how long, and what is not.
 
 use super::*;
+use crate::schema;
 
 /// Whoever was interrupted while waiting asks again.
 #[test]
@@ -138,6 +139,8 @@ fn promote_waits_for_gates_that_time_or_people_open() {
     let [promotion, rollout] = documents.as_slice() else {
         panic!("{text}");
     };
+    schema::hold("promote", promotion);
+    schema::hold("rolloutWatch", rollout);
     assert_eq!(promotion["gates"][0]["mayOpen"], true);
     assert_eq!(rollout["rollout"]["state"], "succeeded");
     // It stays with the commit that was shown, and the hub hears of it once the gates are open.
