@@ -167,7 +167,7 @@ struct Supervisor {
 impl Supervisor {
     async fn run(mut self, stop: CancellationToken) {
         loop {
-            self.ready("stands by");
+            self.ready("standing by");
             self.metrics.leader(false);
             if !self.elector.acquire(&stop).await {
                 return;

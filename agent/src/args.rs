@@ -18,7 +18,7 @@ use flotilla_shared::telemetry::LogFormat;
     name = "flotilla-agent",
     version,
     about,
-    after_help = "Exit codes: 0 as asked, 1 it differs or is not there yet, 2 an error."
+    after_help = "Exit codes: 0 as asked, 1 it differs or is not done yet, 2 an error."
 )]
 pub struct Args {
     /// What to log, such as `info` or `flotilla_agent=debug,info`.
@@ -180,8 +180,8 @@ pub struct CommitArgs {
     /// The directory, or the single file.
     #[arg(long, default_value = ".")]
     pub path: TreePath,
-    /// auto, plain, kustomize or helm.
-    #[arg(long, default_value = "auto")]
+    /// How the directory becomes manifests; its help names all ways.
+    #[arg(long, default_value = "auto", help = Renderer::listed("or"))]
     pub renderer: Renderer,
     /// Namespace of objects that name none, and of a chart's release.
     #[arg(long, default_value = "default")]

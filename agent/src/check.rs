@@ -81,7 +81,6 @@ pub(crate) struct KeyFile {
 /// Everything that is looked at.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct CheckFacts {
-    /// Our clock.
     pub(crate) now: Timestamp,
     /// Whether nothing is installed yet.
     pub(crate) pre: bool,
@@ -107,6 +106,6 @@ pub(crate) struct CheckFacts {
     pub(crate) credentials: Vec<KeyFile>,
     /// How many age keys there are; none: no place was named.
     pub(crate) age_keys: Option<Fact<usize>>,
-    /// Their files.
+    /// The files of age keys.
     pub(crate) age_files: Vec<KeyFile>,
 }

@@ -24,7 +24,7 @@ use flotilla_shared::reason::Reason;
 use flotilla_shared::report::Report;
 use flotilla_shared::tls::TlsError;
 use flotilla_shared::wire::{
-    DecodedAssignment, FEATURES, PROTOCOL, assignment_ref_to_wire, decode_assignment,
+    DecodedAssignment, PROTOCOL, assignment_ref_to_wire, decode_assignment, features,
     timestamp_from_wire,
 };
 use flotilla_shared::words::without_numbers;
@@ -96,7 +96,7 @@ pub struct Connection {
 /// Why a stream ended.
 #[derive(Debug)]
 enum Ended {
-    /// Try again.
+    /// It was lost, and is dialled again.
     Failed(Lost),
     /// The certificate was renewed: come back with the new one at once.
     Renewed,
@@ -203,10 +203,7 @@ impl Connection {
             accepted: Some(assignment_ref_to_wire(self.accepted_ref())),
             cluster_uid: self.facts.uid.clone(),
             kubernetes_version: self.facts.kubernetes_version.clone(),
-            features: FEATURES
-                .iter()
-                .map(|feature| (*feature).to_owned())
-                .collect(),
+            features: features().map(str::to_owned).collect(),
         }
     }
 

@@ -39,13 +39,12 @@ pub enum Error {
     /// Key or certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The hub offers roots that nobody we trust stands for.
+    /// The hub offers roots that no root trusted here certifies.
     #[error(transparent)]
     Trust(#[from] RootsError),
     /// Making a key or a request failed.
     #[error("cannot make a key: {0}")]
     Key(#[from] rcgen::Error),
-    /// No connection.
     #[error(transparent)]
     Dial(#[from] DialError),
     /// Another authority issues, and has issued nothing new.
@@ -55,9 +54,7 @@ pub enum Error {
     )]
     NotRenewed(PathBuf),
     /// What another authority keeps cannot be used.
-    #[error(
-        "{directory}: {cause}; whatever fills it has to mend that, the agent reads it again by itself"
-    )]
+    #[error("{directory}: {cause}; fix it where it comes from; the agent reads it again by itself")]
     Mounted { directory: PathBuf, cause: String },
     /// The hub knows no cluster by our key.
     #[error("{0}")]
@@ -92,7 +89,6 @@ pub struct IdentityFiles {
 /// A certificate with what we need to know of it.
 #[derive(Debug, Clone)]
 pub struct Certified {
-    /// For TLS.
     pub tls: TlsIdentity,
     /// Roots to trust for the hub.
     pub trust_bundle: String,
@@ -253,7 +249,7 @@ impl IdentityFiles {
     }
 
     /// Keeps a certificate, and a trust bundle that takes the place of `trusted`. A root that no root
-    /// of that one stands for is refused, whoever offers it (V12).
+    /// of that one certifies is refused, whoever offers it (V12).
     fn keep(
         &self,
         chain_pem: &str,

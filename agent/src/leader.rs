@@ -29,12 +29,43 @@ pub const MARGIN: Duration = Duration::from_secs(2);
 pub struct Record {
     /// Who holds it; empty: nobody.
     pub holder: String,
+    /// When the holder became it, in its own words.
+    pub acquired: String,
     /// When it was renewed, in the holder's own words; only compared, never trusted.
     pub renewed: String,
     /// How often it changed hands.
     pub transitions: i64,
     /// How long it lasts, seconds.
     pub seconds: u64,
+}
+
+impl Record {
+    /// The one that makes `me` its holder, or keeps `me` so; `before`: as it is now.
+    fn held(me: &str, before: Option<&Self>, transitions: i64, now: String) -> Self {
+        let mine = before.filter(|before| before.holder == me && !before.acquired.is_empty());
+        Self {
+            holder: me.to_owned(),
+            acquired: mine.map_or_else(|| now.clone(), |before| before.acquired.clone()),
+            renewed: now,
+            transitions,
+            seconds: DURATION.as_secs(),
+        }
+    }
+
+    /// The one that nobody holds any more.
+    fn given_back(self, now: String) -> Self {
+        Self {
+            holder: String::new(),
+            acquired: now.clone(),
+            renewed: now,
+            ..self
+        }
+    }
+}
+
+/// A moment as a Lease has it.
+fn moment() -> String {
+    format!("{:.6}", Timestamp::now())
 }
 
 /// What a pod should do.
@@ -126,7 +157,7 @@ impl Elector {
                 }
                 Ok(Some(holder)) => {
                     if told != holder {
-                        tracing::info!(holder, "stands by: another pod leads");
+                        tracing::info!(holder, "standing by: another pod leads");
                         told = holder;
                     }
                 }
@@ -194,10 +225,7 @@ impl Elector {
             return;
         };
         if record.holder == self.me {
-            let given = Record {
-                holder: String::new(),
-                ..record
-            };
+            let given = record.given_back(moment());
             let write = self.write(&given, Some(&version));
             if tokio::time::timeout(Duration::from_secs(2), write)
                 .await
@@ -221,12 +249,7 @@ impl Elector {
         match self.election.judge(&self.me, record, now) {
             Move::Wait => Ok(Some(holder)),
             Move::Take { transitions } => {
-                let next = Record {
-                    holder: self.me.clone(),
-                    renewed: format!("{:.6}", Timestamp::now()),
-                    transitions,
-                    seconds: DURATION.as_secs(),
-                };
+                let next = Record::held(&self.me, record, transitions, moment());
                 let version = found.as_ref().map(|(_, version)| version.as_str());
                 match self.write(&next, version).await {
                     Ok(()) => {
@@ -251,6 +274,7 @@ impl Elector {
             let number = |pointer: &str| live.pointer(pointer).and_then(Value::as_i64);
             let record = Record {
                 holder: text("/spec/holderIdentity"),
+                acquired: text("/spec/acquireTime"),
                 renewed: text("/spec/renewTime"),
                 transitions: number("/spec/leaseTransitions").unwrap_or(0),
                 seconds: number("/spec/leaseDurationSeconds")
@@ -263,7 +287,6 @@ impl Elector {
 
     /// Under optimistic concurrency: of two pods that take it at once, one gets a conflict.
     async fn write(&self, record: &Record, version: Option<&str>) -> Result<(), Error> {
-        let now = format!("{:.6}", Timestamp::now());
         let body = json!({
             "apiVersion": "coordination.k8s.io/v1",
             "kind": "Lease",
@@ -276,8 +299,8 @@ impl Elector {
                 "holderIdentity": record.holder,
                 "leaseDurationSeconds": record.seconds,
                 "leaseTransitions": record.transitions,
-                "renewTime": now,
-                "acquireTime": now,
+                "renewTime": record.renewed,
+                "acquireTime": record.acquired,
             },
         });
         let (method, path) = match version {
@@ -309,10 +332,45 @@ mod tests {
     fn record(holder: &str, renewed: &str) -> Record {
         Record {
             holder: holder.to_owned(),
+            acquired: "long ago".to_owned(),
             renewed: renewed.to_owned(),
             transitions: 3,
             seconds: 10,
         }
+    }
+
+    /// As client-go writes it, and as those who look at Leases read it.
+    #[test]
+    fn when_it_was_acquired_changes_with_its_holder_and_with_nothing_else() {
+        let held = |before: Option<&Record>| Record::held("me", before, 3, "now".to_owned());
+        let renewed = held(Some(&record("me", "before")));
+        assert_eq!(
+            (renewed.acquired.as_str(), renewed.renewed.as_str()),
+            ("long ago", "now")
+        );
+        for before in [
+            None,
+            Some(record("you", "before")),
+            Some(record("", "before")),
+        ] {
+            let taken = held(before.as_ref());
+            assert_eq!(
+                (taken.holder.as_str(), taken.acquired.as_str()),
+                ("me", "now")
+            );
+        }
+        // One of an older agent, or of a hand, that does not say it.
+        let unsaid = Record {
+            acquired: String::new(),
+            ..record("me", "before")
+        };
+        assert_eq!(held(Some(&unsaid)).acquired, "now");
+        let given = record("me", "before").given_back("now".to_owned());
+        assert_eq!((given.holder.as_str(), given.transitions), ("", 3));
+        assert_eq!(
+            (given.acquired.as_str(), given.renewed.as_str()),
+            ("now", "now")
+        );
     }
 
     #[test]

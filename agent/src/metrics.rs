@@ -45,7 +45,7 @@ struct Inner {
     info: Family<Info, Gauge>,
     objects: Family<Objects, Gauge>,
     passes: Family<Application, Counter>,
-    turn_seconds: Histogram,
+    pass_seconds: Histogram,
     render_seconds: Histogram,
     written: Family<Application, Counter>,
     pruned: Family<Application, Counter>,
@@ -74,7 +74,7 @@ impl Default for Metrics {
                 info: Family::default(),
                 objects: Family::default(),
                 passes: Family::default(),
-                turn_seconds: seconds(),
+                pass_seconds: seconds(),
                 render_seconds: seconds(),
                 written: Family::default(),
                 pruned: Family::default(),
@@ -117,12 +117,12 @@ impl Metrics {
             "Managed objects, by health",
             m.objects.clone(),
         );
-        registry.register("reconcile", "Passes taken", m.passes.clone());
+        registry.register("reconcile", "Reconcile passes", m.passes.clone());
         registry.register_with_unit(
             "reconcile_duration",
-            "Time of passes",
+            "Time of a reconcile pass",
             Unit::Seconds,
-            m.turn_seconds.clone(),
+            m.pass_seconds.clone(),
         );
         registry.register_with_unit(
             "render_duration",
@@ -214,7 +214,7 @@ impl Metrics {
         };
         let m = &*self.inner;
         m.passes.get_or_create(&labels).inc();
-        m.turn_seconds.observe(took.as_secs_f64());
+        m.pass_seconds.observe(took.as_secs_f64());
         let count = |family: &Family<Application, Counter>, number: u32| {
             family.get_or_create(&labels).inc_by(u64::from(number));
         };

@@ -57,7 +57,7 @@ pub struct Desired {
     pub version: String,
     /// What to apply, marked and stripped of what is the server's; JSON.
     pub body: Box<[u8]>,
-    /// Over `body`.
+    /// The digest over `body`.
     pub digest: Digest,
     /// Its `flotilla.dev/` annotations, but for the mark.
     pub directives: BTreeMap<String, String>,
@@ -162,13 +162,13 @@ pub struct Observed {
 pub struct Claims {
     /// Who wants which object, sorted by name; nearly always one.
     pub owners: BTreeMap<ObjectRef, Vec<Arc<str>>>,
-    /// Whether every application's wish is known; while it is not, an object that seems to be leaving
+    /// Whether every application's desired state is known; while it is not, an object that seems to be leaving
     /// may be on its way to another application, so nothing is pruned.
     pub complete: bool,
 }
 
 impl Claims {
-    /// Of a cluster with one application, all of whose wish is known.
+    /// Of a cluster with one application, all of whose desired state is known.
     #[must_use]
     pub fn of_one(application: &str, desired: &[Arc<Desired>]) -> Self {
         let owner: Arc<str> = application.into();
@@ -254,7 +254,7 @@ pub enum Step {
     Forget(ObjectRef),
     /// Take it out of the inventory, and say so: nothing on the live object shows that we applied it.
     Disown(ObjectRef),
-    /// Not applied.
+    /// Leaves the object as it is, for this reason.
     Skip(ObjectRef, Reason, String),
     /// Not deleted, and kept in the inventory.
     Hold(ObjectRef, Reason, String),
@@ -432,7 +432,7 @@ fn apply_step(
     if let Some(problem) = gates.wait(index) {
         return skip(problem.reason, problem.message);
     }
-    // The same wish was applied before: somebody else changed the object since.
+    // The same desired state was applied before: somebody else changed the object since.
     let is_drift = live.is_some()
         && is_ours
         && inputs

@@ -90,7 +90,7 @@ pub struct ManagerNames {
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct DeleteBudget {
-    /// Most objects.
+    /// Most objects of an application that are deleted at once.
     pub count: u32,
     /// Largest share of the application's objects, percent; asked only above three objects, so that
     /// small applications can shrink at all.

@@ -14,12 +14,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use flotilla_proto::v1;
 use flotilla_render::Facts;
 use flotilla_shared::approval::{RollbackApproval, SignedApproval};
 use flotilla_shared::assignment::{ApplicationAssignment, Assignment};
 use flotilla_shared::backoff::Backoff;
 use flotilla_shared::id::ApplicationName;
+use flotilla_shared::preview::ApplicationPlan;
 use flotilla_shared::report::Report;
 use flotilla_shared::wire::{DecodedAssignment, specified};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -32,7 +32,7 @@ use crate::plan::Intent;
 use crate::policy::Policy;
 use crate::source::{Source, Wanted};
 
-pub use ahead::{AGAIN, Busy, CommitRequest, answer};
+pub use ahead::{AGAIN, Busy, CommitRequest};
 
 pub use gate_jobs::Asked;
 
@@ -84,7 +84,7 @@ pub struct PreviewRequest {
     /// What its removal with its objects would do; only of one that is named.
     pub removal: bool,
     /// Where the answer goes.
-    pub reply: oneshot::Sender<Vec<v1::ApplicationPlan>>,
+    pub reply: oneshot::Sender<Vec<ApplicationPlan>>,
 }
 
 struct Running {
@@ -212,7 +212,7 @@ async fn find_records(cluster: Cluster) -> BTreeSet<ApplicationName> {
 /// Passes a question on to those it is for, and their answers back.
 fn ask(workers: &BTreeMap<ApplicationName, Running>, request: PreviewRequest) {
     let is_for_all = request.application.is_empty() && !request.removal;
-    let asked: Vec<oneshot::Receiver<v1::ApplicationPlan>> = workers
+    let asked: Vec<oneshot::Receiver<ApplicationPlan>> = workers
         .iter()
         .filter(|(name, _)| is_for_all || name.as_str() == request.application)
         .filter_map(|(_, worker)| {

@@ -1,6 +1,7 @@
 //! From an assigned commit to manifests: fetch, prove, read, render. Blocking Git in its own threads.
 
 mod admission;
+mod before;
 mod foresee;
 mod kept;
 mod proofs;
@@ -17,9 +18,9 @@ use std::time::Duration;
 use flotilla_git::{Access, Blob, Limits, Remote, TreeEntry};
 use flotilla_render::{
     Answers, Facts, Manifest, MemoryTree, Note, Options, Origin, ParsedCharts, RenderError,
-    Renderer, chart_files,
+    chart_files,
 };
-use flotilla_shared::assignment::{ApplicationAssignment, Renderer as AssignedRenderer};
+use flotilla_shared::assignment::ApplicationAssignment;
 use flotilla_shared::digest::Digest;
 use flotilla_shared::id::ApplicationName;
 use flotilla_shared::object::{ObjectNames, ObjectRef};
@@ -216,10 +217,8 @@ impl Source {
         // Only what is below the path can be part of a plain render; links may lead out of it, so the
         // rest of the tree stays reachable for Kustomize and for trees with links.
         let path = application.path.as_str().to_owned();
-        let plain = application.renderer == AssignedRenderer::Plain;
-        let below = move |file: &str| {
-            !plain || path.is_empty() || file == path || file.starts_with(&format!("{path}/"))
-        };
+        let all = !application.renderer.stays_below() || path.is_empty();
+        let below = move |file: &str| all || file == path || file.starts_with(&format!("{path}/"));
         let commit = &application.revision.commit;
         let mut entries = remote.read_tree(commit, below).map_err(git)?;
         let closed = open_all(&mut entries, self.age_keys.as_deref());
@@ -268,14 +267,9 @@ fn render_tree(
     let refused = |error: RenderError| Refusal::new(error.reason(), error.to_string());
     let (tree, ids) = tree(entries)?;
     let mut options = Options {
-        renderer: match application.renderer {
-            AssignedRenderer::Auto => Renderer::Auto,
-            AssignedRenderer::Plain => Renderer::Plain,
-            AssignedRenderer::Kustomize => Renderer::Kustomize,
-            AssignedRenderer::Helm => Renderer::Helm,
-        },
+        renderer: application.renderer,
         facts: wanted.facts.clone(),
-        release: release::said(wanted, closed.opened()),
+        release: release::declared(wanted, closed.opened()),
         ..Options::default()
     };
     options.release.parsed = Some(parsed.clone());

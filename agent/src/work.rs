@@ -120,7 +120,7 @@ pub(crate) struct Work {
 }
 
 impl Work {
-    /// Starts.
+    /// Starts the work of a pod that leads.
     ///
     /// # Errors
     /// When the ledger cannot be used.
@@ -272,7 +272,7 @@ impl Link {
     async fn certified(&self) -> anyhow::Result<(Certified, ClusterFacts)> {
         let facts = self.facts().await;
         if self.share {
-            self.meet().await?;
+            self.share_identity().await?;
         }
         if let Some(certified) = self.files.load()? {
             return Ok((certified, facts));
@@ -302,7 +302,7 @@ impl Link {
     }
 
     /// All pods of a cluster are one agent: the key is shared before a token is spent on it.
-    async fn meet(&self) -> anyhow::Result<()> {
+    async fn share_identity(&self) -> anyhow::Result<()> {
         if let Some(entries) = self.cluster.read_secret(IDENTITY).await? {
             self.files.adopt(&entries)?;
         }

@@ -1,5 +1,5 @@
-//! Seeded sequences of commits, turns, crashes, faults and other people's acts against a model of one
-//! cluster. Every delete must be one that the promises allow; and when the faults stop, what is wished
+//! Seeded sequences of commits, passes, crashes, faults and other people's acts against a model of one
+//! cluster. Every delete must be one that the promises allow; and when the faults stop, what is desired
 //! is what is there (I3, I7).
 
 #![allow(
@@ -350,10 +350,10 @@ impl World {
         }
         // Judged by what is assigned, not by what the agent believes.
         for (other, desired_states) in &self.desired_states {
-            let is_wished = desired_states.keys().any(|number| object(*number) == *id);
+            let is_desired = desired_states.keys().any(|number| object(*number) == *id);
             let is_held = *other == name && self.rendered.get(name) != Some(desired_states);
             assert!(
-                !is_wished || is_held,
+                !is_desired || is_held,
                 "{name} deletes {id}, which {other} wants"
             );
         }
@@ -373,8 +373,8 @@ impl World {
         self.deletes += 1;
     }
 
-    /// Without faults, in a few turns, what is wished is what is there.
-    fn settle(&mut self) {
+    /// Without faults, in a few passes, what is desired is what is there.
+    fn converge(&mut self) {
         self.faults = false;
         for _ in 0..3 {
             for name in APPLICATIONS {
@@ -399,7 +399,7 @@ impl World {
 }
 
 #[test]
-fn p21_no_sequence_of_turns_crashes_and_faults_deletes_without_proof() {
+fn p21_no_sequence_of_passes_crashes_and_faults_deletes_without_proof() {
     let seed: u64 = rand::rng().random();
     let sequences = std::env::var("FLOTILLA_SEQUENCES")
         .ok()
@@ -422,7 +422,7 @@ fn p21_no_sequence_of_turns_crashes_and_faults_deletes_without_proof() {
                         world.others();
                     }
                 }
-                world.settle();
+                world.converge();
                 world.deletes
             });
             deletes += current.unwrap_or_else(|_| panic!("seed {seed} round {round}"));

@@ -15,7 +15,7 @@ use flotilla_shared::telemetry::LogFormat;
     name = "flotilla-hub",
     version,
     about,
-    after_help = "Exit codes: 0 as asked, 1 it differs or is not there yet, 2 an error."
+    after_help = "Exit codes: 0 as asked, 1 it differs or is not done yet, 2 an error."
 )]
 pub struct Args {
     /// What to log, such as `info` or `flotilla_hub=debug,info`.
@@ -186,7 +186,7 @@ pub struct Run {
     /// More host names for the hub's certificate.
     #[arg(long)]
     pub hostname: Vec<String>,
-    /// Time between two looks at each repository, over what the fleet file says (such as 1s).
+    /// Time between two polls of each repository, over what the fleet file says (such as 1s).
     #[arg(long, value_parser = interval)]
     pub poll_interval: Option<Duration>,
     /// A file with the URL of a PostgreSQL database, for several replicas of which one decides

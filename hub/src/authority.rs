@@ -100,7 +100,7 @@ struct Signer {
 /// A certificate that was issued.
 #[derive(Debug, Clone)]
 pub struct Issued {
-    /// Leaf first.
+    /// The certificate chain, the leaf first.
     pub chain_pem: String,
     /// End of its validity.
     pub expires_at: Timestamp,

@@ -136,7 +136,7 @@ impl Driver {
             let first = match self.backlog.pop_front() {
                 Some(command) => Some(command),
                 None if behind => {
-                    // The next turn of assignments; streams have theirs before.
+                    // The next batch of assignments; streams are served before it.
                     tokio::task::yield_now().await;
                     commands.try_recv().ok()
                 }

@@ -21,8 +21,8 @@ use jiff::Timestamp;
 
 pub use token::{NewToken, Redeemer, Token};
 
+use crate::fleet::Lock;
 use crate::fleet::event::ClusterRecord;
-use crate::fleet::identity::Lock;
 
 /// Somebody asks to come in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,7 +97,7 @@ pub enum Refusal {
         other: ClusterName,
     },
     /// The cluster is locked.
-    #[error("{}", lock.said(name))]
+    #[error("{}", lock.refusal(name))]
     Locked { name: ClusterName, lock: Lock },
 }
 

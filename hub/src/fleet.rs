@@ -12,6 +12,7 @@ mod admissions;
 mod assign;
 mod blame;
 mod compare;
+mod credential;
 mod declarations;
 mod declared;
 mod enrol;
@@ -21,6 +22,7 @@ mod epoch;
 pub(crate) mod event;
 mod evidence;
 pub mod gates;
+mod head;
 mod headings;
 mod heads;
 mod heard;
@@ -67,6 +69,7 @@ use jiff::Timestamp;
 
 pub use action::{Action, ActionError, Subject, Taken};
 pub use compare::{ClusterChange, EnvironmentChange, InForce};
+pub use credential::{Credential, IssuedCertificate, Lock};
 pub use enrol::NoCertificate;
 pub use environment::{
     Approval, CheckResult, EnvironmentState, Good, Hold, Mark, Pin, Quarantine, Scope,
@@ -76,8 +79,8 @@ pub use event::{
     AuditEntry, ClusterRecord, Effect, Event, Hello, SessionId, StoredAssignment, StoredCluster,
     settle_order,
 };
-pub use heads::{Head, Heads};
-pub use identity::{Credential, IssuedCertificate, Lock, former_said};
+pub use head::{Head, Heads};
+pub use identity::former_said;
 pub use job_note::{JobNote, JobResult};
 pub use merging::Merging;
 pub use removed::is_over;
@@ -161,7 +164,6 @@ impl Fleet {
         self.declarations.spec()
     }
 
-    /// Branch heads.
     #[must_use]
     pub fn heads(&self) -> &Heads {
         self.sources.branches.all()
@@ -277,7 +279,7 @@ impl Fleet {
         }
     }
 
-    /// Likewise of a cluster that may be new.
+    /// As above, of a cluster that may be new.
     fn put_record(
         &mut self,
         name: &ClusterName,

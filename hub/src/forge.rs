@@ -8,9 +8,9 @@ mod fake;
 mod hinted;
 pub mod merge;
 pub mod preview;
+mod rounds;
 pub mod send;
 pub mod status;
-mod turns;
 mod waits;
 
 use std::collections::BTreeMap;
@@ -28,10 +28,10 @@ use crate::metrics::Metrics;
 use crate::store::Store;
 
 use config::Forges;
+pub use rounds::Hints;
+use rounds::Rounds;
 use send::Sender;
 use status::{DesiredStatus, Key, Sent, desired, due, takes};
-pub use turns::Hints;
-use turns::Turns;
 use waits::Waits;
 
 /// Time between two looks at the fleet.
@@ -48,7 +48,6 @@ pub struct Speaking {
     pub metrics: Metrics,
     /// Asks the pollers to look now.
     pub refresh: Arc<Notify>,
-    /// Asks agents.
     pub planner: Arc<dyn preview::Planner>,
     /// Where webhooks say that pull requests are to be looked at now.
     pub hints: Arc<Hints>,
@@ -73,9 +72,9 @@ pub fn start(speaking: Speaking, stop: &CancellationToken) -> anyhow::Result<Vec
         sender: Arc::clone(&sender),
         refresh: speaking.refresh,
     };
-    let merges = Turns::new(Arc::clone(&speaking.hints.merges), forges.interval);
+    let merges = Rounds::new(Arc::clone(&speaking.hints.merges), forges.interval);
     tasks.push(tokio::spawn(merge::run::run(taking, merges, stop.clone())));
-    let previews = Turns::new(Arc::clone(&speaking.hints.previews), forges.interval);
+    let previews = Rounds::new(Arc::clone(&speaking.hints.previews), forges.interval);
     let previewing = preview::run::Previewing {
         handle: speaking.handle,
         forges,

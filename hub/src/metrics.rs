@@ -43,8 +43,8 @@ pub struct Metrics {
     assignments: Counter,
     streams: Counter,
     streams_ended: Counter,
-    looks: Family<Labels, Counter>,
-    look_time: Histogram,
+    polls: Family<Labels, Counter>,
+    poll_time: Histogram,
     tree_reads: Family<Labels, Counter>,
     hooks: Family<Labels, Counter>,
     forge_calls: Family<Labels, Counter>,
@@ -75,8 +75,8 @@ impl Metrics {
             assignments: Counter::default(),
             streams: Counter::default(),
             streams_ended: Counter::default(),
-            looks: Family::default(),
-            look_time: seconds(),
+            polls: Family::default(),
+            poll_time: seconds(),
             tree_reads: Family::default(),
             hooks: Family::default(),
             forge_calls: Family::default(),
@@ -163,14 +163,14 @@ impl Metrics {
     fn register_git(&self, registry: &mut Registry) {
         registry.register(
             "git_looks",
-            "Looks at repositories by outcome",
-            self.looks.clone(),
+            "Polls of repositories by outcome",
+            self.polls.clone(),
         );
         registry.register_with_unit(
             "git_look_duration",
-            "Time of one look at a repository",
+            "Time of one poll of a repository",
             Unit::Seconds,
-            self.look_time.clone(),
+            self.poll_time.clone(),
         );
         registry.register(
             "git_tree_reads",
@@ -236,13 +236,13 @@ impl Metrics {
     }
 
     /// A repository was looked at.
-    pub fn looked(&self, repository: &RepositoryName, outcome: &str, took: Duration) {
+    pub fn polled(&self, repository: &RepositoryName, outcome: &str, took: Duration) {
         let labels = vec![
             ("repository", repository.to_string()),
             ("outcome", outcome.to_owned()),
         ];
-        self.looks.get_or_create(&labels).inc();
-        self.look_time.observe(took.as_secs_f64());
+        self.polls.get_or_create(&labels).inc();
+        self.poll_time.observe(took.as_secs_f64());
     }
 
     /// The directories of a repository's commit were read.

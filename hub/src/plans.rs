@@ -86,7 +86,7 @@ enum Standing {
     Asked {
         until: Duration,
     },
-    Settled,
+    Concluded,
 }
 
 /// The asking of all agents that a plan concerns, under way or done.
@@ -141,7 +141,7 @@ impl PlanInquiry {
         while let Some((until, name)) = self.asked.first().cloned()
             && until <= now
         {
-            self.settle(&name, Verdict::TimedOut, None, String::new(), None);
+            self.conclude(&name, Verdict::TimedOut, None, String::new(), None);
         }
         let mut ask = Vec::new();
         while self.asked.len() < self.limits.at_once
@@ -177,7 +177,7 @@ impl PlanInquiry {
             return;
         };
         if until <= now {
-            // Too late by a moment: the next look settles it.
+            // Too late by a moment: the next look concludes it.
             return;
         }
         match heard {
@@ -192,7 +192,7 @@ impl PlanInquiry {
                 let mut words = refused.filter_map(|one| one.refused.as_ref());
                 let message = words.find(|why| Some(why.reason) == reason);
                 let message = message.map(|why| why.message.clone()).unwrap_or_default();
-                self.settle(name, verdict, reason, message, Some(plan));
+                self.conclude(name, verdict, reason, message, Some(plan));
             }
             Heard::Busy(after) => {
                 let from = now + after.max(self.limits.again);
@@ -202,9 +202,9 @@ impl PlanInquiry {
                 let from = now + self.limits.again;
                 self.later(name, until, from, Reachability::Away);
             }
-            Heard::Away => self.settle(name, Verdict::Offline, None, String::new(), None),
+            Heard::Away => self.conclude(name, Verdict::Offline, None, String::new(), None),
             Heard::Failed(reason, message) => {
-                self.settle(name, Verdict::Failed, reason, message, None);
+                self.conclude(name, Verdict::Failed, reason, message, None);
             }
         }
     }
@@ -240,7 +240,7 @@ impl PlanInquiry {
             .insert(name.clone(), Standing::Ready { from, reachability });
     }
 
-    fn settle(
+    fn conclude(
         &mut self,
         name: &ClusterName,
         verdict: Verdict,
@@ -248,11 +248,11 @@ impl PlanInquiry {
         message: String,
         plan: Option<ClusterPlan>,
     ) {
-        let before = self.clusters.insert(name.clone(), Standing::Settled);
+        let before = self.clusters.insert(name.clone(), Standing::Concluded);
         match before {
             Some(Standing::Asked { until }) => self.asked.remove(&(until, name.clone())),
             Some(Standing::Ready { from, .. }) => self.ready.remove(&(from, name.clone())),
-            Some(Standing::Settled) | None => return,
+            Some(Standing::Concluded) | None => return,
         };
         self.groups.add(name, verdict, reason, message, plan);
     }
@@ -262,7 +262,7 @@ impl PlanInquiry {
         let left: Vec<(ClusterName, Standing)> = self
             .clusters
             .iter()
-            .filter(|(_, standing)| **standing != Standing::Settled)
+            .filter(|(_, standing)| **standing != Standing::Concluded)
             .map(|(name, standing)| (name.clone(), *standing))
             .collect();
         for (name, standing) in left {
@@ -273,7 +273,7 @@ impl PlanInquiry {
                 } => Verdict::Offline,
                 _ => Verdict::TimedOut,
             };
-            self.settle(&name, verdict, None, String::new(), None);
+            self.conclude(&name, verdict, None, String::new(), None);
         }
     }
 }

@@ -176,7 +176,7 @@ impl Watcher {
                 Ok(_) => "ok",
                 Err(problem) => problem.reason.as_str(),
             };
-            self.metrics.looked(&self.name, outcome, began.elapsed());
+            self.metrics.polled(&self.name, outcome, began.elapsed());
             let event = match looked {
                 Ok(found) => {
                     backoff.reset();

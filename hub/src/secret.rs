@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-/// Largest secret.
 const MAX: u64 = 64 << 10;
 
 /// Why a file gives no secret; never with its content.

@@ -24,7 +24,7 @@ pub(crate) fn missing<'n>(
             format!("there is no {what} {name}; there are: {}", all.join(", "))
         }
         (None, all) => format!(
-            "there is no {what} {name}, and none of the {} there are is called nearly so",
+            "there is no {what} {name}, and none of the {} names is similar",
             all.len()
         ),
     }
@@ -57,7 +57,7 @@ mod tests {
         let many: Vec<String> = (0..20).map(|n| format!("cluster-number-{n}")).collect();
         assert_eq!(
             missing("repository", "x", many.iter().map(String::as_str)),
-            "there is no repository x, and none of the 20 there are is called nearly so"
+            "there is no repository x, and none of the 20 names is similar"
         );
     }
 }

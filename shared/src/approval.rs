@@ -27,7 +27,7 @@ const MAX_CLUSTERS: usize = 2000;
 pub struct RollbackApproval {
     /// The URL of the one in whose history clusters go back.
     pub repository: RepositoryUrl,
-    /// Where to.
+    /// The commit to go back to.
     pub to: Commit,
     /// Which clusters, and which commit each of them is to leave.
     pub from: BTreeMap<ClusterName, Commit>,

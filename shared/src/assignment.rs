@@ -1,6 +1,7 @@
 //! What one cluster should run.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use jiff::Timestamp;
 
@@ -15,9 +16,9 @@ use crate::revision::{RepositoryUrl, Revision, TreePath};
 /// same place are the same thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct AssignmentRef {
-    /// See [`Epoch`].
+    /// Which life of the hub's store gave it.
     pub epoch: Epoch,
-    /// See [`Generation`].
+    /// Its number in that epoch.
     pub generation: Generation,
     /// SHA-256 of the encoded content.
     pub digest: Digest,
@@ -37,9 +38,9 @@ impl AssignmentRef {
 /// objects stay. Only a [`Tombstone`] says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assignment {
-    /// See [`Epoch`].
+    /// Which life of the hub's store gave it.
     pub epoch: Epoch,
-    /// See [`Generation`].
+    /// Its number in that epoch.
     pub generation: Generation,
     /// Whom it is for.
     pub cluster: ClusterName,
@@ -129,7 +130,8 @@ impl Assignment {
     }
 }
 
-/// How a directory becomes manifests.
+/// How a directory becomes manifests. What is to be said of one, apart from how it renders, is in its `Words`:
+/// others ask a method, and match on none.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize,
 )]
@@ -140,10 +142,125 @@ pub enum Renderer {
     Auto,
     /// Every YAML and JSON file below the directory.
     Plain,
-    /// Kustomize, natively.
+    /// Kustomize, by this project's own code.
     Kustomize,
-    /// A Helm chart, natively.
+    /// A Helm chart, natively: a directory or a `.tgz`.
     Helm,
+}
+
+/// What is to be said of a renderer.
+struct Words {
+    /// In the fleet file and on command lines; as serde reads it.
+    name: &'static str,
+    /// `Renderer` of the protocol.
+    number: i32,
+    /// What an agent must be able to do; none: every agent is.
+    feature: Option<&'static str>,
+    /// Files by any one of which a directory is known to be for it, the usual one first; none: it takes what no
+    /// other is told by.
+    told_by: &'static [&'static str],
+    /// Links aside, it reads nothing but what is below its path.
+    stays_below: bool,
+}
+
+impl Renderer {
+    /// Every one. With `auto`, a directory is for the first of these that it is told by.
+    pub const ALL: [Self; 4] = [Self::Auto, Self::Plain, Self::Kustomize, Self::Helm];
+
+    const fn words(self) -> Words {
+        match self {
+            Self::Auto => Words {
+                name: "auto",
+                number: 1,
+                feature: None,
+                told_by: &[],
+                stays_below: false,
+            },
+            Self::Plain => Words {
+                name: "plain",
+                number: 2,
+                feature: None,
+                told_by: &[],
+                stays_below: true,
+            },
+            Self::Kustomize => Words {
+                name: "kustomize",
+                number: 3,
+                feature: Some("kustomize"),
+                told_by: &["kustomization.yaml", "kustomization.yml", "Kustomization"],
+                stays_below: false,
+            },
+            Self::Helm => Words {
+                name: "helm",
+                number: 4,
+                feature: Some("helm"),
+                told_by: &["Chart.yaml"],
+                stays_below: false,
+            },
+        }
+    }
+
+    /// Its name in the fleet file and on command lines.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.words().name
+    }
+
+    /// All names for a person, `last` before the last one: `auto, plain, kustomize or helm`.
+    #[must_use]
+    pub fn listed(last: &str) -> String {
+        let [before @ .., end] = Self::ALL.map(Self::as_str);
+        format!("{} {last} {end}", before.join(", "))
+    }
+
+    /// Its value in the protocol.
+    #[must_use]
+    pub const fn number(self) -> i32 {
+        self.words().number
+    }
+
+    /// The one of a value of the protocol. 0, which says nothing, is `auto`; none: a newer version has it.
+    #[must_use]
+    pub fn of_number(number: i32) -> Option<Self> {
+        match number {
+            0 => Some(Self::Auto),
+            number => Self::ALL.into_iter().find(|one| one.number() == number),
+        }
+    }
+
+    /// What an agent must be able to do to render so; none: every agent is.
+    #[must_use]
+    pub const fn feature(self) -> Option<&'static str> {
+        self.words().feature
+    }
+
+    /// Files by any one of which a directory is known to be for it, the usual one first; none for `auto` and
+    /// `plain`.
+    #[must_use]
+    pub const fn told_by(self) -> &'static [&'static str] {
+        self.words().told_by
+    }
+
+    /// Whether, links aside, it reads nothing but what is below its path.
+    #[must_use]
+    pub const fn stays_below(self) -> bool {
+        self.words().stays_below
+    }
+
+    /// Whether this may come to `other`: it is that one, or the directory's files decide.
+    #[must_use]
+    pub fn may_be(self, other: Self) -> bool {
+        self == Self::Auto || self == other
+    }
+}
+
+impl FromStr for Renderer {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|one| one.as_str() == text);
+        found.ok_or_else(|| format!("known are {}", Self::listed("and")))
+    }
 }
 
 /// How an application is kept in sync. In a hub's store as part of what is declared: a new field is to be
@@ -191,7 +308,7 @@ pub enum Drift {
 )]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct IgnoreRule {
-    /// API group.
+    /// The API group; empty: core.
     pub group: String,
     /// `Deployment`; no version.
     pub kind: String,
@@ -222,4 +339,37 @@ impl IgnoreRule {
 pub struct Tombstone {
     /// Objects may be deleted, under the agent's own budget and protected kinds; otherwise they stay.
     pub delete_objects: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize as _;
+    use serde::de::IntoDeserializer as _;
+    use serde::de::value::{Error, StrDeserializer};
+
+    use super::*;
+
+    #[test]
+    fn a_renderer_has_one_name_in_files_and_on_command_lines() {
+        for one in Renderer::ALL {
+            assert_eq!(one.as_str().parse::<Renderer>(), Ok(one));
+            let name: StrDeserializer<'_, Error> = one.as_str().into_deserializer();
+            assert_eq!(Renderer::deserialize(name), Ok(one));
+        }
+        assert_eq!(Renderer::listed("or"), "auto, plain, kustomize or helm");
+        assert_eq!(
+            "cue".parse::<Renderer>(),
+            Err("known are auto, plain, kustomize and helm".to_owned())
+        );
+    }
+
+    #[test]
+    fn no_two_renderers_are_told_by_the_same() {
+        let files = Renderer::ALL.into_iter().flat_map(Renderer::told_by);
+        let files: Vec<&&str> = files.collect();
+        let unlike: std::collections::BTreeSet<&&str> = files.iter().copied().collect();
+        assert_eq!(unlike.len(), files.len(), "{files:?}");
+        assert!(Renderer::Auto.may_be(Renderer::Helm) && Renderer::Helm.may_be(Renderer::Helm));
+        assert!(!Renderer::Plain.may_be(Renderer::Helm));
+    }
 }

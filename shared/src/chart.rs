@@ -49,7 +49,7 @@ pub enum Crds {
     Apply,
     /// Created where they are missing, and left alone where they are there, as Helm does.
     Create,
-    /// Left out.
+    /// The chart's `crds/` are left out.
     Skip,
 }
 

@@ -64,8 +64,8 @@ pub fn typed(text: &str, bounds: RangeInclusive<Duration>) -> Result<Duration, D
         Ok(time) if (least..=most).contains(&time) => Ok(time),
         Ok(_) | Err(DurationError::TooLong(_)) => Err(DurationError::OutOfBounds {
             text: shown(text),
-            least: said(least),
-            most: said(most),
+            least: as_written(least),
+            most: as_written(most),
         }),
         malformed => malformed,
     }
@@ -111,7 +111,7 @@ fn sum(parts: &str, text: &str) -> Result<Duration, DurationError> {
 }
 
 /// A time in the greatest unit that it is a multiple of, as it could be written.
-fn said(time: Duration) -> String {
+fn as_written(time: Duration) -> String {
     let millis = time.as_millis();
     let fits = |unit: u64| {
         let unit = u128::from(unit);
@@ -234,7 +234,7 @@ mod tests {
             (31_536_000_000, "365d"),
         ] {
             let time = Duration::from_millis(millis);
-            assert_eq!(said(time), text);
+            assert_eq!(as_written(time), text);
             assert_eq!(read(text), Ok(time));
         }
     }

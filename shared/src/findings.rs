@@ -46,14 +46,14 @@ pub struct Finding {
 /// Findings that belong together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Group {
-    /// Of what.
+    /// What the findings are about.
     pub name: &'static str,
     /// In the order in which they were looked at.
     pub findings: Vec<Finding>,
 }
 
 impl Group {
-    /// Without findings.
+    /// A group without findings.
     #[must_use]
     pub fn new(name: &'static str) -> Self {
         Self {

@@ -76,9 +76,9 @@ impl GateJobState {
 /// What an agent says of a Job that it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GateJobReport {
-    /// See [`GateJob::id`].
+    /// The Job's id: [`GateJob::id`].
     pub id: Digest,
-    /// As [`GateJob::gate`].
+    /// The gate: [`GateJob::gate`].
     pub gate: GateName,
     /// How far it is.
     pub state: GateJobState,

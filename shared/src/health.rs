@@ -74,7 +74,7 @@ impl fmt::Display for Health {
 pub enum SyncState {
     /// Live state equals the rendered commit in every field we own.
     Synced,
-    /// A turn is running.
+    /// A reconcile pass is running.
     Applying,
     /// No longer assigned; its objects are kept and not reconciled.
     Orphaned,

@@ -27,6 +27,7 @@ pub mod identity;
 pub mod object;
 pub mod percent;
 pub mod plan;
+pub mod preview;
 pub mod problem;
 pub mod rate;
 pub mod reason;

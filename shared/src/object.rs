@@ -31,7 +31,7 @@ pub struct ObjectRef(Arc<Named>);
 
 struct Named {
     names: ObjectNames,
-    /// All names in one place: four texts in four places made most of the time of a turn with nothing to
+    /// All names in one place: four texts in four places made most of the time of a pass with nothing to
     /// do.
     key: Box<[u8]>,
 }
@@ -144,6 +144,20 @@ impl Action {
             Self::Skipped => "Skipped",
             Self::Held => "Held",
             Self::Failed => "Failed",
+        }
+    }
+
+    /// What a plan says it would do, in one word.
+    #[must_use]
+    pub fn planned(self) -> &'static str {
+        match self {
+            Self::Created => "create",
+            Self::Updated => "update",
+            Self::Unchanged => "none",
+            Self::Pruned => "delete",
+            Self::Skipped => "skip",
+            Self::Held => "hold",
+            Self::Failed => "fail",
         }
     }
 }

@@ -114,7 +114,7 @@ impl ApplicationChanges {
     }
 
     /// Puts changes in their order and cuts what is too much.
-    pub fn settle(&mut self) {
+    pub fn normalize(&mut self) {
         let cut = |texts: &mut Vec<String>, limit| {
             for text in texts {
                 *text = plain_line(text, limit);
@@ -145,10 +145,10 @@ impl ClusterPlan {
     }
 
     /// Cuts what is too much for one answer, last applications first.
-    pub fn settle(&mut self) {
+    pub fn normalize(&mut self) {
         let mut room = MAX_CHANGES_IN_ALL;
         for application in self.applications.values_mut() {
-            application.settle();
+            application.normalize();
             application.truncated |= application.changes.len() > room;
             application.changes.truncate(room);
             room -= application.changes.len();
@@ -239,7 +239,7 @@ mod tests {
         let mut plan = ClusterPlan {
             applications: [("web".parse().unwrap(), changes)].into(),
         };
-        plan.settle();
+        plan.normalize();
         plan
     }
 
@@ -345,7 +345,7 @@ mod tests {
                 .map(|number| (format!("a{number}").parse().unwrap(), many(150)))
                 .collect(),
         };
-        plan.settle();
+        plan.normalize();
         let told: usize = plan
             .applications
             .values()
@@ -362,7 +362,7 @@ mod tests {
             [false, false, false, false, false, false, true, true, true]
         );
         let mut one = many(MAX_CHANGES + 1);
-        one.settle();
+        one.normalize();
         assert!(one.truncated && one.changes.len() == MAX_CHANGES);
     }
 }

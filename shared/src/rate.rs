@@ -1,8 +1,6 @@
 //! How often something may be done: a token bucket, the one of hub and agent. Pure: time comes in.
 
-use std::time::Duration;
-
-use tokio::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A token bucket.
 #[derive(Debug, Clone, Copy)]
@@ -16,44 +14,60 @@ pub struct Bucket {
 pub struct Rate {
     /// In a second.
     pub per_second: f64,
-    /// At once.
+    /// Most at once.
     pub burst: f64,
+}
+
+impl Rate {
+    /// How long it takes until so much is there, an hour at most.
+    fn fills(self, amount: f64) -> Duration {
+        if amount <= 0.0 {
+            return Duration::ZERO;
+        }
+        Duration::from_secs_f64((amount / self.per_second).min(3600.0))
+    }
 }
 
 impl Bucket {
     /// A full one.
     #[must_use]
-    pub fn full(rate: Rate, now: Instant) -> Self {
+    pub fn full(rate: Rate, now: impl Into<Instant>) -> Self {
         Self {
             left: rate.burst,
-            at: now,
+            at: now.into(),
         }
     }
 
     /// An empty one.
     #[must_use]
-    pub fn empty(now: Instant) -> Self {
-        Self { left: 0.0, at: now }
+    pub fn empty(now: impl Into<Instant>) -> Self {
+        Self {
+            left: 0.0,
+            at: now.into(),
+        }
     }
 
     /// Takes out `amount`, also what is not there; gives how long to wait until it is.
-    pub fn take(&mut self, rate: Rate, amount: f64, now: Instant) -> Duration {
-        self.fill(rate, now);
+    pub fn take(&mut self, rate: Rate, amount: f64, now: impl Into<Instant>) -> Duration {
+        self.fill(rate, now.into());
         self.left -= amount;
-        if self.left >= 0.0 {
-            return Duration::ZERO;
-        }
-        Duration::from_secs_f64((-self.left / rate.per_second).min(3600.0))
+        rate.fills(-self.left)
     }
 
     /// Takes one out if it is there.
-    pub fn try_take(&mut self, rate: Rate, now: Instant) -> bool {
-        self.fill(rate, now);
+    pub fn try_take(&mut self, rate: Rate, now: impl Into<Instant>) -> bool {
+        self.fill(rate, now.into());
         if self.left < 1.0 {
             return false;
         }
         self.left -= 1.0;
         true
+    }
+
+    /// When one is there, if nobody takes anything meanwhile: not before the last look at it.
+    #[must_use]
+    pub fn ready(&self, rate: Rate) -> Instant {
+        self.at + rate.fills(1.0 - self.left)
     }
 
     fn fill(&mut self, rate: Rate, now: Instant) {
@@ -64,9 +78,9 @@ impl Bucket {
 
     /// Whether it holds all that it can: whoever has it was quiet.
     #[must_use]
-    pub fn is_full(&self, rate: Rate, now: Instant) -> bool {
+    pub fn is_full(&self, rate: Rate, now: impl Into<Instant>) -> bool {
         let mut copy = *self;
-        copy.fill(rate, now);
+        copy.fill(rate, now.into());
         copy.left >= rate.burst
     }
 }
@@ -91,5 +105,20 @@ mod tests {
         let mut bucket = Bucket::full(RATE, start);
         assert_eq!(bucket.take(RATE, 4.0, start), Duration::ZERO);
         assert_eq!(bucket.take(RATE, 6.0, start), Duration::from_secs(3));
+    }
+
+    #[test]
+    fn it_says_when_one_is_there() {
+        let start = Instant::now();
+        let mut bucket = Bucket::full(RATE, start);
+        for _ in 0..4 {
+            assert_eq!(bucket.ready(RATE), start);
+            assert!(bucket.try_take(RATE, start));
+        }
+        let due = start + Duration::from_millis(500);
+        assert_eq!(bucket.ready(RATE), due);
+        let mut early = bucket;
+        assert!(!early.try_take(RATE, due - Duration::from_millis(1)));
+        assert!(bucket.try_take(RATE, due));
     }
 }

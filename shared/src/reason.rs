@@ -174,7 +174,7 @@ reasons! {
     UnknownKind,
     /// The API server could not be reached.
     ClusterUnavailable,
-    /// Discovery was incomplete, so nothing is pruned this turn.
+    /// Discovery was incomplete, so nothing is pruned in this pass.
     PartialDiscovery,
     /// The API server refused for lack of rights.
     Forbidden,

@@ -9,7 +9,7 @@ use crate::digest::Digest;
 use crate::gate_job::GateJobReport;
 use crate::health::{Health, SyncState};
 use crate::id::ApplicationName;
-use crate::object::{Action, ObjectRef};
+use crate::object::{Action, ObjectNames, ObjectRef};
 use crate::reason::Reason;
 use crate::revision::{Commit, Revision};
 use crate::source::SourcePaths;
@@ -20,6 +20,9 @@ pub const MAX_OBJECTS_SHOWN: usize = 200;
 
 /// Longest message, in bytes; longer ones are cut at a character's border.
 pub const MAX_MESSAGE_BYTES: usize = 1024;
+
+/// Longest of an object's names, bytes, as Kubernetes has it.
+const MAX_NAME_BYTES: usize = 253;
 
 /// What an agent says where the hub asked it to write nothing. A hub that was restored knows by it what its
 /// store does not.
@@ -50,7 +53,7 @@ pub struct Report {
 pub struct ApplicationReport {
     /// What was rendered and applied in full last; none: nothing yet.
     pub revision: Option<Revision>,
-    /// See [`SyncState`].
+    /// Whether it is in sync with Git.
     pub sync: SyncState,
     /// The worst of its objects.
     pub health: Health,
@@ -62,21 +65,21 @@ pub struct ApplicationReport {
     pub counts: ObjectCounts,
     /// The objects worth showing, worst first, at most [`MAX_OBJECTS_SHOWN`].
     pub objects: Vec<ObjectStatus>,
-    /// End of the last turn that applied `revision` in full.
+    /// End of the last reconcile pass that applied `revision` in full.
     pub applied_at: Option<Timestamp>,
     /// When sync or health last changed.
     pub changed_at: Option<Timestamp>,
     /// The branch's tip as the agent itself last saw it.
     pub observed_tip: Option<Commit>,
-    /// Objects written in the last turn.
+    /// Objects written in the last reconcile pass.
     pub written: u32,
-    /// Objects deleted in the last turn.
+    /// Objects deleted in the last reconcile pass.
     pub pruned: u32,
     /// Over the files the render read; equal digests mean an equal render.
     pub source_digest: Digest,
     /// The directories that decide over what the render read, in the commit that `source_digest` is of.
     pub source_paths: SourcePaths,
-    /// The commit that the last turn worked on, whether or not all of it could be applied.
+    /// The commit that the last reconcile pass worked on, whether or not all of it could be applied.
     pub attempted: Option<Commit>,
 }
 
@@ -94,19 +97,19 @@ impl ApplicationReport {
 pub struct ObjectCounts {
     /// All of them.
     pub total: u32,
-    /// [`Health::Current`].
+    /// Objects that are [`Health::Current`].
     pub current: u32,
-    /// [`Health::Suspended`].
+    /// Objects that are [`Health::Suspended`].
     pub suspended: u32,
-    /// [`Health::InProgress`].
+    /// Objects that are [`Health::InProgress`].
     pub in_progress: u32,
-    /// [`Health::Failed`].
+    /// Objects that are [`Health::Failed`].
     pub failed: u32,
-    /// [`Health::Terminating`].
+    /// Objects that are [`Health::Terminating`].
     pub terminating: u32,
-    /// [`Health::NotFound`].
+    /// Objects that are [`Health::NotFound`].
     pub not_found: u32,
-    /// [`Health::Unknown`].
+    /// Objects that are [`Health::Unknown`].
     pub unknown: u32,
 }
 
@@ -156,6 +159,19 @@ pub fn plain_line(text: &str, limit: usize) -> String {
         line.push(c);
     }
     line
+}
+
+/// The object of a group, a kind, a namespace and a name from outside, each cut to what Kubernetes allows, so
+/// that it can be shown anywhere.
+#[must_use]
+pub fn plain_object(names: [&str; 4]) -> ObjectRef {
+    let [group, kind, namespace, name] = names.map(|text| plain_line(text, MAX_NAME_BYTES));
+    ObjectRef::from(ObjectNames {
+        group,
+        kind,
+        namespace,
+        name,
+    })
 }
 
 #[cfg(test)]

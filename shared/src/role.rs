@@ -72,12 +72,12 @@ impl std::str::FromStr for Role {
 /// What an act asks of whoever does it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Need {
-    /// To look.
+    /// To see the fleet.
     See,
     /// To have agents work something out for it: more than a look, since each of them fetches, renders and
     /// asks its API server, whose webhooks hear of it.
     Plan,
-    /// To stand for a commit.
+    /// To approve a commit.
     Approve,
     /// To move, stop and pin.
     Promote,

@@ -22,7 +22,7 @@ pub enum RootsError {
     /// Too much to be a bundle of roots.
     #[error("the trust bundle has more than {MAX_CERTIFICATES} certificates")]
     TooMany,
-    /// Nobody we trust stands for it.
+    /// No root that is trusted here certifies it.
     #[error(
         "the hub offers a root ({0}) that no root trusted here has certified: it is refused; if it is \
          meant, give the agent the new trust bundle by hand"

@@ -37,7 +37,7 @@ pub enum TlsError {
 /// A certificate chain (leaf first) and its private key, both PEM.
 #[derive(Clone)]
 pub struct TlsIdentity {
-    /// Leaf first.
+    /// The certificate chain, the leaf first, PEM.
     pub chain_pem: String,
     /// PKCS#8, SEC1 or PKCS#1.
     pub key_pem: String,

@@ -6,6 +6,7 @@
 mod assignment;
 mod gate_job;
 mod plan;
+mod preview;
 mod report;
 
 pub use assignment::{
@@ -14,6 +15,7 @@ pub use assignment::{
 };
 pub use gate_job::{gate_jobs_from_wire, gate_jobs_to_wire};
 pub use plan::{plan_from_wire, plan_result, plan_to_wire};
+pub use preview::{preview_from_wire, preview_to_wire};
 pub use report::{
     application_report_to_wire, decode_report, encode_report, object_from_wire, object_to_wire,
     planned_word,
@@ -32,17 +34,21 @@ use crate::revision::Revision;
 /// Protocol versions that this build speaks, inclusive.
 pub const PROTOCOL: std::ops::RangeInclusive<u32> = 1..=1;
 
-/// Abilities that this build has; an assignment that requires another one is refused.
-pub const FEATURES: &[&str] = &[
-    "kustomize",
+/// Abilities that this build has besides its renderers.
+const FEATURES: [&str; 6] = [
     "substitute",
     "depends-on",
     "tombstones",
     "plan-removal",
     "plan-commit",
-    "helm",
     "gate-jobs",
 ];
+
+/// Abilities that this build has; an assignment that requires another one is refused.
+pub fn features() -> impl Iterator<Item = &'static str> {
+    let of_renderers = Renderer::ALL.into_iter().filter_map(Renderer::feature);
+    of_renderers.chain(FEATURES)
+}
 
 /// Largest message either side takes, bytes. A report of 1,000 applications fits.
 pub const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
@@ -58,7 +64,7 @@ pub const MAX_TOKEN_BYTES: usize = 256;
 /// A message cannot be taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
-    /// Not protobuf.
+    /// The bytes are not protobuf.
     #[error("the message cannot be decoded: {0}")]
     Malformed(String),
     /// A field that must be there is not.
@@ -161,7 +167,7 @@ pub fn assignment_ref_from_wire(
     })
 }
 
-/// See [`assignment_ref_from_wire`].
+/// The other way of [`assignment_ref_from_wire`].
 #[must_use]
 pub fn assignment_ref_to_wire(reference: AssignmentRef) -> v1::AssignmentRef {
     v1::AssignmentRef {
@@ -181,7 +187,7 @@ pub fn revision_from_wire(wire: &v1::Revision) -> Result<Revision, WireError> {
     })
 }
 
-/// See [`revision_from_wire`].
+/// The other way of [`revision_from_wire`].
 #[must_use]
 pub fn revision_to_wire(revision: &Revision) -> v1::Revision {
     v1::Revision {
@@ -205,7 +211,7 @@ pub fn health_from_wire(health: v1::Health) -> Health {
     }
 }
 
-/// See [`health_from_wire`].
+/// The other way of [`health_from_wire`].
 #[must_use]
 pub fn health_to_wire(health: Health) -> v1::Health {
     match health {
@@ -233,7 +239,7 @@ pub fn sync_from_wire(sync: v1::Sync) -> SyncState {
     }
 }
 
-/// See [`sync_from_wire`].
+/// The other way of [`sync_from_wire`].
 #[must_use]
 pub fn sync_to_wire(sync: SyncState) -> v1::Sync {
     match sync {
@@ -252,27 +258,17 @@ pub fn sync_to_wire(sync: SyncState) -> v1::Sync {
 /// # Errors
 /// When the value is not known.
 pub fn renderer_from_wire(renderer: i32) -> Result<Renderer, WireError> {
-    match v1::Renderer::try_from(renderer) {
-        Ok(v1::Renderer::Unspecified | v1::Renderer::Auto) => Ok(Renderer::Auto),
-        Ok(v1::Renderer::Plain) => Ok(Renderer::Plain),
-        Ok(v1::Renderer::Kustomize) => Ok(Renderer::Kustomize),
-        Ok(v1::Renderer::Helm) => Ok(Renderer::Helm),
-        Err(_) => Err(WireError::Invalid {
-            field: "renderer",
-            why: format!("{renderer} is not known to this version; upgrade it"),
-        }),
-    }
+    Renderer::of_number(renderer).ok_or_else(|| WireError::Invalid {
+        field: "renderer",
+        why: format!("{renderer} is not known to this version; upgrade it"),
+    })
 }
 
-/// See [`renderer_from_wire`].
+/// The other way of [`renderer_from_wire`].
 #[must_use]
 pub fn renderer_to_wire(renderer: Renderer) -> v1::Renderer {
-    match renderer {
-        Renderer::Auto => v1::Renderer::Auto,
-        Renderer::Plain => v1::Renderer::Plain,
-        Renderer::Kustomize => v1::Renderer::Kustomize,
-        Renderer::Helm => v1::Renderer::Helm,
-    }
+    // Every one is a value of the protocol: a test holds both together.
+    v1::Renderer::try_from(renderer.number()).unwrap_or_default()
 }
 
 /// Empty reads as none.
@@ -291,4 +287,40 @@ pub fn reason_to_wire(reason: Option<Reason>) -> String {
     reason
         .map(|reason| reason.as_str().to_owned())
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h12_renderers_are_those_of_the_protocol_and_an_unknown_one_is_refused() {
+        for renderer in Renderer::ALL {
+            let wire = renderer_to_wire(renderer);
+            let name = format!("RENDERER_{}", renderer.as_str().to_uppercase());
+            assert_eq!(wire.as_str_name(), name);
+            assert_eq!(renderer_from_wire(wire.into()), Ok(renderer));
+        }
+        assert_eq!(renderer_from_wire(0), Ok(Renderer::Auto), "not said");
+        let mut number: i32 = 0;
+        while v1::Renderer::try_from(number).is_ok() {
+            assert!(
+                renderer_from_wire(number).is_ok(),
+                "{number} of the protocol"
+            );
+            number += 1;
+        }
+        assert!(renderer_from_wire(number).is_err() && renderer_from_wire(-1).is_err());
+    }
+
+    #[test]
+    fn an_agent_is_able_to_do_what_its_renderers_need() {
+        let all: Vec<&str> = features().collect();
+        for needed in Renderer::ALL.into_iter().filter_map(Renderer::feature) {
+            assert!(all.contains(&needed), "{needed}");
+        }
+        assert!(all.contains(&"helm") && all.contains(&"kustomize"));
+        let unlike: std::collections::BTreeSet<&str> = all.iter().copied().collect();
+        assert_eq!(unlike.len(), all.len(), "{all:?}");
+    }
 }

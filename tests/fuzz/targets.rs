@@ -3,6 +3,7 @@
 
 mod charts;
 mod helm;
+mod rendered;
 mod said;
 
 use std::str::FromStr;
@@ -81,6 +82,7 @@ pub(crate) fn yaml(data: &[u8]) {
 
 pub(crate) use charts::{chart_index, chart_registry};
 pub(crate) use helm::{helm_archive, helm_schema, helm_semver, helm_template, helm_values};
+pub(crate) use rendered::render;
 
 /// The fleet file.
 pub(crate) fn fleet(data: &[u8]) {

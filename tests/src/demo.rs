@@ -17,6 +17,7 @@ use flotilla_tests::git_server::GitServer;
 use flotilla_tests::ports::free_address;
 use flotilla_tests::programs;
 use flotilla_tests::repository::Repository;
+use flotilla_tests::test_hub::{Process, TestHub};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
@@ -71,8 +72,9 @@ async fn main() -> anyhow::Result<()> {
         .unwrap_or_else(|| temporary.path().to_owned());
     std::fs::create_dir_all(&directory)?;
     let started = Instant::now();
-    say("building hub, agent and CLI");
-    let binaries = programs::build().await?;
+    say("building hub, agent and command line with cargo; the first time that takes some minutes");
+    let binaries = programs::build_in_sight().await?;
+    say("built; starting a hub, and seven clusters with an agent each");
     let mut demo = Demo::start(&directory, &binaries, &args).await?;
     say(&format!(
         "{} clusters run; up after {:.1}s",
@@ -96,7 +98,7 @@ struct Demo {
     binaries: PathBuf,
     repository: Repository,
     git: GitServer,
-    hub: Child,
+    hub: TestHub,
     /// The pages, as `flotilla web` serves them.
     web: Child,
     operator: Operator,
@@ -117,16 +119,27 @@ impl Demo {
         std::fs::write(directory.join("fleet.yaml"), fleet_file(&git))?;
 
         let data = directory.join("hub");
-        let hub_binary = binaries.join("flotilla-hub");
         let address = free_address()?;
-        let status = Command::new(&hub_binary)
+        let status = Command::new(binaries.join("flotilla-hub"))
             .args(["init", "--address", &address, "--data-dir"])
             .arg(&data)
             .stdout(Stdio::null())
             .status()
             .await?;
         anyhow::ensure!(status.success(), "flotilla-hub init failed");
-        let hub = start_hub(&hub_binary, directory, &address).await?;
+        let log = directory.join("hub.log");
+        let hub = TestHub::builder()
+            .at(directory)
+            .listen(&address)
+            .poll(Duration::from_secs(1))
+            .process(Process {
+                programs: binaries.to_owned(),
+                log: Some(log.clone()),
+                ..Process::default()
+            })
+            .start()
+            .await
+            .with_context(|| format!("see {}", log.display()))?;
         let context = data.join("operator/admin.yaml");
         let operator = Operator::connect(&context, &address).await?;
         let (web, link) = start_web(&binaries.join("flotilla"), &context).await?;
@@ -266,34 +279,6 @@ async fn start_web(binary: &Path, context: &Path) -> anyhow::Result<(Child, Stri
     let out = web.stdout.take().context("stdout")?;
     let link = BufReader::new(out).lines().next_line().await?;
     Ok((web, link.context("the pages are not served")?))
-}
-
-async fn start_hub(binary: &Path, directory: &Path, address: &str) -> anyhow::Result<Child> {
-    let log = std::fs::File::create(directory.join("hub.log"))?;
-    let mut hub = Command::new(binary)
-        .args([
-            "run",
-            "--poll-interval",
-            "1s",
-            "--listen",
-            address,
-            "--data-dir",
-        ])
-        .arg(directory.join("hub"))
-        .arg("--fleet")
-        .arg(directory.join("fleet.yaml"))
-        .stdout(Stdio::piped())
-        .stderr(log)
-        .kill_on_drop(true)
-        .spawn()?;
-    let out = hub.stdout.take().context("stdout")?;
-    let ready = BufReader::new(out).lines().next_line().await?;
-    anyhow::ensure!(
-        ready.is_some(),
-        "the hub did not start; see {}/hub.log",
-        directory.display()
-    );
-    Ok(hub)
 }
 
 fn server_of(kubeconfig: &Path) -> anyhow::Result<String> {

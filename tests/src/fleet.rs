@@ -40,8 +40,16 @@ impl Operator {
         let trust_bundle = field("trustBundle")?;
         let config = tls::client_config(&trust_bundle, Some(&identity))?;
         let channel = dial(address, Arc::new(config)).await?;
-        let api = FleetServiceClient::new(channel).max_decoding_message_size(64 << 20);
-        Ok(Self { api, trust_bundle })
+        Ok(Self::over(channel, &trust_bundle))
+    }
+
+    /// Over a connection that was made with an operator's certificate.
+    #[must_use]
+    pub fn over(channel: Channel, trust_bundle: &str) -> Self {
+        Self {
+            api: FleetServiceClient::new(channel).max_decoding_message_size(64 << 20),
+            trust_bundle: trust_bundle.to_owned(),
+        }
     }
 
     /// A join token for a cluster that is accepted at once.

@@ -14,6 +14,7 @@ use crate::fleet::Operator;
 use crate::git_server::GitServer;
 use crate::ports::free_address;
 use crate::repository::Repository;
+use crate::test_hub::{Process, TestHub};
 use crate::{eventually, programs, write_private};
 
 /// The installation. Its processes end with it.
@@ -132,11 +133,11 @@ impl Installation {
             .with_context(|| program.to_owned())
     }
 
-    /// Starts the hub.
+    /// Starts the hub, and does not wait for it: [`Self::operator`] does.
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn hub(&self) -> anyhow::Result<Child> {
+    pub fn hub(&self) -> anyhow::Result<TestHub> {
         self.hub_with(&[])
     }
 
@@ -144,14 +145,20 @@ impl Installation {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn hub_with(&self, more: &[&str]) -> anyhow::Result<Child> {
-        let listen = ["--listen", self.address.as_str()];
-        let rest = ["--data-dir", "hub", "--fleet", "fleet.yaml"];
-        let mut arguments = vec!["run", "--poll-interval", "0.2s"];
-        arguments.extend(listen);
-        arguments.extend(rest);
-        arguments.extend(more);
-        self.spawn("flotilla-hub", &arguments)
+    pub fn hub_with(&self, more: &[&str]) -> anyhow::Result<TestHub> {
+        let process = Process {
+            programs: self.binaries.clone(),
+            arguments: more.iter().map(|one| (*one).to_owned()).collect(),
+            environment: self.clock.clone(),
+            log: Some(self.root().join("flotilla-hub.log")),
+            ..Process::default()
+        };
+        TestHub::builder()
+            .at(self.root())
+            .listen(&self.address)
+            .poll(Duration::from_millis(200))
+            .process(process)
+            .launch()
     }
 
     /// Runs the operator's program as the first administrator; its exit code and what it wrote.

@@ -12,8 +12,6 @@ pub mod envtest;
 pub mod fleet;
 pub mod forge;
 pub mod git_server;
-pub mod hub_process;
-pub mod in_process;
 pub mod installation;
 pub mod issuer;
 pub mod kubeconfig;
@@ -31,6 +29,7 @@ pub mod script;
 pub mod simulated;
 pub mod ssh_server;
 pub mod tab;
+pub mod test_hub;
 
 use std::path::Path;
 use std::time::Duration;

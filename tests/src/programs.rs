@@ -1,16 +1,28 @@
 //! Our own programs, as processes.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use tokio::process::Command;
+
+/// Hub, agent and CLI.
+const ALL: [&str; 3] = ["flotilla-hub", "flotilla-agent", "flotilla"];
 
 /// Builds hub, agent and CLI in the profile that the caller was built in; returns where they are.
 ///
 /// # Errors
 /// When cargo fails.
 pub async fn build() -> anyhow::Result<PathBuf> {
-    build_some(&["flotilla-hub", "flotilla-agent", "flotilla"]).await
+    build_some(&ALL).await
+}
+
+/// Likewise, and a person at a terminal sees what cargo does meanwhile.
+///
+/// # Errors
+/// When cargo fails.
+pub async fn build_in_sight() -> anyhow::Result<PathBuf> {
+    run_cargo(&ALL, !std::io::stderr().is_terminal()).await
 }
 
 /// Builds some of our programs, likewise. The whole workspace is selected, so that packages have the
@@ -19,6 +31,10 @@ pub async fn build() -> anyhow::Result<PathBuf> {
 /// # Errors
 /// When cargo fails.
 pub async fn build_some(programs: &[&str]) -> anyhow::Result<PathBuf> {
+    run_cargo(programs, true).await
+}
+
+async fn run_cargo(programs: &[&str], quiet: bool) -> anyhow::Result<PathBuf> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let own = std::env::current_exe()?;
     let mut directory = own
@@ -30,7 +46,10 @@ pub async fn build_some(programs: &[&str]) -> anyhow::Result<PathBuf> {
         directory.pop();
     }
     let mut command = Command::new(cargo);
-    command.args(["build", "-q", "--workspace"]);
+    command.args(["build", "--workspace"]);
+    if quiet {
+        command.arg("--quiet");
+    }
     for program in programs {
         command.args(["--bin", program]);
     }

@@ -14,12 +14,11 @@ use std::time::Duration;
 use clap::Parser;
 use flotilla_proto::v1;
 use flotilla_proto::v1::fleet_service_client::FleetServiceClient;
-use flotilla_shared::dial::dial;
 use flotilla_shared::tls;
 use flotilla_tests::eventually;
-use flotilla_tests::hub_process::HubProcess;
 use flotilla_tests::open_pages::OpenPages;
-use flotilla_tests::simulated::{Agent, Enrolled, Seen};
+use flotilla_tests::simulated::{Agent, Seen};
+use flotilla_tests::test_hub::TestHub;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::transport::Channel;
@@ -67,13 +66,6 @@ struct Args {
 const WINDOW: Duration = Duration::from_secs(20);
 
 type Api = FleetServiceClient<Channel>;
-
-async fn api(hub: &HubProcess, enrolled: &Enrolled) -> anyhow::Result<Api> {
-    let identity = enrolled.identity(&"spiffe://flotilla/operator/rig".parse()?)?;
-    let tls = tls::client_config(enrolled.trust_bundle(), Some(&identity))?;
-    let channel = dial(&hub.address, Arc::new(tls)).await?;
-    Ok(FleetServiceClient::new(channel).max_decoding_message_size(64 << 20))
-}
 
 async fn current(api: &mut Api) -> Option<usize> {
     let answer = api
@@ -136,14 +128,14 @@ struct Rig<'a> {
     ground: &'a Ground,
     calls: Api,
     seen: Arc<Seen>,
-    hub: HubProcess,
+    hub: TestHub,
 }
 
 impl<'a> Rig<'a> {
     /// No agent is there yet.
     async fn start(args: &'a Args, ground: &'a Ground) -> anyhow::Result<Self> {
-        let hub = ground.start_hub("127.0.0.1:0").await?;
-        let calls = api(&hub, &ground.enrolled).await?;
+        let hub = ground.start_hub().await?;
+        let calls = hub.operator("rig").await?.api;
         Ok(Self {
             args,
             ground,
@@ -156,7 +148,7 @@ impl<'a> Rig<'a> {
     /// Starts all agents, and says how long they take to be current and what the hub uses up with them.
     async fn connect(&mut self, stopped: &watch::Receiver<bool>) -> anyhow::Result<()> {
         let empty = self.hub.usage();
-        let hubs = Arc::new(vec![self.hub.address.clone()]);
+        let hubs = Arc::new(vec![self.hub.address.to_string()]);
         let work = Duration::from_millis(self.args.work);
         let began = Instant::now();
         for (name, _) in &self.ground.clusters {
@@ -271,21 +263,20 @@ impl<'a> Rig<'a> {
     /// Kills the hub, and says how long it and all agents take to come back.
     async fn restart(&mut self) -> anyhow::Result<()> {
         let wanted = self.args.agents;
-        let address = self.hub.address.clone();
         self.hub.kill().await?;
         let killed = Instant::now();
         *self.seen.slowest_connect.lock() = Duration::ZERO;
-        self.hub = self.ground.start_hub(&address).await?;
+        self.hub.start().await?;
         println!(
             "hub serves again {:?} after it was killed",
             killed.elapsed()
         );
-        let (hub, enrolled) = (&self.hub, &self.ground.enrolled);
+        let hub = &self.hub;
         // Among ten thousand of the same address a person is turned away as well, and dials again.
-        self.calls = eventually("the hub answers", LIMIT, || async {
-            api(hub, enrolled).await.ok()
-        })
-        .await?;
+        let operator = eventually("the hub answers", LIMIT, || async {
+            hub.operator("rig").await.ok()
+        });
+        self.calls = operator.await?.api;
         all_connected("all agents are back", &self.seen, wanted).await?;
         println!("all connected {:?} after", killed.elapsed());
         settle(&mut self.calls, wanted).await?;

@@ -56,6 +56,18 @@ pub struct Seen {
     pub paths: Mutex<BTreeMap<ClusterName, Vec<String>>>,
 }
 
+/// A cluster that was accepted into an environment.
+///
+/// # Errors
+/// When one of the names is none.
+pub fn accepted(name: &str, environment: &str) -> anyhow::Result<(ClusterName, ClusterRecord)> {
+    let record = ClusterRecord {
+        environment: Some(environment.parse()?),
+        ..ClusterRecord::default()
+    };
+    Ok((name.parse()?, record))
+}
+
 /// Makes rows and certificates for clusters, before the hub starts.
 pub struct Enrolled {
     authority: Authority,

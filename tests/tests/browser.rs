@@ -13,20 +13,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use flotilla_hub::app::{self, Config, Running};
 use flotilla_hub::fleet::ClusterRecord;
-use flotilla_hub::serve::{oidc, web};
 use flotilla_proto::v1;
 use flotilla_proto::v1::fleet_service_client::FleetServiceClient;
-use flotilla_shared::dial::dial;
 use flotilla_shared::id::ClusterName;
-use flotilla_shared::tls;
 use flotilla_tests::browser::{Browser, Driver, keys};
 use flotilla_tests::eventually;
 use flotilla_tests::git_server::GitServer;
 use flotilla_tests::issuer::Issuer;
 use flotilla_tests::repository::Repository;
-use flotilla_tests::simulated::{Agent, Enrolled, Seen};
+use flotilla_tests::simulated::{Agent, Seen};
+use flotilla_tests::test_hub::TestHub;
 use serde_json::json;
 use tokio::sync::watch;
 use tonic::transport::Channel;
@@ -46,7 +43,7 @@ const HOSTILE: &str = "<img src=x onerror=\"window.__pwned=1\"><script>window.__
 struct World {
     directory: tempfile::TempDir,
     issuer: Issuer,
-    hub: Running,
+    hub: TestHub,
     operator: FleetServiceClient<Channel>,
     _repository: Repository,
     _git: GitServer,
@@ -57,7 +54,6 @@ impl World {
     /// A hub with pages on plain loopback. Agents of `working` do as they are told; nobody has ever heard
     /// of those of `silent`.
     async fn new(working: &[(&str, &str, &str)], silent: usize) -> Self {
-        tls::install_provider();
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
         let issuer = Issuer::start().await.unwrap();
@@ -78,11 +74,6 @@ impl World {
              applications:\n- {{name: web, repository: fleet, path: apps}}\n",
             git.url("fleet.git")
         );
-        std::fs::write(root.join("fleet.yaml"), fleet).unwrap();
-        let oidc_file = root.join("oidc.yaml");
-        let grants = "grants: [{group: sre, role: admin}, {user: vi@example.org, role: viewer}]";
-        let text = format!("issuer: {}\nclientId: flotilla\n{grants}\n", issuer.url);
-        std::fs::write(&oidc_file, text).unwrap();
         let record = |environment: &str, labels: &[(&str, &str)]| ClusterRecord {
             environment: Some(environment.parse().unwrap()),
             labels: labels
@@ -107,40 +98,30 @@ impl World {
             let name = "hostile-1".parse().unwrap();
             clusters.push((name, record("edge", &[("note", HOSTILE)])));
         }
-        let enrolled = Enrolled::new(&root.join("hub"), &clusters).await.unwrap();
-        let hub = app::start(Config {
-            data_dir: root.join("hub"),
-            fleet: root.join("fleet.yaml"),
-            listen: "127.0.0.1:0".to_owned(),
-            poll_interval: Some(Duration::from_millis(300)),
-            oidc: Some(oidc::Config::read(&oidc_file).unwrap()),
-            oidc_file: Some(oidc_file),
-            web: Some(web::Config {
-                listen: "127.0.0.1:0".to_owned(),
-                ..web::Config::default()
-            }),
-            ..Config::default()
-        })
-        .await
-        .unwrap();
+        let grants = "grants: [{group: sre, role: admin}, {user: vi@example.org, role: viewer}]";
+        let hub = TestHub::builder()
+            .at(root)
+            .fleet(&fleet)
+            .clusters(clusters)
+            .poll(Duration::from_millis(300))
+            .issuer(&issuer, grants)
+            .pages(None)
+            .start()
+            .await
+            .unwrap();
         let (stop, stopped) = watch::channel(false);
         let seen = Arc::new(Seen::default());
         HOSTILE.clone_into(&mut seen.object.lock());
         let hubs = Arc::new(vec![hub.address.to_string()]);
         for (name, _, _) in working {
             let work = Duration::from_millis(50);
-            let agent = Agent::new(&enrolled, &name.parse().unwrap(), &hubs, work).unwrap();
+            let agent = Agent::new(&hub.enrolled, &name.parse().unwrap(), &hubs, work).unwrap();
             tokio::spawn(agent.run(Arc::clone(&seen), stopped.clone()));
         }
-        let uri = "spiffe://flotilla/operator/op".parse().unwrap();
-        let identity = enrolled.identity(&uri).unwrap();
-        let tls = tls::client_config(enrolled.trust_bundle(), Some(&identity)).unwrap();
-        let address = hub.address.to_string();
-        let channel = dial(&address, Arc::new(tls)).await.unwrap();
         Self {
             directory,
             issuer,
-            operator: FleetServiceClient::new(channel),
+            operator: hub.operator("op").await.unwrap().api,
             _repository: repository,
             _git: git,
             hub,
@@ -149,7 +130,7 @@ impl World {
     }
 
     fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.hub.web.as_ref().unwrap())
+        format!("{}{path}", self.hub.pages.as_ref().unwrap())
     }
 
     async fn steer(&self, action: v1::SteerAction, reason: &str) {

@@ -12,20 +12,16 @@
     reason = "a test fails by panicking, and prints what it measured"
 )]
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use flotilla_hub::fleet::ClusterRecord;
 use flotilla_proto::v1;
 use flotilla_proto::v1::agent_service_client::AgentServiceClient;
 use flotilla_proto::v1::fleet_service_client::FleetServiceClient;
-use flotilla_shared::dial::dial;
-use flotilla_shared::id::ClusterName;
-use flotilla_shared::tls;
-use flotilla_tests::hub_process::HubProcess;
 use flotilla_tests::raw_frames::{self, Flood, Frames};
-use flotilla_tests::simulated::Enrolled;
+use flotilla_tests::simulated::accepted;
+use flotilla_tests::test_hub::{Process, TestHub};
 use flotilla_tests::{eventually, programs};
 use tokio::sync::{Mutex, MutexGuard, mpsc};
 use tokio::time::Instant;
@@ -48,62 +44,40 @@ const ATTACKER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 static ALONE: Mutex<()> = Mutex::const_new(());
 
 struct World {
-    directory: tempfile::TempDir,
-    enrolled: Enrolled,
-    hub: HubProcess,
+    hub: TestHub,
     _alone: MutexGuard<'static, ()>,
 }
 
 impl World {
+    /// With `files`, the hub may have only so many open.
     async fn new(files: Option<u32>) -> Self {
         let alone = ALONE.lock().await;
-        tls::install_provider();
-        let programs = programs::build_some(&["flotilla-hub"]).await.unwrap();
-        let directory = tempfile::tempdir().unwrap();
-        std::fs::write(
-            directory.path().join("fleet.yaml"),
-            "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nenvironments: [{name: prod, branch: prod}]\n",
-        )
-        .unwrap();
-        let clusters: Vec<(ClusterName, ClusterRecord)> = (0..4)
-            .map(|index| {
-                let record = ClusterRecord {
-                    environment: Some("prod".parse().unwrap()),
-                    ..ClusterRecord::default()
-                };
-                (format!("c{index}").parse().unwrap(), record)
-            })
-            .collect();
-        let enrolled = Enrolled::new(&directory.path().join("hub"), &clusters)
+        let clusters = (0..4).map(|index| accepted(&format!("c{index}"), "prod").unwrap());
+        let process = Process {
+            programs: programs::build_some(&["flotilla-hub"]).await.unwrap(),
+            shell: files.map_or_else(String::new, |files| format!("ulimit -n {files}")),
+            ..Process::default()
+        };
+        let hub = TestHub::builder()
+            .clusters(clusters)
+            .poll(Duration::from_secs(5))
+            .process(process)
+            .start()
             .await
             .unwrap();
-        let hub = HubProcess::start(&programs, directory.path(), "127.0.0.1:0", files)
-            .await
-            .unwrap();
-        Self {
-            directory,
-            enrolled,
-            hub,
-            _alone: alone,
-        }
+        Self { hub, _alone: alone }
     }
 
     fn tls(&self, uri: Option<&str>) -> Arc<rustls::ClientConfig> {
-        let identity = uri.map(|uri| self.enrolled.identity(&uri.parse().unwrap()).unwrap());
-        let bundle = self.enrolled.trust_bundle();
-        Arc::new(tls::client_config(bundle, identity.as_ref()).unwrap())
-    }
-
-    fn address(&self) -> SocketAddr {
-        self.hub.address.parse().unwrap()
+        self.hub.tls(uri).unwrap()
     }
 
     async fn channel(&self, uri: &str) -> Channel {
-        dial(&self.hub.address, self.tls(Some(uri))).await.unwrap()
+        self.hub.channel(Some(uri)).await.unwrap()
     }
 
     async fn operator(&self) -> FleetServiceClient<Channel> {
-        FleetServiceClient::new(self.channel("spiffe://flotilla/operator/ada").await)
+        self.hub.operator("ada").await.unwrap().api
     }
 
     /// The worst hundredth of calls made until `until`, and of new connections.
@@ -157,7 +131,7 @@ impl World {
             .unwrap();
         let tasks: Vec<_> = (0..4)
             .map(|_| {
-                let (tls, address) = (self.tls(uri), self.address());
+                let (tls, address) = (self.tls(uri), self.hub.address);
                 attackers.spawn(async move {
                     let mut sent = 0;
                     while Instant::now() < until {
@@ -267,7 +241,7 @@ async fn h05_bombs_and_giants_are_refused_without_room_being_made_for_them() {
     // A gigabyte of nothing, as gzip would have it: the hub takes no compression at all.
     let more = [("grpc-encoding", "gzip")];
     let tls = world.tls(Some("spiffe://flotilla/cluster/c3"));
-    let mut bomb = Frames::connect(ATTACKER, world.address(), Arc::clone(&tls), 65_535)
+    let mut bomb = Frames::connect(ATTACKER, world.hub.address, Arc::clone(&tls), 65_535)
         .await
         .unwrap();
     let path = "/flotilla.v1.AgentService/Connect";
@@ -288,7 +262,7 @@ async fn h05_bombs_and_giants_are_refused_without_room_being_made_for_them() {
         matches!(code, Some(Code::OutOfRange | Code::ResourceExhausted)),
         "{code:?}"
     );
-    let mut claims = Frames::connect(ATTACKER, world.address(), tls, 65_535)
+    let mut claims = Frames::connect(ATTACKER, world.hub.address, tls, 65_535)
         .await
         .unwrap();
     for _ in 0..32 {
@@ -310,7 +284,7 @@ async fn h05_bombs_and_giants_are_refused_without_room_being_made_for_them() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn h06_half_open_handshakes_leave_room_for_others() {
     let world = World::new(None).await;
-    let address = world.address();
+    let address = world.hub.address;
     let attack = async {
         let mut held = Vec::new();
         let mut tried = 0u64;
@@ -337,7 +311,7 @@ async fn h06_a_hub_without_files_left_lives_and_comes_back() {
     let mut api = world.operator().await;
     let mut held = Vec::new();
     for _ in 0..200 {
-        if let Ok(tcp) = raw_frames::tcp(ATTACKER, world.address()).await {
+        if let Ok(tcp) = raw_frames::tcp(ATTACKER, world.hub.address).await {
             held.push(tcp);
         }
     }
@@ -348,9 +322,7 @@ async fn h06_a_hub_without_files_left_lives_and_comes_back() {
     // Who comes is let in once the silent ones are timed out, though they go on holding.
     let began = Instant::now();
     let served = eventually("others come in", Duration::from_secs(60), || async {
-        let uri = "spiffe://flotilla/operator/ada";
-        let channel = dial(&world.hub.address, world.tls(Some(uri))).await.ok()?;
-        let mut api = FleetServiceClient::new(channel);
+        let mut api = world.hub.operator("ada").await.ok()?.api;
         api.get_hub(v1::GetHubRequest {}).await.ok()
     });
     served.await.unwrap();
@@ -368,7 +340,7 @@ async fn h07_an_agent_and_a_watcher_that_do_not_read_cost_nothing() {
     let mut deaf = Vec::new();
     for index in 0..3 {
         let tls = world.tls(Some(&format!("spiffe://flotilla/cluster/c{index}")));
-        let mut frames = Frames::connect(ATTACKER, world.address(), tls, 0)
+        let mut frames = Frames::connect(ATTACKER, world.hub.address, tls, 0)
             .await
             .unwrap();
         let path = "/flotilla.v1.AgentService/Connect";
@@ -378,7 +350,7 @@ async fn h07_an_agent_and_a_watcher_that_do_not_read_cost_nothing() {
         deaf.push(frames);
     }
     let tls = world.tls(Some("spiffe://flotilla/operator/bob"));
-    let mut watcher = Frames::connect(ATTACKER, world.address(), tls, 0)
+    let mut watcher = Frames::connect(ATTACKER, world.hub.address, tls, 0)
         .await
         .unwrap();
     for _ in 0..16 {
@@ -394,7 +366,7 @@ async fn h07_an_agent_and_a_watcher_that_do_not_read_cost_nothing() {
             })
             .collect();
         std::fs::write(
-            world.directory.path().join("fleet.yaml"),
+            &world.hub.config.fleet,
             format!(
                 "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nenvironments: [{{name: prod, branch: prod}}]\n\
                  clusters:\n{labels}"

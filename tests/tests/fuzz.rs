@@ -42,9 +42,12 @@ const WORDS: [&[u8]; 18] = [
 ];
 
 fn corpus(target: &str) -> Vec<Vec<u8>> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("fuzz/corpus")
-        .join(target);
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let directory = match target {
+        // Trees for which it is known what kustomize makes of them.
+        "render" => here.join("../agent/render/tests/fixtures"),
+        _ => here.join("fuzz/corpus").join(target),
+    };
     let mut files: Vec<_> = std::fs::read_dir(&directory)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -190,6 +193,11 @@ fn e16_webhooks() {
 #[test]
 fn g10_answers_about_directories() {
     check("trees", 4, targets::trees);
+}
+
+#[test]
+fn r01_trees_of_files() {
+    check("render", 4, targets::render);
 }
 
 #[test]

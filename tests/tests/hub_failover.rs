@@ -8,53 +8,28 @@
     reason = "a test fails by panicking"
 )]
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use flotilla_hub::app::{self, Config, Running};
-use flotilla_hub::authority::Authority;
-use flotilla_hub::fleet::{AuditEntry, ClusterRecord, Effect};
+use flotilla_hub::fleet::{AuditEntry, Effect};
 use flotilla_hub::store::Store;
 use flotilla_proto::v1;
 use flotilla_proto::v1::fleet_service_client::FleetServiceClient;
-use flotilla_shared::dial::dial;
-use flotilla_shared::tls;
 use flotilla_tests::eventually;
 use flotilla_tests::git_server::GitServer;
 use flotilla_tests::postgres::Postgres;
 use flotilla_tests::repository::Repository;
-use flotilla_tests::simulated::{Agent, Enrolled, Seen};
+use flotilla_tests::simulated::{Agent, Seen, accepted};
+use flotilla_tests::test_hub::TestHub;
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tonic::transport::Channel;
 
 const LIMIT: Duration = Duration::from_secs(90);
 
-/// A hub on a database, at the same address each time.
-async fn hub(directory: &Path, address: &str, url: String) -> Running {
-    let config = Config {
-        data_dir: directory.to_owned(),
-        fleet: directory.join("fleet.yaml"),
-        listen: address.to_owned(),
-        poll_interval: Some(Duration::from_millis(300)),
-        store_url: Some(url),
-        ..Config::default()
-    };
-    eventually("the hub starts", LIMIT, || {
-        let config = config.clone();
-        async move { app::start(config).await.ok() }
-    })
-    .await
-    .unwrap()
-}
-
-async fn api(enrolled: &Enrolled, hub: &Running) -> FleetServiceClient<Channel> {
-    let uri = "spiffe://flotilla/operator/ada".parse().unwrap();
-    let identity = enrolled.identity(&uri).unwrap();
-    let tls = tls::client_config(enrolled.trust_bundle(), Some(&identity)).unwrap();
-    FleetServiceClient::new(dial(&hub.address.to_string(), Arc::new(tls)).await.unwrap())
+async fn api(hub: &TestHub) -> FleetServiceClient<Channel> {
+    hub.operator("ada").await.unwrap().api
 }
 
 /// The cluster as the hub shows it, once it is as wanted.
@@ -86,14 +61,12 @@ fn runs(cluster: &v1::ClusterStatus, commit: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn s08_what_an_asynchronous_standby_lacks_is_noticed_and_a_higher_epoch_goes_on() {
-    tls::install_provider();
     let Some(mut primary) = Postgres::start().unwrap() else {
         return;
     };
     let mut standby = primary.standby().unwrap();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
-    let enrolled = Enrolled::with(Authority::init(path, Timestamp::now()).unwrap()).unwrap();
     let repository = Repository::create(path, "fleet").unwrap();
     repository.write("apps/a.yaml", "# 0\n").unwrap();
     let first = repository.push("first", &["prod"]).unwrap();
@@ -106,29 +79,28 @@ async fn s08_what_an_asynchronous_standby_lacks_is_noticed_and_a_higher_epoch_go
          applications:\n- {{name: web, repository: fleet, path: apps}}\n",
         git.url("fleet.git")
     );
-    std::fs::write(path.join("fleet.yaml"), fleet).unwrap();
-    let record = ClusterRecord {
-        environment: Some("prod".parse().unwrap()),
-        ..ClusterRecord::default()
-    };
+    let (name, record) = accepted("c0", "prod").unwrap();
     let store = Store::connect(&primary.url()).await.unwrap();
     store.acquire("seed", "").await.unwrap().unwrap();
-    let seed = [Effect::StoreCluster(
-        "c0".parse().unwrap(),
-        Box::new(record),
-    )];
+    let seed = [Effect::StoreCluster(name.clone(), Box::new(record))];
     store.apply("seed", &seed, Timestamp::now()).await.unwrap();
     store.release().await.unwrap();
     store.close().await;
 
-    let before = hub(path, "127.0.0.1:0", primary.url()).await;
-    let address = before.address.to_string();
-    let hubs = Arc::new(vec![address.clone()]);
+    let mut hub = TestHub::builder()
+        .at(path)
+        .fleet(&fleet)
+        .poll(Duration::from_millis(300))
+        .store(primary.url())
+        .retry_for(LIMIT)
+        .start()
+        .await
+        .unwrap();
+    let hubs = Arc::new(vec![hub.address.to_string()]);
     let (stop, stopped) = watch::channel(false);
-    let name = "c0".parse().unwrap();
-    let agent = Agent::new(&enrolled, &name, &hubs, Duration::ZERO).unwrap();
+    let agent = Agent::new(&hub.enrolled, &name, &hubs, Duration::ZERO).unwrap();
     tokio::spawn(agent.run(Arc::new(Seen::default()), stopped));
-    let calls = api(&enrolled, &before).await;
+    let calls = api(&hub).await;
     cluster(calls.clone(), "the first commit", |one| runs(one, &first)).await;
     let place = primary.sql("SELECT pg_current_wal_lsn()").unwrap();
     eventually("the standby has followed", LIMIT, || async {
@@ -141,13 +113,14 @@ async fn s08_what_an_asynchronous_standby_lacks_is_noticed_and_a_higher_epoch_go
     standby.kill().unwrap();
     let second = repository.push("second", &["prod"]).unwrap();
     cluster(calls, "the second commit", |one| runs(one, &second)).await;
-    before.kill();
+    hub.kill().await.unwrap();
     primary.kill().unwrap();
     standby.resume().unwrap();
     standby.sql("SELECT pg_promote()").unwrap();
 
-    let after = hub(path, &address, standby.url()).await;
-    let calls = api(&enrolled, &after).await;
+    hub.config.store_url = Some(standby.url());
+    hub.start().await.unwrap();
+    let calls = api(&hub).await;
     let shown = cluster(calls, "the loss is noticed", |one| {
         one.reason == "AgentAhead"
     })
@@ -164,15 +137,15 @@ async fn s08_what_an_asynchronous_standby_lacks_is_noticed_and_a_higher_epoch_go
         accepted.generation >= assigned.generation,
         "I4: nothing older was sent"
     );
-    after.shutdown().await;
+    hub.stop().await.unwrap();
     let store = Store::connect(&standby.url()).await.unwrap();
     let epoch = store
         .raise_epoch("failover", Timestamp::now())
         .await
         .unwrap();
     store.close().await;
-    let raised = hub(path, &address, standby.url()).await;
-    let calls = api(&enrolled, &raised).await;
+    hub.start().await.unwrap();
+    let calls = api(&hub).await;
     cluster(calls, "everything goes on", |one| {
         runs(one, &second)
             && one
@@ -182,7 +155,7 @@ async fn s08_what_an_asynchronous_standby_lacks_is_noticed_and_a_higher_epoch_go
     })
     .await;
     let _ = stop.send(true);
-    raised.shutdown().await;
+    hub.stop().await.unwrap();
 }
 
 fn entry(text: &str) -> Effect {

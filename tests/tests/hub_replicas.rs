@@ -11,24 +11,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use flotilla_hub::app::{self, Config, Running};
-use flotilla_hub::authority::Authority;
 use flotilla_hub::enrolment::{Attempt, NewToken};
-use flotilla_hub::fleet::{AuditEntry, ClusterRecord, Effect};
-use flotilla_hub::serve::{oidc, web};
+use flotilla_hub::fleet::{AuditEntry, Effect};
 use flotilla_hub::store::{self, Store, Wait};
 use flotilla_proto::v1;
 use flotilla_proto::v1::fleet_service_client::FleetServiceClient;
-use flotilla_shared::dial::dial;
-use flotilla_shared::tls;
 use flotilla_tests::eventually;
 use flotilla_tests::git_server::GitServer;
 use flotilla_tests::issuer::Issuer;
+use flotilla_tests::open_pages;
 use flotilla_tests::postgres::Postgres;
 use flotilla_tests::proxy::Proxy;
 use flotilla_tests::repository::Repository;
-use flotilla_tests::simulated::{Agent, Enrolled, Seen};
+use flotilla_tests::simulated::{Agent, Seen, accepted};
 use flotilla_tests::tab::{Answer, Tab};
+use flotilla_tests::test_hub::TestHub;
 use jiff::Timestamp;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -53,7 +50,6 @@ struct World {
     database: Postgres,
     repository: Repository,
     _git: GitServer,
-    enrolled: Enrolled,
 }
 
 impl World {
@@ -63,10 +59,8 @@ impl World {
 
     /// With such lines of the environment.
     async fn with(environment: &str) -> Option<Self> {
-        tls::install_provider();
         let database = Postgres::start().unwrap()?;
         let directory = tempfile::tempdir().unwrap();
-        let authority = Authority::init(directory.path(), Timestamp::now()).unwrap();
         let repository = Repository::create(directory.path(), "fleet").unwrap();
         repository.write("apps/a.yaml", "# 0\n").unwrap();
         repository.push("first", &["prod"]).unwrap();
@@ -84,59 +78,26 @@ impl World {
             database,
             repository,
             _git: git,
-            enrolled: Enrolled::with(authority).unwrap(),
         })
     }
 
-    async fn replica(&self) -> Running {
+    async fn replica(&self) -> TestHub {
         self.replica_with(None).await
     }
 
     /// With pages for people of an issuer.
-    async fn replica_with(&self, issuer: Option<&Issuer>) -> Running {
-        self.replica_on("127.0.0.1:0", issuer).await
-    }
-
-    async fn replica_on(&self, address: &str, issuer: Option<&Issuer>) -> Running {
-        let oidc = issuer.map(|issuer| {
-            let path = self.directory.path().join("oidc.yaml");
-            let grants = "grants: [{group: sre, role: admin}]";
-            let text = format!("issuer: {}\nclientId: flotilla\n{grants}\n", issuer.url);
-            std::fs::write(&path, text).unwrap();
-            oidc::Config::read(&path).unwrap()
-        });
-        let config = || Config {
-            web: issuer.map(|_| web::Config {
-                listen: "127.0.0.1:0".to_owned(),
-                url: SITE.to_owned(),
-                behind_proxy: true,
-                ..web::Config::default()
-            }),
-            oidc: oidc.clone(),
-            data_dir: self.directory.path().to_owned(),
-            fleet: self.directory.path().join("fleet.yaml"),
-            listen: address.to_owned(),
-            poll_interval: Some(Duration::from_millis(300)),
-            store_url: Some(self.database.url()),
-            ..Config::default()
-        };
-        // A database that is busy takes no connection within seconds; whoever runs a hub starts it again.
-        let running = eventually("the replica starts", LIMIT, async || {
-            app::start(config()).await.ok()
-        });
-        match running.await {
-            Ok(running) => running,
-            // Once more, for the reason.
-            Err(_) => app::start(config()).await.unwrap(),
+    async fn replica_with(&self, issuer: Option<&Issuer>) -> TestHub {
+        let mut replica = TestHub::builder()
+            .at(self.directory.path())
+            .poll(Duration::from_millis(300))
+            .store(self.database.url())
+            // A database that is busy takes no connection within seconds; whoever runs a hub starts it again.
+            .retry_for(LIMIT);
+        if let Some(issuer) = issuer {
+            let grants = open_pages::GRANTS;
+            replica = replica.issuer(issuer, grants).pages(Some(SITE));
         }
-    }
-
-    async fn api(&self, hub: &Running) -> FleetServiceClient<Channel> {
-        let uri = "spiffe://flotilla/operator/ada".parse().unwrap();
-        let identity = self.enrolled.identity(&uri).unwrap();
-        let tls = tls::client_config(self.enrolled.trust_bundle(), Some(&identity)).unwrap();
-        let channel = dial(&hub.address.to_string(), Arc::new(tls)).await.unwrap();
-        FleetServiceClient::new(channel)
+        replica.start().await.unwrap()
     }
 
     /// Accepted clusters, as rows.
@@ -145,11 +106,8 @@ impl World {
         store.acquire("seed", "").await.unwrap().unwrap();
         let effects: Vec<Effect> = (0..count)
             .map(|index| {
-                let record = ClusterRecord {
-                    environment: Some("prod".parse().unwrap()),
-                    ..ClusterRecord::default()
-                };
-                Effect::StoreCluster(format!("c{index}").parse().unwrap(), Box::new(record))
+                let (name, record) = accepted(&format!("c{index}"), "prod").unwrap();
+                Effect::StoreCluster(name, Box::new(record))
             })
             .collect();
         store

@@ -9,23 +9,16 @@
 )]
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
 
 use bytes::Bytes;
-use flotilla_hub::app::{self, Config};
-use flotilla_hub::authority::Authority;
 use flotilla_hub::serve::access::Need;
-use flotilla_hub::serve::oidc;
 use flotilla_hub::store::Role;
 use flotilla_proto::v1;
 use flotilla_proto::v1::fleet_service_client::FleetServiceClient;
-use flotilla_shared::dial::dial;
-use flotilla_shared::tls;
 use flotilla_tests::eventually;
 use flotilla_tests::issuer::Issuer;
 use flotilla_tests::raw_codec::Raw;
-use flotilla_tests::simulated::Enrolled;
+use flotilla_tests::test_hub::TestHub;
 use jiff::Timestamp;
 use prost::Message as _;
 use tonic::Code;
@@ -84,88 +77,32 @@ const ACTIONS: &[(v1::SteerAction, Need)] = &[
 /// Two environments, and nothing that would be rolled out to them.
 const FLEET: &str = "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nenvironments: [{name: prod, branch: prod, strategy: {}}, {name: dev, branch: dev, strategy: {}}]\n";
 
-/// A hub, and certificates of its authority for whoever calls it.
-struct World {
-    enrolled: Enrolled,
-    hub: app::Running,
-    _directory: tempfile::TempDir,
+/// A connection with a certificate.
+async fn connect(hub: &TestHub, uri: &str) -> Channel {
+    hub.channel(Some(uri)).await.unwrap()
 }
 
-impl World {
-    /// Starts the hub; with an issuer, its people may come in, too.
-    async fn start(issuer: Option<&Issuer>) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let authority = Authority::init(directory.path(), Timestamp::now()).unwrap();
-        let enrolled = Enrolled::with(authority).unwrap();
-        let fleet = directory.path().join("fleet.yaml");
-        std::fs::write(&fleet, FLEET).unwrap();
-        let oidc = issuer.map(|issuer| granted(issuer, directory.path()));
-        let hub = app::start(Config {
-            data_dir: directory.path().to_owned(),
-            fleet,
-            listen: "127.0.0.1:0".to_owned(),
-            oidc,
-            ..Config::default()
-        })
-        .await
-        .unwrap();
-        Self {
-            enrolled,
-            hub,
-            _directory: directory,
-        }
-    }
-
-    /// A connection with a certificate.
-    async fn connect(&self, uri: &str) -> Channel {
-        let identity = self.enrolled.identity(&uri.parse().unwrap()).unwrap();
-        let tls = tls::client_config(self.enrolled.trust_bundle(), Some(&identity)).unwrap();
-        dial(&self.hub.address.to_string(), Arc::new(tls))
-            .await
-            .unwrap()
-    }
-
-    /// A connection without a certificate.
-    async fn nobody(&self) -> Channel {
-        let tls = tls::client_config(self.enrolled.trust_bundle(), None).unwrap();
-        dial(&self.hub.address.to_string(), Arc::new(tls))
-            .await
-            .unwrap()
-    }
-
-    /// An operator to whom the administrator gives this role everywhere.
-    async fn operator(&self, admin: &Channel, role: Role) -> Channel {
-        let name = format!("as-{}", role.as_str());
-        let request = v1::SetOperatorRequest {
-            name: name.clone(),
-            role: role.as_str().to_owned(),
-            ..v1::SetOperatorRequest::default()
-        };
-        let mut api = FleetServiceClient::new(admin.clone());
-        api.set_operator(request).await.unwrap();
-        self.connect(&format!("spiffe://flotilla/operator/{name}"))
-            .await
-    }
+/// An operator to whom the administrator gives this role everywhere.
+async fn operator(hub: &TestHub, admin: &Channel, role: Role) -> Channel {
+    let name = format!("as-{}", role.as_str());
+    let request = v1::SetOperatorRequest {
+        name: name.clone(),
+        role: role.as_str().to_owned(),
+        ..v1::SetOperatorRequest::default()
+    };
+    let mut api = FleetServiceClient::new(admin.clone());
+    api.set_operator(request).await.unwrap();
+    connect(hub, &format!("spiffe://flotilla/operator/{name}")).await
 }
 
-/// What the hub reads of an issuer: a group for each role, and one person with a role in one environment.
-fn granted(issuer: &Issuer, directory: &Path) -> oidc::Config {
-    let path = directory.join("oidc.yaml");
-    let mut grants = String::new();
+/// A group for each role, and one person with a role in one environment.
+fn grants() -> String {
+    let mut grants = "grants:\n".to_owned();
     for role in Role::ALL {
         let role = role.as_str();
         grants.push_str(&format!("- {{group: as-{role}, role: {role}}}\n"));
     }
-    grants.push_str("- {user: bob@example.org, role: promoter, environments: [dev]}\n");
-    std::fs::write(
-        &path,
-        format!(
-            "issuer: {}\nclientId: flotilla\ngrants:\n{grants}",
-            issuer.url
-        ),
-    )
-    .unwrap();
-    oidc::Config::read(&path).unwrap()
+    grants + "- {user: bob@example.org, role: promoter, environments: [dev]}"
 }
 
 /// The status that a method answers with; for streams, the first one.
@@ -280,9 +217,9 @@ async fn assert_role_ends_with_its_environment(admin: &Channel, promoter: &Chann
 }
 
 /// An agent's certificate and none at all get nowhere, whatever the method.
-async fn assert_agents_and_nobody_get_nowhere(world: &World) {
-    let agent = world.connect("spiffe://flotilla/cluster/c0").await;
-    let nobody = world.nobody().await;
+async fn assert_agents_and_nobody_get_nowhere(hub: &TestHub) {
+    let agent = connect(hub, "spiffe://flotilla/cluster/c0").await;
+    let nobody = hub.channel(None).await.unwrap();
     for (method, _) in METHODS {
         assert_eq!(
             call(&agent, method, "").await,
@@ -299,19 +236,18 @@ async fn assert_agents_and_nobody_get_nowhere(world: &World) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn e13_each_method_and_action_is_for_the_roles_it_is_for() {
-    tls::install_provider();
-    let world = World::start(None).await;
-    let admin = world.connect("spiffe://flotilla/operator/admin").await;
+    let mut hub = TestHub::builder().fleet(FLEET).start().await.unwrap();
+    let admin = connect(&hub, "spiffe://flotilla/operator/admin").await;
     let mut roles = BTreeMap::new();
     for role in Role::ALL {
-        roles.insert(role, world.operator(&admin, role).await);
+        roles.insert(role, operator(&hub, &admin, role).await);
     }
     assert_every_method_is_listed();
     for (role, channel) in &roles {
         assert_only_what_is_for_it(*role, channel).await;
     }
     assert_role_ends_with_its_environment(&admin, &roles[&Role::Promoter]).await;
-    assert_agents_and_nobody_get_nowhere(&world).await;
+    assert_agents_and_nobody_get_nowhere(&hub).await;
 
     // I2: all of it is in the audit log, whose chain holds.
     let mut api = FleetServiceClient::new(admin);
@@ -319,7 +255,7 @@ async fn e13_each_method_and_action_is_for_the_roles_it_is_for() {
     let verified = verified.into_inner();
     assert_eq!(verified.broken, "");
     assert!(verified.entries > 5, "{verified:?}");
-    world.hub.shutdown().await;
+    hub.stop().await.unwrap();
 }
 
 /// A request with a token.
@@ -422,10 +358,10 @@ impl People {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn e13_each_method_is_for_the_roles_of_people_who_log_in_too() {
-    tls::install_provider();
     let issuer = Issuer::start().await.unwrap();
-    let world = World::start(Some(&issuer)).await;
-    let nobody = world.nobody().await;
+    let hub = TestHub::builder().fleet(FLEET).issuer(&issuer, &grants());
+    let hub = hub.start().await.unwrap();
+    let nobody = hub.channel(None).await.unwrap();
     let people = People { issuer, nobody };
     people.are_known().await;
     for role in Role::ALL {
@@ -434,7 +370,7 @@ async fn e13_each_method_is_for_the_roles_of_people_who_log_in_too() {
     people.assert_no_role_is_nothing().await;
     people.assert_bad_tokens_are_none().await;
     // A certificate says who calls, whatever token comes with it.
-    let agent = world.connect("spiffe://flotilla/cluster/c0").await;
+    let agent = connect(&hub, "spiffe://flotilla/cluster/c0").await;
     let admin = people.issuer.token("ada@example.org", &["as-admin"], &[]);
     assert_eq!(call(&agent, "GetHub", &admin).await, Code::PermissionDenied);
     people.assert_role_ends_with_its_environment(&admin).await;

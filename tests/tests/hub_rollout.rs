@@ -11,18 +11,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use flotilla_hub::app::{self, Config, Running};
-use flotilla_hub::fleet::ClusterRecord;
 use flotilla_hub::promote::Credential;
 use flotilla_hub::store;
 use flotilla_proto::v1;
 use flotilla_proto::v1::fleet_service_client::FleetServiceClient;
-use flotilla_shared::dial::dial;
-use flotilla_shared::id::ClusterName;
-use flotilla_shared::tls;
 use flotilla_tests::git_server::GitServer;
 use flotilla_tests::repository::Repository;
-use flotilla_tests::simulated::{Agent, Enrolled, Seen};
+use flotilla_tests::simulated::{Agent, Seen, accepted};
+use flotilla_tests::test_hub::TestHub;
 use flotilla_tests::{eventually, write_private};
 use jiff::Timestamp;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -47,17 +43,13 @@ struct World {
     directory: tempfile::TempDir,
     repository: Repository,
     _git: GitServer,
-    enrolled: Enrolled,
-    hub: Option<Running>,
-    address: String,
+    hub: TestHub,
     seen: Arc<Seen>,
     stop: watch::Sender<bool>,
-    poll: Duration,
 }
 
 impl World {
     async fn new(strategy: &str, clusters: usize, poll: Duration) -> Self {
-        tls::install_provider();
         let directory = tempfile::tempdir().unwrap();
         let repository = Repository::create(directory.path(), "fleet").unwrap();
         repository.write("apps/a.yaml", "# 0\n").unwrap();
@@ -75,80 +67,56 @@ impl World {
              environments:\n- {{name: dev, branch: dev}}\n- name: prod\n  branch: prod\n  promotesFrom: dev\n{strategy}\
              applications:\n- {{name: web, repository: fleet, path: apps}}\n",
         );
-        std::fs::write(directory.path().join("fleet.yaml"), text).unwrap();
         let credentials = directory.path().join("credentials");
         write_private(&credentials, "").unwrap();
-        let all: Vec<(ClusterName, ClusterRecord)> = (0..clusters)
-            .map(|index| {
-                // The first one is dev's.
-                let environment = if index == 0 { "dev" } else { "prod" };
-                let record = ClusterRecord {
-                    environment: Some(environment.parse().unwrap()),
-                    ..ClusterRecord::default()
-                };
-                (format!("c{index}").parse().unwrap(), record)
-            })
+        // The first one is dev's.
+        let environment = |index: usize| if index == 0 { "dev" } else { "prod" };
+        let all: Vec<_> = (0..clusters)
+            .map(|index| accepted(&format!("c{index}"), environment(index)).unwrap())
             .collect();
-        let enrolled = Enrolled::new(&directory.path().join("hub"), &all)
+        let hub = TestHub::builder()
+            .at(directory.path())
+            .fleet(&text)
+            .clusters(all.clone())
+            .poll(poll)
+            .metrics()
+            .webhooks(SECRET)
+            .with(|config| config.push = Some(Credential::open(&credentials).unwrap()))
+            // The lock on the store goes with the last task of a hub that was killed.
+            .retry_for(LIMIT)
+            .start()
             .await
             .unwrap();
         let (stop, stopped) = watch::channel(false);
-        let mut world = Self {
+        let seen = Arc::new(Seen::default());
+        let hubs = Arc::new(vec![hub.address.to_string()]);
+        for (name, _) in &all {
+            let work = Duration::from_millis(20);
+            let agent = Agent::new(&hub.enrolled, name, &hubs, work).unwrap();
+            tokio::spawn(agent.run(Arc::clone(&seen), stopped.clone()));
+        }
+        Self {
             directory,
             repository,
             _git: git,
-            enrolled,
-            hub: None,
-            address: "127.0.0.1:0".to_owned(),
-            seen: Arc::new(Seen::default()),
+            hub,
+            seen,
             stop,
-            poll,
-        };
-        world.start().await;
-        let hubs = Arc::new(vec![world.address.clone()]);
-        for (name, _) in &all {
-            let work = Duration::from_millis(20);
-            let agent = Agent::new(&world.enrolled, name, &hubs, work).unwrap();
-            tokio::spawn(agent.run(Arc::clone(&world.seen), stopped.clone()));
         }
-        world
     }
 
-    async fn start(&mut self) {
-        let config = Config {
-            data_dir: self.directory.path().join("hub"),
-            fleet: self.directory.path().join("fleet.yaml"),
-            listen: self.address.clone(),
-            poll_interval: Some(self.poll),
-            metrics_listen: Some("127.0.0.1:0".to_owned()),
-            webhook_listen: Some("127.0.0.1:0".to_owned()),
-            webhook_secret: Some(SECRET.as_bytes().to_vec()),
-            push: Some(Credential::open(&self.directory.path().join("credentials")).unwrap()),
-            notifications: Some(self.directory.path().join("notifications.yaml"))
-                .filter(|file| file.exists()),
-            ..Config::default()
-        };
-        // The lock on the store goes with the last task of a hub that was killed.
-        let hub = eventually("the hub starts", LIMIT, || {
-            let config = config.clone();
-            async move { app::start(config).await.ok() }
-        })
-        .await
-        .unwrap();
-        self.address = hub.address.to_string();
-        self.hub = Some(hub);
+    /// The hub dies, and comes back as it was.
+    async fn restart(&mut self) {
+        self.hub.kill().await.unwrap();
+        self.hub.start().await.unwrap();
     }
 
     async fn api(&self) -> FleetServiceClient<Channel> {
-        let uri = "spiffe://flotilla/operator/ada".parse().unwrap();
-        let identity = self.enrolled.identity(&uri).unwrap();
-        let tls = tls::client_config(self.enrolled.trust_bundle(), Some(&identity)).unwrap();
-        let tls = Arc::new(tls);
         // While hundreds of agents of this very address shake hands, the hub turns some callers away.
-        let channel = eventually("a connection", LIMIT, || async {
-            dial(&self.address, Arc::clone(&tls)).await.ok()
+        let operator = eventually("a connection", LIMIT, || async {
+            self.hub.operator("ada").await.ok()
         });
-        FleetServiceClient::new(channel.await.unwrap())
+        operator.await.unwrap().api
     }
 
     async fn rollout(&self, wanted: impl Fn(&v1::RolloutStatus) -> bool) -> v1::RolloutStatus {

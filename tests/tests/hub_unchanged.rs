@@ -10,19 +10,17 @@
 #[path = "shared/agent.rs"]
 mod agent;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use flotilla_agent::args::Run;
-use flotilla_hub::app::{self as hub, Config};
 use flotilla_proto::v1;
 use flotilla_shared::digest::Digest;
-use flotilla_shared::tls;
 use flotilla_tests::cluster::TestCluster;
 use flotilla_tests::fleet::{Operator, application};
 use flotilla_tests::git_server::GitServer;
-use flotilla_tests::in_process::start_hub;
 use flotilla_tests::repository::{Repository, git};
+use flotilla_tests::test_hub::TestHub;
 use flotilla_tests::{eventually, write_private};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -34,7 +32,7 @@ struct World {
     directory: tempfile::TempDir,
     repository: Repository,
     git: GitServer,
-    hub: Option<hub::Running>,
+    hub: TestHub,
     operator: Operator,
     agents: Vec<flotilla_agent::app::Running>,
     _clusters: Vec<TestCluster>,
@@ -45,16 +43,6 @@ fn config_map(name: &str, value: &str) -> String {
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: default}}\n\
          data: {{value: '{value}'}}\n"
     )
-}
-
-fn config(root: &Path, listen: &str) -> Config {
-    Config {
-        data_dir: root.join("hub"),
-        fleet: root.join("fleet.yaml"),
-        listen: listen.to_owned(),
-        poll_interval: Some(Duration::from_millis(200)),
-        ..Config::default()
-    }
 }
 
 fn fleet(url: &str, strategy: &str) -> String {
@@ -73,7 +61,6 @@ const STRATEGY: &str = "  strategy: {waves: [{name: canary, clusters: [a1]}, {na
 
 impl World {
     async fn new() -> Self {
-        tls::install_provider();
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
         let repository = Repository::create(root, "fleet").unwrap();
@@ -96,16 +83,21 @@ impl World {
         let git = GitServer::start(&root.join("served"), "127.0.0.1:0")
             .await
             .unwrap();
-        let fleet_file = root.join("fleet.yaml");
-        std::fs::write(&fleet_file, fleet(&git.url("fleet.git"), "")).unwrap();
-        let (hub, operator) = start_hub(config(root, "127.0.0.1:0")).await.unwrap();
+        let hub = TestHub::builder()
+            .at(root)
+            .fleet(&fleet(&git.url("fleet.git"), ""))
+            .poll(Duration::from_millis(200))
+            .start()
+            .await
+            .unwrap();
+        let operator = hub.operator("admin").await.unwrap();
         let address = hub.address.to_string();
         std::fs::write(root.join("ca.crt"), &operator.trust_bundle).unwrap();
         let mut world = Self {
             directory,
             repository,
             git,
-            hub: Some(hub),
+            hub,
             operator,
             agents: Vec::new(),
             _clusters: Vec::new(),
@@ -118,12 +110,9 @@ impl World {
 
     /// The hub goes, something happens, and it comes back at its address.
     async fn without_hub<T>(&mut self, happens: impl FnOnce(&Self) -> T) -> T {
-        let hub = self.hub.take().unwrap();
-        let address = hub.address.to_string();
-        hub.shutdown().await;
+        self.hub.stop().await.unwrap();
         let happened = happens(self);
-        let config = config(self.directory.path(), &address);
-        self.hub = Some(hub::start(config).await.unwrap());
+        self.hub.start().await.unwrap();
         happened
     }
 

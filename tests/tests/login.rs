@@ -9,14 +9,10 @@
 
 use std::path::Path;
 
-use flotilla_hub::app::{self, Config};
-use flotilla_hub::authority::Authority;
-use flotilla_hub::serve::{oidc, web};
-use flotilla_shared::tls;
 use flotilla_tests::eventually;
 use flotilla_tests::issuer::Issuer;
 use flotilla_tests::tab::{Answer, Tab};
-use jiff::Timestamp;
+use flotilla_tests::test_hub::{Builder, TestHub};
 
 #[path = "login/terminal.rs"]
 mod terminal;
@@ -24,55 +20,22 @@ mod terminal;
 /// What people type who come to the pages through a proxy.
 const SITE: &str = "https://flotilla.example";
 
-async fn hub(directory: &Path, issuer: Option<&Issuer>) -> app::Running {
-    hub_with(directory, issuer, None).await
-}
-
-async fn hub_with(
-    directory: &Path,
-    issuer: Option<&Issuer>,
-    web: Option<web::Config>,
-) -> app::Running {
-    let fleet = directory.join("fleet.yaml");
-    std::fs::write(
-        &fleet,
+/// A hub at which nobody logs in yet.
+fn hub() -> Builder {
+    TestHub::builder().fleet(
         "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nenvironments: [{name: prod, branch: prod, strategy: {soak: 1s}}]\n",
     )
-    .unwrap();
-    let oidc = issuer.map(|issuer| {
-        let path = directory.join("oidc.yaml");
-        let text = format!(
-            "issuer: {}\nclientId: flotilla\ngrants: [{{group: sre, role: admin}}, {{user: vi@example.org, role: viewer}}]\n",
-            issuer.url
-        );
-        std::fs::write(&path, text).unwrap();
-        oidc::Config::read(&path).unwrap()
-    });
-    app::start(Config {
-        data_dir: directory.to_owned(),
-        fleet,
-        listen: "127.0.0.1:0".to_owned(),
-        oidc_file: oidc.as_ref().map(|_| directory.join("oidc.yaml")),
-        oidc,
-        web,
-        ..Config::default()
-    })
-    .await
-    .unwrap()
 }
 
+/// Somebody administers, somebody looks.
+const GRANTS: &str = "grants: [{group: sre, role: admin}, {user: vi@example.org, role: viewer}]";
+
 /// A hub with pages, and a tab of somebody.
-async fn pages(issuer: &Issuer, directory: &Path) -> (app::Running, Tab) {
-    Authority::init(directory, Timestamp::now()).unwrap();
-    let web = web::Config {
-        listen: "127.0.0.1:0".to_owned(),
-        url: SITE.to_owned(),
-        behind_proxy: true,
-        ..web::Config::default()
-    };
-    let running = hub_with(directory, Some(issuer), Some(web)).await;
-    let address = running.web_address.unwrap().to_string();
-    (running, Tab::new(SITE, &address).unwrap())
+async fn pages(issuer: &Issuer) -> (TestHub, Tab) {
+    let hub = hub().issuer(issuer, GRANTS).pages(Some(SITE));
+    let hub = hub.start().await.unwrap();
+    let address = hub.pages_address.unwrap().to_string();
+    (hub, Tab::new(SITE, &address).unwrap())
 }
 
 /// Opens a page once the hub knows the issuer, which it asks beside.
@@ -130,9 +93,9 @@ fn assert_is_prod_of_ada(page: &Answer) {
 }
 
 /// Nothing in the store lets anybody in, or tells who refreshes what.
-fn assert_store_lets_nobody_in(directory: &Path, cookie: &str) {
-    let kept = std::fs::read(directory.join("hub.db")).unwrap();
-    let log = std::fs::read(directory.join("hub.db-wal")).unwrap_or_default();
+fn assert_store_lets_nobody_in(data_dir: &Path, cookie: &str) {
+    let kept = std::fs::read(data_dir.join("hub.db")).unwrap();
+    let log = std::fs::read(data_dir.join("hub.db-wal")).unwrap_or_default();
     let holds = |word: &str| {
         let word = word.as_bytes();
         [&kept, &log]
@@ -241,40 +204,36 @@ async fn assert_others_see_what_is_theirs(issuer: &Issuer, address: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn e13_pages_are_for_whom_the_issuer_names_and_nobody_else() {
-    tls::install_provider();
     let issuer = Issuer::start().await.unwrap();
     issuer.with(|state| {
         state.user = "ada@example.org".to_owned();
         state.groups = vec!["sre".to_owned()];
     });
-    let directory = tempfile::tempdir().unwrap();
-    let (running, mut tab) = pages(&issuer, directory.path()).await;
+    let (mut hub, mut tab) = pages(&issuer).await;
 
     assert_strangers_see_nothing(&mut tab).await;
     let page = logged_in(&mut tab, "/env/prod").await;
     assert_is_prod_of_ada(&page);
     let cookie = tab.cookies["__Host-flotilla-hub"].clone();
     assert_eq!(tab.cookies.len(), 1, "the login's own cookie is gone");
-    assert_store_lets_nobody_in(directory.path(), &cookie);
+    assert_store_lets_nobody_in(&hub.config.data_dir, &cookie);
 
     let token = page.field("token").unwrap().to_owned();
     assert_acts_once_and_only_from_here(&mut tab, &token).await;
     let second = assert_only_its_own_session_ends(&mut tab, &token, cookie).await;
-    assert_a_revoked_role_is_gone(directory.path(), &second).await;
+    assert_a_revoked_role_is_gone(hub.root(), &second).await;
     assert_others_see_what_is_theirs(&issuer, &tab.address).await;
-    running.shutdown().await;
+    hub.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn e13_a_login_is_ended_by_the_browser_that_began_it_and_a_session_by_its_token() {
-    tls::install_provider();
     let issuer = Issuer::start().await.unwrap();
     issuer.with(|state| {
         state.user = "ada@example.org".to_owned();
         state.groups = vec!["sre".to_owned()];
     });
-    let directory = tempfile::tempdir().unwrap();
-    let (running, mut tab) = pages(&issuer, directory.path()).await;
+    let (mut hub, mut tab) = pages(&issuer).await;
     assert_eq!(logged_in(&mut tab, "/").await.status, 200);
 
     // Somebody sends a link that would log others in as them (login CSRF), or replays an answer.
@@ -335,5 +294,5 @@ async fn e13_a_login_is_ended_by_the_browser_that_began_it_and_a_session_by_its_
     last.open("/").await.ok();
     let request = last.request(reqwest::Method::GET, "/");
     assert_eq!(last.send(request).await.unwrap().status, 303);
-    running.shutdown().await;
+    hub.stop().await.unwrap();
 }

@@ -11,18 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use flotilla_hub::app::{self, Config, Running};
-use flotilla_hub::fleet::ClusterRecord;
 use flotilla_proto::v1;
 use flotilla_proto::v1::agent_service_client::AgentServiceClient;
-use flotilla_proto::v1::fleet_service_client::FleetServiceClient;
-use flotilla_shared::dial::dial;
 use flotilla_shared::id::ClusterName;
-use flotilla_shared::tls;
 use flotilla_tests::eventually;
 use flotilla_tests::proxy::{Proxy, Weather};
 use flotilla_tests::raw_codec::Raw;
-use flotilla_tests::simulated::{Agent, Enrolled, Seen};
+use flotilla_tests::simulated::{Agent, Seen, accepted};
+use flotilla_tests::test_hub::TestHub;
 use prost::Message as _;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -32,67 +28,20 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 use tonic::transport::Channel;
 
-struct World {
-    _directory: tempfile::TempDir,
-    enrolled: Enrolled,
-    hub: Running,
+/// A hub that knows four clusters.
+async fn hub() -> TestHub {
+    let clusters = (0..4).map(|index| accepted(&format!("c{index}"), "prod").unwrap());
+    let hub = TestHub::builder().clusters(clusters).start();
+    hub.await.unwrap()
 }
 
-impl World {
-    async fn new() -> Self {
-        tls::install_provider();
-        let directory = tempfile::tempdir().unwrap();
-        let fleet = directory.path().join("fleet.yaml");
-        std::fs::write(
-            &fleet,
-            "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nenvironments: [{name: prod, branch: prod}]\n",
-        )
-        .unwrap();
-        let clusters: Vec<(ClusterName, ClusterRecord)> = (0..4)
-            .map(|index| {
-                let record = ClusterRecord {
-                    environment: Some("prod".parse().unwrap()),
-                    ..ClusterRecord::default()
-                };
-                (format!("c{index}").parse().unwrap(), record)
-            })
-            .collect();
-        let data_dir = directory.path().join("hub");
-        let enrolled = Enrolled::new(&data_dir, &clusters).await.unwrap();
-        let hub = app::start(Config {
-            data_dir,
-            fleet,
-            listen: "127.0.0.1:0".to_owned(),
-            ..Config::default()
-        })
-        .await
-        .unwrap();
-        Self {
-            _directory: directory,
-            enrolled,
-            hub,
-        }
-    }
+async fn channel(hub: &TestHub, uri: &str) -> Channel {
+    hub.channel(Some(uri)).await.unwrap()
+}
 
-    async fn channel(&self, uri: &str) -> Channel {
-        let identity = self.enrolled.identity(&uri.parse().unwrap()).unwrap();
-        let tls = tls::client_config(self.enrolled.trust_bundle(), Some(&identity)).unwrap();
-        dial(&self.hub.address.to_string(), Arc::new(tls))
-            .await
-            .unwrap()
-    }
-
-    async fn operator(&self) -> FleetServiceClient<Channel> {
-        FleetServiceClient::new(self.channel("spiffe://flotilla/operator/ada").await)
-    }
-
-    async fn connection(&self, name: &str) -> v1::Connection {
-        let request = v1::GetClusterRequest {
-            name: name.to_owned(),
-        };
-        let answer = self.operator().await.get_cluster(request).await.unwrap();
-        answer.into_inner().cluster.unwrap().connection()
-    }
+async fn connection(hub: &TestHub, name: &str) -> v1::Connection {
+    let mut operator = hub.operator("ada").await.unwrap();
+    operator.cluster(name).await.unwrap().connection()
 }
 
 fn hello() -> v1::AgentMessage {
@@ -109,18 +58,18 @@ fn message(body: v1::agent_message::Body) -> v1::AgentMessage {
 
 /// Nothing is closed and something does not arrive any more: both ends must notice in time.
 async fn swallowed(weather: Weather) {
-    let world = World::new().await;
-    let proxy = Proxy::start(world.hub.address).await.unwrap();
+    let hub = hub().await;
+    let proxy = Proxy::start(hub.address).await.unwrap();
     let hubs = Arc::new(vec![proxy.address.to_string()]);
     let seen = Arc::new(Seen::default());
     let (_stop, stopped) = watch::channel(false);
     let name: ClusterName = "c1".parse().unwrap();
-    let agent = Agent::new(&world.enrolled, &name, &hubs, Duration::ZERO).unwrap();
+    let agent = Agent::new(&hub.enrolled, &name, &hubs, Duration::ZERO).unwrap();
     tokio::spawn(agent.run(Arc::clone(&seen), stopped));
     let limit = Duration::from_secs(60);
     let connected = || seen.connected.load(std::sync::atomic::Ordering::Relaxed);
     eventually("connected", limit, || async {
-        (world.connection("c1").await == v1::Connection::Online).then_some(())
+        (connection(&hub, "c1").await == v1::Connection::Online).then_some(())
     })
     .await
     .unwrap();
@@ -130,16 +79,16 @@ async fn swallowed(weather: Weather) {
         (connected() == 0).then(|| began.elapsed())
     });
     let hub_notices = eventually("the hub notices", limit, || async {
-        let is_gone = world.connection("c1").await == v1::Connection::Offline;
+        let is_gone = connection(&hub, "c1").await == v1::Connection::Offline;
         is_gone.then(|| began.elapsed())
     });
-    let (agent, hub) = tokio::join!(agent_notices, hub_notices);
-    let (agent, hub) = (agent.unwrap(), hub.unwrap());
-    assert!(agent < Duration::from_secs(30), "{agent:?}");
-    assert!(hub < Duration::from_secs(30), "{hub:?}");
+    let (by_agent, by_hub) = tokio::join!(agent_notices, hub_notices);
+    let (by_agent, by_hub) = (by_agent.unwrap(), by_hub.unwrap());
+    assert!(by_agent < Duration::from_secs(30), "{by_agent:?}");
+    assert!(by_hub < Duration::from_secs(30), "{by_hub:?}");
     proxy.set(Weather::Fair);
     eventually("it is back", limit, || async {
-        (world.connection("c1").await == v1::Connection::Online).then_some(())
+        (connection(&hub, "c1").await == v1::Connection::Online).then_some(())
     })
     .await
     .unwrap();
@@ -188,14 +137,14 @@ fn paths() -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn h13_random_bytes_to_every_method_break_nothing() {
-    let world = World::new().await;
+    let hub = hub().await;
     let seed: u64 = rand::random();
     println!("seed {seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let callers = [
-        world.channel("spiffe://flotilla/operator/bob").await,
-        world.channel("spiffe://flotilla/cluster/c1").await,
-        world.channel("spiffe://flotilla/cluster/c2").await,
+        channel(&hub, "spiffe://flotilla/operator/bob").await,
+        channel(&hub, "spiffe://flotilla/cluster/c1").await,
+        channel(&hub, "spiffe://flotilla/cluster/c2").await,
     ];
     // Messages that are nearly right go deeper than noise.
     let samples: Vec<Vec<u8>> = vec![
@@ -248,18 +197,14 @@ async fn h13_random_bytes_to_every_method_break_nothing() {
             );
         }
     }
-    world
-        .operator()
-        .await
-        .get_hub(v1::GetHubRequest {})
-        .await
-        .unwrap();
+    let mut operator = hub.operator("ada").await.unwrap();
+    operator.api.get_hub(v1::GetHubRequest {}).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn h12_versions_that_do_not_fit_say_so_and_what_is_not_known_is_let_be() {
-    let world = World::new().await;
-    let channel = world.channel("spiffe://flotilla/cluster/c3").await;
+    let hub = hub().await;
+    let channel = channel(&hub, "spiffe://flotilla/cluster/c3").await;
     for (low, high, fits) in [
         (1, 1, true),
         (1, 7, true),

@@ -211,7 +211,7 @@ impl Host for ApiVersions {
         match arguments {
             [Value::Str(version)] => {
                 let has = self.0.iter().any(|known| version == known.as_str());
-                self.1.has(&version.lossy());
+                self.1.asked_for(&version.lossy());
                 Ok(Value::Bool(has))
             }
             [_] => Err("wrong type for value; expected string".to_owned()),

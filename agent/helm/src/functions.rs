@@ -19,6 +19,7 @@ mod generated;
 mod layout;
 mod lists;
 mod math;
+mod memory;
 mod merge;
 mod paths;
 mod reflect;
@@ -34,7 +35,7 @@ mod words;
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-pub(crate) use regex::Memory;
+pub(crate) use memory::Memory;
 
 use crate::fmt;
 use crate::template::{Engine, Fault, Place};
@@ -116,7 +117,7 @@ pub(crate) enum Body {
     Call,
     /// `and`, which evaluates no more than it must.
     And,
-    /// `or`, likewise.
+    /// `or`, evaluated as `and` is.
     Or,
 }
 

@@ -86,7 +86,7 @@ pub struct Options {
 pub struct Warning {
     /// The template's name, as `chart/templates/x.yaml`.
     pub template: String,
-    /// From 1.
+    /// The line, counted from 1.
     pub line: usize,
     /// What happened, and what to do about it.
     pub message: String,

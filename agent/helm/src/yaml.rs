@@ -7,6 +7,7 @@
 //!   Value --emit (style, order)--> text
 //! ```
 
+mod bounds;
 mod decode;
 mod emit;
 pub mod json;

@@ -21,11 +21,8 @@ use serde_json::Value;
 use crate::objects::Objects;
 use crate::plain::LFS_HEADER;
 use crate::tree::{self, Entry, EntryKind, Tree};
-use crate::{Limits, Note, Origin, RenderError, Rendered};
+use crate::{Limits, Note, Origin, RenderError, Rendered, Renderer};
 pub(crate) use refusal::Teller;
-
-/// The file that makes a directory a chart.
-pub(crate) const CHART_FILE: &str = "Chart.yaml";
 
 /// What a chart is rendered for, besides itself.
 #[derive(Debug, Clone)]
@@ -117,7 +114,7 @@ pub(crate) fn load(
 /// Whether what is at a path, which is no link, is a chart.
 pub(crate) fn is_chart(tree: &dyn Tree, path: &str) -> bool {
     match tree.get(path) {
-        Some(Entry::Directory) => tree.get(&tree::join(path, CHART_FILE)).is_some(),
+        Some(Entry::Directory) => crate::has_file_of(tree, path, Renderer::Helm),
         Some(_) => path.ends_with(".tgz"),
         None => false,
     }

@@ -82,7 +82,7 @@ pub enum RenderError {
     LimitExceeded {
         /// Where it ran out.
         path: String,
-        /// Of what.
+        /// What there is too much of.
         what: &'static str,
         /// How much is allowed.
         limit: usize,

@@ -32,25 +32,12 @@ pub use error::RenderError;
 pub use flotilla_helm::Cache as ParsedCharts;
 /// What the engine of charts takes from the cluster.
 pub use flotilla_helm::capabilities::{Answers, Asked, Capabilities, KubeVersion};
+pub use flotilla_shared::assignment::Renderer;
 pub use limits::Limits;
 pub use manifest::{Manifest, Origin};
 pub use output::Output;
 pub use substitute::{Facts, Missing};
 pub use tree::{Entry, EntryKind, MemoryTree, PathError, Tree};
-
-/// How a directory becomes manifests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Renderer {
-    /// Kustomize where a kustomization file is present, Helm where a `Chart.yaml` is, plain YAML otherwise.
-    #[default]
-    Auto,
-    /// Every YAML and JSON file below the directory.
-    Plain,
-    /// The directory's kustomization file and what it leads to; where there is none, that is an error.
-    Kustomize,
-    /// A Helm chart: a directory or a `.tgz`.
-    Helm,
-}
 
 /// How to render.
 #[derive(Debug, Clone, Default)]
@@ -89,7 +76,7 @@ pub struct Rendered {
 }
 
 /// Names of a kustomization file, as kustomize knows them.
-const KUSTOMIZATION_FILES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+const KUSTOMIZATION_FILES: &[&str] = Renderer::Kustomize.told_by();
 
 /// Renders the directory (or single file) at `path`.
 ///
@@ -107,9 +94,10 @@ fn render_from(tree: &dyn Tree, path: &str, options: &Options) -> Result<Rendere
     let resolved = tree::resolve(tree, path)?;
     let limits = &options.limits;
     let mut rendered = match decide(tree, &resolved, options.renderer)? {
-        Decided::Plain => plain::render(tree, &resolved, limits)?,
-        Decided::Kustomize => kustomize::render(tree, &resolved, limits, &options.release.sealed)?,
-        Decided::Chart => chart::render(tree, &resolved, &options.release, limits)?,
+        // What nothing tells of is plain.
+        Renderer::Auto | Renderer::Plain => plain::render(tree, &resolved, limits)?,
+        Renderer::Kustomize => kustomize::render(tree, &resolved, limits, &options.release.sealed)?,
+        Renderer::Helm => chart::render(tree, &resolved, &options.release, limits)?,
     };
     if let Some(facts) = &options.facts {
         rendered.manifests = substitute::apply(rendered.manifests, facts, &options.limits)?;
@@ -117,32 +105,35 @@ fn render_from(tree: &dyn Tree, path: &str, options: &Options) -> Result<Rendere
     Ok(rendered)
 }
 
-/// Who renders.
-enum Decided {
-    Plain,
-    Kustomize,
-    Chart,
+/// Who renders what is at a path, which is no link. One that is asked for by name has to find what it is told by.
+fn decide(tree: &dyn Tree, path: &str, asked: Renderer) -> Result<Renderer, RenderError> {
+    if asked == Renderer::Auto {
+        let mut all = Renderer::ALL.into_iter();
+        let found = all.find(|one| is_for(tree, path, *one));
+        return Ok(found.unwrap_or(Renderer::Plain));
+    }
+    match asked.told_by().first() {
+        Some(name) if !is_for(tree, path, asked) => Err(RenderError::PathNotFound {
+            path: tree::join(path, name),
+            nearest: None,
+        }),
+        _ => Ok(asked),
+    }
 }
 
-fn decide(tree: &dyn Tree, path: &str, renderer: Renderer) -> Result<Decided, RenderError> {
-    let is_kustomization = || {
-        let mut names = KUSTOMIZATION_FILES.into_iter();
-        names.any(|name| tree.get(&tree::join(path, name)).is_some())
-    };
-    let missing = |name: &str| RenderError::PathNotFound {
-        path: tree::join(path, name),
-        nearest: None,
-    };
+/// Whether what is at a path says that it is for a renderer.
+fn is_for(tree: &dyn Tree, path: &str, renderer: Renderer) -> bool {
     match renderer {
-        Renderer::Plain => Ok(Decided::Plain),
-        Renderer::Kustomize if is_kustomization() => Ok(Decided::Kustomize),
-        Renderer::Kustomize => Err(missing(KUSTOMIZATION_FILES[0])),
-        Renderer::Helm if chart::is_chart(tree, path) => Ok(Decided::Chart),
-        Renderer::Helm => Err(missing(chart::CHART_FILE)),
-        Renderer::Auto if is_kustomization() => Ok(Decided::Kustomize),
-        Renderer::Auto if chart::is_chart(tree, path) => Ok(Decided::Chart),
-        Renderer::Auto => Ok(Decided::Plain),
+        // A chart may be packed.
+        Renderer::Helm => chart::is_chart(tree, path),
+        _ => has_file_of(tree, path, renderer),
     }
+}
+
+/// Whether one of the files that a renderer is told by is in a directory.
+fn has_file_of(tree: &dyn Tree, directory: &str, renderer: Renderer) -> bool {
+    let mut names = renderer.told_by().iter();
+    names.any(|name| tree.get(&tree::join(directory, name)).is_some())
 }
 
 /// The files that decide over a render, where it is one of a chart; none: it is not.
@@ -156,9 +147,9 @@ pub fn chart_files(
 ) -> Result<Option<BTreeSet<String>>, RenderError> {
     let path = tree::resolve(tree, path)?;
     match decide(tree, &path, options.renderer)? {
-        Decided::Chart => {
+        Renderer::Helm => {
             chart::files_read(tree, &path, &options.release, &options.limits).map(Some)
         }
-        Decided::Plain | Decided::Kustomize => Ok(None),
+        _ => Ok(None),
     }
 }

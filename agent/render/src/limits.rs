@@ -9,9 +9,9 @@ pub struct Limits {
     pub total_bytes: usize,
     /// Most files read.
     pub files: usize,
-    /// Most manifests.
+    /// Most objects of a render.
     pub manifests: usize,
-    /// Deepest directory.
+    /// Most directories above a file.
     pub depth: usize,
     /// Most values in all files of one render together.
     pub nodes: usize,

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use serde_json::{Value, json};
 
-use crate::{Rendered, Renderer};
+use crate::Rendered;
 
 /// How to write it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,20 +27,6 @@ impl FromStr for Output {
             "json" => Ok(Self::Json),
             "files-read" => Ok(Self::FilesRead),
             _ => Err("known are yaml, json and files-read".to_owned()),
-        }
-    }
-}
-
-impl FromStr for Renderer {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            "plain" => Ok(Self::Plain),
-            "kustomize" => Ok(Self::Kustomize),
-            "helm" => Ok(Self::Helm),
-            _ => Err("known are auto, plain, kustomize and helm".to_owned()),
         }
     }
 }
@@ -69,7 +55,7 @@ impl Rendered {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{MemoryTree, Options, render};
+    use crate::{MemoryTree, Options, Renderer, render};
 
     #[test]
     fn every_output_reads_back() {

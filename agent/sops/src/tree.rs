@@ -10,7 +10,6 @@ use crate::{Error, number};
 /// Most values of one file, and how deep they may lie.
 pub(crate) const MAX_NODES: usize = 50_000;
 const MAX_DEPTH: usize = 64;
-/// Largest file.
 pub(crate) const MAX_BYTES: usize = 8 << 20;
 
 #[derive(Clone, PartialEq)]

@@ -108,7 +108,7 @@ impl Discovery {
         if due { self.read(api).await } else { Ok(()) }
     }
 
-    /// Reads now.
+    /// Reads it anew from the API server.
     pub(crate) async fn read(&mut self, api: &Api) -> Result<(), Error> {
         let core = api.get("/api").await?;
         let groups = api.get("/apis").await?;

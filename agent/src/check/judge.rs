@@ -18,7 +18,6 @@ const ROOM_LOOK: u64 = 512 << 20;
 /// Credentials of this age should be made anew.
 const OLD_DAYS: i64 = 365;
 
-/// Judges everything.
 pub(crate) fn judge(facts: &CheckFacts) -> Findings {
     let mut groups = vec![kubernetes(facts)];
     if facts.kubernetes.is_ok() {

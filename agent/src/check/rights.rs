@@ -11,11 +11,11 @@ pub(crate) struct Right {
     pub(crate) purpose: String,
     /// Such as `get`.
     pub(crate) verb: &'static str,
-    /// Empty: core.
+    /// The API group; empty: core.
     pub(crate) group: String,
     /// In the plural.
     pub(crate) resource: String,
-    /// Empty: everywhere.
+    /// Where; empty: in all namespaces.
     pub(crate) namespace: String,
     /// Empty: any name.
     pub(crate) name: String,
@@ -24,7 +24,7 @@ pub(crate) struct Right {
 /// A kind that is applied.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Kind {
-    /// Empty: core.
+    /// The API group; empty: core.
     pub(crate) group: String,
     /// In the plural.
     pub(crate) resource: String,

@@ -45,7 +45,6 @@ pub(super) struct Request {
     pub(super) drift: Drift,
     /// Why it may not be deleted to be made anew; none: it may.
     pub(super) held_back: Option<&'static str>,
-    /// Who applies.
     pub(super) tenure: Arc<Tenure>,
 }
 

@@ -13,7 +13,7 @@ use crate::observe::facts::Fact;
 
 impl Pass<'_> {
     /// Tells for every object whose number of replicas is in question whether an autoscaler sets it.
-    pub(super) async fn settle_replicas(&mut self) {
+    pub(super) async fn find_autoscaled(&mut self) {
         let asked: BTreeSet<ObjectRef> = self
             .facts
             .iter()
@@ -37,7 +37,7 @@ impl Pass<'_> {
                 // It cannot be known: what an autoscaler set once may be its still.
                 Some(None) | None => fact.was_autoscaled,
             };
-            Fact::settle_replicas(Arc::make_mut(fact), is_target);
+            Fact::set_autoscaled(Arc::make_mut(fact), is_target);
         }
     }
 

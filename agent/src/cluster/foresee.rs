@@ -149,7 +149,7 @@ impl Pass<'_> {
                 _ => result.changes.push(change),
             }
         }
-        result.settle();
+        result.normalize();
         Ok(result)
     }
 

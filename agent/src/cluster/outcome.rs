@@ -21,9 +21,7 @@ pub struct PassOutcome {
     pub usable: bool,
     /// Objects that are remembered as applied when it ended.
     pub remembered: usize,
-    /// Objects written.
     pub written: u32,
-    /// Objects deleted.
     pub pruned: u32,
     /// Objects that somebody had changed and that were set right.
     pub drifted: u32,

@@ -308,7 +308,7 @@ impl Pass<'_> {
             problem => problem.map(|problem| Problem::new(problem.reason, problem.message)),
         };
         self.facts = snapshot.facts;
-        self.settle_replicas().await;
+        self.find_autoscaled().await;
         let observed = Observed {
             live: self.live(),
             complete: complete && is_complete,

@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use flotilla_proto::v1;
 use flotilla_shared::assignment::Drift;
-use flotilla_shared::object::ObjectRef;
+use flotilla_shared::object::{Action, ObjectRef};
+use flotilla_shared::plan::{MAX_CHANGES, MAX_FIELDS};
+use flotilla_shared::preview::{ApplicationPlan, FieldChange, MAX_VALUE_BYTES, ObjectChange};
 use flotilla_shared::problem::Problem;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::plain_line;
-use flotilla_shared::wire::object_to_wire;
 use futures::StreamExt as _;
 use http::Method;
 use serde_json::Value;
@@ -22,12 +22,6 @@ use super::pass::{DesiredState, Memory, Pass, PassInput};
 use crate::api::Error;
 use crate::plan::{Desired, Fit, Step};
 
-/// Most objects of one application that are shown.
-const MAX_CHANGES: usize = 200;
-/// Most fields of one object that are shown.
-const MAX_FIELDS: usize = 40;
-/// Longest value that is shown, bytes of JSON.
-const MAX_VALUE: usize = 200;
 /// What stands for a value that is not shown.
 const MASKED: &str = "(masked)";
 /// Fields of metadata that every write changes.
@@ -49,7 +43,7 @@ impl Cluster {
         input: &PassInput,
         desired_state: &DesiredState,
         memory: &Memory,
-    ) -> Result<v1::ApplicationPlan, Error> {
+    ) -> Result<ApplicationPlan, Error> {
         let stored: Stored = match &memory.stored {
             Some(stored) => stored.clone(),
             None => self.read_inventory(input.application.as_str()).await?,
@@ -65,12 +59,9 @@ impl Cluster {
 }
 
 impl Pass<'_> {
-    async fn preview(mut self, stored: &Stored) -> Result<v1::ApplicationPlan, Error> {
+    async fn preview(mut self, stored: &Stored) -> Result<ApplicationPlan, Error> {
         let made = self.observe(stored).await?.0;
-        let mut result = v1::ApplicationPlan {
-            application: self.input.application.to_string(),
-            ..v1::ApplicationPlan::default()
-        };
+        let mut result = ApplicationPlan::of(self.input.application.clone());
         if let Some(Problem { reason, message }) = made.refused {
             result.error = format!("{reason}: {message}");
             return Ok(result);
@@ -85,7 +76,7 @@ impl Pass<'_> {
                 seen.insert(desired.object.clone());
             }
         }
-        let mut changes: Vec<v1::ObjectChange> = Vec::new();
+        let mut changes: Vec<ObjectChange> = Vec::new();
         // What is only reported, or fought over, is shown with its fields, too.
         let mut shown_only: BTreeMap<ObjectRef, Problem> = BTreeMap::new();
         for step in &made.rest {
@@ -105,41 +96,31 @@ impl Pass<'_> {
                     continue;
                 }
                 Step::Skip(object, ..) if shown_only.contains_key(object) => continue,
-                Step::Skip(object, reason, message) => (
-                    object,
-                    v1::Action::Skipped,
-                    reason.to_string(),
-                    message.clone(),
-                ),
-                Step::Hold(object, reason, message) => (
-                    object,
-                    v1::Action::Held,
-                    reason.to_string(),
-                    message.clone(),
-                ),
-                Step::Prune(object, _) => {
-                    (object, v1::Action::Pruned, String::new(), String::new())
+                Step::Skip(object, reason, message) => {
+                    (object, Action::Skipped, Some(*reason), message.as_str())
                 }
+                Step::Hold(object, reason, message) => {
+                    (object, Action::Held, Some(*reason), message.as_str())
+                }
+                Step::Prune(object, _) => (object, Action::Pruned, None, ""),
                 Step::Forget(_) | Step::Disown(_) | Step::Apply { .. } => continue,
             };
-            changes.push(v1::ObjectChange {
-                object: Some(object_to_wire(object)),
-                action: action.into(),
+            changes.push(ObjectChange {
                 reason,
-                message: plain_line(&message, 300),
-                ..v1::ObjectChange::default()
+                message: plain_line(message, 300),
+                ..ObjectChange::of(object.clone(), action)
             });
         }
         result.truncated = asked.len() + changes.len() > MAX_CHANGES;
         asked.truncate(MAX_CHANGES);
         let (pass, only) = (&self, &shown_only);
-        let shown: Vec<v1::ObjectChange> = futures::stream::iter(asked)
+        let shown: Vec<ObjectChange> = futures::stream::iter(asked)
             .map(|desired| async move {
                 let reported = only.get(&desired.object);
                 let mut change = pass.change(desired).await;
                 if let Some(problem) = reported {
-                    change.action = v1::Action::Skipped.into();
-                    change.reason = problem.reason.to_string();
+                    change.action = Action::Skipped;
+                    change.reason = Some(problem.reason);
                     change.message = plain_line(&problem.message, 300);
                 }
                 change
@@ -150,34 +131,30 @@ impl Pass<'_> {
         result.unchanged += u32::try_from(
             shown
                 .iter()
-                .filter(|change| change.action() == v1::Action::Unchanged)
+                .filter(|change| change.action == Action::Unchanged)
                 .count(),
         )
         .unwrap_or(0);
         result.changes = shown;
         result
             .changes
-            .retain(|change| change.action() != v1::Action::Unchanged);
+            .retain(|change| change.action != Action::Unchanged);
         changes.truncate(MAX_CHANGES - result.changes.len().min(MAX_CHANGES));
         result.changes.extend(changes);
         Ok(result)
     }
 
     /// One object: live against what an apply would make of it.
-    async fn change(&self, desired: Arc<Desired>) -> v1::ObjectChange {
-        let mut change = v1::ObjectChange {
-            object: Some(object_to_wire(&desired.object)),
-            action: v1::Action::Updated.into(),
-            ..v1::ObjectChange::default()
-        };
+    async fn change(&self, desired: Arc<Desired>) -> ObjectChange {
+        let mut change = ObjectChange::of(desired.object.clone(), Action::Updated);
         let is_secret = desired.object.kind == "Secret" && desired.object.group.is_empty();
         match self.dry_run(&desired).await {
-            Ok((None, _)) => change.action = v1::Action::Created.into(),
+            Ok((None, _)) => change.action = Action::Created,
             Ok((Some(live), mut next)) => {
                 self.without_foreign(&desired, &mut next);
                 change.fields = differences(&live, &next, is_secret);
                 if change.fields.is_empty() {
-                    change.action = v1::Action::Unchanged.into();
+                    change.action = Action::Unchanged;
                 }
             }
             // Somebody's item has the name of one in Git: the apply clears it first, a dry run cannot.
@@ -188,8 +165,8 @@ impl Pass<'_> {
                 }
             }
             Err(error) => {
-                change.action = v1::Action::Failed.into();
-                change.reason = error.reason.to_string();
+                change.action = Action::Failed;
+                change.reason = Some(error.reason);
                 change.message = plain_line(&error.message, 300);
             }
         }
@@ -223,7 +200,7 @@ impl Pass<'_> {
         &self,
         desired: &Desired,
         is_secret: bool,
-    ) -> Result<Vec<v1::FieldChange>, Error> {
+    ) -> Result<Vec<FieldChange>, Error> {
         let resource = self
             .cluster
             .resource(&desired.object, &desired.version)
@@ -295,7 +272,7 @@ fn remove(value: &mut Value, pointer: &str) {
 }
 
 /// Fields in which two objects differ.
-pub(super) fn differences(live: &Value, next: &Value, is_secret: bool) -> Vec<v1::FieldChange> {
+pub(super) fn differences(live: &Value, next: &Value, is_secret: bool) -> Vec<FieldChange> {
     let mut found = Found {
         is_secret,
         fields: Vec::new(),
@@ -306,7 +283,7 @@ pub(super) fn differences(live: &Value, next: &Value, is_secret: bool) -> Vec<v1
 
 struct Found {
     is_secret: bool,
-    fields: Vec<v1::FieldChange>,
+    fields: Vec<FieldChange>,
 }
 
 impl Found {
@@ -316,10 +293,10 @@ impl Found {
         let text = |value: Option<&Value>| match value {
             None => String::new(),
             Some(_) if is_masked => MASKED.to_owned(),
-            Some(value) => plain_line(&value.to_string(), MAX_VALUE),
+            Some(value) => plain_line(&value.to_string(), MAX_VALUE_BYTES),
         };
         if self.fields.len() < MAX_FIELDS {
-            self.fields.push(v1::FieldChange {
+            self.fields.push(FieldChange {
                 path: path.to_owned(),
                 live: text(live),
                 desired: text(next),

@@ -22,7 +22,6 @@ pub(super) struct Removal<'a> {
     pub(super) application: &'a str,
     /// Whether its kind is only deleted after a confirmation.
     pub(super) is_protected: bool,
-    /// Who deletes.
     pub(super) tenure: &'a Tenure,
 }
 

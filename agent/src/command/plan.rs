@@ -6,11 +6,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use flotilla_proto::v1;
 use flotilla_shared::assignment::SyncPolicy;
 use flotilla_shared::digest::Digest;
+use flotilla_shared::preview::{ApplicationPlan, ObjectChange};
+use flotilla_shared::reason::Reason;
+use flotilla_shared::report::plain_object;
 use flotilla_shared::revision::{RepositoryUrl, TreePath};
-use flotilla_shared::wire::{object_from_wire, planned_word};
 use serde_json::{Value, json};
 
 use super::render::{rendered, tell, values_file};
@@ -104,7 +105,7 @@ fn allowed(policy: &Policy, source: &CommitArgs) -> anyhow::Result<()> {
 }
 
 /// 0 nothing to change, 1 changes, 2 it cannot be said.
-fn code(plan: &v1::ApplicationPlan) -> u8 {
+fn code(plan: &ApplicationPlan) -> u8 {
     match (plan.error.is_empty(), plan.changes.is_empty()) {
         (false, _) => 2,
         (true, false) => 1,
@@ -112,11 +113,14 @@ fn code(plan: &v1::ApplicationPlan) -> u8 {
     }
 }
 
-fn object(change: &v1::ObjectChange) -> String {
-    object_from_wire(change.object.as_ref()).to_string()
+/// Names come from Git: each is cut, and stripped of what a terminal would obey.
+fn object(change: &ObjectChange) -> String {
+    let object = &change.object;
+    let names = [&object.group, &object.kind, &object.namespace, &object.name];
+    plain_object(names.map(String::as_str)).to_string()
 }
 
-fn as_json(plan: &v1::ApplicationPlan) -> Value {
+fn as_json(plan: &ApplicationPlan) -> Value {
     let changes: Vec<Value> = plan
         .changes
         .iter()
@@ -128,15 +132,15 @@ fn as_json(plan: &v1::ApplicationPlan) -> Value {
                 .collect();
             json!({
                 "object": object(change),
-                "action": planned_word(change.action()),
-                "reason": change.reason,
+                "action": change.action.planned(),
+                "reason": change.reason.map_or("", Reason::as_str),
                 "message": change.message,
                 "fields": fields,
             })
         })
         .collect();
     json!({
-        "application": plan.application,
+        "application": plan.application.as_str(),
         "changes": changes,
         "unchanged": plan.unchanged,
         "truncated": plan.truncated,
@@ -144,15 +148,15 @@ fn as_json(plan: &v1::ApplicationPlan) -> Value {
     })
 }
 
-fn as_text(plan: &v1::ApplicationPlan) -> String {
+fn as_text(plan: &ApplicationPlan) -> String {
     let mut text = String::new();
     if !plan.error.is_empty() {
         let _ = writeln!(text, "refused: {}", plan.error);
     }
     for change in &plan.changes {
-        let _ = writeln!(text, "{} {}", planned_word(change.action()), object(change));
-        if !change.reason.is_empty() {
-            let _ = writeln!(text, "    {}: {}", change.reason, change.message);
+        let _ = writeln!(text, "{} {}", change.action.planned(), object(change));
+        if let Some(reason) = change.reason {
+            let _ = writeln!(text, "    {reason}: {}", change.message);
         }
         for field in &change.fields {
             let shown = |value: &str| match value {
@@ -166,21 +170,25 @@ fn as_text(plan: &v1::ApplicationPlan) -> String {
     if plan.truncated {
         let _ = writeln!(text, "... and more");
     }
-    let _ = writeln!(text, "{} as they should be", plan.unchanged);
+    let _ = writeln!(text, "{} unchanged", plan.unchanged);
     text
 }
 
 #[cfg(test)]
 mod tests {
+    use flotilla_shared::object::Action;
+
     use super::*;
 
     /// What is refused is no difference: a script that goes on at 1 would take it for one.
     #[test]
     fn a_plan_that_is_refused_exits_with_2() {
-        let plan = |changes: usize, error: &str| v1::ApplicationPlan {
-            changes: vec![v1::ObjectChange::default(); changes],
+        let object = plain_object(["", "ConfigMap", "web", "a"]);
+        let change = ObjectChange::of(object, Action::Updated);
+        let plan = |changes: usize, error: &str| ApplicationPlan {
+            changes: vec![change.clone(); changes],
             error: error.to_owned(),
-            ..v1::ApplicationPlan::default()
+            ..ApplicationPlan::of("web".parse().unwrap())
         };
         let all = [
             plan(0, ""),

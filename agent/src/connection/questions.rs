@@ -5,12 +5,13 @@ use std::time::Duration;
 use flotilla_proto::v1;
 use flotilla_proto::v1::agent_message::Body as Out;
 use flotilla_shared::id::{ApplicationName, NameError};
-use flotilla_shared::wire::{MAX_MESSAGE_BYTES, revision_from_wire};
+use flotilla_shared::plan::ClusterPlan;
+use flotilla_shared::wire::{MAX_MESSAGE_BYTES, plan_result, preview_to_wire, revision_from_wire};
 use prost::Message as _;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Connection, send};
-use crate::reconcile::{AGAIN, Busy, CommitRequest, PreviewRequest, Question, answer};
+use crate::reconcile::{AGAIN, Busy, CommitRequest, PreviewRequest, Question};
 
 /// Longest time for a plan that the hub asks for.
 const PREVIEW_TIMEOUT: Duration = Duration::from_secs(25);
@@ -40,7 +41,7 @@ impl Connection {
                 "the agent is busy with another question; ask again".clone_into(&mut result.error);
             } else {
                 match tokio::time::timeout(PREVIEW_TIMEOUT, answer).await {
-                    Ok(Ok(applications)) => result.applications = applications,
+                    Ok(Ok(plans)) => result.applications = preview_to_wire(plans),
                     Ok(Err(_)) | Err(_) => {
                         "the agent did not finish its plan in time".clone_into(&mut result.error);
                     }
@@ -107,5 +108,46 @@ impl Connection {
             };
             let _ = send(&outbound, Out::PlanResult(said)).await;
         });
+    }
+}
+
+/// What the hub is told of a question about a commit; no result: it took too long.
+fn answer(
+    request: u64,
+    of: v1::Revision,
+    result: Option<Result<ClusterPlan, Busy>>,
+) -> v1::PlanResult {
+    let empty = v1::PlanResult {
+        request,
+        of: Some(of.clone()),
+        ..v1::PlanResult::default()
+    };
+    match result {
+        Some(Ok(plan)) => plan_result(request, of, &plan),
+        Some(Err(Busy(seconds))) => v1::PlanResult {
+            error: "the agent is busy with another question".to_owned(),
+            retry_after_seconds: seconds,
+            ..empty
+        },
+        None => v1::PlanResult {
+            error: "the agent did not finish its plan in time".to_owned(),
+            ..empty
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_busy_agent_says_when_and_a_slow_one_that_it_was_slow() {
+        let of = v1::Revision::default();
+        let busy = answer(7, of.clone(), Some(Err(Busy(3))));
+        assert_eq!((busy.request, busy.retry_after_seconds), (7, 3));
+        let late = answer(7, of.clone(), None);
+        assert!(late.retry_after_seconds == 0 && !late.error.is_empty());
+        let done = answer(7, of, Some(Ok(ClusterPlan::default())));
+        assert!(done.error.is_empty() && done.of.is_some());
     }
 }

@@ -81,7 +81,7 @@ pub(super) fn compute(object: &Value) -> ObjectHealth {
     if let Some(condition) = condition(object, "Reconciling").filter(|c| is_true(c)) {
         return ObjectHealth::in_progress(text(condition));
     }
-    let said = said(object);
+    let said = findings(object);
     let worst = |health| said.iter().find(|(found, _)| *found == health);
     if let Some((_, why)) = worst(Sense::Bad) {
         return ObjectHealth::failed(why.as_str());
@@ -102,7 +102,7 @@ pub(super) fn compute(object: &Value) -> ObjectHealth {
 }
 
 /// Everything the status says that is not plainly good.
-fn said(object: &Value) -> Vec<(Sense, String)> {
+fn findings(object: &Value) -> Vec<(Sense, String)> {
     let mut said = Vec::new();
     let list = object.pointer("/status/conditions");
     if let Some(list) = list.and_then(Value::as_array) {

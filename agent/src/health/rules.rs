@@ -35,7 +35,7 @@ pub struct RuleError {
 }
 
 impl Rules {
-    /// Compiles rules.
+    /// Compiles the rules of a policy.
     ///
     /// # Errors
     /// When an expression is not CEL.

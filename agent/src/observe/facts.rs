@@ -64,7 +64,7 @@ pub(crate) struct Fact {
 pub(crate) struct Baseline {
     pub(crate) desired: Arc<Desired>,
     pub(crate) ignore: Arc<Vec<IgnoreRule>>,
-    /// Over both.
+    /// The digest over both.
     pub(crate) key: Digest,
 }
 
@@ -190,7 +190,7 @@ impl Baseline {
 impl Fact {
     /// The fact when it is known whether an autoscaler targets the object: where none does, Git's number of
     /// replicas counts like any field.
-    pub(crate) fn settle_replicas(&mut self, is_autoscaled: bool) {
+    pub(crate) fn set_autoscaled(&mut self, is_autoscaled: bool) {
         self.is_autoscaled = is_autoscaled;
         if is_autoscaled || !self.replicas_differ {
             return;

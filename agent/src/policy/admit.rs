@@ -5,7 +5,7 @@ use flotilla_shared::id::ClusterName;
 use flotilla_shared::problem::Problem;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::revision::{BranchName, RepositoryUrl, TreePath, is_below};
-use flotilla_shared::wire::{DecodedAssignment, FEATURES};
+use flotilla_shared::wire::{DecodedAssignment, features};
 
 use super::Policy;
 
@@ -18,7 +18,7 @@ pub type Refusal = Problem;
 /// What an assignment needs and this agent does not have.
 pub fn unknown_features(assignment: &Assignment) -> impl Iterator<Item = &str> {
     let required = assignment.required_features.iter().map(String::as_str);
-    required.filter(|feature| !FEATURES.contains(feature))
+    required.filter(|feature| features().all(|known| known != *feature))
 }
 
 /// Checks an assignment as a whole against what was accepted before (V4, V7) and who we are.
@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(verdict(&far(1001), reference(7, 5)), Err(Reason::EpochJump));
         let first = AssignmentRef::default();
         assert_eq!(verdict(&far(1_000_000), first), Ok(()), "from nothing");
-        let known = offered(2, 5, &[FEATURES[0]]);
+        let known = offered(2, 5, &features().collect::<Vec<_>>());
         assert_eq!(verdict(&known, first), Ok(()));
         let future = offered(2, 5, &["time-travel"]);
         assert_eq!(

@@ -52,7 +52,6 @@ pub enum PolicyError {
     /// A rule names a key that is not pinned.
     #[error("{place}: there is no key {name:?} in `keys`")]
     UnknownKey {
-        /// The rule.
         place: String,
         /// The key's name.
         name: String,

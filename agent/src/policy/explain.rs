@@ -179,19 +179,21 @@ fn delete_budget(budget: DeleteBudget) -> Statement {
         format!(
             "At most {0} objects of an application are deleted at once, and above three at most {1} percent \
              of them; more are held whole. An application that is removed loses all its objects, so that \
-             only their number counts: up to {0} are deleted, more wait for a word inside the cluster.",
+             only their number counts: up to {0} are deleted, more wait until somebody confirms it inside \
+             the cluster.",
             budget.count, budget.percent
         ),
     )
 }
 
-/// What is never deleted on the hub's word alone.
+/// What is never deleted because the hub says so.
 fn protected_kinds(kinds: &BTreeSet<String>) -> Statement {
     let protected = list(kinds);
     if protected.is_empty() {
         Statement::open("protectedKinds", "No kind is kept from being deleted.")
     } else {
-        let text = format!("Deleted only after a word inside the cluster: {protected}.");
+        let text =
+            format!("Deleted only after somebody confirms it inside the cluster: {protected}.");
         Statement::closed("protectedKinds", text)
     }
 }
@@ -307,7 +309,7 @@ mod tests {
         for wanted in [
             "each time, and where it cannot be found out, is told by an Event (WentBack).",
             "An application that is removed loses all its objects, so that only their number counts: up to 10 \
-             are deleted, more wait for a word inside the cluster.",
+             are deleted, more wait until somebody confirms it inside the cluster.",
         ] {
             let is_said = statements.iter().any(|one| one.says.contains(wanted));
             assert!(is_said, "{wanted}: {statements:#?}");

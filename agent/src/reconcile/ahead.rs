@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flotilla_proto::v1;
 use flotilla_shared::health::SyncState;
 use flotilla_shared::id::ApplicationName;
 use flotilla_shared::plan::{ApplicationChanges, ClusterPlan};
@@ -189,7 +188,7 @@ async fn plan(
         };
         plan.applications.insert(name, changes);
     }
-    plan.settle();
+    plan.normalize();
     plan
 }
 
@@ -225,32 +224,6 @@ fn input(shared: &Shared, wanted: &Wanted, rendered: &Rendered, claims: Claims) 
         frozen: true,
         intent: Intent::Run,
         waits_for: None,
-    }
-}
-
-/// The answer's way to the hub.
-#[must_use]
-pub fn answer(
-    request: u64,
-    of: v1::Revision,
-    result: Option<Result<ClusterPlan, Busy>>,
-) -> v1::PlanResult {
-    let empty = v1::PlanResult {
-        request,
-        of: Some(of.clone()),
-        ..v1::PlanResult::default()
-    };
-    match result {
-        Some(Ok(plan)) => flotilla_shared::wire::plan_result(request, of, &plan),
-        Some(Err(Busy(seconds))) => v1::PlanResult {
-            error: "the agent is busy with another question".to_owned(),
-            retry_after_seconds: seconds,
-            ..empty
-        },
-        None => v1::PlanResult {
-            error: "the agent did not finish its plan in time".to_owned(),
-            ..empty
-        },
     }
 }
 
@@ -340,16 +313,5 @@ mod tests {
         assert_eq!(reasons(&of("fleet", "stage")), [branch, branch]);
         let repository = Some(Reason::RepositoryNotAllowed);
         assert_eq!(reasons(&of("platform", "main")), [repository]);
-    }
-
-    #[test]
-    fn a_busy_agent_says_when_and_a_slow_one_that_it_was_slow() {
-        let of = v1::Revision::default();
-        let busy = answer(7, of.clone(), Some(Err(Busy(3))));
-        assert_eq!((busy.request, busy.retry_after_seconds), (7, 3));
-        let late = answer(7, of.clone(), None);
-        assert!(late.retry_after_seconds == 0 && !late.error.is_empty());
-        let done = answer(7, of, Some(Ok(ClusterPlan::default())));
-        assert!(done.error.is_empty() && done.of.is_some());
     }
 }

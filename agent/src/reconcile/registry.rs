@@ -103,7 +103,7 @@ impl Registry {
         inner
             .usable
             .retain(|name| names.contains(name) && !changed.contains(name));
-        self.settle_claims(&inner);
+        self.publish_claims(&inner);
         self.publish(&mut inner);
     }
 
@@ -124,7 +124,7 @@ impl Registry {
         inner.reports.remove(name);
         inner.usable.remove(name);
         inner.desired_states.remove(name);
-        self.settle_claims(&inner);
+        self.publish_claims(&inner);
         self.publish(&mut inner);
     }
 
@@ -163,10 +163,10 @@ impl Registry {
         }
         desired_state.by = by;
         desired_state.objects = desired.iter().map(|d| d.object.clone()).collect();
-        self.settle_claims(&inner);
+        self.publish_claims(&inner);
     }
 
-    fn settle_claims(&self, inner: &Inner) {
+    fn publish_claims(&self, inner: &Inner) {
         let mut claims = Claims {
             owners: BTreeMap::new(),
             complete: inner

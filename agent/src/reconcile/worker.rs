@@ -8,12 +8,12 @@ mod say;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flotilla_proto::v1;
 use flotilla_shared::assignment::ApplicationAssignment;
 use flotilla_shared::backoff::Backoff;
 use flotilla_shared::digest::Digest;
 use flotilla_shared::health::{Health, SyncState};
 use flotilla_shared::id::ApplicationName;
+use flotilla_shared::preview::ApplicationPlan;
 use flotilla_shared::reason::Reason;
 use flotilla_shared::report::{ApplicationReport, SUSPENDED_BY_HUB};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -93,7 +93,7 @@ pub(super) struct Given {
 pub(super) struct Preview {
     /// As if the application was removed with its objects.
     pub(super) removal: bool,
-    pub(super) reply: oneshot::Sender<v1::ApplicationPlan>,
+    pub(super) reply: oneshot::Sender<ApplicationPlan>,
 }
 
 /// What a fetch is of.
@@ -141,7 +141,7 @@ pub(super) struct Worker {
     previews: mpsc::Receiver<Preview>,
     fetch: Option<Fetch>,
     /// The assignment that was rendered, or refused, last.
-    settled_for: Option<Box<Wanted>>,
+    handled: Option<Box<Wanted>>,
     set: Set,
     /// The set that was taken last, until one that is newer is.
     taken_before: Option<Set>,
@@ -183,7 +183,7 @@ impl Worker {
             standing,
             previews,
             fetch: None,
-            settled_for: None,
+            handled: None,
             set: Set::default(),
             taken_before: None,
             refusal: None,
@@ -207,7 +207,7 @@ impl Worker {
             // What is refused is tried again with backoff, whatever the cluster serves.
             let is_at_rest = self.fetch.is_none() && self.refusal.is_none();
             if is_at_rest && self.is_on_other_ground().await {
-                self.settled_for = None;
+                self.handled = None;
             }
             self.begin_fetch(&task);
             let just_begun = self.fetch.is_some();
@@ -352,7 +352,7 @@ impl Worker {
         }
         let is_exact = self.refusal.is_none()
             && self.fetch.is_none()
-            && (task.is_end() || self.settled_for.as_deref() == task.wanted());
+            && (task.is_end() || self.handled.as_deref() == task.wanted());
         let by = match is_exact {
             true => DesiredBy::Assignment,
             false => DesiredBy::EarlierOne,

@@ -122,8 +122,8 @@ impl Admission {
         let record = self.record.lock();
         let (own, floor) = places(&record, wanted);
         let digest = rule_text(self.policy.rule_digest(&rule));
-        let is_settled = own.is_some_and(|own| is_at(own, wanted) && own.rule == digest);
-        if is_settled {
+        let is_accepted = own.is_some_and(|own| is_at(own, wanted) && own.rule == digest);
+        if is_accepted {
             return Ok(Vec::new());
         }
         let mut bases = Vec::new();

@@ -27,7 +27,6 @@ const MAX_APPLICATIONS: usize = 2000;
 const MAX_SEEN: usize = 500;
 /// Most used approvals that have not expired yet.
 const MAX_USED: usize = 1000;
-/// Largest file.
 const MAX_BYTES: u64 = 16 << 20;
 
 /// A commit that was accepted.
@@ -96,7 +95,6 @@ pub(super) enum Error {
     Full {
         /// How many fit.
         limit: usize,
-        /// Of what.
         what: &'static str,
     },
 }

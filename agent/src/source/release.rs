@@ -138,7 +138,7 @@ pub(crate) fn namespace(wanted: &Wanted) -> &str {
 }
 
 /// What the application says of its chart; the cluster's part is filled in by [`on`].
-pub(super) fn said(wanted: &Wanted, sealed: &BTreeSet<String>) -> Release {
+pub(super) fn declared(wanted: &Wanted, sealed: &BTreeSet<String>) -> Release {
     let default = ChartOptions::default();
     let said = wanted.application.helm.as_deref().unwrap_or(&default);
     Release {

@@ -43,7 +43,7 @@ pub(crate) use steer::{
     version,
     about,
     max_term_width = 100,
-    after_help = "Exit codes: 0 as asked, 1 it differs or is not there yet, 2 an error."
+    after_help = "Exit codes: 0 as asked, 1 it differs or is not done yet, 2 an error."
 )]
 pub(crate) struct Args {
     /// Which hub, and as whom [default: ~/.config/flotilla/config.yaml].

@@ -51,7 +51,7 @@ pub(crate) struct HubFacts {
 /// A fleet file that somebody named.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct FleetFile {
-    /// As named.
+    /// The path as it was given.
     pub(crate) path: String,
     /// SHA-256 of its text.
     pub(crate) digest: String,
@@ -60,7 +60,6 @@ pub(crate) struct FleetFile {
 /// Everything that is looked at.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct CheckFacts {
-    /// Our clock.
     pub(crate) now: Timestamp,
     /// This program's version.
     pub(crate) version: &'static str,

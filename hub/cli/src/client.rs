@@ -59,7 +59,7 @@ pub(crate) async fn channel(
 /// How much the hub tells of each cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Detail {
-    /// No objects.
+    /// Clusters and applications without their objects.
     Summary,
     /// All of it, objects too.
     Full,

@@ -34,7 +34,6 @@ pub(crate) enum Error {
     /// Key or certificate cannot be used.
     #[error("the context cannot be used: {0}")]
     Tls(#[from] TlsError),
-    /// No connection.
     #[error(transparent)]
     Dial(#[from] DialError),
     /// The hub said no. The text is already plain.
@@ -62,10 +61,9 @@ pub(crate) enum Error {
         message: String,
         hint: Option<String>,
     },
-    /// What was waited or asked for is not there yet, or not in this way.
+    /// What was waited or asked for is not done yet, or not in this way.
     #[error("{message}")]
     NotYet { message: String, hint: String },
-    /// `git` failed.
     #[error("git {what} failed{detail}")]
     Git { what: String, detail: String },
     /// `git` cannot be started.
@@ -200,7 +198,7 @@ impl Error {
         }
     }
 
-    /// 1: it differs, or is not there yet. 2: the command could not do what it was asked.
+    /// 1: it differs, or is not done yet. 2: the command could not do what it was asked.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Differs | Self::NotYet { .. } => 1,

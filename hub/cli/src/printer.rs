@@ -46,7 +46,7 @@ impl Printer {
         }
     }
 
-    /// Writes data.
+    /// Writes a result to standard output.
     pub(crate) fn out(&self, text: &str) -> Result<(), Error> {
         self.out_bytes(text.as_bytes())
     }

@@ -43,7 +43,6 @@ use crate::view::{Connectivity, StepState};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Paint {
     Plain,
-    /// ANSI escapes.
     Ansi,
 }
 

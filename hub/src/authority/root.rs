@@ -1,4 +1,4 @@
-//! Making a root, and having older ones stand for it.
+//! Making a root, and having older ones certify it.
 
 use flotilla_shared::digest::Digest;
 use jiff::Timestamp;

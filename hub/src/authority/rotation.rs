@@ -76,7 +76,7 @@ pub(super) fn next(data_dir: &Path) -> Result<Option<Next>, Error> {
 /// Whether clusters may be left behind, to come back by their key alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeftBehind {
-    /// Not one.
+    /// No cluster may be left behind.
     Refused,
     /// As many as there are.
     Allowed,

@@ -71,7 +71,7 @@ pub enum Action {
         /// Of which repository; none: the one that has it.
         repository: Option<RepositoryName>,
         commit: Commit,
-        /// In what way.
+        /// For the commit, for a wave of it, or past its gates.
         scope: Scope,
     },
     /// A commit is about to be promoted: only noted. Its rollout begins when the branch has moved.

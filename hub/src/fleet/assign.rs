@@ -39,7 +39,7 @@ impl Fleet {
         });
     }
 
-    /// Has a turn at those that are marked.
+    /// Works out the next batch of those that are marked.
     pub(super) fn assign_due(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         for name in self.clusters.next_due() {
             self.assign(&name, now, effects);
@@ -356,11 +356,10 @@ fn required_features<'a>(
         if application.substitute {
             features.insert("substitute");
         }
-        if application.renderer == Renderer::Kustomize {
-            features.insert("kustomize");
-        }
-        if application.renderer == Renderer::Helm || application.helm.is_some() {
-            features.insert("helm");
+        features.extend(application.renderer.feature());
+        // What is said of a chart is lost on who knows none, whatever the renderer is called.
+        if application.helm.is_some() {
+            features.extend(Renderer::Helm.feature());
         }
         if !application.depends_on.is_empty() {
             features.insert("depends-on");

@@ -17,7 +17,7 @@ pub enum NoCertificate {
     #[error("the name {0} is another key's")]
     AnotherKey(ClusterName),
     /// The cluster is locked.
-    #[error("{}", lock.said(name))]
+    #[error("{}", lock.refusal(name))]
     Locked { name: ClusterName, lock: Lock },
 }
 

@@ -83,7 +83,6 @@ pub struct Good {
     pub commits: Commits,
     /// The rollout that brought them; empty: none, the environment has no strategy.
     pub rollout: String,
-    /// Since when.
     pub at: Timestamp,
     /// In which epoch that was decided; 0: an older hub did not note it.
     #[serde(default)]
@@ -120,7 +119,7 @@ impl Approval {
     }
 }
 
-/// Somebody stands for a commit.
+/// Somebody's approval of a commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approval {
     /// Of which repository; none: an older hub wrote this, when a commit's name was all that counted.
@@ -128,7 +127,7 @@ pub struct Approval {
     pub repository: Option<RepositoryName>,
     /// For which commit.
     pub commit: Commit,
-    /// In what way.
+    /// For the commit, for a wave of it, or past its gates.
     pub scope: Scope,
     /// Who, why, when.
     pub mark: Mark,
@@ -306,8 +305,8 @@ impl EnvironmentState {
         people
     }
 
-    /// Who approved the one of these commits that fewest people stand for; none: there is no commit to
-    /// stand for.
+    /// Who approved the one of these commits that fewest people approved; none: there is no commit to
+    /// approve.
     #[must_use]
     pub fn approvers_of_all(&self, changed: &Commits, scope: &Scope) -> Option<Vec<&str>> {
         let all = changed.iter();

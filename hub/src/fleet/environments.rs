@@ -75,7 +75,7 @@ impl Environments {
         self.settle_on(name, versions, effects, decide)
     }
 
-    /// Likewise while it is settled, which goes on to look at it.
+    /// As above, while it is settled, which goes on to look at it.
     pub(super) fn settle_on<T>(
         &mut self,
         name: &EnvironmentName,

@@ -228,7 +228,7 @@ pub fn leave_behind(rollout: &mut Rollout, now: Timestamp) {
     );
 }
 
-/// Likewise for commits that waited for their turn.
+/// As above, for commits that waited for their turn.
 pub fn forget_queue(state: &mut EnvironmentState) {
     state.queue.clear();
 }

@@ -17,12 +17,12 @@ use flotilla_shared::source::Directories;
 use flotilla_shared::wire::DecodedAssignment;
 use jiff::Timestamp;
 
+use super::credential::{Credential, IssuedCertificate};
 use super::environment::{EnvironmentState, Mark, Pin};
-use super::identity::{Credential, IssuedCertificate};
+use super::head::Head;
 use super::merging::Merging;
 use super::rollout::{Progress, Rollout};
 use crate::enrolment::token::Redeemer;
-use crate::fleet::Head;
 use crate::spec::{Spec, Specification};
 
 /// One stream of one agent. A later stream of a cluster has a greater id.
@@ -107,7 +107,7 @@ pub struct AuditEntry {
     pub detail: String,
 }
 
-/// Something happened.
+/// What the fleet is told.
 #[derive(Debug, Clone)]
 #[allow(
     clippy::large_enum_variant,
@@ -116,7 +116,6 @@ pub struct AuditEntry {
 pub enum Event {
     /// State from the store, at start-up, before any other event.
     Restored {
-        /// Branch heads.
         heads: Vec<((RepositoryName, BranchName), Head)>,
         /// Clusters with their last assignment and report.
         clusters: Vec<StoredCluster>,
@@ -271,7 +270,6 @@ pub enum Effect {
     StoreEnvironment(EnvironmentName, Box<EnvironmentState>),
     /// Keep what an environment's applications are declared as.
     StoreSpecification(Commit, Arc<Specification>),
-    /// Forget it.
     DeleteSpecification(Commit),
     /// Keep a rollout, without its clusters.
     StoreRollout(Box<Rollout>),

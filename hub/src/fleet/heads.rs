@@ -10,27 +10,10 @@ use jiff::Timestamp;
 
 use super::Fleet;
 use super::event::Effect;
+use super::head::{Head, Heads};
 
 /// A hint older than this belongs to another push.
 const HINT_LIFE: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
-
-/// A branch's head as the hub last read it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Head {
-    /// None: never read, or the branch has never been there.
-    pub commit: Option<Commit>,
-    /// When this commit was first seen.
-    pub seen_at: Option<Timestamp>,
-    /// The branch was seen to move: heads are forgotten when an epoch begins, so it did in this one.
-    pub moved: bool,
-    /// The last look that succeeded.
-    pub checked_at: Option<Timestamp>,
-    /// Why the last look failed; none: it did not. The commit stays.
-    pub problem: Option<Problem>,
-}
-
-/// Heads by repository and branch.
-pub type Heads = BTreeMap<(RepositoryName, BranchName), Head>;
 
 /// Branches with what was announced of them.
 #[derive(Debug, Clone, Default)]

@@ -1,4 +1,4 @@
-//! What a rollout waits for: gates that are closed, and people's word on its present wave.
+//! What a rollout waits for: gates that are closed, and people's approval of its present wave.
 
 use jiff::Timestamp;
 
@@ -7,13 +7,13 @@ use super::environment::Scope;
 use super::gates::Gate;
 use super::rollout::Rollout;
 
-/// A wave that begins with people's word.
+/// A wave that begins with people's approval.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaveApproval {
     pub wave: String,
     /// How many people have to.
     pub needed: u32,
-    /// Who did.
+    /// Who approved.
     pub people: Vec<String>,
 }
 
@@ -29,7 +29,7 @@ impl Fleet {
     /// What people have to say, and said, of a rollout's present wave; none: nobody is asked.
     #[must_use]
     pub fn wave_approval(&self, rollout: &Rollout) -> Option<WaveApproval> {
-        // What brings nothing new has nothing that anybody could stand for.
+        // What brings nothing new has nothing that anybody could approve.
         if rollout.state.is_over() || rollout.changed().is_empty() {
             return None;
         }

@@ -16,7 +16,6 @@ use crate::spec::{Environment, Specification};
 /// Which commits a cluster should run, and which rollout says so.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Plan {
-    /// By repository.
     pub commits: Commits,
     /// Which says so of all that nobody pinned; empty: none.
     pub rollout: String,

@@ -1,4 +1,4 @@
-//! What a report was rendered from.
+//! What a report was rendered from, and what that depends on.
 
 use std::collections::BTreeSet;
 
@@ -7,6 +7,8 @@ use flotilla_shared::id::ApplicationName;
 use flotilla_shared::report::{ApplicationReport, Report};
 use flotilla_shared::revision::Commit;
 use flotilla_shared::wire::{DecodedAssignment, specified};
+
+use super::removed::is_over;
 
 /// Over what all of a report's applications were rendered from and applied as; of nothing where one of them
 /// did not say, or where the report is of another assignment.
@@ -26,7 +28,7 @@ pub(super) fn rendered_from(report: &Report, assigned: Option<&DecodedAssignment
     over(specified.as_bytes(), told)
 }
 
-/// Likewise over those applications that count, as a specification declares them; of nothing, where one of them
+/// As above, over those applications that count, as a specification declares them; of nothing, where one of them
 /// did not say.
 pub(super) fn rendered_without(
     aside: &BTreeSet<ApplicationName>,
@@ -54,4 +56,29 @@ fn over<'r>(
         }
     }
     Digest::of_parts(parts)
+}
+
+/// Over what a report says its applications run and depend on; none where it does not say that of all
+/// of them.
+pub(super) fn reads(report: &Report) -> Option<Digest> {
+    let mut parts: Vec<&[u8]> = Vec::new();
+    // What was removed renders nothing any more.
+    let all = report.applications.iter();
+    for (name, application) in all.filter(|(_, report)| !is_over(report)) {
+        let revision = application.revision.as_ref()?;
+        if !application.source_paths.is_known() {
+            return None;
+        }
+        // An empty part ends the paths, of which none is empty.
+        let own = [
+            name.as_str(),
+            revision.repository.as_str(),
+            revision.commit.as_str(),
+        ];
+        parts.extend(own.map(str::as_bytes));
+        parts.extend(application.source_paths.iter().map(str::as_bytes));
+        parts.push(b"");
+    }
+    // Without applications there is no render that could stay the same.
+    (!parts.is_empty()).then(|| Digest::of_parts(parts))
 }

@@ -15,10 +15,12 @@
 //!   soaks like any other.
 
 mod advance;
+mod aside;
 mod blame;
 mod complete;
 mod judge;
 mod members;
+mod offline;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -35,8 +37,9 @@ use flotilla_shared::revision::Commit;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use aside::Aside;
+pub use blame::Before;
 pub(in crate::fleet) use blame::Recovery;
-pub use blame::{Aside, Before};
 pub use members::wave_of_each;
 pub(super) use words::listed;
 pub use world::{Change, Changes, Observation, Verdict, World};
@@ -305,7 +308,6 @@ pub struct Rollout {
     pub target: Commits,
     /// The last good commits, and the rollout that brought them.
     pub from: Commits,
-    /// See `from`.
     pub from_id: String,
     /// How it stands.
     pub state: State,
@@ -387,7 +389,7 @@ impl Rollout {
 
     /// Why it stands as it does, with what a person can do where that takes one.
     #[must_use]
-    pub fn said(&self) -> String {
+    pub fn why(&self) -> String {
         if self.state != State::Halted {
             return self.note.clone();
         }

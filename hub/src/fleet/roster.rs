@@ -144,7 +144,7 @@ impl Roster {
         Some(found)
     }
 
-    /// Likewise of a cluster that may be new.
+    /// As above, of a cluster that may be new.
     pub(super) fn put_record(
         &mut self,
         name: &ClusterName,
@@ -217,7 +217,7 @@ impl Roster {
         members
     }
 
-    /// Likewise; whoever only looks does not keep what was worked out.
+    /// As above; whoever only looks does not keep what was worked out.
     pub(super) fn members_now(
         &self,
         spec: &Arc<Spec>,

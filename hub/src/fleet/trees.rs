@@ -13,7 +13,6 @@ use flotilla_shared::source::{Directories, ROOT};
 use jiff::Timestamp;
 
 use super::environment::EnvironmentState;
-use super::removed::is_over;
 use super::rollout::{Change, Commits};
 use super::{Cluster, Fleet};
 
@@ -156,31 +155,6 @@ impl Trees {
         }
         worst
     }
-}
-
-/// Over what a report says its applications run and depend on; none where it does not say that of all
-/// of them.
-pub(super) fn reads(report: &Report) -> Option<Digest> {
-    let mut parts: Vec<&[u8]> = Vec::new();
-    // What was removed renders nothing any more.
-    let all = report.applications.iter();
-    for (name, application) in all.filter(|(_, report)| !is_over(report)) {
-        let revision = application.revision.as_ref()?;
-        if !application.source_paths.is_known() {
-            return None;
-        }
-        // An empty part ends the paths, of which none is empty.
-        let own = [
-            name.as_str(),
-            revision.repository.as_str(),
-            revision.commit.as_str(),
-        ];
-        parts.extend(own.map(str::as_bytes));
-        parts.extend(application.source_paths.iter().map(str::as_bytes));
-        parts.push(b"");
-    }
-    // Without applications there is no render that could stay the same.
-    (!parts.is_empty()).then(|| Digest::of_parts(parts))
 }
 
 impl Fleet {

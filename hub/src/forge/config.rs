@@ -74,7 +74,7 @@ struct Forge {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     pub at: Repository,
-    /// With what.
+    /// The credential.
     pub access: Access,
 }
 

@@ -67,7 +67,7 @@ impl Fake {
         self.put(beginning, status, "", &body.to_string());
     }
 
-    /// Likewise, whatever the body is; of status 0 there is no answer at all, and the caller waits.
+    /// As above, whatever the body is; of status 0 there is no answer at all, and the caller waits.
     pub(super) fn put(&self, beginning: &str, status: u16, headers: &str, body: &str) {
         let answer = (status, headers.to_owned(), body.to_owned());
         self.answers.lock().insert(beginning.to_owned(), answer);

@@ -1,63 +1,67 @@
 //! When a hint about a repository's pull requests becomes a look at them: soon, once for a burst, and never
-//! oftener than the forge's limits bear. Pure: time is how long its owner lives.
+//! oftener than the forge's limits bear. Pure: time comes in.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flotilla_shared::id::RepositoryName;
+use flotilla_shared::rate::{Bucket, Rate};
 
 /// A burst of hints is one look: a push comes with a hook for each check that begins.
-const SETTLES: Duration = Duration::from_secs(1);
-/// Looks at once, each followed by a new hint, before they are rationed.
-const BURST: u32 = 6;
+const DEBOUNCE: Duration = Duration::from_secs(1);
 /// In the long run hints cause a look in so long and not more, whoever sends them how often.
 const EVERY: Duration = Duration::from_secs(20);
+/// Some looks at once, each followed by a new hint, before they are rationed.
+const LOOKS: Rate = Rate {
+    per_second: 1.0 / EVERY.as_secs_f64(),
+    burst: 6.0,
+};
 
 /// Repositories of which somebody said something.
 #[derive(Debug, Default)]
 pub(super) struct Hinted(BTreeMap<RepositoryName, One>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct One {
     /// The first hint that no look followed yet.
-    since: Option<Duration>,
-    /// The moment up to which looks are paid for; a burst runs ahead of the clock.
-    paid: Duration,
+    since: Option<Instant>,
+    looks: Bucket,
 }
 
 impl One {
-    fn due(&self) -> Option<Duration> {
-        let ahead = EVERY * (BURST - 1);
-        let since = self.since?;
-        Some((since + SETTLES).max(self.paid.saturating_sub(ahead)))
+    fn due(&self) -> Option<Instant> {
+        Some((self.since? + DEBOUNCE).max(self.looks.ready(LOOKS)))
     }
 }
 
 impl Hinted {
     /// Somebody said something.
-    pub(super) fn hint(&mut self, repository: RepositoryName, now: Duration) {
-        let one = self.0.entry(repository).or_default();
+    pub(super) fn hint(&mut self, repository: RepositoryName, now: Instant) {
+        let one = self.0.entry(repository).or_insert_with(|| One {
+            since: None,
+            looks: Bucket::full(LOOKS, now),
+        });
         one.since.get_or_insert(now);
     }
 
     /// When the next look is due; none: nobody said anything.
     #[must_use]
-    pub(super) fn due(&self) -> Option<Duration> {
+    pub(super) fn due(&self) -> Option<Instant> {
         self.0.values().filter_map(One::due).min()
     }
 
     /// Whom to look at now. What is said from here on is another hint.
-    pub(super) fn take(&mut self, now: Duration) -> BTreeSet<RepositoryName> {
+    pub(super) fn take(&mut self, now: Instant) -> BTreeSet<RepositoryName> {
         let mut due = BTreeSet::new();
         for (name, one) in &mut self.0 {
             if one.due().is_some_and(|at| at <= now) {
                 one.since = None;
-                one.paid = one.paid.max(now) + EVERY;
+                one.looks.take(LOOKS, 1.0, now);
                 due.insert(name.clone());
             }
         }
         self.0
-            .retain(|_, one| one.since.is_some() || one.paid > now);
+            .retain(|_, one| one.since.is_some() || !one.looks.is_full(LOOKS, now));
         due
     }
 }
@@ -79,33 +83,36 @@ mod tests {
 
     #[test]
     fn a_burst_is_one_look_and_each_repository_has_its_own() {
+        let start = Instant::now();
+        let at = |millis| start + ms(millis);
         let mut hinted = Hinted::default();
         assert_eq!(hinted.due(), None);
         for millis in [0, 100, 900] {
-            hinted.hint(name("fleet"), ms(millis));
+            hinted.hint(name("fleet"), at(millis));
         }
-        hinted.hint(name("other"), ms(500));
+        hinted.hint(name("other"), at(500));
         assert_eq!(
             hinted.due(),
-            Some(ms(1000)),
+            Some(at(1000)),
             "the last one puts nothing off"
         );
-        assert_eq!(hinted.take(ms(999)), BTreeSet::new());
-        assert_eq!(hinted.take(ms(1000)), [name("fleet")].into());
-        assert_eq!(hinted.take(ms(1500)), [name("other")].into());
+        assert_eq!(hinted.take(at(999)), BTreeSet::new());
+        assert_eq!(hinted.take(at(1000)), [name("fleet")].into());
+        assert_eq!(hinted.take(at(1500)), [name("other")].into());
         assert_eq!(hinted.due(), None);
-        hinted.take(ms(100_000_000));
+        hinted.take(at(100_000_000));
         assert!(hinted.0.is_empty(), "nothing is remembered for ever");
     }
 
     /// Whoever knows the secret, or a forge that has gone mad, says something all the time.
     #[test]
     fn hints_without_end_cause_a_look_every_twenty_seconds_and_none_is_forgotten() {
+        let start = Instant::now();
         let mut hinted = Hinted::default();
         let mut looks = Vec::new();
         for second in 0..3600 {
-            hinted.hint(name("fleet"), ms(second * 1000));
-            if !hinted.take(ms(second * 1000 + 999)).is_empty() {
+            hinted.hint(name("fleet"), start + ms(second * 1000));
+            if !hinted.take(start + ms(second * 1000 + 999)).is_empty() {
                 looks.push(second);
             }
         }
@@ -116,7 +123,7 @@ mod tests {
         for seed in 0..50 {
             let mut rng = StdRng::seed_from_u64(seed);
             let mut hinted = Hinted::default();
-            let (mut now, mut looked, mut last_hint) = (Duration::ZERO, None, None);
+            let (mut now, mut looked, mut last_hint) = (start, None, None);
             let mut count = 0u32;
             for _ in 0..2000 {
                 now += ms(rng.random_range(1..8000));
@@ -132,11 +139,11 @@ mod tests {
             if let Some(due) = hinted.due() {
                 let taken = hinted.take(due);
                 assert_eq!(taken, [name("fleet")].into(), "seed {seed}");
-                assert!(due <= now + EVERY + SETTLES, "seed {seed}: {due:?}");
+                assert!(due <= now + EVERY + DEBOUNCE, "seed {seed}: {due:?}");
                 looked = Some(due);
             }
             assert!(looked >= last_hint, "seed {seed}: a hint was forgotten");
-            let most = now.as_secs() / EVERY.as_secs() + u64::from(BURST) + 1;
+            let most = (now - start).as_secs() / EVERY.as_secs() + 6 + 1;
             assert!(u64::from(count) <= most, "seed {seed}: {count} > {most}");
         }
     }

@@ -151,9 +151,9 @@ pub enum Wait {
 }
 
 impl Wait {
-    /// A bounded word.
+    /// A bounded code.
     #[must_use]
-    pub fn word(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::NoForge(_) => "noForge",
             Self::NoPull(_) => "noPull",
@@ -164,11 +164,11 @@ impl Wait {
             Self::NotReady(NotReady::Check(_)) => "check",
             Self::NotReady(_) => "notReady",
             Self::MergeMethod(_) => "mergeMethod",
-            Self::Forge(error) => error.word(),
+            Self::Forge(error) => error.code(),
         }
     }
 
-    /// Whether somebody has to mend something first.
+    /// Whether somebody has to fix something first.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         match self {

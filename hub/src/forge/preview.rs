@@ -4,7 +4,7 @@
 pub mod run;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flotilla_forge::{Kind, PullRequest, Right, comment, marker};
 use flotilla_shared::id::{EnvironmentName, RepositoryName};
@@ -13,7 +13,6 @@ use flotilla_shared::revision::{BranchName, Revision};
 use flotilla_status::FleetPlan;
 use flotilla_status::markdown::plain;
 use futures::future::BoxFuture;
-use tokio::time::Instant;
 
 use crate::spec::{Preview, Role};
 

@@ -130,7 +130,7 @@ impl Sender {
             }
             Err(error) => Err(error),
         };
-        let outcome = result.as_ref().err().map_or("ok", Error::word);
+        let outcome = result.as_ref().err().map_or("ok", Error::code);
         self.metrics.forge_asked(at.host(), call.name, outcome);
         result
     }

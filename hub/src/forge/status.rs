@@ -50,7 +50,7 @@ pub fn desired(fleet: &Fleet, link: &str) -> BTreeMap<Key, DesiredStatus> {
         let name = &environment.name;
         let page = page(link, name);
         let mut put =
-            |repository: &RepositoryName, commit: &Commit, (state, change, text): Word| {
+            |repository: &RepositoryName, commit: &Commit, (state, change, text): StatusParts| {
                 // The fleet file goes through rollouts like a commit, and is on no forge.
                 if repository.is_fleet_file() {
                     return;
@@ -78,7 +78,7 @@ pub fn desired(fleet: &Fleet, link: &str) -> BTreeMap<Key, DesiredStatus> {
         };
         let state = fleet.environments().get(name);
         for (repository, commit) in &rollout.changed() {
-            put(repository, commit, word(rollout, state));
+            put(repository, commit, status_of(rollout, state));
         }
         let Some(state) = state else { continue };
         // Green once is not green for ever: what a person rolled back turns red.
@@ -167,10 +167,10 @@ fn page(link: &str, environment: &EnvironmentName) -> String {
     }
 }
 
-type Word = (State, String, String);
+type StatusParts = (State, String, String);
 
-/// How a rollout stands, in a status' words.
-fn word(rollout: &Rollout, state: Option<&EnvironmentState>) -> Word {
+/// What a status says of a rollout: the state, what a repetition is known by, and the text.
+fn status_of(rollout: &Rollout, state: Option<&EnvironmentState>) -> StatusParts {
     let total = rollout.taking_part();
     let done = rollout.count(Phase::Done);
     let wave = match rollout.waves.len() {

@@ -34,7 +34,7 @@ const SHOWN: usize = 10;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GivenUp {
-    /// Of what.
+    /// The event that the message is of.
     pub event: String,
     /// Where; empty: in the whole fleet.
     #[serde(default)]

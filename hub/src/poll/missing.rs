@@ -37,13 +37,13 @@ pub(super) trait Kind: Send + 'static {
     /// The commits of which the fleet misses it.
     fn missing(fleet: &Fleet, repository: &RepositoryName) -> Vec<Commit>;
 
-    /// Reads it.
+    /// Reads what is missing of a commit from the remote.
     fn read(remote: &Remote, commit: &Commit) -> Result<Self::Found, Error>;
 
     /// What the fleet is told of it.
     fn found(&mut self, repository: RepositoryName, commit: Commit, found: Self::Found) -> Event;
 
-    /// Likewise of a commit that could not be read; none: nobody waits for it.
+    /// As above, of a commit that could not be read; none: nobody waits for it.
     fn failed(
         &mut self,
         repository: RepositoryName,

@@ -202,7 +202,7 @@ impl Access {
 /// Somebody who calls the Fleet API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Principal {
-    /// By certificate.
+    /// An operator, known by certificate.
     Operator(OperatorName),
     /// By an issuer's token.
     Person(Person),

@@ -13,7 +13,7 @@ use super::rate::source;
 pub(super) enum Caller {
     /// With a certificate.
     Known(Identity),
-    /// Without one.
+    /// Somebody without a certificate, by address.
     Stranger(IpAddr),
 }
 

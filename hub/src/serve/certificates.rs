@@ -26,7 +26,7 @@ const LOOK: Duration = Duration::from_secs(1);
 pub enum CertificateSource {
     /// The hub's own, in its data directory.
     Own(PathBuf),
-    /// Somebody else's.
+    /// An authority of somebody else's.
     External(External),
 }
 

@@ -30,7 +30,7 @@ pub struct Limits {
     /// From here on, one source has at most its share of them.
     pub handshakes_unshared: usize,
     pub handshakes_of_source: usize,
-    /// Longest handshake.
+    /// Longest time of a handshake.
     pub handshake: Duration,
 }
 

@@ -370,5 +370,5 @@ fn too_many_guesses() -> Status {
 }
 
 fn locked(name: &ClusterName, lock: &Lock) -> Status {
-    Status::permission_denied(lock.said(name))
+    Status::permission_denied(lock.refusal(name))
 }

@@ -1,5 +1,5 @@
-//! Who breaks the rules of HTTP/2 and dials again: to shake hands is a millisecond of work, which a flood
-//! that is cut off would make the hub do again and again. Pure but for the lock around it.
+//! Slows down callers that break the rules of HTTP/2 and dial again: a handshake takes a millisecond, which a
+//! flood that is cut off would make the hub spend again and again. Pure but for the lock around it.
 
 use std::error::Error;
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::rate::{Buckets, Rate};
 
 /// Connections of one source that may break a rule before its next ones wait.
-const OFFENCES: Rate = Rate {
+const VIOLATIONS: Rate = Rate {
     per_second: 2.0,
     burst: 10.0,
 };
@@ -20,13 +20,13 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// Sources that are remembered.
 const SOURCES: usize = 16_384;
 
-/// What each source did.
+/// Violations of each source, not yet made up for.
 #[derive(Debug, Clone)]
 pub(super) struct Penalties(Arc<Buckets<IpAddr>>);
 
 impl Penalties {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Buckets::new(OFFENCES, SOURCES)))
+        Self(Arc::new(Buckets::new(VIOLATIONS, SOURCES)))
     }
 
     /// How long a source waits before its next handshake.
@@ -36,14 +36,14 @@ impl Penalties {
 
     /// Notes that a connection of a source was cut, if it was the caller's doing.
     pub(super) fn note(&self, source: IpAddr, error: &hyper::Error, now: Instant) {
-        if is_offence(error) {
+        if is_violation(error) {
             self.0.take(&source, 1.0, now);
         }
     }
 }
 
 /// Whether we ended the connection because of what the other side sent.
-fn is_offence(error: &hyper::Error) -> bool {
+fn is_violation(error: &hyper::Error) -> bool {
     let cause = error.source().and_then(|cause| cause.downcast_ref());
     cause.is_some_and(|cause: &h2::Error| cause.is_go_away() && cause.is_library())
 }

@@ -96,7 +96,7 @@ impl Plans {
         self.shelf.lock().get(id, now).map(|(_, running)| running)
     }
 
-    /// Begins one.
+    /// Begins a plan.
     ///
     /// # Errors
     /// When too many are under way.

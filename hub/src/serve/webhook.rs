@@ -95,7 +95,10 @@ async fn receive(
     match hint(&hooks, urls, about).await {
         Some(true) => {
             hooks.metrics.hooked(word, "hint");
-            (StatusCode::ACCEPTED, "will look\n")
+            (
+                StatusCode::ACCEPTED,
+                "accepted: the repository is polled soon\n",
+            )
         }
         Some(false) => {
             hooks.metrics.hooked(word, "unknown");

@@ -55,7 +55,7 @@ fn heads(fleet: &Fleet, environment: &Environment, steps: &mut Steps) {
             .to_owned();
         match (&head.problem, &head.commit) {
             (Some(Problem { reason, message }), _) => {
-                let text = format!("{short} is kept; the last look failed: {message}");
+                let text = format!("{short} is kept; the last poll failed: {message}");
                 let step = Step::new("branch-head", Failed, text).of(&subject);
                 steps.add(step.because(*reason).at(head.checked_at));
             }

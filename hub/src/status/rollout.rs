@@ -124,7 +124,7 @@ pub fn past_rollout(rollout: &Rollout, detail: Detail) -> v1::RolloutStatus {
         created_at: Some(timestamp_to_wire(rollout.created_at)),
         started_at: rollout.started_at.map(timestamp_to_wire),
         ended_at: rollout.ended_at.map(timestamp_to_wire),
-        note: rollout.said(),
+        note: rollout.why(),
         clusters: match detail {
             Detail::Summary => Vec::new(),
             Detail::Full => clusters.collect(),

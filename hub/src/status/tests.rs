@@ -210,7 +210,7 @@ fn steps(fleet: &Fleet, subject: &str, step: &str, second: i64) -> Vec<(v1::Step
 
 fn rollout_note(fleet: &Fleet) -> String {
     let prod: flotilla_shared::id::EnvironmentName = "prod".parse().unwrap();
-    fleet.rollouts()[&prod].said()
+    fleet.rollouts()[&prod].why()
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
+use flotilla_disk::Move;
 use flotilla_shared::id::Epoch;
 use jiff::Timestamp;
 use sqlx::Row as _;
@@ -26,20 +27,14 @@ pub async fn backup(data_dir: &Path, to: &Path) -> Result<(), Error> {
         return Err(refused(&format!("{} is not there", path.display())));
     }
     // An empty file of ours is what SQLite writes into: nobody else reads it for a moment, either.
-    let made = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(to);
+    let made = flotilla_disk::create(to, b"");
     made.map_err(|error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => refused("the file is there already; name a new one"),
         _ => refused(&error.to_string()),
     })?;
-    let copied = copy(&path, to).await.and_then(|()| {
-        std::fs::File::open(to)
-            .and_then(|file| file.sync_all())
-            .map_err(|error| refused(&error.to_string()))
-    });
+    let copied = copy(&path, to)
+        .await
+        .and_then(|()| flotilla_disk::sync_file(to).map_err(|error| refused(&error.to_string())));
     if copied.is_err() {
         // It is no backup, and stands in the way of the next try; the error is told all the same.
         let _ = std::fs::remove_file(to);
@@ -166,21 +161,23 @@ pub async fn restore(data_dir: &Path, from: &Path, now: Timestamp) -> Result<Epo
     restored.close().await;
     raised?;
     let put = || -> std::io::Result<()> {
+        let mut moves = Vec::new();
         for suffix in ["", "-wal", "-shm"] {
             let old = data_dir.join(format!("hub.db{suffix}"));
             if old.try_exists()? {
-                std::fs::rename(
-                    &old,
-                    data_dir.join(format!("hub.db{suffix}.before-restore")),
-                )?;
+                let to = data_dir.join(format!("hub.db{suffix}.before-restore"));
+                moves.push(Move { from: old, to });
             }
             // Folded into the file on closing; were one left, it would belong to the copy.
             if !suffix.is_empty() {
                 let _ = std::fs::remove_file(data_dir.join(format!("hub.db.restoring{suffix}")));
             }
         }
-        std::fs::rename(&copy, &path)?;
-        flotilla_disk::sync_directory(data_dir)
+        moves.push(Move {
+            from: copy.clone(),
+            to: path.clone(),
+        });
+        flotilla_disk::move_all(&moves).map_err(|(_, error)| error)
     };
     put().map_err(|error| refused(error.to_string()))?;
     drop(held);

@@ -44,7 +44,6 @@ pub enum Error {
         /// SHA-256 of ours.
         own: String,
     },
-    /// No answer.
     #[error("store {0} did not answer in time")]
     Timeout(String),
     /// The linked SQLite has a known bug.

@@ -50,7 +50,7 @@ pub struct Standing {
 /// What the fence says to a batch.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fence {
-    /// Write it.
+    /// The batch is written.
     Open,
     /// It is there already: the answer to an earlier try was lost.
     AlreadyWritten,
@@ -151,7 +151,7 @@ impl Store {
         Ok(())
     }
 
-    /// Who decides.
+    /// The holder of the lease: the replica that decides.
     ///
     /// # Errors
     /// When the store fails.

@@ -22,7 +22,7 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// Everything, everywhere.
+    /// An admin's grant: everything, everywhere.
     #[must_use]
     pub fn admin(name: &OperatorName, now: Timestamp) -> Self {
         Self {
@@ -36,7 +36,7 @@ impl Grant {
 }
 
 impl Store {
-    /// All grants.
+    /// The grants of all operators.
     ///
     /// # Errors
     /// When they cannot be read.

@@ -1,5 +1,6 @@
 mod audit_log;
 mod broken_off;
+mod copies;
 mod disk;
 mod order;
 mod versions;

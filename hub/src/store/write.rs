@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use prost::Message as _;
 use sqlx::{Any, Transaction};
 
+use super::audit::Tail;
 use super::{Engine, Error, STATEMENT_TIMEOUT, Store, lease};
 use crate::fleet::rollout::Progress;
 use crate::fleet::{ClusterRecord, Effect, StoredAssignment};
@@ -128,14 +129,28 @@ impl Store {
         if self.fence(&mut transaction, batch).await? == lease::Fence::AlreadyWritten {
             return Ok(());
         }
+        let chain = self.put_all(&mut transaction, effects, now).await?;
+        transaction.commit().await.map_err(self.error())?;
+        self.remember(chain);
+        Ok(())
+    }
+
+    /// Writes the storable ones of these effects into a transaction. The end of the audit log in it; none: nothing
+    /// was added to that.
+    pub(super) async fn put_all(
+        &self,
+        transaction: &mut Transaction<'_, Any>,
+        effects: &[Effect],
+        now: Timestamp,
+    ) -> Result<Option<Tail>, Error> {
         let mut chain = None;
         let mut waiting = Waiting::default();
         for effect in effects {
             match effect {
                 Effect::Audit(entry) => {
-                    self.append(&mut transaction, &mut chain, entry).await?;
+                    self.append(transaction, &mut chain, entry).await?;
                     if let Some(event) = crate::notify::entry::of_entry(entry) {
-                        self.push_event(&mut transaction, &event).await?;
+                        self.push_event(transaction, &event).await?;
                     }
                 }
                 Effect::StoreCluster(name, record) => {
@@ -153,16 +168,14 @@ impl Store {
                 Effect::DeleteCluster(..) | Effect::DeleteProgress(..) => {
                     // What was written before is deleted too; what comes after stays.
                     let before = std::mem::take(&mut waiting);
-                    self.flush(&mut transaction, before, now).await?;
-                    self.write(&mut transaction, effect).await?;
+                    self.flush(transaction, before, now).await?;
+                    self.write(transaction, effect).await?;
                 }
-                effect => self.write(&mut transaction, effect).await?,
+                effect => self.write(transaction, effect).await?,
             }
         }
-        self.flush(&mut transaction, waiting, now).await?;
-        transaction.commit().await.map_err(self.error())?;
-        self.remember(chain);
-        Ok(())
+        self.flush(transaction, waiting, now).await?;
+        Ok(chain)
     }
 
     async fn flush(

@@ -9,7 +9,6 @@ use flotilla_status::{Hub, Rollout};
 
 /// Longest field of a form.
 const MAX_FIELD: usize = 512;
-/// Longest reason.
 const MAX_REASON: usize = 1024;
 /// Longest list of commits.
 const MAX_COMMITS: usize = 4096;
@@ -21,7 +20,7 @@ pub enum Action {
     Approve,
     /// Stop starting clusters.
     Pause,
-    /// Go on.
+    /// Let a paused environment or a suspended cluster go on.
     Resume,
     /// Try a halted rollout again.
     Retry,
@@ -210,7 +209,7 @@ pub enum FormError {
     /// A field holds more than it may.
     #[error("{name} is longer than {most} characters")]
     TooLong {
-        /// Which field.
+        /// The field's name.
         name: &'static str,
         /// Bytes that it may have.
         most: usize,
@@ -230,7 +229,7 @@ pub enum FormError {
     /// Whoever accepts a cluster has seen its key.
     #[error("a cluster is accepted by the fingerprint of its key")]
     NoFingerprint,
-    /// Not `repository@commit`.
+    /// What should be `repository@commit` is not.
     #[error("{0:?} is not a repository and a whole commit id")]
     Commit(String),
     /// Not a number with a unit.

@@ -13,7 +13,7 @@ pub struct Group {
     pub environment: String,
     /// As [`state`]'s class.
     pub state: &'static str,
-    /// In words.
+    /// For a person.
     pub words: String,
     /// How many clusters, at least 1.
     pub count: usize,

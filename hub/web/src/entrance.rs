@@ -24,7 +24,7 @@ pub struct Reader {
     pub signs_out: bool,
 }
 
-/// The door of a site. A response in place of a reader is what a stranger gets: never a page of the fleet.
+/// The entrance of a site. A response in place of a reader is what a stranger gets: never a page of the fleet.
 pub trait Entrance: Send + Sync + 'static {
     /// Whether a `Host` is a name of ours.
     fn is_ours(&self, host: &str) -> bool;

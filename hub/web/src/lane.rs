@@ -65,7 +65,7 @@ pub struct Cell {
     pub state: &'static str,
     /// The letter in its cell.
     pub letter: char,
-    /// In words.
+    /// For a person.
     pub words: String,
     /// Its applications in short, where it is drawn as a row.
     pub applications: Vec<(String, String)>,
@@ -209,9 +209,9 @@ pub fn state(cluster: &Cluster) -> (&'static str, char, String) {
 /// Whether a cluster is drawn with its applications.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Applications {
-    /// In short.
+    /// Told in short.
     Shown,
-    /// Without them.
+    /// Left out.
     LeftOut,
 }
 

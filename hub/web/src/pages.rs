@@ -384,15 +384,15 @@ impl TroublePage {
 
 /// What stands before the fleet: nothing of it is on this page.
 #[derive(Template)]
-#[template(path = "door.html")]
-pub struct DoorPage {
+#[template(path = "entrance.html")]
+pub struct EntrancePage {
     title: String,
     text: String,
     way: String,
     css: &'static str,
 }
 
-impl DoorPage {
+impl EntrancePage {
     /// Says why somebody is not in, with the way to try again.
     #[must_use]
     pub fn new(title: &str, text: &str, way: &str) -> Self {

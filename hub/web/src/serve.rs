@@ -28,7 +28,6 @@ use crate::mirror::Mirror;
 use crate::overview::Overview;
 use crate::pages::{EnvironmentView, RolloutView};
 
-/// Largest form.
 const MAX_FORM: usize = 64 << 10;
 /// An overview of a fleet in which nothing happens is made again after this: ages grow.
 const AGES: Duration = Duration::from_secs(5);
@@ -184,12 +183,12 @@ impl Listening {
             hub: Arc::new(crate::ask::hub(&api).await?),
         };
         let (sender, seen) = watch::channel(Arc::new(first));
-        let (door, ticket) = loopback::Loopback::new(api.clone(), seen.clone(), address.port());
+        let (entrance, ticket) = loopback::Loopback::new(api.clone(), seen.clone(), address.port());
         Ok(Self {
             link: format!("http://{address}/?ticket={ticket}"),
             address,
             listener,
-            site: Site::new(Arc::new(door), seen, STREAMS),
+            site: Site::new(Arc::new(entrance), seen, STREAMS),
             api,
             follow: sender,
         })

@@ -93,7 +93,7 @@ pub struct ApplicationReport {
     /// The objects worth showing, worst first, bounded; counts has the whole.
     #[prost(message, repeated, tag = "8")]
     pub objects: ::prost::alloc::vec::Vec<ObjectStatus>,
-    /// End of the last turn that applied `revision` in full.
+    /// End of the last reconcile pass that applied `revision` in full.
     #[prost(message, optional, tag = "9")]
     pub applied_at: ::core::option::Option<::prost_types::Timestamp>,
     /// When sync or health last changed.
@@ -102,7 +102,7 @@ pub struct ApplicationReport {
     /// What the agent itself last saw as the branch's tip; empty where it could not look.
     #[prost(string, tag = "11")]
     pub observed_tip: ::prost::alloc::string::String,
-    /// Objects written and deleted in the last turn.
+    /// Objects written and deleted in the last reconcile pass.
     #[prost(uint32, tag = "12")]
     pub written: u32,
     #[prost(uint32, tag = "13")]
@@ -115,7 +115,7 @@ pub struct ApplicationReport {
     /// the root; at most 32 and 4 KiB. Empty: not known.
     #[prost(string, repeated, tag = "15")]
     pub source_paths: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// The commit that the last turn worked on, in full or not; empty: none, or not told.
+    /// The commit that the last reconcile pass worked on, in full or not; empty: none, or not told.
     #[prost(string, tag = "16")]
     pub attempted_commit: ::prost::alloc::string::String,
 }
@@ -134,7 +134,7 @@ pub struct ApplicationPlan {
     /// Objects that differ, are to be made, deleted, or are not touched on purpose.
     #[prost(message, repeated, tag = "2")]
     pub changes: ::prost::alloc::vec::Vec<ObjectChange>,
-    /// Objects that are as they should be.
+    /// Objects that need no change.
     #[prost(uint32, tag = "3")]
     pub unchanged: u32,
     /// More changes than are shown.
@@ -232,7 +232,7 @@ pub enum Sync {
     Synced = 1,
     /// It does not, and the agent is not working on it this moment (a retry or a hold is shown in reason).
     OutOfSync = 2,
-    /// A turn is running.
+    /// A reconcile pass is running.
     Applying = 3,
     /// The agent will not apply this; reason says why.
     Refused = 4,
@@ -1265,7 +1265,7 @@ pub struct EnrollRequest {
     /// PKCS#10, DER. Only its public key is used; nothing that it asks for is copied.
     #[prost(bytes = "vec", tag = "2")]
     pub csr: ::prost::alloc::vec::Vec<u8>,
-    /// The name the cluster wishes; a token bound to a name wins.
+    /// The name the cluster asks for; a token bound to a name wins.
     #[prost(string, tag = "3")]
     pub cluster: ::prost::alloc::string::String,
     #[prost(message, repeated, tag = "4")]
@@ -1866,7 +1866,7 @@ pub struct BranchStatus {
     /// Last successful look.
     #[prost(message, optional, tag = "3")]
     pub checked_at: ::core::option::Option<::prost_types::Timestamp>,
-    /// Why the last look failed; empty: it did not.
+    /// Why the last poll failed; empty: it did not.
     #[prost(string, tag = "4")]
     pub reason: ::prost::alloc::string::String,
     #[prost(string, tag = "5")]
@@ -2074,7 +2074,7 @@ pub struct ExplainResponse {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ExplainStep {
-    /// Bounded: branch-head, placement, approval, assignment, delivery, acceptance, source, apply, health.
+    /// A word such as branch-head, placement, assignment, delivery, acceptance, apply or health; of a gate, its kind.
     #[prost(string, tag = "1")]
     pub step: ::prost::alloc::string::String,
     /// What the step speaks of, such as an application.
@@ -3548,7 +3548,7 @@ pub mod fleet_service_client {
                 .insert(GrpcMethod::new("flotilla.v1.FleetService", "CompareFleetFile"));
             self.inner.client_streaming(req, path, codec).await
         }
-        /// A hint to read an environment's branches now.
+        /// A hint to read branches now: those of the whole fleet, also where an environment is named.
         pub async fn refresh(
             &mut self,
             request: impl tonic::IntoRequest<super::RefreshRequest>,
@@ -4117,7 +4117,7 @@ pub mod fleet_service_server {
             tonic::Response<super::CompareFleetFileResponse>,
             tonic::Status,
         >;
-        /// A hint to read an environment's branches now.
+        /// A hint to read branches now: those of the whole fleet, also where an environment is named.
         async fn refresh(
             &self,
             request: tonic::Request<super::RefreshRequest>,

@@ -2,6 +2,7 @@
 //! reads: keys, accepted assignments, records. One way to write them, so that none forgets a step.
 
 mod lock;
+mod moved;
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Error, ErrorKind, Write as _};
@@ -9,6 +10,10 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 pub use lock::Lock;
+pub use moved::{Move, move_all};
+
+/// Of a file that only its owner reads.
+const PRIVATE: u32 = 0o600;
 
 /// Makes a directory and those above it for the owner alone; what is there stays as it is.
 ///
@@ -27,7 +32,8 @@ pub fn replace(path: &Path, content: &[u8]) -> Result<(), Error> {
     let directory = directory_of(path)?;
     private_directory(directory)?;
     let temporary = beside(path)?;
-    let written = write_new(&temporary, content).and_then(|()| std::fs::rename(&temporary, path));
+    let written =
+        write_new(&temporary, content, PRIVATE).and_then(|()| std::fs::rename(&temporary, path));
     if let Err(error) = written {
         // It may hold a key. Where it cannot be removed, the first error is the one that helps.
         let _ = std::fs::remove_file(&temporary);
@@ -41,17 +47,32 @@ pub fn replace(path: &Path, content: &[u8]) -> Result<(), Error> {
 /// # Errors
 /// When it is there already, or a step failed; then what was written of it is removed.
 pub fn create(path: &Path, content: &[u8]) -> Result<(), Error> {
+    create_as(path, content, PRIVATE)
+}
+
+/// [`create`], for a file that is no secret: `mode`, less what the umask takes, says who reads it.
+///
+/// # Errors
+/// As [`create`].
+pub fn create_as(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
     let directory = directory_of(path)?;
-    match write_new(path, content) {
-        Ok(()) => sync_directory(directory),
-        Err(error) => {
-            if error.kind() != ErrorKind::AlreadyExists {
-                // Half a file is no file; see above.
-                let _ = std::fs::remove_file(path);
-            }
-            Err(error)
+    let written = write_new(path, content, mode).and_then(|()| sync_directory(directory));
+    written.inspect_err(|error| {
+        if error.kind() != ErrorKind::AlreadyExists {
+            // Half a file is no file; see above.
+            let _ = std::fs::remove_file(path);
         }
-    }
+    })
+}
+
+/// Makes durable a file that another program has written, with its name.
+///
+/// # Errors
+/// When it cannot be opened or synced.
+pub fn sync_file(path: &Path) -> Result<(), Error> {
+    let directory = directory_of(path)?;
+    File::open(path)?.sync_all()?;
+    sync_directory(directory)
 }
 
 /// Makes what was renamed, made or removed in a directory durable.
@@ -62,11 +83,11 @@ pub fn sync_directory(directory: &Path) -> Result<(), Error> {
     File::open(directory)?.sync_all()
 }
 
-fn write_new(path: &Path, content: &[u8]) -> Result<(), Error> {
+fn write_new(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
-        .mode(0o600)
+        .mode(mode)
         .open(path)?;
     file.write_all(content)?;
     file.sync_all()
@@ -156,6 +177,14 @@ mod tests {
         assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
         assert_eq!(std::fs::read(&path).unwrap(), b"one");
         assert_eq!(mode(&path), 0o600);
+        // Also one that is no secret; who may read it is the maker's to say.
+        let refused = create_as(&path, b"two", 0o644).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
+        let open = root.path().join("chart.tgz");
+        create_as(&open, b"one", 0o640).unwrap();
+        assert_eq!(mode(&open) | 0o040, 0o640, "less what the umask takes");
+        sync_file(&open).unwrap();
+        sync_file(&root.path().join("missing")).unwrap_err();
     }
 
     #[test]

@@ -82,19 +82,21 @@ impl Answer {
         match self.status {
             200..=299 => Ok(()),
             300..=399 => Err(Error::Redirected(self.elsewhere())),
-            401 => Err(Error::Unauthorized(self.said())),
+            401 => Err(Error::Unauthorized(self.failure_text())),
             403 if self.is_limit() => Err(self.limited()),
-            403 => Err(Error::Forbidden(self.said())),
-            404 | 410 => Err(Error::NotFound(self.said())),
-            405 | 409 | 412 => Err(Error::Conflict(self.said())),
+            403 => Err(Error::Forbidden(self.failure_text())),
+            404 | 410 => Err(Error::NotFound(self.failure_text())),
+            405 | 409 | 412 => Err(Error::Conflict(self.failure_text())),
             // GitLab gives up a slow question of its own database so.
             408 => Err(Error::Server(408)),
             429 => Err(self.limited()),
             // GitHub says so when a reference would not be moved forward.
-            422 if self.said().contains("fast forward") => Err(Error::Conflict(self.said())),
+            422 if self.failure_text().contains("fast forward") => {
+                Err(Error::Conflict(self.failure_text()))
+            }
             400..=499 => Err(Error::Refused {
                 status: self.status,
-                text: self.said(),
+                text: self.failure_text(),
             }),
             _ => Err(Error::Server(self.status)),
         }
@@ -104,7 +106,10 @@ impl Answer {
     fn is_limit(&self) -> bool {
         self.remaining() == Some(0)
             || self.retry_after().is_some()
-            || self.said().to_ascii_lowercase().contains("rate limit")
+            || self
+                .failure_text()
+                .to_ascii_lowercase()
+                .contains("rate limit")
     }
 
     fn limited(&self) -> Error {
@@ -136,7 +141,7 @@ impl Answer {
     }
 
     /// What the forge says about a failure, as one short line.
-    pub(crate) fn said(&self) -> String {
+    pub(crate) fn failure_text(&self) -> String {
         let value: Value = serde_json::from_slice(&self.body).unwrap_or(Value::Null);
         let text = |value: &Value| match value {
             Value::String(text) => text.clone(),
@@ -305,9 +310,9 @@ mod tests {
             ("<html>no</html>", ""),
             ("", ""),
         ] {
-            assert_eq!(answer(400, &[], body).said(), want, "{body}");
+            assert_eq!(answer(400, &[], body).failure_text(), want, "{body}");
         }
         let long = format!(r#"{{"message":"{}"}}"#, "x".repeat(100_000));
-        assert_eq!(answer(400, &[], &long).said().len(), 300);
+        assert_eq!(answer(400, &[], &long).failure_text().len(), 300);
     }
 }

@@ -67,9 +67,9 @@ impl Error {
         )
     }
 
-    /// A bounded word, for metrics.
+    /// A bounded code, for metrics.
     #[must_use]
-    pub fn word(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::Unauthorized(_) => "unauthorized",
             Self::Forbidden(_) => "forbidden",

@@ -136,7 +136,8 @@ pub(crate) fn set_status(at: &Repository, commit: &Commit, status: &CommitStatus
     let set = call(at, "setStatus", Method::Post, &rest, Some(body), done);
     // The same state again cannot be entered; it is there, which is all that was asked.
     set.or_when(|answer| {
-        matches!(answer.status, 400 | 422) && answer.said().contains("Cannot transition status")
+        matches!(answer.status, 400 | 422)
+            && answer.failure_text().contains("Cannot transition status")
     })
 }
 
@@ -261,7 +262,7 @@ pub(crate) fn merge(at: &Repository, number: u64, head: &Commit) -> Call<()> {
     let merge = call(at, "merge", Method::Put, &rest, body, |answer| {
         // A credential that reads and may not merge hears this, too.
         if answer.status == 401 {
-            let said = answer.said();
+            let said = answer.failure_text();
             let text = format!("its user may not merge into the branch ({said})");
             return Err(Error::Forbidden(text));
         }

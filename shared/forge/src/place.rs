@@ -64,7 +64,7 @@ impl Kind {
 /// A repository cannot be found on a forge.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlaceError {
-    /// No host.
+    /// The URL names no host.
     #[error("{0} is on no forge: it names no host")]
     NoForge(String),
     /// Only a name.

@@ -83,7 +83,7 @@ impl<T> Page<T> {
     }
 }
 
-/// Somebody stands for a pull request.
+/// Somebody's approval of a pull request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Approval {
     /// The account's name at the forge.

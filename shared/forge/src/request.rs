@@ -72,7 +72,7 @@ pub enum Credential {
 pub struct Request {
     /// What it does.
     pub method: Method,
-    /// Where, whole.
+    /// The whole URL.
     pub url: String,
     /// What it carries; none: nothing.
     pub body: Option<Value>,

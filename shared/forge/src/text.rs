@@ -19,7 +19,7 @@ pub struct Section {
 pub struct Form {
     /// On which forge.
     pub kind: Kind,
-    /// Most bytes.
+    /// Most bytes of the text.
     pub limit: usize,
 }
 

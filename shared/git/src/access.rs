@@ -46,7 +46,7 @@ pub struct Access {
     /// For https: `ca.crt`, PEM; exactly these certificates are trusted, in place of the system's: those of
     /// authorities, and one that serves itself.
     pub roots: Option<String>,
-    /// For ssh.
+    /// The key for SSH.
     pub ssh: Option<SshKey>,
 }
 

@@ -89,7 +89,7 @@ pub enum Error {
     Limit {
         /// What was being fetched or read when the budget ended.
         url: RepositoryUrl,
-        /// Of what.
+        /// What there is too much of.
         what: &'static str,
         /// How much is allowed.
         limit: u64,

@@ -253,7 +253,7 @@ impl<'a> Ask<'a> {
 enum Only {
     /// It and its directories.
     Directories,
-    /// It alone.
+    /// The commit without its trees.
     Commits,
 }
 

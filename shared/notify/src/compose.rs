@@ -44,7 +44,7 @@ pub struct Post {
     pub content_type: &'static str,
     /// Sent as JSON; of email, what its message is made of.
     pub body: serde_json::Value,
-    /// See [`Sign`].
+    /// How the request is signed.
     pub sign: Sign,
     /// Whether the answer says what the message is called.
     pub names: bool,

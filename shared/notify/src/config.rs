@@ -14,7 +14,6 @@ pub use email::Mail;
 use crate::event::{Event, Kind};
 use crate::severity::Severity;
 
-/// Most targets.
 const MAX_TARGETS: usize = 64;
 
 #[derive(Debug, Deserialize)]
@@ -101,7 +100,7 @@ pub struct Target {
     pub token_file: Option<PathBuf>,
     /// A file with the key that a webhook is signed with.
     pub secret_file: Option<PathBuf>,
-    /// Slack's channel.
+    /// The channel, for Slack.
     pub channel: String,
     /// How email is sent, where it is.
     pub mail: Option<Mail>,

@@ -6,7 +6,6 @@ use crate::event::Notice;
 
 /// Names that are shown of a long list.
 const NAMES: usize = 5;
-/// Longest reason.
 const REASON: usize = 500;
 
 /// One line: what, where, with which commit.

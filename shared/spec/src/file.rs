@@ -1,7 +1,6 @@
 //! The fleet file is read, and all that spans more than one key is checked.
 
 mod entries;
-mod job_gates;
 mod previews;
 mod removed;
 
@@ -14,7 +13,7 @@ use flotilla_shared::id::ApplicationName;
 use flotilla_yaml::config::{ConfigError, Located, mapping};
 
 use self::entries::{ApplicationEntry, ClusterEntry, EnvironmentEntry, FleetFile, RepositoryEntry};
-use super::strategy::Strategy;
+use super::strategy::{Strategy, misfits};
 use super::{Application, ClusterSpec, Environment, PathTemplate, Placement, Repository, Spec};
 
 /// Reads and checks a fleet file.
@@ -150,12 +149,6 @@ impl<'f> Checker<'f> {
             None => gates.is_some().then(Strategy::default),
         };
         self.problems(&format!("{path}.strategy"), &mut problems);
-        if gates.as_ref().is_some_and(|gates| gates.proof.is_some())
-            && entry.promotes_from.is_none()
-        {
-            let message = "there is no environment before this one to prove anything";
-            self.error(&format!("{path}.gates.proof"), message);
-        }
         if entry.auto_promote && entry.promotes_from.is_none() {
             self.error(&format!("{path}.autoPromote"), "it needs promotesFrom");
         }
@@ -269,8 +262,17 @@ impl<'f> Checker<'f> {
         }
     }
 
+    /// What gates ask for has to be there.
+    fn gates(&mut self) {
+        let environments = self.spec.environments.iter();
+        let wrong: Vec<_> = environments.map(|one| misfits(one, &self.spec)).collect();
+        for (index, mut problems) in wrong.into_iter().enumerate() {
+            self.problems(&format!("environments[{index}].gates"), &mut problems);
+        }
+    }
+
     fn references(&mut self) {
-        self.job_gates();
+        self.gates();
         for (index, entry) in self.file.value.environments.iter().enumerate() {
             let path = format!("environments[{index}].promotesFrom");
             let mut seen = BTreeSet::from([&entry.name]);

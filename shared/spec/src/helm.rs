@@ -48,13 +48,8 @@ struct ValuesTemplate {
 impl HelmEntry {
     /// What is meant; each problem with its key.
     pub(super) fn read(&self, renderer: Renderer, problems: &mut Vec<(String, String)>) -> Helm {
-        let other = match renderer {
-            Renderer::Auto | Renderer::Helm => None,
-            Renderer::Plain => Some("plain"),
-            Renderer::Kustomize => Some("kustomize"),
-        };
-        if let Some(other) = other {
-            let message = format!("it means nothing with renderer: {other}");
+        if !renderer.may_be(Renderer::Helm) {
+            let message = format!("it means nothing with renderer: {}", renderer.as_str());
             problems.push(("helm".to_owned(), message));
         }
         let mut problem =

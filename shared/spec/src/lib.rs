@@ -27,10 +27,7 @@ pub use preview::{Preview, Role};
 pub use removal::{Objects, Removal, Removals, Removed};
 pub use selector::{Selector, SelectorError};
 pub use specification::{Declared, Difference, Specification, Touch};
-pub use strategy::{
-    Amount, Budgets, Check, Freeze, Gates, JobGate, Members, OnFailure, OnNewCommit, Question,
-    Strategy, Wave, WhenEmpty, Window,
-};
+pub use strategy::*;
 pub use template::{PathTemplate, TemplateError};
 
 /// Largest fleet file that a hub takes, bytes.
@@ -39,7 +36,7 @@ pub const MAX_FILE_BYTES: usize = 8 << 20;
 /// Everything the hub was told, valid as a whole.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Spec {
-    /// Git repositories.
+    /// The Git repositories, by name.
     pub repositories: BTreeMap<RepositoryName, Repository>,
     /// Environments, in the file's order (which is the order they are shown in).
     pub environments: Vec<Environment>,

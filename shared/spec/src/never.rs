@@ -3,8 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use flotilla_shared::revision::is_below;
-
+use super::strategy::never_open;
 use super::{Environment, Members, Spec};
 
 /// What can never work, each as the place in the file and what is wrong there.
@@ -16,9 +15,6 @@ pub fn can_never_work(spec: &Spec) -> Vec<(String, String)> {
             found.push((format!("application {name}, path"), error.to_string()));
         }
         let placement = &application.placement;
-        let of_environment = |environment: &Environment| {
-            placement.environments.is_empty() || placement.environments.contains(&environment.name)
-        };
         let declared: Vec<&BTreeMap<String, String>> = spec
             .clusters
             .values()
@@ -38,62 +34,17 @@ pub fn can_never_work(spec: &Spec) -> Vec<(String, String)> {
                 "none of the clusters of this file has these labels".to_owned(),
             ));
         }
-        for environment in spec.environments.iter().filter(|one| of_environment(one)) {
-            let (Some(_), Some(from)) = (environment.gates.proof, &environment.promotes_from)
-            else {
-                continue;
-            };
-            let from = spec.environment(from);
-            if from.is_some_and(|from| !of_environment(from)) {
-                let from = environment.promotes_from.as_ref();
-                let from = from.map_or_else(String::new, ToString::to_string);
-                found.push((
-                    format!("environment {}, gates.proof", environment.name),
-                    format!(
-                        "application {name} is not placed in {from}, so that nothing there can prove \
-                         its commits; place it there, or take the gate away"
-                    ),
-                ));
-            }
-        }
     }
     for environment in &spec.environments {
         waves(spec, environment, &mut found);
-        jobs(spec, environment, &mut found);
+        for (gate, wrong) in never_open(environment, spec) {
+            found.push((
+                format!("environment {}, gates.{gate}", environment.name),
+                wrong,
+            ));
+        }
     }
     found
-}
-
-fn jobs(spec: &Spec, environment: &Environment, found: &mut Vec<(String, String)>) {
-    for job in &environment.gates.jobs {
-        let Some(application) = spec.applications.get(&job.application) else {
-            continue;
-        };
-        let place = format!("environment {}, gates.jobs {}", environment.name, job.name);
-        let placement = &application.placement.environments;
-        if !placement.is_empty() && !placement.contains(&environment.name) {
-            found.push((
-                place.clone(),
-                format!(
-                    "application {} is not placed in {}, so that none of its commits goes in there, and \
-                     the Job never runs",
-                    job.application, environment.name
-                ),
-            ));
-        }
-        let (own, path) = (application.path.as_str(), job.path.as_str());
-        let own = own.trim_end_matches('/').trim_start_matches("./");
-        if own == "." || is_below(path, own) {
-            found.push((
-                place,
-                format!(
-                    "{path:?} lies in the directory of application {}, which would apply the Job as one \
-                     of its own objects; put it beside",
-                    job.application
-                ),
-            ));
-        }
-    }
 }
 
 fn waves(spec: &Spec, environment: &Environment, found: &mut Vec<(String, String)>) {
@@ -185,40 +136,5 @@ mod tests {
                 "{wave} {clusters}"
             );
         }
-    }
-
-    #[test]
-    fn jobs_that_never_run_or_run_twice_are_found() {
-        let text = |job: &str, path: &str| {
-            format!(
-                "environments:\n- {{name: s, branch: s}}\n\
-                 - {{name: p, branch: p, gates: {{jobs: [{{name: j, application: {job}, path: {path}}}]}}}}\n\
-                 applications:\n- {{name: a, repository: r, path: apps/a}}\n\
-                 - {{name: b, repository: r, path: 'apps/{{environment}}', placement: {{environments: [s]}}}}\n"
-            )
-        };
-        for (job, path, wrong) in [
-            ("a", "gates/a", 0),
-            ("a", "apps/a", 1),
-            ("a", "apps/a/jobs", 1),
-            ("a", "apps/ab", 0),
-            ("b", "gates/b", 1),
-        ] {
-            assert_eq!(found(&text(job, path)).len(), wrong, "{job} {path}");
-        }
-    }
-
-    #[test]
-    fn a_proof_that_nobody_can_give_is_found() {
-        let text = |placed: &str| {
-            format!(
-                "environments:\n- {{name: s, branch: s}}\n\
-                 - {{name: p, branch: p, promotesFrom: s, gates: {{proof: {{soak: 1m}}}}}}\n\
-                 applications: [{{name: a, repository: r, path: a, placement: {{environments: [{placed}]}}}}]\n"
-            )
-        };
-        assert_eq!(found(&text("p")).len(), 1);
-        assert!(found(&text("s, p")).is_empty());
-        assert!(found(&text("")).is_empty());
     }
 }

@@ -74,8 +74,8 @@ impl Removal {
     /// Whether both may mean one cluster.
     pub(super) fn overlaps(&self, other: &Self) -> bool {
         self.application == other.application
-            && meet(&self.environments, &other.environments)
-            && meet(&self.clusters, &other.clusters)
+            && overlap(&self.environments, &other.environments)
+            && overlap(&self.clusters, &other.clusters)
     }
 
     /// Whether, by what the file says, a cluster is to run the application and to lose it: then the file
@@ -83,7 +83,7 @@ impl Removal {
     /// it is known, and there what is declared wins.
     pub(super) fn contradicts(&self, application: &Application, spec: &Spec) -> bool {
         let placement = &application.placement;
-        if !meet(&self.environments, &placement.environments) {
+        if !overlap(&self.environments, &placement.environments) {
             return false;
         }
         let at = |cluster: &ClusterName| spec.clusters.get(cluster).map(|one| &one.environment);
@@ -108,7 +108,7 @@ impl Removal {
 }
 
 /// Whether two sets have something in common, where an empty one is everything.
-fn meet<T: Ord>(one: &BTreeSet<T>, other: &BTreeSet<T>) -> bool {
+fn overlap<T: Ord>(one: &BTreeSet<T>, other: &BTreeSet<T>) -> bool {
     one.is_empty() || other.is_empty() || !one.is_disjoint(other)
 }
 

@@ -41,7 +41,7 @@ pub struct Specification {
 pub struct Declared {
     /// Where its repository is.
     pub url: RepositoryUrl,
-    /// As declared.
+    /// The application as the fleet file declares it.
     pub application: Application,
 }
 

@@ -1,8 +1,10 @@
 //! How a commit moves through an environment, and what must hold before it does.
 
+mod check;
 mod entry;
 mod job;
 mod problems;
+mod proof;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,11 +12,13 @@ use std::time::Duration;
 
 use flotilla_shared::id::ClusterName;
 
-pub(super) use entry::{GatesEntry, StrategyEntry};
+pub use check::{Check, Question};
+pub(super) use entry::StrategyEntry;
 pub use job::JobGate;
 pub use window::{Freeze, Window};
 
-use super::Selector;
+use super::{Environment, Selector, Spec};
+use problems::Problems;
 
 /// A number of clusters, or a share of those that take part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -60,7 +64,7 @@ impl std::fmt::Display for Amount {
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Members {
-    /// By labels.
+    /// Clusters whose labels match.
     Selector(Selector),
     /// Those that the wave's `clusters` names.
     Clusters(BTreeSet<ClusterName>),
@@ -223,39 +227,6 @@ impl Strategy {
     }
 }
 
-/// A question to something outside that must answer well.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Check {
-    /// Its name, unique in the environment.
-    pub name: String,
-    /// What is asked.
-    pub question: Question,
-}
-
-/// What a check asks.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Question {
-    /// A GET of this URL answers with this status.
-    Http {
-        /// It begins with `http://` or `https://`, and the hub asks it.
-        url: String,
-        /// Which answer is good.
-        status: u16,
-    },
-    /// Every sample of an instant query lies within bounds, and there is one
-    /// (<https://prometheus.io/docs/prometheus/latest/querying/api/#instant-queries>).
-    Prometheus {
-        /// The server's base URL.
-        url: String,
-        /// PromQL.
-        query: String,
-        /// No sample may be less; none: there is no lower bound.
-        min: Option<f64>,
-        /// No sample may be more; none: there is no upper bound, and then there is a lower one.
-        max: Option<f64>,
-    },
-}
-
 /// What must hold before an environment takes a commit.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Gates {
@@ -282,4 +253,57 @@ impl Gates {
     pub fn offline_allowed(&self, total: usize) -> usize {
         self.offline.unwrap_or(Amount::Share(25)).at_most(total)
     }
+}
+
+/// The gates as the file has them. A kind of gate is named here, in [`Gates`], and where it asks for something
+/// in [`misfits`] and [`never_open`]; all else of it is in its own file.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct GatesEntry {
+    #[serde(default)]
+    proof: Option<proof::ProofEntry>,
+    #[serde(default)]
+    approvals: u32,
+    #[serde(default)]
+    windows: Vec<window::WindowEntry>,
+    #[serde(default)]
+    freezes: Vec<window::FreezeEntry>,
+    #[serde(default)]
+    checks: Vec<check::CheckEntry>,
+    #[serde(default)]
+    jobs: Vec<job::JobEntry>,
+}
+
+impl GatesEntry {
+    /// Reads them; what is wrong is added to `problems`.
+    pub(super) fn read(&self, problems: &mut Problems) -> Gates {
+        let proof = self.proof.as_ref().map(|proof| proof.read(problems));
+        let (proof, offline) = proof.unzip();
+        Gates {
+            proof,
+            offline: offline.flatten(),
+            approvals: self.approvals,
+            windows: window::windows(&self.windows, problems),
+            freezes: window::freezes(&self.freezes, problems),
+            checks: check::read(&self.checks, problems),
+            jobs: job::read(&self.jobs, problems),
+        }
+    }
+}
+
+/// What an environment's gates ask for that the rest of the file does not have, with keys below `gates`. A file
+/// with one is not used.
+pub(super) fn misfits(environment: &Environment, spec: &Spec) -> Problems {
+    let mut problems = Problems::new();
+    proof::misfits(environment, &mut problems);
+    job::misfits(environment, spec, &mut problems);
+    problems
+}
+
+/// Which of its gates can never open as the file is now, likewise: it is used all the same.
+pub(super) fn never_open(environment: &Environment, spec: &Spec) -> Problems {
+    let mut problems = Problems::new();
+    proof::never_open(environment, spec, &mut problems);
+    job::never_open(environment, spec, &mut problems);
+    problems
 }

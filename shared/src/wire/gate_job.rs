@@ -25,7 +25,7 @@ pub fn gate_jobs_to_wire(jobs: &[GateJob]) -> v1::GateJobs {
     }
 }
 
-/// Reads it.
+/// Reads a gate Job of the wire.
 ///
 /// # Errors
 /// When a name does not parse or something is over its limit; then nothing of it is used.

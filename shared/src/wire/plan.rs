@@ -79,7 +79,7 @@ pub fn plan_from_wire(wire: &v1::PlanResult) -> Result<ClusterPlan, WireError> {
         changes
             .changes
             .retain(|one| one.action != Action::Unchanged);
-        changes.settle();
+        changes.normalize();
         plan.applications
             .insert(application.application.parse()?, changes);
     }

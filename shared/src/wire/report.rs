@@ -12,10 +12,10 @@ use super::{
     timestamp_from_wire, timestamp_to_wire,
 };
 use crate::gate_job::MAX_GATE_JOBS;
-use crate::object::{Action, ObjectNames, ObjectRef};
+use crate::object::{Action, ObjectRef};
 use crate::report::{
     ApplicationReport, MAX_MESSAGE_BYTES, MAX_OBJECTS_SHOWN, ObjectCounts, ObjectStatus, Report,
-    plain_line,
+    plain_line, plain_object,
 };
 use crate::source::SourcePaths;
 
@@ -209,28 +209,22 @@ fn status_to_wire(status: &ObjectStatus) -> v1::ObjectStatus {
 /// Which object the wire names, its texts cut to what Kubernetes allows; none reads as empty names.
 #[must_use]
 pub fn object_from_wire(wire: Option<&v1::ObjectRef>) -> ObjectRef {
-    let text =
-        |field: fn(&v1::ObjectRef) -> &str| plain_line(wire.map(field).unwrap_or_default(), 253);
-    ObjectRef::from(ObjectNames {
-        group: text(|object| &object.group),
-        kind: text(|object| &object.kind),
-        namespace: text(|object| &object.namespace),
-        name: text(|object| &object.name),
-    })
+    plain_object(wire.map_or([""; 4], |object| {
+        [
+            object.group.as_str(),
+            object.kind.as_str(),
+            object.namespace.as_str(),
+            object.name.as_str(),
+        ]
+    }))
 }
 
 /// What a plan says it would do, in one word.
 #[must_use]
 pub fn planned_word(action: v1::Action) -> &'static str {
     match action {
-        v1::Action::Created => "create",
-        v1::Action::Updated => "update",
-        v1::Action::Pruned => "delete",
-        v1::Action::Skipped => "skip",
-        v1::Action::Held => "hold",
-        v1::Action::Failed => "fail",
-        v1::Action::Unchanged => "none",
         v1::Action::Unspecified => "unknown",
+        known => action_from_wire(known).planned(),
     }
 }
 
@@ -253,6 +247,7 @@ mod tests {
     use super::*;
     use crate::digest::Digest;
     use crate::health::{Health, SyncState};
+    use crate::object::ObjectNames;
     use crate::reason::Reason;
 
     fn report() -> Report {

@@ -29,7 +29,7 @@ pub enum Connectivity {
 }
 
 impl Connectivity {
-    /// As shown.
+    /// As it is shown.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -48,7 +48,7 @@ impl Connectivity {
 pub struct Cluster {
     /// Its name in the fleet.
     pub name: String,
-    /// Empty: none.
+    /// The environment; empty: none.
     pub environment: String,
     /// As set in fleet file, token and acceptance.
     pub labels: BTreeMap<String, String>,
@@ -144,13 +144,13 @@ pub struct Placement {
     /// Those worth showing, worst first; `counts` has the whole.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub objects: Vec<Object>,
-    /// End of the last turn that applied `revision` in full.
+    /// End of the last reconcile pass that applied `revision` in full.
     pub applied_at: Option<Timestamp>,
     /// When sync or health last changed.
     pub changed_at: Option<Timestamp>,
-    /// Objects written in the last turn.
+    /// Objects written in the last reconcile pass.
     pub written: u32,
-    /// Objects deleted in the last turn.
+    /// Objects deleted in the last reconcile pass.
     pub pruned: u32,
 }
 
@@ -160,19 +160,19 @@ pub struct Placement {
 pub struct ObjectCounts {
     /// Objects of whatever health.
     pub total: u32,
-    /// kstatus Current.
+    /// Objects that are Current (kstatus).
     pub current: u32,
     /// Waiting for a person.
     pub suspended: u32,
-    /// kstatus InProgress.
+    /// Objects that are InProgress (kstatus).
     pub in_progress: u32,
-    /// kstatus Failed.
+    /// Objects that are Failed (kstatus).
     pub failed: u32,
-    /// kstatus Terminating.
+    /// Objects that are Terminating (kstatus).
     pub terminating: u32,
-    /// kstatus NotFound.
+    /// Objects that are NotFound (kstatus).
     pub not_found: u32,
-    /// kstatus Unknown.
+    /// Objects of which health is not known.
     pub unknown: u32,
 }
 
@@ -180,7 +180,7 @@ pub struct ObjectCounts {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Object {
-    /// Empty: core.
+    /// The API group; empty: core.
     pub group: String,
     /// `Deployment`; no version.
     pub kind: String,
@@ -190,7 +190,7 @@ pub struct Object {
     pub name: String,
     /// What was last done to it.
     pub action: &'static str,
-    /// kstatus' word.
+    /// Health in kstatus' words.
     #[schemars(with = "HealthWord")]
     pub health: Health,
     /// A CamelCase code.

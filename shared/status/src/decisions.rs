@@ -23,7 +23,7 @@ pub struct Decisions {
     pub quarantined: Vec<Quarantine>,
     /// Good commits, oldest first.
     pub good: Vec<Good>,
-    /// Who stood for which commit, oldest first.
+    /// Who approved which commit, oldest first.
     pub approvals: Vec<Approval>,
 }
 
@@ -62,7 +62,7 @@ pub struct Approval {
     pub mark: Option<Mark>,
 }
 
-/// Somebody's word.
+/// What somebody decided: who, when and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Mark {
@@ -95,7 +95,7 @@ impl Mark {
 pub struct Pin {
     /// Empty: the environment.
     pub cluster: String,
-    /// On these.
+    /// The commits that it is about.
     pub commits: Vec<RepositoryCommit>,
     /// Who, why, when.
     pub mark: Option<Mark>,
@@ -143,7 +143,7 @@ pub struct Good {
     pub commits: Vec<RepositoryCommit>,
     /// In which rollout.
     pub rollout: String,
-    /// Since when.
+    /// Since when it is so.
     pub at: Option<Timestamp>,
     /// Where there are no rollouts: what clusters said of each repository's commit last.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -26,7 +26,7 @@ pub enum Answer {
 pub enum PlanVerdict {
     /// Nothing would change.
     Nothing,
-    /// Something would.
+    /// Something would change.
     Changes,
     /// Something of it would not be taken, or needs a person.
     Conflict,

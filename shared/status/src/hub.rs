@@ -122,7 +122,7 @@ pub struct NewToken {
 pub enum StepState {
     /// It is done, or holds; of a gate, it is open.
     Ok,
-    /// Not yet.
+    /// It is not done yet; of a gate, it may still open.
     Waiting,
     /// It cannot go on.
     Failed,
@@ -133,7 +133,7 @@ pub enum StepState {
 }
 
 impl StepState {
-    /// As shown.
+    /// As it is shown.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -167,7 +167,7 @@ pub struct Step {
     /// A CamelCase code.
     #[serde(skip_serializing_if = "is_empty")]
     pub reason: String,
-    /// Since when.
+    /// Since when it is so.
     pub at: Option<Timestamp>,
     /// Of a closed gate: time or other people may open it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]

@@ -36,7 +36,7 @@ pub struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Operator {
-    /// Their name.
+    /// The operator's name.
     pub name: String,
     /// What they may do.
     pub role: String,

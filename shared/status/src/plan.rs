@@ -18,7 +18,7 @@ pub struct ApplicationPlan {
     pub revision: Option<Revision>,
     /// What differs, is made, deleted, or not touched on purpose.
     pub changes: Vec<Change>,
-    /// Objects that are as they should be.
+    /// Objects that need no change.
     pub unchanged: u32,
     /// Whether there is more than is shown.
     pub truncated: bool,
@@ -49,7 +49,7 @@ pub struct Change {
 /// One field; values are JSON, empty where there is none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Field {
-    /// RFC 6901.
+    /// The field's path, as a JSON pointer (RFC 6901).
     pub path: String,
     /// As it is.
     pub live: String,

@@ -15,9 +15,9 @@ const MAX_TEXT: usize = 500;
 pub enum Weight {
     /// What the lines below it are about.
     Head,
-    /// Something comes.
+    /// Something is made.
     Create,
-    /// Something changes.
+    /// An object would change.
     Update,
     /// Something goes, or does not work.
     Bad,
@@ -96,7 +96,7 @@ pub fn lines(application: &PlannedApplication, put: &mut dyn FnMut(&str, Weight)
     if application.truncated {
         put("... and more", Weight::Detail);
     }
-    let same = format!("{} stay as they are", application.unchanged);
+    let same = format!("{} unchanged", application.unchanged);
     put(&same, Weight::Detail);
 }
 

@@ -11,7 +11,6 @@ use super::{Step, digits, moment, text};
 
 /// Most budgets that are taken in.
 const MAX_BUDGETS: usize = 8;
-/// Most gates.
 const MAX_GATES: usize = 50;
 /// Most commits that wait beside a rollout.
 const MAX_APART: usize = 100;
@@ -30,7 +29,7 @@ pub struct Rollout {
     pub target: Vec<RepositoryCommit>,
     /// The last good commits when it began.
     pub from: Vec<RepositoryCommit>,
-    /// In order.
+    /// The waves in their order.
     pub waves: Vec<Wave>,
     /// Index of the present wave.
     pub wave: usize,
@@ -133,7 +132,7 @@ pub struct Apart {
 }
 
 impl Apart {
-    /// Whether people's word on it is among what it waits for.
+    /// Whether people's approval of it is among what it waits for.
     #[must_use]
     pub fn wants_approval(&self) -> bool {
         asks_people(&self.gates)
@@ -190,7 +189,7 @@ pub struct RepositoryCommit {
 pub struct Wave {
     /// As in the strategy; `rest` where that has no last wave for what is left.
     pub name: String,
-    /// Not started.
+    /// Clusters that have not started.
     pub waiting: u32,
     /// Given the new commits.
     pub started: u32,
@@ -210,7 +209,7 @@ pub struct Wave {
     pub unchanged: u32,
     /// How many people must approve before it begins.
     pub approvals: u32,
-    /// Who did.
+    /// Who approved it.
     pub approved_by: Vec<String>,
     /// How long its clusters must stay healthy.
     pub soak_seconds: u32,
@@ -252,7 +251,7 @@ pub struct Progress {
     pub wave: String,
     /// waiting, pinned, suspended, started, soaking, unavailable, done or failed.
     pub phase: String,
-    /// Since when.
+    /// Since when it is in this phase.
     pub since: Option<Timestamp>,
     /// When it was given the new commits.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -362,7 +361,7 @@ impl From<&v1::RolloutStatus> for Rollout {
 }
 
 impl Rollout {
-    /// The wave that wants a person's word now; none: none does.
+    /// The wave that wants a person's approval now; none: none does.
     #[must_use]
     pub fn wants_approval(&self) -> Option<&Wave> {
         let (present, passed) = self.waves.get(..=self.wave)?.split_last()?;
@@ -374,7 +373,7 @@ impl Rollout {
         asking.find(|wave| runs && wave.wants_approval())
     }
 
-    /// Whether people's word on its commits is among what it waits for.
+    /// Whether people's approval of its commits is among what it waits for.
     #[must_use]
     pub fn wants_commits_approved(&self) -> bool {
         self.state == "pending" && asks_people(&self.gates)

@@ -24,7 +24,7 @@ pub enum Event<'t> {
     Alias(&'t str),
     /// A text, or what a plain one means.
     Scalar(Scalar<'t>),
-    /// Items follow.
+    /// A sequence begins; its items follow.
     SequenceStart(Properties<'t>),
     /// A sequence is over.
     SequenceEnd,

@@ -14,7 +14,7 @@ use loader::Loader;
 pub struct Limits {
     /// Longest text, bytes.
     pub bytes: usize,
-    /// Deepest nesting.
+    /// Deepest nesting of collections.
     pub depth: usize,
     /// Most documents in one text.
     pub documents: usize,

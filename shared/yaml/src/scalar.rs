@@ -33,7 +33,7 @@ pub(crate) fn resolve(text: &str) -> Result<Value, NotJson> {
     };
     match first {
         b'~' | b'n' | b'N' | b't' | b'T' | b'f' | b'F' | b'y' | b'Y' | b'o' | b'O' => {
-            if let Some(word) = word(text) {
+            if let Some(word) = keyword(text) {
                 return Ok(word);
             }
         }
@@ -62,7 +62,7 @@ pub(crate) fn resolve(text: &str) -> Result<Value, NotJson> {
     Ok(Value::String(text.to_owned()))
 }
 
-fn word(text: &str) -> Option<Value> {
+fn keyword(text: &str) -> Option<Value> {
     match text {
         "~" | "null" | "Null" | "NULL" => Some(Value::Null),
         "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {

@@ -10,7 +10,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 /// Tools that tests may need beyond a Rust toolchain, git and a C compiler, with where they come from.
-pub const KNOWN: [(&str, &str); 18] = [
+pub const KNOWN: [(&str, &str); 17] = [
     (
         "apiserver",
         "kube-apiserver and etcd: KUBEBUILDER_ASSETS=DIR, as setup-envtest sets it",
@@ -18,7 +18,6 @@ pub const KNOWN: [(&str, &str); 18] = [
     ("chromedriver", "Debian's chromium-driver"),
     ("chromium", "Debian's chromium"),
     ("faketime", "Debian's libfaketime, of faketime"),
-    ("gitea", "a Gitea or Forgejo program: FLOTILLA_GITEA=FILE"),
     ("gpg", "Debian's gnupg"),
     (
         "helm",

@@ -78,7 +78,7 @@ impl Demo {
             .display()
             .to_string();
         let work = self.repository.work.display().to_string();
-        let hub = self.hub.id().unwrap_or(0);
+        let hub = self.hub.pid();
         say("\nTry next, in another terminal:\n");
         say(&format!("  export FLOTILLA_CONFIG={context}"));
         say(&format!("  {flotilla} status"));
@@ -96,7 +96,7 @@ impl Demo {
         say(
             "\n  a commit that fails in prod only: prod-eu-1 takes it, the others never do, and prod goes",
         );
-        say("  back by itself; then mend it:");
+        say("  back by itself; then fix it:");
         say(&format!(
             "  cd {work} && sed -i 's/probe:1/probe:broken/' clusters/prod/probe.yaml && git commit -qam 'Break prod' && git push origin HEAD:dev"
         ));

@@ -2,24 +2,24 @@
 //! issuer for the people who look.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use flotilla_hub::fleet::ClusterRecord;
 use flotilla_shared::id::ClusterName;
 use flotilla_tests::git_server::GitServer;
-use flotilla_tests::hub_process::HubProcess;
 use flotilla_tests::issuer::Issuer;
 use flotilla_tests::open_pages;
 use flotilla_tests::programs;
 use flotilla_tests::repository::{Repository, git};
-use flotilla_tests::simulated::Enrolled;
+use flotilla_tests::simulated::{Enrolled, accepted};
+use flotilla_tests::test_hub::{Process, TestHub};
 
 use super::Args;
 
 /// See the module; it is gone with this value.
 pub(super) struct Ground {
-    /// The hub's file about the issuer; none: it serves no pages.
-    oidc: Option<PathBuf>,
-    _issuer: Issuer,
+    /// Whose people are let in to the pages; none: the hub serves none.
+    issuer: Option<Issuer>,
     pub(super) enrolled: Enrolled,
     pub(super) clusters: Vec<(ClusterName, ClusterRecord)>,
     _git: GitServer,
@@ -50,12 +50,12 @@ impl Ground {
         )?;
         let clusters = clusters(args)?;
         let enrolled = Enrolled::new(&directory.path().join("hub"), &clusters).await?;
-        let issuer = Issuer::start().await?;
-        let oidc = directory.path().join("oidc.yaml");
-        open_pages::let_in(&issuer, &oidc)?;
+        let issuer = match args.pages {
+            0 => None,
+            _ => Some(Issuer::start().await?),
+        };
         Ok(Self {
-            oidc: (args.pages > 0).then_some(oidc),
-            _issuer: issuer,
+            issuer,
             enrolled,
             clusters,
             _git: git,
@@ -66,9 +66,19 @@ impl Ground {
         })
     }
 
-    pub(super) async fn start_hub(&self, listen: &str) -> anyhow::Result<HubProcess> {
-        let (programs, directory) = (&self.programs, self.directory.path());
-        HubProcess::start_with(programs, directory, listen, None, self.oidc.as_deref()).await
+    pub(super) async fn start_hub(&self) -> anyhow::Result<TestHub> {
+        let mut hub = TestHub::builder()
+            .at(self.directory.path())
+            .poll(Duration::from_secs(5))
+            .process(Process {
+                programs: self.programs.clone(),
+                ..Process::default()
+            });
+        if let Some(issuer) = &self.issuer {
+            open_pages::let_in(issuer);
+            hub = hub.issuer(issuer, open_pages::GRANTS).pages(None);
+        }
+        hub.start().await
     }
 
     /// Pushes the application with that content to every environment.
@@ -93,11 +103,8 @@ fn push(repository: &Repository, message: &str, branches: &[String]) -> anyhow::
 fn clusters(args: &Args) -> anyhow::Result<Vec<(ClusterName, ClusterRecord)>> {
     (0..args.agents)
         .map(|index| {
-            let record = ClusterRecord {
-                environment: Some(format!("env-{}", index % args.environments).parse()?),
-                ..ClusterRecord::default()
-            };
-            Ok((format!("c{index}").parse()?, record))
+            let environment = format!("env-{}", index % args.environments);
+            accepted(&format!("c{index}"), &environment)
         })
         .collect()
 }

@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use flotilla_proto::v1;
 use flotilla_shared::object::{Action, ObjectNames, ObjectRef};
 use flotilla_shared::plan::{ApplicationChanges, Change, ClusterPlan};
-use flotilla_tests::hub_process::HubProcess;
+use flotilla_tests::test_hub::TestHub;
 use tokio::time::Instant;
 
 use super::{Api, Rig, delivered, percentiles, settle};
@@ -65,7 +65,7 @@ fn three_answers() -> anyhow::Result<Vec<ClusterPlan>> {
 }
 
 /// Asks the first environment's agents about a commit, and says how long it took.
-async fn plan(hub: &HubProcess, calls: &mut Api, head: &str) -> anyhow::Result<()> {
+async fn plan(hub: &TestHub, calls: &mut Api, head: &str) -> anyhow::Result<()> {
     let (before, asked) = (hub.usage(), Instant::now());
     let request = v1::StartPlanRequest {
         environment: "env-0".to_owned(),

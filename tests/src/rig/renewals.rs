@@ -10,8 +10,8 @@ use flotilla_shared::dial::dial;
 use flotilla_shared::id::ClusterName;
 use flotilla_shared::identity::Identity;
 use flotilla_shared::tls;
-use flotilla_tests::hub_process::HubProcess;
 use flotilla_tests::simulated::Enrolled;
+use flotilla_tests::test_hub::TestHub;
 use futures::{StreamExt as _, TryStreamExt as _};
 use tokio::time::Instant;
 
@@ -19,7 +19,7 @@ use super::percentiles;
 
 /// Renews certificates as fast as eight at once can, and says what 10,000 an hour would cost.
 pub(super) async fn renew(
-    hub: &HubProcess,
+    hub: &TestHub,
     enrolled: &Enrolled,
     clusters: impl Iterator<Item = &(ClusterName, ClusterRecord)>,
 ) -> anyhow::Result<()> {
@@ -28,7 +28,7 @@ pub(super) async fn renew(
         let identity = enrolled.identity(&Identity::Cluster(name.clone()))?;
         let tls = tls::client_config(enrolled.trust_bundle(), Some(&identity))?;
         let asked = Instant::now();
-        let channel = dial(&hub.address, Arc::new(tls)).await?;
+        let channel = dial(&hub.address.to_string(), Arc::new(tls)).await?;
         EnrollmentServiceClient::new(channel)
             .renew(v1::RenewRequest {
                 csr: enrolled.csr(),

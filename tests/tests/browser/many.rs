@@ -7,7 +7,7 @@ async fn ten_thousand_clusters_fit_in_a_page() {
     let Some(driver) = Driver::start().await.unwrap() else {
         return;
     };
-    let world = World::new(&[], 10_000).await;
+    let mut world = World::new(&[], 10_000).await;
     let ada = open(&driver, "ada", true).await;
     eventually("ada is in", LIMIT, || async {
         ada.go(&world.url("/")).await.ok()?;
@@ -52,7 +52,7 @@ async fn ten_thousand_clusters_fit_in_a_page() {
     timing(&ada, "the first screen").await;
     left_open(&world, &driver).await;
     ada.quit().await.unwrap();
-    world.hub.shutdown().await;
+    world.hub.stop().await.unwrap();
 }
 
 /// What a page cost: it is told (`--nocapture`), since a busy machine says nothing of time; its size as sent is

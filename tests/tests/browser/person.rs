@@ -15,7 +15,7 @@ async fn a_person_sees_and_steers_the_fleet_in_a_browser() {
     let Some(driver) = Driver::start().await.unwrap() else {
         return;
     };
-    let world = World::new(&WORKING, 0).await;
+    let mut world = World::new(&WORKING, 0).await;
     let ada = open(&driver, "ada", true).await;
     // The hub asks the issuer beside; until it has, it says so.
     eventually("ada is in", LIMIT, || async {
@@ -73,7 +73,7 @@ async fn a_person_sees_and_steers_the_fleet_in_a_browser() {
     without_scripts(&world, &driver).await;
     ends(&world, &driver, &ada).await;
     ada.quit().await.unwrap();
-    world.hub.shutdown().await;
+    world.hub.stop().await.unwrap();
 }
 
 /// Nothing that somebody wrote became part of the page.
@@ -245,7 +245,7 @@ async fn ends(world: &World, driver: &Driver, ada: &Browser) {
     let file = world.directory.path().join("oidc.yaml");
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, text.replace("vi@example.org", "no@example.org")).unwrap();
-    vi.until("Not let in").await.unwrap();
+    vi.until("Access denied").await.unwrap();
     vi.quit().await.unwrap();
 
     world.issuer.with(|state| state.denies = true);
@@ -259,5 +259,5 @@ async fn ends(world: &World, driver: &Driver, ada: &Browser) {
         .unwrap();
     ada.until("Signed out").await.unwrap();
     ada.go(&world.url("/")).await.unwrap();
-    ada.until("Not let in").await.unwrap();
+    ada.until("Access denied").await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! Exit codes of `flotilla-hub` and `flotilla-agent`, by the one table: 0 as asked, 1 it differs or is not there
+//! Exit codes of `flotilla-hub` and `flotilla-agent`, by the one table: 0 as asked, 1 it differs or is not done
 //! yet, 2 an error.
 
 use std::collections::BTreeSet;

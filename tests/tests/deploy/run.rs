@@ -1,4 +1,5 @@
-//! The hub starts with exactly the arguments of its pods, over files as their volumes have them.
+//! The hub starts with exactly the arguments of its pods, over files as their volumes have them: it is no
+//! `TestHub`, which has arguments of its own.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;

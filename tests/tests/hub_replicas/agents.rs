@@ -2,6 +2,10 @@
 
 use super::*;
 
+async fn api(hub: &TestHub) -> FleetServiceClient<Channel> {
+    hub.operator("ada").await.unwrap().api
+}
+
 async fn current(api: &mut FleetServiceClient<Channel>, commit: &str) -> Option<u32> {
     let request = v1::ListEnvironmentsRequest {};
     let answer = api.list_environments(request).await.ok()?.into_inner();
@@ -16,8 +20,8 @@ async fn h15_agents_on_any_replica_are_served_and_a_dead_decider_is_followed_wit
     };
     const AGENTS: usize = 20;
     world.seed(AGENTS).await;
-    let first = world.replica().await;
-    let second = world.replica().await;
+    let mut first = world.replica().await;
+    let mut second = world.replica().await;
     let hubs = Arc::new(vec![first.address.to_string(), second.address.to_string()]);
     let seen = Arc::new(Seen::default());
     let (stop, stopped) = watch::channel(false);
@@ -27,12 +31,12 @@ async fn h15_agents_on_any_replica_are_served_and_a_dead_decider_is_followed_wit
         let mut own = (*hubs).clone();
         own.rotate_left(index % 2);
         let work = Duration::from_millis(50);
-        let agent = Agent::new(&world.enrolled, &name, &Arc::new(own), work).unwrap();
+        let agent = Agent::new(&first.enrolled, &name, &Arc::new(own), work).unwrap();
         tokio::spawn(agent.run(Arc::clone(&seen), stopped.clone()));
     }
     let commit = world.repository.push("second", &["prod"]).unwrap();
     for hub in [&first, &second] {
-        let api = world.api(hub).await;
+        let api = api(hub).await;
         eventually("all current, whichever replica is asked", LIMIT, || {
             let (mut api, commit) = (api.clone(), commit.clone());
             async move { (current(&mut api, &commit).await == Some(20)).then_some(()) }
@@ -42,9 +46,9 @@ async fn h15_agents_on_any_replica_are_served_and_a_dead_decider_is_followed_wit
     }
     // The first one to start decides. It dies without a word, with a commit on its way.
     let commit = world.repository.push("third", &["prod"]).unwrap();
-    first.kill();
+    first.kill().await.unwrap();
     let died = std::time::Instant::now();
-    let api = world.api(&second).await;
+    let api = api(&second).await;
     eventually("the other decides", LIMIT, || {
         let mut api = api.clone();
         async move {
@@ -71,7 +75,7 @@ async fn h15_agents_on_any_replica_are_served_and_a_dead_decider_is_followed_wit
     assert_eq!(verified.broken, "", "I2 over the change of hands");
     assert!(seen.connected.load(Ordering::Relaxed) > 0);
     let _ = stop.send(true);
-    second.shutdown().await;
+    second.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,15 +86,15 @@ async fn h15_replicas_restarted_in_turn_under_changes_leave_nobody_without_news(
     let (agents, between) = flotilla_needs::size((20, 10), (500, 150));
     world.seed(agents).await;
     let mut replicas = vec![world.replica().await, world.replica().await];
-    let addresses: Vec<String> = replicas.iter().map(|hub| hub.address.to_string()).collect();
-    let hubs = Arc::new(addresses.clone());
+    let hubs: Vec<String> = replicas.iter().map(|hub| hub.address.to_string()).collect();
     let seen = Arc::new(Seen::default());
     let (stop, stopped) = watch::channel(false);
     for index in 0..agents {
         let name = format!("c{index}").parse().unwrap();
-        let mut own = (*hubs).clone();
+        let mut own = hubs.clone();
         own.rotate_left(index % 2);
-        let agent = Agent::new(&world.enrolled, &name, &Arc::new(own), Duration::ZERO).unwrap();
+        let (enrolled, own) = (&replicas[0].enrolled, Arc::new(own));
+        let agent = Agent::new(enrolled, &name, &own, Duration::ZERO).unwrap();
         tokio::spawn(agent.run(Arc::clone(&seen), stopped.clone()));
     }
     let all = || async { (seen.delivered.lock().len() == agents).then_some(()) };
@@ -124,10 +128,10 @@ async fn h15_replicas_restarted_in_turn_under_changes_leave_nobody_without_news(
         eventually("commits come", LIMIT, reached).await.unwrap();
     };
     let restarts = async {
-        for address in &addresses {
+        for replica in &mut replicas {
             some_changes().await;
-            replicas.remove(0).shutdown().await;
-            replicas.push(world.replica_on(address, None).await);
+            replica.stop().await.unwrap();
+            replica.start().await.unwrap();
         }
         some_changes().await;
         let _ = stop.send(true);
@@ -135,11 +139,11 @@ async fn h15_replicas_restarted_in_turn_under_changes_leave_nobody_without_news(
     let (longest, ()) = tokio::join!(changes, restarts);
     eprintln!("longest time without an assignment: {longest:?}, {agents} agents");
     assert!(longest < Duration::from_secs(30), "{longest:?}");
-    let mut api = world.api(&replicas[1]).await;
+    let mut api = api(&replicas[1]).await;
     let request = v1::VerifyAuditRequest {};
     let verified = api.verify_audit(request).await.unwrap().into_inner();
     assert_eq!(verified.broken, "", "I2");
-    for hub in replicas {
-        hub.shutdown().await;
+    for mut hub in replicas {
+        hub.stop().await.unwrap();
     }
 }

@@ -22,13 +22,10 @@ async fn e13_a_session_of_one_replica_is_one_of_each_and_ends_on_all() {
         return;
     };
     let issuer = Issuer::start().await.unwrap();
-    issuer.with(|state| {
-        state.user = "ada@example.org".to_owned();
-        state.groups = vec!["sre".to_owned()];
-    });
-    let first = world.replica_with(Some(&issuer)).await;
-    let second = world.replica_with(Some(&issuer)).await;
-    let addresses = [&first, &second].map(|hub| hub.web_address.unwrap().to_string());
+    open_pages::let_in(&issuer);
+    let mut first = world.replica_with(Some(&issuer)).await;
+    let mut second = world.replica_with(Some(&issuer)).await;
+    let addresses = [&first, &second].map(|hub| hub.pages_address.unwrap().to_string());
     // Logged in at the one that stands by, which asks the other.
     let mut tab = Tab::new(SITE, &addresses[1]).unwrap();
     let page = opened(&mut tab, "/env/prod").await;
@@ -54,18 +51,18 @@ async fn e13_a_session_of_one_replica_is_one_of_each_and_ends_on_all() {
     let act = "<td>oidc:ada@example.org</td><td>pause</td>";
     assert!(audit.text.contains(act), "{}", audit.text);
     // The one that decides dies: the session lives on.
-    first.kill();
+    first.kill().await.unwrap();
     opened(&mut tab, "/audit").await;
     let out = tab.post("/sign-out", &[("token", &token)]).await.unwrap();
     assert_eq!(out.location(), Some("/signed-out"));
     // Ended, it is ended for a replica that never saw it.
-    let third = world.replica_with(Some(&issuer)).await;
-    tab.address = third.web_address.unwrap().to_string();
+    let mut third = world.replica_with(Some(&issuer)).await;
+    tab.address = third.pages_address.unwrap().to_string();
     tab.cookies = cookie;
     let request = tab.request(reqwest::Method::GET, "/");
     assert_eq!(tab.send(request).await.unwrap().status, 303);
-    third.shutdown().await;
-    second.shutdown().await;
+    third.stop().await.unwrap();
+    second.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,16 +71,12 @@ async fn e08_a_replica_passes_on_who_calls_and_nobody_else_may_say_so() {
         return;
     };
     world.seed(1).await;
-    let first = world.replica().await;
-    let second = world.replica().await;
+    let mut first = world.replica().await;
+    let mut second = world.replica().await;
     // Through the replica that stands by, an agent's certificate is still only an agent's.
-    let uri = "spiffe://flotilla/cluster/c0".parse().unwrap();
-    let identity = world.enrolled.identity(&uri).unwrap();
-    let tls = tls::client_config(world.enrolled.trust_bundle(), Some(&identity)).unwrap();
+    let uri = "spiffe://flotilla/cluster/c0";
     for hub in [&first, &second] {
-        let channel = dial(&hub.address.to_string(), Arc::new(tls.clone()))
-            .await
-            .unwrap();
+        let channel = hub.channel(Some(uri)).await.unwrap();
         let api = FleetServiceClient::new(channel);
         let code = eventually("an answer", LIMIT, || {
             let mut api = api.clone();
@@ -101,6 +94,6 @@ async fn e08_a_replica_passes_on_who_calls_and_nobody_else_may_say_so() {
         .unwrap();
         assert_eq!(code, tonic::Code::PermissionDenied);
     }
-    first.shutdown().await;
-    second.shutdown().await;
+    first.stop().await.unwrap();
+    second.stop().await.unwrap();
 }

@@ -39,8 +39,7 @@ async fn live_35_a_change_of_the_fleet_file_goes_by_waves_and_a_bad_one_ends_in_
     assert!(targets(&halted, &commit), "the same commit: {halted:?}");
     assert_eq!(world.told("appx"), ["c1"], "only the canary");
     // The hub dies: those that were not reached stay as they are.
-    world.hub.take().unwrap().kill();
-    world.start().await;
+    world.restart().await;
     let again = world.rollout(|rollout| rollout.state == "halted").await;
     assert_eq!(again.id, halted.id);
     assert_eq!(world.told("appx"), ["c1"]);

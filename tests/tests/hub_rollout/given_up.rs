@@ -22,18 +22,7 @@ async fn refusing() -> (String, tokio::task::JoinHandle<()>) {
 impl World {
     /// Runs the command line as the operator, and returns what it prints.
     async fn flotilla(&self, arguments: &[&str]) -> String {
-        let uri = "spiffe://flotilla/operator/ada".parse().unwrap();
-        let identity = self.enrolled.identity(&uri).unwrap();
-        let context = serde_json::json!({
-            "apiVersion": "flotilla.dev/v1alpha1",
-            "kind": "Context",
-            "hub": self.address,
-            "trustBundle": self.enrolled.trust_bundle(),
-            "certificate": identity.chain_pem,
-            "key": identity.key_pem,
-        });
-        let file = self.directory.path().join("ada.yaml");
-        write_private(&file, &context.to_string()).unwrap();
+        let file = self.hub.context("ada").unwrap();
         let program = programs::build_some(&["flotilla"]).await.unwrap();
         let output = tokio::process::Command::new(program.join("flotilla"))
             .args(arguments)
@@ -61,9 +50,10 @@ async fn a_message_that_is_given_up_is_shown_by_the_command_the_metrics_and_the_
          url: '{url}', secretFile: '{}'}}\n",
         world.directory.path().join("key").display()
     );
-    std::fs::write(world.directory.path().join("notifications.yaml"), text).unwrap();
-    world.hub.take().unwrap().kill();
-    world.start().await;
+    let file = world.directory.path().join("notifications.yaml");
+    std::fs::write(&file, text).unwrap();
+    world.hub.config.notifications = Some(file);
+    world.restart().await;
     // A target is told what happens from its first moment on: who is never told anything waits for that.
     let mut number = 0;
     let total = async |world: &World| {
@@ -82,7 +72,7 @@ async fn a_message_that_is_given_up_is_shown_by_the_command_the_metrics_and_the_
             .rollout(|rollout| targets(rollout, &commit) && rollout.state == "succeeded")
             .await;
     }
-    let metrics = world.hub.as_ref().unwrap().metrics_address.unwrap();
+    let metrics = world.hub.metrics.unwrap();
     let request = "GET /metrics HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
     let agreed = eventually("command and metric say the same", LIMIT, || async {
         let total = total(&world).await;
@@ -119,8 +109,7 @@ async fn a_message_that_is_given_up_is_shown_by_the_command_the_metrics_and_the_
         .iter()
         .filter(|one| one.action == "notification given up");
     assert!(noted.count() >= 1, "{entries:#?}");
-    world.hub.take().unwrap().kill();
-    world.start().await;
+    world.restart().await;
     assert!(total(&world).await >= agreed);
     assert!(world.flotilla(&["hub"]).await.contains("given up"));
     target.abort();

@@ -6,9 +6,8 @@ use super::*;
 async fn e16_a_signed_hook_makes_the_hub_look_and_a_forged_one_does_not() {
     let world = World::new(WAVES, 3, Duration::from_secs(3600)).await;
     world.rollout(|rollout| rollout.state == "succeeded").await;
-    let hub = world.hub.as_ref().unwrap();
-    let hooks = hub.webhook_address.unwrap();
-    let probes = hub.metrics_address.unwrap();
+    let hooks = world.hub.webhooks.unwrap();
+    let probes = world.hub.metrics.unwrap();
     let commit = world.repository.push("second", &["prod"]).unwrap();
     let body = format!(
         "{{\"project\":{{\"git_http_url\":\"{}\"}}}}",

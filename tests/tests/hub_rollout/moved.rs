@@ -1,13 +1,10 @@
 //! The hub moves a branch for a person, as a page asks it to.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_proto::v1;
-use flotilla_shared::dial::dial;
 use flotilla_shared::object::{Action, ObjectNames, ObjectRef};
 use flotilla_shared::plan::{ApplicationChanges, Change, ClusterPlan};
-use flotilla_shared::tls;
 use flotilla_tests::eventually;
 use flotilla_tests::repository::git;
 use flotilla_tests::tab::Tab;
@@ -135,10 +132,8 @@ async fn the_hub_moves_a_branch_for_a_person_once_every_gate_is_open() {
 
 /// A site as `flotilla web` serves it, and a tab of its reader.
 async fn site(world: &World) -> Tab {
-    let uri = "spiffe://flotilla/operator/ada".parse().unwrap();
-    let identity = world.enrolled.identity(&uri).unwrap();
-    let tls = tls::client_config(world.enrolled.trust_bundle(), Some(&identity)).unwrap();
-    let channel = dial(&world.address, Arc::new(tls)).await.unwrap();
+    let uri = "spiffe://flotilla/operator/ada";
+    let channel = world.hub.channel(Some(uri)).await.unwrap();
     let carrier =
         tower::ServiceExt::<http::Request<tonic::body::Body>>::map_err(channel, |error| {
             tonic::Status::unavailable(error.to_string())

@@ -12,8 +12,7 @@ async fn h14_a_rollout_goes_on_over_restarts_of_the_hub() {
     world
         .rollout(|rollout| targets(rollout, &commit) && rollout.wave >= 1)
         .await;
-    world.hub.take().unwrap().kill();
-    world.start().await;
+    world.restart().await;
     let after = world
         .rollout(|rollout| targets(rollout, &commit) && rollout.state == "succeeded")
         .await;
@@ -44,14 +43,14 @@ async fn h08_agents_of_a_restarted_hub_come_back_spread_and_get_only_what_change
     eventually("all current", limit, || all_current(&world, AGENTS))
         .await
         .unwrap();
-    world.hub.take().unwrap().kill();
+    world.hub.kill().await.unwrap();
     eventually("all streams ended", limit, || async {
         (world.seen.connected.load(Ordering::Relaxed) == 0).then_some(())
     })
     .await
     .unwrap();
     let restarted = tokio::time::Instant::now();
-    world.start().await;
+    world.hub.start().await.unwrap();
     eventually("all are back", limit, || async {
         (world.seen.connected.load(Ordering::Relaxed) == AGENTS).then_some(())
     })
@@ -63,7 +62,7 @@ async fn h08_agents_of_a_restarted_hub_come_back_spread_and_get_only_what_change
     let took = restarted.elapsed();
     println!("{AGENTS} agents are back and current after {took:?}");
     assert!(took < Duration::from_secs(30), "{took:?}");
-    let probes = world.hub.as_ref().unwrap().metrics_address.unwrap();
+    let probes = world.hub.metrics.unwrap();
     let get = "GET /metrics HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
     let text = http(probes, get).await;
     let value = |name: &str| metric(&text, name);
@@ -98,12 +97,12 @@ async fn p08_s06_a_backup_of_a_serving_hub_restored_raises_the_epoch_and_everyth
             .is_err(),
         "the hub has it"
     );
-    world.hub.take().unwrap().shutdown().await;
+    world.hub.stop().await.unwrap();
     let epoch = store::restore(&data, &copy, Timestamp::now())
         .await
         .unwrap();
     assert_eq!(epoch.0, 2);
-    world.start().await;
+    world.hub.start().await.unwrap();
     // The hub of the older world rolls out anew what it finds; agents take the newer epoch.
     world
         .rollout(|rollout| targets(rollout, &commit) && rollout.state == "succeeded")

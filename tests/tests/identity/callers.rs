@@ -72,7 +72,7 @@ async fn e13_each_kind_of_method_takes_its_own_kind_of_caller() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn e14_strangers_and_plaintext_get_no_connection() {
     let hub = Hub::new().await;
-    let address = hub.running.address.to_string();
+    let address = hub.0.address.to_string();
     let other = tempfile::tempdir().unwrap();
     let foreign = Authority::init(other.path(), Timestamp::now()).unwrap();
     // A hub that our authority did not certify is not spoken to.
@@ -119,7 +119,7 @@ async fn e14_nothing_below_tls_1_3_is_spoken() {
             .with_root_certificates(roots.clone())
             .with_no_client_auth();
         config.alpn_protocols = vec![b"h2".to_vec()];
-        let tcp = tokio::net::TcpStream::connect(hub.running.address).await;
+        let tcp = tokio::net::TcpStream::connect(hub.0.address).await;
         let name = flotilla_shared::identity::HUB_SERVER_NAME
             .try_into()
             .unwrap();

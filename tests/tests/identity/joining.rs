@@ -118,7 +118,7 @@ async fn e10_only_a_known_key_whose_certificate_is_no_good_recovers() {
         Some(Code::PermissionDenied)
     );
     // Its authority is on its way out: the key is enough, also later when the old root is gone.
-    let rotation = Rotation(hub.directory.path());
+    let rotation = Rotation(&hub.0.config.data_dir);
     rotation.begin(Timestamp::now()).unwrap();
     let recovered = eventually("it recovers", Duration::from_secs(10), || async {
         hub.recover(&key).await.ok()

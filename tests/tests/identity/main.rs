@@ -14,7 +14,6 @@ mod joining;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flotilla_hub::app::{self, Config, Running};
 use flotilla_hub::authority::{Authority, Rotation};
 use flotilla_proto::v1;
 use flotilla_proto::v1::agent_service_client::AgentServiceClient;
@@ -24,39 +23,21 @@ use flotilla_shared::dial::dial;
 use flotilla_shared::identity::Identity;
 use flotilla_shared::tls::{self, TlsIdentity};
 use flotilla_tests::eventually;
+use flotilla_tests::test_hub::TestHub;
 use jiff::Timestamp;
 use tonic::Code;
 use tonic::transport::Channel;
 
-struct Hub {
-    directory: tempfile::TempDir,
-    running: Running,
-}
+/// A hub whose authority changes: who calls has a certificate of its present one, and trusts that.
+struct Hub(TestHub);
 
 impl Hub {
     async fn new() -> Self {
-        tls::install_provider();
-        let directory = tempfile::tempdir().unwrap();
-        Authority::init(directory.path(), Timestamp::now()).unwrap();
-        let fleet = directory.path().join("fleet.yaml");
-        std::fs::write(
-            &fleet,
-            "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nenvironments: [{name: prod, branch: prod}]\n",
-        )
-        .unwrap();
-        let running = app::start(Config {
-            data_dir: directory.path().to_owned(),
-            fleet,
-            listen: "127.0.0.1:0".to_owned(),
-            ..Config::default()
-        })
-        .await
-        .unwrap();
-        Self { directory, running }
+        Self(TestHub::builder().start().await.unwrap())
     }
 
     fn authority(&self) -> Authority {
-        Authority::open(self.directory.path()).unwrap()
+        self.0.authority().unwrap()
     }
 
     fn identity(&self, uri: &str) -> TlsIdentity {
@@ -68,7 +49,7 @@ impl Hub {
 
     async fn channel(&self, identity: Option<&TlsIdentity>) -> Channel {
         let config = tls::client_config(self.authority().trust_bundle(), identity).unwrap();
-        dial(&self.running.address.to_string(), Arc::new(config))
+        dial(&self.0.address.to_string(), Arc::new(config))
             .await
             .unwrap()
     }

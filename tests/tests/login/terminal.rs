@@ -3,14 +3,11 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use flotilla_hub::app;
-use flotilla_hub::authority::Authority;
-use flotilla_shared::tls;
 use flotilla_tests::issuer::Issuer;
 use flotilla_tests::programs;
-use jiff::Timestamp;
+use flotilla_tests::test_hub::TestHub;
 
-use super::hub;
+use super::{GRANTS, hub};
 
 struct Terminal {
     program: PathBuf,
@@ -127,45 +124,9 @@ async fn assert_an_ended_token_is_refreshed(terminal: &Terminal, issuer: &Issuer
     assert!(!terminal.kept().contains(&old));
 }
 
-/// A hub at which nobody logs in: its operators have certificates.
-struct Second {
-    running: app::Running,
-    authority: Authority,
-    directory: tempfile::TempDir,
-}
-
-impl Second {
-    async fn start() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let authority = Authority::init(directory.path(), Timestamp::now()).unwrap();
-        let running = hub(directory.path(), None).await;
-        Self {
-            running,
-            authority,
-            directory,
-        }
-    }
-
-    /// A file with the context of an operator, bob.
-    fn context(&self) -> PathBuf {
-        let uri = "spiffe://flotilla/operator/bob".parse().unwrap();
-        let identity = self.authority.operator(&uri, Timestamp::now()).unwrap();
-        let context = serde_json::json!({
-            "apiVersion": "flotilla.dev/v1alpha1", "kind": "Context",
-            "hub": self.running.address.to_string(),
-            "trustBundle": self.authority.trust_bundle(), "certificate": identity.chain_pem,
-            "key": identity.key_pem,
-        });
-        let file = self.directory.path().join("bob.yaml");
-        std::fs::write(&file, context.to_string()).unwrap();
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
-        file
-    }
-}
-
 /// A second hub beside the first, by certificate; each is asked by its name.
-async fn assert_each_hub_is_asked_by_name(terminal: &Terminal, second: &Second) {
-    let file = second.context();
+async fn assert_each_hub_is_asked_by_name(terminal: &Terminal, second: &TestHub) {
+    let file = second.context("bob").unwrap();
     let file = file.to_str().unwrap();
     terminal
         .says(&["context", "import", file, "--name", "there"])
@@ -196,11 +157,17 @@ async fn assert_a_context_is_used_renewed_and_removed(terminal: &Terminal) {
     assert!(err.contains("there are: here"), "{err}");
 }
 
+/// A file with a hub's roots.
+fn bundle(hub: &TestHub) -> PathBuf {
+    let bundle = hub.root().join("bundle.pem");
+    std::fs::write(&bundle, hub.enrolled.trust_bundle()).unwrap();
+    bundle
+}
+
 /// Where nobody logs in, that is said.
-async fn assert_told_where_nobody_logs_in(terminal: &Terminal, second: &Second) {
-    let bundle = second.directory.path().join("bundle.pem");
-    std::fs::write(&bundle, second.authority.trust_bundle()).unwrap();
-    let address = second.running.address.to_string();
+async fn assert_told_where_nobody_logs_in(terminal: &Terminal, second: &TestHub) {
+    let bundle = bundle(second);
+    let address = second.address.to_string();
     let login = [
         "login",
         &address,
@@ -214,16 +181,12 @@ async fn assert_told_where_nobody_logs_in(terminal: &Terminal, second: &Second) 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn e13_a_person_logs_in_and_stays_in_without_a_secret_in_sight() {
-    tls::install_provider();
     let issuer = Issuer::start().await.unwrap();
-    let directory = tempfile::tempdir().unwrap();
-    let authority = Authority::init(directory.path(), Timestamp::now()).unwrap();
-    let running = hub(directory.path(), Some(&issuer)).await;
-    let bundle = directory.path().join("bundle.pem");
-    std::fs::write(&bundle, authority.trust_bundle()).unwrap();
+    let first = hub().issuer(&issuer, GRANTS).start().await.unwrap();
+    let bundle = bundle(&first);
     let bundle = bundle.to_str().unwrap();
-    let address = running.address.to_string();
-    let terminal = Terminal::new(directory.path()).await;
+    let address = first.address.to_string();
+    let terminal = Terminal::new(first.root()).await;
 
     assert_told_how_to_log_in(&terminal, &address).await;
     let login = [
@@ -237,7 +200,8 @@ async fn e13_a_person_logs_in_and_stays_in_without_a_secret_in_sight() {
     assert_others_are_kept_out(&terminal, &issuer, &login).await;
     assert_logs_in(&terminal, &issuer, &login).await;
     assert_an_ended_token_is_refreshed(&terminal, &issuer).await;
-    let second = Second::start().await;
+    // At which nobody logs in: its operators have certificates.
+    let second = hub().start().await.unwrap();
     assert_each_hub_is_asked_by_name(&terminal, &second).await;
     assert_a_context_is_used_renewed_and_removed(&terminal).await;
     assert_told_where_nobody_logs_in(&terminal, &second).await;

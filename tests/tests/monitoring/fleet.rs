@@ -1,28 +1,22 @@
 //! A fleet that is well, and one fault after the other that is staged in it.
 
 use std::path::Path;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use flotilla_agent::args::Run;
 use flotilla_apiserver::{ApiServer, Serving};
-use flotilla_hub::app::{Config, Running};
-use flotilla_hub::fleet::ClusterRecord;
 use flotilla_proto::v1;
 use flotilla_shared::identity::Identity;
 use flotilla_tests::fleet::Operator;
 use flotilla_tests::git_server::GitServer;
-use flotilla_tests::in_process::start_hub;
-use flotilla_tests::ports::free_address;
 use flotilla_tests::proxy::{Proxy, Weather};
 use flotilla_tests::repository::Repository;
-use flotilla_tests::simulated::{Agent, Enrolled, Seen};
+use flotilla_tests::simulated::{Agent, Seen, accepted};
+use flotilla_tests::test_hub::{Process, TestHub};
 use flotilla_tests::{eventually, programs, write_private};
 use serde_json::json;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
 use crate::agent;
@@ -68,11 +62,10 @@ pub(crate) struct Fleet {
     repository: Repository,
     other: GitServer,
     git: GitServer,
-    hub: Running,
+    hub: TestHub,
     /// A second hub, of nobody's: what happens to its store happens to no other.
-    lonely: Child,
+    lonely: TestHub,
     operator: Operator,
-    enrolled: Enrolled,
     members: Vec<(String, Member)>,
     seen: Arc<Seen>,
     stop_offline: watch::Sender<bool>,
@@ -100,43 +93,28 @@ fn fleet_file(git: &GitServer, other: &GitServer, gate: &str) -> String {
 
 /// A hub as a process, whose files another process can keep from growing: it is told by an error, since
 /// whoever starts it ignores the signal.
-async fn lonely(programs: &Path, root: &Path, git: &GitServer) -> (Child, String) {
-    std::fs::create_dir_all(root).unwrap();
+async fn lonely(programs: &Path, git: &GitServer) -> TestHub {
     let file = format!(
         "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nrepositories: [{{name: fleet, url: '{}'}}]\n\
          environments: [{{name: lonely, branch: lonely}}]\n\
          applications: [{{name: web, repository: fleet, path: web}}]\n",
         git.url("fleet.git")
     );
-    std::fs::write(root.join("fleet.yaml"), file).unwrap();
-    let program = programs.join("flotilla-hub");
-    let init = Command::new(&program)
-        .args(["init", "--data-dir", "hub"])
-        .current_dir(root)
-        .stdout(Stdio::null())
-        .status();
-    assert!(init.await.unwrap().success());
-    let metrics = free_address().unwrap();
-    let run = "trap '' XFSZ; exec \"$0\" --log error run --poll-interval 1s --data-dir hub --fleet fleet.yaml \
-               --listen 127.0.0.1:0 --metrics-listen \"$1\"";
-    let mut child = Command::new("sh")
-        .args(["-c", run])
-        .arg(program)
-        .arg(&metrics)
-        .current_dir(root)
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    lines.next_line().await.unwrap().expect("the hub listens");
-    (child, metrics)
+    let hub = TestHub::builder()
+        .fleet(&file)
+        .poll(Duration::from_secs(1))
+        .metrics()
+        .process(Process {
+            programs: programs.to_owned(),
+            shell: "trap '' XFSZ".to_owned(),
+            ..Process::default()
+        });
+    hub.start().await.unwrap()
 }
 
 impl Fleet {
     /// Brings it up, with nothing wrong.
     pub(crate) async fn start() -> Self {
-        flotilla_shared::tls::install_provider();
         let programs = programs::build_some(&["flotilla-hub"]).await.unwrap();
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
@@ -149,31 +127,22 @@ impl Fleet {
         let served = root.join("served");
         let git = GitServer::start(&served, "127.0.0.1:0").await.unwrap();
         let other = GitServer::start(&served, "127.0.0.1:0").await.unwrap();
-        std::fs::write(root.join("fleet.yaml"), fleet_file(&git, &other, "")).unwrap();
-        let record = |environment: &str| ClusterRecord {
-            environment: Some(environment.parse().unwrap()),
-            ..ClusterRecord::default()
-        };
-        let mut clusters: Vec<_> = SIMULATED
-            .iter()
-            .map(|name| (name.parse().unwrap(), record(name)))
-            .collect();
-        clusters.push(("ending".parse().unwrap(), record("main")));
-        let enrolled = Enrolled::new(&root.join("hub"), &clusters).await.unwrap();
-        let (hub, operator) = start_hub(Config {
-            data_dir: root.join("hub"),
-            fleet: root.join("fleet.yaml"),
-            listen: "127.0.0.1:0".to_owned(),
-            poll_interval: Some(Duration::from_millis(300)),
-            metrics_listen: Some("127.0.0.1:0".to_owned()),
-            ..Config::default()
-        })
-        .await
-        .unwrap();
-        let (lonely, metrics) = lonely(&programs, &root.join("lonely"), &git).await;
+        let clusters = SIMULATED.map(|name| accepted(name, name).unwrap());
+        let hub = TestHub::builder()
+            .at(root)
+            .fleet(&fleet_file(&git, &other, ""))
+            .clusters(clusters)
+            .clusters([accepted("ending", "main").unwrap()])
+            .poll(Duration::from_millis(300))
+            .metrics()
+            .start()
+            .await
+            .unwrap();
+        let operator = hub.operator("admin").await.unwrap();
+        let lonely = lonely(&programs, &git).await;
         let targets = vec![
-            ("hub".to_owned(), hub.metrics_address.unwrap().to_string()),
-            ("lonely-hub".to_owned(), metrics),
+            ("hub".to_owned(), hub.metrics.unwrap().to_string()),
+            ("lonely-hub".to_owned(), lonely.metrics.unwrap().to_string()),
         ];
         std::fs::write(root.join("ca.crt"), &operator.trust_bundle).unwrap();
 
@@ -183,7 +152,7 @@ impl Fleet {
         let hubs = Arc::new(vec![hub.address.to_string()]);
         for name in SIMULATED {
             let work = Duration::from_millis(20);
-            let agent = Agent::new(&enrolled, &name.parse().unwrap(), &hubs, work).unwrap();
+            let agent = Agent::new(&hub.enrolled, &name.parse().unwrap(), &hubs, work).unwrap();
             // What goes wrong goes wrong for those alone that are to fail.
             let (stopped, seen) = match name {
                 "offline" => (stopped_offline.clone(), Arc::default()),
@@ -200,7 +169,6 @@ impl Fleet {
             hub,
             lonely,
             operator,
-            enrolled,
             members: Vec::new(),
             seen,
             stop_offline,
@@ -276,7 +244,7 @@ impl Fleet {
     pub(crate) async fn break_everything(&mut self) {
         let root = self.directory.path().to_owned();
         // Nobody may write another byte for the lonely hub; then there is something to store.
-        let pid = self.lonely.id().unwrap().to_string();
+        let pid = self.lonely.pid().to_string();
         let limit = std::process::Command::new("prlimit")
             .args(["--pid", &pid, "--fsize=1"])
             .status();
@@ -330,19 +298,20 @@ impl Fleet {
         std::fs::create_dir_all(&directory).unwrap();
         let identity = Identity::Cluster("ending".parse().unwrap());
         let life = jiff::SignedDuration::from_hours(3);
-        let tls = self.enrolled.identity_for(&identity, life).unwrap();
+        let tls = self.hub.enrolled.identity_for(&identity, life).unwrap();
         std::fs::write(directory.join("tls.crt"), &tls.chain_pem).unwrap();
         write_private(&directory.join("tls.key"), &tls.key_pem).unwrap();
-        std::fs::write(directory.join("ca.crt"), self.enrolled.trust_bundle()).unwrap();
+        let bundle = self.hub.enrolled.trust_bundle();
+        std::fs::write(directory.join("ca.crt"), bundle).unwrap();
         self.join("ending", Some(directory)).await;
     }
 
     /// Ends it.
-    pub(crate) async fn end(self) {
+    pub(crate) async fn end(mut self) {
         for (_, member) in self.members {
             member.running.shutdown().await;
         }
-        self.hub.shutdown().await;
+        self.hub.stop().await.unwrap();
     }
 }
 

@@ -1,19 +1,41 @@
 //! No two files of a crate need each other: who changes one has to read the other, and so on around.
 //!
-//! A file and the files below it are one room, which may speak both ways.
+//! A file and the files below it are one room, which may speak both ways. A name that a file only passes on
+//! (`pub use child::Name`) stands for the file that declares it, so that no circle hides behind its room.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use regex::Regex;
 
 use super::{files_of, root};
 
 /// A module's path in its crate; empty: the crate's root.
 type Module = Vec<String>;
 
+/// A path as code has it, part by part.
+type Path = Vec<String>;
+
 /// A circle that stands, and why.
 const KNOWN: &[(&str, &str)] = &[(
-    "agent/helm/src: template/engine, template/execute",
-    "what executes a template calls the engine for the templates that it includes",
+    "agent/helm/src: functions, template/engine, template/execute, template/node, template/parser",
+    "parsed templates name functions, and functions (`include`, `tpl`) parse and execute templates",
 )];
+
+/// How often a name is passed on at most.
+const HOPS: usize = 8;
+
+/// One `use`, without the word.
+static USE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"(?m)^ *(?:pub(?:\([a-z_: ]+\))? )?use ([^;]+);").unwrap());
+
+/// A name with where it is: `room::Name`.
+static PATH: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\w+(?:::\w+)+").unwrap());
+
+/// A name that is declared.
+static ITEM: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"\b(?:const fn|const|enum|fn|mod|static|struct|trait|type) (\w+)").unwrap()
+});
 
 /// The module that a path below `src` holds.
 fn module_of(path: &str) -> Module {
@@ -24,87 +46,121 @@ fn module_of(path: &str) -> Module {
     name.split('/').map(str::to_owned).collect()
 }
 
-/// Which modules a text names, by longest known path.
-fn names(text: &str, module: &Module, known: &BTreeSet<Module>) -> BTreeSet<Module> {
-    let text = text
-        .split("#[cfg(test)]\nmod tests {")
-        .next()
-        .unwrap_or_default();
-    let code: Vec<&str> = text
-        .lines()
-        .map(|line| line.split("//").next().unwrap_or_default())
-        .collect();
-    let code = code.join("\n");
-    let mut found = BTreeSet::new();
-    for (at, word) in code
-        .match_indices("crate::")
-        .chain(code.match_indices("super::"))
-    {
-        let before = code.get(..at).unwrap_or_default();
-        if before.ends_with("::") || before.ends_with(|one: char| one.is_alphanumeric()) {
-            continue;
-        }
-        let mut base = module.clone();
-        let mut rest = code.get(at + word.len()..).unwrap_or_default();
-        if word == "crate::" {
-            base.clear();
-        } else {
-            base.pop();
-            while let Some(next) = rest.strip_prefix("super::") {
-                base.pop();
-                rest = next;
-            }
-        }
-        for path in paths(rest) {
-            let mut place = base.clone();
-            for part in path {
-                place.push(part);
-                if !known.contains(&place) {
-                    place.pop();
-                    break;
-                }
-            }
-            found.insert(place);
-        }
-    }
-    // A room and what is below it speak both ways.
-    found.retain(|one| !one.is_empty() && !one.starts_with(module) && !module.starts_with(one));
-    found
+/// What a file says of itself and of others.
+#[derive(Default)]
+struct File {
+    /// Names that it takes from elsewhere, and from where; `*`: all that is there.
+    imports: Vec<(String, Path)>,
+    /// What it names besides.
+    paths: Vec<Path>,
+    /// Names that it declares.
+    declared: BTreeSet<String>,
 }
 
-/// The paths that follow a prefix: `a::b`, or each of `{a::b, c}`. What is nested deeper is of no matter.
-fn paths(text: &str) -> Vec<Vec<String>> {
-    let of = |path: &str| -> Vec<String> {
-        path.split("::")
-            .map(|part| {
-                part.trim()
-                    .split([' ', '{', ',', ';', '(', '<'])
-                    .next()
-                    .unwrap_or_default()
-            })
-            .take_while(|part| !part.is_empty())
-            .map(str::to_owned)
-            .collect()
-    };
-    let end = text.find([';', '\n']).unwrap_or(text.len());
-    let line = text.get(..end).unwrap_or_default();
-    match text.find('{').filter(|at| {
-        text.get(..*at)
-            .is_some_and(|head| !head.contains([';', '\n', ' ', '(']))
-    }) {
-        Some(at) => {
-            let head = of(text.get(..at).unwrap_or_default());
-            let inner = text.get(at + 1..).unwrap_or_default();
-            let inner = inner.split('}').next().unwrap_or_default();
-            let mut all = vec![head.clone()];
-            all.extend(inner.split(',').map(|one| {
-                let mut path = head.clone();
-                path.extend(of(one));
-                path
-            }));
-            all
+impl File {
+    fn read(&mut self, text: &str) {
+        let text = text
+            .split("#[cfg(test)]\nmod tests {")
+            .next()
+            .unwrap_or_default();
+        let code: Vec<&str> = text
+            .lines()
+            .map(|line| line.split("//").next().unwrap_or_default())
+            .collect();
+        let code = code.join("\n");
+        for found in USE.captures_iter(&code) {
+            import(&[], &found[1], &mut self.imports);
         }
-        None => vec![of(line)],
+        let rest = USE.replace_all(&code, "");
+        let paths = PATH.find_iter(&rest).map(|found| found.as_str());
+        self.paths
+            .extend(paths.map(|path| path.split("::").map(str::to_owned).collect::<Path>()));
+        let items = ITEM.captures_iter(&code);
+        self.declared.extend(items.map(|found| found[1].to_owned()));
+    }
+}
+
+/// What a `use` brings: `a::{b, c as d}` is `b` from `a::b`, and `d` from `a::c`.
+fn import(head: &[String], tree: &str, found: &mut Vec<(String, Path)>) {
+    let (path, group) = tree.split_once('{').unwrap_or((tree, ""));
+    let (path, alias) = path.split_once(" as ").unwrap_or((path, ""));
+    let parts = path.split("::").map(str::trim);
+    let parts = parts.filter(|part| !part.is_empty()).map(str::to_owned);
+    let mut path: Path = head.iter().cloned().chain(parts).collect();
+    if let Some(group) = group.trim_end().strip_suffix('}') {
+        let mut depth = 0;
+        let branches = group.split(|one: char| {
+            match one {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                _ => {}
+            }
+            one == ',' && depth == 0
+        });
+        for branch in branches.filter(|branch| !branch.trim().is_empty()) {
+            import(&path, branch, found);
+        }
+        return;
+    }
+    let is_all = path.last().is_some_and(|last| last == "*");
+    if is_all || path.last().is_some_and(|last| last == "self") {
+        path.pop();
+    }
+    let name = match (is_all, alias.trim()) {
+        (true, _) => "*".to_owned(),
+        (false, "") => path.last().cloned().unwrap_or_default(),
+        (false, alias) => alias.to_owned(),
+    };
+    found.push((name, path));
+}
+
+/// The files of a crate.
+struct Crate(BTreeMap<Module, File>);
+
+impl Crate {
+    /// The file that declares what a path leads to, seen from a file. What is in no file of the crate is that
+    /// one's own.
+    fn find(&self, from: &Module, path: &[String], hops: usize) -> Module {
+        let Some((first, rest)) = path.split_first() else {
+            return from.clone();
+        };
+        let mut next = from.clone();
+        match first.as_str() {
+            "crate" => next.clear(),
+            "super" => {
+                next.pop();
+            }
+            "self" => {}
+            name => next.push(name.to_owned()),
+        }
+        if next.len() <= from.len() || self.0.contains_key(&next) {
+            return self.find(&next, rest, hops);
+        }
+        // No file, so a name: taken from elsewhere, or declared there.
+        let (Some(file), Some(hops)) = (self.0.get(from), hops.checked_sub(1)) else {
+            return from.clone();
+        };
+        if let Some((_, path)) = file.imports.iter().find(|(name, _)| name == first) {
+            let path = [path.as_slice(), rest].concat();
+            return self.find(from, &path, hops);
+        }
+        let all = file.imports.iter().filter(|(name, _)| name == "*");
+        all.map(|(_, path)| self.find(from, path, 0))
+            .find(|there| {
+                let there = self.0.get(there);
+                there.is_some_and(|file| file.declared.contains(first))
+            })
+            .unwrap_or_else(|| from.clone())
+    }
+
+    /// The files that a file needs. A room and what is below it speak both ways.
+    fn needs(&self, module: &Module, file: &File) -> BTreeSet<Module> {
+        let imports = file.imports.iter().map(|(_, path)| path);
+        let paths = imports.chain(&file.paths);
+        paths
+            .map(|path| self.find(module, path, HOPS))
+            .filter(|one| !one.starts_with(module) && !module.starts_with(one))
+            .collect()
     }
 }
 
@@ -134,14 +190,17 @@ fn circles(edges: &BTreeMap<Module, BTreeSet<Module>>) -> Vec<Vec<String>> {
     found.into_iter().collect()
 }
 
-/// The circles of a crate whose sources are below `room`, with their texts.
+/// The circles of a crate, whose sources come with their paths.
 fn of_crate(files: &[(String, String)]) -> Vec<Vec<String>> {
-    let known: BTreeSet<Module> = files.iter().map(|(path, _)| module_of(path)).collect();
-    let edges = files.iter().map(|(path, text)| {
-        let module = module_of(path);
-        let names = names(text, &module, &known);
-        (module, names)
-    });
+    let mut all: BTreeMap<Module, File> = BTreeMap::new();
+    for (path, text) in files {
+        all.entry(module_of(path)).or_default().read(text);
+    }
+    let all = Crate(all);
+    let edges = all
+        .0
+        .iter()
+        .map(|(module, file)| (module.clone(), all.needs(module, file)));
     circles(&edges.collect())
 }
 
@@ -209,6 +268,27 @@ fn a_planted_circle_is_found() {
         file("c.rs", "fn f() -> crate::a::A { todo() }\n"),
     ];
     assert_eq!(of_crate(&circle), [["a", "b", "c"]]);
+    // What the room only passes on is what its files declare.
+    let hidden = [
+        file(
+            "room.rs",
+            "mod a;\nmod b;\nmod c;\npub use a::{A, Other as Another};\npub(super) use b::*;\n",
+        ),
+        file("room/a.rs", "use super::{\n    B,\n    c::{self, C},\n};\n"),
+        file(
+            "room/b.rs",
+            "use super::super::room;\npub struct B(room::Another);\n",
+        ),
+        file("room/c.rs", "fn f() -> crate::room::A {}\n"),
+        file("d.rs", "use crate::room::B;\n"),
+    ];
+    assert_eq!(of_crate(&hidden), [["room/a", "room/b", "room/c"]]);
+    let declared = [
+        file("room.rs", "mod a;\nmod b;\npub use other::B;\nstruct A;\n"),
+        file("room/a.rs", "use super::{A, B, b};\n"),
+        file("room/b.rs", "use super::{A, B};\n"),
+    ];
+    assert!(of_crate(&declared).is_empty());
     let room = [
         file("a.rs", "mod b;\nuse b::B;\n"),
         file("a/b.rs", "use super::A; use crate::c::C;\n"),

@@ -8,7 +8,7 @@ async fn p06_p09_git_and_hub_away_delete_nothing_and_drift_is_still_corrected() 
     let first = world.head();
     world.current("web", &first).await;
     world.git.set_down(true);
-    let address = world.stop_hub().await;
+    world.hub.stop().await.unwrap();
 
     let path = "/api/v1/namespaces/web/configmaps/config";
     send(
@@ -31,7 +31,7 @@ async fn p06_p09_git_and_hub_away_delete_nothing_and_drift_is_still_corrected() 
         .unwrap();
     let commit = world.repository.push("while away", &["dev"]).unwrap();
     world.git.set_down(false);
-    world.start_hub_again(&address).await;
+    world.start_hub_again().await;
     world.current("web", &commit).await;
     assert_eq!(
         world.deletes(),

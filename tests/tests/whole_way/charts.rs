@@ -193,7 +193,7 @@ async fn a_restarted_agent_renders_the_release_that_runs() {
     let mut seen = world.writes().len();
     world.stop_agent().await;
     world.start_agent().await;
-    world.more_turns("shop", 1).await;
+    world.more_passes("shop", 1).await;
     world.current("shop", &first).await;
     assert_eq!(made(&world, &mut seen), Vec::<String>::new());
     let facts = world.live(FACTS).await;

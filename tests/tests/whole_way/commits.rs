@@ -40,13 +40,13 @@ async fn a_second_turn_writes_nothing() {
         requests.and_then(|all| all.get(verb).copied()).unwrap_or(0)
     };
     let (gets, lists) = (count("get"), count("list"));
-    let turns = world.more_turns("web", 2).await;
+    let passes = world.more_passes("web", 2).await;
     let audit = world.writes();
     assert_eq!(audit.len(), writes, "{:#?}", audit.get(writes..));
     // A pass asks for the agent's own namespace and its ConfigMap, an election for its lease; nobody
     // asks for a managed object, and the watches spare the lists.
     let asked = count("get") - gets;
-    assert!(asked <= 4 * turns as u64, "{asked} in {turns} turns");
+    assert!(asked <= 4 * passes as u64, "{asked} in {passes} passes");
     assert_eq!(count("list"), lists);
 }
 
@@ -252,7 +252,7 @@ async fn a_real_repository_goes_through_unchanged_and_once() {
     let writes = applied.iter().filter(|event| event.verb == "patch").count();
     assert_eq!(writes, total, "each object is applied once");
     let before = world.writes().len();
-    world.more_turns("shop", 2).await;
+    world.more_passes("shop", 2).await;
     assert_eq!(world.writes().len(), before, "and never again");
     assert_eq!(world.deletes(), Vec::<String>::new());
 }

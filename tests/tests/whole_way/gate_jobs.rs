@@ -120,11 +120,11 @@ async fn a_commit_waits_for_its_own_job_in_the_cluster() {
     assert_eq!(world.value().await, "one");
 
     // Neither of them runs it again by beginning anew.
-    let address = world.stop_hub().await;
+    world.hub.stop().await.unwrap();
     world.stop_agent().await;
-    world.start_hub_again(&address).await;
+    world.start_hub_again().await;
     world.start_agent().await;
-    world.more_turns("web", 2).await;
+    world.more_passes("web", 2).await;
     world
         .gate(&second, "it is still held", |gate| {
             gate.reason == "GateJobFailed"

@@ -27,14 +27,13 @@ use std::time::Duration;
 
 use flotilla_agent::args::Run;
 use flotilla_apiserver::{ApiServer, Fault, FaultKind, Serving};
-use flotilla_hub::app::{self as hub, Config};
 use flotilla_proto::v1;
 use flotilla_shared::tls;
 use flotilla_tests::cluster::TestCluster;
 use flotilla_tests::fleet::{Operator, application};
 use flotilla_tests::git_server::GitServer;
-use flotilla_tests::in_process::start_hub;
 use flotilla_tests::repository::Repository;
+use flotilla_tests::test_hub::TestHub;
 use flotilla_tests::{eventually, write_private};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -43,7 +42,7 @@ struct World {
     directory: tempfile::TempDir,
     repository: Repository,
     git: GitServer,
-    hub: Option<hub::Running>,
+    hub: TestHub,
     operator: Operator,
     cluster: TestCluster,
     /// Plain HTTP beside it, where a test takes the API server away.
@@ -118,16 +117,21 @@ impl World {
              environments:\n- {{name: dev, branch: dev}}\napplications:\n{applications}",
             git.url("fleet.git")
         );
-        std::fs::write(directory.path().join("fleet.yaml"), fleet).unwrap();
-        let config = Self::hub_config(directory.path(), "127.0.0.1:0");
-        let (hub, operator) = start_hub(config).await.unwrap();
+        let hub = TestHub::builder()
+            .at(directory.path())
+            .fleet(&fleet)
+            .poll(Duration::from_millis(200))
+            .start()
+            .await
+            .unwrap();
+        let operator = hub.operator("admin").await.unwrap();
         std::fs::copy(cluster.kubeconfig(), directory.path().join("kubeconfig")).unwrap();
         cluster.create_namespace("flotilla-system").await.unwrap();
         let mut world = Self {
             directory,
             repository,
             git,
-            hub: Some(hub),
+            hub,
             operator,
             cluster,
             serving: None,
@@ -137,35 +141,9 @@ impl World {
         world
     }
 
-    fn hub_config(directory: &std::path::Path, listen: &str) -> Config {
-        Config {
-            data_dir: directory.join("hub"),
-            fleet: directory.join("fleet.yaml"),
-            listen: listen.to_owned(),
-            poll_interval: Some(Duration::from_millis(200)),
-            ..Config::default()
-        }
-    }
-
-    /// Ends the hub; where it was.
-    async fn stop_hub(&mut self) -> String {
-        let hub = self.hub.take().unwrap();
-        let address = hub.address.to_string();
-        hub.shutdown().await;
-        address
-    }
-
-    /// A hub with what the one before left, where that was; with the forges of `forges.yaml`, if there is one.
-    async fn start_hub_again(&mut self, address: &str) {
-        let text = std::fs::read_to_string(self.path("forges.yaml")).ok();
-        let config = Config {
-            forges: text
-                .map(|text| flotilla_hub::forge::config::parse("forges.yaml", &text).unwrap()),
-            ..Self::hub_config(self.directory.path(), address)
-        };
-        self.hub = Some(hub::start(config).await.unwrap());
-        let context = self.path("hub/operator/admin.yaml");
-        self.operator = Operator::connect(&context, address).await.unwrap();
+    async fn start_hub_again(&mut self) {
+        self.hub.start().await.unwrap();
+        self.operator = self.hub.operator("admin").await.unwrap();
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -173,11 +151,7 @@ impl World {
     }
 
     async fn start_agent(&mut self) {
-        let address = self
-            .hub
-            .as_ref()
-            .map(|hub| hub.address.to_string())
-            .unwrap_or_default();
+        let address = self.hub.address.to_string();
         let root = self.directory.path();
         let token_file = agent::token(root, "c1");
         if !token_file.exists() {
@@ -264,18 +238,18 @@ impl World {
             .collect()
     }
 
-    /// Waits for so many more turns of an application. Returns how many there were.
-    async fn more_turns(&self, name: &str, more: usize) -> usize {
+    /// Waits for so many more passes of an application. Returns how many there were.
+    async fn more_passes(&self, name: &str, more: usize) -> usize {
         let metrics = self.agent.as_ref().unwrap().metrics.clone();
-        let turns = || {
+        let passes = || {
             let text = metrics.encode();
             let prefix = format!("flotilla_agent_reconcile_total{{application=\"{name}\"}} ");
             let line = text.lines().find_map(|line| line.strip_prefix(&prefix));
             line.map_or(0, |number| number.parse::<usize>().unwrap())
         };
-        let before = turns();
-        eventually("more turns", LIMIT, || async {
-            let now = turns();
+        let before = passes();
+        eventually("more passes", LIMIT, || async {
+            let now = passes();
             (now >= before + more).then_some(now - before)
         })
         .await

@@ -20,7 +20,8 @@ impl World {
             forge.api,
             self.path("forge-token").display()
         );
-        std::fs::write(self.path("forges.yaml"), forges).unwrap();
+        let forges = flotilla_hub::forge::config::parse("forges.yaml", &forges).unwrap();
+        self.hub.config.forges = Some(forges);
         let fleet = format!(
             "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nrepositories:\n- {{name: fleet, url: '{}'}}\n{file}",
             self.git.url("acme/fleet.git")
@@ -32,8 +33,8 @@ impl World {
 
     /// As the program does when it begins anew.
     async fn restart_hub(&mut self) {
-        let address = self.stop_hub().await;
-        self.start_hub_again(&address).await;
+        self.hub.stop().await.unwrap();
+        self.start_hub_again().await;
     }
 
     async fn step(&self, name: &str, wanted: &str) -> v1::ExplainStep {

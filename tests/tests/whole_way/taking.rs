@@ -131,7 +131,7 @@ async fn a_removal_deletes_exactly_what_was_applied_also_while_the_hub_is_away()
         })
         .await;
     // The hub dies in the middle of it; the agent needs it no more.
-    let address = world.stop_hub().await;
+    world.hub.stop().await.unwrap();
     world
         .annotate("/api/v1/namespaces/web", "flotilla.dev/prune", "confirmed")
         .await;
@@ -141,7 +141,7 @@ async fn a_removal_deletes_exactly_what_was_applied_also_while_the_hub_is_away()
     })
     .await
     .unwrap();
-    world.start_hub_again(&address).await;
+    world.start_hub_again().await;
     world.gone("web").await;
     let mut deletes = world.deletes();
     deletes.sort();
@@ -176,7 +176,7 @@ async fn what_is_let_go_stays_and_is_taken_up_as_it_stands() {
     let kind = "application/merge-patch+json";
     let body = serde_json::json!({"data": {"extra": "by hand"}});
     assert_eq!(send(&world.cluster, "PATCH", CONFIG, kind, body).await, 200);
-    world.more_turns("other", 2).await;
+    world.more_passes("other", 2).await;
     let live = world.live(CONFIG).await.unwrap();
     assert_eq!(live.pointer("/data/extra").unwrap(), "by hand");
     // Declared again, it is the same object.
@@ -294,16 +294,16 @@ async fn a_suspended_cluster_applies_nothing_until_it_is_resumed() {
     .unwrap();
     // Nor is a removal carried out, nor drift corrected, and a restart of both changes nothing of it.
     world.declare(OTHER, "removed: [{application: web}]\n");
-    let address = world.stop_hub().await;
+    world.hub.stop().await.unwrap();
     world.stop_agent().await;
-    world.start_hub_again(&address).await;
+    world.start_hub_again().await;
     world.start_agent().await;
     world
         .cluster_is("still suspended", |cluster| {
             cluster.suspended == says && cluster.connection() == v1::Connection::Online
         })
         .await;
-    world.more_turns("web", 2).await;
+    world.more_passes("web", 2).await;
     assert_eq!(
         world.writes().len(),
         writes,

@@ -40,7 +40,7 @@ impl Asked {
         self.note(|notes| notes.all = true);
     }
 
-    pub(super) fn has(&self, version: &str) {
+    pub(super) fn asked_for(&self, version: &str) {
         self.note(|notes| {
             if notes.has.len() >= MAX_QUESTIONS {
                 notes.all = true;

@@ -20,7 +20,7 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Reads one.
+    /// Reads a `Chart.lock`.
     ///
     /// # Errors
     ///

@@ -2,7 +2,6 @@
 
 mod translate;
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use regex::bytes::{Captures, Regex, RegexBuilder};
@@ -13,12 +12,6 @@ use crate::template::{Engine, Fault};
 use crate::value::{Str, Value};
 
 use Type::{Int, Str as S};
-
-/// What was compiled before in this release.
-#[derive(Default)]
-pub(crate) struct Memory {
-    compiled: HashMap<Str, Result<Rc<Regex>, String>>,
-}
 
 pub(super) const FUNCTIONS: &[Function] = &[
     shared("regexMatch", &[S, S], |engine, a| {

@@ -70,7 +70,7 @@ impl Fault {
                 message: format!("execution error in ({file}): {text}"),
             };
         };
-        if let Some(said) = said(rest) {
+        if let Some(said) = fail_message(rest) {
             return Error {
                 message: format!("execution error at ({location}): {said}"),
             };
@@ -95,7 +95,7 @@ impl Fault {
     }
 }
 
-fn said(text: &str) -> Option<&str> {
+fn fail_message(text: &str) -> Option<&str> {
     let start = text.find(FAIL_START)? + FAIL_START.len();
     let end = text.rfind(FAIL_END)?;
     text.get(start..end)

@@ -6,16 +6,11 @@ mod style;
 
 use base64::Engine as _;
 
+use super::bounds::{MAX_NESTING, MAX_SIZE};
 use super::json;
 use super::number::float_text;
 use crate::value::{List, ListKind, Map, Value};
 use style::Analysis;
-
-/// Deeper values are cycles that `set` made.
-pub(super) const MAX_NESTING: usize = 250;
-
-/// No release may write as much; maps that share maps may be endless to write.
-pub(super) const MAX_SIZE: usize = 32 << 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialect {
@@ -34,7 +29,6 @@ struct Place {
 
 pub(super) struct Emitter {
     out: Vec<u8>,
-    /// In characters.
     column: usize,
     /// What was written last is a blank, or nothing.
     whitespace: bool,

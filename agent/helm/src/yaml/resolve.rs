@@ -18,14 +18,14 @@ pub(super) fn resolve(text: &[u8]) -> Scalar {
     match text.first() {
         None => Scalar::Null,
         Some(b'+' | b'-' | b'0'..=b'9') => {
-            word(text).unwrap_or_else(|| std::str::from_utf8(text).map_or(Scalar::Text, number))
+            keyword(text).unwrap_or_else(|| std::str::from_utf8(text).map_or(Scalar::Text, number))
         }
-        Some(b'.') => word(text).unwrap_or_else(|| {
+        Some(b'.') => keyword(text).unwrap_or_else(|| {
             let float = std::str::from_utf8(text).ok().and_then(float);
             float.map_or(Scalar::Text, Scalar::Float)
         }),
         Some(b'y' | b'Y' | b'n' | b'N' | b't' | b'T' | b'f' | b'F' | b'o' | b'O' | b'~') => {
-            word(text).unwrap_or(Scalar::Text)
+            keyword(text).unwrap_or(Scalar::Text)
         }
         Some(_) => Scalar::Text,
     }
@@ -33,7 +33,7 @@ pub(super) fn resolve(text: &[u8]) -> Scalar {
 
 /// The words that mean something. `<<` is not reached from here, since Go's table of first characters
 /// leaves it out; that is why `toYaml` writes it plain.
-fn word(text: &[u8]) -> Option<Scalar> {
+fn keyword(text: &[u8]) -> Option<Scalar> {
     Some(match text {
         b"y" | b"Y" | b"yes" | b"Yes" | b"YES" | b"true" | b"True" | b"TRUE" | b"on" | b"On"
         | b"ON" => Scalar::Bool(true),

@@ -2,7 +2,7 @@
 
 mod parse;
 
-use super::emit::{MAX_NESTING, MAX_SIZE};
+use super::bounds::{MAX_NESTING, MAX_SIZE};
 use super::number::float_text;
 use crate::value::{List, Map, Str, Value};
 

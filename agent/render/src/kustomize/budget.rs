@@ -17,7 +17,6 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// From limits.
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             nodes_left: Cell::new(limits.nodes),

@@ -22,7 +22,6 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// Any reason.
     pub(crate) fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self::Here {
             reason,

@@ -60,7 +60,6 @@ impl std::fmt::Display for Gvk {
 /// An object's identity at some time of the render.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct ResId {
-    /// See [`Gvk`].
     pub(crate) gvk: Gvk,
     /// `metadata.name`.
     pub(crate) name: String,

@@ -32,12 +32,11 @@ pub(crate) struct NamespaceStep {
     pub(crate) fields: Vec<FieldSpec>,
     /// Whether only empty fields are set.
     pub(crate) unset_only: bool,
-    /// See [`Subjects`].
     pub(crate) subjects: Subjects,
 }
 
 impl NamespaceStep {
-    /// Applies it.
+    /// Applies the transformer to all resources.
     ///
     /// # Errors
     /// When two objects become one, or a field is no scalar.
@@ -140,7 +139,7 @@ pub(crate) struct AffixStep {
 }
 
 impl AffixStep {
-    /// Applies it.
+    /// Applies the transformer to all resources.
     ///
     /// # Errors
     /// When a field is no scalar.
@@ -194,7 +193,7 @@ pub(crate) struct PairsStep {
 }
 
 impl PairsStep {
-    /// Applies it.
+    /// Applies the transformer to all resources.
     ///
     /// # Errors
     /// When a field is no mapping.

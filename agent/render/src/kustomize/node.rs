@@ -31,7 +31,6 @@ pub(crate) enum Tag {
 /// Text with its meaning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Scalar {
-    /// See [`Tag`].
     pub(crate) tag: Tag,
     /// As written, without quotes.
     pub(crate) text: Box<str>,

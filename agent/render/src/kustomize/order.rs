@@ -74,11 +74,11 @@ pub(crate) fn stable_key(gvk: &Gvk) -> (i64, String) {
     (rank(&gvk.kind, &FIRST, &LAST), written(gvk))
 }
 
-/// Puts resources in the order that a kustomization asks for; without a wish in the legacy one, which
+/// Puts resources in the order that a kustomization asks for; without a request in the legacy one, which
 /// is what `kustomize build` and `kubectl kustomize` do.
 ///
 /// # Errors
-/// When the wish is malformed.
+/// When the request is malformed.
 pub(crate) fn sort(resources: &mut Resources, options: Option<&SortOptions>) -> Outcome<()> {
     let Some(options) = options else {
         resources.sort_by_cached_key(|one| key(one, &FIRST, &LAST));

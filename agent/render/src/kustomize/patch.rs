@@ -135,7 +135,7 @@ impl PatchStep {
         })
     }
 
-    /// Applies it.
+    /// Applies the patch to the resources that it targets.
     ///
     /// # Errors
     /// When nothing matches a patch that names its object, or the patch does not fit.
@@ -215,7 +215,7 @@ impl MergeStep {
         Ok(Self { patches })
     }
 
-    /// Applies them.
+    /// Applies the patches in their order.
     ///
     /// # Errors
     /// When a patch's object is not there, or the patch does not fit.

@@ -38,7 +38,6 @@ pub(crate) struct History {
     pub(crate) suffixes: Vec<String>,
     /// Whether the name gets the hash of the content.
     pub(crate) needs_hash: bool,
-    /// See [`Behavior`].
     pub(crate) behavior: Behavior,
     /// Whether anything was noted that Kustomize would note in an annotation.
     pub(crate) noted: bool,
@@ -49,7 +48,6 @@ pub(crate) struct History {
 pub(crate) struct Resource {
     /// The object; an empty mapping once a patch deleted it.
     pub(crate) node: Node,
-    /// See [`History`].
     pub(crate) history: History,
     /// Variables that take their value from it.
     pub(crate) vars: Vec<String>,
@@ -158,12 +156,10 @@ impl Resource {
         self.node.as_map()
     }
 
-    /// `kind`.
     pub(crate) fn kind(&self) -> &str {
         self.node.field("kind").map_or("", Node::scalar_text)
     }
 
-    /// `apiVersion`.
     pub(crate) fn api_version(&self) -> &str {
         self.node.field("apiVersion").map_or("", Node::scalar_text)
     }
@@ -265,7 +261,6 @@ impl Resource {
         }
     }
 
-    /// Sets `kind`.
     pub(crate) fn set_kind(&mut self, kind: &str) {
         if let Some(map) = self.node.as_map_mut() {
             map.insert("kind", Node::text(kind));

@@ -16,7 +16,6 @@ pub(crate) struct Resources {
 }
 
 impl Resources {
-    /// Only read.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Resource> {
         self.list.iter()
     }
@@ -48,7 +47,6 @@ impl Resources {
         self.list
     }
 
-    /// Keeps some.
     pub(crate) fn retain(&mut self, keep: impl FnMut(&Resource) -> bool) {
         self.known = None;
         self.list.retain(keep);
@@ -69,7 +67,7 @@ impl Resources {
         list.into_iter().try_for_each(|one| self.append(one))
     }
 
-    /// Appends one.
+    /// Appends a resource.
     ///
     /// # Errors
     /// When one of the same identity is there.

@@ -49,7 +49,6 @@ pub(crate) struct Session<'t> {
     charts: Cell<usize>,
     loads: Cell<usize>,
     bytes: Cell<usize>,
-    /// See [`Budget`].
     pub(crate) budget: Budget,
     /// What is known about kinds.
     pub(crate) schema: Rc<Schema>,
@@ -144,7 +143,8 @@ impl<'t> Session<'t> {
     /// When there is none, more than one, or it cannot be read.
     pub(crate) fn kustomization(&self, directory: &Directory) -> Outcome<(&'static str, &'t str)> {
         let present: Vec<&'static str> = KUSTOMIZATION_FILES
-            .into_iter()
+            .iter()
+            .copied()
             .filter(|name| self.tree.get(&tree::join(&directory.path, name)).is_some())
             .collect();
         match *present.as_slice() {

@@ -25,7 +25,7 @@ pub(crate) struct ValueAddStep {
 }
 
 impl ValueAddStep {
-    /// Applies it.
+    /// Applies the transformer to all resources.
     ///
     /// # Errors
     /// When a selector is malformed or a field is no scalar.

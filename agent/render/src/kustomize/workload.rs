@@ -91,7 +91,7 @@ impl ImageStep {
         }
     }
 
-    /// Applies it.
+    /// Applies the transformer to all resources.
     ///
     /// # Errors
     /// When an image is no scalar.
@@ -208,7 +208,7 @@ pub(crate) struct ReplicaStep {
 }
 
 impl ReplicaStep {
-    /// Applies it.
+    /// Applies the transformer to all resources.
     ///
     /// # Errors
     /// When nothing has the name.

@@ -1,4 +1,4 @@
-//! Who follows which object, and what each follower's comparison says. Pure.
+//! Who follows which object, and what each follower's comparison says. Pure, but that it wakes followers.
 //!
 //! Nothing is shared between followers: what an object is compared with, what that said and what an apply
 //! proved are one tenure's own and end with it. So no worker can report what another one compared, and a

@@ -24,7 +24,7 @@ pub(in crate::reconcile) async fn ground(
     secret: WhenMissing,
 ) -> Ground {
     let application = &wanted.application;
-    if matches!(application.renderer, Renderer::Plain | Renderer::Kustomize) {
+    if !application.renderer.may_be(Renderer::Helm) {
         return Ground::default();
     }
     let said = application.helm.as_deref();
@@ -68,7 +68,7 @@ impl Worker {
             self.abort_fetch();
             // What it wanted while it ran is not wanted any more; what is wanted now is nothing, and that
             // is known.
-            self.settled_for = None;
+            self.handled = None;
             self.taken_before = None;
             self.refusal = None;
             self.refusal_before = None;
@@ -83,10 +83,10 @@ impl Worker {
             };
             return;
         };
-        let is_settled = self.settled_for.as_deref() == Some(wanted);
+        let is_handled = self.handled.as_deref() == Some(wanted);
         if let Some(fetch) = &self.fetch {
             let is_for_it = match fetch.of {
-                FetchOf::AcceptedBefore => is_settled,
+                FetchOf::AcceptedBefore => is_handled,
                 FetchOf::Assigned => *fetch.wanted == *wanted,
             };
             if is_for_it {
@@ -94,7 +94,7 @@ impl Worker {
             }
             self.abort_fetch();
         }
-        if is_settled {
+        if is_handled {
             let is_due = |until: Instant| Instant::now() >= until;
             match (&self.refusal, &self.retry) {
                 (None, _) => return,
@@ -109,7 +109,7 @@ impl Worker {
             self.publish(None, None);
         }
         if let Some(refusal) = self.shared.policy.source(&wanted.application) {
-            self.settled_for = Some(Box::new(wanted.clone()));
+            self.handled = Some(Box::new(wanted.clone()));
             self.refuse(refusal);
             return;
         }
@@ -168,7 +168,7 @@ impl Worker {
             return;
         };
         if of == FetchOf::Assigned {
-            self.settled_for = Some(wanted.clone());
+            self.handled = Some(wanted.clone());
         }
         match result {
             Ok(mut rendered) => {

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use flotilla_proto::v1;
-use flotilla_shared::wire::revision_to_wire;
+use flotilla_shared::preview::ApplicationPlan;
 
 use super::{Preview, Purpose, Task, Worker};
 use crate::cluster::{DesiredState, Memory};
@@ -19,10 +18,7 @@ impl Worker {
             return;
         }
         let shared = Arc::clone(&self.shared);
-        let mut plan = v1::ApplicationPlan {
-            application: self.name.to_string(),
-            ..v1::ApplicationPlan::default()
-        };
+        let mut plan = ApplicationPlan::of(self.name.clone());
         let refusal = self.refusal.as_ref();
         let why = refusal.map(|r| format!("{}: {}", r.reason, r.message));
         match self.input(task, Purpose::Look) {
@@ -42,13 +38,13 @@ impl Worker {
                 }
             }
         }
-        plan.revision = task.application().map(|a| revision_to_wire(&a.revision));
+        plan.revision = task.application().map(|a| a.revision.clone());
         // Who asked may have gone.
         let _ = reply.send(plan);
     }
 
     /// What the removal of the application with its objects would do now, in the place of its task.
-    async fn removal(&self, task: &Task) -> v1::ApplicationPlan {
+    async fn removal(&self, task: &Task) -> ApplicationPlan {
         let nothing = DesiredState {
             complete: true,
             ..DesiredState::default()
@@ -57,10 +53,7 @@ impl Worker {
             intent: Intent::Remove,
             suspended: task.is_suspended(),
         };
-        let mut plan = v1::ApplicationPlan {
-            application: self.name.to_string(),
-            ..v1::ApplicationPlan::default()
-        };
+        let mut plan = ApplicationPlan::of(self.name.clone());
         let Some(input) = self.input(&task, Purpose::Look) else {
             return plan;
         };

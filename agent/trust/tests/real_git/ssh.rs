@@ -103,7 +103,6 @@ impl Table {
         format!("\ngpgsig {}", text.trim_end().replace('\n', "\n "))
     }
 
-    /// None.
     fn nothing_signs(&self) {
         let (workshop, keys) = (&self.workshop, &self.keys);
         assert_eq!(judge(&self.unsigned, keys), Err(Fault::Missing));
@@ -239,7 +238,6 @@ impl Table {
         ));
     }
 
-    /// One megabyte.
     fn a_megabyte_signs(&self) {
         let huge = String::from_utf8(self.signed.clone()).unwrap().replacen(
             "-----END SSH",

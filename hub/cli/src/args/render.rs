@@ -11,8 +11,13 @@ pub(crate) struct RenderArgs {
     /// The directory, or the single file.
     #[arg(default_value = ".")]
     pub(crate) directory: PathBuf,
-    /// How: auto, plain, kustomize or helm.
-    #[arg(long, value_name = "RENDERER", default_value = "auto")]
+    /// How the directory becomes manifests; its help names all ways.
+    #[arg(
+        long,
+        value_name = "RENDERER",
+        default_value = "auto",
+        help = format!("How: {}", flotilla_render::Renderer::listed("or"))
+    )]
     pub(crate) renderer: Renderer,
     /// How to show the result: yaml, json, or files-read for the files it depends on.
     #[arg(short, long, value_name = "FORMAT", default_value = "yaml")]
@@ -50,8 +55,7 @@ impl FromStr for Renderer {
         if text == "helm" {
             return Ok(Self::Helm);
         }
-        let known = |_| "known are auto, plain, kustomize and helm".to_owned();
-        text.parse().map(Self::Tree).map_err(known)
+        text.parse().map(Self::Tree)
     }
 }
 

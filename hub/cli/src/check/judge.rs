@@ -18,7 +18,6 @@ const UNREAD: i64 = 600;
 /// Names that are listed before it says how many more there are.
 const NAMES: usize = 5;
 
-/// Judges everything.
 pub(crate) fn judge(facts: &CheckFacts) -> Findings {
     let mut groups = vec![context(&facts.context, facts.now)];
     match &facts.hub {
@@ -195,7 +194,7 @@ fn about_hub(facts: &HubFacts, version: &str) -> Group {
         )),
         Some(first) => group.wrong(
             format!("the fleet file on its disk is not in force: {first}"),
-            "mend it; flotilla-hub check FILE says everything that is wrong with it",
+            "fix it; flotilla-hub check FILE says everything that is wrong with it",
         ),
     }
     group

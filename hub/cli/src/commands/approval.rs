@@ -27,7 +27,7 @@ pub(super) enum Subject<'a> {
 
 /// What is to be approved.
 #[derive(Debug)]
-pub(super) struct Wish<'a> {
+pub(super) struct Terms<'a> {
     pub(super) subject: Subject<'a>,
     /// By name, and where it is.
     pub(super) repository: &'a str,
@@ -40,41 +40,41 @@ pub(super) struct Wish<'a> {
 /// only makes an approval that the cluster's agent refuses.
 pub(super) async fn make(
     client: &Client,
-    wish: &Wish<'_>,
+    terms: &Terms<'_>,
     printer: &Printer,
 ) -> Result<RollbackApproval, Error> {
     let mut filter = v1::ClusterFilter::default();
-    match wish.subject {
+    match terms.subject {
         Subject::Cluster(name) => filter.clusters.push(name.to_owned()),
         Subject::Environment(name) => filter.environments.push(name.to_owned()),
     }
     let clusters = client.clusters(&filter, Detail::Full).await?;
     let mut from: BTreeMap<ClusterName, Commit> = BTreeMap::new();
     for cluster in &clusters {
-        let is_meant = match wish.subject {
+        let is_meant = match terms.subject {
             Subject::Cluster(name) => cluster.name == name,
             Subject::Environment(name) => cluster.environment == name,
         };
         let running = cluster
             .applications
             .iter()
-            .find_map(|one| running(one, wish.repository));
+            .find_map(|one| running(one, terms.repository));
         if let (true, Some(commit)) = (is_meant, running)
-            && commit != wish.to.as_str()
+            && commit != terms.to.as_str()
         {
             from.insert(cluster.name.parse()?, commit.parse()?);
         }
     }
     if from.is_empty() {
         return Err(Error::refused(
-            format!("no cluster would go back to {}", wish.to.short()),
+            format!("no cluster would go back to {}", terms.to.short()),
             "`flotilla status` shows what they run",
         ));
     }
-    let life = i64::try_from(wish.life.as_secs()).unwrap_or(i64::MAX);
+    let life = i64::try_from(terms.life.as_secs()).unwrap_or(i64::MAX);
     let approval = RollbackApproval {
-        repository: wish.url.clone(),
-        to: wish.to.clone(),
+        repository: terms.url.clone(),
+        to: terms.to.clone(),
         from,
         expires_at: Timestamp::from_second(Timestamp::now().as_second().saturating_add(life))
             .unwrap_or(Timestamp::MAX),

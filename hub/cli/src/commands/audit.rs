@@ -91,7 +91,7 @@ async fn verify(
         if let Some(fault) = checkpoint::compare(known, answer.entries, there.as_deref()) {
             let what = match fault {
                 Fault::Cut => format!("its end was cut off, {} are left", answer.entries),
-                Fault::Rewritten => "another entry stands there now".to_owned(),
+                Fault::Rewritten => "another entry is there now".to_owned(),
             };
             return Err(Error::refused(
                 format!(

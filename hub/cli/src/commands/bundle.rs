@@ -1,7 +1,6 @@
 //! `support-bundle`: what somebody who helps wants to see, without secrets.
 
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -64,15 +63,10 @@ fn write(file: &Path, parts: &[Part], list: &str) -> Result<(), Error> {
         path: file.to_owned(),
         cause,
     };
-    let out = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(file)
-        .map_err(failed)?;
-    let mut zip = GzEncoder::new(out, Compression::default());
+    let mut zip = GzEncoder::new(Vec::new(), Compression::default());
     zip.write_all(&bytes).map_err(failed)?;
-    zip.finish().and_then(|out| out.sync_all()).map_err(failed)
+    let zipped = zip.finish().map_err(failed)?;
+    flotilla_disk::create(file, &zipped).map_err(failed)
 }
 
 /// A value as a part, or why it could not be had.

@@ -25,7 +25,7 @@ pub(super) async fn run(command: ChartCommand, printer: &Printer) -> Result<(), 
             let config = config(&reach)?;
             let standings = flotilla_vendor::outdated(&chart, &config)
                 .await
-                .map_err(said)?;
+                .map_err(vendor_error)?;
             if output.output.is_structured() {
                 let value = OutdatedCharts {
                     dependencies: &standings,
@@ -75,7 +75,7 @@ async fn vendor(args: VendorArgs, printer: &Printer) -> Result<(), Error> {
     };
     let vendored = flotilla_vendor::vendor(&request, &config)
         .await
-        .map_err(said)?;
+        .map_err(vendor_error)?;
     for warning in &vendored.warnings {
         printer.warn(&plain_line(warning, MAX_MESSAGE));
     }
@@ -87,11 +87,11 @@ async fn vendor(args: VendorArgs, printer: &Printer) -> Result<(), Error> {
 
 fn config(reach: &ReachArgs) -> Result<Config, Error> {
     let variable = |name: &str| std::env::var_os(name).map(Into::into);
-    Config::load(variable, reach.plain_http, reach.ca_file.as_deref()).map_err(said)
+    Config::load(variable, reach.plain_http, reach.ca_file.as_deref()).map_err(vendor_error)
 }
 
 /// What servers say may hold anything.
-fn said(error: flotilla_vendor::Error) -> Error {
+fn vendor_error(error: flotilla_vendor::Error) -> Error {
     match error {
         flotilla_vendor::Error::File { path, cause } => Error::File { path, cause },
         flotilla_vendor::Error::Refused { message, hint } => Error::Refused {

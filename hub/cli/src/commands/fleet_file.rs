@@ -113,7 +113,7 @@ fn refused(upstream: &Upstream, error: &EditError) -> Error {
             "what it says comes by waves and gates; `flotilla status` shows how far"
         }
         EditError::Refused(_) => "change what depends on it first",
-        EditError::Invalid(_) => "mend it first; `flotilla-hub check FILE` says where",
+        EditError::Invalid(_) => "fix it first; `flotilla-hub check FILE` says where",
         EditError::Unusual(_) => "leave --push out, and change the file by hand",
     };
     Error::refused(message, hint)

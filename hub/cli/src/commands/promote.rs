@@ -125,9 +125,9 @@ async fn nothing_to_move(
             printer.warn(&format!("as last seen: {}", unread::named(&unread)));
         }
         printer.say(&format!("{is_there}; waiting for its clusters"));
-        let there = follow::there(client, promotion).await?;
+        let moved = follow::already_moved(client, promotion).await?;
         let deadline = Instant::now() + args.wait_timeout;
-        return follow::until_there(client, &there, args, deadline, printer).await;
+        return follow::until_there(client, &moved, args, deadline, printer).await;
     }
     if !unread.is_empty() {
         return Err(unread::refused(client, promotion, &unread).await);
@@ -166,7 +166,7 @@ pub(super) async fn refresh(client: &Client, environment: &str, printer: &Printe
     });
     if let Err(status) = client.api().refresh(request).await {
         let error = Error::from(status);
-        printer.warn(&format!("the hub will see it at its next look ({error})"));
+        printer.warn(&format!("the hub will see it at its next poll ({error})"));
     }
 }
 

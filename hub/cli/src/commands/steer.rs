@@ -128,7 +128,7 @@ async fn pin_approval(
     };
     let (cluster, environment) = subject(&args.subject);
     let url = repository::url(client, repository).await?;
-    let wish = approval::Wish {
+    let terms = approval::Terms {
         subject: if cluster.is_empty() {
             approval::Subject::Environment(&environment)
         } else {
@@ -139,7 +139,7 @@ async fn pin_approval(
         to,
         life: args.signing.approval_expires,
     };
-    let said = approval::make(client, &wish, printer).await?;
+    let said = approval::make(client, &terms, printer).await?;
     approval::sign(&said, key).await
 }
 
@@ -287,12 +287,12 @@ pub(super) async fn approve(
             Some(wave) => format!("wave {wave} of {environment}"),
             None => environment.clone(),
         };
-        printer.say(&format!("you stand for {short} in {place}"));
+        printer.say(&format!("you approved {short} in {place}"));
     }
     Ok(())
 }
 
-/// The commits of which a rollout, or what waits beside it, wants people's word. What has begun wants it for a wave;
+/// The commits of which a rollout, or what waits beside it, wants people's approval. What has begun wants it for a wave;
 /// what waits beside it has no wave yet.
 fn asked<'r>(rollout: &'r Rollout, wave: Option<&str>) -> Vec<&'r RepositoryCommit> {
     let new = rollout.target.iter();

@@ -28,7 +28,6 @@ impl Taken {
                 || self.environments.iter().any(|one| one == environment))
     }
 
-    /// In words.
     pub(crate) fn words(&self) -> String {
         let place = match self.environments.as_slice() {
             [] => "everywhere".to_owned(),

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use flotilla_render::{Facts, Missing, Options, Release};
-use flotilla_shared::assignment::Renderer;
 use flotilla_shared::chart::{ChartOptions, Generated};
 use flotilla_shared::id::{ApplicationName, ClusterName, NameError};
 use flotilla_shared::revision::TreePath;
@@ -60,12 +59,7 @@ pub(super) fn way(
         facts: facts.clone(),
     };
     let options = Options {
-        renderer: match application.renderer {
-            Renderer::Auto => flotilla_render::Renderer::Auto,
-            Renderer::Plain => flotilla_render::Renderer::Plain,
-            Renderer::Kustomize => flotilla_render::Renderer::Kustomize,
-            Renderer::Helm => flotilla_render::Renderer::Helm,
-        },
+        renderer: application.renderer,
         facts: facts.map(|(cluster, environment, labels)| {
             let facts = Facts::of_cluster(&cluster, &environment, &labels);
             // Of a cluster that nobody declares nothing is known, and so nothing is missing.

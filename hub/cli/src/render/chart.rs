@@ -23,7 +23,11 @@ pub(crate) fn vendored(vendored: &Vendored, paint: Paint) -> String {
         "REPOSITORY",
     ]);
     for one in &vendored.dependencies {
-        let checked: Vec<&str> = one.checked.iter().map(|checked| word(*checked)).collect();
+        let checked: Vec<&str> = one
+            .checked
+            .iter()
+            .map(|checked| checked_text(*checked))
+            .collect();
         let change = match one.change {
             Change::Added => Cell::new(Tone::Good, "added"),
             Change::Updated => Cell::new(Tone::Good, "updated"),
@@ -49,7 +53,7 @@ pub(crate) fn vendored(vendored: &Vendored, paint: Paint) -> String {
     text
 }
 
-fn word(checked: Checked) -> &'static str {
+fn checked_text(checked: Checked) -> &'static str {
     match checked {
         Checked::Index => "index",
         Checked::Manifest => "manifest",

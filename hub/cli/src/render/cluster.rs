@@ -105,7 +105,7 @@ fn placement(one: &Placement, paint: Paint, now: Timestamp) -> String {
     }
     out.push_str(&format!("  path      {}\n", dash(&one.path)));
     out.push_str(&format!(
-        "  last turn {} written, {} deleted; state since {}\n",
+        "  reconcile last pass wrote {}, deleted {}; state since {}\n",
         one.written,
         one.pruned,
         age(one.changed_at, now)

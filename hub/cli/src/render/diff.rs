@@ -49,7 +49,7 @@ pub fn diff(plans: &[ApplicationPlan], paint: Paint) -> String {
         let _ = writeln!(
             out,
             "  {}",
-            paint.paint(Tone::Dim, &format!("{} as they should be", plan.unchanged))
+            paint.paint(Tone::Dim, &format!("{} unchanged", plan.unchanged))
         );
     }
     out

@@ -165,7 +165,6 @@ pub fn environments(environments: &[Environment], paint: Paint, now: Timestamp) 
     out
 }
 
-/// Join tokens.
 #[must_use]
 pub fn tokens(tokens: &[Token], paint: Paint, now: Timestamp) -> String {
     let mut table = Table::new([

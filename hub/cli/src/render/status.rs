@@ -16,7 +16,6 @@ use crate::view::{
 /// How much to show.
 #[derive(Debug, Clone, Copy)]
 pub struct StatusOptions {
-    /// More columns.
     pub wide: bool,
     pub paint: Paint,
     /// The moment ages are counted from.

@@ -54,7 +54,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// Without rows.
+    /// A table with a heading and no rows.
     #[must_use]
     pub fn new(heads: impl Into<Vec<&'static str>>) -> Self {
         Self {

@@ -230,12 +230,13 @@ const HTPASSWD: &str = "ci:$2a$10$tKYo9rVi1n5VJg5ab6C2auLWoeAXPTleeeDGwk72Qtqr9t
 
 #[test]
 fn a_real_registry_gives_us_what_it_gives_helm() {
+    // First: without it a registry is of no use here.
+    let Some(helm) = helm() else { return };
     let names = ["docker-registry", "registry"];
     let Some(program) = flotilla_needs::program("registry", Some("FLOTILLA_REGISTRY"), &names)
     else {
         return;
     };
-    let Some(helm) = helm() else { return };
     let folder = tempfile::tempdir().unwrap();
     let port = {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

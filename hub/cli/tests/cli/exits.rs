@@ -1,4 +1,4 @@
-//! Exit codes of every command: 0 as asked, 1 it differs or is not there yet, 2 an error.
+//! Exit codes of every command: 0 as asked, 1 it differs or is not done yet, 2 an error.
 
 use std::collections::BTreeSet;
 

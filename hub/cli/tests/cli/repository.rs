@@ -60,7 +60,6 @@ impl Server {
         })
     }
 
-    /// With TLS.
     pub(crate) fn start_tls(
         tls: Arc<rustls::ServerConfig>,
         reply: impl Fn(&Asked) -> Reply + Send + Sync + 'static,

@@ -319,7 +319,7 @@ fn an_approval_is_for_what_waits() {
     let output = hub.run(&["approve", "prod"]);
     assert_eq!(
         stderr(&output),
-        "you stand for 3f2a9c1 in wave half of prod\n"
+        "you approved 3f2a9c1 in wave half of prod\n"
     );
     assert_eq!(steered.lock()[0].wave, "half");
     let output = hub.run(&["approve", "prod"]);

@@ -11,7 +11,7 @@ pub enum Challenge {
         realm: String,
         /// For which service.
         service: Option<String>,
-        /// For what.
+        /// What the token lets do there: `repository:charts/web:pull`.
         scope: Option<String>,
     },
 }

@@ -14,12 +14,11 @@ use crate::repositories::Repository;
 
 /// One answer as a whole; an index of tens of megabytes over a slow line.
 const TIMEOUT: Duration = Duration::from_secs(300);
-/// Nothing comes.
+/// Longest time in which nothing comes.
 const SILENCE: Duration = Duration::from_secs(30);
 /// Forges send a download on twice or thrice.
 const MAX_REDIRECTS: usize = 5;
 
-/// Who asks.
 pub(crate) enum Credential {
     Login(Login),
     Token(String),

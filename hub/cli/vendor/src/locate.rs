@@ -26,7 +26,7 @@ pub(crate) struct Located {
     pub(crate) location: Location,
 }
 
-/// Finds out.
+/// Where a dependency comes from.
 pub(crate) fn locate(mut dependency: Dependency, config: &Config) -> Result<Located, Error> {
     let name = dependency.name.clone();
     if !is_name(&name) {

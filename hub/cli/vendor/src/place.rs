@@ -1,10 +1,9 @@
 //! Archives and lock into the chart's folder: all of them, or none.
 
 use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use flotilla_disk::Move;
 use flotilla_helm::chart::Chart;
 
 use crate::error::Error;
@@ -28,11 +27,8 @@ pub(crate) struct Placed {
     pub(crate) removed: Vec<String>,
 }
 
-/// A step that can be taken back.
-struct Moved {
-    from: PathBuf,
-    to: PathBuf,
-}
+/// An archive and a lock are for everybody who reads the chart.
+const MODE: u32 = 0o644;
 
 /// Writes everything beside the chart's files first, and then moves it in; where a move fails, what was
 /// moved before goes back.
@@ -80,20 +76,20 @@ pub(crate) fn place(placing: &Placing<'_>) -> Result<Placed, Error> {
     let mut steps = Vec::new();
     for (at, (path, bytes)) in write.iter().enumerate() {
         let new = staging.path().join(format!("new-{at}"));
-        write_new(&new, bytes).map_err(|cause| Error::file(path, cause))?;
+        flotilla_disk::create_as(&new, bytes, MODE).map_err(|cause| Error::file(path, cause))?;
         if fs::symlink_metadata(path).is_ok() {
-            steps.push(Moved {
+            steps.push(Move {
                 from: path.clone(),
                 to: staging.path().join(format!("old-{at}")),
             });
         }
-        steps.push(Moved {
+        steps.push(Move {
             from: new,
             to: path.clone(),
         });
     }
     for (at, name) in outdated.iter().enumerate() {
-        steps.push(Moved {
+        steps.push(Move {
             from: charts.join(name),
             to: staging.path().join(format!("gone-{at}")),
         });
@@ -101,22 +97,15 @@ pub(crate) fn place(placing: &Placing<'_>) -> Result<Placed, Error> {
     if is_new {
         fs::create_dir(&charts).map_err(|cause| Error::file(&charts, cause))?;
     }
-    for (at, step) in steps.iter().enumerate() {
-        if let Err(cause) = fs::rename(&step.from, &step.to) {
-            for step in steps.iter().take(at).rev() {
-                // The first error is the one that helps.
-                let _ = fs::rename(&step.to, &step.from);
-            }
-            if is_new {
-                let _ = fs::remove_dir(&charts);
-            }
-            return Err(Error::file(&step.to, cause));
+    if let Err((path, cause)) = flotilla_disk::move_all(&steps) {
+        if is_new {
+            // One that holds something stays.
+            let _ = fs::remove_dir(&charts);
         }
+        return Err(Error::file(&path, cause));
     }
-    for folder in [charts.as_path(), placing.chart] {
-        let synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
-        synced.map_err(|cause| Error::file(folder, cause))?;
-    }
+    // Also of the folder that was made.
+    flotilla_disk::sync_directory(placing.chart).map_err(here)?;
     placed.removed = outdated;
     Ok(placed)
 }
@@ -158,16 +147,6 @@ fn outdated(charts: &Path, placing: &Placing<'_>) -> Result<Vec<String>, Error> 
     }
     outdated.sort();
     Ok(outdated)
-}
-
-fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o644)
-        .open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::spec::{Members, WhenEmpty};
 use crate::suggestion::missing;
 
 impl Fleet {
-    /// Notes that somebody stands for a commit.
+    /// Notes that somebody approves a commit.
     pub(super) fn approve(
         &mut self,
         environment: &EnvironmentName,

@@ -25,7 +25,7 @@ impl Rollout {
         }
         let before = (self.state, self.wave, self.note.clone(), self.started_at);
         let passed = self.passed(now);
-        let passing = self.meet(world, now, &mut changes);
+        let passing = self.enroll_and_place(world, now, &mut changes);
         self.judge(world, passed, now, &mut changes);
         let total = self.taking_part();
         if self.goes_on(world, total, now) {
@@ -49,7 +49,12 @@ impl Rollout {
     /// Takes in clusters that joined, lets go of those that left, and moves those that have not
     /// started to the wave that fits them now; never to one that is over, which nobody would wait for.
     /// Says whether there is anybody to let through.
-    fn meet(&mut self, world: &World<'_>, now: Timestamp, changes: &mut Changes) -> bool {
+    fn enroll_and_place(
+        &mut self,
+        world: &World<'_>,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) -> bool {
         let seen = world.clusters.iter().map(|(name, _)| name);
         if !self.clusters.keys().eq(seen) {
             self.enroll(world, now, changes);
@@ -116,7 +121,7 @@ impl Rollout {
         changes.left.extend(old.into_keys());
     }
 
-    /// Every cluster with what is seen of it; only after [`Rollout::meet`].
+    /// Every cluster with what is seen of it; only after [`Rollout::enroll_and_place`].
     pub(super) fn pairs<'a>(
         &'a self,
         world: &'a World<'_>,
@@ -340,7 +345,6 @@ impl Rollout {
         self.note.clear();
     }
 
-    /// Ends it.
     pub(in crate::fleet) fn end(&mut self, state: State, note: String, now: Timestamp) {
         self.state = state;
         self.note = note;

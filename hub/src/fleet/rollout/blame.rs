@@ -12,8 +12,10 @@ use flotilla_shared::reason::Reason;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::aside::Aside;
 use super::words::listed;
-use super::{Phase, Progress, Rollout, World};
+use super::world::World;
+use super::{Phase, Progress, Rollout};
 
 /// What keeps an agent from any commit, whatever is in it.
 pub(super) const fn is_outside(reason: Reason) -> bool {
@@ -87,28 +89,6 @@ impl Before {
             now.refused = now.refused.filter(|now| self.refused == Some(*now));
         }
         *self = now;
-    }
-}
-
-/// What is left aside on a cluster that a rollout has come to.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Aside {
-    pub applications: BTreeSet<ApplicationName>,
-    /// Of all others the rollout brings nothing new: this cluster proves nothing.
-    pub leaves_nothing: bool,
-}
-
-impl Aside {
-    pub(super) fn said(&self) -> String {
-        self.told("here")
-    }
-
-    /// In words; `place`: here or there.
-    fn told(&self, place: &str) -> String {
-        format!(
-            "without {}, not healthy {place} before",
-            listed(&self.applications)
-        )
     }
 }
 
@@ -186,6 +166,6 @@ impl Rollout {
             applications,
             leaves_nothing: false,
         };
-        format!("; {}: {}", all.told("there"), listed(&clusters))
+        format!("; {}: {}", all.text("there"), listed(&clusters))
     }
 }

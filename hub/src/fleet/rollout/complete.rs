@@ -4,7 +4,8 @@ use flotilla_shared::id::ClusterName;
 
 use flotilla_shared::words::counted;
 
-use super::words::{listed, waits_for_offline};
+use super::offline::waits_for_offline;
+use super::words::listed;
 use super::{Phase, Rollout, World};
 use crate::spec::{Members, WhenEmpty};
 

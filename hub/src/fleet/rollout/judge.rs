@@ -79,7 +79,7 @@ fn step(progress: &mut Progress, seen: &Observation, strategy: &Strategy, now: T
             progress.unchanged = true;
             progress.content = *from;
             progress.message = match &seen.aside {
-                Some(aside) => format!("brings nothing new here {}", aside.said()),
+                Some(aside) => format!("brings nothing new here {}", aside.text("here")),
                 None => "renders from the same files as before".to_owned(),
             };
         }
@@ -140,7 +140,7 @@ fn step(progress: &mut Progress, seen: &Observation, strategy: &Strategy, now: T
         && progress.message.is_empty()
         && progress.phase == Phase::Soaking
     {
-        progress.message = aside.said();
+        progress.message = aside.text("here");
     }
     if !progress.kept.is_empty() && progress.message.is_empty() && progress.phase == Phase::Soaking
     {

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::words::{listed, waits_for_offline};
+use super::offline::waits_for_offline;
+use super::words::listed;
 use super::{Change, Changes, Observation, Phase, Progress, Rollout, State, World};
 
 impl Rollout {
@@ -92,7 +93,7 @@ impl Rollout {
                 listed(&unavailable)
             ));
         }
-        // Nobody stood for a wave that was passed while all of it, and all after it, were left out.
+        // Nobody approved a wave that was passed while all of it, and all after it, were left out.
         let begun = world.strategy.waves.get(..=self.wave)?;
         let given = |name: &str| world.approvals.get(name).copied().unwrap_or_default();
         let was_taken = |index: usize| {

@@ -8,7 +8,7 @@ use flotilla_shared::id::{ClusterName, RepositoryName};
 use flotilla_shared::reason::Reason;
 use jiff::Timestamp;
 
-use super::Aside;
+use super::aside::Aside;
 use crate::spec::Strategy;
 
 /// What a cluster says of the rollout's commits.
@@ -26,7 +26,6 @@ pub enum Verdict {
 /// What a rollout's commits change of what a cluster renders, before it was given them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// Nobody knows.
     Unknown,
     /// Files that it may read are others.
     Something,

@@ -19,7 +19,7 @@ use prost::Message as _;
 use super::super::environment::Pin;
 use super::super::event::{ClusterRecord, SessionId, StoredCluster};
 use super::super::removed::is_removed;
-use super::super::{rendered, trees};
+use super::super::rendered;
 
 /// Without a word for this long an agent counts as offline: three heartbeats and some slack.
 pub const OFFLINE_AFTER: jiff::SignedDuration = jiff::SignedDuration::from_secs(35);
@@ -32,10 +32,7 @@ pub enum Connectivity {
     /// Accepted, never connected.
     NeverSeen,
     /// A stream is open and heard from.
-    Online {
-        /// Since when.
-        since: Timestamp,
-    },
+    Online { since: Timestamp },
     /// No stream, or nothing heard for three heartbeats.
     Offline,
 }
@@ -315,7 +312,7 @@ impl Cluster {
             .as_ref()
             .map(|report| rendered::rendered_from(report, self.assigned.as_deref()))
             .unwrap_or_default();
-        self.reads = report.as_ref().and_then(trees::reads);
+        self.reads = report.as_ref().and_then(rendered::reads);
         self.report = report;
     }
 

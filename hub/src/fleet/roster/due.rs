@@ -1,4 +1,4 @@
-//! Clusters whose assignment is to be worked out anew, a turn at a time.
+//! Clusters whose assignment is to be worked out anew, a batch at a time.
 
 use std::collections::BTreeSet;
 
@@ -8,11 +8,11 @@ use flotilla_shared::id::ClusterName;
 /// person waits for ten thousand others.
 const BATCH: usize = 500;
 
-/// Their names.
+/// Clusters whose assignment is due.
 #[derive(Debug, Clone)]
 pub(super) struct Due {
     names: BTreeSet<ClusterName>,
-    /// How many of them are a turn.
+    /// How many of them are a batch.
     batch: usize,
 }
 
@@ -42,7 +42,7 @@ impl Due {
         self.names.remove(name);
     }
 
-    /// A turn of them; each stays until it has had it.
+    /// The next batch; each stays until it is worked out.
     pub(super) fn next(&self) -> Vec<ClusterName> {
         self.names.iter().take(self.batch).cloned().collect()
     }

@@ -42,7 +42,7 @@ impl Apart {
 
     /// Which commit waits, and for what.
     #[must_use]
-    pub fn said(&self, why: &str) -> String {
+    pub fn text(&self, why: &str) -> String {
         let (repository, commit) = (&self.repository, self.commit.short());
         format!("{repository} {commit} waits by itself: {why}")
     }

@@ -237,6 +237,9 @@ impl Simulation {
         }
         let late = self.agents.keys();
         let late: Vec<&ClusterName> = late.filter(|name| !self.is_as_declared(name)).collect();
-        panic!("I7: no convergence of {late:?}: {:#?}", self.said());
+        panic!(
+            "I7: no convergence of {late:?}: {:#?}",
+            self.open_rollouts()
+        );
     }
 }

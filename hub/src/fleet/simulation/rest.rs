@@ -63,7 +63,7 @@ impl Simulation {
             let open = self.hub.rollouts().values();
             let open = open.filter(|rollout| !rollout.state.is_over());
             let open: Vec<(EnvironmentName, String, String)> = open
-                .map(|one| (one.environment.clone(), one.id.clone(), one.said()))
+                .map(|one| (one.environment.clone(), one.id.clone(), one.why()))
                 .collect();
             if open.is_empty() && self.standing() == before {
                 self.check();
@@ -91,13 +91,13 @@ impl Simulation {
                 }
             }
         }
-        panic!("not over whatever is done: {:?}", self.said());
+        panic!("not over whatever is done: {:?}", self.open_rollouts());
     }
 
-    pub(super) fn said(&self) -> Vec<String> {
+    pub(super) fn open_rollouts(&self) -> Vec<String> {
         let open = self.hub.rollouts().values();
         let open = open.filter(|rollout| !rollout.state.is_over());
-        open.map(|one| format!("{} {} {}", one.id, one.state, one.said()))
+        open.map(|one| format!("{} {} {}", one.id, one.state, one.why()))
             .collect()
     }
 

@@ -139,7 +139,7 @@ fn p08_a_cluster_that_runs_another_specification_of_the_same_commits_is_held() {
             pass(&mut world, 1);
         }
         let rollout = world.rollout();
-        assert_eq!(rollout.state, State::Succeeded, "{}", rollout.said());
+        assert_eq!(rollout.state, State::Succeeded, "{}", rollout.why());
         assert!(
             ["p1", "p2", "p3"]
                 .iter()
@@ -184,7 +184,7 @@ fn p08_a_cluster_whose_texts_take_labels_that_the_store_does_not_know_is_held() 
                 .unwrap();
             assigned.assignment.labels["size"].clone()
         };
-        assert_eq!(runs(&world, "p3"), "large", "{}", world.rollout().said());
+        assert_eq!(runs(&world, "p3"), "large", "{}", world.rollout().why());
         put_back(&mut world, backup, &text("small"), false);
         for cluster in ["p1", "p2", "p3"] {
             assert_eq!(is_held(&world, cluster), substitute, "{cluster}");

@@ -16,7 +16,7 @@ impl World {
             .gates(prod.unwrap(), &target.collect(), at(self.second))
     }
 
-    /// Likewise, apart from what the environment before says.
+    /// As above, apart from what the environment before says.
     fn gates(&self, target: &[(&str, Commit)]) -> Vec<Gate> {
         let mut gates = self.all_gates(target);
         gates.retain(|gate| gate.gate != "health");

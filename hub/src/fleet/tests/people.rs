@@ -33,7 +33,7 @@ struct People {
     world: World,
     declared: Declared,
     commits: u64,
-    /// Who stands for what.
+    /// Who approved what.
     approved: BTreeMap<One, BTreeSet<&'static str>>,
     /// Who let which wave begin for what.
     waves: BTreeSet<(One, String)>,
@@ -425,7 +425,7 @@ fn p05_p21_whatever_people_do_gates_hold_for_each_commit_and_a_repair_comes_in()
 /// its approval who came back (500556); who was done went back in the same moment (500299, 502051); a commit was
 /// condemned for what failed before it came (500134, 500379, 501050, 502431, 502911); who had just gone silent was
 /// not waited for (601561, a fault of the test); who was suspended in the middle of a rollout was let
-/// past the gates of the next one (700681, 701035), which had nothing new that anybody could stand for (701573); what
+/// past the gates of the next one (700681, 701035), which had nothing new that anybody could approve (701573); what
 /// waits in the queue was let in although it had failed, while a pin let in something else (980130, 980178, 980208).
 #[test]
 fn p05_p21_what_people_did_once_holds_again() {

@@ -1,11 +1,13 @@
 //! Rollouts of several repositories in one environment: gates belong to a repository and its commit.
 
+mod admitted;
 mod apart;
 mod aside;
 mod failing;
 mod kept;
 mod lasting;
 mod told;
+mod turns;
 mod unproven;
 
 use super::super::rollout::State;
@@ -309,7 +311,7 @@ impl World {
     /// The rollout is so, or says why not.
     #[track_caller]
     pub(super) fn stands(&self, state: State) {
-        assert_eq!(self.rollout().state, state, "{}", self.rollout().said());
+        assert_eq!(self.rollout().state, state, "{}", self.rollout().why());
     }
 
     pub(super) fn rollout(&self) -> &rollout::Rollout {
@@ -485,7 +487,7 @@ fn a_revision_of_the_fleet_file_that_is_said_to_go_back_is_judged_at_once() {
     world.pass(2);
     assert!(world.state().going_back.is_empty());
     assert_eq!(world.rollout().state, State::Pending);
-    let said = world.rollout().said();
+    let said = world.rollout().why();
     assert!(said.contains("approval fleet-file"), "{said}");
 }
 

@@ -54,7 +54,7 @@ impl Part {
     pub(super) fn waits(merging: &Merging) -> Self {
         let at = merging.commit.as_ref().map(short).unwrap_or_default();
         let title = match merging.refused {
-            true => "Not taken, somebody has to mend something first",
+            true => "Not taken, somebody has to fix something first",
             false => "Waits to be taken",
         };
         Self {
@@ -180,7 +180,7 @@ mod tests {
                     "{second}"
                 );
                 assert!(
-                    second.contains("somebody has to mend something first:**"),
+                    second.contains("somebody has to fix something first:**"),
                     "{second}"
                 );
                 assert!(

@@ -18,8 +18,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::super::config::{Forges, Place};
+use super::super::rounds::{Round, Rounds};
 use super::super::send::Sender;
-use super::super::turns::{Turn, Turns};
 use super::super::waits::Waits;
 use super::part::Part;
 use super::{Candidate, Found, Wait, candidates, decide, is_exact, says};
@@ -71,25 +71,25 @@ struct Looked {
 }
 
 /// Takes until stopped.
-pub(in crate::forge) async fn run(taking: Taking, mut turns: Turns, stop: CancellationToken) {
+pub(in crate::forge) async fn run(taking: Taking, mut rounds: Rounds, stop: CancellationToken) {
     let mut memory = Memory::default();
     loop {
-        let turn = tokio::select! {
-            turn = turns.next() => turn,
+        let round = tokio::select! {
+            round = rounds.next() => round,
             () = stop.cancelled() => return,
         };
-        let turn = tokio::select! {
-            turn = taking.turn(&turn, &mut memory) => turn,
+        let round = tokio::select! {
+            round = taking.round(&round, &mut memory) => round,
             () = stop.cancelled() => return,
         };
-        if turn.is_err() {
+        if round.is_err() {
             return;
         }
     }
 }
 
 impl Taking {
-    async fn turn(&self, turn: &Turn, memory: &mut Memory) -> Result<(), Stopped> {
+    async fn round(&self, round: &Round, memory: &mut Memory) -> Result<(), Stopped> {
         let all = self.handle.query(candidates).await?;
         let keys: BTreeSet<Key> = all.iter().map(key).collect();
         memory.waits.retain(|key| keys.contains(key));
@@ -105,7 +105,7 @@ impl Taking {
         memory.said.retain(|key| keys.contains(key));
         let now = Instant::now();
         let due = all.into_iter().filter(|one| {
-            turn.has(&one.repository)
+            round.has(&one.repository)
                 && !memory.waits.holds(&key(one), now)
                 && !memory.moved.contains_key(&key(one))
         });
@@ -250,7 +250,7 @@ impl Taking {
             commit: looked.commit,
             pull: pull.map(|pull| (pull.number, pull.link.clone())),
             refused: wait.is_refusal(),
-            word: wait.word(),
+            word: wait.code(),
             text: plain_line(&wait.to_string(), MAX_MESSAGE_BYTES),
         });
         // A forge that is unwell is no news about the pull request, and not to be asked for more.

@@ -261,7 +261,7 @@ fn a_forge_has_to_say_yes_to_exactly_this_commit() {
         people,
         "what we said ourselves is no news"
     );
-    let word = |change: &dyn Fn(&mut Found)| judge(change).unwrap_err().word();
+    let word = |change: &dyn Fn(&mut Found)| judge(change).unwrap_err().code();
     assert_eq!(
         word(&|found| found.rewrites = Some(Rewrites::Rebases)),
         "mergeMethod"
@@ -298,7 +298,7 @@ fn every_reason_is_told_on_the_commit_and_by_explain() {
                 commit: with_commit.then(|| commit("b")),
                 pull: Some((7, "https://x/7".to_owned())),
                 refused: wait.is_refusal(),
-                word: wait.word(),
+                word: wait.code(),
                 text: wait.to_string(),
             })
         });

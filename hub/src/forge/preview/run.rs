@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::super::config::{Forges, Place};
+use super::super::rounds::{Round, Rounds};
 use super::super::send::Sender;
-use super::super::turns::{Turn, Turns};
 use super::super::waits::Waits;
 use super::{AGAIN, Ask, Denied, Known, Planner, Told, Unplanned, is_enough, key, mark, refusal};
 use crate::driver::{Handle, Stopped};
@@ -37,7 +37,6 @@ pub struct Previewing {
     /// Whom to ask, and with what.
     pub forges: Forges,
     pub sender: Arc<Sender>,
-    /// Asks agents.
     pub planner: Arc<dyn Planner>,
 }
 
@@ -51,27 +50,27 @@ struct Memory {
 /// Looks until stopped.
 pub(in crate::forge) async fn run(
     previewing: Previewing,
-    mut turns: Turns,
+    mut rounds: Rounds,
     stop: CancellationToken,
 ) {
     let mut memory = Memory::default();
     loop {
-        let turn = tokio::select! {
-            turn = turns.next() => turn,
+        let round = tokio::select! {
+            round = rounds.next() => round,
             () = stop.cancelled() => return,
         };
-        let turn = tokio::select! {
-            turn = previewing.turn(&turn, &mut memory) => turn,
+        let round = tokio::select! {
+            round = previewing.round(&round, &mut memory) => round,
             () = stop.cancelled() => return,
         };
-        if turn.is_err() {
+        if round.is_err() {
             return;
         }
     }
 }
 
 impl Previewing {
-    async fn turn(&self, turn: &Turn, memory: &mut Memory) -> Result<(), Stopped> {
+    async fn round(&self, round: &Round, memory: &mut Memory) -> Result<(), Stopped> {
         let declared = self.handle.query(|fleet| {
             let spec = fleet.spec();
             let all = spec.previews.iter().filter_map(|one| {
@@ -95,7 +94,7 @@ impl Previewing {
             .retain(|key| previews.iter().any(|one| place(one) == *key));
         for (preview, url) in &declared {
             let key = place(preview);
-            if !turn.has(&preview.repository) || memory.waits.holds(&key, Instant::now()) {
+            if !round.has(&preview.repository) || memory.waits.holds(&key, Instant::now()) {
                 continue;
             }
             let looked = match self.forges.of(&preview.repository, url) {
@@ -127,7 +126,7 @@ impl Previewing {
     async fn look(&self, preview: &Preview, place: &Place, told: &mut Told) -> Result<(), Error> {
         let open = place.at.open_pulls(&preview.branch);
         let open = self.sender.ask(place, &open).await?;
-        let due = told.due(preview, open, Instant::now());
+        let due = told.due(preview, open, Instant::now().into_std());
         let due = due.into_iter().map(|pull| {
             let before = told.0.get(&key(preview, pull.number));
             let comment = before.and_then(|known| known.comment);
@@ -156,7 +155,7 @@ impl Previewing {
                     Known {
                         head: pull.head_commit,
                         comment,
-                        again: Some(Instant::now() + AGAIN),
+                        again: Some(Instant::now().into_std() + AGAIN),
                     }
                 }
             };
@@ -183,7 +182,7 @@ impl Previewing {
         };
         let body = match self.asked_by(preview, place, pull).await? {
             Err(denied) => {
-                known.again = Some(Instant::now() + AGAIN);
+                known.again = Some(Instant::now().into_std() + AGAIN);
                 if !denied.is_told() {
                     return Ok(Some(known));
                 }

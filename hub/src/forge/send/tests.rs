@@ -18,7 +18,6 @@ struct Forge {
 #[derive(Clone)]
 enum Way {
     Text(String),
-    /// Never ends.
     Endless,
     /// Takes the request and says nothing.
     Silent,
@@ -149,14 +148,14 @@ async fn every_bad_answer_is_an_error_of_its_own_kind() {
         ("503 Service Unavailable", "server"),
     ] {
         let error = told(http(status, "", "<html>no</html>")).await.unwrap_err();
-        assert_eq!(error.word(), word, "{status}");
+        assert_eq!(error.code(), word, "{status}");
         assert!(!error.to_string().contains("s3cret"));
     }
     // What is not HTTP at all.
     let error = told(Way::Text("SSH-2.0-OpenSSH\r\n\r\n".to_owned()))
         .await
         .unwrap_err();
-    assert_eq!(error.word(), "noAnswer");
+    assert_eq!(error.code(), "noAnswer");
 }
 
 #[tokio::test]
@@ -166,7 +165,7 @@ async fn a_limit_stops_the_next_call_before_it_is_made() {
     let mut world = world(&forge, "github");
     for _ in 0..3 {
         let error = world.tell().await.unwrap_err();
-        assert_eq!(error.word(), "rateLimited");
+        assert_eq!(error.code(), "rateLimited");
     }
     assert!(forge.asked.recv().await.is_some());
     assert!(forge.asked.try_recv().is_err(), "it was asked again");
@@ -203,7 +202,7 @@ async fn a_forge_that_says_nothing_is_given_up() {
     let mut world = world(&forge, "github");
     world.sender = Sender::within(Duration::from_millis(200), Metrics::new()).unwrap();
     let error = world.tell().await.unwrap_err();
-    assert_eq!(error.word(), "noAnswer", "{error}");
+    assert_eq!(error.code(), "noAnswer", "{error}");
 }
 
 #[tokio::test]

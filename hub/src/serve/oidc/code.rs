@@ -14,7 +14,6 @@ use super::{Oidc, whole};
 pub struct Endpoints {
     /// By the person's browser.
     pub authorization: String,
-    /// By us.
     pub token: String,
 }
 
@@ -74,7 +73,7 @@ impl Oidc {
         .await
     }
 
-    /// Fresh tokens.
+    /// Exchanges a refresh token for fresh tokens.
     ///
     /// # Errors
     /// When there are none.

@@ -34,13 +34,11 @@ pub enum TokenError {
     /// The signature is not by that key.
     #[error("its signature is wrong")]
     Signature,
-    /// Somebody else's.
     #[error("it is of another issuer")]
     Issuer,
     /// For somebody else.
     #[error("it is for another client")]
     Audience,
-    /// Too old.
     #[error("it has expired; log in again")]
     Expired,
     /// From the future.
@@ -141,9 +139,9 @@ impl Key {
 /// What a token must say.
 #[derive(Debug, Clone, Default)]
 pub struct Expected {
-    /// `iss`, exactly.
+    /// The issuer that `iss` has to name exactly.
     pub issuer: String,
-    /// Among `aud`.
+    /// The audience that has to be among `aud`.
     pub audience: String,
     /// Which claim names the person.
     pub user_claim: String,
@@ -186,7 +184,7 @@ pub fn verify(
 /// As [`verify`], with the rest.
 ///
 /// # Errors
-/// Likewise.
+/// As [`verify`].
 pub(super) fn read(
     token: &str,
     keys: &Keys,

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse as _, Response};
 use flotilla_shared::percent;
 use flotilla_web::Carrier;
 use flotilla_web::entrance::{Entrance, Reader};
-use flotilla_web::pages::DoorPage;
+use flotilla_web::pages::EntrancePage;
 use flotilla_web::security::{cookies, way_back};
 use flotilla_web::serve::plain;
 use futures::FutureExt as _;
@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 use tonic::Code;
 
-use super::session::{Secret, nonce};
+use super::session::Secret;
 use super::{Place, Serving, api};
 use crate::serve::oidc::{Failure, Oidc, TokenError, Tokens};
 use crate::store::{SessionRow, Store};
@@ -31,7 +31,7 @@ const LONGEST: SignedDuration = SignedDuration::from_hours(12);
 /// Sessions that may be renewed at once; two of one session never are.
 const LOCKS: usize = 16;
 
-/// The door of the hub's pages.
+/// The entrance of the hub's pages.
 pub(super) struct Sessions {
     pub(super) place: Place,
     pub(super) oidc: Arc<Oidc>,
@@ -41,17 +41,27 @@ pub(super) struct Sessions {
     pub(super) behind_proxy: bool,
 }
 
-/// A door that stays closed.
-pub(super) fn door(status: StatusCode, title: &str, text: &str, way: Option<&str>) -> Response {
-    let page = DoorPage::new(title, text, way.unwrap_or_default());
+/// A page that says why somebody is not in.
+pub(super) fn entrance_page(
+    status: StatusCode,
+    title: &str,
+    text: &str,
+    way: Option<&str>,
+) -> Response {
+    let page = EntrancePage::new(title, text, way.unwrap_or_default());
     flotilla_web::serve::page_response(status, &HeaderMap::new(), page.html())
+}
+
+/// A secret that nobody had yet.
+pub(super) fn new_secret() -> Secret {
+    Secret::drawn(flotilla_web::serve::secret())
 }
 
 type Refusal = Box<Response>;
 
 fn store_failed(error: &crate::store::Error) -> Refusal {
     tracing::error!(%error, "the store of sessions failed");
-    Box::new(door(
+    Box::new(entrance_page(
         StatusCode::SERVICE_UNAVAILABLE,
         "Not now",
         "The hub's store failed; its log says why.",
@@ -109,7 +119,7 @@ impl Sessions {
             api,
             hub: Arc::new(hub),
             session: session.get(..16).unwrap_or_default().to_owned(),
-            form_token: secret.word("form"),
+            form_token: secret.derived_token("form"),
             signs_out: true,
         })
     }
@@ -118,13 +128,18 @@ impl Sessions {
     pub(super) async fn begin(&self, tokens: &Tokens, now: Timestamp) -> Result<String, Refusal> {
         let refused = |text: &str| {
             let text = flotilla_status::text(text);
-            Box::new(door(StatusCode::FORBIDDEN, "Not let in", &text, Some("/")))
+            Box::new(entrance_page(
+                StatusCode::FORBIDDEN,
+                "Access denied",
+                &text,
+                Some("/"),
+            ))
         };
         let verified = self
             .oidc
             .verified(&tokens.id_token, now)
             .map_err(|error| refused(&format!("The issuer's token is not taken: {error}.")))?;
-        let secret = Secret::fresh();
+        let secret = new_secret();
         if let Err(error) = self.reader(&secret, tokens).await {
             return Err(match error.code() {
                 Code::PermissionDenied => refused(error.message()),
@@ -142,7 +157,7 @@ impl Sessions {
             hash: secret.hash(),
             person: verified.person.user.clone(),
             sealed: secret
-                .seal(tokens, nonce())
+                .seal(tokens, rand::random())
                 .ok_or_else(|| refused("The session cannot be kept."))?,
             version: 0,
             expires_at,
@@ -180,9 +195,9 @@ impl Sessions {
         match self.reader(secret, &tokens).await {
             Ok(reader) => Ok(Some(reader)),
             Err(error) if error.code() == Code::Unauthenticated => Ok(None),
-            Err(error) if error.code() == Code::PermissionDenied => Err(Box::new(door(
+            Err(error) if error.code() == Code::PermissionDenied => Err(Box::new(entrance_page(
                 StatusCode::FORBIDDEN,
-                "Not let in",
+                "Access denied",
                 &flotilla_status::text(error.message()),
                 Some("/"),
             ))),
@@ -230,7 +245,7 @@ impl Sessions {
         }
         match self.oidc.refresh(&tokens.refresh_token).await {
             Ok(fresh) if self.is_of(&fresh, &row.person) => {
-                let sealed = secret.seal(&fresh, nonce()).unwrap_or_default();
+                let sealed = secret.seal(&fresh, rand::random()).unwrap_or_default();
                 let row = SessionRow { sealed, ..row };
                 let renewed = self.store.renew_session(&row).await;
                 match renewed.map_err(|error| store_failed(&error))? {
@@ -256,7 +271,7 @@ impl Sessions {
                 if good {
                     return Ok(Some(tokens));
                 }
-                Err(Box::new(door(
+                Err(Box::new(entrance_page(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "Not now",
                     "The issuer that you logged in at cannot be reached, and your login has to be renewed.",
@@ -283,7 +298,7 @@ impl Sessions {
 }
 
 fn unavailable(error: &tonic::Status) -> Refusal {
-    Box::new(door(
+    Box::new(entrance_page(
         StatusCode::SERVICE_UNAVAILABLE,
         "Not now",
         &flotilla_status::text(error.message()),

@@ -17,8 +17,8 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::entrance::{SESSION, Sessions, door};
-use super::session::{Attempt, Secret};
+use super::entrance::{SESSION, Sessions, entrance_page, new_secret};
+use super::session::Attempt;
 use crate::serve::oidc::Oidc;
 use crate::serve::rate::{Buckets, Rate, source};
 
@@ -102,7 +102,7 @@ fn question(oidc: &Oidc, endpoint: &str, attempt: &Attempt, callback: &str) -> S
 async fn begin(State(ways): Shared, Query(fields): Fields) -> Response {
     let sessions = &ways.sessions;
     let Some(endpoints) = sessions.oidc.endpoints() else {
-        return door(
+        return entrance_page(
             StatusCode::SERVICE_UNAVAILABLE,
             "Not now",
             "The issuer has not been reached yet, or it lets nobody in by a browser; the hub's log says which.",
@@ -111,7 +111,7 @@ async fn begin(State(ways): Shared, Query(fields): Fields) -> Response {
     };
     let back = fields.get("back").map_or("/", |back| way_back(back));
     let attempt = Attempt {
-        secret: Secret::fresh(),
+        secret: new_secret(),
         back: if back.len() > MAX_BACK { "/" } else { back }.to_owned(),
     };
     let place = &sessions.place;
@@ -128,7 +128,7 @@ async fn begin(State(ways): Shared, Query(fields): Fields) -> Response {
 }
 
 fn failed(text: &str) -> Response {
-    door(StatusCode::FORBIDDEN, "Not let in", text, Some("/"))
+    entrance_page(StatusCode::FORBIDDEN, "Access denied", text, Some("/"))
 }
 
 async fn callback(
@@ -159,7 +159,7 @@ async fn callback(
         return failed(&format!("The issuer says no: {text}"));
     }
     if !ways.guesses.allow(&source(address), Instant::now()) {
-        return door(
+        return entrance_page(
             StatusCode::TOO_MANY_REQUESTS,
             "Too often",
             "Too many logins from where you are; wait some seconds.",
@@ -167,7 +167,7 @@ async fn callback(
         );
     }
     let Ok(_asking) = ways.asking.try_acquire() else {
-        return door(
+        return entrance_page(
             StatusCode::SERVICE_UNAVAILABLE,
             "Not now",
             "Many people log in just now; try again.",
@@ -205,7 +205,7 @@ async fn sign_out(State(ways): Shared, request: Request) -> Response {
     let sessions = &ways.sessions;
     let place = &sessions.place;
     if let Some(secret) = sessions.secret(request.headers()) {
-        let form = form(request, &secret.word("form"), place.is_secure()).await;
+        let form = form(request, &secret.derived_token("form"), place.is_secure()).await;
         if let Err(refused) = form {
             return *refused;
         }
@@ -220,7 +220,7 @@ async fn sign_out(State(ways): Shared, request: Request) -> Response {
 }
 
 async fn signed_out() -> Response {
-    door(
+    entrance_page(
         StatusCode::OK,
         "Signed out",
         "Your session is over, on every page and every replica. You may still be logged in at the issuer.",

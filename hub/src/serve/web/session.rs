@@ -28,9 +28,9 @@ impl Secret {
         is_ours.then(|| Self(text.to_owned()))
     }
 
-    /// A new one.
-    pub(super) fn fresh() -> Self {
-        Self(flotilla_web::serve::secret())
+    /// Of a text that was drawn for it.
+    pub(super) fn drawn(text: String) -> Self {
+        Self(text)
     }
 
     /// As in the cookie.
@@ -43,8 +43,8 @@ impl Secret {
         Digest::of(self.0.as_bytes()).to_string()
     }
 
-    /// A word that only this secret gives, for one purpose.
-    pub(super) fn word(&self, purpose: &str) -> String {
+    /// A token that only this secret gives, for one purpose.
+    pub(super) fn derived_token(&self, purpose: &str) -> String {
         URL_SAFE_NO_PAD.encode(self.derive(purpose))
     }
 
@@ -92,11 +92,6 @@ impl Secret {
     }
 }
 
-/// A new nonce.
-pub(super) fn nonce() -> [u8; NONCE_LEN] {
-    rand::random()
-}
-
 /// A login under way: what its cookie carries. The issuer's answer counts only in the browser that began
 /// it, whichever replica it comes back to.
 pub(super) struct Attempt {
@@ -123,16 +118,16 @@ impl Attempt {
     }
 
     pub(super) fn state(&self) -> String {
-        self.secret.word("state")
+        self.secret.derived_token("state")
     }
 
     pub(super) fn nonce(&self) -> String {
-        self.secret.word("nonce")
+        self.secret.derived_token("nonce")
     }
 
     /// RFC 7636, section 4.1: 43 characters.
     pub(super) fn verifier(&self) -> String {
-        self.secret.word("verifier")
+        self.secret.derived_token("verifier")
     }
 
     /// RFC 7636, section 4.2: S256.

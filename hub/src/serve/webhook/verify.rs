@@ -52,13 +52,11 @@ impl std::str::FromStr for Provider {
 /// A hook is not believed. Callers are told nothing of this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// No signature.
     #[error("it is not signed")]
     Unsigned,
     /// Another secret, or another body.
     #[error("its signature is not by our secret")]
     Forged,
-    /// Not JSON.
     #[error("its body is not JSON")]
     Malformed,
 }

@@ -24,14 +24,14 @@ pub(super) fn applications(cluster: &Cluster, steps: &mut Steps) {
         .iter()
         .flat_map(|report| &report.applications);
     for (app, report) in reported {
-        let (of_sync, of_health) = said(report);
+        let (of_sync, of_health) = by_sync_and_health(report);
         apply(app, report, assigned_commit(cluster, app), &of_sync, steps);
         health(app, report, &of_health, steps);
     }
 }
 
 /// What a report says of applying, and what of health: all of it belongs to one of them.
-fn said(report: &ApplicationReport) -> (Said, Said) {
+fn by_sync_and_health(report: &ApplicationReport) -> (Said, Said) {
     // What is wrong with objects that were applied is a matter of health, not of applying them.
     let is_health = report.sync == SyncState::Synced && report.health != Health::Current;
     let (about_sync, about_health) = match (report.message.as_str(), is_health) {

@@ -137,7 +137,7 @@ fn beside(
     for one in &apart {
         let waiting = one.waiting();
         for gate in &one.gates {
-            let mut text = one.said(&gate.text);
+            let mut text = one.text(&gate.text);
             if let Some(act) = acts::act(gate, &environment.name, &waiting) {
                 text.push_str(&format!("; {act}"));
             }
@@ -225,7 +225,7 @@ fn progress(rollout: &Rollout) -> String {
         text.push_str(&format!("; changes {} of {clusters}", all - unchanged));
     }
     if !rollout.note.is_empty() {
-        text.push_str(&format!("; {}", rollout.said()));
+        text.push_str(&format!("; {}", rollout.why()));
     }
     text
 }

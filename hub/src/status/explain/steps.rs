@@ -16,7 +16,7 @@ impl Steps {
     }
 }
 
-/// One link.
+/// One step of a decision chain.
 pub(super) struct Step(v1::ExplainStep);
 
 impl Step {

@@ -33,7 +33,7 @@ fn add_apart(fleet: &Fleet, rollout: &Rollout, now: Timestamp, status: &mut v1::
         if !status.note.is_empty() {
             status.note.push_str("; ");
         }
-        status.note.push_str(&one.said(&text));
+        status.note.push_str(&one.text(&text));
         status.apart.push(v1::WaitingCommit {
             commit: Some(v1::RepositoryCommit {
                 repository: one.repository.to_string(),
@@ -45,7 +45,6 @@ fn add_apart(fleet: &Fleet, rollout: &Rollout, now: Timestamp, status: &mut v1::
     }
 }
 
-/// Adds it.
 pub(super) fn add(
     fleet: &Fleet,
     rollout: &Rollout,

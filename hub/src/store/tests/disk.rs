@@ -125,7 +125,7 @@ async fn s01_a_full_disk_refuses_changes_and_recovers_whole() {
 }
 
 #[tokio::test]
-async fn s02_copies_of_the_file_at_any_moment_hold_all_that_was_acknowledged() {
+async fn s02_a_copy_after_each_batch_holds_all_that_was_acknowledged() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path()).await.unwrap();
     let copies = tempfile::tempdir().unwrap();

@@ -3,7 +3,7 @@
 use super::*;
 use crate::fleet::rollout::{Rollout, State};
 
-fn rollout(number: u64, at: Timestamp, state: State) -> Effect {
+pub(super) fn rollout(number: u64, at: Timestamp, state: State) -> Effect {
     Effect::StoreRollout(Box::new(Rollout {
         strategy: None,
         stepped_at: None,

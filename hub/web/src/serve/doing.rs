@@ -60,7 +60,7 @@ pub(super) async fn do_it(api: &Api, act: &Act) -> Result<Done, tonic::Status> {
         Action::Unpin => v1::SteerAction::Unpin,
     };
     let mut told = String::new();
-    // An approval stands for each commit that a rollout brings; anything else is one act.
+    // There is an approval for each commit that a rollout brings; anything else is one act.
     let none = [(String::new(), String::new())];
     let commits = if act.commits.is_empty() {
         &none[..]

@@ -1,4 +1,4 @@
-//! The door of `flotilla web`: whoever has the link is the operator of the context.
+//! The entrance of `flotilla web`: whoever has the link is the operator of the context.
 
 use std::sync::Arc;
 
@@ -30,10 +30,10 @@ pub(super) struct Loopback {
 }
 
 impl Loopback {
-    /// The door, and the ticket.
+    /// The entrance, and the ticket.
     pub(super) fn new(api: Api, seen: watch::Receiver<Arc<Seen>>, port: u16) -> (Self, String) {
         let ticket = secret();
-        let door = Self {
+        let entrance = Self {
             api,
             seen,
             port,
@@ -41,7 +41,7 @@ impl Loopback {
             session: secret(),
             form_token: secret(),
         };
-        (door, ticket)
+        (entrance, ticket)
     }
 
     /// Takes the ticket of the first URL; it works once.

@@ -19,7 +19,7 @@ pub(crate) fn open_pulls(at: &Repository, base: &str) -> Call<Vec<PullRequest>> 
     })
 }
 
-/// Oldest first.
+/// Who gave which label, oldest first.
 pub(crate) fn labellings(at: &Repository, number: u64, part: u32) -> Call<Page<Labelling>> {
     #[derive(Deserialize)]
     struct Event {

@@ -16,7 +16,7 @@ pub struct Mail {
     pub port: u16,
     /// TLS from the first byte; otherwise after STARTTLS. Nothing is ever sent in clear text.
     pub implicit_tls: bool,
-    /// Who writes.
+    /// The sender's address.
     pub from: String,
     /// Who is written to.
     pub to: Vec<String>,

@@ -1,18 +1,13 @@
-//! The YAML form of strategies and gates.
+//! The YAML form of strategies.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use flotilla_shared::id::ClusterName;
-use jiff::civil::Weekday;
 use serde::Deserialize;
 
-use super::problems::{GateError, Problems, time};
-use super::window::{weekday, zone};
-use super::{
-    Amount, Budgets, Check, Freeze, Gates, Members, OnFailure, OnNewCommit, Question, Strategy,
-    Wave, WhenEmpty, Window,
-};
+use super::problems::{Problems, time};
+use super::{Amount, Budgets, Members, OnFailure, OnNewCommit, Strategy, Wave, WhenEmpty};
 
 /// Most waves of one strategy: each is walked through on every step.
 const MAX_WAVES: usize = 64;
@@ -20,7 +15,7 @@ const MAX_WAVES: usize = 64;
 /// `3` or `25%`.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-enum AmountEntry {
+pub(super) enum AmountEntry {
     Count(u32),
     Text(String),
 }
@@ -77,73 +72,8 @@ struct WaveEntry {
     when_empty: WhenEmpty,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(crate) struct GatesEntry {
-    #[serde(default)]
-    proof: Option<ProofEntry>,
-    #[serde(default)]
-    approvals: u32,
-    #[serde(default)]
-    windows: Vec<WindowEntry>,
-    #[serde(default)]
-    freezes: Vec<FreezeEntry>,
-    #[serde(default)]
-    checks: Vec<CheckEntry>,
-    #[serde(default)]
-    jobs: Vec<super::job::JobEntry>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct ProofEntry {
-    #[serde(default)]
-    soak: Option<String>,
-    #[serde(default)]
-    offline: Option<AmountEntry>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct WindowEntry {
-    #[serde(default)]
-    days: Vec<String>,
-    from: String,
-    to: String,
-    #[serde(default)]
-    time_zone: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct FreezeEntry {
-    from: String,
-    to: String,
-    #[serde(default)]
-    time_zone: String,
-    #[serde(default)]
-    reason: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct CheckEntry {
-    name: String,
-    #[serde(default)]
-    http: Option<String>,
-    #[serde(default)]
-    status: Option<u16>,
-    #[serde(default)]
-    prometheus: Option<String>,
-    #[serde(default)]
-    query: Option<String>,
-    #[serde(default)]
-    min: Option<f64>,
-    #[serde(default)]
-    max: Option<f64>,
-}
-
-fn amount(
+/// An amount; what is none is added to `problems`.
+pub(super) fn amount(
     entry: Option<&AmountEntry>,
     key: &str,
     default: Amount,
@@ -291,117 +221,5 @@ impl WaveEntry {
             approvals: self.approvals,
             when_empty: self.when_empty,
         }
-    }
-}
-
-impl GatesEntry {
-    /// Reads them; what is wrong is added to `problems`.
-    pub(crate) fn read(&self, problems: &mut Problems) -> Gates {
-        let mut gates = Gates {
-            approvals: self.approvals,
-            jobs: super::job::read(&self.jobs, problems),
-            ..Gates::default()
-        };
-        if let Some(proof) = &self.proof {
-            let soak = time(proof.soak.as_ref(), "proof.soak", Duration::ZERO, problems);
-            gates.proof = Some(soak);
-            gates.offline = proof
-                .offline
-                .as_ref()
-                .map(|entry| amount(Some(entry), "proof.offline", Amount::Count(0), problems));
-        }
-        for (index, entry) in self.windows.iter().enumerate() {
-            match entry.read() {
-                Ok(window) => gates.windows.push(window),
-                Err(error) => problems.push((format!("windows[{index}]"), error.to_string())),
-            }
-        }
-        for (index, entry) in self.freezes.iter().enumerate() {
-            match entry.read() {
-                Ok(freeze) => gates.freezes.push(freeze),
-                Err(error) => problems.push((format!("freezes[{index}]"), error.to_string())),
-            }
-        }
-        for (index, entry) in self.checks.iter().enumerate() {
-            if gates.checks.iter().any(|check| check.name == entry.name) {
-                let message = format!("check {} is already there", entry.name);
-                problems.push((format!("checks[{index}].name"), message));
-            }
-            match entry.read() {
-                Ok(check) => gates.checks.push(check),
-                Err(error) => problems.push((format!("checks[{index}]"), error.to_string())),
-            }
-        }
-        gates
-    }
-}
-
-impl WindowEntry {
-    fn read(&self) -> Result<Window, GateError> {
-        let days: Vec<Weekday> = if self.days.is_empty() {
-            Weekday::Monday.cycle_forward().take(7).collect()
-        } else {
-            self.days
-                .iter()
-                .map(|day| weekday(day))
-                .collect::<Result<_, _>>()?
-        };
-        let clock = |text: &str| text.parse().map_err(|_| GateError::Clock(text.to_owned()));
-        Ok(Window {
-            days,
-            from: clock(&self.from)?,
-            to: clock(&self.to)?,
-            zone: zone(&self.time_zone)?,
-        })
-    }
-}
-
-impl FreezeEntry {
-    fn read(&self) -> Result<Freeze, GateError> {
-        let moment = |text: &str| text.parse().map_err(|_| GateError::Moment(text.to_owned()));
-        let freeze = Freeze {
-            from: moment(&self.from)?,
-            to: moment(&self.to)?,
-            zone: zone(&self.time_zone)?,
-            reason: self.reason.clone(),
-        };
-        if freeze.to <= freeze.from {
-            return Err(GateError::Backwards);
-        }
-        Ok(freeze)
-    }
-}
-
-impl CheckEntry {
-    fn read(&self) -> Result<Check, GateError> {
-        let web = |url: &str| {
-            if url.starts_with("https://") || url.starts_with("http://") {
-                Ok(url.to_owned())
-            } else {
-                Err(GateError::Url(url.to_owned()))
-            }
-        };
-        let question = match (&self.http, &self.prometheus, &self.query) {
-            (Some(url), None, None) => Question::Http {
-                url: web(url)?,
-                status: self.status.unwrap_or(200),
-            },
-            (None, Some(url), Some(query)) => {
-                if self.min.is_none() && self.max.is_none() {
-                    return Err(GateError::NoBounds);
-                }
-                Question::Prometheus {
-                    url: web(url)?,
-                    query: query.clone(),
-                    min: self.min,
-                    max: self.max,
-                }
-            }
-            _ => return Err(GateError::NoQuestion),
-        };
-        Ok(Check {
-            name: self.name.clone(),
-            question,
-        })
     }
 }

@@ -4,8 +4,9 @@ use flotilla_shared::id::NameError;
 use jiff::civil::{DateTime, Time, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
+use serde::Deserialize;
 
-use super::problems::GateError;
+use super::problems::{GateError, Problems};
 
 /// A time of the week in which changes may start.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +32,88 @@ pub struct Freeze {
     pub zone: TimeZone,
     /// Shown where it holds a commit back; empty: nobody said why.
     pub reason: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct WindowEntry {
+    #[serde(default)]
+    days: Vec<String>,
+    from: String,
+    to: String,
+    #[serde(default)]
+    time_zone: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct FreezeEntry {
+    from: String,
+    to: String,
+    #[serde(default)]
+    time_zone: String,
+    #[serde(default)]
+    reason: String,
+}
+
+/// Reads windows; what is wrong is added to `problems`.
+pub(super) fn windows(entries: &[WindowEntry], problems: &mut Problems) -> Vec<Window> {
+    let mut windows = Vec::new();
+    for (index, entry) in entries.iter().enumerate() {
+        match entry.read() {
+            Ok(window) => windows.push(window),
+            Err(error) => problems.push((format!("windows[{index}]"), error.to_string())),
+        }
+    }
+    windows
+}
+
+/// Reads freezes; what is wrong is added to `problems`.
+pub(super) fn freezes(entries: &[FreezeEntry], problems: &mut Problems) -> Vec<Freeze> {
+    let mut freezes = Vec::new();
+    for (index, entry) in entries.iter().enumerate() {
+        match entry.read() {
+            Ok(freeze) => freezes.push(freeze),
+            Err(error) => problems.push((format!("freezes[{index}]"), error.to_string())),
+        }
+    }
+    freezes
+}
+
+impl WindowEntry {
+    fn read(&self) -> Result<Window, GateError> {
+        let days: Vec<Weekday> = if self.days.is_empty() {
+            Weekday::Monday.cycle_forward().take(7).collect()
+        } else {
+            self.days
+                .iter()
+                .map(|day| weekday(day))
+                .collect::<Result<_, _>>()?
+        };
+        let clock = |text: &str| text.parse().map_err(|_| GateError::Clock(text.to_owned()));
+        Ok(Window {
+            days,
+            from: clock(&self.from)?,
+            to: clock(&self.to)?,
+            zone: zone(&self.time_zone)?,
+        })
+    }
+}
+
+impl FreezeEntry {
+    fn read(&self) -> Result<Freeze, GateError> {
+        let moment = |text: &str| text.parse().map_err(|_| GateError::Moment(text.to_owned()));
+        let freeze = Freeze {
+            from: moment(&self.from)?,
+            to: moment(&self.to)?,
+            zone: zone(&self.time_zone)?,
+            reason: self.reason.clone(),
+        };
+        if freeze.to <= freeze.from {
+            return Err(GateError::Backwards);
+        }
+        Ok(freeze)
+    }
 }
 
 impl Window {
@@ -78,7 +161,7 @@ impl Freeze {
 
 /// A zone by its IANA name (<https://www.iana.org/time-zones>); the database is built in, so that a
 /// hub in an empty image knows it too.
-pub(super) fn zone(name: &str) -> Result<TimeZone, GateError> {
+fn zone(name: &str) -> Result<TimeZone, GateError> {
     match name {
         "" | "UTC" => Ok(TimeZone::UTC),
         name => TimeZone::get(name).map_err(|_| GateError::Zone(name.to_owned())),
@@ -86,7 +169,7 @@ pub(super) fn zone(name: &str) -> Result<TimeZone, GateError> {
 }
 
 /// A weekday by its first three letters.
-pub(super) fn weekday(text: &str) -> Result<Weekday, NameError> {
+fn weekday(text: &str) -> Result<Weekday, NameError> {
     Ok(match text.to_ascii_lowercase().as_str() {
         "mon" => Weekday::Monday,
         "tue" => Weekday::Tuesday,

@@ -7,7 +7,7 @@ pub struct Mark {
     pub(crate) line: usize,
     /// In characters; 0 is the first.
     pub(crate) column: usize,
-    /// In bytes.
+    /// The offset in bytes.
     pub(crate) offset: usize,
 }
 

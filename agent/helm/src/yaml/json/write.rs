@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use crate::value::{ListKind, Str, Value};
-use crate::yaml::emit::{MAX_NESTING, MAX_SIZE};
+use crate::yaml::bounds::{MAX_NESTING, MAX_SIZE};
 use crate::yaml::node::{Node, first_document};
 use crate::yaml::number::json_text;
 

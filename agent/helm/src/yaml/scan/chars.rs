@@ -6,7 +6,7 @@ use super::Problem;
 pub(in crate::yaml) struct Mark {
     /// In characters, as are columns.
     pub index: usize,
-    /// From 0.
+    /// The line, counted from 0.
     pub line: usize,
     pub column: usize,
 }

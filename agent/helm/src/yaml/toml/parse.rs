@@ -260,12 +260,12 @@ impl Parser<'_> {
                 }
             }
             None => Err("unexpected EOF; expected value".to_owned()),
-            Some(_) => self.word(),
+            Some(_) => self.bare_value(),
         }
     }
 
     /// Booleans, numbers and dates.
-    fn word(&mut self) -> Result<Value, String> {
+    fn bare_value(&mut self) -> Result<Value, String> {
         let ends = |letter: char| matches!(letter, ',' | ']' | '}' | '\n' | '\r' | '#' | '\t');
         let end = self.rest.find(ends).unwrap_or(self.rest.len());
         let word = self.rest[..end].trim_end();

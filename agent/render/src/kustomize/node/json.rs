@@ -7,7 +7,6 @@ use super::{Key, Map, Node, Scalar, Tag};
 use crate::kustomize::failure::{Failure, Outcome};
 
 impl Node {
-    /// From JSON.
     pub(crate) fn from_json(value: Value) -> Self {
         match value {
             Value::Null => Self::null(),

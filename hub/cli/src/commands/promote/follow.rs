@@ -28,7 +28,10 @@ fn arrived(cluster: &Cluster, promotion: &Promotion) -> bool {
 }
 
 /// What the environment's branches hold already, as if they had just been moved there.
-pub(super) async fn there(client: &Client, nothing: &Promotion) -> Result<Promotion, Error> {
+pub(super) async fn already_moved(
+    client: &Client,
+    nothing: &Promotion,
+) -> Result<Promotion, Error> {
     let environments = client.environments().await?;
     let environment = environments
         .iter()
@@ -196,7 +199,7 @@ async fn follow(
                     .collect();
                 for cluster in &clusters {
                     let state = if arrived(cluster, promotion) {
-                        "there".to_owned()
+                        "done".to_owned()
                     } else {
                         format!("{}, {}", cluster.sync, cluster.health)
                     };
@@ -210,14 +213,14 @@ async fn follow(
                         return Ok(());
                     }
                     let all = flotilla_shared::words::counted(clusters.len(), "cluster");
-                    printer.say(&format!("{} is on it: {all}", args.environment));
+                    printer.say(&format!("{} runs it: {all}", args.environment));
                     return Ok(());
                 }
                 if Instant::now() >= deadline {
                     let names: Vec<&str> = missing.iter().map(|one| one.name.as_str()).collect();
                     return Err(Error::not_yet(
                         format!(
-                            "the branch moved, and these clusters are not there yet: {}",
+                            "the branch moved, and these clusters do not run it yet: {}",
                             names.join(", ")
                         ),
                         format!(

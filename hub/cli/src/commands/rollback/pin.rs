@@ -13,14 +13,14 @@ impl Reversion<'_> {
     /// Shows what is signed, asks, and pins the environment with the approval.
     pub(super) async fn pin(&self, to: &Commit, key: &Path) -> Result<(), Error> {
         let name = self.environment.name.as_str();
-        let wish = approval::Wish {
+        let terms = approval::Terms {
             subject: approval::Subject::Environment(name),
             repository: self.repository,
             url: &self.url,
             to,
             life: self.args.signing.approval_expires,
         };
-        let said = approval::make(self.client, &wish, self.printer).await?;
+        let said = approval::make(self.client, &terms, self.printer).await?;
         if self.args.dry_run {
             return Ok(());
         }

@@ -53,7 +53,7 @@ fn waiting_ends_in_time_and_names_who_is_missing() {
     assert_eq!(output.status.code(), Some(1));
     let said = stderr(&output);
     assert!(
-        said.contains("not there yet: dev-1, prod-1, prod-2"),
+        said.contains("do not run it yet: dev-1, prod-1, prod-2"),
         "{said}"
     );
     // The branch moved all the same, and the message says so.

@@ -164,7 +164,7 @@ fn what_keeps_agents_from_any_commit_condemns_none_and_is_waited_for() {
         if !outside {
             continue;
         }
-        assert!(bench.rollout.said().contains("goes on when that is over"));
+        assert!(bench.rollout.why().contains("goes on when that is over"));
         let note = &bench.rollout.note;
         assert!(
             note.contains("by nothing that it brings") && !note.contains("as before"),

@@ -18,7 +18,7 @@ impl People {
             if self.standing() != before {
                 continue;
             }
-            if commands(&rollout.said()).is_empty() {
+            if commands(&rollout.why()).is_empty() {
                 // Who has just gone silent counts as away a moment later.
                 self.wait_long(OFFLINE_AFTER.as_secs());
                 if self.standing() != before || self.world.rollout().state.is_over() {
@@ -26,7 +26,7 @@ impl People {
                 }
             }
             let rollout = self.world.rollout();
-            let (id, said) = (rollout.id.clone(), rollout.said());
+            let (id, said) = (rollout.id.clone(), rollout.why());
             let acts = commands(&said);
             assert!(!acts.is_empty(), "{id} waits for nothing: {said:?}");
             for words in acts {
@@ -43,7 +43,7 @@ impl People {
             "{} is not over whatever is done: {} {:?}",
             rollout.id,
             rollout.state,
-            rollout.said()
+            rollout.why()
         );
     }
 
@@ -148,7 +148,7 @@ impl People {
         word
     }
 
-    /// A repair that people stand for comes in whatever happened before (promise 5).
+    /// A repair that people approve comes in whatever happened before (promise 5).
     pub(super) fn repair(&mut self) {
         self.free();
         self.push("fleet", false);
@@ -206,7 +206,7 @@ impl People {
             "no repair comes in: {} {} {:?}; {wanted:?} are wanted; {runs:#?}; {told:#?}",
             rollout.id,
             rollout.state,
-            rollout.said()
+            rollout.why()
         );
     }
 
@@ -283,7 +283,7 @@ impl People {
         let fleet = &self.world.fleet;
         let now = at(self.world.second);
         let rollout = self.world.rollout();
-        let mut said = vec![(rollout.id.clone(), rollout.said())];
+        let mut said = vec![(rollout.id.clone(), rollout.why())];
         for subject in std::iter::once("prod").chain(CLUSTERS) {
             let steps = crate::status::explain(fleet, subject, now).unwrap();
             said.extend(

@@ -60,7 +60,7 @@ impl People {
             closed.is_empty() || open.is_empty(),
             "{} waits for {closed:?}, and {open:?} with it: {}",
             rollout.id,
-            rollout.said()
+            rollout.why()
         );
     }
 
@@ -73,7 +73,7 @@ impl People {
             "{} {} {} {target:?}",
             self.world.second,
             rollout.id,
-            rollout.said()
+            rollout.why()
         );
         for cluster in CLUSTERS {
             let one = &self.world.fleet.clusters()[&name(cluster)];
@@ -104,7 +104,7 @@ impl People {
             && given.any(|((of, _), given)| *of == cluster && given == one)
     }
 
-    /// People stand for it, an admin let it in by its name, or it was there when everything began.
+    /// People approved it, an admin let it in by its name, or it was there when everything began.
     fn passed(&self, cluster: &str, one: &One) -> bool {
         let people = self.approved.get(one).map_or(0, BTreeSet::len);
         people >= APPROVALS

@@ -12,7 +12,7 @@ fn has(world: &World, of: &str, all: bool) {
     };
     let having = world.having(&commit).len();
     let wanted = if all { 3 } else { 0 };
-    assert_eq!(having, wanted, "{of}: {}", world.rollout().said());
+    assert_eq!(having, wanted, "{of}: {}", world.rollout().why());
 }
 
 fn approve_commit(world: &mut World, repository: &str, commit: &Commit) {
@@ -88,7 +88,7 @@ fn promise_5_a_newer_commit_that_may_not_come_in_yet_takes_nothing_over() {
     let id = world.rollout().id.clone();
     world.push("fleet", "prod", 3);
     world.pass(2);
-    assert_eq!(world.rollout().id, id, "{}", world.rollout().said());
+    assert_eq!(world.rollout().id, id, "{}", world.rollout().why());
     let prod = world.fleet.spec().environment(&"prod".parse().unwrap());
     let apart = world.fleet.apart(prod.unwrap(), at(world.second));
     assert_eq!(apart.len(), 1);
@@ -180,7 +180,7 @@ fn promise_5_what_is_halted_holds_up_nobody_and_gives_way_to_nothing_that_is_clo
     let id = world.rollout().id.clone();
     world.push("second", "prod", 2);
     world.pass(10);
-    assert_eq!(world.rollout().id, id, "{}", world.rollout().said());
+    assert_eq!(world.rollout().id, id, "{}", world.rollout().why());
     approve_commit(&mut world, "second", &of_second(2));
     world.pass(30);
     has(&world, "second", true);
@@ -210,7 +210,7 @@ fn promise_6_what_waits_apart_is_seen() {
         "as what waits for somebody"
     );
     let said = format!("second {} waits by itself: why", of_second(2).short());
-    assert_eq!(apart[0].said("why"), said);
+    assert_eq!(apart[0].text("why"), said);
     let told = crate::status::explain(&world.fleet, "p3", at(world.second)).unwrap();
     let told: Vec<&str> = told.iter().map(|step| step.text.as_str()).collect();
     let act = format!("flotilla approve prod --commit {}", of_second(2).short());
@@ -271,7 +271,7 @@ fn promise_5_what_failed_with_the_file_that_takes_it_is_tried_once_more_and_no_f
         world.rollout().number(),
         number,
         "{}",
-        world.rollout().said()
+        world.rollout().why()
     );
 }
 
@@ -288,7 +288,7 @@ fn promise_5_a_job_of_what_waits_by_itself_runs_beside_a_rollout() {
     world.push("fleet", "prod", 2);
     world.pass(1);
     assert_eq!(world.jobs, [commit(2)]);
-    assert_eq!(world.rollout().id, id, "{}", world.rollout().said());
+    assert_eq!(world.rollout().id, id, "{}", world.rollout().why());
     world.pass(30);
     has(&world, "second", true);
     has(&world, "fleet", false);

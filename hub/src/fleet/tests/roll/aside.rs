@@ -27,7 +27,7 @@ fn promise_5_what_was_ill_before_holds_up_no_other_application() {
         world.push("fleet", "prod", 2);
         world.pass(20);
         let rollout = world.rollout();
-        assert_eq!(rollout.state, State::Succeeded, "{}", rollout.said());
+        assert_eq!(rollout.state, State::Succeeded, "{}", rollout.why());
         assert_eq!(world.having(&commit(2)).len(), 3);
         let note = &rollout.note;
         assert!(
@@ -99,7 +99,7 @@ fn promise_4_a_cluster_of_which_all_is_left_aside_proves_nothing() {
     assert!(of_p1.phase == Phase::Done && of_p1.unchanged, "{of_p1:?}");
     world.pass(20);
     let rollout = world.rollout();
-    assert_eq!(rollout.state, State::Succeeded, "{}", rollout.said());
+    assert_eq!(rollout.state, State::Succeeded, "{}", rollout.why());
     assert!(
         rollout.note.contains("nothing changed in 1 of them"),
         "{}",
@@ -145,7 +145,7 @@ fn promise_5_what_was_well_until_a_commit_came_speaks_against_it() {
     world.push("fleet", "prod", 4);
     world.pass(20);
     let rollout = world.rollout();
-    assert_eq!(rollout.state, State::Succeeded, "{}", rollout.said());
+    assert_eq!(rollout.state, State::Succeeded, "{}", rollout.why());
 }
 
 /// Whoever takes over from a rollout that made something ill has to make it well.
@@ -217,7 +217,7 @@ fn promise_5_an_agent_that_refused_before_halts_and_condemns_nothing() {
     world.pass(1);
     refuse(&mut world);
     world.pass(2);
-    let said = world.rollout().said();
+    let said = world.rollout().why();
     assert_eq!(world.rollout().state, State::Halted, "{said}");
     assert!(
         said.contains("as before it came") && said.contains("flotilla retry prod"),

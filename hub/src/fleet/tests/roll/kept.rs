@@ -47,7 +47,7 @@ fn promise_5_who_is_kept_on_one_repository_gets_what_others_bring_in_its_wave() 
     world.push("fleet", "prod", 2);
     world.pass(20);
     assert_eq!(phase(&world, "p1"), rollout::Phase::Pinned);
-    let note = world.rollout().said();
+    let note = world.rollout().why();
     assert!(note.contains("pinned away (p1)"), "{note}");
     assert!(world.having(&commit(2)).is_empty());
 }
@@ -65,7 +65,7 @@ fn promise_4_who_is_kept_on_one_repository_proves_nothing_of_it() {
     world.stands(State::Succeeded);
     assert_eq!(world.having(&commit(2)), ["p1", "p3"]);
     assert_eq!(world.having(&of_second(2)), ["p1", "p2", "p3"]);
-    let note = world.rollout().said();
+    let note = world.rollout().why();
     assert!(note.contains("by pins without fleet: p2"), "{note}");
     // Where nobody else runs it, it stays where it was good.
     let text = file("maxConcurrent: 3", "", "prod").replace(

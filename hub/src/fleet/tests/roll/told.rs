@@ -15,7 +15,7 @@ fn who_is_waited_for_and_runs_nothing_is_suspended_and_not_pinned() {
     world.step(put("p4", "prod", None));
     world.push("fleet", "prod", 2);
     world.pass(20);
-    let said = world.rollout().said();
+    let said = world.rollout().why();
     assert!(
         said.contains("flotilla suspend p4 --reason TEXT leaves it out"),
         "{said}"
@@ -30,7 +30,7 @@ fn who_is_waited_for_and_runs_nothing_is_suspended_and_not_pinned() {
     world.connect("p3", false);
     world.push("fleet", "prod", 3);
     world.pass(20);
-    let said = world.rollout().said();
+    let said = world.rollout().why();
     assert!(
         said.contains("flotilla pin --cluster p3 --reason TEXT leaves it out"),
         "{said}"
@@ -52,7 +52,7 @@ fn a_rollout_whose_strategy_left_the_file_is_steered_to_its_end() {
     assert_eq!(world.rollout().state, State::Halted);
     world.declare(&bare);
     world.pass(2);
-    let said = world.rollout().said();
+    let said = world.rollout().why();
     assert!(
         said.contains("flotilla retry prod") && said.contains("flotilla abort prod"),
         "{said}"

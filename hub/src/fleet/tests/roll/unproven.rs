@@ -28,7 +28,7 @@ fn is_good(world: &World, wanted: &(Commit, Commit)) {
         world.state().approved[&repository.parse::<RepositoryName>().unwrap()].clone()
     };
     let good = (of("fleet"), of("second"));
-    assert_eq!(good, *wanted, "{}", world.rollout().said());
+    assert_eq!(good, *wanted, "{}", world.rollout().why());
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn promise_4_who_is_away_proves_nothing_and_holds_up_nobody_else() {
     world.push("second", "prod", 2);
     world.pass(30);
     is_good(&world, &(commit(2), of_second(1)));
-    let note = world.rollout().said();
+    let note = world.rollout().why();
     assert!(note.contains("waits for offline clusters: p2"), "{note}");
     world.push("fleet", "prod", 3);
     world.pass(30);
@@ -200,18 +200,18 @@ fn promise_4_an_application_that_is_new_on_who_is_pinned_waits_and_is_not_given_
         let app: ApplicationName = "c".parse().unwrap();
         assigned.unwrap().assignment.applications.contains_key(&app)
     };
-    assert!(!has(&world), "{}", world.rollout().said());
+    assert!(!has(&world), "{}", world.rollout().why());
     // Taken back, nothing is left of it.
     world.declare(&text(""));
     world.pass(10);
-    assert!(!has(&world), "{}", world.rollout().said());
+    assert!(!has(&world), "{}", world.rollout().why());
     world.declare(&text(new));
     world.pass(10);
     world
         .act(&Action::Unpin(Subject::Cluster(name("p2"))))
         .unwrap();
     world.pass(40);
-    assert!(has(&world), "{}", world.rollout().said());
+    assert!(has(&world), "{}", world.rollout().why());
     world.stands(State::Succeeded);
 }
 
@@ -234,12 +234,12 @@ fn promise_5_what_is_ill_beside_it_in_the_environment_before_holds_up_no_proof()
         world.having(&commit(2)).len(),
         3,
         "{}",
-        world.rollout().said()
+        world.rollout().why()
     );
     // What is ill itself is not let in, and says which it is.
     world.push("second", "prod", 7);
     world.pass(20);
     assert!(world.having(&of_second(7)).is_empty());
-    let note = world.rollout().said();
+    let note = world.rollout().why();
     assert!(note.contains("health d1: b: "), "{note}");
 }

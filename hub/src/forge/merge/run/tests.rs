@@ -93,9 +93,9 @@ impl World {
     }
 
     /// One look; how often the branch was moved, and to where.
-    async fn turn(&mut self) -> Vec<Value> {
+    async fn round(&mut self) -> Vec<Value> {
         self.taking
-            .turn(&Turn::All, &mut self.memory)
+            .round(&Round::All, &mut self.memory)
             .await
             .unwrap();
         let asked = self.forge.asked().into_iter();
@@ -103,10 +103,10 @@ impl World {
         moves.map(|(_, body)| body).collect()
     }
 
-    /// Likewise, whatever it waits for.
+    /// As above, whatever it waits for.
     async fn at_once(&mut self) -> Vec<Value> {
         self.memory.waits = Waits::default();
-        self.turn().await
+        self.round().await
     }
 
     async fn waits(&self) -> Option<Merging> {
@@ -132,7 +132,7 @@ fn to_b() -> Vec<Value> {
 #[tokio::test]
 async fn what_is_ready_is_taken_once_and_the_log_says_who_approved_it() {
     let mut world = World::new().await;
-    assert_eq!(world.turn().await, to_b());
+    assert_eq!(world.round().await, to_b());
     let log = world.log("promote").await;
     assert_eq!(log.len(), 1);
     let entry = &log[0].entry;
@@ -154,7 +154,7 @@ async fn what_is_ready_is_taken_once_and_the_log_says_who_approved_it() {
 
     // A hub that begins anew and has not read the branch asks nobody; once it has, there is nothing either.
     world.memory = Memory::default();
-    assert_eq!(world.turn().await, Vec::<Value>::new());
+    assert_eq!(world.round().await, Vec::<Value>::new());
     assert_eq!(world.log("promote").await.len(), 1);
 }
 
@@ -163,7 +163,7 @@ async fn what_is_missing_is_said_and_taken_as_soon_as_it_is_there() {
     let mut world = World::new().await;
     let reviews = format!("GET {REPO}/pulls/7/reviews");
     world.forge.set(&reviews, 200, &json!([]));
-    assert_eq!(world.turn().await, Vec::<Value>::new());
+    assert_eq!(world.round().await, Vec::<Value>::new());
     let waits = world.waits().await.unwrap();
     assert_eq!((waits.word, waits.refused), ("approvals", false));
     assert_eq!(waits.commit, Some(commit("b")));
@@ -171,18 +171,18 @@ async fn what_is_missing_is_said_and_taken_as_soon_as_it_is_there() {
     // Who opened it does not count, nor does an approval of what was there before.
     let none = json!([review("bot", "b"), review("ann", "a")]);
     world.forge.set(&reviews, 200, &none);
-    assert_eq!(world.turn().await, Vec::<Value>::new());
+    assert_eq!(world.round().await, Vec::<Value>::new());
     world.good();
     // A gate that closes meanwhile is asked in the same step in which it is announced.
     let pause = Action::Pause(names().0);
     let paused = world.taking.handle.act(pause, "eve", "lunch").await;
     paused.unwrap().unwrap();
-    assert_eq!(world.turn().await, Vec::<Value>::new());
+    assert_eq!(world.round().await, Vec::<Value>::new());
     assert!(world.waits().await.unwrap().text.contains("lunch"));
     let resume = Action::Resume(names().0);
     let resumed = world.taking.handle.act(resume, "eve", "").await;
     resumed.unwrap().unwrap();
-    assert_eq!(world.turn().await, to_b());
+    assert_eq!(world.round().await, to_b());
 }
 
 #[tokio::test]
@@ -192,7 +192,7 @@ async fn a_closed_gate_costs_the_forge_one_call() {
     world.forge.set(&format!("GET {REPO}/pulls?"), 200, &other);
     world
         .taking
-        .turn(&Turn::All, &mut world.memory)
+        .round(&Round::All, &mut world.memory)
         .await
         .unwrap();
     // Two of them to write it into the text.
@@ -206,7 +206,7 @@ async fn a_closed_gate_costs_the_forge_one_call() {
         .set(&format!("GET {REPO}/pulls?"), 200, &json!([other]));
     world
         .taking
-        .turn(&Turn::All, &mut world.memory)
+        .round(&Round::All, &mut world.memory)
         .await
         .unwrap();
     assert_eq!(world.forge.asked().len(), 1);
@@ -215,7 +215,7 @@ async fn a_closed_gate_costs_the_forge_one_call() {
         .set(&format!("GET {REPO}/pulls?"), 200, &json!([]));
     world
         .taking
-        .turn(&Turn::All, &mut world.memory)
+        .round(&Round::All, &mut world.memory)
         .await
         .unwrap();
     let waits = world.waits().await.unwrap();
@@ -224,7 +224,7 @@ async fn a_closed_gate_costs_the_forge_one_call() {
     world.taking.handle.event(heads("a", "a")).await.unwrap();
     world
         .taking
-        .turn(&Turn::All, &mut world.memory)
+        .round(&Round::All, &mut world.memory)
         .await
         .unwrap();
     assert_eq!(world.waits().await, None);
@@ -246,10 +246,10 @@ async fn a_forge_that_refuses_is_believed_told_of_once_and_asked_again() {
         let mut world = World::new().await;
         let patch = format!("PATCH {REPO}/git/refs/heads/prod");
         world.forge.put(&patch, status, "", body);
-        assert_eq!(world.turn().await, to_b());
+        assert_eq!(world.round().await, to_b());
         let waits = world.waits().await.unwrap();
         assert_eq!((waits.word, waits.refused), (word, true), "{waits:?}");
-        assert_eq!(world.turn().await, Vec::<Value>::new(), "it waits first");
+        assert_eq!(world.round().await, Vec::<Value>::new(), "it waits first");
         assert_eq!(world.at_once().await, to_b());
         assert_eq!(world.log("promote").await.len(), 1);
         let refused = world.log("promotion refused").await;
@@ -292,13 +292,13 @@ async fn a_forge_that_is_unwell_moves_nothing_and_is_left_alone_for_a_while() {
                 call => format!("GET {REPO}/{call}"),
             };
             world.forge.put(&beginning, status, headers, body);
-            assert_eq!(world.turn().await, Vec::<Value>::new(), "{call} {status}");
+            assert_eq!(world.round().await, Vec::<Value>::new(), "{call} {status}");
             let waits = world.waits().await.unwrap();
             assert_eq!(waits.word, word, "{call} {status}: {waits:?}");
             assert!(!waits.text.contains("s3cret"));
             world
                 .taking
-                .turn(&Turn::All, &mut world.memory)
+                .round(&Round::All, &mut world.memory)
                 .await
                 .unwrap();
             assert_eq!(world.forge.asked(), Vec::new(), "{call} {status}: too soon");
@@ -310,7 +310,7 @@ async fn a_forge_that_is_unwell_moves_nothing_and_is_left_alone_for_a_while() {
 async fn who_has_nothing_to_speak_with_says_so() {
     let mut world = World::new().await;
     world.taking.forges = Forges::default();
-    assert_eq!(world.turn().await, Vec::<Value>::new());
+    assert_eq!(world.round().await, Vec::<Value>::new());
     let waits = world.waits().await.unwrap();
     assert_eq!(waits.word, "noForge");
     assert!(waits.text.contains("--forge-file"), "{}", waits.text);
@@ -319,17 +319,17 @@ async fn who_has_nothing_to_speak_with_says_so() {
 #[tokio::test]
 async fn a_crash_after_the_move_and_before_it_was_read_moves_it_to_the_same_place() {
     let mut world = World::new().await;
-    assert_eq!(world.turn().await, to_b());
+    assert_eq!(world.round().await, to_b());
     world.memory = Memory::default();
     // The forge has closed it by now.
     world
         .forge
         .set(&format!("GET {REPO}/pulls?"), 200, &json!([]));
-    assert_eq!(world.turn().await, Vec::<Value>::new());
+    assert_eq!(world.round().await, Vec::<Value>::new());
     assert_eq!(world.waits().await.unwrap().word, "noPull");
     // Or it has not, yet: the same move again changes nothing there.
     world.good();
-    assert_eq!(world.turn().await, to_b());
+    assert_eq!(world.round().await, to_b());
     assert_eq!(world.log("promotion refused").await.len(), 0);
 }
 
@@ -376,9 +376,9 @@ async fn a_hook_has_a_pull_request_looked_at_now_and_is_not_believed() {
     let stop = CancellationToken::new();
     let _stop = stop.clone().drop_guard();
     tokio::spawn(webhook::serve(listener, hooks, stop.clone()));
-    let turns = Turns::hinted(Arc::clone(&hints.merges), Duration::from_secs(3600));
+    let rounds = Rounds::hinted(Arc::clone(&hints.merges), Duration::from_secs(3600));
     let handle = world.taking.handle.clone();
-    tokio::spawn(run(world.taking, turns, stop));
+    tokio::spawn(run(world.taking, rounds, stop));
     let waits = async |wanted: Option<&str>| {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {

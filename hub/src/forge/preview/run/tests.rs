@@ -168,9 +168,9 @@ impl World {
     }
 
     /// One look: what was written where.
-    async fn turn(&mut self) -> Vec<(String, String)> {
+    async fn round(&mut self) -> Vec<(String, String)> {
         self.previewing
-            .turn(&Turn::All, &mut self.memory)
+            .round(&Round::All, &mut self.memory)
             .await
             .unwrap();
         let asked = self.forge.asked().into_iter();
@@ -190,7 +190,7 @@ impl World {
 #[tokio::test]
 async fn one_comment_says_what_each_head_would_change() {
     let mut world = World::new("label: plan").await;
-    let written = world.turn().await;
+    let written = world.round().await;
     assert_eq!(written.len(), 1, "{written:?}");
     assert_eq!(written[0].0, format!("POST {REPO}/issues/7/comments"));
     let text = &written[0].1;
@@ -205,10 +205,10 @@ async fn one_comment_says_what_each_head_would_change() {
     assert_eq!(plans[0].revision.commit.as_str(), "a".repeat(40));
     assert_eq!(plans[0].why, "pull request 7 (https://x/7), asked by ann");
 
-    assert_eq!(world.turn().await, [], "once for each head");
+    assert_eq!(world.round().await, [], "once for each head");
     assert_eq!(world.plans(), []);
     world.open(&[pull("b", &["plan"])]);
-    let written = world.turn().await;
+    let written = world.round().await;
     assert_eq!(written[0].0, format!("PATCH {REPO}/issues/comments/3"));
     assert!(written[0].1.contains("bbbbbbb"));
     assert_eq!(world.plans().len(), 1);
@@ -219,7 +219,7 @@ async fn one_comment_says_what_each_head_would_change() {
     let other = comment(4, "> <!-- flotilla:plan:prod -->");
     let comments = format!("GET {REPO}/issues/7/comments");
     world.forge.set(&comments, 200, &json!([other, own]));
-    let written = world.turn().await;
+    let written = world.round().await;
     assert_eq!(written[0].0, format!("PATCH {REPO}/issues/comments/5"));
     world.forge.set(&comments, 200, &json!([]));
     let gone = format!("PATCH {REPO}/issues/comments/5");
@@ -227,7 +227,7 @@ async fn one_comment_says_what_each_head_would_change() {
         .forge
         .set(&gone, 404, &json!({"message": "Not Found"}));
     world.open(&[pull("c", &["plan"])]);
-    let written = world.turn().await;
+    let written = world.round().await;
     let lines: Vec<&str> = written.iter().map(|(line, _)| line.as_str()).collect();
     assert_eq!(lines, [gone, format!("POST {REPO}/issues/7/comments")]);
 }
@@ -237,7 +237,7 @@ async fn who_may_not_ask_causes_no_work() {
     // No label: nothing is read but the list.
     let mut world = World::new("label: plan, role: write").await;
     world.open(&[pull("a", &["docs"])]);
-    assert_eq!(world.turn().await, []);
+    assert_eq!(world.round().await, []);
     assert_eq!(world.plans(), []);
 
     // It was given by somebody who may not ask: said once, and no agent works.
@@ -246,23 +246,23 @@ async fn who_may_not_ask_causes_no_work() {
         &[("ann", "labeled"), ("ann", "unlabeled"), ("eve", "labeled")],
         &["ann"],
     );
-    let written = world.turn().await;
+    let written = world.round().await;
     assert_eq!(written.len(), 1);
     assert!(
         written[0].1.contains("given by eve, who may not ask"),
         "{written:?}"
     );
     assert_eq!(world.plans(), []);
-    assert_eq!(world.turn().await, []);
+    assert_eq!(world.round().await, []);
     // Taken away, and given by somebody who may.
     world.open(&[pull("a", &[])]);
-    assert_eq!(world.turn().await, []);
+    assert_eq!(world.round().await, []);
     world.open(&[pull("a", &["plan"])]);
     world.people(
         &[("eve", "labeled"), ("eve", "unlabeled"), ("ann", "labeled")],
         &["ann"],
     );
-    assert_eq!(world.turn().await.len(), 1);
+    assert_eq!(world.round().await.len(), 1);
     let plans = world.plans();
     assert_eq!(plans.len(), 1);
     assert!(plans[0].why.ends_with("asked by ann"));
@@ -270,11 +270,11 @@ async fn who_may_not_ask_causes_no_work() {
     // By role alone it is who opened it; a stranger is not answered.
     let mut world = World::new("role: write").await;
     world.people(&[], &["bob"]);
-    assert_eq!(world.turn().await, []);
+    assert_eq!(world.round().await, []);
     assert_eq!(world.plans(), []);
     let mut world = World::new("role: write").await;
     world.people(&[], &["ann"]);
-    assert_eq!(world.turn().await.len(), 1);
+    assert_eq!(world.round().await.len(), 1);
     assert_eq!(world.plans().len(), 1);
 }
 
@@ -284,20 +284,20 @@ async fn what_cannot_be_planned_is_said_and_what_waits_is_asked_again() {
     let mut fork = pull("a", &["plan"]);
     fork["head"]["repo"]["full_name"] = json!("eve/fleet");
     world.open(&[fork]);
-    let written = world.turn().await;
+    let written = world.round().await;
     assert!(written[0].1.contains("comes from a fork"), "{written:?}");
     assert_eq!(world.plans(), []);
 
     world.open(&[pull("b", &["plan"])]);
     *world.agents.busy.lock() = Some(Unplanned::Later);
-    assert_eq!(world.turn().await, []);
+    assert_eq!(world.round().await, []);
     *world.agents.busy.lock() = None;
-    assert_eq!(world.turn().await.len(), 1, "there is room again");
+    assert_eq!(world.round().await.len(), 1, "there is room again");
     world.open(&[pull("c", &["plan"])]);
     *world.agents.busy.lock() = Some(Unplanned::Never("no such <b>branch</b>".to_owned()));
-    let written = world.turn().await;
+    let written = world.round().await;
     assert!(written[0].1.contains("no such &lt;b&gt;"), "{written:?}");
-    assert_eq!(world.turn().await, []);
+    assert_eq!(world.round().await, []);
 }
 
 #[tokio::test]
@@ -333,11 +333,11 @@ async fn a_forge_that_is_unwell_is_left_alone_for_a_while() {
             world.memory = Memory::default();
             world.previewing.sender = Arc::new(Sender::new(Metrics::new()).unwrap());
             world.forge.put(call, status, headers, body);
-            let written = world.turn().await;
+            let written = world.round().await;
             assert!(written.len() <= 1, "{call} {status}: {written:?}");
             let asked_before = world.plans().len();
             assert!(asked_before <= 1);
-            world.turn().await;
+            world.round().await;
             assert_eq!(world.plans(), [], "{call} {status}: nobody works again");
             // What is one pull request's own holds up no other.
             let passes = status >= 500 || status == 200 || !headers.is_empty() && status == 403;

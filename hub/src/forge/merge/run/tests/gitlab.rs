@@ -70,14 +70,14 @@ impl World {
     /// One look, whatever it waits for; with what it was merged.
     async fn merged(&mut self) -> Vec<Value> {
         self.memory.waits = Waits::default();
-        let turned = self.taking.turn(&Turn::All, &mut self.memory).await;
-        turned.unwrap();
+        let done = self.taking.round(&Round::All, &mut self.memory).await;
+        done.unwrap();
         let asked = self.forge.asked().into_iter();
         let merges = asked.filter(|(line, _)| line.ends_with("/merge"));
         merges.map(|(_, body)| body).collect()
     }
 
-    async fn word(&mut self) -> (&'static str, bool) {
+    async fn wait_code(&mut self) -> (&'static str, bool) {
         assert_eq!(self.merged().await, Vec::<Value>::new());
         let waits = self.waits().await.unwrap();
         (waits.word, waits.refused)
@@ -92,14 +92,14 @@ async fn a_red_job_on_a_later_page_is_seen_and_many_jobs_hold_nothing_up() {
         ("1", "2", first.clone()),
         ("2", "", jobs(&[("scan", "failed")])),
     ]);
-    assert_eq!(world.word().await, ("check", false));
+    assert_eq!(world.wait_code().await, ("check", false));
     // Without end nobody knows what is on the rest.
     world.jobs(&[("2", "3", first.clone())]);
     let all: Vec<String> = (3..=20).map(|number| number.to_string()).collect();
     for number in &all {
         world.jobs(&[(number, "1000", first.clone())]);
     }
-    assert_eq!(world.word().await, ("unreadable", true));
+    assert_eq!(world.wait_code().await, ("unreadable", true));
     world.jobs(&[(
         "2",
         "",
@@ -124,7 +124,7 @@ async fn what_would_become_another_commit_is_not_merged_and_why_is_said() {
         ),
     ] {
         world.merges(&project);
-        assert_eq!(world.word().await, ("mergeMethod", true));
+        assert_eq!(world.wait_code().await, ("mergeMethod", true));
         let text = world.waits().await.unwrap().text;
         assert!(text.contains(says), "{text}");
     }
@@ -132,12 +132,12 @@ async fn what_would_become_another_commit_is_not_merged_and_why_is_said() {
     let mut request = merge_request();
     request["squash_on_merge"] = json!(true);
     world.request(&request);
-    assert_eq!(world.word().await, ("notReady", true));
+    assert_eq!(world.wait_code().await, ("notReady", true));
     assert!(world.waits().await.unwrap().text.contains("squashed"));
     let mut request = merge_request();
     request["diverged_commits_count"] = json!(2);
     world.request(&request);
-    assert_eq!(world.word().await, ("notReady", false));
+    assert_eq!(world.wait_code().await, ("notReady", false));
     world.request(&merge_request());
     assert_eq!(world.merged().await.len(), 1);
 }

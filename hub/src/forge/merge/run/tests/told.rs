@@ -6,8 +6,8 @@ use crate::forge::fake::{unwell, waits_for};
 impl World {
     /// One look, and what was written into the pull request.
     async fn written(&mut self) -> Vec<String> {
-        let turned = self.taking.turn(&Turn::All, &mut self.memory).await;
-        turned.unwrap();
+        let done = self.taking.round(&Round::All, &mut self.memory).await;
+        done.unwrap();
         let asked = self.forge.asked().into_iter();
         let own = asked.filter(|(line, _)| *line == format!("PATCH {REPO}/pulls/7"));
         own.map(|(_, body)| {
@@ -113,7 +113,7 @@ async fn a_gate_and_a_merge_that_is_refused_are_told_in_the_text() {
         .put(&refs, 403, "", r#"{"message":"protected branch"}"#);
     let written = world.written().await;
     assert!(
-        written[0].contains("somebody has to mend something first:**")
+        written[0].contains("somebody has to fix something first:**")
             && written[0].contains("protected branch"),
         "{written:?}"
     );
@@ -171,8 +171,8 @@ async fn a_text_that_cannot_be_read_anew_is_left_alone() {
         assert_eq!(world.written().await, Vec::<String>::new(), "{status}");
         assert_eq!(world.waits().await.unwrap().word, "held", "{status}");
         // Who is unwell is asked for what matters, and not for this again at once.
-        let turned = world.taking.turn(&Turn::All, &mut world.memory).await;
-        turned.unwrap();
+        let done = world.taking.round(&Round::All, &mut world.memory).await;
+        done.unwrap();
         let asked = world.forge.asked();
         let anew = asked.iter().any(|(line, _)| line.contains("/pulls/7"));
         assert!(!anew && asked.len() <= 1, "{status}: {asked:?}");

@@ -40,12 +40,12 @@ impl World {
 async fn bitbucket_cloud_is_told_in_one_comment_by_what_the_author_may_do() {
     let mut world = World::on("bitbucket.org", "role: write").await;
     world.cloud("a", "acme/fleet", "read");
-    assert_eq!(world.turn().await, [], "a stranger is not answered");
+    assert_eq!(world.round().await, [], "a stranger is not answered");
     assert_eq!(world.plans(), []);
 
     world.memory = Memory::default();
     world.cloud("a", "acme/fleet", "write");
-    let written = world.turn().await;
+    let written = world.round().await;
     let comments = format!("{CLOUD}/pullrequests/7/comments");
     assert_eq!(written[0].0, format!("POST {comments}"));
     let text = written[0].1.clone();
@@ -62,11 +62,11 @@ async fn bitbucket_cloud_is_told_in_one_comment_by_what_the_author_may_do() {
         "{}",
         plans[0].why
     );
-    assert_eq!(world.turn().await, [], "once for each head");
+    assert_eq!(world.round().await, [], "once for each head");
 
     // A push is told of in the same place, also by a hub that begins anew.
     world.cloud("b", "acme/fleet", "admin");
-    let written = world.turn().await;
+    let written = world.round().await;
     assert_eq!(written[0].0, format!("PUT {comments}/3"));
     world.memory = Memory::default();
     world.cloud("c", "acme/fleet", "admin");
@@ -74,7 +74,7 @@ async fn bitbucket_cloud_is_told_in_one_comment_by_what_the_author_may_do() {
     let other = json!({"id": 4, "content": {"raw": "> [//]: # (flotilla:plan:prod)"}});
     let all = json!({"values": [other, own]});
     world.forge.set(&format!("GET {comments}"), 200, &all);
-    let written = world.turn().await;
+    let written = world.round().await;
     assert_eq!(written[0].0, format!("PUT {comments}/5"));
     assert_eq!(world.plans().len(), 2);
 
@@ -90,7 +90,7 @@ async fn bitbucket_cloud_is_told_in_one_comment_by_what_the_author_may_do() {
         world.cloud(digit, "acme/fleet", "write");
         let commit = format!("GET {CLOUD}/commit/{}", digit.repeat(12));
         world.forge.set(&commit, status, &body);
-        let written = world.turn().await;
+        let written = world.round().await;
         assert!(
             written[0].1.contains("does not name its commit"),
             "{written:?}"
@@ -103,7 +103,7 @@ async fn bitbucket_cloud_is_told_in_one_comment_by_what_the_author_may_do() {
 async fn a_label_is_nothing_that_bitbucket_cloud_has_and_that_is_said() {
     let mut world = World::on("bitbucket.org", "label: plan, role: write").await;
     world.cloud("a", "acme/fleet", "write");
-    assert_eq!(world.turn().await, []);
+    assert_eq!(world.round().await, []);
     assert_eq!(world.forge.asked(), []);
     let waits = world.memory.waits.holds(&place(), Instant::now());
     assert!(waits, "it is not said again and again");
@@ -197,7 +197,7 @@ async fn forks_are_refused_in_words_on_every_forge() {
         world.forge.set(&format!("GET {comments}"), 200, &none);
         let new = json!({"id": 3, "body": "", "user": {"login": "bot"}});
         world.forge.set(&format!("POST {comments}"), 201, &new);
-        let written = world.turn().await;
+        let written = world.round().await;
         assert_eq!(written.len(), 1, "{host}: {written:?}");
         let (line, text) = &written[0];
         assert!(
@@ -210,7 +210,7 @@ async fn forks_are_refused_in_words_on_every_forge() {
             "{host}: {text}"
         );
         assert_eq!(world.plans(), [], "{host}: agents were asked");
-        assert_eq!(world.turn().await, [], "{host}: once");
+        assert_eq!(world.round().await, [], "{host}: once");
     }
 }
 
@@ -252,7 +252,7 @@ async fn bitbucket_cloud_that_is_unwell_is_left_alone_for_a_while() {
                 None => call.clone(),
             };
             world.forge.put(&beginning, status, headers, body);
-            let written = world.turn().await;
+            let written = world.round().await;
             let what = format!("{call} {status}");
             // A commit that is not there is said.
             let is_said = status == 404 && call.contains("/commit/");
@@ -264,7 +264,7 @@ async fn bitbucket_cloud_that_is_unwell_is_left_alone_for_a_while() {
             assert!(written.len() <= most, "{what}: {written:?}");
             assert!(written.iter().all(|(_, text)| !text.contains("s3cret")));
             assert!(world.plans().len() <= 1, "{what}");
-            world.turn().await;
+            world.round().await;
             assert_eq!(world.plans(), [], "{what}: nobody works again");
             let passes = status >= 500 || status == 0 || is_limit || body.starts_with("<html>l");
             let waits = world.memory.waits.holds(&place(), Instant::now());

@@ -61,12 +61,12 @@ impl Line {
 
 /// What is to be looked at.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(super) enum Round {
     All,
     Of(BTreeSet<RepositoryName>),
 }
 
-impl Turn {
+impl Round {
     /// Whether a repository is.
     pub(super) fn has(&self, repository: &RepositoryName) -> bool {
         match self {
@@ -76,56 +76,54 @@ impl Turn {
     }
 }
 
-/// The turns of one task.
-pub(super) struct Turns {
+/// The rounds of one task.
+pub(super) struct Rounds {
     line: Arc<Line>,
     hinted: Hinted,
-    began: Instant,
     interval: Duration,
-    /// When everything is looked at; none: so long after the turn that is under way.
+    /// When everything is looked at; none: so long after the round that is under way.
     next: Option<Instant>,
 }
 
-impl Turns {
+impl Rounds {
     pub(super) fn new(line: Arc<Line>, interval: Duration) -> Self {
-        let mut turns = Self::hinted(line, interval);
-        turns.next = Some(Instant::now() + interval.min(FIRST));
-        turns
+        let mut rounds = Self::hinted(line, interval);
+        rounds.next = Some(Instant::now() + interval.min(FIRST));
+        rounds
     }
 
-    /// Likewise, and the first turn is no sooner than the others: for tests, in which nothing else may look.
+    /// As above, and the first round is no sooner than the others: for tests, in which nothing else may look.
     pub(super) fn hinted(line: Arc<Line>, interval: Duration) -> Self {
         Self {
             line,
             hinted: Hinted::default(),
-            began: Instant::now(),
             interval,
             next: None,
         }
     }
 
     /// Waits for the next one.
-    pub(super) async fn next(&mut self) -> Turn {
+    pub(super) async fn next(&mut self) -> Round {
         loop {
             let all = *self
                 .next
                 .get_or_insert_with(|| Instant::now() + self.interval);
-            let hinted = self.hinted.due().map(|due| self.began + due);
+            let hinted = self.hinted.due().map(Instant::from_std);
             tokio::select! {
                 () = sleep_until(all) => {
                     self.next = None;
-                    return Turn::All;
+                    return Round::All;
                 }
                 names = self.line.heard() => {
-                    let now = self.began.elapsed();
+                    let now = Instant::now().into_std();
                     for name in names {
                         self.hinted.hint(name, now);
                     }
                 }
                 () = sleep_until(hinted.unwrap_or(all)), if hinted.is_some() => {
-                    let names = self.hinted.take(self.began.elapsed());
+                    let names = self.hinted.take(Instant::now().into_std());
                     if !names.is_empty() {
-                        return Turn::Of(names);
+                        return Round::Of(names);
                     }
                 }
             }
@@ -140,28 +138,28 @@ mod tests {
     #[tokio::test]
     async fn what_was_hinted_at_is_looked_at_soon() {
         let hints = Hints::default();
-        let mut turns = Turns::hinted(Arc::clone(&hints.previews), Duration::from_secs(3600));
+        let mut rounds = Rounds::hinted(Arc::clone(&hints.previews), Duration::from_secs(3600));
         let fleet: RepositoryName = "fleet".parse().unwrap();
         // The second one is said when the first was heard: another look.
         for _ in 0..2 {
             hints.hint(&fleet);
             hints.hint(&fleet);
-            let turn = tokio::time::timeout(Duration::from_secs(60), turns.next());
-            let turn = turn.await.unwrap();
-            assert_eq!(turn, Turn::Of([fleet.clone()].into()));
-            assert!(turn.has(&fleet) && !turn.has(&"other".parse().unwrap()));
+            let round = tokio::time::timeout(Duration::from_secs(60), rounds.next());
+            let round = round.await.unwrap();
+            assert_eq!(round, Round::Of([fleet.clone()].into()));
+            assert!(round.has(&fleet) && !round.has(&"other".parse().unwrap()));
         }
-        assert_eq!(turns.hinted.due(), None);
+        assert_eq!(rounds.hinted.due(), None);
     }
 
     #[tokio::test]
     async fn hints_put_off_nothing_of_what_is_looked_at_anyhow() {
         let hints = Hints::default();
-        let mut turns = Turns::new(Arc::clone(&hints.merges), Duration::from_millis(50));
+        let mut rounds = Rounds::new(Arc::clone(&hints.merges), Duration::from_millis(50));
         for _ in 0..3 {
             hints.hint(&"fleet".parse().unwrap());
-            let turn = tokio::time::timeout(Duration::from_secs(60), turns.next());
-            assert_eq!(turn.await.unwrap(), Turn::All);
+            let round = tokio::time::timeout(Duration::from_secs(60), rounds.next());
+            assert_eq!(round.await.unwrap(), Round::All);
         }
     }
 }

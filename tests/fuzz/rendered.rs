@@ -1,13 +1,10 @@
-//! Any tree renders or is refused, twice the same, by every renderer.
-#![no_main]
-
-#[path = "../../tests/support/archive.rs"]
+#[path = "../../agent/render/tests/support/archive.rs"]
 mod archive;
 
-use flotilla_render::{Facts, Options, Renderer, render};
-use libfuzzer_sys::fuzz_target;
+use flotilla_render::{Facts, Options, Renderer};
 
-fuzz_target!(|data: &[u8]| {
+/// A tree in one text: it renders or is refused, twice the same, by every renderer.
+pub(crate) fn render(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let tree = archive::tree(&archive::files(&text));
     for renderer in [Renderer::Kustomize, Renderer::Plain] {
@@ -17,6 +14,7 @@ fuzz_target!(|data: &[u8]| {
             facts: Some(facts),
             ..Options::default()
         };
-        assert_eq!(render(&tree, "", &options), render(&tree, "", &options));
+        let render = || flotilla_render::render(&tree, "", &options);
+        assert_eq!(render(), render());
     }
-});
+}

@@ -1,0 +1,125 @@
+//! Which certificates a cluster has had, and how it shows that two hold them.
+
+use flotilla_shared::id::ClusterName;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The certificates of a cluster, as far as the hub issued them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Credential {
+    /// The counter of the last certificate under this name before the cluster enrolled: who shows that
+    /// one, or an older one, is not this cluster.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub former: u64,
+    /// How many were issued: the counter of the newest.
+    pub issued: u64,
+    /// The highest counter that was shown to the hub. An older one than this is not the same agent: the
+    /// agent keeps a new certificate, for all its pods, before it shows it.
+    pub shown: u64,
+    /// SHA-256 of the certificate that signed the newest; empty: not known.
+    pub issuer: String,
+    /// SHA-256 of the public key of the newest: who has the key is the cluster, also when the
+    /// certificate has expired (E10).
+    pub key: String,
+    /// No new assignments until a person unlocks it.
+    pub locked: Option<Lock>,
+}
+
+/// Why a cluster gets no new assignments.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lock {
+    /// Since when.
+    pub at: Timestamp,
+    /// For a person.
+    pub why: String,
+}
+
+impl Lock {
+    /// What somebody is told who wants something for a locked cluster.
+    #[must_use]
+    pub fn refusal(&self, name: &ClusterName) -> String {
+        format!(
+            "{name} is locked: {}; `flotilla cluster unlock {name} --reason TEXT` when you know why",
+            self.why
+        )
+    }
+}
+
+/// A certificate was issued to a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuedCertificate {
+    pub counter: u64,
+    /// SHA-256 of what signed it.
+    pub issuer: String,
+    /// SHA-256 of its public key.
+    pub key: String,
+    pub expires_at: Timestamp,
+}
+
+impl Credential {
+    /// Whether this is the first certificate that was issued since the cluster enrolled, shown for the
+    /// first time.
+    #[must_use]
+    pub const fn begins_with(&self, counter: u64) -> bool {
+        counter == self.former.saturating_add(1) && self.issued == counter && self.shown == 0
+    }
+
+    /// Whether a certificate is from before the cluster enrolled: it was another's. Nobody is locked for
+    /// it.
+    #[must_use]
+    pub const fn is_former(&self, counter: u64) -> bool {
+        counter != 0 && counter <= self.former
+    }
+
+    /// Judges a certificate that is shown, and the cluster in which it is (E7). Counter 0 and an empty
+    /// UID say nothing.
+    ///
+    /// # Errors
+    /// With a text for a person, when the identity is in use twice.
+    pub fn judge(&self, counter: u64, enrolled_uid: &str, uid: &str) -> Result<(), String> {
+        if !uid.is_empty() && !enrolled_uid.is_empty() && uid != enrolled_uid {
+            return Err(format!(
+                "its identity is used in another Kubernetes cluster: it was enrolled for kube-system \
+                 {enrolled_uid}, and is shown by {uid}"
+            ));
+        }
+        if counter != 0 && counter < self.shown {
+            return Err(format!(
+                "its identity is used twice: certificate number {counter} is shown after number {} \
+                 was; two hold a copy of the key",
+                self.shown
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn e07_an_older_certificate_than_one_that_was_shown_is_a_clone() {
+        let credential = Credential {
+            issued: 9,
+            shown: 7,
+            ..Credential::default()
+        };
+        // The agent may lose an answer and renew with the older one again, as long as it has not shown
+        // the newer one.
+        for counter in [0, 7, 8, 9, 10] {
+            assert_eq!(credential.judge(counter, "u", "u"), Ok(()), "{counter}");
+        }
+        assert!(credential.judge(6, "u", "u").is_err());
+        assert!(credential.judge(9, "u", "other").is_err());
+        for (enrolled, uid) in [("", "u"), ("u", ""), ("", "")] {
+            assert_eq!(credential.judge(9, enrolled, uid), Ok(()));
+        }
+    }
+}

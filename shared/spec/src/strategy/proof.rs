@@ -1,0 +1,97 @@
+//! Proof as a gate: the environment before was healthy at exactly the commit that is to go in.
+
+use std::time::Duration;
+
+use flotilla_shared::id::EnvironmentName;
+use serde::Deserialize;
+
+use super::Amount;
+use super::entry::{AmountEntry, amount};
+use super::problems::{Problems, time};
+use crate::{Environment, Spec};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct ProofEntry {
+    #[serde(default)]
+    soak: Option<String>,
+    #[serde(default)]
+    offline: Option<AmountEntry>,
+}
+
+impl ProofEntry {
+    /// For how long it was healthy, and how many of its clusters may be offline; what is wrong is added to
+    /// `problems`.
+    pub(super) fn read(&self, problems: &mut Problems) -> (Duration, Option<Amount>) {
+        let soak = time(self.soak.as_ref(), "proof.soak", Duration::ZERO, problems);
+        let offline = self.offline.as_ref();
+        let offline =
+            offline.map(|entry| amount(Some(entry), "proof.offline", Amount::Count(0), problems));
+        (soak, offline)
+    }
+}
+
+/// It takes an environment before.
+pub(super) fn misfits(environment: &Environment, problems: &mut Problems) {
+    if environment.gates.proof.is_some() && environment.promotes_from.is_none() {
+        let message = "there is no environment before this one to prove anything";
+        problems.push(("proof".to_owned(), message.to_owned()));
+    }
+}
+
+/// Applications that the environment before does not run.
+pub(super) fn never_open(environment: &Environment, spec: &Spec, problems: &mut Problems) {
+    let (Some(_), Some(from)) = (environment.gates.proof, &environment.promotes_from) else {
+        return;
+    };
+    for (name, application) in &spec.applications {
+        let placed = &application.placement.environments;
+        let is_in = |one: &EnvironmentName| placed.is_empty() || placed.contains(one);
+        if is_in(&environment.name) && !is_in(from) {
+            let message = format!(
+                "application {name} is not placed in {from}, so that nothing there can prove its commits; \
+                 place it there, or take the gate away"
+            );
+            problems.push(("proof".to_owned(), message));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{can_never_work, parse};
+
+    /// Where something can never open, of a file with one repository.
+    fn found(rest: &str) -> Vec<String> {
+        let text = format!(
+            "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\n\
+             repositories: [{{name: r, url: 'https://h/r'}}]\n{rest}"
+        );
+        let found = can_never_work(&parse("f", &text).unwrap());
+        found.into_iter().map(|(place, _)| place).collect()
+    }
+
+    #[test]
+    fn it_takes_an_environment_before() {
+        let text = "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\n\
+                    environments: [{name: p, branch: p, gates: {proof: {soak: 1m}}}]\n";
+        let errors = parse("f", text).unwrap_err();
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        let error = errors[0].to_string();
+        assert!(error.contains("environments[0].gates.proof"), "{error}");
+    }
+
+    #[test]
+    fn a_proof_that_nobody_can_give_is_found() {
+        let text = |placed: &str| {
+            format!(
+                "environments:\n- {{name: s, branch: s}}\n\
+                 - {{name: p, branch: p, promotesFrom: s, gates: {{proof: {{soak: 1m}}}}}}\n\
+                 applications: [{{name: a, repository: r, path: a, placement: {{environments: [{placed}]}}}}]\n"
+            )
+        };
+        assert_eq!(found(&text("p")), ["environment p, gates.proof"]);
+        assert!(found(&text("s, p")).is_empty());
+        assert!(found(&text("")).is_empty());
+    }
+}

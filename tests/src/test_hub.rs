@@ -1,0 +1,411 @@
+//! The hub of a test: one builder, whether it runs in this process or as one of its own.
+//!
+//! ```text
+//!   TestHub::builder() --options--> start() --> TestHub --kill() or stop()--> start() --> ...
+//! ```
+//!
+//! Everything of it is below one directory: `hub/` with authority and store, and `fleet.yaml`. Each start is
+//! over that directory and at the address of the first one.
+
+mod process;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use flotilla_hub::app::{self, Config, Running};
+use flotilla_hub::authority::Authority;
+use flotilla_hub::fleet::ClusterRecord;
+use flotilla_hub::serve::{oidc, web};
+use flotilla_shared::id::ClusterName;
+use flotilla_shared::identity::Identity;
+use flotilla_shared::{dial, tls};
+use jiff::Timestamp;
+use tokio::time::Instant;
+use tonic::transport::Channel;
+
+use crate::fleet::Operator;
+use crate::issuer::Issuer;
+use crate::ports::free_address;
+use crate::simulated::Enrolled;
+use crate::write_private;
+
+use process::Started;
+pub use process::{Process, Usage};
+
+/// Longest until a hub listens, or has ended.
+const LIMIT: Duration = Duration::from_secs(120);
+/// A free port of loopback.
+const ANY: &str = "127.0.0.1:0";
+/// The fleet of a hub in a directory of its own, where its test says nothing else.
+const NOTHING_TO_RUN: &str =
+    "apiVersion: flotilla.dev/v1alpha1\nkind: Fleet\nenvironments: [{name: prod, branch: prod}]\n";
+
+/// A hub that is not there yet: in this process, on SQLite, listening for agents and operators alone.
+#[must_use]
+#[derive(Default)]
+pub struct Builder {
+    root: Option<PathBuf>,
+    fleet: Option<String>,
+    issuer: Option<String>,
+    clusters: Vec<(ClusterName, ClusterRecord)>,
+    config: Config,
+    retry_for: Duration,
+    process: Option<Process>,
+}
+
+impl Builder {
+    /// In a directory of the test's, with the fleet file that is there; otherwise it has one of its own.
+    /// Hubs in one directory are replicas of each other.
+    pub fn at(mut self, root: &Path) -> Self {
+        self.root = Some(root.to_owned());
+        self
+    }
+
+    /// Writes the fleet file.
+    pub fn fleet(mut self, text: &str) -> Self {
+        self.fleet = Some(text.to_owned());
+        self
+    }
+
+    /// Puts clusters into its SQLite store before the first start.
+    pub fn clusters(
+        mut self,
+        clusters: impl IntoIterator<Item = (ClusterName, ClusterRecord)>,
+    ) -> Self {
+        self.clusters.extend(clusters);
+        self
+    }
+
+    /// Listens there, from the first start on.
+    pub fn listen(self, address: &str) -> Self {
+        self.with(|config| address.clone_into(&mut config.listen))
+    }
+
+    /// So long between two looks at each repository.
+    pub fn poll(self, interval: Duration) -> Self {
+        self.with(|config| config.poll_interval = Some(interval))
+    }
+
+    /// Its store is that PostgreSQL database.
+    pub fn store(self, url: String) -> Self {
+        self.with(|config| config.store_url = Some(url))
+    }
+
+    /// Serves probes and metrics.
+    pub fn metrics(self) -> Self {
+        self.with(|config| config.metrics_listen = Some(ANY.to_owned()))
+    }
+
+    /// Takes webhooks that are signed with this.
+    pub fn webhooks(self, secret: &str) -> Self {
+        self.with(|config| {
+            config.webhook_listen = Some(ANY.to_owned());
+            config.webhook_secret = Some(secret.as_bytes().to_vec());
+        })
+    }
+
+    /// People of an issuer may come in; `grants` are lines of `oidc.yaml`, which it follows.
+    pub fn issuer(mut self, issuer: &Issuer, grants: &str) -> Self {
+        let url = &issuer.url;
+        self.issuer = Some(format!("issuer: {url}\nclientId: flotilla\n{grants}\n"));
+        self
+    }
+
+    /// Serves pages on plain loopback to people of the issuer, as behind a proxy that they come to by a URL
+    /// where there is one.
+    pub fn pages(self, proxy: Option<&str>) -> Self {
+        self.with(|config| {
+            config.web = Some(web::Config {
+                listen: ANY.to_owned(),
+                url: proxy.unwrap_or_default().to_owned(),
+                behind_proxy: proxy.is_some(),
+                ..web::Config::default()
+            });
+        })
+    }
+
+    /// Whatever else there is to say to a hub in this process.
+    pub fn with(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(&mut self.config);
+        self
+    }
+
+    /// A start that fails is tried again for so long; otherwise one that fails is an error.
+    pub fn retry_for(mut self, limit: Duration) -> Self {
+        self.retry_for = limit;
+        self
+    }
+
+    /// As a process of the built program. Of what can be said here it takes the interval, metrics, the issuer
+    /// and pages without a proxy; the rest is for its arguments.
+    pub fn process(mut self, process: Process) -> Self {
+        self.process = Some(process);
+        self
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// When its directory cannot be prepared, or it does not listen in time.
+    pub async fn start(self) -> anyhow::Result<TestHub> {
+        // Its state is large; callers hold a pointer.
+        Box::pin(self.begin()).await
+    }
+
+    async fn begin(mut self) -> anyhow::Result<TestHub> {
+        let clusters = std::mem::take(&mut self.clusters);
+        let mut hub = self.prepare()?;
+        if !clusters.is_empty() {
+            hub.enrolled = Enrolled::new(&hub.config.data_dir, &clusters).await?;
+        }
+        hub.start().await?;
+        Ok(hub)
+    }
+
+    /// Starts a process, and does not wait for it: its address must be given.
+    ///
+    /// # Errors
+    /// When its directory cannot be prepared, or the program not be run.
+    pub fn launch(self) -> anyhow::Result<TestHub> {
+        let mut hub = self.prepare()?;
+        hub.spawn()?;
+        Ok(hub)
+    }
+
+    /// Makes what is not there yet of its directory.
+    fn prepare(self) -> anyhow::Result<TestHub> {
+        tls::install_provider();
+        let (own, root) = match self.root {
+            Some(root) => (None, root),
+            None => {
+                let own = tempfile::tempdir()?;
+                let root = own.path().to_owned();
+                (Some(own), root)
+            }
+        };
+        let mut config = self.config;
+        config.data_dir = root.join("hub");
+        config.fleet = root.join("fleet.yaml");
+        let otherwise = || own.is_some().then(|| NOTHING_TO_RUN.to_owned());
+        if let Some(text) = self.fleet.or_else(otherwise) {
+            std::fs::write(&config.fleet, text)?;
+        }
+        if let Some(text) = self.issuer {
+            let file = root.join("oidc.yaml");
+            // Another replica may read it just now.
+            if std::fs::read_to_string(&file).ok().as_deref() != Some(text.as_str()) {
+                std::fs::write(&file, text)?;
+            }
+            config.oidc_file = Some(file);
+        }
+        let mut metrics: Option<SocketAddr> = None;
+        if self.process.is_some() {
+            let is_proxied = config.web.as_ref().is_some_and(|web| web.behind_proxy);
+            let rest = config.store_url.is_some() || config.webhook_listen.is_some() || is_proxied;
+            anyhow::ensure!(!rest, "a process takes arguments for the rest");
+            if let Some(listen) = &mut config.metrics_listen {
+                // It does not say where they are.
+                *listen = free_address()?;
+                metrics = Some(listen.parse()?);
+            }
+        }
+        let authority = Authority::init(&config.data_dir, Timestamp::now())?;
+        Ok(TestHub {
+            address: config.listen.parse()?,
+            metrics,
+            webhooks: None,
+            pages: None,
+            pages_address: None,
+            enrolled: Enrolled::with(authority)?,
+            config,
+            retry_for: self.retry_for,
+            process: self.process,
+            running: None,
+            started: None,
+            root,
+            _own: own,
+        })
+    }
+}
+
+/// The hub. A process ends with this value; in this process a hub ends with the test's runtime.
+pub struct TestHub {
+    /// Where agents and operators find it; each start is there.
+    pub address: SocketAddr,
+    /// Where probes and metrics are served.
+    pub metrics: Option<SocketAddr>,
+    /// Where webhooks are taken.
+    pub webhooks: Option<SocketAddr>,
+    /// Where people find the pages.
+    pub pages: Option<String>,
+    /// Where those are served, by a hub in this process.
+    pub pages_address: Option<SocketAddr>,
+    /// Certificates of its authority, as that was at first.
+    pub enrolled: Enrolled,
+    /// What it is started with the next time.
+    pub config: Config,
+    retry_for: Duration,
+    process: Option<Process>,
+    running: Option<Running>,
+    started: Option<Started>,
+    root: PathBuf,
+    _own: Option<tempfile::TempDir>,
+}
+
+impl TestHub {
+    pub fn builder() -> Builder {
+        Builder::default().listen(ANY)
+    }
+
+    /// Starts it again, after it was stopped or killed.
+    ///
+    /// # Errors
+    /// When it does not listen in time.
+    pub async fn start(&mut self) -> anyhow::Result<()> {
+        let until = Instant::now() + self.retry_for;
+        while let Err(error) = self.start_once().await {
+            if Instant::now() >= until {
+                return Err(error);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    async fn start_once(&mut self) -> anyhow::Result<()> {
+        let starting = async {
+            if self.process.is_some() {
+                self.spawn()?;
+                self.hear().await
+            } else {
+                self.run_here().await
+            }
+        };
+        let started = tokio::time::timeout(LIMIT, starting).await;
+        started.context("the hub does not listen in time")?
+    }
+
+    async fn run_here(&mut self) -> anyhow::Result<()> {
+        let issuer = self.config.oidc_file.as_deref();
+        let config = Config {
+            listen: self.address.to_string(),
+            oidc: issuer.map(oidc::Config::read).transpose()?,
+            ..self.config.clone()
+        };
+        let running = app::start(config).await;
+        let running = running.context("the hub does not start")?;
+        self.address = running.address;
+        self.metrics = running.metrics_address;
+        self.webhooks = running.webhook_address;
+        self.pages.clone_from(&running.web);
+        self.pages_address = running.web_address;
+        self.running = Some(running);
+        Ok(())
+    }
+
+    fn spawn(&mut self) -> anyhow::Result<()> {
+        let process = self.process.as_ref().context("it is to be no process")?;
+        self.started = Some(process.spawn(&self.root, &self.config, self.address)?);
+        Ok(())
+    }
+
+    /// Waits until a process says where it listens.
+    async fn hear(&mut self) -> anyhow::Result<()> {
+        let started = self.started.as_mut().context("it was not started")?;
+        self.address = started.word().await?.parse()?;
+        if self.config.web.is_some() {
+            self.pages = Some(started.word().await?);
+        }
+        Ok(())
+    }
+
+    /// Ends it as a power cut does: nothing is given back, nobody is told.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        if let Some(running) = self.running.take() {
+            running.kill();
+        }
+        if let Some(started) = self.started.take() {
+            started.kill().await?;
+        }
+        Ok(())
+    }
+
+    /// Ends it as whoever supervises it does.
+    ///
+    /// # Errors
+    /// When a process does not end well, or not in time.
+    pub async fn stop(&mut self) -> anyhow::Result<()> {
+        if let Some(running) = self.running.take() {
+            running.shutdown().await;
+        }
+        if let Some(started) = self.started.take() {
+            started.stop(LIMIT).await?;
+        }
+        Ok(())
+    }
+
+    /// Of its process; 0: there is none.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        let pid = self.started.as_ref().and_then(Started::pid);
+        pid.unwrap_or_default()
+    }
+
+    /// What its process has used.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        Usage::of(self.pid())
+    }
+
+    /// Where everything of it is.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Its authority as it is now: tests change it.
+    pub fn authority(&self) -> anyhow::Result<Authority> {
+        Ok(Authority::open(&self.config.data_dir)?)
+    }
+
+    /// The TLS side of whoever has a certificate for a SPIFFE URI, or of somebody without one.
+    pub fn tls(&self, uri: Option<&str>) -> anyhow::Result<Arc<rustls::ClientConfig>> {
+        let identity = uri.map(|uri| self.enrolled.identity(&uri.parse()?));
+        let bundle = self.enrolled.trust_bundle();
+        let config = tls::client_config(bundle, identity.transpose()?.as_ref())?;
+        Ok(Arc::new(config))
+    }
+
+    /// A connection, likewise.
+    pub async fn channel(&self, uri: Option<&str>) -> anyhow::Result<Channel> {
+        Ok(dial::dial(&self.address.to_string(), self.tls(uri)?).await?)
+    }
+
+    /// The connection of an operator.
+    pub async fn operator(&self, name: &str) -> anyhow::Result<Operator> {
+        let uri = format!("spiffe://flotilla/operator/{name}");
+        let channel = self.channel(Some(&uri)).await?;
+        Ok(Operator::over(channel, self.enrolled.trust_bundle()))
+    }
+
+    /// Writes the context file of an operator, as `flotilla-hub init` writes the first one's.
+    pub fn context(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let uri: Identity = format!("spiffe://flotilla/operator/{name}").parse()?;
+        let authority = self.authority()?;
+        let identity = authority.operator(&uri, Timestamp::now())?;
+        let context = serde_json::json!({
+            "apiVersion": "flotilla.dev/v1alpha1",
+            "kind": "Context",
+            "hub": self.address.to_string(),
+            "trustBundle": authority.trust_bundle(),
+            "certificate": identity.chain_pem,
+            "key": identity.key_pem,
+        });
+        let file = self.root.join(format!("{name}.yaml"));
+        write_private(&file, &context.to_string())?;
+        Ok(file)
+    }
+}
